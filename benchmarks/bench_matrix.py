@@ -1,0 +1,263 @@
+"""Count the overlaps of all pairs of packed rows: ours, the limit of a core, and others.
+
+    python benchmarks/bench_matrix.py --rows 64 --bits 10000000 -o matrix.json
+
+GB/s is bytes of one packed row a pair, L(L+1)/2 pairs, the diagonal included. *Limit* is a C program
+written by hand that runs the same AND + popcount + ADD over rows that lie in the first-level cache, on
+one core: no program that reads its rows from memory reaches it. Contestants that count only the pairs
+above the diagonal are credited with the diagonal too.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+
+import xsns_kernels as kernels
+
+DENSITY = 0.15
+
+Counter = Callable[[], np.ndarray]
+
+# 4 x 4 rows of 512 words: 36 KB, which the first-level cache holds. Prints GB/s of its own loop.
+LIMIT_PROGRAM = r"""
+#include <immintrin.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+enum { WORDS = 512, STRIDE = WORDS + 8 };
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+int main(int argc, char **argv) {
+    long repeats = argc > 1 ? atol(argv[1]) : 1;
+    uint64_t *rows = aligned_alloc(64, 8 * STRIDE * sizeof *rows), total = 0;
+    for (int i = 0; i < 8 * STRIDE; i++) rows[i] = i * 0x9E3779B97F4A7C15ull;
+    double start = now();
+    for (long repeat = 0; repeat < repeats; repeat++) {
+        __m512i sums[4][4];
+        for (int i = 0; i < 16; i++) sums[i / 4][i % 4] = _mm512_setzero_si512();
+        for (int w = 0; w < WORDS; w += 8) {
+            __m512i left[4];
+            for (int i = 0; i < 4; i++) left[i] = _mm512_load_si512(rows + i * STRIDE + w);
+            for (int j = 0; j < 4; j++) {
+                __m512i right = _mm512_load_si512(rows + (4 + j) * STRIDE + w);
+                for (int i = 0; i < 4; i++)
+                    sums[i][j] = _mm512_add_epi64(
+                        sums[i][j], _mm512_popcnt_epi64(_mm512_and_si512(left[i], right)));
+            }
+        }
+        for (int i = 0; i < 16; i++) total += _mm512_reduce_add_epi64(sums[i / 4][i % 4]);
+    }
+    double seconds = now() - start;
+    fprintf(stderr, "%llu\n", (unsigned long long)total);
+    printf("%.4f\n", repeats * 16.0 * WORDS * 8 / 1e9 / seconds);
+    return 0;
+}
+"""
+
+
+def main() -> None:
+    parser = harness.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=64, help="L, number of packed rows (64)")
+    parser.add_argument("--bits", type=int, default=10_000_000, help="P, bits of a row (10,000,000)")
+    parser.add_argument("--slow-rows", type=int, default=16, help="rows given to the slow contestants (16)")
+    options = parser.parse_args()
+    if options.smoke:
+        options.rows, options.bits, options.slow_rows, options.rounds = 9, 100_003, 5, 2
+    rows = random_rows(options.rows, options.bits)
+    few = rows[: options.slow_rows]
+    fast = {**ours(rows), **peers({"numkong": numkong_symmetric}, rows, options.bits)}
+    loops = {"simsimd": simsimd_pairs, "pyroaring": pyroaring_pairs}
+    slow = {**references(few), **peers(loops, few, options.bits)}
+    check({**fast, **slow}, rows)
+    inputs = {**dict.fromkeys(fast, rows), **dict.fromkeys(slow, few)}
+    with tempfile.TemporaryDirectory(prefix="xsns-limit-") as folder:
+        program, note = build_limit(Path(folder))
+        limits: list[float] = []
+        contestants = {**fast, **slow, **limit_of(program, limits, 1_000 if options.smoke else 40_000)}
+        timings = harness.interleave(contestants, options.rounds)
+    results = summarise(timings, inputs, limits)
+    print(f"L = {len(rows)} rows of {options.bits:,} bits; slow contestants: L = {len(few)}.\n{note}\n")
+    columns = ("contestant", "rows", "median_ms", "gb_per_s", "times_slower", "of_limit", "best_of_limit")
+    harness.print_table(columns, [[row[column] for column in columns] for row in results])
+    parameters = {"rows": len(rows), "bits": options.bits, "slow_rows": len(few), "limit": note}
+    harness.write(options.output, harness.result("matrix", parameters, results, options.smoke))
+
+
+def random_rows(count: int, bits: int) -> np.ndarray:
+    """uint64 [L, W] of independent bits."""
+    rng = np.random.default_rng(0)
+    return np.stack([kernels.pack_bits(rng.random(bits, np.float32) < DENSITY) for _ in range(count)])
+
+
+def ours(rows: np.ndarray) -> dict[str, Counter]:
+    return {
+        f"ours, {threads} thread{'s' if threads > 1 else ''}": lambda threads=threads: (
+            kernels.intersection_counts(rows, threads=threads)
+        )
+        for threads in (1, 2)
+    }
+
+
+def references(rows: np.ndarray) -> dict[str, Counter]:
+    return {
+        "numpy bitwise_count, blocked": lambda: numpy_blocked(rows),
+        "bitarray count_and": lambda: kernels.intersection_counts(rows, impl="bitarray"),
+    }
+
+
+def numpy_blocked(rows: np.ndarray, words: int = 2048) -> np.ndarray:
+    """One row against the rows from it on, over blocks of columns that stay in cache."""
+    counts = np.zeros((len(rows), len(rows)), np.int64)
+    for start in range(0, rows.shape[1], words):
+        block = rows[:, start : start + words]
+        for i in range(len(rows)):
+            counts[i, i:] += np.bitwise_count(block[i] & block[i:]).sum(axis=1, dtype=np.int64)
+    return symmetric(counts)
+
+
+def symmetric(counts: np.ndarray) -> np.ndarray:
+    return np.triu(counts) + np.triu(counts, 1).T
+
+
+def peers(makers: dict[str, Callable[..., Counter]], rows: np.ndarray, bits: int) -> dict[str, Counter]:
+    """Contestants that are installed; each returns counts, and not only distances."""
+    found = {name: maker for name, maker in makers.items() if importlib.util.find_spec(name)}
+    for name in makers.keys() - found.keys():
+        print(f"left out, not installed: {name}", file=sys.stderr)
+    return {name: maker(rows, bits) for name, maker in found.items()}
+
+
+def numkong_symmetric(rows: np.ndarray, bits: int) -> Counter:
+    import numkong
+
+    octets = rows.view(np.uint8)
+    sizes = np.array([kernels.popcount(row) for row in rows])
+    # Only the upper triangle of its result is defined.
+    return lambda: from_jaccard(np.asarray(numkong.jaccards_symmetric(octets, dtype="uint1")), sizes)
+
+
+def simsimd_pairs(rows: np.ndarray, bits: int) -> Counter:
+    import simsimd
+
+    octets = rows.view(np.uint8)
+    sizes = np.array([kernels.popcount(row) for row in rows])
+
+    def count() -> np.ndarray:
+        distances = np.zeros((len(rows), len(rows)))
+        for i in range(len(rows)):
+            for j in range(i, len(rows)):
+                distances[i, j] = simsimd.jaccard(octets[i], octets[j], "bin8")
+        return from_jaccard(distances, sizes)
+
+    return count
+
+
+def from_jaccard(distances: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the counts that a Jaccard distance stands for: |A ∩ B| = J (|A| + |B|) / (1 + J)."""
+    similarity = 1.0 - np.triu(distances).astype(np.float64)
+    counts = np.rint(similarity * np.add.outer(sizes, sizes) / (1.0 + similarity)).astype(np.int64)
+    np.fill_diagonal(counts, sizes)
+    return symmetric(counts)
+
+
+def pyroaring_pairs(rows: np.ndarray, bits: int) -> Counter:
+    from pyroaring import BitMap
+
+    maps = [BitMap(np.flatnonzero(kernels.unpack_bits(row, bits)).astype(np.uint32)) for row in rows]
+
+    def count() -> np.ndarray:
+        counts = np.zeros((len(maps), len(maps)), np.int64)
+        for i, left in enumerate(maps):
+            counts[i, i:] = [left.intersection_cardinality(right) for right in maps[i:]]
+        return symmetric(counts)
+
+    return count
+
+
+def check(contestants: dict[str, Counter], rows: np.ndarray) -> None:
+    """Stop unless all counts are those of NumPy; float32 distances may be off by their rounding."""
+    truth = numpy_blocked(rows)
+    for name, call in contestants.items():
+        counted = call()
+        expected = truth[: len(counted), : len(counted)]
+        slack = 1e-5 * expected.max() if name in ("numkong", "simsimd") else 0
+        if np.abs(counted - expected).max() > slack:
+            raise SystemExit(f"error: {name} counts wrongly; nothing was timed")
+
+
+def build_limit(folder: Path) -> tuple[Path | None, str]:
+    """Return the hand-written program, or the reason why there is none."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None, "Limit: not measured, there is no C compiler."
+    if "avx512_vpopcntdq" not in harness.cpu_flags():
+        return None, "Limit: not measured, the processor has no AVX-512 VPOPCNTDQ."
+    source, program = folder / "limit.c", folder / "limit"
+    source.write_text(LIMIT_PROGRAM, encoding="utf-8")
+    command = [compiler, "-O3", "-march=native", str(source), "-o", str(program)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        return None, "Limit: not measured, the C program does not compile here."
+    return program, "Limit: hand-written C over rows in the first-level cache, one core."
+
+
+def limit_of(program: Path | None, speeds: list[float], repeats: int) -> dict[str, Callable[[], object]]:
+    """Return the program as a contestant that notes the GB/s of its own loop."""
+    if program is None:
+        return {}
+
+    def call() -> None:
+        command = [str(program), str(repeats)]
+        speeds.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+    return {"limit": call}
+
+
+def summarise(
+    timings: dict[str, harness.Timing], inputs: dict[str, np.ndarray], limits: list[float]
+) -> list[dict[str, Any]]:
+    """Turn seconds into rows of results; contestants are compared by bytes a pair a second.
+
+    `of_limit` compares medians. `best_of_limit` compares the best rounds of both, which says more
+    where other programs share the cores.
+    """
+    work = {name: len(rows) * (len(rows) + 1) / 2 * rows.shape[1] * 8 / 1e9 for name, rows in inputs.items()}
+    base = work["ours, 1 thread"] / timings["ours, 1 thread"].median_s
+    results = []
+    for name, gigabytes in work.items():
+        speed, best = gigabytes / timings[name].median_s, gigabytes / timings[name].best_s
+        results.append(
+            {
+                "contestant": name,
+                "rows": len(inputs[name]),
+                "median_ms": timings[name].median_s * 1e3,
+                "gb_per_s": speed,
+                "times_slower": base / speed,
+                "of_limit": speed / statistics.median(limits) if limits else None,
+                "best_of_limit": best / max(limits) if limits else None,
+                **harness.timing_fields(timings[name]),
+            }
+        )
+    if limits:
+        speed = statistics.median(limits)
+        same = {"gb_per_s": speed, "times_slower": base / speed, "of_limit": 1.0, "best_of_limit": 1.0}
+        results.append({"contestant": "limit", "rows": None, "median_ms": None, **same})
+    return results
+
+
+if __name__ == "__main__":
+    main()

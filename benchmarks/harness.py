@@ -1,0 +1,191 @@
+"""What every benchmark program shares: fair timing, facts of the machine, results as JSON.
+
+A program checks that its contestants agree before it times them, times them interleaved (so that a
+busy moment of the machine hits all of them), prints a table on stdout and, with ``-o``, writes one
+JSON object. ``--smoke`` shrinks every size until the program ends in seconds: it then proves that
+the program still runs, and its figures mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+_RSS_PROGRAM = """
+import json, sys
+def _status(key):
+    for line in open("/proc/self/status"):
+        if line.startswith(key):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("no " + key)
+{setup}
+with open("/proc/self/clear_refs", "w") as _reset:
+    _reset.write("5")
+_before = _status("VmRSS")
+{statement}
+json.dump({{"before_mib": _before, "peak_mib": _status("VmHWM")}}, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one contestant over the rounds of one interleaved run."""
+
+    median_s: float
+    best_s: float
+    worst_s: float
+    rounds: int
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """Return a parser that knows ``--smoke``, ``--rounds`` and ``-o``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes: check that the program runs")
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds; the median is reported")
+    parser.add_argument("-o", "--output", type=Path, help="also write the result as JSON to this file")
+    return parser
+
+
+def interleave(
+    contestants: Mapping[str, Callable[[], object]], rounds: int = 7, budget_s: float = 60.0
+) -> dict[str, Timing]:
+    """Time each contestant once a round, in turn, and return the medians.
+
+    Args:
+        contestants: name → a call without arguments. Each is called once, untimed, to warm up.
+        rounds: timed rounds, at least 1.
+        budget_s: no further round starts past this many seconds; slow contestants get fewer rounds
+            together with the fast ones, so that all medians cover the same stretch of time.
+    """
+    for call in contestants.values():
+        call()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    started = time.perf_counter()
+    for _ in range(max(1, rounds)):
+        for name, call in contestants.items():
+            begin = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - begin)
+        if time.perf_counter() - started > budget_s:
+            break
+    return {
+        name: Timing(statistics.median(times), min(times), max(times), len(times))
+        for name, times in seconds.items()
+    }
+
+
+def peak_rss(setup: str, statement: str, arguments: Sequence[str] = ()) -> dict[str, float]:
+    """Measure the memory that a statement adds, in a fresh process (Linux only).
+
+    The kernel's high-water mark is reset between the two texts, so that the peak of the setup does
+    not hide the peak of the statement. ``ru_maxrss`` is not used: it is inherited from the parent.
+
+    Args:
+        setup: program text that runs before the mark is reset; `sys.argv[1:]` holds `arguments`.
+        statement: program text that is measured; it must not write to stdout.
+        arguments: strings handed to the program.
+
+    Returns:
+        `before_mib`, `peak_mib` and `extra_mib`, mebibytes of resident memory.
+    """
+    program = _RSS_PROGRAM.format(setup=textwrap.dedent(setup), statement=textwrap.dedent(statement))
+    command = [sys.executable, "-c", program, *arguments]
+    finished = subprocess.run(command, check=True, capture_output=True, text=True)
+    measured: dict[str, float] = json.loads(finished.stdout)
+    return {**measured, "extra_mib": measured["peak_mib"] - measured["before_mib"]}
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return the CPU's feature flags as Linux names them; empty elsewhere."""
+    return frozenset(_cpuinfo().get("flags", "").split())
+
+
+def machine() -> dict[str, Any]:
+    """Return what a reader needs to judge a figure; no host name, user or path."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": _cpuinfo().get("model name", platform.processor() or platform.machine()),
+        "architecture": platform.machine(),
+        "cores": affinity,
+        "vector": [flag for flag in ("avx2", "avx512f", "avx512_vpopcntdq") if flag in cpu_flags()],
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("numpy", "numba", "bitarray", "torch", "zarr")},
+    }
+
+
+def version(distribution: str) -> str | None:
+    """Return the installed version of a distribution, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def result(
+    benchmark: str, parameters: Mapping[str, Any], results: Sequence[Mapping[str, Any]], smoke: bool
+) -> dict[str, Any]:
+    """Return the JSON object that every benchmark writes."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "benchmark": benchmark,
+        "smoke": smoke,
+        "machine": machine(),
+        "parameters": dict(parameters),
+        "results": [dict(row) for row in results],
+    }
+
+
+def write(path: Path | None, document: Mapping[str, Any]) -> None:
+    """Write a result under a temporary name, then rename; do nothing without a path."""
+    if path is None:
+        return
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def timing_fields(timing: Timing) -> dict[str, Any]:
+    """Return a timing as fields of a result row."""
+    return asdict(timing)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under their columns: the first flush left, the others flush right."""
+    cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
+    for line in cells:
+        first = line[0].ljust(widths[0])
+        print(
+            "  ".join([first, *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))])
+        )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _cpuinfo() -> dict[str, str]:
+    source = Path("/proc/cpuinfo")
+    if not source.exists():
+        return {}
+    first = source.read_text(encoding="utf-8").split("\n\n", 1)[0]
+    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}

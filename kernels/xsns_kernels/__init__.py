@@ -1,0 +1,64 @@
+"""Kernels on packed bits and on non-negative floats: select, pack, count, intersect.
+
+The package knows arrays, never languages. Importing it imports nothing and compiles nothing: each
+name is loaded when it is first used, and machine code is compiled once and kept on disk.
+
+>>> import numpy as np
+>>> words, cardinality = threshold_bits([np.float32([0.5, 0, 2])], kth_largest(np.float32([0.5, 0, 2]), k=1))
+>>> words.tolist(), cardinality
+([4], 1)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xsns_kernels.dispatch import implementations
+    from xsns_kernels.overlap import (
+        accumulate_cross_intersections,
+        accumulate_intersections,
+        cross_intersection_counts,
+        intersection_counts,
+    )
+    from xsns_kernels.packing import pack_bits, popcount, unpack_bits
+    from xsns_kernels.selection import kth_largest, threshold_bits
+
+__all__ = [
+    "accumulate_cross_intersections",
+    "accumulate_intersections",
+    "cross_intersection_counts",
+    "implementations",
+    "intersection_counts",
+    "kth_largest",
+    "pack_bits",
+    "popcount",
+    "threshold_bits",
+    "unpack_bits",
+]
+
+_HOMES = {
+    "accumulate_cross_intersections": "overlap",
+    "accumulate_intersections": "overlap",
+    "cross_intersection_counts": "overlap",
+    "implementations": "dispatch",
+    "intersection_counts": "overlap",
+    "kth_largest": "selection",
+    "pack_bits": "packing",
+    "popcount": "packing",
+    "threshold_bits": "selection",
+    "unpack_bits": "packing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

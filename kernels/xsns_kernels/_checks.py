@@ -1,0 +1,110 @@
+"""Checks at the public edge: each message says what was asked for and what was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32] | NDArray[np.float64]
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = None) -> NDArray[Any]:
+    """Return `value` if it is an array of this dtype and number of axes.
+
+    Raises:
+        TypeError: not a NumPy array, or one of another dtype or byte order.
+        ValueError: another number of axes.
+    """
+    wanted = np.dtype(dtype)
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array of {wanted}, got {type(value).__name__}")
+    if value.dtype != wanted:
+        raise TypeError(f"{name} must have dtype {wanted}, got {value.dtype}")
+    if ndim is not None and value.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {value.shape}")
+    return value
+
+
+def contiguous(name: str, value: NDArray[Any]) -> NDArray[Any]:
+    """Return a C-contiguous array as one axis, without a copy.
+
+    Raises:
+        ValueError: the array is strided; a hidden copy would be as large as the input.
+    """
+    if not value.flags.c_contiguous:
+        raise ValueError(
+            f"{name} must be C-contiguous, got shape {value.shape} with strides {value.strides}; "
+            "pass numpy.ascontiguousarray(...) if a copy is acceptable"
+        )
+    return value.reshape(-1)
+
+
+def pieces(values: object) -> list[Floats]:
+    """Return one array or a sequence of arrays as a list of flat float pieces of one dtype.
+
+    Raises:
+        TypeError: a piece is not an array of float32 or float64, or the dtypes differ.
+        ValueError: a piece is not C-contiguous.
+    """
+    given = [values] if isinstance(values, np.ndarray) else list(_iterable(values))
+    flat: list[Floats] = []
+    for at, piece in enumerate(given):
+        if not isinstance(piece, np.ndarray):
+            raise TypeError(f"values[{at}] must be a NumPy array, got {type(piece).__name__}")
+        if piece.dtype not in _FLOATS:
+            raise TypeError(f"values[{at}] must have dtype float32 or float64, got {piece.dtype}")
+        if flat and piece.dtype != flat[0].dtype:
+            raise TypeError(
+                f"pieces must share one dtype: values[0] is {flat[0].dtype}, values[{at}] is {piece.dtype}"
+            )
+        flat.append(contiguous(f"values[{at}]", piece))
+    return flat
+
+
+def _iterable(values: object) -> Iterable[object]:
+    if isinstance(values, Iterable):
+        return values
+    raise TypeError(f"values must be an array or a sequence of arrays, got {type(values).__name__}")
+
+
+def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Return a matrix of counts that may be written to.
+
+    Raises:
+        TypeError: not an array of int64.
+        ValueError: another shape, or read-only.
+    """
+    matrix = array(name, value, np.int64, 2)
+    if matrix.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {matrix.shape}")
+    if not matrix.flags.writeable:
+        raise ValueError(f"{name} is added to and must be writable, got a read-only array")
+    return matrix
+
+
+def same_words(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
+    """Return the words of a row, the same on both sides.
+
+    Raises:
+        ValueError: the rows differ in length.
+    """
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"rows of a and b must have one length: a has {a.shape[1]} words, b has {b.shape[1]}"
+        )
+    return int(a.shape[1])
+
+
+def threads(given: int | None) -> None:
+    """Accept None or a number of worker threads.
+
+    Raises:
+        ValueError: below 1.
+    """
+    if given is not None and given < 1:
+        raise ValueError(f"threads must be at least 1, got {given}")

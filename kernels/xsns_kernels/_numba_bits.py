@@ -1,0 +1,202 @@
+"""Turn 64 comparisons into one word: packing, thresholds, population counts, radix histograms.
+
+The comparisons are written as one LLVM vector of 64 lanes, whose mask *is* the word in little-endian
+bit order; LLVM cuts it to the width of the machine. Kernels and intrinsics share this file because
+Numba's cache looks at the file of the kernel alone: a change of either must change it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+
+from xsns_kernels._numba_jit import (
+    INT64,
+    INTP,
+    VOID,
+    array_pointer,
+    at,
+    compiled,
+    intrinsic,
+    readable,
+    times,
+    writable,
+)
+
+HIGH_BINS = 1 << 15
+LOW_BINS = 1 << 16
+
+_LANES = 64
+_ALL = np.uint64(2**64 - 1)
+_FLAG = ir.IntType(1)
+_UINT64 = types.uint64
+_FLOATS = tuple(readable(dtype) for dtype in (types.uint32, types.uint64))
+
+
+@intrinsic
+def _ones(typingctx: Any, word: Any) -> Any:
+    """Return the number of ones of a word."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(_UINT64), emit
+
+
+@intrinsic
+def _first_one(typingctx: Any, word: Any) -> Any:
+    """Return the place of the lowest one of a word that is not zero."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(_FLAG, 1))
+
+    return types.int64(_UINT64), emit
+
+
+@intrinsic
+def _mask_within(  # noqa: PLR0917 - an intrinsic takes positional arguments only
+    typingctx: Any, patterns: Any, first: Any, keep: Any, lowest: Any, span: Any
+) -> Any:
+    """Return a word whose bit i says if (patterns[first + i] & keep) - lowest <= span, unsigned."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array_type = signature.args[0]
+        width = array_type.dtype.bitwidth
+        element = ir.IntType(width)
+        vector = ir.VectorType(element, _LANES)
+        start = array_pointer(context, builder, array_type, arguments[0])
+        address = builder.add(start, times(builder, arguments[1], width // 8))
+        values = builder.load(at(builder, address, vector), align=1)
+        kept, low, high = (_splat(builder, argument, element) for argument in arguments[2:])
+        distance = builder.sub(builder.and_(values, kept), low)
+        return builder.bitcast(builder.icmp_unsigned("<=", distance, high), INT64)
+
+    return _UINT64(patterns, INTP, _UINT64, _UINT64, _UINT64), emit
+
+
+def _splat(builder: Any, value: Any, element: Any) -> Any:
+    scalar = builder.trunc(value, element) if element.width < value.type.width else value
+    vector = ir.VectorType(element, _LANES)
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [0] * _LANES)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+
+@compiled(
+    *(
+        types.int64(readable(dtype), _UINT64, _UINT64, INTP, writable(_UINT64))
+        for dtype in (types.uint8, types.uint32, types.uint64)
+    )
+)
+def mask_into(patterns: Any, lowest: int, span: int, start: int, words: Any) -> int:
+    """Set bit `start + i` of `words` where patterns[i] - lowest <= span, unsigned; return how many.
+
+    Args:
+        patterns: unsigned integers [n]; n need not be a multiple of 64.
+        lowest: the least pattern that counts; at most the largest value of the dtype.
+        span: the last pattern that counts, minus `lowest`.
+        start: offset in bits of the first pattern, any number.
+        words: uint64, zeros at the bits to be set.
+    """
+    total = 0
+    size = patterns.size
+    done = min(size, -start & 63)
+    if done > 0:
+        word = np.uint64(0)
+        for i in range(done):
+            if np.uint64(patterns[i]) - lowest <= span:
+                word |= np.uint64(1) << np.uint64(i)
+        words[start >> 6] |= word << np.uint64(start & 63)
+        total += _ones(word)
+    target = (start + done) >> 6
+    while size - done >= 64:
+        word = _mask_within(patterns, done, _ALL, lowest, span)
+        words[target] = word
+        total += _ones(word)
+        target += 1
+        done += 64
+    if done < size:
+        word = np.uint64(0)
+        for i in range(done, size):
+            if np.uint64(patterns[i]) - lowest <= span:
+                word |= np.uint64(1) << np.uint64(i - done)
+        words[target] |= word
+        total += _ones(word)
+    return total
+
+
+@compiled(types.int64(readable(_UINT64)))
+def count_ones(words: Any) -> int:
+    """Return the number of ones of all words."""
+    total = 0
+    for i in range(words.size):
+        total += _ones(words[i])
+    return total
+
+
+@compiled(*(types.int64(patterns, _UINT64, _UINT64, writable(types.int64, 2)) for patterns in _FLOATS))
+def count_high(patterns: Any, infinity: int, shift: int, counts: Any) -> int:
+    """Count float patterns by their sixteen highest bits; return how many are not valid.
+
+    Non-negative IEEE numbers are in the order of their patterns, so one comparison with the pattern
+    of infinity finds what is negative, infinite or NaN. The pattern of -0.0 counts as that of 0.0.
+
+    Args:
+        patterns: unsigned integers [n].
+        infinity: the pattern of infinity.
+        shift: bits below the sixteen highest.
+        counts: int64 [2, 32768], added to; the histogram is the sum of both rows. Two rows, because
+            neighbours are often equal and an addition then waits for the one before.
+    """
+    invalid = 0
+    minus_zero = np.uint64(1) << (shift + np.uint64(15))
+    for start in range(0, patterns.size, _LANES):
+        end = start + _LANES
+        if end <= patterns.size and _mask_within(patterns, start, _ALL, 0, infinity - 1) == _ALL:
+            for i in range(start, end, 2):
+                counts[0, np.uint64(patterns[i]) >> shift] += 1
+                counts[1, np.uint64(patterns[i + 1]) >> shift] += 1
+            continue
+        for i in range(start, min(end, patterns.size)):
+            pattern = np.uint64(patterns[i])
+            if pattern < infinity:
+                counts[0, pattern >> shift] += 1
+            elif pattern == minus_zero:
+                counts[0, 0] += 1
+            else:
+                invalid += 1
+    return invalid
+
+
+@compiled(*(VOID(patterns, _UINT64, _UINT64, _UINT64, writable(types.int64)) for patterns in _FLOATS))
+def count_low(patterns: Any, prefix: int, shift: int, sign: int, counts: Any) -> None:
+    """Count the patterns of one bin by their next sixteen bits.
+
+    Few groups of 64 hold a pattern of the bin, so that the rest is passed over at the speed of
+    reading.
+
+    Args:
+        patterns: unsigned integers [n], all valid.
+        prefix: the bits above the next sixteen.
+        shift: bits below the next sixteen.
+        sign: the pattern of -0.0, which counts as 0.0.
+        counts: int64 [65536], added to.
+    """
+    magnitude = sign - np.uint64(1)
+    above = shift + np.uint64(16)
+    lowest, span = prefix << above, (np.uint64(1) << above) - np.uint64(1)
+    low = np.uint64(LOW_BINS - 1)
+    grouped = patterns.size // _LANES * _LANES
+    for start in range(0, grouped, _LANES):
+        mask = _mask_within(patterns, start, magnitude, lowest, span)
+        while mask:
+            pattern = np.uint64(patterns[start + _first_one(mask)])
+            counts[(pattern >> shift) & low] += 1
+            mask &= mask - np.uint64(1)
+    for i in range(grouped, patterns.size):
+        pattern = np.uint64(patterns[i]) & magnitude
+        if pattern >> above == prefix:
+            counts[(pattern >> shift) & low] += 1

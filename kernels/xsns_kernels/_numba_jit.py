@@ -1,0 +1,87 @@
+"""Compile with Numba, and keep the machine code on disk where there is a place for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic as _intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NO_PLACE = "no locator available"
+
+# Numba's types describe neither what an intrinsic is called with nor what a compiled function is.
+intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = cast(Any, _intrinsic)
+
+INT64 = ir.IntType(64)
+INTP = types.intp
+VOID = types.void
+
+
+def compiled(*signatures: Any) -> Callable[[Function], Function]:
+    """Compile a function for the given signatures, without the GIL, and cache the machine code.
+
+    The cache lies beside the source file, or else in the user's cache folder. Where neither can be
+    written (a read-only image, a full disk) the function is compiled anew in each process.
+
+    Args:
+        signatures: Numba signatures. They are explicit so that a kernel has one machine code, and
+            so that threads never wait for one another's compilation.
+
+    Raises:
+        RuntimeError: Numba failed for another reason than a missing cache folder.
+    """
+
+    def decorate(function: Function) -> Function:
+        try:
+            return _jit(function, signatures, cache=True)
+        except OSError:
+            return _jit(function, signatures, cache=False)
+        except RuntimeError as error:
+            if _NO_PLACE not in str(error):
+                raise
+            return _jit(function, signatures, cache=False)
+
+    return decorate
+
+
+def _jit(function: Function, signatures: tuple[Any, ...], cache: bool) -> Function:
+    return cast(Function, numba.njit(list(signatures), nogil=True, cache=cache)(function))
+
+
+def readable(dtype: Any, ndim: int = 1) -> Any:
+    """Return the Numba type of a C-contiguous input array that may be read-only or misaligned.
+
+    Writable and aligned arrays convert to it, so that one machine code serves memory maps, views of
+    files and ordinary arrays alike.
+    """
+    return types.Array(dtype, ndim, "C", readonly=True, aligned=False)
+
+
+def writable(dtype: Any, ndim: int = 1) -> Any:
+    """Return the Numba type of a C-contiguous array that the kernel writes to."""
+    return types.Array(dtype, ndim, "C")
+
+
+def array_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """Emit the integer address of an array's first element."""
+    return builder.ptrtoint(context.make_array(array_type)(context, builder, array).data, INT64)
+
+
+def at(builder: Any, address: Any, element: Any) -> Any:
+    """Emit a typed pointer for an integer address."""
+    return builder.inttoptr(address, element.as_pointer())
+
+
+def times(builder: Any, value: Any, factor: int) -> Any:
+    """Emit a product with a constant."""
+    return builder.mul(value, ir.Constant(value.type, factor))
+
+
+def plus(builder: Any, value: Any, constant: int) -> Any:
+    """Emit a sum with a constant."""
+    return builder.add(value, ir.Constant(value.type, constant))

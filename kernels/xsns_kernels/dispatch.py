@@ -1,0 +1,56 @@
+"""Names of the implementations of each kernel, and the rule that chooses one."""
+
+from __future__ import annotations
+
+# Slow and obvious first; the last one is what "auto" means. Nothing depends on the machine.
+_IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
+    "pack_bits": ("numpy", "numba"),
+    "unpack_bits": ("numpy",),
+    "popcount": ("numpy", "bitarray", "numba"),
+    "kth_largest": ("numpy", "numba"),
+    "threshold_bits": ("numpy", "numba"),
+    "intersection_counts": ("numpy", "bitarray", "numba"),
+    "cross_intersection_counts": ("numpy", "bitarray", "numba"),
+    "accumulate_intersections": ("numpy", "bitarray", "numba"),
+    "accumulate_cross_intersections": ("numpy", "bitarray", "numba"),
+}
+
+
+def implementations(name: str) -> tuple[str, ...]:
+    """Return the names of a kernel's implementations, the reference first and the fastest last.
+
+    Args:
+        name: a public function of this package, such as ``"intersection_counts"``.
+
+    Returns:
+        Names that the function takes as `impl`. ``"auto"`` stands for the last one.
+
+    Raises:
+        ValueError: no kernel has this name.
+
+    >>> implementations("intersection_counts")
+    ('numpy', 'bitarray', 'numba')
+    """
+    try:
+        return _IMPLEMENTATIONS[name]
+    except KeyError:
+        choices = ", ".join(_IMPLEMENTATIONS)
+        raise ValueError(f"no kernel is named {name!r}; choose one of: {choices}") from None
+
+
+def resolve(name: str, impl: str) -> str:
+    """Return the implementation that `impl` asks for; an explicit name never falls back.
+
+    Raises:
+        ValueError: `impl` is neither ``"auto"`` nor an implementation of this kernel.
+
+    >>> resolve("kth_largest", "auto")
+    'numba'
+    """
+    known = implementations(name)
+    if impl == "auto":
+        return known[-1]
+    if impl not in known:
+        choices = ", ".join(("auto", *known))
+        raise ValueError(f"{name} has no implementation {impl!r}; choose one of: {choices}")
+    return impl

@@ -1,0 +1,192 @@
+"""The package as a leaf: cheap import, other processors, no place for a cache, examples that run."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xsns_kernels as kernels
+
+ROOT = Path(__file__).resolve().parents[2] / "kernels"
+README = ROOT / "README.md"
+MODULES = ["xsns_kernels", *(f"xsns_kernels.{info.name}" for info in pkgutil.iter_modules(kernels.__path__))]
+
+EXACT_PAIRS = """
+import numpy as np
+import xsns_kernels as kernels
+rows = np.random.default_rng(0).integers(0, 2**64, (7, 1041), dtype=np.uint64)
+def same(name, *arguments):
+    fast, slow = (getattr(kernels, name)(*arguments, impl=impl) for impl in ("numba", "numpy"))
+    assert np.array_equal(fast, slow), name
+same("intersection_counts", rows)
+"""
+
+EXACT = (
+    EXACT_PAIRS
+    + """
+values = np.random.default_rng(1).random(5000, dtype=np.float32)
+same("cross_intersection_counts", rows, rows[:3])
+same("popcount", rows)
+same("pack_bits", values > 0.5)
+for array in (values, values.astype(np.float64)):
+    same("kth_largest", array, 700)
+    pieces = [array[:77], array[77:]]
+    fast, slow = (kernels.threshold_bits(pieces, 0.3, impl=impl) for impl in ("numba", "numpy"))
+    assert np.array_equal(fast[0], slow[0]) and fast[1] == slow[1]
+"""
+)
+
+WITHOUT_PLACE = """
+from numba.core import caching
+caching.CompileResultCacheImpl._locator_classes = []
+"""
+
+WITHOUT_ROOM = """
+from numba.core import caching
+def full(self, signature, data):
+    raise OSError(28, "No space left on device")
+caching.FunctionCache.save_overload = full
+"""
+
+NO_WIDE_VECTORS = """
+from xsns_kernels import _numba_bits, _numba_overlap
+for kernel in (_numba_overlap.add_block, _numba_bits.mask_into, _numba_bits.count_low):
+    code = "".join(kernel.inspect_asm().values())
+    assert code and "zmm" not in code and "ymm" not in code
+"""
+
+
+def _python(program, tmp_path, **variables):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), **variables}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_import_loads_neither_numpy_nor_numba(tmp_path):
+    program = "import sys, xsns_kernels; print({'numpy', 'numba', 'bitarray'} & set(sys.modules))"
+    assert _python(program, tmp_path).stdout.strip() == "set()"
+
+
+def test_the_references_do_not_load_numba(tmp_path):
+    program = (
+        EXACT.replace('("numba", "numpy")', '("numpy", "numpy")')
+        + "import sys; print('numba' in sys.modules)"
+    )
+    finished = _python(program, tmp_path)
+    assert finished.stdout.strip() == "False", finished.stderr
+
+
+@pytest.mark.parametrize("name", sorted(set(kernels.__all__) - {"implementations"}))
+def test_auto_is_the_last_implementation(name):
+    from xsns_kernels.dispatch import resolve
+
+    assert resolve(name, "auto") == kernels.implementations(name)[-1]
+    assert all(resolve(name, impl) == impl for impl in kernels.implementations(name))
+
+
+def test_public_names():
+    assert set(kernels.__all__) <= set(dir(kernels))
+    assert all(callable(getattr(kernels, name)) for name in kernels.__all__)
+    assert all(kernels.implementations(name) for name in set(kernels.__all__) - {"implementations"})
+    with pytest.raises(AttributeError, match="module 'xsns_kernels' has no attribute 'sort'"):
+        _ = kernels.sort
+
+
+def test_the_folder_is_not_a_package():
+    assert not (ROOT / "__init__.py").exists()
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
+def test_exact_on_a_processor_without_avx(tmp_path):
+    # The name alone would keep the features of this machine: both must be given.
+    finished = _python(EXACT + NO_WIDE_VECTORS, tmp_path, NUMBA_CPU_NAME="nehalem", NUMBA_CPU_FEATURES="")
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("trouble", [WITHOUT_PLACE, WITHOUT_ROOM], ids=["no place", "no room"])
+def test_works_where_nothing_can_be_cached(tmp_path, trouble):
+    finished = _python(trouble + EXACT_PAIRS, tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert not list(tmp_path.rglob("*.nbc"))
+
+
+def test_other_failures_of_the_compiler_are_not_hidden(monkeypatch):
+    from xsns_kernels import _numba_jit
+
+    def fail(*arguments, **options):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(_numba_jit, "_jit", fail)
+    with pytest.raises(RuntimeError, match="broken"):
+        _numba_jit.compiled()(len)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    module = importlib.import_module(name)
+    public = {key: getattr(kernels, key) for key in kernels.__all__}
+    outcome = doctest.testmod(
+        module, extraglobs={**public, "np": np} if name == "xsns_kernels" else {"np": np}
+    )
+    assert outcome.failed == 0
+
+
+def test_every_public_function_has_an_example():
+    assert all(">>>" in (getattr(kernels, name).__doc__ or "") for name in kernels.__all__)
+
+
+@pytest.fixture(scope="module")
+def specification():
+    """Names defined by the pseudo-code of the README, run in order."""
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+        exec(compile(block, README.name, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("size", [0, 1, 64, 65, 3001])
+def test_the_specification_agrees_with_the_kernels(specification, size, random_values):
+    values = random_values(size)
+    pieces = np.split(values, [size // 3, size // 2])
+    bits = values > 1e-9
+    words = kernels.pack_bits(bits)
+    assert np.array_equal(specification["pack_bits"](bits), words)
+    assert np.array_equal(specification["unpack_bits"](words, size), bits)
+    assert specification["popcount"](words) == kernels.popcount(words)
+    packed, cardinality = kernels.threshold_bits(pieces, 1e-9)
+    expected, count = specification["threshold_bits"](pieces, 1e-9)
+    assert np.array_equal(packed, expected)
+    assert cardinality == count
+    for k in {1, size // 3 + 1, size} - {0} if size else ():
+        for dtype in (np.float32, np.float64):
+            typed = [piece.astype(dtype) for piece in pieces]
+            assert specification["kth_largest"](typed, k) == kernels.kth_largest(typed, k)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 0), (5, 9)])
+def test_the_specification_agrees_on_intersections(specification, shape, random_words):
+    rows, others = random_words(*shape), random_words(3, shape[1])
+    assert np.array_equal(specification["intersection_counts"](rows), kernels.intersection_counts(rows))
+    assert np.array_equal(
+        specification["cross_intersection_counts"](rows, others),
+        kernels.cross_intersection_counts(rows, others),
+    )
+
+
+def test_the_specification_names_every_kernel(specification):
+    missing = {
+        name for name in kernels.__all__ if not name.startswith("accumulate") and name != "implementations"
+    }
+    assert missing <= set(specification)

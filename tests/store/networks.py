@@ -1,0 +1,121 @@
+"""Made-up sub-networks, and writers of them that run in processes of their own.
+
+The bits of a row follow from its label alone, so that any process can say what a row must hold.
+Run as a script: `networks.py race STORE` or `networks.py crash STORE KILLS`.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import zlib
+
+import numpy as np
+
+from xsns_stream.store import open_store
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SubNetwork
+
+LANGUAGES = ("sw", "rw", "yo", "zu", "xh", "en", "de", "fr", "zh-Hant", "pt-BR", "fi", "et")
+SMALL_LAYER, BIG_LAYER = 6_400, 6_400_000
+
+
+def make_layout(layers=3, layer_bits=192):
+    return ParameterLayout(
+        names=tuple(f"layer.{i}.weight" for i in range(layers)),
+        shapes=((layer_bits,),) * layers,
+        layers=tuple(LayerSpan(f"layer.{i}", i * layer_bits, (i + 1) * layer_bits) for i in range(layers)),
+    )
+
+
+def make_bits(size, seed):
+    """An eighth of `size` bits, at random, and no pad bit."""
+    draws = np.random.Generator(np.random.PCG64(seed)).integers(0, 2**64, (3, -(-size // 64)), np.uint64)
+    bits = np.bitwise_and.reduce(draws)
+    if size % 64:
+        bits[-1] &= np.uint64((1 << size % 64) - 1)
+    return bits
+
+
+def make_sub(language="sw", seed=0, density=0.15, layout=None, bits=None, **provenance):
+    layout = layout or make_layout()
+    if bits is None:
+        bits = make_bits(layout.size, zlib.crc32(f"{language}/{seed}/{density}".encode()))
+    return SubNetwork(
+        language=language,
+        seed=seed,
+        bits=bits,
+        layout=layout,
+        cardinality=int(np.bitwise_count(bits).sum()),
+        threshold=0.1 + seed,
+        density=density,
+        provenance=Provenance(
+            **{
+                "model": "mini",
+                "layout_digest": layout.digest,
+                "objective": "masked-lm(rate=0.15)",
+                "estimator": "per-example(token_reduction=sum)",
+                "examples": 7,
+                "examples_asked": 8,
+                "seed": seed,
+                "dtype": "float32",
+                "device": "cpu",
+                "versions": {"numpy": "2"},
+            }
+            | provenance
+        ),
+    )
+
+
+def make_all(layer_bits, languages=LANGUAGES):
+    layout = make_layout(3, layer_bits)
+    return [make_sub(language, layout=layout) for language in languages]
+
+
+def write_all(store, subs):
+    store = open_store(store, "a")
+    for sub in subs:
+        if not store.is_committed(sub.language, sub.seed, sub.density):
+            store.write(sub)
+
+
+def in_child(action):
+    """Run `action` in a forked process; forking saves the second that importing takes."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def race(store):
+    """Six processes at once create the store and write to it, some of them the same rows."""
+    subs = make_all(SMALL_LAYER)
+    starts = [subs[i:] + subs[:i] for i in range(0, len(subs), 2)]
+    pids = [in_child(lambda order=order: write_all(store, order)) for order in starts]
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+def crash(store, kills):
+    """Start a writer and kill it at a random moment, again and again; return how each ended."""
+    subs, ends = make_all(BIG_LAYER), []
+    for _ in range(kills):
+        pid = in_child(lambda: write_all(store, subs))
+        # A writer gets through one to four rows in this time.
+        time.sleep(random.uniform(0.05, 0.25))
+        os.kill(pid, signal.SIGKILL)
+        ends.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return ends
+
+
+if __name__ == "__main__":
+    # Loaded before the first fork, so that a child is killed while it writes and not while it imports.
+    import zarr  # noqa: F401
+
+    command, path, *rest = sys.argv[1:]
+    print(json.dumps(race(path) if command == "race" else crash(path, *map(int, rest))))

@@ -1,0 +1,101 @@
+"""The disk says no: in words, and without harm to what is committed."""
+
+import errno
+import os
+
+import pytest
+from filelock import FileLock
+
+from xsns_stream.errors import StoreError
+from xsns_stream.store import files, open_store
+
+CASES = [
+    (errno.ENOSPC, "the disk or the quota is full", "free some space"),
+    (errno.EDQUOT, "the disk or the quota is full", "free some space"),
+    (errno.EACCES, "no permission to write there", "may write to"),
+    (errno.EROFS, "no permission to write there", "may write to"),
+    (errno.EIO, "Input/output error", "the disk that holds it"),
+]
+
+
+def failing(code):
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: errno.errorcode[case[0]])
+def test_a_row_that_cannot_be_written(filled, networks, monkeypatch, case):
+    code, reason, hint = case
+    with monkeypatch.context() as patch:
+        patch.setattr("zarr.storage._local._put", failing(code))
+        with pytest.raises(StoreError, match=reason) as caught:
+            filled.write(networks.make_sub("fr"))
+        assert hint in caught.value.hint
+        assert "experiment.zarr" in caught.value.message
+    assert filled.languages == ("rw", "sw", "yo")
+    assert filled.verify() == []
+    assert filled.write(networks.make_sub("fr"))
+    assert filled.verify() == []
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
+def test_a_full_disk_at_any_step_leaves_the_store_sound(filled, networks, monkeypatch, step):
+    with monkeypatch.context() as patch:
+        patch.setattr(step, failing(errno.ENOSPC))
+        with pytest.raises(StoreError, match="full"):
+            filled.write(networks.make_sub("fr", seed=5))
+    assert filled.languages == ("rw", "sw", "yo")
+    assert filled.verify() == []
+    assert filled.write(networks.make_sub("fr", seed=5))
+    assert filled.verify() == []
+    assert not list(filled.path.rglob("*.partial"))
+
+
+def test_a_commit_that_cannot_be_written(filled, networks, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("xsns_stream.store.records.write_json", failing(errno.EROFS))
+        with pytest.raises(StoreError, match="cannot commit a row to"):
+            filled.write(networks.make_sub("fr"))
+    assert [key.language for key in filled.unfinished()] == ["fr"]
+    assert "fr" not in filled
+
+
+def test_a_store_that_cannot_be_created(path, networks, monkeypatch):
+    monkeypatch.setattr("zarr.storage._local._put", failing(errno.EROFS))
+    with pytest.raises(StoreError, match=r"cannot create a store at .*: no permission to write there"):
+        open_store(path, "a").write(networks.make_sub())
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_path_under_a_file(tmp_path, networks):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StoreError, match="not a folder of a store is in the way"):
+        open_store(file / "store", "a").write(networks.make_sub())
+    with pytest.raises(StoreError, match="there is no store"):
+        open_store(file / "store")
+
+
+def test_a_lock_that_is_held_for_too_long(filled, networks, monkeypatch):
+    monkeypatch.setattr(files, "LOCK_TIMEOUT_S", 0.1)
+    with (
+        FileLock(filled.path / "subnetworks/.lock"),
+        pytest.raises(StoreError, match=r"another process has held .*lock' for 0 seconds") as caught,
+    ):
+        filled.write(networks.make_sub("fr"))
+    assert "hangs" in caught.value.hint
+    assert filled.write(networks.make_sub("fr"))
+
+
+def test_a_lock_that_cannot_be_made(filled, networks, monkeypatch):
+    monkeypatch.setattr(FileLock, "acquire", failing(errno.EACCES))
+    with pytest.raises(StoreError, match=r"cannot lock .*: no permission"):
+        filled.write(networks.make_sub("fr"))
+
+
+def test_an_unreadable_document(filled, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.read_bytes", failing(errno.EACCES))
+    with pytest.raises(StoreError, match=r"cannot read .*zarr.json"):
+        open_store(filled.path)

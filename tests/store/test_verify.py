@@ -1,0 +1,159 @@
+"""Every kind of damage is found, and told with the name of its row."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from xsns_stream.errors import StoreError
+from xsns_stream.similarity import count_overlaps
+from xsns_stream.store import open_store
+
+
+def problems(store):
+    return {(finding.problem, finding.row.language if finding.row else None) for finding in store.verify()}
+
+
+def test_a_sound_store_has_no_findings_and_reports_progress(filled):
+    seen = []
+    assert filled.verify(lambda done, total: seen.append((done, total))) == []
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_flipped_bit(filled, object_of):
+    file = object_of("sw")
+    data = bytearray(file.read_bytes())
+    data[20] ^= 4
+    file.write_bytes(data)
+    assert problems(filled) == {("bits", "sw"), ("cardinality", "sw")}
+    (bits, cardinality) = filled.verify()
+    assert str(bits) == "the bits of row 'sw' (seed 0, density 0.15) have changed since they were committed."
+    assert "its record says" in str(cardinality)
+    with pytest.raises(StoreError, match="does not hold the bits that were committed") as caught:
+        filled["sw"]
+    assert "run verify" in caught.value.hint
+    assert "commits/0.15/0/sw" in caught.value.hint
+    with pytest.raises(StoreError, match="changed since they were committed: 'sw' has"):
+        count_overlaps(filled)
+    assert filled["rw"].language == "rw"
+
+
+@pytest.mark.parametrize("compressor", ["none", "zstd"])
+@pytest.mark.parametrize("kept", [0, 1, 40, -1])
+def test_a_truncated_object(path, networks, object_of, compressor, kept):
+    store = open_store(path, "a", compressor=compressor)
+    store.write(networks.make_sub("sw"))
+    file = object_of("sw")
+    file.write_bytes(file.read_bytes()[:kept])
+    assert problems(store) == {("size", "sw"), ("unreadable", "sw")}
+    assert "truncated" in str(store.verify()[0])
+    with pytest.raises(StoreError, match="cannot be read"):
+        store["sw"]
+    with pytest.raises(StoreError, match="cannot be read"):
+        count_overlaps(store)
+
+
+def test_a_damaged_index(filled, object_of):
+    file = object_of("sw")
+    data = bytearray(file.read_bytes())
+    data[9 * 8 + 8] ^= 0xFF
+    file.write_bytes(data)
+    assert problems(filled) == {("unreadable", "sw")}
+    with pytest.raises(StoreError, match="the index of its object is damaged"):
+        filled["sw"]
+
+
+@pytest.mark.parametrize("compressor", ["none", "zstd"])
+def test_a_missing_object_is_not_read_as_zeros(path, networks, object_of, compressor):
+    store = open_store(path, "a", compressor=compressor)
+    store.write(networks.make_sub("sw", bits=np.zeros(9, np.uint64)))
+    object_of("sw").unlink()
+    assert problems(store) == {("missing", "sw")}
+    with pytest.raises(StoreError, match=r"is committed, but its object .* is missing"):
+        store.read("sw")
+    with pytest.raises(StoreError, match="is missing"):
+        store.rows(("sw",), 0, 0.15, 0, 1)
+
+
+def test_swapped_objects(filled, object_of):
+    a, b = object_of("sw"), object_of("yo")
+    bits = a.read_bytes()
+    a.write_bytes(b.read_bytes())
+    b.write_bytes(bits)
+    assert {("swapped", "sw"), ("swapped", "yo")} <= problems(filled)
+    told = {str(finding) for finding in filled.verify()}
+    assert "the row 'sw' (seed 0, density 0.15) holds the bits of 'yo' (seed 0, density 0.15)." in told
+
+
+def test_swapped_labels(filled, path):
+    file = path / "subnetworks/zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"]["languages"][:2] = reversed(document["attributes"]["languages"][:2])
+    file.write_text(json.dumps(document))
+    assert problems(filled) == {("label", "sw"), ("label", "rw")}
+    assert "was written to slot [0, 0, 0], and is labelled as slot [0, 0, 1] now" in str(
+        next(f for f in filled.verify() if f.row.language == "sw")
+    )
+    with pytest.raises(StoreError, match="does not hold the bits"):
+        filled["sw"]
+
+
+def test_a_label_that_is_gone(filled, path):
+    file = path / "subnetworks/zarr.json"
+    document = json.loads(file.read_text())
+    document["attributes"]["languages"][1] = "fr"
+    file.write_text(json.dumps(document))
+    assert problems(filled) == {("label", "rw")}
+    with pytest.raises(StoreError, match="has no label for it"):
+        filled["rw"]
+
+
+def test_a_record_that_is_another_rows(filled, path):
+    shutil.copytree(path / "commits/0.15/0/sw", path / "commits/0.15/0/fr")
+    assert problems(filled) == {("record", "fr")}
+    with pytest.raises(StoreError, match=r"commit record of 'fr' .* is that of 'sw'"):
+        filled.read("fr")
+
+
+def test_records_that_cannot_be_read(filled, path):
+    (path / "commits/0.15/0/sw/zarr.json").write_text("{}")
+    (path / "commits/0.15/0/rw/zarr.json").write_text("nonsense")
+    shutil.copytree(path / "commits/0.15/0/yo", path / "commits/0.150/0/yo")
+    assert problems(filled) == {("record", "sw"), ("record", "rw"), ("record", None)}
+    with pytest.raises(StoreError, match=r"commit record of 'sw' .* is damaged") as caught:
+        filled["sw"]
+    assert "delete" in caught.value.hint
+
+
+def test_a_wrong_count_and_pad_bits(path, networks, object_of):
+    layout = networks.make_layout(1, 100)
+    store = open_store(path, "a")
+    store.write(networks.make_sub("sw", layout=layout))
+    file = object_of("sw")
+    data = bytearray(file.read_bytes())
+    data[15] |= 0x80
+    file.write_bytes(data)
+    assert problems(store) == {("bits", "sw"), ("cardinality", "sw"), ("padding", "sw")}
+
+
+def test_a_row_without_record_is_absent_and_unfinished(filled, path, networks):
+    shutil.rmtree(path / "commits/0.15/0/sw")
+    assert filled.languages == ("rw", "yo")
+    assert not filled.is_committed("sw", 0, 0.15)
+    assert filled.verify() == []
+    assert [key.language for key in filled.unfinished()] == ["sw"]
+    assert filled.info()["unfinished_rows"] == ["'sw' (seed 0, density 0.15)"]
+    assert filled.write(networks.make_sub("sw"))
+    assert filled.unfinished() == ()
+
+
+def test_a_row_that_was_torn_before_its_commit_is_written_again(filled, path, networks, object_of):
+    shutil.rmtree(path / "commits/0.15/0/sw")
+    file = object_of("sw")
+    file.write_bytes(file.read_bytes()[:50])
+    file.with_name("0.0123.partial").write_bytes(b"left by a killed writer")
+    assert filled.write(networks.make_sub("sw"))
+    assert filled.verify() == []
+    assert [f.name for f in file.parent.iterdir()] == ["0"]
+    assert not list((path / "subnetworks").glob(".lock-*"))

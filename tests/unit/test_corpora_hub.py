@@ -1,0 +1,322 @@
+"""Data sets in the Hub's layout, read from local copies that are laid out as the originals are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from xsns_stream.corpora import Corpus, open_corpus
+from xsns_stream.corpora import hub as hub_module
+from xsns_stream.corpora.recipes import RECIPES
+from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.languages import normalise
+from xsns_stream.types import ReadCounts, TextExample
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def write_data_set(root: Path, configs: Mapping[str, Mapping[str, Rows]]) -> Path:
+    """Write {config: {split: rows}} as Parquet files with a card that lists them."""
+    card = ["---", "configs:"]
+    for config, splits in configs.items():
+        (root / config).mkdir(parents=True)
+        card += [f"- config_name: {config}", "  data_files:"]
+        for split, rows in splits.items():
+            pd.DataFrame(list(rows)).to_parquet(root / config / f"{split}-00000-of-00001.parquet")
+            card += [f"  - split: {split}", f"    path: {config}/{split}-*"]
+    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
+    return root
+
+
+def words(language: str, count: int) -> Rows:
+    return [{"tokens": [language, str(i)], "ner_tags": [0, 1], "langs": [language] * 2} for i in range(count)]
+
+
+def tree(language: str, mwt: Sequence[str], number: int) -> Mapping[str, Any]:
+    return {"sent_id": str(number), "text": "…", "tokens": [language, str(number)], "mwt": list(mwt)}
+
+
+DATA: dict[str, dict[str, dict[str, Rows]]] = {
+    "wikiann": {"sw": {"train": words("sw", 30), "test": words("x", 2)}, "als": {"train": words("als", 3)}},
+    "udpos": {"en_ewt": {"train": [tree("en", [], 0), tree("en", ["1-2"], 1), tree("en", [], 2)]}},
+    "xnli": {
+        "sw": {"train": [{"premise": f"p {i // 3}", "hypothesis": f"h {i}", "label": 0} for i in range(9)]},
+        "all_languages": {"train": [{"premise": {"sw": "x"}, "hypothesis": "x"}]},
+    },
+    "paws-x": {"de": {"train": [{"id": i, "sentence1": f"a {i}", "sentence2": f"b {i}"} for i in range(4)]}},
+    "tydiqa": {
+        "primary_task": {"train": [{"document_plaintext": "x"}]},
+        "secondary_task": {
+            "train": [
+                {
+                    "id": f"{name}-{i}-1",
+                    "title": "t",
+                    "context": f"{name} passage {i}",
+                    "question": f"{name}? {i}",
+                }
+                for i in range(4)
+                for name in ("swahili", "telugu", "arabic")
+            ]
+        },
+    },
+    "flores": {
+        "default": {"dev": [{"id": 0, "text": "all"}]},
+        "swh_Latn": {
+            "dev": [{"id": i, "text": f"s {i}"} for i in range(3)],
+            "devtest": [{"id": 1, "text": "t"}],
+        },
+        "cmn_Hant": {"dev": [{"id": 0, "text": "t"}]},
+    },
+    "wikipedia": {
+        "20231101.sw": {"train": [{"id": "1", "url": "u", "title": "t", "text": "makala ndefu"}]},
+        "20231101.zh-yue": {"train": [{"id": "1", "url": "u", "title": "t", "text": "文章"}]},
+        "20240101.sw": {"train": [{"id": "1", "url": "u", "title": "t", "text": "mpya"}]},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small copy of every recipe's data set."""
+    root = tmp_path_factory.mktemp("hub")
+    for name, configs in DATA.items():
+        write_data_set(root / name, configs)
+    return root
+
+
+def texts(corpus: Corpus, language: str, count: int = 100, seed: int = 0) -> set[str | tuple[str, ...]]:
+    return {example.text for example in corpus.sample(language, count, seed).examples}
+
+
+def complaint(corpus: Corpus, language: str) -> CorpusError:
+    with pytest.raises(CorpusError) as caught:
+        corpus.sample(language, 1, 0)
+    return caught.value
+
+
+def test_every_recipe_is_tried() -> None:
+    assert set(DATA) == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_language_of_a_recipe_has_its_own_code(name: str) -> None:
+    recipe = RECIPES[name]
+    subsets = recipe.subsets.split()
+    assert len(set(subsets)) == len(subsets)
+    assert len(recipe.languages) == len(subsets)
+    assert all(normalise(code) == code for code in recipe.languages)
+    assert recipe.note.endswith(".")
+
+
+def test_the_pools_of_the_paper_are_there() -> None:
+    pools = {
+        "wikiann": "ar zh en fi fr el he id it ja ko ru es sv th tr vi "
+        "af br ckb fy ga hi is kk lb mr sq sw te tt uz",
+        "udpos": "bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk",
+        "xnli": "ar bg zh en fr el de hi ru es sw th tr ur vi",
+        "paws-x": "zh en fr de ja ko es",
+        "tydiqa": "ar bn en fi id ru sw te",
+    }
+    for name, pool in pools.items():
+        assert set(pool.split()) <= set(RECIPES[name].languages), name
+
+
+def test_wikiann_gives_words(copies: Path) -> None:
+    corpus = open_corpus(f"wikiann={copies / 'wikiann'}")
+    assert corpus.name == "wikiann(split=train, copy=wikiann)"
+    assert corpus.local
+    assert corpus.languages() == ("gsw", "sw")  # Wikipedia's "als" is Alemannic
+    assert texts(corpus, "sw") == {("sw", str(i)) for i in range(30)}
+    assert texts(corpus, "gsw") == {("als", str(i)) for i in range(3)}
+    assert texts(open_corpus(f"wikiann={copies / 'wikiann'}", split="test"), "sw") == {("x", "0"), ("x", "1")}
+
+
+def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(copies: Path) -> None:
+    corpus = open_corpus(f"wikiann={copies / 'wikiann'}")
+    few, many = corpus.sample("swa", 8, 42), corpus.sample("sw", 16, 42)
+    assert len(few) == 8
+    assert many.examples[:8] == few.examples
+    assert corpus.sample("sw", 8, 42).digest == few.digest
+    assert corpus.sample("sw", 8, 16).digest != few.digest
+    assert few.source == corpus.name
+    with pytest.raises(UsageError, match="at least 1"):
+        corpus.sample("sw", 0, 0)
+
+
+def test_several_files_are_drawn_from_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What `datasets` waits for its threads to end; they have ended before the interpreter does.
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+    root = write_data_set(tmp_path / "many", {"sw": {"train": [{"text": f"0 {i}"} for i in range(40)]}})
+    for number in (1, 2):
+        rows = pd.DataFrame({"text": [f"{number} {i}" for i in range(40)]})
+        rows.to_parquet(root / "sw" / f"train-0000{number}-of-00003.parquet")
+    corpus = open_corpus(f"hub:{root}")
+    few, many = corpus.sample("sw", 30, 7), corpus.sample("sw", 60, 7)
+    assert many.examples[:30] == few.examples
+    assert corpus.sample("sw", 60, 7).digest == many.digest
+    assert {str(example.text)[0] for example in few.examples} == {"0", "1", "2"}
+    assert len(corpus.sample("sw", 1000, 7)) == 120
+
+
+def test_udpos_leaves_sentences_with_multiword_tokens_out(copies: Path) -> None:
+    corpus = open_corpus(f"udpos={copies / 'udpos'}")
+    sample = corpus.sample("en", 10, 0)
+    assert {example.text for example in sample.examples} == {("en", "0"), ("en", "2")}
+    assert sample.counts == ReadCounts(read=2, usable=2)
+
+
+def test_xnli_gives_each_premise_once(copies: Path) -> None:
+    corpus = open_corpus(f"xnli={copies / 'xnli'}")
+    assert corpus.languages() == ("sw",)
+    sample = corpus.sample("sw", 10, 0)
+    assert {example.text for example in sample.examples} == {"p 0", "p 1", "p 2"}
+    assert sample.counts == ReadCounts(read=9, duplicate=6, usable=3)
+
+
+def test_pawsx_gives_pairs(copies: Path) -> None:
+    corpus = open_corpus(f"paws-x={copies / 'paws-x'}")
+    assert TextExample("a 1", "b 1") in corpus.sample("de", 9, 0).examples
+    single = open_corpus(f"paws-x={copies / 'paws-x'}", text_column="sentence2")
+    assert TextExample("b 1") in single.sample("de", 9, 0).examples
+
+
+def test_tydiqa_tells_the_languages_apart_by_the_identifier(copies: Path) -> None:
+    corpus = open_corpus(f"tydiqa={copies / 'tydiqa'}")
+    assert texts(corpus, "sw") == {f"swahili passage {i}" for i in range(4)}
+    questions = open_corpus(f"tydiqa={copies / 'tydiqa'}", text_column="question")
+    assert texts(questions, "te") == {f"telugu? {i}" for i in range(4)}
+    assert complaint(corpus, "ko").message.endswith("has no usable text in 'ko': 0 read.")
+
+
+def test_flores_has_its_own_default_split(copies: Path) -> None:
+    corpus = open_corpus(f"flores={copies / 'flores'}")
+    assert corpus.name == "flores(split=dev, copy=flores)"
+    assert corpus.languages() == ("sw", "zh-Hant")
+    assert texts(corpus, "sw") == {"s 0", "s 1", "s 2"}
+    assert texts(open_corpus(f"flores={copies / 'flores'}", split="devtest"), "sw") == {"t"}
+
+
+def test_wikipedia_of_another_month(copies: Path) -> None:
+    corpus = open_corpus(f"wikipedia={copies / 'wikipedia'}")
+    assert corpus.languages() == ("sw", "yue")
+    assert texts(corpus, "yue") == {"文章"}
+    newer = open_corpus(f"wikipedia={copies / 'wikipedia'}", config="20240101.{lang}")
+    assert newer.name == "wikipedia(split=train, config=20240101.{lang}, copy=wikipedia)"
+    assert texts(newer, "sw") == {"mpya"}
+    with pytest.raises(UsageError, match="the same text for every language"):
+        open_corpus("wikipedia", config="20240101.sw")
+
+
+def test_any_data_set(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copies)
+    corpus = open_corpus("hub:./xnli", text_column="hypothesis")
+    assert corpus.name == "hub(xnli, split=train, text_column=hypothesis)"
+    assert corpus.languages() == ("sw",)  # "all_languages" names none
+    assert texts(corpus, "sw") == {f"h {i}" for i in range(9)}
+    assert texts(open_corpus("hub:./wikiann"), "sw", 2) <= {("sw", str(i)) for i in range(30)}
+    templated = open_corpus("hub:./wikipedia", config="20240101.{lang}")
+    assert templated.languages() == ("sw",)
+    assert texts(templated, "sw") == {"mpya"}
+    assert open_corpus("hub:./flores", config="cmn_Hant", split="dev").languages() == ("zh-Hant",)
+
+
+def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(f"hub:{copies / 'tydiqa'}").languages()
+    assert caught.value.message.startswith("no configuration of tydiqa is named by a language: primary_task")
+    assert "{lang}" in caught.value.hint
+    rows = [{"text": "x"}]
+    root = write_data_set(tmp_path / "twice", {"sw": {"train": rows}, "swh_Latn": {"train": rows}})
+    with pytest.raises(CorpusError, match="are both language 'sw'"):
+        open_corpus(f"hub:{root}").languages()
+    assert open_corpus(f"hub:{root}", config="swh_Latn").languages() == ("sw",)
+
+
+def test_what_is_not_there(copies: Path) -> None:
+    place = copies / "xnli"
+    error = complaint(open_corpus(f"xnli={place}", split="dev"), "sw")
+    assert error.message == "xnli cannot be read: Bad split: dev. Available splits: ['train']."
+    error = complaint(open_corpus(f"xnli={place}", text_column="body"), "sw")
+    assert error.message == "xnli (sw) has no column 'body'."
+    assert error.hint == "it has premise, hypothesis, label."
+    error = complaint(open_corpus(f"xnli={place}", text_column="label"), "sw")
+    assert error.message.startswith("column 'label' of xnli (sw) holds neither text nor lists of words")
+    with pytest.raises(LanguageError, match="no language 'th' in xnli"):
+        open_corpus(f"xnli={place}").sample("th", 1, 0)
+    (copies / "empty").mkdir(exist_ok=True)
+    with pytest.raises(CorpusError, match="empty cannot be read"):
+        open_corpus(f"hub:{copies / 'empty'}").languages()
+
+
+def test_a_loading_script_is_never_run(tmp_path: Path) -> None:
+    root = write_data_set(tmp_path / "evil", {"sw": {"train": [{"text": "x"}]}})
+    mark = tmp_path / "it_ran"
+    (root / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="scripts are no longer supported"):
+        open_corpus(f"hub:{root}").languages()
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("place", ["", "imdb", "a/b/c", "../x y", "a b/c", "-a/b"])
+def test_names_that_are_none_on_the_hub(place: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(f"hub:{place}")
+    assert "hub:OWNER/NAME" in caught.value.hint or "there is no folder" in caught.value.message
+
+
+def test_a_local_copy_must_be_there_and_has_no_revision(copies: Path) -> None:
+    with pytest.raises(CorpusError, match="there is no folder 'nowhere'"):
+        open_corpus("wikiann=nowhere")
+    with pytest.raises(UsageError, match="--revision means nothing"):
+        open_corpus(f"wikiann={copies / 'wikiann'}", revision="main")
+
+
+def test_opening_a_recipe_needs_no_network() -> None:
+    corpus = open_corpus("xnli", revision="abc", split="validation")
+    assert corpus.name == "xnli(split=validation, revision=abc)"
+    assert not corpus.local
+    assert corpus.languages() == tuple(sorted(RECIPES["xnli"].languages))
+    assert open_corpus("hub:me/mine").name == "hub(me/mine, split=train)"
+
+
+def test_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_reachable", lambda endpoint: False)
+    error = complaint(open_corpus("xnli"), "sw")
+    assert error.message == "the Hugging Face Hub cannot be reached for facebook/xnli."
+    assert "hf download --repo-type dataset facebook/xnli" in error.hint
+    assert "--corpus xnli=DIR" in error.hint
+    assert "HF_HOME" in error.hint
+    with pytest.raises(CorpusError) as caught:
+        open_corpus("hub:me/mine").languages()
+    assert "--corpus hub:./DIR" in caught.value.hint
+
+
+def test_an_endpoint_that_does_not_answer() -> None:
+    assert not hub_module._reachable("http://127.0.0.1:9")
+
+
+def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
+    code = (
+        "from xsns_stream.corpora import open_corpus\n"
+        "try: open_corpus('wikiann').sample('sw', 1, 0)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=60,
+    )
+    said = "CorpusError the Hugging Face Hub cannot be reached for unimelb-nlp/wikiann."
+    assert done.stdout.strip() == said
+    assert done.stderr == ""

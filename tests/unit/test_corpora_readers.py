@@ -1,0 +1,278 @@
+"""Reading single files: every suffix, every count, every complaint."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from xsns_stream.corpora import read_text
+from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.types import LanguageSample, ReadCounts
+
+CONLLU = """\
+# sent_id = 1
+# text = Vámonos al mar
+1-2\tVámonos\t_\t_\t_\t_\t_\t_\t_\t_
+1\tVamos\t_\tVERB\t_\t_\t0\troot\t_\t_
+2\tnos\t_\tPRON\t_\t_\t_\t_\t_\t_
+3-4\tal\t_\t_\t_\t_\t_\t_\t_\t_
+3\ta\t_\tADP\t_\t_\t_\t_\t_\t_
+4\tel\t_\tDET\t_\t_\t_\t_\t_\t_
+4.1\tgran\t_\t_\t_\t_\t_\t_\t_\t_
+5\tmar\t_\tNOUN\t_\t_\t_\t_\t_\tSpaceAfter=No
+
+# newdoc
+
+# sent_id = 2
+1\tcho phép\t_\tVERB\t_\t_\t_\t_\t_\t_
+"""
+
+
+def texts(sample: LanguageSample) -> list[str | tuple[str, ...]]:
+    return [example.text for example in sample.examples]
+
+
+def message(path: Path, column: str | None = None) -> tuple[str, str]:
+    with pytest.raises(CorpusError) as caught:
+        read_text("sw", path, column)
+    return caught.value.message, caught.value.hint
+
+
+def test_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(
+        b"\xef\xbb\xbfhabari\r\n"  # a byte order mark and CRLF
+        b"\n"
+        b" \t \n"
+        b"habari\n"
+        b"ma\xffta\n"
+        b"caf\xc3\xa9\n"
+        b"cafe\xcc\x81\n"  # the same in another normal form: left alone
+        b"one\xe2\x80\xa8line\n"  # U+2028 is no line end
+        b"  mwisho"
+    )
+    sample = read_text("swh", path)
+    assert texts(sample) == ["habari", "café", "cafe\u0301", "one\u2028line", "mwisho"]
+    assert sample.counts == ReadCounts(read=9, empty=2, duplicate=1, undecodable=1, usable=5)
+    assert sample.language == "sw"
+    assert sample.source == f"{tmp_path.name}/x.txt"
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\ufeff")), min_size=1),
+    st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_reading_what_was_written(tmp_path: Path, lines: list[str], zipped: bool) -> None:
+    path = tmp_path / ("x.txt.gz" if zipped else "x.txt")
+    data = "".join(line + "\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(data, 1) if zipped else data)
+    expected = list(dict.fromkeys(stripped for line in lines if (stripped := line.strip())))
+    if not expected:
+        assert "no usable text" in message(path)[0]
+        return
+    sample = read_text("sw", path)
+    assert texts(sample) == expected
+    counts = sample.counts
+    assert counts.read == len(lines)
+    assert counts.read == counts.empty + counts.duplicate + counts.undecodable + counts.usable
+
+
+def test_conllu_takes_the_words_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_text(CONLLU, encoding="utf-8")
+    sample = read_text("es", path)
+    assert texts(sample) == [("Vámonos", "al", "mar"), ("cho phép",)]
+    assert sample.counts == ReadCounts(read=3, empty=1, usable=2)
+
+
+def test_conllu_skips_a_sentence_with_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.conllu.gz"
+    path.write_bytes(gzip.compress(b"1\tna\xffda\r\n2\tx\r\n\r\n" + CONLLU.encode().replace(b"\n", b"\r\n")))
+    sample = read_text("es", path)
+    assert texts(sample)[0] == ("Vámonos", "al", "mar")
+    assert sample.counts.undecodable == 1
+
+
+@pytest.mark.parametrize("broken", ["word without tab\n", "one\tword\n", "1\n"])
+def test_broken_conllu_names_the_sentence(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / "x.conllu"
+    path.write_text("1\tfine\n\n" + broken, encoding="utf-8")
+    said, hint = message(path)
+    assert said.startswith("sentence 2 of x.conllu is not CoNLL-U")
+    assert "FORM" in hint
+
+
+def write_jsonl(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_jsonl_gz(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+
+
+def write_parquet(path: Path, rows: list[dict[str, object]]) -> None:
+    pd.DataFrame(rows).to_parquet(path)
+
+
+def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+TABLES = [
+    ("x.jsonl", write_jsonl),
+    ("x.jsonl.gz", write_jsonl_gz),
+    ("x.parquet", write_parquet),
+    ("x.csv", write_csv),
+]
+Writer = Callable[[Path, list[dict[str, object]]], None]
+
+
+@pytest.mark.parametrize(("name", "write"), TABLES)
+def test_tables(tmp_path: Path, name: str, write: Writer) -> None:
+    path = tmp_path / name
+    rows: list[dict[str, object]] = [
+        {"id": 1, "text": ' a "quoted", text ', "title": "A"},
+        {"id": 2, "text": None, "title": "B"},
+        {"id": 3, "text": "NA", "title": "C"},
+        {"id": 4, "text": "NA", "title": "B"},
+    ]
+    write(path, rows)
+    sample = read_text("sw", path)
+    assert texts(sample) == ['a "quoted", text', "NA"]
+    assert sample.counts == ReadCounts(read=4, empty=1, duplicate=1, usable=2)
+    assert texts(read_text("sw", path, "title")) == ["A", "B", "C"]
+    assert message(path, "body") == (f"{name} has no column 'body'.", "it has id, text, title.")
+
+
+@pytest.mark.parametrize(("name", "write"), TABLES)
+def test_tables_without_a_known_column(tmp_path: Path, name: str, write: Writer) -> None:
+    path = tmp_path / name
+    write(path, [{"id": "1", "body": "x"}])
+    said = f"no column of {name} is known to hold text (id, body)."
+    assert message(path) == (said, "name one: --text-column.")
+
+
+@pytest.mark.parametrize(("name", "write"), TABLES[:3])
+def test_lists_are_words(tmp_path: Path, name: str, write: Writer) -> None:
+    path = tmp_path / name
+    rows: list[dict[str, object]] = [
+        {"tokens": ["a ", "", "b"], "tags": [0, 1, 2]},
+        {"tokens": [], "tags": []},
+    ]
+    write(path, rows)
+    sample = read_text("sw", path)
+    assert texts(sample) == [("a", "b")]
+    assert sample.counts.empty == 1
+    said, hint = message(path, "tags")
+    assert said == f"column 'tags' of {name} holds neither text nor lists of words, but list."
+    assert "--text-column" in hint
+
+
+def test_known_columns_have_an_order(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    write_jsonl(path, [{"premise": "p", "sentence": "s"}])
+    assert texts(read_text("sw", path)) == ["s"]
+
+
+def test_jsonl_counts_bad_bytes_and_lone_surrogates(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n\n{"text": "\\ud800"}\n{"other": 1}\n')
+    sample = read_text("sw", path)
+    assert texts(sample) == ["a"]
+    assert sample.counts == ReadCounts(read=5, empty=2, undecodable=2, usable=1)
+    assert sample.digest
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [("{", "is not JSON"), ('"text"', "is JSON, but not an object"), ("[1]", "not an object")],
+)
+def test_broken_jsonl_names_the_line(tmp_path: Path, line: str, complaint: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "a"}\n' + line + "\n", encoding="utf-8")
+    said, _ = message(path)
+    assert said.startswith("line 2 of x.jsonl")
+    assert complaint in said
+
+
+def test_tsv_has_no_quoting(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_bytes(b'\xef\xbb\xbftext\tn\r\n"half a quote\t1\r\n\r\nplain\t2\r\n')
+    sample = read_text("sw", path)
+    assert texts(sample) == ['"half a quote', "plain"]
+    assert sample.counts.empty == 1
+
+
+@pytest.mark.parametrize("rows", ["a,b\n", "a,b\nc,d\n", '"a\n'])
+def test_a_csv_that_is_no_table(tmp_path: Path, rows: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("text\n" + rows, encoding="utf-8")
+    said, hint = message(path)
+    assert said.startswith("x.csv is not a table (")
+    assert "header" in hint
+
+
+def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes("text\ncafé\n".encode("latin-1"))
+    said, hint = message(path)
+    assert said.startswith("x.csv is not UTF-8")
+    assert hint == "save it as UTF-8."
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "counts"),
+    [
+        ("x.txt", b"", "0 read"),
+        ("x.txt", b"\n \n\xff\n", "3 read, 2 empty, 1 not UTF-8"),
+        ("x.jsonl", b"\n\xff\n", "2 read, 1 empty, 1 not UTF-8"),
+        ("x.conllu", b"# nothing\n\n", "1 read, 1 empty"),
+        ("x.csv", b"", "0 read"),
+        ("x.tsv", b"text\n", "0 read"),
+    ],
+)
+def test_nothing_usable(tmp_path: Path, name: str, data: bytes, counts: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert message(path)[0] == f"{name} has no usable text: {counts}."
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.conllu"])
+def test_lines_have_no_columns(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("1\tx\n", encoding="utf-8")
+    assert message(path, "text")[0] == f"{name} has no columns, so no column 'text'."
+
+
+def test_missing_broken_and_strange_files(tmp_path: Path) -> None:
+    assert "there is no file" in message(tmp_path / "none.txt")[0]
+    whole = gzip.compress(b"habari\n" * 1000)
+    for name, data in {
+        "no.txt.gz": b"plain",
+        "cut.txt.gz": whole[:-12],
+        "bad.txt.gz": whole[:20] + b"\0" * 40,
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        assert "is not a whole gzip file" in message(tmp_path / name)[0]
+    (tmp_path / "no.parquet").write_bytes(b"PAR1 but no more")
+    assert message(tmp_path / "no.parquet")[0].startswith("no.parquet is not a whole Parquet file (")
+    (tmp_path / "x.pkl").write_bytes(b"")
+    said, hint = message(tmp_path / "x.pkl")
+    assert said == "x.pkl has a suffix that cannot be read."
+    assert ".conllu.gz" in hint
+    (tmp_path / "dir.txt").mkdir()
+    assert "dir.txt cannot be read" in message(tmp_path / "dir.txt")[0]
+
+
+def test_the_language_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("a\n", encoding="utf-8")
+    with pytest.raises(LanguageError):
+        read_text("../x", tmp_path / "x.txt")

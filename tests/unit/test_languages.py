@@ -1,0 +1,171 @@
+"""Language codes: normalising, naming, near misses, choosing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xsns_stream.errors import ExitCode, LanguageError
+from xsns_stream.languages import language_name, near_misses, normalise, pick, select
+
+KNOWN = ("ar", "az-Latn", "en", "sv", "sw", "zh-Hans", "zh-Hant")
+
+
+@pytest.mark.parametrize(
+    ("given_code", "code"),
+    [
+        ("sw", "sw"),
+        ("swa", "sw"),
+        ("SWA", "sw"),
+        ("swh", "sw"),
+        ("swh_Latn", "sw"),
+        (" sw ", "sw"),
+        ("ara", "ar"),
+        ("arb", "ar"),
+        ("arz_Arab", "arz"),
+        ("cmn", "zh"),
+        ("cmn_Hant", "zh-Hant"),
+        ("zh_Hans", "zh-Hans"),
+        ("ekk", "et"),
+        ("yue", "yue"),
+        ("zh-yue", "yue"),
+        ("nb", "nb"),
+        ("nob", "nb"),
+        ("no", "no"),
+        ("srp-Cyrl", "sr-Cyrl"),
+        ("srp_Latn", "sr-Latn"),
+        ("pt_BR", "pt-BR"),
+        ("kor_Hang", "ko"),
+        ("jpn_Jpan", "ja"),
+        ("yor_Latn", "yo"),
+        ("ckb-Arab", "ckb"),
+        ("aze-Latn", "az-Latn"),
+        ("ku-Arab", "ku-Arab"),
+        ("iw", "he"),
+        ("tok", "tok"),  # in CLDR, but newer than the copy of IANA's registry
+    ],
+)
+def test_one_spelling(given_code: str, code: str) -> None:
+    assert normalise(given_code) == code
+    assert normalise(code) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "../sw",
+        "sw/../x",
+        "sw.txt",
+        "s w",
+        "swahili",
+        "xx",
+        "009",
+        "und",
+        "x-foo",
+        "en-src",
+        "cy-ccg-dev",
+    ],
+)
+def test_what_is_no_language(text: str) -> None:
+    with pytest.raises(LanguageError, match="is not a language code") as caught:
+        normalise(text)
+    assert "zh-Hant" in caught.value.hint
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+@given(st.text(max_size=12))
+def test_nothing_but_letters_digits_and_hyphens_comes_through(text: str) -> None:
+    try:
+        code = normalise(text)
+    except LanguageError:
+        return
+    assert code.replace("-", "").isalnum()
+    assert code.isascii()
+    assert normalise(code) == code
+
+
+def test_names() -> None:
+    assert language_name("swh_Latn") == "Swahili"
+    assert language_name("zh-Hant") == "Chinese (Traditional)"
+    with pytest.raises(LanguageError):
+        language_name("klingonese")
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("swahili", ["sw"]),
+        ("Kiswahili", ["sw"]),
+        ("swahilli", ["sw"]),
+        ("swh", ["sw"]),
+        ("se", ["sv"]),  # the country
+        ("sweden", ["sv"]),
+        ("az", ["az-Latn"]),
+        ("chinese", ["zh-Hans", "zh-Hant"]),
+        ("xx", []),
+        ("", []),
+    ],
+)
+def test_near_misses(word: str, meant: list[str]) -> None:
+    assert near_misses(word, KNOWN) == meant
+
+
+def test_near_misses_are_at_most_three_and_never_the_word_itself() -> None:
+    known = tuple(f"s{letter}" for letter in "adeiklmnoqrstuvw")
+    assert len(near_misses("sx", known)) == 3
+    assert "sw" not in near_misses("sw", known)
+
+
+def test_labels_that_are_no_languages_do_no_harm() -> None:
+    assert near_misses("lang-01", ("lang-02", "zzzz", "sw")) == ["lang-02"]
+    with pytest.raises(LanguageError, match="no language 'lang-01'"):
+        select(["lang-01"], ("lang-02", "zzzz"))
+
+
+def test_select() -> None:
+    assert select(["all"], KNOWN) == KNOWN
+    assert select(["en", "all"], KNOWN) == KNOWN
+    assert select(["sw,en", "sv"], KNOWN) == ("sw", "en", "sv")
+    assert select(["sw, swa ,swh_Latn"], KNOWN) == ("sw",)
+    assert select(["aze_Latn"], KNOWN) == ("az-Latn",)
+
+
+def test_pick_takes_one_language_and_no_list() -> None:
+    assert pick("swh_Latn", KNOWN) == "sw"
+    for word in ("all", "sw,en", "", "xx"):
+        with pytest.raises(LanguageError, match="in the matrix"):
+            pick(word, KNOWN, "the matrix")
+
+
+def test_select_names_every_missing_language() -> None:
+    with pytest.raises(LanguageError) as caught:
+        select(["sw", "swedish,xx"], KNOWN, "the corpus cldr")
+    assert caught.value.message == "no language 'swedish', 'xx' in the corpus cldr."
+    assert caught.value.hint == "did you mean 'sv' (Swedish)?"
+
+
+def test_select_lists_the_languages_where_nothing_is_near() -> None:
+    with pytest.raises(LanguageError) as caught:
+        select(["xx"], KNOWN)
+    assert caught.value.hint == "it has ar, az-Latn, en, sv, sw, zh-Hans, zh-Hant."
+    with pytest.raises(LanguageError) as caught:
+        select(["xx"], ())
+    assert caught.value.hint == "it has no language at all."
+
+
+@pytest.mark.parametrize("asked", [[], [""], [" , "]])
+def test_select_nothing(asked: list[str]) -> None:
+    with pytest.raises(LanguageError, match="no language was asked for"):
+        select(asked, KNOWN)
+
+
+def test_importing_is_cheap() -> None:
+    code = "import sys, xsns_stream.languages; print({'langcodes', 'babel'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

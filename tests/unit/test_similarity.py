@@ -1,0 +1,157 @@
+"""Counts → Jaccard coefficients, their average over seeds and their chance level."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from xsns_stream import similarity
+from xsns_stream.errors import IncompatibleError, StoreError, UsageError
+from xsns_stream.similarity import count_overlaps, jaccard
+from xsns_stream.types import LayerSpan, OverlapCounts, ParameterLayout
+
+
+def count(sets, languages, size=100, seed=0, density=0.15):
+    table = [[len(sets[a] & sets[b]) for b in languages] for a in languages]
+    return OverlapCounts(tuple(languages), np.array(table, np.int64), size, seed, density)
+
+
+def pack(members, size):
+    words = [0] * -(-size // 64)
+    for member in members:
+        words[member // 64] |= 1 << (member % 64)
+    return np.array(words, np.uint64)
+
+
+class Rows:
+    """A row source that is not a store."""
+
+    def __init__(self, sets, size, recorded=None):
+        self.sets, self.size, self.recorded = sets, size, recorded
+        self.blocks = []
+        self.layout = ParameterLayout(("t",), ((size,),), (LayerSpan("l", 0, size),))
+        self.seeds, self.densities = (0,), (0.15,)
+
+    def languages_at(self, seed, density):
+        return tuple(sorted(self.sets))
+
+    def cardinalities(self, languages, seed, density):
+        return np.array([(self.recorded or {}).get(k, len(self.sets[k])) for k in languages], np.int64)
+
+    def rows(self, languages, seed, density, start, stop):
+        self.blocks.append((start, stop))
+        return np.stack([pack(self.sets[k], self.size)[start:stop] for k in languages])
+
+
+CODES = ["sw", "rw", "yo", "en", "de"]
+families = st.fixed_dictionaries({code: st.frozensets(st.integers(0, 199), max_size=80) for code in CODES})
+
+
+@given(sets=families, order=st.permutations(CODES))
+def test_jaccard_is_that_of_sets_whatever_the_order(sets, order):
+    matrix = jaccard(count(sets, order, 200))
+    for a in CODES:
+        for b in CODES:
+            union = len(sets[a] | sets[b])
+            expected = len(sets[a] & sets[b]) / union if union else math.nan
+            assert matrix[a, b] == pytest.approx(expected, abs=0, nan_ok=True)
+    assert matrix.coefficient == "jaccard"
+    assert np.array_equal(matrix.values, matrix.values.T, equal_nan=True)
+
+
+def test_jaccard_is_that_of_scipy():
+    dense = np.random.default_rng(5).random((7, 1000)) < 0.2
+    rows = dense.astype(np.int64)
+    codes = tuple(f"a{i}" for i in range(7))
+    matrix = jaccard(OverlapCounts(codes, rows @ rows.T, 1000))
+    assert np.allclose(matrix.values, 1 - cdist(dense, dense, "jaccard"), rtol=0, atol=1e-15)
+
+
+@given(sets=families, block=st.sampled_from([1, 64, 2**20]))
+def test_counting_in_blocks_is_counting_at_once(sets, block):
+    source, progress = Rows(sets, 200), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(similarity, "BLOCK_BYTES", block)
+        counts = count_overlaps(source, on_progress=lambda done, total: progress.append((done, total)))
+    assert counts.intersection.tolist() == count(sets, sorted(CODES)).intersection.tolist()
+    assert [stop for _, stop in source.blocks] == [done for done, _ in progress]
+    assert progress[-1] == (4, 4)
+
+
+def test_a_row_that_changed_since_it_was_written_is_noticed():
+    source = Rows({"sw": {1, 2, 3}, "rw": {1}}, 64, recorded={"sw": 4})
+    with pytest.raises(StoreError, match="'sw' has 3 bits instead of 4") as caught:
+        count_overlaps(source)
+    assert "verify" in caught.value.hint
+
+
+def test_empty_sub_networks():
+    matrix = jaccard(count({"sw": set(), "rw": set(), "yo": {1}}, ["sw", "rw", "yo"]))
+    assert math.isnan(matrix["sw", "rw"])
+    assert math.isnan(matrix["sw", "sw"])
+    assert matrix["sw", "yo"] == 0.0
+    assert matrix["yo", "yo"] == 1.0
+    assert math.isnan(matrix.chance[0, 1])
+    assert matrix.chance[0, 2] == 0.0
+
+
+def test_chance_is_what_independent_random_sets_give():
+    rng = np.random.default_rng(3)
+    size, sizes = 20_000, (3_000, 6_000)
+    measured = []
+    for _ in range(200):
+        a, b = (set(rng.choice(size, n, replace=False).tolist()) for n in sizes)
+        measured.append(len(a & b) / len(a | b))
+    table = OverlapCounts(("a", "b"), np.array([[3_000, 900], [900, 6_000]], np.int64), size)
+    chance = jaccard(table).chance
+    assert chance[0, 1] == pytest.approx(900 / 8_100, rel=1e-12)
+    # The standard error of the mean of 200 draws is under 0.0002.
+    assert np.mean(measured) == pytest.approx(chance[0, 1], abs=1e-3)
+    assert jaccard(table).chance_corrected[0, 1] == pytest.approx(0, abs=1e-12)
+
+
+def test_counts_past_what_a_float32_or_a_product_of_int64_holds():
+    size = 7_000_000_000
+    table = np.array([[4_000_000_001, 4_000_000_000], [4_000_000_000, 4_000_000_001]], np.int64)
+    matrix = jaccard(OverlapCounts(("sw", "rw"), table, size))
+    assert matrix["sw", "rw"] == 4_000_000_000 / 4_000_000_002
+    assert 0 < matrix.chance[0, 1] < 1
+
+
+def test_seeds_are_joined_by_label_and_averaged():
+    one = {"sw": {1, 2}, "rw": {2, 3}, "yo": {1}}
+    two = {"sw": {1, 2}, "rw": {1, 2}, "yo": {5}}
+    matrix = jaccard([count(one, ["sw", "rw", "yo"], seed=3), count(two, ["yo", "sw", "rw"], seed=1)])
+    assert matrix.sources == matrix.targets == ("sw", "rw", "yo")
+    assert matrix.seeds == (3, 1)
+    assert matrix["sw", "rw"] == pytest.approx((1 / 3 + 1) / 2)
+    assert matrix.per_seed.shape == (2, 3, 3)
+    assert matrix.per_seed[1, 0, 1] == 1.0
+    assert matrix.spread[0, 1] == pytest.approx(np.std([1 / 3, 1], ddof=1))
+    alone = jaccard(count(one, ["sw", "rw"], seed=3))
+    assert alone.seeds == (3,)
+    assert alone.spread is None
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"languages": ["sw", "yo"]}, "differ in languages"),
+        ({"size": 101}, "differ in size: 100 and 101"),
+        ({"density": 0.3}, "differ in density: 0.15 and 0.3"),
+        ({"seed": 0}, "a seed stands twice"),
+    ],
+)
+def test_tables_that_do_not_belong_together(other, message):
+    sets = {"sw": {1}, "rw": {2}, "yo": {3}}
+    settings = {"languages": ["sw", "rw"], "seed": 1} | other
+    with pytest.raises(IncompatibleError, match=message):
+        jaccard([count(sets, ["sw", "rw"]), count(sets, **settings)])
+
+
+def test_no_table_at_all():
+    with pytest.raises(UsageError, match="no table of counts"):
+        jaccard([])

@@ -1,0 +1,327 @@
+"""Train the embedded model `mini` from scratch: `python tools/train_mini.py --data DIR --out DIR`.
+
+XLM-R's architecture at 4 layers × 256, a 16,384-piece Unigram vocabulary, masked LM on NTREX, UDHR and CLDR text.
+`DIR` holds `ntrex/` (one file a language and `languages.tsv`) and `udhr/`; CLDR comes with Babel. The last 100
+lines of every NTREX file are held out. What makes two CPU cores enough:
+
+* batches of short pieces of one length, and only the masked positions through the head;
+* embeddings that start from a factorised co-occurrence matrix, so that the model need not first spend most of its
+  budget on finding out which pieces belong to one language; output bias that starts at the log frequencies;
+* matrix products rounded to bfloat16 where the processor multiplies those faster (weights stay float32).
+
+The run can be stopped and resumed (`--out` holds a checkpoint), and is repeatable for one seed, data digest, number
+of steps and thread count. `training.json` records them with the loss curve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch.nn import functional as F
+
+from xsns_stream.corpora.cldr import CldrCorpus
+
+HELD_OUT_LINES = 100
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+BOS, PAD, EOS, UNK, MASK = range(5)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the outcome, besides the data."""
+
+    vocabulary: int = 16_384
+    layers: int = 4
+    hidden: int = 256
+    feed_forward: int = 1_024
+    heads: int = 4
+    piece_tokens: int = 64  # longest training piece, with <s> and </s>
+    batch_tokens: int = 2_048
+    mask_rate: float = 0.25
+    learning_rate: float = 2e-3
+    matrix_learning_rate: float = 0.0  # > 0: Muon for the blocks' matrices
+    warmup: float = 0.03
+    temperature: float = 0.5  # language l is drawn in proportion to tokens(l) ** temperature
+    factorised_start: bool = True
+    seed: int = 20231206
+
+
+def read_corpus(data: Path) -> tuple[dict[str, list[str]], dict[str, list[str]], str]:
+    """Return {name: training lines}, {NTREX name: held-out lines} and a digest of all of them."""
+    train: dict[str, list[str]] = {}
+    held_out: dict[str, list[str]] = {}
+    for path in sorted((data / "ntrex").glob("*.txt")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        train[f"ntrex/{path.stem}"] = lines[:-HELD_OUT_LINES]
+        held_out[path.stem] = lines[-HELD_OUT_LINES:]
+    for path in sorted((data / "udhr").glob("*.txt")):
+        train[f"udhr/{path.stem}"] = path.read_text(encoding="utf-8").splitlines()
+    cldr = CldrCorpus()
+    for language in cldr.languages():
+        train[f"cldr/{language}"] = [str(example.text) for example in cldr.read(language).examples]
+    digest = hashlib.sha256(json.dumps([train, held_out], ensure_ascii=False).encode()).hexdigest()
+    return train, held_out, digest
+
+
+def train_tokenizer(train: dict[str, list[str]], recipe: Recipe):
+    """Train XLM-R's kind of tokenizer: Unigram pieces over NFKC text with metaspaces."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(__import__("tokenizers").Regex(r"\s+"), " ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=recipe.vocabulary, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
+    )
+    # The same number of lines a file keeps large languages from taking the vocabulary.
+    lines = [line for name, text in train.items() for line in text[: 600 if name.startswith("ntrex") else 60]]
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", BOS), ("</s>", EOS)]
+    )
+    return tokenizer
+
+
+def encode(tokenizer, train: dict[str, list[str]], recipe: Recipe) -> dict[str, list[np.ndarray]]:
+    """Return {name: pieces of at most `piece_tokens` ids, <s> and </s> included}."""
+    pieces: dict[str, list[np.ndarray]] = {}
+    room = recipe.piece_tokens - 2
+    for name, lines in train.items():
+        ids = [e.ids for e in tokenizer.encode_batch(lines, add_special_tokens=False)]
+        parts = [line[at : at + room] for line in ids for at in range(0, len(line), room)]
+        pieces[name] = [np.array([BOS, *part, EOS], dtype=np.int32) for part in parts if len(part) >= 4]
+    return pieces
+
+
+def factorised_embeddings(pieces: list[np.ndarray], recipe: Recipe) -> np.ndarray:
+    """Return [V, d] from a truncated SVD of the positive pointwise mutual information of pieces in one line."""
+    from sklearn.utils.extmath import randomized_svd
+
+    size = recipe.vocabulary
+    rows = np.repeat(np.arange(len(pieces)), [len(p) for p in pieces])
+    ids = np.concatenate(pieces)
+    lines = sparse.csr_matrix((np.ones(len(ids), np.float32), (rows, ids)), shape=(len(pieces), size))
+    together = (lines.T @ lines).tocoo()
+    total, marginal = together.data.sum(), np.asarray(together.sum(axis=1)).ravel()
+    pmi = np.log(together.data * total / (marginal[together.row] * marginal[together.col]))
+    keep = pmi > 0
+    matrix = sparse.csr_matrix((pmi[keep], (together.row[keep], together.col[keep])), shape=(size, size))
+    left, values, _ = randomized_svd(matrix, recipe.hidden, n_iter=3, random_state=recipe.seed)
+    vectors = left * np.sqrt(values)
+    return (vectors * (0.04 / vectors.std())).astype(np.float32)
+
+
+def build_model(recipe: Recipe, pieces: list[np.ndarray]):
+    """Return the model, its embeddings and output bias started from the text's statistics."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    torch.manual_seed(recipe.seed)
+    config = XLMRobertaConfig(
+        vocab_size=recipe.vocabulary,
+        hidden_size=recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        intermediate_size=recipe.feed_forward,
+        max_position_embeddings=258,
+        type_vocab_size=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        bos_token_id=BOS,
+        pad_token_id=PAD,
+        eos_token_id=EOS,
+        layer_norm_eps=1e-5,
+    )
+    # On CPUs the fused attention's backward took a third of a step at these lengths; plain products do not.
+    config._attn_implementation = "eager"
+    model = XLMRobertaForMaskedLM(config)
+    counts = np.bincount(np.concatenate(pieces), minlength=recipe.vocabulary) + 1.0
+    with torch.no_grad():
+        model.lm_head.bias.copy_(torch.from_numpy(np.log(counts / counts.sum()) + math.log(len(counts))))
+        if recipe.factorised_start:
+            words = model.get_input_embeddings().weight
+            fresh = words[: len(SPECIAL)].clone()
+            words.copy_(torch.from_numpy(factorised_embeddings(pieces, recipe)))
+            words[: len(SPECIAL)] = fresh
+    return model
+
+
+def batches(pieces: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
+    """Yield int64 [B, T] arrays without end: languages by temperature, one length range a batch."""
+    rng = np.random.default_rng(seed)
+    names = list(pieces)
+    tokens = np.array([sum(map(len, pieces[name])) for name in names], dtype=float)
+    share = tokens**recipe.temperature / (tokens**recipe.temperature).sum()
+    cursors = {name: [] for name in names}
+    while True:
+        drawn = []
+        for index in rng.choice(len(names), size=4_096, p=share):
+            name = names[index]
+            if not cursors[name]:  # an epoch of this language ends: shuffle it anew
+                cursors[name] = list(rng.permutation(len(pieces[name])))
+            drawn.append(pieces[name][cursors[name].pop()])
+        drawn.sort(key=len)
+        groups, group = [], []
+        for piece in drawn:
+            if group and (len(group) + 1) * len(piece) > recipe.batch_tokens:
+                groups.append(group)
+                group = []
+            group.append(piece)
+        for index in rng.permutation(len(groups)):
+            block = np.full((len(groups[index]), max(map(len, groups[index]))), PAD, dtype=np.int64)
+            for row, piece in zip(block, groups[index], strict=True):
+                row[: len(piece)] = piece
+            yield block
+
+
+def mask(block: torch.Tensor, rate: float, vocabulary: int, generator: torch.Generator, *, always: bool = False):
+    """Return (inputs, selected): 80 % <mask>, 10 % random, 10 % kept; all <mask> with `always`."""
+    selected = (torch.rand(block.shape, generator=generator) < rate) & (block >= len(SPECIAL))
+    kind = torch.rand(block.shape, generator=generator)
+    inputs = block.masked_fill(selected & ((kind < 0.8) | always), MASK)
+    if not always:
+        random = torch.randint(len(SPECIAL), vocabulary, block.shape, generator=generator)
+        inputs = torch.where(selected & (kind >= 0.9), random, inputs)
+    return inputs, selected
+
+
+def masked_loss(model, inputs: torch.Tensor, block: torch.Tensor, selected: torch.Tensor):
+    """Return (sum of the cross-entropies, logits, targets) of the selected positions."""
+    hidden = model.roberta(inputs, attention_mask=(inputs != PAD).long()).last_hidden_state
+    logits = model.lm_head(hidden[selected]).float()
+    target = block[selected]
+    return F.cross_entropy(logits, target, reduction="sum"), logits, target
+
+
+def optimizers(model, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or Muon for the blocks' matrices and AdamW for the rest."""
+    matrices = [p for n, p in model.named_parameters() if "encoder.layer" in n and p.ndim == 2]
+    chosen = {id(p) for p in matrices} if recipe.matrix_learning_rate > 0 else set()
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    groups = [
+        {"params": [p for p in rest if p.ndim == 2], "weight_decay": 0.01},
+        {"params": [p for p in rest if p.ndim != 2], "weight_decay": 0.0},
+    ]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), eps=1e-8, fused=True)
+    ]
+    if chosen:
+        found.append(torch.optim.Muon(matrices, lr=recipe.matrix_learning_rate, weight_decay=0.01))
+    return found
+
+
+def evaluate(model, tokenizer, train, held_out, recipe: Recipe) -> dict[str, object]:
+    """Masked cross-entropy (15 %, every selected piece replaced by <mask>) on the held-out lines, per language.
+
+    The baseline knows each language and its own piece frequencies (from its training lines, additively smoothed;
+    the best of four smoothing constants on the very held-out text, so it errs on the strong side).
+    """
+    rows = {}
+    for name, lines in held_out.items():
+        ids = [e.ids[: recipe.piece_tokens] for e in tokenizer.encode_batch(lines)]
+        block = torch.full((len(ids), max(map(len, ids))), PAD)
+        for row, line in zip(block, ids, strict=True):
+            row[: len(line)] = torch.tensor(line)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        inputs, selected = mask(block, 0.15, recipe.vocabulary, generator, always=True)
+        device = next(model.parameters()).device
+        with torch.no_grad():
+            loss, logits, wanted = masked_loss(model, inputs.to(device), block.to(device), selected.to(device))
+        target = block[selected].numpy()
+        counts = Counter(i for e in tokenizer.encode_batch(train[f"ntrex/{name}"]) for i in e.ids[1:-1])
+        seen = np.array([counts[i] for i in range(recipe.vocabulary)], dtype=float)
+        unigram = min(
+            float(-np.log((seen[target] + a) / (seen.sum() + a * recipe.vocabulary)).mean())
+            for a in (0.003, 0.01, 0.03, 0.1)
+        )
+        rows[name] = {"loss": loss.item() / len(target), "unigram": unigram, "top1": (logits.argmax(-1) == wanted).float().mean().item()}
+    mean = {key: float(np.mean([row[key] for row in rows.values()])) for key in ("loss", "unigram", "top1")}
+    return {"mean": mean, "languages": rows}
+
+
+def train_model(model, pieces, recipe: Recipe, steps: int, out: Path, minutes: float) -> list[tuple[int, float]]:
+    """Run `steps` steps (fewer when `minutes` run out first: the schedule follows whichever is nearer its end)."""
+    device = next(model.parameters()).device
+    opts = optimizers(model, recipe)
+    rates = [[group["lr"] for group in opt.param_groups] for opt in opts]
+    generator = torch.Generator().manual_seed(recipe.seed + 1)
+    stream = batches(pieces, recipe, recipe.seed + 2)
+    started, curve, running, tokens = time.monotonic(), [], 0.0, 0
+    for step in range(steps):
+        block = torch.from_numpy(next(stream))
+        inputs, selected = mask(block, recipe.mask_rate, recipe.vocabulary, generator)
+        done = max(step / steps, (time.monotonic() - started) / 60 / minutes)
+        if done >= 1:
+            break
+        scale = min((step + 1) / (recipe.warmup * steps), 1.0) * (1 - done)
+        for opt, base in zip(opts, rates, strict=True):
+            for group, rate in zip(opt.param_groups, base, strict=True):
+                group["lr"] = rate * scale
+        loss, *_ = masked_loss(model, inputs.to(device), block.to(device), selected.to(device))
+        loss = loss / selected.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for opt in opts:
+            opt.step()
+            opt.zero_grad(set_to_none=True)
+        tokens += int((block != PAD).sum())
+        running += (loss.item() - running) * max(0.01, 1 / (step + 1))
+        if (step + 1) % 200 == 0:
+            seconds = time.monotonic() - started
+            curve.append((step + 1, round(running, 4)))
+            print(f"step {step + 1} {tokens / 1e6:.2f} M tokens {seconds:.0f} s {tokens / seconds:.0f}/s loss {running:.3f}", flush=True)
+        if (step + 1) % 2_000 == 0:
+            torch.save(model.state_dict(), out / "checkpoint.partial")
+            os.replace(out / "checkpoint.partial", out / "checkpoint.pt")
+    return curve
+
+
+def main() -> None:
+    """Parse arguments, train, measure, export."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe")
+    options = parser.parse_args()
+    changes = dict(item.split("=", 1) for item in options.set)
+    recipe = Recipe(**{k: type(getattr(Recipe, k))(json.loads(v)) for k, v in changes.items()})
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.set_float32_matmul_precision("medium")
+
+    train, held_out, digest = read_corpus(options.data)
+    tokenizer_file = options.out / "tokenizer.json"
+    if not tokenizer_file.exists():
+        train_tokenizer(train, recipe).save(str(tokenizer_file))
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    pieces = encode(tokenizer, train, recipe)
+    flat = [piece for group in pieces.values() for piece in group]
+    print(f"{len(flat)} pieces, {sum(map(len, flat)) / 1e6:.1f} M tokens, data {digest[:12]}", flush=True)
+    model = build_model(recipe, flat).to(options.device)
+    curve = train_model(model, pieces, recipe, options.steps, options.out, options.minutes)
+    figures = evaluate(model.eval(), tokenizer, train, held_out, recipe)
+    print(figures["mean"], flush=True)
+    model.half().save_pretrained(options.out, safe_serialization=True)
+    record = {"recipe": asdict(recipe), "data_digest": digest, "steps": options.steps, "curve": curve, **figures}
+    (options.out / "training.json").write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

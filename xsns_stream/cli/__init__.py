@@ -1,0 +1,130 @@
+"""The command line: `xsns-stream VERB`, one small file a verb.
+
+stdout is the result, stderr everything else. Importing this, and every `--help`, loads neither torch nor numba:
+a verb's file is imported when the verb is called, and its heavy imports stand inside its function.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from xsns_stream.errors import ExitCode, XsnsError
+
+#: Verb → one line of help. The file xsns_stream/cli/VERB.py holds a click command named `command`.
+VERBS: Final = {
+    "build": "Measure languages: stream Fisher information, store sub-networks.",
+    "matrix": "Compare all languages of a store: a similarity matrix.",
+    "rank": "Rank source languages for a target language.",
+    "info": "Show what a store, or a corpus, holds.",
+    "verify": "Check every bit of a store against its records.",
+    "params": "Show which of a model's parameters are measured.",
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"xsns_stream.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the verbs are {', '.join(VERBS)}."
+            raise click.UsageError(f"no verb '{args[0]}'.\nhint: {hint}", ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (XsnsError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            if ctx.meta.get("verbose"):
+                traceback.print_exc()
+            _complain(*_sentence(error))
+            ctx.exit(error.exit_code if isinstance(error, XsnsError) else ExitCode.FAILURE)
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `xsns-stream build --lang all`, then `xsns-stream rank --target sw`.",
+)
+@click.version_option(package_name="xsns-stream", message="%(version)s")
+def cli() -> None:
+    """Choose a source language for cross-lingual transfer, from a model and raw text.
+
+    Each language's most important parameters, by Fisher information, form its sub-network; languages whose
+    sub-networks overlap transfer well to one another (X-SNS, Yun et al. 2023).
+    """
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit with a documented code."""
+    try:
+        code = cli.main(args=args, prog_name="xsns-stream", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.UsageError as error:
+        _usage(error)
+        code = ExitCode.USAGE
+    except click.ClickException as error:
+        _complain(error.format_message(), "")
+        code = ExitCode.FAILURE
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted.", "what was committed is kept; the same command goes on from there.")
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. Closing now keeps Python from complaining at exit.
+        sys.stderr.close()
+        code = ExitCode.OK
+    except Exception as error:
+        traceback.print_exc()
+        _complain(
+            f"this is a bug in xsns-stream: {type(error).__name__}: {error}",
+            "please report it with the lines above and the command you gave.",
+        )
+        code = ExitCode.BUG
+    sys.exit(int(code or 0))
+
+
+def _sentence(error: XsnsError | OSError) -> tuple[str, str]:
+    if isinstance(error, XsnsError):
+        return error.message, error.hint
+    where = f" '{error.filename}'" if error.filename else ""
+    return (
+        f"cannot read or write{where}: {error.strerror or error}.",
+        "check the path, the space and the rights.",
+    )
+
+
+def _usage(error: click.UsageError) -> None:
+    message, _, hint = error.format_message().partition("\nhint: ")
+    verb = error.ctx.command_path if error.ctx else "xsns-stream"
+    _complain(message, hint or f"see `{verb} --help`.")
+
+
+def _complain(message: str, hint: str) -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)

@@ -1,0 +1,109 @@
+"""What the verbs share: options, the JSON envelope, and how progress is drawn."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA_VERSION: Final = 1
+DEFAULT_STORE: Final = "xsns.zarr"
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta["verbose"] = value
+
+
+def common_options(function: Decorated) -> Decorated:
+    """Add `--json`, `--quiet` and `--verbose`."""
+    for option in (
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember_verbose,
+            is_eager=True,
+            help="Show the traceback of an error.",
+        ),
+        click.option(
+            "-q", "--quiet", is_flag=True, help="No progress and no notes; results and errors remain."
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ):
+        function = option(function)
+    return function
+
+
+def store_option(function: Decorated) -> Decorated:
+    """Add `--store`."""
+    return click.option(
+        "-s",
+        "--store",
+        default=DEFAULT_STORE,
+        show_default=True,
+        metavar="PATH",
+        help="The store of sub-networks.",
+    )(function)
+
+
+def row_options(function: Decorated) -> Decorated:
+    """Add `--seed` and `--density`, which choose rows of a store."""
+    function = click.option(
+        "--density", type=float, default=None, help="Which density, where the store holds several."
+    )(function)
+    return click.option(
+        "--seed",
+        "seeds",
+        type=int,
+        multiple=True,
+        help="Only these seeds; averaged over all of the store by default.",
+    )(function)
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a help page: examples, which the tests run."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the codes of a repeatable option that also takes lists: `--lang sw,en --lang fi`."""
+    return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
+
+
+def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
+    """Print the one JSON object of a verb; NaN becomes null, because JSON has none."""
+    document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
+    click.echo(json.dumps(_finite(document), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value not in (float("inf"), float("-inf")) and value == value:
+        return value
+    return None if isinstance(value, float) else value
+
+
+def stdout_console() -> Console:
+    """Return the console that results are drawn on; wide where nobody looks at it."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+
+
+def stderr_console(quiet: bool) -> Console:
+    """Return the console that progress and notes are drawn on."""
+    from rich.console import Console
+
+    return Console(stderr=True, quiet=quiet, highlight=False)

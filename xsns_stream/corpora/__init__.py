@@ -1,0 +1,12 @@
+"""Corpora: where the text of each language comes from.
+
+:func:`open_corpus` turns what the user wrote into a :class:`Corpus`, and a corpus gives samples of text;
+:func:`read_text` reads a single file. Importing this package imports none of `datasets`, `pandas`, `pyarrow`.
+"""
+
+from __future__ import annotations
+
+from xsns_stream.corpora.opening import Corpus, open_corpus
+from xsns_stream.corpora.readers import read_text
+
+__all__ = ["Corpus", "open_corpus", "read_text"]

@@ -1,0 +1,135 @@
+"""The corpus `cldr`: names of places, languages, currencies, units and days in more than 150 languages.
+
+The text comes from the Unicode CLDR as the package Babel ships it, so it needs no download. Its lists of names
+are good for trying the tool and for nothing else: no verbs, hardly any grammar, the same topics everywhere.
+
+Only a locale's own words count: what it inherits from another locale, what reads the same in the CLDR root or in
+English, and what is a bare code (`XAF`) is left out, so that no language is measured on another's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from xsns_stream.errors import CorpusError
+from xsns_stream.languages import near_misses, normalise
+from xsns_stream.types import LanguageSample, ReadCounts, TextExample
+
+NAMES_PER_EXAMPLE: Final = 3
+MINIMUM_EXAMPLES: Final = 64
+# Enumerations are drawn from the names in this many different orders; a language with 64 × 3 names has enough in
+# one, and a larger |D| than the names fill would otherwise be out of reach.
+ROUNDS: Final = 2
+
+
+class CldrCorpus:
+    """CLDR display names as short enumerations, three names an example."""
+
+    local = True
+
+    @cached_property
+    def name(self) -> str:
+        """The corpus with the version of its data, for provenance."""
+        import babel
+
+        return f"cldr(babel={babel.__version__})"
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of all languages with at least 64 examples, sorted."""
+        return tuple(sorted(_locales()))
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        """Draw `count` enumerations in `language`; all of them where there are fewer.
+
+        Raises:
+            CorpusError: CLDR has too few words of the language's own.
+        """
+        return self.read(language).draw(count, seed)
+
+    def read(self, language: str) -> LanguageSample:
+        """Return every enumeration in `language`, in a fixed order."""
+        locale = _locales().get(language)
+        if locale is None:
+            near = near_misses(language, self.languages())
+            raise CorpusError(
+                f"the corpus cldr has no language '{language}'.",
+                f"did you mean {', '.join(near)}?" if near else "list them with `xsns-stream info --corpus cldr`.",
+            )
+        names = _own_names(locale)
+        examples = tuple(TextExample(text) for text in _enumerations(locale, names))
+        counts = ReadCounts(read=len(examples), usable=len(examples))
+        return LanguageSample(language, examples, self.name, counts)
+
+
+@cache
+def _locales() -> dict[str, str]:
+    """Return {normalised code: Babel locale} of the languages that have enough words of their own."""
+    from babel import localedata
+
+    found: dict[str, str] = {}
+    for locale in sorted(localedata.locale_identifiers(), key=lambda name: (len(name), name)):
+        language, *rest = locale.split("_")
+        # Territories ("de_AT") differ from their language in a few words; scripts ("sr_Latn") in all of them.
+        if locale == "root" or len(rest) > 1 or any(len(part) != 4 for part in rest):
+            continue
+        if len(_own_names(locale)) >= MINIMUM_EXAMPLES * NAMES_PER_EXAMPLE:
+            found.setdefault(normalise("-".join([language, *rest])), locale)
+    return found
+
+
+@cache
+def _own_names(locale: str) -> tuple[str, ...]:
+    """Return the locale's distinct own names, category after category."""
+    foreign = set() if locale == "en" else _english()
+    names = dict.fromkeys(
+        name
+        for code, name in _entries(locale)
+        if name != code and name not in foreign and any(letter.isalpha() for letter in name)
+    )
+    return tuple(names)
+
+
+@cache
+def _english() -> frozenset[str]:
+    return frozenset(name for source in ("root", "en") for _, name in _entries(source))
+
+
+def _entries(locale: str) -> Iterator[tuple[str, str]]:
+    """Yield (code, name) of every display name that the locale itself holds, nothing inherited."""
+    from babel import localedata
+
+    data: dict[str, Any] = localedata.load(locale, merge_inherited=False)
+    for category in ("territories", "languages", "scripts", "currency_names"):
+        yield from sorted((str(k), str(v)) for k, v in data.get(category, {}).items())
+    for code, unit in sorted(data.get("unit_patterns", {}).items()):
+        pattern = unit.get("long", {}).get("other") if isinstance(unit.get("long"), dict) else None
+        if isinstance(pattern, str):
+            # A unit is a phrase with a number in it; which number does not matter, so the code fixes it.
+            yield code, pattern.replace("{0}", str(2 + len(code)))
+    for category in ("months", "days"):
+        for context in ("format", "stand-alone"):
+            wide = data.get(category, {}).get(context, {}).get("wide")
+            if isinstance(wide, dict):
+                yield from ((str(k), str(v)) for k, v in sorted(wide.items()))
+
+
+def _enumerations(locale: str, names: tuple[str, ...]) -> Iterator[str]:
+    """Yield distinct enumerations of three names, joined as the language joins a list ("A, B na C")."""
+    from babel import Locale
+
+    # A few locales have no list pattern of their own and inherit none: a comma will do there.
+    pattern = Locale.parse(locale).list_patterns.get("standard", {})
+    start, end = pattern.get("start", "{0}, {1}"), pattern.get("end", "{0}, {1}")
+    seen: set[str] = set()
+    for order in range(ROUNDS):
+        shuffled = np.random.Generator(np.random.PCG64(order)).permutation(len(names))
+        for at in range(0, len(names) - NAMES_PER_EXAMPLE + 1, NAMES_PER_EXAMPLE):
+            first, second, third = (names[i] for i in shuffled[at : at + NAMES_PER_EXAMPLE])
+            text = start.format(first, end.format(second, third))
+            if text not in seen:
+                seen.add(text)
+                yield text

@@ -1,0 +1,281 @@
+"""Text of data sets in the layout of the Hugging Face Hub: on the Hub itself, or a copy of one in a folder.
+
+Rows are streamed, so that a sample of Wikipedia does not need Wikipedia on the disk. The order of a stream is
+shuffled through a buffer: the draw is uniform over splits of up to `BUFFER` rows; of larger ones, the earlier
+rows of each (randomly chosen) file are likelier. No code of a data set is ever run: `datasets` from version 4
+has no loading scripts, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from xsns_stream.corpora.local import corpus_name
+from xsns_stream.corpora.readers import describe
+from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
+from xsns_stream.corpora.units import Unit, collect, pair_unit, text_column, text_unit
+from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
+from xsns_stream.languages import normalise, pick
+from xsns_stream.types import LanguageSample
+
+#: Rows held for shuffling.
+BUFFER: Final = 10_000
+_PROBE_SECONDS: Final = 10
+_OFFLINE_HINT: Final = (
+    "download the data set elsewhere (`hf download --repo-type dataset {id} --local-dir DIR`) and use "
+    "--corpus {again}, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1."
+)
+
+
+@dataclass(frozen=True)
+class HubCorpus:
+    """A data set in the Hub's layout.
+
+    Attributes:
+        recipe: Where the data set keeps its text. One without subsets asks the data set for its
+            configurations; one without a text column looks for a usual one.
+        root: A folder that holds a copy of the data set; None reads from the Hub.
+        split: None takes the recipe's.
+        text_column: None takes the recipe's; pairs are then left alone.
+        config: Name of the configurations, with `{lang}` for the language; None takes the recipe's.
+        revision: Branch, tag or commit on the Hub; None takes the newest.
+    """
+
+    recipe: Recipe
+    root: Path | None = None
+    split: str | None = None
+    text_column: str | None = None
+    config: str | None = None
+    revision: str | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether reading needs no network."""
+        return self.root is not None
+
+    @cached_property
+    def name(self) -> str:
+        """The data set and all settings, for provenance; holds no absolute path."""
+        known = self.recipe.name in RECIPES
+        copy = self.root.name if self.root else None
+        return corpus_name(
+            self.recipe.name if known else "hub",
+            *(() if known else (self._shown,)),
+            split=self._split,
+            text_column=self.text_column,
+            config=self.config,
+            revision=self.revision,
+            copy=copy if known else None,
+        )
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the normalised codes, sorted: the recipe's, of which a local copy may hold a part.
+
+        Raises:
+            CorpusError: They must be asked of the data set, and it cannot be read.
+        """
+        return tuple(sorted(self._subsets))
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        """Take the first `count` usable, distinct rows of the shuffled split; all where there are fewer.
+
+        Args:
+            language: Code of the language.
+            count: |D|, at least 1.
+            seed: Of the shuffle; a larger count with the same seed extends a smaller one.
+
+        Raises:
+            UsageError: `count` is below 1.
+            LanguageError: The data set has no such language.
+            CorpusError: The data set cannot be read, or nothing in it is usable.
+        """
+        if count < 1:
+            raise UsageError(f"the number of examples must be at least 1, not {count}.")
+        code = pick(language, self.languages(), self.name)
+        with closing(self._units(code, seed)) as units:
+            examples, counts = collect(units, count)
+        if not examples:
+            raise CorpusError(f"{self.name} has no usable text in '{code}': {describe(counts)}.")
+        return LanguageSample(code, examples, self.name, counts)
+
+    # ---------------------------------------------------------------------------------- languages
+
+    @cached_property
+    def _subsets(self) -> Mapping[str, str]:
+        """Normalised code → the data set's own name of the language."""
+        if not self.recipe.subsets:
+            return self._discovered()
+        if self.root is None:
+            return self.recipe.languages
+        present = self._config_names()
+        return {c: subset for c, subset in self.recipe.languages.items() if self._config(subset) in present}
+
+    def _discovered(self) -> dict[str, str]:
+        """Return the languages that the names of the configurations say."""
+        found: dict[str, str] = {}
+        names = self._config_names()
+        for subset in filter(None, map(self._subset, names)):
+            try:
+                code = normalise(subset)
+            except LanguageError:
+                continue
+            if code in found:
+                both = f"{found[code]} and {subset}"
+                hint = "take one of them with --config NAME."
+                raise CorpusError(f"the configurations {both} are both language '{code}'.", hint)
+            found[code] = subset
+        if not found:
+            listed = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+            raise CorpusError(
+                f"no configuration of {self._shown} is named by a language: {listed}.",
+                "say where the language stands in the name: --config '20231101.{lang}'.",
+            )
+        return found
+
+    def _subset(self, config: str) -> str | None:
+        """Return what stands for the language in a configuration's name; None where the template differs."""
+        before, lang, after = self._template.partition(LANG)
+        if not lang:
+            return config if config == self._template else None
+        fits = config.startswith(before) and config.endswith(after) and len(config) > len(before + after)
+        return config[len(before) : len(config) - len(after)] if fits else None
+
+    def _config_names(self) -> tuple[str, ...]:
+        with self._readable(), _no_progress_bars():
+            import datasets
+
+            return tuple(datasets.get_dataset_config_names(self._path, revision=self.revision))
+
+    # --------------------------------------------------------------------------------------- rows
+
+    def _units(self, code: str, seed: int) -> Generator[Unit, None, None]:
+        """Yield the rows of a language as units, in the order that `seed` gives them."""
+        subset = self._subsets[code]
+        where = f"{self._shown} ({self._config(subset)})"
+        with self._readable():
+            stream = self._stream(subset)
+            columns = tuple(stream.column_names or next(iter(stream), {}))
+            text = text_column(columns, self.text_column or self.recipe.text or None, where)
+            pair = self.recipe.pair if self.text_column is None else ""
+            prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
+            for column in filter(None, (pair, prefix, *leave_out)):
+                text_column(columns, column, where)
+            if prefix:
+                # Before the shuffle, so that the buffer holds nothing but rows of this language.
+                stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
+            # Without the other columns the buffer is small, and images or audio are never decoded.
+            stream = stream.select_columns([c for c in columns if c in (text, pair, *leave_out)])
+            where = f"column '{text}' of {where}"
+            for row in _shuffled(stream, seed):
+                if not any(row[column] for column in leave_out):
+                    yield pair_unit(row[text], row[pair], where) if pair else text_unit(row[text], where)
+
+    def _stream(self, subset: str) -> Any:
+        """Return the rows of the language's configuration, unshuffled."""
+        import datasets
+
+        config, split = self._config(subset), self._split
+        with _no_progress_bars():
+            return datasets.load_dataset(
+                self._path, config, split=split, streaming=True, revision=self.revision
+            )
+
+    @property
+    def _split(self) -> str:
+        return self.split or self.recipe.split
+
+    @property
+    def _template(self) -> str:
+        return self.config or self.recipe.config
+
+    def _config(self, subset: str) -> str:
+        return self._template.replace(LANG, subset)
+
+    @property
+    def _path(self) -> str:
+        # A relative path of one or two parts would be taken for a name on the Hub.
+        return str(self.root.resolve()) if self.root else self.recipe.hub_id
+
+    @property
+    def _shown(self) -> str:
+        return self.root.name if self.root else self.recipe.hub_id
+
+    # ------------------------------------------------------------------------------------- errors
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what `datasets` and the network say into a `CorpusError` of one sentence."""
+        if not self.local:
+            self._need_hub()
+        try:
+            yield
+        except XsnsError:
+            raise
+        except ConnectionError as error:
+            raise self._unreachable() from error
+        except Exception as error:  # whatever the HTTP client and the file formats of the day raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            hint = "check the split, the configuration and the revision."
+            if not self.local:
+                hint += f" See https://huggingface.co/datasets/{self.recipe.hub_id}"
+            if "gated" in reason:
+                hint = "accept its terms on its page on the Hub, then log in with `hf auth login`."
+            raise CorpusError(f"{self._shown} cannot be read: {reason}.", hint) from error
+
+    def _need_hub(self) -> None:
+        from huggingface_hub import constants
+
+        # In offline mode `datasets` looks into its cache and fails at once where it finds nothing.
+        if not constants.HF_HUB_OFFLINE and not _reachable(constants.ENDPOINT):
+            raise self._unreachable()
+
+    def _unreachable(self) -> CorpusError:
+        again = f"{self.recipe.name}=DIR" if self.recipe.name in RECIPES else "hub:./DIR"
+        return CorpusError(
+            f"the Hugging Face Hub cannot be reached for {self.recipe.hub_id}.",
+            _OFFLINE_HINT.format(id=self.recipe.hub_id, again=again),
+        )
+
+
+def _shuffled(stream: Any, seed: int) -> Any:
+    """Return the rows of a stream in the order that `seed` gives them."""
+    if stream.num_shards == 1:
+        # Interleaving would be of no use, and `datasets` waits five seconds for its threads to end.
+        return stream.shuffle(seed=seed, buffer_size=BUFFER, max_buffer_input_shards=1)
+    return stream.shuffle(seed=seed, buffer_size=BUFFER)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Keep `datasets` from drawing: the library never prints."""
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were_disabled = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_disabled:
+            enable_progress_bars()
+
+
+@lru_cache(maxsize=4)
+def _reachable(endpoint: str) -> bool:
+    """Say whether the Hub answers at all, once a process.
+
+    The Hub's client would retry for minutes, with a warning each time.
+    """
+    from huggingface_hub import get_session
+
+    try:
+        get_session().head(endpoint, timeout=_PROBE_SECONDS)
+    except (
+        Exception
+    ):  # the client's HTTP library, and with it the class of its errors, changes with its version
+        return False
+    return True

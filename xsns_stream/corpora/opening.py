@@ -1,0 +1,154 @@
+"""From what the user wrote after `--corpus` to a corpus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Protocol
+
+from xsns_stream.corpora.hub import HubCorpus
+from xsns_stream.corpora.local import open_files, open_folder
+from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
+from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.types import LanguageSample
+
+CLDR: Final = "cldr"
+_HUB_PREFIX: Final = "hub:"
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+class Corpus(Protocol):
+    """Text in several languages, from which samples are drawn."""
+
+    @property
+    def name(self) -> str:
+        """What it is and its settings, for provenance: stable, and without absolute paths."""
+
+    @property
+    def local(self) -> bool:
+        """Whether reading needs no network."""
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the normalised codes of its languages, sorted."""
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        """Draw `count` distinct examples in `language` by `seed`; all of them where there are fewer."""
+
+
+def open_corpus(
+    spec: Sequence[str] | str,
+    *,
+    text_column: str | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
+) -> Corpus:
+    """Open the corpus that `spec` means.
+
+    Args:
+        spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
+            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; or one or more `language=file` pairs. A name wins
+            over a folder of that name, so that a command means the same everywhere; write `./wikiann` for the
+            folder.
+        text_column: The column that holds the text.
+        split: Of a data set, or of CoNLL-U files named as Universal Dependencies names them.
+        config: Name of the data set's configurations, with `{lang}` for the language.
+        revision: Branch, tag or commit of a data set on the Hub.
+
+    Raises:
+        CorpusError: There is no such corpus, or it cannot be read.
+        LanguageError: A pair names no language.
+        UsageError: An option means nothing for this kind of corpus.
+    """
+    parts = [spec] if isinstance(spec, str) else list(spec)
+    if not parts:
+        raise UsageError("no corpus was given.", _possible())
+    head = parts[0]
+    options = {"text_column": text_column, "split": split, "config": config, "revision": revision}
+    name, equals, path = head.partition("=")
+    if len(parts) == 1:
+        if head == CLDR:
+            return _open_cldr(options)
+        if name in RECIPES:
+            return _open_hub(RECIPES[name], _folder(path) if equals else None, **options)
+        if head.startswith(_HUB_PREFIX):
+            recipe, root = _hub(head.removeprefix(_HUB_PREFIX))
+            return _open_hub(recipe, root, **options)
+    _refuse(options, "config", "revision", kind="local files")
+    if len(parts) == 1 and Path(head).is_dir():
+        return open_folder(Path(head), text_column, split)
+    if all("=" in part for part in parts):
+        _refuse(options, "split", kind="language=file pairs")
+        return open_files(parts, text_column)
+    if len(parts) > 1:
+        odd = next(part for part in parts if "=" not in part)
+        raise CorpusError(f"'{odd}' cannot be combined with another corpus.", "only language=file pairs can.")
+    raise _unknown(head)
+
+
+def _open_cldr(options: dict[str, str | None]) -> Corpus:
+    from xsns_stream.corpora.cldr import CldrCorpus
+
+    _refuse(options, *options, kind="the corpus cldr")
+    return CldrCorpus()
+
+
+def _open_hub(
+    recipe: Recipe,
+    root: Path | None,
+    *,
+    text_column: str | None,
+    split: str | None,
+    config: str | None,
+    revision: str | None,
+) -> HubCorpus:
+    if root is not None and revision is not None:
+        raise UsageError("--revision means nothing for a local copy.", "leave it out.")
+    if config is not None and LANG in recipe.config and recipe.subsets and LANG not in config:
+        raise UsageError(
+            f"--config '{config}' would be the same text for every language.",
+            f"put {LANG} where the language stands.",
+        )
+    return HubCorpus(recipe, root, split, text_column, config, revision)
+
+
+def _hub(place: str) -> tuple[Recipe, Path | None]:
+    """Return the recipe of `hub:…`, which knows nothing but the place, and the folder where it is one."""
+    if place.startswith((".", "/", "~")):
+        return Recipe("hub", "", subsets="", text=""), _folder(place)
+    if not _HUB_ID.fullmatch(place):
+        hint = "write hub:OWNER/NAME, or hub:./FOLDER for a local copy."
+        raise CorpusError(f"'{place}' is not the name of a data set on the Hub.", hint)
+    return Recipe("hub", place, subsets="", text=""), None
+
+
+def _folder(path: str) -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise CorpusError(f"there is no folder '{path}'.", "check the path of the local copy.")
+    return folder.resolve()
+
+
+def _refuse(options: dict[str, str | None], *names: str, kind: str) -> None:
+    """Refuse options that would silently do nothing."""
+    for name in names:
+        if options[name] is not None:
+            raise UsageError(f"--{name.replace('_', '-')} means nothing for {kind}.", "leave it out.")
+
+
+def _possible() -> str:
+    return (
+        f"a corpus is {CLDR}, a folder of files named by language (sw.txt), sw=FILE pairs, "
+        f"one of {', '.join(RECIPES)}, or hub:OWNER/NAME."
+    )
+
+
+def _unknown(spec: str) -> CorpusError:
+    """Return the error for a corpus that is nothing known, with what it may have meant."""
+    if Path(spec).is_file():
+        return CorpusError(f"'{spec}' is a file of no stated language.", f"say which: --corpus sw={spec}")
+    near = get_close_matches(spec.lower(), [CLDR, *RECIPES], n=1)
+    hint = (f"did you mean {near[0]}? " if near else "") + _possible()
+    return CorpusError(f"there is no corpus '{spec}': no known name and no folder here.", hint)

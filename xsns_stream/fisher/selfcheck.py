@@ -1,0 +1,129 @@
+"""Find out, on a small batch, whether the rules are exact for a model; what is not goes to the batch-of-one path.
+
+A rule can be wrong without an error: a subclass that does more in its forward, activations in another order of axes,
+a module used in a way nobody thought of. So the first time a model is seen, three examples of different lengths, in a
+batch whose length is not three, go through the rules and through :func:`reference_fisher`, parameter by parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xsns_stream.errors import FisherError
+from xsns_stream.fisher.engine import IGNORED, Engine
+from xsns_stream.fisher.reference import reference_fisher
+from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.types import ParameterLayout
+
+LENGTHS = (7, 5, 4)
+#: Largest accepted error of a tensor, relative to its largest value. Rounding alone gives about 1e-6 in float32
+#: (sums of some hundred products) and 1e-15 in float64; a wrong rule gives 0.1 and more.
+TOLERANCE = {torch.float64: 1e-10}
+TOLERANCE_FLOAT32 = 1e-4
+#: Values below this share of the largest of all tensors are rounding noise: the gradient of an attention key's bias
+#: is mathematically zero, and two correct computations of it agree in nothing.
+NOISE = 1e-9
+
+
+@dataclass(frozen=True)
+class ParameterCheck:
+    """What the check found for one parameter.
+
+    Attributes:
+        name: The parameter.
+        by_rule: Whether a rule covers it.
+        error: Largest difference to the reference, relative to the tensor's largest value.
+        exact: Whether that is rounding.
+    """
+
+    name: str
+    by_rule: bool
+    error: float
+    exact: bool
+
+
+def self_check(model: nn.Module, layout: ParameterLayout) -> tuple[ParameterCheck, ...]:
+    """Compare the rules with the batch-of-one reference on a small batch, one line for each parameter of θ.
+
+    Raises:
+        FisherError: Even the batch-of-one path does not give the reference's values.
+    """
+    batch = _small_batch(model)
+    expected = reference_fisher(_eval(model), [batch], layout)
+    try:
+        found = _run(model, layout, batch, ())
+    except NotExactError:
+        every = tuple(layout.names)
+        found = _run(model, layout, batch, every)
+        return tuple(ParameterCheck(n, False, e, True) for n, e in _errors(found, expected, layout).items())
+    errors = _errors(found, expected, layout)
+    tolerance = TOLERANCE.get(next(iter(expected.values())).dtype, TOLERANCE_FLOAT32)
+    by_rule = set(layout.names) - set(Engine(model, layout).fallback)
+    checks = tuple(
+        ParameterCheck(name, name in by_rule, error, error <= tolerance) for name, error in errors.items()
+    )
+    wrong = [check.name for check in checks if not check.exact and not check.by_rule]
+    if wrong:
+        raise FisherError(
+            f"the gradient of '{wrong[0]}' depends on how examples are batched, so it cannot be measured.",
+            "the model mixes examples of a batch, or is random in evaluation mode.",
+        )
+    return checks
+
+
+_CONFIRMED: dict[tuple[Any, ...], tuple[str, ...]] = {}
+
+
+def without_rules(model: nn.Module, layout: ParameterLayout) -> tuple[str, ...]:
+    """Return the names whose rules the check did not confirm; checked once a process for each kind of model."""
+    dtype = next(model.parameters()).dtype
+    key = (type(model), layout.digest, str(dtype), str(next(model.parameters()).device))
+    if key not in _CONFIRMED:
+        checks = self_check(model, layout)
+        _CONFIRMED[key] = tuple(check.name for check in checks if not (check.by_rule and check.exact))
+    return _CONFIRMED[key]
+
+
+def _eval(model: nn.Module) -> nn.Module:
+    return model.eval()
+
+
+def _run(
+    model: nn.Module, layout: ParameterLayout, batch: Mapping[str, Tensor], without: tuple[str, ...]
+) -> dict[str, Tensor]:
+    with Engine(model, layout, without_rules=without) as engine:
+        engine.add(batch)
+    return {name: total / engine.examples for name, total in engine.sums.items()}
+
+
+def _errors(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], layout: ParameterLayout
+) -> dict[str, float]:
+    largest = max(float(values.abs().max()) for values in expected.values())
+    errors = {}
+    for name in layout.names:
+        scale = max(float(expected[name].abs().max()), NOISE * largest)
+        errors[name] = float((found[name] - expected[name]).abs().max()) / scale if scale else 0.0
+    return errors
+
+
+def _small_batch(model: Any) -> dict[str, Tensor]:
+    """Return three examples of different lengths, with arbitrary pieces and two or more scored positions each."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    padding = getattr(model.config, "pad_token_id", None) or 0
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(min(10, rows - 1), rows, (len(LENGTHS), max(LENGTHS)), generator=generator)
+    attention = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for n, length in enumerate(LENGTHS):
+        attention[n, :length] = 1
+        labels[n, 1:3] = ids[n, 1:3].roll(1)
+    ids = ids.masked_fill(attention == 0, padding)
+    batch = {"input_ids": ids, "attention_mask": attention, "labels": labels}
+    return {name: values.to(device) for name, values in batch.items()}

@@ -1,0 +1,218 @@
+"""Language codes: one spelling for each language, whatever a file or a user calls it.
+
+Everything that comes in from outside goes through :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are
+one label wherever scores, texts and sub-networks are joined. Importing this module costs nothing: the library
+`langcodes` is loaded by the first call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from xsns_stream.errors import LanguageError
+
+if TYPE_CHECKING:
+    from langcodes import Language
+
+# A code may become part of a label, an array's path or a message; nothing but these characters gets there.
+_SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
+_SUGGESTIONS: Final = 3
+_WRITING_HINT: Final = "write it as BCP 47 does: 'sw', 'zh-Hant', 'pt-BR' (ISO 639-3 codes as 'swa' will do)."
+
+
+@lru_cache(maxsize=4096)
+def normalise(code: str) -> str:
+    """Return the BCP 47 form of a language code.
+
+    The shortest language code is taken and the main language stands for its macrolanguage (`swh` and `swa` →
+    `sw`, `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`; `yue` and `nb` stay). A region is kept. A script is kept
+    where it tells something: it is dropped where it is the one that the language is written in (`swh_Latn` →
+    `sw`), unless Unicode CLDR has locales of the language in this script and in others (`sr-Cyrl`, `zh-Hans`
+    stay).
+
+    Args:
+        code: ISO 639-1, -2 or -3 or BCP 47, in any case, with `-` or `_`.
+
+    Raises:
+        LanguageError: It is not the code of a language.
+    """
+    import langcodes
+    from langcodes.tag_parser import LanguageTagError
+
+    text = code.strip()
+    if not _SAFE.fullmatch(text):
+        raise LanguageError(f"'{code}' is not a language code.", _WRITING_HINT)
+    try:
+        language = langcodes.Language.get(langcodes.standardize_tag(text, macro=True))
+    except LanguageTagError:
+        raise LanguageError(f"'{code}' is not a language code.", _WRITING_HINT) from None
+    # An extended subtag that standardising left in place is none: `en-src`, `de-gsd` are names of files.
+    if language.extlangs or not _registered(language):
+        raise LanguageError(f"'{code}' is not a language code.", _WRITING_HINT)
+    return str(_without_plain_script(language))
+
+
+def _registered(language: Language) -> bool:
+    """Say whether the language exists, by IANA's registry or, for newer codes, by CLDR."""
+    import langcodes
+    from babel import Locale
+
+    if not (language.language or "").isalpha():
+        return False
+    if language.is_valid():
+        return True
+    rest = {key: value for key, value in language.to_dict().items() if key != "language"}
+    return language.language in Locale("en").languages and bool(langcodes.Language.make(**rest).is_valid())
+
+
+def _without_plain_script(language: Language) -> Language:
+    """Return `language` without its script where that is the only customary one."""
+    import langcodes
+
+    if not language.script:
+        return language
+    in_cldr = _scripts_in_cldr().get(language.language or "", frozenset())
+    unscripted = {key: value for key, value in language.to_dict().items() if key != "script"}
+    usual = langcodes.Language.make(**unscripted).maximize().script
+    # CLDR says Kore, Hangul with Han, for Korean; corpora say Hang.
+    plain = language.script == usual or (language.script, usual) == ("Hang", "Kore")
+    if not plain or (language.script in in_cldr and len(in_cldr) > 1):
+        return language
+    return langcodes.Language.make(**unscripted)
+
+
+@lru_cache(maxsize=1)
+def _scripts_in_cldr() -> dict[str, frozenset[str]]:
+    """Return {language: the scripts that the names of its CLDR locales mention}, as Babel ships them."""
+    from babel.localedata import locale_identifiers
+
+    found: dict[str, set[str]] = {}
+    for locale in locale_identifiers():
+        language, *rest = locale.split("_")
+        if rest and len(rest[0]) == 4:
+            found.setdefault(language, set()).add(rest[0])
+    return {language: frozenset(scripts) for language, scripts in found.items()}
+
+
+def language_name(code: str) -> str:
+    """Return the English name of a language, as `Swahili` or `Chinese (Traditional)`.
+
+    Raises:
+        LanguageError: `code` is not the code of a language.
+    """
+    import langcodes
+
+    return str(langcodes.Language.get(normalise(code)).display_name())
+
+
+def _shown_name(code: str) -> str:
+    """Return the English name, or the label itself where a table or a store has labels of its own."""
+    try:
+        return language_name(code)
+    except LanguageError:
+        return code
+
+
+def near_misses(code: str, known: Sequence[str]) -> list[str]:
+    """Return the at most three codes of `known` that `code` may have meant, likeliest first.
+
+    First come the same language in other spelling or script, a language of that name (`swahili`) and the main
+    language of a country of that code (`se` → `sv`); only where there is none of these, codes and names that
+    look alike.
+    """
+    word = code.strip().lower()
+    meant = dict.fromkeys(_meant(word))
+    sure = [k for language in meant for k in known if k.split("-")[0] == language]
+    candidates = dict.fromkeys(sure or _alike(word, known))
+    return [k for k in candidates if k != code][:_SUGGESTIONS]
+
+
+def _meant(word: str) -> Iterator[str]:
+    """Yield the primary languages that `word` is a code, a name or a country of."""
+    import langcodes
+    from babel.core import get_global
+
+    with suppress(LanguageError):
+        yield normalise(word).split("-")[0]
+    with suppress(LookupError):
+        yield normalise(str(langcodes.find(word))).split("-")[0]
+    if likely := get_global("likely_subtags").get(f"und_{word.upper()}"):
+        yield likely.split("_")[0]
+
+
+def _alike(word: str, known: Sequence[str]) -> Iterator[str]:
+    """Yield the codes of `known` that look like `word`, or whose names do."""
+    yield from get_close_matches(word, known, n=_SUGGESTIONS, cutoff=0.5)
+    if len(word) > 3:
+        names = {_shown_name(k).lower(): k for k in known}
+        yield from (names[name] for name in get_close_matches(word, names, n=_SUGGESTIONS, cutoff=0.7))
+
+
+def select(asked: Sequence[str], known: Sequence[str], where: str = "the corpus") -> tuple[str, ...]:
+    """Return the codes of `known` that were asked for, each once, in the order of asking.
+
+    Args:
+        asked: What `--lang` was given, once or repeatedly: codes, lists of codes with commas, or `all`.
+        known: Normalised codes to choose from; `all` takes them in this order.
+        where: What `known` belongs to, for the message.
+
+    Raises:
+        LanguageError: Nothing was asked for, or a language is not in `known`.
+    """
+    words = [word.strip() for item in asked for word in item.split(",") if word.strip()]
+    if not words:
+        raise LanguageError("no language was asked for.", "give codes as `sw,en`, or `all`.")
+    if "all" in words:
+        return tuple(known)
+    chosen: dict[str, None] = {}
+    missing: dict[str, None] = {}
+    for word in words:
+        code = _find(word, known)
+        if code is None:
+            missing[word] = None
+        else:
+            chosen[code] = None
+    if missing:
+        raise _no_language(tuple(missing), known, where)
+    return tuple(chosen)
+
+
+def pick(code: str, known: Sequence[str], where: str = "the corpus") -> str:
+    """Return the code of `known` that `code` spells.
+
+    Raises:
+        LanguageError: It is not in `known`.
+    """
+    found = _find(code, known)
+    if found is None:
+        raise _no_language((code,), known, where)
+    return found
+
+
+def _find(word: str, known: Sequence[str]) -> str | None:
+    if word in known:
+        return word
+    try:
+        code = normalise(word)
+    except LanguageError:
+        return None
+    return code if code in known else None
+
+
+def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> LanguageError:
+    """Return the error for languages that are not there, with what they may have meant."""
+    near = dict.fromkeys(match for word in missing for match in near_misses(word, known))
+    if near:
+        hint = "did you mean " + ", ".join(f"'{k}' ({_shown_name(k)})" for k in near) + "?"
+    elif known:
+        shown = ", ".join(known[:20])
+        hint = f"it has {shown}{' …' if len(known) > 20 else ''}."
+    else:
+        hint = "it has no language at all."
+    quoted = ", ".join(f"'{word}'" for word in missing)
+    return LanguageError(f"no language {quoted} in {where}.", hint)

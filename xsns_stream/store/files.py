@@ -1,0 +1,126 @@
+"""Files as the store needs them: written whole or not at all, locked across processes, failing in words.
+
+Nothing here knows what a sub-network is.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xsns_stream.errors import StoreError
+
+#: Metadata is rewritten in milliseconds and a row in under a second: longer than this, something hangs.
+LOCK_TIMEOUT_S = 120.0
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}
+
+
+def explain(error: OSError) -> tuple[str, str]:
+    """Return what an operating system error means, and what to do about it."""
+    if error.errno in _FULL:
+        return (
+            "the disk or the quota is full",
+            "free some space and run again; rows that are committed stay, the row in progress is redone.",
+        )
+    if error.errno in _DENIED:
+        return (
+            "no permission to write there",
+            "choose a folder that you may write to, or change its permissions.",
+        )
+    if error.errno in _IN_THE_WAY:
+        return "something that is not a folder of a store is in the way", "choose another path."
+    return error.strerror or str(error), "check the path and the disk that holds it."
+
+
+@contextmanager
+def os_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn an `OSError` of the body into a :class:`StoreError` that says what was tried.
+
+    Args:
+        action: A verb with its preposition, as `write to`.
+        path: What it was tried on.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason, hint = explain(error)
+        raise StoreError(f"cannot {action} '{path}': {reason}.", hint) from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in `path`; None where there is no such file.
+
+    Raises:
+        StoreError: The file cannot be read, or does not hold a JSON object.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read '{path}': {error.strerror}.", "check its permissions.") from error
+    except ValueError as error:
+        raise StoreError(f"'{path}' is not readable as JSON: {error}.", "the file is damaged.") from error
+    if not isinstance(data, dict):
+        raise StoreError(f"'{path}' does not hold a JSON object.", "the file is damaged.")
+    return data
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write `data` so that a reader sees the old file or the new one, whatever happens in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(data, file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sync(path: Path) -> None:
+    """Wait until the file or folder `path` is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; the operating system lets go of it when the process dies.
+
+    Raises:
+        StoreError: Another process held it for longer than :data:`LOCK_TIMEOUT_S`, or it cannot be created.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        with os_errors("lock", path):
+            lock.acquire(timeout=LOCK_TIMEOUT_S)
+    except StoreError as error:
+        # Timeout is an OSError too, but one that says nothing about the disk.
+        if isinstance(error.__cause__, Timeout):
+            raise StoreError(
+                f"another process has held '{path}' for {LOCK_TIMEOUT_S:.0f} seconds.",
+                "look for a build that hangs; when it ends, the lock is free.",
+            ) from error
+        raise
+    try:
+        yield
+    finally:
+        lock.release()

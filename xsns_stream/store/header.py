@@ -1,0 +1,136 @@
+"""The header of a store: what all of its rows share, and whether a folder is a store at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xsns_stream.errors import IncompatibleError, StoreError
+from xsns_stream.store.files import os_errors, read_json
+from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
+from xsns_stream.types import ParameterLayout, Provenance
+
+
+@dataclass(frozen=True)
+class Header:
+    """What all rows of a store share; written once, never changed."""
+
+    layout: ParameterLayout
+    experiment: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, provenance: Provenance, layout: ParameterLayout) -> Header:
+        """Return the header of a store in which such rows may stand."""
+        # Through JSON, so that what is compared is what is stored.
+        return cls(layout, json.loads(json.dumps(provenance.experiment())))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes of the store's root group."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "parameters": self.layout.size,
+            "layout_digest": self.layout.digest,
+            "layout": self.layout.to_json(),
+            "experiment": dict(self.experiment),
+        }
+
+    @classmethod
+    def from_json(cls, attributes: Mapping[str, Any], path: Path) -> Header:
+        """Read the attributes of a root group that says it is a store.
+
+        Raises:
+            StoreError: A later format version, or a damaged header.
+        """
+        version = attributes.get("format_version")
+        if not isinstance(version, int) or version < 1:
+            raise StoreError(
+                f"'{path}' has no valid format version ({version!r}).", "its metadata are damaged."
+            )
+        if version > FORMAT_VERSION:
+            raise StoreError(
+                f"'{path}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
+                "upgrade xsns-stream, or build the store again with this version.",
+            )
+        try:
+            header = cls(ParameterLayout.from_json(attributes["layout"]), dict(attributes["experiment"]))
+            sound = header.layout.digest == attributes["layout_digest"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"the header of '{path}' is damaged: {error!r}.", "restore its zarr.json."
+            ) from error
+        if not sound:
+            raise StoreError(
+                f"the layout in '{path}' does not match its own digest.",
+                "its zarr.json was edited or damaged; restore it.",
+            )
+        return header
+
+    def require(self, other: Header, path: Path) -> None:
+        """Check that rows of `other` may stand in this store.
+
+        Raises:
+            IncompatibleError: Naming each field that differs, with both values.
+        """
+        found = self.differences(other)
+        if found:
+            raise IncompatibleError(
+                f"the store '{path}' holds another experiment: {'; '.join(found)}.",
+                "repeat the store's settings, or write to another path: one store is one experiment.",
+            )
+
+    def differences(self, other: Header) -> list[str]:
+        """Return one phrase for each field in which `other` differs."""
+        found = []
+        for name in dict.fromkeys([*self.experiment, *other.experiment]):
+            mine, yours = self.experiment.get(name), other.experiment.get(name)
+            if mine != yours:
+                found.append(f"{name} is {mine!r} in the store and {yours!r} here")
+        if self.layout.digest != other.layout.digest:
+            found.append(_layout_difference(self.layout, other.layout))
+        return found
+
+
+def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
+    """Say how two layouts differ: in their sizes, and in the first tensor that is not the same."""
+    tensors = [list(zip(layout.names, layout.shapes, strict=True)) for layout in (mine, yours)]
+    first = next((i for i, (a, b) in enumerate(zip(*tensors, strict=False)) if a != b), None)
+    if first is None:
+        first = min(len(mine.names), len(yours.names))
+    shown = [f"{t[first][0]} {list(t[first][1])}" if first < len(t) else "nothing" for t in tensors]
+    return (
+        f"layout is {len(mine.names)} tensors with {mine.size} parameters in the store and "
+        f"{len(yours.names)} with {yours.size} here (tensor {first}: {shown[0]} and {shown[1]})"
+    )
+
+
+def occupied(path: Path) -> bool:
+    """Return whether there is anything at `path` but an empty folder."""
+    with os_errors("open", path):
+        try:
+            return os.path.lexists(path) and (not path.is_dir() or any(path.iterdir()))
+        except FileNotFoundError:
+            return False
+
+
+def find_header(path: Path) -> Header | None:
+    """Return the header of the store at `path`; None where there is nothing at all.
+
+    Raises:
+        StoreError: Something else lies there, or the store cannot be read.
+    """
+    document = read_json(path / METADATA)
+    attributes = (document or {}).get("attributes")
+    if isinstance(attributes, Mapping) and attributes.get("format") == FORMAT:
+        return Header.from_json(attributes, path)
+    if not occupied(path):
+        return None
+    what = "a Zarr hierarchy of something else" if document else "not a Zarr v3 hierarchy"
+    raise StoreError(
+        f"'{path}' is not a store of sub-networks: it is {what}.",
+        f"check the path; a store is a folder whose {METADATA} says format '{FORMAT}'.",
+    )
