@@ -1,1 +1,114 @@
-"""xsns-stream."""
+"""Which source language transfers best to a target? Ask the model's own sub-networks.
+
+>>> import xsns_stream as xs
+>>> loaded = xs.load_model("mini")
+>>> layout = xs.parameter_layout(loaded.model)
+>>> layout.size
+3159040
+
+Names are loaded when they are first used, so that importing the package is cheap and reading a store needs neither
+torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xsns_stream.corpora import open_corpus, read_text
+    from xsns_stream.errors import XsnsError
+    from xsns_stream.fisher import diagonal_fisher, self_check
+    from xsns_stream.models import load_model, parameter_layout
+    from xsns_stream.objectives import MaskedLanguageModelling, batches
+    from xsns_stream.pipeline import BuildSettings, build
+    from xsns_stream.ranking import rank_sources
+    from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed, jaccard
+    from xsns_stream.store import SubNetworkStore, open_store
+    from xsns_stream.subnetwork import extract_subnetwork
+    from xsns_stream.types import (
+        DiagonalFisher,
+        LanguageSample,
+        OverlapCounts,
+        ParameterLayout,
+        Provenance,
+        SimilarityMatrix,
+        SourceRanking,
+        SubNetwork,
+        TextExample,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "open_corpus": "corpora",
+    "read_text": "corpora",
+    "XsnsError": "errors",
+    "diagonal_fisher": "fisher",
+    "self_check": "fisher",
+    "load_model": "models",
+    "parameter_layout": "models",
+    "MaskedLanguageModelling": "objectives",
+    "batches": "objectives",
+    "BuildSettings": "pipeline",
+    "build": "pipeline",
+    "rank_sources": "ranking",
+    "count_overlaps": "similarity",
+    "count_overlaps_by_seed": "similarity",
+    "jaccard": "similarity",
+    "SubNetworkStore": "store",
+    "open_store": "store",
+    "extract_subnetwork": "subnetwork",
+    "DiagonalFisher": "types",
+    "LanguageSample": "types",
+    "OverlapCounts": "types",
+    "ParameterLayout": "types",
+    "Provenance": "types",
+    "SimilarityMatrix": "types",
+    "SourceRanking": "types",
+    "SubNetwork": "types",
+    "TextExample": "types",
+}
+
+__all__ = [
+    "BuildSettings",
+    "DiagonalFisher",
+    "LanguageSample",
+    "MaskedLanguageModelling",
+    "OverlapCounts",
+    "ParameterLayout",
+    "Provenance",
+    "SimilarityMatrix",
+    "SourceRanking",
+    "SubNetwork",
+    "SubNetworkStore",
+    "TextExample",
+    "XsnsError",
+    "__version__",
+    "batches",
+    "build",
+    "count_overlaps",
+    "count_overlaps_by_seed",
+    "diagonal_fisher",
+    "extract_subnetwork",
+    "jaccard",
+    "load_model",
+    "open_corpus",
+    "open_store",
+    "parameter_layout",
+    "rank_sources",
+    "read_text",
+    "self_check",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -82,7 +82,8 @@ def _locate(name: str, revision: str | None) -> tuple[Path, str]:
         return folder, ""
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(
-            f"no model folder '{name}'.", "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base."
+            f"no model folder '{name}'.",
+            "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base.",
         )
     from huggingface_hub import snapshot_download
 
@@ -155,14 +156,16 @@ def _check_match(model: Any, tokenizer: Any, name: str) -> None:
     hint = "put the model's own tokenizer files into the folder."
     if len(tokenizer) > rows:
         raise ModelError(
-            f"the tokenizer of model '{name}' has {len(tokenizer)} pieces, its embeddings have {rows} rows.", hint
+            f"the tokenizer of model '{name}' has {len(tokenizer)} pieces, its embeddings have {rows} rows.",
+            hint,
         )
     if tokenizer.mask_token_id is None or tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of model '{name}' has no mask or no padding token.", hint)
     padding = getattr(model.config, "pad_token_id", None)
     if padding is not None and padding != tokenizer.pad_token_id:
         raise ModelError(
-            f"the tokenizer of model '{name}' pads with id {tokenizer.pad_token_id}, its model with {padding}.", hint
+            f"the tokenizer of model '{name}' pads with id {tokenizer.pad_token_id}, its model with {padding}.",
+            hint,
         )
 
 
@@ -171,7 +174,8 @@ def _to_device(model: Any, device: str) -> Any:
         return model.to(device)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ModelError(
-            f"the device '{device}' cannot be used: {_first_line(error)}", "give `--device cpu`, or cuda where there is one."
+            f"the device '{device}' cannot be used: {_first_line(error)}",
+            "give `--device cpu`, or cuda where there is one.",
         ) from error
 
 
@@ -255,3 +259,12 @@ def left_out(model: nn.Module, layout: ParameterLayout) -> dict[str, torch.Tenso
     """Return {name: parameter} of everything that is not in `layout`."""
     chosen = set(layout.names)
     return {name: p for name, p in model.named_parameters() if name not in chosen}
+
+
+def longest_input(model: Any, tokenizer: Any) -> int:
+    """Return how many pieces, special ones included, the model can take at once."""
+    positions = int(getattr(model.config, "max_position_embeddings", 0) or tokenizer.model_max_length)
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    # RoBERTa's kind counts positions from the padding's index on, and so wastes the rows before it.
+    wasted = (getattr(table, "padding_idx", None) or -1) + 1
+    return min(positions - wasted, int(tokenizer.model_max_length))

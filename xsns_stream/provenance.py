@@ -5,7 +5,16 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-LIBRARIES: Final = ("xsns-stream", "torch", "transformers", "tokenizers", "numpy", "zarr", "datasets", "babel")
+LIBRARIES: Final = (
+    "xsns-stream",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "zarr",
+    "datasets",
+    "babel",
+)
 
 
 def library_versions() -> dict[str, str]:

@@ -12,9 +12,7 @@ from xsns_stream.types import DiagonalFisher, SubNetwork
 def check_density(density: float) -> float:
     """Return `density`, or raise :class:`UsageError` where it is not in (0, 1]."""
     if not 0 < density <= 1:
-        raise UsageError(
-            f"the density must lie in (0, 1], not {density}.", "15 % is written 0.15, the paper's choice."
-        )
+        raise UsageError(f"the density must lie in (0, 1], not {density}.", "15 % is written 0.15, the paper's choice.")
     return density
 
 

@@ -330,8 +330,7 @@ class SubNetwork:
         count = popcount(self.bits)
         if count != self.cardinality:
             raise StoreError(
-                f"the sub-network of '{self.language}' has {count} bits set, "
-                f"its record says {self.cardinality}."
+                f"the sub-network of '{self.language}' has {count} bits set, its record says {self.cardinality}."
             )
         tail = self.size % WORD_BITS
         if tail and int(self.bits[-1]) >> tail:
@@ -423,8 +422,7 @@ class SimilarityMatrix:
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.sources), len(self.targets)):
             raise ValueError(
-                f"{len(self.sources)} sources and {len(self.targets)} targets "
-                f"do not label {self.values.shape}"
+                f"{len(self.sources)} sources and {len(self.targets)} targets do not label {self.values.shape}"
             )
 
     def __getitem__(self, pair: tuple[str, str]) -> float:

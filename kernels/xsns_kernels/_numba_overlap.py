@@ -35,7 +35,7 @@ _COUNTS = writable(types.int64, 2)
 
 
 @intrinsic
-def _add_tile(  # noqa: PLR0917 - an intrinsic takes positional arguments only
+def _add_tile(
     typingctx: Any, left: Any, i: Any, right: Any, j: Any, vectors: Any, out: Any, ahead: Any
 ) -> Any:
     """Add popcount(left[i + r] & right[j + c]) to out[i + r, j + c] for r, c in 0..3.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -34,9 +35,7 @@ def common_options(function: Decorated) -> Decorated:
             is_eager=True,
             help="Show the traceback of an error.",
         ),
-        click.option(
-            "-q", "--quiet", is_flag=True, help="No progress and no notes; results and errors remain."
-        ),
+        click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; results and errors remain."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ):
         function = option(function)
@@ -90,9 +89,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    if isinstance(value, float) and value not in (float("inf"), float("-inf")) and value == value:
-        return value
-    return None if isinstance(value, float) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def stdout_console() -> Console:

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from xsns_stream.errors import CorpusError
-from xsns_stream.languages import near_misses, normalise
+from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 NAMES_PER_EXAMPLE: Final = 3
@@ -46,19 +45,13 @@ class CldrCorpus:
         """Draw `count` enumerations in `language`; all of them where there are fewer.
 
         Raises:
-            CorpusError: CLDR has too few words of the language's own.
+            LanguageError: CLDR has too few words of the language's own.
         """
         return self.read(language).draw(count, seed)
 
     def read(self, language: str) -> LanguageSample:
         """Return every enumeration in `language`, in a fixed order."""
-        locale = _locales().get(language)
-        if locale is None:
-            near = near_misses(language, self.languages())
-            raise CorpusError(
-                f"the corpus cldr has no language '{language}'.",
-                f"did you mean {', '.join(near)}?" if near else "list them with `xsns-stream info --corpus cldr`.",
-            )
+        locale = _locales()[pick(language, self.languages(), "the corpus cldr")]
         names = _own_names(locale)
         examples = tuple(TextExample(text) for text in _enumerations(locale, names))
         counts = ReadCounts(read=len(examples), usable=len(examples))

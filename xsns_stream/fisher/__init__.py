@@ -20,7 +20,14 @@ from xsns_stream.fisher.rules import NotExactError
 from xsns_stream.fisher.selfcheck import ParameterCheck, self_check, without_rules
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance
 
-__all__ = ["ESTIMATORS", "TOKEN_REDUCTIONS", "ParameterCheck", "diagonal_fisher", "self_check", "without_rules"]
+__all__ = [
+    "ESTIMATORS",
+    "TOKEN_REDUCTIONS",
+    "ParameterCheck",
+    "diagonal_fisher",
+    "self_check",
+    "without_rules",
+]
 
 ESTIMATORS: Final = ("per-example",)
 TOKEN_REDUCTIONS: Final = ("sum", "mean")
@@ -65,9 +72,7 @@ def diagonal_fisher(
     if estimator not in ESTIMATORS:
         raise UsageError(f"no estimator '{estimator}'.", f"there is {', '.join(ESTIMATORS)}.")
     if token_reduction not in TOKEN_REDUCTIONS:
-        raise UsageError(
-            f"no token reduction '{token_reduction}'.", f"choose one of {', '.join(TOKEN_REDUCTIONS)}."
-        )
+        raise UsageError(f"no token reduction '{token_reduction}'.", f"choose one of {', '.join(TOKEN_REDUCTIONS)}.")
     about = f" of language '{language}'" if language else ""
     engine = Engine(model, layout, token_reduction, without_rules(model, layout))
     with engine:

@@ -85,11 +85,11 @@ class Engine:
         device = next(self.model.parameters()).device
         marker = torch.zeros((), device=device, requires_grad=True)
         for module, rule in self._ruled:
-            module.forward = _once_a_pass(module, rule(module, self, marker), self)  # type: ignore[assignment]
+            module.forward = _once_a_pass(module, rule(module, self, marker), self)
             self._undo.append(lambda module=module: delattr(module, "forward"))  # type: ignore[misc]
         for parameter in self._fallback_parameters:
             parameter.requires_grad_(True)
-            hook = parameter.register_post_accumulate_grad_hook(self._square_gradient)
+            hook = parameter.register_post_accumulate_grad_hook(self._square_gradient)  # type: ignore[no-untyped-call]
             self._undo.append(hook.remove)
         self._selected: Tensor | None = None
         hook = _head(self.model).register_forward_pre_hook(self._keep_scored)
@@ -180,9 +180,7 @@ def _ruled_modules(
     return found
 
 
-def _once_a_pass(
-    module: nn.Module, forward: Callable[[Tensor], Tensor], engine: Engine
-) -> Callable[[Tensor], Tensor]:
+def _once_a_pass(module: nn.Module, forward: Callable[[Tensor], Tensor], engine: Engine) -> Callable[[Tensor], Tensor]:
     """Refuse a module that is used twice in one pass: squares of parts do not add up to the square of the sum."""
 
     def guarded(activations: Tensor) -> Tensor:

@@ -64,9 +64,7 @@ def self_check(model: nn.Module, layout: ParameterLayout) -> tuple[ParameterChec
     errors = _errors(found, expected, layout)
     tolerance = TOLERANCE.get(next(iter(expected.values())).dtype, TOLERANCE_FLOAT32)
     by_rule = set(layout.names) - set(Engine(model, layout).fallback)
-    checks = tuple(
-        ParameterCheck(name, name in by_rule, error, error <= tolerance) for name, error in errors.items()
-    )
+    checks = tuple(ParameterCheck(name, name in by_rule, error, error <= tolerance) for name, error in errors.items())
     wrong = [check.name for check in checks if not check.exact and not check.by_rule]
     if wrong:
         raise FisherError(
@@ -101,9 +99,7 @@ def _run(
     return {name: total / engine.examples for name, total in engine.sums.items()}
 
 
-def _errors(
-    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], layout: ParameterLayout
-) -> dict[str, float]:
+def _errors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], layout: ParameterLayout) -> dict[str, float]:
     largest = max(float(values.abs().max()) for values in expected.values())
     errors = {}
     for name in layout.names:

@@ -1,0 +1,5 @@
+"""`python -m xsns_stream` is `xsns-stream`."""
+
+from xsns_stream.cli import main
+
+main()

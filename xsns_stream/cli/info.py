@@ -1,0 +1,136 @@
+"""`xsns-stream info`: what a store, or a corpus, holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.core import ParameterSource
+
+from xsns_stream.cli.common import common_options, emit_json, examples, stdout_console, store_option
+from xsns_stream.cli.matrix import note, open_rows
+from xsns_stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xsns_stream.store import RowKey
+
+_DIGEST: Final = 12
+
+
+@click.command(epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
+@store_option
+@click.option(
+    "--corpus",
+    multiple=True,
+    metavar="CORPUS",
+    help="Show the languages of a corpus instead: cldr, a folder, `sw=FILE` pairs, a data set.",
+)
+@common_options
+@click.pass_context
+def command(ctx: click.Context, store: str, corpus: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Show what a store holds: the experiment, its languages, seeds and densities, what is unfinished.
+
+    With --corpus, list the languages of a corpus with their names instead.
+    """
+    if not corpus:
+        _store(store, as_json)
+    elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
+        raise UsageError("--store and --corpus were both given.", "ask for one of them.")
+    else:
+        _corpus(corpus, as_json, quiet)
+
+
+# -------------------------------------------------------------------------------------------- a store
+
+
+def _store(store: str, as_json: bool) -> None:
+    from xsns_stream.report import shown_name
+
+    rows = open_rows(store)
+    found = rows.info()
+    if as_json:
+        emit_json("info", found | {"names": {code: shown_name(code) for code in found["languages"]}})
+        return
+    console = stdout_console()
+    console.print(_facts(found))
+    if found["rows"]:
+        console.print()
+        console.print(_rows_table(rows.keys(), found["languages"]))
+
+
+def _facts(found: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _sentences(found):
+        table.add_row(name, Text(value))
+    return table
+
+
+def _sentences(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say about a store: name, text."""
+    from rich.filesize import decimal
+
+    yield "store", found["path"]
+    yield "format", f"{found['format']} {found['format_version']}"
+    for name, value in found["experiment"].items():
+        digest = name.endswith("_digest")
+        yield name.replace("_", " "), (str(value)[:_DIGEST] if digest else str(value)) or "–"
+    yield "layout", f"{found['parameters']:,} parameters in {found['layers']} layers"
+    yield "languages", f"{len(found['languages'])}: {', '.join(found['languages'])}"
+    yield "seeds", ", ".join(map(str, found["seeds"])) or "none"
+    yield "densities", ", ".join(map(str, found["densities"])) or "none"
+    full = len(found["languages"]) * len(found["seeds"]) * len(found["densities"])
+    yield "rows", f"{found['rows']} of {full} (languages × seeds × densities)"
+    yield "unfinished", ", ".join(found["unfinished_rows"]) or "none"
+    yield "size", decimal(found["bytes"]) + (", compressed" if found["compressed"] else "")
+
+
+def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:
+    """Say for each density and seed how many languages there are, and which are not."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("density", "seed", "languages"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("not there", overflow="fold")
+    for density, seed in sorted({(key.density, key.seed) for key in keys}):
+        there = {key.language for key in keys if (key.density, key.seed) == (density, seed)}
+        lacking = ", ".join(code for code in languages if code not in there)
+        table.add_row(str(density), str(seed), str(len(there)), Text(lacking or "–"))
+    return table
+
+
+# ------------------------------------------------------------------------------------------- a corpus
+
+
+def _corpus(spec: Sequence[str], as_json: bool, quiet: bool) -> None:
+    from xsns_stream.corpora import open_corpus
+    from xsns_stream.report import shown_name
+
+    corpus = open_corpus(spec)
+    languages = corpus.languages()
+    names = {code: shown_name(code) for code in languages}
+    if as_json:
+        emit_json(
+            "info",
+            {"corpus": corpus.name, "local": corpus.local, "languages": list(languages), "names": names},
+        )
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("code", "language", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for code, name in names.items():
+        table.add_row(Text(code), Text(name))
+    stdout_console().print(table)
+    note(f"{len(languages)} languages in {corpus.name}", quiet)

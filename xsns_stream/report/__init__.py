@@ -1,0 +1,24 @@
+"""Similarity matrices and rankings → tables, files and figures.
+
+Nothing here prints: tables are objects of `rich`, files are written where the caller says. pandas, SciPy and
+matplotlib are imported by the function that needs them.
+"""
+
+from __future__ import annotations
+
+from xsns_stream.report.files import FORMATS, check_destination, write_matrix
+from xsns_stream.report.heatmap import cluster_order, heat_map
+from xsns_stream.report.names import shown_name
+from xsns_stream.report.tables import matrix_table, neighbours_table, ranking_table
+
+__all__ = [
+    "FORMATS",
+    "check_destination",
+    "cluster_order",
+    "heat_map",
+    "matrix_table",
+    "neighbours_table",
+    "ranking_table",
+    "shown_name",
+    "write_matrix",
+]

@@ -1,0 +1,157 @@
+"""Write a similarity matrix to a file, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.report.heatmap import save_heat_map
+from xsns_stream.types import Reals, SimilarityMatrix
+
+#: Of the JSON document and of the arrays in a .npz file.
+SCHEMA_VERSION: Final = 1
+
+
+def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
+    """Write a matrix in the format that the suffix of `path` names.
+
+    ============== =========================================================================================
+    .csv, .tsv     The values: a line for each source, a column for each target, an empty field where
+                   undefined. Min Nan Chinese has the code `nan`, so read it with
+                   `pd.read_csv(path, index_col="source", keep_default_na=False, na_values=[""])`.
+    .parquet       The values, as pandas writes a frame: `pd.read_parquet(path)` returns it.
+    .json          Everything; undefined values are null.
+    .npz           Everything; `np.load(path)` needs no pickles. What is not known is not there.
+    .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
+    ============== =========================================================================================
+
+    The file is written under another name in the same folder and renamed, so that a reader sees the whole file
+    or the one that was there before.
+
+    Args:
+        matrix: What to write.
+        path: Where to; an existing file is replaced.
+        density: Of the sub-networks that were compared, which the matrix does not know; for title and metadata.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: No format has this suffix, or the folder is not there.
+        XsnsError: The file cannot be written.
+    """
+    target = check_destination(path)
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with aside.open("xb") as file:
+            _WRITERS[target.suffix.lower()](matrix, density, file)
+        aside.replace(target)
+    except OSError as error:
+        raise XsnsError(
+            f"cannot write '{path}': {error.strerror or error}.", "check the space and the rights."
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def check_destination(path: str | Path) -> Path:
+    """Return `path` if a matrix can be written there, to be asked before what takes long.
+
+    Raises:
+        UsageError: No format has this suffix, or the folder is not there.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in _WRITERS:
+        raise UsageError(f"'{path}' does not end in the name of a format.", f"end it in one of {', '.join(FORMATS)}.")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder '{target.parent}' to write '{target.name}' to.", "make it first.")
+    if target.is_dir():
+        raise UsageError(f"'{path}' is a folder.", "name a file.")
+    return target
+
+
+def _write_csv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    file.write(matrix.to_frame().to_csv(lineterminator="\n").encode())
+
+
+def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    file.write(matrix.to_frame().to_csv(sep="\t", lineterminator="\n").encode())
+
+
+def _write_parquet(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    matrix.to_frame().to_parquet(file)
+
+
+def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "coefficient": matrix.coefficient,
+        "direction": matrix.direction,
+        "seeds": list(matrix.seeds),
+        "density": density,
+        "sources": list(matrix.sources),
+        "targets": list(matrix.targets),
+        "values": _nested(matrix.values),
+        "chance": _nested(matrix.chance),
+        "chance_corrected": _nested(matrix.chance_corrected),
+        "spread": _nested(matrix.spread),
+        "per_seed": _nested(matrix.per_seed),
+    }
+    file.write((json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def _nested(values: Reals | None) -> list[Any] | None:
+    """Return nested lists in which what JSON cannot say is null."""
+    if values is None:
+        return None
+    if values.ndim > 1:
+        return [_nested(part) for part in values]
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+    optional = {
+        "chance": matrix.chance,
+        "chance_corrected": matrix.chance_corrected,
+        "spread": matrix.spread,
+        "per_seed": matrix.per_seed,
+        "density": None if density is None else np.array(density),
+    }
+    arrays: dict[str, Any] = {
+        "schema_version": np.int64(SCHEMA_VERSION),
+        # Fixed-width text: arrays of Python objects would need pickles.
+        "coefficient": np.array(matrix.coefficient, np.str_),
+        "sources": np.array(matrix.sources, np.str_),
+        "targets": np.array(matrix.targets, np.str_),
+        "seeds": np.array(matrix.seeds, np.int64),
+        "values": matrix.values,
+    }
+    arrays.update((name, value) for name, value in optional.items() if value is not None)
+    np.savez(file, **arrays)
+
+
+def _figure_writer(kind: str) -> Callable[[SimilarityMatrix, float | None, BinaryIO], None]:
+    return lambda matrix, density, file: save_heat_map(matrix, file, kind, density=density)
+
+
+_WRITERS: Final[dict[str, Callable[[SimilarityMatrix, float | None, BinaryIO], None]]] = {
+    ".csv": _write_csv,
+    ".tsv": _write_tsv,
+    ".json": _write_json,
+    ".parquet": _write_parquet,
+    ".npz": _write_npz,
+    ".png": _figure_writer("png"),
+    ".svg": _figure_writer("svg"),
+    ".pdf": _figure_writer("pdf"),
+}
+
+#: Suffixes that :func:`write_matrix` knows.
+FORMATS: Final = tuple(_WRITERS)
