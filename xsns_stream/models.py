@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -108,16 +109,17 @@ def _load_weights(folder: Path, name: str) -> Any:
             "convert it with `save_pretrained`; pickled weights are not read, because reading them runs code.",
         )
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        model, info = AutoModelForMaskedLM.from_pretrained(
-            folder,
-            config=config,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        with _quiet_transformers():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            model, info = AutoModelForMaskedLM.from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
     except Exception as error:
         # transformers and safetensors raise many types for files that are cut short or of another kind.
         raise ModelError(
@@ -133,6 +135,22 @@ def _load_weights(folder: Path, name: str) -> Any:
             "random values would be measured in their place; use a checkpoint with its language-modelling head.",
         )
     return model
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers' progress bars and load reports off stderr: what matters of them becomes an error here."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _load_tokenizer(folder: Path, name: str) -> Any:
@@ -266,5 +284,6 @@ def longest_input(model: Any, tokenizer: Any) -> int:
     positions = int(getattr(model.config, "max_position_embeddings", 0) or tokenizer.model_max_length)
     table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
     # RoBERTa's kind counts positions from the padding's index on, and so wastes the rows before it.
-    wasted = (getattr(table, "padding_idx", None) or -1) + 1
+    padding = getattr(table, "padding_idx", None)
+    wasted = 0 if padding is None else padding + 1
     return min(positions - wasted, int(tokenizer.model_max_length))

@@ -158,9 +158,7 @@ def jaccard(counts: OverlapCounts | Sequence[OverlapCounts]) -> SimilarityMatrix
     """
     tables = _aligned([counts] if isinstance(counts, OverlapCounts) else list(counts))
     languages = tables[0].languages
-    per_seed = np.stack(
-        [_ratio(t.intersection.astype(np.float64), t.union.astype(np.float64)) for t in tables]
-    )
+    per_seed = np.stack([_ratio(t.intersection.astype(np.float64), t.union.astype(np.float64)) for t in tables])
     return SimilarityMatrix(
         sources=languages,
         targets=languages,
@@ -247,9 +245,7 @@ def _require(languages: tuple[str, ...], there: Sequence[str], where: str) -> No
         near = near_misses(missing[0], there)
         raise LanguageError(
             f"no sub-network of {', '.join(map(repr, missing))} for {where}.",
-            f"did you mean {' or '.join(map(repr, near))}?"
-            if near
-            else "build what is missing, or leave it out.",
+            f"did you mean {' or '.join(map(repr, near))}?" if near else "build what is missing, or leave it out.",
         )
 
 
@@ -278,9 +274,7 @@ def _aligned(tables: list[OverlapCounts]) -> list[OverlapCounts]:
 
 def _reordered(table: OverlapCounts, languages: tuple[str, ...]) -> OverlapCounts:
     order = [table.languages.index(code) for code in languages]
-    return OverlapCounts(
-        languages, table.intersection[np.ix_(order, order)], table.size, table.seed, table.density
-    )
+    return OverlapCounts(languages, table.intersection[np.ix_(order, order)], table.size, table.seed, table.density)
 
 
 def _chance(table: OverlapCounts) -> Reals:

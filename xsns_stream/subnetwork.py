@@ -44,6 +44,9 @@ def extract_subnetwork(
         threshold = float(kth_largest(pieces, rank))
     except ValueError as error:
         raise FisherError(f"these Fisher values have no top {density:g}: {error}.") from error
+    if threshold == 0:
+        # Fewer than K values are positive; the smallest of them is the smallest that is kept.
+        threshold = min(float(np.min(v, where=v > 0, initial=np.inf)) for v in pieces)
     bits, cardinality = threshold_bits(pieces, threshold)
     name = fisher.language if language is None else language
     if cardinality == 0:

@@ -6,6 +6,7 @@ a verb's file is imported when the verb is called, and its heavy imports stand i
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -24,6 +25,10 @@ VERBS: Final = {
     "verify": "Check every bit of a store against its records.",
     "params": "Show which of a model's parameters are measured.",
 }
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read stdout has closed it."""
 
 
 class _Verbs(click.Group):
@@ -55,9 +60,10 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # click would turn it into exit code 1 before `main` sees it.
+            raise _ReaderGoneError from error
         except (XsnsError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
             if ctx.meta.get("verbose"):
                 traceback.print_exc()
             _complain(*_sentence(error))
@@ -94,9 +100,9 @@ def main(args: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted.", "what was committed is kept; the same command goes on from there.")
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except (_ReaderGoneError, BrokenPipeError):
         # The reader (`| head`) has seen enough. Closing now keeps Python from complaining at exit.
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK
     except Exception as error:
         traceback.print_exc()

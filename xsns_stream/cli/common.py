@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -96,7 +97,12 @@ def stdout_console() -> Console:
     """Return the console that results are drawn on; wide where nobody looks at it."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+    class Quitting(Console):
+        def on_broken_pipe(self) -> None:
+            # rich would exit with 1; a reader that has seen enough (`| head`) is no failure.
+            raise BrokenPipeError
+
+    return Quitting(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
 
 
 def stderr_console(quiet: bool) -> Console:
@@ -104,3 +110,23 @@ def stderr_console(quiet: bool) -> Console:
     from rich.console import Console
 
     return Console(stderr=True, quiet=quiet, highlight=False)
+
+
+def note(text: str, quiet: bool) -> None:
+    """Print a line beside the result; never wrapped, so that it can be searched for."""
+    if not quiet:
+        click.echo(text, err=True)
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Draw a bar while the block runs; give what is to be called with (done, total), None off a terminal."""
+    console = stderr_console(quiet)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

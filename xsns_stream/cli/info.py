@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.common import common_options, emit_json, examples, stdout_console, store_option
-from xsns_stream.cli.matrix import note, open_rows
+from xsns_stream.cli.common import common_options, emit_json, examples, note, stdout_console, store_option
+from xsns_stream.cli.rows import open_rows
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DIGEST: Final = 12
 
 
-@click.command(epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
+@click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
 @store_option
 @click.option(
     "--corpus",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,16 +11,15 @@ from xsns_stream.cli.common import (
     common_options,
     emit_json,
     examples,
+    note,
     row_options,
-    split_codes,
-    stderr_console,
     stdout_console,
     store_option,
 )
+from xsns_stream.cli.rows import choose, count_rows, open_rows
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import OverlapCounts, SimilarityMatrix
 
 #: Up to this many languages the table is the matrix itself.
@@ -30,7 +28,8 @@ NEIGHBOURS: Final = 3
 
 
 @click.command(
-    epilog=examples("xsns-stream matrix --lang sw,rw,zu,en", "xsns-stream matrix -o similarity.csv -o similarity.png")
+    name="matrix",
+    epilog=examples("xsns-stream matrix --lang sw,zu,fi,et", "xsns-stream matrix -o similarity.csv -o similarity.png"),
 )
 @store_option
 @click.option(
@@ -124,113 +123,3 @@ def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
         "-o matrix.csv writes everything, -o matrix.png draws it.",
         quiet,
     )
-
-
-# ---------------------------------------------------------------- what `matrix`, `rank` and `verify` share
-
-
-def note(text: str, quiet: bool) -> None:
-    """Print a line beside the result; never wrapped, so that it can be searched for."""
-    if not quiet:
-        click.echo(text, err=True)
-
-
-@contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Draw a bar while the block runs; give what is to be called with (done, total), None off a terminal."""
-    console = stderr_console(quiet)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def open_rows(store: str) -> SubNetworkStore:
-    """Open a store for reading.
-
-    Raises:
-        StoreError: There is none.
-    """
-    from xsns_stream.store import open_store
-
-    return open_store(store)
-
-
-def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[str, ...] | None:
-    """Return the languages of a store that were asked for; None where none was, or all were.
-
-    Raises:
-        LanguageError: One is not in the store; near misses are suggested.
-    """
-    from xsns_stream.languages import select
-
-    codes = split_codes(asked)
-    return None if not codes or "all" in codes else select(codes, rows.languages, f"the store '{store}'")
-
-
-def count_rows(
-    rows: SubNetworkStore,
-    languages: Sequence[str] | None,
-    seeds: Sequence[int],
-    density: float | None,
-    quiet: bool,
-    needed: str | None = None,
-) -> tuple[OverlapCounts, ...]:
-    """Count overlaps, drawing progress; languages that lack a seed are left out and named on stderr.
-
-    Args:
-        rows: The store.
-        languages: Those to compare, which must have every seed; None takes all that have.
-        seeds: Those to average over; all of the store where empty.
-        density: May be None where there is a single one.
-        quiet: Without progress and notes.
-        needed: A language that must not be left out.
-
-    Raises:
-        UsageError: The store has no such seed or density.
-        LanguageError: A language was asked for, or is needed, that lacks a seed.
-    """
-    from xsns_stream.errors import LanguageError
-    from xsns_stream.similarity import count_overlaps_by_seed
-
-    _require_labels(rows, seeds, density)
-    left_out: list[str] = []
-
-    def leave_out(language: str, lacking: tuple[int, ...]) -> None:
-        what = f"{'seed' if len(lacking) == 1 else 'seeds'} {', '.join(map(str, lacking))}"
-        if language == needed:
-            raise LanguageError(
-                f"'{language}' has no sub-network for {what}.",
-                "build it, or choose seeds that it has with --seed.",
-            )
-        left_out.append(f"{language} ({what})")
-
-    with progress_bar("comparing", quiet) as on_progress:
-        counts = count_overlaps_by_seed(
-            rows,
-            languages=languages,
-            seeds=list(dict.fromkeys(seeds)) or None,
-            density=density,
-            on_progress=on_progress,
-            on_incomplete=leave_out,
-        )
-    if left_out:
-        note(f"left out, because there is no sub-network: {', '.join(left_out)}", quiet)
-    return counts
-
-
-def _require_labels(rows: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
-    known_seeds, known_densities = rows.seeds, rows.densities
-    for name, value, known in (
-        *(("seed", seed, known_seeds) for seed in seeds),
-        *([("density", density, known_densities)] if density is not None else []),
-    ):
-        if value not in known:
-            raise UsageError(
-                f"the store '{rows.path}' has no {name} {value}.",
-                f"it has {', '.join(map(str, known))}." if known else "it has no sub-network at all yet.",
-            )

@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import (
-    common_options,
-    emit_json,
-    examples,
-    row_options,
-    stdout_console,
-    store_option,
-)
-from xsns_stream.cli.matrix import choose, count_rows, note, open_rows
+from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, stdout_console, store_option
+from xsns_stream.cli.rows import choose, count_rows, open_rows
 
 if TYPE_CHECKING:
     from xsns_stream.types import SourceRanking
@@ -24,7 +17,7 @@ TOP: Final = 10
 
 
 @click.command(
-    epilog=examples("xsns-stream rank --target sw", "xsns-stream rank --target sw --sources en,fr,rw --top 2 --json")
+    name="rank", epilog=examples("xsns-stream rank --target sw", "xsns-stream rank --target sw --sources zu,fi --json")
 )
 @store_option
 @click.option("--target", required=True, metavar="CODE", help="The language to find sources for.")

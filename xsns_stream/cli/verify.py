@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, emit_json, examples, stdout_console, store_option
-from xsns_stream.cli.matrix import note, open_rows, progress_bar
+from xsns_stream.cli.common import common_options, emit_json, examples, note, progress_bar, stdout_console, store_option
+from xsns_stream.cli.rows import open_rows
 from xsns_stream.errors import StoreError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NAMED: Final = 3
 
 
-@click.command(epilog=examples("xsns-stream verify", "xsns-stream verify --store xsns.zarr --json"))
+@click.command(name="verify", epilog=examples("xsns-stream verify", "xsns-stream verify --store xsns.zarr --json"))
 @store_option
 @common_options
 def command(store: str, as_json: bool, quiet: bool) -> None:

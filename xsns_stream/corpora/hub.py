@@ -181,9 +181,7 @@ class HubCorpus:
 
         config, split = self._config(subset), self._split
         with _no_progress_bars():
-            return datasets.load_dataset(
-                self._path, config, split=split, streaming=True, revision=self.revision
-            )
+            return datasets.load_dataset(self._path, config, split=split, streaming=True, revision=self.revision)
 
     @property
     def _split(self) -> str:
@@ -274,8 +272,6 @@ def _reachable(endpoint: str) -> bool:
 
     try:
         get_session().head(endpoint, timeout=_PROBE_SECONDS)
-    except (
-        Exception
-    ):  # the client's HTTP library, and with it the class of its errors, changes with its version
+    except Exception:  # the client's HTTP library, and with it the class of its errors, changes with its version
         return False
     return True

@@ -110,9 +110,7 @@ def open_files(pairs: Sequence[str], text_column: str | None = None) -> LocalCor
     split_pairs = [pair.partition("=") for pair in pairs]
     for _, _, path in split_pairs:
         if not Path(path).is_file():
-            raise CorpusError(
-                f"there is no file '{path}'.", "pairs are written language=path, as sw=swahili.txt."
-            )
+            raise CorpusError(f"there is no file '{path}'.", "pairs are written language=path, as sw=swahili.txt.")
     codes = [(path, normalise(language), Path(path)) for language, _, path in split_pairs]
     files, _ = _by_language(codes)
     return LocalCorpus(corpus_name("files", text_column=text_column), files, text_column)
@@ -160,9 +158,7 @@ def _no_files(folder: Path, skipped: tuple[str, ...], split: str | None) -> Corp
             "--split chooses among files named as Universal Dependencies does: sw_x-ud-dev.conllu.",
         )
     if not skipped:
-        return CorpusError(
-            f"there is no file in '{folder}'.", f"put in files as sw.txt; suffixes: {SUFFIXES}."
-        )
+        return CorpusError(f"there is no file in '{folder}'.", f"put in files as sw.txt; suffixes: {SUFFIXES}.")
     listed = ", ".join(skipped[:5]) + (" …" if len(skipped) > 5 else "")
     return CorpusError(
         f"no file in '{folder}' is named by a language: {listed}.",

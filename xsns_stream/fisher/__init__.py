@@ -83,6 +83,7 @@ def diagonal_fisher(
             raise FisherError(f"a batch{about} cannot be split into examples: {error}.") from error
         except FisherError as error:
             _raise_not_finite(engine, about)
+            _raise_damaged(model, about)
             raise FisherError(f"{error.message.rstrip('.')}{about}.", error.hint) from error
     _raise_not_finite(engine, about)
     if not engine.examples:
@@ -97,4 +98,13 @@ def _raise_not_finite(engine: Engine, about: str) -> None:
             raise FisherError(
                 f"the gradient{about} by parameter '{name}' is not finite (NaN or infinite).",
                 "the weights may be damaged, or overflow in this precision.",
+            )
+
+
+def _raise_damaged(model: nn.Module, about: str) -> None:
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise FisherError(
+                f"the loss{about} is not finite, because parameter '{name}' holds NaN or infinite values.",
+                "the weights are damaged; fetch or export them again.",
             )

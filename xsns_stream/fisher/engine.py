@@ -9,6 +9,7 @@ exists. Peak memory is the model, one float32 per parameter of θ, and one batch
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -17,11 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher.reference import single_examples
+from xsns_stream.fisher.reference import evaluating, single_examples
 from xsns_stream.fisher.rules import NotExactError, Rule, rule_for
 from xsns_stream.types import ParameterLayout
 
 IGNORED = -100
+
+
+class NotFiniteError(FisherError):
+    """The loss of a batch is NaN or infinite."""
 
 
 class Engine:
@@ -53,7 +58,7 @@ class Engine:
         self._fallback_parameters = [theta[name] for name in self.fallback]
         self._scratch: dict[tuple[Any, ...], Tensor] = {}
         self._shape = (0, 0)
-        self._undo: list[Callable[[], object]] = []
+        self._undo = ExitStack()
 
     # The sink of the rules.
 
@@ -76,31 +81,30 @@ class Engine:
     # Opening and closing.
 
     def __enter__(self) -> Engine:
-        training = self.model.training
-        self.model.eval()
-        self._undo.append(lambda: self.model.train(training))
-        for parameter in self.model.parameters():
-            self._undo.append(_restore_flag(parameter))
-            parameter.requires_grad_(False)
-        device = next(self.model.parameters()).device
-        marker = torch.zeros((), device=device, requires_grad=True)
-        for module, rule in self._ruled:
-            module.forward = _once_a_pass(module, rule(module, self, marker), self)
-            self._undo.append(lambda module=module: delattr(module, "forward"))  # type: ignore[misc]
-        for parameter in self._fallback_parameters:
-            parameter.requires_grad_(True)
-            hook = parameter.register_post_accumulate_grad_hook(self._square_gradient)  # type: ignore[no-untyped-call]
-            self._undo.append(hook.remove)
-        self._selected: Tensor | None = None
-        hook = _head(self.model).register_forward_pre_hook(self._keep_scored)
-        self._undo.append(hook.remove)
+        with ExitStack() as undo:
+            undo.enter_context(evaluating(self.model))
+            for parameter in self.model.parameters():
+                undo.callback(parameter.requires_grad_, parameter.requires_grad)
+                parameter.requires_grad_(False)
+            device = next(self.model.parameters()).device
+            marker = torch.zeros((), device=device, requires_grad=True)
+            for module, rule in self._ruled:
+                module.forward = _once_a_pass(module, rule(module, self, marker), self)
+                undo.callback(delattr, module, "forward")
+            for parameter in self._fallback_parameters:
+                parameter.requires_grad_(True)
+                hook = parameter.register_post_accumulate_grad_hook(self._square_gradient)  # type: ignore[no-untyped-call]
+                undo.callback(hook.remove)
+            self._selected: Tensor | None = None
+            undo.callback(head_of(self.model).register_forward_pre_hook(self._keep_scored).remove)
+            # Only now is everything in place; an error before this line has put everything back.
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._undo:
-            self._undo.pop()()
+        self._undo.close()
         self._scratch.clear()
 
     # One batch.
@@ -139,7 +143,9 @@ class Engine:
                 losses = losses / self._selected.sum(dim=1).repeat_interleave(self._selected.sum(dim=1))
             loss = losses.sum()
         if not bool(torch.isfinite(loss)):
-            raise FisherError("the loss is not finite.", "the weights may be damaged, or overflow in this precision.")
+            raise NotFiniteError(
+                "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
+            )
         loss.backward()  # type: ignore[no-untyped-call]
 
     def _keep_scored(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -192,9 +198,18 @@ def _once_a_pass(module: nn.Module, forward: Callable[[Tensor], Tensor], engine:
     return guarded
 
 
-def _head(model: Any) -> nn.Module:
-    """Return the outermost module outside the body that holds the output embeddings."""
-    output = model.get_output_embeddings()
+def head_of(model: Any) -> nn.Module:
+    """Return the outermost module outside the body that holds the output embeddings.
+
+    Raises:
+        FisherError: The model has none.
+    """
+    output = getattr(model, "get_output_embeddings", lambda: None)()
+    if output is None:
+        raise FisherError(
+            f"{type(model).__name__} has no language-modelling head, so there is nothing to predict.",
+            "load it with AutoModelForMaskedLM.",
+        )
     name = next(name for name, module in model.named_modules() if module is output)
     top = model.get_submodule(name.split(".")[0])
     head: nn.Module = output if top is getattr(model, "base_model", None) else top
@@ -210,8 +225,3 @@ def _check_batch(batch: Mapping[str, Tensor], before: int) -> None:
             f"example {before + empty[0]} has no position to score: all its labels are {IGNORED}.",
             "its gradient would be zero without a word; hide at least one piece of every example.",
         )
-
-
-def _restore_flag(parameter: Tensor) -> Callable[[], object]:
-    flag = parameter.requires_grad
-    return lambda: parameter.requires_grad_(flag)

@@ -6,7 +6,8 @@ on a small batch the first time a model is seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -37,18 +38,22 @@ def reference_fisher(
     before = [p.requires_grad for p in theta]
     total = {name: torch.zeros_like(parameters[name]) for name in layout.names}
     count = 0
-    for parameter in theta:
-        parameter.requires_grad_(True)
-    for batch in batches:
-        for example in single_examples(batch):
-            labels = example.pop("labels")
-            logits = model(**example).logits
-            loss = F.cross_entropy(logits[0], labels[0], ignore_index=-100, reduction=token_reduction)
-            for name, gradient in zip(layout.names, torch.autograd.grad(loss, theta), strict=True):
-                total[name] += gradient.square()
-            count += 1
-    for parameter, flag in zip(theta, before, strict=True):
-        parameter.requires_grad_(flag)
+    try:
+        for parameter in theta:
+            parameter.requires_grad_(True)
+        for batch in batches:
+            for example in single_examples(batch):
+                labels = example.pop("labels")
+                logits = model(**example).logits
+                loss = F.cross_entropy(logits[0], labels[0], ignore_index=-100, reduction=token_reduction)
+                # A parameter that the output does not depend on has a gradient of zero.
+                gradients = torch.autograd.grad(loss, theta, allow_unused=True, materialize_grads=True)
+                for name, gradient in zip(layout.names, gradients, strict=True):
+                    total[name] += gradient.square()
+                count += 1
+    finally:
+        for parameter, flag in zip(theta, before, strict=True):
+            parameter.requires_grad_(flag)
     return {name: value / count for name, value in total.items()}
 
 
@@ -57,3 +62,15 @@ def single_examples(batch: Mapping[str, Tensor]) -> Iterable[dict[str, Tensor]]:
     for n in range(len(batch["input_ids"])):
         kept = batch["attention_mask"][n].bool() if "attention_mask" in batch else slice(None)
         yield {name: values[n : n + 1][:, kept] for name, values in batch.items()}
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put every module into evaluation mode, and each back into its own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

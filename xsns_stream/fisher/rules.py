@@ -124,8 +124,12 @@ def _layer_norm(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], T
 def rule_for(module: nn.Module) -> Rule | None:
     """Return the rule for a module, None where there is none.
 
-    A subclass with a forward of its own is not the class that the rule was written for.
+    A subclass, or an object, with a forward of its own is not what the rule was written for; nor is a module whose
+    weight is computed from other parameters.
     """
+    own = dict(module.named_parameters(recurse=False))
+    if "forward" in vars(module) or any(getattr(module, n, None) is not own.get(n) for n in ("weight", "bias")):
+        return None
     forward = type(module).forward
     if forward is nn.Linear.forward:
         return _linear

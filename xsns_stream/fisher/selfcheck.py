@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher.engine import IGNORED, Engine
-from xsns_stream.fisher.reference import reference_fisher
+from xsns_stream.fisher.engine import IGNORED, Engine, NotFiniteError, head_of
+from xsns_stream.fisher.reference import evaluating, reference_fisher
 from xsns_stream.fisher.rules import NotExactError
 from xsns_stream.types import ParameterLayout
 
@@ -51,10 +52,12 @@ def self_check(model: nn.Module, layout: ParameterLayout) -> tuple[ParameterChec
     """Compare the rules with the batch-of-one reference on a small batch, one line for each parameter of θ.
 
     Raises:
-        FisherError: Even the batch-of-one path does not give the reference's values.
+        FisherError: The model has no head, or even the batch-of-one path does not give the reference's values.
     """
+    head_of(model)  # a model without one is refused here, in words
     batch = _small_batch(model)
-    expected = reference_fisher(_eval(model), [batch], layout)
+    with evaluating(model):
+        expected = reference_fisher(model, [batch], layout)
     try:
         found = _run(model, layout, batch, ())
     except NotExactError:
@@ -74,21 +77,23 @@ def self_check(model: nn.Module, layout: ParameterLayout) -> tuple[ParameterChec
     return checks
 
 
-_CONFIRMED: dict[tuple[Any, ...], tuple[str, ...]] = {}
+#: Model → (layout, dtype, device) → names; by model, because two of a kind may be wired differently.
+_CONFIRMED: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
 
 
 def without_rules(model: nn.Module, layout: ParameterLayout) -> tuple[str, ...]:
-    """Return the names whose rules the check did not confirm; checked once a process for each kind of model."""
-    dtype = next(model.parameters()).dtype
-    key = (type(model), layout.digest, str(dtype), str(next(model.parameters()).device))
-    if key not in _CONFIRMED:
-        checks = self_check(model, layout)
-        _CONFIRMED[key] = tuple(check.name for check in checks if not (check.by_rule and check.exact))
-    return _CONFIRMED[key]
-
-
-def _eval(model: nn.Module) -> nn.Module:
-    return model.eval()
+    """Return the names whose rules the check did not confirm; each model is checked once."""
+    weight = next(model.parameters())
+    known = _CONFIRMED.setdefault(model, {})
+    key = (layout.digest, str(weight.dtype), str(weight.device))
+    if key not in known:
+        try:
+            checks = self_check(model, layout)
+        except NotFiniteError:
+            # Nothing can be told from such weights; measuring fails by itself, and can name the language.
+            return ()
+        known[key] = tuple(check.name for check in checks if not (check.by_rule and check.exact))
+    return known[key]
 
 
 def _run(

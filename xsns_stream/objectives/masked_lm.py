@@ -79,6 +79,7 @@ class MaskedLanguageModelling:
         """Cut the sample's text into pieces and hide some.
 
         Raises:
+            UsageError: `max_length` leaves no room beside the special pieces of a pair.
             CorpusError: No example has a piece that could be hidden.
         """
         special = np.array(sorted(set(tokenizer.all_special_ids)), dtype=np.int64)
@@ -88,7 +89,7 @@ class MaskedLanguageModelling:
         for example in sample.examples:
             ids = self._pieces(example, tokenizer)
             unknown += int((ids == tokenizer.unk_token_id).sum())
-            total += max(len(ids) - tokenizer.num_special_tokens_to_add(), 1)
+            total += max(len(ids) - _frame(example, tokenizer), 1)
             candidates = np.flatnonzero(~np.isin(ids, special))
             if len(candidates):
                 generator = _generator(seed, example)
@@ -102,11 +103,15 @@ class MaskedLanguageModelling:
         return EncodedSample(tuple(encoded), len(sample) - len(encoded), unknown / total)
 
     def _pieces(self, example: TextExample, tokenizer: Any) -> Ids:
+        if (frame := _frame(example, tokenizer)) >= self.max_length:
+            raise UsageError(
+                f"the longest example must have more than {frame} pieces, not {self.max_length}: so many are special."
+            )
         words = not isinstance(example.text, str)
-        text = list(example.text) if words else example.text
+        pair = example.pair.split() if words and example.pair is not None else example.pair
         ids = tokenizer(
-            text,
-            text_pair=example.pair,
+            list(example.text) if words else example.text,
+            text_pair=pair,
             is_split_into_words=words,
             truncation=True,
             max_length=self.max_length,
@@ -128,6 +133,11 @@ class MaskedLanguageModelling:
         swapped = chosen[(kind >= MASKED_SHARE) & (kind < MASKED_SHARE + RANDOM_SHARE)]
         inputs[swapped] = generator.choice(ordinary, size=len(swapped))
         return EncodedExample(inputs, labels)
+
+
+def _frame(example: TextExample, tokenizer: Any) -> int:
+    """Return how many special pieces stand around an example's text."""
+    return int(tokenizer.num_special_tokens_to_add(pair=example.pair is not None))
 
 
 def _generator(seed: int, example: TextExample) -> np.random.Generator:

@@ -32,8 +32,7 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
     .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
     ============== =========================================================================================
 
-    The file is written under another name in the same folder and renamed, so that a reader sees the whole file
-    or the one that was there before.
+    It is written under another name in the same folder and renamed: a reader sees the whole file, or the old one.
 
     Args:
         matrix: What to write.

@@ -33,7 +33,8 @@ def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
     at_once = max(1, (width - label - _PADDING) // cell)
     targets = matrix.targets
     parts = [targets[i : i + at_once] for i in range(0, len(targets), at_once)]
-    return Group(*(_matrix_part(matrix, part) for part in parts))
+    tables = [_matrix_part(matrix, part) for part in parts]
+    return Group(tables[0], *(piece for table in tables[1:] for piece in ("", table)))
 
 
 def _matrix_part(matrix: SimilarityMatrix, targets: Sequence[str]) -> Table:

@@ -121,9 +121,7 @@ class RowArray:
             if words != words_for(layout.size):
                 raise ValueError(f"{words} words cannot hold {layout.size} parameters")
         except (KeyError, TypeError, IndexError, ValueError) as error:
-            raise StoreError(
-                f"'{path}' is not as the format says: {error}.", "restore it from a copy."
-            ) from error
+            raise StoreError(f"'{path}' is not as the format says: {error}.", "restore it from a copy.") from error
         return cls(root, labels, words, chunk, compressed)
 
     @property
@@ -166,9 +164,7 @@ class RowArray:
         path = self.root / ARRAY / METADATA
         document = read_json(path)
         if document is None:
-            raise StoreError(
-                f"the store '{self.root}' has lost its array '{ARRAY}'.", "restore it from a copy."
-            )
+            raise StoreError(f"the store '{self.root}' has lost its array '{ARRAY}'.", "restore it from a copy.")
         with os_errors("write to", self.root):
             write_coordinates(self.root, labels)
             shape = [*labels.shape, self.words]

@@ -45,9 +45,7 @@ def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "
         raise UsageError(f"a store's compressor is 'none' or 'zstd', not {compressor!r}.")
     store = SubNetworkStore(Path(path), mode, compressor)
     if mode == "w-" and occupied(store.path):
-        raise StoreError(
-            f"'{path}' exists already.", "choose a new path, or open it with mode 'a' to add to it."
-        )
+        raise StoreError(f"'{path}' exists already.", "choose a new path, or open it with mode 'a' to add to it.")
     if mode == "r" or occupied(store.path):
         store.load()
     return store
@@ -220,9 +218,7 @@ class SubNetworkStore:
 
     def _only(self, name: str, values: tuple[_Label, ...]) -> _Label:
         if not values:
-            raise StoreError(
-                f"the store '{self.path}' has no committed row.", "build it, or resume its build."
-            )
+            raise StoreError(f"the store '{self.path}' has no committed row.", "build it, or resume its build.")
         if len(values) > 1:
             shown = ", ".join(map(repr, values))
             plural = "densities" if name == "density" else f"{name}s"
@@ -246,9 +242,7 @@ class SubNetworkStore:
                 f"the store '{self.path}' has no sub-network of '{key.language}'.",
                 suggestion(key.language, self.languages),
             )
-        there = ", ".join(
-            f"seed {k.seed} at density {k.density!r}" for k in keys if k.language == key.language
-        )
+        there = ", ".join(f"seed {k.seed} at density {k.density!r}" for k in keys if k.language == key.language)
         return StoreError(
             f"the store '{self.path}' has no row {key}.",
             f"for '{key.language}' there is {there}; build what is missing.",
@@ -279,9 +273,7 @@ class SubNetworkStore:
             StoreError: Read-only, not writable, disk full, or the row is committed with other bits.
         """
         if self.mode == "r":
-            raise StoreError(
-                f"the store '{self.path}' was opened for reading.", "open it with mode 'a' to add rows."
-            )
+            raise StoreError(f"the store '{self.path}' was opened for reading.", "open it with mode 'a' to add rows.")
         key = RowKey.checked(sub.language, sub.seed, sub.density)
         header = Header.of(sub.provenance, sub.layout)
         if self._header is None:

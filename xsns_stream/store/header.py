@@ -48,9 +48,7 @@ class Header:
         """
         version = attributes.get("format_version")
         if not isinstance(version, int) or version < 1:
-            raise StoreError(
-                f"'{path}' has no valid format version ({version!r}).", "its metadata are damaged."
-            )
+            raise StoreError(f"'{path}' has no valid format version ({version!r}).", "its metadata are damaged.")
         if version > FORMAT_VERSION:
             raise StoreError(
                 f"'{path}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
@@ -60,9 +58,7 @@ class Header:
             header = cls(ParameterLayout.from_json(attributes["layout"]), dict(attributes["experiment"]))
             sound = header.layout.digest == attributes["layout_digest"]
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"the header of '{path}' is damaged: {error!r}.", "restore its zarr.json."
-            ) from error
+            raise StoreError(f"the header of '{path}' is damaged: {error!r}.", "restore its zarr.json.") from error
         if not sound:
             raise StoreError(
                 f"the layout in '{path}' does not match its own digest.",

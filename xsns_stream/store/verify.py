@@ -36,9 +36,7 @@ class Finding:
         return self.detail
 
 
-def verify_rows(
-    array: RowArray, layout: ParameterLayout, on_progress: Progress | None = None
-) -> list[Finding]:
+def verify_rows(array: RowArray, layout: ParameterLayout, on_progress: Progress | None = None) -> list[Finding]:
     """Return what is wrong with the rows of an array; see :meth:`SubNetworkStore.verify`."""
     keys = sorted(committed_keys(array.root))
     findings = list(_strangers(array.root, set(keys)))
@@ -76,9 +74,7 @@ def _check_row(
     slot = array.labels.slot(key)
     if slot != record.slot:
         place = "has no label" if slot is None else f"is labelled as slot {list(slot)}"
-        yield Finding(
-            "label", f"the row {key} was written to slot {list(record.slot)}, and {place} now.", key
-        )
+        yield Finding("label", f"the row {key} was written to slot {list(record.slot)}, and {place} now.", key)
     path = array.object_path(record.slot)
     if not path.is_file():
         yield Finding("missing", f"the row {key} is committed, but its object '{path}' is missing.", key)
@@ -109,9 +105,7 @@ def _check_bits(
             yield Finding("swapped", f"the row {key} holds the bits of {owner}.", key)
     count = popcount(bits)
     if count != record.cardinality:
-        yield Finding(
-            "cardinality", f"the row {key} has {count} bits set, its record says {record.cardinality}.", key
-        )
+        yield Finding("cardinality", f"the row {key} has {count} bits set, its record says {record.cardinality}.", key)
     tail = layout.size % WORD_BITS
     if tail and int(bits[-1]) >> tail:
         yield Finding("padding", f"the row {key} has bits set past its last parameter.", key)

@@ -15,9 +15,7 @@ from xsns_stream.store.records import CommitRecord, digest_words, read_record, w
 from xsns_stream.types import ParameterLayout, SubNetwork
 
 
-def ensure_store(
-    path: Path, header: Header, key: RowKey, compressor: Compressor, *, may_exist: bool
-) -> Header:
+def ensure_store(path: Path, header: Header, key: RowKey, compressor: Compressor, *, may_exist: bool) -> Header:
     """Return the header of the store at `path`, creating the store where there is none.
 
     Raises:
@@ -34,9 +32,7 @@ def ensure_store(
             if found is None:
                 raise
     if not may_exist:
-        raise StoreError(
-            f"'{path}' exists already.", "another process made it; choose a new path, or mode 'a'."
-        )
+        raise StoreError(f"'{path}' exists already.", "another process made it; choose a new path, or mode 'a'.")
     return found
 
 

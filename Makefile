@@ -1,0 +1,41 @@
+# Five commands for a contributor: setup, demo, test, lint, bench.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test lint bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	mkdir -p demo
+	cd demo && ../$(BIN)/xsns-stream build --lang all --batch 8
+	cd demo && ../$(BIN)/xsns-stream matrix -o matrix.png -o matrix.csv
+	cd demo && ../$(BIN)/xsns-stream rank --target sw
+	@echo
+	@echo "Made in demo/: xsns.zarr (the sub-networks), matrix.csv (all pairs), matrix.png (look at it)."
+	@echo "The text was CLDR's lists of names: good for trying the tool, not for choosing a source language."
+	@echo "Next, with text of your own:  $(BIN)/xsns-stream build --corpus FOLDER --store mine.zarr"
+	@echo "                              $(BIN)/xsns-stream rank --store mine.zarr --target LANG"
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/bench_build.py
+	$(BIN)/python benchmarks/bench_matrix.py
+
+clean:
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,184 @@
+"""Time and memory of a build: the streaming engine against an ordinary forward and backward.
+
+First the engine's values are compared with a loop over single examples. Then, interleaved on the same batches:
+
+* `engine`: what `xsns-stream build` runs;
+* `plain, θ`: an ordinary forward and backward with a gradient for θ alone, the head on the scored positions alone
+  as in the engine, gradients dropped after each batch: the least that any gradient method pays;
+* `plain, all`: the same with a gradient for every parameter and the head on all positions: an ordinary training step
+  without its optimizer;
+* `batch of one`: the same values by a loop over single examples without padding.
+
+Memory: the peak above the loaded model while building 10 and 100 languages, and with |D| = 32 and 128, each in a fresh
+process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import harness
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import xsns_stream as xs
+from xsns_stream.fisher.engine import Engine
+from xsns_stream.fisher.reference import reference_fisher, single_examples
+
+TOLERANCE = 5e-6  # of a tensor's largest value; FISHER's rounding in float32 is near 1e-6
+
+Batches = list[dict[str, Tensor]]
+
+
+def check(model: nn.Module, batch: Mapping[str, Tensor], layout: xs.ParameterLayout) -> float:
+    """Return the largest error of the engine on one batch, relative to each tensor's largest value."""
+    found = xs.diagonal_fisher(model, [batch], layout).to_dict()
+    expected = reference_fisher(model, [batch], layout)
+    floor = 1e-9 * max(float(v.max()) for v in expected.values())
+    worst = max(
+        float((found[n] - expected[n]).abs().max()) / max(float(expected[n].max()), floor)
+        for n in layout.names
+        if float(expected[n].max()) > floor
+    )
+    assert worst <= TOLERANCE, f"the engine is off by {worst:.1e}"
+    return worst
+
+
+def run_engine(model: nn.Module, batches: Batches, layout: xs.ParameterLayout) -> None:
+    with Engine(model, layout) as engine:
+        for batch in batches:
+            engine.add(batch)
+
+
+def run_plain(model: Any, batches: Batches, parameters: list[nn.Parameter], gather: bool) -> None:
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    for batch in batches:
+        inputs = {name: values for name, values in batch.items() if name != "labels"}
+        scored = batch["labels"] != -100
+        if gather:
+            hidden = model.base_model(**inputs).last_hidden_state
+            logits = model.lm_head(hidden[scored])
+        else:
+            logits = model(**inputs).logits[scored]
+        F.cross_entropy(logits, batch["labels"][scored], reduction="sum").backward()
+        model.zero_grad(set_to_none=True)
+
+
+def contestants(model: Any, batches: Batches, layout: xs.ParameterLayout) -> dict[str, Callable[[], object]]:
+    named = dict(model.named_parameters())
+    theta = [named[name] for name in layout.names]
+    singles = [dict(example) for batch in batches for example in single_examples(batch)]
+    return {
+        "engine": lambda: run_engine(model, batches, layout),
+        "plain, θ": lambda: run_plain(model, batches, theta, True),
+        "plain, all": lambda: run_plain(model, batches, list(model.parameters()), False),
+        "batch of one": lambda: run_plain(model, singles, theta, True),
+    }
+
+
+def mini_batches(loaded: Any, count: int, batch: int) -> Batches:
+    """CLDR text in seven languages, as a build would batch it."""
+    corpus, objective = xs.open_corpus("cldr"), xs.MaskedLanguageModelling()
+    found: Batches = []
+    for language in ("sw", "fi", "ja", "ar", "ta", "de", "yo"):
+        encoded = objective.encode(corpus.sample(language, count, 42), loaded.tokenizer, 42)
+        found += list(xs.batches(encoded.examples, batch, loaded.tokenizer.pad_token_id))
+    return found
+
+
+def wide_model(layers: int) -> Any:
+    """XLM-R base's width, random weights, a small vocabulary (the head's cost is the same for all contestants)."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=4_096,
+        hidden_size=768,
+        intermediate_size=3_072,
+        num_hidden_layers=layers,
+        num_attention_heads=12,
+        max_position_embeddings=514,
+    )
+    return XLMRobertaForMaskedLM(config).eval()
+
+
+def random_batch(batch: int, length: int, vocabulary: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(10, vocabulary, (batch, length), generator=generator)
+    scored = torch.rand(ids.shape, generator=generator) < 0.15
+    scored[:, 1] = True
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "labels": ids.masked_fill(~scored, -100),
+    }
+
+
+MEMORY_SETUP = """
+    import sys, tempfile, torch
+    import xsns_stream as xs
+    from xsns_stream.pipeline import BuildSettings
+    languages, examples, batch = map(int, sys.argv[1:4])
+    loaded = xs.load_model("mini")
+    corpus = xs.open_corpus("cldr")
+    folder = tempfile.TemporaryDirectory()
+    def measure(names, count, store):
+        settings = BuildSettings(corpus, names, examples=count, batch_size=batch)
+        xs.build(settings, loaded, xs.open_store(f"{folder.name}/{store}", "a"))
+    measure(corpus.languages()[:1], 8, "warm.zarr")
+"""
+MEMORY_STATEMENT = 'measure(corpus.languages()[:languages], examples, "real.zarr")'
+
+
+def memory(smoke: bool) -> list[dict[str, Any]]:
+    cases = [(1, 8), (2, 8)] if smoke else [(10, 32), (100, 32), (10, 128)]
+    rows = []
+    for languages, count in cases:
+        peak = harness.peak_rss(MEMORY_SETUP, MEMORY_STATEMENT, [str(languages), str(count), "8"])
+        rows.append({"case": "memory", "languages": languages, "examples": count, **peak})
+    return rows
+
+
+def main() -> None:
+    parser = harness.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--layers", type=int, default=4, help="layers of the model at XLM-R's width")
+    options = parser.parse_args()
+    loaded = xs.load_model("mini")
+    wide = wide_model(1 if options.smoke else options.layers)
+    cases = {
+        "mini, CLDR text, B = 8": (loaded.model, mini_batches(loaded, 4 if options.smoke else 24, 8)),
+        "XLM-R width, T = 128, B = 8": (wide, [random_batch(8, 16 if options.smoke else 128, 4_096)]),
+        "XLM-R width, T = 32, B = 8": (wide, [random_batch(8, 32, 4_096)]),
+    }
+    rows: list[dict[str, Any]] = []
+    for name, (model, batches) in cases.items():
+        layout = xs.parameter_layout(model)
+        error = check(model, batches[-1], layout)
+        timings = harness.interleave(contestants(model, batches, layout), 1 if options.smoke else options.rounds, 120)
+        examples = sum(len(batch["input_ids"]) for batch in batches)
+        print(f"\n{name}: {examples} examples, largest error {error:.1e}")
+        base = timings["engine"].median_s
+        harness.print_table(
+            ["contestant", "ms", "examples/s", "engine takes ×"],
+            [[who, t.median_s * 1e3, examples / t.median_s, base / t.median_s] for who, t in timings.items()],
+        )
+        rows += [
+            {"case": name, "contestant": who, "examples": examples, "error": error, **harness.timing_fields(t)}
+            for who, t in timings.items()
+        ]
+    rows += (extra := memory(options.smoke))
+    print("\npeak memory above the loaded model, mini")
+    harness.print_table(
+        ["languages × examples", "MiB"], [[f"{row['languages']} × {row['examples']}", row["extra_mib"]] for row in extra]
+    )
+    parameters = {"rounds": options.rounds, "layers": options.layers, "threads": torch.get_num_threads()}
+    harness.write(options.output, harness.result("bench_build", parameters, rows, options.smoke))
+
+
+if __name__ == "__main__":
+    main()

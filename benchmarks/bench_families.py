@@ -1,0 +1,138 @@
+"""Does the whole chain see languages, or noise? Nearest neighbours by family, and halves of one language.
+
+`python benchmarks/bench_families.py --data DIR`: DIR holds NTREX, one parallel file a language, and its
+`languages.tsv` (code, family, individual language). One file a language is taken.
+
+* Family: for how many languages, of those with a relative in the pool, is the nearest neighbour by Jaccard of the
+  same family? Once on the first 256 lines (text that the embedded model was trained on), once on the last 100
+  (which it has not seen). Beside it, what random rankings give: each language's share of relatives in the pool.
+* Halves: the first 256 lines as two times 128. How often are the two halves of a language closer to each other than
+  to any half of another language? NTREX is parallel, so the same half of another language holds the same sentences,
+  which makes this hard; `other half` compares with the halves of other content alone.
+
+The values for 256 lines are the mean of the halves', because a Fisher value is a mean over examples.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import pandas as pd
+
+import xsns_stream as xs
+from xsns_kernels import intersection_counts
+
+HALF, SEEN, UNSEEN = 128, 256, 100
+Parts = dict[str, list[xs.SubNetwork]]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Files of distinct languages with their families."""
+
+    files: tuple[str, ...]
+    families: tuple[str, ...]
+
+
+def read_pool(data: Path, limit: int | None) -> Pool:
+    table = pd.read_csv(data / "languages.tsv", sep="\t", keep_default_na=False)
+    table = table[~table["file"].str.contains(r"src|ref2|additional")]
+    table = table.drop_duplicates("iso639_3_individual")[:limit]
+    return Pool(tuple(table["file"]), tuple(table["family_glottolog"]))
+
+
+def measure(loaded: Any, layout: xs.ParameterLayout, language: str, lines: Sequence[str]) -> xs.DiagonalFisher:
+    examples = tuple(xs.TextExample(line) for line in dict.fromkeys(lines) if line.strip())
+    sample = xs.LanguageSample(language, examples, "ntrex")
+    encoded = xs.MaskedLanguageModelling().encode(sample, loaded.tokenizer, 42)
+    batches = xs.batches(encoded.examples, 8, loaded.tokenizer.pad_token_id)
+    return xs.diagonal_fisher(loaded.model, batches, layout, language=language)
+
+
+def mean(first: xs.DiagonalFisher, second: xs.DiagonalFisher) -> xs.DiagonalFisher:
+    total = first.examples + second.examples
+    values = tuple(
+        ((a * first.examples + b * second.examples) / total).astype(a.dtype)
+        for a, b in zip(first.values, second.values, strict=True)
+    )
+    return xs.DiagonalFisher(values, first.layout, total, first.language)
+
+
+def subnetworks(loaded: Any, data: Path, pool: Pool) -> Parts:
+    layout = xs.parameter_layout(loaded.model)
+    found: Parts = {"first": [], "second": [], "seen": [], "unseen": []}
+    for number, file in enumerate(pool.files, 1):
+        lines = (data / file).read_text(encoding="utf-8").splitlines()
+        language = f"x{number}"
+        first = measure(loaded, layout, language, lines[:HALF])
+        second = measure(loaded, layout, language, lines[HALF:SEEN])
+        unseen = measure(loaded, layout, language, lines[-UNSEEN:])
+        for part, fisher in (("first", first), ("second", second), ("seen", mean(first, second)), ("unseen", unseen)):
+            found[part].append(xs.extract_subnetwork(fisher, 0.15))
+    return found
+
+
+def jaccard(networks: Sequence[xs.SubNetwork]) -> np.ndarray:
+    counts = intersection_counts(np.stack([network.bits for network in networks]))
+    sizes = np.diagonal(counts)
+    return counts / (sizes[:, None] + sizes[None, :] - counts)
+
+
+def same_family(similarity: np.ndarray, families: Sequence[str]) -> dict[str, float]:
+    labels = np.array(families)
+    relatives = (labels[:, None] == labels[None, :]) & ~np.eye(len(labels), dtype=bool)
+    related = relatives.any(axis=1)
+    nearest = np.where(np.eye(len(labels), dtype=bool), -1.0, similarity).argmax(axis=1)
+    hits = relatives[np.arange(len(labels)), nearest]
+    off = similarity[~np.eye(len(labels), dtype=bool)]
+    return {
+        "languages": int(related.sum()),
+        "same_family": float(hits[related].mean()),
+        "random": float(relatives[related].sum(axis=1).mean() / (len(labels) - 1)),
+        "jaccard_mean": float(off.mean()),
+        "jaccard_min": float(off.min()),
+        "jaccard_max": float(off.max()),
+    }
+
+
+def halves(first: Sequence[xs.SubNetwork], second: Sequence[xs.SubNetwork]) -> dict[str, float]:
+    side = len(first)
+    similarity = jaccard([*first, *second])
+    own = np.concatenate([np.diagonal(similarity, side)] * 2)
+    others = np.where(np.tile(np.eye(side, dtype=bool), (2, 2)), -1.0, similarity)
+    opposite = np.concatenate([others[:side, side:].max(axis=1), others[side:, :side].max(axis=1)])
+    return {
+        "half_jaccard_mean": float(own.mean()),
+        "closest_of_all": float((own > others.max(axis=1)).mean()),
+        "closest_of_other_half": float((own > opposite).mean()),
+    }
+
+
+def main() -> None:
+    parser = harness.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of NTREX")
+    parser.add_argument("--model", default="mini")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    loaded = xs.load_model(options.model)
+    pool = read_pool(options.data, 6 if options.smoke else None)
+    parts = subnetworks(loaded, options.data, pool)
+    rows: list[dict[str, Any]] = [
+        {"text": text, **same_family(jaccard(parts[text]), pool.families)} for text in ("seen", "unseen")
+    ]
+    rows.append({"text": "halves", **halves(parts["first"], parts["second"])})
+    for row in rows:
+        print(", ".join(f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+    print(f"{len(pool.files)} languages, {time.perf_counter() - started:.0f} s")
+    parameters = {"model": loaded.name, "weights": loaded.weights_digest, "languages": len(pool.files)}
+    harness.write(options.output, harness.result("bench_families", parameters, rows, options.smoke))
+
+
+if __name__ == "__main__":
+    main()

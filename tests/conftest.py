@@ -1,0 +1,121 @@
+"""What several kinds of tests share: a tiny model folder, a tiny corpus, and the command line called in two ways."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+# No test may reach the network; the libraries read these when they are imported. Threads of the tokenizer's would
+# make every subprocess complain about forks.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+EMBEDDED = Path(__file__).resolve().parents[1] / "xsns_stream" / "assets" / "mini"
+#: Made-up sentences of real words: what they say is of no matter, that they differ by language is.
+WORDS = {
+    "sw": "habari ya asubuhi watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa",
+    "fi": "hyvää huomenta lapset lukevat kirjaa kotona tänään opettaja opettaa suuressa koulussa aina",
+    "et": "tere hommikust lapsed loevad raamatut kodus täna õpetaja õpetab suures koolis alati",
+    "en": "good morning children read a book at home today the teacher works in that large school",
+    "de": "guten morgen die kinder lesen heute zu hause ein buch und der lehrer arbeitet in der schule",
+    "zu": "sawubona ekuseni izingane zifunda incwadi ekhaya namuhla uthisha ufundisa esikoleni esikhulu",
+}
+
+
+class Finished(NamedTuple):
+    """A command line that came to its end."""
+
+    code: int
+    out: str
+    err: str
+
+
+def sentences(language: str, count: int) -> list[str]:
+    """`count` different sentences of 2 to 12 words; the same for every call."""
+    words = WORDS[language].split()
+    return [
+        " ".join(words[(n * 5 + i * (1 + n % 4)) % len(words)] for i in range(2 + n % 11)) + f" {n}"
+        for n in range(count)
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An XLM-R of 2 layers and width 32 with random weights, beside the embedded model's tokenizer."""
+    import torch
+    from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaForMaskedLM
+    from transformers.utils import logging
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    rows = len(AutoTokenizer.from_pretrained(EMBEDDED))
+    config = XLMRobertaConfig(
+        vocab_size=rows,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        pad_token_id=1,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(20)
+        model = XLMRobertaForMaskedLM(config)
+    logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(EMBEDDED / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def tiny_copy(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model folder that a test may damage."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def write_texts() -> Callable[..., Path]:
+    """Write one file of sentences a language into a new folder, and return the folder."""
+
+    def write(folder: Path, languages: str = "sw fi", count: int = 20) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for language in languages.split():
+            (folder / f"{language}.txt").write_text("\n".join(sentences(language, count)) + "\n", encoding="utf-8")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Run a command line within this process, where importing torch has been paid for."""
+    from xsns_stream.cli import main
+
+    def run(*args: object) -> Finished:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return Finished(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start_xsns() -> Callable[..., subprocess.Popen[bytes]]:
+    """Start a command line in a process of its own, with pipes for stdout and stderr."""
+
+    def start(*args: object, **options: object) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "xsns_stream", *map(str, args)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env=environment, **pipes, **options)
+
+    return start

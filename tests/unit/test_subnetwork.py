@@ -1,0 +1,158 @@
+"""The top p of all parameters, against a sort."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xsns_stream.errors import FisherError, UsageError
+from xsns_stream.subnetwork import check_density, extract_subnetwork
+from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout, Provenance
+
+SHAPES = ((7, 5), (31,), (4, 3, 6), (1,), (64,))
+SIZE = sum(math.prod(shape) for shape in SHAPES)
+
+
+def fisher_of(values: np.ndarray, dtype: Any = np.float32, **fields: Any) -> DiagonalFisher:
+    """Cut flat values into the tensors of a layout."""
+    flat = np.asarray(values, dtype)
+    sizes = [math.prod(shape) for shape in SHAPES]
+    cuts = np.split(flat, np.cumsum(sizes)[:-1])
+    layout = ParameterLayout(
+        tuple(f"blocks.0.{n}" for n in range(len(SHAPES))), SHAPES, (LayerSpan("blocks.0", 0, SIZE),)
+    )
+    return DiagonalFisher(
+        tuple(cut.reshape(shape) for cut, shape in zip(cuts, SHAPES, strict=True)), layout, 3, **fields
+    )
+
+
+def by_sorting(values: np.ndarray, density: float) -> tuple[np.ndarray, float]:
+    """Return (selected, threshold): everything that reaches the K-th largest value, and zero never."""
+    rank = max(1, math.floor(density * len(values) + 0.5))
+    kth = np.sort(values)[::-1][rank - 1]
+    threshold = kth if kth > 0 else values[values > 0].min()
+    return values >= threshold, float(threshold)
+
+
+def kinds() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(4)
+    plain = rng.random(SIZE)
+    binades = rng.random(SIZE) * 10.0 ** rng.integers(-30, 10, SIZE)
+    sparse = np.where(rng.random(SIZE) < 0.1, rng.random(SIZE), 0.0)
+    one = np.zeros(SIZE)
+    one[SIZE // 2] = 1e-38
+    return {
+        "random": plain,
+        "many binades": binades,
+        "tied": rng.integers(0, 4, SIZE) / 4,
+        "all alike": np.full(SIZE, 0.25),
+        "mostly zero": sparse,
+        "a single one": one,
+        "subnormal": rng.integers(0, 9, SIZE) * 1.4e-45,
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("density", [1e-9, 0.005, 0.15, 0.5, 0.999, 1.0])
+@pytest.mark.parametrize("kind", kinds())
+def test_is_what_sorting_gives(kind: str, density: float, dtype: Any) -> None:
+    values = kinds()[kind].astype(dtype)
+    selected, threshold = by_sorting(values, density)
+    found = extract_subnetwork(fisher_of(values, dtype), density, language="sw", seed=3)
+    assert np.array_equal(found.to_numpy(), selected)
+    assert found.cardinality == selected.sum()
+    assert found.threshold == threshold
+    assert found.density == density
+    assert found.density_realised == selected.sum() / SIZE
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_larger_densities_contain_smaller_ones(kind: str) -> None:
+    fisher = fisher_of(kinds()[kind])
+    before = np.zeros(SIZE, bool)
+    for density in (0.01, 0.1, 0.15, 0.4, 0.8, 1.0):
+        found = extract_subnetwork(fisher, density).to_numpy()
+        assert not (before & ~found).any()
+        before = found
+
+
+def test_zeros_are_never_kept_and_the_realised_density_says_so() -> None:
+    values = np.zeros(SIZE)
+    values[::10] = 1.0
+    found = extract_subnetwork(fisher_of(values), 0.5)
+    assert found.cardinality == len(values[::10])
+    assert found.density_realised < 0.11 < found.density
+
+
+def test_ties_at_the_threshold_are_all_kept() -> None:
+    values = np.ones(SIZE)
+    values[:3] = 2.0
+    assert extract_subnetwork(fisher_of(values), 4 / SIZE).cardinality == SIZE
+    assert extract_subnetwork(fisher_of(values), 3 / SIZE).cardinality == 3
+
+
+@pytest.mark.parametrize("density", [0, -1, 1.5, math.nan, math.inf, -math.inf, 2])
+def test_a_density_that_is_none(density: float) -> None:
+    with pytest.raises(UsageError) as caught:
+        extract_subnetwork(fisher_of(np.ones(SIZE)), density)
+    assert caught.value.message == f"the density must lie in (0, 1], not {density}."
+    assert "0.15" in caught.value.hint
+
+
+@pytest.mark.parametrize("density", [1, 1.0, 0.15, 1e-12])
+def test_a_density_that_is_one(density: float) -> None:
+    assert check_density(density) == density
+
+
+def test_nothing_but_zeros() -> None:
+    with pytest.raises(FisherError) as caught:
+        extract_subnetwork(fisher_of(np.zeros(SIZE), language="sw"))
+    assert caught.value.message == "every Fisher value of language 'sw' is zero, so it has no sub-network."
+    assert "does not depend" in caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -1e-9])
+@pytest.mark.parametrize("at", [0, SIZE - 1])
+def test_values_that_no_square_has(wrong: float, at: int) -> None:
+    values = np.ones(SIZE)
+    values[at] = wrong
+    with pytest.raises(FisherError, match=r"these Fisher values have no top 0\.15: "):
+        extract_subnetwork(fisher_of(values))
+
+
+def test_the_forms_agree_and_pad_bits_are_zero() -> None:
+    found = extract_subnetwork(fisher_of(kinds()["random"]), 0.3)
+    array, bits = found.to_numpy(), found.to_bitarray()
+    assert array.dtype == bool
+    assert len(array) == len(bits) == SIZE
+    assert SIZE % 64, "the last word has pad bits"
+    assert bits.endian == "little"
+    assert bits.tolist() == array.astype(int).tolist()
+    assert bits.count() == found.cardinality
+    assert [int(found.bits[i // 64]) >> i % 64 & 1 for i in range(SIZE)] == array.astype(int).tolist()
+    assert int(found.bits[-1]) >> SIZE % 64 == 0
+
+
+def test_all_selected_leaves_pad_bits_zero() -> None:
+    found = extract_subnetwork(fisher_of(np.ones(SIZE)), 1)
+    assert found.cardinality == SIZE == found.to_bitarray().count()
+    assert int(found.bits[-1]) == (1 << SIZE % 64) - 1
+
+
+def test_arrays_of_another_memory_order() -> None:
+    values = kinds()["random"].astype(np.float32)
+    plain = fisher_of(values)
+    turned = DiagonalFisher(tuple(np.asfortranarray(v) for v in plain.values), plain.layout, 3)
+    assert not turned.values[0].flags.c_contiguous
+    assert np.array_equal(extract_subnetwork(turned).bits, extract_subnetwork(plain).bits)
+
+
+def test_labels_come_from_the_fisher_unless_given() -> None:
+    fisher = fisher_of(kinds()["random"], language="fi", provenance=Provenance(seed=5, model="m"))
+    kept = extract_subnetwork(fisher)
+    assert (kept.language, kept.seed, kept.provenance.model, kept.density) == ("fi", 5, "m", 0.15)
+    renamed = extract_subnetwork(fisher, language="sw", seed=0)
+    assert (renamed.language, renamed.seed) == ("sw", 0)
