@@ -174,7 +174,8 @@ def main() -> None:
     rows += (extra := memory(options.smoke))
     print("\npeak memory above the loaded model, mini")
     harness.print_table(
-        ["languages × examples", "MiB"], [[f"{row['languages']} × {row['examples']}", row["extra_mib"]] for row in extra]
+        ["languages × examples", "MiB"],
+        [[f"{row['languages']} × {row['examples']}", row["extra_mib"]] for row in extra],
     )
     parameters = {"rounds": options.rounds, "layers": options.layers, "threads": torch.get_num_threads()}
     harness.write(options.output, harness.result("bench_build", parameters, rows, options.smoke))

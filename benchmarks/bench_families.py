@@ -128,7 +128,11 @@ def main() -> None:
     ]
     rows.append({"text": "halves", **halves(parts["first"], parts["second"])})
     for row in rows:
-        print(", ".join(f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+        print(
+            ", ".join(
+                f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+            )
+        )
     print(f"{len(pool.files)} languages, {time.perf_counter() - started:.0f} s")
     parameters = {"model": loaded.name, "weights": loaded.weights_digest, "languages": len(pool.files)}
     harness.write(options.output, harness.result("bench_families", parameters, rows, options.smoke))

@@ -106,8 +106,8 @@ def random_rows(count: int, bits: int) -> np.ndarray:
 
 def ours(rows: np.ndarray) -> dict[str, Counter]:
     return {
-        f"ours, {threads} thread{'s' if threads > 1 else ''}": lambda threads=threads: (
-            kernels.intersection_counts(rows, threads=threads)
+        f"ours, {threads} thread{'s' if threads > 1 else ''}": lambda threads=threads: kernels.intersection_counts(
+            rows, threads=threads
         )
         for threads in (1, 2)
     }

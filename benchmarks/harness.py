@@ -83,8 +83,7 @@ def interleave(
         if time.perf_counter() - started > budget_s:
             break
     return {
-        name: Timing(statistics.median(times), min(times), max(times), len(times))
-        for name, times in seconds.items()
+        name: Timing(statistics.median(times), min(times), max(times), len(times)) for name, times in seconds.items()
     }
 
 
@@ -171,9 +170,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
     for line in cells:
         first = line[0].ljust(widths[0])
-        print(
-            "  ".join([first, *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))])
-        )
+        print("  ".join([first, *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]))
 
 
 def _cell(value: object) -> str:

@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
+
+# A kernel's first call may compile it, which no deadline for a single example allows for.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 # No test may reach the network; the libraries read these when they are imported. Threads of the tokenizer's would
 # make every subprocess complain about forks.

@@ -79,7 +79,7 @@ def _locate(name: str, revision: str | None) -> tuple[Path, str]:
     if name == EMBEDDED:
         return EMBEDDED_FOLDER, ""
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         return folder, ""
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(
@@ -163,6 +163,12 @@ def _load_tokenizer(folder: Path, name: str) -> Any:
             f"the tokenizer of model '{name}' cannot be read: {_first_line(error)}",
             "the folder needs tokenizer.json (or the model's own vocabulary files).",
         ) from error
+    # Without any of its files transformers makes up a tokenizer that knows no piece, and says nothing.
+    if not any((folder / file).is_file() for file in {"tokenizer.json", *tokenizer.vocab_files_names.values()}):
+        raise ModelError(
+            f"the tokenizer of model '{name}' is missing: there is no tokenizer.json in its folder.",
+            "put the model's own tokenizer files into the folder.",
+        )
     if not tokenizer.is_fast:
         raise ModelError(f"the tokenizer of model '{name}' has no fast form.", "convert it to tokenizer.json.")
     return tokenizer

@@ -10,11 +10,9 @@ from hypothesis.extra.numpy import arrays
 from xsns_stream.subnetwork import extract_subnetwork
 from xsns_stream.types import DiagonalFisher, LanguageSample, LayerSpan, ParameterLayout, SubNetwork, TextExample
 
+LARGEST = float(np.finfo(np.float32).max)
 #: Zero, ties, and the ends of what float32 holds, all likely.
-VALUE = st.one_of(
-    st.sampled_from([0.0, 0.0, 0.5, 1.0, 1e-45, float(np.finfo(np.float32).max)]),
-    st.floats(0, float(np.finfo(np.float32).max), width=32),
-)
+VALUE = st.one_of(st.sampled_from([0.0, 0.0, 0.5, 1.0, 1e-45, LARGEST]), st.floats(0, LARGEST, width=32))
 DENSITY = st.floats(1e-6, 1.0)
 
 

@@ -58,6 +58,7 @@ class Engine:
         self._fallback_parameters = [theta[name] for name in self.fallback]
         self._scratch: dict[tuple[Any, ...], Tensor] = {}
         self._shape = (0, 0)
+        self.lengths: list[int] = []
         self._undo = ExitStack()
 
     # The sink of the rules.
@@ -130,6 +131,7 @@ class Engine:
     def _backward(self, batch: Mapping[str, Tensor]) -> None:
         labels = batch["labels"]
         self._shape = tuple(labels.shape)  # type: ignore[assignment]
+        self.lengths = _lengths(batch)
         self._selected = labels != IGNORED
         self.calls: set[int] = set()
         inputs = {name: values for name, values in batch.items() if name != "labels"}
@@ -214,6 +216,16 @@ def head_of(model: Any) -> nn.Module:
     top = model.get_submodule(name.split(".")[0])
     head: nn.Module = output if top is getattr(model, "base_model", None) else top
     return head
+
+
+def _lengths(batch: Mapping[str, Tensor]) -> list[int]:
+    """Return the number of positions up to the last that is not padding, for each example."""
+    examples, positions = batch["labels"].shape
+    if "attention_mask" not in batch:
+        return [positions] * examples
+    place = torch.arange(1, positions + 1, device=batch["attention_mask"].device)
+    lengths: list[int] = (batch["attention_mask"].bool() * place).amax(dim=1).tolist()
+    return lengths
 
 
 def _check_batch(batch: Mapping[str, Tensor], before: int) -> None:

@@ -10,15 +10,17 @@ output, A its input.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Below this share of rows with a gradient, the input gradient is computed for those rows alone.
+# Below this share of rows with a gradient, products are computed for those rows alone.
 SPARSE_ROWS = 0.5
+# As many outputs tell whether a row has a gradient; a row that is zero in these alone is still counted exactly.
+GLANCE = 8
 
 
 class NotExactError(Exception):
@@ -27,6 +29,10 @@ class NotExactError(Exception):
 
 class Sink(Protocol):
     """Where rules put squared gradients, and where they learn about the batch."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Positions of each example of the current batch, padding left out: B numbers."""
 
     def accumulator(self, parameter: Tensor) -> Tensor | None:
         """Return the running sum for `parameter`, of its shape; None where it is not measured."""
@@ -52,32 +58,49 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
         (A,), G = ctx.saved_tensors, grads[0]
         module, sink = ctx.module, ctx.sink
-        alive = (G != 0).any(dim=-1)  # [B, T]: padding and, in the last block, all but the scored positions are not
         with torch.no_grad():
+            rows = _rows_with_gradient(G, sink.lengths)
             if (F_weight := sink.accumulator(module.weight)) is not None:
-                _add_squared_products(F_weight, sink.scratch(F_weight), G, A, alive)
+                _add_squared_products(F_weight, sink.scratch(F_weight), G, A, rows)
             if module.bias is not None and (F_bias := sink.accumulator(module.bias)) is not None:
                 F_bias += G.sum(dim=1, dtype=F_bias.dtype).square_().sum(dim=0)
-            grad_input = _input_gradient(G, module.weight, alive) if ctx.needs_input_grad[0] else None
+            grad_input = _input_gradient(G, module.weight, rows) if ctx.needs_input_grad[0] else None
         return grad_input, None, None, None
 
 
-def _add_squared_products(F_weight: Tensor, scratch: Tensor, G: Tensor, A: Tensor, alive: Tensor) -> None:
-    """F [O, I] += Σ_n (G_nᵀ A_n)², G [B, T, O], A [B, T, I], over the rows that are alive."""
+Rows = Sequence[Tensor | int]
+
+
+def _rows_with_gradient(G: Tensor, lengths: Sequence[int]) -> Rows:
+    """Return, for each example, the positions whose row of G [B, T, O] is not zero.
+
+    Padding's rows are zero, and in the last block all but the scored positions'; leaving them out is exact. Where most
+    rows count, which a few outputs are enough to see, that is everything up to the example's length: a slice, no copy.
+    """
+    glance = (G[..., :GLANCE] != 0).any(dim=-1)
+    if int(glance.sum()) > SPARSE_ROWS * sum(lengths):
+        return lengths
+    return [example.nonzero().flatten() for example in (G != 0).any(dim=-1)]
+
+
+def _add_squared_products(F_weight: Tensor, scratch: Tensor, G: Tensor, A: Tensor, rows: Rows) -> None:
+    """F [O, I] += Σ_n (G_nᵀ A_n)², G [B, T, O], A [B, T, I]."""
     G, A = G.to(F_weight.dtype), A.to(F_weight.dtype)
-    whole = bool(alive.all())
-    for n in range(len(G)):
-        G_n, A_n = (G[n], A[n]) if whole else (G[n][alive[n]], A[n][alive[n]])
-        torch.mm(G_n.t(), A_n, out=scratch)
+    for G_n, A_n, chosen in zip(G, A, rows, strict=True):
+        # A number is a slice (no copy), a tensor a gather.
+        G_rows, A_rows = (G_n[:chosen], A_n[:chosen]) if isinstance(chosen, int) else (G_n[chosen], A_n[chosen])
+        torch.mm(G_rows.t(), A_rows, out=scratch)
         F_weight.addcmul_(scratch, scratch)
 
 
-def _input_gradient(G: Tensor, W: Tensor, alive: Tensor) -> Tensor:
-    """G W, skipping rows of zeros where they are many."""
-    if int(alive.sum()) > SPARSE_ROWS * alive.numel():
+def _input_gradient(G: Tensor, W: Tensor, rows: Rows) -> Tensor:
+    """Return G W, for few rows with a gradient from those alone."""
+    gathered = [chosen for chosen in rows if isinstance(chosen, Tensor)]
+    if not gathered:
         return G @ W
     out = G.new_zeros(*G.shape[:-1], W.shape[1])
-    out[alive] = G[alive] @ W
+    for out_n, G_n, chosen in zip(out, G, gathered, strict=True):
+        out_n[chosen] = G_n[chosen] @ W
     return out
 
 
