@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xsns_stream.errors import FisherError, UsageError, XsnsError
-from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
+from xsns_stream.fisher import diagonal_fisher, rules, self_check, without_rules
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
@@ -118,6 +118,40 @@ def test_padding_may_hold_any_piece(small, draw, collate, errors) -> None:
     (batch,) = collate(draw((4, 9, 6)), 3)
     strange = batch | {"input_ids": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, 50)}
     assert max(errors(fisher(small, [strange]), fisher(small, [batch])).values()) <= 1e-12
+
+
+def test_padding_may_stand_on_the_left(small, draw, collate, errors) -> None:
+    (batch,) = collate(draw((4, 9, 6)), 3)
+    turned = {
+        name: torch.stack([row.roll(9 - n) for row, n in zip(v, (4, 9, 6), strict=True)]) for name, v in batch.items()
+    }
+    assert not turned["attention_mask"][0, :5].any()
+    assert max(errors(fisher(small, [turned]), fisher(small, [batch])).values()) <= 1e-12
+
+
+def test_without_padding_no_attention_mask_is_needed(small, draw, collate, errors) -> None:
+    (batch,) = collate(draw((7, 7)), 2)
+    bare = {name: values for name, values in batch.items() if name != "attention_mask"}
+    assert max(errors(fisher(small, [bare]), fisher(small, [batch])).values()) <= 1e-12
+
+
+@pytest.mark.parametrize(("name", "value"), [("GLANCE", 1), ("SPARSE_ROWS", 0), ("SPARSE_ROWS", 2)])
+def test_what_is_tuned_changes_no_result(name, value, small, draw, collate, errors, monkeypatch) -> None:
+    batches = collate(draw(LENGTHS[:10]), 4)
+    expected = fisher(small, batches)
+    monkeypatch.setattr(rules, name, value)
+    assert max(errors(fisher(small, batches), expected).values()) <= 1e-12
+
+
+def test_wide_layers(make_model, draw, collate, truth, errors) -> None:
+    """Wide enough, 1.2 MB a tensor, for whatever is cut into tiles, and few scored positions in long examples."""
+    model = make_model("xlm-roberta", hidden_size=96, intermediate_size=1600)
+    examples = draw((40, 33, 5))
+    for example in examples:
+        example.labels[torch.arange(len(example.labels)) % 9 != 2] = -100
+        example.labels[2] = 7
+    found = fisher(model, collate(examples, 3))
+    assert max(errors(found, truth(model, examples, found)).values()) <= 1e-12
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert"])

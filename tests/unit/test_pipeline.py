@@ -1,0 +1,430 @@
+"""A build within this process: what is told, what is kept, what one language's trouble does to the others."""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from xsns_stream.corpora import open_corpus
+from xsns_stream.errors import (
+    CorpusError,
+    ExitCode,
+    FisherError,
+    IncompatibleError,
+    LanguageError,
+    StoreError,
+    UsageError,
+    XsnsError,
+)
+from xsns_stream.fisher import diagonal_fisher
+from xsns_stream.models import LoadedModel, load_model, parameter_layout
+from xsns_stream.objectives import MaskedLanguageModelling, batches
+from xsns_stream.pipeline import (
+    BuildResult,
+    BuildSettings,
+    Event,
+    ExamplesDone,
+    Noted,
+    Row,
+    RowCommitted,
+    RowFailed,
+    RowStarted,
+    build,
+)
+from xsns_stream.store import SubNetworkStore, open_store
+from xsns_stream.store import array as store_array
+from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.types import LanguageSample, TextExample
+
+SHORT = MaskedLanguageModelling(max_length=24)
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_folder: Path) -> LoadedModel:
+    return load_model(str(tiny_folder))
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
+    return write_texts(tmp_path_factory.mktemp("pipeline") / "texts", "sw fi et", 20)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "xsns.zarr"
+
+
+def settings(texts: Path, languages: str = "sw fi et", **changed: Any) -> BuildSettings:
+    fields = {"examples": 6, "batch_size": 4, "objective": SHORT} | changed
+    return BuildSettings(corpus=open_corpus(str(texts)), languages=tuple(languages.split()), **fields)
+
+
+def run(made: BuildSettings, loaded: LoadedModel, path: Path) -> tuple[BuildResult, list[Event], SubNetworkStore]:
+    events: list[Event] = []
+    store = open_store(path, "a")
+    return build(made, loaded, store, events.append), events, store
+
+
+def notes(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Noted)]
+
+
+# ---------------------------------------------------------------------------------------- a whole run
+
+
+def test_every_row_is_measured_and_committed(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    made = settings(texts, seeds=(1, 2), densities=(0.1, 0.3))
+    result, events, store = run(made, loaded, path)
+    rows = tuple(Row(language, seed) for language in ("sw", "fi", "et") for seed in (1, 2))
+    assert (result.committed, result.skipped, dict(result.failed)) == (rows, (), {})
+    assert {(key.language, key.seed, key.density) for key in store.keys()} == {  # noqa: SIM118
+        (row.language, row.seed, density) for row in rows for density in (0.1, 0.3)
+    }
+    assert store.verify() == []
+    assert store.unfinished() == ()
+    assert [event.row for event in events if isinstance(event, RowCommitted)] == list(rows)
+
+
+def test_a_row_is_what_the_stages_give(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    made = settings(texts, "sw", seeds=(3,), token_reduction="mean")
+    _, _, store = run(made, loaded, path)
+    sample = made.corpus.sample("sw", 6, 3)
+    encoded = SHORT.encode(sample, loaded.tokenizer, 3)
+    layout = parameter_layout(loaded.model)
+    fisher = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), layout, token_reduction="mean")
+    expected = extract_subnetwork(fisher, 0.15, language="sw", seed=3)
+    found = store["sw"]
+    assert np.array_equal(found.bits, expected.bits)
+    assert (found.cardinality, found.threshold) == (expected.cardinality, expected.threshold)
+    assert found.layout == layout
+
+
+def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    made = settings(texts, "sw", seeds=(3,))
+    _, _, store = run(made, loaded, path)
+    told = store["sw"].provenance
+    assert (told.model, told.revision, told.device, told.dtype) == ("tiny", "", "cpu", "float32")
+    assert (told.examples, told.examples_asked, told.seed, told.fallback) == (6, 6, 3, ())
+    assert told.objective == "masked-lm(rate=0.15,max_length=24)"
+    assert told.estimator == "per-example(token_reduction=sum)"
+    assert told.corpus == "folder(texts)"
+    assert told.corpus_digest == made.corpus.sample("sw", 6, 3).digest
+    assert told.weights_digest == loaded.weights_digest
+    assert told.tokenizer_digest == loaded.tokenizer_digest
+    assert told.layout_digest == parameter_layout(loaded.model).digest
+    assert {"torch", "transformers", "numpy"} <= set(told.versions)
+    assert store.experiment == told.experiment()
+
+
+def test_events_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    _, events, _ = run(settings(texts, "sw fi", examples=10), loaded, path)
+    for language in ("sw", "fi"):
+        row = Row(language, 42)
+        own = [event for event in events if getattr(event, "row", None) == row]
+        assert own[0] == RowStarted(row)
+        assert own[1:-1] == [ExamplesDone(row, count, 10) for count in (4, 8, 10)]
+        assert isinstance(own[-1], RowCommitted)
+        assert (own[-1].examples, own[-1].density_realised) == (10, pytest.approx(0.15, rel=0.01))
+        assert own[-1].seconds > 0
+    assert events.index(RowStarted(Row("fi", 42))) > max(events.index(e) for e in events if e.row == Row("sw", 42))
+
+
+def test_batch_size_changes_no_row(texts: Path, loaded: LoadedModel, tmp_path: Path) -> None:
+    bits = []
+    for size in (1, 5, 64):
+        _, _, store = run(settings(texts, "sw", examples=20, batch_size=size), loaded, tmp_path / f"{size}.zarr")
+        bits.append(store["sw"].to_numpy())
+    # Rounding may swap values that lie at the threshold; of 17,088 parameters that is a handful.
+    for other in bits[1:]:
+        assert (bits[0] & other).sum() / (bits[0] | other).sum() > 0.999
+
+
+def test_the_model_is_left_as_it_was(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    flags = {name: p.requires_grad for name, p in loaded.model.named_parameters()}
+    run(settings(texts, "sw"), loaded, path)
+    assert {name: p.requires_grad for name, p in loaded.model.named_parameters()} == flags
+    assert not loaded.model.training
+    assert all(p.grad is None for p in loaded.model.parameters())
+
+
+# ------------------------------------------------------------------------------------------- resuming
+
+
+def test_running_again_measures_nothing(
+    texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(settings(texts), loaded, path)
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    monkeypatch.setattr("xsns_stream.fisher.diagonal_fisher", None)
+    result, events, _ = run(settings(texts), loaded, path)
+    assert (len(result.committed), len(result.skipped), events) == (0, 3, [])
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_what_is_new_is_measured_and_the_rest_left(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    run(settings(texts, "sw", seeds=(1,)), loaded, path)
+    result, _, _ = run(settings(texts, "sw fi", seeds=(1, 2)), loaded, path)
+    assert result.skipped == (Row("sw", 1),)
+    assert result.committed == (Row("sw", 2), Row("fi", 1), Row("fi", 2))
+
+
+def test_another_density_is_added_without_touching_the_first(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    run(settings(texts, "sw", densities=(0.1,)), loaded, path)
+    result, _, store = run(settings(texts, "sw", densities=(0.1, 0.4)), loaded, path)
+    assert result.committed == (Row("sw", 42),)
+    small, large = (store.read("sw", density=density).to_numpy() for density in (0.1, 0.4))
+    assert (small & large).sum() == small.sum()
+
+
+def test_after_an_interruption_the_rows_are_the_same(texts: Path, loaded: LoadedModel, tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole.zarr", tmp_path / "stopped.zarr"
+    _, _, expected = run(settings(texts), loaded, whole)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, ExamplesDone) and event.row.language == "fi":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(settings(texts), loaded, open_store(stopped, "a"), stop)
+    assert open_store(stopped).languages == ("sw",)
+    result, _, store = run(settings(texts), loaded, stopped)
+    assert result.skipped == (Row("sw", 42),)
+    for language in ("sw", "fi", "et"):
+        assert np.array_equal(store[language].bits, expected[language].bits)
+        assert store[language].threshold == expected[language].threshold
+
+
+# --------------------------------------------------------------------------------- another experiment
+
+OTHERS = {
+    "examples_asked": {"examples": 7},
+    "objective": {"objective": MaskedLanguageModelling(0.2, 24)},
+    "estimator": {"token_reduction": "mean"},
+}
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_another_experiment_is_refused_by_name(field: str, texts: Path, loaded: LoadedModel, path: Path) -> None:
+    run(settings(texts, "sw"), loaded, path)
+    with pytest.raises(IncompatibleError) as caught:
+        run(settings(texts, "fi", **OTHERS[field]), loaded, path)
+    assert caught.value.message.startswith(f"the store '{path}' holds another experiment: {field} is ")
+    assert caught.value.message.count(" is ") == 1
+    assert open_store(path).languages == ("sw",)
+
+
+def test_another_corpus_and_another_model(
+    texts: Path, loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]
+) -> None:
+    run(settings(texts, "sw"), loaded, path)
+    with pytest.raises(IncompatibleError, match=r"corpus is 'folder\(texts\)' in the store and 'folder\(other\)' here"):
+        run(settings(write_texts(tmp_path / "other", "sw fi"), "fi"), loaded, path)
+    with pytest.raises(IncompatibleError, match="weights_digest is"):
+        run(settings(texts, "fi"), replace(loaded, weights_digest="0" * 64), path)
+    with pytest.raises(IncompatibleError, match="tokenizer_digest is"):
+        run(settings(texts, "fi"), replace(loaded, tokenizer_digest="0" * 64), path)
+
+
+# ------------------------------------------------------------------------------ one language's trouble
+
+
+def test_the_others_go_on(loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]) -> None:
+    folder = write_texts(tmp_path / "texts", "sw fi et")
+    (folder / "fi.txt").write_text(" \n\t\n\n", encoding="utf-8")
+    result, events, store = run(settings(folder), loaded, path)
+    assert result.committed == (Row("sw", 42), Row("et", 42))
+    assert store.languages == ("et", "sw")
+    (failed,) = [event for event in events if isinstance(event, RowFailed)]
+    assert failed.row == Row("fi", 42)
+    assert result.failed == {failed.row: failed.error}
+    assert isinstance(failed.error, XsnsError)
+    assert "fi" in failed.error.message
+
+
+class Corpus:
+    """A corpus of three languages, one of which is trouble."""
+
+    name, local = "made up", True
+
+    def __init__(self, trouble: Exception | None = None, example: TextExample | None = None) -> None:
+        self.trouble, self.example = trouble, example
+
+    def languages(self) -> tuple[str, ...]:
+        return ("et", "fi", "sw")
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        if language == "fi" and self.trouble:
+            raise self.trouble
+        text = [TextExample(f"{language} watoto wanasoma kitabu {n}") for n in range(count)]
+        if language == "fi" and self.example:
+            text = [self.example] * count
+        return LanguageSample(language, tuple(text), "nowhere")
+
+
+@pytest.mark.parametrize("kind", [CorpusError, FisherError, LanguageError])
+def test_trouble_of_one_language(kind: type[XsnsError], loaded: LoadedModel, path: Path) -> None:
+    made = BuildSettings(Corpus(kind("a sad file.")), ("sw", "fi", "et"), examples=3, objective=SHORT)
+    result, _, _ = run(made, loaded, path)
+    assert [row.language for row in result.committed] == ["sw", "et"]
+    assert [(row.language, error.message) for row, error in result.failed.items()] == [("fi", "a sad file.")]
+
+
+@pytest.mark.parametrize("error", [StoreError("a sad disk."), MemoryError(), ZeroDivisionError(), UsageError("no.")])
+def test_trouble_of_all_ends_the_run(error: Exception, loaded: LoadedModel, path: Path) -> None:
+    made = BuildSettings(Corpus(error), ("sw", "fi", "et"), examples=3, objective=SHORT)
+    with pytest.raises(type(error)):
+        run(made, loaded, path)
+    assert open_store(path).languages == ("sw",)
+
+
+@pytest.fixture
+def damaged(loaded: LoadedModel) -> LoadedModel:
+    """A model of its own, for a test to put NaN into."""
+    import copy
+
+    return replace(loaded, model=copy.deepcopy(loaded.model))
+
+
+def test_nan_in_the_weights_is_named_with_the_language(texts: Path, damaged: LoadedModel, path: Path) -> None:
+    name = "roberta.encoder.layer.1.output.dense.weight"
+    with torch.no_grad():
+        damaged.model.get_parameter(name)[0, 0] = math.nan
+    result, _, store = run(settings(texts, "sw fi"), damaged, path)
+    assert result.committed == ()
+    assert not store.exists
+    for row, error in result.failed.items():
+        assert f"parameter '{name}'" in error.message
+        assert f"language '{row.language}'" in error.message
+
+
+def test_nan_in_one_piece_concerns_the_languages_that_use_it(damaged: LoadedModel, path: Path) -> None:
+    # A piece that stands in every Finnish example and in no other, and is special to nobody.
+    piece = damaged.tokenizer.convert_tokens_to_ids("▁ja")
+    assert piece > 5
+    with torch.no_grad():
+        damaged.model.get_input_embeddings().weight[piece] = math.nan
+    examples = Corpus(example=TextExample(" ".join(["ja"] * 12)))
+    # The head shares the matrix with the embeddings, and every language's softmax runs over all of its rows.
+    damaged.model.lm_head.decoder.weight = torch.nn.Parameter(torch.nan_to_num(damaged.model.lm_head.decoder.weight))
+    result, _, _ = run(BuildSettings(examples, ("sw", "fi", "et"), examples=3, objective=SHORT), damaged, path)
+    assert [row.language for row in result.committed] == ["sw", "et"]
+    (error,) = result.failed.values()
+    assert "language 'fi'" in error.message
+    assert "parameter 'roberta.embeddings.word_embeddings.weight'" in error.message
+
+
+def test_a_model_that_does_nothing_has_no_sub_network(texts: Path, damaged: LoadedModel, path: Path) -> None:
+    with torch.no_grad():
+        for parameter in damaged.model.lm_head.parameters():
+            parameter.zero_()
+    result, _, _ = run(settings(texts, "sw"), damaged, path)
+    (error,) = result.failed.values()
+    assert error.message == "every Fisher value of language 'sw' is zero, so it has no sub-network."
+
+
+# ------------------------------------------------------------------------------------------ the disk
+
+
+def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second row's object finds no room: the run ends, the first row stays, and a later run goes on."""
+    synced: list[Path] = []
+    sync = store_array.sync
+
+    def fills_up(target: Path) -> None:
+        synced.append(target)
+        if len(synced) > 2:  # a row's object, and its folder
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        sync(target)
+
+    monkeypatch.setattr(store_array, "sync", fills_up)
+    with pytest.raises(StoreError) as caught:
+        run(settings(texts), loaded, path)
+    assert caught.value.message == f"cannot write to '{path}': the disk or the quota is full."
+    assert "rows that are committed stay" in caught.value.hint
+    assert caught.value.exit_code == ExitCode.FAILURE
+    store = open_store(path)
+    assert (store.languages, store.verify()) == (("sw",), [])
+    monkeypatch.setattr(store_array, "sync", sync)
+    result, _, store = run(settings(texts), loaded, path)
+    assert result.skipped == (Row("sw", 42),)
+    assert (len(store.keys()), store.verify(), store.unfinished()) == (3, [], ())
+
+
+# ---------------------------------------------------------------------------------------------- notes
+
+
+def test_few_examples_are_all_used(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    _, events, store = run(settings(texts, "sw", examples=500), loaded, path)
+    assert notes(events) == ["has 20 examples, fewer than the 500 asked for; all are used."]
+    assert (store["sw"].provenance.examples, store["sw"].provenance.examples_asked) == (20, 500)
+
+
+def test_skipped_lines_are_counted(loaded: LoadedModel, path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    lines = [b"habari ya asubuhi", b"", b"habari ya asubuhi", b"\xff\xfe", b"watoto wanasoma", b"   "]
+    (folder / "sw.txt").write_bytes(b"\n".join(lines) + b"\n")
+    _, events, _ = run(settings(folder, "sw", examples=2), loaded, path)
+    assert notes(events) == ["2 empty, 1 duplicate, 1 undecodable of 6 lines skipped."]
+
+
+def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
+    made = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
+    _, events, _ = run(made, loaded, path)
+    assert any("of the pieces are unknown to the tokenizer; the result says little." in text for text in notes(events))
+
+
+def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    _, events, store = run(settings(texts, "sw", densities=(1.0,)), loaded, path)
+    realised = store["sw"].density_realised
+    if realised < 0.99:
+        assert notes(events) == [
+            f"only {realised:.2%} of the parameters have a Fisher value above zero, fewer than the 100.00% asked for."
+        ]
+    else:
+        assert notes(events) == []
+
+
+def test_the_slow_path_is_announced_and_recorded(texts: Path, damaged: LoadedModel, path: Path) -> None:
+    first, second = damaged.model.roberta.encoder.layer
+    second.output.dense.weight = first.output.dense.weight
+    _, events, store = run(settings(texts, "sw"), damaged, path)
+    (note,) = notes(events)
+    assert note.startswith(
+        "3 of 31 parameters (such as 'roberta.encoder.layer.0.output.dense.weight') are measured one"
+    )
+    assert len(store["sw"].provenance.fallback) == 3
+
+
+# ------------------------------------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize("density", [0, -0.1, 1.01, math.nan])
+def test_densities_that_are_none(density: float, texts: Path) -> None:
+    with pytest.raises(UsageError, match=r"the density must lie in \(0, 1\]"):
+        settings(texts, densities=(0.15, density))
+
+
+@pytest.mark.parametrize(("name", "told"), [("examples", "examples"), ("batch_size", "batch size")])
+def test_counts_that_are_none(name: str, told: str, texts: Path) -> None:
+    with pytest.raises(UsageError, match=f"the number for {told} must be at least 1, not 0"):
+        settings(texts, **{name: 0})
+
+
+def test_no_language(texts: Path) -> None:
+    with pytest.raises(UsageError, match="no language was asked for"):
+        settings(texts, "")
+
+
+def test_a_negative_seed_is_refused_before_anything_is_measured(texts: Path, loaded: LoadedModel, path: Path) -> None:
+    with pytest.raises(UsageError, match="seed"):
+        run(settings(texts, "sw", seeds=(-1,)), loaded, path)
+    assert not path.exists()

@@ -1,0 +1,32 @@
+"""The value types that flow between the stages, in the order in which they flow.
+
+All are frozen: a stage receives one and returns another. None imports torch, so that everything right of the
+store works, and starts fast, without it. Symbols: L languages, P parameters, W = ceil(P/64) words.
+"""
+
+from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
+from xsns_stream.types.comparisons import OverlapCounts, RankedSource, SimilarityMatrix, SourceRanking
+from xsns_stream.types.networks import SubNetwork
+from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
+from xsns_stream.types.provenance import Provenance
+from xsns_stream.types.text import LanguageSample, ReadCounts, TextExample
+
+__all__ = [
+    "WORD_BITS",
+    "Counts",
+    "DiagonalFisher",
+    "LanguageSample",
+    "LayerSpan",
+    "OverlapCounts",
+    "ParameterLayout",
+    "Provenance",
+    "RankedSource",
+    "ReadCounts",
+    "Reals",
+    "SimilarityMatrix",
+    "SourceRanking",
+    "SubNetwork",
+    "TextExample",
+    "Words",
+    "words_for",
+]

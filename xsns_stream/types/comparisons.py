@@ -1,0 +1,158 @@
+"""Languages compared: counts, similarities, rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xsns_stream.errors import LanguageError
+from xsns_stream.types.arrays import Counts, Reals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class OverlapCounts:
+    """|A ∩ B| for all pairs of languages: integers, from which every coefficient follows.
+
+    Attributes:
+        languages: L codes.
+        intersection: int64 [L, L], symmetric; the diagonal holds the cardinalities.
+        size: P.
+        seed: The seed whose sub-networks were compared.
+        density: The density asked for.
+    """
+
+    languages: tuple[str, ...]
+    intersection: Counts
+    size: int
+    seed: int = 0
+    density: float = 0.0
+
+    def __post_init__(self) -> None:
+        side = len(self.languages)
+        if self.intersection.shape != (side, side) or self.intersection.dtype != np.int64:
+            raise ValueError("intersection must be int64 [L, L]")
+
+    @property
+    def cardinality(self) -> Counts:
+        """int64 [L]: |A| of each language."""
+        return np.diagonal(self.intersection)
+
+    @property
+    def union(self) -> Counts:
+        """int64 [L, L]: |A ∪ B| = |A| + |B| − |A ∩ B|."""
+        return self.cardinality[:, None] + self.cardinality[None, :] - self.intersection
+
+
+@dataclass(frozen=True)
+class SimilarityMatrix:
+    """How similar each source is to each target; larger is more similar.
+
+    Attributes:
+        sources: S codes, the rows.
+        targets: T codes, the columns.
+        values: float64 [S, T], averaged over seeds; NaN where undefined.
+        coefficient: Name of the coefficient, as `jaccard`.
+        chance: float64 [S, T], what unrelated sub-networks of the same sizes would give; None where unknown.
+        seeds: The seeds averaged over; empty where seeds mean nothing.
+        per_seed: float64 [R, S, T], one matrix for each seed; None where seeds mean nothing.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    values: Reals
+    coefficient: str
+    chance: Reals | None = None
+    seeds: tuple[int, ...] = ()
+    per_seed: Reals | None = None
+
+    #: Distances are turned round before they become a SimilarityMatrix.
+    direction = "similarity"
+
+    def __post_init__(self) -> None:
+        if self.values.shape != (len(self.sources), len(self.targets)):
+            raise ValueError(
+                f"{len(self.sources)} sources and {len(self.targets)} targets do not label {self.values.shape}"
+            )
+
+    def __getitem__(self, pair: tuple[str, str]) -> float:
+        source, target = pair
+        return float(self.values[self._index(self.sources, source), self._index(self.targets, target)])
+
+    @staticmethod
+    def _index(labels: Sequence[str], language: str) -> int:
+        try:
+            return labels.index(language)
+        except ValueError:
+            raise LanguageError(f"no language '{language}' in the matrix.") from None
+
+    def column(self, target: str) -> Reals:
+        """Return float64 [S]: every source's similarity to `target`."""
+        return self.values[:, self._index(self.targets, target)]
+
+    @property
+    def chance_corrected(self) -> Reals | None:
+        """(J − E) / (1 − E), zero where similarity is what chance gives; None where chance is unknown."""
+        if self.chance is None:
+            return None
+        with np.errstate(invalid="ignore", divide="ignore"):
+            corrected: Reals = (self.values - self.chance) / (1.0 - self.chance)
+        return corrected
+
+    @property
+    def spread(self) -> Reals | None:
+        """float64 [S, T]: sample standard deviation over seeds; None for fewer than two."""
+        if self.per_seed is None or len(self.per_seed) < 2:
+            return None
+        deviation: Reals = self.per_seed.std(axis=0, ddof=1)
+        return deviation
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with sources as index and targets as columns."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            self.values,
+            index=pd.Index(self.sources, name="source"),
+            columns=pd.Index(self.targets, name="target"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RankedSource:
+    """One line of a ranking.
+
+    Attributes:
+        language: The source.
+        similarity: To the target, averaged over seeds.
+        chance_corrected: The same with chance taken off; None where unknown.
+        spread: Standard deviation over seeds; None for fewer than two.
+        tied: Whether another source has exactly the same similarity.
+    """
+
+    language: str
+    similarity: float
+    chance_corrected: float | None
+    spread: float | None
+    tied: bool = False
+
+
+@dataclass(frozen=True)
+class SourceRanking:
+    """Sources for one target, best first; the target itself is never among them."""
+
+    target: str
+    coefficient: str
+    sources: tuple[RankedSource, ...]
+    seeds: tuple[int, ...] = ()
+
+    def __iter__(self) -> Iterator[RankedSource]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)

@@ -1,0 +1,78 @@
+"""Everything that must be known to compute a result again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that must be known to compute a result again; written next to it.
+
+    The fields of :meth:`experiment` decide what may be compared; the others may differ from row to row.
+
+    Attributes:
+        model: Folder name or Hub id.
+        revision: Hub commit, empty for local folders.
+        weights_digest: SHA-256 of the weight files.
+        tokenizer_digest: SHA-256 of the tokenizer's serialisation.
+        layout_digest: SHA-256 of the parameter layout.
+        objective: Name and settings, as `masked-lm(rate=0.15,max_length=128)`.
+        estimator: Name and settings, as `per-example(token_reduction=sum)`.
+        corpus: Corpus and its settings, as `cldr(babel=2.18.0)`.
+        corpus_digest: SHA-256 of the drawn examples of this row's language.
+        examples: Examples used, |D|.
+        examples_asked: Examples asked for.
+        seed: The seed of the draw and of the masking.
+        dtype: Of the model's weights while computing.
+        device: Where it was computed.
+        fallback: Names of parameters that went through the batch-of-one path; empty normally.
+        versions: Library name → version.
+    """
+
+    model: str = ""
+    revision: str = ""
+    weights_digest: str = ""
+    tokenizer_digest: str = ""
+    layout_digest: str = ""
+    objective: str = ""
+    estimator: str = ""
+    corpus: str = ""
+    corpus_digest: str = ""
+    examples: int = 0
+    examples_asked: int = 0
+    seed: int = 0
+    dtype: str = ""
+    device: str = ""
+    fallback: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    #: Fields that all rows of one store share.
+    SHARED = (
+        "model",
+        "weights_digest",
+        "tokenizer_digest",
+        "layout_digest",
+        "objective",
+        "estimator",
+        "corpus",
+        "examples_asked",
+        "dtype",
+    )
+
+    def experiment(self) -> dict[str, Any]:
+        """Return the fields that all rows of one store share."""
+        return {name: getattr(self, name) for name in self.SHARED}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what :meth:`from_json` reads."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return data | {"fallback": list(self.fallback), "versions": dict(self.versions)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Provenance:
+        """Rebuild from :meth:`to_json`; unknown keys of later versions are ignored."""
+        known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
+        return cls(**(known | {"fallback": tuple(known.get("fallback", ()))}))
