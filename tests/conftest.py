@@ -114,13 +114,23 @@ def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
 
 
 @pytest.fixture(scope="session")
-def start_xsns() -> Callable[..., subprocess.Popen[bytes]]:
+def start_xsns() -> Callable[..., subprocess.Popen[str]]:
     """Start a command line in a process of its own, with pipes for stdout and stderr."""
+    # A shell that starts the tests in the background ignores Ctrl-C for all of its children.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from xsns_stream.cli import main; main()"
+    )
 
-    def start(*args: object, **options: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "xsns_stream", *map(str, args)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, env=environment, **pipes, **options)
+    def start(*args: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *map(str, args)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            # As many threads in every process, so that sums are rounded alike.
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        )
 
     return start

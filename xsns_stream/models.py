@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class LoadedModel:
         tokenizer: Its tokenizer.
         name: `mini`, the folder's name, or the Hub id.
         revision: Hub commit; empty for local folders.
-        weights_digest: SHA-256 over the safetensors files.
+        weights_digest: SHA-256 over the safetensors files and the configuration, which also decides what they compute.
         tokenizer_digest: SHA-256 over the tokenizer's serialisation.
     """
 
@@ -69,7 +69,7 @@ def load_model(name: str, *, revision: str | None = None, device: str = "cpu") -
         tokenizer=tokenizer,
         name=name if name == EMBEDDED or commit else folder.resolve().name,
         revision=commit,
-        weights_digest=_digest_files(folder.glob("*.safetensors")),
+        weights_digest=_digest_files([*folder.glob("*.safetensors"), folder / "config.json"]),
         tokenizer_digest=_tokenizer_digest(tokenizer),
     )
 
@@ -207,7 +207,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
 
 
-def _digest_files(paths: Iterator[Path]) -> str:
+def _digest_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         with path.open("rb") as file:

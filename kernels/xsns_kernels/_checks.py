@@ -59,9 +59,7 @@ def pieces(values: object) -> list[Floats]:
         if piece.dtype not in _FLOATS:
             raise TypeError(f"values[{at}] must have dtype float32 or float64, got {piece.dtype}")
         if flat and piece.dtype != flat[0].dtype:
-            raise TypeError(
-                f"pieces must share one dtype: values[0] is {flat[0].dtype}, values[{at}] is {piece.dtype}"
-            )
+            raise TypeError(f"pieces must share one dtype: values[0] is {flat[0].dtype}, values[{at}] is {piece.dtype}")
         flat.append(contiguous(f"values[{at}]", piece))
     return flat
 
@@ -94,9 +92,7 @@ def same_words(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
         ValueError: the rows differ in length.
     """
     if a.shape[1] != b.shape[1]:
-        raise ValueError(
-            f"rows of a and b must have one length: a has {a.shape[1]} words, b has {b.shape[1]}"
-        )
+        raise ValueError(f"rows of a and b must have one length: a has {a.shape[1]} words, b has {b.shape[1]}")
     return int(a.shape[1])
 
 

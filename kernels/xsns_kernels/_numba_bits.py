@@ -57,9 +57,7 @@ def _first_one(typingctx: Any, word: Any) -> Any:
 
 
 @intrinsic
-def _mask_within(
-    typingctx: Any, patterns: Any, first: Any, keep: Any, lowest: Any, span: Any
-) -> Any:
+def _mask_within(typingctx: Any, patterns: Any, first: Any, keep: Any, lowest: Any, span: Any) -> Any:
     """Return a word whose bit i says if (patterns[first + i] & keep) - lowest <= span, unsigned."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -35,9 +35,7 @@ _COUNTS = writable(types.int64, 2)
 
 
 @intrinsic
-def _add_tile(
-    typingctx: Any, left: Any, i: Any, right: Any, j: Any, vectors: Any, out: Any, ahead: Any
-) -> Any:
+def _add_tile(typingctx: Any, left: Any, i: Any, right: Any, j: Any, vectors: Any, out: Any, ahead: Any) -> Any:
     """Add popcount(left[i + r] & right[j + c]) to out[i + r, j + c] for r, c in 0..3.
 
     Meanwhile fetch one cache line a vector from the address `ahead` on into the second-level cache.

@@ -49,9 +49,7 @@ def intersection_counts(rows: Words, impl: str = "auto", threads: int | None = N
     return out
 
 
-def accumulate_intersections(
-    rows_block: Words, out: Counts, impl: str = "auto", threads: int | None = None
-) -> None:
+def accumulate_intersections(rows_block: Words, out: Counts, impl: str = "auto", threads: int | None = None) -> None:
     """Add the counts of one block of columns to the counts of the columns before it.
 
     out[i, j] += Σ_w popcount(rows_block[i, w] & rows_block[j, w])

@@ -162,6 +162,4 @@ def _lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
 
 def _refuse(invalid: int, size: int) -> None:
     if invalid:
-        raise ValueError(
-            f"values must be non-negative and finite; {invalid} of {size} are negative, infinite or NaN"
-        )
+        raise ValueError(f"values must be non-negative and finite; {invalid} of {size} are negative, infinite or NaN")

@@ -10,8 +10,7 @@ import pytest
 def _count_pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     # Each product is 0 or 1 and each sum far below 2**53: float64 is exact here.
     left, right = (
-        np.unpackbits(np.ascontiguousarray(side, "<u8").view(np.uint8), axis=1).astype(np.float64)
-        for side in (a, b)
+        np.unpackbits(np.ascontiguousarray(side, "<u8").view(np.uint8), axis=1).astype(np.float64) for side in (a, b)
     )
     return (left @ right.T).astype(np.int64)
 

@@ -167,9 +167,7 @@ def test_blocks_are_whole_vectors_of_bounded_size(rows):
             r"out must have shape \(2, 2\), got \(2, 3\)",
         ),
         (
-            lambda k: k.accumulate_intersections(
-                np.zeros((1, 1), np.uint64), np.broadcast_to(np.int64(0), (1, 1))
-            ),
+            lambda k: k.accumulate_intersections(np.zeros((1, 1), np.uint64), np.broadcast_to(np.int64(0), (1, 1))),
             ValueError,
             "out is added to and must be writable, got a read-only array",
         ),

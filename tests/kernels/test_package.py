@@ -80,10 +80,7 @@ def test_import_loads_neither_numpy_nor_numba(tmp_path):
 
 
 def test_the_references_do_not_load_numba(tmp_path):
-    program = (
-        EXACT.replace('("numba", "numpy")', '("numpy", "numpy")')
-        + "import sys; print('numba' in sys.modules)"
-    )
+    program = EXACT.replace('("numba", "numpy")', '("numpy", "numpy")') + "import sys; print('numba' in sys.modules)"
     finished = _python(program, tmp_path)
     assert finished.stdout.strip() == "False", finished.stderr
 
@@ -137,9 +134,7 @@ def test_other_failures_of_the_compiler_are_not_hidden(monkeypatch):
 def test_docstring_examples(name):
     module = importlib.import_module(name)
     public = {key: getattr(kernels, key) for key in kernels.__all__}
-    outcome = doctest.testmod(
-        module, extraglobs={**public, "np": np} if name == "xsns_kernels" else {"np": np}
-    )
+    outcome = doctest.testmod(module, extraglobs={**public, "np": np} if name == "xsns_kernels" else {"np": np})
     assert outcome.failed == 0
 
 
@@ -186,7 +181,5 @@ def test_the_specification_agrees_on_intersections(specification, shape, random_
 
 
 def test_the_specification_names_every_kernel(specification):
-    missing = {
-        name for name in kernels.__all__ if not name.startswith("accumulate") and name != "implementations"
-    }
+    missing = {name for name in kernels.__all__ if not name.startswith("accumulate") and name != "implementations"}
     assert missing <= set(specification)

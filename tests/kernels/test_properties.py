@@ -9,9 +9,7 @@ from hypothesis.extra import numpy as arrays
 import xsns_kernels as kernels
 
 BITS = arrays.arrays(np.bool_, st.integers(0, 300))
-ROWS = arrays.arrays(
-    np.uint64, st.tuples(st.integers(0, 9), st.integers(0, 30)), elements=st.integers(0, 2**64 - 1)
-)
+ROWS = arrays.arrays(np.uint64, st.tuples(st.integers(0, 9), st.integers(0, 30)), elements=st.integers(0, 2**64 - 1))
 FLOATS = {
     dtype: arrays.arrays(
         dtype,
@@ -53,9 +51,7 @@ def test_kth_has_rank_k(dtype, data):
 def test_a_higher_threshold_selects_a_subset(dtype, data):
     values = data.draw(FLOATS[dtype])
     low, high = sorted(data.draw(st.lists(st.integers(1, values.size), min_size=2, max_size=2)))
-    few, many = (
-        kernels.threshold_bits(values, float(kernels.kth_largest(values, k)))[0] for k in (low, high)
-    )
+    few, many = (kernels.threshold_bits(values, float(kernels.kth_largest(values, k)))[0] for k in (low, high))
     assert np.array_equal(few & many, few)
 
 

@@ -95,9 +95,7 @@ def test_threshold_packs_the_comparison(impl, dtype, size, random_values):
 
 @every_threshold
 @every_dtype
-@pytest.mark.parametrize(
-    "cuts", [(0, 0), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999), tuple(range(0, 1000, 7))]
-)
+@pytest.mark.parametrize("cuts", [(0, 0), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999), tuple(range(0, 1000, 7))])
 def test_pieces_at_odd_offsets(impl, dtype, cuts, random_values, select):
     pieces = np.split(random_values(1000, dtype), cuts)
     words, cardinality = kernels.threshold_bits(pieces, 1e-8, impl=impl)
@@ -108,9 +106,7 @@ def test_pieces_at_odd_offsets(impl, dtype, cuts, random_values, select):
 
 @every_threshold
 @every_dtype
-@pytest.mark.parametrize(
-    "threshold", [-np.inf, -1.0, 0.0, 1e-300, 1e-45, 1e-40, 0.1, 1.0, 3.4e38, 1e39, np.inf]
-)
+@pytest.mark.parametrize("threshold", [-np.inf, -1.0, 0.0, 1e-300, 1e-45, 1e-40, 0.1, 1.0, 3.4e38, 1e39, np.inf])
 def test_thresholds_are_compared_exactly(impl, dtype, threshold, select):
     with np.errstate(over="ignore"):
         values = np.concatenate([SUBNORMALS, [0.1, np.float32(0.1), 1.0, 3.4e38, np.inf]]).astype(dtype)
@@ -184,7 +180,5 @@ def test_threshold_errors(impl):
 
 @pytest.mark.parametrize("name", ["kth_largest", "threshold_bits"])
 def test_unknown_implementations_are_refused(name):
-    with pytest.raises(
-        ValueError, match=f"{name} has no implementation 'sort'; choose one of: auto, numpy, numba"
-    ):
+    with pytest.raises(ValueError, match=f"{name} has no implementation 'sort'; choose one of: auto, numpy, numba"):
         getattr(kernels, name)(np.ones(3, np.float32), 1, impl="sort")

@@ -26,9 +26,7 @@ def test_counts_are_those_of_sets(path, networks, monkeypatch, compressor, block
     counts = count_overlaps(store)
     assert counts.languages == ("en", "rw", "sw", "yo")
     assert (counts.size, counts.seed, counts.density) == (576, 0, 0.15)
-    expected = [
-        [len(selected(subs[a]) & selected(subs[b])) for b in counts.languages] for a in counts.languages
-    ]
+    expected = [[len(selected(subs[a]) & selected(subs[b])) for b in counts.languages] for a in counts.languages]
     assert counts.intersection.tolist() == expected
     some = count_overlaps(store, languages=("sw", "en"))
     assert some.languages == ("sw", "en")
@@ -52,9 +50,7 @@ def test_seeds_are_averaged_over_the_languages_that_have_all(filled, networks):
     assert progress == [(9, 27), (18, 27), (27, 27)]
     matrix = jaccard(tables)
     assert matrix.seeds == (0, 1, 2)
-    each = [
-        jaccard(count_overlaps(filled, languages=("sw", "yo"), seed=seed))["sw", "yo"] for seed in (0, 1, 2)
-    ]
+    each = [jaccard(count_overlaps(filled, languages=("sw", "yo"), seed=seed))["sw", "yo"] for seed in (0, 1, 2)]
     assert matrix["sw", "yo"] == pytest.approx(np.mean(each), abs=1e-15)
     assert matrix.per_seed[:, 0, 1].tolist() == each
     assert [source.language for source in rank_sources(matrix, "yo")] == ["sw"]

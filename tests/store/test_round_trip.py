@@ -205,6 +205,4 @@ def test_a_store_behaves_like_a_dictionary(networks):
     from hypothesis.stateful import run_state_machine_as_test
 
     machine = type("Machine", (StoreMachine,), {"networks": networks})
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=8, stateful_step_count=12, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=8, stateful_step_count=12, deadline=None))

@@ -117,8 +117,7 @@ def test_every_language_of_a_recipe_has_its_own_code(name: str) -> None:
 
 def test_the_pools_of_the_paper_are_there() -> None:
     pools = {
-        "wikiann": "ar zh en fi fr el he id it ja ko ru es sv th tr vi "
-        "af br ckb fy ga hi is kk lb mr sq sw te tt uz",
+        "wikiann": "ar zh en fi fr el he id it ja ko ru es sv th tr vi af br ckb fy ga hi is kk lb mr sq sw te tt uz",
         "udpos": "bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk",
         "xnli": "ar bg zh en fr el de hi ru es sw th tr ur vi",
         "paws-x": "zh en fr de ja ko es",

@@ -65,9 +65,7 @@ def test_the_name_holds_no_path_and_all_settings(folder: Path, monkeypatch: pyte
     assert open_corpus("sw=swa.txt", text_column="t").name == "files(text_column=t)"
 
 
-@pytest.mark.parametrize(
-    ("asked", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")]
-)
+@pytest.mark.parametrize(("asked", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")])
 def test_a_language_that_is_not_there(folder: Path, asked: str, hint: str) -> None:
     with pytest.raises(LanguageError) as caught:
         open_corpus(str(folder)).sample(asked, 1, 0)
@@ -113,9 +111,7 @@ def test_universal_dependencies(tmp_path: Path) -> None:
     error = complaint(str(tmp_path), split="test")
     assert "is of the split 'test'" in error.message
     (tmp_path / "en_gum-ud-train.conllu").write_text("1\tx\n", encoding="utf-8")
-    assert complaint(str(tmp_path)).message.startswith(
-        "both en_ewt-ud-train.conllu and en_gum-ud-train.conllu"
-    )
+    assert complaint(str(tmp_path)).message.startswith("both en_ewt-ud-train.conllu and en_gum-ud-train.conllu")
 
 
 def test_pairs(folder: Path) -> None:

@@ -293,6 +293,14 @@ def test_pickled_weights_are_not_even_opened(tiny_copy: Path) -> None:
     assert not (tiny_copy / "was-run").exists()
 
 
+def test_nor_where_other_safetensors_lie_beside_them(tiny_copy: Path) -> None:
+    (tiny_copy / "model.safetensors").rename(tiny_copy / "other.safetensors")
+    with (tiny_copy / "pytorch_model.bin").open("wb") as file:
+        pickle.dump(_Spy(tiny_copy / "was-run"), file)
+    assert "cannot be read" in refused(tiny_copy).message
+    assert not (tiny_copy / "was-run").exists()
+
+
 def test_code_in_a_folder_is_not_run(tiny_copy: Path) -> None:
     path = tiny_copy / "config.json"
     config = json.loads(path.read_text())

@@ -214,8 +214,10 @@ OTHERS = {
 @pytest.mark.parametrize("field", OTHERS)
 def test_another_experiment_is_refused_by_name(field: str, texts: Path, loaded: LoadedModel, path: Path) -> None:
     run(settings(texts, "sw"), loaded, path)
+    events: list[Event] = []
     with pytest.raises(IncompatibleError) as caught:
-        run(settings(texts, "fi", **OTHERS[field]), loaded, path)
+        build(settings(texts, "fi", **OTHERS[field]), loaded, open_store(path, "a"), events.append)
+    assert events == [], "before anything is measured"
     assert caught.value.message.startswith(f"the store '{path}' holds another experiment: {field} is ")
     assert caught.value.message.count(" is ") == 1
     assert open_store(path).languages == ("sw",)

@@ -7,6 +7,7 @@ batch whose length is not three, go through the rules and through :func:`referen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,8 @@ class ParameterCheck:
     Attributes:
         name: The parameter.
         by_rule: Whether a rule covers it.
-        error: Largest difference to the reference, relative to the tensor's largest value.
+        error: Largest difference to the reference, relative to the tensor's largest value; NaN where the model's
+            gradients are not finite.
         exact: Whether that is rounding.
     """
 
@@ -68,7 +70,7 @@ def self_check(model: nn.Module, layout: ParameterLayout) -> tuple[ParameterChec
     tolerance = TOLERANCE.get(next(iter(expected.values())).dtype, TOLERANCE_FLOAT32)
     by_rule = set(layout.names) - set(Engine(model, layout).fallback)
     checks = tuple(ParameterCheck(name, name in by_rule, error, error <= tolerance) for name, error in errors.items())
-    wrong = [check.name for check in checks if not check.exact and not check.by_rule]
+    wrong = [check.name for check in checks if check.error > tolerance and not check.by_rule]
     if wrong:
         raise FisherError(
             f"the gradient of '{wrong[0]}' depends on how examples are batched, so it cannot be measured.",
@@ -105,12 +107,15 @@ def _run(
 
 
 def _errors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], layout: ParameterLayout) -> dict[str, float]:
-    largest = max(float(values.abs().max()) for values in expected.values())
+    peaks = {name: float(expected[name].abs().max()) for name in layout.names}
+    finite = all(math.isfinite(peak) for peak in peaks.values())
+    floor = NOISE * max(peaks.values()) if finite else math.nan
     errors = {}
-    for name in layout.names:
-        scale = max(float(expected[name].abs().max()), NOISE * largest)
-        errors[name] = float((found[name] - expected[name]).abs().max()) / scale if scale else 0.0
-    return errors
+    for name, peak in peaks.items():
+        difference = float((found[name] - expected[name]).abs().max())
+        scale = max(peak, floor)
+        errors[name] = difference / scale if scale else 0.0
+    return errors if finite else dict.fromkeys(peaks, math.nan)
 
 
 def _small_batch(model: Any) -> dict[str, Tensor]:

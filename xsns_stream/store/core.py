@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -48,7 +49,19 @@ def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "
         raise StoreError(f"'{path}' exists already.", "choose a new path, or open it with mode 'a' to add to it.")
     if mode == "r" or occupied(store.path):
         store.load()
+    else:
+        _require_place(store.path)
     return store
+
+
+def _require_place(path: Path) -> None:
+    """Refuse a path where no folder can be made, before hours are spent on what would be written there."""
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+        raise StoreError(
+            f"a store cannot be made at '{path}': '{parent}' is not a folder that can be written to.",
+            "choose another path, or change the rights of the folder.",
+        )
 
 
 class SubNetworkStore:

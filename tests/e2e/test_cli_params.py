@@ -1,0 +1,79 @@
+"""`xsns-stream params`, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream.models import load_model, parameter_layout
+
+SIZE = 2 * (4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 4 * 32)
+
+
+def test_what_is_measured_and_what_is_not(xsns: Any, tiny_folder: Path) -> None:
+    done = xsns("params", tiny_folder)
+    assert done.code == 0
+    lines = [line.strip() for line in done.out.splitlines()]
+    measured, out = lines.index("measured (θ)"), lines.index("left out")
+    assert sum("roberta.encoder.layer." in line for line in lines[measured:out]) == 32
+    assert not any("roberta.encoder.layer." in line for line in lines[out:])
+    # The embedding matrix, under whichever of its two names the library gives it.
+    assert sum("16384 × 32" in line for line in lines[out:]) == 1
+    assert any("lm_head.bias" in line for line in lines[out:])
+    assert f"tiny: P = {SIZE:,} parameters measured in 2 blocks, " in lines[-1]
+    assert f"A sub-network takes {-(-SIZE // 8):,} bytes." in lines[-1]
+    assert done.err == ""
+
+
+def test_as_json(xsns: Any, tiny_folder: Path) -> None:
+    done = xsns("params", tiny_folder, "--json")
+    assert (done.code, done.err) == (0, "")
+    document = json.loads(done.out)
+    assert (document["schema_version"], document["command"]) == (1, "params")
+    result = document["result"]
+    layout = parameter_layout(load_model(str(tiny_folder)).model)
+    assert (result["model"], result["parameters"], result["layout_digest"]) == ("tiny", SIZE, layout.digest)
+    assert [entry["name"] for entry in result["measured"]] == list(layout.names)
+    assert all(entry["size"] == math.prod(entry["shape"]) for entry in result["measured"] + result["left_out"])
+    assert sum(entry["size"] for entry in result["measured"]) == SIZE
+    assert "check" not in result
+
+
+def test_the_check(xsns: Any, tiny_folder: Path) -> None:
+    done = xsns("params", tiny_folder, "--check")
+    assert done.code == 0
+    assert "check: 32 of 32 tensors by rule and exact, 0 one example at a time; largest error " in done.out
+
+
+def test_the_check_as_json(xsns: Any, tiny_folder: Path) -> None:
+    result = json.loads(xsns("params", tiny_folder, "--check", "--json").out)["result"]
+    assert [entry["name"] for entry in result["check"]] == [entry["name"] for entry in result["measured"]]
+    assert all(entry["exact"] and entry["by_rule"] and entry["error"] < 1e-4 for entry in result["check"])
+
+
+def test_the_embedded_model(xsns: Any) -> None:
+    result = json.loads(xsns("params", "mini", "--json").out)["result"]
+    assert (result["model"], result["parameters"]) == ("mini", 3_159_040)
+
+
+def test_weights_of_a_model_that_is_not_there(xsns: Any, tmp_path: Path) -> None:
+    done = xsns("params", tmp_path)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"error: the model '{tmp_path}' has no .safetensors weights.\nhint: convert it")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./nowhere"])
+def test_no_such_model(name: str, xsns: Any) -> None:
+    done = xsns("params", name)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"error: no model folder '{name}'.\nhint: give `mini`")
+
+
+def test_no_model_at_all(xsns: Any) -> None:
+    done = xsns("params")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: Missing argument 'MODEL'.\nhint: see `xsns-stream params --help`.\n"
