@@ -72,7 +72,7 @@ def test_a_store_that_cannot_be_created(path, networks, monkeypatch):
 def test_a_path_under_a_file(tmp_path, networks):
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(StoreError, match="not a folder of a store is in the way"):
+    with pytest.raises(StoreError, match="is not a folder that can be written to"):
         open_store(file / "store", "a").write(networks.make_sub())
     with pytest.raises(StoreError, match="there is no store"):
         open_store(file / "store")
