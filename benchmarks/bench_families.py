@@ -15,6 +15,7 @@ The values for 256 lines are the mean of the halves', because a Fisher value is 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,10 +41,10 @@ class Pool:
     families: tuple[str, ...]
 
 
-def read_pool(data: Path, limit: int | None) -> Pool:
+def read_pool(data: Path, every: int, limit: int | None) -> Pool:
     table = pd.read_csv(data / "languages.tsv", sep="\t", keep_default_na=False)
     table = table[~table["file"].str.contains(r"src|ref2|additional")]
-    table = table.drop_duplicates("iso639_3_individual")[:limit]
+    table = table.drop_duplicates("iso639_3_individual")[::every][:limit]
     return Pool(tuple(table["file"]), tuple(table["family_glottolog"]))
 
 
@@ -68,6 +69,7 @@ def subnetworks(loaded: Any, data: Path, pool: Pool) -> Parts:
     layout = xs.parameter_layout(loaded.model)
     found: Parts = {"first": [], "second": [], "seen": [], "unseen": []}
     for number, file in enumerate(pool.files, 1):
+        print(f"{number}/{len(pool.files)} {file}", file=sys.stderr, flush=True)
         lines = (data / file).read_text(encoding="utf-8").splitlines()
         language = f"x{number}"
         first = measure(loaded, layout, language, lines[:HALF])
@@ -118,10 +120,11 @@ def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of NTREX")
     parser.add_argument("--model", default="mini")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th language of the table")
     options = parser.parse_args()
     started = time.perf_counter()
     loaded = xs.load_model(options.model)
-    pool = read_pool(options.data, 6 if options.smoke else None)
+    pool = read_pool(options.data, options.every, 6 if options.smoke else None)
     parts = subnetworks(loaded, options.data, pool)
     rows: list[dict[str, Any]] = [
         {"text": text, **same_family(jaccard(parts[text]), pool.families)} for text in ("seen", "unseen")
@@ -134,7 +137,12 @@ def main() -> None:
             )
         )
     print(f"{len(pool.files)} languages, {time.perf_counter() - started:.0f} s")
-    parameters = {"model": loaded.name, "weights": loaded.weights_digest, "languages": len(pool.files)}
+    parameters = {
+        "model": loaded.name,
+        "weights": loaded.weights_digest,
+        "languages": len(pool.files),
+        "every": options.every,
+    }
     harness.write(options.output, harness.result("bench_families", parameters, rows, options.smoke))
 
 

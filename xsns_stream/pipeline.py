@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from xsns_stream.models import LoadedModel
 
-DEFAULT_EXAMPLES: Final = 128
+DEFAULT_EXAMPLES: Final = 64
 DEFAULT_SEED: Final = 42
 DEFAULT_DENSITY: Final = 0.15
 #: Above this share of unknown pieces a language is measured on little more than its punctuation.

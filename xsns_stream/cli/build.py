@@ -44,7 +44,13 @@ if TYPE_CHECKING:
 @click.option("--config", default=None, help="Configuration of a Hub data set; {lang} stands for the code.")
 @click.option("--corpus-revision", default=None, help="Commit, branch or tag of a Hub data set.")
 @click.option("--lang", multiple=True, default=("all",), show_default=True, help="Codes, or all; repeatable.")
-@click.option("--examples", "count", default=128, show_default=True, help="Examples a language, |D|; the paper: 1024.")
+@click.option(
+    "--examples",
+    "count",
+    default=64,
+    show_default=True,
+    help="Examples a language, |D|. 64 is for a first look; take 256 or more for results (the paper: 1024).",
+)
 @click.option(
     "--seed",
     "seeds",
