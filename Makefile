@@ -25,7 +25,7 @@ demo: $(STAMP)
 	@echo "                              $(BIN)/xsns-stream rank --store mine.zarr --target LANG"
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

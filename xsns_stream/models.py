@@ -195,6 +195,8 @@ def _check_match(model: Any, tokenizer: Any, name: str) -> None:
 
 def _to_device(model: Any, device: str) -> Any:
     try:
+        if device == "meta":
+            raise ValueError("it holds shapes without values")
         return model.to(device)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ModelError(

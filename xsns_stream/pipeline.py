@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.corpora import Corpus
-from xsns_stream.errors import CorpusError, FisherError, LanguageError, UsageError, XsnsError
+from xsns_stream.errors import CorpusError, FisherError, IncompatibleError, LanguageError, UsageError, XsnsError
 from xsns_stream.objectives import MaskedLanguageModelling
 from xsns_stream.provenance import library_versions
 from xsns_stream.store import SubNetworkStore
@@ -174,6 +174,7 @@ def build(
     provenance = _provenance(settings, loaded, layout)
     store.check_experiment(provenance, layout)
     todo = settings.missing_rows(store)
+    _check_text(settings, store, set(todo))
     fallback = _fallback(loaded, layout, on_event) if todo else ()
     provenance = replace(provenance, fallback=fallback)
     committed: list[Row] = []
@@ -188,6 +189,29 @@ def build(
             on_event(RowFailed(row, error))
     skipped = tuple(row for row in settings.rows() if row not in set(todo))
     return BuildResult(tuple(committed), skipped, failed)
+
+
+def _check_text(settings: BuildSettings, store: SubNetworkStore, todo: set[Row]) -> None:
+    """Refuse to go on with rows that were measured on other text than the corpus holds now.
+
+    Only for local corpora: reading them costs little beside measuring, a data set on the Hub would be fetched again.
+
+    Raises:
+        IncompatibleError: A language's text has changed since its row was written.
+    """
+    if not settings.corpus.local:
+        return
+    for row in settings.rows():
+        if row in todo:
+            continue
+        record = store.record(row.language, row.seed, settings.densities[0])
+        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+        if sample.digest != record.provenance.corpus_digest:
+            raise IncompatibleError(
+                f"the text of '{row.language}' in {settings.corpus.name} is not what its row in the store "
+                "was measured on.",
+                "write to another store, or bring the old text back.",
+            )
 
 
 def _provenance(settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout) -> Provenance:

@@ -95,7 +95,7 @@ def test_swapped_labels(filled, path):
     assert "was written to slot [0, 0, 0], and is labelled as slot [0, 0, 1] now" in str(
         next(f for f in filled.verify() if f.row.language == "sw")
     )
-    with pytest.raises(StoreError, match="does not hold the bits"):
+    with pytest.raises(StoreError, match="but the labels now say"):
         filled["sw"]
 
 
@@ -157,3 +157,17 @@ def test_a_row_that_was_torn_before_its_commit_is_written_again(filled, path, ne
     assert filled.verify() == []
     assert [f.name for f in file.parent.iterdir()] == ["0"]
     assert not list((path / "subnetworks").glob(".lock-*"))
+
+
+def test_a_label_that_was_moved_is_refused_by_a_comparison(filled):
+    import json
+
+    from xsns_stream.similarity import count_overlaps
+    from xsns_stream.store import open_store
+
+    path = filled.path / "subnetworks" / "zarr.json"
+    document = json.loads(path.read_text())
+    document["attributes"]["languages"].reverse()
+    path.write_text(json.dumps(document))
+    with pytest.raises(StoreError, match=r"was written to slot .* but the labels now say"):
+        count_overlaps(open_store(filled.path))

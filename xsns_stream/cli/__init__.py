@@ -6,6 +6,7 @@ a verb's file is imported when the verb is called, and its heavy imports stand i
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -86,6 +87,7 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with a documented code."""
+    _prepare_streams()
     try:
         code = cli.main(args=args, prog_name="xsns-stream", standalone_mode=False)
         sys.stdout.flush()
@@ -104,6 +106,9 @@ def main(args: list[str] | None = None) -> None:
         # The reader (`| head`) has seen enough. Closing now keeps Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK
+    except OSError as error:
+        _complain(*_sentence(error))
+        code = ExitCode.FAILURE
     except Exception as error:
         traceback.print_exc()
         _complain(
@@ -112,6 +117,15 @@ def main(args: list[str] | None = None) -> None:
         )
         code = ExitCode.BUG
     sys.exit(int(code or 0))
+
+
+def _prepare_streams() -> None:
+    """Let neither a closed stdout nor an encoding without our letters end the work."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 — open as long as the program
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _sentence(error: XsnsError | OSError) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -182,13 +183,14 @@ def _tell(result: BuildResult, settings: BuildSettings, corpus: Corpus, store: s
     if result.failed:
         names = ", ".join(dict.fromkeys(row.language for row in result.failed))
         first = next(iter(result.failed.values()))
+        others = "the others are committed." if result.committed or result.skipped else "nothing was committed."
         raise PartialError(
             f"{len(result.failed)} of {len(settings.rows())} rows failed: {names}.",
-            f"the others are committed. The first: {first.message} {first.hint}".rstrip(),
+            f"{others} The first: {first.message} {first.hint}".rstrip(),
         )
     if not as_json and not quiet:
         target = settings.languages[0]
-        where = "" if store == "xsns.zarr" else f" --store {store}"
+        where = "" if store == "xsns.zarr" else f" --store {shlex.quote(store)}"
         click.echo(
             f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}",
             err=True,

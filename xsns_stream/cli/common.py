@@ -82,7 +82,8 @@ def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
 def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
     """Print the one JSON object of a verb; NaN becomes null, because JSON has none."""
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
-    click.echo(json.dumps(_finite(document), ensure_ascii=False, allow_nan=False))
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    click.echo(json.dumps(_finite(document), ensure_ascii=plain, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:

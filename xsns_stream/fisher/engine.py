@@ -93,6 +93,9 @@ class Engine:
                 module.forward = _once_a_pass(module, rule(module, self, marker), self)
                 undo.callback(delattr, module, "forward")
             for parameter in self._fallback_parameters:
+                # A gradient that the caller left there would be squared with ours.
+                undo.callback(setattr, parameter, "grad", parameter.grad)
+                parameter.grad = None
                 parameter.requires_grad_(True)
                 hook = parameter.register_post_accumulate_grad_hook(self._square_gradient)  # type: ignore[no-untyped-call]
                 undo.callback(hook.remove)
@@ -231,7 +234,10 @@ def _lengths(batch: Mapping[str, Tensor]) -> list[int]:
 def _check_batch(batch: Mapping[str, Tensor], before: int) -> None:
     if not len(batch["input_ids"]):
         raise FisherError("a batch holds no example.")
-    empty = ((batch["labels"] != IGNORED).sum(dim=1) == 0).nonzero().flatten().tolist()
+    scored = batch["labels"] != IGNORED
+    if "attention_mask" in batch and bool((scored & ~batch["attention_mask"].bool()).any()):
+        raise FisherError("a position that is scored is padding.", f"set its label to {IGNORED}.")
+    empty = (scored.sum(dim=1) == 0).nonzero().flatten().tolist()
     if empty:
         raise FisherError(
             f"example {before + empty[0]} has no position to score: all its labels are {IGNORED}.",

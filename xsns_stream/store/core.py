@@ -11,7 +11,7 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError, StoreError, UsageError
 from xsns_stream.store.array import Compressor, RowArray
-from xsns_stream.store.format import FORMAT, FORMAT_VERSION, RowKey, check_language, suggestion
+from xsns_stream.store.format import FORMAT, FORMAT_VERSION, RowKey, Slot, check_language, suggestion
 from xsns_stream.store.header import Header, find_header, occupied
 from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_path
 from xsns_stream.store.verify import Finding, Progress, unfinished_rows, verify_rows
@@ -62,6 +62,17 @@ def _require_place(path: Path) -> None:
             f"a store cannot be made at '{path}': '{parent}' is not a folder that can be written to.",
             "choose another path, or change the rights of the folder.",
         )
+
+
+def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
+    """Return the slot that a row was written to; labels that say otherwise would name another language's bits."""
+    slot = array.slot(record.key)
+    if slot != record.slot:
+        raise StoreError(
+            f"the row {record.key} was written to slot {list(record.slot)}, but the labels now say {list(slot)}.",
+            "the labels of the store were changed; `xsns-stream verify` shows what is damaged.",
+        )
+    return slot
 
 
 class SubNetworkStore:
@@ -180,7 +191,7 @@ class SubNetworkStore:
         layout = self.layout
         record = self.record(language, seed, density)
         array = RowArray.open(self.path, layout)
-        bits = array.read([(record.key, array.slot(record.key))], 0, array.words)[0]
+        bits = array.read([(record.key, _own_slot(array, record))], 0, array.words)[0]
         if digest_words(bits) != record.sha256:
             raise StoreError(
                 f"the row {record.key} does not hold the bits that were committed.",
@@ -217,8 +228,16 @@ class SubNetworkStore:
         return array.read([(key, array.slot(key)) for key in keys], start, stop)
 
     def cardinalities(self, languages: Sequence[str], seed: int, density: float) -> Counts:
-        """Return |A| of each row as its record has it: int64 [n]."""
-        return np.array([self.record(code, seed, density).cardinality for code in languages], np.int64)
+        """Return |A| of each row as its record has it: int64 [n].
+
+        Raises:
+            StoreError: A row's label was moved to another slot since it was written.
+        """
+        array = RowArray.open(self.path, self.layout)
+        records = [self.record(code, seed, density) for code in languages]
+        for record in records:
+            _own_slot(array, record)
+        return np.array([record.cardinality for record in records], np.int64)
 
     def _resolve(self, language: str, seed: int | None, density: float | None) -> RowKey:
         self.load()
