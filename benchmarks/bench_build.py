@@ -9,7 +9,7 @@ First the engine's values are compared with a loop over single examples. Then, i
   without its optimizer;
 * `batch of one`: the same values by a loop over single examples without padding.
 
-Memory: the peak above the loaded model while building 10 and 100 languages, and with |D| = 32 and 128, each in a fresh
+Memory: the peak above the loaded model while building 10 and 100 languages, and with |D| = 16 and 128, each in a fresh
 process.
 """
 
@@ -136,7 +136,7 @@ MEMORY_STATEMENT = 'measure(corpus.languages()[:languages], examples, "real.zarr
 
 
 def memory(smoke: bool) -> list[dict[str, Any]]:
-    cases = [(1, 8), (2, 8)] if smoke else [(10, 32), (100, 32), (10, 128)]
+    cases = [(1, 8), (2, 8)] if smoke else [(10, 16), (100, 16), (10, 128)]
     rows = []
     for languages, count in cases:
         peak = harness.peak_rss(MEMORY_SETUP, MEMORY_STATEMENT, [str(languages), str(count), "8"])
