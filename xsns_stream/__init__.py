@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xsns_stream.corpora import open_corpus, read_text
     from xsns_stream.errors import XsnsError
-    from xsns_stream.fisher import diagonal_fisher, self_check
+    from xsns_stream.fisher import diagonal_fisher, mean_gradient, self_check
     from xsns_stream.models import load_model, parameter_layout
-    from xsns_stream.objectives import MaskedLanguageModelling, batches
+    from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
     from xsns_stream.pipeline import BuildSettings, build
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed, jaccard
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xsns_stream.subnetwork import extract_subnetwork
     from xsns_stream.types import (
         DiagonalFisher,
+        FisherSettings,
         LanguageSample,
         OverlapCounts,
         ParameterLayout,
@@ -45,11 +46,13 @@ _HOMES = {
     "read_text": "corpora",
     "XsnsError": "errors",
     "diagonal_fisher": "fisher",
+    "mean_gradient": "fisher",
     "self_check": "fisher",
     "load_model": "models",
     "parameter_layout": "models",
     "MaskedLanguageModelling": "objectives",
     "batches": "objectives",
+    "make_objective": "objectives",
     "BuildSettings": "pipeline",
     "build": "pipeline",
     "rank_sources": "ranking",
@@ -60,6 +63,7 @@ _HOMES = {
     "open_store": "store",
     "extract_subnetwork": "subnetwork",
     "DiagonalFisher": "types",
+    "FisherSettings": "types",
     "LanguageSample": "types",
     "OverlapCounts": "types",
     "ParameterLayout": "types",
@@ -73,6 +77,7 @@ _HOMES = {
 __all__ = [
     "BuildSettings",
     "DiagonalFisher",
+    "FisherSettings",
     "LanguageSample",
     "MaskedLanguageModelling",
     "OverlapCounts",
@@ -93,6 +98,8 @@ __all__ = [
     "extract_subnetwork",
     "jaccard",
     "load_model",
+    "make_objective",
+    "mean_gradient",
     "open_corpus",
     "open_store",
     "parameter_layout",

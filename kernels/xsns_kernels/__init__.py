@@ -1,7 +1,9 @@
 """Kernels on packed bits and on non-negative floats: select, pack, count, intersect.
 
 The package knows arrays, never languages. Importing it imports nothing and compiles nothing: each
-name is loaded when it is first used, and machine code is compiled once and kept on disk.
+name is loaded when it is first used, and machine code is compiled once and kept on disk. What works on torch
+tensors is imported from its module: `xsns_kernels.device` (the same selection on a device) and
+`xsns_kernels.grouped` (squared products of many examples).
 
 >>> import numpy as np
 >>> words, cardinality = threshold_bits([np.float32([0.5, 0, 2])], kth_largest(np.float32([0.5, 0, 2]), k=1))

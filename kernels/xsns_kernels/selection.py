@@ -7,7 +7,6 @@ needs no sort and does not depend on the treatment of subnormal numbers by the p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -16,16 +15,21 @@ from numpy.typing import NDArray
 
 from xsns_kernels import _checks, reference
 from xsns_kernels._checks import Floats
+from xsns_kernels._patterns import (
+    DIGIT,
+    PATTERN,
+    check_rank,
+    check_threshold,
+    locate,
+    lowest_pattern,
+    number_of,
+    pattern_of,
+    refuse_invalid,
+)
 from xsns_kernels.dispatch import resolve
 
 Words = NDArray[np.uint64]
 Pieces: TypeAlias = Floats | Sequence[NDArray[np.float32]] | Sequence[NDArray[np.float64]]
-
-_DIGIT = 16
-_PATTERN: dict[np.dtype[Any], type[np.unsignedinteger[Any]]] = {
-    np.dtype(np.float32): np.uint32,
-    np.dtype(np.float64): np.uint64,
-}
 
 
 def kth_largest(values: Pieces, k: int, impl: str = "auto") -> np.floating[Any]:
@@ -59,10 +63,9 @@ def kth_largest(values: Pieces, k: int, impl: str = "auto") -> np.floating[Any]:
     chosen = resolve("kth_largest", impl)
     pieces = _checks.pieces(values)
     size = sum(piece.size for piece in pieces)
-    if not 1 <= k <= size:
-        raise ValueError(f"k must be from 1 to the number of values, {size}; got {k}")
+    check_rank(k, size)
     if chosen == "numpy":
-        _refuse(sum(int(np.count_nonzero(~((piece >= 0) & (piece < np.inf)))) for piece in pieces), size)
+        refuse_invalid(sum(int(np.count_nonzero(~((piece >= 0) & (piece < np.inf)))) for piece in pieces), size)
         return reference.kth_largest(pieces, k)
     return _select(pieces, k, size)
 
@@ -96,8 +99,7 @@ def threshold_bits(values: Pieces, threshold: float, impl: str = "auto") -> tupl
     """
     chosen = resolve("threshold_bits", impl)
     pieces = _checks.pieces(values)
-    if math.isnan(threshold):
-        raise ValueError("threshold must be a number, got NaN")
+    check_threshold(threshold)
     if chosen == "numpy":
         return reference.threshold_bits(pieces, float(threshold))
     from xsns_kernels._numba_bits import mask_into
@@ -105,8 +107,8 @@ def threshold_bits(values: Pieces, threshold: float, impl: str = "auto") -> tupl
     words = np.zeros(-(-sum(piece.size for piece in pieces) // 64), np.uint64)
     start = cardinality = 0
     for piece, patterns in _patterns(pieces):
-        lowest = _lowest_pattern(float(threshold), piece.dtype)
-        cardinality += mask_into(patterns, lowest, _pattern_of(piece.dtype, np.inf) - lowest, start, words)
+        lowest = lowest_pattern(float(threshold), piece.dtype)
+        cardinality += mask_into(patterns, lowest, pattern_of(piece.dtype, np.inf) - lowest, start, words)
         start += piece.size
     return words, cardinality
 
@@ -115,51 +117,23 @@ def _select(pieces: Sequence[Floats], k: int, size: int) -> np.floating[Any]:
     from xsns_kernels._numba_bits import HIGH_BINS, LOW_BINS, count_high, count_low
 
     dtype = pieces[0].dtype
-    infinity = _pattern_of(dtype, np.inf)
+    infinity = pattern_of(dtype, np.inf)
     sign = 1 << (8 * dtype.itemsize - 1)
-    shift = 8 * dtype.itemsize - _DIGIT
+    shift = 8 * dtype.itemsize - DIGIT
     high = np.zeros((2, HIGH_BINS), np.int64)
-    _refuse(sum(count_high(patterns, infinity, shift, high) for _, patterns in _patterns(pieces)), size)
-    prefix, rank = _locate(high.sum(axis=0), k)
+    refuse_invalid(sum(count_high(patterns, infinity, shift, high) for _, patterns in _patterns(pieces)), size)
+    prefix, rank = locate(high.sum(axis=0), k)
     del high
     while shift:
-        shift -= _DIGIT
+        shift -= DIGIT
         counts = np.zeros(LOW_BINS, np.int64)
         for _, patterns in _patterns(pieces):
             count_low(patterns, prefix, shift, sign, counts)
-        digit, rank = _locate(counts, rank)
-        prefix = prefix << _DIGIT | digit
-    chosen: np.floating[Any] = dtype.type(np.array(prefix, _PATTERN[dtype]).view(dtype).item())
-    return chosen
-
-
-def _locate(counts: NDArray[np.int64], k: int) -> tuple[int, int]:
-    """Return the bin of the K-th largest and its rank within that bin."""
-    reached = np.cumsum(counts[::-1])
-    at = int(np.searchsorted(reached, k))
-    return counts.size - 1 - at, k - int(reached[at] - counts[counts.size - 1 - at])
+        digit, rank = locate(counts, rank)
+        prefix = prefix << DIGIT | digit
+    return number_of(dtype, prefix)
 
 
 def _patterns(pieces: Sequence[Floats]) -> Iterator[tuple[Floats, NDArray[Any]]]:
     for piece in pieces:
-        yield piece, piece.view(_PATTERN[piece.dtype])
-
-
-def _pattern_of(dtype: np.dtype[Any], value: float) -> int:
-    return int(np.array(value, dtype).view(_PATTERN[dtype])[()])
-
-
-def _lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
-    """Return the pattern of the least positive number that is at least `threshold`."""
-    if threshold <= 0:
-        return 1
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = dtype.type(threshold)
-    if float(rounded) < threshold:
-        rounded = np.nextafter(rounded, dtype.type(np.inf))
-    return _pattern_of(dtype, rounded)
-
-
-def _refuse(invalid: int, size: int) -> None:
-    if invalid:
-        raise ValueError(f"values must be non-negative and finite; {invalid} of {size} are negative, infinite or NaN")
+        yield piece, piece.view(PATTERN[piece.dtype])

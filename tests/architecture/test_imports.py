@@ -24,6 +24,8 @@ SHARED = {"errors", "types", "languages", "provenance"}
 #: Modules in which stages meet.
 MEETING = {"pipeline", "cli"}
 LEFT_OF_THE_STORE = {"corpora", "objectives", "models", "fisher"}
+#: Kernels that run where the gradients are.
+ON_A_DEVICE = {"device", "grouped", "_grouped_triton"}
 HEAVY = ("torch", "transformers", "datasets")
 
 
@@ -113,7 +115,13 @@ def test_the_kernels_are_a_leaf() -> None:
     files = sorted((ROOT / "kernels" / "xsns_kernels").glob("*.py"))
     assert len(files) > 5
     for path in files:
-        assert not {n for n in imports(path) if n.split(".")[0] in ("xsns_stream", "zarr", "torch")}, path
+        forbidden = {"xsns_stream", "zarr"} | (set() if path.stem in ON_A_DEVICE else {"torch", "triton"})
+        assert not {n for n in imports(path) if n.split(".")[0] in forbidden}, path
+
+
+def test_kernels_for_devices_are_loaded_only_where_they_are_used() -> None:
+    code = f"{LOADED}\nimport xsns_kernels\nprint(json.dumps({{'kernels': loaded('torch', 'triton')}}))"
+    assert in_a_new_process(code) == {"kernels": []}
 
 
 # ------------------------------------------------------------------------------------ what Python loads

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 NTREX = Path(__file__).parents[3] / "shared" / "data" / "ntrex"
 
 
-def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, object]:
+def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
     output = tmp_path / "result.json"
     finished = subprocess.run(
         [sys.executable, str(BENCHMARKS / program), "--smoke", "--rounds", "1", "-o", str(output), *arguments],
@@ -23,16 +24,16 @@ def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, object]:
         timeout=280,
     )
     assert finished.returncode == 0, finished.stderr
-    document: dict[str, object] = json.loads(output.read_text())
+    document: dict[str, Any] = json.loads(output.read_text())
+    assert document["schema_version"] == 1
+    assert document["smoke"] is True
+    assert document["results"]
     return document
 
 
 @pytest.mark.parametrize("program", ["bench_build.py", "bench_matrix.py"])
 def test_a_benchmark_checks_itself_and_writes_its_result(program: str, tmp_path: Path) -> None:
-    document = run(program, tmp_path)
-    assert document["schema_version"] == 1
-    assert document["smoke"] is True
-    assert document["results"]
+    run(program, tmp_path)
 
 
 @pytest.mark.shared_data
@@ -40,3 +41,59 @@ def test_a_benchmark_checks_itself_and_writes_its_result(program: str, tmp_path:
 def test_the_family_benchmark_reads_its_corpus(tmp_path: Path) -> None:
     document = run("bench_families.py", tmp_path, "--data", str(NTREX))
     assert {row["text"] for row in document["results"]} == {"seen", "unseen", "halves"}
+
+
+def test_the_fisher_benchmark_compares_everybody_with_the_loop_before_timing(tmp_path: Path) -> None:
+    document = run("bench_fisher.py", tmp_path, "--only", "speed", "--only", "ragged", "--only", "head")
+    errors = {row["contestant"]: row["error"] for row in document["results"] if row["section"] == "speed"}
+    assert {"engine", "single examples", "torch.func vmap"} <= set(errors)
+    assert all(error <= 2e-5 for error in errors.values() if error is not None)
+    assert {row["section"] for row in document["results"]} == {"speed", "ragged", "head"}
+
+
+def test_the_fisher_benchmark_measures_the_peak_of_a_fresh_process(tmp_path: Path) -> None:
+    (row,) = run("bench_fisher.py", tmp_path, "--only", "memory")["results"]
+    assert 0 < row["f_mib"] < row["above_model_mib"] < 64
+
+
+def test_the_fisher_benchmark_finds_half_precision_close_to_full(tmp_path: Path) -> None:
+    document = run("bench_fisher.py", tmp_path, "--only", "precision")
+    overlaps = {row["variant"]: row["smallest"] for row in document["results"]}
+    assert overlaps["float32"] == 1.0
+    assert overlaps["bf16, automatic"] > 0.95 > overlaps["float32, another language"]
+
+
+def test_the_exactness_benchmark_finds_every_rule_exact(tmp_path: Path) -> None:
+    document = run("bench_exactness.py", tmp_path, "--family", "xlm-roberta", "--family", "t5")
+    assert [row["family"] for row in document["results"]] == ["xlm-roberta", "t5"]
+    for row in document["results"]:
+        assert row["by_rule"] == row["tensors"] > 30
+        assert row["float64"] < 1e-12
+        assert row["float32"] < 1e-4
+
+
+def tables(*arguments: str) -> int:
+    return subprocess.run([sys.executable, str(BENCHMARKS / "tables.py"), *arguments], check=False).returncode
+
+
+def test_the_tables_of_the_page_are_those_of_the_results() -> None:
+    assert tables("--check") == 0
+
+
+def test_a_table_is_made_anew_between_its_markers(tmp_path: Path) -> None:
+    rows = [
+        {"section": "precision", "variant": "bf16", "smallest": 0.98765, "mean": 0.99},
+        {"section": "speed", "variant": "not for this table"},
+    ]
+    (tmp_path / "fisher-a.json").write_text(json.dumps({"parameters": {}, "results": rows}))
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table: precision -->\nold\n<!-- end of table -->\nafter\n")
+    arguments = ("--results", str(tmp_path), "--page", str(page))
+    assert tables("--check", *arguments) == 1
+    assert tables(*arguments) == 0
+    assert tables("--check", *arguments) == 0
+    text = page.read_text()
+    assert text.startswith("before\n<!-- table: precision -->\n| variant |")
+    assert "| bf16 | 0.9877 | 0.9900 |" in text
+    assert "old" not in text
+    assert text.endswith("<!-- end of table -->\nafter\n")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from xsns_stream.store import open_store
 
@@ -24,11 +21,6 @@ LANGUAGES = ("de", "en", "et", "fi", "sw", "zu")
 SEEDS = (1, 2, 3, 4)
 ROWS = len(LANGUAGES) * len(SEEDS)
 LIMIT = 120
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
-    return write_texts(tmp_path_factory.mktemp("build") / "texts", " ".join(LANGUAGES), 30)
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +43,6 @@ def whole(
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     return store, out, err
-
-
-@pytest.fixture
-def build(xsns: Callable[..., Any], tiny_folder: Path, texts: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Run a small build within this process."""
-
-    def run(*args: object, model: Path = tiny_folder, corpus: Path = texts, lang: str = "sw,fi", **options: Any) -> Any:
-        common = {"--examples": 6, "--max-length": 24, "--store": tmp_path / "x.zarr"}
-        common |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-        given = [str(part) for pair in common.items() for part in pair]
-        return xsns("build", "--model", model, "--corpus", corpus, "--lang", lang, *given, *args)
-
-    return run
 
 
 @pytest.fixture
@@ -215,56 +194,6 @@ def test_a_store_that_cannot_be(place: str, build: Any, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["mine.txt"]
 
 
-# -------------------------------------------------------------------------------------- what is asked for
-
-
-def test_an_unknown_language(build: Any, tmp_path: Path) -> None:
-    done = build(lang="sw,swahilli")
-    assert (done.code, done.out) == (2, "")
-    assert (
-        done.err == "error: no language 'swahilli' in the corpus folder(texts).\nhint: did you mean 'sw' (Swahili)?\n"
-    )
-    assert not (tmp_path / "x.zarr").exists()
-
-
-@pytest.mark.parametrize("density", ["0", "2", "-0.1", "nan"])
-def test_a_density_that_is_none(density: str, build: Any, tmp_path: Path) -> None:
-    done = build(density=density)
-    assert (done.code, done.out) == (2, "")
-    assert re.match(r"error: the density must lie in \(0, 1\], not [-\w.]+\.\nhint: 15 % is written 0\.15", done.err)
-    assert not (tmp_path / "x.zarr").exists()
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "told"),
-    [
-        ("examples", "0", "error: the number for examples must be at least 1, not 0."),
-        ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
-        ("mask_rate", "1", "error: the mask rate must lie between 0 and 1, not 1.0."),
-        ("max_length", "2", "error: the longest example must have at least 3 pieces, not 2."),
-        ("max_length", "65", "error: the model 'tiny' takes at most 64 pieces, not 65.\nhint: give `--max-length 64`"),
-        ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
-        ("seed", "x", "error: Invalid value for '--seed'"),
-        ("density", "x", "error: Invalid value for '--density'"),
-        ("token_reduction", "max", "error: Invalid value for '--token-reduction'"),
-        ("revision_of", "x", "error: No such option"),
-    ],
-)
-def test_an_option_that_cannot_be(option: str, value: str, told: str, build: Any, tmp_path: Path) -> None:
-    done = build(**{option: value})
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(told)
-    assert "\nhint: " in done.err or option in ("examples", "batch", "mask_rate", "max_length", "seed")
-    assert not (tmp_path / "x.zarr").exists()
-
-
-def test_a_corpus_that_is_not_there(xsns: Any, tmp_path: Path) -> None:
-    done = xsns("build", "--corpus", "wikian", "--store", tmp_path / "x.zarr")
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("error: there is no corpus 'wikian'")
-    assert "hint: did you mean wikiann?" in done.err
-
-
 # ----------------------------------------------------------------------------------- some languages fail
 
 
@@ -287,7 +216,7 @@ def test_one_bad_language_of_three(trouble: bytes, build: Any, three: Path, tmp_
     (three / "fi.txt").write_text("habari ya asubuhi\n")
     mended = build(corpus=three, lang="all")
     assert (mended.code, open_store(tmp_path / "x.zarr").languages) == (0, ("et", "fi", "sw"))
-    assert "note: fi (seed 42) has 1 examples, fewer than the 6 asked for; all are used." in mended.err
+    assert "note: fi (seed 42) has only 1 of the 6 examples asked for." in mended.err
 
 
 def test_failures_as_json(build: Any, three: Path) -> None:
@@ -302,47 +231,6 @@ def test_failures_as_json(build: Any, three: Path) -> None:
     assert (failed["language"], failed["seed"]) == ("fi", 5)
 
 
-# ----------------------------------------------------------------------------------------------- models
-
-
-def test_damaged_weights(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
-    path = tiny_copy / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:5000])
-    done = build(model=tiny_copy)
-    assert (done.code, done.out) == (1, "")
-    assert f"error: the weights of model '{tiny_copy}' cannot be read: " in done.err
-    assert "hint: the files may be incomplete; fetch or export them again." in done.err
-    assert not (tmp_path / "x.zarr").exists()
-
-
-def test_weights_that_are_not_numbers(build: Any, tiny_copy: Path) -> None:
-    weights = load_file(tiny_copy / "model.safetensors")
-    name = "roberta.encoder.layer.1.attention.output.dense.weight"
-    weights[name][3, 3] = math.nan
-    save_file(weights, tiny_copy / "model.safetensors", metadata={"format": "pt"})
-    done = build(model=tiny_copy)
-    assert done.code == 3
-    for language in ("sw", "fi"):
-        (line,) = [line for line in done.err.splitlines() if line.startswith(f"failed: {language} (seed 42): ")]
-        assert f"parameter '{name}'" in line
-        assert f"language '{language}'" in line
-    assert "error: 2 of 2 rows failed: sw, fi." in done.err
-
-
-def test_no_such_model(build: Any, tmp_path: Path) -> None:
-    done = build(model=tmp_path / "nothing")
-    assert (done.code, done.out) == (1, "")
-    assert f"error: no model folder '{tmp_path / 'nothing'}'.\nhint: give `mini`, a local folder" in done.err
-
-
-def test_a_moved_model_is_the_same_model(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
-    """Only name and content count, so that a store can be continued on another machine."""
-    moved = Path(shutil.copytree(tiny_copy, tmp_path / "elsewhere" / "model"))
-    assert build(model=tiny_copy, lang="sw").code == 0
-    assert build(model=moved, lang="fi").code == 0
-    assert open_store(tmp_path / "x.zarr").languages == ("fi", "sw")
-
-
 # --------------------------------------------------------------------------------------------- what is said
 
 
@@ -350,7 +238,7 @@ def test_a_dry_run_measures_nothing(build: Any, tmp_path: Path) -> None:
     done = build("--dry-run", lang="sw,fi,et")
     assert done == (
         0,
-        "3 languages × 1 seeds × 1 densities from folder(texts): 3 rows, 3 of them not in the store yet.\n"
+        "3 languages × 1 seed × 1 density from folder(texts): 3 rows, 3 of them not in the store yet.\n"
         "to measure: sw fi et\n",
         "",
     )
@@ -379,6 +267,7 @@ def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
             "committed": [["sw", 7], ["fi", 7]],
             "skipped": [],
             "failed": [],
+            "reliability": [],
         },
     }
     assert "next:" not in done.err
@@ -389,10 +278,10 @@ def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
 def test_quiet_hides_everything_but_results_and_errors(build: Any, three: Path, tmp_path: Path) -> None:
     (three / "fi.txt").write_text("")
     done = build("--quiet", corpus=three, lang="sw")
-    assert done == (0, f"{tmp_path / 'x.zarr'}: 1 rows measured, 0 were there, 0 failed.\n", "")
+    assert done == (0, f"{tmp_path / 'x.zarr'}: 1 row measured, 0 were there, 0 failed.\n", "")
     done = build("--quiet", corpus=three, lang="fi")
     assert done.code == 3
-    assert done.err.startswith("error: 1 of 1 rows failed: fi.\nhint: ")
+    assert done.err.startswith("error: 1 of 1 row failed: fi.\nhint: ")
 
 
 def test_verbose_shows_where_an_error_came_from(build: Any) -> None:

@@ -1,26 +1,18 @@
 """`xsns-stream matrix`, as a user calls it."""
 
-import importlib.util
 import json
 import shlex
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import store_networks as networks
 from PIL import Image
 
-from xsns_stream.cli import main
 from xsns_stream.cli.matrix import command
 from xsns_stream.store import open_store
 
-_spec = importlib.util.spec_from_file_location("store_networks", Path(__file__).parents[1] / "store" / "networks.py")
-networks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(networks)
-
-START = [sys.executable, "-c", "from xsns_stream.cli import main; main()", "matrix"]
 LACKING = "pt-BR"
 WHOLE = tuple(sorted(set(networks.LANGUAGES) - {LACKING}))
 
@@ -46,18 +38,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, *arguments):
-    return subprocess.run([*START, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
-def in_process(folder, monkeypatch, capsys, *arguments):
-    """Run in this process, which has everything imported; return exit code, stdout and stderr."""
-    monkeypatch.chdir(folder)
-    with pytest.raises(SystemExit) as ended:
-        main(["matrix", *arguments])
-    return ended.value.code, *capsys.readouterr()
-
-
 def reference(languages, seeds):
     """The mean Jaccard coefficient, by Python's own integers."""
 
@@ -74,8 +54,8 @@ def reference(languages, seeds):
     return np.mean(tables, axis=0)
 
 
-def test_a_small_store_is_shown_as_a_matrix(folder):
-    done = run(folder)
+def test_a_small_store_is_shown_as_a_matrix(folder, run):
+    done = run(folder, "matrix")
     assert done.returncode == 0
     header, _, *lines = done.stdout.splitlines()
     assert tuple(header.split()) == ("source", *WHOLE)
@@ -85,10 +65,10 @@ def test_a_small_store_is_shown_as_a_matrix(folder):
     assert done.stderr == "left out, because there is no sub-network: pt-BR (seed 8)\n"
 
 
-def test_json_and_files_hold_the_same_numbers(folder, tmp_path):
+def test_json_and_files_hold_the_same_numbers(folder, tmp_path, run):
     names = ("m.csv", "m.tsv", "m.json", "m.parquet", "m.npz", "m.png")
     outputs = [part for name in names for part in ("-o", str(tmp_path / name))]
-    done = run(folder, "--json", "--lang", "sw,fi", "--lang", "PT_br", "--seed", "7", *outputs)
+    done = run(folder, "matrix", "--json", "--lang", "sw,fi", "--lang", "PT_br", "--seed", "7", *outputs)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [f"wrote {tmp_path / name}" for name in names]
     document = json.loads(done.stdout)
@@ -119,8 +99,8 @@ def test_json_and_files_hold_the_same_numbers(folder, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == set(names)
 
 
-def test_a_large_store_is_shown_as_nearest_neighbours(folder):
-    done = run(folder, "--store", "many.zarr")
+def test_a_large_store_is_shown_as_nearest_neighbours(folder, run):
+    done = run(folder, "matrix", "--store", "many.zarr")
     assert done.returncode == 0
     lines = done.stdout.splitlines()[2:]
     codes = tuple(sorted((*networks.LANGUAGES, "nan", "no", "hu")))
@@ -133,8 +113,8 @@ def test_a_large_store_is_shown_as_nearest_neighbours(folder):
     assert done.stderr.startswith("the 3 nearest of each of 15 languages; -o matrix.csv writes everything")
 
 
-def test_undefined_is_null_and_quiet_hides_notes_only(folder, monkeypatch, capsys):
-    code, out, err = in_process(folder, monkeypatch, capsys, "-s", "many.zarr", "--lang", "nan,sw", "--quiet", "--json")
+def test_undefined_is_null_and_quiet_hides_notes_only(folder, in_process):
+    code, out, err = in_process(folder, "matrix", "-s", "many.zarr", "--lang", "nan,sw", "--quiet", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["result"]["jaccard"] == [[None, 0.0], [0.0, 1.0]]
 
@@ -152,8 +132,8 @@ def test_undefined_is_null_and_quiet_hides_notes_only(folder, monkeypatch, capsy
         (["-o", "none/m.csv"], 2, "there is no folder 'none' to write 'm.csv' to.", "make it first"),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(folder, monkeypatch, capsys, arguments, code, message, hint):
-    ended, out, err = in_process(folder, monkeypatch, capsys, *arguments)
+def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, message, hint, in_process):
+    ended, out, err = in_process(folder, "matrix", *arguments)
     assert (ended, out) == (code, "")
     error, *rest = err.splitlines()
     assert error.startswith("error: ")
@@ -161,27 +141,27 @@ def test_errors_say_what_was_asked_and_what_to_do(folder, monkeypatch, capsys, a
     assert not hint or hint in rest[0]
 
 
-def test_an_unknown_language_in_a_process_of_its_own(folder):
-    done = run(folder, "--lang", "sw,swahili")
+def test_an_unknown_language_in_a_process_of_its_own(folder, run):
+    done = run(folder, "matrix", "--lang", "sw,swahili")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: no language 'swahili' in the store 'xsns.zarr'.\nhint: did you mean 'sw' (Swahili)?\n"
     )
 
 
-def test_the_examples_of_the_help_page_run(folder, monkeypatch, capsys, tmp_path):
+def test_the_examples_of_the_help_page_run(folder, tmp_path, in_process):
     (tmp_path / "xsns.zarr").symlink_to(folder / "xsns.zarr")
     examples = [line.split(maxsplit=2)[2] for line in command.epilog.splitlines() if line.startswith("  xsns-stream")]
     assert len(examples) == 2
     for example in examples:
-        code, out, _ = in_process(tmp_path, monkeypatch, capsys, *shlex.split(example))
+        code, out, _ = in_process(tmp_path, "matrix", *shlex.split(example))
         assert code == 0
         assert out.startswith("source")
     assert {path.name for path in tmp_path.iterdir()} == {"xsns.zarr", "similarity.csv", "similarity.png"}
 
 
-def test_a_reader_that_has_seen_enough(folder):
-    line = f"{shlex.join([*START, '--lang', 'sw,fi,en'])} | head -n 1"
+def test_a_reader_that_has_seen_enough(folder, start):
+    line = f"{shlex.join([*start, 'matrix', '--lang', 'sw,fi,en'])} | head -n 1"
     done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["source", "sw", "fi", "en"]
     assert done.stderr == ""

@@ -19,14 +19,49 @@ def test_what_is_measured_and_what_is_not(xsns: Any, tiny_folder: Path) -> None:
     assert done.code == 0
     lines = [line.strip() for line in done.out.splitlines()]
     measured, out = lines.index("measured (θ)"), lines.index("left out")
-    assert sum("roberta.encoder.layer." in line for line in lines[measured:out]) == 32
+    block = f"{SIZE // 2:,}"
+    assert [line.split() for line in lines[measured + 2 : out]] == [
+        ["roberta.encoder.layer.0", "16", block],
+        ["roberta.encoder.layer.1", "16", block],
+    ]
     assert not any("roberta.encoder.layer." in line for line in lines[out:])
     # The embedding matrix, under whichever of its two names the library gives it.
     assert sum("16384 × 32" in line for line in lines[out:]) == 1
     assert any("lm_head.bias" in line for line in lines[out:])
-    assert f"tiny: P = {SIZE:,} parameters measured in 2 blocks, " in lines[-1]
+    assert f"tiny, masked-lm: P = {SIZE:,} parameters measured in 2 blocks, " in lines[-1]
     assert f"A sub-network takes {-(-SIZE // 8):,} bytes." in lines[-1]
     assert done.err == ""
+
+
+def test_every_tensor(xsns: Any, tiny_folder: Path) -> None:
+    lines = [line.strip() for line in xsns("params", tiny_folder, "--tensors").out.splitlines()]
+    measured, out = lines.index("measured (θ)"), lines.index("left out")
+    assert sum("roberta.encoder.layer." in line for line in lines[measured:out]) == 32
+
+
+def test_parameters_are_chosen(xsns: Any, tiny_folder: Path) -> None:
+    options = ["--include", "lm_head.dense", "--exclude", r"layer\.0\."]
+    result = json.loads(xsns("params", tiny_folder, *options, "--json").out)["result"]
+    assert [block["name"] for block in result["blocks"]] == ["roberta.encoder.layer.1", "other"]
+    assert [block["size"] for block in result["blocks"]] == [SIZE // 2, 32 * 32 + 32]
+    assert not any("layer.0." in entry["name"] for entry in result["measured"])
+    done = xsns("params", tiny_folder, "--stack", "decoder")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_another_objective(xsns: Any, tiny_folder: Path) -> None:
+    done = xsns("params", tiny_folder, "--objective", "sequence-classification", "--json")
+    result = json.loads(done.out)["result"]
+    assert (result["objective"], result["parameters"]) == ("sequence-classification", SIZE)
+    assert any(entry["name"].startswith("classifier.") for entry in result["left_out"])
+    done = xsns("params", tiny_folder, "--objective", "causal-lm")
+    assert (done.code, done.out) == (1, "")
+
+
+def test_weights_in_half_precision(xsns: Any, tiny_folder: Path) -> None:
+    done = xsns("params", tiny_folder, "--dtype", "bfloat16", "--check")
+    assert done.code == 0
+    assert "check: 32 of 32 tensors by rule and exact" in done.out
 
 
 def test_as_json(xsns: Any, tiny_folder: Path) -> None:
@@ -47,12 +82,21 @@ def test_the_check(xsns: Any, tiny_folder: Path) -> None:
     done = xsns("params", tiny_folder, "--check")
     assert done.code == 0
     assert "check: 32 of 32 tensors by rule and exact, 0 one example at a time; largest error " in done.out
+    lines = [line.split() for line in done.out.splitlines()]
+    table = lines[lines.index(["check"]) + 2 : -1]
+    assert [(line[0], line[1], line[2:-1]) for line in table] == [
+        ("LayerNorm", "8", ["rule", "layer", "norm"]),
+        ("Linear", "24", ["rule", "linear"]),
+    ]
+    assert all(float(line[-1]) < 1e-4 for line in table)
 
 
 def test_the_check_as_json(xsns: Any, tiny_folder: Path) -> None:
     result = json.loads(xsns("params", tiny_folder, "--check", "--json").out)["result"]
     assert [entry["name"] for entry in result["check"]] == [entry["name"] for entry in result["measured"]]
-    assert all(entry["exact"] and entry["by_rule"] and entry["error"] < 1e-4 for entry in result["check"])
+    assert all(
+        entry["exact"] and entry["by_rule"] and entry["rule"] and entry["error"] < 1e-4 for entry in result["check"]
+    )
 
 
 def test_the_embedded_model(xsns: Any) -> None:

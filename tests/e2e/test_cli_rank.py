@@ -1,23 +1,15 @@
 """`xsns-stream rank`, as a user calls it."""
 
-import importlib.util
 import json
 import shlex
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+import store_networks as networks
 
-from xsns_stream.cli import main
 from xsns_stream.cli.rank import command
 from xsns_stream.store import open_store
 
-_spec = importlib.util.spec_from_file_location("store_networks", Path(__file__).parents[1] / "store" / "networks.py")
-networks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(networks)
-
-START = [sys.executable, "-c", "from xsns_stream.cli import main; main()", "rank"]
 LACKING = "et"
 SOURCES = tuple(code for code in networks.LANGUAGES if code not in ("sw", LACKING))
 
@@ -40,18 +32,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(folder, *arguments):
-    return subprocess.run([*START, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
-def in_process(folder, monkeypatch, capsys, *arguments):
-    """Run in this process, which has everything imported; return exit code, stdout and stderr."""
-    monkeypatch.chdir(folder)
-    with pytest.raises(SystemExit) as ended:
-        main(["rank", *arguments])
-    return ended.value.code, *capsys.readouterr()
-
-
 def expected(target="sw", sources=SOURCES, seeds=(7, 8)):
     """Sources with their mean Jaccard coefficients, best first, by Python's own integers."""
 
@@ -65,8 +45,8 @@ def expected(target="sw", sources=SOURCES, seeds=(7, 8)):
     return sorted(((similarity(source), source) for source in sources), key=lambda pair: (-pair[0], pair[1]))
 
 
-def test_the_table_shows_ten_sources_best_first(folder):
-    done = run(folder, "--target", "SWA", "--top", "9")
+def test_the_table_shows_ten_sources_best_first(folder, run):
+    done = run(folder, "rank", "--target", "SWA", "--top", "9")
     assert done.returncode == 0
     title, header, _, *lines = done.stdout.splitlines()
     assert title.rstrip() == "Sources for Swahili (sw), most similar first"
@@ -83,8 +63,8 @@ def test_the_table_shows_ten_sources_best_first(folder):
     ]
 
 
-def test_json_holds_everything(folder, monkeypatch, capsys):
-    code, out, err = in_process(folder, monkeypatch, capsys, "--target", "sw", "--json", "--quiet")
+def test_json_holds_everything(folder, in_process):
+    code, out, err = in_process(folder, "rank", "--target", "sw", "--json", "--quiet")
     assert (code, err) == (0, "")
     document = json.loads(out)
     assert (document["schema_version"], document["command"]) == (1, "rank")
@@ -105,7 +85,7 @@ def test_json_holds_everything(folder, monkeypatch, capsys):
     assert all(set(source) == keys and source["spread"] > 0 for source in sources)
 
 
-def test_candidates_can_be_named_and_only_their_rows_are_read(folder, monkeypatch, capsys):
+def test_candidates_can_be_named_and_only_their_rows_are_read(folder, in_process):
     store = open_store(folder / "xsns.zarr")
     damaged = [path for path in (folder / "xsns.zarr" / "subnetworks" / "c").rglob("*") if path.is_file()]
     kept = {path: path.read_bytes() for path in damaged}
@@ -115,9 +95,7 @@ def test_candidates_can_be_named_and_only_their_rows_are_read(folder, monkeypatc
         for path in damaged:
             if path.parent.name not in wanted:
                 path.unlink()
-        code, out, err = in_process(
-            folder, monkeypatch, capsys, "--target", "et", "--sources", "fi,eng,et", "--seed", "7", "--json"
-        )
+        code, out, err = in_process(folder, "rank", "--target", "et", "--sources", "fi,eng,et", "--seed", "7", "--json")
     finally:
         for path, data in kept.items():
             path.write_bytes(data)
@@ -132,8 +110,8 @@ def test_candidates_can_be_named_and_only_their_rows_are_read(folder, monkeypatc
 @pytest.mark.parametrize(
     ("top", "shown", "note"), [((), 10, ""), (("--top", "0"), 10, ""), (("--top", "3"), 3, "7 more sources; --top 0")]
 )
-def test_top_says_how_many(folder, monkeypatch, capsys, top, shown, note):
-    code, out, err = in_process(folder, monkeypatch, capsys, "--target", "sw", "--seed", "8", *top)
+def test_top_says_how_many(folder, top, shown, note, in_process):
+    code, out, err = in_process(folder, "rank", "--target", "sw", "--seed", "8", *top)
     assert code == 0
     assert len([line for line in out.splitlines() if line.lstrip()[:1].isdigit()]) == shown
     assert note in err
@@ -153,8 +131,8 @@ def test_top_says_how_many(folder, monkeypatch, capsys, top, shown, note):
         ([], 2, "Missing option '--target'", "see `xsns-stream rank --help`."),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(folder, monkeypatch, capsys, arguments, code, message, hint):
-    ended, out, err = in_process(folder, monkeypatch, capsys, *arguments)
+def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, message, hint, in_process):
+    ended, out, err = in_process(folder, "rank", *arguments)
     assert (ended, out) == (code, "")
     error, advice = err.splitlines()
     assert error.startswith("error: ")
@@ -163,16 +141,16 @@ def test_errors_say_what_was_asked_and_what_to_do(folder, monkeypatch, capsys, a
     assert hint in advice
 
 
-def test_the_examples_of_the_help_page_run(folder, monkeypatch, capsys):
+def test_the_examples_of_the_help_page_run(folder, in_process):
     examples = [line.split(maxsplit=2)[2] for line in command.epilog.splitlines() if line.startswith("  xsns-stream")]
     assert len(examples) == 2
     for example in examples:
-        code, out, _ = in_process(folder, monkeypatch, capsys, *shlex.split(example))
+        code, out, _ = in_process(folder, "rank", *shlex.split(example))
         assert code == 0
         assert "sw" in out
 
 
-def test_a_reader_that_is_gone(folder):
-    line = f"{shlex.join([*START, '--target', 'sw', '-q'])} | true"
+def test_a_reader_that_is_gone(folder, start):
+    line = f"{shlex.join([*start, 'rank', '--target', 'sw', '-q'])} | true"
     done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == ("", "")

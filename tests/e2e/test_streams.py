@@ -6,6 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 RUN = [sys.executable, "-m", "xsns_stream"]
 
@@ -25,3 +28,28 @@ def test_a_closed_stdout_is_no_bug() -> None:
     finished = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert "this is a bug" not in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_a_full_disk_under_stdout_is_a_failure_and_no_bug() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    for unbuffered in ("", "1"):
+        for command in (["--help"], ["build", "--help"], ["info", "--corpus", "cldr"]):
+            line = " ".join([*RUN, *command, ">/dev/full"])
+            environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+            done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False, env=environment)
+            assert done.returncode == 1, done.stderr
+            assert "error: cannot read or write: No space left on device." in done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    folder = os.path.join(os.fsencode(tmp_path), b"\xff\xfe")  # noqa: PTH118 — pathlib knows no bytes
+    os.mkdir(folder)  # noqa: PTH102
+    (Path(os.fsdecode(folder)) / "sw.txt").write_text("habari ya asubuhi\n", encoding="utf-8")
+    command = [*RUN, "build", "--corpus", folder, "--examples", "1", "--store", str(tmp_path / "x.zarr")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    command = [*RUN, "info", "--store", str(tmp_path / "x.zarr"), "--json"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(shown.stdout)["result"]["experiment"]["corpus"] == r"folder(\udcff\udcfe)"

@@ -74,15 +74,27 @@ def _python(program, tmp_path, **variables):
     )
 
 
-def test_import_loads_neither_numpy_nor_numba(tmp_path):
-    program = "import sys, xsns_kernels; print({'numpy', 'numba', 'bitarray'} & set(sys.modules))"
+def test_import_loads_no_library(tmp_path):
+    program = "import sys, xsns_kernels; print({'numpy', 'numba', 'bitarray', 'torch', 'triton'} & set(sys.modules))"
     assert _python(program, tmp_path).stdout.strip() == "set()"
 
 
 def test_the_references_do_not_load_numba(tmp_path):
-    program = EXACT.replace('("numba", "numpy")', '("numpy", "numpy")') + "import sys; print('numba' in sys.modules)"
+    loaded = "import sys; print({'numba', 'torch'} & set(sys.modules))"
+    finished = _python(EXACT.replace('("numba", "numpy")', '("numpy", "numpy")') + loaded, tmp_path)
+    assert finished.stdout.strip() == "set()", finished.stderr
+
+
+def test_selection_on_a_device_loads_neither_numba_nor_triton(tmp_path):
+    program = (
+        "import sys, torch; from xsns_kernels import device, grouped\n"
+        "F, rows = torch.zeros(1, 1), torch.ones(2, 1)\n"
+        "grouped.add_squared_products(F, rows, rows, torch.tensor([0, 2]))\n"
+        "device.threshold_bits(F, float(device.kth_largest(F, 1)))\n"
+        "print({'numba', 'triton'} & set(sys.modules))"
+    )
     finished = _python(program, tmp_path)
-    assert finished.stdout.strip() == "False", finished.stderr
+    assert finished.stdout.strip() == "set()", finished.stderr
 
 
 @pytest.mark.parametrize("name", sorted(set(kernels.__all__) - {"implementations"}))
@@ -132,6 +144,8 @@ def test_other_failures_of_the_compiler_are_not_hidden(monkeypatch):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
+    if name.endswith("_triton"):
+        pytest.importorskip("triton")
     module = importlib.import_module(name)
     public = {key: getattr(kernels, key) for key in kernels.__all__}
     outcome = doctest.testmod(module, extraglobs={**public, "np": np} if name == "xsns_kernels" else {"np": np})
@@ -180,6 +194,22 @@ def test_the_specification_agrees_on_intersections(specification, shape, random_
     )
 
 
+@pytest.mark.parametrize("lengths", [(), (0,), (3,), (2, 0, 9, 1)])
+def test_the_specification_agrees_on_squared_products(specification, lengths):
+    import torch
+
+    from xsns_kernels.grouped import add_squared_products
+
+    rng = np.random.default_rng(len(lengths))
+    F, G, A = rng.random((5, 7)), rng.standard_normal((sum(lengths), 5)), rng.standard_normal((sum(lengths), 7))
+    segments = np.cumsum([0, *lengths])
+    added = torch.from_numpy(F.copy())
+    add_squared_products(added, torch.from_numpy(G), torch.from_numpy(A), torch.from_numpy(segments))
+    specification["add_squared_products"](F, G, A, segments)
+    assert np.allclose(added.numpy(), F, rtol=1e-13, atol=0)
+
+
 def test_the_specification_names_every_kernel(specification):
-    missing = {name for name in kernels.__all__ if not name.startswith("accumulate") and name != "implementations"}
+    named = {"add_squared_products", *kernels.__all__}
+    missing = {name for name in named if not name.startswith("accumulate") and name != "implementations"}
     assert missing <= set(specification)

@@ -6,7 +6,11 @@ length before the model sees it, and the gradient is what an ordinary backward l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -44,7 +48,7 @@ def _make(family: str, dtype: torch.dtype = torch.float64, **settings: Any) -> A
         "roberta": (tf.RobertaConfig, tf.RobertaForMaskedLM, SIZES),
         # Its embeddings are narrower than its blocks, and its head has another name.
         "electra": (tf.ElectraConfig, tf.ElectraForMaskedLM, SIZES | {"embedding_size": 16}),
-        # Every block is the same module, so that all of it takes the batch-of-one path.
+        # Every block is the same module.
         "albert": (tf.AlbertConfig, tf.AlbertForMaskedLM, SIZES | {"embedding_size": 16}),
         "distilbert": (tf.DistilBertConfig, tf.DistilBertForMaskedLM, shared | distil | {"initializer_range": 0.2}),
     }[family]
@@ -111,18 +115,115 @@ def _truth(model: Any, examples: Sequence[Example], names: Sequence[str], reduct
     return {name: square / len(examples) for name, square in squares.items()}
 
 
-def _errors(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, float]:
+#: Softmax does not see a constant added to its scores, so a key's bias has a gradient of zero (where the position is
+#: not turned into it, as rotations do): two right computations of it agree in nothing but that it is tiny.
+KEY_BIASES = ("key.bias", "k_lin.bias")
+
+
+def _errors(found: Mapping[str, Any], expected: Mapping[str, Any], silent: tuple[str, ...] = ()) -> dict[str, float]:
     assert found.keys() == expected.keys()
     assert all(torch.isfinite(values).all() for values in (*found.values(), *expected.values()))
     largest = max(float(values.abs().max()) for values in expected.values())
     assert largest > 0
     errors = {}
     for name, values in expected.items():
-        # Softmax does not see a constant added to its scores, so a key's bias has a gradient of zero: two right
-        # computations of it agree in nothing but that it is tiny.
-        own = largest if name.endswith(("key.bias", "k_lin.bias")) else float(values.abs().max())
+        own = largest if name.endswith(KEY_BIASES + silent) else float(values.abs().max())
         errors[name] = float((found[name] - values).abs().max()) / own if own else float(found[name].abs().max())
     return errors
+
+
+def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], n: int) -> torch.Tensor:
+    """Return log p of what row n of a batch is asked for, with nothing in the model but that row's own pieces."""
+    length = int(batch["attention_mask"][n].sum())
+    ids = batch["input_ids"][n : n + 1, :length]
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if objective == "question-answering":
+        output = model(**inputs)
+        start, end = output.start_logits.log_softmax(-1)[0], output.end_logits.log_softmax(-1)[0]
+        return torch.stack([start[batch["start_positions"][n]], end[batch["end_positions"][n]]])
+    if objective == "sequence-classification":
+        return model(**inputs).logits.log_softmax(-1)[:, batch["labels"][n]]
+    wanted = batch["labels"][n]
+    if objective == "span-corruption":
+        wanted = wanted[wanted != -100]
+        # mBART starts with the last piece, which names the language; T5 with a piece of its own.
+        mbart = type(model).__name__.startswith("MBart")
+        first = wanted[-1:] if mbart else wanted.new_tensor([model.config.decoder_start_token_id])
+        inputs["decoder_input_ids"] = torch.cat([first, wanted[:-1]])[None]
+    else:
+        wanted = wanted[:length]
+    logits = model(**inputs).logits[0]
+    if objective == "causal-lm":
+        logits, wanted = logits[:-1], wanted[1:]
+    scored = wanted != -100
+    return logits.log_softmax(-1)[scored].gather(1, wanted[scored][:, None])
+
+
+def _gradients(
+    model: Any,
+    objective: str,
+    batches: Sequence[Mapping[str, torch.Tensor]],
+    names: Sequence[str],
+    reduction: str = "sum",
+) -> list[dict[str, torch.Tensor]]:
+    parameters = dict(model.named_parameters())
+    flags = [parameter.requires_grad for parameter in parameters.values()]
+    model.requires_grad_(True)
+    found = []
+    for batch in batches:
+        for n in range(len(batch["input_ids"])):
+            chances = _log_chances(model, objective, batch, n)
+            (chances.sum() if reduction == "sum" else chances.mean()).backward()
+            zero = torch.zeros_like
+            found.append({k: zero(p) if (p := parameters[k]).grad is None else p.grad.clone() for k in names})
+            model.zero_grad(set_to_none=True)
+    for parameter, flag in zip(parameters.values(), flags, strict=True):
+        parameter.requires_grad_(flag)
+    return found
+
+
+def _mean_square(gradients: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {k: torch.stack([each[k] for each in gradients]).square().mean(0) for k in gradients[0]}
+
+
+def _load_zoo() -> ModuleType:
+    # By path: benchmarks are programs, not a package.
+    spec = importlib.util.spec_from_file_location(
+        "benchmarks_zoo", Path(__file__).resolve().parents[2] / "benchmarks" / "zoo.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+ZOO = _load_zoo()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `zoo_family` once for every family there is."""
+    if "zoo_family" in metafunc.fixturenames:
+        metafunc.parametrize("zoo_family", list(ZOO.FAMILIES))
+
+
+@pytest.fixture(scope="session")
+def zoo() -> ModuleType:
+    """Tiny models of every family, and batches for them."""
+    return ZOO
+
+
+@pytest.fixture(scope="session")
+def gradients() -> Callable[..., list[dict[str, torch.Tensor]]]:
+    """Each example's own gradient of log p, by a loop over single examples: {name: gradient} for each."""
+    return _gradients
+
+
+@pytest.fixture(scope="session")
+def mean_square() -> Callable[..., dict[str, torch.Tensor]]:
+    """{name: mean of the squares} of what `gradients` gives: the equation."""
+    return _mean_square
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
 
 import numpy as np
 import pytest
 import torch
 
-from xsns_stream.errors import FisherError, UsageError, XsnsError
-from xsns_stream.fisher import diagonal_fisher, rules, self_check, without_rules
+from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
@@ -32,12 +31,6 @@ def fisher(model, batches, **settings):
     return diagonal_fisher(model, batches, parameter_layout(model), **settings).to_dict()
 
 
-def complaint(kind: type[XsnsError], model, batches, **settings) -> XsnsError:
-    with pytest.raises(kind) as caught:
-        fisher(model, batches, **settings)
-    return caught.value
-
-
 # ------------------------------------------------------------------------------------------- exact
 
 
@@ -51,7 +44,7 @@ def test_agrees_with_a_loop_over_examples(family, dtype, reduction, make_model, 
     found = diagonal_fisher(model, collate(examples, 5), layout, token_reduction=reduction)
     assert found.examples == 12
     # A wrong rule would be found out by the self-check, and hidden by the slow path: here there must be none.
-    assert bool(without_rules(model, layout)) == (family == "albert")
+    assert without_rules(model, layout) == ()
     assert {v.dtype for v in found.values} == {np.dtype("float64" if dtype == torch.float64 else "float32")}
     worst = errors(found.to_dict(), expected)
     assert max(worst.values()) <= TOLERANCE[dtype], max(worst.items(), key=lambda item: item[1])
@@ -141,7 +134,8 @@ def test_without_padding_no_attention_mask_is_needed(small, draw, collate, error
 def test_what_is_tuned_changes_no_result(name, value, small, draw, collate, errors, monkeypatch) -> None:
     batches = collate(draw(LENGTHS[:10]), 4)
     expected = fisher(small, batches)
-    monkeypatch.setattr(rules, name, value)
+    # The package's attribute of this name is the rule, not the module.
+    monkeypatch.setattr(importlib.import_module("xsns_stream.fisher.rules.linear"), name, value)
     assert max(errors(fisher(small, batches), expected).values()) <= 1e-12
 
 
@@ -173,86 +167,6 @@ def test_dropout_is_off_whatever_the_model_was_in(make_model, draw, collate) -> 
     calm = fisher(model, batches)
     excited = fisher(model.train(), batches)
     assert all(torch.equal(excited[name], values) for name, values in calm.items())
-
-
-# ---------------------------------------------------------------------------- the model afterwards
-
-
-def state(model) -> dict[str, object]:
-    """Everything about a model that measuring could leave changed."""
-    return {
-        "flags": {name: p.requires_grad for name, p in model.named_parameters()},
-        "gradients": [name for name, p in model.named_parameters() if p.grad is not None],
-        "modes": {name: module.training for name, module in model.named_modules()},
-        "forwards": [name for name, module in model.named_modules() if "forward" in vars(module)],
-        "hooks": [
-            (name, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
-            for name, m in model.named_modules()
-        ],
-        "parameter hooks": [n for n, p in model.named_parameters() if p._post_accumulate_grad_hooks],
-        "weights": {name: (id(p), p._version) for name, p in model.named_parameters()},
-    }
-
-
-@pytest.fixture
-def mixed(make_model):
-    """A model in a state that no single call restores: partly frozen, partly in training mode."""
-    model = make_model("bert").train()
-    model.bert.encoder.layer[0].eval()
-    model.bert.encoder.layer[1].output.dense.weight.requires_grad_(False)
-    model.bert.embeddings.requires_grad_(False)
-    return model
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_the_model_is_left_as_it_was(times, mixed, draw, collate) -> None:
-    before = state(mixed)
-    for _ in range(times):
-        fisher(mixed, collate(draw(LENGTHS[:4]), 2))
-        assert state(mixed) == before
-    self_check(mixed, parameter_layout(mixed))
-    assert state(mixed) == before
-
-
-@pytest.mark.parametrize("checked", [True, False], ids=["checked before", "not checked before"])
-def test_also_after_an_error(checked, mixed, draw, collate) -> None:
-    before, batches = state(mixed), collate(draw(LENGTHS[:4]), 2)
-    layout = parameter_layout(mixed)
-    if checked:
-        without_rules(mixed, layout)
-    batches[1]["labels"][0, 0] = VOCABULARY
-    with pytest.raises(FisherError):
-        fisher(mixed, batches)
-    assert state(mixed) == before
-
-    def breaks_off() -> Iterator[dict[str, torch.Tensor]]:
-        yield collate(draw((5, 5)), 2)[0]
-        raise RuntimeError("the reader broke")
-
-    with pytest.raises(RuntimeError, match="the reader broke"):
-        fisher(mixed, breaks_off())
-    assert state(mixed) == before
-
-
-def test_also_where_the_model_itself_fails(mixed, draw, collate) -> None:
-    layout, before = parameter_layout(mixed), state(mixed)
-    without_rules(mixed, layout)
-
-    def fails(module, args) -> None:
-        raise MemoryError("no room")
-
-    with mixed.bert.encoder.layer[1].register_forward_pre_hook(fails), pytest.raises(MemoryError):
-        diagonal_fisher(mixed, collate(draw((5, 6)), 2), layout)
-    assert state(mixed) == before
-    assert fisher(mixed, collate(draw((5, 6)), 2))
-
-
-def test_nothing_is_frozen_where_there_is_no_head(make_model) -> None:
-    body = make_model("bert").bert
-    before = state(body)
-    error = complaint(FisherError, body, [])
-    assert error.message == "BertModel has no language-modelling head, so there is nothing to predict."
-    assert state(body) == before
 
 
 def test_no_gradient_is_held_and_nothing_outside_needs_one(small, draw, collate) -> None:
@@ -288,82 +202,6 @@ def test_a_plain_model_needs_no_fallback(small) -> None:
     checks = self_check(small, layout)
     assert [check.name for check in checks] == list(layout.names)
     assert all(check.by_rule and check.exact and check.error < 1e-12 for check in checks)
-
-
-# ---------------------------------------------------------------------------------------- refusals
-
-
-@pytest.mark.parametrize("label", [VOCABULARY, 10_000, -1])
-def test_a_label_outside_the_vocabulary(label, small, draw, collate) -> None:
-    (batch,) = collate(draw((6, 4)), 2)
-    batch["labels"][1, 2] = label
-    error = complaint(FisherError, small, [batch], language="sw")
-    assert error.message == "a label lies outside the vocabulary of 97 pieces of language 'sw'."
-
-
-def test_an_example_with_nothing_to_score(small, draw, collate) -> None:
-    batches = collate(draw((6, 4, 5, 6)), 2)
-    batches[1]["labels"][1] = -100
-    error = complaint(FisherError, small, batches, language="fi")
-    assert error.message == "example 3 has no position to score: all its labels are -100 of language 'fi'."
-    assert "hide at least one piece" in error.hint
-
-
-def test_no_batch_and_an_empty_one(small, draw, collate) -> None:
-    assert complaint(FisherError, small, []).message == "there is no batch to compute the Fisher information from."
-    error = complaint(FisherError, small, iter(()), language="sw")
-    assert error.message == "there is no batch of language 'sw' to compute the Fisher information from."
-    (batch,) = collate(draw((6,)), 1)
-    error = complaint(FisherError, small, [{name: values[:0] for name, values in batch.items()}])
-    assert error.message == "a batch holds no example."
-
-
-def test_unknown_choices(small) -> None:
-    error = complaint(UsageError, small, [], estimator="authors")
-    assert (error.message, error.hint) == ("no estimator 'authors'.", "there is per-example.")
-    error = complaint(UsageError, small, [], token_reduction="max")
-    assert (error.message, error.hint) == ("no token reduction 'max'.", "choose one of sum, mean.")
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("checked", [True, False], ids=["checked before", "not checked before"])
-@pytest.mark.parametrize("name", ["bert.encoder.layer.1.output.dense.weight", "bert.embeddings.LayerNorm.bias"])
-def test_damaged_weights_are_named(name, checked, value, make_model, draw, collate) -> None:
-    model, batches = make_model("bert"), collate(draw((6, 4)), 2)
-    if checked:
-        fisher(model, batches)
-    with torch.no_grad():
-        model.get_parameter(name).view(-1)[3] = value
-    error = complaint(FisherError, model, batches, language="sw")
-    assert f"parameter '{name}'" in error.message
-    assert "language 'sw'" in error.message
-    assert "not finite" in error.message
-    assert "damaged" in error.hint
-
-
-def test_a_gradient_that_overflows_is_named(make_model, draw, collate) -> None:
-    model, batches = make_model("bert", torch.float32), collate(draw((6, 4)), 2)
-    fisher(model, batches)
-    # The loss stays what it was; the square of what flows back from here is more than float32 holds.
-    with model.get_submodule(BLOWN).register_forward_hook(lambda module, args, output: _Blown.apply(output)):
-        error = complaint(FisherError, model, batches, language="sw")
-    assert error.message.startswith("the gradient of language 'sw' by parameter 'bert.encoder.layer.")
-    assert error.message.endswith("is not finite (NaN or infinite).")
-
-
-BLOWN = "bert.encoder.layer.1.output.dense"
-
-
-class _Blown(torch.autograd.Function):
-    """The same value, with a gradient 10^30 times as large."""
-
-    @staticmethod
-    def forward(ctx, values):
-        return values.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient * 1e30
 
 
 def test_provenance_and_language_are_kept(small, draw, collate) -> None:

@@ -1,14 +1,22 @@
-"""What the caller left on the model neither disturbs the measurement nor is lost; what cannot be scored is refused."""
+"""What the caller left on the model neither disturbs the measurement nor is lost: flags, modes, gradients, forwards."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
-from transformers import AlbertConfig, AlbertForMaskedLM, BertConfig, BertForMaskedLM
+from transformers import AlbertConfig, AlbertForMaskedLM
 
 import xsns_stream as xs
+from xsns_stream.errors import FisherError
+from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
 from xsns_stream.fisher.reference import reference_fisher
+from xsns_stream.models import parameter_layout
 
+LENGTHS = (3, 10, 17, 8)
+VOCABULARY = 97
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 
 
@@ -23,7 +31,6 @@ def batch() -> dict[str, torch.Tensor]:
 
 def test_old_gradients_are_neither_counted_nor_lost() -> None:
     torch.manual_seed(0)
-    # ALBERT uses one block twice, so every parameter takes the path on which a gradient exists for a moment.
     model = AlbertForMaskedLM(AlbertConfig(embedding_size=8, **SIZES)).double().eval()
     layout = xs.parameter_layout(model)
     expected = reference_fisher(model, [batch()], layout)
@@ -37,9 +44,131 @@ def test_old_gradients_are_neither_counted_nor_lost() -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_scored_position_in_the_padding_is_refused() -> None:
-    model = BertForMaskedLM(BertConfig(**SIZES))
-    wrong = batch()
-    wrong["labels"][2, 6] = 8
-    with pytest.raises(xs.XsnsError, match="a position that is scored is padding"):
-        xs.diagonal_fisher(model, [wrong], xs.parameter_layout(model))
+def fisher(model, batches, **settings):
+    return diagonal_fisher(model, batches, parameter_layout(model), **settings).to_dict()
+
+
+def state(model) -> dict[str, object]:
+    """Everything about a model that measuring could leave changed."""
+    return {
+        "flags": {name: p.requires_grad for name, p in model.named_parameters()},
+        "gradients": [name for name, p in model.named_parameters() if p.grad is not None],
+        "modes": {name: module.training for name, module in model.named_modules()},
+        "attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
+        "parameters": {name: list(module._parameters) for name, module in model.named_modules()},
+        "hooks": [
+            (name, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
+            for name, m in model.named_modules()
+        ],
+        "parameter hooks": [n for n, p in model.named_parameters() if p._post_accumulate_grad_hooks],
+        "weights": {name: (id(p), p._version) for name, p in model.named_parameters()},
+    }
+
+
+@pytest.fixture
+def mixed(make_model):
+    """A model in a state that no single call restores: partly frozen, partly in training mode."""
+    model = make_model("bert").train()
+    model.bert.encoder.layer[0].eval()
+    model.bert.encoder.layer[1].output.dense.weight.requires_grad_(False)
+    model.bert.embeddings.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_model_is_left_as_it_was(times, mixed, draw, collate) -> None:
+    before = state(mixed)
+    for _ in range(times):
+        fisher(mixed, collate(draw(LENGTHS), 2))
+        assert state(mixed) == before
+    self_check(mixed, parameter_layout(mixed))
+    assert state(mixed) == before
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["checked before", "not checked before"])
+def test_also_after_an_error(checked, mixed, draw, collate) -> None:
+    before, batches = state(mixed), collate(draw(LENGTHS), 2)
+    layout = parameter_layout(mixed)
+    if checked:
+        without_rules(mixed, layout)
+    batches[1]["labels"][0, 0] = VOCABULARY
+    with pytest.raises(FisherError):
+        fisher(mixed, batches)
+    assert state(mixed) == before
+
+    def breaks_off() -> Iterator[dict[str, torch.Tensor]]:
+        yield collate(draw((5, 5)), 2)[0]
+        raise RuntimeError("the reader broke")
+
+    with pytest.raises(RuntimeError, match="the reader broke"):
+        fisher(mixed, breaks_off())
+    assert state(mixed) == before
+
+
+def test_also_where_the_model_itself_fails(mixed, draw, collate) -> None:
+    layout, before = parameter_layout(mixed), state(mixed)
+    without_rules(mixed, layout)
+
+    def fails(module, args) -> None:
+        raise MemoryError("no room")
+
+    with mixed.bert.encoder.layer[1].register_forward_pre_hook(fails), pytest.raises(MemoryError):
+        diagonal_fisher(mixed, collate(draw((5, 6)), 2), layout)
+    assert state(mixed) == before
+    assert fisher(mixed, collate(draw((5, 6)), 2))
+
+
+@pytest.mark.parametrize("estimator", ["per-example", "per-batch"])
+def test_nothing_is_frozen_where_there_is_no_head(estimator, make_model, draw, collate) -> None:
+    body = make_model("bert").bert
+    before = state(body)
+    with pytest.raises(FisherError, match="BertModel has no head"):
+        fisher(body, collate(draw((5, 6)), 2), estimator=estimator)
+    assert state(body) == before
+
+
+WAYS = {
+    "checkpoint": {"checkpoint": True},
+    "grad-abs": {"estimator": "grad-abs"},
+    "per-batch": {"estimator": "per-batch"},
+    "per-batch, checkpoint": {"estimator": "per-batch", "checkpoint": True},
+    "authors": {"estimator": "authors"},
+    "sample": {"labels": "sample"},
+    "bf16": {"precision": "bf16"},
+    "fp16, checkpoint": {"precision": "fp16", "checkpoint": True},
+}
+
+
+def fails_backward(model) -> Any:
+    """Let the backward of a model fail in the lower block, when the upper one was measured."""
+
+    def refuse(gradient) -> None:
+        raise MemoryError("no room")
+
+    def note(module, args, output) -> None:
+        values = output[0] if isinstance(output, tuple) else output
+        if values.requires_grad:
+            values.register_hook(refuse)
+
+    return parameter_layout(model), model.get_submodule(parameter_layout(model).layers[0].name).register_forward_hook(
+        note
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("family", ["bert", "albert", "deberta-v2", "t5", "mixtral", "gpt2"])
+def test_whatever_is_measured_and_however(family, way, zoo) -> None:
+    """By rule, with a module used twice, one example at a time, and with rules that replace other methods."""
+    model = zoo.make(family, torch.float32).train()
+    own = model.get_submodule(parameter_layout(model).layers[0].name)
+    own.eval()
+    before = state(model)
+    batches = [zoo.batch(model, family, (5, 6)), zoo.batch(model, family, (4, 7), seed=1)]
+    first = fisher(model, batches, **WAYS[way])
+    assert state(model) == before
+    layout, hook = fails_backward(model)
+    with hook, pytest.raises(MemoryError, match="no room"):
+        diagonal_fisher(model, batches, layout, **WAYS[way])
+    assert state(model) == before
+    again = fisher(model, batches, **WAYS[way])
+    assert all(torch.equal(again[name], values) for name, values in first.items())

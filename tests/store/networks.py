@@ -106,8 +106,8 @@ def crash(store, kills):
     subs, ends = make_all(BIG_LAYER), []
     for _ in range(kills):
         pid = in_child(lambda: write_all(store, subs))
-        # A writer gets through one to four rows in this time.
-        time.sleep(random.uniform(0.05, 0.25))
+        # A writer gets through one to four rows in this time; on a busy machine through less.
+        time.sleep(random.uniform(0.05, 0.4))
         os.kill(pid, signal.SIGKILL)
         ends.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     return ends
@@ -115,6 +115,7 @@ def crash(store, kills):
 
 if __name__ == "__main__":
     # Loaded before the first fork, so that a child is killed while it writes and not while it imports.
+    import filelock  # noqa: F401
     import zarr  # noqa: F401
 
     command, path, *rest = sys.argv[1:]

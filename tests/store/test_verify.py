@@ -171,3 +171,36 @@ def test_a_label_that_was_moved_is_refused_by_a_comparison(filled):
     path.write_text(json.dumps(document))
     with pytest.raises(StoreError, match=r"was written to slot .* but the labels now say"):
         count_overlaps(open_store(filled.path))
+
+
+def edit_record(path, language, change):
+    file = path / f"commits/0.15/0/{language}/zarr.json"
+    document = json.loads(file.read_text())
+    change(document["attributes"])
+    file.write_text(json.dumps(document))
+
+
+def test_a_record_of_another_experiment(filled, path):
+    edit_record(path, "sw", lambda attributes: attributes["provenance"].update(model="other"))
+    assert problems(filled) == {("experiment", "sw")}
+    (finding,) = filled.verify()
+    told = (
+        "the row 'sw' (seed 0, density 0.15) is of another experiment: model is 'mini' in the store and 'other' here."
+    )
+    assert finding.detail == told
+
+
+def test_a_realised_density_that_is_not(filled, path):
+    edit_record(path, "yo", lambda attributes: attributes.update(density_realised=0.5))
+    assert problems(filled) == {("density", "yo")}
+    assert "its record says 0.5" in str(filled.verify()[0])
+
+
+def test_a_field_that_earlier_versions_did_not_have_is_as_if_empty(filled, path):
+    edit_record(path, "sw", lambda attributes: attributes["provenance"].pop("stopping"))
+    header = json.loads((path / "zarr.json").read_text())
+    assert header["attributes"]["experiment"].pop("stopping") == ""
+    (path / "zarr.json").write_text(json.dumps(header))
+    again = open_store(path, "a")
+    assert again.verify() == []
+    again.check_experiment(again["rw"].provenance, again.layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.objectives import EncodedExample, MaskedLanguageModelling, batches
-from xsns_stream.objectives.masked_lm import IGNORED
+from xsns_stream.objectives import EncodedExample, MaskedLanguageModelling
+from xsns_stream.objectives.encoding import IGNORED
 from xsns_stream.types import LanguageSample, TextExample
 
 MINI = Path(__file__).resolve().parents[2] / "xsns_stream" / "assets" / "mini"
@@ -57,6 +58,24 @@ def test_the_same_every_time(tokenizer: Any) -> None:
     objective = MaskedLanguageModelling()
     first, second = (objective.encode(many(20), tokenizer, seed=3).examples for _ in range(2))
     assert all(map(same, first, second))
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (WORDS, "549dce9856219a2c"),
+        ((WORDS, WORDS[::-1], ("kitabu",)), "d9da02c3ad8331e5"),
+        ((TextExample(" ".join(WORDS), "kitabu kizuri"), TextExample(WORDS, "leo asubuhi")), "2171fb71a4f28a13"),
+    ],
+    ids=["plain", "words", "pairs"],
+)
+def test_the_same_as_ever(texts: Any, expected: str, tokenizer: Any) -> None:
+    """What is hidden decides every bit of a store, so no version may hide anything else."""
+    digest = hashlib.sha256()
+    for seed in (0, 42):
+        for example in MaskedLanguageModelling(max_length=20).encode(sample(*texts), tokenizer, seed).examples:
+            digest.update(example.input_ids.tobytes() + example.labels.tobytes())
+    assert digest.hexdigest()[:16] == expected
 
 
 def test_neither_order_nor_company_matters(tokenizer: Any) -> None:
@@ -263,47 +282,3 @@ def test_what_is_unknown_is_counted_and_left_out() -> None:
 def test_unknown_script_of_the_real_vocabulary(tokenizer: Any) -> None:
     encoded = MaskedLanguageModelling().encode(sample("watoto 𐍈𐌰"), tokenizer, 0)
     assert 0 < encoded.unknown_share < 1
-
-
-# ------------------------------------------------------------------------------------------- batches
-
-
-def lengths_of(*lengths: int) -> list[EncodedExample]:
-    return [
-        EncodedExample(np.arange(10 * n, 10 * n + length), np.full(length, IGNORED)) for n, length in enumerate(lengths)
-    ]
-
-
-def test_batches_hold_similar_lengths_longest_first() -> None:
-    shapes = [tuple(b["input_ids"].shape) for b in batches(lengths_of(3, 9, 4, 8, 5, 7, 6), 3, pad_id=1)]
-    assert shapes == [(3, 9), (3, 6), (1, 3)]
-
-
-def test_batches_are_padded_on_the_right() -> None:
-    (batch,) = batches(lengths_of(2, 4), 8, pad_id=99)
-    assert {name: values.dtype.itemsize for name, values in batch.items()} == {
-        "input_ids": 8,
-        "attention_mask": 8,
-        "labels": 8,
-    }
-    assert batch["input_ids"].tolist() == [[10, 11, 12, 13], [0, 1, 99, 99]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    assert batch["labels"].tolist() == [[IGNORED] * 4] * 2
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_batches_lose_nothing(size: int, tokenizer: Any) -> None:
-    encoded = MaskedLanguageModelling().encode(many(17), tokenizer, seed=1).examples
-    seen = []
-    for batch in batches(encoded, size, pad_id=tokenizer.pad_token_id):
-        assert len(batch["input_ids"]) <= size
-        for ids, mask, labels in zip(*(batch[n] for n in ("input_ids", "attention_mask", "labels")), strict=True):
-            length = int(mask.sum())
-            seen.append((tuple(ids[:length].tolist()), tuple(labels[:length].tolist())))
-    assert sorted(seen) == sorted((tuple(e.input_ids.tolist()), tuple(e.labels.tolist())) for e in encoded)
-
-
-@pytest.mark.parametrize("size", [0, -1])
-def test_a_batch_size_that_is_none(size: int) -> None:
-    with pytest.raises(UsageError, match=f"the batch size must be at least 1, not {size}"):
-        next(batches(lengths_of(3), size, 1))

@@ -103,8 +103,7 @@ def main(args: list[str] | None = None) -> None:
         _complain("interrupted.", "what was committed is kept; the same command goes on from there.")
         code = ExitCode.INTERRUPTED
     except (_ReaderGoneError, BrokenPipeError):
-        # The reader (`| head`) has seen enough. Closing now keeps Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (`| head`) has seen enough.
         code = ExitCode.OK
     except OSError as error:
         _complain(*_sentence(error))
@@ -116,7 +115,16 @@ def main(args: list[str] | None = None) -> None:
             "please report it with the lines above and the command you gave.",
         )
         code = ExitCode.BUG
+    _let_go_of_stdout()
     sys.exit(int(code or 0))
+
+
+def _let_go_of_stdout() -> None:
+    """Keep Python from complaining at exit, with a code of its own, about what cannot be written any more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:

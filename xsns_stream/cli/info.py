@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.common import common_options, emit_json, examples, note, stdout_console, store_option
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stdout_console, store_option
+from xsns_stream.cli.corpus_options import corpus_options, open_from
 from xsns_stream.cli.rows import open_rows
 from xsns_stream.errors import UsageError
 
@@ -28,19 +29,23 @@ _DIGEST: Final = 12
     metavar="CORPUS",
     help="Show the languages of a corpus instead: cldr, a folder, `sw=FILE` pairs, a data set.",
 )
+@corpus_options(click.option)
 @common_options
 @click.pass_context
-def command(ctx: click.Context, store: str, corpus: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show what a store holds: the experiment, its languages, seeds and densities, what is unfinished.
 
     With --corpus, list the languages of a corpus with their names instead.
     """
-    if not corpus:
+    if not options["corpus"]:
+        for name in ("text_column", "split", "config", "corpus_revision"):
+            if options[name] is not None:
+                raise UsageError(f"--{name.replace('_', '-')} means nothing for a store.", "give --corpus too.")
         _store(store, as_json)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
         raise UsageError("--store and --corpus were both given.", "ask for one of them.")
     else:
-        _corpus(corpus, as_json, quiet)
+        _corpus(options, as_json, quiet)
 
 
 # -------------------------------------------------------------------------------------------- a store
@@ -90,6 +95,24 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "rows", f"{found['rows']} of {full} (languages × seeds × densities)"
     yield "unfinished", ", ".join(found["unfinished_rows"]) or "none"
     yield "size", decimal(found["bytes"]) + (", compressed" if found["compressed"] else "")
+    if found["kept_rows"]:
+        kept = f"{counted(found['kept_rows'], 'row')} as {', '.join(found['kept_fisher'])}"
+        yield "Fisher values", f"{kept}, {decimal(found['kept_bytes'])}"
+    yield from _reliability(found["reliability"])
+
+
+def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the rows' repeatability: mean over languages, and the lowest."""
+    lasts = [{**row, "stability": row["stability"][-1][1]} for row in rows if row.get("stability")]
+    for name, label, known in (("split_half", "split-half", rows), ("stability", "last check", lasts)):
+        values = {f"{row['language']}, seed {row['seed']}": row[name] for row in known if row.get(name) is not None}
+        if values:
+            worst = min(values, key=lambda row: values[row])
+            average = sum(values.values()) / len(values)
+            yield label, f"Jaccard {average:.3f} on average, {values[worst]:.3f} at lowest ({worst})"
+    used = [row["stability"][-1][0] for row in rows if row.get("stability")]
+    if used:
+        yield "examples used", f"{min(used):,} to {max(used):,} a row"
 
 
 def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:
@@ -112,11 +135,10 @@ def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:
 # ------------------------------------------------------------------------------------------- a corpus
 
 
-def _corpus(spec: Sequence[str], as_json: bool, quiet: bool) -> None:
-    from xsns_stream.corpora import open_corpus
+def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
     from xsns_stream.report import shown_name
 
-    corpus = open_corpus(spec)
+    corpus = open_from(options)
     languages = corpus.languages()
     names = {code: shown_name(code) for code in languages}
     if as_json:
@@ -133,4 +155,4 @@ def _corpus(spec: Sequence[str], as_json: bool, quiet: bool) -> None:
     for code, name in names.items():
         table.add_row(Text(code), Text(name))
     stdout_console().print(table)
-    note(f"{len(languages)} languages in {corpus.name}", quiet)
+    note(f"{counted(len(languages), 'language')} in {corpus.name}", quiet)

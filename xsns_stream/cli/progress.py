@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from xsns_stream.cli.common import counted
 from xsns_stream.pipeline import Event, ExamplesDone, Noted, Row, RowCommitted, RowFailed, RowStarted
 
 if TYPE_CHECKING:
@@ -66,11 +67,7 @@ class BuildProgress:
         elif isinstance(event, RowCommitted):
             self._advance()
             if not self.console.is_terminal:
-                rate = event.examples / event.seconds
-                self._say(
-                    f"[{self.done}/{self.rows}] {_name(event.row)}: {event.examples} examples, "
-                    f"{event.cardinality:,} parameters, {event.seconds:.1f} s ({rate:.0f} examples/s)"
-                )
+                self._say(f"[{self.done}/{self.rows}] {_name(event.row)}: {_summary(event)}")
 
     def _advance(self) -> None:
         self.done += 1
@@ -83,3 +80,12 @@ class BuildProgress:
 
 def _name(row: Row) -> str:
     return f"{row.language} (seed {row.seed})"
+
+
+def _summary(event: RowCommitted) -> str:
+    counts = f"{counted(event.examples, 'example')}, {event.cardinality:,} parameters, {event.seconds:.1f} s"
+    if event.kept:
+        return f"{counts} (from kept Fisher values)"
+    half = event.reliability.get("split_half")
+    halves = "" if half is None else f", split-half {half:.3f}"
+    return f"{counts} ({event.examples / event.seconds:.0f} examples/s){halves}"

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, emit_json, examples, note, progress_bar, stdout_console, store_option
+from xsns_stream.cli.common import (
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    note,
+    progress_bar,
+    stdout_console,
+    store_option,
+)
 from xsns_stream.cli.rows import open_rows
 from xsns_stream.errors import StoreError
 
@@ -31,7 +40,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
     with progress_bar("verifying", quiet) as on_progress:
         findings = rows.verify(on_progress)
     unfinished = rows.unfinished()
-    checked = len(rows.keys())
+    checked, kept = len(rows.keys()), len(rows.kept_keys())
     if as_json:
         emit_json(
             "verify",
@@ -39,6 +48,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
                 "store": store,
                 "sound": not findings,
                 "rows": checked,
+                "kept_rows": kept,
                 "findings": [_finding(finding) for finding in findings],
                 "unfinished_rows": [str(key) for key in unfinished],
             },
@@ -46,7 +56,8 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
     elif findings:
         _show(findings)
     else:
-        click.echo(f"{checked} {'row' if checked == 1 else 'rows'} verified")
+        values = f", and Fisher values of {counted(kept, 'row')}" if kept else ""
+        click.echo(f"{counted(checked, 'row')} verified{values}")
     if unfinished:
         note(f"unfinished, to be built again: {', '.join(map(str, unfinished))}", quiet)
     if findings:

@@ -49,6 +49,10 @@ class CldrCorpus:
         """
         return self.read(language).draw(count, seed)
 
+    def label_names(self) -> tuple[str, ...]:
+        """Return nothing: names have no labels."""
+        return ()
+
     def read(self, language: str) -> LanguageSample:
         """Return every enumeration in `language`, in a fixed order."""
         locale = _locales()[pick(language, self.languages(), "the corpus cldr")]

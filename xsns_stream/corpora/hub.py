@@ -1,9 +1,8 @@
 """Text of data sets in the layout of the Hugging Face Hub: on the Hub itself, or a copy of one in a folder.
 
 Rows are streamed, so that a sample of Wikipedia does not need Wikipedia on the disk. The order of a stream is
-shuffled through a buffer: the draw is uniform over splits of up to `BUFFER` rows; of larger ones, the earlier
-rows of each (randomly chosen) file are likelier. No code of a data set is ever run: `datasets` from version 4
-has no loading scripts, and nothing is unpickled.
+shuffled through a buffer (:mod:`xsns_stream.corpora.streams`). No code of a data set is ever run: `datasets` from
+version 4 has no loading scripts, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union
 from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.readers import describe
 from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
-from xsns_stream.corpora.units import Unit, collect, pair_unit, text_column, text_unit
+from xsns_stream.corpora.streams import class_names, no_progress_bars, shuffled
+from xsns_stream.corpora.units import Unit, collect, text_column
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample
 
-#: Rows held for shuffling.
-BUFFER: Final = 10_000
 _PROBE_SECONDS: Final = 10
 _OFFLINE_HINT: Final = (
     "download the data set elsewhere (`hf download --repo-type dataset {id} --local-dir DIR`) and use "
@@ -44,6 +43,7 @@ class HubCorpus:
         text_column: None takes the recipe's; pairs are then left alone.
         config: Name of the configurations, with `{lang}` for the language; None takes the recipe's.
         revision: Branch, tag or commit on the Hub; None takes the newest.
+        labels: None reads no labels, `auto` the recipe's or a usual column, else the column that holds them.
     """
 
     recipe: Recipe
@@ -52,6 +52,7 @@ class HubCorpus:
     text_column: str | None = None
     config: str | None = None
     revision: str | None = None
+    labels: str | None = None
 
     @property
     def local(self) -> bool:
@@ -70,6 +71,7 @@ class HubCorpus:
             text_column=self.text_column,
             config=self.config,
             revision=self.revision,
+            labels=self._label,
             copy=copy if known else None,
         )
 
@@ -98,10 +100,33 @@ class HubCorpus:
             raise UsageError(f"the number of examples must be at least 1, not {count}.")
         code = pick(language, self.languages(), self.name)
         with closing(self._units(code, seed)) as units:
-            examples, counts = collect(units, count)
+            examples, counts = collect(units, count, labelled=self.labels is not None)
         if not examples:
             raise CorpusError(f"{self.name} has no usable text in '{code}': {describe(counts)}.")
         return LanguageSample(code, examples, self.name, counts)
+
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the classes; empty without labels, and where they are answers.
+
+        They are what the data set declares for its first language (declarations are shared by its configurations);
+        where it declares none, the labels in all rows of all languages, sorted.
+
+        Raises:
+            CorpusError: The data set cannot be read.
+        """
+        return self._label_names
+
+    @cached_property
+    def _label_names(self) -> tuple[str, ...]:
+        if self.labels is None:
+            return ()
+        codes = self.languages()
+        subset = self._subsets[codes[0]]
+        with self._readable():
+            stream = self._stream(subset)
+            columns = self._columns(stream, f"{self._shown} ({self._config(subset)})")
+            declared = class_names(stream, columns.label)
+        return declared or label_union(codes, lambda code: self._units(code, 0))
 
     # ---------------------------------------------------------------------------------- languages
 
@@ -146,7 +171,7 @@ class HubCorpus:
         return config[len(before) : len(config) - len(after)] if fits else None
 
     def _config_names(self) -> tuple[str, ...]:
-        with self._readable(), _no_progress_bars():
+        with self._readable(), no_progress_bars():
             import datasets
 
             return tuple(datasets.get_dataset_config_names(self._path, revision=self.revision))
@@ -159,29 +184,44 @@ class HubCorpus:
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
             stream = self._stream(subset)
-            columns = tuple(stream.column_names or next(iter(stream), {}))
-            text = text_column(columns, self.text_column or self.recipe.text or None, where)
-            pair = self.recipe.pair if self.text_column is None else ""
+            columns = self._columns(stream, where)
+            classes = class_names(stream, columns.label)
             prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
-            for column in filter(None, (pair, prefix, *leave_out)):
-                text_column(columns, column, where)
             if prefix:
                 # Before the shuffle, so that the buffer holds nothing but rows of this language.
                 stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
             # Without the other columns the buffer is small, and images or audio are never decoded.
-            stream = stream.select_columns([c for c in columns if c in (text, pair, *leave_out)])
-            where = f"column '{text}' of {where}"
-            for row in _shuffled(stream, seed):
+            stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
+            for row in shuffled(stream, seed):
                 if not any(row[column] for column in leave_out):
-                    yield pair_unit(row[text], row[pair], where) if pair else text_unit(row[text], where)
+                    yield columns.unit(row, where, classes)
+
+    def _columns(self, stream: Any, where: str) -> Columns:
+        """Choose the columns of a stream, and see that they are there."""
+        names = tuple(stream.column_names or next(iter(stream), {}))
+        recipe, text, label = self.recipe, self.text_column, self._label
+        if label is not None and (label == AUTO or not recipe.text):
+            return find_columns(names, text, label, where)
+        own = recipe.labelled if label is not None and recipe.labelled else Columns(recipe.text, recipe.pair)
+        found = text_column(names, text or own.text or None, where)
+        chosen = Columns(found, own.pair if text is None else "", label or "")
+        for column in filter(None, (*chosen.names, recipe.prefix_column, *recipe.leave_out)):
+            text_column(names, column, where)
+        return chosen
 
     def _stream(self, subset: str) -> Any:
         """Return the rows of the language's configuration, unshuffled."""
         import datasets
 
         config, split = self._config(subset), self._split
-        with _no_progress_bars():
+        with no_progress_bars():
             return datasets.load_dataset(self._path, config, split=split, streaming=True, revision=self.revision)
+
+    @property
+    def _label(self) -> str | None:
+        """The column of the labels; `auto` only where no recipe knows it."""
+        own = self.recipe.labelled
+        return own.label if self.labels == AUTO and own else self.labels
 
     @property
     def _split(self) -> str:
@@ -238,28 +278,6 @@ class HubCorpus:
             f"the Hugging Face Hub cannot be reached for {self.recipe.hub_id}.",
             _OFFLINE_HINT.format(id=self.recipe.hub_id, again=again),
         )
-
-
-def _shuffled(stream: Any, seed: int) -> Any:
-    """Return the rows of a stream in the order that `seed` gives them."""
-    if stream.num_shards == 1:
-        # Interleaving would be of no use, and `datasets` waits five seconds for its threads to end.
-        return stream.shuffle(seed=seed, buffer_size=BUFFER, max_buffer_input_shards=1)
-    return stream.shuffle(seed=seed, buffer_size=BUFFER)
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep `datasets` from drawing: the library never prints."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    were_disabled = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not were_disabled:
-            enable_progress_bars()
 
 
 @lru_cache(maxsize=4)

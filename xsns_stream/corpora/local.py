@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.corpora.readers import SUFFIXES, read_text, split_suffix
+from xsns_stream.corpora.labels import label_union
+from xsns_stream.corpora.readers import SUFFIXES, read_text, read_units, split_suffix
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample
@@ -31,12 +32,14 @@ class LocalCorpus:
         files: Normalised code → file.
         text_column: The column that holds the text, in files that have columns.
         skipped: Names of the folder's files that are not read: they name no language, or another split.
+        labels: None reads no labels, `auto` those that each kind of file has, else the column that holds them.
     """
 
     name: str
     files: Mapping[str, Path] = field(repr=False)
     text_column: str | None = None
     skipped: tuple[str, ...] = ()
+    labels: str | None = None
 
     #: Reading needs no network.
     local = True
@@ -60,10 +63,24 @@ class LocalCorpus:
             CorpusError: The file cannot be read or nothing in it is usable.
         """
         code = pick(language, self.languages(), self.name)
-        return read_text(code, self.files[code], self.text_column).draw(count, seed)
+        return read_text(code, self.files[code], self.text_column, self.labels).draw(count, seed)
+
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the labels in all files, sorted; empty without labels, and where they are answers.
+
+        All languages count, whichever are asked for, so that the k-th name is the same for each.
+
+        Raises:
+            CorpusError: No file has labels that can be read.
+        """
+        if self.labels is None:
+            return ()
+        return label_union(self.languages(), lambda code: read_units(self.files[code], self.text_column, self.labels))
 
 
-def open_folder(folder: Path, text_column: str | None = None, split: str | None = None) -> LocalCorpus:
+def open_folder(
+    folder: Path, text_column: str | None = None, split: str | None = None, labels: str | None = None
+) -> LocalCorpus:
     """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `pt-BR.parquet`.
 
     CoNLL-U files may also be named as Universal Dependencies names them (`sw_treebank-ud-train.conllu`); then
@@ -73,6 +90,7 @@ def open_folder(folder: Path, text_column: str | None = None, split: str | None 
         folder: The folder; its subfolders are not looked into.
         text_column: The column that holds the text, in files that have columns.
         split: `train`, `dev` or `test` of Universal Dependencies files; None is `train` where there are any.
+        labels: As in :class:`LocalCorpus`.
 
     Raises:
         CorpusError: The folder cannot be read, no file in it is named by a language, or two by the same.
@@ -92,16 +110,18 @@ def open_folder(folder: Path, text_column: str | None = None, split: str | None 
     skipped = tuple(name for name in names if name not in codes or name in skipped)
     if not files:
         raise _no_files(folder, skipped, split)
-    settings = {"text_column": text_column, "split": wanted if treebanks else None}
-    return LocalCorpus(corpus_name("folder", folder.resolve().name, **settings), files, text_column, skipped)
+    settings = {"text_column": text_column, "split": wanted if treebanks else None, "labels": labels}
+    name = corpus_name("folder", folder.resolve().name, **settings)
+    return LocalCorpus(name, files, text_column, skipped, labels)
 
 
-def open_files(pairs: Sequence[str], text_column: str | None = None) -> LocalCorpus:
+def open_files(pairs: Sequence[str], text_column: str | None = None, labels: str | None = None) -> LocalCorpus:
     """Open files given as `language=path`.
 
     Args:
         pairs: One or more pairs, as `sw=texts/swahili.txt`.
         text_column: The column that holds the text, in files that have columns.
+        labels: As in :class:`LocalCorpus`.
 
     Raises:
         LanguageError: What stands before `=` is no language.
@@ -113,7 +133,7 @@ def open_files(pairs: Sequence[str], text_column: str | None = None) -> LocalCor
             raise CorpusError(f"there is no file '{path}'.", "pairs are written language=path, as sw=swahili.txt.")
     codes = [(path, normalise(language), Path(path)) for language, _, path in split_pairs]
     files, _ = _by_language(codes)
-    return LocalCorpus(corpus_name("files", text_column=text_column), files, text_column)
+    return LocalCorpus(corpus_name("files", text_column=text_column, labels=labels), files, text_column, labels=labels)
 
 
 def corpus_name(kind: str, *what: str, **settings: str | None) -> str:

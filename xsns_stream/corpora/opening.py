@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from xsns_stream.corpora.hub import HubCorpus
+from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.local import open_files, open_folder
 from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LanguageSample
 
 CLDR: Final = "cldr"
+_LABELLED: Final = f"these have: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _HUB_PREFIX: Final = "hub:"
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -36,6 +38,9 @@ class Corpus(Protocol):
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
         """Draw `count` distinct examples in `language` by `seed`; all of them where there are fewer."""
 
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the classes over all languages, in a fixed order; empty where there are none."""
+
 
 def open_corpus(
     spec: Sequence[str] | str,
@@ -44,6 +49,7 @@ def open_corpus(
     split: str | None = None,
     config: str | None = None,
     revision: str | None = None,
+    labels: str | None = None,
 ) -> Corpus:
     """Open the corpus that `spec` means.
 
@@ -56,6 +62,8 @@ def open_corpus(
         split: Of a data set, or of CoNLL-U files named as Universal Dependencies names them.
         config: Name of the data set's configurations, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
+        labels: None reads text alone. `auto` reads the labels that a recipe knows, the UPOS of CoNLL-U, or a
+            table's usual column; any other value names the column. Examples without a label are then left out.
 
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
@@ -66,7 +74,13 @@ def open_corpus(
     if not parts:
         raise UsageError("no corpus was given.", _possible())
     head = parts[0]
-    options = {"text_column": text_column, "split": split, "config": config, "revision": revision}
+    options = {
+        "text_column": text_column,
+        "split": split,
+        "config": config,
+        "revision": revision,
+        "labels": labels,
+    }
     name, equals, path = head.partition("=")
     if len(parts) == 1:
         if head == CLDR:
@@ -78,10 +92,10 @@ def open_corpus(
             return _open_hub(recipe, root, **options)
     _refuse(options, "config", "revision", kind="local files")
     if len(parts) == 1 and Path(head).is_dir():
-        return open_folder(Path(head), text_column, split)
+        return open_folder(Path(head), text_column, split, labels)
     if all("=" in part for part in parts):
         _refuse(options, "split", kind="language=file pairs")
-        return open_files(parts, text_column)
+        return open_files(parts, text_column, labels)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
         raise CorpusError(f"'{odd}' cannot be combined with another corpus.", "only language=file pairs can.")
@@ -103,6 +117,7 @@ def _open_hub(
     split: str | None,
     config: str | None,
     revision: str | None,
+    labels: str | None,
 ) -> HubCorpus:
     if root is not None and revision is not None:
         raise UsageError("--revision means nothing for a local copy.", "leave it out.")
@@ -111,7 +126,9 @@ def _open_hub(
             f"--config '{config}' would be the same text for every language.",
             f"put {LANG} where the language stands.",
         )
-    return HubCorpus(recipe, root, split, text_column, config, revision)
+    if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
+        raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
+    return HubCorpus(recipe, root, split, text_column, config, revision, labels)
 
 
 def _hub(place: str) -> tuple[Recipe, Path | None]:

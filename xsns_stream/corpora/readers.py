@@ -7,34 +7,42 @@ Normal forms are left alone, since tokenizers have their own.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
-import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TypeAlias, cast
 
-from xsns_stream.corpora.units import Unit, collect, text_column, text_unit
+from xsns_stream.corpora.labels import AUTO, find_columns
+from xsns_stream.corpora.tables import read_csv, read_parquet, read_tsv
+from xsns_stream.corpora.units import Unit, collect, encodable
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 _BOM: Final = b"\xef\xbb\xbf"
+_UPOS: Final = "upos"
+
+#: (file, column of the text, labels) → units.
+Reader: TypeAlias = Callable[[Path, str | None, str | None], Iterator[Unit]]
 
 
-def read_text(language: str, path: str | Path, text_column: str | None = None) -> LanguageSample:
+def read_text(
+    language: str, path: str | Path, text_column: str | None = None, labels: str | None = None
+) -> LanguageSample:
     """Read a file of text in one language, whole.
 
     Args:
         language: Code of the language, in any spelling that :func:`~xsns_stream.languages.normalise` takes.
         path: A .txt, .conllu or .jsonl file (each also with .gz), or a .parquet, .csv or .tsv file.
         text_column: The column that holds the text, in files that have columns.
+        labels: None reads none; `auto` the UPOS of each word in CoNLL-U (of a word that spans several, its own
+            or none), elsewhere the first column that is known to hold labels; or a column's name.
 
     Returns:
-        All distinct, non-empty examples in the order of the file.
+        All distinct, non-empty examples in the order of the file; with labels, those that have one.
 
     Raises:
         LanguageError: `language` is no language.
@@ -43,8 +51,7 @@ def read_text(language: str, path: str | Path, text_column: str | None = None) -
     path = Path(path)
     code = normalise(language)
     source = f"{path.parent.resolve().name}/{path.name}"
-    with _readable(path):
-        examples, counts = collect(read_units(path, text_column))
+    examples, counts = collect(read_units(path, text_column, labels), labelled=labels is not None)
     if not examples:
         raise CorpusError(f"{path.name} has no usable text: {describe(counts)}.")
     return LanguageSample(code, examples, source, counts)
@@ -53,7 +60,12 @@ def read_text(language: str, path: str | Path, text_column: str | None = None) -
 def describe(counts: ReadCounts) -> str:
     """Return `counts` in words: `5 read, 3 empty, 2 not UTF-8`."""
     parts = [f"{counts.read} read"]
-    named = (("empty", counts.empty), ("duplicate", counts.duplicate), ("not UTF-8", counts.undecodable))
+    named = (
+        ("empty", counts.empty),
+        ("duplicate", counts.duplicate),
+        ("not UTF-8", counts.undecodable),
+        ("without a label", counts.unlabelled),
+    )
     return ", ".join(parts + [f"{number} {name}" for name, number in named if number])
 
 
@@ -65,16 +77,23 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     return None
 
 
-def read_units(path: Path, column: str | None = None) -> Iterator[Unit]:
+def read_units(path: Path, column: str | None = None, labels: str | None = None) -> Iterator[Unit]:
     """Yield the units of a file, with the reader that its suffix asks for.
 
+    Args:
+        path: The file.
+        column: The column that holds the text, in files that have columns.
+        labels: As in :func:`read_text`.
+
     Raises:
-        CorpusError: No reader takes the suffix, the file is malformed or has no such column.
+        CorpusError: The file is missing or unreadable, no reader takes the suffix, the file is malformed or has no
+            such column, or no labels.
     """
-    parts = split_suffix(path.name)
-    if parts is None:
-        raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"these can: {SUFFIXES}.")
-    yield from READERS[parts[1]](path, column)
+    with _readable(path):
+        parts = split_suffix(path.name)
+        if parts is None:
+            raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"these can: {SUFFIXES}.")
+        yield from READERS[parts[1]](path, column, labels)
 
 
 @contextmanager
@@ -113,14 +132,16 @@ def _no_columns(path: Path, column: str | None) -> None:
         raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
 
 
-def _read_lines(path: Path, column: str | None) -> Iterator[Unit]:
+def _read_lines(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
     _no_columns(path, column)
+    if labels is not None:
+        raise CorpusError(f"{path.name} has no labels: its lines are text.", "labels need CoNLL-U or a table.")
     for line in _lines(path):
         text = _decode(line)
         yield None if text is None else TextExample(text.strip())
 
 
-def _read_jsonl(path: Path, column: str | None) -> Iterator[Unit]:
+def _read_jsonl(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
     rows: list[dict[str, Any] | None] = []
     for number, line in enumerate(_lines(path), 1):
         text = _decode(line)
@@ -133,9 +154,9 @@ def _read_jsonl(path: Path, column: str | None) -> Iterator[Unit]:
         # Nothing but blank and undecodable lines: the counts say so better than a missing column would.
         yield from (None if row is None else TextExample("") for row in rows)
         return
-    name = text_column(tuple(columns), column, path.name)
+    chosen = find_columns(tuple(columns), column, labels, path.name)
     for row in rows:
-        yield None if row is None else text_unit(row.get(name), f"column '{name}' of {path.name}")
+        yield None if row is None else chosen.unit(row, path.name)
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:
@@ -151,11 +172,18 @@ def _json_object(text: str, where: str) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ CoNLL-U
 
 
-def _read_conllu(path: Path, column: str | None) -> Iterator[Unit]:
+def _read_conllu(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
     _no_columns(path, column)
+    if labels not in (None, AUTO, _UPOS):
+        raise CorpusError(f"{path.name} has no labels '{labels}'.", f"those of CoNLL-U are its column {_UPOS}.")
     for number, block in enumerate(_blocks(_lines(path)), 1):
         text = _decode(block)
-        yield None if text is None else TextExample(_forms(text, f"sentence {number} of {path.name}"))
+        if text is None:
+            yield None
+            continue
+        words = _words(text, f"sentence {number} of {path.name}")
+        tags = tuple(tag for _, tag in words)
+        yield encodable(TextExample(tuple(form for form, _ in words), None, tags if labels and any(tags) else None))
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -171,97 +199,45 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(block)
 
 
-def _forms(sentence: str, where: str) -> tuple[str, ...]:
-    """Return the words as they are written: a range stands for its parts, an empty node for nothing."""
+def _words(sentence: str, where: str) -> list[tuple[str, str]]:
+    """Return (form, UPOS) of the words as they are written, "" where there is no tag.
+
+    A range stands for its parts, an empty node for nothing. A range has no tag of its own unless the file gives it
+    one: its parts may differ ("im" is ADP and DET).
+    """
     import conllu
     from conllu.exceptions import ParseException
 
     try:
-        parsed = conllu.parse(sentence, fields=("id", "form"))
-        tokens = [(token["id"], token["form"]) for token in (parsed[0] if parsed else ())]
+        parsed = conllu.parse(sentence, fields=("id", "form", "lemma", _UPOS))
+        tokens = [(token["id"], token["form"], token.get(_UPOS)) for token in (parsed[0] if parsed else ())]
     except (ParseException, KeyError) as error:
         raise CorpusError(
             f"{where} is not CoNLL-U ({error}).", "each word needs an ID and a FORM, with a tab between."
         ) from error
-    words: list[str] = []
+    words: list[tuple[str, str]] = []
     covered = 0
-    for identifier, form in tokens:
+    for identifier, form, tag in tokens:
+        named = tag if tag and tag != "_" else ""
         if isinstance(identifier, tuple):
             if identifier[1] == "-":
                 covered = identifier[2]
-                words.append(form)
+                words.append((form, named))
         elif identifier is not None and identifier > covered:
-            words.append(form)
-    return tuple(word.strip() for word in words if word.strip())
+            words.append((form, named))
+    return [(form.strip(), tag.strip()) for form, tag in words if form.strip()]
 
 
-# ------------------------------------------------------------------------------------------- tables
-
-
-def _read_parquet(path: Path, column: str | None) -> Iterator[Unit]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            name = text_column(tuple(file.schema_arrow.names), column, path.name)
-            for batch in file.iter_batches(columns=[name]):
-                for value in batch.column(name).to_pylist():
-                    yield text_unit(value, f"column '{name}' of {path.name}")
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CorpusError(f"{path.name} is not a whole Parquet file ({reason}).") from error
-
-
-def _read_csv(path: Path, column: str | None) -> Iterator[Unit]:
-    yield from _table(path, column, ",", csv.QUOTE_MINIMAL)
-
-
-def _read_tsv(path: Path, column: str | None) -> Iterator[Unit]:
-    # A tab-separated file has no quoting: a quotation mark in it is text.
-    yield from _table(path, column, "\t", csv.QUOTE_NONE)
-
-
-def _table(path: Path, column: str | None, separator: str, quoting: int) -> Iterator[Unit]:
-    import pandas as pd
-
-    try:
-        with warnings.catch_warnings():
-            # Rows that are all longer than the header: pandas would drop their ends with a warning.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path,
-                sep=separator,
-                quoting=cast(Any, quoting),
-                dtype=str,
-                na_filter=False,
-                index_col=False,
-                skip_blank_lines=False,
-                encoding="utf-8-sig",
-            )
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", "save it as UTF-8.") from error
-    except pd.errors.EmptyDataError:
-        return
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        reason = str(error).strip().splitlines()[-1].rstrip(".")
-        hint = "give each row as many columns as the header has."
-        raise CorpusError(f"{path.name} is not a table ({reason}).", hint) from error
-    name = text_column(tuple(str(c) for c in frame.columns), column, path.name)
-    for value in frame[name]:
-        yield text_unit(value, f"column '{name}' of {path.name}")
-
-
-READERS: Final[dict[str, Callable[[Path, str | None], Iterator[Unit]]]] = {
+READERS: Final[dict[str, Reader]] = {
     ".txt": _read_lines,
     ".txt.gz": _read_lines,
     ".conllu": _read_conllu,
     ".conllu.gz": _read_conllu,
     ".jsonl": _read_jsonl,
     ".jsonl.gz": _read_jsonl,
-    ".parquet": _read_parquet,
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".parquet": read_parquet,
+    ".csv": read_csv,
+    ".tsv": read_tsv,
 }
 
 #: The suffixes that can be read, for messages.

@@ -11,6 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
+from xsns_stream.corpora.labels import Columns
 from xsns_stream.languages import normalise
 
 LANG: Final = "{lang}"
@@ -32,6 +33,7 @@ class Recipe:
             subset and a hyphen in the language's rows.
         leave_out: Rows in which one of these columns is not empty are left out.
         renamed: Subset → language code, where the subset's own name is no code or another language's.
+        labelled: The columns of text and label where labels are asked for; None where the data set has none.
         note: What a user should know, one sentence.
     """
 
@@ -45,6 +47,7 @@ class Recipe:
     prefix_column: str = ""
     leave_out: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    labelled: Columns | None = None
     note: str = ""
 
     @cached_property
@@ -122,6 +125,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 _WIKIANN,
                 text="tokens",
                 renamed=_WIKIPEDIA_CODES,
+                labelled=Columns("tokens", label="ner_tags"),
                 note="named entities in Wikipedia sentences, as split words.",
             ),
             Recipe(
@@ -132,6 +136,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 # The words of such a sentence are not what stands on the page ("in dem" for "im").
                 leave_out=("mwt",),
                 renamed={treebank: treebank.split("_")[0] for treebank in _TREEBANKS.split()},
+                labelled=Columns("tokens", label="upos"),
                 note="one treebank of Universal Dependencies a language, without multi-word tokens.",
             ),
             Recipe(
@@ -139,7 +144,8 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 "facebook/xnli",
                 "ar bg de el en es fr hi ru sw th tr ur vi zh",
                 text="premise",
-                note="the premises of XNLI.",
+                labelled=Columns("premise", "hypothesis", "label"),
+                note="the premises of XNLI; with labels, premise and hypothesis as a pair.",
             ),
             Recipe(
                 "paws-x",
@@ -147,6 +153,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 "de en es fr ja ko zh",
                 text="sentence1",
                 pair="sentence2",
+                labelled=Columns("sentence1", "sentence2", "label"),
                 note="both sentences of PAWS-X, as a pair.",
             ),
             Recipe(
@@ -167,7 +174,8 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                     "swahili": "sw",
                     "telugu": "te",
                 },
-                note="the passages of TyDi QA's gold passage task.",
+                labelled=Columns("question", "context", "answers"),
+                note="the passages of TyDi QA's gold passage task; with labels, question and passage as a pair.",
             ),
             Recipe(
                 "flores",

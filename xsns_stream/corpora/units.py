@@ -18,30 +18,35 @@ Unit = TextExample | None
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
 
 
-def collect(units: Iterable[Unit], limit: int | None = None) -> tuple[tuple[TextExample, ...], ReadCounts]:
+def collect(
+    units: Iterable[Unit], limit: int | None = None, *, labelled: bool = False
+) -> tuple[tuple[TextExample, ...], ReadCounts]:
     """Return the first `limit` usable, distinct examples in their order, and what became of all units met.
 
     Args:
         units: What a reader yields; read no further than `limit` asks for.
         limit: Number of examples to stop at; None takes all.
+        labelled: Leave out what has no label. The same text with another label is then another example.
     """
     seen: set[str] = set()
     kept: list[TextExample] = []
-    read = empty = duplicate = undecodable = 0
+    read = empty = duplicate = undecodable = unlabelled = 0
     for unit in units:
         read += 1
         if unit is None:
             undecodable += 1
         elif not unit.text or unit.pair == "":
             empty += 1
-        elif (key := unit.key()) in seen:
+        elif labelled and unit.label is None:
+            unlabelled += 1
+        elif (identity := unit.identity()) in seen:
             duplicate += 1
         else:
-            seen.add(key)
+            seen.add(identity)
             kept.append(unit)
             if len(kept) == limit:
                 break
-    return tuple(kept), ReadCounts(read, empty, duplicate, undecodable, len(kept))
+    return tuple(kept), ReadCounts(read, empty, duplicate, undecodable, len(kept), unlabelled)
 
 
 def text_unit(value: object, where: str) -> Unit:
@@ -57,7 +62,7 @@ def text_unit(value: object, where: str) -> Unit:
     Raises:
         CorpusError: The value is neither text nor words.
     """
-    return _encodable(TextExample(_clean(value, where)))
+    return encodable(TextExample(_clean(value, where)))
 
 
 def pair_unit(first: object, second: object, where: str) -> Unit:
@@ -72,12 +77,13 @@ def pair_unit(first: object, second: object, where: str) -> Unit:
         CorpusError: A value is neither text nor words.
     """
     pair = _clean(second, where)
-    return _encodable(TextExample(_clean(first, where), pair if isinstance(pair, str) else " ".join(pair)))
+    return encodable(TextExample(_clean(first, where), pair if isinstance(pair, str) else " ".join(pair)))
 
 
-def _encodable(example: TextExample) -> Unit:
+def encodable(example: TextExample) -> Unit:
+    """Return the example; None where it holds what no encoding can carry."""
     try:
-        example.key().encode()
+        example.identity().encode()
     except UnicodeEncodeError:
         return None
     return example

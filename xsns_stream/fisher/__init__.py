@@ -1,36 +1,65 @@
 """Diagonal empirical Fisher information, streamed: model × batches → :class:`DiagonalFisher`.
 
-* `engine`: squares and accumulates inside the backward.
+* `engine`: squares and accumulates inside the backward, each example's gradient apart.
 * `rules`: how each kind of module does that.
+* `predictions`, `head`: what a batch asks the model for, and how the head is spared.
+* `batchwise`: estimators that square a whole batch's gradient, to be compared with.
+* `grouped`, `sizing`: θ in groups that fit; batches that fit.
 * `reference`: the slow, obvious computation of the same.
-* `selfcheck`: compares the two on a small batch before a model is trusted to the rules.
+* `selfcheck`, `confirmed`: the two compared on a small batch before a model is trusted to the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeAlias
 
-import torch
 from torch import Tensor, nn
 
-from xsns_stream.errors import FisherError, UsageError
+from xsns_stream.errors import FisherError
+from xsns_stream.fisher.batchwise import BatchGradients
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.fisher.grouped import diagonal_fisher_in_groups, moments_of
+from xsns_stream.fisher.guard import explained
 from xsns_stream.fisher.selfcheck import ParameterCheck, self_check, without_rules
-from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance
+from xsns_stream.fisher.sizing import groups_of_layers, is_out_of_memory, token_budget
+from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 __all__ = [
-    "ESTIMATORS",
-    "TOKEN_REDUCTIONS",
+    "Measurement",
     "ParameterCheck",
     "diagonal_fisher",
+    "diagonal_fisher_in_groups",
+    "explained",
+    "groups_of_layers",
+    "is_out_of_memory",
+    "mean_gradient",
+    "measurement",
     "self_check",
+    "token_budget",
     "without_rules",
 ]
 
-ESTIMATORS: Final = ("per-example",)
-TOKEN_REDUCTIONS: Final = ("sum", "mean")
+Measurement: TypeAlias = Engine | BatchGradients
+
+
+def measurement(
+    model: nn.Module,
+    layout: ParameterLayout,
+    settings: FisherSettings | None = None,
+    *,
+    without_rules: Collection[str] = (),
+    seed: int = 0,
+) -> Measurement:
+    """Return an open-ended measurement: a context manager whose `add` takes one batch after the other.
+
+    `sums` divided by `count` is the running Fisher information at any moment. :func:`diagonal_fisher` is this with a
+    self-check before it and errors that name the language.
+    """
+    settings = settings or FisherSettings()
+    if settings.batch_wise:
+        return BatchGradients(model, layout, settings, seed=seed)
+    return Engine(model, layout, settings, without_rules, moments=moments_of(settings), seed=seed)
 
 
 def diagonal_fisher(
@@ -40,6 +69,10 @@ def diagonal_fisher(
     estimator: str = "per-example",
     token_reduction: str = "sum",
     *,
+    labels: str = "data",
+    precision: str = "float32",
+    checkpoint: bool = False,
+    seed: int = 0,
     language: str = "",
     provenance: Provenance | None = None,
 ) -> DiagonalFisher:
@@ -49,13 +82,18 @@ def diagonal_fisher(
     positions. The values do not depend on how the examples are batched, padding included.
 
     Args:
-        model: A masked language model of transformers; run in evaluation mode, left as it was found.
-        batches: Mappings of int64 [B, T] tensors `input_ids`, `attention_mask` and `labels` (−100 = not scored), on
-            the model's device.
+        model: A model of transformers with a language-modelling or a task head; run in evaluation mode, left as it
+            was found.
+        batches: As transformers has them: int64 `input_ids` and `attention_mask` [B, T], and `labels` (−100 = not
+            scored; a causal model's are not shifted), or `start_positions` and `end_positions`; on the model's device.
         layout: θ, from :func:`xsns_stream.parameter_layout`.
-        estimator: `per-example`, the paper's equation.
+        estimator: `per-example`, the paper's equation; see :class:`xsns_stream.types.FisherSettings` for the others.
         token_reduction: `sum` reads the equation literally; `mean` divides an example's log-likelihood by its
             number of scored positions first, which weights examples by its inverse square.
+        labels: `data`, or `sample` to draw each label from the model (true Fisher).
+        precision: `float32`, or `bf16`, `fp16` for automatic mixed precision.
+        checkpoint: Compute activations again in the backward: less memory, more time, the same values.
+        seed: For labels drawn from the model, and for the authors' dropout.
         language: Code of the language; also named in errors.
         provenance: Kept with the result.
 
@@ -65,46 +103,46 @@ def diagonal_fisher(
     Raises:
         FisherError: No batch; an example with nothing to score; a gradient that is not finite (the parameter and
             the language are named).
-        UsageError: An unknown estimator or token reduction.
+        UsageError: An unknown estimator, token reduction, kind of labels or precision.
 
     Source: X-SNS, equation 1; expectation over y replaced by the observed labels (empirical Fisher).
     """
-    if estimator not in ESTIMATORS:
-        raise UsageError(f"no estimator '{estimator}'.", f"there is {', '.join(ESTIMATORS)}.")
-    if token_reduction not in TOKEN_REDUCTIONS:
-        raise UsageError(f"no token reduction '{token_reduction}'.", f"choose one of {', '.join(TOKEN_REDUCTIONS)}.")
-    about = f" of language '{language}'" if language else ""
-    engine = Engine(model, layout, token_reduction, without_rules(model, layout))
-    with engine:
-        try:
-            for batch in batches:
-                engine.add(batch)
-        except NotExactError as error:
-            raise FisherError(f"a batch{about} cannot be split into examples: {error}.") from error
-        except FisherError as error:
-            _raise_not_finite(engine, about)
-            _raise_damaged(model, about)
-            raise FisherError(f"{error.message.rstrip('.')}{about}.", error.hint) from error
-    _raise_not_finite(engine, about)
-    if not engine.examples:
+    settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
+    unconfirmed = () if settings.batch_wise else without_rules(model, layout)
+    running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
+    with running, explained(running, language):
+        for batch in batches:
+            running.add(batch)
+    _refuse_nothing(running, language)
+    values = tuple((running.sums[name] / running.count).cpu().numpy() for name in layout.names)
+    return DiagonalFisher(values, layout, running.examples, language, provenance or Provenance())
+
+
+def mean_gradient(
+    model: nn.Module,
+    batches: Iterable[Mapping[str, Tensor]],
+    layout: ParameterLayout,
+    token_reduction: str = "sum",
+    *,
+    language: str = "",
+) -> dict[str, Tensor]:
+    """Return 1/|D| Σ_j ∂ −log p(y_j|x_j;θ)/∂θ, the signed mean whose cosine compares languages' directions.
+
+    Arguments and errors as for :func:`diagonal_fisher`.
+
+    Returns:
+        {parameter name: float32 tensor of its shape (float64 for a float64 model)}.
+    """
+    settings = FisherSettings(token_reduction=token_reduction)
+    unconfirmed = without_rules(model, layout)
+    with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, explained(running, language):
+        for batch in batches:
+            running.add(batch)
+    _refuse_nothing(running, language)
+    return {name: total / running.count for name, total in running.sums.items()}
+
+
+def _refuse_nothing(running: Measurement, language: str) -> None:
+    if not running.examples:
+        about = f" of language '{language}'" if language else ""
         raise FisherError(f"there is no batch{about} to compute the Fisher information from.")
-    values = tuple((engine.sums[name] / engine.examples).cpu().numpy() for name in layout.names)
-    return DiagonalFisher(values, layout, engine.examples, language, provenance or Provenance())
-
-
-def _raise_not_finite(engine: Engine, about: str) -> None:
-    for name, total in engine.sums.items():
-        if not bool(torch.isfinite(total).all()):
-            raise FisherError(
-                f"the gradient{about} by parameter '{name}' is not finite (NaN or infinite).",
-                "the weights may be damaged, or overflow in this precision.",
-            )
-
-
-def _raise_damaged(model: nn.Module, about: str) -> None:
-    for name, parameter in model.named_parameters():
-        if not bool(torch.isfinite(parameter).all()):
-            raise FisherError(
-                f"the loss{about} is not finite, because parameter '{name}' holds NaN or infinite values.",
-                "the weights are damaged; fetch or export them again.",
-            )

@@ -3,12 +3,12 @@
 While an engine is open, the model's modules that own parameters of θ run under the rules of
 :mod:`xsns_stream.fisher.rules`; nothing else of the model is changed, and closing puts everything back. Parameters
 that no rule covers get an ordinary gradient, from one example at a time, that is squared and dropped the moment it
-exists. Peak memory is the model, one float32 per parameter of θ, and one batch's activations.
+exists. Peak memory is the model, one float32 per measured parameter, and one batch's activations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher.reference import evaluating, single_examples
-from xsns_stream.fisher.rules import NotExactError, Rule, rule_for
-from xsns_stream.types import ParameterLayout
-
-IGNORED = -100
+from xsns_stream.fisher import predictions
+from xsns_stream.fisher.head import ScoredHead
+from xsns_stream.fisher.modes import LOSS_SCALE, autocast, checkpointing, evaluating, replaced, wide
+from xsns_stream.fisher.moments import Moments
+from xsns_stream.fisher.predictions import LANGUAGE_MODELS, Question
+from xsns_stream.fisher.rules import NotExactError, Rows, Rule, rule_for
+from xsns_stream.types import FisherSettings, ParameterLayout
 
 
 class NotFiniteError(FisherError):
@@ -30,54 +32,120 @@ class NotFiniteError(FisherError):
 
 
 class Engine:
-    """Accumulates squared per-example gradients of θ over batches; use as a context manager.
+    """Accumulates moments of per-example gradients of θ over batches; use as a context manager.
 
     Args:
-        model: A masked language model of transformers.
+        model: A model of transformers with a language-modelling or a task head.
         layout: The parameters θ.
-        token_reduction: `sum` or `mean` over an example's scored positions.
+        settings: Token reduction, labels, precision, checkpointing.
         without_rules: Names of parameters that must not go through a rule.
+        measured: Names of the parameters to measure in this pass; all of θ by default. The others keep their rules, so
+            that the bits do not depend on how θ is cut into passes.
+        moments: Which of `square`, `absolute`, `signed` to accumulate.
+        seed: For labels drawn from the model.
+
+    Attributes:
+        examples: Added so far.
+        fallback: Names of measured parameters that take the batch-of-one path.
+        kind: What the model predicts, as :func:`xsns_stream.fisher.predictions.kind_of` says.
+        examples_in_pass: B of the current batch.
     """
 
     def __init__(
         self,
         model: nn.Module,
         layout: ParameterLayout,
-        token_reduction: str = "sum",
+        settings: FisherSettings | None = None,
         without_rules: Collection[str] = (),
+        *,
+        measured: Collection[str] | None = None,
+        moments: Sequence[str] = ("square",),
+        seed: int = 0,
     ) -> None:
-        self.model, self.layout, self.token_reduction = model, layout, token_reduction
-        self.examples = 0
-        parameters = dict(model.named_parameters())
-        theta = {name: parameters[name] for name in layout.names}
-        self.sums = {name: torch.zeros_like(p, dtype=_accumulator_dtype(p)) for name, p in theta.items()}
-        self._sums_by_id = {id(theta[name]): total for name, total in self.sums.items()}
-        self._ruled = _ruled_modules(model, theta, set(without_rules))
-        covered = {id(p) for module, _ in self._ruled for p in module.parameters(recurse=False)}
-        self.fallback = tuple(name for name, p in theta.items() if id(p) not in covered)
-        self._fallback_parameters = [theta[name] for name in self.fallback]
-        self._scratch: dict[tuple[Any, ...], Tensor] = {}
-        self._shape = (0, 0)
-        self.lengths: list[int] = []
+        self.model, self.layout, self.settings, self.seed = model, layout, settings or FisherSettings(), seed
+        self.kind = predictions.kind_of(model)
+        self.examples = self.examples_in_pass = 0
+        theta = predictions.theta_of(model, layout)
+        chosen = theta if measured is None else {name: theta[name] for name in layout.names if name in set(measured)}
+        buffers: dict[tuple[int, ...], Tensor] = {}
+        self.moments = {name: Moments.zeros(p, moments, buffers) for name, p in chosen.items()}
+        self._buffers = buffers
+        self._by_id = {id(chosen[name]): found for name, found in self.moments.items()}
+        self.ruled = _ruled_modules(model, theta, set(without_rules))
+        covered = {id(p) for _, rule in self.ruled for p in rule.parameters}
+        self.fallback = tuple(name for name, p in chosen.items() if id(p) not in covered)
+        # Also where the name is measured in another pass: the bits must not depend on how θ is cut.
+        self._one_by_one = any(id(p) not in covered for p in theta.values())
+        self._fallback_parameters = [chosen[name] for name in self.fallback]
+        self._device = next(model.parameters()).device
+        self._scale = LOSS_SCALE.get(self.settings.precision, 1.0)
         self._undo = ExitStack()
+        self._head: ScoredHead | None = None
+        self._small: dict[int, Tensor] = {}
+        self._uses: dict[int, int] = {}
+        self._gathered: dict[int, list[Any]] = {}
+        self._lengths: dict[int, list[int]] = {}
+        self._rows: dict[int, Rows] = {}
+        self._backward_runs = False
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """{name: running sum of the first moment}; live tensors."""
+        return {name: next(iter(found.sums.values())) for name, found in self.moments.items()}
+
+    @property
+    def count(self) -> float:
+        """What the sums of the first moment are divided by."""
+        return self.divisor(next(iter(next(iter(self.moments.values())).sums)))
+
+    def divisor(self, moment: str) -> float:
+        """Return what the sums of `moment` are divided by to give its mean over examples."""
+        return self.examples * (self._scale**2 if moment == "square" else self._scale)
 
     # The sink of the rules.
 
-    def accumulator(self, parameter: Tensor) -> Tensor | None:
-        """Return the running sum for `parameter`; None where it is not in θ."""
-        return self._sums_by_id.get(id(parameter))
+    def accumulator(self, parameter: Tensor | None) -> Moments | None:
+        """Return the running sums of `parameter`; None where it is not measured in this pass."""
+        return self._by_id.get(id(parameter))
 
-    def scratch(self, like: Tensor) -> Tensor:
-        """Return a buffer of `like`'s shape; one is kept for each shape."""
-        key = (like.shape, like.dtype, like.device)
-        if key not in self._scratch:
-            self._scratch[key] = torch.empty_like(like)
-        return self._scratch[key]
+    def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
+        """View activations [B, T, …] or [B · T, …] of the current pass as [B, T, …]."""
+        examples = self.examples_in_pass
+        if x.dim() >= 3 and x.shape[0] == examples and (x.dim() > 3 or x.shape[1] in self._lengths):
+            return x if x.dim() == 3 else x.flatten(1, -2)
+        if x.dim() >= 2 and x.shape[0] % examples == 0 and x.shape[0] // examples in self._lengths:
+            return x.reshape(examples, -1, x.shape[-1])
+        if x.dim() == 2 and x.shape[0] == examples:
+            return x[:, None]
+        positions = " or ".join(str(n) for n in self._lengths)
+        raise NotExactError(
+            f"{type(module).__name__} takes activations {tuple(x.shape)} in a batch of {examples} × {positions}", module
+        )
 
-    def check(self, activations: Tensor) -> None:
-        """Refuse anything but [B, T, features] of the current batch."""
-        if activations.dim() != 3 or tuple(activations.shape[:2]) != self._shape:
-            raise NotExactError(f"activations {tuple(activations.shape)} in a batch of {self._shape}")
+    def real_rows(self, positions: int) -> Rows:
+        """Return the rows of activations [B · positions, …] that are not padding."""
+        if positions not in self._rows:
+            lengths = self._lengths.get(positions) or [positions] * self.examples_in_pass
+            self._rows[positions] = Rows.up_to(lengths, positions, self._device)
+        return self._rows[positions]
+
+    def add_small(self, parameter: Tensor, gradients: Tensor) -> None:
+        """Add to the examples' gradients of a small parameter; squared when the pass is over."""
+        before = self._small.get(id(parameter))
+        self._small[id(parameter)] = gradients if before is None else before.add_(gradients)
+
+    def note_use(self, module: nn.Module) -> None:
+        """Count a use of `module` in this pass; what checkpointing computes again does not count."""
+        if not self._backward_runs:
+            self._uses[id(module)] = self._uses.get(id(module), 0) + 1
+
+    def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
+        """Keep one use; return all of them once the last has come."""
+        uses = self._gathered.setdefault(id(module), [])
+        uses.append(use)
+        if len(uses) < self._uses[id(module)]:
+            return None
+        return self._gathered.pop(id(module))
 
     # Opening and closing.
 
@@ -87,20 +155,24 @@ class Engine:
             for parameter in self.model.parameters():
                 undo.callback(parameter.requires_grad_, parameter.requires_grad)
                 parameter.requires_grad_(False)
-            device = next(self.model.parameters()).device
-            marker = torch.zeros((), device=device, requires_grad=True)
-            for module, rule in self._ruled:
-                module.forward = _once_a_pass(module, rule(module, self, marker), self)
-                undo.callback(delattr, module, "forward")
+            marker = torch.zeros((), device=self._device, requires_grad=True)
+            for module, rule in self.ruled:
+                here = any(id(p) in self._by_id for p in rule.parameters)
+                if here or rule.every_pass:
+                    made = rule.make(module, self, marker if here else marker.detach())
+                    undo.enter_context(replaced(module, rule.method, made))
+            if self.settings.checkpoint:
+                # Around the rules: what is computed again must go through them again.
+                undo.enter_context(checkpointing(self.model, self.layout))
             for parameter in self._fallback_parameters:
                 # A gradient that the caller left there would be squared with ours.
                 undo.callback(setattr, parameter, "grad", parameter.grad)
                 parameter.grad = None
                 parameter.requires_grad_(True)
-                hook = parameter.register_post_accumulate_grad_hook(self._square_gradient)  # type: ignore[no-untyped-call]
+                hook = parameter.register_post_accumulate_grad_hook(self._take_gradient)  # type: ignore[no-untyped-call]
                 undo.callback(hook.remove)
-            self._selected: Tensor | None = None
-            undo.callback(head_of(self.model).register_forward_pre_hook(self._keep_scored).remove)
+            if self.kind in LANGUAGE_MODELS:
+                self._head = ScoredHead(self.model, undo)
             # Only now is everything in place; an error before this line has put everything back.
             self._undo = undo.pop_all()
         return self
@@ -109,137 +181,152 @@ class Engine:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
-        self._scratch.clear()
+        self._buffers.clear()
+        self._forget_pass()
 
     # One batch.
 
     def add(self, batch: Mapping[str, Tensor]) -> None:
-        """Add the squared gradients of every example of a batch.
+        """Add every example of a batch.
 
         Args:
-            batch: `input_ids`, `attention_mask`, `labels` (−100 where not scored), int64 [B, T] each, and whatever
-                else the model's forward takes.
+            batch: As transformers has it; see :mod:`xsns_stream.fisher.predictions`.
 
         Raises:
-            FisherError: An example with nothing to score, a label outside the vocabulary, a loss that is not finite.
+            FisherError: No example, one with nothing to score, a label outside the vocabulary, another device than the
+                model's, a loss that is not finite.
         """
-        _check_batch(batch, self.examples)
-        parts: Iterator[Mapping[str, Tensor]] = iter([batch])
-        if self.fallback:
-            parts = iter(single_examples(batch))
+        predictions.checked(self.model, self.kind, batch, self.examples)
+        parts = predictions.single_examples(batch, self.kind) if self._one_by_one else [dict(batch)]
         for part in parts:
-            self._backward(part)
+            try:
+                self._backward(part)
+            finally:
+                self._forget_pass()
         self.examples += len(batch["input_ids"])
 
     def _backward(self, batch: Mapping[str, Tensor]) -> None:
-        labels = batch["labels"]
-        self._shape = tuple(labels.shape)  # type: ignore[assignment]
-        self.lengths = _lengths(batch)
-        self._selected = labels != IGNORED
-        self.calls: set[int] = set()
-        inputs = {name: values for name, values in batch.items() if name != "labels"}
+        question = predictions.ask(self.model, self.kind, batch)
+        self._decide_on_pieces(batch, question)
+        self._note_lengths(batch, question)
         with torch.enable_grad():
-            logits = self.model(**inputs).logits  # [scored positions, V]
-            target = labels[self._selected]
-            if int(target.max()) >= logits.shape[-1] or int(target.min()) < 0:
-                raise FisherError(f"a label lies outside the vocabulary of {logits.shape[-1]} pieces.")
-            losses = F.cross_entropy(logits, target, reduction="none")
-            if self.token_reduction == "mean":
-                losses = losses / self._selected.sum(dim=1).repeat_interleave(self._selected.sum(dim=1))
-            loss = losses.sum()
+            with self._autocast():
+                rows = self._outputs(question)
+            loss, start = self._losses(rows, question, batch)
         if not bool(torch.isfinite(loss)):
             raise NotFiniteError(
                 "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
             )
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._backward_runs = True
+        if rows.requires_grad:
+            start()
+        for left in self._gathered:
+            raise NotExactError("a module's output was used once, and left unused once", self._module(left))
+        for parameter, gradients in self._small.items():
+            if (total := self._by_id.get(parameter)) is not None:
+                total.add_each(gradients)
 
-    def _keep_scored(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Hand the head only the scored positions: the others' logits would be computed and thrown away."""
-        if self._selected is None or args[0].shape[:2] != self._selected.shape:
-            raise NotExactError("the head does not take [B, T, hidden]")
-        return (args[0][self._selected], *args[1:])
+    def _outputs(self, question: Question) -> Tensor:
+        """Run the model; return the logits [N, C], or, where the head is to be run in pieces, what it takes [N, H]."""
+        if self._head is None:
+            return predictions.answers(self.kind, self.model(**question.inputs), question, gathered=False)
+        with self._head.scoring(question):
+            output = self.model(**question.inputs)
+        return predictions.answers(self.kind, output, question, gathered=self._head.gathered)
 
-    def _square_gradient(self, parameter: Tensor) -> None:
-        gradient = parameter.grad
-        if gradient is not None:
-            total = self._sums_by_id[id(parameter)]
-            gradient = gradient.to(total.dtype)
-            total.addcmul_(gradient, gradient)
+    def _decide_on_pieces(self, batch: Mapping[str, Tensor], question: Question) -> None:
+        """Decide whether the head can be run piece by piece; asks the model once, with a single example."""
+        head = self._head
+        if head is None or not head.pays(question):
+            return
+        if head.separable is None:
+            if any(id(p) in self._by_id for p in head.module.parameters()):
+                head.separable = False  # a measured head must see all positions of an example at once
+                return
+            alone = predictions.single_examples(batch, self.kind)[0]
+            asked = predictions.ask(self.model, self.kind, alone)
+            self._note_lengths(alone, asked)
+            with torch.no_grad(), self._autocast():
+                head.probe(asked)
+            self._forget_pass()
+
+    def _losses(
+        self, rows: Tensor, question: Question, batch: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Callable[[], None]]:
+        """Return the loss, and what runs the backward."""
+        divisors = self._divisors(question)
+        keys = predictions.example_keys(batch) if self.settings.labels == "sample" else []
+
+        def loss_of(logits: Tensor, question: Question, divisors: Tensor | None) -> Tensor:
+            targets = question.targets
+            if keys:
+                targets = predictions.draw_targets(logits, question, keys, self.seed)
+            losses = F.cross_entropy(logits.to(wide(logits.dtype)), targets, reduction="none")
+            return (losses if divisors is None else losses / divisors).sum() * self._scale
+
+        if self._head is None or not self._head.in_pieces:
+            loss = loss_of(rows, question, divisors)
+            return loss.detach(), loss.backward
+        if keys:
+            # The uniform numbers of an example are drawn together: pieces of the head would cut through examples.
+            with torch.no_grad(), self._autocast():
+                drawn = self._head.in_parts(lambda logits, part: _draw(logits, part, keys, self.seed), rows, question)
+            question, keys = question._replace(targets=torch.cat(drawn)), []
+        with self._autocast():
+            loss, gradient = self._head.backward(rows, question, divisors, loss_of)
+        return loss, lambda: rows.backward(gradient)  # type: ignore[no-untyped-call]
+
+    def _divisors(self, question: Question) -> Tensor | None:
+        if self.settings.token_reduction == "sum":
+            return None
+        counts = torch.bincount(question.owners, minlength=self.examples_in_pass)
+        return counts[question.owners]
+
+    def _autocast(self) -> Any:
+        return autocast(self.settings, self._device)
+
+    def _note_lengths(self, batch: Mapping[str, Tensor], question: Question) -> None:
+        examples, positions = batch["input_ids"].shape
+        self.examples_in_pass = examples
+        self._lengths = {positions: predictions.real_lengths(batch.get("attention_mask"), examples, positions)}
+        if self.kind == "seq2seq" and question.scored is not None:
+            decoded = question.scored.shape[1]
+            own = predictions.real_lengths(question.scored, examples, decoded)
+            both = self._lengths.get(decoded, own)  # one length for two stacks: the longer of the two is safe
+            self._lengths[decoded] = [max(pair) for pair in zip(own, both, strict=True)]
+
+    def _module(self, identity: int) -> nn.Module:
+        return next(module for module, _ in self.ruled if id(module) == identity)
+
+    def _take_gradient(self, parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            total = self._by_id[id(parameter)]
+            total.add(parameter.grad.to(total.scratch().dtype))
         parameter.grad = None
 
+    def _forget_pass(self) -> None:
+        self._small, self._uses, self._gathered, self._rows, self._backward_runs = {}, {}, {}, {}, False
 
-def _accumulator_dtype(parameter: Tensor) -> torch.dtype:
-    return torch.float64 if parameter.dtype == torch.float64 else torch.float32
+
+def _draw(logits: Tensor, question: Question, keys: list[int], seed: int) -> Tensor:
+    return predictions.draw_targets(logits, question, keys, seed)
 
 
 def _ruled_modules(
     model: nn.Module, theta: Mapping[str, Tensor], without: Collection[str]
 ) -> list[tuple[nn.Module, Rule]]:
     """Return the modules whose parameters of θ a rule covers: each parameter owned by one module alone."""
-    chosen = {id(p): name for name, p in theta.items()}
+    names = {id(p): name for name, p in theta.items()}
     owners: dict[int, int] = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
             owners[id(parameter)] = owners.get(id(parameter), 0) + 1
     found = []
     for module in model.modules():
-        own = [id(p) for p in module.parameters(recurse=False)]
-        mine = [chosen[i] for i in own if i in chosen]
         rule = rule_for(module)
-        if mine and rule and all(owners[i] == 1 for i in own) and not any(name in without for name in mine):
+        if rule is None:
+            continue
+        mine = [names[id(p)] for p in rule.parameters if id(p) in names]
+        if mine and all(owners[id(p)] == 1 for p in rule.parameters) and not any(name in without for name in mine):
             found.append((module, rule))
     return found
-
-
-def _once_a_pass(module: nn.Module, forward: Callable[[Tensor], Tensor], engine: Engine) -> Callable[[Tensor], Tensor]:
-    """Refuse a module that is used twice in one pass: squares of parts do not add up to the square of the sum."""
-
-    def guarded(activations: Tensor) -> Tensor:
-        if id(module) in engine.calls:
-            raise NotExactError(f"{type(module).__name__} is used more than once in a pass")
-        engine.calls.add(id(module))
-        return forward(activations)
-
-    return guarded
-
-
-def head_of(model: Any) -> nn.Module:
-    """Return the outermost module outside the body that holds the output embeddings.
-
-    Raises:
-        FisherError: The model has none.
-    """
-    output = getattr(model, "get_output_embeddings", lambda: None)()
-    if output is None:
-        raise FisherError(
-            f"{type(model).__name__} has no language-modelling head, so there is nothing to predict.",
-            "load it with AutoModelForMaskedLM.",
-        )
-    name = next(name for name, module in model.named_modules() if module is output)
-    top = model.get_submodule(name.split(".")[0])
-    head: nn.Module = output if top is getattr(model, "base_model", None) else top
-    return head
-
-
-def _lengths(batch: Mapping[str, Tensor]) -> list[int]:
-    """Return the number of positions up to the last that is not padding, for each example."""
-    examples, positions = batch["labels"].shape
-    if "attention_mask" not in batch:
-        return [positions] * examples
-    place = torch.arange(1, positions + 1, device=batch["attention_mask"].device)
-    lengths: list[int] = (batch["attention_mask"].bool() * place).amax(dim=1).tolist()
-    return lengths
-
-
-def _check_batch(batch: Mapping[str, Tensor], before: int) -> None:
-    if not len(batch["input_ids"]):
-        raise FisherError("a batch holds no example.")
-    scored = batch["labels"] != IGNORED
-    if "attention_mask" in batch and bool((scored & ~batch["attention_mask"].bool()).any()):
-        raise FisherError("a position that is scored is padding.", f"set its label to {IGNORED}.")
-    empty = (scored.sum(dim=1) == 0).nonzero().flatten().tolist()
-    if empty:
-        raise FisherError(
-            f"example {before + empty[0]} has no position to score: all its labels are {IGNORED}.",
-            "its gradient would be zero without a word; hide at least one piece of every example.",
-        )

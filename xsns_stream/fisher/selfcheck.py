@@ -8,25 +8,32 @@ batch whose length is not three, go through the rules and through :func:`referen
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher.engine import IGNORED, Engine, NotFiniteError, head_of
-from xsns_stream.fisher.reference import evaluating, reference_fisher
+from xsns_stream.fisher import confirmed, predictions
+from xsns_stream.fisher.engine import Engine, NotFiniteError
+from xsns_stream.fisher.modes import evaluating
+from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.fisher.sizing import groups_of_layers
 from xsns_stream.types import ParameterLayout
 
 LENGTHS = (7, 5, 4)
+#: Of the decoder, where there is one; its batch is as long as no other axis.
+DECODED = (6, 3, 5)
 #: Largest accepted error of a tensor, relative to its largest value. Rounding alone gives about 1e-6 in float32
 #: (sums of some hundred products) and 1e-15 in float64; a wrong rule gives 0.1 and more.
 TOLERANCE = {torch.float64: 1e-10}
 TOLERANCE_FLOAT32 = 1e-4
+HALVES = (torch.float16, torch.bfloat16)
 #: Values below this share of the largest of all tensors are rounding noise: the gradient of an attention key's bias
 #: is mathematically zero, and two correct computations of it agree in nothing.
 NOISE = 1e-9
@@ -38,38 +45,55 @@ class ParameterCheck:
 
     Attributes:
         name: The parameter.
-        by_rule: Whether a rule covers it.
+        rule: Which rule covers it; empty where none does.
         error: Largest difference to the reference, relative to the tensor's largest value; NaN where the model's
             gradients are not finite.
         exact: Whether that is rounding.
     """
 
     name: str
-    by_rule: bool
+    rule: str
     error: float
     exact: bool
 
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule covers the parameter."""
+        return bool(self.rule)
 
-def self_check(model: nn.Module, layout: ParameterLayout) -> tuple[ParameterCheck, ...]:
+
+def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None = None) -> tuple[ParameterCheck, ...]:
     """Compare the rules with the batch-of-one reference on a small batch, one line for each parameter of θ.
+
+    Weights in half precision are compared in float32, and put back bit for bit: their own rounding would hide errors.
+
+    Args:
+        model: With its head.
+        layout: θ.
+        budget: Bytes for the values of one side of the comparison; θ is compared in groups that fit.
 
     Raises:
         FisherError: The model has no head, or even the batch-of-one path does not give the reference's values.
     """
-    head_of(model)  # a model without one is refused here, in words
-    batch = _small_batch(model)
-    with evaluating(model):
-        expected = reference_fisher(model, [batch], layout)
-    by_rule = set(layout.names) - set(Engine(model, layout).fallback)
-    try:
-        found = _run(model, layout, batch, ())
-    except NotExactError:
-        by_rule = set()
-        found = _run(model, layout, batch, tuple(layout.names))
-    errors = _errors(found, expected, layout)
-    tolerance = TOLERANCE.get(next(iter(expected.values())).dtype, TOLERANCE_FLOAT32)
-    checks = tuple(ParameterCheck(name, name in by_rule, error, error <= tolerance) for name, error in errors.items())
-    wrong = [check.name for check in checks if check.error > tolerance and not check.by_rule]
+    kind = predictions.kind_of(model)
+    if kind in predictions.LANGUAGE_MODELS:
+        predictions.head_of(model)  # a model without one is refused here, in words
+    batch = _small_batch(model, kind)
+    groups = [layout.names] if budget is None else groups_of_layers(layout, budget)
+    compared: dict[str, _Comparison] = {}
+    with _in_full_precision(model):
+        for names in groups:
+            compared |= _compare(model, layout, names, batch, set())
+    halved = next(model.parameters()).dtype in HALVES
+    unmet = _refusing(model, layout, groups, batch) if halved else set()
+    errors = _errors(compared)
+    tolerance = TOLERANCE.get(next(model.parameters()).dtype, TOLERANCE_FLOAT32)
+    checks = tuple(
+        ParameterCheck(name, "" if name in unmet else compared[name].rule, errors[name], errors[name] <= tolerance)
+        for name in layout.names
+    )
+    doubtful = {check.name for check in checks if not check.exact and not math.isnan(check.error)}
+    wrong = _still_wrong(model, layout, batch, doubtful, tolerance)
     if wrong:
         raise FisherError(
             f"the gradient of '{wrong[0]}' depends on how examples are batched, so it cannot be measured.",
@@ -78,57 +102,160 @@ def self_check(model: nn.Module, layout: ParameterLayout) -> tuple[ParameterChec
     return checks
 
 
+class _Comparison(NamedTuple):
+    """One tensor: which rule covers it, the largest difference to the reference, the reference's largest value."""
+
+    rule: str
+    difference: float
+    peak: float
+
+
 #: Model → (layout, dtype, device) → names; by model, because two of a kind may be wired differently.
 _CONFIRMED: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
 
 
-def without_rules(model: nn.Module, layout: ParameterLayout) -> tuple[str, ...]:
-    """Return the names whose rules the check did not confirm; each model is checked once."""
+def without_rules(
+    model: nn.Module, layout: ParameterLayout, *, cached: bool = False, budget: int | None = None
+) -> tuple[str, ...]:
+    """Return the names whose rules the check did not confirm; each model is checked once.
+
+    Args:
+        model: With its head.
+        layout: θ.
+        cached: Also look for, and leave, the result on disk, where it counts for every model of the same class and
+            configuration under the same library versions. Only for a model that was loaded and not changed since.
+        budget: As for :func:`self_check`.
+    """
     weight = next(model.parameters())
     known = _CONFIRMED.setdefault(model, {})
     key = (layout.digest, str(weight.dtype), str(weight.device))
     if key not in known:
-        try:
-            checks = self_check(model, layout)
-        except NotFiniteError:
-            # Nothing can be told from such weights; measuring fails by itself, and can name the language.
-            return ()
-        known[key] = tuple(check.name for check in checks if not (check.by_rule and check.exact))
+        names = confirmed.load(model, layout) if cached else None
+        if names is None:
+            try:
+                checks = self_check(model, layout, budget=budget)
+            except NotFiniteError:
+                # Nothing can be told from such weights; measuring fails by itself, and can name the language.
+                return ()
+            names = tuple(check.name for check in checks if not (check.by_rule and check.exact))
+            if cached and not any(math.isnan(check.error) for check in checks):
+                confirmed.keep(model, layout, names)
+        known[key] = names
     return known[key]
 
 
-def _run(
-    model: nn.Module, layout: ParameterLayout, batch: Mapping[str, Tensor], without: tuple[str, ...]
-) -> dict[str, Tensor]:
-    with Engine(model, layout, without_rules=without) as engine:
-        engine.add(batch)
-    return {name: total / engine.examples for name, total in engine.sums.items()}
+def _compare(
+    model: nn.Module,
+    layout: ParameterLayout,
+    names: Sequence[str],
+    batch: Mapping[str, Tensor],
+    refused: set[str],
+) -> dict[str, _Comparison]:
+    with evaluating(model):
+        expected = reference_fisher(model, [batch], layout, names=names)
+    engine = _measured(model, layout, names, batch, refused)
+    rules = {id(p): rule.name for _, rule in engine.ruled for p in rule.parameters}
+    parameters = dict(model.named_parameters())
+    compared = {}
+    for name, values in expected.items():
+        difference = float((engine.sums[name] / engine.count - values).abs().max())
+        compared[name] = _Comparison(rules.get(id(parameters[name]), ""), difference, float(values.abs().max()))
+    return compared
 
 
-def _errors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], layout: ParameterLayout) -> dict[str, float]:
-    peaks = {name: float(expected[name].abs().max()) for name in layout.names}
-    finite = all(math.isfinite(peak) for peak in peaks.values())
-    floor = NOISE * max(peaks.values()) if finite else math.nan
-    errors = {}
-    for name, peak in peaks.items():
-        difference = float((found[name] - expected[name]).abs().max())
-        scale = max(peak, floor)
-        errors[name] = difference / scale if scale else 0.0
-    return errors if finite else dict.fromkeys(peaks, math.nan)
+def _measured(
+    model: nn.Module, layout: ParameterLayout, names: Sequence[str], batch: Mapping[str, Tensor], refused: set[str]
+) -> Engine:
+    """Measure a batch; names whose module refuses its rule are added to `refused`, and go without."""
+    while True:
+        engine = Engine(model, layout, without_rules=refused, measured=names)
+        try:
+            with engine:
+                engine.add(batch)
+        except NotExactError as error:
+            refused |= _owned(model, layout, error, refused)
+        else:
+            return engine
 
 
-def _small_batch(model: Any) -> dict[str, Tensor]:
+def _still_wrong(
+    model: nn.Module, layout: ParameterLayout, batch: Mapping[str, Tensor], names: set[str], tolerance: float
+) -> list[str]:
+    """Return those of `names` that do not agree with the reference even one example at a time."""
+    if not names:
+        return []
+    with _in_full_precision(model):
+        compared = _compare(model, layout, tuple(names), batch, refused=set(layout.names))
+    return [name for name, error in _errors(compared).items() if error > tolerance]
+
+
+def _refusing(
+    model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
+) -> set[str]:
+    """Return the names whose rule is refused in the model's own precision, where modules may cast their weights."""
+    refused: set[str] = set()
+    for names in groups:
+        _measured(model, layout, names, batch, refused)
+    return refused
+
+
+def _owned(model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: set[str]) -> set[str]:
+    """Return the names in θ of the module that refused its rule; all of θ where that would change nothing."""
+    if refused >= set(layout.names):
+        raise FisherError(f"this model cannot be measured: {error}.") from error
+    own = {id(p) for p in error.module.parameters(recurse=False)} if error.module is not None else set()
+    parameters = dict(model.named_parameters())
+    names = {name for name in layout.names if id(parameters[name]) in own}
+    return names if names - refused else set(layout.names)
+
+
+def _errors(compared: Mapping[str, _Comparison]) -> dict[str, float]:
+    """Return {name: error relative to the tensor's largest value}; NaN for all where one is not finite."""
+    peaks = [comparison.peak for comparison in compared.values()]
+    if not all(math.isfinite(peak) for peak in peaks):
+        return dict.fromkeys(compared, math.nan)
+    floor = NOISE * max(peaks)
+    scales = {name: max(comparison.peak, floor) for name, comparison in compared.items()}
+    return {name: c.difference / scales[name] if scales[name] else c.difference for name, c in compared.items()}
+
+
+@contextmanager
+def _in_full_precision(model: nn.Module) -> Iterator[None]:
+    """Hold half-precision weights as float32 for a while; going there and back changes no bit."""
+    changed = [(tensor, tensor.dtype) for tensor in (*model.parameters(), *model.buffers()) if tensor.dtype in HALVES]
+    try:
+        for tensor, _ in changed:
+            tensor.data = tensor.data.float()
+        yield
+    finally:
+        for tensor, dtype in changed:
+            tensor.data = tensor.data.to(dtype)
+
+
+def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
     """Return three examples of different lengths, with arbitrary pieces and two or more scored positions each."""
     rows = model.get_input_embeddings().weight.shape[0]
-    padding = getattr(model.config, "pad_token_id", None) or 0
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    padding = getattr(config, "pad_token_id", None) or 0
     device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(min(10, rows - 1), rows, (len(LENGTHS), max(LENGTHS)), generator=generator)
-    attention = torch.zeros_like(ids)
-    labels = torch.full_like(ids, IGNORED)
-    for n, length in enumerate(LENGTHS):
-        attention[n, :length] = 1
-        labels[n, 1:3] = ids[n, 1:3].roll(1)
-    ids = ids.masked_fill(attention == 0, padding)
-    batch = {"input_ids": ids, "attention_mask": attention, "labels": labels}
+    attention = _up_to(LENGTHS)
+    batch = {"input_ids": ids.masked_fill(attention == 0, padding), "attention_mask": attention}
+    classes = int(getattr(config, "num_labels", 2))
+    if kind == "seq2seq":
+        decoded = torch.randint(min(10, rows - 1), rows, (len(DECODED), max(DECODED)), generator=generator)
+        batch["labels"] = decoded.masked_fill(_up_to(DECODED) == 0, predictions.IGNORED)
+    elif kind == "sequence":
+        batch["labels"] = torch.arange(len(LENGTHS)) % classes
+    elif kind == "span":
+        batch |= {"start_positions": torch.tensor([1, 0, 2]), "end_positions": torch.tensor([3, 2, 2])}
+    else:
+        labels = torch.full_like(ids, predictions.IGNORED)
+        labels[:, 1:3] = ids[:, 1:3].roll(1) % (classes if kind == "tokens" else rows)
+        batch["labels"] = labels
     return {name: values.to(device) for name, values in batch.items()}
+
+
+def _up_to(lengths: Sequence[int]) -> Tensor:
+    return (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()

@@ -6,7 +6,19 @@ counts once its commit record, written after it, exists. Several processes may w
 
 from xsns_stream.store.core import SubNetworkStore, open_store
 from xsns_stream.store.format import FORMAT_VERSION, RowKey
+from xsns_stream.store.kept import KeptKey, KeptRecord
+from xsns_stream.store.kept_array import ENCODINGS
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.verify import Finding
 
-__all__ = ["FORMAT_VERSION", "CommitRecord", "Finding", "RowKey", "SubNetworkStore", "open_store"]
+__all__ = [
+    "ENCODINGS",
+    "FORMAT_VERSION",
+    "CommitRecord",
+    "Finding",
+    "KeptKey",
+    "KeptRecord",
+    "RowKey",
+    "SubNetworkStore",
+    "open_store",
+]

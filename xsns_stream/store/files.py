@@ -8,9 +8,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from xsns_stream.errors import StoreError
 
 #: Metadata is rewritten in milliseconds and a row in under a second: longer than this, something hangs.
 LOCK_TIMEOUT_S = 120.0
+#: A folder is made and locked in far less than this: younger ones are left alone, whatever their lock says.
+YOUNG_S = 60.0
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -88,6 +93,41 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path` to work in, and remove it at the end where it is still there.
+
+    It holds a lock while somebody works in it, so that what a killed process left can be told and removed.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    target = path.resolve()
+    folder = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        folder.mkdir(parents=True)
+        with locked(folder / ".lock"):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_aside(path: Path) -> None:
+    """Remove folders beside `path` that :func:`aside` made for processes that were killed."""
+    from filelock import FileLock
+
+    target = path.resolve()
+    name = re.compile(re.escape(target.name) + r"\.[0-9a-f]{32}\.partial")
+    # What cannot be listed, locked or removed is somebody else's, and in nobody's way.
+    with suppress(OSError):
+        for folder in [entry for entry in target.parent.iterdir() if name.fullmatch(entry.name)]:
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime < YOUNG_S:
+                    continue
+                with FileLock(folder / ".lock", timeout=0):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

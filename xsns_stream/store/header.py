@@ -81,13 +81,22 @@ class Header:
 
     def differences(self, other: Header) -> list[str]:
         """Return one phrase for each field in which `other` differs."""
-        found = []
-        for name in dict.fromkeys([*self.experiment, *other.experiment]):
-            mine, yours = self.experiment.get(name), other.experiment.get(name)
-            if mine != yours:
-                found.append(f"{name} is {mine!r} in the store and {yours!r} here")
+        found = self.experiment_differences(other.experiment)
         if self.layout.digest != other.layout.digest:
             found.append(_layout_difference(self.layout, other.layout))
+        return found
+
+    def experiment_differences(self, other: Mapping[str, Any]) -> list[str]:
+        """Return one phrase for each field in which another experiment differs.
+
+        A field that an earlier version did not know has the value by which it was computed all the same.
+        """
+        before = Provenance().experiment()
+        found = []
+        for name in dict.fromkeys([*self.experiment, *other]):
+            mine, yours = (fields.get(name, before.get(name)) for fields in (self.experiment, other))
+            if mine != yours:
+                found.append(f"{name} is {mine!r} in the store and {yours!r} here")
         return found
 
 

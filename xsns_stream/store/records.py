@@ -127,13 +127,17 @@ def read_record(root: Path, key: RowKey) -> CommitRecord | None:
 
 def write_record(root: Path, record: CommitRecord) -> None:
     """Commit a row: its object must be on the disk already."""
-    path = record_path(root, record.key)
+    write_group(root, record_path(root, record.key), record.to_json())
+
+
+def write_group(root: Path, path: Path, attributes: Mapping[str, Any]) -> None:
+    """Write the group of a commit record, and the groups above it where they are missing."""
     with os_errors("commit a row to", root):
         # Parents first and never rewritten, so that every committed row hangs on a chain of valid groups.
         for parent in reversed(path.parent.relative_to(root).parents[:-1]):
             if not (root / parent / METADATA).exists():
                 write_json(root / parent / METADATA, group_document())
-        write_json(path, group_document(record.to_json()))
+        write_json(path, group_document(attributes))
 
 
 def committed_keys(root: Path) -> Iterator[RowKey]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from pathlib import Path
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store.array import Compressor, RowArray, create_array
-from xsns_stream.store.files import locked, os_errors, write_json
+from xsns_stream.store.files import aside, locked, os_errors, write_json
 from xsns_stream.store.format import METADATA, Labels, RowKey, group_document
 from xsns_stream.store.header import Header, find_header
 from xsns_stream.store.records import CommitRecord, digest_words, read_record, write_record
 from xsns_stream.types import ParameterLayout, SubNetwork
 
 
-def ensure_store(path: Path, header: Header, key: RowKey, compressor: Compressor, *, may_exist: bool) -> Header:
-    """Return the header of the store at `path`, creating the store where there is none.
+def ensure_store(path: Path, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool) -> Header:
+    """Return the header of the store at `path`, creating the store, with a place for `key`, where there is none.
 
     Raises:
         StoreError: It cannot be created, or there is one and `may_exist` is false.
@@ -36,18 +34,14 @@ def ensure_store(path: Path, header: Header, key: RowKey, compressor: Compressor
     return found
 
 
-def _create(path: Path, header: Header, key: RowKey, compressor: Compressor) -> None:
+def _create(path: Path, header: Header, key: RowKey | None, compressor: Compressor) -> None:
     """Build an empty store aside and rename it into place: it exists whole or not at all."""
-    target = path.resolve()
-    aside = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
-    with os_errors("create a store at", path):
-        try:
-            aside.mkdir(parents=True)
-            create_array(aside, header.layout, Labels().with_key(key), compressor)
-            write_json(aside / METADATA, group_document(header.to_json()))
-            aside.rename(target)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    with os_errors("create a store at", path), aside(path) as folder:
+        labels = Labels() if key is None else Labels().with_key(key)
+        create_array(folder, header.layout, labels, compressor)
+        write_json(folder / METADATA, group_document(header.to_json()))
+        folder.rename(path.resolve())
+        (path / ".lock").unlink(missing_ok=True)
 
 
 def write_row(root: Path, key: RowKey, sub: SubNetwork) -> bool:

@@ -6,15 +6,24 @@ store works, and starts fast, without it. Symbols: L languages, P parameters, W 
 
 from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
 from xsns_stream.types.comparisons import OverlapCounts, RankedSource, SimilarityMatrix, SourceRanking
+from xsns_stream.types.estimation import BATCH_WISE, ESTIMATORS, LABELS, PRECISIONS, TOKEN_REDUCTIONS, FisherSettings
 from xsns_stream.types.networks import SubNetwork
 from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
 from xsns_stream.types.provenance import Provenance
-from xsns_stream.types.text import LanguageSample, ReadCounts, TextExample
+from xsns_stream.types.text import AnswerSpan, Label, LanguageSample, ReadCounts, TextExample
 
 __all__ = [
+    "BATCH_WISE",
+    "ESTIMATORS",
+    "LABELS",
+    "PRECISIONS",
+    "TOKEN_REDUCTIONS",
     "WORD_BITS",
+    "AnswerSpan",
     "Counts",
     "DiagonalFisher",
+    "FisherSettings",
+    "Label",
     "LanguageSample",
     "LayerSpan",
     "OverlapCounts",

@@ -93,25 +93,26 @@ class DiagonalFisher:
     """f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)² for every selected parameter.
 
     Attributes:
-        values: One array for each tensor of `layout`, in its order and shape; finite, ≥ 0.
+        values: One array (or tensor, where it still lies on a device) for each tensor of `layout`, in its order and
+            shape; finite, ≥ 0.
         layout: What the values belong to.
         examples: |D|, the number of examples averaged over.
         language: Normalised code; empty where the caller gave bare batches.
         provenance: How it was computed.
     """
 
-    values: tuple[npt.NDArray[np.floating[Any]], ...]
+    values: tuple[npt.NDArray[np.floating[Any]] | torch.Tensor, ...]
     layout: ParameterLayout
     examples: int
     language: str = ""
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
-        if tuple(v.shape for v in self.values) != self.layout.shapes:
+        if tuple(tuple(v.shape) for v in self.values) != self.layout.shapes:
             raise ValueError("every parameter of the layout needs a value of its shape")
 
     def to_dict(self) -> dict[str, torch.Tensor]:
         """Return {parameter name: tensor of its shape}; the memory is shared."""
         import torch
 
-        return {n: torch.from_numpy(v) for n, v in zip(self.layout.names, self.values, strict=True)}
+        return {n: torch.as_tensor(v) for n, v in zip(self.layout.names, self.values, strict=True)}

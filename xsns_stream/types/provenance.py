@@ -25,11 +25,20 @@ class Provenance:
         corpus_digest: SHA-256 of the drawn examples of this row's language.
         examples: Examples used, |D|.
         examples_asked: Examples asked for.
+        stopping: When a row was finished before it had all examples, as
+            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty where no row was.
+        head: The seed of a task's head, as `seed=0`, of which it is made where the weights bring none; empty for
+            language models.
         seed: The seed of the draw and of the masking.
-        dtype: Of the model's weights while computing.
+        dtype: Of the model's weights while computing, with `+bf16-autocast` where products were rounded on the way.
         device: Where it was computed.
         fallback: Names of parameters that went through the batch-of-one path; empty normally.
         versions: Library name → version.
+        values: Where the Fisher values came from: empty where they were measured for this row, `kept-float32` or
+            `kept-bf16` where they had been kept in the store.
+        reliability: What is known of this row's repeatability: `split_half`, the Jaccard coefficient of the
+            sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient to the
+            sub-network at the check before].
     """
 
     model: str = ""
@@ -43,11 +52,15 @@ class Provenance:
     corpus_digest: str = ""
     examples: int = 0
     examples_asked: int = 0
+    stopping: str = ""
+    head: str = ""
     seed: int = 0
     dtype: str = ""
     device: str = ""
     fallback: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    values: str = ""
+    reliability: Mapping[str, Any] = field(default_factory=dict)
 
     #: Fields that all rows of one store share.
     SHARED = (
@@ -59,6 +72,8 @@ class Provenance:
         "estimator",
         "corpus",
         "examples_asked",
+        "stopping",
+        "head",
         "dtype",
     )
 
@@ -69,7 +84,11 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Return what :meth:`from_json` reads."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return data | {"fallback": list(self.fallback), "versions": dict(self.versions)}
+        return data | {
+            "fallback": list(self.fallback),
+            "versions": dict(self.versions),
+            "reliability": dict(self.reliability),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:

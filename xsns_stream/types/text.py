@@ -1,9 +1,10 @@
-"""Text of one language: examples, what was skipped on the way, a sample."""
+"""Text of one language: examples with or without labels, what was skipped on the way, a sample."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,21 +12,73 @@ from xsns_stream.errors import LanguageError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerSpan:
+    """The answer to a question, where it stands in the passage.
+
+    Attributes:
+        start: Its first character, counted in characters from the passage's beginning.
+        text: The answer as it is written there; not empty.
+    """
+
+    start: int
+    text: str
+
+    @property
+    def end(self) -> int:
+        """The first character after the answer."""
+        return self.start + len(self.text)
+
+
+#: What a task says of a text: a label a word ("" where a word has none), the name of a class, or an answer.
+Label: TypeAlias = tuple[str, ...] | str | AnswerSpan
+
+
+@dataclass(frozen=True, slots=True)
 class TextExample:
     """One unit of text, before the tokenizer.
 
     Attributes:
-        text: A string, or a tuple of words where the corpus is already split into words.
-        pair: The second text of a pair (PAWS-X); None elsewhere.
+        text: A string, or a tuple of words where the corpus is already split into words. The question, where the
+            label is an answer.
+        pair: The second text of a pair (PAWS-X), or the passage that holds the answer; None elsewhere.
+        label: None where the corpus has no labels, or they were not asked for.
+
+    Raises:
+        UsageError: The label does not fit: not one a word, or an answer that does not stand in the passage.
     """
 
     text: str | tuple[str, ...]
     pair: str | None = None
+    label: Label | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.label, tuple) and (isinstance(self.text, str) or len(self.label) != len(self.text)):
+            raise UsageError(f"{len(self.label)} labels do not fit the words {self.text!r}.", "give one for each word.")
+        if isinstance(self.label, AnswerSpan):
+            answer, passage = self.label, self.pair or ""
+            if not answer.text or answer.start < 0 or passage[answer.start : answer.end] != answer.text:
+                raise UsageError(
+                    f"the answer {answer.text!r} does not stand at character {answer.start} of the passage.",
+                    "the passage is the pair's second text; count characters, not bytes.",
+                )
 
     def key(self) -> str:
-        """Return a string that two examples share exactly when they are the same text."""
+        """Return a string that two examples share exactly when they are the same text, whatever their labels."""
         text = self.text if isinstance(self.text, str) else "\x1f".join(self.text)
         return text if self.pair is None else f"{text}\x1e{self.pair}"
+
+    def identity(self) -> str:
+        """Return a string that two examples share exactly when text and label are the same; `key()` without label."""
+        match self.label:
+            case None:
+                return self.key()
+            case AnswerSpan(start, text):
+                said = f"span\x1f{start}\x1f{text}"
+            case str():
+                said = f"class\x1f{self.label}"
+            case _:
+                said = "\x1f".join(("words", *self.label))
+        return f"{self.key()}\x1c{said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +91,7 @@ class ReadCounts:
         duplicate: Skipped because the same text stood before.
         undecodable: Skipped because their bytes are not UTF-8.
         usable: What was left to draw from.
+        unlabelled: Skipped because labels were asked for and this unit has none that can be used.
     """
 
     read: int = 0
@@ -45,6 +99,7 @@ class ReadCounts:
     duplicate: int = 0
     undecodable: int = 0
     usable: int = 0
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +124,10 @@ class LanguageSample:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the examples in their order (hexadecimal)."""
+        """SHA-256 over the examples in their order, labels included where there are any (hexadecimal)."""
         digest = hashlib.sha256()
         for example in self.examples:
-            digest.update(example.key().encode())
+            digest.update(example.identity().encode())
             digest.update(b"\x1d")
         return digest.hexdigest()
 

@@ -25,7 +25,7 @@ from xsns_stream.errors import (
     XsnsError,
 )
 from xsns_stream.fisher import diagonal_fisher
-from xsns_stream.models import LoadedModel, load_model, parameter_layout
+from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import MaskedLanguageModelling, batches
 from xsns_stream.pipeline import (
     BuildResult,
@@ -37,29 +37,15 @@ from xsns_stream.pipeline import (
     RowCommitted,
     RowFailed,
     RowStarted,
+    Stopping,
     build,
 )
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.store import array as store_array
 from xsns_stream.subnetwork import extract_subnetwork
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import FisherSettings, LanguageSample, TextExample
 
 SHORT = MaskedLanguageModelling(max_length=24)
-
-
-@pytest.fixture(scope="module")
-def loaded(tiny_folder: Path) -> LoadedModel:
-    return load_model(str(tiny_folder))
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
-    return write_texts(tmp_path_factory.mktemp("pipeline") / "texts", "sw fi et", 20)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "xsns.zarr"
 
 
 def settings(texts: Path, languages: str = "sw fi et", **changed: Any) -> BuildSettings:
@@ -94,7 +80,7 @@ def test_every_row_is_measured_and_committed(texts: Path, loaded: LoadedModel, p
 
 
 def test_a_row_is_what_the_stages_give(texts: Path, loaded: LoadedModel, path: Path) -> None:
-    made = settings(texts, "sw", seeds=(3,), token_reduction="mean")
+    made = settings(texts, "sw", seeds=(3,), fisher=FisherSettings(token_reduction="mean"))
     _, _, store = run(made, loaded, path)
     sample = made.corpus.sample("sw", 6, 3)
     encoded = SHORT.encode(sample, loaded.tokenizer, 3)
@@ -163,7 +149,7 @@ def test_running_again_measures_nothing(
 ) -> None:
     run(settings(texts), loaded, path)
     before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
-    monkeypatch.setattr("xsns_stream.fisher.diagonal_fisher", None)
+    monkeypatch.setattr("xsns_stream.fisher.measurement", None)
     result, events, _ = run(settings(texts), loaded, path)
     assert (len(result.committed), len(result.skipped), events) == (0, 3, [])
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
@@ -207,7 +193,8 @@ def test_after_an_interruption_the_rows_are_the_same(texts: Path, loaded: Loaded
 OTHERS = {
     "examples_asked": {"examples": 7},
     "objective": {"objective": MaskedLanguageModelling(0.2, 24)},
-    "estimator": {"token_reduction": "mean"},
+    "estimator": {"fisher": FisherSettings(token_reduction="mean")},
+    "stopping": {"stopping": Stopping(0.9)},
 }
 
 
@@ -365,7 +352,7 @@ def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: 
 
 def test_few_examples_are_all_used(texts: Path, loaded: LoadedModel, path: Path) -> None:
     _, events, store = run(settings(texts, "sw", examples=500), loaded, path)
-    assert notes(events) == ["has 20 examples, fewer than the 500 asked for; all are used."]
+    assert notes(events) == ["has only 20 of the 500 examples asked for."]
     assert (store["sw"].provenance.examples, store["sw"].provenance.examples_asked) == (20, 500)
 
 

@@ -1,0 +1,167 @@
+"""How exact the Fisher engine is, family by family, and which parameters it has a rule for.
+
+Every family of `zoo.py` is made tiny, with random weights, and measured on four examples of different lengths in one
+padded batch. The values are compared with a loop over single examples that shares nothing with the package: it asks
+the model for the logits of one unpadded example, and scores them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fisher_cases as cases
+import harness
+import torch
+import zoo
+from torch import Tensor
+
+import xsns_stream as xs
+from xsns_stream.fisher import measurement, self_check, without_rules
+from xsns_stream.fisher.engine import Engine
+from xsns_stream.types import FisherSettings
+
+LENGTHS = (9, 6, 4, 7)
+IGNORED = -100
+#: Accepted errors, relative to a tensor's largest value.
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+NAMES = {torch.float64: "float64", torch.float32: "float32"}
+
+
+def log_likelihood(model: Any, objective: str, example: Mapping[str, Tensor]) -> Tensor:
+    """Return log p(y|x) of one example without padding, from the model's logits."""
+    asked = {name: example[name] for name in ("input_ids", "attention_mask")}
+    if objective == "question-answering":
+        output = model(**asked)
+        start, end = output.start_logits[0].log_softmax(-1), output.end_logits[0].log_softmax(-1)
+        return start[example["start_positions"][0]] + end[example["end_positions"][0]]
+    labels = example["labels"][0] if example["labels"].dim() == 2 else example["labels"]
+    if objective == "span-corruption":
+        logits = model(**asked, labels=example["labels"]).logits[0]
+    elif objective == "sequence-classification":
+        logits = model(**asked).logits
+    else:
+        logits = model(**asked).logits[0]
+    if objective == "causal-lm":
+        logits, labels = logits[:-1], labels[1:]
+    kept = labels != IGNORED
+    return logits[kept].log_softmax(-1).gather(1, labels[kept][:, None]).sum()
+
+
+def single_examples(batch: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Yield each example alone, cut to its own length; a decoder's labels to theirs."""
+    for n in range(len(batch["input_ids"])):
+        row = {name: values[n : n + 1] for name, values in batch.items()}
+        length = int(row["attention_mask"].sum())
+        for name in ("input_ids", "attention_mask"):
+            row[name] = row[name][:, :length]
+        if "labels" in row and row["labels"].dim() == 2:
+            own = (
+                length if row["labels"].shape == batch["input_ids"][:1].shape else int((row["labels"] != IGNORED).sum())
+            )
+            row["labels"] = row["labels"][:, :own]
+        yield row
+
+
+def expected_values(
+    model: Any, objective: str, batch: Mapping[str, Tensor], names: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """Return the mean over examples of the squared gradients of log p(y|x)."""
+    named = dict(model.named_parameters())
+    theta = [named[name] for name in names]
+    total = [torch.zeros_like(parameter) for parameter in theta]
+    examples = list(single_examples(batch))
+    for example in examples:
+        value = log_likelihood(model, objective, example)
+        found = torch.autograd.grad(value, theta, allow_unused=True, materialize_grads=True)
+        for so_far, gradient in zip(total, found, strict=True):
+            so_far.addcmul_(gradient, gradient)
+    return {name: value / len(examples) for name, value in zip(names, total, strict=True)}
+
+
+def largest_error(model: Any, objective: str, batch: Mapping[str, Tensor], *, checkpoint: bool = False) -> float | None:
+    """Return the engine's largest error over all tensors of θ, relative to each tensor's largest value.
+
+    None where the model by itself gives no number on a padded batch: attention forms that compute the softmax of
+    float64 weights in float32 lose the rows of padding that a short window keeps from every piece.
+    """
+    if not bool(torch.isfinite(_padded_output(model, batch)).all()):
+        return None
+    layout = xs.parameter_layout(model)
+    expected = expected_values(model, objective, batch, layout.names)
+    settings, unconfirmed = FisherSettings(checkpoint=checkpoint), without_rules(model, layout)
+    # Blocks that are computed again make XGLM's mask once more, in torch's default dtype.
+    with (
+        _default_dtype(model.dtype if checkpoint else torch.float32),
+        measurement(model, layout, settings, without_rules=unconfirmed) as running,
+    ):
+        running.add(batch)
+    return cases.largest_error({name: total / running.count for name, total in running.sums.items()}, expected)
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _padded_output(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    with torch.no_grad():
+        output: Tensor = model(**batch).logits if "labels" in batch else model(**batch).start_logits
+    return output
+
+
+def coverage(model: Any) -> dict[str, int]:
+    """Count θ's tensors: by a rule that the self-check confirmed; one example at a time; of these, rules it refused."""
+    layout = xs.parameter_layout(model)
+    candidates = set(layout.names) - set(Engine(model, layout).fallback)
+    checks = self_check(model, layout)
+    confirmed = {check.name for check in checks if check.by_rule and check.exact}
+    return {
+        "tensors": len(layout.names),
+        "by_rule": len(confirmed),
+        "one_at_a_time": len(layout.names) - len(confirmed),
+        "refused": len(candidates - confirmed),
+    }
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Measure one family in both precisions, with both forms of attention, with checkpointing."""
+    family = zoo.FAMILIES[name]
+    row: dict[str, Any] = {"family": name, "objective": family.objective}
+    for dtype, said in NAMES.items():
+        for attention in ("sdpa", "eager"):
+            model = zoo.make(name, dtype, attention)
+            batch = zoo.batch(model, name, LENGTHS)
+            row[f"{said}_{attention}"] = largest_error(model, family.objective, batch)
+            if attention == "sdpa":
+                row[f"{said}_checkpoint"] = largest_error(model, family.objective, batch, checkpoint=True)
+                row |= coverage(model) if dtype == torch.float64 else {}
+        errors = [value for key, value in row.items() if key.startswith(said) and value is not None]
+        row[said] = max(errors)
+        # Written so that a NaN is not exact.
+        row["exact"] = row.get("exact", True) and all(error <= TOLERANCE[dtype] for error in errors)
+    return row
+
+
+def main() -> None:
+    parser = harness.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--family", action="append", choices=list(zoo.FAMILIES), help="only this one; may be repeated")
+    options = parser.parse_args()
+    names = options.family or list(zoo.FAMILIES)[: 3 if options.smoke else None]
+    rows = [measure(name) for name in names]
+    keys = ["family", "objective", "tensors", "by_rule", "one_at_a_time", "refused", "float64", "float32"]
+    harness.print_table(keys, [[row[key] for key in keys] for row in rows])
+    harness.write(options.output, harness.result(Path(__file__).stem, {"lengths": LENGTHS}, rows, options.smoke))
+    wrong = [row["family"] for row in rows if not row["exact"]]
+    assert not wrong, f"the engine is not exact for {', '.join(wrong)}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Models, batches and the two obvious loops that the Fisher engine is compared with.
+
+Every contestant keeps its own state ready, so that a call does one batch (or list of batches) and nothing else:
+allocating the accumulators is timed apart, because a build pays for it once a language.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import xsns_stream as xs
+from xsns_stream.fisher.predictions import single_examples
+from xsns_stream.fisher.reference import reference_fisher
+
+VOCABULARY = 4_096
+HEADS = 12
+#: Of a tensor's largest value, in float32. Rounding gives about 1e-6, a wrong rule 0.1 and more.
+TOLERANCE = 2e-5
+#: Below this share of the largest value of all tensors, a tensor is rounding noise.
+NOISE = 1e-9
+
+Batches = list[dict[str, Tensor]]
+Values = Mapping[str, Tensor]
+
+
+def wide_model(layers: int, vocabulary: int = VOCABULARY, width: int = 768) -> Any:
+    """XLM-R base's width with random weights and without dropout: some peers only run in training mode."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=HEADS,
+        max_position_embeddings=514,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return XLMRobertaForMaskedLM(config).eval()
+
+
+def batch_of(lengths: Sequence[int], vocabulary: int = VOCABULARY, seed: int = 1) -> dict[str, Tensor]:
+    """Random pieces, 15 % of them scored and at least one of each example, padded on the right."""
+    generator = torch.Generator().manual_seed(seed)
+    size = (len(lengths), max(lengths))
+    ids = torch.randint(10, vocabulary, size, generator=generator)
+    attention = (torch.arange(size[1]) < torch.tensor(lengths)[:, None]).long()
+    scored = (torch.rand(size, generator=generator) < 0.15) & (attention == 1)
+    scored[:, 1] = True
+    return {
+        "input_ids": ids.masked_fill(attention == 0, 1),
+        "attention_mask": attention,
+        "labels": ids.masked_fill(~scored, -100),
+    }
+
+
+def ragged_batches(examples: int, longest: int, size: int = 8) -> Batches:
+    """Texts of 8 to `longest` pieces, most of them short (a geometric law with mean 32), sorted by length."""
+    generator = torch.Generator().manual_seed(2)
+    drawn = torch.empty(examples).exponential_(1 / 32, generator=generator).add_(8).clamp_(max=longest)
+    lengths = sorted((int(length) for length in drawn), reverse=True)
+    return [batch_of(lengths[at : at + size], seed=at) for at in range(0, examples, size)]
+
+
+def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
+    """Time each contestant once a round, in turn, by the processor's time and by the clock.
+
+    On a machine that other programs keep busy, the clock counts their time too; the time that the processor spent on
+    this program is what a quiet machine's clock would show for one thread. It says nothing for several threads.
+
+    Args:
+        contestants: name → a call; each has run once before.
+        rounds: At least 1.
+
+    Returns:
+        name → `median_s` and `best_s` of processor time, `clock_median_s`, `rounds`.
+    """
+    spent: dict[str, list[float]] = {name: [] for name in contestants}
+    passed: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(max(1, rounds)):
+        for name, call in contestants.items():
+            at, begin = time.perf_counter(), time.process_time()
+            call()
+            spent[name].append(time.process_time() - begin)
+            passed[name].append(time.perf_counter() - at)
+    return {
+        name: {
+            "median_s": statistics.median(times),
+            "best_s": min(times),
+            "clock_median_s": statistics.median(passed[name]),
+            "rounds": len(times),
+        }
+        for name, times in spent.items()
+    }
+
+
+def compared(
+    section: str, timings: Mapping[str, dict[str, float]], ours: str, targets: Mapping[str, float | None]
+) -> list[dict[str, Any]]:
+    """Return a row for each contestant, with the time of `ours` over its own."""
+    mine = timings[ours]
+    return [
+        {
+            "section": section,
+            "contestant": name,
+            "engine_over": mine["median_s"] / timing["median_s"],
+            "engine_over_best": mine["best_s"] / timing["best_s"],
+            "target": targets.get(name),
+            **timing,
+        }
+        for name, timing in timings.items()
+    ]
+
+
+def largest_error(found: Values, expected: Values) -> float:
+    """Return the largest error over the tensors in `found`, relative to each tensor's largest value; NaN for a NaN."""
+    if not all(bool(torch.isfinite(values).all()) for values in found.values()):
+        return math.nan
+    floor = NOISE * max(float(values.max()) for values in expected.values())
+    scales = {name: float(expected[name].max()) for name in found}
+    return max(
+        float((found[name] - expected[name]).abs().max()) / scale for name, scale in scales.items() if scale > floor
+    )
+
+
+def reference(model: Any, batches: Batches, layout: xs.ParameterLayout) -> dict[str, Tensor]:
+    """Return the sums (not the means) of squared gradients over all examples."""
+    examples = sum(len(batch["input_ids"]) for batch in batches)
+    return {name: mean * examples for name, mean in reference_fisher(model, batches, layout).items()}
+
+
+def scored_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the sum of losses with the head on the scored positions alone: the least that any method pays."""
+    scored = batch["labels"] != -100
+    hidden = model.base_model(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    return F.cross_entropy(model.lm_head(hidden[scored]), batch["labels"][scored], reduction="sum")
+
+
+def full_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the same sum from the logits of all positions, as a training step computes it."""
+    logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    return F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, reduction="sum")
+
+
+def require_gradients(model: nn.Module, names: Sequence[str] | None) -> list[nn.Parameter]:
+    """Let the named parameters alone (all for None) ask for gradients, and return them."""
+    chosen = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(names is None or name in set(names))
+        parameter.grad = None
+        if parameter.requires_grad:
+            chosen.append(parameter)
+    return chosen
+
+
+def plain(
+    model: Any, batches: Batches, names: Sequence[str] | None, loss_of: Callable[..., Tensor] = scored_loss
+) -> Callable[[], None]:
+    """Return an ordinary forward and backward of each batch; gradients are dropped after each."""
+
+    def run() -> None:
+        chosen = require_gradients(model, names)
+        for batch in batches:
+            loss_of(model, batch).backward()
+            for parameter in chosen:
+                parameter.grad = None
+
+    return run
+
+
+class SingleExamples:
+    """The loop over single examples, written as well as it can be: a gradient is squared and dropped as it appears."""
+
+    def __init__(self, model: Any, batches: Batches, layout: xs.ParameterLayout) -> None:
+        self.model, self.names = model, layout.names
+        self.examples = [example for batch in batches for example in single_examples(batch)]
+        named = dict(model.named_parameters())
+        self.sums = {name: torch.zeros_like(named[name]).detach() for name in layout.names}
+
+    def __call__(self) -> None:
+        """Add all examples to the sums."""
+        require_gradients(self.model, self.names)
+        with self._squaring():
+            for example in self.examples:
+                scored_loss(self.model, example).backward()
+
+    @contextmanager
+    def _squaring(self) -> Iterator[None]:
+        named = dict(self.model.named_parameters())
+        hooks = [named[name].register_post_accumulate_grad_hook(_square_into(self.sums[name])) for name in self.names]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _square_into(total: Tensor) -> Callable[[Tensor], None]:
+    def square(parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is not None:
+            total.addcmul_(gradient, gradient)
+        parameter.grad = None
+
+    return square

@@ -1,0 +1,216 @@
+"""Peak memory of the engine and of other ways to the same values, each in a fresh process, and the cost of the head.
+
+`above the model` is the peak resident memory less the model and the libraries. `less F` is that without the
+accumulators, which every method needs that computes the Fisher information; an ordinary step holds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import harness
+import torch
+from fisher_cases import (
+    TOLERANCE,
+    batch_of,
+    compared,
+    full_loss,
+    interleave,
+    largest_error,
+    plain,
+    reference,
+    wide_model,
+)
+from torch import Tensor
+from torch.nn import functional as F
+
+import xsns_stream as xs
+from xsns_stream.fisher import predictions
+from xsns_stream.fisher.engine import Engine
+from xsns_stream.fisher.head import ScoredHead
+from xsns_stream.fisher.predictions import Question
+
+MIB = 2**20
+XLMR_VOCABULARY = 250_002
+
+#: What a fresh process does first: everything but F, and a tiny model through every path, so that what the libraries
+#: load on first use is not counted.
+SETUP = f"""
+    import sys, tempfile
+    from pathlib import Path
+    sys.path.insert(0, {str(Path(__file__).parent)!r})
+    import torch
+    import fisher_cases as cases, fisher_peers as peers
+    import xsns_stream as xs
+    from xsns_stream.fisher.engine import Engine
+    from xsns_stream.fisher import diagonal_fisher_in_groups
+    from xsns_stream.types import FisherSettings
+    name = sys.argv[1]
+    layers, width, vocabulary, examples, positions, budget = map(int, sys.argv[2:])
+    model = cases.wide_model(layers, vocabulary, width)
+    layout = xs.parameter_layout(model)
+    batch = cases.batch_of([positions] * examples, vocabulary)
+    def engine(checkpoint, model=model, layout=layout, batch=batch):
+        with Engine(model, layout, FisherSettings(checkpoint=checkpoint)) as running:
+            running.add(batch)
+    def groups():
+        with tempfile.TemporaryDirectory() as folder:
+            diagonal_fisher_in_groups(model, lambda: [batch], layout, budget=budget, folder=Path(folder))
+    small, few = cases.wide_model(1, 64, 48), cases.batch_of([4, 4], 64)
+    for checkpoint in (False, True):
+        engine(checkpoint, small, xs.parameter_layout(small), few)
+    cases.plain(small, [few], None, cases.full_loss)()
+    cases.SingleExamples(small, [few], xs.parameter_layout(small))()
+    if name in peers.PEERS:
+        peers.PEERS[name][0](small, few, xs.parameter_layout(small))()
+"""
+
+#: Name in the table → (statement, whether it holds F).
+METHODS: dict[str, tuple[str, bool]] = {
+    "engine": ("engine(False)", True),
+    "engine, checkpointing": ("engine(True)", True),
+    "engine, in groups of layers": ("groups()", True),
+    "training step, gradients of θ": ("cases.plain(model, [batch], layout.names)()", False),
+    "training step, all gradients and logits": ("cases.plain(model, [batch], None, cases.full_loss)()", False),
+    "loop over single examples": ("cases.SingleExamples(model, [batch], layout)()", True),
+    "torch.func vmap": ("peers.VectorisedMap(model, batch, layout)()", True),
+    "Opacus": ("peers.Opacus(model, batch, layout)()", True),
+    "BackPACK": ("peers.BackPack(model, batch, layout)()", True),
+}
+
+#: Engine's peak over the training step's, both above the model.
+MEMORY_TARGETS = {"engine": 1.0, "engine, checkpointing": 1 / 3}
+HEAD_TARGET = 1 / 8
+
+
+def memory(smoke: bool, layers: int, skipped: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """Measure every method on one batch of 8 × 128 at XLM-R's width."""
+    width, examples, positions = (48, 2, 8) if smoke else (768, 8, 128)
+    budget = (64 if smoke else 65_536) * 1024
+    arguments = [str(n) for n in (layers, width, 4_096, examples, positions, budget)]
+    size = 4 * xs.parameter_layout(wide_model(layers, 64, width)).size / MIB
+    rows: list[dict[str, Any]] = []
+    for name, (statement, holds) in METHODS.items():
+        if (smoke and name != "engine, in groups of layers") or skipped(name):
+            continue
+        extra = harness.peak_rss(SETUP, statement, [name, *arguments])["extra_mib"]
+        rows.append(
+            {
+                "section": "memory",
+                "method": name,
+                "layers": layers,
+                "f_mib": size,
+                "above_model_mib": extra,
+                "less_f_mib": extra - size if holds else extra,
+                "group_budget_mib": budget / MIB if "groups" in name else None,
+                "target": MEMORY_TARGETS.get(name),
+            }
+        )
+    step = next((row["above_model_mib"] for row in rows if row["method"] == "training step, gradients of θ"), None)
+    for row in rows:
+        row["of_step"] = row["less_f_mib"] / step if step else None
+        row["of_step_with_f"] = row["above_model_mib"] / step if step else None
+    print(f"\npeak memory of one batch, {examples} × {positions}")
+    harness.print_table(
+        ["method", "MiB above the model", "less F", "of the training step", "target"],
+        [[row[k] for k in ("method", "above_model_mib", "less_f_mib", "of_step", "target")] for row in rows],
+    )
+    return rows
+
+
+def head(smoke: bool, rounds: int) -> list[dict[str, Any]]:
+    """Time the engine and steps with all logits for a vocabulary like XLM-R's; then the head alone; then memory."""
+    width, vocabulary, positions = (48, 65_600, 64) if smoke else (768, XLMR_VOCABULARY, 128)
+    model, other = wide_model(1, vocabulary, width), wide_model(1, vocabulary, width)
+    layout = xs.parameter_layout(model)
+    batch = batch_of([positions] * 8, vocabulary)
+    expected = reference(other, [batch], layout)
+    with Engine(model, layout) as engine:
+        engine.add(batch)
+        error = largest_error(engine.sums, expected)
+        assert error <= TOLERANCE, f"the engine is off by {error:.1e}"
+        calls: dict[str, Callable[[], object]] = {
+            "engine": lambda: engine.add(batch),
+            "step, scored positions": plain(other, [batch], layout.names),
+            "step, all logits, gradients of θ": plain(other, [batch], layout.names, full_loss),
+            "step, all logits, all gradients": plain(other, [batch], None, full_loss),
+        }
+        for call in calls.values():
+            call()
+        timings = interleave(calls, rounds)
+    rows = _head_rows("one block and the head", timings, "engine")
+    with ExitStack() as undo:
+        alone = _head_alone(other, batch, undo)
+        timings = interleave(alone, rounds)
+    rows += _head_rows("the head alone", timings, "engine's head")
+    if not smoke:
+        rows += _head_memory(vocabulary)
+    for row in rows:
+        row |= {"scored": int((batch["labels"] != -100).sum()), "vocabulary": vocabulary, "error": error}
+    print(f"\nthe head, {vocabulary} pieces, 8 × {positions}, {rows[0]['scored']} scored")
+    harness.print_table(
+        ["what", "contestant", "value", "engine takes ×", "target"],
+        [[row[k] for k in ("what", "contestant", "value", "engine_over", "target")] for row in rows],
+    )
+    return rows
+
+
+def _head_alone(model: Any, batch: Mapping[str, Tensor], undo: ExitStack) -> dict[str, Callable[[], object]]:
+    """Return: hidden states in, gradient by them out, without any weight's gradient."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    question = predictions.ask(model, "masked", batch)
+    hidden = torch.randn(*batch["labels"].shape, model.config.hidden_size)
+    labels = batch["labels"].flatten()
+    part = ScoredHead(model, undo)
+
+    def loss_of(logits: Tensor, question: Question, _: Tensor | None) -> Tensor:
+        return F.cross_entropy(logits, question.targets, reduction="sum")
+
+    def all_positions() -> Tensor:
+        leaf = hidden.flatten(0, 1).requires_grad_()
+        loss = F.cross_entropy(type(model.lm_head).forward(model.lm_head, leaf), labels, reduction="sum")
+        return torch.autograd.grad(loss, leaf)[0]
+
+    def scored_in_pieces() -> Tensor:
+        return part.backward(hidden[batch["labels"] != -100], question, None, loss_of)[1]
+
+    difference = (all_positions()[labels != -100] - scored_in_pieces()).abs().max()
+    assert float(difference) < 1e-5, f"the head in pieces is off by {float(difference):.1e}"
+    return {"engine's head": scored_in_pieces, "all positions": all_positions}
+
+
+def _head_rows(what: str, timings: Mapping[str, dict[str, float]], ours: str) -> list[dict[str, Any]]:
+    targets = {name: HEAD_TARGET for name in timings if "all" in name}
+    rows = compared("head", timings, ours, targets)
+    return [row | {"what": f"seconds, {what}", "value": row["median_s"]} for row in rows]
+
+
+def _head_memory(vocabulary: int) -> list[dict[str, Any]]:
+    arguments = ["head", *(str(n) for n in (1, 768, vocabulary, 8, 128, 2**30))]
+    peaks = {
+        "engine": harness.peak_rss(SETUP, "engine(False)", arguments)["extra_mib"],
+        "step, scored positions": harness.peak_rss(SETUP, "cases.plain(model, [batch], layout.names)()", arguments)[
+            "extra_mib"
+        ],
+        "step, all logits, gradients of θ": harness.peak_rss(
+            SETUP, "cases.plain(model, [batch], layout.names, cases.full_loss)()", arguments
+        )["extra_mib"],
+        "step, all logits, all gradients": harness.peak_rss(
+            SETUP, "cases.plain(model, [batch], None, cases.full_loss)()", arguments
+        )["extra_mib"],
+    }
+    return [
+        {
+            "section": "head",
+            "what": "MiB above the model, one block and the head",
+            "contestant": name,
+            "value": value,
+            "engine_over": peaks["engine"] / value,
+            "target": HEAD_TARGET if "all logits" in name else None,
+        }
+        for name, value in peaks.items()
+    ]

@@ -1,0 +1,180 @@
+"""The grouped squared product on a CPU: a tile of F in registers, every example's rows past it.
+
+A tile of 6 x 64 sums fills twenty-four of the thirty-two vector registers of AVX-512. For each example the rows are
+multiplied into it, and its squares are added to F, so that F is read and written once a call instead of once an
+example, and no product is ever written to memory.
+
+The rows are first copied into panels, in the order in which they are read: G six columns at a time, A sixty-four.
+"""
+
+# ruff: noqa: N803 - F, G and A are the names of the equation.
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba.core import cgutils, types
+from numpy.typing import NDArray
+
+from xsns_kernels._numba_jit import INT64, INTP, VOID, at, compiled, intrinsic, plus, times, writable
+
+HEIGHT, VECTORS, LANES = 6, 4, 16
+WIDTH = VECTORS * LANES
+
+_FLOAT = ir.FloatType()
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+_BYTES = 4
+_ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
+_MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
+# Tiles of G packed together: as many columns as two cache lines and more hold, so that no line is fetched twice.
+_STRIP = 16
+# Rows of one go: their panel of A, 512 KiB, leaves room in the second-level cache.
+_MOST_ROWS = 2048
+# A thread is worth starting for about a millisecond of work: multiplications.
+_WORK_OF_A_THREAD = 1 << 25
+
+Floats = NDArray[np.float32]
+
+
+def worth_it() -> bool:
+    """Tell whether this CPU has the registers that the tile was made for."""
+    return bool(binding.get_host_cpu_features().get("avx512f", False))
+
+
+def add_squared_products(
+    F: Floats, G: Floats, A: Floats, rows: NDArray[np.int64], bounds: NDArray[np.int64], threads: int
+) -> None:
+    """Add the squared products of the examples to F, float32 [O, I] in C order; G [M, O], A [M, I] of any strides.
+
+    Args:
+        F: updated in place.
+        G: rows of all examples.
+        A: likewise.
+        rows: int64 [R], which rows count, those of an example one after another.
+        bounds: int64 [N + 1], where each example's begin and end in `rows`.
+        threads: at most so many work at once.
+    """
+    outputs, inputs = F.shape
+    blocks = -(-inputs // WIDTH)
+    for first, last in _runs(bounds):
+        own = bounds[first : last + 1] - bounds[first]
+        taken = rows[bounds[first] : bounds[last]]
+        panels = np.empty((-(-outputs // HEIGHT), len(taken), HEIGHT), np.float32)
+        pack_columns(G, taken, panels)
+        workers = max(1, min(threads, blocks, len(taken) * outputs * inputs // _WORK_OF_A_THREAD))
+        parts = [(blocks * n // workers, blocks * (n + 1) // workers) for n in range(workers)]
+        if workers == 1:
+            add_blocks(F, panels, A, taken, own, 0, blocks)
+            continue
+        with ThreadPoolExecutor(workers) as pool:
+            for done in [pool.submit(add_blocks, F, panels, A, taken, own, *part) for part in parts]:
+                done.result()
+
+
+def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield runs of examples whose panels stay in the second-level cache: at most _MOST_ROWS rows, or one example."""
+    first, count = 0, len(bounds) - 1
+    while first < count:
+        last = first + 1
+        while last < count and bounds[last + 1] - bounds[first] <= _MOST_ROWS:
+            last += 1
+        yield first, last
+        first = last
+
+
+@intrinsic
+def _add_tile(typingctx: Any, g: Any, a: Any, start: Any, stop: Any, f: Any, pitch: Any) -> Any:
+    """Add (Σ_t g[t, r] · a[t, c])² over t in [start, stop) to f[r, c]; all but t are addresses or bytes."""
+    return VOID(INTP, INTP, INTP, INTP, INTP, INTP), _emit_tile
+
+
+def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    g, a, start, stop, f, pitch = arguments
+    sums = _emit_products(builder, g, a, start, stop)
+    for r in range(HEIGHT):
+        line = builder.add(f, times(builder, pitch, r))
+        for c in range(VECTORS):
+            place = at(builder, plus(builder, line, c * LANES * _BYTES), _VECTOR)
+            total = builder.load(sums[r][c])
+            builder.store(_fma(builder, total, total, builder.load(place, align=_BYTES)), place, align=_BYTES)
+    return context.get_dummy_value()
+
+
+def _emit_products(builder: Any, g: Any, a: Any, start: Any, stop: Any) -> Any:
+    zero = ir.Constant(_VECTOR, [0.0] * LANES)
+    create: Any = cgutils.alloca_once
+    sums = [[create(builder, _VECTOR) for _ in range(VECTORS)] for _ in range(HEIGHT)]
+    for line in sums:
+        for place in line:
+            # Here, not where it is made: a tile starts anew for every example.
+            builder.store(zero, place)
+    with cgutils.for_range_slice(builder, start, stop, ir.Constant(INT64, 1)) as (t, _):
+        left = builder.add(g, times(builder, t, HEIGHT * _BYTES))
+        right = builder.add(a, times(builder, t, WIDTH * _BYTES))
+        vectors = [
+            builder.load(at(builder, plus(builder, right, c * LANES * _BYTES), _VECTOR), align=_BYTES)
+            for c in range(VECTORS)
+        ]
+        for r in range(HEIGHT):
+            factor = _spread(builder, builder.load(at(builder, plus(builder, left, r * _BYTES), _FLOAT)))
+            for c in range(VECTORS):
+                builder.store(_fma(builder, factor, vectors[c], builder.load(sums[r][c])), sums[r][c])
+    return sums
+
+
+def _spread(builder: Any, value: Any) -> Any:
+    index = ir.IntType(32)
+    nothing = ir.Constant(_VECTOR, ir.Undefined)
+    one = builder.insert_element(nothing, value, ir.Constant(index, 0))
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+
+
+def _fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    insert: Any = cgutils.get_or_insert_function
+    function = insert(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{LANES}f32")
+    return builder.call(function, [x, y, z])
+
+
+@compiled(VOID(_ROWS, _OFFSETS, _PANELS))
+def pack_columns(G: Any, rows: Any, panels: Any) -> None:
+    """Copy `rows` of G [M, O] into panels [ceil(O / 6), R, 6]; columns past the last are zeros."""
+    columns, tiles = G.shape[1], panels.shape[0]
+    for first in range(0, tiles, _STRIP):
+        for t in range(len(rows)):
+            for tile in range(first, min(first + _STRIP, tiles)):
+                for r in range(HEIGHT):
+                    o = tile * HEIGHT + r
+                    panels[tile, t, r] = G[rows[t], o] if o < columns else 0.0
+
+
+@compiled(VOID(_MATRIX, _PANELS, _ROWS, _OFFSETS, _OFFSETS, INTP, INTP))
+def add_blocks(F: Any, panels: Any, A: Any, rows: Any, bounds: Any, first: int, last: int) -> None:
+    """Do the columns of F from 64 · first up to 64 · last."""
+    outputs, inputs = F.shape
+    count, tiles = len(rows), panels.shape[0]
+    panel, edge = np.zeros((count, WIDTH), np.float32), np.empty((HEIGHT, WIDTH), np.float32)
+    for block in range(first, last):
+        left, width = block * WIDTH, min(WIDTH, inputs - block * WIDTH)
+        for t in range(count):
+            for c in range(width):
+                panel[t, c] = A[rows[t], left + c]
+            for c in range(width, WIDTH):
+                panel[t, c] = 0.0
+        for tile in range(tiles):
+            top, height = tile * HEIGHT, min(HEIGHT, outputs - tile * HEIGHT)
+            whole = width == WIDTH and height == HEIGHT
+            # A tile that hangs over the edge is added up beside F.
+            edge[:] = 0.0
+            target = F.ctypes.data + (top * inputs + left) * _BYTES if whole else edge.ctypes.data
+            pitch = inputs * _BYTES if whole else WIDTH * _BYTES
+            source = panels.ctypes.data + tile * count * HEIGHT * _BYTES
+            for n in range(len(bounds) - 1):
+                _add_tile(source, panel.ctypes.data, bounds[n], bounds[n + 1], target, pitch)
+            if not whole:
+                for r in range(height):
+                    for c in range(width):
+                        F[top + r, left + c] += edge[r, c]

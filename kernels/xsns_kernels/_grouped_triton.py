@@ -1,0 +1,113 @@
+"""The grouped squared product in Triton: one program a tile of F, which it reads and writes once.
+
+Importing this module needs Triton. Where TRITON_INTERPRET=1 is set before that, Triton's interpreter runs the
+kernel on the CPU, with small tiles: slow, and there to be tested.
+"""
+
+# ruff: noqa: N803 - F, G and A are the names of the equation; blocks are in capitals by Triton's custom.
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+@triton.jit(do_not_specialize=["rows", "segments"])  # type: ignore[untyped-decorator]
+def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other annotation than its own
+    F,
+    G,
+    A,
+    offsets,
+    rows,
+    segments,
+    features_out,
+    features_in,
+    G_row,
+    G_column,
+    A_row,
+    A_column,
+    BLOCK_R: tl.constexpr,
+    BLOCK_O: tl.constexpr,
+    BLOCK_I: tl.constexpr,
+):
+    """F[o, i] += Σ_n (Σ_r G[r, o] · A[r, i])² for one tile of [BLOCK_O, BLOCK_I].
+
+    A segment is read in blocks of BLOCK_R rows; what lies past its end counts as zero. Offsets are clamped, so that
+    none points outside of G and A. Element numbers are int64: R · I may pass 2³¹.
+    """
+    tiles = tl.cdiv(features_in, BLOCK_I)
+    o = (tl.program_id(0) // tiles).to(tl.int64) * BLOCK_O + tl.arange(0, BLOCK_O)
+    i = (tl.program_id(0) % tiles).to(tl.int64) * BLOCK_I + tl.arange(0, BLOCK_I)
+    total = tl.zeros((BLOCK_O, BLOCK_I), tl.float32)
+    for segment in range(segments):
+        start = tl.maximum(tl.load(offsets + segment), 0)
+        stop = tl.minimum(tl.load(offsets + segment + 1), rows)
+        product = tl.zeros((BLOCK_O, BLOCK_I), tl.float32)
+        for first in range(start, stop, BLOCK_R):
+            r = (first + tl.arange(0, BLOCK_R)).to(tl.int64)[:, None]
+            g = tl.load(G + r * G_row + o[None, :] * G_column, (r < stop) & (o[None, :] < features_out), 0.0)
+            a = tl.load(A + r * A_row + i[None, :] * A_column, (r < stop) & (i[None, :] < features_in), 0.0)
+            # "ieee": float32 is not rounded to TF32. Products of halves are exact in float32 anyway.
+            product = tl.dot(tl.trans(g), a, product, input_precision="ieee")
+        total += product * product
+    places = F + o[:, None] * features_in + i[None, :]
+    inside = (o[:, None] < features_out) & (i[None, :] < features_in)
+    tl.store(places, tl.load(places, inside, 0.0) + total, inside)
+
+
+_COMPILED = isinstance(_kernel, triton.JITFunction)
+# Triton's default is about to change: `total += product * product` shall stay one fused operation.
+_OPTIONS = {"enable_fp_fusion": True}
+_INTERPRETED_TILE = {"BLOCK_O": 32, "BLOCK_I": 32}
+# Two accumulators of a tile must fit in registers: 128 x 128 with 256 threads takes 128 a thread.
+_TILES = ((64, 64, 4), (64, 128, 4), (128, 64, 4), (128, 128, 8))
+_tuned = triton.autotune(
+    [triton.Config({"BLOCK_O": o, "BLOCK_I": i}, num_warps=warps, num_stages=3) for o, i, warps in _TILES],
+    key=["features_out", "features_in", "BLOCK_R"],
+    restore_value=["F"],
+)(_kernel)
+
+
+def add_squared_products(F: Tensor, G: Tensor, A: Tensor, segments: Tensor) -> None:
+    """Launch the kernel; arguments as for `xsns_kernels.grouped.add_squared_products`, and checked by it.
+
+    Raises:
+        ValueError: F lies where Triton does not run, the rows are float64, or they are bfloat16 and interpreted:
+            the interpreter multiplies the bits of bfloat16 as integers.
+    """
+    if _COMPILED and F.device.type != "cuda":
+        raise ValueError(f"the Triton form needs a CUDA device (or TRITON_INTERPRET=1), got tensors on {F.device}")
+    if F.dtype != torch.float32:
+        raise ValueError(f"the Triton form accumulates in float32, got F of {F.dtype}; use impl='torch'")
+    if not _COMPILED and G.dtype == torch.bfloat16:
+        raise ValueError("Triton's interpreter cannot multiply bfloat16; use a CUDA device or impl='torch'")
+    count = len(segments) - 1
+    if not count or not F.numel() or not len(G):
+        return
+    offsets = segments.to(F.device, torch.int64).contiguous()
+    arguments = (F, G, A, offsets, len(G), count, *F.shape, *G.stride(), *A.stride())
+    block = _block(len(G), count, G.dtype)
+    if not _COMPILED:
+        _kernel[_grid(F)](*arguments, BLOCK_R=block, **_INTERPRETED_TILE)
+        return
+    # Triton launches on the current device, which need not be F's.
+    with torch.cuda.device(F.device):
+        _tuned[_grid(F)](*arguments, BLOCK_R=block, **_OPTIONS)
+
+
+def _block(rows: int, segments: int, dtype: torch.dtype) -> int:
+    """Return how many rows are multiplied together: 16, 32 or 64, about the mean of a segment.
+
+    Without tensor cores, which float32 does not use, a product is unrolled over all its rows; compiled for compute
+    capability 8.0, most tiles no longer fit in registers with more than 16 of them.
+    """
+    most = 16 if dtype == torch.float32 else 64
+    return min(most, max(16, 1 << (-(-rows // segments) - 1).bit_length()))
+
+
+def _grid(F: Tensor) -> Any:
+    return lambda tile: (triton.cdiv(F.shape[0], tile["BLOCK_O"]) * triton.cdiv(F.shape[1], tile["BLOCK_I"]),)

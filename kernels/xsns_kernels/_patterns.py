@@ -1,0 +1,75 @@
+"""What selection knows of IEEE numbers: patterns, the bin of the K-th, the least pattern that reaches a threshold."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Bits of a pattern that one histogram looks at.
+DIGIT = 16
+PATTERN: dict[np.dtype[Any], type[np.unsignedinteger[Any]]] = {
+    np.dtype(np.float32): np.uint32,
+    np.dtype(np.float64): np.uint64,
+}
+
+
+def pattern_of(dtype: np.dtype[Any], value: float) -> int:
+    """Return the bit pattern of a value of this dtype."""
+    return int(np.array(value, dtype).view(PATTERN[dtype])[()])
+
+
+def number_of(dtype: np.dtype[Any], pattern: int) -> np.floating[Any]:
+    """Return the number of this dtype that has a bit pattern."""
+    number: np.floating[Any] = dtype.type(np.array(pattern, PATTERN[dtype]).view(dtype).item())
+    return number
+
+
+def lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
+    """Return the pattern of the least positive number that is at least `threshold`."""
+    if threshold <= 0:
+        return 1
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = dtype.type(threshold)
+    if float(rounded) < threshold:
+        rounded = np.nextafter(rounded, dtype.type(np.inf))
+    return pattern_of(dtype, rounded)
+
+
+def locate(counts: NDArray[np.int64], k: int) -> tuple[int, int]:
+    """Return the bin of the K-th largest and its rank within that bin."""
+    reached = np.cumsum(counts[::-1])
+    at = int(np.searchsorted(reached, k))
+    return counts.size - 1 - at, k - int(reached[at] - counts[counts.size - 1 - at])
+
+
+def check_rank(k: int, size: int) -> None:
+    """Accept a rank from the largest.
+
+    Raises:
+        ValueError: not in 1 to `size`.
+    """
+    if not 1 <= k <= size:
+        raise ValueError(f"k must be from 1 to the number of values, {size}; got {k}")
+
+
+def check_threshold(threshold: float) -> None:
+    """Accept any number.
+
+    Raises:
+        ValueError: NaN.
+    """
+    if math.isnan(threshold):
+        raise ValueError("threshold must be a number, got NaN")
+
+
+def refuse_invalid(invalid: int, size: int) -> None:
+    """Refuse values that have no place in the order.
+
+    Raises:
+        ValueError: `invalid` of the `size` values are negative, infinite or NaN.
+    """
+    if invalid:
+        raise ValueError(f"values must be non-negative and finite; {invalid} of {size} are negative, infinite or NaN")

@@ -1,0 +1,80 @@
+"""What tests of the command line share: made-up stores, verbs called in two ways, and a small build."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Tests are imported by path, so that the module has no name; test files import it under this one.
+_spec = importlib.util.spec_from_file_location("store_networks", Path(__file__).parents[1] / "store" / "networks.py")
+assert _spec is not None
+assert _spec.loader is not None
+sys.modules["store_networks"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules["store_networks"])
+
+START = [sys.executable, "-c", "from xsns_stream.cli import main; main()"]
+LANGUAGES = ("de", "en", "et", "fi", "sw", "zu")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the self-check finds goes to a folder of the tests, for subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XSNS_STREAM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def start() -> list[str]:
+    """The beginning of a command line in a process of its own."""
+    return START
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a verb in a folder, in a process of its own."""
+
+    def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*START, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return call
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, xsns: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a verb in a folder, in this process, which has everything imported; return exit code, stdout and stderr."""
+
+    def call(folder: Path, *arguments: str) -> Any:
+        monkeypatch.chdir(folder)
+        return xsns(*arguments)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
+    """A corpus of six languages."""
+    return write_texts(tmp_path_factory.mktemp("build") / "texts", " ".join(LANGUAGES), 30)
+
+
+@pytest.fixture
+def build(xsns: Callable[..., Any], tiny_folder: Path, texts: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Run a small build within this process."""
+
+    def call(
+        *args: object, model: Path = tiny_folder, corpus: Path = texts, lang: str = "sw,fi", **options: Any
+    ) -> Any:
+        common = {"--examples": 6, "--max-length": 24, "--store": tmp_path / "x.zarr"}
+        common |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+        given = [str(part) for pair in common.items() for part in pair]
+        return xsns("build", "--model", model, "--corpus", corpus, "--lang", lang, *given, *args)
+
+    return call

@@ -1,0 +1,358 @@
+"""Every family is loaded for what it was pre-trained for, or for a task with a head of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as tf
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from xsns_stream.errors import ModelError
+from xsns_stream.models import load_model, longest_input, parameter_layout
+
+SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>"}
+TASKS = {"token-classification": 5, "sequence-classification": 3, "question-answering": None}
+Save = Callable[..., Path]
+
+
+def write_tokenizer(folder: Path, *kinds: str, extra: tuple[str, ...] = ()) -> None:
+    """Write a tokenizer of 97 words, of which the first five are special; it knows those kinds, and extra ones."""
+    pieces = {piece: at for at, piece in enumerate([*SPECIAL.values(), *(f"w{n}" for n in range(5, 97))])}
+    tokenizer = Tokenizer(models.WordLevel(pieces, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **{f"{kind}_token": SPECIAL[f"{kind}_token"] for kind in ("unk", *kinds)},
+        extra_special_tokens=list(extra),
+    ).save_pretrained(folder)
+
+
+@pytest.fixture
+def save(tmp_path: Path, zoo: Any) -> Save:
+    """Write a family's model, or any other, into a folder with a tokenizer that knows some kinds of special pieces."""
+
+    def write(model: Any, kinds: str = "bos pad eos mask", *, extra: tuple[str, ...] = (), **changed: Any) -> Path:
+        folder = tmp_path / "model"
+        model = zoo.make(model, torch.float32) if isinstance(model, str) else model
+        tf.utils.logging.disable_progress_bar()
+        model.save_pretrained(folder)
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+        write_tokenizer(folder, *kinds.split(), extra=extra)
+        return folder
+
+    return write
+
+
+def refused(folder: Path, **options: Any) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder), **options)
+    assert caught.value.hint
+    return caught.value
+
+
+# ----------------------------------------------------------------------------- every family, as it was saved
+
+
+def test_every_family(save: Save, zoo: Any) -> None:
+    for family in zoo.FAMILIES.values():
+        model = zoo.make(family.name, torch.float32)
+        task = family.objective in TASKS
+        options = {"objective": family.objective, "label_count": TASKS[family.objective]} if task else {}
+        loaded = load_model(str(save(model)), **options)
+        assert (loaded.objective, loaded.pad_id) == (family.objective, 1), family.name
+        assert type(loaded.model) is type(model)
+        saved, found = model.state_dict(), loaded.model.state_dict()
+        assert saved.keys() == found.keys()
+        assert all(torch.equal(saved[name], found[name]) for name in saved), family.name
+        assert not loaded.model.training
+        assert parameter_layout(loaded.model).digest == parameter_layout(model).digest
+
+
+def test_every_family_takes_its_longest_input(save: Save, zoo: Any) -> None:
+    unbounded = {"bloom", "t5", "mt5", "umt5"}
+    # Tables of learned positions end there; the others only were not trained beyond.
+    tables = {"xlm-roberta", "xlm-roberta-xl", "bert", "roberta", "distilbert", "electra", "albert", "gpt2", "mbart"}
+    tokenizer = load_model(str(save("bert"))).tokenizer
+    for name in zoo.FAMILIES:
+        model = zoo.make(name, torch.float32)
+        longest = longest_input(model, tokenizer)
+        assert (longest == 2**31 - 1) == (name in unbounded), name
+        if name in unbounded:
+            continue
+        assert longest in (64, 66), name
+        batch = zoo.batch(model, name, [longest], seed=1)
+        with torch.no_grad():
+            assert torch.isfinite(model(**batch).loss), name
+            if name in tables:
+                with pytest.raises((IndexError, RuntimeError)):
+                    model(**zoo.batch(model, name, [longest + 1], seed=1))
+
+
+def test_the_tokenizer_s_limit_and_what_a_model_notes_of_its_training(save: Save, zoo: Any) -> None:
+    tokenizer = load_model(str(save("bert"))).tokenizer
+    tokenizer.model_max_length = 20
+    for name in ("t5", "bloom", "llama"):
+        assert longest_input(zoo.make(name), tokenizer) == 20
+    bloom = zoo.make("bloom")
+    bloom.config.seq_length = 12
+    assert longest_input(bloom, tokenizer) == 12
+
+
+TEXT = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+TEXT |= {"num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 48, "pad_token_id": 1}
+VISION = {"model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
+VISION |= {"num_attention_heads": 2, "image_size": 8, "patch_size": 4}
+
+
+def test_a_multimodal_model_is_asked_for_the_next_piece(save: Save) -> None:
+    config = tf.Gemma3Config(text_config=TEXT, vision_config=VISION, mm_tokens_per_image=4, image_token_index=96)
+    loaded = load_model(str(save(tf.Gemma3ForConditionalGeneration(config), "bos eos")))
+    assert type(loaded.model) is tf.Gemma3ForConditionalGeneration
+    assert (loaded.objective, loaded.pad_id) == ("causal-lm", 2)
+    assert longest_input(loaded.model, loaded.tokenizer) == 48
+    assert len(parameter_layout(loaded.model).layers) == 2
+
+
+def test_a_head_that_is_not_tied_stays_what_it_was(save: Save, zoo: Any) -> None:
+    """mT5's checkpoints hold a head of their own, whatever their configuration says."""
+    model = zoo.make("mt5", torch.float32)
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
+    loaded = load_model(str(save(model)))
+    assert torch.equal(loaded.model.lm_head.weight, model.lm_head.weight)
+    assert torch.equal(loaded.model.shared.weight, model.shared.weight)
+
+
+@pytest.mark.parametrize(
+    ("family", "architectures", "expected"),
+    [
+        ("bert", ["BertForPreTraining"], "masked-lm"),
+        ("xlm-roberta", None, "masked-lm"),
+        ("xlm-roberta", ["XLMRobertaModel"], "masked-lm"),
+        ("llama", ["LlamaModel"], "causal-lm"),
+        ("gpt2", None, "causal-lm"),
+        ("t5", ["T5WithLMHeadModel"], "span-corruption"),
+        ("mbart", None, "span-corruption"),
+    ],
+)
+def test_what_a_configuration_says(family: str, architectures: Any, expected: str, save: Save) -> None:
+    assert load_model(str(save(family, architectures=architectures))).objective == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_dtype_of_weights(dtype: str, save: Save) -> None:
+    folder = save("llama")
+    loaded = load_model(str(folder), dtype=dtype)
+    assert {p.dtype for p in loaded.model.parameters()} == {getattr(torch, dtype)}
+    saved = load_file(folder / "model.safetensors")["model.norm.weight"]
+    assert torch.equal(loaded.model.model.norm.weight, saved.to(getattr(torch, dtype)))
+
+
+# ------------------------------------------------------------------------------------------- tokenizers
+
+
+@pytest.mark.parametrize(("kinds", "expected"), [("pad eos", 1), ("eos", 2), ("", 0)])
+def test_a_decoder_pads_with_what_there_is(kinds: str, expected: int, save: Save) -> None:
+    loaded = load_model(str(save("gpt2", kinds, pad_token_id=None)))
+    assert loaded.pad_id == expected
+    assert loaded.tokenizer.pad_token_id == (1 if "pad" in kinds else None)
+
+
+def test_a_decoder_s_configuration_may_name_another_padding(save: Save) -> None:
+    assert load_model(str(save("llama", pad_token_id=7))).pad_id == 1
+
+
+@pytest.mark.parametrize("family", ["t5", "mbart", "xlm-roberta"])
+def test_other_models_may_not(family: str, save: Save) -> None:
+    folder = save(family, pad_token_id=7)
+    objective = {"objective": "question-answering"} if family == "xlm-roberta" else {}
+    assert refused(folder, **objective).message == (
+        f"the tokenizer of model '{folder}' pads with id 1, its model with 7."
+    )
+
+
+def test_only_hiding_needs_a_mask(save: Save) -> None:
+    folder = save("xlm-roberta", "bos pad eos")
+    assert "has no mask or no padding token" in refused(folder).message
+    assert load_model(str(folder), objective="question-answering").objective == "question-answering"
+
+
+def test_special_pieces_may_lie_beyond_a_decoder_s_embeddings(save: Save) -> None:
+    """As Gemma 3's place for an image does in its text-only checkpoints."""
+    assert len(load_model(str(save("llama", extra=("<image>",)))).tokenizer) == 98
+    assert "has 98 pieces, its embeddings have 97 rows" in refused(save("bert", extra=("<image>",))).message
+    folder = save("llama")
+    state = json.loads((folder / "tokenizer.json").read_text())
+    state["model"]["vocab"]["w97"] = 97
+    (folder / "tokenizer.json").write_text(json.dumps(state))
+    assert "has 98 pieces, its embeddings have 97 rows" in refused(folder).message
+
+
+# ------------------------------------------------------------------------------------------ heads of tasks
+
+
+HEADS = {
+    "token-classification": {"classifier.weight", "classifier.bias"},
+    "sequence-classification": {f"classifier.{a}.{b}" for a in ("dense", "out_proj") for b in ("weight", "bias")},
+    "question-answering": {"qa_outputs.weight", "qa_outputs.bias"},
+}
+
+
+@pytest.mark.parametrize("objective", TASKS)
+def test_a_new_head_is_drawn_from_its_seed(objective: str, save: Save) -> None:
+    folder = save("xlm-roberta")
+    torch.manual_seed(3)
+    state = torch.random.get_rng_state()
+
+    def load(seed: int) -> dict[str, torch.Tensor]:
+        loaded = load_model(str(folder), objective=objective, label_count=TASKS[objective], head_seed=seed)
+        assert loaded.objective == objective
+        weights: dict[str, torch.Tensor] = loaded.model.state_dict()
+        return weights
+
+    first, again, other = load(0), load(0), load(1)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    base = load_file(folder / "model.safetensors")
+    assert first.keys() - base.keys() == HEADS[objective]
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    differ = {name for name in first if not torch.equal(first[name], other[name])}
+    assert differ == {name for name in HEADS[objective] if name.endswith("weight")}, "biases start at zero"
+    assert first[max(HEADS[objective])].shape[0] == (TASKS[objective] or 2)
+    kept = {name: values for name, values in first.items() if name in base}
+    assert all(torch.equal(values, base[name]) for name, values in kept.items())
+
+
+@pytest.mark.parametrize(
+    "family", ["gpt2", "llama", "qwen3-moe", "bloom", "t5", "umt5", "mbart", "modernbert", "deberta-v2", "distilbert"]
+)
+def test_other_families_take_heads_too(family: str, save: Save, zoo: Any) -> None:
+    saved = zoo.make(family, torch.float32)
+    blocks = parameter_layout(saved)
+    folder = save(saved)
+    for objective, count in TASKS.items():
+        if (family, objective) == ("mbart", "token-classification"):
+            assert (
+                "cannot be asked for token-classification"
+                in refused(folder, objective=objective, label_count=count).message
+            )
+            continue
+        loaded = load_model(str(folder), objective=objective, label_count=count)
+        assert loaded.model.config.num_labels == (count or 2)
+        mine = parameter_layout(loaded.model)
+        # T5's classifier of pieces has no decoder.
+        half = family in ("t5", "umt5") and objective == "token-classification"
+        assert len(mine.layers) == len(blocks.layers) // (2 if half else 1)
+        for name, theirs in zip(mine.names, blocks.names, strict=not half):
+            assert torch.equal(loaded.model.get_parameter(name), saved.get_parameter(theirs)), (objective, name)
+
+
+def test_a_decoder_finds_the_end_of_a_text(save: Save, zoo: Any) -> None:
+    loaded = load_model(str(save("gpt2", "eos", pad_token_id=None)), objective="sequence-classification", label_count=3)
+    assert loaded.model.config.pad_token_id == loaded.pad_id == 2
+    ids = torch.tensor([[5, 6, 7, 8], [9, 10, loaded.pad_id, loaded.pad_id]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    with torch.no_grad():
+        together = loaded.model(input_ids=ids, attention_mask=mask).logits
+        alone = loaded.model(input_ids=ids[1:, :2]).logits
+    torch.testing.assert_close(together[1:], alone)
+
+
+def test_a_trained_head_is_kept(save: Save) -> None:
+    folder = save("xlm-roberta-token-classification")
+    saved = load_file(folder / "model.safetensors")
+    for seed in (0, 1):
+        loaded = load_model(str(folder), objective="token-classification", label_count=5, head_seed=seed)
+        assert torch.equal(loaded.model.classifier.weight, saved["classifier.weight"])
+    error = refused(folder, objective="token-classification", label_count=4)
+    assert error.message == f"the model '{folder}' comes with a head of its own, which is not for 4 labels."
+
+
+def test_a_trained_head_of_another_task(save: Save) -> None:
+    """BERT's heads have the same names for both, and here the same sizes."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    folder = save(tf.BertForTokenClassification(tf.BertConfig(vocab_size=97, pad_token_id=1, num_labels=3, **sizes)))
+    error = refused(folder, objective="sequence-classification", label_count=3)
+    assert error.message == f"the model '{folder}' comes with a head for token-classification."
+
+
+# ------------------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize("objective", TASKS)
+def test_a_task_does_not_excuse_a_missing_block(objective: str, save: Save) -> None:
+    folder = save("xlm-roberta")
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: values for name, values in weights.items() if ".layer.1." not in name},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    error = refused(folder, objective=objective, label_count=TASKS[objective])
+    assert "lack 16 tensors that its configuration needs, such as 'roberta.encoder.layer.1." in error.message
+    assert error.hint.endswith("use a complete checkpoint.")
+
+
+@pytest.mark.parametrize(
+    ("family", "objective"),
+    [
+        ("xlm-roberta", "causal-lm"),
+        ("xlm-roberta", "span-corruption"),
+        ("llama", "masked-lm"),
+        ("llama", "span-corruption"),
+        # transformers lists mBART as a masked model and as a decoder, too.
+        ("mbart", "masked-lm"),
+        ("mbart", "causal-lm"),
+        ("t5", "masked-lm"),
+        ("xglm", "token-classification"),
+    ],
+)
+def test_an_objective_that_does_not_suit(family: str, objective: str, save: Save) -> None:
+    folder = save(family)
+    error = refused(folder, objective=objective, label_count=5 if "classification" in objective else None)
+    assert error.message == f"the model '{folder}' ({family}) cannot be asked for {objective}."
+    assert error.hint.startswith("it can be asked for: ")
+    assert objective not in error.hint
+
+
+def test_a_discriminator(save: Save) -> None:
+    config = tf.ElectraConfig(
+        vocab_size=97, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, pad_token_id=1
+    )
+    folder = save(tf.ElectraForPreTraining(config))
+    for objective in ("auto", "masked-lm"):
+        error = refused(folder, objective=objective)
+        assert error.message == (
+            f"the model '{folder}' is a discriminator (ElectraForPreTraining): it has no language-modelling head."
+        )
+        assert "generator" in error.hint
+    assert load_model(str(folder), objective="question-answering").objective == "question-answering"
+
+
+def test_a_body_without_its_head(save: Save, zoo: Any) -> None:
+    """As DeBERTa-v3's checkpoints are: their head is the generator's, under a name that no model reads."""
+    model = zoo.make("deberta-v2", torch.float32)
+    folder = save(model.deberta)
+    error = refused(folder)
+    assert "tensors that its configuration needs, such as 'cls.predictions." in error.message
+    assert "use a checkpoint with its language-modelling head" in error.hint
+
+
+def test_a_classifier_has_no_head_to_predict_pieces_with(save: Save) -> None:
+    folder = save("xlm-roberta-token-classification")
+    error = refused(folder)
+    assert error.message == (
+        f"the model '{folder}' is a XLMRobertaForTokenClassification, without the head that it was pre-trained with."
+    )
+    assert "--objective token-classification" in error.hint
+
+
+def test_a_model_that_reads_no_text(save: Save) -> None:
+    config = tf.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    error = refused(save(tf.ViTForImageClassification(config)))
+    assert "(ViTForImageClassification) can be asked is not known" in error.message

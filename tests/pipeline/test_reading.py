@@ -1,0 +1,120 @@
+"""The next row's text is read while the present one is computed: in order, one ahead, with its own errors."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from xsns_stream.errors import CorpusError
+from xsns_stream.pipeline import ExamplesDone, Row, RowStarted
+from xsns_stream.pipeline.reading import OneAhead
+from xsns_stream.types import LanguageSample, TextExample
+
+
+def test_results_come_in_order_and_one_ahead() -> None:
+    made: list[int] = []
+
+    def make(item: int) -> int:
+        made.append(item)
+        return item * 10
+
+    seen = []
+    for item, take in OneAhead(range(4), make):
+        seen.append((item, take()))
+        give_up = time.monotonic() + 10
+        while len(made) < min(item + 2, 4) and time.monotonic() < give_up:
+            time.sleep(0.001)
+        assert made == list(range(min(item + 2, 4))), "the next one, and none after it"
+    assert seen == [(0, 0), (1, 10), (2, 20), (3, 30)]
+
+
+def test_one_thread_at_a_time_and_never_this_one() -> None:
+    running, most = 0, 0
+
+    def make(item: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        assert threading.current_thread() is not threading.main_thread()
+        time.sleep(0.002)
+        running -= 1
+        return item
+
+    assert [take() for _, take in OneAhead(range(8), make)] == list(range(8))
+    assert most == 1
+
+
+@pytest.mark.parametrize("error", [CorpusError("a sad file."), KeyError("x"), SystemExit(3)])
+def test_an_error_is_raised_where_its_item_is_taken(error: BaseException) -> None:
+    def make(item: int) -> int:
+        if item == 1:
+            raise error
+        return item
+
+    found: list[Any] = []
+    for _, take in OneAhead(range(3), make):
+        try:
+            found.append(take())
+        except BaseException as caught:
+            found.append(caught)
+    assert found == [0, error, 2]
+
+
+def test_nothing_to_read() -> None:
+    assert list(OneAhead([], str)) == []
+
+
+class Watched:
+    """A corpus that knows when it is read, and can hold a language back."""
+
+    name, local = "watched", False
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+        self.hold: dict[str, threading.Event] = {}
+
+    def languages(self) -> tuple[str, ...]:
+        return ("et", "fi", "sw")
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        self.read.append(language)
+        if language in self.hold:
+            self.hold[language].wait(30)
+        texts = tuple(TextExample(f"{language} watoto wanasoma kitabu {n}") for n in range(count))
+        return LanguageSample(language, texts, "nowhere")
+
+    def label_names(self) -> tuple[str, ...]:
+        return ()
+
+
+def test_a_build_reads_the_next_text_while_it_computes(make: Callable[..., Any], run: Callable[..., Any]) -> None:
+    corpus = Watched()
+    result, events, _ = run(make(corpus=corpus))
+    assert corpus.read == ["sw", "fi", "et"]
+    assert result.committed == (Row("sw", 42), Row("fi", 42), Row("et", 42))
+    started = [event.row.language for event in events if isinstance(event, RowStarted)]
+    assert started == ["sw", "fi", "et"]
+
+
+def test_ctrl_c_does_not_wait_for_a_text_that_does_not_come(make: Callable[..., Any], loaded: Any, path: Any) -> None:
+    from xsns_stream.pipeline import build
+    from xsns_stream.store import open_store
+
+    corpus = Watched()
+    corpus.hold["fi"] = threading.Event()
+
+    def stop(event: object) -> None:
+        if isinstance(event, ExamplesDone):
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            build(make(corpus=corpus), loaded, open_store(path, "a"), stop)
+        assert time.monotonic() - started < 20
+    finally:
+        corpus.hold["fi"].set()

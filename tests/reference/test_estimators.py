@@ -1,0 +1,175 @@
+"""Other estimators than the paper's equation, each against the few lines that define it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from xsns_stream.fisher import diagonal_fisher, mean_gradient, without_rules
+from xsns_stream.models import parameter_layout
+from xsns_stream.subnetwork import extract_subnetwork
+
+LENGTHS = ((9, 4, 6), (5, 11))
+#: By rule, with a module used twice, with a rule for experts, with two stacks, and with the batch-of-one path.
+FAMILIES = ("xlm-roberta", "albert", "mixtral", "t5", "deberta-v2", "xlm-roberta-sequence-classification")
+
+
+class Case:
+    def __init__(self, zoo, gradients, family, reduction="sum"):
+        self.model = zoo.make(family)
+        self.layout = parameter_layout(self.model)
+        self.batches = [zoo.batch(self.model, family, lengths, seed) for seed, lengths in enumerate(LENGTHS)]
+        objective = zoo.FAMILIES[family].objective
+        self.by_batch = [gradients(self.model, objective, [b], self.layout.names, reduction) for b in self.batches]
+        self.each = [example for examples in self.by_batch for example in examples]
+
+
+def mean_of(values: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.stack([value[name] for value in values]).mean(0) for name in values[0]}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_absolute_values(family, zoo, gradients, errors) -> None:
+    it = Case(zoo, gradients, family)
+    expected = mean_of([{name: g.abs() for name, g in example.items()} for example in it.each])
+    found = diagonal_fisher(it.model, it.batches, it.layout, "grad-abs").to_dict()
+    assert max(errors(found, expected).values()) <= 1e-12
+    assert bool(without_rules(it.model, it.layout)) == (family == "deberta-v2")
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_mean_gradient_is_that_of_the_mean_loss(family, reduction, zoo, gradients, errors) -> None:
+    it = Case(zoo, gradients, family, reduction)
+    expected = {name: -g for name, g in mean_of(it.each).items()}
+    found = mean_gradient(it.model, it.batches, it.layout, reduction)
+    assert max(errors(found, expected).values()) <= 1e-12
+    assert any(bool((values < 0).any()) for values in found.values())
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_square_of_a_batch(family, reduction, zoo, gradients, errors) -> None:
+    it = Case(zoo, gradients, family, reduction)
+    expected = mean_of([{name: g**2 for name, g in mean_of(batch).items()} for batch in it.by_batch])
+    for checkpoint in (False, True):
+        found = diagonal_fisher(it.model, it.batches, it.layout, "per-batch", reduction, checkpoint=checkpoint)
+        assert found.examples == 5
+        # Whole batches, padding included: what rounds in float32 within some families rounds otherwise there.
+        assert max(errors(found.to_dict(), expected).values()) <= (5e-6 if family in ("mixtral", "t5") else 1e-12)
+    exact = diagonal_fisher(it.model, it.batches, it.layout, token_reduction=reduction).to_dict()
+    assert max(errors(exact, found.to_dict()).values()) > 0.1, "which is another estimator"
+
+
+def test_a_batch_of_one_makes_both_the_same(zoo, errors) -> None:
+    model = zoo.make("xlm-roberta")
+    layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
+    whole = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
+    assert max(errors(whole, diagonal_fisher(model, batches, layout).to_dict()).values()) <= 1e-12
+
+
+def test_a_batch_with_labels_drawn_from_the_model(zoo, errors) -> None:
+    model = zoo.make("xlm-roberta")
+    layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
+    settings = {"labels": "sample", "seed": 9}
+    whole = diagonal_fisher(model, batches, layout, "per-batch", **settings).to_dict()
+    assert max(errors(whole, diagonal_fisher(model, batches, layout, **settings).to_dict()).values()) <= 1e-12
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_batch_in_mixed_precision_is_rounded_so(precision, zoo, errors) -> None:
+    model = zoo.make("xlm-roberta", torch.float32)
+    layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7, 5))]
+    plain = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
+    mixed = diagonal_fisher(model, batches, layout, "per-batch", precision=precision).to_dict()
+    worst = max(errors(mixed, plain).values())
+    assert 1e-4 < worst < 0.5
+
+
+# ------------------------------------------------------------------------------- the authors' code
+
+
+def as_published(model, batches, names, seed: int) -> dict[str, torch.Tensor]:
+    """Dropout on; the batch's mean loss; every tensor's gradient clipped to norm 1, squared, averaged over batches."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.train()
+        parameters = {name: p for name, p in model.named_parameters() if name in names}
+        total = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        for batch in batches:
+            model.zero_grad()
+            model(**batch).loss.backward()
+            for name, parameter in parameters.items():
+                torch.nn.utils.clip_grad_norm_(parameter, 1.0)
+                total[name] += parameter.grad**2
+        model.zero_grad()
+        model.eval()
+    return {name: values / len(batches) for name, values in total.items()}
+
+
+@pytest.fixture
+def published(make_model, draw, collate):
+    model = make_model(
+        "xlm-roberta", torch.float32, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1, initializer_range=0.02
+    )
+    return model, collate(draw((9, 4, 6, 5, 11, 7, 3, 8, 12, 6, 5, 4)), 4)
+
+
+@pytest.mark.parametrize("scale", [1, 100], ids=["below norm 1", "clipped"])
+def test_the_authors_code_bit_for_bit(scale, published) -> None:
+    model, batches = published
+    with torch.no_grad():
+        model.roberta.encoder.layer[1].output.dense.weight.mul_(scale)
+        model.lm_head.decoder.weight.mul_(scale)
+    layout = parameter_layout(model)
+    expected = as_published(model, batches, layout.names, seed=42)
+    norms = [float(values.sum()) for values in expected.values()]
+    assert (max(norms) > 0.99) == (scale == 100), "clipped, or not"
+    found = diagonal_fisher(model, batches, layout, "authors", seed=42)
+    assert all(torch.equal(found.to_dict()[name], values) for name, values in expected.items())
+    flat = torch.cat([expected[name].flatten() for name in layout.names]).numpy()
+    for density in (0.15, 0.5):
+        wanted = flat >= np.percentile(flat, (1 - density) * 100)
+        network = extract_subnetwork(found, density, quantile="percentile")
+        assert np.array_equal(network.to_numpy(), wanted)
+
+
+def test_the_authors_code_depends_on_seed_and_batches(published) -> None:
+    model, batches = published
+    layout = parameter_layout(model)
+    first = diagonal_fisher(model, batches, layout, "authors", seed=1).to_dict()
+    again = diagonal_fisher(model, batches, layout, "authors", seed=1).to_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    for other in (
+        diagonal_fisher(model, batches, layout, "authors", seed=2),
+        diagonal_fisher(model, batches[::-1], layout, "authors", seed=1),
+    ):
+        assert not any(torch.equal(first[name], values) for name, values in other.to_dict().items())
+
+
+def test_keys_of_examples_do_not_reach_the_model(published) -> None:
+    model, batches = published
+    layout = parameter_layout(model)
+    plain = diagonal_fisher(model, batches, layout, "authors").to_dict()
+    keyed = [batch | {"example_keys": torch.arange(4)} for batch in batches]
+    found = diagonal_fisher(model, keyed, layout, "authors").to_dict()
+    assert all(torch.equal(found[name], values) for name, values in plain.items())
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "broken off"])
+def test_random_numbers_go_on_as_if_nothing_had_been(fails, published) -> None:
+    model, batches = published
+    model.roberta.encoder.layer[0].train()
+    modes = {name: module.training for name, module in model.named_modules()}
+    torch.manual_seed(77)
+    torch.rand(3)
+    before = torch.random.get_rng_state()
+    if fails:
+        batches[1]["labels"][:] = -100
+        with pytest.raises(Exception, match="no position to score"):
+            diagonal_fisher(model, batches, parameter_layout(model), "authors")
+    else:
+        diagonal_fisher(model, batches, parameter_layout(model), "authors")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert {name: module.training for name, module in model.named_modules()} == modes

@@ -1,0 +1,182 @@
+"""Half precision: mixed (weights in float32) and of the weights themselves. Sums are float32 throughout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
+from xsns_stream.fisher.engine import Engine
+from xsns_stream.models import parameter_layout
+from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.types import FisherSettings
+
+LENGTHS = ((9, 4, 6), (5, 11))
+BF16, FP16 = torch.bfloat16, torch.float16
+#: Mixed precision, or weights (and with them the whole computation) in half precision, or both.
+WAYS = {
+    "bf16 mixed": (torch.float32, "bf16"),
+    "fp16 mixed": (torch.float32, "fp16"),
+    "bfloat16 weights": (BF16, "float32"),
+    "bfloat16 weights, bf16 mixed": (BF16, "bf16"),
+}
+
+
+def batches_of(zoo, model, family):
+    return [zoo.batch(model, family, lengths, seed) for seed, lengths in enumerate(LENGTHS)]
+
+
+def jaccard(one, other) -> float:
+    a, b = (extract_subnetwork(fisher, 0.15).to_numpy() for fisher in (one, other))
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_no_parameter_is_lost(zoo_family, zoo) -> None:
+    """Every tensor's sum is about that of float32: a rule that a cast weight slips past would leave zeros."""
+    models = {dtype: zoo.make(zoo_family, dtype) for dtype in (torch.float32, BF16)}
+    layout = parameter_layout(models[torch.float32])
+    batches = batches_of(zoo, models[torch.float32], zoo_family)
+    expected = diagonal_fisher(models[torch.float32], batches, layout).to_dict()
+    largest = max(float(values.max()) for values in expected.values())
+    for way, (dtype, precision) in WAYS.items():
+        found = diagonal_fisher(models[dtype], batches, layout, precision=precision).to_dict()
+        for name, values in found.items():
+            assert values.dtype == torch.float32
+            assert torch.isfinite(values).all(), (way, name)
+            if float(expected[name].max()) > 1e-5 * largest:
+                assert 0.3 < float(values.sum() / expected[name].sum()) < 3, (way, name)
+
+
+#: Measured 0.987, 0.998 and 0.982 at least; what is left is for other processors, which round sums otherwise.
+LEAST = {"bf16 mixed": 0.975, "fp16 mixed": 0.99, "bfloat16 weights": 0.965}
+
+
+@pytest.mark.parametrize("way", LEAST)
+@pytest.mark.parametrize("family", ["xlm-roberta", "gpt2", "llama"])
+def test_the_sub_network_is_nearly_the_same(family, way, zoo) -> None:
+    dtype, precision = WAYS[way]
+    exact, model = zoo.make(family, torch.float32), zoo.make(family, dtype)
+    layout, batches = parameter_layout(exact), batches_of(zoo, exact, family)
+    found = diagonal_fisher(model, batches, layout, precision=precision)
+    assert LEAST[way] <= jaccard(found, diagonal_fisher(exact, batches, layout)) < 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_single_example_agrees_with_an_ordinary_backward(way, zoo, errors) -> None:
+    """The same casts in the same places: what is left is the rounding of one gradient to half precision."""
+    dtype, precision = WAYS[way]
+    model = zoo.make("llama", dtype)
+    layout, batch = parameter_layout(model), zoo.batch(model, "llama", (9,))
+    autocast = torch.autocast("cpu", {"bf16": BF16, "fp16": FP16}.get(precision, BF16), precision != "float32")
+    model.requires_grad_(True)
+    with autocast:
+        logits = model(input_ids=batch["input_ids"]).logits[0, :-1]
+    nn.functional.cross_entropy(logits.float(), batch["labels"][0, 1:], reduction="sum").backward()
+    expected = {name: model.get_parameter(name).grad.float() ** 2 for name in layout.names}
+    model.zero_grad()
+    found = diagonal_fisher(model, [batch], layout, precision=precision).to_dict()
+    assert max(errors(found, expected).values()) < 0.1
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_checkpointing_computes_the_same_again(precision, zoo) -> None:
+    model = zoo.make("llama", torch.float32)
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "llama")
+    plain, again = (
+        diagonal_fisher(model, batches, layout, precision=precision, checkpoint=checkpoint).to_dict()
+        for checkpoint in (False, True)
+    )
+    assert all(torch.equal(again[name], values) for name, values in plain.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, BF16, FP16], ids=str)
+@pytest.mark.parametrize("estimator", ["per-example", "grad-abs"])
+def test_sums_are_never_in_half_precision(estimator, dtype, zoo) -> None:
+    model = zoo.make("xlm-roberta", dtype)
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
+    wanted = torch.float64 if dtype == torch.float64 else torch.float32
+    moments = ("absolute",) if estimator == "grad-abs" else ("square",)
+    with Engine(model, layout, FisherSettings(estimator), moments=moments) as engine:
+        engine.add(batches[0])
+        assert {total.dtype for total in engine.sums.values()} == {wanted}
+    found = diagonal_fisher(model, batches, layout, estimator)
+    assert {torch.as_tensor(values).dtype for values in found.values} == {wanted}
+    whole = diagonal_fisher(model, batches, layout, "per-batch")
+    assert {torch.as_tensor(values).dtype for values in whole.values} == {wanted}
+
+
+def test_many_small_squares_are_not_swallowed(zoo) -> None:
+    """In bfloat16, 1 + 1/300 is 1: of 300 equal squares most would be lost."""
+    model = zoo.make("xlm-roberta", BF16)
+    layout, batch = parameter_layout(model), zoo.batch(model, "xlm-roberta", (5,))
+    once = diagonal_fisher(model, [batch], layout).to_dict()
+    many = {name: values.repeat(100, 1) for name, values in batch.items()}
+    often = diagonal_fisher(model, [many] * 3, layout).to_dict()
+    for name, values in once.items():
+        torch.testing.assert_close(often[name], values, rtol=1e-4, atol=0)
+
+
+def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
+    """What float16 holds ends at 6e-8; the loss is multiplied first, and the sums are divided."""
+    model = zoo.make("xlm-roberta", torch.float32)
+    with torch.no_grad():
+        model.lm_head.layer_norm.weight.mul_(1e-7)
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
+    exact, found = (
+        diagonal_fisher(model, batches, layout, precision=precision).to_dict() for precision in ("float32", "fp16")
+    )
+    assert max(float(values.max()) for values in exact.values()) ** 0.5 < 1e-5
+    for name in (name for name in layout.names if name.endswith("dense.weight")):
+        assert 0.98 < float(found[name].sum() / exact[name].sum()) < 1.02
+
+
+class Router(nn.Module):
+    """Computes in float32 whatever its weights are, as routers of experts do: the cast weight is another tensor."""
+
+    def __init__(self, inner: nn.Linear) -> None:
+        super().__init__()
+        self.weight = inner.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(x.float(), self.weight.float()).to(x.dtype)
+
+
+def test_a_module_that_casts_its_weight_is_measured_all_the_same(zoo) -> None:
+    name = "roberta.encoder.layer.0.output.dense.weight"
+    sums = {}
+    for dtype in (torch.float32, BF16):
+        model = zoo.make("xlm-roberta", dtype)
+        output = model.roberta.encoder.layer[0].output
+        output.dense = Router(output.dense)
+        layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
+        sums[dtype] = float(diagonal_fisher(model, batches, layout).to_dict()[name].sum())
+        assert without_rules(model, layout) == ((name,) if dtype == BF16 else ())
+    assert 0.5 < sums[BF16] / sums[torch.float32] < 2
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP16], ids=str)
+def test_the_self_check_changes_no_bit_of_the_weights(dtype, zoo) -> None:
+    model = zoo.make("mbart", dtype)
+    before = {name: (value.dtype, value.clone()) for name, value in model.state_dict().items()}
+    places = {name: id(parameter) for name, parameter in model.named_parameters()}
+    checks = self_check(model, parameter_layout(model))
+    # In their own precision, no check could tell rounding from a wrong rule.
+    assert all(check.exact and check.error < 1e-4 for check in checks)
+    after = model.state_dict()
+    assert all(after[name].dtype == kind and torch.equal(after[name], value) for name, (kind, value) in before.items())
+    assert {name: id(parameter) for name, parameter in model.named_parameters()} == places
+
+
+def test_weights_come_back_where_the_self_check_fails(zoo) -> None:
+    model = zoo.make("xlm-roberta", BF16)
+
+    def fails(module, args) -> None:
+        raise MemoryError("no room")
+
+    with (
+        model.roberta.encoder.layer[1].register_forward_pre_hook(fails),
+        pytest.raises(MemoryError),
+    ):
+        self_check(model, parameter_layout(model))
+    assert {parameter.dtype for parameter in model.parameters()} == {BF16}

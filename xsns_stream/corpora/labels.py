@@ -1,0 +1,189 @@
+"""From the values of a label column to labels of examples.
+
+A label column holds class names, one a row (XNLI) or one a word (WikiANN), or answers as SQuAD writes them. Numbers
+become the names that the data set has for them, or are their own names. A value that says nothing (empty, None, a
+number below zero, an answer that does not stand in its passage) is no label, and the row is counted as `unlabelled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from xsns_stream.corpora.units import Unit, encodable, pair_unit, text_column, text_unit
+from xsns_stream.errors import CorpusError
+from xsns_stream.types import TextExample
+from xsns_stream.types.text import AnswerSpan
+
+#: Takes the labels that the recipe or the format has.
+AUTO: Final = "auto"
+#: Names under which tables keep labels, in the order in which they are tried.
+LABEL_COLUMNS: Final = ("label", "labels", "tags", "ner_tags", "upos", "answers")
+#: Texts that belong together where labels are asked for: a label of two texts means little beside one of them.
+PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
+_FORMS: Final = "labels are class names, one a row or one a word, or answers with `text` and `answer_start`."
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns make an example.
+
+    Attributes:
+        text: The text, or the first of a pair.
+        pair: The second text; empty where there are no pairs.
+        label: The labels; empty where none were asked for.
+    """
+
+    text: str
+    pair: str = ""
+    label: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns to read, each once."""
+        return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label))))
+
+    def unit(self, row: Mapping[str, Any], where: str, classes: Sequence[str] = ()) -> Unit:
+        """Make a unit of a row.
+
+        Args:
+            row: Column → value; a column that is not there counts as empty.
+            where: The file or data set, for messages.
+            classes: Name of each class, where labels are numbers.
+
+        Raises:
+            CorpusError: A value is not what its column should hold.
+        """
+        first, second = row.get(self.text), row.get(self.pair)
+        place = f"column '{self.text}' of {where}"
+        unit = pair_unit(first, second, place) if self.pair else text_unit(first, place)
+        if unit is None or not self.label:
+            return unit
+        label = _label(row.get(self.label), classes, f"column '{self.label}' of {where}")
+        if isinstance(label, tuple):
+            return _with_words(unit, first, label, f"column '{self.label}' of {where}")
+        if isinstance(label, AnswerSpan):
+            return _with_answer(unit, second, label, where)
+        return encodable(TextExample(unit.text, unit.pair, label))
+
+
+def find_columns(columns: Sequence[str], text: str | None, labels: str | None, where: str) -> Columns:
+    """Choose among the columns of a table that no recipe describes.
+
+    Args:
+        columns: The columns there are.
+        text: What `--text-column` says; it is then the only text. None looks for a usual name, and with labels
+            first for a usual pair.
+        labels: None reads no labels, `auto` takes the first of `LABEL_COLUMNS` that is there, else a column.
+        where: The file or data set, for messages.
+
+    Raises:
+        CorpusError: There is no such column.
+    """
+    if labels is None:
+        return Columns(text_column(columns, text, where))
+    label = next((name for name in LABEL_COLUMNS if name in columns), None) if labels == AUTO else labels
+    if label is None:
+        have = ", ".join(columns) or "none"
+        raise CorpusError(f"no column of {where} is known to hold labels ({have}).", "name the column of the labels.")
+    text_column(columns, label, where)
+    pairs = (pair for pair in PAIR_COLUMNS if set(pair) <= set(columns) and text is None)
+    first, second = next(pairs, (None, ""))
+    return Columns(first or text_column(columns, text, where), second, label)
+
+
+def label_union(languages: Iterable[str], units: Callable[[str], Iterable[Unit]]) -> tuple[str, ...]:
+    """Return the names of all labels of all languages, sorted; empty where labels are answers.
+
+    A language that cannot be read adds nothing: its own rows will fail and say why.
+
+    Args:
+        languages: Codes.
+        units: Code → the language's units.
+
+    Raises:
+        CorpusError: No language can be read.
+    """
+    found: set[str] = set()
+    read, errors = 0, []
+    for language in languages:
+        try:
+            for unit in units(language):
+                if unit is None or unit.label is None:
+                    continue
+                if isinstance(unit.label, AnswerSpan):
+                    return ()
+                found.update((unit.label,) if isinstance(unit.label, str) else filter(None, unit.label))
+            read += 1
+        except CorpusError as error:
+            errors.append(error)
+    if errors and not read:
+        raise errors[0]
+    return tuple(sorted(found))
+
+
+def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...] | str | AnswerSpan | None:
+    """Return the label that a value is; None where it says nothing."""
+    if isinstance(value, Mapping):
+        return _answer(value, where)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if value and isinstance(value[0], Mapping):
+            return _answer(value[0], where)
+        names = tuple(_name(each, classes, where) for each in value)
+        return names if any(names) else None
+    return _name(value, classes, where) or None
+
+
+def _name(value: object, classes: Sequence[str], where: str) -> str:
+    """Return the name of a class; empty where the value says nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if not isinstance(value, int):
+        raise CorpusError(f"{where} holds {type(value).__name__}, which is no label.", _FORMS)
+    if value < 0:
+        return ""
+    if classes and value >= len(classes):
+        raise CorpusError(f"{where} holds the class {value}, but names only {len(classes)} classes.", _FORMS)
+    return classes[value] if classes else str(int(value))
+
+
+def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
+    """Return the first answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists."""
+    text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
+    if text is None or start is None:
+        if {"text", "answer_start"} <= set(value):
+            return None  # a question without an answer
+        raise CorpusError(f"{where} holds {', '.join(map(str, value)) or 'nothing'}, which is no answer.", _FORMS)
+    if not isinstance(text, str) or not isinstance(start, int):
+        raise CorpusError(f"{where} holds an answer that is not text with a number.", _FORMS)
+    return AnswerSpan(start, text)
+
+
+def _first(value: object) -> object:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return value[0] if value else None
+    return value
+
+
+def _with_words(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> Unit:
+    """Give each word its label; a word of nothing but white space has gone, and so does its label."""
+    if isinstance(unit.text, str) or not isinstance(words, Sequence):
+        raise CorpusError(f"{where} holds a label a word, but the text is not split into words.", _FORMS)
+    if len(words) != len(labels):
+        raise CorpusError(f"{where} holds {len(labels)} labels for {len(words)} words.", "give one for each word.")
+    kept = tuple(label for word, label in zip(words, labels, strict=True) if word and word.strip())
+    return encodable(TextExample(unit.text, unit.pair, kept if any(kept) else None))
+
+
+def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: str) -> Unit:
+    """Move the answer with the passage, whose ends were cleaned; none where it does not stand there."""
+    if not isinstance(passage, str) or unit.pair is None:
+        raise CorpusError(f"{where} has answers, but no passage beside the question.", "columns: question and context.")
+    text = answer.text.strip()
+    ahead = len(answer.text) - len(answer.text.lstrip())
+    start = answer.start + ahead - (len(passage) - len(passage.lstrip()))
+    stands = bool(text) and start >= 0 and unit.pair[start : start + len(text)] == text
+    return encodable(TextExample(unit.text, unit.pair, AnswerSpan(start, text) if stands else None))

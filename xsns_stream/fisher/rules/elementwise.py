@@ -1,0 +1,124 @@
+"""Parameters that act on features one by one: the scales and shifts of normalisations.
+
+Their gradient for one example is a sum over its positions, [B, D] for a batch: small enough to be kept until the pass
+is over, which also makes several uses of one module exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xsns_stream.fisher.modes import wide
+from xsns_stream.fisher.rules.sink import NotExactError, Sink
+
+
+class _LayerNorm(torch.autograd.Function):
+    """y = x̂ ∘ w + b, x̂ = (x − mean) / √(variance + ε)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, marker: Tensor, module: nn.LayerNorm, sink: Sink) -> Tensor:
+        sink.by_example(x, module)
+        ctx.dtype = x.dtype
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.float()  # normalisations stay in full precision, as under an ordinary autocast
+        shape = list(module.normalized_shape)
+        weight, bias = _like(module.weight, x), _like(module.bias, x)
+        y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, module.eps)
+        ctx.save_for_backward(x, mean, rstd)
+        ctx.module, ctx.sink, ctx.shape = module, sink, shape
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
+        x, mean, rstd = ctx.saved_tensors
+        G, module, sink = grads[0], ctx.module, ctx.sink
+        with torch.no_grad():
+            if sink.accumulator(module.weight) is not None:
+                product = sink.by_example((x - mean).mul_(rstd).mul_(G), module)
+                sink.add_small(module.weight, product.sum(dim=1, dtype=wide(G.dtype)))
+            if module.bias is not None and sink.accumulator(module.bias) is not None:
+                sink.add_small(module.bias, sink.by_example(G, module).sum(dim=1, dtype=wide(G.dtype)))
+            grad_input = None
+            if ctx.needs_input_grad[0]:
+                weight, bias = _like(module.weight, x), _like(module.bias, x)
+                grad_input = torch.ops.aten.native_layer_norm_backward(
+                    G, x, ctx.shape, mean, rstd, weight, bias, [True, False, False]
+                )[0].to(ctx.dtype)
+        return grad_input, None, None, None
+
+
+def _like(parameter: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if parameter is None else parameter.to(x.dtype)
+
+
+def layer_norm(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """The rule for `nn.LayerNorm` over the last axis."""
+    return lambda x: _LayerNorm.apply(x, marker, module, sink)  # type: ignore[no-untyped-call]
+
+
+class _Expand(torch.autograd.Function):
+    """One copy of a parameter for each example, shaped so that it broadcasts as the parameter itself would."""
+
+    @staticmethod
+    def forward(ctx: Any, marker: Tensor, parameter: Tensor, sink: Sink, shape: tuple[int, ...], rows: int) -> Tensor:
+        ctx.parameter, ctx.sink, ctx.rows = parameter, sink, rows
+        return parameter.detach().expand(shape).clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
+        G = grads[0]
+        with torch.no_grad():
+            by_example = G.reshape(-1, ctx.rows, G.shape[-1]).sum(dim=1, dtype=wide(G.dtype))
+            ctx.sink.add_small(ctx.parameter, by_example)
+        return None, None, None, None, None
+
+
+def expanded(parameter: Tensor, x: Tensor, sink: Sink, marker: Tensor, module: nn.Module) -> Tensor:
+    """Return `parameter` [D] once for each example, to be multiplied with x [B, …, D] or [B · T, D]."""
+    examples, features = len(sink.by_example(x, module)), parameter.shape[-1]
+    if features != x.shape[-1]:
+        raise NotExactError(f"{type(module).__name__} does not act on the last axis of its input", module)
+    if x.shape[0] == examples:
+        shape, rows = (examples, *(1 for _ in x.shape[1:-1]), features), 1
+    else:
+        # Examples are stacked along the first axis: every position gets its own copy.
+        shape, rows = (x.shape[0], *(1 for _ in x.shape[1:-1]), features), x.shape[0] // examples
+    return _Expand.apply(marker, parameter, sink, shape, rows)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def rms_norm(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """The rule for `nn.RMSNorm` over the last axis."""
+
+    def forward(x: Tensor) -> Tensor:
+        scale = expanded(module.weight, x, sink, marker, module)
+        return F.rms_norm(x, module.normalized_shape, None, module.eps) * scale
+
+    return forward
+
+
+def feature_wise(module: Any, sink: Sink, marker: Tensor) -> Callable[..., Any]:
+    """The rule for any module whose parameters are vectors that broadcast over its input.
+
+    It covers the many forms of RMS normalisation, (1 + w) variants included: the module's own forward runs, with one
+    copy of its parameters for each example.
+    """
+    forward = module.forward
+
+    def with_copies(*args: Any, **kwargs: Any) -> Any:
+        if not args or not isinstance(args[0], Tensor):
+            raise NotExactError(f"{type(module).__name__} takes no activations first", module)
+        own = dict(module._parameters)
+        try:
+            for name, parameter in own.items():
+                if parameter is not None and sink.accumulator(parameter) is not None:
+                    module._parameters[name] = expanded(parameter, args[0], sink, marker, module)
+            return forward(*args, **kwargs)
+        finally:
+            module._parameters.update(own)
+
+    return with_copies

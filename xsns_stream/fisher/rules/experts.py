@@ -1,0 +1,67 @@
+"""Mixtures of experts: three-dimensional weights, and tokens that arrive without a batch axis.
+
+A token's example is its row divided by the number of positions. Every expert sees each token at most once, so that an
+example's gradient for an expert is one product over the example's tokens that were sent there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from xsns_stream.fisher.rules.sink import Accumulator, NotExactError, Sink
+
+
+class _ExpertLinear(torch.autograd.Function):
+    """y = A Wᵀ for the rows of one expert; `counts` says how many rows each example has, in order."""
+
+    @staticmethod
+    def forward(ctx: Any, A: Tensor, marker: Tensor, W: Tensor, total: Accumulator | None, counts: list[int]) -> Tensor:
+        ctx.save_for_backward(A)
+        ctx.W, ctx.total, ctx.counts = W, total, counts
+        return F.linear(A, W)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        (A,), G = ctx.saved_tensors, grads[0]
+        with torch.no_grad():
+            if ctx.total is not None:
+                scratch = ctx.total.scratch()
+                for G_n, A_n in zip(torch.split(G, ctx.counts), torch.split(A, ctx.counts), strict=True):
+                    if len(G_n):
+                        torch.mm(G_n.t().to(scratch.dtype), A_n.to(scratch.dtype), out=scratch)
+                        ctx.total.add(scratch)
+            grad_input = (G @ ctx.W.to(G.dtype)).to(A.dtype) if ctx.needs_input_grad[0] else None
+        return grad_input, None, None, None, None
+
+
+def experts(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The rule for experts with `gate_up_proj` [E, 2I, H] and `down_proj` [E, H, I] (Mixtral, Qwen3-MoE)."""
+
+    def forward(hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        sink.note_use(module)
+        view = sink.by_example(hidden, module)
+        if hidden.dim() != 2:
+            raise NotExactError(f"{type(module).__name__} takes tokens of shape {tuple(hidden.shape)}", module)
+        examples, positions = view.shape[:2]
+        totals = [sink.accumulator(module.gate_up_proj), sink.accumulator(module.down_proj)]
+        out = torch.zeros_like(hidden)
+        for expert in torch.unique(chosen).tolist():
+            token, slot = torch.where(chosen == expert)  # in the order of the tokens
+            counts = torch.bincount(token // positions, minlength=examples).tolist()
+            into, back = (total and total.part(expert) for total in totals)
+            both = _apply(hidden[token], marker, module.gate_up_proj[expert], into, counts)
+            gate, up = both.chunk(2, dim=-1)
+            found = _apply(module.act_fn(gate) * up, marker, module.down_proj[expert], back, counts)
+            out = out.index_add(0, token, (found * weights[token, slot, None]).to(out.dtype))
+        return out
+
+    return forward
+
+
+def _apply(A: Tensor, marker: Tensor, W: Tensor, total: Accumulator | None, counts: list[int]) -> Tensor:
+    return _ExpertLinear.apply(A, marker, W, total, counts)  # type: ignore[no-any-return, no-untyped-call]

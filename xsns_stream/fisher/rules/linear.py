@@ -1,0 +1,163 @@
+"""Affine maps: `nn.Linear`, GPT-2's `Conv1D`, and modules that call `F.linear` with a weight of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from xsns_kernels import grouped
+from xsns_stream.fisher.modes import wide
+from xsns_stream.fisher.rules.sink import Accumulator, NotExactError, Rows, Sink
+
+# Below this share of rows with a gradient, products are computed for those rows alone.
+SPARSE_ROWS = 0.5
+# As many outputs tell whether a row has a gradient; a row that is zero in these alone is still counted exactly.
+GLANCE = 8
+
+
+@dataclass(frozen=True)
+class Affine:
+    """y = A Wᵀ + b, or y = A W + b where the weight is kept as [I, O]."""
+
+    module: nn.Module
+    weight: Tensor
+    bias: Tensor | None
+    transposed: bool = False
+
+    def output(self, A: Tensor) -> Tensor:
+        """Return y [..., O] for A [..., I]."""
+        return F.linear(A, self.weight.t() if self.transposed else self.weight, self.bias)
+
+    def input_gradient(self, G: Tensor) -> Tensor:
+        """Return the gradient by A, [..., I], for G [..., O]."""
+        weight = self.weight.to(G.dtype)
+        return G @ (weight.t() if self.transposed else weight)
+
+
+class _Affine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, A: Tensor, marker: Tensor, affine: Affine, sink: Sink) -> Tensor:
+        sink.by_example(A, affine.module)
+        sink.note_use(affine.module)
+        ctx.save_for_backward(_as_computed(A))
+        ctx.affine, ctx.sink, ctx.dtype = affine, sink, A.dtype
+        return affine.output(A)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
+        (A,), G = ctx.saved_tensors, grads[0]
+        affine, sink = ctx.affine, ctx.sink
+        with torch.no_grad():
+            G_view = sink.by_example(G, affine.module)
+            rows = _rows_with_gradient(G_view, sink.real_rows(G_view.shape[1]))
+            if (F_weight := sink.accumulator(affine.weight)) is not None:
+                use = (G_view, sink.by_example(A, affine.module), rows)
+                if (uses := sink.gather_uses(affine.module, use)) is not None:
+                    _add_products(F_weight, uses, affine.transposed)
+            if affine.bias is not None and sink.accumulator(affine.bias) is not None:
+                sink.add_small(affine.bias, G_view.sum(dim=1, dtype=wide(G.dtype)))
+            grad_input = None
+            if ctx.needs_input_grad[0]:
+                grad_input = _input_gradient(G_view, affine, rows).view_as(A).to(ctx.dtype)
+        return grad_input, None, None, None
+
+
+def _as_computed(A: Tensor) -> Tensor:
+    """Return what the product sees of A under automatic mixed precision; kept for the backward in its place."""
+    if A.dtype == torch.float32 and torch.is_autocast_enabled(A.device.type):
+        return A.to(torch.get_autocast_dtype(A.device.type))
+    return A
+
+
+def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
+    """Return the positions whose row of G [B, T, O] is not zero.
+
+    Padding's rows are zero, and in the last block all but the scored positions'; leaving them out is exact. Where most
+    rows count, which a few outputs are enough to see, that is everything but padding, whose places are known already.
+    """
+    if G.is_cuda:
+        # Looking would make the host wait for the device, for the sake of the last block alone.
+        return real
+    glance = (G[..., :GLANCE] != 0).any(dim=-1)
+    if int(glance.sum()) > SPARSE_ROWS * sum(real.counts):
+        return real
+    found = (G != 0).any(dim=-1)
+    return Rows.of(found.sum(dim=1).tolist(), found.flatten().nonzero().flatten())
+
+
+def _add_products(total: Accumulator, uses: Sequence[tuple[Tensor, Tensor, Rows]], transposed: bool) -> None:
+    """Add what is made of Σ_uses G_nᵀ A_n for every example n; G [B, T, O], A [B, T, I]."""
+    if len(uses) == 1 and total.squares_alone is not None:
+        _add_squares(total.squares_alone, *uses[0], transposed)
+        return
+    scratch = total.scratch()
+    taken = [(rows.take(G.to(scratch.dtype)), rows.take(A.to(scratch.dtype))) for G, A, rows in uses]
+    for n in range(len(uses[0][0])):
+        G_n, A_n = torch.cat([G[n] for G, _ in taken]), torch.cat([A[n] for _, A in taken])
+        left, right = (A_n, G_n) if transposed else (G_n, A_n)
+        torch.mm(left.t(), right, out=scratch)
+        total.add(scratch)
+
+
+def _add_squares(squares: Tensor, G: Tensor, A: Tensor, rows: Rows, transposed: bool) -> None:
+    """Add the squares of all examples in one grouped product."""
+    dtype = squares.dtype if squares.dtype == torch.float64 else G.dtype
+    G, A = G.flatten(0, 1).to(dtype), A.flatten(0, 1).to(dtype)
+    left, right = (A, G) if transposed else (G, A)
+    grouped.add_squared_products(squares, left, right, rows.segments, rows=rows.index)
+
+
+def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
+    """Return the gradient by A [B, T, I]; for few rows with a gradient from those alone."""
+    if rows.index is None or len(rows.index) > SPARSE_ROWS * G.shape[0] * G.shape[1]:
+        return affine.input_gradient(G)
+    flat = G.flatten(0, 1)
+    out = G.new_zeros(len(flat), affine.weight.shape[0 if affine.transposed else 1])
+    out[rows.index] = affine.input_gradient(flat[rows.index])
+    return out.view(*G.shape[:2], -1)
+
+
+def nn_linear(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """The rule for `nn.Linear`, and for its subclasses that compute nothing else."""
+    affine = Affine(module, module.weight, module.bias)
+    return lambda A: _Affine.apply(A, marker, affine, sink)  # type: ignore[no-untyped-call]
+
+
+def conv1d(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """The rule for `transformers.pytorch_utils.Conv1D`, whose weight is [I, O]."""
+    affine = Affine(module, module.weight, module.bias, transposed=True)
+    return lambda A: _Affine.apply(A, marker, affine, sink)  # type: ignore[no-untyped-call]
+
+
+class _LinearCalls(TorchFunctionMode):
+    """While active, `F.linear` with the module's own weight goes through the rule."""
+
+    def __init__(self, affine: Affine, sink: Sink, marker: Tensor) -> None:
+        self.affine, self.sink, self.marker, self.met = affine, sink, marker, False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.linear and args[1] is self.affine.weight and len(args) == 2 and not kwargs:
+            self.met = True
+            return _Affine.apply(args[0], self.marker, self.affine, self.sink)  # type: ignore[no-untyped-call]
+        return func(*args, **(kwargs or {}))
+
+
+def inner_linear(module: Any, sink: Sink, marker: Tensor) -> Callable[..., Any]:
+    """The rule for a module that does more than one product with its weight [O, I], as a router of experts does."""
+    affine, forward = Affine(module, module.weight, None), module.forward
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        with _LinearCalls(affine, sink, marker) as calls:
+            found = forward(*args, **kwargs)
+        if not calls.met:
+            # A copy of the weight was used, in another precision say: the gradient would be zero without a word.
+            raise NotExactError(f"{type(module).__name__} does not call F.linear with its weight", module)
+        return found
+
+    return watched

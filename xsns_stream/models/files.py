@@ -1,0 +1,58 @@
+"""Where a model's files are: beside the package, in a folder, or on the Hub; and what identifies them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.errors import ModelError
+
+EMBEDDED: Final = "mini"
+EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
+#: What is fetched from the Hub: safetensors and the tokenizer; never a pickle, never code.
+HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
+
+
+def locate(name: str, revision: str | None) -> tuple[Path, str]:
+    """Return (folder, Hub commit); the commit is empty for local folders.
+
+    Raises:
+        ModelError: No such folder, or the Hub does not give it.
+    """
+    if name == EMBEDDED:
+        return EMBEDDED_FOLDER, ""
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        return folder, ""
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise ModelError(
+            f"no model folder '{name}'.",
+            "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base.",
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        path = snapshot_download(name, revision=revision, allow_patterns=HUB_FILES)
+    except Exception as error:
+        # Every failure here (offline, gated, no such id) is the Hub's; the cause's first line tells which.
+        raise ModelError(
+            f"the model '{name}' could not be fetched from the Hub: {first_line(error)}",
+            "check the id and the network, or give the path of a local folder.",
+        ) from error
+    return Path(path), Path(path).name
+
+
+def digest_files(paths: Iterable[Path]) -> str:
+    """Return the SHA-256 over the digests of files, in the order of their paths (hexadecimal)."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of another library says in its first line, as a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."

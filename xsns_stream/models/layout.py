@@ -1,0 +1,243 @@
+"""Choose θ, the parameters that are measured, and number their bits.
+
+θ are the transformer blocks: found by structure (the repeated block lists of the text stack), with the input
+embeddings left out by identity and everything outside the blocks left out with the head. Names are matched only where
+the user asks for it: the substring `layer` takes 0.03 % of BLOOM's blocks and none of GPT-2's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.types import LayerSpan, ParameterLayout
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+STACKS: Final = ("both", "encoder", "decoder")
+#: The span of parameters that `include` adds.
+OTHER: Final = "other"
+#: What a model takes that has no bound, beside a tokenizer that has none.
+UNBOUNDED: Final = 2**31 - 1
+
+_Part = tuple[str, dict[str, "nn.Parameter"]]
+
+
+def block_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
+    """Return the outermost lists of repeated blocks of the model's text stack, heads left out, as (name, list).
+
+    Raises:
+        ModelError: A multimodal model whose text stack is not found.
+    """
+    from torch import nn
+
+    found: list[tuple[str, nn.ModuleList]] = []
+    for name, module in _text_modules(model):
+        nested = any(name.startswith(f"{outer}.") for outer, _ in found)
+        if isinstance(module, nn.ModuleList) and not nested and any(True for _ in module.parameters()):
+            found.append((name, module))
+    return found
+
+
+def parameter_layout(
+    model: nn.Module, *, stack: str = "both", include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> ParameterLayout:
+    """Choose θ, the parameters of the transformer blocks, and number their bits.
+
+    Blocks come in the order of the model, tensors in the order of the block; a tensor used in several places counts
+    once. What `include` adds comes after them, as one span named `other`. XLM-R base and mBERT give P = 85,054,464.
+
+    Args:
+        model: A transformers model. Of a multimodal one the text stack is measured.
+        stack: `encoder`, `decoder` or `both`, for models that have the two.
+        include: Regular expressions, searched in the names of the text stack's and the head's parameters outside the
+            blocks (embeddings, final norms, head): those are measured as well.
+        exclude: Regular expressions, searched in the names of what is measured so far: those are left out. A tied
+            tensor is found by any of its names.
+
+    Raises:
+        ModelError: The model has no list of repeated blocks.
+        UsageError: A stack that is not there, an expression that is none or matches nothing, or nothing left.
+
+    Source: X-SNS, section 3 ("embeddings and head excluded"); by structure instead of by name.
+    """
+    lists = block_lists(model)
+    if not lists:
+        raise ModelError(
+            f"no list of repeated transformer blocks was found in {type(model).__name__}.",
+            "only transformers built from blocks can be measured.",
+        )
+    embeddings = _embeddings(model)
+    parts = _blocks(_in_stack(model, lists, stack), embeddings)
+    aliases = _aliases(model)
+    if include:
+        inside = {id(p) for _, blocks in lists for p in blocks.parameters()} - embeddings
+        outside = {n: p for n, p in _text_and_head(model).items() if id(p) not in inside}
+        parts.append((OTHER, _matching(outside, include, aliases, "include")))
+    chosen = {name: p for _, part in parts for name, p in part.items()}
+    dropped = _matching(chosen, exclude, aliases, "exclude")
+    if len(dropped) == len(chosen):
+        raise UsageError("every parameter is excluded: nothing is left to measure.", "exclude less.")
+    return _numbered([(span, {n: p for n, p in part.items() if n not in dropped}) for span, part in parts])
+
+
+def left_out(model: nn.Module, layout: ParameterLayout) -> dict[str, torch.Tensor]:
+    """Return {name: parameter} of everything that is not in `layout`."""
+    chosen = set(layout.names)
+    return {name: p for name, p in model.named_parameters() if name not in chosen}
+
+
+def longest_input(model: Any, tokenizer: Any) -> int:
+    """Return how many pieces, special ones included, the model can take at once.
+
+    It is the number of positions that the model knows, or was trained with, and at most the tokenizer's limit. Models
+    with relative positions (T5) and ALiBi know no bound: the tokenizer's limit alone holds, or 2³¹ - 1.
+    """
+    limit = min(int(tokenizer.model_max_length), UNBOUNDED)
+    config = model.config.get_text_config()
+    # BLOOM and its kind note the length of their training as `seq_length`.
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "seq_length", None)
+    if not positions:
+        return limit
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    # RoBERTa's kind counts positions from the padding's index on, and so wastes the rows before it.
+    padding = getattr(table, "padding_idx", None)
+    wasted = 0 if padding is None else padding + 1
+    return min(int(positions) - wasted, limit)
+
+
+# ------------------------------------------------------------------------------------- the text stack
+
+
+def _text_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield (name, module) of the text stack: the body without its head and without what sees or hears."""
+    body = _text_body(model)
+    prefix = _name_of(model, body)
+    others: list[str] = []
+    for name, module in body.named_modules(prefix=prefix):
+        if any(name.startswith(f"{other}.") for other in others):
+            continue
+        # An encoder-decoder may hold its vision tower inside its encoder.
+        if getattr(module, "main_input_name", "input_ids") != "input_ids":
+            others.append(name)
+            continue
+        yield name, module
+
+
+def _text_body(model: Any) -> Any:
+    body = getattr(model, "base_model", model)
+    config = getattr(model, "config", None)
+    if config is None or config.is_encoder_decoder or config.get_text_config() is config:
+        return body
+    text = model.get_decoder()
+    if text is model or text is body:
+        raise ModelError(
+            f"the text stack of {type(model).__name__} was not found among its parts.",
+            "use the text-only checkpoint of the same model, where there is one.",
+        )
+    return text
+
+
+def _name_of(model: nn.Module, wanted: Any) -> str:
+    return next((name for name, module in model.named_modules() if module is wanted), "")
+
+
+def _text_and_head(model: Any) -> dict[str, nn.Parameter]:
+    """Return the parameters of the text stack and of everything outside the body, in the model's order."""
+    body = getattr(model, "base_model", model)
+    text = {id(p) for _, module in _text_modules(model) for p in module.parameters(recurse=False)}
+    in_body = {id(p) for p in body.parameters()}
+    return {name: p for name, p in model.named_parameters() if id(p) in text or id(p) not in in_body}
+
+
+# ------------------------------------------------------------------------------------------- choosing
+
+
+def _in_stack(
+    model: Any, lists: Sequence[tuple[str, nn.ModuleList]], stack: str
+) -> Sequence[tuple[str, nn.ModuleList]]:
+    if stack not in STACKS:
+        raise UsageError(f"there is no stack '{stack}'.", f"one of: {', '.join(STACKS)}.")
+    if stack == "both":
+        return lists
+    if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise UsageError(
+            f"the stack '{stack}' was asked for, but {type(model).__name__} has only one.",
+            "choose a stack only for models with an encoder and a decoder.",
+        )
+    side = model.get_encoder() if stack == "encoder" else model.get_decoder()
+    prefix = _name_of(model, side)
+    return [(name, blocks) for name, blocks in lists if name.startswith(f"{prefix}.")]
+
+
+def _embeddings(model: Any) -> set[int]:
+    get_embeddings = getattr(model, "get_input_embeddings", None)
+    embeddings = get_embeddings() if get_embeddings is not None else None
+    return {id(p) for p in embeddings.parameters()} if embeddings is not None else set()
+
+
+def _blocks(lists: Sequence[tuple[str, nn.ModuleList]], embeddings: set[int]) -> list[_Part]:
+    """Return each block's name with its parameters; a tensor that several blocks use belongs to the first."""
+    taken = set(embeddings)
+    parts: list[_Part] = []
+    for list_name, blocks in lists:
+        for index, block in enumerate(blocks):
+            prefix = f"{list_name}.{index}"
+            own = {name: p for name, p in block.named_parameters(prefix=prefix) if id(p) not in taken}
+            taken |= {id(p) for p in own.values()}
+            parts.append((prefix, own))
+    return parts
+
+
+def _aliases(model: nn.Module) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name, p in model.named_parameters(remove_duplicate=False):
+        found.setdefault(id(p), []).append(name)
+    return found
+
+
+def _matching(
+    candidates: dict[str, nn.Parameter], patterns: Sequence[str], aliases: dict[int, list[str]], option: str
+) -> dict[str, nn.Parameter]:
+    """Return the candidates that any of the patterns is found in.
+
+    Raises:
+        UsageError: A pattern that is no regular expression, or that matches no candidate.
+    """
+    matched: set[str] = set()
+    for pattern in patterns:
+        try:
+            compiled = re.compile(pattern)
+        except re.error as error:
+            raise UsageError(
+                f"'{pattern}' is no regular expression: {error}.", "escape characters such as ( [ * + with a backslash."
+            ) from error
+        names = {name for name, p in candidates.items() if any(map(compiled.search, aliases[id(p)]))}
+        if not names:
+            place = "outside the blocks" if option == "include" else "that is measured"
+            raise UsageError(
+                f"{option} '{pattern}' matches no parameter {place}.",
+                "`xsns-stream params MODEL` lists all names.",
+            )
+        matched |= names
+    return {name: p for name, p in candidates.items() if name in matched}
+
+
+def _numbered(parts: Sequence[_Part]) -> ParameterLayout:
+    names: list[str] = []
+    shapes: list[tuple[int, ...]] = []
+    layers: list[LayerSpan] = []
+    position = 0
+    for span, part in parts:
+        start = position
+        for name, parameter in part.items():
+            names.append(name)
+            shapes.append(tuple(parameter.shape))
+            position += parameter.numel()
+        if position > start:
+            layers.append(LayerSpan(span, start, position))
+    return ParameterLayout(tuple(names), tuple(shapes), tuple(layers))

@@ -1,0 +1,107 @@
+"""From encoded examples to padded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError
+from xsns_stream.objectives.encoding import IGNORED, EncodedExample, Ids
+
+if TYPE_CHECKING:
+    import torch
+
+ORDERS: Final = ("length", "drawn")
+
+
+def batches(
+    examples: Sequence[EncodedExample],
+    size: int,
+    pad_id: int,
+    device: str = "cpu",
+    *,
+    order: str = "length",
+    token_budget: int | None = None,
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield batches of examples, padded on the right.
+
+    Args:
+        examples: What an objective encoded.
+        size: Examples a batch; of no effect beside `token_budget`.
+        pad_id: Fills `input_ids`; the attention mask hides it.
+        device: As torch names it.
+        order: `length` puts examples of similar length together, longest first, so that a batch that does not fit
+            into memory fails at once. `drawn` keeps the order, for estimators whose values depend on it.
+        token_budget: As many examples a batch as keep (examples × pieces of the longest) within it; at least one.
+
+    Yields:
+        int64 tensors: `input_ids` and `attention_mask` [B, T]; the examples' other arrays, padded each to its own
+        longest (labels with −100), 0-dimensional ones as [B]; `example_keys` [B], which is not for the model.
+
+    Raises:
+        UsageError: A number below 1, or an unknown order.
+    """
+    for what, number in (("batch size", size), ("token budget", token_budget)):
+        if number is not None and number < 1:
+            raise UsageError(f"the {what} must be at least 1, not {number}.")
+    if order not in ORDERS:
+        raise UsageError(f"no order '{order}' of examples.", f"choose one of {', '.join(ORDERS)}.")
+    ordered = sorted(examples, key=lambda example: -len(example.input_ids)) if order == "length" else examples
+    for group in _groups(ordered, size, token_budget):
+        block = _padded(group, pad_id)
+        yield {name: _to_device(values, device) for name, values in block.items()}
+
+
+def _groups(
+    examples: Sequence[EncodedExample], size: int, token_budget: int | None
+) -> Iterator[Sequence[EncodedExample]]:
+    if token_budget is None:
+        yield from (examples[at : at + size] for at in range(0, len(examples), size))
+        return
+    group: list[EncodedExample] = []
+    longest = 0
+    for example in examples:
+        longest = max(longest, example.longest)
+        if group and (len(group) + 1) * longest > token_budget:
+            yield group
+            group, longest = [], example.longest
+        group.append(example)
+    if group:
+        yield group
+
+
+def _padded(group: Sequence[EncodedExample], pad_id: int) -> dict[str, Ids]:
+    fill = {"input_ids": pad_id, "token_type_ids": 0}
+    block: dict[str, Ids] = {}
+    for name in dict.fromkeys(name for example in group for name in example.arrays):
+        rows = [_row(example, name) for example in group]
+        block[name] = np.stack(rows) if not rows[0].ndim else _stacked(rows, fill.get(name, IGNORED))
+    block["attention_mask"] = _stacked([np.ones_like(example.input_ids) for example in group], 0)
+    block["example_keys"] = np.array([example.key for example in group], dtype=np.int64)
+    return block
+
+
+def _row(example: EncodedExample, name: str) -> Ids:
+    if name == "token_type_ids" and name not in example.arrays:
+        # A single text beside pairs has no kinds: all of it is a first text.
+        return np.zeros_like(example.input_ids)
+    return example.arrays[name]
+
+
+def _stacked(rows: Sequence[Ids], fill: int) -> Ids:
+    padded = np.full((len(rows), max(map(len, rows))), fill, dtype=np.int64)
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row)] = row
+    return padded
+
+
+def _to_device(values: Ids, device: str) -> torch.Tensor:
+    import torch
+
+    tensor = torch.from_numpy(values)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    # From pinned memory the copy runs beside the computation of the batch before.
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -1,0 +1,49 @@
+"""Plan and run a build: the only place where the stages meet.
+
+corpus → sample → encoded examples → Fisher → sub-networks → store, one (language, seed) row at a time. A row is
+committed when it is finished and skipped when it is there, so that running again is resuming. What goes wrong with
+one language's text or gradients is noted and the others go on; what goes wrong with the model or the store ends the
+run, because it would go wrong for all.
+
+* `settings`: what to measure, and how. `events`: what is told on the way.
+* `building`: the loop over rows. `reading`: the next row's text meanwhile.
+* `measuring`: one row. `memory`: what fits. `reliability`: how repeatable it is.
+"""
+
+from xsns_stream.pipeline.building import build
+from xsns_stream.pipeline.events import (
+    BuildResult,
+    Event,
+    ExamplesDone,
+    Noted,
+    Row,
+    RowCommitted,
+    RowFailed,
+    RowStarted,
+)
+from xsns_stream.pipeline.settings import (
+    DEFAULT_BATCH,
+    DEFAULT_DENSITY,
+    DEFAULT_EXAMPLES,
+    DEFAULT_SEED,
+    BuildSettings,
+    Stopping,
+)
+
+__all__ = [
+    "DEFAULT_BATCH",
+    "DEFAULT_DENSITY",
+    "DEFAULT_EXAMPLES",
+    "DEFAULT_SEED",
+    "BuildResult",
+    "BuildSettings",
+    "Event",
+    "ExamplesDone",
+    "Noted",
+    "Row",
+    "RowCommitted",
+    "RowFailed",
+    "RowStarted",
+    "Stopping",
+    "build",
+]

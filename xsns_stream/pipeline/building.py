@@ -1,0 +1,301 @@
+"""The loop over rows: read, measure, select, store; skip what is there; collect what fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.errors import CorpusError, FisherError, IncompatibleError, LanguageError, UsageError, XsnsError
+from xsns_stream.models.objectives import TASKS
+from xsns_stream.objectives import Objective, make_objective
+from xsns_stream.pipeline.events import BuildResult, Event, Noted, Row, RowCommitted, RowFailed, RowStarted
+from xsns_stream.pipeline.measuring import Measured, Run, measure_in_memory
+from xsns_stream.pipeline.memory import Batching, free_memory
+from xsns_stream.pipeline.reading import OneAhead, RowText
+from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.provenance import library_versions
+from xsns_stream.store import SubNetworkStore
+from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.types import LanguageSample, ParameterLayout, Provenance, SubNetwork
+
+if TYPE_CHECKING:
+    from xsns_stream.models import LoadedModel
+
+#: Above this share of unknown pieces a language is measured on little more than its punctuation.
+MANY_UNKNOWN: Final = 0.2
+#: Errors that concern one language; any other ends the run.
+ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
+_AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}
+
+
+def build(
+    settings: BuildSettings,
+    loaded: LoadedModel,
+    store: SubNetworkStore,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> BuildResult:
+    """Measure every row of `settings` that `store` does not hold, and commit each as it is finished.
+
+    Args:
+        settings: What to measure.
+        loaded: The model with its tokenizer.
+        store: Open for writing.
+        on_event: Called with each event, in order.
+
+    Raises:
+        IncompatibleError: The store holds another experiment; the differing fields are named.
+        UsageError: Settings that this model, or this store, does not allow.
+        ModelError, StoreError: Nothing more can be measured, or written.
+    """
+    from xsns_stream.models import parameter_layout
+
+    layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
+    objective = _objective(settings, loaded)
+    provenance = _provenance(settings, objective, loaded, layout)
+    store.check_experiment(provenance, layout)
+    todo = settings.missing_rows(store)
+    kept = {row for row in todo if store.kept_record(row.language, row.seed) is not None}
+    _check_text(settings, store, set(todo), kept)
+    run = _run(settings, loaded, layout, provenance, store, on_event, measuring=len(kept) < len(todo))
+
+    def read(row: Row) -> RowText | None:
+        if row in kept:
+            return None
+        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+        return RowText(sample, objective.encode(sample, loaded.tokenizer, row.seed))
+
+    committed: list[Row] = []
+    failed: dict[Row, XsnsError] = {}
+    known: dict[Row, dict[str, Any]] = {}
+    for row, text in OneAhead(todo, read):
+        on_event(RowStarted(row))
+        try:
+            found = _finish(row, text, run)
+            committed.append(row)
+            if found:
+                known[row] = found
+        except ONE_LANGUAGE as error:
+            failed[row] = error
+            on_event(RowFailed(row, error))
+    skipped = tuple(row for row in settings.rows() if row not in set(todo))
+    return BuildResult(tuple(committed), skipped, failed, known)
+
+
+def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:
+    if settings.objective is None:
+        return make_objective(loaded.objective)
+    if settings.objective.name != loaded.objective:
+        raise UsageError(
+            f"the model '{loaded.name}' was loaded for {loaded.objective}, and is asked for {settings.objective.name}.",
+            "load it for the objective that is to be measured.",
+        )
+    return settings.objective
+
+
+def _provenance(
+    settings: BuildSettings, objective: Objective, loaded: LoadedModel, layout: ParameterLayout
+) -> Provenance:
+    weight = next(loaded.model.parameters())
+    return Provenance(
+        model=_printable(loaded.name),
+        revision=loaded.revision,
+        weights_digest=loaded.weights_digest,
+        tokenizer_digest=loaded.tokenizer_digest,
+        layout_digest=layout.digest,
+        objective=str(objective),
+        estimator=settings.fisher.describe(settings.batch),
+        corpus=_printable(settings.corpus.name),
+        examples_asked=settings.examples,
+        stopping=str(settings.stopping or ""),
+        head=f"seed={settings.head_seed}" if objective.name in TASKS else "",
+        dtype=str(weight.dtype).removeprefix("torch.") + _AUTOCAST.get(settings.fisher.precision, ""),
+        device=str(weight.device.type),
+        versions=library_versions(),
+    )
+
+
+def _printable(name: str) -> str:
+    """Return a file's name as text that can be written: names need not be UTF-8, records must."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _check_text(settings: BuildSettings, store: SubNetworkStore, todo: set[Row], kept: set[Row]) -> None:
+    """Refuse to go on with rows that were measured on other text than the corpus holds now.
+
+    Only for local corpora: reading them costs little beside measuring, a data set on the Hub would be fetched again.
+
+    Raises:
+        IncompatibleError: A language's text has changed since its row was written.
+    """
+    if not settings.corpus.local:
+        return
+    for row in settings.rows():
+        found = store.kept_record(row.language, row.seed) if row in kept else None
+        if found is not None:
+            digest = found.provenance.corpus_digest
+        elif row not in todo:
+            digest = store.record(row.language, row.seed, settings.densities[0]).provenance.corpus_digest
+        else:
+            continue
+        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+        if sample.digest != digest:
+            raise IncompatibleError(
+                f"the text of '{row.language}' in {settings.corpus.name} is not what its row in the store "
+                "was measured on.",
+                "write to another store, or bring the old text back.",
+            )
+
+
+def _run(
+    settings: BuildSettings,
+    loaded: LoadedModel,
+    layout: ParameterLayout,
+    provenance: Provenance,
+    store: SubNetworkStore,
+    tell: Callable[[Event], None],
+    *,
+    measuring: bool,
+) -> Run:
+    """Choose how rows are measured; nothing is where none is."""
+    batching = Batching(settings.batch, None, settings.order)
+    if not measuring:
+        return Run(settings, loaded, layout, provenance, store, batching, 1, tell)
+    passes = _passes(settings, layout, tell)
+    fallback = _fallback(settings, loaded, layout, tell)
+    if settings.batch_size == "auto":
+        batching.token_budget = _budget(settings, loaded, layout, tell)
+    return Run(settings, loaded, layout, replace(provenance, fallback=fallback), store, batching, passes, tell)
+
+
+def _passes(settings: BuildSettings, layout: ParameterLayout, tell: Callable[[Event], None]) -> int:
+    """Return how many passes over the text the bound on memory makes necessary.
+
+    Raises:
+        UsageError: More than one, where all values are needed at once.
+    """
+    from xsns_stream.fisher import groups_of_layers
+
+    needed = 4 * layout.size * (2 if settings.split_half else 1)
+    if settings.memory is None or needed <= settings.memory:
+        return 1
+    together = {
+        f"the estimator '{settings.fisher.estimator}'": settings.fisher.batch_wise,
+        "--until-stable": settings.stopping is not None,
+        "--split-half": settings.split_half,
+    }
+    for name, asked in together.items():
+        if asked:
+            raise UsageError(
+                f"{name} needs all Fisher values at once: {needed:,} bytes, more than the {settings.memory:,} allowed.",
+                "allow more --memory, or leave one of the two out.",
+            )
+    passes = len(groups_of_layers(layout, settings.memory))
+    tell(Noted(f"the Fisher values take {needed:,} bytes: {passes} passes over each text, a group of layers each."))
+    return passes
+
+
+def _fallback(
+    settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, tell: Callable[[Event], None]
+) -> tuple[str, ...]:
+    """Return, and announce, the parameters that need the batch-of-one path."""
+    from xsns_stream.fisher import without_rules
+
+    if settings.fisher.batch_wise:
+        return ()
+    names = without_rules(loaded.model, layout, cached=True, budget=settings.memory)
+    if names:
+        tell(
+            Noted(
+                f"{len(names)} of {len(layout.names)} parameters (such as '{names[0]}') are measured one example "
+                "at a time: exact, but slower."
+            )
+        )
+    return names
+
+
+def _budget(
+    settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, tell: Callable[[Event], None]
+) -> int:
+    from xsns_stream.fisher import token_budget
+
+    values = 4 * layout.size * (2 if settings.split_half else 1)
+    left = free_memory(loaded.model) - min(values, settings.memory or values)
+    longest = _objective(settings, loaded).max_length
+    budget = token_budget(loaded.model, layout, settings.fisher, longest, max(0, left))
+    tell(Noted(f"batches of at most {budget:,} pieces."))
+    return budget
+
+
+def _finish(row: Row, text: Callable[[], RowText | None], run: Run) -> dict[str, Any]:
+    """Measure and commit one row; return what is known of its repeatability at the first density."""
+    started = time.perf_counter()
+    with ExitStack() as undo:
+        read = text()
+        measured = _measured(row, read, run, undo) if read is not None else _kept(row, run)
+        fisher = measured.fisher
+        for density in run.settings.densities:
+            network = extract_subnetwork(fisher, density, quantile=run.settings.quantile)
+            _note_few(network, row, run)
+            if not run.store.is_committed(row.language, row.seed, density):
+                provenance = replace(fisher.provenance, reliability=measured.reliability(density))
+                run.store.write(replace(network, provenance=provenance))
+    reliability = measured.reliability(run.settings.densities[0])
+    seconds = time.perf_counter() - started
+    realised = network.density_realised
+    run.tell(RowCommitted(row, fisher.examples, network.cardinality, realised, seconds, read is None, reliability))
+    return reliability
+
+
+def _measured(row: Row, text: RowText, run: Run, undo: ExitStack) -> Measured:
+    """Measure a row from its text, and keep its Fisher values where that is asked for."""
+    encoded = text.encoded
+    for note in _notes(text.sample, run.settings.examples, encoded.unusable, encoded.unknown_share):
+        run.tell(Noted(note, row))
+    provenance = replace(run.provenance, corpus_digest=text.sample.digest, seed=row.seed)
+    measured = measure_in_memory(row, encoded.examples, run, provenance, undo)
+    if run.settings.keep_fisher is not None:
+        run.store.keep(measured.fisher, run.settings.keep_fisher)
+    return measured
+
+
+def _kept(row: Row, run: Run) -> Measured:
+    """Take a row's Fisher values from the store."""
+    fisher, record = run.store.kept(row.language, row.seed), run.store.kept_record(row.language, row.seed)
+    if fisher is None or record is None:
+        raise FisherError(
+            f"the Fisher values of '{row.language}' that the store had kept are gone.", "run the build again."
+        )
+    rounded = ", rounded to bf16: their sub-network is an approximation" if record.encoding == "bf16" else ""
+    run.tell(Noted(f"is taken from the Fisher values that the store has kept{rounded}.", row))
+    return Measured(replace(fisher, provenance=replace(fisher.provenance, values=f"kept-{record.encoding}")))
+
+
+def _note_few(network: SubNetwork, row: Row, run: Run) -> None:
+    if network.density_realised < 0.99 * network.density and network.cardinality + 1 < network.density * network.size:
+        text = (
+            f"only {network.density_realised:.2%} of the parameters have a Fisher value above zero, "
+            f"fewer than the {network.density:.2%} asked for."
+        )
+        run.tell(Noted(text, row))
+
+
+def _notes(sample: LanguageSample, asked: int, unusable: int, unknown_share: float) -> Iterator[str]:
+    counts = sample.counts
+    if len(sample) < asked:
+        yield f"has only {len(sample)} of the {asked} examples asked for."
+    skipped = {
+        "empty": counts.empty,
+        "duplicate": counts.duplicate,
+        "undecodable": counts.undecodable,
+        "unlabelled": counts.unlabelled,
+    }
+    told = ", ".join(f"{number} {what}" for what, number in skipped.items() if number)
+    if told:
+        yield f"{told} of {counts.read} lines skipped."
+    if unusable:
+        yield f"{unusable} of {len(sample)} examples are left out, because nothing could be asked of them."
+    if unknown_share > MANY_UNKNOWN:
+        yield f"{unknown_share:.0%} of the pieces are unknown to the tokenizer; the result says little."

@@ -1,0 +1,212 @@
+"""One row: encoded examples → Fisher values, with what is known of their repeatability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from xsns_stream.errors import FisherError
+from xsns_stream.objectives import EncodedExample
+from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
+from xsns_stream.pipeline.memory import Batching, release
+from xsns_stream.pipeline.reliability import Halves, StabilityCurve
+from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.store import SubNetworkStore
+from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from xsns_stream.fisher import Measurement
+    from xsns_stream.models import LoadedModel
+
+
+@dataclass
+class Run:
+    """What all rows of a build share.
+
+    Attributes:
+        settings: What to measure.
+        loaded: The model.
+        layout: θ.
+        provenance: Of every row, but for what is the row's own.
+        store: Where rows go.
+        batching: How examples are put into batches now.
+        passes: Groups of layers, measured one after the other; 1 where all Fisher values fit.
+        tell: Receives events.
+    """
+
+    settings: BuildSettings
+    loaded: LoadedModel
+    layout: ParameterLayout
+    provenance: Provenance
+    store: SubNetworkStore
+    batching: Batching
+    passes: int
+    tell: Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row's Fisher values.
+
+    Attributes:
+        fisher: The values; its provenance has the stability curve where there is one.
+        halves: {density: coefficient of the sub-networks of two halves of the examples}.
+    """
+
+    fisher: DiagonalFisher
+    halves: Mapping[float, float | None] = field(default_factory=dict)
+
+    def reliability(self, density: float) -> dict[str, Any]:
+        """Return what is recorded with the row's sub-network of this density."""
+        known = dict(self.fisher.provenance.reliability)
+        half = self.halves.get(density)
+        return known if half is None else {"split_half": half} | known
+
+
+def measure_in_memory(
+    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, undo: ExitStack
+) -> Measured:
+    """Measure a row, with smaller batches where the present ones do not fit into memory.
+
+    Args:
+        row: Which.
+        examples: Its encoded examples, in the order in which they were drawn.
+        run: What all rows share; its batching may shrink.
+        provenance: The row's.
+        undo: Receives what must be undone when the values are no longer needed.
+
+    Raises:
+        FisherError: A single example does not fit, or what :func:`xsns_stream.diagonal_fisher` raises.
+    """
+    from xsns_stream.fisher import is_out_of_memory
+
+    while True:
+        try:
+            if run.passes > 1:
+                return _in_groups(row, examples, run, provenance, undo)
+            return _in_one_pass(row, examples, run, provenance)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out of the handler, so that nothing refers to the failed pass any more: its memory is free again.
+        release(run.loaded.model)
+        _shrink(row, examples, run)
+
+
+def _shrink(row: Row, examples: Sequence[EncodedExample], run: Run) -> None:
+    """Make batches smaller for this row and those that follow.
+
+    Raises:
+        FisherError: They cannot be smaller, or must not be.
+    """
+    estimator = run.settings.fisher
+    if estimator.batch_wise:
+        raise FisherError(
+            f"batches of {run.batching.size} examples of language '{row.language}' do not fit into memory, and the "
+            f"values of the estimator '{estimator.estimator}' depend on the batch size.",
+            "give a smaller --batch in a new store, or a smaller --max-length.",
+        )
+    if not run.batching.halve(len(examples), max(example.longest for example in examples)):
+        # For the rows that follow, whose examples may be shorter.
+        run.batching.size = max(1, run.batching.size)
+        raise FisherError(
+            f"a single example of language '{row.language}' does not fit into memory.",
+            "try --checkpoint, a smaller --max-length, or --memory for the Fisher values.",
+        )
+    run.tell(Noted(f"did not fit into memory; it is measured again, with {run.batching}.", row))
+
+
+def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> Measured:
+    from xsns_stream.fisher import explained, measurement
+
+    settings = run.settings
+    curve = StabilityCurve(settings.stopping, settings.quantile) if settings.stopping else None
+    halves = Halves() if settings.split_half else None
+    running = measurement(
+        run.loaded.model, run.layout, settings.fisher, without_rules=provenance.fallback, seed=row.seed
+    )
+    with running, explained(running, row.language):
+        for chunk in _chunks(examples, settings.stopping.check_every if settings.stopping else len(examples)):
+            _add(chunk, row, running, run, halves, len(examples))
+            if curve is not None and curve.check(running.examples, running.sums):
+                break
+    compared = halves.compare(running.sums, settings.densities, settings.quantile) if halves else {}
+    stability = {"stability": [list(point) for point in curve.points]} if curve else {}
+    provenance = replace(provenance, examples=running.examples, reliability=stability)
+    values = _means(running, run.layout)
+    return Measured(DiagonalFisher(values, run.layout, running.examples, row.language, provenance), compared)
+
+
+def _chunks(examples: Sequence[EncodedExample], size: int) -> Iterator[Sequence[EncodedExample]]:
+    return (examples[start : start + size] for start in range(0, len(examples), size))
+
+
+def _add(
+    chunk: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, halves: Halves | None, total: int
+) -> None:
+    """Add a chunk of examples; half of them to the first half where two halves are compared."""
+    if halves is None:
+        _add_batches(chunk, row, running, run, total)
+        return
+    # Whole batches where values depend on what shares a batch, so that comparing halves changes no row.
+    unit = run.batching.size if run.settings.fisher.batch_wise else 1
+    cut = len(chunk) // 2 // unit * unit
+    if cut:
+        halves.before_first(running.sums)
+        _add_batches(chunk[:cut], row, running, run, total)
+        halves.after_first(running.sums)
+        halves.second_examples += len(chunk) - cut
+    _add_batches(chunk[cut:], row, running, run, total)
+
+
+def _add_batches(examples: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, total: int) -> None:
+    for batch in _batches(examples, run):
+        running.add(batch)
+        run.tell(ExamplesDone(row, running.examples, total))
+
+
+def _batches(examples: Sequence[EncodedExample], run: Run) -> Iterator[dict[str, Tensor]]:
+    from xsns_stream.objectives import batches
+
+    device = str(next(run.loaded.model.parameters()).device)
+    how = run.batching
+    return batches(examples, how.size, run.loaded.pad_id, device, order=how.order, token_budget=how.token_budget)
+
+
+def _means(running: Measurement, layout: ParameterLayout) -> tuple[Any, ...]:
+    """Return the mean of each tensor, made of its sum in place: arrays, or tensors where the model is on a device."""
+    sums, count = running.sums, running.count
+    means = [sums[name].div_(count) for name in layout.names]
+    return tuple(mean.numpy() if mean.device.type == "cpu" else mean for mean in means)
+
+
+def _in_groups(
+    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, undo: ExitStack
+) -> Measured:
+    from xsns_stream.fisher import diagonal_fisher_in_groups
+
+    def make_batches() -> Iterator[dict[str, Tensor]]:
+        done = 0
+        for batch in _batches(examples, run):
+            yield batch
+            done += len(batch["input_ids"])
+            run.tell(ExamplesDone(row, done, len(examples)))
+
+    fisher = diagonal_fisher_in_groups(
+        run.loaded.model,
+        make_batches,
+        run.layout,
+        run.settings.fisher,
+        budget=run.settings.memory or 0,
+        # Not in the system's folder, which may itself lie in memory.
+        folder=undo.enter_context(run.store.scratch()),
+        without_rules=provenance.fallback,
+        seed=row.seed,
+        language=row.language,
+        provenance=replace(provenance, examples=len(examples)),
+    )
+    return Measured(fisher)

@@ -1,0 +1,282 @@
+"""The array of kept Fisher values: a row is one object, written and read as a stream.
+
+Rows are large (4 bytes a parameter), so that they are neither put together in memory nor taken apart by Zarr: an
+object is its values in order, then the index that makes it a Zarr shard. A row is read by mapping its object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.store.files import aside, locked, os_errors, read_json, sync, write_json
+from xsns_stream.store.format import METADATA, check_language
+from xsns_stream.types import ParameterLayout
+
+KEPT: Final = "fisher"
+KEPT_DIMENSIONS: Final = ("seed", "language", "parameter")
+#: How values are kept → (Zarr's data type, bytes of a value). Zarr has no bfloat16: its bits are kept as integers.
+ENCODINGS: Final = {"float32": ("float32", 4), "bf16": ("uint16", 2)}
+#: Values of an inner chunk: 1 MiB of float32.
+CHUNK_VALUES: Final = 262_144
+_INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+_PART = 1 << 20
+
+
+def to_bf16(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    """Return the bit patterns of the nearest bfloat16 numbers, ties to even; values are finite and ≥ 0."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
+
+
+def from_bf16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+    """Return the numbers of bfloat16 bit patterns."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+@dataclass(frozen=True)
+class KeptArray:
+    """The array as its metadata describe it at one moment.
+
+    Attributes:
+        root: The store's folder.
+        size: P.
+        chunk: Values of an inner chunk.
+        encoding: `float32` or `bf16`.
+        seeds: Labels of axis 0.
+        languages: Labels of axis 1.
+    """
+
+    root: Path
+    size: int
+    chunk: int
+    encoding: str
+    seeds: tuple[int, ...]
+    languages: tuple[str, ...]
+
+    @classmethod
+    def open(cls, root: Path, layout: ParameterLayout) -> KeptArray | None:
+        """Read and check the array's metadata; None where the store keeps no Fisher values.
+
+        Raises:
+            StoreError: They are damaged, or not what the format says.
+        """
+        path = root / KEPT / METADATA
+        document = read_json(path)
+        if document is None:
+            return None
+        try:
+            return cls(root, layout.size, *_checked(document, layout.size))
+        except (KeyError, TypeError, IndexError, ValueError, UsageError) as error:
+            raise StoreError(f"'{path}' is not as the format says: {error}.", "restore it from a copy.") from error
+
+    @classmethod
+    def ensure(cls, root: Path, layout: ParameterLayout, encoding: str) -> KeptArray:
+        """Open the array, making it where there is none.
+
+        Raises:
+            StoreError: It cannot be made, or keeps values in another encoding.
+        """
+        found = cls.open(root, layout)
+        if found is None:
+            _create(root, layout, encoding)
+            found = cls.open(root, layout)
+        if found is None or found.encoding != encoding:
+            kept = found.encoding if found else "nothing"
+            raise StoreError(
+                f"the store '{root}' keeps Fisher values as {kept}, not as {encoding}.",
+                f"give `--keep-fisher {kept}`, or write to another store.",
+            )
+        return found
+
+    def with_slot(self, layout: ParameterLayout, seed: int, language: str) -> KeptArray:
+        """Return the array with a place for a row; labels are only ever appended."""
+        if self.slot(seed, language) is not None:
+            return self
+        with locked(self.root / KEPT / ".lock"), os_errors("write to", self.root):
+            path = self.root / KEPT / METADATA
+            document, now = read_json(path), KeptArray.open(self.root, layout)
+            if document is None or now is None:
+                raise StoreError(f"the store '{self.root}' has lost its array '{KEPT}'.", "restore it from a copy.")
+            seeds = now.seeds if seed in now.seeds else (*now.seeds, seed)
+            languages = now.languages if language in now.languages else (*now.languages, language)
+            labels = {"seeds": list(seeds), "languages": list(languages)}
+            shape = [len(seeds), len(languages), self.size]
+            write_json(path, {**document, "shape": shape, "attributes": {**document["attributes"], **labels}})
+        return KeptArray(self.root, self.size, self.chunk, self.encoding, seeds, languages)
+
+    def slot(self, seed: int, language: str) -> tuple[int, int] | None:
+        """Return the row's indices; None where it has no place."""
+        if seed not in self.seeds or language not in self.languages:
+            return None
+        return self.seeds.index(seed), self.languages.index(language)
+
+    def object_path(self, slot: tuple[int, int]) -> Path:
+        """Return the file that holds the row at `slot`."""
+        return self.root.joinpath(KEPT, "c", *map(str, slot), "0")
+
+    def lock_path(self, slot: tuple[int, int]) -> Path:
+        """Return the lock file of a row."""
+        return self.root / KEPT / f".lock-{slot[0]}-{slot[1]}"
+
+    @property
+    def object_bytes(self) -> int:
+        """Size of a row's object: its chunks, then their index and its checksum."""
+        return self._chunks * (self.chunk * self._width + 16) + 4
+
+    def write(self, slot: tuple[int, int], values: Sequence[Any]) -> str:
+        """Write a row's object, see it to the disk and return the digest of its values; the row's lock must be held."""
+        path = self.object_path(slot)
+        digest = hashlib.sha256()
+        with os_errors("write to", self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.iterdir():
+                left.unlink()
+            partial = path.with_name(f"0.{uuid.uuid4().hex}.partial")
+            try:
+                with partial.open("wb") as file:
+                    for part in self._encoded(values):
+                        digest.update(part)
+                        file.write(part)
+                    file.truncate(self._chunks * self.chunk * self._width)
+                    file.seek(0, os.SEEK_END)
+                    file.write(self._index())
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+            sync(path.parent)
+        return digest.hexdigest()
+
+    def digest(self, values: Sequence[Any]) -> str:
+        """Return the digest that a row of these values has."""
+        found = hashlib.sha256()
+        for part in self._encoded(values):
+            found.update(part)
+        return found.hexdigest()
+
+    def read(self, slot: tuple[int, int], digest: str) -> npt.NDArray[np.float32]:
+        """Return a row's values: float32 [P], mapped from the object where that holds float32.
+
+        Raises:
+            ValueError: The object has another size, or other values.
+            OSError: It is missing, or cannot be read.
+        """
+        path = self.object_path(slot)
+        size = path.stat().st_size
+        if size != self.object_bytes:
+            raise ValueError(f"its object has {size} bytes instead of {self.object_bytes}")
+        # Copy-on-write, because compiled kernels take no read-only arrays.
+        found = np.memmap(path, dtype=_dtype(self.encoding), mode="c", shape=(self.size,))
+        own = hashlib.sha256()
+        for start in range(0, self.size, _PART):
+            own.update(found[start : start + _PART].tobytes())
+        if own.hexdigest() != digest:
+            raise ValueError("its values have changed since they were committed")
+        return from_bf16(found) if self.encoding == "bf16" else np.asarray(found, np.float32)
+
+    def index_is_sound(self, slot: tuple[int, int]) -> bool:
+        """Return whether the object ends with the index that makes it readable for Zarr."""
+        with self.object_path(slot).open("rb") as file:
+            file.seek(self._chunks * self.chunk * self._width)
+            return file.read() == self._index()
+
+    @property
+    def _width(self) -> int:
+        return ENCODINGS[self.encoding][1]
+
+    @property
+    def _chunks(self) -> int:
+        return -(-self.size // self.chunk)
+
+    def _encoded(self, values: Sequence[Any]) -> Iterator[bytes]:
+        for tensor in values:
+            flat = np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor).reshape(-1)
+            for start in range(0, len(flat), _PART):
+                part = flat[start : start + _PART]
+                yield (to_bf16(part) if self.encoding == "bf16" else part).astype(_dtype(self.encoding)).tobytes()
+
+    def _index(self) -> bytes:
+        import google_crc32c
+
+        length = self.chunk * self._width
+        entries = [(number * length, length) for number in range(self._chunks)]
+        index = np.array(entries, "<u8").tobytes()
+        return index + int(google_crc32c.value(index)).to_bytes(4, "little")
+
+
+def _dtype(encoding: str) -> str:
+    return "<u2" if encoding == "bf16" else "<f4"
+
+
+def _create(root: Path, layout: ParameterLayout, encoding: str) -> None:
+    """Make an empty array aside and rename it into place."""
+    import zarr
+    from zarr.codecs import BytesCodec
+
+    chunk = max(1, min(layout.size, CHUNK_VALUES))
+    with os_errors("write to", root), aside(root) as folder:
+        zarr.create_array(
+            store=folder,
+            name=KEPT,
+            shape=(0, 0, layout.size),
+            dtype=ENCODINGS[encoding][0],
+            chunks=(1, 1, chunk),
+            shards=(1, 1, -(-layout.size // chunk) * chunk),
+            filters=None,
+            serializer=BytesCodec(endian="little"),
+            compressors=None,
+            fill_value=0,
+            dimension_names=KEPT_DIMENSIONS,
+            attributes={"encoding": encoding, "seeds": [], "languages": []},
+        )
+        try:
+            (folder / KEPT).rename(root / KEPT)
+        except OSError:
+            # Another process may have been faster; then there is nothing left to do.
+            if not (root / KEPT / METADATA).is_file():
+                raise
+
+
+def _checked(document: Mapping[str, Any], size: int) -> tuple[int, str, tuple[int, ...], tuple[str, ...]]:
+    """Return (chunk, encoding, seeds, languages) of a document that is as the format says."""
+    attributes = document["attributes"]
+    encoding = str(attributes["encoding"])
+    seeds = tuple(int(seed) for seed in attributes["seeds"])
+    languages = tuple(check_language(str(language)) for language in attributes["languages"])
+    if len(set(seeds)) != len(seeds) or len(set(languages)) != len(languages):
+        raise ValueError("a label stands twice")
+    if encoding not in ENCODINGS or document["data_type"] != ENCODINGS[encoding][0]:
+        raise ValueError(f"unknown encoding {encoding!r} of {document['data_type']}")
+    if tuple(document["dimension_names"]) != KEPT_DIMENSIONS:
+        raise ValueError("not an array of seed, language and parameter")
+    if document["shape"] != [len(seeds), len(languages), size]:
+        raise ValueError(f"shape {document['shape']} does not fit its labels and {size} parameters")
+    if document["chunk_key_encoding"] != {"name": "default", "configuration": {"separator": "/"}}:
+        raise ValueError("unknown chunk keys")
+    (sharding,) = document["codecs"]
+    configuration = sharding["configuration"]
+    *ones, chunk = configuration["chunk_shape"]
+    shard = document["chunk_grid"]["configuration"]["chunk_shape"]
+    if (
+        sharding["name"] != "sharding_indexed"
+        or ones != [1, 1]
+        or chunk < 1
+        or shard != [1, 1, -(-size // chunk) * chunk]
+        or configuration["codecs"] != _INDEX_CODECS[:1]
+        or configuration["index_codecs"] != _INDEX_CODECS
+        or configuration.get("index_location", "end") != "end"
+    ):
+        raise ValueError("a row is not one plain object")
+    return chunk, encoding, seeds, languages
