@@ -6,8 +6,9 @@ accumulators, which every method needs that computes the Fisher information; an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from xsns_stream.fisher.head import ScoredHead
 from xsns_stream.fisher.predictions import Question
 
 MIB = 2**20
+#: Of glibc; without effect elsewhere.
+THRESHOLD = "MALLOC_MMAP_THRESHOLD_"
 XLMR_VOCABULARY = 250_002
 
 #: What a fresh process does first: everything but F, and a tiny model through every path, so that what the libraries
@@ -81,6 +84,17 @@ METHODS: dict[str, tuple[str, bool]] = {
     "BackPACK": ("peers.BackPack(model, batch, layout)()", True),
 }
 
+STEP = "training step, gradients of θ"
+SHOWN = (
+    "method",
+    "above_model_mib",
+    "less_f_mib",
+    "less_f_mib_of_step",
+    "needed_less_f_mib",
+    "needed_less_f_mib_of_step",
+    "target",
+)
+
 #: Engine's peak over the training step's, both above the model.
 MEMORY_TARGETS = {"engine": 1.0, "engine, checkpointing": 1 / 3}
 HEAD_TARGET = 1 / 8
@@ -97,6 +111,8 @@ def memory(smoke: bool, layers: int, skipped: Callable[[str], bool]) -> list[dic
         if (smoke and name != "engine, in groups of layers") or skipped(name):
             continue
         extra = harness.peak_rss(SETUP, statement, [name, *arguments])["extra_mib"]
+        with _blocks_given_back():
+            needed = harness.peak_rss(SETUP, statement, [name, *arguments])["extra_mib"]
         rows.append(
             {
                 "section": "memory",
@@ -105,20 +121,38 @@ def memory(smoke: bool, layers: int, skipped: Callable[[str], bool]) -> list[dic
                 "f_mib": size,
                 "above_model_mib": extra,
                 "less_f_mib": extra - size if holds else extra,
+                "needed_less_f_mib": needed - size if holds else needed,
                 "group_budget_mib": budget / MIB if "groups" in name else None,
                 "target": MEMORY_TARGETS.get(name),
             }
         )
-    step = next((row["above_model_mib"] for row in rows if row["method"] == "training step, gradients of θ"), None)
+    steps = [row for row in rows if row["method"] == STEP]
     for row in rows:
-        row["of_step"] = row["less_f_mib"] / step if step else None
-        row["of_step_with_f"] = row["above_model_mib"] / step if step else None
+        for key in ("less_f_mib", "needed_less_f_mib"):
+            row[f"{key}_of_step"] = row[key] / steps[0][key] if steps else None
     print(f"\npeak memory of one batch, {examples} × {positions}")
     harness.print_table(
-        ["method", "MiB above the model", "less F", "of the training step", "target"],
-        [[row[k] for k in ("method", "above_model_mib", "less_f_mib", "of_step", "target")] for row in rows],
+        ["method", "MiB above the model", "less F", "of the step", "blocks given back", "of the step", "target"],
+        [[row[key] for key in SHOWN] for row in rows],
     )
     return rows
+
+
+@contextmanager
+def _blocks_given_back() -> Iterator[None]:
+    """Let glibc give every freed block of a megabyte back at once, in processes started meanwhile.
+
+    By itself it keeps more and more of them for later, up to 32 MiB each; then the peak also tells how well freed
+    blocks happen to fit the next ones.
+    """
+    before = os.environ.get(THRESHOLD)
+    os.environ[THRESHOLD] = str(10**6)
+    try:
+        yield
+    finally:
+        del os.environ[THRESHOLD]
+        if before is not None:
+            os.environ[THRESHOLD] = before
 
 
 def head(smoke: bool, rounds: int) -> list[dict[str, Any]]:

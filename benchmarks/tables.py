@@ -109,14 +109,15 @@ def memory(results: Path) -> str:
     lines = [
         [
             row["method"],
-            f"{row['above_model_mib']:.0f}",
-            f"{row['less_f_mib']:.0f}",
-            _number(row["of_step"]),
-            _aim(row["of_step"], row["target"]),
+            *(f"{row[key]:.0f}" for key in ("above_model_mib", "less_f_mib", "needed_less_f_mib")),
+            _number(row["less_f_mib_of_step"]),
+            _number(row["needed_less_f_mib_of_step"]),
+            _aim(row["less_f_mib_of_step"], row["target"]),
         ]
         for row in rows_of(results, "memory")
     ]
-    return _table(["method", "MiB above the model", "less F", "less F, of the training step's", "aim"], lines)
+    heads = ["method", "MiB above the model", "less F", "less F, blocks given back", "less F, of the step's"]
+    return _table([*heads, "of the step's, blocks given back", "aim (as it is)"], lines)
 
 
 def precision(results: Path) -> str:

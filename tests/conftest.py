@@ -51,6 +51,12 @@ def sentences(language: str, count: int) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what self-checks find out of the user's cache folder."""
+    os.environ["XSNS_STREAM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An XLM-R of 2 layers and width 32 with random weights, beside the embedded model's tokenizer."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xsns_stream.fisher import diagonal_fisher, mean_gradient, self_check
     from xsns_stream.models import load_model, parameter_layout
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
-    from xsns_stream.pipeline import BuildSettings, build
+    from xsns_stream.pipeline import BuildSettings, Stopping, build
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed, jaccard
     from xsns_stream.store import SubNetworkStore, open_store
@@ -54,6 +54,7 @@ _HOMES = {
     "batches": "objectives",
     "make_objective": "objectives",
     "BuildSettings": "pipeline",
+    "Stopping": "pipeline",
     "build": "pipeline",
     "rank_sources": "ranking",
     "count_overlaps": "similarity",
@@ -85,6 +86,7 @@ __all__ = [
     "Provenance",
     "SimilarityMatrix",
     "SourceRanking",
+    "Stopping",
     "SubNetwork",
     "SubNetworkStore",
     "TextExample",

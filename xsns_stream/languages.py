@@ -167,11 +167,11 @@ def select(asked: Sequence[str], known: Sequence[str], where: str = "the corpus"
     words = [word.strip() for item in asked for word in item.split(",") if word.strip()]
     if not words:
         raise LanguageError("no language was asked for.", "give codes as `sw,en`, or `all`.")
-    if "all" in words:
-        return tuple(known)
     chosen: dict[str, None] = {}
     missing: dict[str, None] = {}
     for word in words:
+        if word == "all":
+            continue
         code = _find(word, known)
         if code is None:
             missing[word] = None
@@ -179,7 +179,8 @@ def select(asked: Sequence[str], known: Sequence[str], where: str = "the corpus"
             chosen[code] = None
     if missing:
         raise _no_language(tuple(missing), known, where)
-    return tuple(chosen)
+    # A misspelt code beside `all` is no less a mistake.
+    return tuple(known) if "all" in words else tuple(chosen)
 
 
 def pick(code: str, known: Sequence[str], where: str = "the corpus") -> str:

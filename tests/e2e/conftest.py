@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,6 @@ _spec.loader.exec_module(sys.modules["store_networks"])
 
 START = [sys.executable, "-c", "from xsns_stream.cli import main; main()"]
 LANGUAGES = ("de", "en", "et", "fi", "sw", "zu")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the self-check finds goes to a folder of the tests, for subprocesses too."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XSNS_STREAM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.common import chosen_languages
 from xsns_stream.cli.corpus_options import corpus_options, open_from
 from xsns_stream.cli.model_options import model_options, parameter_options
 from xsns_stream.cli.sections import Decorated, apply, section
@@ -171,6 +170,7 @@ def _trust_options(function: Decorated) -> Decorated:
 
 def settings_of(options: dict[str, Any]) -> BuildSettings:
     """Return the settings that the options mean; the objective is known when the model is."""
+    from xsns_stream.languages import select
     from xsns_stream.models.objectives import TASKS
     from xsns_stream.pipeline import BuildSettings
     from xsns_stream.types import FisherSettings
@@ -184,7 +184,7 @@ def settings_of(options: dict[str, Any]) -> BuildSettings:
     corpus = open_from(options, labels=(options["label_column"] or "auto") if labelled else None)
     return BuildSettings(
         corpus=corpus,
-        languages=chosen_languages(options["lang"], corpus.languages(), f"the corpus {corpus.name}"),
+        languages=select(options["lang"], corpus.languages(), f"the corpus {corpus.name}"),
         seeds=tuple(dict.fromkeys(options["seeds"])),
         densities=tuple(dict.fromkeys(options["densities"])),
         examples=options["count"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -77,20 +77,6 @@ def examples(*commands: str) -> str:
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
     """Return the codes of a repeatable option that also takes lists: `--lang sw,en --lang fi`."""
     return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
-
-
-def chosen_languages(asked: tuple[str, ...], known: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return the languages of `known` that were asked for; `all` takes each, and hides no misspelt code beside it.
-
-    Raises:
-        LanguageError: Nothing was asked for, or a language is not in `known`; near misses are suggested.
-    """
-    from xsns_stream.languages import select
-
-    codes = split_codes(asked)
-    named = [code for code in codes if code != "all"]
-    found = select(named, known, where) if named or not codes else ()
-    return tuple(known) if "all" in codes else found
 
 
 def counted(number: int, one: str, several: str = "") -> str:

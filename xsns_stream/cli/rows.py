@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xsns_stream.cli.common import chosen_languages, note, progress_bar, split_codes
+from xsns_stream.cli.common import note, progress_bar, split_codes
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,10 +30,12 @@ def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[s
     Raises:
         LanguageError: One is not in the store; near misses are suggested.
     """
+    from xsns_stream.languages import select
+
     codes = split_codes(asked)
     if not codes:
         return None
-    chosen = chosen_languages(asked, rows.languages, f"the store '{store}'")
+    chosen = select(asked, rows.languages, f"the store '{store}'")
     return None if "all" in codes else chosen
 
 
