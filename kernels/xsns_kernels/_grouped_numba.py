@@ -30,8 +30,8 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _BYTES = 4
 _ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
 _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
-# Tiles of G packed together: as many columns as two cache lines and more hold, so that no line is fetched twice.
-_STRIP = 16
+# Rows of G packed together: as many as keep the lines that they are read from in the first-level cache.
+_STRIP = 32
 # Rows of one go: their panel of A, 512 KiB, leaves room in the second-level cache.
 _MOST_ROWS = 2048
 # A thread is worth starting for about a millisecond of work: multiplications.
@@ -60,6 +60,8 @@ def add_squared_products(
     """
     outputs, inputs = F.shape
     blocks = -(-inputs // WIDTH)
+    if G.strides[1] != _BYTES:
+        G = np.ascontiguousarray(G)  # noqa: N806
     for first, last in _runs(bounds):
         own = bounds[first : last + 1] - bounds[first]
         taken = rows[bounds[first] : bounds[last]]
@@ -139,13 +141,34 @@ def _fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return builder.call(function, [x, y, z])
 
 
+@intrinsic
+def _copy_columns(typingctx: Any, source: Any, target: Any) -> Any:
+    """Copy a row of a tile, six floats, from one address to another."""
+    return VOID(INTP, INTP), _emit_copy
+
+
+def _emit_copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    source, target = arguments
+    for start, count in ((0, 4), (4, 2)):
+        kind = ir.VectorType(_FLOAT, count)
+        value = builder.load(at(builder, plus(builder, source, start * _BYTES), kind), align=_BYTES)
+        builder.store(value, at(builder, plus(builder, target, start * _BYTES), kind), align=_BYTES)
+    return context.get_dummy_value()
+
+
 @compiled(VOID(_ROWS, _OFFSETS, _PANELS))
 def pack_columns(G: Any, rows: Any, panels: Any) -> None:
-    """Copy `rows` of G [M, O] into panels [ceil(O / 6), R, 6]; columns past the last are zeros."""
+    """Copy `rows` of G [M, O], whose columns are neighbours, into panels [ceil(O / 6), R, 6], zeros past the last."""
     columns, tiles = G.shape[1], panels.shape[0]
-    for first in range(0, tiles, _STRIP):
-        for t in range(len(rows)):
-            for tile in range(first, min(first + _STRIP, tiles)):
+    whole = columns // HEIGHT
+    for first in range(0, len(rows), _STRIP):
+        last = min(first + _STRIP, len(rows))
+        for tile in range(whole):
+            for t in range(first, last):
+                source = G.ctypes.data + rows[t] * G.strides[0] + tile * HEIGHT * _BYTES
+                _copy_columns(source, panels.ctypes.data + (tile * len(rows) + t) * HEIGHT * _BYTES)
+        for tile in range(whole, tiles):
+            for t in range(first, last):
                 for r in range(HEIGHT):
                     o = tile * HEIGHT + r
                     panels[tile, t, r] = G[rows[t], o] if o < columns else 0.0

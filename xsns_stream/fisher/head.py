@@ -17,7 +17,7 @@ from xsns_stream.fisher.modes import replaced
 from xsns_stream.fisher.predictions import Question, head_of
 
 #: Scored positions whose logits are held at once, and the number of logits from which on that is done.
-ROWS: Final = 64
+ROWS: Final = 128
 MANY_LOGITS: Final = 2**22
 
 LossOf = Callable[[Tensor, Question, Tensor | None], Tensor]
@@ -56,7 +56,8 @@ class ScoredHead:
         try:
             yield
         finally:
-            self._scored = None
+            # What the head returned refers to the whole graph, and so to every sum that is accumulated.
+            self._scored = self._last = None
 
     def probe(self, question: Question) -> None:
         """Find out, with one position of one example, whether the model returns the head's output as it is."""
@@ -66,7 +67,7 @@ class ScoredHead:
         alone[0, int(scored[0].nonzero()[0])] = True
         with self.scoring(question._replace(scored=alone, targets=question.targets[:1])):
             logits = self._model(**question.inputs).logits
-        self.separable = self.gathered and logits is self._last
+            self.separable = self.gathered and logits is self._last
 
     def backward(
         self, rows: Tensor, question: Question, divisors: Tensor | None, loss_of: LossOf
