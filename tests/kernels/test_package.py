@@ -89,7 +89,7 @@ def test_selection_on_a_device_loads_neither_numba_nor_triton(tmp_path):
     program = (
         "import sys, torch; from xsns_kernels import device, grouped\n"
         "F, rows = torch.zeros(1, 1), torch.ones(2, 1)\n"
-        "grouped.add_squared_products(F, rows, rows, torch.tensor([0, 2]))\n"
+        "grouped.add_squared_products(F, rows, rows, torch.tensor([0, 2]), impl='torch')\n"
         "device.threshold_bits(F, float(device.kth_largest(F, 1)))\n"
         "print({'numba', 'triton'} & set(sys.modules))"
     )
