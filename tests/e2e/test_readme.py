@@ -26,7 +26,7 @@ def test_the_python_blocks_run(tmp_path: Path) -> None:
             env=os.environ | {"HF_HUB_OFFLINE": "1"},
         )
         assert finished.returncode == 0, finished.stderr
-    assert (tmp_path / "mine.zarr" / "zarr.json").exists()
+    assert (tmp_path / "python.zarr" / "zarr.json").exists()
 
 
 def test_every_file_that_readme_links_to_exists() -> None:

@@ -128,3 +128,13 @@ def test_one_store_has_one_encoding(make: Any, run: Any) -> None:
 def test_an_encoding_that_is_none(make: Any) -> None:
     with pytest.raises(UsageError, match="cannot be kept as 'int8'"):
         make("sw", keep_fisher="int8")
+
+
+def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> None:
+    run(make("sw"))
+    _, events, _ = run(make("sw fi", keep_fisher="float32", split_half=True))
+    said = [event.text for event in events if isinstance(event, Noted) and event.row is None]
+    missing = "compared in halves or kept as Fisher values"
+    assert said == [f"1 of 2 rows are in the store already, and are not {missing} now."]
+    _, events, _ = run(make("sw fi"))
+    assert not [event for event in events if isinstance(event, Noted) and event.row is None]

@@ -16,11 +16,12 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from xsns_stream.errors import FisherError
+from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.batchwise import BatchGradients
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.grouped import diagonal_fisher_in_groups, moments_of
-from xsns_stream.fisher.guard import explained
+from xsns_stream.fisher.guard import described, explained
+from xsns_stream.fisher.modes import AUTOCAST
 from xsns_stream.fisher.selfcheck import ParameterCheck, self_check, without_rules
 from xsns_stream.fisher.sizing import groups_of_layers, is_out_of_memory, token_budget
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
@@ -57,6 +58,12 @@ def measurement(
     self-check before it and errors that name the language.
     """
     settings = settings or FisherSettings()
+    weights, computed = next(model.parameters()).dtype, AUTOCAST.get(settings.precision)
+    if computed is not None and weights in AUTOCAST.values() and weights != computed:
+        raise UsageError(
+            f"weights in {str(weights).removeprefix('torch.')} cannot be computed in {settings.precision}.",
+            "load the weights in float32, or choose the precision that they have.",
+        )
     if settings.batch_wise:
         return BatchGradients(model, layout, settings, seed=seed)
     return Engine(model, layout, settings, without_rules, moments=moments_of(settings), seed=seed)
@@ -95,7 +102,7 @@ def diagonal_fisher(
         checkpoint: Compute activations again in the backward: less memory, more time, the same values.
         seed: For labels drawn from the model, and for the authors' dropout.
         language: Code of the language; also named in errors.
-        provenance: Kept with the result.
+        provenance: Kept with the result; by default what is known here: model, weights, θ, estimator, precision, seed.
 
     Returns:
         float32 values (float64 for a float64 model), finite and ≥ 0.
@@ -110,12 +117,16 @@ def diagonal_fisher(
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
     unconfirmed = () if settings.batch_wise else without_rules(model, layout)
     running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
+    size = 0
     with running, explained(running, language):
         for batch in batches:
+            size = max(size, len(batch["input_ids"]) if "input_ids" in batch else 0)
             running.add(batch)
     _refuse_nothing(running, language)
+    if provenance is None:
+        provenance = described(model, layout, settings, size, running.examples, seed)
     values = tuple((running.sums[name] / running.count).cpu().numpy() for name in layout.names)
-    return DiagonalFisher(values, layout, running.examples, language, provenance or Provenance())
+    return DiagonalFisher(values, layout, running.examples, language, provenance)
 
 
 def mean_gradient(

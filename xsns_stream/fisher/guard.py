@@ -1,7 +1,8 @@
-"""What went wrong with a measurement, in words that name the language and the parameter."""
+"""What is told of a measurement: what went wrong, naming language and parameter, and what is known of it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from xsns_stream.errors import FisherError
+from xsns_stream.fisher.predictions import theta_of
 from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
 
 
 class Running(Protocol):
@@ -41,6 +44,31 @@ def explained(measurement: Running, language: str = "") -> Iterator[None]:
         _refuse_damaged(measurement.model, about)
         raise FisherError(f"{error.message.rstrip('.')}{about}.", error.hint) from error
     _refuse_not_finite(measurement.sums, about)
+
+
+def described(
+    model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
+) -> Provenance:
+    """Return what can be told of a measurement without knowing where its model and text came from.
+
+    The weights' digest is over the first 4,096 values of every parameter of θ: enough to tell models apart, and
+    cheap for the largest.
+    """
+    digest = hashlib.sha256()
+    for parameter in theta_of(model, layout).values():
+        digest.update(parameter.detach().flatten()[:4096].float().cpu().numpy().tobytes())
+    weight = next(model.parameters())
+    mixed = "" if settings.precision == "float32" else f"+{settings.precision}-autocast"
+    return Provenance(
+        model=type(model).__name__,
+        weights_digest=digest.hexdigest(),
+        layout_digest=layout.digest,
+        estimator=settings.describe(batch_size),
+        examples=examples,
+        seed=seed,
+        dtype=str(weight.dtype).removeprefix("torch.") + mixed,
+        device=weight.device.type,
+    )
 
 
 def _refuse_not_finite(sums: Mapping[str, Tensor], about: str) -> None:

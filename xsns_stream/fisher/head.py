@@ -17,7 +17,7 @@ from xsns_stream.fisher.modes import replaced
 from xsns_stream.fisher.predictions import Question, head_of
 
 #: Scored positions whose logits are held at once, and the number of logits from which on that is done.
-ROWS: Final = 128
+ROWS: Final = 64
 MANY_LOGITS: Final = 2**22
 
 LossOf = Callable[[Tensor, Question, Tensor | None], Tensor]

@@ -59,6 +59,8 @@ def build(
     todo = settings.missing_rows(store)
     kept = {row for row in todo if store.kept_record(row.language, row.seed) is not None}
     _check_text(settings, store, set(todo), kept)
+    if unheeded := _unheeded(settings, len(settings.rows()) - len(todo) + len(kept)):
+        on_event(Noted(unheeded))
     run = _run(settings, loaded, layout, provenance, store, on_event, measuring=len(kept) < len(todo))
 
     def read(row: Row) -> RowText | None:
@@ -120,6 +122,15 @@ def _provenance(
 def _printable(name: str) -> str:
     """Return a file's name as text that can be written: names need not be UTF-8, records must."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _unheeded(settings: BuildSettings, not_measured: int) -> str:
+    """Return what is not done for rows that are not measured anew; empty where all is."""
+    asked = {"compared in halves": settings.split_half, "kept as Fisher values": bool(settings.keep_fisher)}
+    missing = " or ".join(what for what, wanted in asked.items() if wanted)
+    if not missing or not not_measured:
+        return ""
+    return f"{not_measured} of {len(settings.rows())} rows are in the store already, and are not {missing} now."
 
 
 def _check_text(settings: BuildSettings, store: SubNetworkStore, todo: set[Row], kept: set[Row]) -> None:

@@ -101,7 +101,7 @@ class DiagonalFisher:
         provenance: How it was computed.
     """
 
-    values: tuple[npt.NDArray[np.floating[Any]] | torch.Tensor, ...]
+    values: tuple[npt.NDArray[np.floating[Any]] | torch.Tensor, ...] = field(repr=False)
     layout: ParameterLayout
     examples: int
     language: str = ""
