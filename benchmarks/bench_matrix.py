@@ -1,11 +1,14 @@
 """Count the overlaps of all pairs of packed rows: ours, the limit of a core, and others.
 
     python benchmarks/bench_matrix.py --rows 64 --bits 10000000 -o matrix.json
+    python benchmarks/bench_matrix.py --store cldr.zarr -o matrix-real.json
 
-GB/s is bytes of one packed row a pair, L(L+1)/2 pairs, the diagonal included. *Limit* is a C program
-written by hand that runs the same AND + popcount + ADD over rows that lie in the first-level cache, on
-one core: no program that reads its rows from memory reaches it. Contestants that count only the pairs
-above the diagonal are credited with the diagonal too.
+Rows are independent random bits, where no column can be left out, or those of a store. GB/s is bytes of one packed
+row a pair, L(L+1)/2 pairs, the diagonal included. Seconds are processor time, because other programs may share the
+cores; one thread and two are also compared by the clock on the wall. *Limit* is a C program written by hand that runs
+the same AND + popcount + ADD over rows that lie in the first-level cache, on one core: no program that counts every
+column and reads its rows from memory reaches it. Contestants that count only the pairs above the diagonal are credited
+with the diagonal too.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,9 @@ import numpy as np
 import xsns_kernels as kernels
 
 DENSITY = 0.15
+
+OURS = "ours, 1 thread"
+TORCH_ROWS = 32
 
 Counter = Callable[[], np.ndarray]
 
@@ -39,7 +46,7 @@ LIMIT_PROGRAM = r"""
 enum { WORDS = 512, STRIDE = WORDS + 8 };
 static double now(void) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 int main(int argc, char **argv) {
@@ -74,27 +81,41 @@ def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=64, help="L, number of packed rows (64)")
     parser.add_argument("--bits", type=int, default=10_000_000, help="P, bits of a row (10,000,000)")
-    parser.add_argument("--slow-rows", type=int, default=16, help="rows given to the slow contestants (16)")
+    parser.add_argument("--slow-rows", type=int, default=8, help="rows given to the slow contestants (8)")
+    parser.add_argument("--store", help="take the rows of this store instead")
+    parser.add_argument("--only-ours", action="store_true", help="no other contestants but the limit")
     options = parser.parse_args()
     if options.smoke:
         options.rows, options.bits, options.slow_rows, options.rounds = 9, 100_003, 5, 2
-    rows = random_rows(options.rows, options.bits)
+    rows, bits = (
+        stored_rows(options.store) if options.store else (random_rows(options.rows, options.bits), options.bits)
+    )
     few = rows[: options.slow_rows]
-    fast = {**ours(rows), **peers({"numkong": numkong_symmetric}, rows, options.bits)}
-    loops = {"simsimd": simsimd_pairs, "pyroaring": pyroaring_pairs}
-    slow = {**references(few), **peers(loops, few, options.bits)}
-    check({**fast, **slow}, rows)
+    fast, slow = ours(rows), {}
+    if not options.only_ours:
+        fast |= peers({"numkong": numkong_symmetric}, rows, bits)
+        loops = {"simsimd": simsimd_pairs, "pyroaring": pyroaring_pairs, "faiss": faiss_hamming}
+        slow = {**references(few), **peers(loops, few, bits)}
     inputs = {**dict.fromkeys(fast, rows), **dict.fromkeys(slow, few)}
+    if slow:
+        # An 8-bit product wants more than 16 rows.
+        inputs["torch"] = rows[:TORCH_ROWS]
+        slow |= peers({"torch": torch_product}, inputs["torch"], bits)
+    check({**fast, **slow}, rows)
     with tempfile.TemporaryDirectory(prefix="xsns-limit-") as folder:
         program, note = build_limit(Path(folder))
         limits: list[float] = []
         contestants = {**fast, **slow, **limit_of(program, limits, 1_000 if options.smoke else 40_000)}
-        timings = harness.interleave(contestants, options.rounds)
+        timings = harness.interleave(contestants, options.rounds, budget_s=150, clock=time.process_time)
     results = summarise(timings, inputs, limits)
-    print(f"L = {len(rows)} rows of {options.bits:,} bits; slow contestants: L = {len(few)}.\n{note}\n")
+    print(f"L = {len(rows)} rows of {bits:,} bits; slow contestants: L = {len(few)}.\n{note}\n")
     columns = ("contestant", "rows", "median_ms", "gb_per_s", "times_slower", "of_limit", "best_of_limit")
     harness.print_table(columns, [[row[column] for column in columns] for row in results])
-    parameters = {"rows": len(rows), "bits": options.bits, "slow_rows": len(few), "limit": note}
+    walls = harness.interleave(with_threads(rows), options.rounds)
+    faster = walls["1 thread"].median_s / walls["2 threads"].median_s
+    print(f"\ntwo threads, by the wall: {faster:.2f} times as fast as one")
+    parameters = {"rows": len(rows), "bits": bits, "slow_rows": len(few), "limit": note, "store": bool(options.store)}
+    parameters |= {"two_threads_faster": faster, "columns": columns_in_use(rows, bits)}
     harness.write(options.output, harness.result("matrix", parameters, results, options.smoke))
 
 
@@ -104,9 +125,37 @@ def random_rows(count: int, bits: int) -> np.ndarray:
     return np.stack([kernels.pack_bits(rng.random(bits, np.float32) < DENSITY) for _ in range(count)])
 
 
+def stored_rows(path: str) -> tuple[np.ndarray, int]:
+    """uint64 [L, W] of a store's first seed and density, and P."""
+    from xsns_stream import open_store
+
+    store = open_store(path)
+    seed, density = store.seeds[0], store.densities[0]
+    return store.rows(store.languages_at(seed, density), seed, density), store.layout.size
+
+
+def columns_in_use(rows: np.ndarray, bits: int) -> dict[str, float]:
+    """Shares of the columns that one row at least has, that two have, and that all have."""
+    once, twice, every = np.zeros_like(rows[0]), np.zeros_like(rows[0]), ~np.zeros_like(rows[0])
+    for row in rows:
+        twice |= once & row
+        once |= row
+        every &= row
+    shares = {"in_one": once, "in_two": twice, "in_all": every}
+    return {name: kernels.popcount(words) / bits for name, words in shares.items()}
+
+
 def ours(rows: np.ndarray) -> dict[str, Counter]:
+    columns = kernels.ArrayColumns(rows)
     return {
-        f"ours, {threads} thread{'s' if threads > 1 else ''}": lambda threads=threads: kernels.intersection_counts(
+        name: lambda squeeze=squeeze: kernels.stream_intersections(columns, threads=1, squeeze=squeeze)[0]
+        for name, squeeze in ((OURS, None), ("ours, every column counted", False))
+    }
+
+
+def with_threads(rows: np.ndarray) -> dict[str, Counter]:
+    return {
+        f"{threads} thread{'s' if threads > 1 else ''}": lambda threads=threads: kernels.intersection_counts(
             rows, threads=threads
         )
         for threads in (1, 2)
@@ -189,6 +238,41 @@ def pyroaring_pairs(rows: np.ndarray, bits: int) -> Counter:
     return count
 
 
+def faiss_hamming(rows: np.ndarray, bits: int) -> Counter:
+    """All Hamming distances: |A ∩ B| = (|A| + |B| - distance) / 2."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    octets = np.ascontiguousarray(rows).view(np.uint8)
+    sizes = np.array([kernels.popcount(row) for row in rows])
+    index = faiss.IndexBinaryFlat(8 * octets.shape[1])
+    index.add(octets)
+
+    def count() -> np.ndarray:
+        distances, order = index.search(octets, len(rows))
+        counts = np.zeros((len(rows), len(rows)), np.int64)
+        np.put_along_axis(counts, order, distances, axis=1)
+        return (np.add.outer(sizes, sizes) - counts) // 2
+
+    return count
+
+
+def torch_product(rows: np.ndarray, bits: int) -> Counter:
+    """8-bit products of bits that were unpacked beforehand: the unpacking is not timed."""
+    import torch
+
+    torch.set_num_threads(1)
+    unpacked = np.zeros((max(TORCH_ROWS, len(rows)), 64 * rows.shape[1]), np.int8)
+    unpacked[: len(rows)] = np.unpackbits(np.ascontiguousarray(rows).view(np.uint8), axis=1)
+    blocks = [torch.from_numpy(block.copy()) for block in np.split(unpacked, range(2**16, unpacked.shape[1], 2**16), 1)]
+
+    def count() -> np.ndarray:
+        counts = sum(torch._int_mm(block, block.t()).to(torch.int64) for block in blocks)
+        return counts.numpy()[: len(rows), : len(rows)]
+
+    return count
+
+
 def check(contestants: dict[str, Counter], rows: np.ndarray) -> None:
     """Stop unless all counts are those of NumPy; float32 distances may be off by their rounding."""
     truth = numpy_blocked(rows)
@@ -236,7 +320,7 @@ def summarise(
     where other programs share the cores.
     """
     work = {name: len(rows) * (len(rows) + 1) / 2 * rows.shape[1] * 8 / 1e9 for name, rows in inputs.items()}
-    base = work["ours, 1 thread"] / timings["ours, 1 thread"].median_s
+    base = work[OURS] / timings[OURS].median_s
     results = []
     for name, gigabytes in work.items():
         speed, best = gigabytes / timings[name].median_s, gigabytes / timings[name].best_s

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
     from xsns_stream.pipeline import BuildSettings, Stopping, build
     from xsns_stream.ranking import rank_sources
-    from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed, jaccard
+    from xsns_stream.similarity import common, count_overlaps, count_overlaps_by_seed, jaccard, sample_overlaps, united
     from xsns_stream.store import SubNetworkStore, open_store
     from xsns_stream.subnetwork import extract_subnetwork
     from xsns_stream.types import (
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
         FisherSettings,
         LanguageSample,
         OverlapCounts,
+        OverlapRectangle,
         ParameterLayout,
+        ParameterSet,
         Provenance,
         SimilarityMatrix,
         SourceRanking,
@@ -57,9 +59,12 @@ _HOMES = {
     "Stopping": "pipeline",
     "build": "pipeline",
     "rank_sources": "ranking",
+    "common": "similarity",
     "count_overlaps": "similarity",
     "count_overlaps_by_seed": "similarity",
     "jaccard": "similarity",
+    "sample_overlaps": "similarity",
+    "united": "similarity",
     "SubNetworkStore": "store",
     "open_store": "store",
     "extract_subnetwork": "subnetwork",
@@ -67,7 +72,9 @@ _HOMES = {
     "FisherSettings": "types",
     "LanguageSample": "types",
     "OverlapCounts": "types",
+    "OverlapRectangle": "types",
     "ParameterLayout": "types",
+    "ParameterSet": "types",
     "Provenance": "types",
     "SimilarityMatrix": "types",
     "SourceRanking": "types",
@@ -82,7 +89,9 @@ __all__ = [
     "LanguageSample",
     "MaskedLanguageModelling",
     "OverlapCounts",
+    "OverlapRectangle",
     "ParameterLayout",
+    "ParameterSet",
     "Provenance",
     "SimilarityMatrix",
     "SourceRanking",
@@ -94,6 +103,7 @@ __all__ = [
     "__version__",
     "batches",
     "build",
+    "common",
     "count_overlaps",
     "count_overlaps_by_seed",
     "diagonal_fisher",
@@ -107,7 +117,9 @@ __all__ = [
     "parameter_layout",
     "rank_sources",
     "read_text",
+    "sample_overlaps",
     "self_check",
+    "united",
 ]
 
 

@@ -25,9 +25,21 @@ if TYPE_CHECKING:
         intersection_counts,
     )
     from xsns_kernels.packing import pack_bits, popcount, unpack_bits
+    from xsns_kernels.quantiles import pattern_histogram
     from xsns_kernels.selection import kth_largest, threshold_bits
+    from xsns_kernels.streams import (
+        ArrayColumns,
+        Columns,
+        Segment,
+        stream_cross_intersections,
+        stream_intersections,
+    )
+    from xsns_kernels.top import top_bits, top_bits_many
 
 __all__ = [
+    "ArrayColumns",
+    "Columns",
+    "Segment",
     "accumulate_cross_intersections",
     "accumulate_intersections",
     "cross_intersection_counts",
@@ -35,12 +47,20 @@ __all__ = [
     "intersection_counts",
     "kth_largest",
     "pack_bits",
+    "pattern_histogram",
     "popcount",
+    "stream_cross_intersections",
+    "stream_intersections",
     "threshold_bits",
+    "top_bits",
+    "top_bits_many",
     "unpack_bits",
 ]
 
 _HOMES = {
+    "ArrayColumns": "streams",
+    "Columns": "streams",
+    "Segment": "streams",
     "accumulate_cross_intersections": "overlap",
     "accumulate_intersections": "overlap",
     "cross_intersection_counts": "overlap",
@@ -48,8 +68,13 @@ _HOMES = {
     "intersection_counts": "overlap",
     "kth_largest": "selection",
     "pack_bits": "packing",
+    "pattern_histogram": "quantiles",
     "popcount": "packing",
+    "stream_cross_intersections": "streams",
+    "stream_intersections": "streams",
     "threshold_bits": "selection",
+    "top_bits": "top",
+    "top_bits_many": "top",
     "unpack_bits": "packing",
 }
 

@@ -1,139 +1,303 @@
-"""Feed the intersection kernel: cut the columns into blocks, copy each into padded scratch, add up.
+"""Feed the intersection kernels: cut the columns into windows, read each, count it, add up.
 
-Copying makes the kernel simple and fast. Its rows are a multiple of four and its words a multiple
-of eight, zeros past the end; the rows of a block lie close together, one cache line off a power of
-two apart; and the input may be strided, read-only or a memory map.
+Rows in memory are counted where they lie. Other rows are read into a buffer of one window first, which is the only
+memory that grows with their number. The kernels want whole vectors and a multiple of four rows: what is missing are
+zeros of our own.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xsns_kernels._numba_overlap import LANES, TILE, add_block, add_cross_block
+from xsns_kernels import _numba_overlap as dense
+from xsns_kernels import _numba_squeeze as squeeze
+from xsns_kernels._numba_jit import LANES
+from xsns_kernels.streams import ArrayColumns, Columns, Part, Progress
 
 Words = NDArray[np.uint64]
 Counts = NDArray[np.int64]
 
-# Words of a row in one block: L rows of them should fit in the second-level cache beside the counts.
-_MOST_WORDS = 1024
-_LEAST_WORDS = 512
-_SCRATCH_BYTES = 1_500_000
-# A thread is worth starting for about a millisecond of work: pairs of rows times words.
+TILE = dense.TILE
+_WORD_BYTES = 8
+
+#: Words of a row in one window: of rows that are read, of rows in memory; and the memory of a thread's buffer.
+_WINDOW, _WINDOW_IN_MEMORY, _LEAST_WINDOW, _BUFFER_BYTES = 8192, 32_768, 512, 16_000_000
+#: Words of a row that are counted at a time: those of all rows should fit in the second-level cache.
+_LEAST_BLOCK, _MOST_BLOCK, _BLOCK_BYTES = 512, 1024, 1_500_000
+#: Columns of the result at a time.
+_PANEL = 128
+#: A thread is worth starting for about a millisecond of work: pairs of rows times words.
 _WORK_OF_A_THREAD = 1 << 23
+#: What leaving out columns costs for a vector of a row, in pairs of vectors that could be counted meanwhile: measured.
+_COST_OF_SQUEEZING = 22.0
+#: Places of a window at which columns are judged before it is decided, and words at each.
+_SAMPLES, _SAMPLE_WORDS = 4, 64
+#: Windows that are counted without another look where squeezing would not have paid.
+_PATIENCE = 7
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """A half-open range of words."""
-
-    start: int
-    stop: int
-
-
-def add_pairs(rows: Words, out: Counts, threads: int | None) -> None:
-    """Add the counts of all pairs of rows to `out`, int64 [L, L]."""
-    count, words = rows.shape
-    if count == 0 or words == 0:
-        return
-    height, pitch = _up(count, TILE), rows.strides[0]
-
-    def work(columns: Iterator[_Columns], block: int) -> Counts:
-        scratch, sums = _scratch(height, block), np.zeros((height, height), np.int64)
-        for part, following in _with_next(columns):
-            add_block(scratch, _fill(scratch, rows, part), sums, _address(rows, following), pitch)
-        return sums
-
-    sums = _run(work, words, block_words(height), _workers(threads, count * (count + 1) // 2 * words))
-    upper = np.triu(sums[:count, :count])
-    out += upper
-    out += np.triu(upper, 1).T
+def square(
+    columns: Columns,
+    parts: Sequence[Part],
+    groups: int,
+    threads: int | None,
+    squeezed: bool | None,
+    on_progress: Progress | None,
+) -> Counts:
+    """Return the counts of all pairs of rows: int64 [groups, L, L]."""
+    count = columns.rows
+    out = np.zeros((groups, count, count), np.int64)
+    work = count * (count + 1) // 2
+    _run(lambda: _Pairs(count, squeezed), columns, parts, out, work, threads, on_progress)
+    for counts in out:
+        upper = np.triu(counts)
+        counts[...] = upper + np.triu(upper, 1).T
+    return out
 
 
-def add_cross(a: Words, b: Words, out: Counts, threads: int | None) -> None:
-    """Add the counts of all rows of `a` with all rows of `b` to `out`, int64 [A, B]."""
-    words = a.shape[1]
-    if out.size == 0 or words == 0:
-        return
-    height, width = _up(len(a), TILE), _up(len(b), TILE)
-
-    def work(columns: Iterator[_Columns], block: int) -> Counts:
-        left, right = _scratch(height, block), _scratch(width, block)
-        sums = np.zeros((height, width), np.int64)
-        for part in columns:
-            _fill(left, a, part)
-            add_cross_block(left, right, _fill(right, b, part), sums)
-        return sums
-
-    sums = _run(work, words, block_words(height + width), _workers(threads, out.size * words))
-    out += sums[: len(a), : len(b)]
+def rectangle(
+    columns: Columns,
+    split: int,
+    parts: Sequence[Part],
+    groups: int,
+    threads: int | None,
+    on_progress: Progress | None,
+) -> tuple[Counts, Counts]:
+    """Return the counts of rows 0 … split with the others, and all cardinalities."""
+    count = columns.rows
+    # The cardinalities are a last line of the table.
+    out = np.zeros((groups, split + 1, max(count, count - split)), np.int64)
+    work = max(count, split * (count - split))
+    _run(lambda: _Cross(count, split), columns, parts, out, work, threads, on_progress)
+    return np.ascontiguousarray(out[:, :split, : count - split]), np.ascontiguousarray(out[:, split, :count])
 
 
-def block_words(rows: int) -> int:
-    """Return how many words of each of `rows` rows make a block, a multiple of eight."""
-    fitting = _SCRATCH_BYTES // (8 * rows) // LANES * LANES
-    return min(_MOST_WORDS, max(_LEAST_WORDS, fitting))
+class _Counter(Protocol):
+    """Counts windows of rows into sums of its own; one a thread."""
+
+    def count(self, rows: Counts, words: int) -> None:
+        """Count a window; `rows` [R] are addresses, R a multiple of four, words a multiple of eight."""
+
+    def take(self) -> Counts:
+        """Return the sums since the last call."""
 
 
-def _run(work: Callable[[Iterator[_Columns], int], Counts], words: int, block: int, workers: int) -> Counts:
-    """Sum the private counts of workers that draw blocks of columns from one queue.
+class _Pairs:
+    """All pairs of one set of rows."""
+
+    def __init__(self, count: int, squeezed: bool | None) -> None:
+        self._rows, self._squeezed, self._wait = count, squeezed, 0
+        height = _up(count, TILE)
+        self._block = _block(height)
+        self._sums = np.zeros((height, height), np.int64)
+        self._joined = np.zeros((height, self._block + LANES), np.uint64)
+        self._joined_rows = _addresses(self._joined)
+        self._judged = np.empty((3, squeeze.CHUNK), np.uint64)
+
+    def count(self, rows: Counts, words: int) -> None:
+        pays = self._pays(rows, words) if self._squeezed is None else self._squeezed
+        if not pays:
+            dense.add_pairs(rows, words, self._block, _PANEL, self._sums)
+            return
+        diagonal = np.diagonal(self._sums).copy()
+        sizes = np.zeros(len(rows), np.int64)
+        squeeze.add_pairs_squeezed(rows, self._rows, words, _PANEL, self._joined, self._joined_rows, sizes, self._sums)
+        np.fill_diagonal(self._sums, diagonal + sizes)
+
+    def _pays(self, rows: Counts, words: int) -> bool:
+        """Judge a few columns of the window: is what they save worth what it costs?"""
+        pairs = (self._rows + 1) / 2
+        if not squeeze.AVAILABLE or words < _SAMPLES * _SAMPLE_WORDS or pairs <= _COST_OF_SQUEEZING:
+            return False
+        if self._wait:
+            self._wait -= 1
+            return False
+        ignored = np.zeros(len(rows), np.int64)
+        step, useful = (words - _SAMPLE_WORDS) // (_SAMPLES - 1), 0
+        keep, twice, every = self._judged
+        for at in range(_SAMPLES):
+            useful += squeeze.useful_columns(rows, self._rows, at * step, _SAMPLE_WORDS, keep, twice, every, ignored)
+        pays = useful / (_SAMPLES * _SAMPLE_WORDS * 64) * pairs + _COST_OF_SQUEEZING < pairs
+        self._wait = 0 if pays else _PATIENCE
+        return pays
+
+    def take(self) -> Counts:
+        found = self._sums[: self._rows, : self._rows].copy()
+        self._sums[...] = 0
+        return found
+
+
+class _Cross:
+    """The first rows with each of the others, and what every row has."""
+
+    def __init__(self, count: int, split: int) -> None:
+        self._rows, self._split, self._block = count, split, _block(count)
+        self._sums = np.zeros((_up(split, TILE), _up(count - split, TILE)), np.int64)
+        self._sizes = np.zeros(count, np.int64)
+        self._zeros = np.zeros(_WINDOW_IN_MEMORY, np.uint64)
+
+    def count(self, rows: Counts, words: int) -> None:
+        left, right = (self._filled(side) for side in (rows[: self._split], rows[self._split : self._rows]))
+        dense.add_cross(left, right, words, self._block, _PANEL, self._sums)
+        dense.add_sizes(rows[: self._rows], words, self._sizes)
+
+    def _filled(self, rows: Counts) -> Counts:
+        missing = _up(len(rows), TILE) - len(rows)
+        return np.concatenate([rows, np.full(missing, self._zeros.ctypes.data, np.int64)])
+
+    def take(self) -> Counts:
+        width = self._rows - self._split
+        found = np.zeros((self._split + 1, max(self._rows, width)), np.int64)
+        found[:-1, :width] = self._sums[: self._split, :width]
+        found[-1] = self._sizes
+        self._sums[...] = 0
+        self._sizes[...] = 0
+        return found
+
+
+class _Window:
+    """Gives the addresses of a window of all rows, reading it where it does not lie in memory; one a thread."""
+
+    def __init__(self, columns: Columns, words: int) -> None:
+        self._columns = columns
+        height, pitch = _up(columns.rows, TILE), _up(words, LANES) + LANES
+        self._array = _in_place(columns)
+        self._buffer = np.zeros((height, LANES + LANES if self._array is not None else pitch), np.uint64)
+        self._buffered = _addresses(self._buffer)
+        self._zeros = np.zeros(pitch, np.uint64)
+
+    def pieces(self, part: Part) -> Iterator[tuple[Counts, int]]:
+        """Yield (addresses of all rows, words): whole vectors where they lie, the rest from the buffer."""
+        start = part.start
+        if self._array is not None and part.mask is None:
+            whole = (part.stop - start) // LANES * LANES
+            if whole:
+                yield self._addresses(self._array, start), whole
+            start += whole
+        if start < part.stop:
+            yield self._buffered, self._read(start, part.stop, part.mask)
+
+    def _addresses(self, array: Words, start: int) -> Counts:
+        found = np.full(len(self._buffer), self._zeros.ctypes.data, np.int64)
+        first = array.ctypes.data + start * _WORD_BYTES
+        found[: len(array)] = first + np.arange(len(array), dtype=np.int64) * array.strides[0]
+        return found
+
+    def _read(self, start: int, stop: int, mask: np.uint64 | None) -> int:
+        """Fill the buffer, and return its words rounded up to whole vectors of zeros."""
+        words = stop - start
+        padded = _up(words, LANES)
+        block = self._buffer[: self._columns.rows]
+        self._columns.read(start, stop, block[:, :words])
+        if mask is not None:
+            block[:, 0] &= mask
+        block[:, words:padded] = 0
+        return padded
+
+
+def _run(
+    counter: Callable[[], _Counter],
+    columns: Columns,
+    parts: Sequence[Part],
+    out: Counts,
+    work: int,
+    threads: int | None,
+    on_progress: Progress | None,
+) -> None:
+    """Add the counts of workers that draw windows from one queue to `out`.
 
     The queue is dynamic because a static split waits for whichever core is shared with others.
     """
-    queue = _Queue(words, block)
-    workers = min(workers, -(-words // block))
+    words = sum(part.stop - part.start for part in parts)
+    if columns.rows == 0 or words == 0:
+        return
+    workers = _workers(threads, work * words)
+    fitting = min(_WINDOW, _BUFFER_BYTES // (_WORD_BYTES * columns.rows) // LANES * LANES)
+    largest = fitting if _in_place(columns) is None else _WINDOW_IN_MEMORY
+    window = max(_LEAST_WINDOW, min(largest, _up(words // (4 * workers), _LEAST_WINDOW)))
+    queue = _Queue(parts, window, words, on_progress)
+    lock = threading.Lock()
+
+    def count() -> None:
+        mine, windows, group = counter(), _Window(columns, window), -1
+        for part in queue:
+            if group not in (-1, part.group):
+                with lock:
+                    out[group] += mine.take()
+            group = part.group
+            for rows, length in windows.pieces(part):
+                mine.count(rows, length)
+            queue.done(part)
+        if group >= 0:
+            with lock:
+                out[group] += mine.take()
+
     if workers == 1:
-        return work(queue, block)
+        count()
+        return
     with ThreadPoolExecutor(workers, thread_name_prefix="xsns-kernels") as pool:
-        running = [pool.submit(work, queue, block) for _ in range(workers)]
-        return sum((done.result() for done in running[1:]), start=running[0].result())
+        running = [pool.submit(count) for _ in range(workers)]
+        try:
+            for finished in running:
+                finished.result()
+        finally:
+            # After an error, or Ctrl-C, nobody takes another window.
+            queue.close()
 
 
-class _Queue(Iterator[_Columns]):
-    """Blocks of columns, each handed to exactly one thread."""
+class _Queue(Iterator[Part]):
+    """Windows of the parts, each handed to exactly one thread."""
 
-    def __init__(self, words: int, block: int) -> None:
-        self._next = iter(range(0, words, block))
-        self._words, self._block = words, block
+    def __init__(self, parts: Sequence[Part], window: int, total: int, on_progress: Progress | None) -> None:
+        self._windows = _windows(parts, window)
         self._lock = threading.Lock()
+        self._progress, self._done, self._total = on_progress, 0, total
 
-    def __next__(self) -> _Columns:
+    def __next__(self) -> Part:
         with self._lock:
-            start = next(self._next)
-        return _Columns(start, min(start + self._block, self._words))
+            return next(self._windows)
+
+    def done(self, part: Part) -> None:
+        """Note that a window was counted."""
+        with self._lock:
+            self._done += part.stop - part.start
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+    def close(self) -> None:
+        """Hand out no more."""
+        with self._lock:
+            self._windows = iter(())
 
 
-def _with_next(columns: Iterator[_Columns]) -> Iterator[tuple[_Columns, _Columns]]:
-    """Pair each block with the one that this worker takes next; the last one with itself."""
-    part = next(columns, None)
-    while part is not None:
-        following = next(columns, None)
-        yield part, following or part
-        part = following
+def _windows(parts: Sequence[Part], window: int) -> Iterator[Part]:
+    for part in parts:
+        for start in range(part.start, part.stop, window):
+            yield Part(start, min(start + window, part.stop), part.group, part.mask)
 
 
-def _address(rows: Words, columns: _Columns) -> int:
-    """Return where a block starts in the first row."""
-    return int(rows.ctypes.data) + columns.start * rows.strides[1]
+def _in_place(columns: Columns) -> Words | None:
+    """Return rows that can be counted where they lie: in memory, word after word."""
+    array = columns.array if isinstance(columns, ArrayColumns) else None
+    return array if array is not None and array.strides[1] == _WORD_BYTES else None
 
 
-def _scratch(rows: int, block: int) -> Words:
-    return np.zeros((rows, block + LANES), np.uint64)
+def _block(rows: int) -> int:
+    """Return how many words of each row are counted at a time, a multiple of eight."""
+    fitting = _BLOCK_BYTES // (_WORD_BYTES * max(1, rows)) // LANES * LANES
+    return min(_MOST_BLOCK, max(_LEAST_BLOCK, fitting))
 
 
-def _fill(scratch: Words, rows: Words, columns: _Columns) -> int:
-    """Copy one block of columns, and return its words rounded up to whole vectors of zeros."""
-    words = columns.stop - columns.start
-    padded = _up(words, LANES)
-    scratch[: len(rows), :words] = rows[:, columns.start : columns.stop]
-    scratch[: len(rows), words:padded] = 0
-    return padded
+def _addresses(rows: NDArray[Any]) -> Counts:
+    """Return the address of each row: int64 [R]."""
+    return rows.ctypes.data + np.arange(len(rows), dtype=np.int64) * rows.strides[0]
 
 
 def _workers(threads: int | None, work: int) -> int:

@@ -198,3 +198,106 @@ def count_low(patterns: Any, prefix: int, shift: int, sign: int, counts: Any) ->
         pattern = np.uint64(patterns[i]) & magnitude
         if pattern >> above == prefix:
             counts[(pattern >> shift) & low] += 1
+
+
+@compiled(
+    *(
+        types.boolean(
+            readable(dtype),
+            _UINT64,
+            _UINT64,
+            _UINT64,
+            INTP,
+            writable(_UINT64),
+            writable(dtype),
+            writable(types.int64),
+            writable(types.int64),
+        )
+        for dtype in (types.uint32, types.uint64)
+    )
+)
+def bracket_into(
+    patterns: Any,
+    lowest: int,
+    highest: int,
+    infinity: int,
+    start: int,
+    words: Any,
+    found: Any,
+    places: Any,
+    tally: Any,
+) -> bool:
+    """Set bit `start + i` of `words` where patterns[i] >= highest, and collect the patterns just below.
+
+    Args:
+        patterns: unsigned integers [n]; n need not be a multiple of 64.
+        lowest: the least pattern that is collected, with its place `start + i`.
+        highest: the least pattern whose bit is set; above `lowest` and below `infinity`.
+        infinity: the pattern of infinity; this and what is above is not valid, but for -0.0.
+        start: offset in bits of the first pattern, any number.
+        words: uint64, zeros at the bits to be set.
+        found: collected patterns, 64 more than may be collected before the search is given up.
+        places: their places, of the same length.
+        tally: int64 [3], added to: bits set, patterns collected, patterns that are not valid.
+
+    Returns:
+        Whether there was room; where not, the pass stopped somewhere.
+    """
+    top, middle = infinity - np.uint64(1) - highest, highest - np.uint64(1) - lowest
+    minus_zero = np.uint64(1) << np.uint64(8 * patterns.itemsize - 1)
+    room = found.size - _LANES
+    at, size = 0, patterns.size
+    total, collected = tally[0], tally[1]
+    while at < size and collected <= room:
+        first = (start + at) & 63
+        lanes = min(_LANES - first, size - at)
+        target = (start + at) >> 6
+        if lanes == _LANES:
+            above = _mask_within(patterns, at, _ALL, highest, top)
+            between = _mask_within(patterns, at, _ALL, lowest, middle)
+            wrong = _mask_within(patterns, at, _ALL, infinity, _ALL - infinity)
+            words[target] = above
+        else:
+            above = between = wrong = np.uint64(0)
+            for lane in range(lanes):
+                pattern, bit = np.uint64(patterns[at + lane]), np.uint64(1) << np.uint64(lane)
+                above |= bit if pattern - highest <= top else np.uint64(0)
+                between |= bit if pattern - lowest <= middle else np.uint64(0)
+                wrong |= bit if pattern >= infinity else np.uint64(0)
+            words[target] |= above << np.uint64(first)
+        total += _ones(above)
+        while wrong:
+            tally[2] += np.uint64(patterns[at + _first_one(wrong)]) != minus_zero
+            wrong &= wrong - np.uint64(1)
+        while between:
+            lane = _first_one(between)
+            found[collected] = patterns[at + lane]
+            places[collected] = start + at + lane
+            collected += 1
+            between &= between - np.uint64(1)
+        at += lanes
+    tally[0], tally[1] = total, collected
+    return bool(at == size)
+
+
+@compiled(
+    *(
+        VOID(readable(dtype), readable(types.int64), _UINT64, writable(_UINT64))
+        for dtype in (types.uint32, types.uint64)
+    )
+)
+def set_found(found: Any, places: Any, lowest: int, words: Any) -> None:
+    """Set the bits at the places of collected patterns that are at least `lowest`."""
+    for i in range(found.size):
+        if np.uint64(found[i]) >= lowest:
+            words[places[i] >> 6] |= np.uint64(1) << np.uint64(places[i] & 63)
+
+
+@compiled(*(_UINT64(patterns, _UINT64) for patterns in _FLOATS))
+def least_positive(patterns: Any, infinity: int) -> Any:
+    """Return the least pattern of a positive number, all being valid; `infinity` where there is none."""
+    # Less one, zero becomes the largest and needs no branch; -0.0 stays above all numbers.
+    least = infinity - np.uint64(1)
+    for i in range(patterns.size):
+        least = min(least, np.uint64(patterns[i]) - np.uint64(1))
+    return least + np.uint64(1)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic as _intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,6 +20,11 @@ intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = cast(Any, _intri
 INT64 = ir.IntType(64)
 INTP = types.intp
 VOID = types.void
+
+#: Words of a vector, and the vector: 512 bits.
+LANES = 8
+VECTOR = ir.VectorType(INT64, LANES)
+WORD_BYTES = 8
 
 
 def compiled(*signatures: Any) -> Callable[[Function], Function]:
@@ -85,3 +90,33 @@ def times(builder: Any, value: Any, factor: int) -> Any:
 def plus(builder: Any, value: Any, constant: int) -> Any:
     """Emit a sum with a constant."""
     return builder.add(value, ir.Constant(value.type, constant))
+
+
+def row_addresses(
+    context: Any, builder: Any, array_type: Any, array: Any, first: Any, offset: Any, count: int
+) -> list[Any]:
+    """Emit addresses `offset` past those of `count` rows from `first` on; `array`, int64 [R], holds the rows'."""
+    fields = context.make_array(array_type)(context, builder, array)
+    start = builder.add(builder.ptrtoint(fields.data, INT64), times(builder, first, WORD_BYTES))
+    return [
+        builder.add(builder.load(at(builder, plus(builder, start, WORD_BYTES * r), INT64)), offset)
+        for r in range(count)
+    ]
+
+
+def load_vector(builder: Any, address: Any, offset: Any) -> Any:
+    """Emit eight words from an address on, which need not be aligned."""
+    return builder.load(at(builder, builder.add(address, offset), VECTOR), align=WORD_BYTES)
+
+
+def variable(builder: Any, value: Any) -> Any:
+    """Emit a variable: on the stack in name only, LLVM keeps it in a register."""
+    create: Any = cgutils.alloca_once_value
+    return create(builder, value)
+
+
+def call(builder: Any, name: str, result: Any, argument: Any) -> Any:
+    """Emit a call of one of LLVM's functions of one argument."""
+    insert: Any = cgutils.get_or_insert_function
+    function = insert(builder.module, ir.FunctionType(result, [argument.type]), name)
+    return builder.call(function, [argument])

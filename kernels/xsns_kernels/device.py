@@ -1,7 +1,7 @@
-"""The K-th largest and thresholds of torch tensors, computed where the tensors lie.
+"""The K-th largest, thresholds and histograms of torch tensors, computed where the tensors lie.
 
-The same results as `xsns_kernels.kth_largest` and `xsns_kernels.threshold_bits`, bit for bit, for values
-that a device holds: nothing but histograms and packed bits is copied from it. Nothing is sorted or joined,
+The same results as of `kth_largest`, `threshold_bits` and `pattern_histogram` of `xsns_kernels`, bit for bit, for
+values that a device holds: nothing but histograms and packed bits is copied from it. Nothing is sorted or joined,
 and scratch stays bounded, since pieces are looked at in parts. All comparisons are of bit patterns read as
 signed integers, so that no treatment of subnormal numbers by a device can change a result.
 """
@@ -71,16 +71,36 @@ def kth_largest(values: Tensor | Sequence[Tensor], k: int) -> np.floating[Any]:
     check_rank(k, size)
     dtype = _DTYPES[pieces[0].dtype]
     shift = 8 * dtype.itemsize - DIGIT
-    counts = _count((part >> shift) & _LOW for part in _parts(pieces))
-    minus_zeros = _minus_zeros(pieces) if counts[_BINS // 2] else 0
-    refuse_invalid(int(counts[pattern_of(dtype, np.inf) >> shift :].sum()) - minus_zeros, size)
-    counts[0] += minus_zeros
-    prefix, rank = locate(counts[: _BINS // 2], k)
+    prefix, rank = locate(_high_digits(pieces, size), k)
     while shift:
         shift -= DIGIT
         digit, rank = locate(_count(_next_digits(pieces, prefix, shift)), rank)
         prefix = prefix << DIGIT | digit
     return number_of(dtype, prefix)
+
+
+def pattern_histogram(values: Tensor | Sequence[Tensor]) -> NDArray[np.int64]:
+    """Count non-negative, finite values by the sixteen highest bits of their patterns, on the device.
+
+    counts[b] = how many values have b as the sixteen highest bits of their IEEE pattern
+
+    Args:
+        values: one tensor or a sequence of tensors, as for `kth_largest`.
+
+    Returns:
+        NumPy int64 [32768], as of `xsns_kernels.pattern_histogram`.
+
+    Raises:
+        TypeError: a piece is not a tensor of float32 or float64, or the dtypes differ.
+        ValueError: a value is negative, infinite or NaN; a piece is strided.
+
+    Reads all values once. From the device come 0.5 MB of counts.
+
+    >>> int(pattern_histogram(torch.tensor([1.0, 1.0, 2.0]))[0x3F80])
+    2
+    """
+    pieces = _pieces(values)
+    return _high_digits(pieces, sum(piece.numel() for piece in pieces))
 
 
 def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple[Words, int]:
@@ -128,6 +148,23 @@ def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
     # Patterns above that of infinity are NaN; those of negative values are negative.
     flags[lead : lead + size] = reaches.logical_and_(patterns <= pattern_of(dtype, np.inf))
     return (flags.view(torch.int64) * _GATHER >> 56).to(torch.uint8)
+
+
+def _high_digits(pieces: Sequence[Tensor], size: int) -> NDArray[np.int64]:
+    """Return the histogram of the digits that hold the sign, without the half of the negative ones.
+
+    Raises:
+        ValueError: a value is negative, infinite or NaN.
+    """
+    if not pieces:
+        return np.zeros(_BINS // 2, np.int64)
+    dtype = _DTYPES[pieces[0].dtype]
+    shift = 8 * dtype.itemsize - DIGIT
+    counts = _count((part >> shift) & _LOW for part in _parts(pieces))
+    minus_zeros = _minus_zeros(pieces) if counts[_BINS // 2] else 0
+    refuse_invalid(int(counts[pattern_of(dtype, np.inf) >> shift :].sum()) - minus_zeros, size)
+    counts[0] += minus_zeros
+    return counts[: _BINS // 2]
 
 
 def _next_digits(pieces: Sequence[Tensor], prefix: int, shift: int) -> Iterator[Tensor]:

@@ -9,10 +9,15 @@ _IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
     "popcount": ("numpy", "bitarray", "numba"),
     "kth_largest": ("numpy", "numba"),
     "threshold_bits": ("numpy", "numba"),
+    "top_bits": ("numpy", "numba"),
+    "top_bits_many": ("numpy", "numba"),
+    "pattern_histogram": ("numpy", "numba"),
     "intersection_counts": ("numpy", "bitarray", "numba"),
     "cross_intersection_counts": ("numpy", "bitarray", "numba"),
     "accumulate_intersections": ("numpy", "bitarray", "numba"),
     "accumulate_cross_intersections": ("numpy", "bitarray", "numba"),
+    "stream_intersections": ("numpy", "numba"),
+    "stream_cross_intersections": ("numpy", "numba"),
 }
 
 

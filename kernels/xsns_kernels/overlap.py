@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xsns_kernels import _checks, reference
 from xsns_kernels.dispatch import resolve
+from xsns_kernels.streams import ArrayColumns, PairedColumns, stream_cross_intersections, stream_intersections
 
 Words = NDArray[np.uint64]
 Counts = NDArray[np.int64]
@@ -148,9 +149,7 @@ def accumulate_cross_intersections(
 def _add(rows: Words, out: Counts, impl: str, threads: int | None) -> None:
     _checks.threads(threads)
     if impl == "numba":
-        from xsns_kernels import _blocks
-
-        _blocks.add_pairs(rows, out, threads)
+        out += stream_intersections(ArrayColumns(rows), threads=threads)[0]
     else:
         reference.add_cross_counts(rows, rows, out, impl)
 
@@ -158,8 +157,6 @@ def _add(rows: Words, out: Counts, impl: str, threads: int | None) -> None:
 def _add_cross(a: Words, b: Words, out: Counts, impl: str, threads: int | None) -> None:
     _checks.threads(threads)
     if impl == "numba":
-        from xsns_kernels import _blocks
-
-        _blocks.add_cross(a, b, out, threads)
+        out += stream_cross_intersections(PairedColumns(a, b), len(a), threads=threads)[0][0]
     else:
         reference.add_cross_counts(a, b, out, impl)

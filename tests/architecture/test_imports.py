@@ -25,7 +25,7 @@ SHARED = {"errors", "types", "languages", "provenance"}
 MEETING = {"pipeline", "cli"}
 LEFT_OF_THE_STORE = {"corpora", "objectives", "models", "fisher"}
 #: Kernels that run where the gradients are.
-ON_A_DEVICE = {"device", "grouped", "_grouped_triton"}
+ON_A_DEVICE = {"device", "device_overlap", "grouped", "_grouped_triton"}
 HEAVY = ("torch", "transformers", "datasets")
 
 

@@ -31,7 +31,7 @@ def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("program", ["bench_build.py", "bench_matrix.py"])
+@pytest.mark.parametrize("program", ["bench_build.py", "bench_matrix.py", "bench_store.py", "bench_threshold.py"])
 def test_a_benchmark_checks_itself_and_writes_its_result(program: str, tmp_path: Path) -> None:
     run(program, tmp_path)
 

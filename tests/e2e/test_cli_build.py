@@ -264,6 +264,7 @@ def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
         "result": {
             "store": str(tmp_path / "x.zarr"),
             "corpus": "folder(texts)",
+            "quantile": "exact",
             "committed": [["sw", 7], ["fi", 7]],
             "skipped": [],
             "failed": [],

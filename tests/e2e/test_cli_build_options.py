@@ -164,6 +164,17 @@ def test_info_shows_what_is_known_of_rows(build: Any, xsns: Any, tmp_path: Path)
     assert (result["kept_rows"], result["kept_fisher"]) == (2, ["bf16"])
 
 
+def test_a_histogram_is_another_experiment_than_exact_thresholds(build: Any, tmp_path: Path) -> None:
+    done = build("--json", quantile="histogram")
+    assert (done.code, json.loads(done.out)["result"]["quantile"]) == (0, "histogram")
+    assert "thresholds are estimated, within 0.8 % of the exact ones" in done.err
+    assert open_store(tmp_path / "x.zarr").experiment["quantile"] == "histogram"
+    again = build(quantile="exact")
+    assert again.code != 0
+    assert "holds another experiment: quantile is 'histogram' in the store and '' here" in again.err
+    assert build(quantile="middle").err.startswith("error: Invalid value for '--quantile'")
+
+
 def test_kept_values_make_other_densities(build: Any, xsns: Any, tmp_path: Path) -> None:
     assert build("--keep-fisher").code == 0
     done = build(density="0.05")

@@ -114,14 +114,6 @@ def test_more_rows_than_a_panel(random_words, count_pairs):
     assert np.array_equal(kernels.intersection_counts(packed), count_pairs(packed, packed))
 
 
-@pytest.mark.parametrize("rows", [4, 8, 40, 284, 1412, 20_000])
-def test_blocks_are_whole_vectors_of_bounded_size(rows):
-    from xsns_kernels._blocks import block_words
-
-    assert block_words(rows) % 8 == 0
-    assert 512 <= block_words(rows) <= 1024
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

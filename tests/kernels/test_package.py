@@ -16,6 +16,7 @@ import xsns_kernels as kernels
 
 ROOT = Path(__file__).resolve().parents[2] / "kernels"
 README = ROOT / "README.md"
+FUNCTIONS = sorted(name for name in kernels.__all__ if name[0].islower() and name != "implementations")
 MODULES = ["xsns_kernels", *(f"xsns_kernels.{info.name}" for info in pkgutil.iter_modules(kernels.__path__))]
 
 EXACT_PAIRS = """
@@ -43,6 +44,12 @@ for array in (values, values.astype(np.float64)):
 """
 )
 
+SQUEEZED = """
+columns = kernels.ArrayColumns(np.repeat(rows, 9, axis=0) & rows[0])
+squeezed = kernels.stream_intersections(columns, squeeze=True)
+assert np.array_equal(squeezed, kernels.stream_intersections(columns, impl="numpy"))
+"""
+
 WITHOUT_PLACE = """
 from numba.core import caching
 caching.CompileResultCacheImpl._locator_classes = []
@@ -57,7 +64,7 @@ caching.FunctionCache.save_overload = full
 
 NO_WIDE_VECTORS = """
 from xsns_kernels import _numba_bits, _numba_overlap
-for kernel in (_numba_overlap.add_block, _numba_bits.mask_into, _numba_bits.count_low):
+for kernel in (_numba_overlap.add_pairs, _numba_bits.mask_into, _numba_bits.count_low):
     code = "".join(kernel.inspect_asm().values())
     assert code and "zmm" not in code and "ymm" not in code
 """
@@ -97,7 +104,7 @@ def test_selection_on_a_device_loads_neither_numba_nor_triton(tmp_path):
     assert finished.stdout.strip() == "set()", finished.stderr
 
 
-@pytest.mark.parametrize("name", sorted(set(kernels.__all__) - {"implementations"}))
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_auto_is_the_last_implementation(name):
     from xsns_kernels.dispatch import resolve
 
@@ -108,7 +115,7 @@ def test_auto_is_the_last_implementation(name):
 def test_public_names():
     assert set(kernels.__all__) <= set(dir(kernels))
     assert all(callable(getattr(kernels, name)) for name in kernels.__all__)
-    assert all(kernels.implementations(name) for name in set(kernels.__all__) - {"implementations"})
+    assert all(kernels.implementations(name) for name in FUNCTIONS)
     with pytest.raises(AttributeError, match="module 'xsns_kernels' has no attribute 'sort'"):
         _ = kernels.sort
 
@@ -120,7 +127,7 @@ def test_the_folder_is_not_a_package():
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
     # The name alone would keep the features of this machine: both must be given.
-    finished = _python(EXACT + NO_WIDE_VECTORS, tmp_path, NUMBA_CPU_NAME="nehalem", NUMBA_CPU_FEATURES="")
+    finished = _python(EXACT + SQUEEZED + NO_WIDE_VECTORS, tmp_path, NUMBA_CPU_NAME="nehalem", NUMBA_CPU_FEATURES="")
     assert finished.returncode == 0, finished.stderr
 
 
@@ -153,7 +160,7 @@ def test_docstring_examples(name):
 
 
 def test_every_public_function_has_an_example():
-    assert all(">>>" in (getattr(kernels, name).__doc__ or "") for name in kernels.__all__)
+    assert all(">>>" in (getattr(kernels, name).__doc__ or "") for name in FUNCTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +191,26 @@ def test_the_specification_agrees_with_the_kernels(specification, size, random_v
             assert specification["kth_largest"](typed, k) == kernels.kth_largest(typed, k)
 
 
+@pytest.mark.parametrize("size", [1, 64, 3001])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_specification_agrees_on_tops_and_quantiles(specification, size, dtype, random_values):
+    from xsns_kernels.quantiles import estimate_kth
+
+    pieces = np.split(random_values(size, dtype), [size // 3, size // 2])
+    ranks = sorted({1, size // 3 + 1, size})
+    found = kernels.top_bits_many(pieces, ranks)
+    for mine, specified in zip(found, specification["top_bits_many"](pieces, ranks), strict=True):
+        assert np.array_equal(mine[0], specified[0])
+        assert mine[1:] == specified[1:]
+    counts = kernels.pattern_histogram(pieces)
+    assert np.array_equal(counts, specification["pattern_histogram"](pieces))
+    for k in ranks:
+        estimate = estimate_kth(counts, k, dtype)
+        assert (estimate.value, estimate.error) == specification["estimate_kth"](counts, k, dtype)
+    for percent in (0, 12.5, 85, 99.99, 100):
+        assert specification["percentile"](pieces, percent) == float(np.percentile(np.concatenate(pieces), percent))
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (1, 0), (5, 9)])
 def test_the_specification_agrees_on_intersections(specification, shape, random_words):
     rows, others = random_words(*shape), random_words(3, shape[1])
@@ -192,6 +219,20 @@ def test_the_specification_agrees_on_intersections(specification, shape, random_
         specification["cross_intersection_counts"](rows, others),
         kernels.cross_intersection_counts(rows, others),
     )
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 9)])
+def test_the_specification_agrees_on_streams(specification, shape, random_words):
+    columns = kernels.ArrayColumns(random_words(*shape) & random_words(1, shape[1]))
+    segments = [kernels.Segment(0, 30, 1), kernels.Segment(30, 64, 0), kernels.Segment(7, 64 * shape[1], 1)]
+    counted = kernels.stream_intersections(columns, segments=segments, groups=2)
+    assert np.array_equal(specification["stream_intersections"](columns, segments, 2), counted)
+    crossed = kernels.stream_cross_intersections(columns, 1, segments=segments, groups=2)
+    for mine, specified in zip(
+        crossed, specification["stream_cross_intersections"](columns, 1, segments, 2), strict=True
+    ):
+        assert np.array_equal(specified, mine)
+    assert np.array_equal(specification["squeezed_counts"](columns.array), kernels.intersection_counts(columns.array))
 
 
 @pytest.mark.parametrize("lengths", [(), (0,), (3,), (2, 0, 9, 1)])
@@ -210,6 +251,5 @@ def test_the_specification_agrees_on_squared_products(specification, lengths):
 
 
 def test_the_specification_names_every_kernel(specification):
-    named = {"add_squared_products", *kernels.__all__}
-    missing = {name for name in named if not name.startswith("accumulate") and name != "implementations"}
-    assert missing <= set(specification)
+    named = {"add_squared_products", *FUNCTIONS}
+    assert {name for name in named if not name.startswith("accumulate")} <= set(specification)

@@ -195,6 +195,7 @@ OTHERS = {
     "objective": {"objective": MaskedLanguageModelling(0.2, 24)},
     "estimator": {"fisher": FisherSettings(token_reduction="mean")},
     "stopping": {"stopping": Stopping(0.9)},
+    "quantile": {"quantile": "histogram"},
 }
 
 

@@ -138,3 +138,11 @@ def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> 
     assert said == [f"1 of 2 rows are in the store already, and are not {missing} now."]
     _, events, _ = run(make("sw fi"))
     assert not [event for event in events if isinstance(event, Noted) and event.row is None]
+
+
+def test_a_place_that_keeps_nothing_is_refused_before_anything_is_measured(
+    make: Any, run: Any, no_measuring: Callable[[], None]
+) -> None:
+    no_measuring()
+    with pytest.raises(StoreError, match="Fisher values are kept in folders only"):
+        run(make("sw", keep_fisher="float32"), at="memory://keeps-nothing")

@@ -106,8 +106,8 @@ def crash(store, kills):
     subs, ends = make_all(BIG_LAYER), []
     for _ in range(kills):
         pid = in_child(lambda: write_all(store, subs))
-        # A writer gets through one to four rows in this time; on a busy machine through less.
-        time.sleep(random.uniform(0.05, 0.4))
+        # A writer gets through a few of the twelve rows in this time; on a busy machine through less.
+        time.sleep(random.uniform(0.02, 0.15))
         os.kill(pid, signal.SIGKILL)
         ends.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     return ends

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from xsns_stream import similarity
 from xsns_stream.errors import LanguageError, StoreError, UsageError
 from xsns_stream.ranking import rank_sources
 from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed, jaccard
@@ -15,9 +14,7 @@ def selected(sub):
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
-@pytest.mark.parametrize("block_bytes", [8, 100, 2**25])
-def test_counts_are_those_of_sets(path, networks, monkeypatch, compressor, block_bytes):
-    monkeypatch.setattr(similarity, "BLOCK_BYTES", block_bytes)
+def test_counts_are_those_of_sets(path, networks, compressor):
     store = open_store(path, "a", compressor=compressor)
     layout = networks.make_layout(3, 192)
     subs = {code: networks.make_sub(code, layout=layout) for code in ("yo", "sw", "rw", "en")}

@@ -53,9 +53,15 @@ def test_a_full_disk_at_any_step_leaves_the_store_sound(filled, networks, monkey
     assert not list(filled.path.rglob("*.partial"))
 
 
+def failing_for_records(path, data):
+    if "commits" in path.parts:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    files.write_json(path, data)
+
+
 def test_a_commit_that_cannot_be_written(filled, networks, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("xsns_stream.store.records.write_json", failing(errno.EROFS))
+        patch.setattr("xsns_stream.store.local.write_json", failing_for_records)
         with pytest.raises(StoreError, match="cannot commit a row to"):
             filled.write(networks.make_sub("fr"))
     assert [key.language for key in filled.unfinished()] == ["fr"]

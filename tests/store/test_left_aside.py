@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store import open_store
+from xsns_stream.store.local import LocalPlace
 
 HEX = "0123456789abcdef" * 2
 
@@ -75,7 +76,7 @@ def test_a_folder_for_large_files_goes_with_its_block(path):
 def test_no_place_for_large_files(tmp_path):
     (tmp_path / "file").write_text("")
     store = open_store(tmp_path / "x.zarr", "a")
-    store.path = tmp_path / "file" / "x.zarr"
+    store.place = LocalPlace(tmp_path / "file" / "x.zarr")
     with pytest.raises(StoreError, match="cannot make a folder beside"), store.scratch():
         pass
 

@@ -1,6 +1,7 @@
 """Counts → Jaccard coefficients, their average over seeds and their chance level."""
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from xsns_stream import similarity
-from xsns_stream.errors import IncompatibleError, StoreError, UsageError
+from xsns_kernels import ArrayColumns
+from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
 from xsns_stream.similarity import count_overlaps, jaccard
 from xsns_stream.types import LayerSpan, OverlapCounts, ParameterLayout
 
@@ -27,11 +28,11 @@ def pack(members, size):
 
 
 class Rows:
-    """A row source that is not a store."""
+    """A row source that is not a store; it says which rows were opened."""
 
     def __init__(self, sets, size, recorded=None):
         self.sets, self.size, self.recorded = sets, size, recorded
-        self.blocks = []
+        self.opened = []
         self.layout = ParameterLayout(("t",), ((size,),), (LayerSpan("l", 0, size),))
         self.seeds, self.densities = (0,), (0.15,)
 
@@ -41,12 +42,14 @@ class Rows:
     def cardinalities(self, languages, seed, density):
         return np.array([(self.recorded or {}).get(k, len(self.sets[k])) for k in languages], np.int64)
 
-    def rows(self, languages, seed, density, start, stop):
-        self.blocks.append((start, stop))
-        return np.stack([pack(self.sets[k], self.size)[start:stop] for k in languages])
+    @contextmanager
+    def columns(self, languages, seed, density):
+        self.opened.append(tuple(languages))
+        yield ArrayColumns(np.stack([pack(self.sets[k], self.size) for k in languages]))
 
 
 CODES = ["sw", "rw", "yo", "en", "de"]
+subsets = st.lists(st.sampled_from(CODES), min_size=1, unique=True)
 families = st.fixed_dictionaries({code: st.frozensets(st.integers(0, 199), max_size=80) for code in CODES})
 
 
@@ -70,15 +73,46 @@ def test_jaccard_is_that_of_scipy():
     assert np.allclose(matrix.values, 1 - cdist(dense, dense, "jaccard"), rtol=0, atol=1e-15)
 
 
-@given(sets=families, block=st.sampled_from([1, 64, 2**20]))
-def test_counting_in_blocks_is_counting_at_once(sets, block):
+@given(sets=families)
+def test_counting_reads_every_row_once_and_says_how_far_it_is(sets):
     source, progress = Rows(sets, 200), []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "BLOCK_BYTES", block)
-        counts = count_overlaps(source, on_progress=lambda done, total: progress.append((done, total)))
+    counts = count_overlaps(source, on_progress=lambda done, total: progress.append((done, total)))
     assert counts.intersection.tolist() == count(sets, sorted(CODES)).intersection.tolist()
-    assert [stop for _, stop in source.blocks] == [done for done, _ in progress]
+    assert source.opened == [tuple(sorted(CODES))]
+    assert progress == sorted(progress)
     assert progress[-1] == (4, 4)
+
+
+@given(sets=families, sources=subsets, targets=subsets)
+def test_a_rectangle_is_a_part_of_the_square(sets, sources, targets):
+    source = Rows(sets, 200)
+    rectangle = count_overlaps(source, sources=sources, targets=targets)
+    assert (rectangle.sources, rectangle.targets) == (tuple(sources), tuple(targets))
+    assert rectangle.intersection.tolist() == [[len(sets[a] & sets[b]) for b in targets] for a in sources]
+    assert rectangle.source_cardinality.tolist() == [len(sets[code]) for code in sources]
+    assert rectangle.target_cardinality.tolist() == [len(sets[code]) for code in targets]
+    assert rectangle.union.tolist() == [[len(sets[a] | sets[b]) for b in targets] for a in sources]
+    # Each row is read once, also that of a language on both sides.
+    (opened,) = source.opened
+    assert sorted(opened) == sorted({*sources, *targets})
+    square = count_overlaps(source)
+    assert square.between(sources, targets).intersection.tolist() == rectangle.intersection.tolist()
+    part, whole = jaccard(rectangle), jaccard(square)
+    for a in sources:
+        for b in targets:
+            assert part[a, b] == pytest.approx(whole[a, b], abs=0, nan_ok=True)
+
+
+def test_a_rectangle_with_one_side_left_out_has_all_there():
+    source = Rows({"sw": {1, 2}, "rw": {2}, "yo": {3}}, 64)
+    assert count_overlaps(source, targets=["sw"]).sources == ("rw", "sw", "yo")
+    assert count_overlaps(source, sources=["sw", "yo"]).targets == ("rw", "sw", "yo")
+    with pytest.raises(UsageError, match="languages were named, and sources or targets too"):
+        count_overlaps(source, languages=["sw"], targets=["rw"])
+    with pytest.raises(LanguageError, match="no sub-network of 'xx' for seed 0"):
+        count_overlaps(source, sources=["sw"], targets=["xx"])
+    with pytest.raises(UsageError, match="sw was asked for twice"):
+        count_overlaps(source, targets=["sw", "sw"])
 
 
 def test_a_row_that_changed_since_it_was_written_is_noticed():
@@ -155,3 +189,18 @@ def test_tables_that_do_not_belong_together(other, message):
 def test_no_table_at_all():
     with pytest.raises(UsageError, match="no table of counts"):
         jaccard([])
+
+
+def test_counting_through_torch_gives_the_same():
+    source = Rows({"sw": {1, 2, 130}, "rw": {2, 130}, "yo": {3}}, 200)
+    assert np.array_equal(count_overlaps(source, device="cpu:0").intersection, count_overlaps(source).intersection)
+    sides = {"sources": ["yo", "sw"], "targets": ["sw", "rw"]}
+    one, other = count_overlaps(source, **sides, device="cpu:0"), count_overlaps(source, **sides)
+    assert np.array_equal(one.intersection, other.intersection)
+    assert np.array_equal(one.target_cardinality, other.target_cardinality)
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(UsageError, match="overlaps cannot be counted on the device 'abacus': ") as caught:
+        count_overlaps(Rows({"sw": {1}}, 64), device="abacus")
+    assert caught.value.hint == "leave out --device to use the CPU."

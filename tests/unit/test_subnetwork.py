@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import xsns_kernels as kernels
+from xsns_stream import subnetwork
 from xsns_stream.errors import FisherError, UsageError
-from xsns_stream.subnetwork import check_density, extract_subnetwork
+from xsns_stream.subnetwork import (
+    QUANTILES,
+    check_density,
+    extract_subnetwork,
+    extract_subnetworks,
+    select_top,
+    select_top_many,
+)
 from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout, Provenance
 
 SHAPES = ((7, 5), (31,), (4, 3, 6), (1,), (64,))
@@ -156,3 +167,151 @@ def test_labels_come_from_the_fisher_unless_given() -> None:
     assert (kept.language, kept.seed, kept.provenance.model, kept.density) == ("fi", 5, "m", 0.15)
     renamed = extract_subnetwork(fisher, language="sw", seed=0)
     assert (renamed.language, renamed.seed) == ("sw", 0)
+
+
+# ------------------------------------------------------------------------------- several densities, other quantiles
+
+DENSITIES = (0.5, 0.01, 0.15, 1.0, 1e-9, 0.4)
+
+
+@pytest.fixture(params=["host", "tensors", "device"])
+def pieces_of(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make pieces of flat values: arrays, tensors, and tensors taken by the path for devices."""
+    if request.param == "device":
+        monkeypatch.setattr(subnetwork, "_lie_on_device", lambda values: True)
+
+    def pieces(values: np.ndarray) -> list[Any]:
+        cuts = np.split(values, [0, 7, 70, 71])
+        return cuts if request.param == "host" else [torch.from_numpy(cut.copy()) for cut in cuts]
+
+    return pieces
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", kinds())
+def test_exact_for_many_densities(kind: str, dtype: Any, pieces_of: Any) -> None:
+    values = kinds()[kind].astype(dtype)
+    found = select_top_many(pieces_of(values), DENSITIES)
+    for density, selection in zip(DENSITIES, found, strict=True):
+        expected, threshold = by_sorting(values, density)
+        assert np.array_equal(selection.bits, kernels.pack_bits(expected))
+        assert selection.cardinality == expected.sum()
+        assert selection.density_realised == expected.sum() / SIZE
+        assert (selection.threshold, selection.error, selection.size) == (threshold, 0, SIZE)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", kinds())
+def test_percentile_is_numpys_of_the_joined_values(kind: str, dtype: Any, pieces_of: Any) -> None:
+    values = kinds()[kind].astype(dtype)
+    found = select_top_many(pieces_of(values), DENSITIES, "percentile")
+    for density, selection in zip(DENSITIES, found, strict=True):
+        threshold = np.percentile(values, (1 - density) * 100)
+        assert selection.threshold == float(threshold)
+        expected = (values >= threshold) & (values > 0)
+        assert np.array_equal(selection.bits, kernels.pack_bits(expected))
+        assert selection.cardinality == expected.sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", kinds())
+def test_histogram_is_within_its_error(kind: str, dtype: Any, pieces_of: Any) -> None:
+    values = kinds()[kind].astype(dtype)
+    found = select_top_many(pieces_of(values), DENSITIES, "histogram")
+    for density, selection in zip(DENSITIES, found, strict=True):
+        kth = np.sort(values)[::-1][max(1, math.floor(density * SIZE + 0.5)) - 1]
+        expected = (values >= selection.threshold) & (values > 0)
+        assert np.array_equal(selection.bits, kernels.pack_bits(expected))
+        assert selection.cardinality == expected.sum() > 0
+        if math.isinf(selection.error):
+            assert selection.threshold == 0
+        else:
+            assert abs(selection.threshold - kth) <= selection.error * kth
+
+
+def test_histogram_keeps_about_as_many_as_asked_for() -> None:
+    values = np.random.default_rng(0).standard_normal(100_000, np.float32) ** 2
+    for density, selection in zip(DENSITIES, select_top_many([values], DENSITIES, "histogram"), strict=True):
+        assert selection.density_realised == pytest.approx(density, rel=5e-3, abs=2e-5)
+        assert selection.error <= 2**-7
+
+
+def test_histogram_keeps_the_largest_where_nothing_reaches_the_estimate() -> None:
+    # 1.0 ... 1.001 lie in one bin of 1 to 1.0078, and its middle above all of them.
+    values = np.linspace(1, 1.001, 50, dtype=np.float32)
+    few, more = select_top_many([values], (0.02, 0.5), "histogram")
+    assert few.cardinality == more.cardinality == 1
+    assert few.threshold == more.threshold == values.max()
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+@pytest.mark.parametrize("kind", kinds())
+def test_larger_densities_contain_smaller_ones_in_one_go(kind: str, quantile: str, pieces_of: Any) -> None:
+    values = kinds()[kind].astype(np.float32)
+    densities = (1e-9, 0.01, 0.02, 0.1, 0.15, 0.16, 0.4, 0.8, 1.0)
+    found = select_top_many(pieces_of(values), densities, quantile)
+    for few, many in itertools.pairwise(found):
+        assert np.array_equal(few.bits & many.bits, few.bits)
+        assert few.threshold >= many.threshold
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+def test_one_density_is_one_of_many(quantile: str, pieces_of: Any) -> None:
+    pieces = pieces_of(kinds()["many binades"].astype(np.float32))
+    for density, selection in zip(DENSITIES, select_top_many(pieces, DENSITIES, quantile), strict=True):
+        bits, cardinality, threshold = select_top(pieces, density, quantile)
+        assert np.array_equal(bits, selection.bits)
+        assert (cardinality, threshold) == (selection.cardinality, selection.threshold)
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0])
+def test_every_quantile_refuses_what_no_square_is(quantile: str, wrong: float, pieces_of: Any) -> None:
+    values = np.ones(SIZE, np.float32)
+    values[9] = wrong
+    with pytest.raises(ValueError, match=f"1 of {SIZE} are negative, infinite or NaN"):
+        select_top_many(pieces_of(values), (0.15,), quantile)
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+def test_every_quantile_says_that_all_is_zero(quantile: str, pieces_of: Any) -> None:
+    (selection,) = select_top_many(pieces_of(np.zeros(SIZE)), (0.15,), quantile)
+    assert selection.cardinality == 0
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+def test_no_quantile_makes_a_sub_network_of_zeros(quantile: str) -> None:
+    with pytest.raises(FisherError, match="every Fisher value of language 'sw' is zero"):
+        extract_subnetwork(fisher_of(np.zeros(SIZE), language="sw"), quantile=quantile)
+
+
+@pytest.mark.parametrize("quantile", QUANTILES)
+def test_no_values_have_no_top(quantile: str) -> None:
+    with pytest.raises(ValueError, match=r"(k|size) must be"):
+        select_top_many([], (0.15,), quantile)
+
+
+def test_sub_networks_of_many_densities() -> None:
+    fisher = fisher_of(kinds()["random"], language="fi", provenance=Provenance(seed=5))
+    for quantile in QUANTILES:
+        found = extract_subnetworks(fisher, DENSITIES, quantile=quantile, seed=9)
+        for density, network in zip(DENSITIES, found, strict=True):
+            alone = extract_subnetwork(fisher, density, quantile=quantile)
+            assert np.array_equal(network.bits, alone.bits)
+            assert (network.cardinality, network.threshold) == (alone.cardinality, alone.threshold)
+            assert (network.density, network.language, network.seed) == (density, "fi", 9)
+
+
+def test_densities_that_are_refused_together() -> None:
+    fisher = fisher_of(np.full(SIZE, np.nan))
+    with pytest.raises(FisherError, match=r"these Fisher values have no top 0\.15, 0\.5: "):
+        extract_subnetworks(fisher, (0.15, 0.5))
+    with pytest.raises(UsageError, match=r"not 1\.5"):
+        extract_subnetworks(fisher, (0.15, 1.5))
+
+
+def test_an_unknown_quantile() -> None:
+    with pytest.raises(UsageError) as caught:
+        extract_subnetwork(fisher_of(np.ones(SIZE)), quantile="median")
+    assert caught.value.message == "no quantile 'median'."
+    assert caught.value.hint == "choose one of exact, histogram, percentile."

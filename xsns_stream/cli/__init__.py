@@ -22,8 +22,13 @@ VERBS: Final = {
     "build": "Measure languages: stream Fisher information, store sub-networks.",
     "matrix": "Compare all languages of a store: a similarity matrix.",
     "rank": "Rank source languages for a target language.",
+    "shared": "Show what several languages' sub-networks have in common.",
     "info": "Show what a store, or a corpus, holds.",
     "verify": "Check every bit of a store against its records.",
+    "copy": "Copy a store, or some of its rows, into another.",
+    "merge": "Bring stores that several machines have built together.",
+    "prune": "Drop rows, kept Fisher values, or what crashes left.",
+    "export": "Write sub-networks as files that other programs read.",
     "params": "Show which of a model's parameters are measured.",
 }
 

@@ -115,6 +115,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
     return {
         "store": store,
         "corpus": settings.corpus.name,
+        "quantile": settings.quantile_used,
         "committed": pairs(result.committed),
         "skipped": pairs(result.skipped),
         "failed": [

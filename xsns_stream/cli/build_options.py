@@ -112,6 +112,13 @@ def _estimator_options(function: Decorated) -> Decorated:
             help="How an example's scored pieces make up its log-likelihood.",
         ),
         _result(
+            "--quantile",
+            type=click.Choice(["exact", "histogram", "percentile"]),
+            default=None,
+            help="How the threshold is found: the K-th largest value; an estimate of it, within 0.8 %, from one "
+            "histogram; or numpy.percentile, as the authors' code has it.  [default: exact; authors: percentile]",
+        ),
+        _result(
             "--keep-fisher",
             type=click.Choice(["float32", "bf16"]),
             is_flag=False,
@@ -204,6 +211,7 @@ def settings_of(options: dict[str, Any]) -> BuildSettings:
         stopping=_stopping(options),
         split_half=options["split_half"],
         keep_fisher=options["keep_fisher"],
+        quantile=options["quantile"],
     )
 
 

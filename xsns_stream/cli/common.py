@@ -51,7 +51,7 @@ def store_option(function: Decorated) -> Decorated:
         default=DEFAULT_STORE,
         show_default=True,
         metavar="PATH",
-        help="The store of sub-networks.",
+        help="The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…",
     )(function)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, stdout_console, store_option
-from xsns_stream.cli.rows import choose, count_rows, open_rows
+from xsns_stream.cli.matrix_options import coefficient_option
+from xsns_stream.cli.rows import Chosen, choose, count_rows, open_rows
 
 if TYPE_CHECKING:
     from xsns_stream.types import SourceRanking
@@ -35,6 +36,7 @@ TOP: Final = 10
     help=f"How many sources; 0 for all. {TOP} in a table and all with --json by default.",
 )
 @row_options
+@coefficient_option
 @common_options
 def command(
     store: str,
@@ -43,27 +45,30 @@ def command(
     top: int | None,
     seeds: tuple[int, ...],
     density: float | None,
+    coefficient: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Rank source languages for a target language.
 
     Similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. Chance-corrected, it is zero
-    where sub-networks overlap no more than random ones of their sizes.
+    where sub-networks overlap no more than random ones of their sizes. Only pairs with the target are counted.
     """
     from dataclasses import replace
 
     from xsns_stream.languages import pick
     from xsns_stream.ranking import rank_sources
-    from xsns_stream.similarity import jaccard
+    from xsns_stream.similarity import similarity
+    from xsns_stream.store.overlaps import keep_overlaps
 
     rows = open_rows(store)
     target = pick(target, rows.languages, f"the store '{store}'")
     candidates = choose(sources, rows, store)
-    # Where candidates were named, no other row is read.
-    languages = None if candidates is None else list(dict.fromkeys([target, *candidates]))
-    counts = count_rows(rows, languages, seeds, density, quiet, needed=target)
-    ranking = rank_sources(jaccard(counts), target, candidates)
+    # The target is read in any case, and may be the only candidate that was named, which the ranking refuses.
+    others = None if candidates is None else [code for code in candidates if code != target] or [target]
+    chosen = Chosen(rows, None, others, [target], seeds, density, needed=target)
+    counts = count_rows(chosen, keep_overlaps(rows, write=False), quiet)
+    ranking = rank_sources(similarity(counts, coefficient), target, candidates)
     if top is None:
         top = 0 if as_json else TOP
     shown = replace(ranking, sources=ranking.sources[: top or None])

@@ -1,16 +1,21 @@
-"""What `matrix`, `rank` and `verify` share: open a store, choose its rows, count overlaps."""
+"""What the verbs that read rows share: open a store, choose its rows, count or estimate overlaps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from xsns_stream.cli.common import note, progress_bar, split_codes
+from xsns_stream.cli.common import note, split_codes, stderr_console
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
+    from xsns_stream.similarity import By, OverlapKeeper
     from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import OverlapCounts
+    from xsns_stream.types import GroupedOverlaps, Overlaps, SampledOverlaps
+
+_T = TypeVar("_T")
 
 
 def open_rows(store: str) -> SubNetworkStore:
@@ -39,40 +44,103 @@ def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[s
     return None if "all" in codes else chosen
 
 
-def count_rows(
-    rows: SubNetworkStore,
-    languages: Sequence[str] | None,
-    seeds: Sequence[int],
-    density: float | None,
-    quiet: bool,
-    needed: str | None = None,
-) -> tuple[OverlapCounts, ...]:
-    """Count overlaps, drawing progress; languages that lack a seed are left out and named on stderr.
+@dataclass(frozen=True)
+class Chosen:
+    """Which rows of a store are compared.
 
-    Languages that were asked for must have every seed, and so must `needed`. No seeds are all of the store.
+    Attributes:
+        rows: The store.
+        languages: All with one another; those that have every seed where nothing is named.
+        sources: Instead: these with the targets.
+        targets: Those that have every seed where only sources are named.
+        seeds: All of the store where empty.
+        density: May be None where the store has one.
+        needed: A language that must have every seed.
+        device: Where overlaps are counted.
+    """
+
+    rows: SubNetworkStore
+    languages: Sequence[str] | None = None
+    sources: Sequence[str] | None = None
+    targets: Sequence[str] | None = None
+    seeds: tuple[int, ...] = ()
+    density: float | None = None
+    needed: str | None = None
+    device: str = "cpu"
+
+
+def count_rows(chosen: Chosen, keeper: OverlapKeeper, quiet: bool) -> tuple[Overlaps, ...]:
+    """Count overlaps, a table for each seed; languages that lack a seed are left out and named on stderr.
+
+    Languages that were asked for must have every seed.
 
     Raises:
         UsageError: The store has no such seed or density.
         LanguageError: A language was asked for, or is needed, that lacks a seed.
     """
-    from xsns_stream.errors import LanguageError
     from xsns_stream.similarity import count_overlaps_by_seed
 
-    _require_labels(rows, seeds, density)
+    return _compare(
+        chosen, quiet, lambda **more: count_overlaps_by_seed(chosen.rows, keeper=keeper, device=chosen.device, **more)
+    )
+
+
+def group_rows(chosen: Chosen, by: By, quiet: bool) -> tuple[GroupedOverlaps, ...]:
+    """Count overlaps of each group of parameters; otherwise as :func:`count_rows`."""
+    from xsns_stream.similarity import count_overlaps_by_seed
+
+    return _compare(
+        chosen, quiet, lambda **more: count_overlaps_by_seed(chosen.rows, by=by, device=chosen.device, **more)
+    )
+
+
+def sample_rows(chosen: Chosen, fraction: float, quiet: bool) -> tuple[SampledOverlaps, ...]:
+    """Estimate overlaps from a part of the parameters; otherwise as :func:`count_rows`."""
+    from xsns_stream.similarity import sample_overlaps_by_seed
+
+    return _compare(chosen, quiet, lambda **more: sample_overlaps_by_seed(chosen.rows, fraction, **more))
+
+
+@contextmanager
+def time_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Draw a bar with the time that is left; give what is to be called with (done, total), None off a terminal."""
+    console = stderr_console(quiet)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _compare(chosen: Chosen, quiet: bool, compare: Callable[..., tuple[_T, ...]]) -> tuple[_T, ...]:
+    """Call `compare` with what was chosen, draw its progress, and say what was left out."""
+    from xsns_stream.errors import LanguageError
+
+    require_labels(chosen.rows, chosen.seeds, chosen.density)
     lacking: dict[str, str] = {}
 
     def leave_out(language: str, missing: tuple[int, ...]) -> None:
         lacking[language] = f"{'seed' if len(missing) == 1 else 'seeds'} {', '.join(map(str, missing))}"
-        if language == needed:
+        if language == chosen.needed:
             raise LanguageError(
                 f"'{language}' has no sub-network for {lacking[language]}.",
                 "build it, or choose seeds that it has with --seed.",
             )
 
-    chosen = list(dict.fromkeys(seeds)) or None
-    with progress_bar("comparing", quiet) as on_progress:
-        counts = count_overlaps_by_seed(
-            rows, languages=languages, seeds=chosen, density=density, on_progress=on_progress, on_incomplete=leave_out
+    sides: dict[str, Any] = {"languages": chosen.languages}
+    if chosen.sources is not None or chosen.targets is not None:
+        sides = {"sources": chosen.sources, "targets": chosen.targets}
+    with time_bar("comparing", quiet) as on_progress:
+        counts = compare(
+            **sides,
+            seeds=list(dict.fromkeys(chosen.seeds)) or None,
+            density=chosen.density,
+            on_progress=on_progress,
+            on_incomplete=leave_out,
         )
     if lacking:
         named = ", ".join(f"{language} ({seeds})" for language, seeds in lacking.items())
@@ -80,7 +148,12 @@ def count_rows(
     return counts
 
 
-def _require_labels(rows: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
+def require_labels(rows: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
+    """Check that a store has some row of each seed, and of the density.
+
+    Raises:
+        UsageError: It has none.
+    """
     known_seeds, known_densities = rows.seeds, rows.densities
     for name, value, known in (
         *(("seed", seed, known_seeds) for seed in seeds),

@@ -18,7 +18,7 @@ from xsns_stream.pipeline.reading import OneAhead, RowText
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.provenance import library_versions
 from xsns_stream.store import SubNetworkStore
-from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.subnetwork import extract_subnetworks
 from xsns_stream.types import LanguageSample, ParameterLayout, Provenance, SubNetwork
 
 if TYPE_CHECKING:
@@ -56,11 +56,15 @@ def build(
     objective = _objective(settings, loaded)
     provenance = _provenance(settings, objective, loaded, layout)
     store.check_experiment(provenance, layout)
+    if settings.keep_fisher is not None:
+        store.check_keeping()
     todo = settings.missing_rows(store)
     kept = {row for row in todo if store.kept_record(row.language, row.seed) is not None}
     _check_text(settings, store, set(todo), kept)
     if unheeded := _unheeded(settings, len(settings.rows()) - len(todo) + len(kept)):
         on_event(Noted(unheeded))
+    if settings.quantile_used == "histogram" and todo:
+        on_event(Noted("thresholds are estimated, within 0.8 % of the exact ones; each row says what share it keeps."))
     run = _run(settings, loaded, layout, provenance, store, on_event, measuring=len(kept) < len(todo))
 
     def read(row: Row) -> RowText | None:
@@ -113,6 +117,7 @@ def _provenance(
         examples_asked=settings.examples,
         stopping=str(settings.stopping or ""),
         head=f"seed={settings.head_seed}" if objective.name in TASKS else "",
+        quantile="" if settings.quantile_used == settings.own_quantile else settings.quantile_used,
         dtype=str(weight.dtype).removeprefix("torch.") + _AUTOCAST.get(settings.fisher.precision, ""),
         device=str(weight.device.type),
         versions=library_versions(),
@@ -247,11 +252,10 @@ def _finish(row: Row, text: Callable[[], RowText | None], run: Run) -> dict[str,
         read = text()
         measured = _measured(row, read, run, undo) if read is not None else _kept(row, run)
         fisher = measured.fisher
-        for density in run.settings.densities:
-            network = extract_subnetwork(fisher, density, quantile=run.settings.quantile)
+        for network in extract_subnetworks(fisher, run.settings.densities, quantile=run.settings.quantile_used):
             _note_few(network, row, run)
-            if not run.store.is_committed(row.language, row.seed, density):
-                provenance = replace(fisher.provenance, reliability=measured.reliability(density))
+            if not run.store.is_committed(row.language, row.seed, network.density):
+                provenance = replace(fisher.provenance, reliability=measured.reliability(network.density))
                 run.store.write(replace(network, provenance=provenance))
     reliability = measured.reliability(run.settings.densities[0])
     seconds = time.perf_counter() - started

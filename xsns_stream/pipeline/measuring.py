@@ -124,7 +124,7 @@ def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provena
     from xsns_stream.fisher import explained, measurement
 
     settings = run.settings
-    curve = StabilityCurve(settings.stopping, settings.quantile) if settings.stopping else None
+    curve = StabilityCurve(settings.stopping, settings.quantile_used) if settings.stopping else None
     halves = Halves() if settings.split_half else None
     running = measurement(
         run.loaded.model, run.layout, settings.fisher, without_rules=provenance.fallback, seed=row.seed
@@ -134,7 +134,7 @@ def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provena
             _add(chunk, row, running, run, halves, len(examples))
             if curve is not None and curve.check(running.examples, running.sums):
                 break
-    compared = halves.compare(running.sums, settings.densities, settings.quantile) if halves else {}
+    compared = halves.compare(running.sums, settings.densities, settings.quantile_used) if halves else {}
     stability = {"stability": [list(point) for point in curve.points]} if curve else {}
     provenance = replace(provenance, examples=running.examples, reliability=stability)
     values = _means(running, run.layout)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xsns_kernels import popcount
 from xsns_stream.pipeline.settings import Stopping
-from xsns_stream.subnetwork import select_top
+from xsns_stream.subnetwork import select_top, select_top_many
 from xsns_stream.types import Words
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ class Halves:
         if self._first is None or not self.second_examples:
             return {}
         halves = list(self._first.values())
-        firsts = [select_top(halves, density, quantile)[0] for density in densities]
+        firsts = select_top_many(halves, densities, quantile)
         for name, total in self._first.items():
             # In place, because a third set of sums may not fit. Rounding may leave a little less than nothing.
             total.neg_().add_(sums[name]).clamp_(min=0)
-        seconds = [select_top(halves, density, quantile)[0] for density in densities]
+        seconds = select_top_many(halves, densities, quantile)
         self._first = None
         return {
-            density: jaccard_of_bits(*pair)
-            for density, pair in zip(densities, zip(firsts, seconds, strict=True), strict=True)
+            density: jaccard_of_bits(first.bits, second.bits)
+            for density, first, second in zip(densities, firsts, seconds, strict=True)
         }

@@ -11,7 +11,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.events import Row
 from xsns_stream.store import ENCODINGS, SubNetworkStore
-from xsns_stream.subnetwork import check_density
+from xsns_stream.subnetwork import check_density, check_quantile
 from xsns_stream.types import FisherSettings
 from xsns_stream.types.estimation import AUTHORS_BATCH
 
@@ -79,6 +79,7 @@ class BuildSettings:
         stopping: When to finish a row before `examples`; never by default.
         split_half: Compare the sub-networks of two halves of each row's examples.
         keep_fisher: Keep the Fisher values in the store, as `float32` or `bf16`.
+        quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
     """
 
     corpus: Corpus
@@ -97,6 +98,7 @@ class BuildSettings:
     stopping: Stopping | None = None
     split_half: bool = False
     keep_fisher: str | None = None
+    quantile: str | None = None
 
     def __post_init__(self) -> None:
         if not self.densities:
@@ -119,6 +121,8 @@ class BuildSettings:
             raise UsageError(
                 f"Fisher values cannot be kept as '{self.keep_fisher}'.", f"choose one of {', '.join(ENCODINGS)}."
             )
+        if self.quantile is not None:
+            check_quantile(self.quantile)
         if not self.languages:
             raise UsageError("no language was asked for.", "give `--lang all`, or codes such as `--lang sw,en`.")
 
@@ -135,9 +139,14 @@ class BuildSettings:
         return "drawn" if self.fisher.batch_wise else "length"
 
     @property
-    def quantile(self) -> str:
-        """How the threshold is found; the authors' estimator has the authors' threshold."""
+    def own_quantile(self) -> str:
+        """How the threshold is found where nothing else is asked for; the authors' estimator has the authors' way."""
         return "percentile" if self.fisher.estimator == "authors" else "exact"
+
+    @property
+    def quantile_used(self) -> str:
+        """How the threshold is found."""
+        return self.quantile or self.own_quantile
 
     def rows(self) -> tuple[Row, ...]:
         """Return every row asked for, language after language."""

@@ -7,18 +7,22 @@ matplotlib are imported by the function that needs them.
 from __future__ import annotations
 
 from xsns_stream.report.files import FORMATS, check_destination, write_matrix
+from xsns_stream.report.grouped import GROUP_FORMATS, write_groups
 from xsns_stream.report.heatmap import cluster_order, heat_map
 from xsns_stream.report.names import shown_name
-from xsns_stream.report.tables import matrix_table, neighbours_table, ranking_table
+from xsns_stream.report.tables import groups_table, matrix_table, neighbours_table, ranking_table
 
 __all__ = [
     "FORMATS",
+    "GROUP_FORMATS",
     "check_destination",
     "cluster_order",
+    "groups_table",
     "heat_map",
     "matrix_table",
     "neighbours_table",
     "ranking_table",
     "shown_name",
+    "write_groups",
     "write_matrix",
 ]

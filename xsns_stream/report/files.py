@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -47,29 +47,43 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
         XsnsError: The file cannot be written.
     """
     target = check_destination(path)
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with aside.open("xb") as file:
-            _WRITERS[target.suffix.lower()](matrix, density, file)
-        aside.replace(target)
-    except OSError as error:
-        raise XsnsError(
-            f"cannot write '{path}': {error.strerror or error}.", "check the space and the rights."
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
+    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](matrix, density, file))
     return target
 
 
-def check_destination(path: str | Path) -> Path:
-    """Return `path` if a matrix can be written there, to be asked before what takes long.
+def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file under another name and rename it.
+
+    Raises:
+        XsnsError: It cannot be written.
+    """
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with aside.open("xb") as file:
+            write(file)
+        aside.replace(target)
+    except OSError as error:
+        raise XsnsError(
+            f"cannot write '{target}': {error.strerror or error}.", "check the space and the rights."
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def check_destination(path: str | Path, formats: Sequence[str] | None = None) -> Path:
+    """Return `path` if something can be written there, to be asked before what takes long.
+
+    Args:
+        path: Where to.
+        formats: The suffixes that there are; those of :func:`write_matrix` where left out.
 
     Raises:
         UsageError: No format has this suffix, or the folder is not there.
     """
     target = Path(path)
-    if target.suffix.lower() not in _WRITERS:
-        raise UsageError(f"'{path}' does not end in the name of a format.", f"end it in one of {', '.join(FORMATS)}.")
+    known = FORMATS if formats is None else formats
+    if target.suffix.lower() not in known:
+        raise UsageError(f"'{path}' does not end in the name of a format.", f"end it in one of {', '.join(known)}.")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder '{target.parent}' to write '{target.name}' to.", "make it first.")
     if target.is_dir():
@@ -98,21 +112,29 @@ def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO)
         "density": density,
         "sources": list(matrix.sources),
         "targets": list(matrix.targets),
-        "values": _nested(matrix.values),
-        "chance": _nested(matrix.chance),
-        "chance_corrected": _nested(matrix.chance_corrected),
-        "spread": _nested(matrix.spread),
-        "per_seed": _nested(matrix.per_seed),
+        "values": nested(matrix.values),
+        "chance": nested(matrix.chance),
+        "chance_corrected": nested(matrix.chance_corrected),
+        "spread": nested(matrix.spread),
+        "per_seed": nested(matrix.per_seed),
     }
+    # Only what is an estimate has one.
+    if matrix.standard_error is not None:
+        document["standard_error"] = nested(matrix.standard_error)
+    write_document(document, file)
+
+
+def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
+    """Write one JSON object."""
     file.write((json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def _nested(values: Reals | None) -> list[Any] | None:
+def nested(values: Reals | None) -> list[Any] | None:
     """Return nested lists in which what JSON cannot say is null."""
     if values is None:
         return None
     if values.ndim > 1:
-        return [_nested(part) for part in values]
+        return [nested(part) for part in values]
     return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
@@ -122,6 +144,7 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
         "chance_corrected": matrix.chance_corrected,
         "spread": matrix.spread,
         "per_seed": matrix.per_seed,
+        "standard_error": matrix.standard_error,
         "density": None if density is None else np.array(density),
     }
     arrays: dict[str, Any] = {

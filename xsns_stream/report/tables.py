@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.report.names import shown_name
-from xsns_stream.types import RankedSource, SimilarityMatrix, SourceRanking
+from xsns_stream.types import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
 
 _UNKNOWN = "–"
 _DECIMALS = 3
@@ -74,6 +74,19 @@ def _nearest(matrix: SimilarityMatrix, target: str) -> list[str]:
     ]
     # NaN compares to nothing, itself included: it must not take part in the order.
     return [source for *_, source in sorted((nan, 0.0 if nan else v, s) for nan, v, s in found)]
+
+
+def groups_table(found: GroupedSimilarity) -> Table:
+    """Return a line for each group: its parameters, its share of those selected, the mean coefficient of its pairs."""
+    table = _table()
+    table.add_column(found.by, style="bold", overflow="fold")
+    for name in ("parameters", "of all", "of selected", f"mean {found.coefficient}"):
+        table.add_column(name, justify="right", no_wrap=True)
+    total = sum(found.sizes)
+    for (name, matrix), size, share in zip(found, found.sizes, found.shares, strict=True):
+        shares = [_UNKNOWN if math.isnan(part) else f"{part:.1%}" for part in (size / total, share)]
+        table.add_row(*map(Text, (name, f"{size:,}", *shares, _number(matrix.mean_of_pairs))))
+    return table
 
 
 def ranking_table(ranking: SourceRanking) -> Table:

@@ -1,13 +1,15 @@
-"""The store: sub-networks on disk, in Zarr v3. `docs/store-format.md` says what stands where, and why.
+"""The store: sub-networks in Zarr v3, in a folder or an object store. `docs/store-format.md` is the norm.
 
 One store is one experiment; a row is one (language, seed, density). A row is written as one object, and
 counts once its commit record, written after it, exists. Several processes may write to one store at once.
 """
 
+from xsns_stream.store.columns import StoredColumns
 from xsns_stream.store.core import SubNetworkStore, open_store
 from xsns_stream.store.format import FORMAT_VERSION, RowKey
 from xsns_stream.store.kept import KeptKey, KeptRecord
 from xsns_stream.store.kept_array import ENCODINGS
+from xsns_stream.store.place import MissingObjectError, Place, open_place
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.verify import Finding
 
@@ -18,7 +20,11 @@ __all__ = [
     "Finding",
     "KeptKey",
     "KeptRecord",
+    "MissingObjectError",
+    "Place",
     "RowKey",
+    "StoredColumns",
     "SubNetworkStore",
+    "open_place",
     "open_store",
 ]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.array import Compressor, RowArray
+from xsns_stream.store.array import RowArray
+from xsns_stream.store.array_document import Compressor
 from xsns_stream.store.files import aside, os_errors, remove_left_aside
 from xsns_stream.store.format import RowKey
-from xsns_stream.store.header import Header, occupied
-from xsns_stream.store.kept import KeptKey, keep_values
+from xsns_stream.store.header import Header
+from xsns_stream.store.kept import KeptKey, folder_of, keep_values
+from xsns_stream.store.local import LocalPlace
+from xsns_stream.store.place import Place, open_place
 from xsns_stream.store.reader import Mode, StoreReader
 from xsns_stream.store.verify import Finding, Progress, verify_rows
-from xsns_stream.store.writing import ensure_store, write_row
+from xsns_stream.store.writing import discard_row, ensure_store, write_row
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance, SubNetwork
 
 
@@ -23,7 +26,8 @@ def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "
     """Open a store of sub-networks.
 
     Args:
-        path: Its folder.
+        path: Its folder, or a URL: `s3://bucket/prefix`, `gs://…`, `az://…`, `memory://name`, `file:///folder`; see
+            :func:`xsns_stream.store.place.open_place`.
         mode: `r` reads a store that must exist; `a` adds to a store, which the first write creates where
             there is none; `w-` creates one where there must be none.
         compressor: For a store that is yet to be created, as an existing one keeps its own. `zstd` saves a
@@ -41,24 +45,27 @@ def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "
         raise UsageError(f"a store opens with mode 'r', 'a' or 'w-', not {mode!r}.")
     if compressor not in ("none", "zstd"):
         raise UsageError(f"a store's compressor is 'none' or 'zstd', not {compressor!r}.")
-    store = SubNetworkStore(Path(path), mode, compressor)
-    if mode == "w-" and occupied(store.path):
+    place = open_place(path)
+    store = SubNetworkStore(place, mode, compressor)
+    if mode == "w-" and place.occupied():
         raise StoreError(f"'{path}' exists already.", "choose a new path, or open it with mode 'a' to add to it.")
-    if mode != "r":
-        remove_left_aside(store.path)
-    if mode == "r" or occupied(store.path):
+    if mode != "r" and place.local is not None:
+        remove_left_aside(place.local)
+    if mode == "r" or place.occupied():
         store.load()
     else:
-        _require_place(store.path)
+        _require_folder(place)
     return store
 
 
-def _require_place(path: Path) -> None:
+def _require_folder(place: Place) -> None:
     """Refuse a path where no folder can be made, before hours are spent on what would be written there."""
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+    if place.local is None:
+        return
+    parent = next(folder for folder in place.local.absolute().parents if folder.exists())
+    if not LocalPlace(parent).writable:
         raise StoreError(
-            f"a store cannot be made at '{path}': '{parent}' is not a folder that can be written to.",
+            f"a store cannot be made at '{place}': '{parent}' is not a folder that can be written to.",
             "choose another path, or change the rights of the folder.",
         )
 
@@ -83,7 +90,7 @@ class SubNetworkStore(StoreReader):
             IncompatibleError: Naming each field that differs, with both values.
         """
         if self.exists:
-            self.load().require(Header.of(provenance, layout), self.path)
+            self.load().require(Header.of(provenance, layout), self.place)
 
     def write(self, sub: SubNetwork) -> bool:
         """Write one sub-network and commit it; the first write creates the store.
@@ -100,7 +107,7 @@ class SubNetworkStore(StoreReader):
         """
         key = RowKey.checked(sub.language, sub.seed, sub.density)
         self._ensure(Header.of(sub.provenance, sub.layout), key)
-        return write_row(self.path, key, sub)
+        return write_row(self.place, key, sub)
 
     def keep(self, fisher: DiagonalFisher, encoding: str = "float32") -> bool:
         """Keep a row's Fisher values, from which sub-networks of other densities can be made later.
@@ -119,26 +126,57 @@ class SubNetworkStore(StoreReader):
         """
         key = KeptKey.checked(fisher.language, fisher.provenance.seed)
         self._ensure(Header.of(fisher.provenance, fisher.layout), None)
-        return keep_values(self.path, key, fisher, encoding)
+        return keep_values(self.place, key, fisher, encoding)
+
+    def discard(self, language: str, seed: int, density: float) -> bool:
+        """Take a row away: its commit record first, then its object. Its label stays, so that no row moves.
+
+        Returns:
+            Whether there was anything to take away.
+
+        Raises:
+            LanguageError, UsageError: A label that no row can have.
+            StoreError: Read-only, or the row cannot be removed.
+        """
+        if self.mode == "r":
+            raise StoreError(f"the store '{self.place}' was opened for reading.", "open it with mode 'a'.")
+        return discard_row(self.place, self.layout, RowKey.checked(language, seed, density))
+
+    def check_keeping(self) -> None:
+        """Check that Fisher values can be kept here, before any is measured.
+
+        Raises:
+            StoreError: The store is not in a folder.
+        """
+        folder_of(self.place)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a folder for large files of a build, on the disk where the store is; it is removed at the end.
+        """Give a folder for large files of a build, which is removed at the end.
+
+        It is on the disk where the store is; or among the temporary files, where the store is on no disk.
 
         Raises:
             StoreError: It cannot be made.
         """
-        with os_errors("make a folder beside", self.path), aside(self.path) as folder:
-            yield folder
+        if self.place.local is not None:
+            with os_errors("make a folder beside", self.place), aside(self.place.local) as folder:
+                yield folder
+            return
+        with os_errors("make a folder in", tempfile.gettempdir()):
+            made = tempfile.TemporaryDirectory(prefix="xsns-")
+        with made as name:
+            yield Path(name)
 
     def _ensure(self, header: Header, key: RowKey | None) -> None:
         """See that there is a store in which such rows may stand."""
         if self.mode == "r":
-            raise StoreError(f"the store '{self.path}' was opened for reading.", "open it with mode 'a' to add rows.")
-        if self._header is None:
+            raise StoreError(f"the store '{self.place}' was opened for reading.", "open it with mode 'a' to add rows.")
+        if not self._ensured:
             may_exist = self.mode != "w-"
-            self._header = ensure_store(self.path, header, key, self._compressor, may_exist=may_exist)
-        self._header.require(header, self.path)
+            self._header = ensure_store(self.place, header, key, self._compressor, may_exist=may_exist)
+            self._ensured = True
+        self.load().require(header, self.place)
 
     # -------------------------------------------------------------------------------------- health
 
@@ -152,4 +190,4 @@ class SubNetworkStore(StoreReader):
             What is wrong, in words; empty for a sound store. A row without a commit record is not wrong but
             unfinished, which :meth:`unfinished` lists.
         """
-        return verify_rows(RowArray.open(self.path, self.layout), self.load(), on_progress)
+        return verify_rows(RowArray.open(self.place, self.layout), self.load(), on_progress)

@@ -47,7 +47,7 @@ def explain(error: OSError) -> tuple[str, str]:
 
 
 @contextmanager
-def os_errors(action: str, path: Path) -> Iterator[None]:
+def os_errors(action: str, path: object) -> Iterator[None]:
     """Turn an `OSError` of the body into a :class:`StoreError` that says what was tried.
 
     Args:

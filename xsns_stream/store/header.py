@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from xsns_stream.errors import IncompatibleError, StoreError
-from xsns_stream.store.files import os_errors, read_json
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
+from xsns_stream.store.place import Place
 from xsns_stream.types import ParameterLayout, Provenance
 
 
@@ -40,7 +38,7 @@ class Header:
         }
 
     @classmethod
-    def from_json(cls, attributes: Mapping[str, Any], path: Path) -> Header:
+    def from_json(cls, attributes: Mapping[str, Any], place: Place) -> Header:
         """Read the attributes of a root group that says it is a store.
 
         Raises:
@@ -48,25 +46,25 @@ class Header:
         """
         version = attributes.get("format_version")
         if not isinstance(version, int) or version < 1:
-            raise StoreError(f"'{path}' has no valid format version ({version!r}).", "its metadata are damaged.")
+            raise StoreError(f"'{place}' has no valid format version ({version!r}).", "its metadata are damaged.")
         if version > FORMAT_VERSION:
             raise StoreError(
-                f"'{path}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
+                f"'{place}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
                 "upgrade xsns-stream, or build the store again with this version.",
             )
         try:
             header = cls(ParameterLayout.from_json(attributes["layout"]), dict(attributes["experiment"]))
             sound = header.layout.digest == attributes["layout_digest"]
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the header of '{path}' is damaged: {error!r}.", "restore its zarr.json.") from error
+            raise StoreError(f"the header of '{place}' is damaged: {error!r}.", "restore its zarr.json.") from error
         if not sound:
             raise StoreError(
-                f"the layout in '{path}' does not match its own digest.",
+                f"the layout in '{place}' does not match its own digest.",
                 "its zarr.json was edited or damaged; restore it.",
             )
         return header
 
-    def require(self, other: Header, path: Path) -> None:
+    def require(self, other: Header, place: Place) -> None:
         """Check that rows of `other` may stand in this store.
 
         Raises:
@@ -75,7 +73,7 @@ class Header:
         found = self.differences(other)
         if found:
             raise IncompatibleError(
-                f"the store '{path}' holds another experiment: {'; '.join(found)}.",
+                f"the store '{place}' holds another experiment: {'; '.join(found)}.",
                 "repeat the store's settings, or write to another path: one store is one experiment.",
             )
 
@@ -113,29 +111,23 @@ def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
     )
 
 
-def occupied(path: Path) -> bool:
-    """Return whether there is anything at `path` but an empty folder."""
-    with os_errors("open", path):
-        try:
-            return os.path.lexists(path) and (not path.is_dir() or any(path.iterdir()))
-        except FileNotFoundError:
-            return False
-
-
-def find_header(path: Path) -> Header | None:
-    """Return the header of the store at `path`; None where there is nothing at all.
+def find_header(place: Place) -> Header | None:
+    """Return the header of the store at `place`; None where there is nothing at all.
 
     Raises:
         StoreError: Something else lies there, or the store cannot be read.
     """
-    document = read_json(path / METADATA)
+    document = place.read_json(METADATA)
+    if document is None:
+        if not place.occupied():
+            return None
+        # Another process may have made the store between the two looks.
+        document = place.read_json(METADATA)
     attributes = (document or {}).get("attributes")
     if isinstance(attributes, Mapping) and attributes.get("format") == FORMAT:
-        return Header.from_json(attributes, path)
-    if not occupied(path):
-        return None
+        return Header.from_json(attributes, place)
     what = "a Zarr hierarchy of something else" if document else "not a Zarr v3 hierarchy"
     raise StoreError(
-        f"'{path}' is not a store of sub-networks: it is {what}.",
+        f"'{place}' is not a store of sub-networks: it is {what}.",
         f"check the path; a store is a folder whose {METADATA} says format '{FORMAT}'.",
     )

@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.files import locked, read_json
+from xsns_stream.store.files import locked
 from xsns_stream.store.format import METADATA, RowKey
 from xsns_stream.store.kept_array import ENCODINGS, KeptArray
+from xsns_stream.store.place import Place
 from xsns_stream.store.records import write_group
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance
 
@@ -102,21 +103,23 @@ class KeptRecord:
         )
 
 
-def kept_path(root: Path, key: KeptKey) -> Path:
-    """Return the file whose existence commits the values of `key`."""
-    return root / key.node / METADATA
+def kept_key(key: KeptKey) -> str:
+    """Return the object whose existence commits the values of `key`."""
+    return f"{key.node}/{METADATA}"
 
 
-def kept_record(root: Path, key: KeptKey) -> KeptRecord | None:
-    """Return the record of a row's values; None where they are not kept.
+def kept_record(place: Place, key: KeptKey) -> KeptRecord | None:
+    """Return the record of a row's values; None where they are not kept, or the store is no folder.
 
     Raises:
         StoreError: The record is damaged, or is another row's.
     """
-    document = read_json(kept_path(root, key))
+    if place.local is None:
+        return None
+    document = place.read_json(kept_key(key))
     if document is None:
         return None
-    hint = f"delete '{kept_path(root, key).parent}' and build the row again."
+    hint = f"delete '{place.at(key.node)}' and build the row again."
     try:
         record = KeptRecord.from_json(document["attributes"])
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
@@ -126,25 +129,38 @@ def kept_record(root: Path, key: KeptKey) -> KeptRecord | None:
     return record
 
 
-def kept_keys(root: Path) -> Iterator[KeptKey]:
-    """Yield the key of each row whose values are kept, in no particular order."""
-    for path in (root / KEPT_COMMITS).glob(f"*/*/{METADATA}"):
-        seed, language = path.parent.relative_to(root / KEPT_COMMITS).parts
+def kept_keys(place: Place) -> Iterator[KeptKey]:
+    """Yield the key of each row whose values are kept, in no particular order; none where the store is no folder."""
+    for path in place.list(KEPT_COMMITS) if place.local is not None else ():
+        parts = path.split("/")
+        if len(parts) != 4 or parts[-1] != METADATA:
+            continue
         try:
-            key = KeptKey.checked(language, int(seed))
+            key = KeptKey.checked(parts[2], int(parts[1]))
         except (ValueError, UsageError):
             continue
-        if kept_path(root, key) == path:
+        if kept_key(key) == path:
             yield key
 
 
-def keep_values(root: Path, key: KeptKey, fisher: DiagonalFisher, encoding: str) -> bool:
+def folder_of(place: Place) -> Path:
+    """Return the folder of a store that keeps values, which are mapped from files."""
+    if place.local is None:
+        raise StoreError(
+            f"Fisher values are kept in folders only, not at '{place}'.",
+            "build into a folder, or without --keep-fisher; sub-networks can be copied from a folder to anywhere.",
+        )
+    return place.local
+
+
+def keep_values(place: Place, key: KeptKey, fisher: DiagonalFisher, encoding: str) -> bool:
     """Write and commit a row's values; return False where the very same were committed before.
 
     Raises:
         UsageError: Unknown encoding, or values in float64, of which half the digits would be lost.
-        StoreError: Not writable, disk full, another encoding, or the row is committed with other values.
+        StoreError: Not a folder, not writable, disk full, another encoding, or the row is committed with other values.
     """
+    root = folder_of(place)
     if encoding not in ENCODINGS:
         raise UsageError(f"no encoding '{encoding}' of Fisher values.", f"choose one of {', '.join(ENCODINGS)}.")
     if any(str(values.dtype).endswith("float64") for values in fisher.values):
@@ -155,7 +171,7 @@ def keep_values(root: Path, key: KeptKey, fisher: DiagonalFisher, encoding: str)
         raise StoreError(f"the array of '{root}' has no label for {key}.", "its metadata are damaged.")
     lock = array.lock_path(slot)
     with locked(lock):
-        record = kept_record(root, key)
+        record = kept_record(place, key)
         if record is not None:
             if record.sha256 != array.digest(fisher.values):
                 raise StoreError(
@@ -166,12 +182,12 @@ def keep_values(root: Path, key: KeptKey, fisher: DiagonalFisher, encoding: str)
         digest = array.write(slot, fisher.values)
         size = array.object_bytes
         found = KeptRecord(key, slot, encoding, fisher.examples, digest, size, fisher.provenance)
-        write_group(root, kept_path(root, key), found.to_json())
+        write_group(place, key.node, found.to_json())
         lock.unlink(missing_ok=True)
     return True
 
 
-def read_values(root: Path, layout: ParameterLayout, key: KeptKey) -> DiagonalFisher | None:
+def read_values(place: Place, layout: ParameterLayout, key: KeptKey) -> DiagonalFisher | None:
     """Return a row's values, checked against their record; None where they are not kept.
 
     float32 values are mapped from the disk and are those that were measured; bf16 values are rounded to 8 bits.
@@ -179,10 +195,11 @@ def read_values(root: Path, layout: ParameterLayout, key: KeptKey) -> DiagonalFi
     Raises:
         StoreError: They are damaged.
     """
-    record = kept_record(root, key)
+    record = kept_record(place, key)
     if record is None:
         return None
-    hint = f"run verify; to build the row again, delete '{root / key.node}' first."
+    root = folder_of(place)
+    hint = f"run verify; to build the row again, delete '{place.at(key.node)}' first."
     array = KeptArray.open(root, layout)
     if array is None or array.slot(key.seed, key.language) != record.slot or array.encoding != record.encoding:
         raise StoreError(f"{key} of '{root}' has no such place in the array of Fisher values.", hint)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from xsns_stream.errors import LanguageError, StoreError, UsageError
-from xsns_stream.store.array import Compressor, RowArray
-from xsns_stream.store.format import FORMAT, FORMAT_VERSION, RowKey, Slot, check_language, suggestion
+from xsns_stream.store.array import RowArray
+from xsns_stream.store.array_document import Compressor
+from xsns_stream.store.columns import StoredColumns, open_columns
+from xsns_stream.store.format import RowKey, Slot, check_language, suggestion
 from xsns_stream.store.header import Header, find_header
 from xsns_stream.store.kept import KeptKey, KeptRecord, kept_keys, kept_record, read_values
-from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_path
+from xsns_stream.store.place import Place
+from xsns_stream.store.records import (
+    CommitRecord,
+    committed_keys,
+    digest_words,
+    read_record,
+    read_records,
+    record_key,
+)
+from xsns_stream.store.summary import summary
 from xsns_stream.store.verify import unfinished_rows
 from xsns_stream.types import Counts, DiagonalFisher, ParameterLayout, SubNetwork, Words
 
@@ -35,11 +47,17 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
 class StoreReader:
     """The reading half of :class:`xsns_stream.store.SubNetworkStore`."""
 
-    def __init__(self, path: Path, mode: Mode, compressor: Compressor = "none") -> None:
-        self.path = path
+    def __init__(self, place: Place, mode: Mode, compressor: Compressor = "none") -> None:
+        self.place = place
         self.mode = mode
         self._compressor = compressor
         self._header: Header | None = None
+        self._ensured = False
+
+    @property
+    def path(self) -> Path | str:
+        """The store's folder; its URL where it is none."""
+        return self.place.url if self.place.local is None else self.place.local
 
     # ------------------------------------------------------------------------------- what is in it
 
@@ -50,10 +68,10 @@ class StoreReader:
             StoreError: There is no store, or it cannot be read.
         """
         if self._header is None:
-            self._header = find_header(self.path)
+            self._header = find_header(self.place)
         if self._header is None:
             raise StoreError(
-                f"there is no store at '{self.path}'.",
+                f"there is no store at '{self.place}'.",
                 "check the path, or build the store with xsns-stream build.",
             )
         return self._header
@@ -61,7 +79,7 @@ class StoreReader:
     @property
     def exists(self) -> bool:
         """Whether the store has been created."""
-        return self._header is not None or find_header(self.path) is not None
+        return self._header is not None or find_header(self.place) is not None
 
     @property
     def layout(self) -> ParameterLayout:
@@ -75,7 +93,7 @@ class StoreReader:
 
     def keys(self) -> tuple[RowKey, ...]:
         """Return every committed row, sorted by density, seed and language."""
-        return tuple(sorted(committed_keys(self.path)))
+        return tuple(sorted(committed_keys(self.place)))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -104,17 +122,16 @@ class StoreReader:
 
     def is_committed(self, language: str, seed: int, density: float) -> bool:
         """Return whether this row needs no more computing."""
-        return record_path(self.path, RowKey.checked(language, seed, density)).is_file()
+        return self.place.exists(record_key(RowKey.checked(language, seed, density)))
 
     def records(self) -> tuple[CommitRecord, ...]:
         """Return the commit record of every row, sorted by density, seed and language."""
-        found = (read_record(self.path, key) for key in self.keys())
-        return tuple(record for record in found if record is not None)
+        return tuple(record for record in read_records(self.place, self.keys()) if record is not None)
 
     def record(self, language: str, seed: int | None = None, density: float | None = None) -> CommitRecord:
         """Return the commit record of one row; arguments and errors as :meth:`read`."""
         key = self._resolve(language, seed, density)
-        record = read_record(self.path, key)
+        record = read_record(self.place, key)
         if record is None:
             raise self._absent(key)
         return record
@@ -139,7 +156,7 @@ class StoreReader:
         """
         layout = self.layout
         record = self.record(language, seed, density)
-        array = RowArray.open(self.path, layout)
+        array = RowArray.open(self.place, layout)
         bits = array.read([(record.key, _own_slot(array, record))], 0, array.words)[0]
         if digest_words(bits) != record.sha256:
             raise StoreError(
@@ -169,7 +186,7 @@ class StoreReader:
             LanguageError, StoreError: As :meth:`read`.
             UsageError: Words outside of the row.
         """
-        array = RowArray.open(self.path, self.layout)
+        array = RowArray.open(self.place, self.layout)
         stop = array.words if stop is None else stop
         if not 0 <= start <= stop <= array.words:
             raise UsageError(f"words {start} up to {stop} are not within a row of {array.words}.")
@@ -182,11 +199,39 @@ class StoreReader:
         Raises:
             StoreError: A row's label was moved to another slot since it was written.
         """
-        array = RowArray.open(self.path, self.layout)
-        records = [self.record(code, seed, density) for code in languages]
-        for record in records:
-            _own_slot(array, record)
+        _, records = self._chosen(languages, seed, density)
         return np.array([record.cardinality for record in records], np.int64)
+
+    @contextmanager
+    def columns(self, languages: Sequence[str], seed: int, density: float) -> Iterator[StoredColumns]:
+        """Open committed rows for reading a block of columns of all of them at a time.
+
+        Rows of a folder that are not compressed are read where they are. All others are first copied, a piece at a
+        time, into a temporary file on this machine; set TMPDIR to say where.
+
+        Args:
+            languages: Of the rows, in the order in which they are wanted.
+            seed: Of all of them.
+            density: Of all of them.
+
+        Raises:
+            LanguageError, StoreError: As :meth:`read`; or there is no room for copies.
+        """
+        array, records = self._chosen(languages, seed, density)
+        with open_columns(array, records) as columns:
+            yield columns
+
+    def _chosen(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
+        """Return the records of several rows, which lie where their labels say."""
+        array = RowArray.open(self.place, self.layout)
+        keys = [RowKey.checked(code, seed, density) for code in languages]
+        records = []
+        for key, record in zip(keys, read_records(self.place, keys), strict=True):
+            if record is None:
+                raise self._absent(key)
+            _own_slot(array, record)
+            records.append(record)
+        return array, records
 
     def kept(self, language: str, seed: int) -> DiagonalFisher | None:
         """Return the Fisher values that were kept for a row; None where there are none.
@@ -195,15 +240,15 @@ class StoreReader:
             StoreError: They are damaged.
         """
         key = KeptKey.checked(language, seed)
-        return read_values(self.path, self.layout, key) if self.exists else None
+        return read_values(self.place, self.layout, key) if self.exists else None
 
     def kept_record(self, language: str, seed: int) -> KeptRecord | None:
         """Return what is known of the Fisher values that were kept for a row; None where there are none."""
-        return kept_record(self.path, KeptKey.checked(language, seed))
+        return kept_record(self.place, KeptKey.checked(language, seed))
 
     def kept_keys(self) -> tuple[KeptKey, ...]:
         """Return every row whose Fisher values are kept, sorted by seed and language."""
-        return tuple(sorted(kept_keys(self.path)))
+        return tuple(sorted(kept_keys(self.place)))
 
     def _resolve(self, language: str, seed: int | None, density: float | None) -> RowKey:
         self.load()
@@ -216,19 +261,19 @@ class StoreReader:
 
     def _only(self, name: str, values: tuple[_Label, ...]) -> _Label:
         if not values:
-            raise StoreError(f"the store '{self.path}' has no committed row.", "build it, or resume its build.")
+            raise StoreError(f"the store '{self.place}' has no committed row.", "build it, or resume its build.")
         if len(values) > 1:
             shown = ", ".join(map(repr, values))
             plural = "densities" if name == "density" else f"{name}s"
             raise UsageError(
-                f"the store '{self.path}' has {len(values)} {plural}, and none was chosen.",
+                f"the store '{self.place}' has {len(values)} {plural}, and none was chosen.",
                 f"choose one of {shown}.",
             )
         return values[0]
 
     def _committed(self, language: str, seed: int, density: float) -> RowKey:
         key = RowKey.checked(language, seed, density)
-        if not record_path(self.path, key).is_file():
+        if not self.place.exists(record_key(key)):
             raise self._absent(key)
         return key
 
@@ -237,12 +282,12 @@ class StoreReader:
         keys = self.keys()
         if key.language not in {other.language for other in keys}:
             return LanguageError(
-                f"the store '{self.path}' has no sub-network of '{key.language}'.",
+                f"the store '{self.place}' has no sub-network of '{key.language}'.",
                 suggestion(key.language, self.languages),
             )
         there = ", ".join(f"seed {k.seed} at density {k.density!r}" for k in keys if k.language == key.language)
         return StoreError(
-            f"the store '{self.path}' has no row {key}.",
+            f"the store '{self.place}' has no row {key}.",
             f"for '{key.language}' there is {there}; build what is missing.",
         )
 
@@ -250,37 +295,8 @@ class StoreReader:
 
     def unfinished(self) -> tuple[RowKey, ...]:
         """Return rows that were started and never committed; building again redoes them."""
-        return tuple(unfinished_rows(RowArray.open(self.path, self.layout)))
+        return tuple(unfinished_rows(RowArray.open(self.place, self.layout)))
 
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON values."""
-        header, records = self.load(), self.records()
-        array = RowArray.open(self.path, header.layout)
-        kept = [record for key in self.kept_keys() if (record := kept_record(self.path, key)) is not None]
-        return {
-            "path": str(self.path),
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "experiment": dict(header.experiment),
-            "parameters": header.layout.size,
-            "words": array.words,
-            "layers": len(header.layout.layers),
-            "layout_digest": header.layout.digest,
-            "languages": list(self.languages),
-            "seeds": list(self.seeds),
-            "densities": list(self.densities),
-            "rows": len(records),
-            "unfinished_rows": [str(key) for key in self.unfinished()],
-            "bytes": sum(record.bytes for record in records),
-            "kept_fisher": sorted({record.encoding for record in kept}),
-            "kept_rows": len(kept),
-            "kept_bytes": sum(record.bytes for record in kept),
-            "reliability": [
-                {"language": record.language, "seed": record.seed, "density": record.density}
-                | dict(record.provenance.reliability)
-                for record in records
-                if record.provenance.reliability
-            ],
-            "inner_chunk_words": array.chunk,
-            "compressed": array.compressed,
-        }
+        return summary(self)

@@ -6,15 +6,16 @@ A record is a Zarr group without members, whose attributes say what the row hold
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.files import os_errors, read_json, write_json
 from xsns_stream.store.format import COMMITS, METADATA, RowKey, Slot, group_document
-from xsns_stream.types import Provenance, Words
+from xsns_stream.store.place import Place
+from xsns_stream.types import Provenance, SubNetwork, Words
+
+ACTION: Final = "commit a row to"
 
 
 def digest_words(bits: Words) -> str:
@@ -45,6 +46,20 @@ class CommitRecord:
     sha256: str
     bytes: int
     provenance: Provenance
+
+    @classmethod
+    def of(cls, sub: SubNetwork, key: RowKey, slot: Slot, digest: str, size: int) -> CommitRecord:
+        """Return the record of a row whose bits have this digest, and whose object has this size."""
+        return cls(
+            key=key,
+            slot=slot,
+            cardinality=sub.cardinality,
+            density_realised=sub.density_realised,
+            threshold=float(sub.threshold),
+            sha256=digest,
+            bytes=size,
+            provenance=sub.provenance,
+        )
 
     @property
     def language(self) -> str:
@@ -96,58 +111,67 @@ class CommitRecord:
         )
 
 
-def record_path(root: Path, key: RowKey) -> Path:
-    """Return the file whose existence commits the row `key`."""
-    return root / key.node / METADATA
+def record_key(key: RowKey) -> str:
+    """Return the object whose existence commits the row `key`."""
+    return f"{key.node}/{METADATA}"
 
 
-def read_record(root: Path, key: RowKey) -> CommitRecord | None:
+def read_record(place: Place, key: RowKey) -> CommitRecord | None:
     """Return the row's record; None where the row is not committed.
 
     Raises:
         StoreError: The record is damaged, or is another row's.
     """
-    document = read_json(record_path(root, key))
+    document = place.read_json(record_key(key))
     if document is None:
         return None
+    hint = f"delete '{place.at(key.node)}' and build the row again."
     try:
         record = CommitRecord.from_json(document["attributes"])
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-        raise StoreError(
-            f"the commit record of {key} is damaged: {error!r}.",
-            f"delete '{record_path(root, key).parent}' and build the row again.",
-        ) from error
+        raise StoreError(f"the commit record of {key} is damaged: {error!r}.", hint) from error
     if record.key != key:
-        raise StoreError(
-            f"the commit record of {key} is that of {record.key}.",
-            f"delete '{record_path(root, key).parent}' and build the row again.",
-        )
+        raise StoreError(f"the commit record of {key} is that of {record.key}.", hint)
     return record
 
 
-def write_record(root: Path, record: CommitRecord) -> None:
-    """Commit a row: its object must be on the disk already."""
-    write_group(root, record_path(root, record.key), record.to_json())
+def read_records(place: Place, keys: Sequence[RowKey]) -> list[CommitRecord | None]:
+    """Return the records of several rows, in order; None for those that are not committed."""
+    return list(place.each(lambda key: read_record(place, key), keys))
 
 
-def write_group(root: Path, path: Path, attributes: Mapping[str, Any]) -> None:
-    """Write the group of a commit record, and the groups above it where they are missing."""
-    with os_errors("commit a row to", root):
-        # Parents first and never rewritten, so that every committed row hangs on a chain of valid groups.
-        for parent in reversed(path.parent.relative_to(root).parents[:-1]):
-            if not (root / parent / METADATA).exists():
-                write_json(root / parent / METADATA, group_document())
-        write_json(path, group_document(attributes))
+def write_record(place: Place, record: CommitRecord) -> bool:
+    """Commit a row: its object must be in its place already. Return False where it was committed meanwhile."""
+    return write_group(place, record.key.node, record.to_json())
 
 
-def committed_keys(root: Path) -> Iterator[RowKey]:
+def write_group(place: Place, node: str, attributes: Mapping[str, Any]) -> bool:
+    """Write the group of a commit record, and the groups above it where they are missing.
+
+    In a folder the caller holds the row's lock; elsewhere a record that is there already stays as it is.
+    """
+    parts = node.split("/")
+    # Parents first and never rewritten, so that every committed row hangs on a chain of valid groups.
+    for depth in range(1, len(parts)):
+        parent = "/".join([*parts[:depth], METADATA])
+        if not place.exists(parent):
+            place.write_json(parent, group_document(), ACTION)
+    if place.local is None:
+        return place.create_json(f"{node}/{METADATA}", group_document(attributes), ACTION)
+    place.write_json(f"{node}/{METADATA}", group_document(attributes), ACTION)
+    return True
+
+
+def committed_keys(place: Place) -> Iterator[RowKey]:
     """Yield the key of each committed row, in no particular order, without opening its record."""
-    for path in (root / COMMITS).glob(f"*/*/*/{METADATA}"):
-        density, seed, language = path.parent.relative_to(root / COMMITS).parts
+    for path in place.list(COMMITS):
+        parts = path.split("/")
+        if len(parts) != 5 or parts[-1] != METADATA:
+            continue
         try:
-            key = RowKey.checked(language, int(seed), float(density))
+            key = RowKey.checked(parts[3], int(parts[2]), float(parts[1]))
         except (ValueError, UsageError):
             continue
         # '0.150' and '0.15' are one number: only the canonical spelling is a row's path.
-        if record_path(root, key) == path:
+        if record_key(key) == path:
             yield key

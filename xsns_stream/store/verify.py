@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from xsns_kernels import popcount
 from xsns_stream.errors import StoreError
 from xsns_stream.store.array import RowArray
-from xsns_stream.store.format import COMMITS, METADATA, RowKey
+from xsns_stream.store.format import ARRAY, COMMITS, METADATA, RowKey
 from xsns_stream.store.header import Header
-from xsns_stream.store.kept import KEPT_COMMITS, KeptKey, kept_keys, kept_path, kept_record, read_values
+from xsns_stream.store.kept import KEPT_COMMITS, KeptKey, kept_key, kept_keys, kept_record, read_values
 from xsns_stream.store.kept_array import KeptArray
-from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_path
+from xsns_stream.store.place import Place
+from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_key
 from xsns_stream.types import WORD_BITS, ParameterLayout, Provenance, Words
 
 Progress = Callable[[int, int], None]
+
+#: Whole rows that are in memory at a time, where they are fetched.
+ROWS_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True)
@@ -43,29 +47,39 @@ class Finding:
 
 def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = None) -> list[Finding]:
     """Return what is wrong with the rows of a store; see :meth:`SubNetworkStore.verify`."""
-    keys, kept = sorted(committed_keys(array.root)), sorted(kept_keys(array.root))
-    findings = list(_strangers(array.root, set(keys), set(kept)))
-    records: dict[RowKey, CommitRecord] = {}
-    for key in keys:
-        try:
-            record = read_record(array.root, key)
-        except StoreError as error:
-            findings.append(Finding("record", error.message, key))
-        else:
-            if record is not None:
-                records[key] = record
-    owners = {record.sha256: key for key, record in records.items()}
+    keys, kept = sorted(committed_keys(array.place)), sorted(kept_keys(array.place))
+    findings = list(_strangers(array.place, set(keys), set(kept)))
+    records: list[CommitRecord] = []
+    for record in array.place.each(lambda key: _read_record(array.place, key), keys):
+        if isinstance(record, Finding):
+            findings.append(record)
+        elif record is not None:
+            records.append(record)
+    owners = {record.sha256: record.key for record in records}
+
+    def check(record: CommitRecord) -> list[Finding]:
+        return [
+            *_check_experiment(record.provenance, header, record.key),
+            *_check_row(array, header.layout, record, owners),
+        ]
+
     total = len(records) + len(kept)
-    for done, record in enumerate(records.values(), start=1):
-        findings.extend(_check_experiment(record.provenance, header, record.key))
-        findings.extend(_check_row(array, header.layout, record, owners))
+    for done, found in enumerate(array.place.each(check, records, ROWS_AT_ONCE), start=1):
+        findings.extend(found)
         if on_progress is not None:
             on_progress(done, total)
-    for done, kept_key in enumerate(kept, start=len(records) + 1):
-        findings.extend(_check_kept(array.root, header, kept_key))
+    for done, kept_row in enumerate(kept, start=len(records) + 1):
+        findings.extend(_check_kept(array.place, header, kept_row))
         if on_progress is not None:
             on_progress(done, total)
     return findings
+
+
+def _read_record(place: Place, key: RowKey) -> CommitRecord | Finding | None:
+    try:
+        return read_record(place, key)
+    except StoreError as error:
+        return Finding("record", error.message, key)
 
 
 def _check_experiment(provenance: Provenance, header: Header, key: RowKey | KeptKey) -> Iterator[Finding]:
@@ -75,10 +89,10 @@ def _check_experiment(provenance: Provenance, header: Header, key: RowKey | Kept
         yield Finding("experiment", f"the row {key} is of another experiment: {'; '.join(found)}.", key)
 
 
-def _check_kept(root: Path, header: Header, key: KeptKey) -> Iterator[Finding]:
+def _check_kept(place: Place, header: Header, key: KeptKey) -> Iterator[Finding]:
     """Compare kept Fisher values with their record."""
     try:
-        record = kept_record(root, key)
+        record = kept_record(place, key)
     except StoreError as error:
         yield Finding("record", error.message, key)
         return
@@ -86,25 +100,26 @@ def _check_kept(root: Path, header: Header, key: KeptKey) -> Iterator[Finding]:
         return
     yield from _check_experiment(record.provenance, header, key)
     try:
-        fisher = read_values(root, header.layout, key)
+        fisher = read_values(place, header.layout, key)
     except StoreError as error:
         yield Finding("values", error.message, key)
         return
-    array = KeptArray.open(root, header.layout)
+    array = KeptArray.open(place.local, header.layout) if place.local is not None else None
     if array is not None and not array.index_is_sound(record.slot):
         yield Finding("values", f"the index of {key} is damaged.", key)
     if fisher is not None and not all(np.isfinite(values).all() and (values >= 0).all() for values in fisher.values):
         yield Finding("values", f"{key} holds values that are negative or not finite.", key)
 
 
-def _strangers(root: Path, keys: set[RowKey], kept: set[KeptKey]) -> Iterator[Finding]:
+def _strangers(place: Place, keys: set[RowKey], kept: set[KeptKey]) -> Iterator[Finding]:
     """Find records at paths that are no row's."""
-    known = {record_path(root, key) for key in keys} | {kept_path(root, key) for key in kept}
-    there = [*(root / COMMITS).glob(f"*/*/*/{METADATA}"), *(root / KEPT_COMMITS).glob(f"*/*/{METADATA}")]
-    for path in sorted(there):
-        if path not in known:
-            place = path.parent.relative_to(root)
-            yield Finding("record", f"the commit record '{place}' stands where no row's can.")
+    known = {record_key(key) for key in keys} | {kept_key(key) for key in kept}
+    there = [(path, 5) for path in place.list(COMMITS)]
+    if place.local is not None:
+        there += [(path, 4) for path in place.list(KEPT_COMMITS)]
+    for path, parts in sorted(there):
+        if path not in known and path.count("/") + 1 == parts and path.endswith(f"/{METADATA}"):
+            yield Finding("record", f"the commit record '{path.rpartition('/')[0]}' stands where no row's can.")
 
 
 def _check_row(
@@ -116,11 +131,13 @@ def _check_row(
     if slot != record.slot:
         place = "has no label" if slot is None else f"is labelled as slot {list(slot)}"
         yield Finding("label", f"the row {key} was written to slot {list(record.slot)}, and {place} now.", key)
-    path = array.object_path(record.slot)
-    if not path.is_file():
-        yield Finding("missing", f"the row {key} is committed, but its object '{path}' is missing.", key)
+    path = array.object_key(record.slot)
+    size = array.place.size(path)
+    if size is None:
+        yield Finding(
+            "missing", f"the row {key} is committed, but its object '{array.place.at(path)}' is missing.", key
+        )
         return
-    size = path.stat().st_size
     if size != record.bytes:
         what = "truncated" if size < record.bytes else "too long"
         yield Finding("size", f"the object of row {key} is {what}: {size} bytes of {record.bytes}.", key)
@@ -157,9 +174,10 @@ def _check_bits(
 
 def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
     """Yield rows of which something was written, and no commit record."""
+    committed = set(committed_keys(array.place))
+    started = {path.rpartition("/")[0] for path in array.place.list(f"{ARRAY}/c")}
     labels = array.labels
     for density, seed, language in product(labels.densities, labels.seeds, labels.languages):
         key = RowKey(density, seed, language)
-        folder = array.object_path(array.slot(key)).parent
-        if folder.is_dir() and any(folder.iterdir()) and not record_path(array.root, key).is_file():
+        if key not in committed and array.object_key(array.slot(key)).rpartition("/")[0] in started:
             yield key

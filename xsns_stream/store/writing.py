@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from xsns_stream.errors import StoreError
-from xsns_stream.store.array import Compressor, RowArray, create_array
-from xsns_stream.store.files import aside, locked, os_errors, write_json
+from xsns_stream.store.array import RowArray
+from xsns_stream.store.array_document import Compressor, create_array
+from xsns_stream.store.files import aside, os_errors, write_json
 from xsns_stream.store.format import METADATA, Labels, RowKey, group_document
 from xsns_stream.store.header import Header, find_header
-from xsns_stream.store.records import CommitRecord, digest_words, read_record, write_record
+from xsns_stream.store.place import Place, local_folder
+from xsns_stream.store.records import CommitRecord, digest_words, read_record, record_key, write_record
+from xsns_stream.store.remote import RemotePlace
 from xsns_stream.types import ParameterLayout, SubNetwork
 
 
-def ensure_store(path: Path, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool) -> Header:
-    """Return the header of the store at `path`, creating the store, with a place for `key`, where there is none.
+def ensure_store(
+    place: Place, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool
+) -> Header:
+    """Return the header of the store at `place`, creating the store, with room for `key`, where there is none.
 
     Raises:
         StoreError: It cannot be created, or there is one and `may_exist` is false.
     """
-    found = find_header(path)
+    found = find_header(place)
     if found is None:
         try:
-            _create(path, header, key, compressor)
-            return header
+            if _create(place, header, key, compressor):
+                return header
         except StoreError:
             # Another process may have been faster; what lies there now says so.
-            found = find_header(path)
+            found = find_header(place)
             if found is None:
                 raise
+        else:
+            found = find_header(place) or header
     if not may_exist:
-        raise StoreError(f"'{path}' exists already.", "another process made it; choose a new path, or mode 'a'.")
+        raise StoreError(f"'{place}' exists already.", "another process made it; choose a new path, or mode 'a'.")
+    if isinstance(place, RemotePlace):
+        from xsns_stream.store.remote_writing import complete
+
+        # Whoever made the store may have been killed in between.
+        complete(place, found, key, compressor)
     return found
 
 
-def _create(path: Path, header: Header, key: RowKey | None, compressor: Compressor) -> None:
+def _create(place: Place, header: Header, key: RowKey | None, compressor: Compressor) -> bool:
+    """Make an empty store; return False where another process made one first."""
+    if isinstance(place, RemotePlace):
+        from xsns_stream.store.remote_writing import create
+
+        return create(place, header, key, compressor)
+    _create_folder(local_folder(place), header, key, compressor)
+    return True
+
+
+def _create_folder(path: Path, header: Header, key: RowKey | None, compressor: Compressor) -> None:
     """Build an empty store aside and rename it into place: it exists whole or not at all."""
     with os_errors("create a store at", path), aside(path) as folder:
         labels = Labels() if key is None else Labels().with_key(key)
@@ -44,58 +67,60 @@ def _create(path: Path, header: Header, key: RowKey | None, compressor: Compress
         (path / ".lock").unlink(missing_ok=True)
 
 
-def write_row(root: Path, key: RowKey, sub: SubNetwork) -> bool:
+def write_row(place: Place, key: RowKey, sub: SubNetwork) -> bool:
     """Write and commit a row; return False where the very same row was committed before.
 
     Raises:
         StoreError: Not writable, disk full, or the row is committed with other bits.
     """
     digest = digest_words(sub.bits)
-    if _is_there(root, key, digest):
+    if is_there(place, key, digest):
         return False
-    array = _array_with(root, sub.layout, key)
+    array = _array_with(place, sub.layout, key)
+    if isinstance(place, RemotePlace):
+        from xsns_stream.store.remote_writing import write_object
+
+        return write_object(place, array, key, sub, digest)
     slot = array.slot(key)
-    lock = array.lock_path(slot)
-    with locked(lock):
+    lock = array.lock_key(slot)
+    with place.locked(lock):
         # Another process may have committed it while this one waited.
-        if _is_there(root, key, digest):
+        if is_there(place, key, digest):
             return False
         size = array.write(slot, sub.bits)
-        record = CommitRecord(
-            key=key,
-            slot=slot,
-            cardinality=sub.cardinality,
-            density_realised=sub.density_realised,
-            threshold=float(sub.threshold),
-            sha256=digest,
-            bytes=size,
-            provenance=sub.provenance,
-        )
-        write_record(root, record)
+        write_record(place, CommitRecord.of(sub, key, slot, digest, size))
         # Whoever waits on the removed file, or makes a new one, finds the row committed and leaves it.
-        lock.unlink(missing_ok=True)
+        place.remove(lock)
     return True
 
 
-def _is_there(root: Path, key: RowKey, digest: str) -> bool:
+def is_there(place: Place, key: RowKey, digest: str) -> bool:
     """Return whether the row is committed; complain where that is with other bits."""
-    record = read_record(root, key)
+    record = read_record(place, key)
     if record is not None and record.sha256 != digest:
         raise StoreError(
-            f"the row {key} of '{root}' is committed already, with other bits.",
+            f"the row {key} of '{place}' is committed already, with other bits.",
             "a committed row is never overwritten: write to another store, or delete its commit record.",
         )
     return record is not None
 
 
-def _array_with(root: Path, layout: ParameterLayout, key: RowKey) -> RowArray:
+def _array_with(place: Place, layout: ParameterLayout, key: RowKey) -> RowArray:
     """Return the array with a slot for `key`, making room for it where there is none."""
-    array = RowArray.open(root, layout)
-    if array.labels.slot(key) is None:
-        with locked(array.lock_path()):
-            # Others may have made room since; labels are only ever appended to what is there now.
-            array = RowArray.open(root, layout)
-            if array.labels.slot(key) is None:
-                array.grow(array.labels.with_key(key))
-                array = RowArray.open(root, layout)
-    return array
+    array = RowArray.open(place, layout)
+    return array if array.labels.slot(key) is not None else array.grow(key)
+
+
+def discard_row(place: Place, layout: ParameterLayout, key: RowKey) -> bool:
+    """Take a row away, its record first; return whether there was anything of it."""
+    array = RowArray.open(place, layout)
+    slot = array.labels.slot(key)
+    names = [record_key(key)] if slot is None else [record_key(key), array.object_key(slot)]
+    with ExitStack() as undo:
+        if slot is not None and place.local is not None:
+            # Its file stays: a writer may be waiting for it, and would not see one that another writer makes.
+            undo.enter_context(place.locked(array.lock_key(slot)))
+        found = [name for name in names if place.exists(name)]
+        for name in found:
+            place.remove(name)
+    return bool(found)

@@ -5,11 +5,20 @@ store works, and starts fast, without it. Symbols: L languages, P parameters, W 
 """
 
 from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
-from xsns_stream.types.comparisons import OverlapCounts, RankedSource, SimilarityMatrix, SourceRanking
+from xsns_stream.types.comparisons import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
 from xsns_stream.types.estimation import BATCH_WISE, ESTIMATORS, LABELS, PRECISIONS, TOKEN_REDUCTIONS, FisherSettings
 from xsns_stream.types.networks import SubNetwork
+from xsns_stream.types.overlaps import (
+    GroupedOverlaps,
+    KeptOverlaps,
+    OverlapCounts,
+    OverlapRectangle,
+    Overlaps,
+    SampledOverlaps,
+)
 from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
 from xsns_stream.types.provenance import Provenance
+from xsns_stream.types.sets import ParameterSet, Share
 from xsns_stream.types.text import AnswerSpan, Label, LanguageSample, ReadCounts, TextExample
 
 __all__ = [
@@ -23,15 +32,23 @@ __all__ = [
     "Counts",
     "DiagonalFisher",
     "FisherSettings",
+    "GroupedOverlaps",
+    "GroupedSimilarity",
+    "KeptOverlaps",
     "Label",
     "LanguageSample",
     "LayerSpan",
     "OverlapCounts",
+    "OverlapRectangle",
+    "Overlaps",
     "ParameterLayout",
+    "ParameterSet",
     "Provenance",
     "RankedSource",
     "ReadCounts",
     "Reals",
+    "SampledOverlaps",
+    "Share",
     "SimilarityMatrix",
     "SourceRanking",
     "SubNetwork",

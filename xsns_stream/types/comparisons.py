@@ -1,4 +1,4 @@
-"""Languages compared: counts, similarities, rankings."""
+"""Languages compared: similarities, rankings."""
 
 from __future__ import annotations
 
@@ -9,44 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.types.arrays import Counts, Reals
+from xsns_stream.types.arrays import Reals
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class OverlapCounts:
-    """|A ∩ B| for all pairs of languages: integers, from which every coefficient follows.
-
-    Attributes:
-        languages: L codes.
-        intersection: int64 [L, L], symmetric; the diagonal holds the cardinalities.
-        size: P.
-        seed: The seed whose sub-networks were compared.
-        density: The density asked for.
-    """
-
-    languages: tuple[str, ...]
-    intersection: Counts
-    size: int
-    seed: int = 0
-    density: float = 0.0
-
-    def __post_init__(self) -> None:
-        side = len(self.languages)
-        if self.intersection.shape != (side, side) or self.intersection.dtype != np.int64:
-            raise ValueError("intersection must be int64 [L, L]")
-
-    @property
-    def cardinality(self) -> Counts:
-        """int64 [L]: |A| of each language."""
-        return np.diagonal(self.intersection)
-
-    @property
-    def union(self) -> Counts:
-        """int64 [L, L]: |A ∪ B| = |A| + |B| − |A ∩ B|."""
-        return self.cardinality[:, None] + self.cardinality[None, :] - self.intersection
 
 
 @dataclass(frozen=True)
@@ -61,6 +27,8 @@ class SimilarityMatrix:
         chance: float64 [S, T], what unrelated sub-networks of the same sizes would give; None where unknown.
         seeds: The seeds averaged over; empty where seeds mean nothing.
         per_seed: float64 [R, S, T], one matrix for each seed; None where seeds mean nothing.
+        standard_error: float64 [S, T], of the values where they are estimated from a sample of the parameters; None
+            where all were counted.
     """
 
     sources: tuple[str, ...]
@@ -70,6 +38,7 @@ class SimilarityMatrix:
     chance: Reals | None = None
     seeds: tuple[int, ...] = ()
     per_seed: Reals | None = None
+    standard_error: Reals | None = None
 
     #: Distances are turned round before they become a SimilarityMatrix.
     direction = "similarity"
@@ -105,6 +74,13 @@ class SimilarityMatrix:
         return corrected
 
     @property
+    def mean_of_pairs(self) -> float:
+        """The mean over all pairs of two different languages whose value is defined; NaN where there is none."""
+        own = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
+        known = self.values[~own & np.isfinite(self.values)]
+        return float(known.mean()) if known.size else float("nan")
+
+    @property
     def spread(self) -> Reals | None:
         """float64 [S, T]: sample standard deviation over seeds; None for fewer than two."""
         if self.per_seed is None or len(self.per_seed) < 2:
@@ -121,6 +97,61 @@ class SimilarityMatrix:
             index=pd.Index(self.sources, name="source"),
             columns=pd.Index(self.targets, name="target"),
         )
+
+
+@dataclass(frozen=True)
+class GroupedSimilarity:
+    """How similar languages are in each group of parameters, as in each layer.
+
+    Attributes:
+        by: What the groups are: `layer`, `module` or `tensor`.
+        names: G names.
+        matrices: G matrices of the same sources and targets.
+        sizes: Number of parameters of each group.
+        shares: Share of all languages' selected parameters that lie in each group, mean over seeds; they add up to
+            one, and are NaN where nothing is selected.
+    """
+
+    by: str
+    names: tuple[str, ...]
+    matrices: tuple[SimilarityMatrix, ...]
+    sizes: tuple[int, ...]
+    shares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if {len(self.matrices), len(self.sizes), len(self.shares)} != {len(self.names)} or not self.names:
+            raise ValueError(f"{len(self.names)} names do not label {len(self.matrices)} matrices")
+
+    def __getitem__(self, name: str) -> SimilarityMatrix:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.matrices[self.names.index(name)]
+
+    def __iter__(self) -> Iterator[tuple[str, SimilarityMatrix]]:
+        return zip(self.names, self.matrices, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def coefficient(self) -> str:
+        """Name of the coefficient."""
+        return self.matrices[0].coefficient
+
+    @property
+    def values(self) -> Reals:
+        """float64 [G, S, T]."""
+        return np.stack([matrix.values for matrix in self.matrices])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with a line for each group, source and target."""
+        import pandas as pd
+
+        first = self.matrices[0]
+        labels = pd.MultiIndex.from_product(
+            [self.names, first.sources, first.targets], names=["group", "source", "target"]
+        )
+        return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from xsns_kernels import popcount, unpack_bits
+from xsns_kernels import popcount
 from xsns_stream.errors import StoreError
-from xsns_stream.types.arrays import WORD_BITS, Words, words_for
+from xsns_stream.types.arrays import Words
+from xsns_stream.types.bits import check_words, has_pad_bits
 from xsns_stream.types.parameters import ParameterLayout
 from xsns_stream.types.provenance import Provenance
-
-if TYPE_CHECKING:
-    import bitarray
+from xsns_stream.types.sets import BitSet
 
 
-@dataclass(frozen=True)
-class SubNetwork:
+@dataclass(frozen=True, eq=False)
+class SubNetwork(BitSet):
     """The parameters that matter most for one language, as bits.
+
+    It is a set of parameters, with the operators of sets (:class:`BitSet`):
+
+    >>> (store["sw"] & store["zu"]) - store["en"]  # doctest: +SKIP
+    >>> store["sw"].by_layer()  # doctest: +SKIP
 
     Attributes:
         language: Normalised code.
@@ -43,39 +44,57 @@ class SubNetwork:
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
-        if self.bits.dtype != np.uint64 or self.bits.shape != (words_for(self.size),):
-            raise ValueError(
-                f"a sub-network of {self.size} parameters needs uint64 [{words_for(self.size)}], "
-                f"not {self.bits.dtype} {list(self.bits.shape)}"
-            )
+        check_words(self.bits, self.size)
         count = popcount(self.bits)
         if count != self.cardinality:
             raise StoreError(
                 f"the sub-network of '{self.language}' has {count} bits set, its record says {self.cardinality}."
             )
-        tail = self.size % WORD_BITS
-        if tail and int(self.bits[-1]) >> tail:
+        if has_pad_bits(self.bits, self.size):
             raise StoreError(f"the sub-network of '{self.language}' has bits set past its last parameter.")
 
-    @property
-    def size(self) -> int:
-        """P, the number of parameters."""
-        return self.layout.size
+    def save_safetensors(self, path: str | Path) -> Path:
+        """Write boolean masks by tensor's name, which any reader of safetensors reads: P bytes.
 
-    @property
-    def density_realised(self) -> float:
-        """Selected fraction, |S| / P."""
-        return self.cardinality / self.size
+        Labels, layout and provenance stand in the file's metadata. The file is there whole or not at all; an existing
+        one is replaced.
 
-    def to_numpy(self) -> npt.NDArray[np.bool_]:
-        """Return bool [P]."""
-        return unpack_bits(self.bits, self.size)
+        Returns:
+            The path.
 
-    def to_bitarray(self) -> bitarray.bitarray:
-        """Return a little-endian `bitarray` of P bits."""
-        import bitarray as ba
+        Raises:
+            UsageError: The folder is not there, or the name does not end in `.safetensors`.
+            XsnsError: The file cannot be written.
+        """
+        from xsns_stream.types.exports import write_safetensors
 
-        bits = ba.bitarray(endian="little")
-        bits.frombytes(self.bits.astype("<u8", copy=False).tobytes())
-        del bits[self.size :]
-        return bits
+        return write_safetensors(self, Path(path))
+
+    def save_indices(self, path: str | Path) -> Path:
+        """Write the places of the selected parameters as a NumPy archive without pickles: 4 |S| bytes.
+
+        The array `indices` is that of :meth:`indices`, of 8 bytes an element where there are more than 2³² parameters;
+        labels, layout and provenance are JSON text in `record`.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: The folder is not there, or the name does not end in `.npz`.
+            XsnsError: The file cannot be written.
+        """
+        from xsns_stream.types.exports import write_indices
+
+        return write_indices(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> SubNetwork:
+        """Read what :meth:`save_safetensors` or :meth:`save_indices` wrote, checked against its own record.
+
+        Raises:
+            UsageError: The name ends in neither `.safetensors` nor `.npz`.
+            StoreError: There is no such file, it is damaged, or it is no sub-network.
+        """
+        from xsns_stream.types.exports import read_network
+
+        return read_network(Path(path))

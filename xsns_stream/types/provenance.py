@@ -29,6 +29,8 @@ class Provenance:
             `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty where no row was.
         head: The seed of a task's head, as `seed=0`, of which it is made where the weights bring none; empty for
             language models.
+        quantile: How the threshold was found, `exact`, `histogram` or `percentile`; empty where it was the estimator's
+            own way, which is `percentile` for the authors' and `exact` for the others.
         seed: The seed of the draw and of the masking.
         dtype: Of the model's weights while computing, with `+bf16-autocast` where products were rounded on the way.
         device: Where it was computed.
@@ -54,6 +56,7 @@ class Provenance:
     examples_asked: int = 0
     stopping: str = ""
     head: str = ""
+    quantile: str = ""
     seed: int = 0
     dtype: str = ""
     device: str = ""
@@ -74,6 +77,7 @@ class Provenance:
         "examples_asked",
         "stopping",
         "head",
+        "quantile",
         "dtype",
     )
 

@@ -1,0 +1,121 @@
+"""The tables of `kernels/README.md` on intersections, from `results/matrix*.json` and `results/store*.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from table_text import aim, aim_at_least, number, table
+
+#: Times that the others were to be slower, and the share of the limit that was to be reached.
+SLOWER = {
+    "numkong": 3.3,
+    "simsimd": 6.0,
+    "numpy bitwise_count, blocked": 10.0,
+    "pyroaring": 2.5,
+    "faiss": 10.0,
+    "torch": 15.0,
+}
+OF_LIMIT = {(64, 85_054_464): 0.75, (282, 10_000_000): 0.80}
+REAL_TARGET, THREADS_TARGET, STORE_TARGET = 1.3, 1.7, 1.25
+OURS, EVERY = "ours, 1 thread", "ours, every column counted"
+
+
+def _read(results: Path, pattern: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob(pattern))]
+
+
+def _size(parameters: dict[str, Any]) -> str:
+    return f"{parameters['rows']} × {parameters['bits'] / 1e6:.1f} M"
+
+
+def overlap(results: Path) -> str:
+    """All pairs of random rows: everybody against the limit, and against one thread of ours."""
+    lines = []
+    for run in _read(results, "matrix-[0-9]*.json"):
+        parameters = run["parameters"]
+        for row in run["results"]:
+            name, share = row["contestant"], row["of_limit"]
+            target = OF_LIMIT.get((parameters["rows"], parameters["bits"])) if name == OURS else None
+            slower = None if name in (OURS, EVERY, "limit") else row["times_slower"]
+            rows = "–" if row["rows"] is None else str(row["rows"])
+            asked = (
+                aim_at_least(share, target) if target else aim_at_least(slower, SLOWER.get(name) if slower else None)
+            )
+            best = number(row["best_of_limit"])
+            lines.append(
+                [_size(parameters), name, rows, f"{row['gb_per_s']:.1f}", number(slower), number(share), best, asked]
+            )
+    heads = ["L × P", "contestant", "its rows", "GB/s", "times slower", "of the limit", "best rounds", "aim"]
+    return table(heads, lines)
+
+
+def threads(results: Path) -> str:
+    """Two threads against one, by the clock on the wall."""
+    lines = []
+    for run in _read(results, "matrix*.json"):
+        faster = run["parameters"]["two_threads_faster"]
+        kind = "a store's" if run["parameters"]["store"] else "random"
+        lines.append([_size(run["parameters"]), kind, number(faster), aim_at_least(faster, THREADS_TARGET)])
+    return table(["L × P", "rows", "two threads faster", "aim"], lines)
+
+
+def squeezed(results: Path) -> str:
+    """Leaving out columns, on the rows of stores."""
+    lines = []
+    for run in [run for run in _read(results, "matrix*.json") if run["parameters"]["store"]]:
+        speeds = {row["contestant"]: row for row in run["results"]}
+        shares = run["parameters"]["columns"]
+        faster = speeds[OURS]["gb_per_s"] / speeds[EVERY]["gb_per_s"]
+        in_use = [f"{shares[name]:.3f}" for name in ("in_one", "in_two", "in_all")]
+        of_limit = [number(speeds[name]["of_limit"]) for name in (EVERY, OURS)]
+        asked = aim_at_least(faster, REAL_TARGET)
+        lines.append([_size(run["parameters"]), *in_use, *of_limit, number(faster), asked])
+    heads = [
+        "L × P",
+        "columns in use",
+        "in two rows",
+        "in all",
+        "every column: of the limit",
+        "squeezed",
+        "faster",
+        "aim",
+    ]
+    return table(heads, lines)
+
+
+def store(results: Path) -> str:
+    """End to end from files."""
+    lines = []
+    for run in _read(results, "store*.json"):
+        for row in run["results"]:
+            alone = row["contestant"].startswith("counting alone")
+            ratio = None if alone else row["of_counting"]
+            target = None if alone or "Zarr" in row["contestant"] else STORE_TARGET
+            seconds = f"{row['median_s']:.2f}"
+            lines.append(
+                [
+                    _size(run["parameters"]),
+                    row["contestant"],
+                    str(row["threads"]),
+                    seconds,
+                    number(ratio),
+                    aim(ratio, target),
+                ]
+            )
+        memory = run["parameters"]["extra_mib"]
+        lines.append(
+            [_size(run["parameters"]), "memory that it adds, MiB", "all", f"{memory:.0f}", "–", aim(memory, 64)]
+        )
+    return table(["L × P", "what", "threads", "s", "of counting alone", "aim"], lines)
+
+
+#: Name in the page's markers → what makes the table.
+TABLES: dict[str, Callable[[Path], str]] = {
+    "overlap": overlap,
+    "overlap-threads": threads,
+    "squeezed": squeezed,
+    "store": store,
+}

@@ -1,0 +1,190 @@
+"""The tables of `docs/scaling.md`, from `results/scale*.json`: what was measured, how it grows, and what follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scale_fits import predicted
+from table_text import NOT_RUN, number, table
+
+#: Languages × parameters of the plans: XLM-R base, and a model of seven thousand million.
+PLANS = ((7_000, 85_054_464), (7_000, 7_000_000_000))
+CORES, NODES = 2, 10
+OPERATIONS = ("write", "matrix", "add", "rank", "sample")
+
+Row = Mapping[str, Any]
+
+
+def runs(results: Path) -> list[dict[str, Any]]:
+    """Return all runs of `bench_scale.py`."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("scale*.json"))]
+
+
+def points(results: Path) -> str:
+    """Seconds of every operation, and the memory of `matrix`."""
+    lines = []
+    for run in runs(results):
+        found = [row for row in run["results"] if row["section"] == "point"]
+        places = dict.fromkeys((row["series"], row["languages"], row["parameters"]) for row in found)
+        for series, languages, parameters in places:
+            here = {
+                row["operation"]: row
+                for row in found
+                if (row["series"], row["languages"], row["parameters"]) == (series, languages, parameters)
+            }
+            seconds = [_seconds(here[name]["cpu_s"]) if name in here else "–" for name in OPERATIONS]
+            wall, memory = _seconds(here["matrix"]["wall_s"]), f"{here['matrix']['extra_mib']:.0f}"
+            disk = f"{languages * here['write']['row_bytes'] / 1e6:,.0f}"
+            lines.append([f"{languages}", f"{parameters / 1e6:.1f} M", disk, *seconds, wall, memory])
+    heads = ["L", "P", "rows, MB", "write a row", "matrix", "add one", "rank", "5 % sample", "matrix, clock"]
+    return table([*heads, "matrix, MiB"], lines)
+
+
+def growth(results: Path) -> str:
+    """Exponents of either series."""
+    lines = [
+        [row["operation"], {"languages": "L", "parameters": "P"}[row["series"]], *map(number, _slopes(row))]
+        for run in runs(results)
+        for row in run["results"]
+        if row["section"] == "exponent"
+    ]
+    return table(["operation", "grows with", "exponent, all points", "exponent, last two points"], lines)
+
+
+def _slopes(row: Row) -> tuple[float, float]:
+    return row["slope"], row["last_slope"]
+
+
+def terms(results: Path) -> str:
+    """What the time is made of."""
+    lines = []
+    for run in runs(results):
+        for row in run["results"]:
+            if row["section"] == "terms":
+                lines.append([row["operation"], _formula(row["coefficients"]), f"{row['largest_error']:.0%}"])
+    return table(["operation", "seconds of processor's time", "largest error at a point"], lines)
+
+
+def _formula(coefficients: Sequence[Row]) -> str:
+    parts = [
+        f"{c['seconds']:.1e}{_power(' L', c['languages'])}{_power(' P', c['parameters'])}"
+        for c in coefficients
+        if c["seconds"] > 0
+    ]
+    return " + ".join(parts)
+
+
+def _power(letter: str, exponent: int) -> str:
+    return "" if exponent == 0 else letter + ("²" if exponent == 2 else "")
+
+
+def sampling(results: Path) -> str:
+    """What a sample costs in exactness and in time."""
+    lines = []
+    for run in runs(results):
+        found: dict[tuple[str, int, int], dict[str, Row]] = {}
+        for row in run["results"]:
+            if row["section"] == "point":
+                place = row["series"], row["languages"], row["parameters"]
+                found.setdefault(place, {})[row["operation"]] = row
+        for (_, languages, parameters), here in found.items():
+            if "sample" in here:
+                sample = here["sample"]
+                errors = [f"{sample[name]:.5f}" if name in sample else "–" for name in ("standard_error", "error")]
+                ratio = number(sample["cpu_s"] / here["matrix"]["cpu_s"])
+                # Half of a union's positions are shared, and a pair's union is a fifth of P.
+                single = (0.25 / (run["parameters"]["sample"] * parameters * 0.2)) ** 0.5
+                lines.append([f"{languages}", f"{parameters / 1e6:.1f} M", *errors, f"{single:.5f}", ratio])
+    heads = ["L", "P", "standard error", "error", "as many single positions", "time, of the exact count's"]
+    return table(heads, lines)
+
+
+def beyond(results: Path) -> str:
+    """The terms against a measurement that they were not fitted to."""
+    lines = []
+    for run in runs(results):
+        for row in run["results"]:
+            if row["section"] == "beyond":
+                seconds = [_seconds(row[name]) for name in ("predicted_s", "cpu_s", "wall_s")]
+                size = f"{row['languages']} × {row['parameters'] / 1e6:.1f} M"
+                lines.append([size, *seconds, number(row["cpu_s"] / row["predicted_s"]), f"{row['extra_mib']:.0f}"])
+    return table(["L × P", "by the terms, s", "measured, s", "clock, s", "measured / terms", "MiB"], lines)
+
+
+def plan(results: Path) -> str:
+    """The terms, at sizes that nobody has measured."""
+    for run in runs(results):
+        found = {row["operation"]: row["coefficients"] for row in run["results"] if row["section"] == "terms"}
+        columns = [_planned(found, languages, parameters) for languages, parameters in PLANS]
+        heads = [f"{languages:,} × {parameters / 1e6:,.0f} M" for languages, parameters in PLANS]
+        lines = [[name, *(column[name] for column in columns)] for name in columns[0]]
+        return table(["what", *heads], lines)
+    return NOT_RUN
+
+
+def _planned(found: Mapping[str, Sequence[Row]], languages: int, parameters: int) -> dict[str, str]:
+    pairs, row = languages * (languages + 1) // 2, parameters / 8
+    compared, read = (
+        predicted([c for c in found["matrix"] if (c["languages"], c["parameters"]) == powers], languages, parameters)
+        for powers in ((2, 1), (1, 1))
+    )
+    whole = predicted(found["matrix"], languages, parameters)
+    return {
+        "a row: P / 8": _bytes(row),
+        "all rows: L · P / 8": _bytes(languages * row),
+        "pairs: L (L + 1) / 2": f"{pairs:,}",
+        "bytes compared: pairs · P / 8": _bytes(pairs * row),
+        "table of counts: 8 L²": _bytes(8 * languages**2),
+        "writing all rows, cores' time": _time(languages * predicted(found["write"], languages, parameters)),
+        "matrix, cores' time": _time(whole),
+        "… of it the pairs, by the term L² P": _time(compared),
+        "… of it reading, by the term L P": _time(read),
+        f"matrix on one node of {CORES} cores": _time(whole / CORES),
+        f"matrix on {NODES} such nodes": _time(whole / CORES / NODES),
+        "disk's rate at which reading takes as long as that": f"{_bytes(languages * row / (whole / CORES))}/s",
+        "adding a language, cores' time": _time(predicted(found["add"], languages, parameters)),
+        "ranking for one target, cores' time": _time(predicted(found["rank"], languages, parameters)),
+    }
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.1f}"
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _bytes(value: float) -> str:
+    for unit, size in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value / 1e3:,.1f} kB"
+
+
+def settings(results: Path) -> str:
+    """Where the runs were made."""
+    lines = []
+    for run in runs(results):
+        machine = run["machine"]
+        versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("numpy", "numba", "zarr"))
+        lines.append([machine["cpu"], str(machine["cores"]), str(machine["load_before"]), versions])
+    return table(["processor", "cores", "load when it was over", "versions"], lines)
+
+
+#: Name in the page's markers → what makes the table.
+TABLES: dict[str, Callable[[Path], str]] = {
+    "scale-points": points,
+    "scale-growth": growth,
+    "scale-terms": terms,
+    "scale-sampling": sampling,
+    "scale-beyond": beyond,
+    "scale-plan": plan,
+    "scale-settings": settings,
+}

@@ -1,0 +1,79 @@
+"""The Python blocks of docs/sub-networks.md run as they stand, one after the other."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import xsns_stream as xs
+from xsns_kernels import pack_bits
+from xsns_stream.types import Provenance, SubNetwork
+
+PAGE = Path(__file__).parents[2] / "docs" / "sub-networks.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.fixture
+def model(tiny_folder: Path) -> Any:
+    from transformers import XLMRobertaForMaskedLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return XLMRobertaForMaskedLM.from_pretrained(tiny_folder)
+
+
+@pytest.fixture
+def kitchen(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the page makes sense: a store of three languages on the model's layout."""
+    layout = xs.parameter_layout(model)
+    store = xs.open_store(tmp_path / "xsns.zarr", "a")
+    for number, language in enumerate(("sw", "zu", "en")):
+        chosen = np.random.default_rng(number).random(layout.size) < 0.15
+        provenance = Provenance(layout_digest=layout.digest, seed=42)
+        count = int(chosen.sum())
+        store.write(SubNetwork(language, 42, pack_bits(chosen), layout, count, 0.1, 0.15, provenance))
+    (tmp_path / "masks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_runs_and_training_moves_the_sub_network_alone(
+    kitchen: Path, model: Any, xsns: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_a_set, fine_tuning = PYTHON
+    space: dict[str, Any] = {"torch": torch, "xs": xs, "model": model}
+    exec(as_a_set, space)
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shown] == [layer.name for layer in space["sw"].layout.layers]
+
+    assert len(COMMANDS) == 2
+    for command in COMMANDS:
+        program, *arguments = shlex.split(command)
+        assert program == "xsns-stream"
+        done = xsns(*arguments)
+        assert done.code == 0, done.err
+    assert sorted(path.name for path in kitchen.rglob("*.npz")) == ["en.npz", "sw.npz", "zu.npz"]
+
+    exec(fine_tuning, space)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    tokens = torch.arange(4, 28).reshape(2, 12)
+    for _ in range(3):
+        space["optimizer"].zero_grad()
+        model(input_ids=tokens, labels=tokens).loss.backward()
+        space["optimizer"].step()
+    moved = {name: parameter.detach() != before[name] for name, parameter in model.named_parameters()}
+    assert set(space["masks"]) < set(moved)
+    for name, where in moved.items():
+        if name not in space["masks"]:
+            assert not where.any(), name
+        else:
+            assert not where[~space["masks"][name]].any(), name
+    assert sum(int(where.sum()) for where in moved.values()) > 0.9 * len(space["sw"])

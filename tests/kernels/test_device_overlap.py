@@ -1,0 +1,45 @@
+"""Contract of the counts on a device with those of the reference; on the CPU, and on a GPU where there is one."""
+
+import numpy as np
+import pytest
+import torch
+
+from xsns_kernels import ArrayColumns, Segment, stream_cross_intersections, stream_intersections
+from xsns_kernels import device_overlap as on_device
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+SEGMENTS = [None, [Segment(0, 1, 0), Segment(1, 130, 1), Segment(130, 640, 0)], []]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("segments", SEGMENTS)
+@pytest.mark.parametrize("rows", [0, 1, 31, 33])
+def test_pairs_are_exact(device, segments, rows, random_words):
+    columns, groups = ArrayColumns(random_words(rows, 10)), 2
+    counted = on_device.stream_intersections_on(columns, device, segments=segments, groups=groups)
+    truth = stream_intersections(columns, segments=segments, groups=groups, impl="numpy")
+    assert counted.dtype == np.int64
+    assert np.array_equal(counted, truth)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("split", [0, 2, 5])
+def test_rectangles_are_exact(device, split, random_words):
+    columns = ArrayColumns(random_words(5, 9))
+    counted = on_device.stream_cross_intersections_on(columns, split, device)
+    for mine, slow in zip(counted, stream_cross_intersections(columns, split, impl="numpy"), strict=True):
+        assert np.array_equal(mine, slow)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_many_blocks_add_up_and_report_progress(device, random_words, monkeypatch):
+    monkeypatch.setattr(on_device, "_UNPACKED_BYTES", 64 * 32 * 16)
+    columns, seen = ArrayColumns(random_words(7, 100)), []
+    counted = on_device.stream_intersections_on(columns, device, on_progress=lambda *step: seen.append(step))
+    assert np.array_equal(counted, stream_intersections(columns, impl="numpy"))
+    assert seen == [*((words, 100) for words in range(16, 100, 16)), (100, 100)]
+
+
+def test_a_split_outside_is_refused(random_words):
+    with pytest.raises(ValueError, match="split must be from 0 to the number of rows, 3; got 4"):
+        on_device.stream_cross_intersections_on(ArrayColumns(random_words(3, 1)), 4, "cpu")

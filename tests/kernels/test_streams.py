@@ -1,0 +1,192 @@
+"""Contract of the streamed counts: any source of rows, any bounds of segments, with and without squeezing."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from xsns_kernels import ArrayColumns, Segment, stream_cross_intersections, stream_intersections
+
+THREADS = (1, 2, 5)
+
+
+class Given:
+    """Rows that are not in memory as far as the kernels know; notes what was read."""
+
+    def __init__(self, array):
+        self._array = array
+        self.rows, self.words = array.shape
+        self.reads = []
+
+    def read(self, start, stop, out):
+        assert out.shape == (self.rows, stop - start)
+        self.reads.append((start, stop))
+        out[...] = self._array[:, start:stop]
+
+
+def alike(rows, words, seed=0, some=0.3, common=0.05):
+    """Rows as languages of one model have them: few columns in use, a few in all of them."""
+    rng = np.random.default_rng(seed)
+
+    def bits(density, count):
+        drawn = np.packbits(rng.random((count, words * 64)) < density, axis=1, bitorder="little")
+        return drawn.view("<u8").astype(np.uint64)
+
+    return bits(0.5, rows) & bits(some, 1) | bits(common, 1)
+
+
+def expected(rows, segments, groups, count_pairs):
+    """Counts of each group, from unpacked bits."""
+    bits = np.unpackbits(np.ascontiguousarray(rows).view(np.uint8), axis=1, bitorder="little")
+    out = np.zeros((groups, len(rows), len(rows)), np.int64)
+    for segment in segments:
+        part = bits[:, segment.start : segment.stop].astype(np.float64)
+        out[segment.group] += (part @ part.T).astype(np.int64)
+    return out
+
+
+#: Never, always, or as the estimate says.
+every_way = pytest.mark.parametrize("squeeze", [False, True, None])
+
+
+@every_way
+@pytest.mark.parametrize("source", [ArrayColumns, Given])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 7), (3, 64), (5, 513), (17, 1025), (66, 600), (4, 8200)])
+def test_every_way_is_exact(squeeze, source, shape, random_words, count_pairs):
+    for rows in (random_words(*shape), alike(*shape), np.zeros(shape, np.uint64), ~np.zeros(shape, np.uint64)):
+        counted = stream_intersections(source(rows), squeeze=squeeze, threads=1)
+        assert counted.dtype == np.int64
+        assert np.array_equal(counted[0], count_pairs(rows, rows))
+
+
+@every_way
+def test_joined_columns_of_every_density_are_exact(squeeze, count_pairs):
+    for density in (0.0, 0.01, 0.2, 0.5, 0.85, 0.95, 1.0):
+        rows = alike(9, 700, seed=int(100 * density), some=density, common=0.0)
+        counted = stream_intersections(ArrayColumns(rows), squeeze=squeeze, threads=1)
+        assert np.array_equal(counted[0], count_pairs(rows, rows))
+
+
+SEGMENTS = [
+    [Segment(0, 6400, 0)],
+    [Segment(0, 1, 0), Segment(1, 6400, 1)],
+    [Segment(0, 100, 2), Segment(100, 101, 1), Segment(101, 4000, 0), Segment(4000, 6399, 2)],
+    [Segment(64, 128, 0), Segment(70, 75, 1), Segment(128, 128, 1), Segment(3, 3000, 1)],
+    [],
+]
+
+
+@every_way
+@pytest.mark.parametrize("segments", SEGMENTS)
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("source", [ArrayColumns, Given])
+def test_segments_with_any_bounds(squeeze, source, threads, segments, count_pairs):
+    rows = alike(6, 100)
+    counted = stream_intersections(source(rows), segments=segments, groups=3, threads=threads, squeeze=squeeze)
+    assert np.array_equal(counted, expected(rows, segments, 3, count_pairs))
+    slow = stream_intersections(source(rows), segments=segments, groups=3, impl="numpy")
+    assert np.array_equal(counted, slow)
+
+
+@pytest.mark.parametrize("segments", SEGMENTS)
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("split", [0, 1, 3, 6, 7])
+def test_rectangles(threads, segments, split, count_pairs):
+    rows = alike(7, 100)
+    truth = expected(rows, segments, 3, count_pairs)
+    for impl in ("numba", "numpy"):
+        counted, sizes = stream_cross_intersections(
+            Given(rows), split, segments=segments, groups=3, threads=threads if impl == "numba" else None, impl=impl
+        )
+        assert np.array_equal(counted, truth[:, :split, split:])
+        assert np.array_equal(sizes, np.diagonal(truth, axis1=1, axis2=2))
+
+
+def test_a_rectangle_in_memory_of_many_rows(random_words, count_pairs):
+    rows = random_words(133, 1100)
+    counted, sizes = stream_cross_intersections(ArrayColumns(rows), 130)
+    assert np.array_equal(counted[0], count_pairs(rows[:130], rows[130:]))
+    assert np.array_equal(sizes[0], np.bitwise_count(rows).sum(axis=1))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_every_word_is_read_once(threads):
+    rows = Given(alike(5, 20_000))
+    stream_intersections(rows, threads=threads)
+    assert sorted(rows.reads) == sorted(set(rows.reads))
+    assert sum(stop - start for start, stop in rows.reads) == rows.words
+
+
+def test_strided_rows_are_counted_too(random_words, count_pairs):
+    rows = random_words(2003, 10).T
+    assert np.array_equal(stream_intersections(ArrayColumns(rows))[0], count_pairs(rows, rows))
+    mirrored = random_words(5, 100)[::-1, ::-1]
+    assert np.array_equal(stream_intersections(ArrayColumns(mirrored))[0], count_pairs(mirrored, mirrored))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_progress_ends_at_the_whole(threads):
+    seen = []
+    stream_intersections(Given(alike(3, 30_000)), threads=threads, on_progress=lambda *step: seen.append(step))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (30_000, 30_000)
+    assert len(seen) > 3
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_what_reading_raises_is_raised_and_ends_the_work(threads):
+    class Torn(Given):
+        def read(self, start, stop, out):
+            super().read(start, stop, out)
+            if start >= 4000:
+                raise OSError("gone")
+
+    rows = Torn(alike(3, 2_000_000 // 64))
+    before = threading.active_count()
+    with pytest.raises(OSError, match="gone"):
+        stream_intersections(rows, threads=threads)
+    assert len(rows.reads) < rows.words // 512
+    assert threading.active_count() == before
+
+
+def test_the_estimate_squeezes_what_pays_and_nothing_else(monkeypatch):
+    from xsns_kernels import _numba_squeeze
+
+    if not _numba_squeeze.AVAILABLE:
+        pytest.skip("this processor has no bit extraction")
+    called = []
+    squeezed = _numba_squeeze.add_pairs_squeezed
+    monkeypatch.setattr(_numba_squeeze, "add_pairs_squeezed", lambda *given: called.append(squeezed(*given)))
+    stream_intersections(ArrayColumns(alike(120, 1024)), threads=1)
+    assert called
+    called.clear()
+    # Too few rows, and columns that all matter.
+    stream_intersections(ArrayColumns(alike(16, 1024)), threads=1)
+    stream_intersections(ArrayColumns(alike(120, 1024, some=1.0, common=0.0)), threads=1)
+    assert not called
+
+
+def test_extraction_without_the_instruction_is_the_same():
+    from xsns_kernels import _numba_squeeze
+
+    rng = np.random.default_rng(0)
+    for word, mask in rng.integers(0, 2**64, (200, 2), np.uint64):
+        chosen = [(int(word) >> place) & 1 for place in range(64) if (int(mask) >> place) & 1]
+        assert int(_numba_squeeze._pext_bit_by_bit(word, mask)) == sum(bit << at for at, bit in enumerate(chosen))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda rows: stream_intersections(rows, segments=[Segment(0, 129)]), "bits 0 up to 129 are not within rows"),
+        (lambda rows: stream_intersections(rows, segments=[Segment(5, 4)]), "bits 5 up to 4"),
+        (lambda rows: stream_intersections(rows, segments=[Segment(0, 1, 2)], groups=2), "group 2 is not one of 2"),
+        (lambda rows: stream_intersections(rows, groups=0), "groups must be at least 1, got 0"),
+        (lambda rows: stream_intersections(rows, threads=0), "threads must be at least 1, got 0"),
+        (lambda rows: stream_intersections(rows, impl="gpu"), "no implementation 'gpu'"),
+        (lambda rows: stream_cross_intersections(rows, 4), "split must be from 0 to the number of rows, 3; got 4"),
+    ],
+)
+def test_errors_say_what_was_asked_and_given(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(ArrayColumns(np.zeros((3, 2), np.uint64)))

@@ -1,0 +1,37 @@
+"""Writers of an object store that run in processes of their own: `remote_writers.py URL LANGUAGE[:VARIANT] …`.
+
+A variant is another set of bits under the same label.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from xsns_stream.errors import StoreError
+from xsns_stream.store import open_store
+
+_spec = importlib.util.spec_from_file_location("store_networks", Path(__file__).with_name("networks.py"))
+networks = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(networks)
+
+
+def sub_of(label):
+    language, _, variant = label.partition(":")
+    bits = networks.make_bits(networks.make_layout().size, int(variant)) if variant else None
+    return networks.make_sub(language, bits=bits)
+
+
+def write(url, labels):
+    """Return what became of each row: true, false, or the error's sentence."""
+    ends, store = [], open_store(url, "a")
+    for label in labels:
+        try:
+            ends.append(store.write(sub_of(label)))
+        except StoreError as error:
+            ends.append(error.message)
+    return ends
+
+
+if __name__ == "__main__":
+    print(json.dumps(write(sys.argv[1], sys.argv[2:])))

@@ -1,0 +1,164 @@
+"""A table of damages: `verify` names the row and the problem, the command line exits with 1, and reading refuses."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from xsns_stream.errors import StoreError, XsnsError
+from xsns_stream.similarity import count_overlaps
+from xsns_stream.store import RowKey, open_store
+from xsns_stream.store.checking import check_rows
+
+SW, RW = RowKey(0.15, 0, "sw"), RowKey(0.15, 0, "rw")
+
+
+class Damage:
+    """The files of two rows, to be damaged."""
+
+    def __init__(self, path):
+        self.path = path
+        self.objects = [path / f"subnetworks/c/0/0/{slot}/0" for slot in (0, 1)]
+        self.records = [path / f"commits/0.15/0/{language}/zarr.json" for language in ("sw", "rw")]
+
+    def flipped_bit(self):
+        data = bytearray(self.objects[0].read_bytes())
+        data[len(data) // 3] ^= 0x10
+        self.objects[0].write_bytes(data)
+
+    def two_flipped_bits(self):
+        """As many bits are set as before, so that no count tells."""
+        words = np.frombuffer(self.objects[0].read_bytes()[:64], "<u8").copy()
+        one = int(words[0]) & -int(words[0])
+        zero = ~int(words[1]) & (int(words[1]) + 1)
+        words[0] ^= np.uint64(one)
+        words[1] ^= np.uint64(zero)
+        self.objects[0].write_bytes(words.tobytes() + self.objects[0].read_bytes()[64:])
+
+    def truncated_object(self):
+        os.truncate(self.objects[0], self.objects[0].stat().st_size - 1)
+
+    def emptied_object(self):
+        os.truncate(self.objects[0], 0)
+
+    def longer_object(self):
+        self.objects[0].write_bytes(self.objects[0].read_bytes() + b"\0")
+
+    def missing_object(self):
+        self.objects[0].unlink()
+
+    def swapped_objects(self):
+        self._swap(self.objects)
+
+    def swapped_records(self):
+        self._swap(self.records)
+
+    def zeros_for_words(self):
+        data = self.objects[0].read_bytes()
+        self.objects[0].write_bytes(bytes(9 * 8) + data[9 * 8 :])
+
+    def zeros_for_all(self):
+        self.objects[0].write_bytes(bytes(self.objects[0].stat().st_size))
+
+    def another_count(self):
+        self._record(cardinality=5)
+
+    def another_slot(self):
+        self._record(slot=[0, 0, 1])
+
+    def another_digest(self):
+        self._record(sha256="0" * 64)
+
+    def lost_array(self):
+        (self.path / "subnetworks/zarr.json").unlink()
+
+    def _swap(self, files):
+        data = [file.read_bytes() for file in files]
+        for file, other in zip(files, reversed(data), strict=True):
+            file.write_bytes(other)
+
+    def _record(self, **changes):
+        document = json.loads(self.records[0].read_text())
+        document["attributes"].update(changes)
+        self.records[0].write_text(json.dumps(document))
+
+
+@pytest.fixture
+def damage(path, networks):
+    """Two languages of 576 parameters, one inner chunk a layer."""
+    store = open_store(path, "a")
+    for language in ("sw", "rw"):
+        store.write(networks.make_sub(language))
+    return Damage(path)
+
+
+#: What was done → what `verify` finds in which rows, and whether comparing notices without hashes.
+TABLE = {
+    "flipped_bit": ({("bits", SW), ("cardinality", SW)}, True),
+    "two_flipped_bits": ({("bits", SW)}, False),
+    "truncated_object": ({("size", SW), ("unreadable", SW)}, True),
+    "emptied_object": ({("size", SW), ("unreadable", SW)}, True),
+    "longer_object": ({("size", SW), ("unreadable", SW)}, True),
+    "missing_object": ({("missing", SW)}, True),
+    "swapped_objects": ({("swapped", SW), ("swapped", RW), ("cardinality", SW), ("cardinality", RW)}, True),
+    "swapped_records": ({("record", SW), ("record", RW)}, True),
+    "zeros_for_words": ({("bits", SW), ("cardinality", SW)}, True),
+    "zeros_for_all": ({("unreadable", SW)}, True),
+    "another_count": ({("cardinality", SW), ("density", SW)}, True),
+    "another_slot": ({("label", SW), ("swapped", SW), ("cardinality", SW)}, True),
+    "another_digest": ({("bits", SW)}, False),
+}
+
+
+@pytest.mark.parametrize("what", TABLE)
+def test_verify_names_the_row_and_the_problem(damage, path, what):
+    getattr(damage, what)()
+    store = open_store(path)
+    findings = store.verify()
+    assert {(finding.problem, finding.row) for finding in findings} == TABLE[what][0]
+    assert all(str(finding.row) in finding.detail for finding in findings)
+
+
+@pytest.mark.parametrize("what", TABLE)
+def test_the_command_line_exits_with_1_and_names_the_row(damage, path, what, xsns):
+    getattr(damage, what)()
+    done = xsns("verify", "--store", str(path), "--json", "--quiet")
+    assert done.code == 1
+    result = json.loads(done.out)["result"]
+    assert not result["sound"]
+    found = {(finding["problem"], finding["language"]) for finding in result["findings"]}
+    assert found == {(problem, key.language) for problem, key in TABLE[what][0]}
+    assert done.err.startswith("error: ")
+    assert "'sw' (seed 0, density 0.15)" in done.err
+
+
+@pytest.mark.parametrize("what", TABLE)
+def test_reading_and_checking_refuse_the_row(damage, path, what):
+    getattr(damage, what)()
+    store = open_store(path)
+    with pytest.raises(StoreError, match="'sw'"):
+        store.read("sw", 0, 0.15)
+    with pytest.raises(StoreError, match=r"rows are not what was committed: .*'sw' \(seed 0, density 0.15\)"):
+        check_rows(store, store.keys())
+
+
+@pytest.mark.parametrize("what", [what for what, (_, seen) in TABLE.items() if seen])
+def test_a_comparison_refuses_what_can_be_seen_without_hashes(damage, path, what, xsns):
+    getattr(damage, what)()
+    with pytest.raises(StoreError, match="'sw'"):
+        count_overlaps(open_store(path))
+    done = xsns("matrix", "--store", str(path), "--quiet")
+    assert (done.code, done.out) == (1, "")
+    assert "'sw'" in done.err
+
+
+def test_a_store_that_lost_its_array(damage, path, xsns):
+    damage.lost_array()
+    store = open_store(path)
+    for use in (store.verify, lambda: store.read("sw"), lambda: count_overlaps(store)):
+        with pytest.raises(XsnsError, match="has lost its array"):
+            use()
+    done = xsns("verify", "--store", str(path))
+    assert (done.code, done.out) == (1, "")
+    assert "restore it from a copy" in done.err

@@ -1,0 +1,161 @@
+"""Other implementations of Zarr read the bits that were written: dask, tensorstore (C++), zarrs (Rust), plain zarr."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from xsns_stream.store import open_store
+from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
+
+FIXTURE = Path(__file__).with_name("fixtures") / "store_v1"
+PAGE = Path(__file__).parents[2] / "docs/store-format.md"
+#: More words than an inner chunk has, and no multiple of it: the last chunk is filled up.
+UNEVEN = 131_072 * 64 + 6_464
+
+
+def uneven_layout():
+    return ParameterLayout(("a", "b"), ((UNEVEN - 100,), (100,)), (LayerSpan("a", 0, UNEVEN - 100),))
+
+
+@pytest.fixture(params=["layers", "uneven"])
+def layout(request, networks):
+    return networks.make_layout(3, 640) if request.param == "layers" else uneven_layout()
+
+
+@pytest.fixture(params=["none", "zstd"])
+def store(request, path, networks, layout):
+    """A store that grew: two languages, then a seed, then a density."""
+    store = open_store(path, "a", compressor=request.param)
+    for row in (("sw",), ("zh-Hant",), ("sw", 2**40), ("zh-Hant", 0, 0.3)):
+        store.write(networks.make_sub(*row, layout=layout))
+    assert store.info()["compressed"] == (request.param == "zstd")
+    return store
+
+
+def assert_same(store, read):
+    """Compare what `read` gives for each committed slot with what the store gives."""
+    records = store.records()
+    assert len(records) == 4
+    for record in records:
+        ours = store.read(record.language, record.seed, record.density).bits
+        theirs = np.asarray(read(record.slot))
+        assert (theirs.dtype, theirs.shape) == (np.dtype(np.uint64), ours.shape)
+        assert np.array_equal(theirs, ours)
+    # A slot that was never written has no object, and every reader fills it with zeros.
+    assert not np.asarray(read((1, 1, 0))).any()
+
+
+def test_plain_zarr(store, path):
+    array = zarr.open_group(path, mode="r")["subnetworks"]
+    assert_same(store, lambda slot: array[slot])
+
+
+def test_xarray_with_dask(store, path):
+    import dask.array
+    import xarray
+
+    # The array in 1 MiB pieces that nobody has read yet, with the dimensions that its metadata name.
+    found = xarray.open_zarr(path, consolidated=False, chunks={})
+    assert isinstance(found.subnetworks.data, dask.array.Array)
+    assert found.subnetworks.dims == ("density", "seed", "language", "word")
+    assert found.density.values.tolist() == [0.15, 0.3]
+    assert found.seed.values.tolist() == [0, 2**40]
+    assert found.subnetworks.attrs["languages"] == ["sw", "zh-Hant"]
+    assert_same(store, lambda slot: found.subnetworks[slot].compute(scheduler="synchronous").values)
+    chosen = found.subnetworks.sel(density=0.3, seed=0)[1]
+    assert np.array_equal(chosen.compute(scheduler="synchronous").values, store.read("zh-Hant", 0, 0.3).bits)
+
+
+def test_dask_counts_an_overlap_as_we_do(store, path):
+    import dask.array
+
+    from xsns_stream.similarity import count_overlaps
+
+    array = dask.array.from_zarr(path, component="subnetworks")
+    both = dask.array.map_blocks(np.bitwise_count, array[0, 0, 0] & array[0, 0, 1], dtype=np.uint8)
+    counted = int(both.sum(dtype=np.int64).compute(scheduler="synchronous"))
+    assert counted == count_overlaps(store, seed=0, density=0.15).intersection[0, 1]
+    assert counted > 0
+
+
+def test_tensorstore(store, path, layout):
+    import tensorstore
+
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "subnetworks")}}
+    array = tensorstore.open(spec, read=True).result()
+    assert array.domain.labels == ("density", "seed", "language", "word")
+    # It, too, sees that a row is one object.
+    assert array.chunk_layout.write_chunk.shape[:3] == (1, 1, 1)
+    assert array.chunk_layout.write_chunk.shape[3] >= store.info()["words"]
+    assert_same(store, lambda slot: array[slot].read().result())
+
+
+def test_zarrs(store, path):
+    import zarrs
+
+    with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
+        array = zarr.open_array(path, path="subnetworks", mode="r")
+        assert isinstance(array.async_array.codec_pipeline, zarrs.ZarrsCodecPipeline)
+        assert_same(store, lambda slot: array[slot])
+
+
+@pytest.mark.parametrize("encoding", ["float32", "bf16"])
+def test_kept_fisher_values(path, networks, encoding):
+    import tensorstore
+
+    sub = networks.make_sub("sw")
+    values = tuple(np.linspace(0, 1, int(np.prod(shape)), dtype=np.float32) for shape in sub.layout.shapes)
+    store = open_store(path, "a")
+    store.keep(DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance), encoding)
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "fisher")}}
+    theirs = tensorstore.open(spec, read=True).result()[0, 0].read().result()
+    if encoding == "bf16":
+        theirs = (theirs.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    ours = np.concatenate([piece.reshape(-1) for piece in store.kept("sw", 0).values])
+    assert np.array_equal(theirs, ours)
+
+
+# ----------------------------------------------------------------------------------- the format's page
+
+
+def snippets():
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def test_the_snippet_of_the_format_s_page_reads_a_store(store, path):
+    seen = []
+    for code in snippets():
+        names = {"path": path}
+        exec(code, names)  # its assertion is the test
+        seen.append(names["words"])
+    keys = store.keys()
+    assert any(np.array_equal(seen[0], store.read(key.language, key.seed, key.density).bits) for key in keys)
+
+
+def test_the_snippet_reads_version_1():
+    for code in snippets():
+        exec(code, {"path": FIXTURE})
+
+
+def test_version_1_is_what_the_page_says():
+    """The metadata that the page promises stand in the oldest store, byte for byte as documents."""
+    root = json.loads((FIXTURE / "zarr.json").read_text())
+    assert (root["node_type"], root["attributes"]["format"], root["attributes"]["format_version"]) == (
+        "group",
+        "xsns-subnetworks",
+        1,
+    )
+    array = json.loads((FIXTURE / "subnetworks/zarr.json").read_text())
+    assert array["dimension_names"] == ["density", "seed", "language", "word"]
+    (sharding,) = array["codecs"]
+    assert sharding["name"] == "sharding_indexed"
+    assert [codec["name"] for codec in sharding["configuration"]["codecs"]] == ["bytes"]
+    record = json.loads((FIXTURE / "commits/0.15/7/sw/zarr.json").read_text())["attributes"]
+    named = re.search(r"## Commit records\n(.*?)\n## ", PAGE.read_text(), re.DOTALL)
+    table = re.findall(r"^\| (`.*?) \|", named.group(1).partition("Of `provenance`")[0], re.MULTILINE)
+    promised = {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
+    assert promised == set(record)

@@ -1,0 +1,76 @@
+"""A hundred kills and many collisions: nothing torn counts, nothing committed is lost, nothing stays locked."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from xsns_stream.store import open_store
+from xsns_stream.store.pruning import plan_prune, prune
+
+SCRIPT = Path(__file__).with_name("stressing.py")
+KILLS, ROUNDS = 100, 20
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+
+
+def run(*arguments):
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def assert_nothing_is_locked(path):
+    for file in path.rglob(".lock*"):
+        with FileLock(file, timeout=0):
+            pass
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_tear_no_row_and_lose_none(path, networks):
+    assert run("kill", path, KILLS) == KILLS
+    store = open_store(path, "a")
+    committed = store.keys()
+    assert len(committed) > KILLS // 2
+    assert store.verify() == []
+    for key in committed[::5]:
+        wanted = networks.make_sub(key.language, key.seed, layout=store.layout)
+        assert np.array_equal(store.read(key.language, key.seed).bits, wanted.bits)
+    assert_nothing_is_locked(path)
+
+    # Writing again completes what was torn, and leaves what was committed as it is.
+    before = {key: store.record(key.language, key.seed, key.density) for key in committed}
+    torn = store.unfinished()
+    for key in torn:
+        assert store.write(networks.make_sub(key.language, key.seed, layout=store.layout))
+    assert store.unfinished() == ()
+    assert store.verify() == []
+    assert {key: store.record(key.language, key.seed, key.density) for key in committed} == before
+
+    # What is left of the killed is partial files beside committed metadata; they can be told and taken away.
+    for file in path.rglob("*.partial"):
+        os.utime(file, (0, 0))
+    prune(store, plan_prune(store, leftovers=True))
+    assert not list(path.rglob("*.partial"))
+    assert len(store.keys()) == len(committed) + len(torn)
+    assert store.verify() == []
+
+
+@pytest.mark.slow
+def test_of_two_writers_of_one_row_one_is_refused(path):
+    refused = run("duel", path, ROUNDS)
+    assert len(refused) == ROUNDS
+    for ends, winner in refused:
+        # 9 is the refusal; whoever was not refused has its bits in the store.
+        assert sorted(ends) == [0, 9]
+        assert ends[winner] == 0
+    store = open_store(path)
+    assert len(store.keys()) == ROUNDS
+    assert store.verify() == []
+    assert_nothing_is_locked(path)

@@ -1,0 +1,141 @@
+"""`xsns-stream prune`: drop rows, kept Fisher values, or what crashes left in a store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, progress_bar
+from xsns_stream.cli.selecting import key_json, select_keys, selection_options
+from xsns_stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from xsns_stream.store import KeptKey, RowKey, SubNetworkStore
+    from xsns_stream.store.pruning import PrunePlan
+
+
+@click.command(
+    name="prune",
+    epilog=examples(
+        "xsns-stream prune xsns.zarr --keep-lang sw,zu --dry-run", "xsns-stream prune xsns.zarr --unfinished --yes"
+    ),
+)
+@click.argument("store", metavar="STORE")
+@selection_options
+@click.option("--keep-lang", multiple=True, metavar="CODES", help="All languages but these, instead of --lang.")
+@click.option("--fisher", is_flag=True, help="Drop kept Fisher values, and leave the sub-networks.")
+@click.option("--unfinished", is_flag=True, help="Drop what killed builds left: rows never committed, partial files.")
+@click.option("--dry-run", is_flag=True, help="Say what would be dropped, and stop.")
+@click.option("-y", "--yes", is_flag=True, help="Drop it without asking.")
+@common_options
+def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Drop rows of a store, kept Fisher values, or what crashes left.
+
+    Says what goes and what that frees. What is dropped is gone; building again measures it anew. Without a terminal
+    nothing is asked, and nothing dropped without --yes.
+    """
+    from xsns_stream.store import open_store
+    from xsns_stream.store.pruning import plan_prune, prune
+
+    if dry_run and yes:
+        raise UsageError("--dry-run and --yes were both given.", "ask for one of them.")
+    opened = open_store(store, "r" if dry_run else "a")
+    opened.load()
+    rows, kept = _chosen(opened, store, **options)
+    plan = plan_prune(opened, rows, kept, leftovers=options["unfinished"])
+    if not as_json:
+        _show(plan, store, "would be dropped" if dry_run else "to be dropped")
+    dropped = not dry_run and (yes or not plan.things or _agreed(as_json))
+    if dropped:
+        with progress_bar("dropping", quiet) as on_progress:
+            plan = prune(opened, plan, on_progress)
+        if not as_json:
+            click.echo(f"{store}: {_amount(plan)} dropped.")
+    if as_json:
+        emit_json("prune", _result(plan, store, dropped))
+
+
+def _chosen(
+    opened: SubNetworkStore,
+    store: str,
+    lang: tuple[str, ...],
+    seeds: tuple[int, ...],
+    densities: tuple[float, ...],
+    keep_lang: tuple[str, ...],
+    fisher: bool,
+    unfinished: bool,
+) -> tuple[Sequence[RowKey], Sequence[KeptKey]]:
+    """Return the rows and the kept values that are meant.
+
+    Raises:
+        UsageError: Nothing was asked for, or options that contradict each other.
+    """
+    from xsns_stream.languages import select
+
+    filtered = bool(lang or seeds or densities or keep_lang)
+    if not (filtered or fisher or unfinished):
+        raise UsageError(
+            f"nothing of the store '{store}' was asked to be dropped.",
+            "choose rows with --lang, --keep-lang, --seed or --density, or give --fisher or --unfinished.",
+        )
+    if lang and keep_lang:
+        raise UsageError("--lang and --keep-lang were both given.", "say what goes, or what stays.")
+    if fisher and densities:
+        raise UsageError("--density means nothing for Fisher values.", "leave it away, or leave --fisher away.")
+    where = f"the store '{store}'"
+    if not (fisher or filtered):
+        return (), ()
+    if keep_lang:
+        keys = opened.kept_keys() if fisher else opened.keys()
+        known = sorted({key.language for key in keys})
+        staying = select(keep_lang, known, where)
+        lang = tuple(code for code in known if code not in staying)
+        if not lang:
+            return (), ()
+    if fisher:
+        return (), select_keys(opened.kept_keys(), lang, seeds, (), f"{where}, among its Fisher values,")
+    return select_keys(opened.keys(), lang, seeds, densities, where), ()
+
+
+def _agreed(as_json: bool) -> bool:
+    """Ask, where somebody can answer.
+
+    Raises:
+        UsageError: Nobody can.
+    """
+    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "nothing was dropped, because nobody could be asked.", "give --yes, or --dry-run to look only."
+        )
+    return click.confirm("drop it?", err=True)
+
+
+def _amount(plan: PrunePlan) -> str:
+    from rich.filesize import decimal
+
+    parts = [
+        counted(len(plan.rows), "row"),
+        *([f"Fisher values of {counted(len(plan.kept), 'row')}"] if plan.kept else []),
+        *([counted(len(plan.leftovers), "leftover")] if plan.leftovers else []),
+    ]
+    return f"{', '.join(parts)}, {decimal(plan.bytes)}"
+
+
+def _show(plan: PrunePlan, store: str, what: str) -> None:
+    for key in (*plan.rows, *plan.kept, *plan.leftovers):
+        click.echo(f"  {key}")
+    click.echo(f"{store}: {_amount(plan)} {what}.")
+
+
+def _result(plan: PrunePlan, store: str, dropped: bool) -> dict[str, Any]:
+    return {
+        "store": store,
+        "dropped": dropped,
+        "rows": [key_json(key) for key in plan.rows],
+        "kept_rows": [key_json(key) for key in plan.kept],
+        "leftovers": list(plan.leftovers),
+        "bytes": plan.bytes,
+    }

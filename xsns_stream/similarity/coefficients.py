@@ -1,0 +1,100 @@
+"""Coefficients of two sets, as functions of counts.
+
+Each takes n = |A ∩ B| float64 [S, T], a = |A| float64 [S, 1] of the sources, b = |B| float64 [1, T] of the targets, and
+P, the number of parameters, and returns float64 [S, T]; NaN where the coefficient is not defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from xsns_stream.types import Reals
+
+Coefficient = Callable[[Reals, Reals, Reals, int], Reals]
+
+
+def jaccard_index(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+    """|A ∩ B| / |A ∪ B| (Jaccard 1901); undefined for two empty sets."""
+    return _ratio(n, a + b - n)
+
+
+def dice(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+    """2 |A ∩ B| / (|A| + |B|) (Dice 1945, Sørensen 1948), which is 2 J / (1 + J); undefined for two empty sets."""
+    return _ratio(2 * n, a + b)
+
+
+def overlap(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+    """|A ∩ B| / min(|A|, |B|) (Szymkiewicz 1934, Simpson 1943); undefined where one set is empty."""
+    return _ratio(n, np.minimum(a, b))
+
+
+def containment(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+    """|A ∩ B| / |B|: how much of the target B the source A holds (Broder 1997); undefined for an empty target.
+
+    It is the one coefficient with a direction: [source, target] and [target, source] differ.
+    """
+    return _ratio(n, np.broadcast_to(b, n.shape))
+
+
+def cosine(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+    """|A ∩ B| / √(|A| |B|) (Ochiai 1957), the cosine of the bit vectors; undefined where one set is empty."""
+    return _ratio(n, np.sqrt(a * b))
+
+
+def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+    """(J − E) / (1 − E), E the Jaccard coefficient of two independent random sets of these sizes.
+
+    E = e / (|A| + |B| − e) with e = |A| |B| / P. Zero is chance, one is equality; undefined for two empty sets, and
+    where both hold everything.
+    """
+    expected = jaccard_index(expected_intersection(a, b, size), a, b, size)
+    return _ratio(jaccard_index(n, a, b, size) - expected, 1.0 - expected)
+
+
+def mutual_information(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+    """Σ p(x, y) ln(p(x, y) / (p(x) p(y))) of the two bit vectors, in nats, over the four values of (x, y).
+
+    p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P; 0 ln 0 = 0. Of a set
+    with itself it is the set's entropy. A set that is empty or holds everything tells nothing: zero.
+    """
+    cells = (n, a, b), (a - n, a, size - b), (b - n, size - a, b), (size - a - b + n, size - a, size - b)
+    found: Reals = np.maximum(sum((_information(*cell, size) for cell in cells), np.zeros(n.shape)), 0.0)
+    return found
+
+
+#: Name → coefficient. Larger is more similar for all of them.
+COEFFICIENTS: Final[dict[str, Coefficient]] = {
+    "jaccard": jaccard_index,
+    "dice": dice,
+    "overlap": overlap,
+    "containment": containment,
+    "cosine": cosine,
+    "corrected-jaccard": corrected_jaccard,
+    "mutual-information": mutual_information,
+}
+
+#: Of these chance is no baseline to take off: one has it taken off already, and one has no upper end that is 1.
+WITHOUT_CHANCE: Final = frozenset({"corrected-jaccard", "mutual-information"})
+
+
+def expected_intersection(a: Reals, b: Reals, size: int) -> Reals:
+    """E |A ∩ B| = |A| |B| / P of independent random sets of these sizes."""
+    # |A| |B| can pass 2^53 for models of billions of parameters; what is expected is no integer anyway.
+    return a * (b / max(size, 1))
+
+
+def _information(joint: Reals, x: Reals, y: Reals, size: int) -> Reals:
+    """One term of the mutual information, from counts."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        term = joint / size * np.log((joint / x) * (size / y))
+    return np.where(joint > 0, term, 0.0)
+
+
+def _ratio(part: Reals, whole: Reals) -> Reals:
+    """Return part / whole; NaN where both are zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: Reals = part / whole
+    return ratio

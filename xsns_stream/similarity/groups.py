@@ -1,0 +1,74 @@
+"""Which parameters are counted together: those of a layer, of a kind of module, of a tensor."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from xsns_stream.errors import UsageError
+from xsns_stream.types import ParameterLayout
+
+if TYPE_CHECKING:
+    from xsns_kernels.streams import Segment
+
+By = Literal["layer", "module", "tensor"]
+
+#: What parameters can be grouped by.
+GROUPINGS: Final[tuple[str, ...]] = get_args(By)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A division of all parameters.
+
+    Attributes:
+        by: What the groups are.
+        names: G names.
+        segments: Ranges of bits, each of one group; together they hold every bit once.
+        sizes: Number of parameters of each group.
+    """
+
+    by: str
+    names: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    sizes: tuple[int, ...]
+
+
+def groups_of(layout: ParameterLayout, by: str) -> Groups:
+    """Divide the parameters of a layout.
+
+    Args:
+        layout: Which bit is which parameter.
+        by: `layer`, a transformer block; `tensor`, by its name; `module`, the kind of module: the tensor's name
+            within its block without a last `weight` or `bias`, as `attention.self.query`, over all blocks.
+
+    Raises:
+        UsageError: Another word.
+    """
+    from xsns_kernels.streams import Segment
+
+    if by == "layer":
+        spans = [(layer.name, layer.start, layer.stop) for layer in layout.layers]
+    elif by in GROUPINGS:
+        bits = zip(layout.names, layout.offsets, layout.sizes, strict=True)
+        spans = [(name, start, start + size) for name, start, size in bits]
+    else:
+        raise UsageError(f"parameters cannot be grouped by '{by}'.", f"group them by {', '.join(GROUPINGS)}.")
+    if by == "module":
+        spans = [(_kind(layout, name, start), start, stop) for name, start, stop in spans]
+    names = tuple(dict.fromkeys(name for name, *_ in spans))
+    place = {name: i for i, name in enumerate(names)}
+    sizes = [0] * len(names)
+    for name, start, stop in spans:
+        sizes[place[name]] += stop - start
+    segments = tuple(Segment(start, stop, place[name]) for name, start, stop in spans)
+    return Groups(by, names, segments, tuple(sizes))
+
+
+def _kind(layout: ParameterLayout, tensor: str, start: int) -> str:
+    """Return the kind of module that a tensor belongs to."""
+    block = layout.layers[bisect_right([layer.start for layer in layout.layers], start) - 1].name
+    within = tensor.removeprefix(f"{block}.")
+    module, _, last = within.rpartition(".")
+    return module if module and last in ("weight", "bias") else within

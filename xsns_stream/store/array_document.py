@@ -1,0 +1,102 @@
+"""The metadata of the array of rows: what is written when a store is created, and what is read back and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from xsns_stream.store.format import ARRAY, DIMENSIONS, Labels, inner_chunk_words
+from xsns_stream.types import ParameterLayout, words_for
+
+Compressor = Literal["none", "zstd"]
+
+#: Entries of a chunk of `density` or `seed`, which have a handful.
+COORDINATE_CHUNK = 64
+
+_INDEX_CODECS = ["bytes", "crc32c"]
+
+
+def create_array(root: Any, layout: ParameterLayout, labels: Labels, compressor: Compressor) -> None:
+    """Create an array of rows in `root`, whatever Zarr takes for a store that holds nothing yet."""
+    import zarr
+    from zarr.codecs import BytesCodec, ZstdCodec
+
+    words = words_for(layout.size)
+    chunk = inner_chunk_words(layout)
+    zarr.create_array(
+        store=root,
+        name=ARRAY,
+        shape=(*labels.shape, words),
+        dtype="uint64",
+        chunks=(1, 1, 1, chunk),
+        shards=(1, 1, 1, -(-words // chunk) * chunk),
+        filters=None,
+        serializer=BytesCodec(endian="little"),
+        compressors=None if compressor == "none" else ZstdCodec(level=1),
+        fill_value=0,
+        dimension_names=DIMENSIONS,
+        attributes=labels.to_json(),
+    )
+    write_coordinates(root, labels)
+
+
+def write_coordinates(root: Any, labels: Labels) -> None:
+    """Bring the arrays `density` and `seed`, which xarray takes for coordinates, up to the labels.
+
+    They are a convenience: labels are read from the attributes, which change in one step with the shape.
+    """
+    import zarr
+
+    wanted: dict[str, npt.NDArray[Any]] = {
+        "density": np.array(labels.densities, np.float64),
+        "seed": np.array(labels.seeds, np.int64),
+    }
+    for name, values in wanted.items():
+        try:
+            array = zarr.open_array(store=root, path=name, mode="r+")
+        except FileNotFoundError:
+            array = zarr.create_array(
+                store=root,
+                name=name,
+                shape=values.shape,
+                dtype=values.dtype,
+                chunks=(COORDINATE_CHUNK,),
+                filters=None,
+                compressors=None,
+                fill_value=0,
+                dimension_names=(name,),
+            )
+        if array.shape != values.shape or not np.array_equal(np.asarray(array[:]), values):
+            array.resize(values.shape)
+            array[:] = values
+
+
+def geometry_of(document: Mapping[str, Any], labels: Labels) -> tuple[int, int, bool]:
+    """Return (words, words of an inner chunk, compressed) of an array document that is as the format says."""
+    shape = tuple(document["shape"])
+    if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
+        raise ValueError(f"shape {list(shape)} does not fit {list(labels.shape)} labels")
+    if tuple(document["dimension_names"]) != DIMENSIONS or document["data_type"] != "uint64":
+        raise ValueError("not a uint64 array of density, seed, language and word")
+    if document["chunk_key_encoding"] != {"name": "default", "configuration": {"separator": "/"}}:
+        raise ValueError("unknown chunk keys")
+    (sharding,) = document["codecs"]
+    configuration = sharding["configuration"]
+    inner = [codec["name"] for codec in configuration["codecs"]]
+    if sharding["name"] != "sharding_indexed" or inner[0] != "bytes":
+        raise ValueError("rows are not shards of words")
+    *ones, chunk = configuration["chunk_shape"]
+    shard = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    words = shape[-1]
+    if ones != [1, 1, 1] or chunk < 1 or shard != (1, 1, 1, -(-words // chunk) * chunk):
+        raise ValueError("a row is not one object")
+    plain = (
+        inner == ["bytes"]
+        and configuration["codecs"][0]["configuration"]["endian"] == "little"
+        and configuration.get("index_location", "end") == "end"
+        and [codec["name"] for codec in configuration["index_codecs"]] == _INDEX_CODECS
+    )
+    return words, chunk, not plain

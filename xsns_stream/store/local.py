@@ -1,0 +1,149 @@
+"""A store in a folder of a local file system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from xsns_stream.store.files import locked, os_errors, read_json, sync, write_json
+from xsns_stream.store.place import Document, MissingObjectError, Place, checked_key
+
+
+class LocalPlace(Place):
+    """A folder. An object is a file, which is renamed into place; locks are `flock`, freed when their holder dies."""
+
+    def __init__(self, root: Path) -> None:
+        self.local: Path = root
+        self.url = root.absolute().as_uri()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the folder, or the nearest one above that is there, may be written to."""
+        found = next(folder for folder in (self.local, *self.local.absolute().parents) if folder.exists())
+        return found.is_dir() and os.access(found, os.W_OK | os.X_OK)
+
+    def __str__(self) -> str:
+        return str(self.local)
+
+    def at(self, key: str) -> str:
+        """Return the path of an object, for people."""
+        return str(self.path(key))
+
+    def path(self, key: str) -> Path:
+        """Return the file of an object."""
+        return self.local / checked_key(key)
+
+    def occupied(self) -> bool:
+        """Return whether there is anything but an empty folder."""
+        with os_errors("open", self.local):
+            try:
+                return os.path.lexists(self.local) and (not self.local.is_dir() or any(self.local.iterdir()))
+            except FileNotFoundError:
+                return False
+
+    def exists(self, key: str) -> bool:
+        """Return whether there is such a file."""
+        return self.path(key).is_file()
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes of a file; None where there is none."""
+        with os_errors("read", self.path(key)):
+            try:
+                return self.path(key).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Return a part of a file."""
+        with os_errors("read", self.path(key)):
+            try:
+                with self.path(key).open("rb") as file:
+                    file.seek(start)
+                    return file.read(-1 if stop is None else max(0, stop - start))
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise MissingObjectError(f"there is no '{self.path(key)}'.") from error
+
+    def read_json(self, key: str) -> Document | None:
+        """Return the JSON object in a file; None where there is none."""
+        return read_json(self.path(key))
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys of all files below a folder."""
+        for folder, _, names in os.walk(self.path(prefix) if prefix else self.local):
+            above = Path(folder).relative_to(self.local)
+            for name in names:
+                yield (above / name).as_posix()
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a file under another name, see it to the disk, and rename it."""
+        path = self.path(key)
+        with os_errors("write to", self.local):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+            try:
+                with partial.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+            sync(path.parent)
+
+    def write_json(self, key: str, document: Document, action: str = "write to") -> None:
+        """Write a JSON object as a file that a reader sees old or new, never in between."""
+        with os_errors(action, self.local):
+            write_json(self.path(key), document)
+
+    def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
+        """Write a JSON object where there is no file: it is linked into place, which fails where there is one."""
+        path = self.path(key)
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        with os_errors(action, self.local):
+            try:
+                write_json(partial, document)
+                os.link(partial, path)
+            except FileExistsError:
+                return False
+            finally:
+                partial.unlink(missing_ok=True)
+            return True
+
+    def update_json(self, key: str, change: Callable[[Document], Document]) -> Document:
+        """Replace a JSON object under the lock `.lock` of its folder."""
+        with self.locked(f"{key.rpartition('/')[0]}/.lock".lstrip("/")):
+            document = self.read_json(key)
+            if document is None:
+                raise MissingObjectError(f"there is no '{self.path(key)}'.")
+            changed = change(document)
+            if changed != document:
+                self.write_json(key, changed)
+            return changed
+
+    def remove(self, key: str) -> None:
+        """Remove a file, and its folder where that is empty then: it would look like a damaged node to Zarr."""
+        with os_errors("remove something from", self.local):
+            self.path(key).unlink(missing_ok=True)
+            if self.path(key).parent != self.local:
+                with suppress(OSError):
+                    self.path(key).parent.rmdir()
+
+    def remove_tree(self, prefix: str) -> None:
+        """Remove a folder."""
+        with os_errors("remove something from", self.local), suppress(FileNotFoundError):
+            shutil.rmtree(self.path(prefix))
+
+    @contextmanager
+    def locked(self, key: str) -> Iterator[None]:
+        """Hold the lock file `key`; the operating system lets go of it when the process dies."""
+        with locked(self.path(key)):
+            yield
+
+    def zarr_store(self) -> Path:
+        """Return the folder."""
+        return self.local

@@ -1,0 +1,287 @@
+"""Copy rows from store to store: all of them into a new one, or several stores into one.
+
+Everything that can be refused is refused before anything is written. A row is checked against its record while it is
+read; what was committed on the other side is skipped, so that the same call goes on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from xsns_stream.errors import IncompatibleError, StoreError
+from xsns_stream.store.core import SubNetworkStore
+from xsns_stream.store.format import RowKey
+from xsns_stream.store.kept import KeptKey, KeptRecord
+from xsns_stream.store.records import CommitRecord
+from xsns_stream.types import WORD_BITS
+
+AnyKey = RowKey | KeptKey
+Progress = Callable[[int, int], None]
+
+# Rows in a message, which is one line.
+_NAMED: Final = 5
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What came of copying or merging.
+
+    Attributes:
+        written: Rows, and rows of Fisher values, that were written and committed.
+        skipped: Those that were there already, with the same content.
+        failed: Those that could not be read from their source, and why; nothing was written for them.
+        words_bytes: Size of the bits of all rows that are in the target now, as plain words.
+        source_bytes: Size of the objects of the same rows in their sources.
+        target_bytes: Size of their objects in the target.
+        kept_bytes: Size of the objects of kept Fisher values that were written.
+    """
+
+    written: tuple[AnyKey, ...]
+    skipped: tuple[AnyKey, ...]
+    failed: Mapping[AnyKey, StoreError]
+    words_bytes: int
+    source_bytes: int
+    target_bytes: int
+    kept_bytes: int
+
+
+@dataclass(frozen=True)
+class _Item:
+    source: SubNetworkStore
+    record: CommitRecord | KeptRecord
+
+    @property
+    def key(self) -> AnyKey:
+        return self.record.key
+
+
+@dataclass
+class _Plan:
+    """What is to be copied, each row once, and what cannot be."""
+
+    items: dict[AnyKey, _Item] = field(default_factory=dict)
+    there: list[AnyKey] = field(default_factory=list)
+    failed: dict[AnyKey, StoreError] = field(default_factory=dict)
+
+
+def copy_rows(
+    source: SubNetworkStore,
+    target: SubNetworkStore,
+    rows: Iterable[RowKey] | None = None,
+    *,
+    kept: Iterable[KeptKey] = (),
+    on_progress: Progress | None = None,
+) -> Transfer:
+    """Copy rows of one store into another, which the first row creates where there is none.
+
+    Args:
+        source: Where they are.
+        target: Opened with mode `a` or `w-`; its compressor is that of the copy.
+        rows: Which; all by default.
+        kept: Which rows of kept Fisher values go along.
+        on_progress: Called with (rows done, rows in all) after each.
+
+    Returns:
+        What was written, skipped, and damaged in the source.
+
+    Raises:
+        IncompatibleError: The target holds another experiment, or Fisher values in another encoding.
+        LanguageError, StoreError: A row is not in the source; or the target has it with other bits, or cannot be
+            written to.
+    """
+    return _transfer(target, [(source, rows, tuple(kept))], on_progress)
+
+
+def merge_stores(
+    target: SubNetworkStore,
+    sources: Sequence[SubNetworkStore],
+    *,
+    with_fisher: bool = False,
+    on_progress: Progress | None = None,
+) -> Transfer:
+    """Bring the rows of several stores of one experiment together.
+
+    Args:
+        target: Opened with mode `a`; created like the first source where there is none.
+        sources: In order; a row that several of them have is taken from the first.
+        with_fisher: Whether kept Fisher values go along.
+        on_progress: Called with (rows done, rows in all) after each.
+
+    Returns:
+        What was written, skipped, and damaged in its source.
+
+    Raises:
+        IncompatibleError: A store is of another experiment or layout; each field that differs is named.
+        StoreError: Two of the stores have a row with different bits; or the target cannot be written to.
+    """
+    parts = [(source, None, source.kept_keys() if with_fisher else ()) for source in sources]
+    return _transfer(target, parts, on_progress)
+
+
+_Part = tuple[SubNetworkStore, Iterable[RowKey] | None, Sequence[KeptKey]]
+
+
+def _transfer(target: SubNetworkStore, parts: Sequence[_Part], on_progress: Progress | None) -> Transfer:
+    """Plan, refuse what must be refused, then write row by row."""
+    _require_one_experiment(target, [source for source, _, _ in parts])
+    plan = _plan(target, parts)
+    _require_one_encoding(target, plan)
+    # Values first: a store never has a row whose values were kept and are still to come.
+    todo = sorted(plan.items.values(), key=lambda item: isinstance(item.record, CommitRecord))
+    written: list[AnyKey] = []
+    for done, item in enumerate(todo, start=1):
+        if item.key not in plan.there:
+            try:
+                put = _reader(item)
+            except StoreError as error:
+                plan.failed[item.key] = error
+            else:
+                (written if put(target) else plan.there).append(item.key)
+        if on_progress is not None:
+            on_progress(done, len(todo))
+    return _summary(target, plan, written)
+
+
+def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
+    """Read one row and return what writes it, so that errors of reading and of writing are told apart.
+
+    Raises:
+        StoreError: The row is not what its record says.
+    """
+    record = item.record
+    if isinstance(record, CommitRecord):
+        sub = item.source.read(record.language, record.seed, record.density)
+        return lambda target: target.write(sub)
+    fisher = item.source.kept(record.key.language, record.key.seed)
+    if fisher is None:
+        raise StoreError(f"{record.key} is not in '{item.source.place}' any more.", "somebody dropped it meanwhile.")
+    return lambda target: target.keep(fisher, record.encoding)
+
+
+# ------------------------------------------------------------------------------------------- planning
+
+
+def _plan(target: SubNetworkStore, parts: Sequence[_Part]) -> _Plan:
+    """Find out what is where.
+
+    Raises:
+        LanguageError, StoreError: A row is not in its source; or two stores have it with different content.
+    """
+    plan, conflicts = _Plan(), []
+    there = {record.key: record.sha256 for record in _all_records(target)} if target.exists else {}
+    for source, rows, kept in parts:
+        for record in _records(source, rows, kept, plan.failed):
+            first = plan.items.setdefault(record.key, _Item(source, record))
+            for other, digest in ((target, there.get(record.key)), (first.source, first.record.sha256)):
+                if digest is not None and digest != record.sha256:
+                    conflicts.append((record.key, source, other))
+                    break
+    plan.there.extend(key for key in plan.items if key in there)
+    # A record that one source has damaged may be whole in another.
+    plan.failed = {key: error for key, error in plan.failed.items() if key not in plan.items}
+    if conflicts:
+        told = [f"{key} of '{source.place}' and of '{other.place}'" for key, source, other in conflicts[:_NAMED]]
+        more = f", and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""
+        raise StoreError(
+            f"rows of the same name hold different bits: {'; '.join(told)}{more}.",
+            "nothing was written: prune the rows that are wrong, or copy to another store.",
+        )
+    return plan
+
+
+def _records(
+    source: SubNetworkStore,
+    rows: Iterable[RowKey] | None,
+    kept: Sequence[KeptKey],
+    failed: dict[AnyKey, StoreError],
+) -> Iterator[CommitRecord | KeptRecord]:
+    """Yield the records of what is to be copied; those that cannot be used go to `failed`.
+
+    Raises:
+        LanguageError, StoreError: A row is not there.
+    """
+    header, there = source.load(), source.keys()
+    keys = there if rows is None else tuple(rows)
+    for key in set(keys) - set(there):
+        # Its error says what there is instead.
+        source.record(key.language, key.seed, key.density)
+    try:
+        known: dict[AnyKey, CommitRecord] = {record.key: record for record in source.records()}
+    except StoreError:
+        # One of them is damaged: the others are still worth having.
+        known = {}
+    wanted: tuple[AnyKey, ...] = (*kept, *keys)
+    for name in wanted:
+        try:
+            record = known.get(name) or _record(source, name)
+            other = header.experiment_differences(record.provenance.experiment())
+            if other:
+                raise StoreError(f"the row {name} is of another experiment: {'; '.join(other)}.", "run verify.")
+            yield record
+        except StoreError as error:
+            failed[name] = error
+
+
+def _record(source: SubNetworkStore, key: AnyKey) -> CommitRecord | KeptRecord:
+    if isinstance(key, RowKey):
+        return source.record(key.language, key.seed, key.density)
+    record = source.kept_record(key.language, key.seed)
+    if record is None:
+        raise StoreError(f"the store '{source.place}' has no {key}.", "leave it out.")
+    return record
+
+
+def _all_records(store: SubNetworkStore) -> Iterator[CommitRecord | KeptRecord]:
+    yield from store.records()
+    yield from _kept_records(store)
+
+
+def _kept_records(store: SubNetworkStore) -> Iterator[KeptRecord]:
+    for key in store.kept_keys():
+        record = store.kept_record(key.language, key.seed)
+        if record is not None:
+            yield record
+
+
+def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
+    """Compare every source with the target, or with the first where the target is yet to be made."""
+    reference = target if target.exists else sources[0]
+    for source in sources:
+        found = reference.load().differences(source.load())
+        if found:
+            raise IncompatibleError(
+                f"'{source.place}' does not fit the store '{reference.place}': {'; '.join(found)}.",
+                "nothing was written: one store is one experiment.",
+            )
+
+
+def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
+    """Refuse Fisher values in two encodings: an array has one."""
+    found = {item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, KeptRecord)}
+    if found and target.exists:
+        # All of a store are alike, so that the first will do.
+        found |= {record.encoding: target for record in list(_kept_records(target))[:1]}
+    if len(found) > 1:
+        told = " and ".join(f"as {encoding} in '{store.place}'" for encoding, store in found.items())
+        raise IncompatibleError(
+            f"Fisher values are kept {told}.",
+            "nothing was written: a store has one encoding; leave the values behind, or merge to two stores.",
+        )
+
+
+def _summary(target: SubNetworkStore, plan: _Plan, written: Sequence[AnyKey]) -> Transfer:
+    rows = [key for key in (*written, *plan.there) if isinstance(key, RowKey)]
+    kept = [key for key in written if isinstance(key, KeptKey)]
+    words = -(-target.layout.size // WORD_BITS) if rows else 0
+    now = {record.key: record.bytes for record in target.records()} if rows else {}
+    return Transfer(
+        written=tuple(written),
+        skipped=tuple(plan.there),
+        failed=plan.failed,
+        words_bytes=words * (WORD_BITS // 8) * len(rows),
+        source_bytes=sum(plan.items[key].record.bytes for key in rows),
+        target_bytes=sum(now[key] for key in rows),
+        kept_bytes=sum(plan.items[key].record.bytes for key in kept),
+    )

@@ -1,0 +1,285 @@
+"""What languages have in common, in counts: of all pairs, of a rectangle, of groups of parameters, of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xsns_stream.errors import LanguageError
+from xsns_stream.types.arrays import Counts, Reals
+
+
+@dataclass(frozen=True)
+class OverlapCounts:
+    """|A ∩ B| for all pairs of languages: integers, from which every coefficient follows.
+
+    Attributes:
+        languages: L codes.
+        intersection: int64 [L, L], symmetric; the diagonal holds the cardinalities.
+        size: P, the number of parameters that were compared.
+        seed: The seed whose sub-networks were compared.
+        density: The density asked for.
+    """
+
+    languages: tuple[str, ...]
+    intersection: Counts
+    size: int
+    seed: int = 0
+    density: float = 0.0
+
+    def __post_init__(self) -> None:
+        side = len(self.languages)
+        if self.intersection.shape != (side, side) or self.intersection.dtype != np.int64:
+            raise ValueError("intersection must be int64 [L, L]")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The languages, as rows."""
+        return self.languages
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The languages, as columns."""
+        return self.languages
+
+    @property
+    def cardinality(self) -> Counts:
+        """int64 [L]: |A| of each language."""
+        return np.diagonal(self.intersection)
+
+    @property
+    def source_cardinality(self) -> Counts:
+        """int64 [L]: as `cardinality`."""
+        return self.cardinality
+
+    @property
+    def target_cardinality(self) -> Counts:
+        """int64 [L]: as `cardinality`."""
+        return self.cardinality
+
+    @property
+    def union(self) -> Counts:
+        """int64 [L, L]: |A ∪ B| = |A| + |B| − |A ∩ B|."""
+        return self.cardinality[:, None] + self.cardinality[None, :] - self.intersection
+
+    def among(self, languages: Sequence[str]) -> OverlapCounts:
+        """Return the counts of these languages, in this order.
+
+        Raises:
+            LanguageError: One is not in the table.
+        """
+        order = _places(self.languages, languages)
+        return OverlapCounts(
+            tuple(languages), self.intersection[np.ix_(order, order)], self.size, self.seed, self.density
+        )
+
+    def between(self, sources: Sequence[str], targets: Sequence[str]) -> OverlapRectangle:
+        """Return the counts of some languages with others.
+
+        Raises:
+            LanguageError: One is not in the table.
+        """
+        rows, columns = _places(self.languages, sources), _places(self.languages, targets)
+        return OverlapRectangle(
+            tuple(sources),
+            tuple(targets),
+            self.intersection[np.ix_(rows, columns)],
+            self.cardinality[rows],
+            self.cardinality[columns],
+            self.size,
+            self.seed,
+            self.density,
+        )
+
+
+@dataclass(frozen=True)
+class OverlapRectangle:
+    """|A ∩ B| for each source A with each target B; a language may be both.
+
+    Attributes:
+        sources: S codes, the rows.
+        targets: T codes, the columns.
+        intersection: int64 [S, T].
+        source_cardinality: int64 [S], |A|.
+        target_cardinality: int64 [T], |B|.
+        size: P, the number of parameters that were compared.
+        seed: The seed whose sub-networks were compared.
+        density: The density asked for.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    intersection: Counts
+    source_cardinality: Counts
+    target_cardinality: Counts
+    size: int
+    seed: int = 0
+    density: float = 0.0
+
+    def __post_init__(self) -> None:
+        shape = len(self.sources), len(self.targets)
+        found = (*self.source_cardinality.shape, *self.target_cardinality.shape)
+        if self.intersection.shape != shape or found != shape or self.intersection.dtype != np.int64:
+            raise ValueError("intersection must be int64 [S, T], and cardinalities [S] and [T]")
+
+    @property
+    def union(self) -> Counts:
+        """int64 [S, T]: |A ∪ B| = |A| + |B| − |A ∩ B|."""
+        return self.source_cardinality[:, None] + self.target_cardinality[None, :] - self.intersection
+
+    def between(self, sources: Sequence[str], targets: Sequence[str]) -> OverlapRectangle:
+        """Return the counts of these sources with these targets, in this order.
+
+        Raises:
+            LanguageError: One is not in the table.
+        """
+        rows, columns = _places(self.sources, sources), _places(self.targets, targets)
+        return OverlapRectangle(
+            tuple(sources),
+            tuple(targets),
+            self.intersection[np.ix_(rows, columns)],
+            self.source_cardinality[rows],
+            self.target_cardinality[columns],
+            self.size,
+            self.seed,
+            self.density,
+        )
+
+
+@dataclass(frozen=True)
+class SampledOverlaps:
+    """|A ∩ B| of each source with each target, estimated from some blocks of parameters.
+
+    Attributes:
+        sources: S codes, the rows.
+        targets: T codes, the columns.
+        intersection: float64 [S, T], the estimate of |A ∩ B|.
+        source_cardinality: float64 [S], the estimate of |A| from the same blocks: a ratio of two estimates from the
+            same blocks is closer to the truth than one of an estimate to an exact count.
+        target_cardinality: float64 [T].
+        covariance: float64 [3, 3, S, T], of the estimates of |A ∩ B|, |A| and |B| over all samples of this size.
+        size: P, the number of parameters that were compared.
+        sampled: The share of the parameters that was read.
+        seed: The seed whose sub-networks were compared.
+        density: The density asked for.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    intersection: Reals
+    source_cardinality: Reals
+    target_cardinality: Reals
+    covariance: Reals
+    size: int
+    sampled: float
+    seed: int = 0
+    density: float = 0.0
+
+    def __post_init__(self) -> None:
+        shape = len(self.sources), len(self.targets)
+        if self.intersection.shape != shape or self.covariance.shape != (3, 3, *shape):
+            raise ValueError("intersection must be float64 [S, T], and covariance [3, 3, S, T]")
+
+    def between(self, sources: Sequence[str], targets: Sequence[str]) -> SampledOverlaps:
+        """Return the estimates of these sources with these targets, in this order.
+
+        Raises:
+            LanguageError: One is not in the table.
+        """
+        rows, columns = _places(self.sources, sources), _places(self.targets, targets)
+        return SampledOverlaps(
+            tuple(sources),
+            tuple(targets),
+            self.intersection[np.ix_(rows, columns)],
+            self.source_cardinality[rows],
+            self.target_cardinality[columns],
+            self.covariance[:, :, rows][:, :, :, columns],
+            self.size,
+            self.sampled,
+            self.seed,
+            self.density,
+        )
+
+
+#: Exact counts of all pairs, or of a rectangle of them.
+Overlaps = OverlapCounts | OverlapRectangle
+
+
+@dataclass(frozen=True)
+class GroupedOverlaps:
+    """Overlap counts of groups of parameters, as of layers: one table for each.
+
+    Attributes:
+        by: What the groups are: `layer`, `module` or `tensor`.
+        names: G names.
+        tables: G tables of the same languages; the `size` of each is that of its group.
+    """
+
+    by: str
+    names: tuple[str, ...]
+    tables: tuple[Overlaps, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.tables) or not self.tables:
+            raise ValueError(f"{len(self.names)} names do not label {len(self.tables)} tables")
+
+    def __getitem__(self, name: str) -> Overlaps:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.tables[self.names.index(name)]
+
+    def __iter__(self) -> Iterator[tuple[str, Overlaps]]:
+        return zip(self.names, self.tables, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def total(self) -> Overlaps:
+        """The counts of all groups together, which are those of the whole sub-networks."""
+        first, size = self.tables[0], sum(table.size for table in self.tables)
+        intersection: Counts = np.sum([table.intersection for table in self.tables], axis=0, dtype=np.int64)
+        if isinstance(first, OverlapCounts):
+            return OverlapCounts(first.languages, intersection, size, first.seed, first.density)
+        return OverlapRectangle(
+            first.sources,
+            first.targets,
+            intersection,
+            np.sum([table.source_cardinality for table in self.tables], axis=0, dtype=np.int64),
+            np.sum([table.target_cardinality for table in self.tables], axis=0, dtype=np.int64),
+            size,
+            first.seed,
+            first.density,
+        )
+
+
+@dataclass(frozen=True)
+class KeptOverlaps:
+    """Overlap counts that were kept, with what tells whether a row is still the one that was counted.
+
+    Attributes:
+        counts: Of all pairs of the languages kept.
+        digests: SHA-256 of each language's row (hexadecimal), in the order of the languages.
+    """
+
+    counts: OverlapCounts
+    digests: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.digests) != len(self.counts.languages):
+            raise ValueError("every language needs the digest of its row")
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages kept."""
+        return self.counts.languages
+
+
+def _places(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    place = {label: i for i, label in enumerate(labels)}
+    missing = [label for label in wanted if label not in place]
+    if missing:
+        raise LanguageError(f"no language {', '.join(map(repr, missing))} in the table of counts.")
+    return [place[label] for label in wanted]
