@@ -1,4 +1,4 @@
-"""The tables of `kernels/README.md` on intersections, from `results/matrix*.json` and `results/store*.json`."""
+"""The tables of `kernels/README.md`, from the results of `matrix*.json`, `store*.json` and `threshold*.json`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ SLOWER = {
     "torch": 15.0,
 }
 OF_LIMIT = {(64, 85_054_464): 0.75, (282, 10_000_000): 0.80}
+READ_TARGET, PERCENTILE_TARGET = 2.8, 8.0
 REAL_TARGET, THREADS_TARGET, STORE_TARGET = 1.3, 1.7, 1.25
 OURS, EVERY = "ours, 1 thread", "ours, every column counted"
 
@@ -112,10 +113,28 @@ def store(results: Path) -> str:
     return table(["L × P", "what", "threads", "s", "of counting alone", "aim"], lines)
 
 
+def threshold(results: Path) -> str:
+    """The top K against a plain read, and everybody else against it."""
+    lines = []
+    for run in _read(results, "threshold*.json"):
+        for row in run["results"]:
+            one = row["contestant"] == "top_bits, 1 thread"
+            slower = None if row["contestant"].startswith(("top_bits", "read")) else row["times_slower"]
+            asked = aim(row["of_read"], READ_TARGET) if one else "–"
+            if row["contestant"].startswith("percentile"):
+                asked = aim_at_least(slower, PERCENTILE_TARGET)
+            extra = "–" if row["extra_mib"] is None else f"{row['extra_mib']:.1f}"
+            time = f"{row['median_ms']:.0f}"
+            lines.append([row["kind"], row["contestant"], time, number(row["of_read"]), number(slower), extra, asked])
+    heads = ["values", "contestant", "ms", "of a read", "times slower than top_bits", "MiB with the bits", "aim"]
+    return table(heads, lines)
+
+
 #: Name in the page's markers → what makes the table.
 TABLES: dict[str, Callable[[Path], str]] = {
     "overlap": overlap,
     "overlap-threads": threads,
     "squeezed": squeezed,
     "store": store,
+    "threshold": threshold,
 }

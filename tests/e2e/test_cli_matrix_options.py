@@ -249,3 +249,26 @@ def test_progress_with_the_time_that_is_left(folder, start):
     assert process.returncode == 0
     plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", drawn.decode())
     assert re.search(r"comparing .* +\d+% (0:00:0\d|-:--:--)", plain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("matrix", "--store", "memory://a"), "a store at 'memory://a' ends with the command"),
+        (("copy", "xsns.zarr", "memory://a"), "a store at 'memory://a' ends with the command"),
+        (("merge", "all.zarr", "xsns.zarr", "memory://a"), "a store at 'memory://a' ends with the command"),
+        (("matrix", "--lang", ",,"), "no language was asked for"),
+        (("prune", "xsns.zarr", "--lang", ",", "--yes"), "no language was asked for"),
+        (("prune", "xsns.zarr", "--lang", "", "--yes"), "no language was asked for"),
+        (("copy", "xsns.zarr", "all.zarr", "--lang", ","), "no language was asked for"),
+        (("matrix", "--device", "none-such"), "cannot be counted on the device 'none-such'"),
+    ],
+)
+def test_what_names_nothing_is_refused(folder, in_process, arguments, message):
+    # Counts that are kept change nothing about it.
+    assert in_process(folder, "matrix", "-q")[0] == 0
+    code, _, err = in_process(folder, *arguments)
+    assert code == 2
+    assert message in err
+    assert open_store(folder / "xsns.zarr").languages == CODES
+    assert not (folder / "all.zarr").exists()

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -171,6 +172,13 @@ def test_a_smaller_comparison_does_not_take_the_place_of_a_larger_one(store, net
     assert keeper.load(0, 0.15).languages == CODES
 
 
+def test_counting_a_few_anew_does_not_take_the_place_of_all_either(store, path):
+    count_overlaps(store, keeper=keep_overlaps(store))
+    before = arrays(path)
+    count_overlaps(store, languages=CODES[:2], keeper=keep_overlaps(store, use=False))
+    assert arrays(path) == before
+
+
 def test_seeds_are_kept_apart(store, networks, path):
     for code in CODES:
         store.write(networks.make_sub(code, seed=3))
@@ -198,7 +206,9 @@ def test_any_reader_of_zarr_can_open_it(store, path):
     assert store.verify() == []
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "missing", "metadata", "labels", "version"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "truncate", "missing", "metadata", "depth", "labels", "overlaps_version", "parameters", "seed"]
+)
 def test_what_is_damaged_is_counted_again(store, path, damage):
     keeper, expected = keep_overlaps(store), exact(store)
     count_overlaps(store, keeper=keeper)
@@ -215,11 +225,14 @@ def test_what_is_damaged_is_counted_again(store, path, damage):
         payload.unlink()
     elif damage == "metadata":
         metadata.write_text("{")
+    elif damage == "depth":
+        metadata.write_text("[" * 200_000)
     elif damage == "labels":
         document["attributes"]["languages"].pop()
         metadata.write_text(json.dumps(document))
     else:
-        document["attributes"]["overlaps_version"] = 2
+        # Infinity is no JSON, and Python reads it.
+        document["attributes"][damage] = float("inf")
         metadata.write_text(json.dumps(document))
     assert count_overlaps(store, keeper=keeper).intersection.tolist() == expected.intersection.tolist()
     assert sorted(store.taken()) == sorted(CODES)
@@ -247,6 +260,25 @@ def test_the_newest_that_can_be_read_is_used(store, path):
     shutil.copytree(old, newer)
     (newer / "c/0/0").write_bytes(b"")
     assert keeper.load(0, 0.15).languages == CODES[:4]
+
+
+def test_a_name_after_which_there_is_none_is_started_over(store, path):
+    keeper = keep_overlaps(store)
+    (path / "overlaps/0.15/0/99999999-0123abcd").mkdir(parents=True)
+    for _ in range(2):
+        count_overlaps(store, keeper=keeper)
+    assert [node.name[:8] for node in arrays(path)] == ["00000001"]
+
+
+def test_nobody_waits_for_another_writer_of_counts(store, path):
+    from xsns_stream.store.files import locked
+
+    with locked(path / "subnetworks/.lock-overlaps"):
+        started = time.monotonic()
+        counted = count_overlaps(store, keeper=keep_overlaps(store))
+        assert time.monotonic() - started < 60
+    assert counted.intersection.tolist() == exact(store).intersection.tolist()
+    assert arrays(path) == []
 
 
 def test_not_using_and_not_writing(store, path):
@@ -307,6 +339,36 @@ def test_a_damaged_row_is_never_kept(store, path, object_of):
     with pytest.raises(StoreError, match="changed since they were committed: 'sw' has"):
         count_overlaps(store, keeper=keeper)
     assert keeper.load(0, 0.15) is None
+
+
+def test_bits_that_were_exchanged_are_found_before_their_counts_are_kept(store, path, object_of, networks):
+    # As many bits as before, so that no count shows it.
+    good, ones = object_of("sw").read_bytes(), int(np.bitwise_count(networks.make_sub("sw").bits).sum())
+    data = bytearray(good)
+    swap = next(at for at in range(64) if data[at] != data[at + 1])
+    data[swap], data[swap + 1] = data[swap + 1], data[swap]
+    object_of("sw").write_bytes(data)
+    assert int(count_overlaps(store, languages=["sw", "en"]).intersection[0, 0]) == ones
+    with pytest.raises(StoreError, match="1 of 6 rows are not what was committed: 'sw'"):
+        count_overlaps(store, keeper=keep_overlaps(store))
+    assert arrays(path) == []
+    object_of("sw").write_bytes(good)
+    expected = exact(store).intersection.tolist()
+    assert count_overlaps(store, keeper=keep_overlaps(store)).intersection.tolist() == expected
+
+
+def test_a_row_that_was_built_again_meanwhile_is_not_kept(store, path, networks, monkeypatch):
+    from xsns_stream.store import overlaps
+
+    checked = overlaps.check_rows
+
+    def meanwhile(*given):
+        checked(*given)
+        replace_row(store._store, networks, "sw")
+
+    monkeypatch.setattr(overlaps, "check_rows", meanwhile)
+    count_overlaps(store, keeper=keep_overlaps(store))
+    assert arrays(path) == []
 
 
 def test_in_memory(networks):

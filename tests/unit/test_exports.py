@@ -217,6 +217,26 @@ def test_objects_in_an_archive_are_not_unpickled(tmp_path: Path) -> None:
         SubNetwork.load(path)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("language", "../../etc"),
+        ("language", None),
+        ("seed", -5),
+        ("seed", 1.5),
+        ("density", 7),
+        ("density", float("nan")),
+        ("threshold", "nan"),
+        ("threshold", "-0x1p+0"),
+    ],
+)
+def test_a_record_that_names_no_sub_network(field: str, value: object, tmp_path: Path) -> None:
+    path = SOME.save_safetensors(tmp_path / "x.safetensors")
+    edited(path, lambda record: record.update({field: value}))
+    with pytest.raises(StoreError, match=r"the record in .* names no sub-network"):
+        SubNetwork.load(path)
+
+
 def test_files_of_other_programs(tmp_path: Path) -> None:
     save_file({"b.weight": torch.ones(2)}, tmp_path / "x.safetensors")
     np.savez(tmp_path / "x.npz", weights=np.ones(2))

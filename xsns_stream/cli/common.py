@@ -43,6 +43,18 @@ def common_options(function: Decorated) -> Decorated:
     return function
 
 
+def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse stores in memory, which a command would find empty and leave to nobody."""
+    from xsns_stream.errors import UsageError
+
+    for name in value if isinstance(value, tuple) else (value,):
+        if str(name).lower().startswith("memory:"):
+            raise UsageError(
+                f"a store at '{name}' ends with the command.", "give a folder, or a URL such as s3://bucket/prefix."
+            )
+    return value
+
+
 def store_option(function: Decorated) -> Decorated:
     """Add `--store`."""
     return click.option(
@@ -51,6 +63,7 @@ def store_option(function: Decorated) -> Decorated:
         default=DEFAULT_STORE,
         show_default=True,
         metavar="PATH",
+        callback=lasting,
         help="The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…",
     )(function)
 

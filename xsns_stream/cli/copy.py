@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xsns_stream.cli.common import common_options, examples, progress_bar
+from xsns_stream.cli.common import common_options, examples, lasting, progress_bar
 from xsns_stream.cli.rows import open_rows
 from xsns_stream.cli.selecting import select_keys, selection_options
 from xsns_stream.cli.transfers import tell_transfer
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         "xsns-stream copy xsns.zarr archive.zarr --lang sw,fi --codec zstd",
     ),
 )
-@click.argument("source", metavar="SOURCE")
-@click.argument("target", metavar="DEST")
+@click.argument("source", metavar="SOURCE", callback=lasting)
+@click.argument("target", metavar="DEST", callback=lasting)
 @selection_options
 @click.option(
     "--codec",

@@ -96,7 +96,9 @@ def _count(
         return sample_rows(chosen, fraction, quiet)
     from xsns_stream.store.overlaps import keep_overlaps
 
-    keeper = keep_overlaps(chosen.rows, use=not options["recount"], write=options["keep"])
+    # Who names a device wants it to count.
+    use = not options["recount"] and chosen.device == "cpu"
+    keeper = keep_overlaps(chosen.rows, use=use, write=options["keep"])
     return count_rows(chosen, keeper, quiet)
 
 

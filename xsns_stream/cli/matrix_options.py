@@ -72,15 +72,23 @@ def how_options(function: Decorated) -> Decorated:
             metavar="DEVICE",
             help="Where overlaps are counted: cpu, or cuda, which needs torch.",
         ),
-        click.option("--recount", is_flag=True, help="Do not use counts that were kept: read every row."),
-        click.option("--verify", is_flag=True, help="Also compare the bits of every row with its record."),
+        click.option(
+            "--recount",
+            is_flag=True,
+            help="Do not use counts that were kept: read every row. Counts do not show damage done to rows since.",
+        ),
+        click.option(
+            "--verify",
+            is_flag=True,
+            help="Also compare the bits of every row with its record, where counts were kept too.",
+        ),
         click.option(
             "--sample",
             type=click.FloatRange(0, 1, min_open=True),
             default=None,
             metavar="FRACTION",
-            help="Estimate from this part of the parameters, as 0.05, with standard errors. It pays from some 100 "
-            "million parameters on.",
+            help="Estimate from this part of the parameters, as 0.05, with standard errors, which are too small where "
+            "little is read (some 40 blocks of words). It pays from some 100 million parameters on.",
         ),
         click.option(
             "--by",

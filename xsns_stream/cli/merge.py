@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from xsns_stream.cli.common import common_options, examples, progress_bar
+from xsns_stream.cli.common import common_options, examples, lasting, progress_bar
 from xsns_stream.cli.rows import open_rows
 from xsns_stream.cli.transfers import tell_transfer
 
@@ -16,8 +16,8 @@ from xsns_stream.cli.transfers import tell_transfer
         "xsns-stream merge all.zarr xsns.zarr --with-fisher --json",
     ),
 )
-@click.argument("target", metavar="DEST")
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@click.argument("target", metavar="DEST", callback=lasting)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=lasting)
 @click.option("--with-fisher", is_flag=True, help="Bring kept Fisher values too.")
 @common_options
 def command(target: str, sources: tuple[str, ...], with_fisher: bool, as_json: bool, quiet: bool) -> None:

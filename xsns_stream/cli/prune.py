@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, progress_bar
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, lasting, progress_bar
 from xsns_stream.cli.selecting import key_json, select_keys, selection_options
 from xsns_stream.errors import UsageError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "xsns-stream prune xsns.zarr --keep-lang sw,zu --dry-run", "xsns-stream prune xsns.zarr --unfinished --yes"
     ),
 )
-@click.argument("store", metavar="STORE")
+@click.argument("store", metavar="STORE", callback=lasting)
 @selection_options
 @click.option("--keep-lang", multiple=True, metavar="CODES", help="All languages but these, instead of --lang.")
 @click.option("--fisher", is_flag=True, help="Drop kept Fisher values, and leave the sub-networks.")

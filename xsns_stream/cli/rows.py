@@ -37,11 +37,10 @@ def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[s
     """
     from xsns_stream.languages import select
 
-    codes = split_codes(asked)
-    if not codes:
+    if not asked:
         return None
     chosen = select(asked, rows.languages, f"the store '{store}'")
-    return None if "all" in codes else chosen
+    return None if "all" in split_codes(asked) else chosen
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from xsns_stream.cli.common import Decorated, split_codes
+from xsns_stream.cli.common import Decorated
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def select_keys(
     if densities:
         _require("density", densities, sorted({key.density for key in keys if key.density is not None}), where)
     languages = sorted({key.language for key in keys})
-    chosen = set(select(lang, languages, where) if split_codes(tuple(lang)) else languages)
+    # A filter that was given and names nothing is a mistake, and no leave to take everything.
+    chosen = set(select(lang, languages, where) if lang else languages)
     return tuple(
         key
         for key in keys

@@ -30,8 +30,8 @@ def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "
             :func:`xsns_stream.store.place.open_place`.
         mode: `r` reads a store that must exist; `a` adds to a store, which the first write creates where
             there is none; `w-` creates one where there must be none.
-        compressor: For a store that is yet to be created, as an existing one keeps its own. `zstd` saves a
-            third of the space at most and reads slower than sub-networks are compared: for archives.
+        compressor: For a store that is yet to be created, as an existing one keeps its own. `zstd` saves
+            space, the more the more selected parameters cluster, and is compared slower: for archives.
 
     Returns:
         The store; nothing is written before the first :meth:`SubNetworkStore.write`.

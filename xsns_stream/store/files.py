@@ -140,23 +140,25 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, wait_s: float | None = None) -> Iterator[None]:
     """Hold the lock file `path`; the operating system lets go of it when the process dies.
 
     Raises:
-        StoreError: Another process held it for longer than :data:`LOCK_TIMEOUT_S`, or it cannot be created.
+        StoreError: Another process held it for longer than `wait_s` seconds (:data:`LOCK_TIMEOUT_S` where left out), or
+            it cannot be created.
     """
+    wait_s = LOCK_TIMEOUT_S if wait_s is None else wait_s
     from filelock import FileLock, Timeout
 
     lock = FileLock(path)
     try:
         with os_errors("lock", path):
-            lock.acquire(timeout=LOCK_TIMEOUT_S)
+            lock.acquire(timeout=wait_s)
     except StoreError as error:
         # Timeout is an OSError too, but one that says nothing about the disk.
         if isinstance(error.__cause__, Timeout):
             raise StoreError(
-                f"another process has held '{path}' for {LOCK_TIMEOUT_S:.0f} seconds.",
+                f"another process has held '{path}' for {wait_s:.0f} seconds.",
                 "look for a build that hangs; when it ends, the lock is free.",
             ) from error
         raise

@@ -17,6 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.errors import StoreError
+from xsns_stream.store.checking import check_rows
+from xsns_stream.store.files import locked
 from xsns_stream.store.format import ARRAY, METADATA, RowKey, group_document
 from xsns_stream.store.place import Document, Place
 from xsns_stream.store.reader import StoreReader
@@ -29,6 +31,7 @@ OVERLAPS_VERSION: Final = 1
 _COUNTS: Final = "c/0/0"
 # Not among the groups, where readers of Zarr wonder what it is.
 _LOCK: Final = f"{ARRAY}/.lock-overlaps"
+_LAST: Final = 99_999_999
 _NAME: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
 
@@ -49,6 +52,7 @@ class StoredOverlaps:
     def __init__(self, store: StoreReader, use: bool, write: bool) -> None:
         self._store, self._use, self._write_too = store, use, write
         self._place: Place = store.place
+        self._sound: set[tuple[str, str]] = set()
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
         """Return the SHA-256 of each row, from its commit record.
@@ -64,27 +68,50 @@ class StoredOverlaps:
 
     def load(self, seed: int, density: float) -> KeptOverlaps | None:
         """Return the newest counts that can be read; None where there are none, or none shall be used."""
-        if not self._use:
-            return None
+        return self._newest(seed, density) if self._use else None
+
+    def _newest(self, seed: int, density: float) -> KeptOverlaps | None:
         for generation in sorted(self._generations(_folder(seed, density)), reverse=True):
             found = self._read(f"{_folder(seed, density)}/{generation}", seed, density)
             if found is not None:
+                self._sound.update(zip(found.languages, found.digests, strict=True))
                 return found
         return None
 
     def save(self, kept: KeptOverlaps) -> None:
-        """Keep counts in the place of those before them; where that fails, nothing is kept."""
-        folder = _folder(kept.counts.seed, kept.counts.density)
-        if not (self._write_too and self._place.writable):
+        """Keep counts in the place of those before them; where that fails, nothing is kept.
+
+        Counts stand for the digests of the rows that they are of, for as long as these are committed. So rows that were
+        not among those kept are compared with their digests first.
+
+        Raises:
+            StoreError: A row is not what was committed.
+        """
+        seed, density = kept.counts.seed, kept.counts.density
+        folder = _folder(seed, density)
+        if not (self._write_too and self._place.writable) or self._would_shrink(kept):
+            return
+        fresh = [code for code, sha in zip(kept.languages, kept.digests, strict=True) if (code, sha) not in self._sound]
+        check_rows(self._store, [RowKey.checked(code, seed, density) for code in fresh])
+        if self.digests(kept.languages, seed, density) != kept.digests:
+            # A row was built again meanwhile: nobody knows which of the two was counted.
             return
         try:
             self._write_groups(folder)
             # In a folder writers take turns, so that what is unfinished is a dead writer's.
-            with self._place.locked(_LOCK) if self._place.local is not None else nullcontext():
+            # Whoever waits for a turn holds up a result that is there: this is only a cache.
+            with locked(self._place.local / _LOCK, wait_s=0) if self._place.local is not None else nullcontext():
                 name = self._write(folder, kept)
                 self._remove_older(folder, name)
         except (StoreError, OSError):
             return
+
+    def _would_shrink(self, kept: KeptOverlaps) -> bool:
+        """Return whether counts of more languages are there, which these would take the place of."""
+        seed, density = kept.counts.seed, kept.counts.density
+        newest = self._newest(seed, density)
+        there = set(newest.languages) & set(self._store.languages_at(seed, density)) if newest else set()
+        return len(there) > len(kept.languages)
 
     # --------------------------------------------------------------------------------- generations
 
@@ -108,16 +135,24 @@ class StoredOverlaps:
                 return None
             languages = tuple(map(str, attributes["languages"]))
             counts = np.frombuffer(data, "<i8").reshape(len(languages), len(languages)).astype(np.int64, copy=False)
-            size = int(attributes["parameters"])
+            size = self._store.layout.size
+            if (attributes["parameters"], attributes["seed"], attributes["density"]) != (size, seed, density):
+                return None
             table = OverlapCounts(languages, counts, size, seed, density)
             return KeptOverlaps(table, tuple(map(str, attributes["rows_sha256"])))
-        except (StoreError, KeyError, TypeError, ValueError):
+        # What recursion and arithmetic raise, numbers and depths raise that no writer makes.
+        except (StoreError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError):
             return None
 
     def _write(self, folder: str, kept: KeptOverlaps) -> str:
         """Write a generation, counts first, and return its name."""
-        newest = max(self._generations(folder, unfinished=True), default="0")
-        name = f"{int(newest.partition('-')[0]) + 1:08d}-{uuid.uuid4().hex[:8]}"
+        newest = max((int(name[:8]) for name in self._generations(folder, unfinished=True)), default=0)
+        if newest == _LAST:
+            # Nobody counted that often: the name is somebody else's, and so is what is under it.
+            self._place.remove_tree(folder)
+            self._write_groups(folder)
+            newest = 0
+        name = f"{newest + 1:08d}-{uuid.uuid4().hex[:8]}"
         data = np.ascontiguousarray(kept.counts.intersection, "<i8").tobytes()
         self._place.write(f"{folder}/{name}/{_COUNTS}", data)
         self._place.write_json(f"{folder}/{name}/{METADATA}", _document(kept, hashlib.sha256(data).hexdigest()))

@@ -191,6 +191,10 @@ def open_place(path: str | Path) -> Place:
     """
     from xsns_stream.store.local import LocalPlace
 
+    if path == "":
+        raise UsageError(
+            "no store was named: its path is empty.", "give a folder, or a URL such as s3://bucket/prefix."
+        )
     found = _SCHEME.match(path) if isinstance(path, str) else None
     if found is None:
         return LocalPlace(Path(path))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,9 @@ SCHEMES: Final = ("s3", "s3a", "gs", "az", "adl", "abfs", "abfss", "memory")
 MOST_RETRIES: Final = 2
 RETRY_S: Final = 20
 
+# What servers allow is less; this is what a URL can hold.
+_BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
 #: What names one state of an object: an e-tag, and a version where the server has them.
 Version = dict[str, str]
 
@@ -41,7 +45,7 @@ def open_remote(scheme: str, url: str) -> RemotePlace:
     if scheme not in SCHEMES:
         raise UsageError(
             f"a store cannot be at a URL that begins with '{scheme}://'.",
-            "choose a folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or memory://name.",
+            "choose a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
         )
     try:
         parts = urlsplit(url)
@@ -52,6 +56,11 @@ def open_remote(scheme: str, url: str) -> RemotePlace:
         raise UsageError(
             f"the URL of a store is {scheme}://name/prefix, without user, password, '?' and '#'.",
             "keys and endpoints are taken from the environment, as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
+        )
+    if scheme != "memory" and not _BUCKET.fullmatch(parts.netloc):
+        raise UsageError(
+            f"no bucket can be named '{parts.netloc}'.",
+            f"write {scheme}://bucket/prefix, with letters, digits, '.', '-'.",
         )
     try:
         import obstore.store

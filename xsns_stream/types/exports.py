@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ KIND: Final = "xsns-sub-network"
 VERSION: Final = 1
 #: Under this name the record stands in a safetensors file's metadata, and as an array of bytes in a NumPy archive.
 RECORD: Final = "record"
+#: A code that can be part of a path, or none, where the caller gave none.
+_LANGUAGE: Final = re.compile(r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)?")
 
 
 def write_network(network: SubNetwork, path: Path) -> Path:
@@ -206,6 +209,8 @@ def _record(text: str | bytes | None, path: Path) -> Mapping[str, Any]:
     record = json.loads(text)
     if not isinstance(record, dict) or record.get("kind") != KIND:
         raise _foreign(path)
+    if not isinstance(record["version"], int) or record["version"] < 1:
+        raise _foreign(path)
     if record["version"] > VERSION:
         raise StoreError(
             f"'{path}' has version {record['version']}, and this program knows {VERSION}.", "update xsns-stream."
@@ -227,13 +232,25 @@ def _layout(record: Mapping[str, Any], path: Path) -> ParameterLayout:
 def _checked(bits: Words, layout: ParameterLayout, record: Mapping[str, Any], path: Path) -> SubNetwork:
     if _digest(bits) != record["sha256"]:
         raise StoreError(f"'{path}' does not hold the bits that were exported.", "it is damaged; export it again.")
+    language, seed, density = record["language"], record["seed"], float(record["density"])
+    threshold = float.fromhex(record["threshold"])
+    # The digest is of the bits alone.
+    if not (
+        isinstance(language, str)
+        and _LANGUAGE.fullmatch(language)
+        and isinstance(seed, int)
+        and seed >= 0
+        and 0 < density <= 1
+        and threshold >= 0
+    ):
+        raise StoreError(f"the record in '{path}' names no sub-network.", "it was edited or damaged; export it again.")
     return SubNetwork(
-        language=str(record["language"]),
-        seed=int(record["seed"]),
+        language=language,
+        seed=seed,
         bits=bits,
         layout=layout,
         cardinality=int(record["cardinality"]),
-        threshold=float.fromhex(record["threshold"]),
-        density=float(record["density"]),
+        threshold=threshold,
+        density=density,
         provenance=Provenance.from_json(record["provenance"]),
     )
