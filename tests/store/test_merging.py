@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xsns_stream.errors import IncompatibleError, LanguageError, StoreError
+from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
 from xsns_stream.store import KeptKey, RowKey, open_store
 from xsns_stream.store.checking import check_rows
 from xsns_stream.store.merging import copy_rows, merge_stores
@@ -304,3 +304,12 @@ def test_checking_names_every_damaged_row(filled, object_of):
     check_rows(filled, [RowKey(0.15, 0, "rw")])
     with pytest.raises(LanguageError, match="no sub-network of 'fi'"):
         check_rows(filled, [RowKey(0.15, 0, "fi")])
+
+
+def test_a_store_within_another_is_refused(filled, path):
+    before = files(path)
+    with pytest.raises(UsageError, match="lie within one another"):
+        copy_rows(filled, open_store(path / "inner", "a"))
+    assert files(path) == before
+    # Only the name begins alike.
+    copy_rows(filled, open_store(path.with_name(f"{path.name}2"), "a"))

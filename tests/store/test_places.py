@@ -1,6 +1,8 @@
 """A folder, memory and S3 are the same kind of place."""
 
+import errno
 import json
+import os
 import sys
 import threading
 import time
@@ -264,3 +266,15 @@ def test_what_was_never_committed_is_discarded_too(filled, path):
     assert [key.language for key in filled.unfinished()] == ["sw"]
     assert filled.discard("sw", 0, 0.15)
     assert filled.unfinished() == ()
+
+
+def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    place = open_place(tmp_path)
+    assert place.create_json("a/zarr.json", {"first": 1})
+    assert not place.create_json("a/zarr.json", {"second": 2})
+    assert place.read_json("a/zarr.json") == {"first": 1}
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["zarr.json"]

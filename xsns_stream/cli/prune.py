@@ -52,8 +52,8 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
     if dropped:
         with progress_bar("dropping", quiet) as on_progress:
             plan = prune(opened, plan, on_progress)
-        if not as_json:
-            click.echo(f"{store}: {_amount(plan)} dropped.")
+    if not as_json and not dry_run:
+        click.echo(f"{store}: {_amount(plan)} dropped." if dropped else f"{store}: nothing was dropped.")
     if as_json:
         emit_json("prune", _result(plan, store, dropped))
 
@@ -96,7 +96,7 @@ def _chosen(
         if not lang:
             return (), ()
     if fisher:
-        return (), select_keys(opened.kept_keys(), lang, seeds, (), f"{where}, among its Fisher values,")
+        return (), select_keys(opened.kept_keys(), lang, seeds, (), f"the Fisher values of {where}")
     return select_keys(opened.keys(), lang, seeds, densities, where), ()
 
 

@@ -57,8 +57,8 @@ def _require(name: str, asked: Sequence[Any], known: Sequence[Any], where: str) 
     missing = [value for value in asked if value not in known]
     if missing:
         raise UsageError(
-            f"{where} has no {name} {', '.join(map(str, missing))}.",
-            f"it has {', '.join(map(str, known))}." if known else "it has no row at all.",
+            f"there is no {name} {', '.join(map(str, missing))} in {where}.",
+            f"there is {', '.join(map(str, known))}." if known else "there is no row at all.",
         )
 
 

@@ -8,7 +8,7 @@ import click
 
 from xsns_stream.cli.common import counted, emit_json
 from xsns_stream.cli.selecting import key_json
-from xsns_stream.errors import PartialError
+from xsns_stream.errors import PartialError, StoreError
 
 if TYPE_CHECKING:
     from xsns_stream.store.merging import Transfer
@@ -29,7 +29,12 @@ def tell_transfer(verb: str, done: Transfer, target: str, as_json: bool, **more:
 
     Raises:
         PartialError: Some rows could not be read from their source.
+        StoreError: There was nothing to copy, and the target may not even be there.
     """
+    if not (done.written or done.skipped or done.failed):
+        raise StoreError(
+            f"there is no row to {verb}: nothing was written to '{target}'.", "choose other rows, or build them first."
+        )
     ratio = done.words_bytes / done.target_bytes if done.target_bytes else None
     if as_json:
         emit_json(verb, more | {"target": target} | _result(done, ratio))

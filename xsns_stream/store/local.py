@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from xsns_stream.store.files import locked, os_errors, read_json, sync, write_json
 from xsns_stream.store.place import Document, MissingObjectError, Place, checked_key
+
+#: What file systems say that have no hard links, as exFAT and some of a network.
+_NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def _put_if_absent(partial: Path, path: Path) -> None:
+    """Give a file its name, where nothing has it.
+
+    Raises:
+        FileExistsError: Something has.
+    """
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Not one step, but whoever commits a row holds its lock meanwhile.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        partial.replace(path)
 
 
 class LocalPlace(Place):
@@ -107,7 +129,7 @@ class LocalPlace(Place):
         with os_errors(action, self.local):
             try:
                 write_json(partial, document)
-                os.link(partial, path)
+                _put_if_absent(partial, path)
             except FileExistsError:
                 return False
             finally:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from xsns_stream.errors import IncompatibleError, StoreError
+from xsns_stream.errors import IncompatibleError, StoreError, UsageError
 from xsns_stream.store.core import SubNetworkStore
 from xsns_stream.store.format import RowKey
 from xsns_stream.store.kept import KeptKey, KeptRecord
@@ -90,6 +90,7 @@ def copy_rows(
         IncompatibleError: The target holds another experiment, or Fisher values in another encoding.
         LanguageError, StoreError: A row is not in the source; or the target has it with other bits, or cannot be
             written to.
+        UsageError: One of the stores lies within the other.
     """
     return _transfer(target, [(source, rows, tuple(kept))], on_progress)
 
@@ -115,6 +116,7 @@ def merge_stores(
     Raises:
         IncompatibleError: A store is of another experiment or layout; each field that differs is named.
         StoreError: Two of the stores have a row with different bits; or the target cannot be written to.
+        UsageError: One of the stores lies within another.
     """
     parts = [(source, None, source.kept_keys() if with_fisher else ()) for source in sources]
     return _transfer(target, parts, on_progress)
@@ -125,6 +127,7 @@ _Part = tuple[SubNetworkStore, Iterable[RowKey] | None, Sequence[KeptKey]]
 
 def _transfer(target: SubNetworkStore, parts: Sequence[_Part], on_progress: Progress | None) -> Transfer:
     """Plan, refuse what must be refused, then write row by row."""
+    _require_apart(target, [source for source, _, _ in parts])
     _require_one_experiment(target, [source for source, _, _ in parts])
     plan = _plan(target, parts)
     _require_one_encoding(target, plan)
@@ -243,6 +246,16 @@ def _kept_records(store: SubNetworkStore) -> Iterator[KeptRecord]:
         record = store.kept_record(key.language, key.seed)
         if record is not None:
             yield record
+
+
+def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
+    """Refuse a store within another: whoever copies or drops the outer one would take the inner one along."""
+    for source in sources:
+        inner, outer = sorted((target.place.url, source.place.url), key=len, reverse=True)
+        if inner.startswith(f"{outer.rstrip('/')}/"):
+            raise UsageError(
+                f"'{target.place}' and '{source.place}' lie within one another.", "copy to a place beside the store."
+            )
 
 
 def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:

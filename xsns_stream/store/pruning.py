@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ _ROW_FILE: Final = re.compile(rf"{ARRAY}/c/(\d+)/(\d+)/(\d+)/[^/]+")
 _KEPT_FILE: Final = re.compile(rf"{KEPT}/c/(\d+)/(\d+)/[^/]+")
 _PARTIAL: Final = ".partial"
 _Thing = TypeVar("_Thing", RowKey, KeptKey, str)
+_Key = TypeVar("_Key", RowKey, KeptKey)
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def plan_prune(
     """
     files = _Files.of(store)
     return PrunePlan(
-        {key: files.size(key) for key in rows},
-        {key: files.size(key) for key in kept},
+        files.sizes(tuple(rows)),
+        files.sizes(tuple(kept)),
         dict(files.left()) if leftovers else {},
     )
 
@@ -136,10 +137,14 @@ class _Files:
         place = None if self.values is None else self.values.slot(key.seed, key.language)
         return None if place is None else f"{KEPT}/c/{place[0]}/{place[1]}/0"
 
-    def size(self, key: RowKey | KeptKey) -> int:
-        """Return the bytes of a row's object; 0 where there is none."""
-        name = self.row_object(key)
-        return 0 if name is None else self.place.size(name) or 0
+    def sizes(self, keys: Sequence[_Key]) -> dict[_Key, int]:
+        """Return the bytes of each row's object; 0 where there is none."""
+
+        def size(key: _Key) -> int:
+            name = self.row_object(key)
+            return 0 if name is None else self.place.size(name) or 0
+
+        return dict(zip(keys, self.place.each(size, keys), strict=True))
 
     def owner(self, name: str) -> RowKey | KeptKey | None:
         """Return the row in whose folder a file stands; None where it is no row's."""
