@@ -28,7 +28,7 @@ def store(tmp_path_factory):
 
 
 def call(*arguments):
-    done = CliRunner().invoke(command, list(arguments))
+    done = CliRunner().invoke(command, list(arguments), help_option_names=["-h", "--help"])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done
