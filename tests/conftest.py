@@ -125,7 +125,7 @@ def start_xsns() -> Callable[..., subprocess.Popen[str]]:
     # A shell that starts the tests in the background ignores Ctrl-C for all of its children.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from xsns_stream.cli import main; main()"
+        "from xsns_stream.cli import run; run()"
     )
 
     def start(*args: object) -> subprocess.Popen[str]:

@@ -1,5 +1,5 @@
 """`python -m xsns_stream` is `xsns-stream`."""
 
-from xsns_stream.cli import main
+from xsns_stream.cli import run
 
-main()
+run()

@@ -18,7 +18,7 @@ assert _spec.loader is not None
 sys.modules["store_networks"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(sys.modules["store_networks"])
 
-START = [sys.executable, "-c", "from xsns_stream.cli import main; main()"]
+START = [sys.executable, "-c", "from xsns_stream.cli import run; run()"]
 LANGUAGES = ("de", "en", "et", "fi", "sw", "zu")
 
 

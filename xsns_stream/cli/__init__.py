@@ -124,6 +124,19 @@ def main(args: list[str] | None = None) -> None:
     sys.exit(int(code or 0))
 
 
+def run() -> None:
+    """Run the command line as a program of its own."""
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code == ExitCode.INTERRUPTED:
+            # Threads of native libraries that were stopped in the middle may abort the process while it is taken down,
+            # and take its exit code with it. Everything that matters is on the disk by now.
+            sys.stderr.flush()
+            os._exit(ExitCode.INTERRUPTED)
+        raise
+
+
 def _let_go_of_stdout() -> None:
     """Keep Python from complaining at exit, with a code of its own, about what cannot be written any more."""
     try:
