@@ -12,17 +12,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import evidence_tables
 import fisher_tables
 import kernel_tables
 import scale_tables
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "docs" / "fisher.md", ROOT / "docs" / "scaling.md", ROOT / "kernels" / "README.md"]
+PAGES = [
+    ROOT / "docs" / "evidence.md",
+    ROOT / "docs" / "fisher.md",
+    ROOT / "docs" / "scaling.md",
+    ROOT / "kernels" / "README.md",
+]
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 #: Name in a page's markers → what makes the table.
-TABLES: dict[str, Callable[[Path], str]] = fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES
+TABLES: dict[str, Callable[[Path], str]] = (
+    evidence_tables.TABLES | fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES
+)
 
 
 def filled(page: str, results: Path) -> str:

@@ -18,27 +18,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xsns_stream.corpora import open_corpus, read_text
     from xsns_stream.errors import XsnsError
+    from xsns_stream.evaluation import evaluate
     from xsns_stream.fisher import diagonal_fisher, mean_gradient, self_check
+    from xsns_stream.gold import import_scores, read_scores, write_scores
+    from xsns_stream.joining import join
+    from xsns_stream.matrices import read_matrix
     from xsns_stream.models import load_model, parameter_layout
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
     from xsns_stream.pipeline import BuildSettings, Stopping, build
     from xsns_stream.ranking import rank_sources
+    from xsns_stream.regression import calibrate
     from xsns_stream.similarity import common, count_overlaps, count_overlaps_by_seed, jaccard, sample_overlaps, united
     from xsns_stream.store import SubNetworkStore, open_store
     from xsns_stream.subnetwork import extract_subnetwork
     from xsns_stream.types import (
         DiagonalFisher,
+        Evaluation,
         FisherSettings,
+        JoinedScores,
         LanguageSample,
         OverlapCounts,
         OverlapRectangle,
         ParameterLayout,
         ParameterSet,
         Provenance,
+        Regression,
         SimilarityMatrix,
         SourceRanking,
         SubNetwork,
         TextExample,
+        TransferScores,
     )
 
 __version__ = "0.1.0"
@@ -80,12 +89,25 @@ _HOMES = {
     "SourceRanking": "types",
     "SubNetwork": "types",
     "TextExample": "types",
+    "evaluate": "evaluation",
+    "import_scores": "gold",
+    "read_scores": "gold",
+    "write_scores": "gold",
+    "join": "joining",
+    "read_matrix": "matrices",
+    "calibrate": "regression",
+    "Evaluation": "types",
+    "JoinedScores": "types",
+    "Regression": "types",
+    "TransferScores": "types",
 }
 
 __all__ = [
     "BuildSettings",
     "DiagonalFisher",
+    "Evaluation",
     "FisherSettings",
+    "JoinedScores",
     "LanguageSample",
     "MaskedLanguageModelling",
     "OverlapCounts",
@@ -93,22 +115,28 @@ __all__ = [
     "ParameterLayout",
     "ParameterSet",
     "Provenance",
+    "Regression",
     "SimilarityMatrix",
     "SourceRanking",
     "Stopping",
     "SubNetwork",
     "SubNetworkStore",
     "TextExample",
+    "TransferScores",
     "XsnsError",
     "__version__",
     "batches",
     "build",
+    "calibrate",
     "common",
     "count_overlaps",
     "count_overlaps_by_seed",
     "diagonal_fisher",
+    "evaluate",
     "extract_subnetwork",
+    "import_scores",
     "jaccard",
+    "join",
     "load_model",
     "make_objective",
     "mean_gradient",
@@ -116,10 +144,13 @@ __all__ = [
     "open_store",
     "parameter_layout",
     "rank_sources",
+    "read_matrix",
+    "read_scores",
     "read_text",
     "sample_overlaps",
     "self_check",
     "united",
+    "write_scores",
 ]
 
 

@@ -195,6 +195,46 @@ def pick(code: str, known: Sequence[str], where: str = "the corpus") -> str:
     return found
 
 
+def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Return {code of `wanted`: the code of `known` that means the same language}, for those that have one.
+
+    A code that is in `known` is its own counterpart. Otherwise it is the one code of the same main language that no
+    other code of `wanted` has (`zh` → `zh-Hani`); of several, the one in the same customary script and region (`zh` →
+    `zh-Hans`, `pt-PT` → `pt`). Two of `wanted` never share a counterpart: two languages must not look like one.
+    """
+    found = {code: code for code in wanted if code in set(known)}
+    free = [code for code in known if code not in found]
+    claims: dict[str, list[str]] = {}
+    for code in dict.fromkeys(wanted):
+        if code not in found and (other := _same_language(code, free)) is not None:
+            claims.setdefault(other, []).append(code)
+    for other, claimants in claims.items():
+        winner = claimants[0] if len(claimants) == 1 else _same_language(other, claimants)
+        if winner is not None:
+            found[winner] = other
+    return found
+
+
+def _same_language(code: str, known: Sequence[str]) -> str | None:
+    """Return the only code of the same main language, or the only one that is the same once all is spelt out."""
+    alike = [other for other in known if other.split("-")[0] == code.split("-", maxsplit=1)[0]]
+    if len(alike) > 1:
+        alike = [other for other in alike if _spelt_out(other) == _spelt_out(code)]
+    return alike[0] if len(alike) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def _spelt_out(code: str) -> str:
+    """Return language, script and region, the customary ones where the code has none; other labels as they are."""
+    import langcodes
+    from langcodes.tag_parser import LanguageTagError
+
+    try:
+        return str(langcodes.Language.get(code).maximize())
+    except LanguageTagError:
+        return code
+
+
 def _find(word: str, known: Sequence[str]) -> str | None:
     if word in known:
         return word

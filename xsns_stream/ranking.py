@@ -1,18 +1,30 @@
-"""Similarity matrix → the sources for a target, best first."""
+"""Similarity matrix → the sources for a target, best first, with what other examples might have changed."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.languages import near_misses
 from xsns_stream.types import RankedSource, Reals, SimilarityMatrix, SourceRanking
+from xsns_stream.types.comparisons import SimilarityDraws
+
+#: Share of the draws that an interval holds.
+CONFIDENCE: Final = 0.95
 
 
 def rank_sources(
-    matrix: SimilarityMatrix, target: str, sources: Sequence[str] | None = None, top: int | None = None
+    matrix: SimilarityMatrix,
+    target: str,
+    sources: Sequence[str] | None = None,
+    top: int | None = None,
+    draws: SimilarityDraws | None = None,
 ) -> SourceRanking:
     """Rank the candidate sources of `target` by similarity, best first.
 
@@ -25,6 +37,9 @@ def rank_sources(
         target: One of its targets; never a source of itself.
         sources: The candidates; all sources of the matrix where left out.
         top: How many to keep; all where left out. A tie with a source that is cut off stays marked.
+        draws: What the similarities might have been with other examples, as
+            :func:`xsns_stream.similarity.draws_of_parts` gives: intervals and probabilities are made of them. Sources
+            that they lack have none, and probabilities are those among the sources that they have.
 
     Raises:
         LanguageError: The target or a candidate is not in the matrix.
@@ -49,7 +64,46 @@ def rank_sources(
             "name other sources, or leave them out.",
         )
     ranked = sorted(_describe(matrix, target, list(candidates)), key=_order)
-    return SourceRanking(target, matrix.coefficient, tuple(ranked[:top]), matrix.seeds)
+    ranking = SourceRanking(target, matrix.coefficient, tuple(ranked), matrix.seeds)
+    if draws is not None:
+        ranking = _with_intervals(ranking, draws)
+    return replace(ranking, sources=ranking.sources[:top])
+
+
+def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRanking:
+    """Add to each source its interval, how likely it is the best, and whether it can be told from the first."""
+    place = {language: i for i, language in enumerate(draws.sources)}
+    known = [source.language for source in ranking if source.language in place and not math.isnan(source.similarity)]
+    if not known:
+        return ranking
+    values = draws.values[:, [place[language] for language in known]]
+    ends = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [ends, 1 - ends], axis=0)
+    shares = _best_shares(values)
+    # Of the same draws, so that what moves both sources, as the target's examples do, does not count.
+    apart = np.quantile(values[:, :1] - values, [ends, 1 - ends], axis=0)
+    level = (apart[0] <= 0) & (apart[1] >= 0)
+    found: Mapping[str, int] = {language: i for i, language in enumerate(known)}
+    sources = tuple(
+        replace(
+            source,
+            low=float(low[i]),
+            high=float(high[i]),
+            best_probability=float(shares[i]),
+            level_with_first=bool(level[i]),
+        )
+        if (i := found.get(source.language)) is not None
+        else source
+        for source in ranking
+    )
+    return replace(ranking, sources=sources, basis=draws.basis)
+
+
+def _best_shares(values: Reals) -> Reals:
+    """float64 [S]: the share of draws [B, S] in which each source is the largest; several that are share a draw."""
+    largest = values == values.max(axis=1, keepdims=True)
+    shares: Reals = (largest / largest.sum(axis=1, keepdims=True)).mean(axis=0)
+    return shares
 
 
 def _require(language: str, labels: Sequence[str], role: str) -> None:

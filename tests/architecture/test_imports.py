@@ -20,7 +20,7 @@ from xsns_stream.cli import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Every module may know these; they know nothing but one another, in this order.
-SHARED = {"errors", "types", "languages", "provenance"}
+SHARED = {"errors", "types", "languages", "provenance", "joining", "files", "labelled"}
 #: Modules in which stages meet.
 MEETING = {"pipeline", "cli"}
 LEFT_OF_THE_STORE = {"corpora", "objectives", "models", "fisher"}
@@ -80,7 +80,15 @@ def test_stages_do_not_import_one_another(stage: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "allowed"),
-    [("errors", set()), ("types", {"errors"}), ("languages", {"errors"}), ("provenance", set())],
+    [
+        ("errors", set()),
+        ("types", {"errors"}),
+        ("languages", {"errors"}),
+        ("provenance", set()),
+        ("files", {"errors"}),
+        ("labelled", {"errors", "files", "languages"}),
+        ("joining", {"errors", "types", "languages", "labelled"}),
+    ],
 )
 def test_what_all_share_knows_no_stage(module: str, allowed: set[str]) -> None:
     for path in MODULES[module]:

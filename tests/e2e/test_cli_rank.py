@@ -60,6 +60,7 @@ def test_the_table_shows_ten_sources_best_first(folder, run):
     assert done.stderr.splitlines() == [
         "left out, because there is no sub-network: et (seed 8)",
         "1 more source; --top 0 shows all.",
+        "no intervals: build with --parts 8, or with three seeds or more.",
     ]
 
 
@@ -77,12 +78,16 @@ def test_json_holds_everything(folder, in_process):
         "seeds": [7, 8],
         "density": 0.15,
         "candidates": 10,
+        "reliability": None,
+        "intervals": None,
     }
     assert [source["language"] for source in sources] == [code for _, code in expected()]
     assert [source["similarity"] for source in sources] == pytest.approx([s for s, _ in expected()], rel=1e-15)
     assert {source["language"] for source in sources if source["tied"]} == {"xh", "zu"}
-    keys = {"language", "name", "similarity", "chance_corrected", "spread", "tied"}
-    assert all(set(source) == keys and source["spread"] > 0 for source in sources)
+    known = {"language", "name", "similarity", "chance_corrected", "spread", "tied"}
+    unknown = {"interval", "best_probability", "level_with_first", "reliability"}
+    assert all(set(source) == known | unknown and source["spread"] > 0 for source in sources)
+    assert all(source[name] is None for source in sources for name in unknown)
 
 
 def test_candidates_can_be_named_and_only_their_rows_are_read(folder, in_process):
@@ -115,7 +120,7 @@ def test_top_says_how_many(folder, top, shown, note, in_process):
     assert code == 0
     assert len([line for line in out.splitlines() if line.lstrip()[:1].isdigit()]) == shown
     assert note in err
-    assert ("more" in err) == bool(note)
+    assert ("--top 0" in err) == bool(note)
     assert "± seeds" not in out
 
 
@@ -139,6 +144,21 @@ def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, messa
     assert message in error
     assert advice.startswith("hint: ")
     assert hint in advice
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strategy", "top"], "--strategy means nothing without --sources-k."),
+        (["--regime", "small"], "--regime means nothing without --gold."),
+        (["--sources-k", "0"], "0 is not in the range x>=1"),
+        (["--gold", "none.parquet"], "none.parquet"),
+    ],
+)
+def test_options_that_mean_nothing(folder, arguments, message, in_process):
+    code, out, err = in_process(folder, "rank", "--target", "sw", *arguments)
+    assert (code != 0, out) == (True, "")
+    assert message in err
 
 
 def test_the_examples_of_the_help_page_run(folder, in_process):

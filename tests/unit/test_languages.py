@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xsns_stream.errors import ExitCode, LanguageError
-from xsns_stream.languages import language_name, near_misses, normalise, pick, select
+from xsns_stream.languages import counterparts, language_name, near_misses, normalise, pick, select
 
 KNOWN = ("ar", "az-Latn", "en", "sv", "sw", "zh-Hans", "zh-Hant")
 
@@ -169,3 +169,24 @@ def test_importing_is_cheap() -> None:
     code = "import sys, xsns_stream.languages; print({'langcodes', 'babel'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "found"),
+    [
+        (["sw", "fi"], ["fi", "sw"], {"sw": "sw", "fi": "fi"}),
+        (["zh"], ["zh-Hani"], {"zh": "zh-Hani"}),
+        (["zh-Hant"], ["zh"], {"zh-Hant": "zh"}),
+        # Of several, the customary script and region.
+        (["zh"], ["zh-Hant", "zh-Hans"], {"zh": "zh-Hans"}),
+        (["sr"], ["sr-Latn", "sr-Cyrl"], {"sr": "sr-Cyrl"}),
+        (["zh"], ["zh-Hant", "zh-Latn"], {}),
+        # Two languages never look like one.
+        (["zh-Hans", "zh-Hant"], ["zh"], {"zh-Hans": "zh"}),
+        (["pt", "pt-PT"], ["pt"], {"pt": "pt"}),
+        (["zh-Latn", "zh-Hant"], ["zh"], {}),
+        (["sw"], ["fi"], {}),
+    ],
+)
+def test_counterparts_mean_the_same_language(wanted: list[str], known: list[str], found: dict[str, str]) -> None:
+    assert counterparts(wanted, known) == found

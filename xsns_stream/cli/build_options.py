@@ -161,6 +161,14 @@ def _cost_options(function: Decorated) -> Decorated:
 def _trust_options(function: Decorated) -> Decorated:
     return apply(
         function,
+        _trust(
+            "--parts",
+            type=int,
+            default=None,
+            metavar="K",
+            help="Cut each row's examples into K parts, and store the sub-networks that leave one part out too: what "
+            "`rank` makes intervals of. 8 is a good number; the store grows K-fold.",
+        ),
         _trust("--split-half", is_flag=True, help="Compare the sub-networks of two halves of each row's examples."),
         _trust(
             "--until-stable",
@@ -210,6 +218,7 @@ def settings_of(options: dict[str, Any]) -> BuildSettings:
         memory=options["memory"],
         stopping=_stopping(options),
         split_half=options["split_half"],
+        parts=options["parts"],
         keep_fisher=options["keep_fisher"],
         quantile=options["quantile"],
     )

@@ -98,6 +98,9 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if found["kept_rows"]:
         kept = f"{counted(found['kept_rows'], 'row')} as {', '.join(found['kept_fisher'])}"
         yield "Fisher values", f"{kept}, {decimal(found['kept_bytes'])}"
+    for parts in found["parts"]:
+        rows = f"{counted(parts['rows'], 'row')} without each of {parts['count']}"
+        yield "parts", f"{rows}, {decimal(parts['bytes'])}"
     yield from _reliability(found["reliability"])
 
 

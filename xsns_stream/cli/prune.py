@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,8 +13,10 @@ from xsns_stream.cli.selecting import key_json, select_keys, selection_options
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import KeptKey, RowKey, SubNetworkStore
+    from xsns_stream.store import KeptKey, PartKey, RowKey, SubNetworkStore
     from xsns_stream.store.pruning import PrunePlan
+
+_Key = TypeVar("_Key", "RowKey", "KeptKey")
 
 
 @click.command(
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 @selection_options
 @click.option("--keep-lang", multiple=True, metavar="CODES", help="All languages but these, instead of --lang.")
 @click.option("--fisher", is_flag=True, help="Drop kept Fisher values, and leave the sub-networks.")
+@click.option("--parts", is_flag=True, help="Drop the parts of rows, and leave the rows.")
 @click.option("--unfinished", is_flag=True, help="Drop what killed builds left: rows never committed, partial files.")
 @click.option("--dry-run", is_flag=True, help="Say what would be dropped, and stop.")
 @click.option("-y", "--yes", is_flag=True, help="Drop it without asking.")
@@ -44,8 +47,8 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
         raise UsageError("--dry-run and --yes were both given.", "ask for one of them.")
     opened = open_store(store, "r" if dry_run else "a")
     opened.load()
-    rows, kept = _chosen(opened, store, **options)
-    plan = plan_prune(opened, rows, kept, leftovers=options["unfinished"])
+    rows, kept, parts = _chosen(opened, store, **options)
+    plan = plan_prune(opened, rows, kept, parts=parts, leftovers=options["unfinished"])
     if not as_json:
         _show(plan, store, "would be dropped" if dry_run else "to be dropped")
     dropped = not dry_run and (yes or not plan.things or _agreed(as_json))
@@ -66,38 +69,55 @@ def _chosen(
     densities: tuple[float, ...],
     keep_lang: tuple[str, ...],
     fisher: bool,
+    parts: bool,
     unfinished: bool,
-) -> tuple[Sequence[RowKey], Sequence[KeptKey]]:
-    """Return the rows and the kept values that are meant.
+) -> tuple[Sequence[RowKey], Sequence[KeptKey], Sequence[PartKey]]:
+    """Return the rows, the kept values and the parts that are meant.
 
     Raises:
         UsageError: Nothing was asked for, or options that contradict each other.
     """
-    from xsns_stream.languages import select
-
     filtered = bool(lang or seeds or densities or keep_lang)
-    if not (filtered or fisher or unfinished):
+    if not (filtered or fisher or parts or unfinished):
         raise UsageError(
             f"nothing of the store '{store}' was asked to be dropped.",
-            "choose rows with --lang, --keep-lang, --seed or --density, or give --fisher or --unfinished.",
+            "choose rows with --lang, --keep-lang, --seed or --density, or give --fisher, --parts or --unfinished.",
         )
-    if lang and keep_lang:
-        raise UsageError("--lang and --keep-lang were both given.", "say what goes, or what stays.")
+    for one, other, given in (("--lang", "--keep-lang", lang and keep_lang), ("--fisher", "--parts", fisher and parts)):
+        if given:
+            raise UsageError(f"{one} and {other} were both given.", "say what goes, or what stays; one at a time.")
     if fisher and densities:
         raise UsageError("--density means nothing for Fisher values.", "leave it away, or leave --fisher away.")
+    if not (fisher or parts or filtered):
+        return (), (), ()
     where = f"the store '{store}'"
-    if not (fisher or filtered):
-        return (), ()
+    every = [key for count in opened.part_counts for key in opened.part_keys(count)] if parts else []
+    if parts:
+        rows = _keys(sorted({key.row for key in every}), lang, keep_lang, seeds, densities, f"the parts of {where}")
+        return (), (), [key for key in every if key.row in set(rows)]
+    if fisher:
+        return (), _keys(opened.kept_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}"), ()
+    return _keys(opened.keys(), lang, keep_lang, seeds, densities, where), (), ()
+
+
+def _keys(
+    keys: Sequence[_Key],
+    lang: tuple[str, ...],
+    keep_lang: tuple[str, ...],
+    seeds: tuple[int, ...],
+    densities: tuple[float, ...],
+    where: str,
+) -> Sequence[_Key]:
+    """Return the keys that are chosen, by what goes or by what stays."""
+    from xsns_stream.languages import select
+
     if keep_lang:
-        keys = opened.kept_keys() if fisher else opened.keys()
         known = sorted({key.language for key in keys})
         staying = select(keep_lang, known, where)
         lang = tuple(code for code in known if code not in staying)
         if not lang:
-            return (), ()
-    if fisher:
-        return (), select_keys(opened.kept_keys(), lang, seeds, (), f"the Fisher values of {where}")
-    return select_keys(opened.keys(), lang, seeds, densities, where), ()
+            return ()
+    return select_keys(keys, lang, seeds, densities, where)
 
 
 def _agreed(as_json: bool) -> bool:
@@ -119,13 +139,14 @@ def _amount(plan: PrunePlan) -> str:
     parts = [
         counted(len(plan.rows), "row"),
         *([f"Fisher values of {counted(len(plan.kept), 'row')}"] if plan.kept else []),
+        *([counted(len(plan.parts), "part")] if plan.parts else []),
         *([counted(len(plan.leftovers), "leftover")] if plan.leftovers else []),
     ]
     return f"{', '.join(parts)}, {decimal(plan.bytes)}"
 
 
 def _show(plan: PrunePlan, store: str, what: str) -> None:
-    for key in (*plan.rows, *plan.kept, *plan.leftovers):
+    for key in (*plan.rows, *plan.kept, *plan.parts, *plan.leftovers):
         click.echo(f"  {key}")
     click.echo(f"{store}: {_amount(plan)} {what}.")
 
@@ -136,6 +157,7 @@ def _result(plan: PrunePlan, store: str, dropped: bool) -> dict[str, Any]:
         "dropped": dropped,
         "rows": [key_json(key) for key in plan.rows],
         "kept_rows": [key_json(key) for key in plan.kept],
+        "parts": [key_json(key.row) | {"part": key.number, "parts": key.count} for key in plan.parts],
         "leftovers": list(plan.leftovers),
         "bytes": plan.bytes,
     }

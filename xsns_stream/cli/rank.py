@@ -2,109 +2,268 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, stdout_console, store_option
 from xsns_stream.cli.matrix_options import coefficient_option
+from xsns_stream.cli.rank_options import TOP, check_options, rank_options
 from xsns_stream.cli.rows import Chosen, choose, count_rows, open_rows
 
 if TYPE_CHECKING:
-    from xsns_stream.types import SourceRanking
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import RankedSource, SourceRanking
+    from xsns_stream.types.comparisons import Explanation, SourceCover
 
-#: Sources in a table where --top does not say otherwise.
-TOP: Final = 10
+#: Sources that a table explains side by side.
+EXPLAINED = 3
+
+
+@dataclass
+class _Found:
+    """What is told.
+
+    Attributes:
+        ranking: The sources that are shown.
+        whole: All candidates.
+        density: Of the rows.
+        together: Sources to train on together, where that was asked for.
+        explained: By layer and by module, where that was asked for.
+        calibration: What expected scores rest on.
+    """
+
+    ranking: SourceRanking
+    whole: SourceRanking
+    density: float
+    together: SourceCover | None = None
+    explained: tuple[Explanation, ...] = ()
+    calibration: dict[str, object] | None = None
 
 
 @click.command(
     name="rank", epilog=examples("xsns-stream rank --target sw", "xsns-stream rank --target sw --sources zu,fi --json")
 )
 @store_option
-@click.option("--target", required=True, metavar="CODE", help="The language to find sources for.")
-@click.option(
-    "--sources",
-    multiple=True,
-    metavar="CODES",
-    help="Only these candidates, as `en,fi`; all other languages that have every seed by default.",
-)
-@click.option(
-    "--top",
-    type=click.IntRange(min=0),
-    default=None,
-    metavar="N",
-    help=f"How many sources; 0 for all. {TOP} in a table and all with --json by default.",
-)
+@rank_options
 @row_options
 @coefficient_option
 @common_options
 def command(
-    store: str,
-    target: str,
-    sources: tuple[str, ...],
-    top: int | None,
-    seeds: tuple[int, ...],
-    density: float | None,
-    coefficient: str,
-    as_json: bool,
-    quiet: bool,
+    store: str, seeds: tuple[int, ...], density: float | None, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Rank source languages for a target language.
 
     Similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. Chance-corrected, it is zero
     where sub-networks overlap no more than random ones of their sizes. Only pairs with the target are counted.
-    """
-    from dataclasses import replace
 
+    Of a store that was built with --parts, or with three seeds or more, it says besides how much other examples might
+    change: 95 % intervals, how likely each source is the most similar one, and which cannot be told from the first.
+    """
+    check_options(*(options[name] for name in ("strategy", "sources_k", "gold", "regime")))
+    found = _find(open_rows(store), store, seeds, density, as_json, quiet, **options)
+    if as_json:
+        emit_json("rank", _result(found))
+    else:
+        _show(found, quiet)
+
+
+def _find(
+    rows: SubNetworkStore,
+    store: str,
+    seeds: tuple[int, ...],
+    density: float | None,
+    as_json: bool,
+    quiet: bool,
+    *,
+    target: str,
+    sources: tuple[str, ...],
+    top: int | None,
+    coefficient: str,
+    explain: bool,
+    sources_k: int | None,
+    strategy: str | None,
+    gold: str | None,
+    regime: str | None,
+) -> _Found:
+    from xsns_stream.cli.rank_details import draws_for, with_reliability
     from xsns_stream.languages import pick
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import similarity
     from xsns_stream.store.overlaps import keep_overlaps
 
-    rows = open_rows(store)
     target = pick(target, rows.languages, f"the store '{store}'")
     candidates = choose(sources, rows, store)
     # The target is read in any case, and may be the only candidate that was named, which the ranking refuses.
     others = None if candidates is None else [code for code in candidates if code != target] or [target]
     chosen = Chosen(rows, None, others, [target], seeds, density, needed=target)
     counts = count_rows(chosen, keep_overlaps(rows, write=False), quiet)
-    ranking = rank_sources(similarity(counts, coefficient), target, candidates)
+    matrix, density = similarity(counts, coefficient), counts[0].density
+    everybody = [source.language for source in rank_sources(matrix, target, candidates)]
+    ranking = rank_sources(matrix, target, candidates, draws=draws_for(rows, matrix, target, everybody, density, quiet))
     if top is None:
         top = 0 if as_json else TOP
-    shown = replace(ranking, sources=ranking.sources[: top or None])
-    if as_json:
-        emit_json("rank", _result(shown, counts[0].density, candidates=len(ranking)))
-    else:
-        _show(shown, len(ranking) - len(shown), quiet)
+    shown = with_reliability(replace(ranking, sources=ranking.sources[: top or None]), rows, density)
+    found = _Found(shown, ranking, density)
+    if gold is not None:
+        _add_expected(found, store, gold, regime, coefficient, seeds, quiet)
+    if sources_k is not None:
+        found.together = _together(rows, ranking, sources_k, strategy or "top", density)
+    if explain:
+        found.explained = _explained(rows, found, everybody, quiet)
+    return found
 
 
-def _result(ranking: SourceRanking, density: float, candidates: int) -> dict[str, Any]:
+def _add_expected(
+    found: _Found, store: str, gold: str, regime: str | None, coefficient: str, seeds: tuple[int, ...], quiet: bool
+) -> None:
+    """Add the scores that gold scores of other pairs let expect."""
+    from xsns_stream.cli.predictors import NamedPath, open_gold, open_predictors
+    from xsns_stream.cli.rank_details import with_expected
+
+    scores = open_gold({"gold": gold, "regime": regime})
+    matrices = open_predictors(
+        [NamedPath(store, store)], scores, coefficient=coefficient, seeds=seeds, density=found.density, quiet=quiet
+    )
+    found.ranking, found.calibration = with_expected(found.ranking, scores, matrices[store], quiet)
+
+
+def _together(rows: SubNetworkStore, ranking: SourceRanking, count: int, strategy: str, density: float) -> SourceCover:
+    from xsns_stream.similarity import cover_by, greedy_cover
+
+    codes = [source.language for source in ranking]
+    if strategy == "top":
+        return cover_by(rows, ranking.target, codes[:count], ranking.seeds, density)
+    return greedy_cover(rows, ranking.target, codes, count, ranking.seeds, density)
+
+
+def _explained(
+    rows: SubNetworkStore, found: _Found, everybody: list[str], quiet: bool
+) -> tuple[Explanation, Explanation]:
+    from xsns_stream.cli.rows import group_rows
+    from xsns_stream.similarity import explain
+
+    ranking = found.ranking
+    chosen = Chosen(rows, None, everybody, [ranking.target], ranking.seeds, found.density)
+    codes = [source.language for source in ranking]
+    by_layer, by_module = (group_rows(chosen, by, quiet) for by in ("layer", "module"))
+    return explain(by_layer, ranking.target, codes), explain(by_module, ranking.target, codes)
+
+
+# ---------------------------------------------------------------------------------------------- telling
+
+
+def _result(found: _Found) -> dict[str, Any]:
+    from xsns_stream.ranking import CONFIDENCE
     from xsns_stream.report import shown_name
 
-    return {
+    ranking = found.ranking
+    result: dict[str, Any] = {
         "target": ranking.target,
         "name": shown_name(ranking.target),
         "coefficient": ranking.coefficient,
         "seeds": list(ranking.seeds),
-        "density": density,
-        "candidates": candidates,
-        "sources": [
-            {
-                "language": source.language,
-                "name": shown_name(source.language),
-                "similarity": source.similarity,
-                "chance_corrected": source.chance_corrected,
-                "spread": source.spread,
-                "tied": source.tied,
-            }
-            for source in ranking
-        ],
+        "density": found.density,
+        "candidates": len(found.whole),
+        "reliability": ranking.reliability,
+        "intervals": {"basis": ranking.basis, "confidence": CONFIDENCE} if ranking.basis else None,
+        "sources": [_source(source) for source in ranking],
     }
+    if found.calibration is not None:
+        result["calibration"] = found.calibration
+    if found.together is not None:
+        result["together"] = _cover(found.together)
+    if found.explained:
+        result["explanation"] = {explained.by: _explanation(explained) for explained in found.explained}
+    return result
 
 
-def _show(ranking: SourceRanking, left_out: int, quiet: bool) -> None:
-    from xsns_stream.report import ranking_table
+def _source(source: RankedSource) -> dict[str, Any]:
+    from xsns_stream.report import shown_name
 
-    stdout_console().print(ranking_table(ranking))
+    line: dict[str, Any] = {
+        "language": source.language,
+        "name": shown_name(source.language),
+        "similarity": source.similarity,
+        "chance_corrected": source.chance_corrected,
+        "spread": source.spread,
+        "tied": source.tied,
+        "interval": None if source.low is None else [source.low, source.high],
+        "best_probability": source.best_probability,
+        "level_with_first": source.level_with_first,
+        "reliability": source.reliability,
+    }
+    if source.expected is not None:
+        score = source.expected
+        line["expected"] = {"score": score.mean, "interval": [score.low, score.high], "measured": score.measured}
+    return line
+
+
+def _cover(cover: SourceCover) -> dict[str, Any]:
+    sources = [
+        {"language": source.language, "alone": source.alone, "gain": source.gain, "covered": source.covered}
+        for source in cover.sources
+    ]
+    return {"strategy": cover.strategy, "covered": cover.covered, "sources": sources}
+
+
+def _explanation(found: Explanation) -> list[dict[str, Any]]:
+    """Return a line for each group: what each source has there."""
+    return [
+        {
+            "group": name,
+            "sources": {
+                code: {"chance_corrected": corrected, "excess": excess}
+                for code, corrected, excess in zip(found.sources, *numbers, strict=True)
+            },
+        }
+        for name, *numbers in zip(found.names, found.corrected.tolist(), found.excess.tolist(), strict=True)
+    ]
+
+
+def _show(found: _Found, quiet: bool) -> None:
+    from xsns_stream.report.tables import cover_table, explanation_table, ranking_table
+
+    console, ranking = stdout_console(), found.ranking
+    console.print(ranking_table(ranking))
+    for line in _verdicts(found):
+        console.print(line, markup=False)
+    tables = [cover_table(found.together)] if found.together else []
+    for explained in found.explained:
+        first = slice(EXPLAINED)
+        few = replace(
+            explained,
+            sources=explained.sources[first],
+            corrected=explained.corrected[:, first],
+            excess=explained.excess[:, first],
+        )
+        tables.append(explanation_table(few))
+    for table in tables:
+        console.print()
+        console.print(table)
+    left_out = len(found.whole) - len(ranking)
     if left_out:
         note(f"{left_out} more {'source' if left_out == 1 else 'sources'}; --top 0 shows all.", quiet)
+    if not ranking.basis:
+        note("no intervals: build with --parts 8, or with three seeds or more.", quiet)
+
+
+def _verdicts(found: _Found) -> list[str]:
+    """Return, in words, what the numbers allow to conclude."""
+    ranking, lines = found.ranking, []
+    if ranking.reliability is not None:
+        lines.append(f"Two halves of the target's own examples: Jaccard {ranking.reliability:.3f}.")
+    if ranking.basis:
+        level, how = found.whole.level, f"(95 %, {ranking.basis})"
+        if level == 1:
+            lines.append(f"The first is reliably closer than each other candidate {how}.")
+        elif all(source.level_with_first for source in found.whole.sources[:level]):
+            lines.append(f"~ No reliable difference among the first {level} {how}.")
+        else:
+            lines.append(f"~ {level - 1} of the others cannot be told from the first {how}.")
+    if found.calibration is not None:
+        basis = found.calibration
+        new = "" if basis["known_target"] else ", and none of the target"
+        lines.append(f"Expected {basis['metric']} ({basis['task']}) from {basis['pairs']} pairs of gold scores{new}.")
+    return lines

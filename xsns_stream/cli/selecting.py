@@ -11,7 +11,7 @@ from xsns_stream.cli.common import Decorated
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import KeptKey, RowKey
+    from xsns_stream.store import KeptKey, PartKey, RowKey
 
 _Key = TypeVar("_Key", "RowKey", "KeptKey")
 
@@ -62,6 +62,6 @@ def _require(name: str, asked: Sequence[Any], known: Sequence[Any], where: str) 
         )
 
 
-def key_json(key: RowKey | KeptKey) -> dict[str, Any]:
+def key_json(key: RowKey | KeptKey | PartKey) -> dict[str, Any]:
     """Return a row's names; the density of Fisher values is null."""
     return {"language": key.language, "seed": key.seed, "density": key.density}

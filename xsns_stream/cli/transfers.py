@@ -54,6 +54,8 @@ def _result(done: Transfer, ratio: float | None) -> dict[str, Any]:
     return {
         "written": [key_json(key) for key in done.written],
         "skipped": [key_json(key) for key in done.skipped],
+        "parts_written": done.parts_written,
+        "parts_skipped": done.parts_skipped,
         "failed": [key_json(key) | {"error": error.message, "hint": error.hint} for key, error in done.failed.items()],
         "words_bytes": done.words_bytes,
         "source_bytes": done.source_bytes,
@@ -69,6 +71,8 @@ def _show(done: Transfer, target: str, ratio: float | None) -> None:
     written = [key for key in done.written if key.density is not None]
     values = len(done.written) - len(written)
     click.echo(f"{target}: {counted(len(written), 'row')} copied, {len(done.skipped)} were there.")
+    if done.parts_written or done.parts_skipped:
+        click.echo(f"parts: {counted(done.parts_written, 'row')} copied, {done.parts_skipped} were there.")
     if values:
         click.echo(f"Fisher values: {counted(values, 'row')}, {decimal(done.kept_bytes)}.")
     if ratio is not None:

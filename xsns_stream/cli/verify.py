@@ -41,6 +41,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
         findings = rows.verify(on_progress)
     unfinished = rows.unfinished()
     checked, kept = len(rows.keys()), len(rows.kept_keys())
+    parts = sum(len(rows.part_keys(count)) for count in rows.part_counts)
     if as_json:
         emit_json(
             "verify",
@@ -49,6 +50,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
                 "sound": not findings,
                 "rows": checked,
                 "kept_rows": kept,
+                "parts": parts,
                 "findings": [_finding(finding) for finding in findings],
                 "unfinished_rows": [str(key) for key in unfinished],
             },
@@ -57,7 +59,8 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
         _show(findings)
     else:
         values = f", and Fisher values of {counted(kept, 'row')}" if kept else ""
-        click.echo(f"{counted(checked, 'row')} verified{values}")
+        pieces = f", with {counted(parts, 'part')}" if parts else ""
+        click.echo(f"{counted(checked, 'row')} verified{pieces}{values}")
     if unfinished:
         note(f"unfinished, to be built again: {', '.join(map(str, unfinished))}", quiet)
     if findings:
@@ -72,6 +75,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "language": row.language if row else None,
         "seed": row.seed if row else None,
         "density": row.density if row else None,
+        "node": row.node if row else None,
     }
 
 

@@ -59,8 +59,13 @@ def build(
     if settings.keep_fisher is not None:
         store.check_keeping()
     todo = settings.missing_rows(store)
-    kept = {row for row in todo if store.kept_record(row.language, row.seed) is not None}
-    _check_text(settings, store, set(todo), kept)
+    # What all examples say together does not tell what they say without a part.
+    kept = {
+        row
+        for row in todo
+        if not settings.lacks_parts(row, store) and store.kept_record(row.language, row.seed) is not None
+    }
+    _check_text(settings, store)
     if unheeded := _unheeded(settings, len(settings.rows()) - len(todo) + len(kept)):
         on_event(Noted(unheeded))
     if settings.quantile_used == "histogram" and todo:
@@ -138,7 +143,18 @@ def _unheeded(settings: BuildSettings, not_measured: int) -> str:
     return f"{not_measured} of {len(settings.rows())} rows are in the store already, and are not {missing} now."
 
 
-def _check_text(settings: BuildSettings, store: SubNetworkStore, todo: set[Row], kept: set[Row]) -> None:
+def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:
+    """Return the digest of the text that a row was measured on before; None where nothing of it is in the store."""
+    kept = store.kept_record(row.language, row.seed)
+    if kept is not None:
+        return kept.provenance.corpus_digest
+    for density in settings.densities:
+        if store.is_committed(row.language, row.seed, density):
+            return store.record(row.language, row.seed, density).provenance.corpus_digest
+    return None
+
+
+def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
     """Refuse to go on with rows that were measured on other text than the corpus holds now.
 
     Only for local corpora: reading them costs little beside measuring, a data set on the Hub would be fetched again.
@@ -149,12 +165,8 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore, todo: set[Row],
     if not settings.corpus.local:
         return
     for row in settings.rows():
-        found = store.kept_record(row.language, row.seed) if row in kept else None
-        if found is not None:
-            digest = found.provenance.corpus_digest
-        elif row not in todo:
-            digest = store.record(row.language, row.seed, settings.densities[0]).provenance.corpus_digest
-        else:
+        digest = _digest_before(row, settings, store)
+        if digest is None:
             continue
         sample = settings.corpus.sample(row.language, settings.examples, row.seed)
         if sample.digest != digest:
@@ -201,6 +213,7 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, tell: Callable[[Ev
         f"the estimator '{settings.fisher.estimator}'": settings.fisher.batch_wise,
         "--until-stable": settings.stopping is not None,
         "--split-half": settings.split_half,
+        "--parts": settings.parts is not None,
     }
     for name, asked in together.items():
         if asked:
@@ -252,6 +265,7 @@ def _finish(row: Row, text: Callable[[], RowText | None], run: Run) -> dict[str,
         read = text()
         measured = _measured(row, read, run, undo) if read is not None else _kept(row, run)
         fisher = measured.fisher
+        _write_parts(measured, run)
         for network in extract_subnetworks(fisher, run.settings.densities, quantile=run.settings.quantile_used):
             _note_few(network, row, run)
             if not run.store.is_committed(row.language, row.seed, network.density):
@@ -264,6 +278,16 @@ def _finish(row: Row, text: Callable[[], RowText | None], run: Run) -> dict[str,
     return reliability
 
 
+def _write_parts(measured: Measured, run: Run) -> None:
+    """Commit what leaves out a part before the row: a row that was measured in parts has them."""
+    for number, networks in enumerate(measured.parts, start=1):
+        part = run.store.parts(len(measured.parts))[number - 1]
+        for network in networks:
+            # What an interrupted run committed stays: other batches may have rounded it otherwise.
+            if not part.is_committed(network.language, network.seed, network.density):
+                run.store.write_part(network, len(measured.parts), number)
+
+
 def _measured(row: Row, text: RowText, run: Run, undo: ExitStack) -> Measured:
     """Measure a row from its text, and keep its Fisher values where that is asked for."""
     encoded = text.encoded
@@ -271,7 +295,7 @@ def _measured(row: Row, text: RowText, run: Run, undo: ExitStack) -> Measured:
         run.tell(Noted(note, row))
     provenance = replace(run.provenance, corpus_digest=text.sample.digest, seed=row.seed)
     measured = measure_in_memory(row, encoded.examples, run, provenance, undo)
-    if run.settings.keep_fisher is not None:
+    if run.settings.keep_fisher is not None and run.store.kept_record(row.language, row.seed) is None:
         run.store.keep(measured.fisher, run.settings.keep_fisher)
     return measured
 

@@ -11,10 +11,11 @@ from xsns_stream.errors import FisherError
 from xsns_stream.objectives import EncodedExample
 from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
 from xsns_stream.pipeline.memory import Batching, release
-from xsns_stream.pipeline.reliability import Halves, StabilityCurve
+from xsns_stream.pipeline.reliability import Halves, Parts, StabilityCurve, cut, jaccard_of_bits
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.store import SubNetworkStore
-from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance
+from xsns_stream.subnetwork import extract_subnetworks
+from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance, SubNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,10 +56,13 @@ class Measured:
     Attributes:
         fisher: The values; its provenance has the stability curve where there is one.
         halves: {density: coefficient of the sub-networks of two halves of the examples}.
+        parts: For each part of the examples, the sub-networks of all others, for each density; empty where no parts
+            were asked for.
     """
 
     fisher: DiagonalFisher
     halves: Mapping[float, float | None] = field(default_factory=dict)
+    parts: tuple[tuple[SubNetwork, ...], ...] = ()
 
     def reliability(self, density: float) -> dict[str, Any]:
         """Return what is recorded with the row's sub-network of this density."""
@@ -88,6 +92,8 @@ def measure_in_memory(
         try:
             if run.passes > 1:
                 return _in_groups(row, examples, run, provenance, undo)
+            if run.settings.parts:
+                return _in_parts(row, examples, run, provenance, run.settings.parts, undo)
             return _in_one_pass(row, examples, run, provenance)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -137,8 +143,49 @@ def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provena
     compared = halves.compare(running.sums, settings.densities, settings.quantile_used) if halves else {}
     stability = {"stability": [list(point) for point in curve.points]} if curve else {}
     provenance = replace(provenance, examples=running.examples, reliability=stability)
-    values = _means(running, run.layout)
+    values = _means(running.sums, running.count, run.layout)
     return Measured(DiagonalFisher(values, run.layout, running.examples, row.language, provenance), compared)
+
+
+def _in_parts(
+    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, count: int, undo: ExitStack
+) -> Measured:
+    """Measure the parts of a row one after the other; batches lie within parts."""
+    from xsns_stream.fisher import explained, measurement
+
+    estimator = run.settings.fisher
+    cuts = list(cut(examples, count, run.batching.size if estimator.batch_wise else 1, row.language))
+    parts = Parts(undo.enter_context(run.store.scratch()), count)
+    divisors: list[float] = []
+    running = measurement(run.loaded.model, run.layout, estimator, without_rules=provenance.fallback, seed=row.seed)
+    with running, explained(running, row.language):
+        for part in cuts:
+            before = running.count
+            _add_batches(part, row, running, run, len(examples))
+            divisors.append(running.count - before)
+            parts.take(running.sums)
+
+    def fisher_of(numbers: Sequence[int]) -> DiagonalFisher:
+        parts.add_up(running.sums, numbers)
+        values = _means(running.sums, sum(divisors[number] for number in numbers), run.layout)
+        used = sum(len(cuts[number]) for number in numbers)
+        return DiagonalFisher(values, run.layout, used, row.language, replace(provenance, examples=used))
+
+    every = range(count)
+    densities, quantile = run.settings.densities, run.settings.quantile_used
+    without = tuple(
+        extract_subnetworks(fisher_of([other for other in every if other != number]), densities, quantile=quantile)
+        for number in every
+    )
+    halves: dict[float, float | None] = {}
+    if count % 2 == 0:
+        first, second = (
+            extract_subnetworks(fisher_of(half), densities, quantile=quantile)
+            for half in (every[: count // 2], every[count // 2 :])
+        )
+        pairs = zip(densities, first, second, strict=True)
+        halves = {density: jaccard_of_bits(a.bits, b.bits) for density, a, b in pairs}
+    return Measured(fisher_of(every), halves, without)
 
 
 def _chunks(examples: Sequence[EncodedExample], size: int) -> Iterator[Sequence[EncodedExample]]:
@@ -177,9 +224,8 @@ def _batches(examples: Sequence[EncodedExample], run: Run) -> Iterator[dict[str,
     return batches(examples, how.size, run.loaded.pad_id, device, order=how.order, token_budget=how.token_budget)
 
 
-def _means(running: Measurement, layout: ParameterLayout) -> tuple[Any, ...]:
+def _means(sums: Mapping[str, Tensor], count: float, layout: ParameterLayout) -> tuple[Any, ...]:
     """Return the mean of each tensor, made of its sum in place: arrays, or tensors where the model is on a device."""
-    sums, count = running.sums, running.count
     means = [sums[name].div_(count) for name in layout.names]
     return tuple(mean.numpy() if mean.device.type == "cpu" else mean for mean in means)
 

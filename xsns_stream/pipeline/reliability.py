@@ -1,11 +1,17 @@
-"""How repeatable a row is: sub-networks of growing text, and of two halves of it, compared."""
+"""How repeatable a row is: sub-networks of growing text, of two halves of it, and without each of K parts of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from xsns_kernels import popcount
+from xsns_stream.errors import FisherError
+from xsns_stream.objectives import EncodedExample
 from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.subnetwork import select_top, select_top_many
 from xsns_stream.types import Words
@@ -83,3 +89,75 @@ class Halves:
             density: jaccard_of_bits(first.bits, second.bits)
             for density, first, second in zip(densities, firsts, seconds, strict=True)
         }
+
+
+class Parts:
+    """The sums over each of K disjoint parts of the examples, in a file; of them, the sums without each part.
+
+    The running sums hold one part at a time, so that a part is what its examples are by themselves. Sums without a part
+    are added up from the others, not taken off the total: an example that outweighs all others would leave nothing but
+    its rounding behind.
+
+    Args:
+        folder: For the file, of K times the size of the running sums.
+        count: K.
+    """
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.count = count
+        self._file = folder / "parts.f32"
+        self._kept: np.memmap[Any, np.dtype[Any]] | None = None
+        self._done = 0
+
+    def take(self, sums: Mapping[str, Tensor]) -> None:
+        """Move the running sums of the next part into the file; they are zero then."""
+        if self._kept is None:
+            first = next(iter(sums.values()))
+            kind = np.dtype(str(first.dtype).removeprefix("torch."))
+            size = sum(values.numel() for values in sums.values())
+            self._kept = np.memmap(self._file, kind, "w+", shape=(self.count, size))
+        for name, place in self._places(sums):
+            self._kept[self._done, place] = sums[name].cpu().numpy().ravel()
+            sums[name].zero_()
+        self._done += 1
+
+    def add_up(self, sums: Mapping[str, Tensor], numbers: Iterable[int]) -> None:
+        """Let the running sums be those of some parts, added in order."""
+        import torch
+
+        kept = self._kept
+        if kept is None:
+            raise ValueError("no part was taken")
+        for values in sums.values():
+            values.zero_()
+        for number in numbers:
+            for name, place in self._places(sums):
+                part = torch.from_numpy(np.array(kept[number, place])).reshape(sums[name].shape)
+                sums[name].add_(part.to(sums[name].device))
+
+    @staticmethod
+    def _places(sums: Mapping[str, Tensor]) -> Iterator[tuple[str, slice]]:
+        start = 0
+        for name, values in sums.items():
+            yield name, slice(start, start + values.numel())
+            start += values.numel()
+
+
+def cut(examples: Sequence[EncodedExample], count: int, unit: int, language: str) -> Iterator[Sequence[EncodedExample]]:
+    """Yield `count` parts of nearly the same size, in the order in which the examples were drawn.
+
+    Args:
+        examples: All of a row.
+        count: How many parts.
+        unit: Examples that must stay together, from the first on.
+        language: For the error.
+
+    Raises:
+        FisherError: There are too few examples for so many parts.
+    """
+    whole = len(examples) // unit if unit > 1 else len(examples)
+    if whole < count:
+        what = f"{len(examples)} usable examples" + (f", {whole} whole batches," if unit > 1 else "")
+        raise FisherError(f"the language '{language}' has {what}: too few for {count} parts.", "ask for fewer --parts.")
+    bounds = [whole * number // count * unit for number in range(count)] + [len(examples)]
+    return (examples[start:stop] for start, stop in pairwise(bounds))

@@ -11,6 +11,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.events import Row
 from xsns_stream.store import ENCODINGS, SubNetworkStore
+from xsns_stream.store.parts import check_count
 from xsns_stream.subnetwork import check_density, check_quantile
 from xsns_stream.types import FisherSettings
 from xsns_stream.types.estimation import AUTHORS_BATCH
@@ -78,6 +79,8 @@ class BuildSettings:
             into groups of layers, with a pass over the text for each.
         stopping: When to finish a row before `examples`; never by default.
         split_half: Compare the sub-networks of two halves of each row's examples.
+        parts: Cut each row's examples into so many parts, and store beside the row's sub-network those that leave one
+            part out: what a ranking's intervals are made of. None for no parts. An even number compares halves too.
         keep_fisher: Keep the Fisher values in the store, as `float32` or `bf16`.
         quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
     """
@@ -97,6 +100,7 @@ class BuildSettings:
     memory: int | None = None
     stopping: Stopping | None = None
     split_half: bool = False
+    parts: int | None = None
     keep_fisher: str | None = None
     quantile: str | None = None
 
@@ -123,8 +127,21 @@ class BuildSettings:
             )
         if self.quantile is not None:
             check_quantile(self.quantile)
+        if self.parts is not None:
+            self._check_parts(self.parts)
         if not self.languages:
             raise UsageError("no language was asked for.", "give `--lang all`, or codes such as `--lang sw,en`.")
+
+    def _check_parts(self, parts: int) -> None:
+        check_count(parts)
+        if self.examples < parts:
+            raise UsageError(f"{self.examples} examples cannot be cut into {parts} parts.", "ask for more --examples.")
+        for name, asked, why in (
+            ("--split-half", self.split_half, "an even number of parts compares halves too"),
+            ("--until-stable", self.stopping is not None, "parts are cut from a number of examples that is known"),
+        ):
+            if asked:
+                raise UsageError(f"--parts and {name} were both given.", f"{why}: leave one of them out.")
 
     @property
     def batch(self) -> int:
@@ -153,9 +170,15 @@ class BuildSettings:
         return tuple(Row(language, seed) for language in self.languages for seed in self.seeds)
 
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
-        """Return the rows that the store does not hold yet, for all densities."""
-        return tuple(
-            row
-            for row in self.rows()
-            if not all(store.is_committed(row.language, row.seed, density) for density in self.densities)
+        """Return the rows that the store does not hold yet, for all densities, with the parts that are asked for."""
+        return tuple(row for row in self.rows() if not self._is_there(row, store) or self.lacks_parts(row, store))
+
+    def _is_there(self, row: Row, store: SubNetworkStore) -> bool:
+        return all(store.is_committed(row.language, row.seed, density) for density in self.densities)
+
+    def lacks_parts(self, row: Row, store: SubNetworkStore) -> bool:
+        """Say whether the store lacks parts of a row that are asked for."""
+        parts = self.parts
+        return parts is not None and not all(
+            store.has_parts(row.language, row.seed, density, parts) for density in self.densities
         )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.files import writable, write_parquet, write_whole
 from xsns_stream.report.heatmap import save_heat_map
 from xsns_stream.types import Reals, SimilarityMatrix
 
 #: Of the JSON document and of the arrays in a .npz file.
 SCHEMA_VERSION: Final = 1
+
+__all__ = ["FORMATS", "SCHEMA_VERSION", "check_destination", "nested", "write_document", "write_matrix", "write_whole"]
 
 
 def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
@@ -26,7 +28,8 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
     .csv, .tsv     The values: a line for each source, a column for each target, an empty field where
                    undefined. Min Nan Chinese has the code `nan`, so read it with
                    `pd.read_csv(path, index_col="source", keep_default_na=False, na_values=[""])`.
-    .parquet       The values, as pandas writes a frame: `pd.read_parquet(path)` returns it.
+    .parquet       The values, as pandas writes a frame: `pd.read_parquet(path)` returns it. Everything else is in the
+                   file's metadata, under the key `xsns_stream`.
     .json          Everything; undefined values are null.
     .npz           Everything; `np.load(path)` needs no pickles. What is not known is not there.
     .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
@@ -51,25 +54,6 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
     return target
 
 
-def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file under another name and rename it.
-
-    Raises:
-        XsnsError: It cannot be written.
-    """
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with aside.open("xb") as file:
-            write(file)
-        aside.replace(target)
-    except OSError as error:
-        raise XsnsError(
-            f"cannot write '{target}': {error.strerror or error}.", "check the space and the rights."
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def check_destination(path: str | Path, formats: Sequence[str] | None = None) -> Path:
     """Return `path` if something can be written there, to be asked before what takes long.
 
@@ -80,15 +64,7 @@ def check_destination(path: str | Path, formats: Sequence[str] | None = None) ->
     Raises:
         UsageError: No format has this suffix, or the folder is not there.
     """
-    target = Path(path)
-    known = FORMATS if formats is None else formats
-    if target.suffix.lower() not in known:
-        raise UsageError(f"'{path}' does not end in the name of a format.", f"end it in one of {', '.join(known)}.")
-    if not target.parent.is_dir():
-        raise UsageError(f"there is no folder '{target.parent}' to write '{target.name}' to.", "make it first.")
-    if target.is_dir():
-        raise UsageError(f"'{path}' is a folder.", "name a file.")
-    return target
+    return writable(path, FORMATS if formats is None else formats)
 
 
 def _write_csv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
@@ -99,8 +75,24 @@ def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> Non
     file.write(matrix.to_frame().to_csv(sep="\t", lineterminator="\n").encode())
 
 
-def _write_parquet(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
-    matrix.to_frame().to_parquet(file)
+def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+    """Write the values as a frame; everything else stands in the metadata, where no reader of frames stumbles on it."""
+    arrays = {"chance": matrix.chance, "per_seed": matrix.per_seed, "standard_error": matrix.standard_error}
+    notes = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "similarity-matrix",
+        "coefficient": matrix.coefficient,
+        "direction": matrix.direction,
+        "seeds": list(matrix.seeds),
+        "density": density,
+        # As JSON numbers the values of a few hundred languages would be four times as long, and slow to read.
+        "arrays": {
+            name: {"shape": list(values.shape), "float64": base64.b64encode(values.astype("<f8").tobytes()).decode()}
+            for name, values in arrays.items()
+            if values is not None
+        },
+    }
+    write_parquet(matrix.to_frame(), notes, file)
 
 
 def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.console import Group
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from xsns_stream.report.names import shown_name
 from xsns_stream.types import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
+from xsns_stream.types.comparisons import ExpectedScore, Explanation, SourceCover
 
 _UNKNOWN = "–"
 _DECIMALS = 3
@@ -92,28 +93,86 @@ def groups_table(found: GroupedSimilarity) -> Table:
 def ranking_table(ranking: SourceRanking) -> Table:
     """Return the sources of a ranking, best first, with their ranks and names.
 
-    Sources of exactly the same similarity share a rank, marked as `2=`; an undefined similarity has none. The
-    deviation over seeds has a column where there are at least two.
+    Sources of exactly the same similarity share a rank, marked as `2=`; an undefined similarity has none. Sources that
+    cannot be told from the first are marked as `2~`. What no source has, as intervals, has no column.
     """
-    spread = any(source.spread is not None for source in ranking)
     table = _table()
     table.title = Text(f"Sources for {shown_name(ranking.target)} ({ranking.target}), most similar first")
     table.title_justify = "left"
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("code", style="bold", no_wrap=True)
     table.add_column("language", overflow="ellipsis")
-    table.add_column(ranking.coefficient, justify="right", no_wrap=True)
-    table.add_column("chance-corrected", justify="right", no_wrap=True)
-    if spread:
-        table.add_column("± seeds", justify="right", no_wrap=True)
+    columns = list(_ranking_columns(ranking))
+    for name, _ in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for rank, source in _ranks(ranking):
-        cells = [rank, source.language, shown_name(source.language)]
-        numbers = [source.similarity, source.chance_corrected, *([source.spread] if spread else [])]
-        table.add_row(*map(Text, (*cells, *(_number(n, _RANKING_DECIMALS) for n in numbers))))
+        shown = (show(source) for _, show in columns)
+        table.add_row(*map(Text, (rank, source.language, shown_name(source.language), *shown)))
     if any(source.tied for source in ranking):
         table.caption = "= exactly as similar as another source"
         table.caption_justify = "left"
     return table
+
+
+def _ranking_columns(ranking: SourceRanking) -> Iterator[tuple[str, Callable[[RankedSource], str]]]:
+    """Yield the numbers that there are: name of the column, and how a source's cell is made."""
+
+    def some(name: str) -> bool:
+        return any(getattr(source, name) is not None for source in ranking)
+
+    yield ranking.coefficient, lambda source: _number(source.similarity, _RANKING_DECIMALS)
+    if some("low"):
+        yield "95 % interval", lambda source: _interval(source.low, source.high, _RANKING_DECIMALS)
+        yield "P(best)", lambda source: _percent(source.best_probability)
+    yield "chance-corrected", lambda source: _number(source.chance_corrected, _RANKING_DECIMALS)
+    if some("spread"):
+        yield "± seeds", lambda source: _number(source.spread, _RANKING_DECIMALS)
+    if some("reliability"):
+        yield "split-half", lambda source: _number(source.reliability)
+    if some("expected"):
+        decimals = 3 if ranking.unit == "fraction" else 1
+
+        def cell(source: RankedSource, show: Callable[[ExpectedScore], str]) -> str:
+            return _UNKNOWN if source.expected is None else show(source.expected)
+
+        yield f"expected ({ranking.unit})", lambda source: cell(source, lambda score: _number(score.mean, decimals))
+        yield "95 % interval", lambda source: cell(source, lambda score: _interval(score.low, score.high, decimals))
+        yield "measured", lambda source: cell(source, lambda score: _number(score.measured, decimals))
+
+
+def cover_table(cover: SourceCover) -> Group:
+    """Return the sources that are trained on together, with what each adds to the part of the target they cover."""
+    table = _table()
+    table.add_column("code", style="bold", no_wrap=True)
+    table.add_column("language", overflow="ellipsis")
+    for name in ("covers alone", "adds", "covered together"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for source in cover.sources:
+        shares = (f"{share:.1%}" for share in (source.alone, source.gain, source.covered))
+        table.add_row(*map(Text, (source.language, shown_name(source.language), *shares)))
+    target, number = f"{shown_name(cover.target)} ({cover.target})", len(cover.sources)
+    what = f"{number} sources for {target} together" if number > 1 else f"A source for {target}"
+    how = {"top": "the most similar", "coverage": "by what each adds"}[cover.strategy]
+    return Group(Text(f"{what}, {how}: {cover.covered:.1%} of its sub-network", "italic"), table)
+
+
+def explanation_table(found: Explanation) -> Group:
+    """Return a line for each group of parameters, with two numbers for each source.
+
+    The chance-corrected coefficient within the group, and in brackets what the group adds to the coefficient of the
+    whole beyond what it adds for the mean candidate.
+    """
+    table = _table()
+    table.add_column(found.by, style="bold", overflow="fold")
+    for source in found.sources:
+        table.add_column(Text(source), justify="right", no_wrap=True)
+    for name, corrected, excess in zip(found.names, found.corrected, found.excess, strict=True):
+        cells = (f"{_number(a)} ({b:+.4f})" for a, b in zip(corrected.tolist(), excess.tolist(), strict=True))
+        table.add_row(*map(Text, (name, *cells)))
+    totals = [f"({value:+.4f})" for value in found.excess.sum(axis=0).tolist()]
+    table.add_row(*map(Text, ("all", *totals)))
+    title = f"Jaccard by {found.by}, chance-corrected (adds to the whole, beyond the mean candidate)"
+    return Group(Text(title, "italic"), table)
 
 
 def _ranks(ranking: SourceRanking) -> Iterator[tuple[str, RankedSource]]:
@@ -121,12 +180,24 @@ def _ranks(ranking: SourceRanking) -> Iterator[tuple[str, RankedSource]]:
     for place, source in enumerate(ranking, start=1):
         if source.similarity != before:
             rank, before = place, source.similarity
-        shown = _UNKNOWN if math.isnan(source.similarity) else f"{rank}{'=' if source.tied else ' '}"
-        yield shown, source
+        level = ranking.level > 1 and source.level_with_first
+        mark = "=" if source.tied else "~" if level else " "
+        yield _UNKNOWN if math.isnan(source.similarity) else f"{rank}{mark}", source
 
 
 def _number(value: float | None, decimals: int = _DECIMALS) -> str:
     return _UNKNOWN if value is None or math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def _interval(low: float | None, high: float | None, decimals: int) -> str:
+    return _UNKNOWN if low is None or high is None else f"{_number(low, decimals)} to {_number(high, decimals)}"
+
+
+def _percent(share: float | None) -> str:
+    """Return a share of draws in whole percents; draws prove nothing certain."""
+    if share is None:
+        return _UNKNOWN
+    return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"
 
 
 def _table() -> Table:

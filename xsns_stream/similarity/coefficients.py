@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
 
 Coefficient = Callable[[Reals, Reals, Reals, int], Reals]
@@ -78,6 +79,17 @@ COEFFICIENTS: Final[dict[str, Coefficient]] = {
 
 #: Of these chance is no baseline to take off: one has it taken off already, and one has no upper end that is 1.
 WITHOUT_CHANCE: Final = frozenset({"corrected-jaccard", "mutual-information"})
+
+
+def coefficient_named(name: str) -> Coefficient:
+    """Return the coefficient of this name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in COEFFICIENTS:
+        raise UsageError(f"there is no coefficient '{name}'.", f"choose one of {', '.join(COEFFICIENTS)}.")
+    return COEFFICIENTS[name]
 
 
 def expected_intersection(a: Reals, b: Reals, size: int) -> Reals:

@@ -41,6 +41,29 @@ class Repeated:
             out[row] = out[original]
 
 
+class Joined:
+    """Rows of several sources, one after another."""
+
+    def __init__(self, sources: Sequence[Columns]) -> None:
+        self._sources = list(sources)
+
+    @property
+    def rows(self) -> int:
+        """The rows of all sources."""
+        return sum(source.rows for source in self._sources)
+
+    @property
+    def words(self) -> int:
+        """W, the number of words of a row."""
+        return self._sources[0].words
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Read a block of columns of every source."""
+        for source in self._sources:
+            source.read(start, stop, out[: source.rows])
+            out = out[source.rows :]
+
+
 class Picked:
     """Some ranges of the words of every row, one after another."""
 

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from xsns_stream.errors import IncompatibleError, UsageError
-from xsns_stream.similarity.coefficients import COEFFICIENTS, WITHOUT_CHANCE, Coefficient, expected_intersection
+from xsns_stream.similarity.coefficients import WITHOUT_CHANCE, Coefficient, coefficient_named, expected_intersection
 from xsns_stream.types import (
     Counts,
     GroupedOverlaps,
@@ -46,7 +46,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
     Args:
         counts: One table, or one for each seed. Tables are joined by label, in the first one's order.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (of the target in the source), `cosine`,
-            `corrected-jaccard` or `mutual-information`; :data:`COEFFICIENTS` has their formulas.
+            `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their formulas.
 
     Returns:
         The matrix; with standard errors where the counts are estimates from samples.
@@ -55,7 +55,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
         UsageError: No table at all, or an unknown coefficient.
         IncompatibleError: The tables differ in languages, parameters or density, or share a seed.
     """
-    formula = _formula(coefficient)
+    formula = coefficient_named(coefficient)
     given = [counts] if isinstance(counts, OverlapCounts | OverlapRectangle | SampledOverlaps) else list(counts)
     tables = _aligned(given)
     per_seed = np.stack([formula(*_sizes(table)) for table in tables])
@@ -99,12 +99,6 @@ def similarity_by_group(
         tuple(table.size for table in first.tables),
         tuple(shares.tolist()),
     )
-
-
-def _formula(coefficient: str) -> Coefficient:
-    if coefficient not in COEFFICIENTS:
-        raise UsageError(f"there is no coefficient '{coefficient}'.", f"choose one of {', '.join(COEFFICIENTS)}.")
-    return COEFFICIENTS[coefficient]
 
 
 def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:

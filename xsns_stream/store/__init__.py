@@ -9,18 +9,22 @@ from xsns_stream.store.core import SubNetworkStore, open_store
 from xsns_stream.store.format import FORMAT_VERSION, RowKey
 from xsns_stream.store.kept import KeptKey, KeptRecord
 from xsns_stream.store.kept_array import ENCODINGS
+from xsns_stream.store.parts import FEWEST_PARTS, MOST_PARTS, PartKey
 from xsns_stream.store.place import MissingObjectError, Place, open_place
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.verify import Finding
 
 __all__ = [
     "ENCODINGS",
+    "FEWEST_PARTS",
     "FORMAT_VERSION",
+    "MOST_PARTS",
     "CommitRecord",
     "Finding",
     "KeptKey",
     "KeptRecord",
     "MissingObjectError",
+    "PartKey",
     "Place",
     "RowKey",
     "StoredColumns",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store.array import RowArray
@@ -15,9 +17,11 @@ from xsns_stream.store.format import RowKey
 from xsns_stream.store.header import Header
 from xsns_stream.store.kept import KeptKey, folder_of, keep_values
 from xsns_stream.store.local import LocalPlace
+from xsns_stream.store.parts import PartKey, announce, check_count, counts_of, part_place, part_provenance
 from xsns_stream.store.place import Place, open_place
 from xsns_stream.store.reader import Mode, StoreReader
-from xsns_stream.store.verify import Finding, Progress, verify_rows
+from xsns_stream.store.summary import summary
+from xsns_stream.store.verify import Finding, Progress, shifted, verify_parts, verify_rows
 from xsns_stream.store.writing import discard_row, ensure_store, write_row
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance, SubNetwork
 
@@ -80,6 +84,73 @@ class SubNetworkStore(StoreReader):
     >>> store["sw"].density_realised  # doctest: +SKIP
     0.15
     """
+
+    def __init__(self, place: Place, mode: Mode, compressor: Compressor = "none") -> None:
+        super().__init__(place, mode, compressor)
+        self._parts: dict[int, tuple[SubNetworkStore, ...]] = {}
+        self._announced: set[int] = set()
+
+    # --------------------------------------------------------------------------------------- parts
+
+    @property
+    def part_counts(self) -> tuple[int, ...]:
+        """Each number of parts that the examples of rows were cut into, in order; empty where none was."""
+        return counts_of(self.place)
+
+    def parts(self, count: int) -> tuple[SubNetworkStore, ...]:
+        """Return the stores that leave out a part, first to last; one that nothing was written to holds no row.
+
+        Raises:
+            UsageError: Examples cannot be cut into so many parts.
+        """
+        if count not in self._parts:
+            places = [part_place(self.place, count, number) for number in range(1, check_count(count) + 1)]
+            mode: Mode = "r" if self.mode == "r" else "a"
+            for place in places if mode == "a" else ():
+                if place.local is not None:
+                    remove_left_aside(place.local)
+            self._parts[count] = tuple(SubNetworkStore(place, mode, self._codec()) for place in places)
+        return self._parts[count]
+
+    def has_parts(self, language: str, seed: int, density: float, count: int) -> bool:
+        """Return whether a row is committed without each of its parts."""
+        return all(part.is_committed(language, seed, density) for part in self.parts(count))
+
+    def part_keys(self, count: int) -> tuple[PartKey, ...]:
+        """Return every committed row of every store that leaves out a part."""
+        every = [part.keys() for part in self.parts(count)]
+        return tuple(PartKey(count, number, key) for number, keys in enumerate(every, 1) for key in keys)
+
+    def write_part(self, sub: SubNetwork, count: int, number: int) -> bool:
+        """Write and commit the sub-network of a row's examples without one part of them.
+
+        They are written before their row, so that a committed row that was measured in parts has them.
+
+        Args:
+            sub: Measured on the other parts; its provenance is the row's, but for the number of examples.
+            count: K, how many parts there are.
+            number: Which is left out, from 1.
+
+        Raises:
+            IncompatibleError, LanguageError, StoreError, UsageError: As for :meth:`write`.
+        """
+        self.prepare_parts(Header.of(sub.provenance, sub.layout), (count,))
+        part = self.parts(count)[number - 1]
+        return part.write(replace(sub, provenance=part_provenance(sub.provenance, count, number)))
+
+    def prepare_parts(self, header: Header, counts: tuple[int, ...]) -> None:
+        """See that there is a store whose rows may have so many parts."""
+        self._ensure(header, None)
+        for count in counts:
+            if count not in self._announced:
+                announce(self.place, check_count(count))
+                self._announced.add(count)
+
+    def _codec(self) -> Compressor:
+        """Return how the rows are compressed, or will be."""
+        if not self.exists:
+            return self._compressor
+        return "zstd" if RowArray.open(self.place, self.layout).compressed else "none"
 
     # ------------------------------------------------------------------------------------- writing
 
@@ -180,6 +251,10 @@ class SubNetworkStore(StoreReader):
 
     # -------------------------------------------------------------------------------------- health
 
+    def info(self) -> dict[str, Any]:
+        """Return what the store holds, as plain JSON values."""
+        return summary(self)
+
     def verify(self, on_progress: Progress | None = None) -> list[Finding]:
         """Read every committed row and compare it with its record.
 
@@ -190,4 +265,13 @@ class SubNetworkStore(StoreReader):
             What is wrong, in words; empty for a sound store. A row without a commit record is not wrong but
             unfinished, which :meth:`unfinished` lists.
         """
-        return verify_rows(RowArray.open(self.place, self.layout), self.load(), on_progress)
+        main, counts = self.load(), self.part_counts
+        parts = [(count, number, part) for count in counts for number, part in enumerate(self.parts(count), 1)]
+        sizes = [len(self.keys()) + len(self.kept_keys()), *(len(part.keys()) for *_, part in parts)]
+        progress = shifted(on_progress, sizes)
+        findings = verify_rows(RowArray.open(self.place, main.layout), main, next(progress))
+        for count, number, part in parts:
+            if part.exists:
+                found = verify_rows(RowArray.open(part.place, main.layout), part.load(), next(progress))
+                findings += [finding.within(count, number) for finding in found]
+        return findings + list(verify_parts(self, parts))

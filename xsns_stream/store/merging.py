@@ -14,6 +14,7 @@ from xsns_stream.errors import IncompatibleError, StoreError, UsageError
 from xsns_stream.store.core import SubNetworkStore
 from xsns_stream.store.format import RowKey
 from xsns_stream.store.kept import KeptKey, KeptRecord
+from xsns_stream.store.parts import PartKey
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.types import WORD_BITS
 
@@ -36,15 +37,19 @@ class Transfer:
         source_bytes: Size of the objects of the same rows in their sources.
         target_bytes: Size of their objects in the target.
         kept_bytes: Size of the objects of kept Fisher values that were written.
+        parts_written: Rows of parts that were written and committed.
+        parts_skipped: Those that were there already.
     """
 
     written: tuple[AnyKey, ...]
     skipped: tuple[AnyKey, ...]
-    failed: Mapping[AnyKey, StoreError]
+    failed: Mapping[AnyKey | PartKey, StoreError]
     words_bytes: int
     source_bytes: int
     target_bytes: int
     kept_bytes: int
+    parts_written: int = 0
+    parts_skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,39 @@ class _Item:
 
 @dataclass
 class _Plan:
-    """What is to be copied, each row once, and what cannot be."""
+    """What is to be copied into one store, each row once, and what cannot be.
 
+    Attributes:
+        target: The store.
+        part: Of a part's store: how many parts there are, and which it is.
+        items: What is to be there in the end.
+        there: What is there already.
+        written: What was written by now.
+        failed: What could not be read.
+    """
+
+    target: SubNetworkStore
+    part: tuple[int, int] | None = None
     items: dict[AnyKey, _Item] = field(default_factory=dict)
     there: list[AnyKey] = field(default_factory=list)
-    failed: dict[AnyKey, StoreError] = field(default_factory=dict)
+    written: list[AnyKey] = field(default_factory=list)
+    failed: dict[AnyKey | PartKey, StoreError] = field(default_factory=dict)
+
+    @property
+    def todo(self) -> list[_Item]:
+        """The items in order. Values first: a store never has a row whose values were kept and are still to come."""
+        return sorted(self.items.values(), key=lambda item: isinstance(item.record, CommitRecord))
+
+    def run(self, item: _Item) -> None:
+        """Copy one item."""
+        if item.key in self.there:
+            return
+        try:
+            put = _reader(item)
+        except StoreError as error:
+            self.failed[item.key] = error
+        else:
+            (self.written if put(self.target) else self.there).append(item.key)
 
 
 def copy_rows(
@@ -92,7 +125,7 @@ def copy_rows(
             written to.
         UsageError: One of the stores lies within the other.
     """
-    return _transfer(target, [(source, rows, tuple(kept))], on_progress)
+    return _transfer(target, [(source, None if rows is None else tuple(rows), tuple(kept))], on_progress)
 
 
 def merge_stores(
@@ -122,29 +155,49 @@ def merge_stores(
     return _transfer(target, parts, on_progress)
 
 
-_Part = tuple[SubNetworkStore, Iterable[RowKey] | None, Sequence[KeptKey]]
+_Part = tuple[SubNetworkStore, Sequence[RowKey] | None, Sequence[KeptKey]]
 
 
 def _transfer(target: SubNetworkStore, parts: Sequence[_Part], on_progress: Progress | None) -> Transfer:
-    """Plan, refuse what must be refused, then write row by row."""
-    _require_apart(target, [source for source, _, _ in parts])
-    _require_one_experiment(target, [source for source, _, _ in parts])
+    """Plan, refuse what must be refused, then write row by row: parts before the rows whose parts they are."""
+    sources = [source for source, _, _ in parts]
+    _require_apart(target, sources)
+    _require_one_experiment(target, sources)
     plan = _plan(target, parts)
     _require_one_encoding(target, plan)
-    # Values first: a store never has a row whose values were kept and are still to come.
-    todo = sorted(plan.items.values(), key=lambda item: isinstance(item.record, CommitRecord))
-    written: list[AnyKey] = []
-    for done, item in enumerate(todo, start=1):
-        if item.key not in plan.there:
-            try:
-                put = _reader(item)
-            except StoreError as error:
-                plan.failed[item.key] = error
-            else:
-                (written if put(target) else plan.there).append(item.key)
+    plans = [*_plans_of_parts(target, parts), plan]
+    if len(plans) > 1:
+        # The store itself must be there before the stores within it.
+        target.prepare_parts(sources[0].load(), tuple(dict.fromkeys(of.part[0] for of in plans if of.part)))
+    todo = [(of, item) for of in plans for item in of.todo]
+    for done, (of, item) in enumerate(todo, start=1):
+        of.run(item)
         if on_progress is not None:
             on_progress(done, len(todo))
-    return _summary(target, plan, written)
+    return _summary(target, plan, plans[:-1])
+
+
+def _plans_of_parts(target: SubNetworkStore, parts: Sequence[_Part]) -> list[_Plan]:
+    """Plan the copies of parts of the rows that are copied.
+
+    Raises:
+        IncompatibleError, StoreError: As for the rows.
+    """
+    counts = sorted({count for source, _, _ in parts for count in source.part_counts})
+    plans = []
+    for count in counts:
+        for number, own in enumerate(target.parts(count), start=1):
+            within: list[_Part] = []
+            for source, rows, _ in parts:
+                chosen, store = set(source.keys() if rows is None else rows), source.parts(count)[number - 1]
+                if there := [key for key in store.keys() if key in chosen]:  # noqa: SIM118
+                    within.append((store, there, ()))
+            if within:
+                _require_one_experiment(own, [store for store, _, _ in within])
+                plan = _plan(own, within)
+                plan.part = count, number
+                plans.append(plan)
+    return plans
 
 
 def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
@@ -172,7 +225,7 @@ def _plan(target: SubNetworkStore, parts: Sequence[_Part]) -> _Plan:
     Raises:
         LanguageError, StoreError: A row is not in its source; or two stores have it with different content.
     """
-    plan, conflicts = _Plan(), []
+    plan, conflicts = _Plan(target), []
     there = {record.key: record.sha256 for record in _all_records(target)} if target.exists else {}
     for source, rows, kept in parts:
         for record in _records(source, rows, kept, plan.failed):
@@ -198,7 +251,7 @@ def _records(
     source: SubNetworkStore,
     rows: Iterable[RowKey] | None,
     kept: Sequence[KeptKey],
-    failed: dict[AnyKey, StoreError],
+    failed: dict[AnyKey | PartKey, StoreError],
 ) -> Iterator[CommitRecord | KeptRecord]:
     """Yield the records of what is to be copied; those that cannot be used go to `failed`.
 
@@ -284,17 +337,24 @@ def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
         )
 
 
-def _summary(target: SubNetworkStore, plan: _Plan, written: Sequence[AnyKey]) -> Transfer:
-    rows = [key for key in (*written, *plan.there) if isinstance(key, RowKey)]
-    kept = [key for key in written if isinstance(key, KeptKey)]
+def _summary(target: SubNetworkStore, plan: _Plan, of_parts: Sequence[_Plan]) -> Transfer:
+    rows = [key for key in (*plan.written, *plan.there) if isinstance(key, RowKey)]
+    kept = [key for key in plan.written if isinstance(key, KeptKey)]
     words = -(-target.layout.size // WORD_BITS) if rows else 0
     now = {record.key: record.bytes for record in target.records()} if rows else {}
+    failed: dict[AnyKey | PartKey, StoreError] = {**plan.failed}
+    for of in of_parts:
+        failed |= {
+            PartKey(*of.part, key): error for key, error in of.failed.items() if of.part and isinstance(key, RowKey)
+        }
     return Transfer(
-        written=tuple(written),
+        written=tuple(plan.written),
         skipped=tuple(plan.there),
-        failed=plan.failed,
+        failed=failed,
         words_bytes=words * (WORD_BITS // 8) * len(rows),
         source_bytes=sum(plan.items[key].record.bytes for key in rows),
         target_bytes=sum(now[key] for key in rows),
         kept_bytes=sum(plan.items[key].record.bytes for key in kept),
+        parts_written=sum(len(of.written) for of in of_parts),
+        parts_skipped=sum(len(of.there) for of in of_parts),
     )

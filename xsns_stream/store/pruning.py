@@ -21,13 +21,16 @@ from xsns_stream.store.files import YOUNG_S
 from xsns_stream.store.format import ARRAY, RowKey
 from xsns_stream.store.kept import KeptKey, kept_key
 from xsns_stream.store.kept_array import KEPT, KeptArray
+from xsns_stream.store.parts import PARTS, PartKey, part_node
 from xsns_stream.store.place import Place
 from xsns_stream.store.records import record_key
 
 _ROW_FILE: Final = re.compile(rf"{ARRAY}/c/(\d+)/(\d+)/(\d+)/[^/]+")
 _KEPT_FILE: Final = re.compile(rf"{KEPT}/c/(\d+)/(\d+)/[^/]+")
 _PARTIAL: Final = ".partial"
-_Thing = TypeVar("_Thing", RowKey, KeptKey, str)
+# What lies in the store of a part belongs to that store.
+_OF_A_PART: Final = re.compile(rf"{PARTS}/\d+/\d+/.+")
+_Thing = TypeVar("_Thing", RowKey, KeptKey, PartKey, str)
 _Key = TypeVar("_Key", RowKey, KeptKey)
 
 
@@ -38,33 +41,41 @@ class PrunePlan:
     Attributes:
         rows: Sub-networks.
         kept: Kept Fisher values.
+        parts: Parts of rows.
         leftovers: Files that mean nothing to a reader: of rows that were never committed, and partial ones.
     """
 
     rows: Mapping[RowKey, int] = field(default_factory=dict)
     kept: Mapping[KeptKey, int] = field(default_factory=dict)
+    parts: Mapping[PartKey, int] = field(default_factory=dict)
     leftovers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def things(self) -> int:
         """How many there are."""
-        return len(self.rows) + len(self.kept) + len(self.leftovers)
+        return len(self.rows) + len(self.kept) + len(self.parts) + len(self.leftovers)
 
     @property
     def bytes(self) -> int:
         """What they take together; records and other metadata are not counted."""
-        return sum(self.rows.values()) + sum(self.kept.values()) + sum(self.leftovers.values())
+        return sum(sum(things.values()) for things in (self.rows, self.kept, self.parts, self.leftovers))
 
 
 def plan_prune(
-    store: SubNetworkStore, rows: Iterable[RowKey] = (), kept: Iterable[KeptKey] = (), *, leftovers: bool = False
+    store: SubNetworkStore,
+    rows: Iterable[RowKey] = (),
+    kept: Iterable[KeptKey] = (),
+    *,
+    parts: Iterable[PartKey] = (),
+    leftovers: bool = False,
 ) -> PrunePlan:
     """Say what dropping these would free; nothing is changed.
 
     Args:
         store: In any mode.
-        rows: Sub-networks; damaged ones too.
+        rows: Sub-networks, which go with their parts; damaged ones too.
         kept: Kept Fisher values.
+        parts: Parts whose rows stay.
         leftovers: Whether what killed writers left goes too. Partial metadata younger than a minute are left out,
             because somebody may be writing them.
 
@@ -72,12 +83,31 @@ def plan_prune(
         StoreError: The store's metadata are damaged; or `leftovers` of an object store, where nothing tells them
             from what is being written.
     """
-    files = _Files.of(store)
+    files, chosen = _Files.of(store), tuple(rows)
+    going = {key for count in store.part_counts for key in store.part_keys(count) if key.row in set(chosen)}
+    left = dict(files.left()) if leftovers else {}
+    for prefix, within in _files_of_parts(store) if leftovers else ():
+        left |= {f"{prefix}/{name}": size for name, size in within.left()}
     return PrunePlan(
-        files.sizes(tuple(rows)),
-        files.sizes(tuple(kept)),
-        dict(files.left()) if leftovers else {},
+        files.sizes(chosen), files.sizes(tuple(kept)), _sizes_of_parts(store, sorted(going | set(parts))), left
     )
+
+
+def _sizes_of_parts(store: SubNetworkStore, keys: Sequence[PartKey]) -> dict[PartKey, int]:
+    sizes: dict[PartKey, int] = {}
+    for count, number in sorted({(key.count, key.number) for key in keys}):
+        part = [key for key in keys if (key.count, key.number) == (count, number)]
+        found = _Files.of(store.parts(count)[number - 1]).sizes([key.row for key in part])
+        sizes |= {key: found[key.row] for key in part}
+    return sizes
+
+
+def _files_of_parts(store: SubNetworkStore) -> Iterator[tuple[str, _Files]]:
+    """Yield the path of each part's store, and its files."""
+    for count in store.part_counts:
+        for number, part in enumerate(store.parts(count), start=1):
+            if part.exists:
+                yield part_node(count, number), _Files.of(part)
 
 
 def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, int], None] | None = None) -> PrunePlan:
@@ -112,7 +142,17 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
 
     rows = dropped(plan.rows, lambda key: store.discard(key.language, key.seed, key.density))
     kept = dropped(plan.kept, files.discard_kept)
-    return PrunePlan(rows, kept, dropped(plan.leftovers, files.discard_left))
+    # After their rows: a row that is there has its parts.
+    parts = dropped(
+        plan.parts, lambda key: store.parts(key.count)[key.number - 1].discard(key.language, key.seed, key.density)
+    )
+    of_parts = dict(_files_of_parts(store))
+
+    def discard_left(name: str) -> bool:
+        prefix = next((prefix for prefix in of_parts if name.startswith(f"{prefix}/")), None)
+        return files.discard_left(name) if prefix is None else of_parts[prefix].discard_left(name[len(prefix) + 1 :])
+
+    return PrunePlan(rows, kept, parts, dropped(plan.leftovers, discard_left))
 
 
 @dataclass(frozen=True)
@@ -167,6 +207,8 @@ class _Files:
         """
         root = self._folder()
         for name in sorted(self.place.list()):
+            if _OF_A_PART.fullmatch(name):
+                continue
             with suppress(FileNotFoundError):
                 found = (root / name).stat()
                 if self._is_left(name, found.st_mtime):

@@ -25,7 +25,6 @@ from xsns_stream.store.records import (
     read_records,
     record_key,
 )
-from xsns_stream.store.summary import summary
 from xsns_stream.store.verify import unfinished_rows
 from xsns_stream.types import Counts, DiagonalFisher, ParameterLayout, SubNetwork, Words
 
@@ -296,7 +295,3 @@ class StoreReader:
     def unfinished(self) -> tuple[RowKey, ...]:
         """Return rows that were started and never committed; building again redoes them."""
         return tuple(unfinished_rows(RowArray.open(self.place, self.layout)))
-
-    def info(self) -> dict[str, Any]:
-        """Return what the store holds, as plain JSON values."""
-        return summary(self)

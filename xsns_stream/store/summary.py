@@ -9,10 +9,10 @@ from xsns_stream.store.format import FORMAT, FORMAT_VERSION
 from xsns_stream.store.kept import kept_record
 
 if TYPE_CHECKING:
-    from xsns_stream.store.reader import StoreReader
+    from xsns_stream.store.core import SubNetworkStore
 
 
-def summary(store: StoreReader) -> dict[str, Any]:
+def summary(store: SubNetworkStore) -> dict[str, Any]:
     """Return what a store holds, as plain JSON values."""
     header, records = store.load(), store.records()
     array = RowArray.open(store.place, header.layout)
@@ -41,6 +41,18 @@ def summary(store: StoreReader) -> dict[str, Any]:
             for record in records
             if record.provenance.reliability
         ],
+        "parts": [_parts(store, count) for count in store.part_counts],
         "inner_chunk_words": array.chunk,
         "compressed": array.compressed,
+    }
+
+
+def _parts(store: SubNetworkStore, count: int) -> dict[str, Any]:
+    """Return what is known of the rows that were measured in `count` parts."""
+    parts = store.parts(count)
+    complete = set(store.keys()).intersection(*(part.keys() for part in parts))
+    return {
+        "count": count,
+        "rows": len(complete),
+        "bytes": sum(record.bytes for part in parts for record in part.records()),
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import product
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate, product, repeat
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,9 +17,13 @@ from xsns_stream.store.format import ARRAY, COMMITS, METADATA, RowKey
 from xsns_stream.store.header import Header
 from xsns_stream.store.kept import KEPT_COMMITS, KeptKey, kept_key, kept_keys, kept_record, read_values
 from xsns_stream.store.kept_array import KeptArray
+from xsns_stream.store.parts import PartKey
 from xsns_stream.store.place import Place
 from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_key
 from xsns_stream.types import WORD_BITS, ParameterLayout, Provenance, Words
+
+if TYPE_CHECKING:
+    from xsns_stream.store.reader import StoreReader
 
 Progress = Callable[[int, int], None]
 
@@ -32,17 +37,47 @@ class Finding:
 
     Attributes:
         problem: One of `record`, `experiment`, `label`, `missing`, `size`, `unreadable`, `bits`, `swapped`,
-            `cardinality`, `density`, `padding`, `values`.
+            `cardinality`, `density`, `padding`, `values`, `text`.
         detail: A sentence for people, which names the row.
         row: The row; None where it cannot be told.
     """
 
     problem: str
     detail: str
-    row: RowKey | KeptKey | None = None
+    row: RowKey | KeptKey | PartKey | None = None
+
+    def within(self, count: int, number: int) -> Finding:
+        """Return the same of a store that leaves out a part."""
+        row = PartKey(count, number, self.row) if isinstance(self.row, RowKey) else self.row
+        return replace(self, detail=f"without part {number} of {count}: {self.detail}", row=row)
 
     def __str__(self) -> str:
         return self.detail
+
+
+def shifted(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
+    """Yield, for each of several checks of so many rows, what it reports to, so that they look like one."""
+    if on_progress is None:
+        yield from repeat(None)
+        return
+    for before in accumulate(sizes, initial=0):
+        yield partial(_later, on_progress, before, sum(sizes))
+
+
+def _later(on_progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    on_progress(before + done, total)
+
+
+def verify_parts(store: StoreReader, parts: Sequence[tuple[int, int, StoreReader]]) -> Iterator[Finding]:
+    """Find rows without a part that are of other text than their row: their similarities would say nothing of its."""
+    for count, number, part in parts:
+        keys = part.keys()
+        for key in keys:
+            records = [_read_record(place, key) for place in (part.place, store.place)]
+            digests = {found.provenance.corpus_digest for found in records if isinstance(found, CommitRecord)}
+            if len(digests) > 1:
+                name = PartKey(count, number, key)
+                yield Finding("text", f"{name} was measured on other text than the row.", name)
 
 
 def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = None) -> list[Finding]:

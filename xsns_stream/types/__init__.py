@@ -7,6 +7,8 @@ store works, and starts fast, without it. Symbols: L languages, P parameters, W 
 from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
 from xsns_stream.types.comparisons import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
 from xsns_stream.types.estimation import BATCH_WISE, ESTIMATORS, LABELS, PRECISIONS, TOKEN_REDUCTIONS, FisherSettings
+from xsns_stream.types.evaluations import Evaluation
+from xsns_stream.types.joined import JoinedScores, Prediction
 from xsns_stream.types.networks import SubNetwork
 from xsns_stream.types.overlaps import (
     GroupedOverlaps,
@@ -18,8 +20,10 @@ from xsns_stream.types.overlaps import (
 )
 from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
 from xsns_stream.types.provenance import Provenance
+from xsns_stream.types.regressions import Regression
 from xsns_stream.types.sets import ParameterSet, Share
 from xsns_stream.types.text import AnswerSpan, Label, LanguageSample, ReadCounts, TextExample
+from xsns_stream.types.transfer import TransferScores
 
 __all__ = [
     "BATCH_WISE",
@@ -31,9 +35,11 @@ __all__ = [
     "AnswerSpan",
     "Counts",
     "DiagonalFisher",
+    "Evaluation",
     "FisherSettings",
     "GroupedOverlaps",
     "GroupedSimilarity",
+    "JoinedScores",
     "KeptOverlaps",
     "Label",
     "LanguageSample",
@@ -43,16 +49,19 @@ __all__ = [
     "Overlaps",
     "ParameterLayout",
     "ParameterSet",
+    "Prediction",
     "Provenance",
     "RankedSource",
     "ReadCounts",
     "Reals",
+    "Regression",
     "SampledOverlaps",
     "Share",
     "SimilarityMatrix",
     "SourceRanking",
     "SubNetwork",
     "TextExample",
+    "TransferScores",
     "Words",
     "words_for",
 ]

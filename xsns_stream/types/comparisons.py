@@ -154,6 +154,71 @@ class GroupedSimilarity:
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
 
+@dataclass(frozen=True)
+class PartSimilarity:
+    """Similarities of sources to a target with one of K parts of the examples of either left out.
+
+    Attributes:
+        target: A code.
+        sources: S codes.
+        without_target: float64 [R, K, S]: seed, part of the target's examples that is left out, source.
+        without_source: float64 [R, K, S]: seed, part of the source's own examples that is left out, source.
+        coefficient: Name of the coefficient.
+        seeds: R seeds.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    without_target: Reals
+    without_source: Reals
+    coefficient: str
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        expected = len(self.seeds), self.count, len(self.sources)
+        if {self.without_target.shape, self.without_source.shape} != {expected} or self.count < 2:
+            raise ValueError("similarities without a part must be [R, K, S], of at least two parts")
+
+    @property
+    def count(self) -> int:
+        """K, how many parts there are."""
+        return int(self.without_target.shape[1])
+
+
+@dataclass(frozen=True)
+class SimilarityDraws:
+    """What the similarities of several sources to one target might have been with other examples.
+
+    Attributes:
+        target: A code.
+        sources: S codes.
+        values: float64 [B, S]: draws, scattered round the measured similarities as other examples would scatter them.
+        basis: What the scatter was measured on, as `8 parts` or `3 seeds`.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    values: Reals
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedScore:
+    """What a source is expected to give on the target, from gold scores of other pairs.
+
+    Attributes:
+        mean: In the unit of the gold scores.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        measured: The gold score itself; None where there is none.
+    """
+
+    mean: float
+    low: float
+    high: float
+    measured: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RankedSource:
     """One line of a ranking.
@@ -164,6 +229,14 @@ class RankedSource:
         chance_corrected: The same with chance taken off; None where unknown.
         spread: Standard deviation over seeds; None for fewer than two.
         tied: Whether another source has exactly the same similarity.
+        low: Lower end of the 95 % interval of the similarity, for other examples; None where unknown.
+        high: Upper end.
+        best_probability: How likely it is that this source is the most similar one; None where unknown.
+        level_with_first: Whether the interval of the difference to the first source holds zero: nothing tells the two
+            apart. True for the first itself; None where unknown.
+        reliability: Jaccard coefficient of the sub-networks of two halves of the source's own examples, mean over
+            seeds; None where unknown.
+        expected: The score that similarity lets expect; None where nobody asked.
     """
 
     language: str
@@ -171,19 +244,104 @@ class RankedSource:
     chance_corrected: float | None
     spread: float | None
     tied: bool = False
+    low: float | None = None
+    high: float | None = None
+    best_probability: float | None = None
+    level_with_first: bool | None = None
+    reliability: float | None = None
+    expected: ExpectedScore | None = None
 
 
 @dataclass(frozen=True)
 class SourceRanking:
-    """Sources for one target, best first; the target itself is never among them."""
+    """Sources for one target, best first; the target itself is never among them.
+
+    Attributes:
+        target: A code.
+        coefficient: Name of the coefficient.
+        sources: Best first.
+        seeds: The seeds averaged over.
+        basis: What the intervals were made of, as `8 parts`; empty where there are none.
+        reliability: That of the target.
+        unit: Of the expected scores; empty where there are none.
+    """
 
     target: str
     coefficient: str
     sources: tuple[RankedSource, ...]
     seeds: tuple[int, ...] = ()
+    basis: str = ""
+    reliability: float | None = None
+    unit: str = ""
 
     def __iter__(self) -> Iterator[RankedSource]:
         return iter(self.sources)
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @property
+    def level(self) -> int:
+        """How many sources cannot be told apart from the first, itself included; 0 where that is unknown."""
+        return sum(source.level_with_first is True for source in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class CoveringSource:
+    """A source that is trained on beside others.
+
+    Attributes:
+        language: The source.
+        alone: Share of the target's sub-network that it covers by itself.
+        gain: Share that it covers and none of those before it does.
+        covered: Share that it covers together with those before it.
+    """
+
+    language: str
+    alone: float
+    gain: float
+    covered: float
+
+
+@dataclass(frozen=True)
+class SourceCover:
+    """Sources that are trained on together, in the order in which they were chosen.
+
+    Attributes:
+        target: A code.
+        strategy: `top` or `coverage`.
+        sources: The sources.
+    """
+
+    target: str
+    strategy: str
+    sources: tuple[CoveringSource, ...]
+
+    @property
+    def covered(self) -> float:
+        """Share of the target's sub-network that all of them cover together."""
+        return self.sources[-1].covered if self.sources else 0.0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which groups of parameters make sources similar to a target.
+
+    The Jaccard coefficient is a sum over groups, Σ_g |A ∩ B|_g / |A ∪ B|. `excess` is a group's term less its mean
+    over all candidates, so that the excesses of a source add up to how much more similar it is than the mean source.
+
+    Attributes:
+        target: A code.
+        by: What the groups are, as `layer`.
+        names: G names.
+        sources: S codes.
+        corrected: float64 [G, S], the chance-corrected coefficient within the group.
+        excess: float64 [G, S].
+    """
+
+    target: str
+    by: str
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    corrected: Reals
+    excess: Reals

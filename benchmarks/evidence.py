@@ -1,0 +1,278 @@
+"""What predictors of transfer are worth on public gold scores: every figure of `docs/evidence.md`.
+
+`python benchmarks/evidence.py --data DIR --work DIR -o benchmarks/results/evidence.json`, then `tables.py`. `--data`
+holds `xpos` (POS gold, LDND, families, scripts, sizes), `gold` (NER gold), `typology` (URIEL, mPLM-Sim) and `ntrex`;
+what they are and where they come from stands in `docs/evidence.md`. `--work` keeps the sub-networks of the embedded
+model, which take half an hour on one core the first time.
+
+The gold scores are of XLM-R base. LDND, L2V, families, scripts and sizes know no model; mPLM-Sim's embedding
+similarities were measured on XLM-R base itself; sub-networks, LEX, EMB and NN-Rank come from `mini`, another and much
+weaker model.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import pandas as pd
+
+import xsns_stream as xs
+from xsns_stream.baselines import (
+    family,
+    l2v,
+    ldnd,
+    read_distances,
+    read_families,
+    read_features,
+    read_scripts,
+    read_sizes,
+    script,
+    source_size,
+)
+from xsns_stream.errors import LanguageError
+from xsns_stream.evaluation import evaluate
+from xsns_stream.gold import import_scores
+from xsns_stream.joining import join
+from xsns_stream.languages import counterparts, normalise
+from xsns_stream.matrices import read_matrix
+from xsns_stream.pipeline import BuildSettings, build
+from xsns_stream.pipeline.baselines import model_baselines
+from xsns_stream.regression import feature_matrix, fit, parse_feature
+from xsns_stream.regression import read_features as read_language_features
+from xsns_stream.types.transfer import TransferScores
+
+#: The paper's languages for POS and NER.
+POS = tuple("bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk".split())  # noqa: SIM905 — one line, not twenty
+NER = tuple("ar zh en fi fr el he id it ja ko ru es sv th tr vi".split())  # noqa: SIM905
+LAYERS = range(13)
+SEEDS = (42, 16, 10)
+EXAMPLES = 256
+# NN-Rank's time grows with the square of the tokens; the paper that proposed it takes a few hundred sentences too.
+TOKENS = 2_000
+
+
+#: What de Vries et al. (2022) regress POS scores on, from their tables.
+FEATURES = (
+    "family=same-group:family",
+    "branch=same:family",
+    "script=same:script",
+    "script-type=same-script-type:script",
+    "word-order=same-known:SOV_order",
+    "ldnd=pair:ldnd",
+    "source-pretrained=pair:source_pretrained",
+    "target-pretrained=pair:target_pretrained",
+)
+#: Pool, predictors, model, what has random intercepts.
+REGRESSIONS = [
+    *(
+        (pool, [name], model, "target")
+        for pool in ("pos-paper", "ner-paper")
+        for name in ("ldnd", "l2v")
+        for model in ("ols", "mixed")
+    ),
+    *(("pos-paper-emb", [name], model, "target") for name in ("emb-2", "emb-8") for model in ("ols", "mixed")),
+    *(("pos-paper-mini", [name], model, "target") for name in ("xsns", "lex", "emb") for model in ("ols", "mixed")),
+    *(
+        ("pos-all", ["ldnd", "family", "script", "source-size"], model, random)
+        for model, random in (("ols", "target"), ("mixed", "target"), ("mixed", "crossed"))
+    ),
+    *(
+        ("pos-features", [text.partition("=")[0] for text in FEATURES], model, random)
+        for model, random in (("ols", "target"), ("mixed", "target"), ("mixed", "crossed"))
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A table of the page: gold scores of some languages, and who predicts them.
+
+    Attributes:
+        name: Of the table.
+        gold: The scores.
+        matrices: {predictor: similarities}.
+        sources: Of the pool; all where None.
+        targets: Of the pool; all where None.
+        ceiling: The regime that predicts the main one; None where there is none.
+    """
+
+    name: str
+    gold: TransferScores
+    matrices: Mapping[str, xs.SimilarityMatrix]
+    sources: Sequence[str] | None = None
+    targets: Sequence[str] | None = None
+    ceiling: str | None = None
+
+
+def without_model(data: Path, languages: Sequence[str]) -> dict[str, xs.SimilarityMatrix]:
+    """The baselines that need tables alone."""
+    xpos = data / "xpos"
+    features = read_features(data / "typology" / "uriel" / "feature_predictions.npz")
+    sizes = read_sizes(xpos / "languages.csv", "xlmr_size_GiB")
+    return {
+        "ldnd": ldnd(read_distances(xpos / "results" / "ldnd.csv")),
+        "l2v": l2v(features, known(features.languages, languages)),
+        "family": family(read_families(xpos / "languages.csv")),
+        "script": script(read_scripts(xpos / "languages.csv")),
+        "source-size": source_size(sizes, targets=languages),
+    }
+
+
+def known(labels: Sequence[str], languages: Sequence[str]) -> list[str]:
+    """The labels that stand for one of the languages."""
+    return list(counterparts(languages, labels).values())
+
+
+def embeddings(data: Path) -> dict[str, xs.SimilarityMatrix]:
+    """mPLM-Sim's similarities of XLM-R base, layer by layer."""
+    folder = data / "typology" / "mplm_sim"
+    return {f"emb-{layer}": read_matrix(folder / f"xlm-roberta-base_flores200_layer{layer}.tsv") for layer in LAYERS}
+
+
+# ------------------------------------------------------------------------------------------ the embedded model
+
+
+def text_folder(data: Path, work: Path, languages: Sequence[str]) -> Path:
+    """A corpus of NTREX, one file a language of the gold scores."""
+    table = pd.read_csv(data / "ntrex" / "languages.tsv", sep="\t", keep_default_na=False)
+    table = table[~table["file"].str.contains(r"src|ref2|additional")]
+    folder = work / "ntrex"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, short, long in zip(table["file"], table["iso639_1"], table["iso639_3"], strict=True):
+        try:
+            code = normalise(short or long)
+        except LanguageError:
+            continue
+        # The gold scores' Norwegian is Bokmål.
+        code = "no" if code == "nb" else code
+        link = folder / f"{code}.txt"
+        if code in languages and not link.exists():
+            link.symlink_to((data / "ntrex" / file).resolve())
+    return folder
+
+
+def with_mini(data: Path, work: Path, languages: Sequence[str], examples: int) -> dict[str, xs.SimilarityMatrix]:
+    """Sub-networks, and the baselines of the same text, of the embedded model."""
+    corpus = xs.open_corpus(str(text_folder(data, work, languages)))
+    loaded = xs.load_model("mini")
+    store = xs.open_store(work / "mini-ntrex.zarr", mode="a")
+    settings = BuildSettings(corpus=corpus, languages=corpus.languages(), seeds=SEEDS, examples=examples)
+    result = build(settings, loaded, store)
+    if result.failed:
+        raise SystemExit(f"not measured: {result.failed}")
+    found = {"xsns": xs.jaccard(xs.count_overlaps_by_seed(store, languages=corpus.languages(), seeds=SEEDS))}
+    return found | model_baselines(
+        ["lex", "emb", "nn-rank"],
+        corpus,
+        loaded,
+        corpus.languages(),
+        examples=examples,
+        seeds=SEEDS,
+        max_tokens=TOKENS,
+        centre=True,
+    )
+
+
+# -------------------------------------------------------------------------------------------------- the tables
+
+
+def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
+    """A row for each predictor of a pool and each metric."""
+    joined = join(pool.gold, pool.matrices, pool.sources, pool.targets)
+    ceiling = None if pool.ceiling is None else pool.gold.regime(pool.ceiling)
+    found = evaluate(joined, resamples=resamples, reference=next(iter(pool.matrices)), ceiling=ceiling)
+    print(pool.name, file=sys.stderr)
+    for sentence in found.notes:
+        print(f"  {sentence}", file=sys.stderr)
+    pairs = {
+        "sources": len(joined.sources),
+        "targets": len(joined.targets),
+        "pairs": int(joined.candidates.sum()),
+        "unit": pool.gold.unit,
+    }
+    return [
+        {"section": "pool", "pool": pool.name, **pairs, **plain(row)} for row in found.to_frame().to_dict("records")
+    ]
+
+
+def regressed(pool: Pool, predictors: Sequence[str], model: str, random: str = "target") -> list[dict[str, Any]]:
+    """The errors of a regression, and its coefficients."""
+    matrices = {name: pool.matrices[name] for name in predictors}
+    found = fit(join(pool.gold, matrices, pool.sources, pool.targets), model, random)
+    told = {
+        "pool": pool.name,
+        "model": f"{model}, {random}" if model == "mixed" else model,
+        "of": " + ".join(predictors),
+    }
+    errors = [{"section": "regression", **told, **plain(asdict(error))} for error in found.errors]
+    return errors + [{"section": "coefficient", **told, **plain(asdict(one))} for one in found.coefficients]
+
+
+def plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """What JSON can say of a row."""
+    cells = {str(key): value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
+    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in cells.items()}
+
+
+def features(data: Path, gold: TransferScores) -> Pool:
+    """All POS pairs with the properties of their languages."""
+    tables = read_language_features([data / "xpos" / "languages.csv", data / "xpos" / "gold_xlmr_base_pos_long.csv"])
+    asked = [parse_feature(text) for text in FEATURES]
+    matrices = {feature.name: feature_matrix(feature, tables, gold.sources, gold.targets) for feature in asked}
+    return Pool("pos-features", gold, matrices)
+
+
+def pools(data: Path, work: Path, examples: int, *, mini: bool) -> list[Pool]:
+    """All tables of the page."""
+    pos = import_scores(data / "xpos" / "results", "xpos", regime="10000").scores
+    ner = import_scores(data / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank", metric="f1").scores
+    languages = list(dict.fromkeys((*pos.sources, *pos.targets, *ner.sources, *ner.targets)))
+    tables = without_model(data, languages)
+    layers = {"ldnd": tables["ldnd"], "l2v": tables["l2v"], **embeddings(data)}
+    in_pool = [code for code in NER if code in ner.sources], [code for code in NER if code in ner.targets]
+    found = [
+        Pool("pos-paper", pos, tables, POS, POS, "20000"),
+        Pool("pos-paper-emb", pos, layers, *2 * [[code for code in POS if code != "no"]], "20000"),
+        Pool("pos-all", pos, tables, ceiling="20000"),
+        Pool("ner-paper", ner, tables, *in_pool),
+        Pool("ner-paper-emb", ner, layers, *in_pool),
+        Pool("ner-all", ner, tables),
+    ]
+    if mini:
+        measured = {"ldnd": tables["ldnd"], "l2v": tables["l2v"], **with_mini(data, work, languages, examples)}
+        found += [
+            Pool("pos-paper-mini", pos, measured, POS, POS, "20000"),
+            Pool("pos-all-mini", pos, measured, ceiling="20000"),
+            Pool("ner-all-mini", ner, measured),
+        ]
+    return found
+
+
+def main() -> None:
+    parser = harness.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of xpos, gold, typology and ntrex")
+    parser.add_argument("--work", type=Path, required=True, help="folder for what takes long")
+    parser.add_argument("--without-mini", action="store_true", help="leave out what the embedded model measures")
+    options = parser.parse_args()
+    resamples = 1_000 if options.smoke else 10_000
+    started = time.perf_counter()
+    tables = pools(options.data, options.work, 8 if options.smoke else EXAMPLES, mini=not options.without_mini)
+    results = [row for pool in tables for row in evaluated(pool, resamples)]
+    by_name = {pool.name: pool for pool in (*tables, features(options.data, tables[0].gold))}
+    for name, predictors, model, random in REGRESSIONS:
+        if name in by_name:
+            results += regressed(by_name[name], predictors, model, random)
+    print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
+    parameters = {"resamples": resamples, "examples": EXAMPLES, "seeds": SEEDS, "tokens": TOKENS}
+    harness.write(options.output, harness.result("evidence", parameters, results, options.smoke))
+
+
+if __name__ == "__main__":
+    main()

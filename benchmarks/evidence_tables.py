@@ -1,0 +1,120 @@
+"""The tables of `docs/evidence.md`, from `results/evidence.json`: what predictors are worth on public gold scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from table_text import table
+
+Row = Mapping[str, Any]
+
+#: Metric → head of its column, and what a hundredth of it is shown as.
+COLUMNS = {
+    "pearson": ("Pearson", 100.0),
+    "spearman": ("Spearman", 100.0),
+    "top-1": ("Top-1", 100.0),
+    "ndcg@3[rank-linear]": ("NDCG@3", 100.0),
+    "regret": ("regret", 1.0),
+}
+TESTED = ("ndcg@3[rank-linear]", "regret")
+POOLS = (
+    "pos-paper",
+    "pos-paper-emb",
+    "pos-all",
+    "ner-paper",
+    "ner-paper-emb",
+    "ner-all",
+    "pos-paper-mini",
+    "pos-all-mini",
+    "ner-all-mini",
+)
+
+
+def rows(results: Path, section: str) -> list[Row]:
+    path = results / "evidence.json"
+    if not path.exists():
+        return []
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return [row for row in document["results"] if row["section"] == section]
+
+
+def pool(results: Path, name: str) -> str:
+    """A line for each predictor: every metric with its interval, and two tests against the first predictor."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows(results, "pool"):
+        if row["pool"] == name:
+            found.setdefault(row["predictor"], {})[row["metric"]] = row
+    reference = next(iter(found), "")
+    lines = [
+        [
+            predictor,
+            *(_cell(by_metric[metric], scale) for metric, (_, scale) in COLUMNS.items()),
+            " / ".join(_p(by_metric[metric]["p_holm"]) for metric in TESTED),
+        ]
+        for predictor, by_metric in found.items()
+    ]
+    heads = ["predictor", *(head for head, _ in COLUMNS.values()), f"p against {reference} (NDCG@3 / regret)"]
+    return _size(found) + table(heads, lines)
+
+
+def _size(found: Mapping[str, Mapping[str, Row]]) -> str:
+    """Say how large the pool is."""
+    if not found:
+        return ""
+    row = next(iter(next(iter(found.values())).values()))
+    return f"{row['sources']} sources, {row['targets']} targets, {row['pairs']:,} pairs.\n\n"
+
+
+def _cell(row: Row, scale: float) -> str:
+    if row["mean"] is None:
+        return "–"
+    mean, low, high = (row[part] for part in ("mean", "low", "high"))
+    interval = "" if low is None else f" [{scale * low:.1f}, {scale * high:.1f}]"
+    return f"{scale * mean:.2f}{interval}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def regressions(results: Path) -> str:
+    """A line for each regression: errors in sample, and for what was left out."""
+    found: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in rows(results, "regression"):
+        found.setdefault((row["pool"], row["of"], row["model"]), {})[row["way"]] = row
+    lines = []
+    for (name, of, model), ways in found.items():
+        target = ways["leave one target out"]
+        errors = [f"{ways[way]['rmse']:.2f}" for way in ("in sample", "leave one target out", "leave one source out")]
+        lines.append([name, of, model, *errors, f"{target['of_mean']:.2f}", f"{100 * target['coverage']:.0f} %"])
+    heads = ["pool", "predictors", "model", "in sample", "target left out", "source left out", "mean alone", "covered"]
+    return table(heads, lines)
+
+
+def coefficients(results: Path, name: str) -> str:
+    """The coefficients of the regressions on one pool."""
+    lines = [
+        [
+            row["model"],
+            row["name"],
+            f"{row['estimate']:.2f}",
+            f"[{row['low']:.2f}, {row['high']:.2f}]",
+            _p(row["p_value"]),
+        ]
+        for row in rows(results, "coefficient")
+        if row["pool"] == name
+    ]
+    return table(["model", "predictor", "points of accuracy", "95 % interval", "p"], lines)
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    **{f"evidence-{name}": partial(pool, name=name) for name in POOLS},
+    "evidence-regressions": regressions,
+    "evidence-coefficients": partial(coefficients, name="pos-features"),
+}

@@ -1,0 +1,165 @@
+"""`xsns-stream baseline lex|emb|nn-rank|grad-cosine|sue`: from text and a model to a matrix."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xsns_stream.cli.baseline_model import COMMANDS
+from xsns_stream.matrices import read_matrix
+
+NAMES = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
+    return write_texts(tmp_path_factory.mktemp("baselines") / "texts", "sw fi et en", 20)
+
+
+@pytest.fixture
+def baseline(xsns: Any, tiny_folder: Path, texts: Path) -> Callable[..., Any]:
+    """Call `baseline NAME` on the texts with the tiny model, 6 examples a language."""
+
+    def run(name: str, *more: object) -> Any:
+        model = () if name == "sue" else ("--model", tiny_folder, "--max-length", 24)
+        return xsns("baseline", name, *model, "--corpus", texts, "--examples", 6, *more)
+
+    return run
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_matrix_is_printed_written_and_read_again(name: str, baseline: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.parquet"
+    done = baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "-o", path)
+    assert done.code == 0, done.err
+    assert "[6/6] et (seed 16): 6 examples" in done.err
+    assert f"wrote {path}" in done.err
+    assert done.out.split()[:4] == ["source", "sw", "fi", "et"]
+    matrix = read_matrix(path)
+    assert (matrix.coefficient, matrix.sources, matrix.seeds) == (name, ("sw", "fi", "et"), (42, 16))
+    told = json.loads(baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "--json", "-q").out)
+    assert told["command"] == "baseline"
+    assert told["result"]["failed"] == []
+    values = np.array(told["result"]["values"], np.float64)
+    np.testing.assert_allclose(matrix.values, values)
+    assert matrix.per_seed is not None
+    np.testing.assert_allclose(matrix.per_seed, np.array(told["result"]["per_seed"], np.float64))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_of_the_help_runs(name: str, xsns: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    help_page = xsns("baseline", name, "--help").out
+    commands = [line.strip() for line in help_page.partition("Examples:")[2].splitlines() if line.strip()]
+    assert len(commands) == 2
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "xsns-stream"
+        done = xsns(*arguments)
+        assert done.code == 0, done.err
+        assert done.out
+    assert list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_is_explained(name: str) -> None:
+    assert all(option.help for option in COMMANDS[name].params if option.param_type_name == "option")
+
+
+def test_every_layer_in_one_pass(baseline: Any, tmp_path: Path) -> None:
+    done = baseline("emb", "--layer", "all", "--centre", "-o", tmp_path / "emb-{layer}.csv", "--json")
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["emb-0.csv", "emb-1.csv", "emb-2.csv"]
+    layers = json.loads(done.out)["result"]["layers"]
+    assert list(layers) == ["0", "1", "2"]
+    np.testing.assert_allclose(read_matrix(tmp_path / "emb-1.csv").values, layers["1"])
+    one = baseline("emb", "--layer", 1, "--centre", "--json")
+    assert json.loads(one.out)["result"]["values"] == layers["1"]
+
+
+def test_sources_and_targets(baseline: Any) -> None:
+    result = json.loads(baseline("nn-rank", "--sources", "en,fi", "--targets", "et,en", "--json").out)["result"]
+    assert (result["sources"], result["targets"]) == (["en", "fi"], ["et", "en"])
+    assert result["values"][0][1] is None
+    assert result["values"][1][1] == 1
+
+
+def test_a_language_that_the_corpus_lacks_is_named(baseline: Any) -> None:
+    done = baseline("lex", "--lang", "sw,fi,zu")
+    assert done.code == 0
+    assert "note: lex knows nothing of zu." in done.err
+
+
+def test_a_language_that_is_spelt_otherwise_is_found(baseline: Any) -> None:
+    """The corpus has `fi`; both say which is meant."""
+    done = baseline("lex", "--lang", "sw,fi-FI", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["result"]["sources"] == ["sw", "fi-FI"]
+    assert "note: 'fi-FI' is 'fi' in the corpus." in done.err
+
+
+def test_a_language_without_usable_text_is_code_3(baseline: Any, texts: Path, tmp_path: Path, xsns: Any) -> None:
+    folder = Path(shutil.copytree(texts, tmp_path / "texts"))
+    (folder / "de.txt").write_text(" \n\n", encoding="utf-8")
+    path = tmp_path / "lex.csv"
+    done = xsns("baseline", "lex", "--corpus", folder, "--lang", "sw,fi,de", "--examples", 4, "-o", path)
+    assert done.code == 3
+    assert "failed: de (seed 42): " in done.err
+    assert "error: 1 of 3 rows failed: de." in done.err
+    assert read_matrix(path).sources == ("sw", "fi")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "code", "says"),
+    [
+        ("emb", ["--layer", "last"], 2, "'last' is no layer."),
+        ("emb", ["--layer", "9"], 2, "has no layer 9."),
+        ("emb", ["--layer", "all", "-o", "emb.csv"], 2, "put {layer} into the name."),
+        ("emb", ["--max-length", "999"], 2, "takes at most 64 pieces, not 999."),
+        ("emb", ["--objective", "question-answering"], 2, "they read no labels."),
+        ("nn-rank", ["--neighbours", "0"], 2, "neighbours must be at least 1, not 0."),
+        ("nn-rank", ["--scratch", "nowhere"], 2, "nowhere"),
+        ("grad-cosine", ["--exclude", "nothing-like-it"], 2, "nothing-like-it"),
+        ("lex", ["--lang", "sw,zu"], 2, "has sw of the languages that were asked for."),
+        ("lex", ["--lang", "sw,fi", "-o", "lex.xyz"], 2, "does not end in the name of a format."),
+        ("lex", ["--lang", "sw,fi", "--examples", "0"], 2, "must be at least 1, not 0."),
+        ("sue", ["--merges", "0"], 2, "merges must be at least 1, not 0."),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(name: str, options: list[str], code: int, says: str, baseline: Any) -> None:
+    done = baseline(name, *options)
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_folder_without_a_configuration(xsns: Any, texts: Path, tmp_path: Path) -> None:
+    done = xsns("baseline", "lex", "--corpus", texts, "--model", tmp_path)
+    assert done.code == 1
+    assert "error: the configuration of model" in done.err
+    assert "config.json" in done.err
+
+
+def test_lex_needs_no_weights(xsns: Any, texts: Path, tiny_copy: Path, baseline: Any) -> None:
+    (tiny_copy / "model.safetensors").unlink()
+    done = xsns("baseline", "lex", "--corpus", texts, "--model", tiny_copy, "--max-length", 24, "--examples", 6)
+    assert done.code == 0, done.err
+    assert done.out == baseline("lex").out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from xsns_stream.cli.baseline_model import COMMANDS; "
+        "print(*{'torch', 'transformers', 'numba', 'pandas', 'scipy', 'zarr'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,53 @@
+"""The commands and the Python of docs/gold.md run as they stand, one after the other."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+TEXT = (Path(__file__).parents[2] / "docs" / "gold.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the page names."""
+    table = "source,sw,fi,en\nen,61.2,80.4,95.5\nde,58.5,79.25,\n"
+    (tmp_path / "sizes").mkdir()
+    for name in ("matrix.csv", "run1.csv", "run2.csv", "sizes/matrix-ft-10000.csv", "sizes/matrix-ft-00630.csv"):
+        (tmp_path / name).write_text(table)
+    (tmp_path / "scores.csv").write_text("source,target,f1\nen,sw,61.2\nde,sw,58.5\nen,fi,80.4\n")
+    (tmp_path / "similarity.tsv").write_text("lang\teng_Latn\tswh_Latn\neng_Latn\t\t0.25\nswh_Latn\t0.25\t\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_runs(kitchen: Path, xsns: Any) -> None:
+    space: dict[str, Any] = {}
+    for kind, text in BLOCKS:
+        if kind == "python":
+            exec(text, space)
+            continue
+        for line in text.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "xsns-stream"
+            done = xsns(*arguments)
+            assert done.code == 0, done.err
+            assert done.out
+    assert len(BLOCKS) == 4
+    np.testing.assert_array_equal(space["gold"].values, [[61.2, 80.4, 95.5], [58.5, 79.25, np.nan]])
+    assert space["found"].notes == ("1 of 6 pairs have no score: de → en.",)
+    assert len(space["frame"]) == 5
+    assert space["similarities"]["en", "sw"] == 0.25
+    assert {path.name for path in kitchen.glob("*.parquet")} == {
+        "gold.parquet",
+        "ner.parquet",
+        "runs.parquet",
+        "sizes.parquet",
+        "again.parquet",
+    }

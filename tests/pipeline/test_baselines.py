@@ -1,0 +1,363 @@
+"""Baselines from a model: what streams equals a loop over single examples, whatever the batch size and padding."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import jensenshannon
+from sklearn.metrics.pairwise import cosine_similarity
+
+from xsns_stream.corpora import open_corpus
+from xsns_stream.errors import CorpusError, FisherError, LanguageError, ModelError, UsageError
+from xsns_stream.models import LoadedModel, parameter_layout
+from xsns_stream.models.objectives import LANGUAGE_MODELLING
+from xsns_stream.objectives import MaskedLanguageModelling
+from xsns_stream.pipeline.baselines import MODEL_BASELINES, NeighboursFound, RowMeasured, model_baselines
+from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
+from xsns_stream.pipeline.token_states import Body
+from xsns_stream.types import SimilarityMatrix
+
+LANGUAGES = ("sw", "fi", "et")
+EXAMPLES, LENGTH = 6, 24
+
+
+def _zoo() -> Any:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "zoo.py"
+    spec = importlib.util.spec_from_file_location("baselines_zoo", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its data classes look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+ZOO = _zoo()
+
+
+@pytest.fixture
+def compute(texts: Path, loaded: LoadedModel) -> Callable[..., dict[str, SimilarityMatrix]]:
+    def run(
+        *names: str, corpus: Any = None, languages: tuple[str, ...] = LANGUAGES, **settings: Any
+    ) -> dict[str, SimilarityMatrix]:
+        given = {"examples": EXAMPLES, "batch": 4, "max_length": LENGTH} | settings
+        return model_baselines(names, corpus or open_corpus(str(texts)), loaded, languages, **given)
+
+    return run
+
+
+def one_by_one(loaded: LoadedModel, corpus: Any, language: str, seed: int = 42) -> list[dict[str, Any]]:
+    """Each example by itself: its ids, and its states [T, D] at every layer, by transformers alone."""
+    special = set(loaded.tokenizer.all_special_ids)
+    found = []
+    for example in corpus.sample(language, EXAMPLES, seed).examples:
+        given = loaded.tokenizer(example.text, truncation=True, max_length=LENGTH, return_tensors="pt")
+        with torch.no_grad():
+            states = loaded.model(**given, output_hidden_states=True).hidden_states
+        ids = given["input_ids"][0].numpy()
+        ordinary = np.array([number not in special for number in ids])
+        found.append({"ids": ids, "ordinary": ordinary, "states": [layer[0].numpy() for layer in states]})
+    return found
+
+
+def test_lex_is_the_divergence_of_what_the_tokenizer_makes(
+    compute: Callable[..., Any], loaded: LoadedModel, texts: Path
+) -> None:
+    vectors = {}
+    for language in LANGUAGES:
+        vector = np.zeros(len(loaded.tokenizer))
+        for example in one_by_one(loaded, open_corpus(str(texts)), language):
+            np.add.at(vector, example["ids"][example["ordinary"]], 1)
+        vectors[language] = vector / vector.sum()
+    matrix = compute("lex")["lex"]
+    for one in LANGUAGES:
+        for other in LANGUAGES:
+            expected = 1 - jensenshannon(vectors[one], vectors[other], base=2) ** 2
+            assert matrix[one, other] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("layer", [None, 0, 1])
+@pytest.mark.parametrize("centre", [False, True])
+def test_emb_is_the_cosine_of_means_of_means(
+    compute: Callable[..., Any], loaded: LoadedModel, texts: Path, layer: int | None, centre: bool
+) -> None:
+    vectors = []
+    for language in LANGUAGES:
+        examples = one_by_one(loaded, open_corpus(str(texts)), language)
+        at = 2 if layer is None else layer
+        vectors.append(np.mean([example["states"][at].mean(axis=0) for example in examples], axis=0))
+    stacked = np.stack(vectors).astype(np.float64)
+    stacked -= stacked.mean(axis=0) if centre else 0
+    found = compute("emb", layer=layer, centre=centre)["emb"]
+    np.testing.assert_allclose(found.values, cosine_similarity(stacked), atol=2e-6)
+
+
+def test_all_layers_in_one_pass(compute: Callable[..., Any]) -> None:
+    found = compute("emb", layer="all")
+    assert list(found) == ["emb-0", "emb-1", "emb-2"]
+    assert {matrix.coefficient for matrix in found.values()} == {"emb"}
+    np.testing.assert_array_equal(found["emb-1"].values, compute("emb", layer=1)["emb"].values)
+
+
+@pytest.mark.parametrize(("neighbour_layer", "at"), [(None, 2), (1, 1)])
+def test_nn_rank_counts_whose_tokens_are_nearest(
+    compute: Callable[..., Any], loaded: LoadedModel, texts: Path, neighbour_layer: int | None, at: int
+) -> None:
+    """The model has two layers: the eighth is the second."""
+    tokens = {}
+    for language in LANGUAGES:
+        examples = one_by_one(loaded, open_corpus(str(texts)), language)
+        tokens[language] = np.concatenate([e["states"][at][e["ordinary"]] for e in examples])
+    found = compute("nn-rank", neighbour_layer=neighbour_layer, neighbours=3)["nn-rank"]
+    for target in LANGUAGES:
+        others = [code for code in LANGUAGES if code != target]
+        owners = np.concatenate([[code] * len(tokens[code]) for code in others])
+        products = tokens[target] @ np.concatenate([tokens[code] for code in others]).T
+        nearest = owners[np.argsort(-products, axis=1)[:, :3]]
+        for other in others:
+            # The last bit of a product may turn a near tie.
+            assert found[other, target] == pytest.approx((nearest == other).mean(), abs=2 / nearest.size)
+        assert np.isnan(found[target, target])
+
+
+def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
+    compute: Callable[..., Any], loaded: LoadedModel, texts: Path
+) -> None:
+    """The mean gradient is the gradient of the mean: one ordinary backward of the summed loss."""
+    objective, layout = MaskedLanguageModelling(max_length=LENGTH), parameter_layout(loaded.model)
+    parameters = dict(loaded.model.named_parameters())
+    gradients = []
+    for language in LANGUAGES:
+        sample = open_corpus(str(texts)).sample(language, EXAMPLES, 42)
+        total = torch.zeros(())
+        for example in objective.encode(sample, loaded.tokenizer, 42).examples:
+            logits = loaded.model(input_ids=torch.from_numpy(example.input_ids)[None]).logits[0]
+            total = total + torch.nn.functional.cross_entropy(
+                logits, torch.from_numpy(example.labels), ignore_index=-100, reduction="sum"
+            )
+        found = torch.autograd.grad(total, [parameters[name] for name in layout.names], allow_unused=True)
+        gradients.append(torch.cat([g.flatten() for g in found if g is not None]).numpy())
+    expected = cosine_similarity(np.stack(gradients).astype(np.float64))
+    found = compute("grad-cosine")["grad-cosine"]
+    np.testing.assert_allclose(found.values, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lex", "sue", "emb", "nn-rank", "grad-cosine"])
+def test_the_batch_size_does_not_matter(compute: Callable[..., Any], name: str) -> None:
+    """With one example a batch nothing is padded; with all in one the short ones are."""
+    single, whole = (compute(name, batch=size)[name] for size in (1, EXAMPLES))
+    tolerance = 2e-2 if name == "nn-rank" else 2e-6
+    np.testing.assert_allclose(single.values, whole.values, atol=tolerance)
+
+
+def test_all_at_once_are_what_each_is_alone(compute: Callable[..., Any]) -> None:
+    together = compute(*MODEL_BASELINES)
+    assert tuple(together) == MODEL_BASELINES
+    for name, matrix in together.items():
+        alone = compute(name)[name]
+        np.testing.assert_array_equal(matrix.values, alone.values)
+        assert (matrix.coefficient, matrix.sources, matrix.targets) == (name, LANGUAGES, LANGUAGES)
+
+
+def test_each_seed_has_its_own_draw(compute: Callable[..., Any]) -> None:
+    found = compute("lex", "emb", seeds=(42, 16))
+    for name, matrix in found.items():
+        assert matrix.seeds == (42, 16)
+        assert matrix.per_seed is not None
+        for place, seed in enumerate((42, 16)):
+            np.testing.assert_array_equal(matrix.per_seed[place], compute(name, seeds=(seed,))[name].values)
+        np.testing.assert_array_equal(matrix.values, matrix.per_seed.mean(axis=0))
+        assert not np.array_equal(matrix.per_seed[0], matrix.per_seed[1])
+
+
+def test_sources_and_targets(compute: Callable[..., Any]) -> None:
+    """emb's centre is that of all languages; nn-rank searches the tokens of the sources alone."""
+    whole = compute("emb", "lex", centre=True)
+    part = compute("emb", "lex", "nn-rank", centre=True, sources=("et", "sw"), targets=("fi", "sw"))
+    for name in ("emb", "lex"):
+        for source in ("et", "sw"):
+            for target in ("fi", "sw"):
+                assert part[name][source, target] == pytest.approx(whole[name][source, target])
+    assert part["nn-rank"].column("fi").sum() == pytest.approx(1)
+    np.testing.assert_array_equal(part["nn-rank"].column("sw"), [1, np.nan])
+
+
+def test_tokens_are_capped_by_whole_examples(compute: Callable[..., Any]) -> None:
+    """A cap of one token leaves the first example drawn, as a draw of one does; a large one changes nothing."""
+    capped = compute("nn-rank", max_tokens=1)["nn-rank"]
+    np.testing.assert_array_equal(capped.values, compute("nn-rank", examples=1)["nn-rank"].values)
+    large = compute("nn-rank", max_tokens=10_000)["nn-rank"]
+    np.testing.assert_array_equal(large.values, compute("nn-rank")["nn-rank"].values)
+
+
+def test_half_the_space_for_nearly_the_same(compute: Callable[..., Any]) -> None:
+    full, half = (compute("nn-rank", states=kind)["nn-rank"].values for kind in ("float32", "float16"))
+    np.testing.assert_allclose(half, full, atol=0.05)
+
+
+class Without:
+    """A corpus in which some rows have no text."""
+
+    local = True
+
+    def __init__(self, corpus: Any, *missing: tuple[str, int]) -> None:
+        self.corpus, self.missing, self.name = corpus, missing, "holes"
+
+    def languages(self) -> tuple[str, ...]:
+        return tuple(self.corpus.languages())
+
+    def sample(self, language: str, count: int, seed: int) -> Any:
+        if (language, seed) in self.missing:
+            raise CorpusError(f"nothing of '{language}' can be read.", "look at the file.")
+        return self.corpus.sample(language, count, seed)
+
+
+def test_a_language_that_fails_leaves_the_others_alone(compute: Callable[..., Any], texts: Path) -> None:
+    events: list[Any] = []
+    corpus = Without(open_corpus(str(texts)), ("fi", 42))
+    found = compute(*MODEL_BASELINES, corpus=corpus, on_event=events.append)
+    others = compute(*MODEL_BASELINES, languages=("sw", "et"))
+    for name, matrix in found.items():
+        assert matrix.sources == matrix.targets == ("sw", "et")
+        np.testing.assert_array_equal(matrix.values, others[name].values)
+    (failed,) = [event for event in events if isinstance(event, RowFailed)]
+    assert failed.row == Row("fi", 42)
+    assert failed.error.hint == "look at the file."
+
+
+def test_a_language_that_fails_under_one_seed_is_unknown_there(compute: Callable[..., Any], texts: Path) -> None:
+    corpus = Without(open_corpus(str(texts)), ("fi", 16))
+    found = compute("lex", "nn-rank", corpus=corpus, seeds=(42, 16))
+    lex = found["lex"]
+    assert lex.sources == LANGUAGES
+    assert lex.per_seed is not None
+    assert np.isfinite(lex.per_seed[0]).all()
+    assert np.isnan(lex.per_seed[1][1]).all()
+    assert np.isnan(lex["fi", "sw"])
+    assert np.isfinite(lex["et", "sw"])
+    # Under the other seed nn-rank's sources compete without it.
+    assert found["nn-rank"].per_seed is not None
+    assert found["nn-rank"].per_seed[1][2, 0] == 1
+
+
+def test_a_gradient_that_is_no_number_is_one_language_s(
+    compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xsns_stream import fisher
+
+    real = fisher.mean_gradient
+
+    def failing(*args: Any, language: str = "", **settings: Any) -> Any:
+        if language == "fi":
+            raise FisherError("the gradient of 'fi' is not finite.")
+        return real(*args, language=language, **settings)
+
+    monkeypatch.setattr(fisher, "mean_gradient", failing)
+    found = compute("nn-rank", "grad-cosine")
+    assert found["grad-cosine"].sources == ("sw", "et")
+    np.testing.assert_array_equal(found["nn-rank"].values, [[np.nan, 1], [1, np.nan]])
+
+
+def test_nobody_is_left(compute: Callable[..., Any], texts: Path) -> None:
+    corpus = Without(open_corpus(str(texts)), ("fi", 42), ("et", 42))
+    with pytest.raises(CorpusError, match=r"no two languages are left.*nothing of 'fi' can be read") as failure:
+        compute("lex", corpus=corpus)
+    assert failure.value.hint == "look at the file."
+    with pytest.raises(CorpusError, match="there are not two languages"):
+        compute("lex", languages=("sw",))
+
+
+def test_events_tell_the_way(compute: Callable[..., Any]) -> None:
+    events: list[Any] = []
+    compute("emb", "nn-rank", examples=100, on_event=events.append)
+    kinds = [type(event) for event in events]
+    assert kinds[:2] == [RowStarted, Noted]
+    assert events[1].text == "has only 20 of the 100 examples asked for."
+    done = [event for event in events if isinstance(event, ExamplesDone) and event.row.language == "sw"]
+    assert [event.count for event in done] == [4, 8, 12, 16, 20]
+    assert kinds.count(RowMeasured) == 3
+    last = events[-1]
+    assert isinstance(last, NeighboursFound)
+    assert last.count == last.total > 100
+
+
+def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -> None:
+    compute("nn-rank", "grad-cosine", scratch=tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UsageError):
+        compute("nn-rank", "emb", layer=7, scratch=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "says"),
+    [
+        ({"batch": 0}, UsageError, "batch size must be at least 1, not 0"),
+        ({"neighbours": 0}, UsageError, "neighbours must be at least 1"),
+        ({"max_tokens": 0}, UsageError, "tokens must be at least 1"),
+        ({"states": "int8"}, UsageError, "cannot be kept as 'int8'"),
+        ({"layer": 3}, UsageError, "has no layer 3"),
+        ({"neighbour_layer": -1}, UsageError, "has no layer -1"),
+        ({"sources": ("sw", "de")}, LanguageError, "'de' is not among the languages"),
+        ({"centre": True, "languages": ("sw", "fi")}, UsageError, "cannot be centred"),
+    ],
+)
+def test_what_cannot_be(compute: Callable[..., Any], settings: dict[str, Any], error: type, says: str) -> None:
+    with pytest.raises(error, match=says):
+        compute("emb", "nn-rank", **settings)
+
+
+def test_an_unknown_name(compute: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="no baseline 'l2v' that is made with a model"):
+        compute("l2v")
+
+
+def test_no_memory_for_a_batch(compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Body.states
+
+    def full(self: Body, batch: Any) -> Any:
+        if len(batch["input_ids"]) > 1:
+            raise torch.OutOfMemoryError("no memory")
+        return real(self, batch)
+
+    monkeypatch.setattr(Body, "states", full)
+    with pytest.raises(ModelError, match="batches of 4 examples do not fit") as failure:
+        compute("emb")
+    assert "--batch" in failure.value.hint
+
+
+def test_lex_and_sue_need_no_weights(texts: Path, loaded: LoadedModel, compute: Callable[..., Any]) -> None:
+    corpus = open_corpus(str(texts))
+    bare = LoadedModel(None, loaded.tokenizer, "bare", "", "", "", "masked-lm", 0)
+    settings = {"examples": EXAMPLES, "max_length": LENGTH}
+    np.testing.assert_array_equal(
+        model_baselines(["lex"], corpus, bare, LANGUAGES, **settings)["lex"].values, compute("lex")["lex"].values
+    )
+    np.testing.assert_array_equal(
+        model_baselines(["sue"], corpus, None, LANGUAGES, **settings)["sue"].values, compute("sue")["sue"].values
+    )
+
+
+@pytest.mark.parametrize(
+    "family", [name for name, kind in ZOO.FAMILIES.items() if kind.objective in LANGUAGE_MODELLING]
+)
+def test_states_of_every_family_do_not_depend_on_padding(family: str) -> None:
+    model = ZOO.make(family)
+    body = Body(SimpleNamespace(model=model, name=family, pad_id=ZOO.PADDING))  # type: ignore[arg-type]
+    assert (body.layers, body.width) == (2, ZOO.WIDTH)
+    lengths = (9, 4)
+    batch = ZOO.batch(model, family, lengths)
+    together = body.states(batch)
+    for row, length in enumerate(lengths):
+        alone = body.states({name: batch[name][row : row + 1, :length] for name in ("input_ids", "attention_mask")})
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[row, :length], other[0], rtol=1e-9, atol=1e-9)
+    assert not any(state.requires_grad for state in together)

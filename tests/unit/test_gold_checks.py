@@ -1,0 +1,177 @@
+"""What is wrong with gold scores is said, whatever format they came in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xsns_stream.errors import LanguageError, UsageError, XsnsError
+from xsns_stream.gold import ImportedScores, import_scores
+
+
+@pytest.fixture
+def matrix(tmp_path: Path) -> Any:
+    """Import a matrix from its text."""
+
+    def load(text: str, **options: Any) -> ImportedScores:
+        path = tmp_path / "scores.csv"
+        path.write_text(text, encoding="utf-8")
+        layout = options.pop("layout", "matrix")
+        return import_scores(path, layout, **({"task": "pos", "metric": "accuracy"} | options))
+
+    return load
+
+
+# --------------------------------------------------------------------------------------------- unit
+
+
+def test_fractions_that_are_called_percent(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match="these are fractions, not percent") as caught:
+        matrix("source,sw,fi\nsw,0.9,0.5\nfi,0.4,1\n", unit="percent")
+    assert "--unit fraction" in caught.value.hint
+
+
+def test_percent_that_is_called_fraction(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match="3 of 4 scores are not between 0 and 1"):
+        matrix("source,sw,fi\nsw,90,50\nfi,40,1\n", unit="fraction")
+
+
+def test_fractions_and_percent_in_one_file(matrix: Any) -> None:
+    text = "source,sw,fi,et\nsw,90,50,60\nfi,0.4,0.95,0.8\n"
+    with pytest.raises(XsnsError, match="mixed: every score is 1 or less for source fi"):
+        matrix(text, unit="percent")
+    assert matrix(text, unit="points").scores["fi", "sw"] == 0.4
+
+
+@pytest.mark.parametrize("line", ["fi,0,0,0", "fi,0.4,0.9,2", "fi,0.4,0.9,"])
+def test_a_source_that_teaches_nothing_is_no_mixture(matrix: Any, line: str) -> None:
+    assert matrix(f"source,sw,fi,et\nsw,90,50,60\n{line}\n", unit="percent").scores.unit == "percent"
+
+
+def test_a_unit_that_nobody_named_is_found_and_said(matrix: Any) -> None:
+    for scale, unit in ((1, "percent"), (0.01, "fraction")):
+        found = matrix(f"source,sw\nfi,{scale * 40}\net,{scale * 50}\n")
+        assert found.scores.unit == unit
+        assert f"are taken for {unit}." in found.notes[-1]
+    with pytest.raises(UsageError, match="neither fractions nor percent"):
+        matrix("source,sw\nfi,-3\net,50\n")
+    with pytest.raises(XsnsError, match="are no percent"):
+        matrix("source,sw\nfi,3\net,150\n", unit="percent")
+    with pytest.raises(UsageError, match="no unit 'per mille'"):
+        matrix("source,sw\nfi,3\n", unit="per mille")
+
+
+# -------------------------------------------------------------------------------- cells and duplicates
+
+
+@pytest.mark.parametrize("cell", ["n.a.", "12,5 ", "high", "--", "1 2"])
+def test_a_cell_that_is_no_number_is_named(matrix: Any, cell: str) -> None:
+    with pytest.raises(XsnsError, match="1 cell of the scores holds no number: fi → sw"):
+        matrix(f'source,sw,fi\nsw,90,50\nfi,"{cell}",80\n')
+
+
+def test_infinite_cells_are_named_and_nan_is_missing(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match="2 cells of the scores are infinite: sw → fi, fi → sw"):
+        matrix("source,sw,fi\nsw,90,inf\nfi,-Infinity,80\n")
+    found = matrix("source,sw,fi\nsw,90,NaN\nfi,nan,80\n", unit="percent")
+    assert np.isnan(found.scores.values).sum() == 2
+    assert found.notes == ("2 of 4 pairs have no score: sw → fi, fi → sw.",)
+
+
+def test_the_same_score_twice(matrix: Any) -> None:
+    for second in ("50", "51"):
+        with pytest.raises(XsnsError, match="the score sw → fi stands twice: 50 and"):
+            matrix(f"source,target,score\nsw,fi,50\nfi,sw,40\nsw,fi,{second}\n", layout="long")
+    with pytest.raises(XsnsError, match="stands twice"):
+        matrix("source,sw,sw\nfi,50,60\n")
+
+
+def test_two_labels_of_one_language(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match="'swa' and 'swh' are both 'sw'") as caught:
+        matrix("source,fi\nswa,50\nswh,60\n")
+    assert "--rename" in caught.value.hint
+
+
+def test_empty_files_and_empty_cells(matrix: Any) -> None:
+    for text in ("", "\n\n", "source,sw,fi\n"):
+        with pytest.raises(XsnsError, match="is empty"):
+            matrix(text)
+    with pytest.raises(XsnsError, match="no score at all"):
+        matrix("source,sw,fi\nsw,,\nfi,,\n")
+
+
+def test_a_language_without_any_score_is_left_out_and_named(matrix: Any) -> None:
+    found = matrix("source,sw,fi,et\nsw,90,50,\nfi,40,80,\nde,,,\n", unit="percent")
+    assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("sw", "fi"))
+    assert any("as a source: de" in note for note in found.notes)
+    assert any("as a target: et" in note for note in found.notes)
+
+
+def test_a_line_that_is_too_long_is_numbered(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match=r"line 3 of '.*scores.csv' has 4 fields, and the first has 3"):
+        matrix("source,sw,fi\nsw,90,50\nfi,40,80,20\n")
+
+
+# -------------------------------------------------------------------------------------------- codes
+
+
+def test_labels_that_are_no_codes_are_left_out_and_listed(matrix: Any) -> None:
+    found = matrix("source,sw,average\nfi,50,60\nall languages,40,45\n", unit="percent")
+    assert (found.scores.sources, found.scores.targets) == (("fi",), ("sw",))
+    assert any("average" in note and "all languages" in note and "--rename" in note for note in found.notes)
+
+
+def test_labels_can_be_renamed(matrix: Any) -> None:
+    text = "source,Swahili,fi\nFinnish 2,50,60\n"
+    found = matrix(text, rename={"Swahili": "swh", "Finnish 2": "fi"}, unit="percent")
+    assert (found.scores.sources, found.scores.targets, found.notes) == (("fi",), ("sw", "fi"), ())
+    with pytest.raises(UsageError, match="no label 'Swahli' to rename") as caught:
+        matrix(text, rename={"Swahli": "sw"})
+    assert "'Swahili'" in caught.value.hint
+    with pytest.raises(LanguageError, match="is not a language code"):
+        matrix(text, rename={"Swahili": "no such code"})
+
+
+def test_a_file_without_any_code(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match="no label is the code of a language"):
+        matrix("source,Swahili,Finnish language\nEnglish language,50,60\n")
+
+
+def test_codes_on_one_side_alone(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match="no score has the code of a language on both sides; labels are sw, the score"):
+        matrix("source,the score\nsw,50\n")
+
+
+def test_a_language_may_be_called_nan(matrix: Any) -> None:
+    found = matrix("source,nan,sw\nnan,90,50\nsw,40,\n", unit="percent")
+    assert found.scores.sources == ("nan", "sw")
+
+
+# --------------------------------------------------------------------------------------- orientation
+
+
+def test_a_matrix_whose_lines_are_called_targets(matrix: Any) -> None:
+    text = "target,sw,fi\nsw,90,50\nde,40,80\n"
+    with pytest.raises(UsageError, match="is transposed: its lines are called 'target'"):
+        matrix(text)
+    found = matrix(text, transpose=True, unit="percent").scores
+    assert (found.sources, found["fi", "de"]) == (("sw", "fi"), 80)
+    with pytest.raises(UsageError, match="--transpose makes targets of them"):
+        matrix("source,sw,fi\nsw,90,50\n", transpose=True)
+
+
+def test_a_matrix_that_looks_transposed_by_its_labels(matrix: Any) -> None:
+    turned = ",sw,fi\nsw,90,50\nfi,40,80\net,30,70\n"
+    assert any("this looks transposed" in note for note in matrix(turned, unit="percent").notes)
+    assert matrix(turned, unit="percent", transpose=True).notes == ()
+    assert matrix(",sw,fi,et\nsw,90,50,60\nfi,40,80,70\n", unit="percent").notes == ()
+
+
+def test_seeds_for_some_lines_only(matrix: Any) -> None:
+    with pytest.raises(XsnsError, match="some scores have a seed"):
+        matrix("source,target,seed,score\nsw,fi,1,50\nfi,sw,,40\n", layout="long")
+    with pytest.raises(XsnsError, match="'first' in column 'seed'"):
+        matrix("source,target,seed,score\nsw,fi,first,50\n", layout="long")

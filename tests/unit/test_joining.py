@@ -1,0 +1,194 @@
+"""Gold scores and predictions are joined by label: order changes nothing, and nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.joining import join
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.joined import JoinedScores
+from xsns_stream.types.transfer import TransferScores
+
+NAN = float("nan")
+CODES = ("sw", "fi", "et", "de", "en", "zu")
+
+
+def gold(sources: tuple[str, ...] = CODES[:4], targets: tuple[str, ...] = CODES, seed: int = 1) -> TransferScores:
+    cells = np.random.default_rng(seed).uniform(20, 90, (1, 2, len(sources), len(targets)))
+    return TransferScores(sources, targets, cells, "pos", "accuracy", "percent", "made up", seeds=(1, 2))
+
+
+def matrix(
+    sources: tuple[str, ...] = CODES, targets: tuple[str, ...] = CODES, seeds: tuple[int, ...] = (), seed: int = 2
+) -> SimilarityMatrix:
+    per_seed = np.random.default_rng(seed).uniform(0, 1, (max(1, len(seeds)), len(sources), len(targets)))
+    return SimilarityMatrix(
+        sources, targets, per_seed.mean(axis=0), "jaccard", seeds=seeds, per_seed=per_seed if seeds else None
+    )
+
+
+def by_pair(joined: JoinedScores) -> dict[tuple[str, str], tuple[float, ...]]:
+    """Every candidate pair with its score and what each predictor says of it."""
+    return {
+        (joined.sources[row], joined.targets[column]): (
+            float(joined.gold.values[row, column]),
+            *(float(prediction.values[row, column]) for prediction in joined.predictions),
+        )
+        for row, column in np.argwhere(joined.candidates)
+    }
+
+
+def shuffled(found: Any, rows: list[int], columns: list[int]) -> Any:
+    """The same scores or similarities with their languages in another order."""
+    more = {
+        name: None if (array := getattr(found, name)) is None else array[..., rows, :][..., columns]
+        for name in (("cells",) if isinstance(found, TransferScores) else ("values", "per_seed"))
+    }
+    return replace(
+        found,
+        sources=tuple(found.sources[row] for row in rows),
+        targets=tuple(found.targets[column] for column in columns),
+        **more,
+    )
+
+
+# --------------------------------------------------------------------------------------- properties
+
+
+@given(data=st.data())
+def test_the_order_of_languages_changes_nothing(data: st.DataObject) -> None:
+    scores, similarities = gold(), matrix(seeds=(7, 8))
+    expected = by_pair(join(scores, {"x": similarities}))
+    assert len(expected) == 4 * 6 - 4
+    orders = [data.draw(st.permutations(range(len(axis)))) for axis in (scores.sources, scores.targets)]
+    others = [data.draw(st.permutations(range(len(CODES)))) for _ in range(2)]
+    found = by_pair(join(shuffled(scores, *orders), {"x": shuffled(similarities, *others)}))
+    assert found == expected
+
+
+@given(data=st.data())
+def test_languages_that_the_gold_does_not_know_change_nothing(data: st.DataObject) -> None:
+    scores, similarities = gold(), matrix()
+    expected = by_pair(join(scores, {"x": similarities}))
+    extra = ("yo", "ru", "ja")[: data.draw(st.integers(1, 3))]
+    order = data.draw(st.permutations((*CODES, *extra)))
+    wide = np.full((len(order), len(order)), -5.0)
+    places = [order.index(code) for code in CODES]
+    wide[np.ix_(places, places)] = similarities.values
+    joined = join(scores, {"x": SimilarityMatrix(tuple(order), tuple(order), wide, "jaccard")})
+    assert by_pair(joined) == expected
+    assert all(any(code in note for note in joined.notes) for code in extra)
+
+
+def test_other_names_for_the_same_languages_change_the_names_alone() -> None:
+    names = dict(zip(CODES, ("ca", "ro", "lv", "uk", "bg", "el"), strict=True))
+
+    def renamed(found: Any) -> Any:
+        return replace(
+            found,
+            sources=tuple(names[code] for code in found.sources),
+            targets=tuple(names[code] for code in found.targets),
+        )
+
+    expected = by_pair(join(gold(), {"x": matrix()}))
+    found = by_pair(join(renamed(gold()), {"x": renamed(matrix())}))
+    assert found == {(names[source], names[target]): cell for (source, target), cell in expected.items()}
+
+
+def test_the_transposed_matrix_of_the_same_languages_is_another_prediction() -> None:
+    similarities = matrix()
+    turned = replace(similarities, values=similarities.values.T)
+    one, two = (by_pair(join(gold(), {"x": found})) for found in (similarities, turned))
+    assert one.keys() == two.keys()
+    assert one["sw", "fi"] != two["sw", "fi"]
+    assert two["sw", "fi"][1] == one["fi", "sw"][1]
+
+
+# ----------------------------------------------------------------------------------------- contract
+
+
+def test_the_pool_is_what_some_predictor_knows_and_candidates_are_what_all_know() -> None:
+    narrow = matrix(sources=("sw", "fi"), targets=CODES[:5])
+    joined = join(gold(), {"wide": matrix(sources=CODES[:3]), "narrow": narrow})
+    assert joined.sources == ("sw", "fi", "et")
+    assert joined.targets == CODES
+    assert {source for source, _ in by_pair(joined)} == {"sw", "fi"}
+    assert "zu" not in {target for _, target in by_pair(joined)}
+    for name, code in (("narrow", "zu"), ("wide", "de")):
+        assert any(f"'{name}'" in note and code in note for note in joined.notes)
+
+
+def test_everything_matches_and_there_is_nothing_to_note() -> None:
+    assert join(gold(), {"x": matrix(sources=CODES[:4])}).notes == ()
+
+
+def test_missing_cells_on_either_side_are_no_candidates() -> None:
+    scores, similarities = gold(), matrix(seeds=(7, 8))
+    scores.cells[0, :, 0, 1] = NAN  # sw → fi, with either seed
+    scores.cells[0, 0, 1, 0] = NAN  # fi → sw, with one of two
+    assert similarities.per_seed is not None
+    similarities.per_seed[1, 2, 3] = NAN  # et → de, with one of two
+    found = by_pair(join(scores, {"x": similarities}))
+    assert ("sw", "fi") not in found
+    assert ("fi", "sw") in found
+    assert ("et", "de") not in found
+    assert not any(source == target for source, target in found)
+
+
+def test_seeds_stay_apart_on_either_side() -> None:
+    joined = join(gold(), {"seeded": matrix(seeds=(7, 8, 9)), "plain": matrix()})
+    seeded, plain = joined.predictions
+    assert (seeded.seeds, seeded.per_seed.shape, plain.seeds, plain.per_seed.shape) == (
+        (7, 8, 9),
+        (3, 4, 6),
+        (),
+        (1, 4, 6),
+    )
+    assert joined.gold.per_seed.shape == (2, 4, 6)
+    np.testing.assert_array_equal(seeded.values, seeded.per_seed.mean(axis=0))
+
+
+def test_a_pool_can_be_asked_for_and_stays_in_that_order() -> None:
+    joined = join(gold(), {"x": matrix()}, sources=["et,sw"], targets=["zu", "swh,fi"])
+    assert (joined.sources, joined.targets) == (("et", "sw"), ("zu", "sw", "fi"))
+    with pytest.raises(LanguageError, match="no language 'ru' in the gold scores' sources"):
+        join(gold(), {"x": matrix()}, sources=["ru"])
+
+
+def test_other_spellings_of_a_language_are_matched_and_said() -> None:
+    chinese = (*CODES[:3], "zh")
+    hani = (*CODES[:3], "zh-Hani")
+    joined = join(gold(sources=chinese, targets=chinese), {"emb": matrix(sources=hani, targets=hani)})
+    assert ("zh", "sw") in by_pair(joined)
+    assert joined.notes == ("'emb' has zh-Hani for zh.",)
+
+
+# ------------------------------------------------------------------------------------------- errors
+
+
+def test_disjoint_languages() -> None:
+    for side, lost in (("source", {"sources": ("ru", "ja")}), ("target", {"targets": ("ru", "ja")})):
+        with pytest.raises(UsageError, match=f"'x' and the gold scores have no {side} in common") as caught:
+            join(gold(), {"fine": matrix(), "x": matrix(**lost)})  # type: ignore[arg-type]
+        assert "ru, ja" in caught.value.hint
+
+
+def test_a_transposed_rectangle_is_called_that() -> None:
+    turned = matrix(sources=CODES, targets=CODES[:4])
+    with pytest.raises(UsageError, match="the matrix 'x' looks transposed"):
+        join(gold(), {"x": turned})
+
+
+def test_no_predictor_and_no_pair() -> None:
+    with pytest.raises(UsageError, match="nothing to evaluate"):
+        join(gold(), {})
+    empty = replace(matrix(), values=np.full((6, 6), NAN))
+    with pytest.raises(UsageError, match="no pair of a source and another target"):
+        join(gold(), {"x": matrix(), "empty": empty})

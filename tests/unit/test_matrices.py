@@ -1,0 +1,242 @@
+"""Matrices come back from every format they are written in, and from tables of other people."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.matrices import MATRIX_FORMATS, frame_matrix, read_matrix
+from xsns_stream.report import write_matrix
+from xsns_stream.types import SimilarityMatrix
+
+SHARED = Path(os.environ.get("XSNS_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+NAN = float("nan")
+# Codes that other programs take for something else: not a number, false.
+SOURCES, TARGETS = ("nan", "no", "sw"), ("zh-Hant", "nan")
+
+
+def made(seeds: tuple[int, ...] = (7, 8)) -> SimilarityMatrix:
+    per_seed = np.random.default_rng(5).uniform(0, 1, (len(seeds), 3, 2))
+    per_seed[:, 1, 0] = NAN
+    values = per_seed.mean(axis=0)
+    return SimilarityMatrix(
+        SOURCES, TARGETS, values, "jaccard", np.full((3, 2), 0.08), seeds, per_seed, np.full((3, 2), 0.01)
+    )
+
+
+def same(one: SimilarityMatrix, two: SimilarityMatrix, *, everything: bool = True) -> None:
+    assert (one.sources, one.targets) == (two.sources, two.targets)
+    np.testing.assert_array_equal(one.values, two.values)
+    if everything:
+        assert (one.coefficient, one.seeds) == (two.coefficient, two.seeds)
+        for name in ("chance", "per_seed", "standard_error"):
+            expected = getattr(two, name)
+            if expected is None:
+                assert getattr(one, name) is None
+            else:
+                np.testing.assert_array_equal(getattr(one, name), expected)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Any:
+    """Read a matrix from the text of a file."""
+
+    def load(text: str, name: str = "ldnd.csv", **options: Any) -> SimilarityMatrix:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return read_matrix(tmp_path / name, **options)
+
+    return load
+
+
+# ------------------------------------------------------------------------------------ what we wrote
+
+
+@pytest.mark.parametrize("suffix", MATRIX_FORMATS)
+def test_a_matrix_comes_back(tmp_path: Path, suffix: str) -> None:
+    path = write_matrix(made(), tmp_path / f"m{suffix}", density=0.15)
+    same(read_matrix(path), made(), everything=suffix not in {".csv", ".tsv"})
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".json", ".npz"])
+def test_a_matrix_without_seeds_and_chance_comes_back(tmp_path: Path, suffix: str) -> None:
+    plain = SimilarityMatrix(("sw",), ("en", "fi"), np.array([[0.1, NAN]]), "l2v")
+    same(read_matrix(write_matrix(plain, tmp_path / f"m{suffix}")), plain)
+
+
+def test_transposed_all_of_it_is_turned(tmp_path: Path) -> None:
+    path = write_matrix(made(), tmp_path / "m.parquet")
+    turned = read_matrix(path, transpose=True)
+    assert (turned.sources, turned.targets) == (TARGETS, SOURCES)
+    np.testing.assert_array_equal(turned.values, made().values.T)
+    assert turned.per_seed is not None
+    assert turned.per_seed.shape == (2, 2, 3)
+    write_matrix(turned, path)
+    same(read_matrix(path, transpose=True), made())
+
+
+def test_the_frame_in_the_parquet_file_is_pandas_own(tmp_path: Path) -> None:
+    path = write_matrix(made(), tmp_path / "m.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(path), made().to_frame())
+
+
+def test_similarities_are_no_distances(tmp_path: Path) -> None:
+    path = write_matrix(made(), tmp_path / "m.npz")
+    with pytest.raises(UsageError, match="holds similarities already"):
+        read_matrix(path, distance=True)
+
+
+# ------------------------------------------------------------------------------------- other tables
+
+
+def test_codes_are_normalised_and_empty_cells_are_undefined(table: Any) -> None:
+    found = table("lang\tafr_Latn\tarb_Arab\nafr_Latn\t\t0.25\nswh_Latn\t0.5\t-1e-3\n", "layer7.tsv")
+    assert (found.sources, found.targets) == (("af", "sw"), ("af", "ar"))
+    np.testing.assert_array_equal(found.values, [[NAN, 0.25], [0.5, -0.001]])
+    assert (found.coefficient, found.seeds, found.per_seed) == ("layer7", (), None)
+
+
+def test_distances_become_similarities(table: Any) -> None:
+    text = "x,sw,fi\nsw,0,75\nfi,75,\n"
+    np.testing.assert_array_equal(table(text, distance=True, scale=100).values, [[1, 0.25], [0.25, NAN]])
+    np.testing.assert_array_equal(table(text, distance=True).values, [[1, -74], [-74, NAN]])
+    with pytest.raises(XsnsError, match="negative distances"):
+        table("x,sw\nfi,-1\n", distance=True)
+    for options in ({"scale": 100}, {"distance": True, "scale": 0}, {"distance": True, "scale": -1}):
+        with pytest.raises(UsageError, match="scale"):
+            table(text, **options)
+
+
+def test_labels_that_are_no_codes_stay_to_be_named_later(table: Any) -> None:
+    found = table("x,sw,the average\nfi,1,2\nde,3,4\n")
+    assert found.targets == ("sw", "the average")
+
+
+def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
+    assert table("x,fi\naka_Latn,1\ntwi_Latn,2\nsw,3\n").sources == ("aka_Latn", "twi_Latn", "sw")
+    with pytest.raises(XsnsError, match=r"rows of 'ldnd\.csv' are the same language: sw and swh"):
+        table("x,fi\nsw,1\nswh,2\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("x,sw\n", "is empty"),
+        ("x;sw\nfi;1\n", "has a single column"),
+        ("x,sw,sw\nfi,1,2\n", "has columns with the same label: sw"),
+        ("x,sw\nfi,1\nfi,2\n", "has rows with the same label: fi"),
+        ("x,sw,de\nfi,high,2\n", "1 cell of 'ldnd.csv' holds no number: fi → sw"),
+        ("x,sw,de\nfi,inf,2\n", "1 cell of 'ldnd.csv' is infinite: fi → sw"),
+        ("x,Swahili language,German language\nfi,1,2\n", "no column of 'ldnd.csv' is labelled with the code"),
+        ("x,sw\nfi,1,2\n", "has 3 fields"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said(table: Any, text: str, message: str) -> None:
+    with pytest.raises(XsnsError, match=message):
+        table(text)
+
+
+def test_an_object_of_objects(table: Any) -> None:
+    found = table(json.dumps({"en": {"sw": 0.5, "fi": 1}, "de": {"fi": None}}), "m.json")
+    assert (found.sources, found.targets) == (("en", "de"), ("sw", "fi"))
+    np.testing.assert_array_equal(found.values, [[0.5, 1], [NAN, NAN]])
+
+
+def test_a_parquet_frame_of_anyone(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"language": ["swh", "fi"], "de": [1, 2], "en": [0.5, None]})
+    for index in (None, "language"):
+        given = frame if index is None else frame.set_index(index)
+        given.to_parquet(tmp_path / "m.parquet")
+        found = read_matrix(tmp_path / "m.parquet")
+        assert (found.sources, found.targets) == (("sw", "fi"), ("de", "en"))
+        np.testing.assert_array_equal(found.values, [[1, 0.5], [2, NAN]])
+
+
+@pytest.mark.parametrize("suffix", MATRIX_FORMATS)
+def test_files_that_are_missing_or_damaged(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(XsnsError, match="there is no file"):
+        read_matrix(tmp_path / f"none{suffix}")
+    whole = write_matrix(made(), tmp_path / f"m{suffix}").read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"\xff\xfe\x00 no text", b"[1, 2]", b"\x93NUMPY"):
+        path = tmp_path / f"damaged{suffix}"
+        path.write_bytes(damaged)
+        if suffix in {".csv", ".tsv"} and damaged == whole[: len(whole) // 2]:
+            # Half a table is a smaller table, or one with fewer cells.
+            continue
+        with pytest.raises(XsnsError):
+            read_matrix(path)
+
+
+def test_numbers_that_do_not_fit_their_labels(tmp_path: Path) -> None:
+    document = json.loads(write_matrix(made(), tmp_path / "m.json").read_text())
+    for name, value in (("values", [[1, 2]]), ("per_seed", [[1]]), ("seeds", ["a", "b"]), ("values", "text")):
+        (tmp_path / "bad.json").write_text(json.dumps(document | {name: value}))
+        with pytest.raises(XsnsError, match="is damaged"):
+            read_matrix(tmp_path / "bad.json")
+
+
+def test_no_pickle_is_ever_opened(tmp_path: Path) -> None:
+    np.savez(tmp_path / "m.npz", sources=np.array(["sw"], object), targets=np.array(["fi"]), values=np.eye(1))
+    with pytest.raises(XsnsError, match="cannot read"):
+        read_matrix(tmp_path / "m.npz")
+
+
+def test_an_unknown_suffix(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is no matrix") as caught:
+        read_matrix(tmp_path / "m.xlsx")
+    assert all(suffix in caught.value.hint for suffix in MATRIX_FORMATS)
+
+
+# ------------------------------------------------------------------------------------------- frames
+
+
+def test_a_frame_of_numbers_of_text_and_of_what_pandas_calls_missing() -> None:
+    index, columns = ["swh", "fi"], ["de", "en"]
+    expected = [[1.0, 0.5], [NAN, 2.0]]
+    for cells in (
+        np.array(expected),
+        [["1", "0.5"], ["", "2"]],
+        [[1, "0.5"], [None, np.float32(2)]],
+        [[1, 0.5], [pd.NA, 2]],
+    ):
+        frame = pd.DataFrame(cells, index=index, columns=columns)
+        found = frame_matrix(frame, coefficient="ldnd")
+        np.testing.assert_array_equal(found.values, expected)
+        assert (found.sources, found.coefficient) == (("sw", "fi"), "ldnd")
+    np.testing.assert_array_equal(
+        frame_matrix(pd.DataFrame(expected, index=index, columns=columns), coefficient="x", distance=True).values,
+        [[0, 0.5], [NAN, -1]],
+    )
+
+
+def test_a_frame_with_wrong_cells_names_the_table() -> None:
+    frame = pd.DataFrame([[True, 1]], index=["sw"], columns=["de", "en"])
+    with pytest.raises(XsnsError, match="1 cell of the tree holds no number: sw → de"):
+        frame_matrix(frame, coefficient="family", what="the tree")
+    with pytest.raises(XsnsError, match="the tree has no rows"):
+        frame_matrix(frame.iloc[:0], coefficient="family", what="the tree")
+
+
+# ------------------------------------------------------------------------------------ the real ones
+
+
+@pytest.mark.skipif(not (SHARED / "typology").is_dir(), reason="the real tables are not here")
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("xlm-roberta-base_flores200_layer7", 84), ("glot500-base_flores200_layer5", 178), ("edit_flores200", 203)],
+)
+def test_the_real_tables_of_mplm_sim(name: str, side: int) -> None:
+    found = read_matrix(SHARED / "typology" / "mplm_sim" / f"{name}.tsv")
+    assert found.values.shape == (side, side)
+    assert found.sources == found.targets
+    assert {"af", "sw", "fi", "en"} <= set(found.sources)
+    # The diagonal is empty, and nothing else.
+    np.testing.assert_array_equal(np.isnan(found.values), np.eye(side, dtype=bool))

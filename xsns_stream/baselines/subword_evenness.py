@@ -1,0 +1,108 @@
+"""sue: how evenly a language's words are cut into sub-words. Experimental: the published definition leaves room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xsns_stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from xsns_stream.types import Reals
+
+#: Merges of a language's byte-pair encoding.
+MERGES: Final = 200
+#: Bands into which the density of the cloud is cut; the triangle stands round all but the lowest.
+BANDS: Final = 3
+
+
+def words_of(texts: Iterable[str | Sequence[str]]) -> dict[str, int]:
+    """Count the words of texts: those given, or what stands between white space and punctuation; with a letter.
+
+    Text of scripts without spaces is one word a phrase, unless it is given as words.
+    """
+    from tokenizers.pre_tokenizers import Whitespace
+
+    split = Whitespace()
+    counts: dict[str, int] = {}
+    for text in texts:
+        parts = [part for part, _ in split.pre_tokenize_str(text)] if isinstance(text, str) else text
+        for word in parts:
+            if any(character.isalpha() for character in word):
+                counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tuple[int, ...]]:
+    """Return word → lengths of its sub-words in characters, by a byte-pair encoding learnt from these words.
+
+    Args:
+        words: Word → how often it stands there.
+        merges: Pairs that are merged, at most.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from tokenizers.trainers import BpeTrainer
+
+    if merges < 1:
+        raise UsageError(f"the number of merges must be at least 1, not {merges}.")
+    alphabet = sorted({character for word in words for character in word})
+    encoding = Tokenizer(BPE())
+    trainer = BpeTrainer(
+        vocab_size=len(alphabet) + merges, min_frequency=2, initial_alphabet=alphabet, show_progress=False
+    )
+    encoding.train_from_iterator((word for word, count in sorted(words.items()) for _ in range(count)), trainer)
+    cut = encoding.encode_batch(sorted(words))
+    return {
+        word: tuple(stop - start for start, stop in found.offsets)
+        for word, found in zip(sorted(words), cut, strict=True)
+    }
+
+
+def evenness(lengths: Iterable[Sequence[int]]) -> float:
+    """Return SuE in degrees: 180 − |arctan 1| − |arctan k|, in [45, 135]; NaN where there is no cloud.
+
+    Each word of two sub-words or more is a point: its length in characters, and its unevenness, the longest of its
+    sub-words minus the shortest. Unevenness never exceeds length − 2, a line of slope 1: the left side of a triangle
+    round the cloud. Its right side falls from the cloud's highest point to its rightmost, with slope k. The cloud are
+    the points whose density, of a Gaussian kernel, is at least a third of the highest. No cloud: fewer than three
+    different points, or all on one line.
+
+    Args:
+        lengths: Of the sub-words of each different word.
+
+    Source:
+        Pelloni et al. (EMNLP 2022). Theirs is the middle one of three bands of an R density plot; where it ends
+        depends on the plot's bandwidth and grid. Ours agrees in idea, and need not agree in value.
+    """
+    points = [(sum(word), max(word) - min(word)) for word in lengths if len(word) >= 2]
+    if not points:
+        return math.nan
+    cells, counts = np.unique(np.array(points, np.float64), axis=0, return_counts=True)
+    if len(cells) < 3 or np.linalg.matrix_rank(cells - cells[0]) < 2:
+        return math.nan
+    cloud = _dense(cells, counts)
+    apex = max(cloud.tolist(), key=lambda point: (point[1], -point[0]))
+    right = max(cloud.tolist(), key=lambda point: (point[0], -point[1]))
+    if right[0] == apex[0]:
+        return 45.0  # upright: no point of the cloud is longer than the most uneven one
+    slope = (right[1] - apex[1]) / (right[0] - apex[0])
+    return 180.0 - 45.0 - abs(math.degrees(math.atan(slope)))
+
+
+def _dense(cells: Reals, counts: NDArray[np.int64]) -> Reals:
+    from scipy.stats import gaussian_kde
+
+    density = gaussian_kde(cells.T, weights=counts)(cells.T)
+    dense: Reals = cells[density >= density.max() / BANDS]
+    return dense
+
+
+def evenness_matrix(languages: Mapping[str, float]) -> Reals:
+    """Return float64 [L, L]: minus the source's SuE in degrees, the same for every target: the lowest is best."""
+    values = -np.array(list(languages.values()), np.float64)
+    return np.repeat(values[:, None], len(values), axis=1)

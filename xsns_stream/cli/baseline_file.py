@@ -1,0 +1,78 @@
+"""`xsns-stream baseline file`: any matrix, in the form that the other verbs read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, output_option, pool_of, pool_options
+from xsns_stream.cli.common import common_options, examples
+
+if TYPE_CHECKING:
+    from xsns_stream.types import Reals, SimilarityMatrix
+
+
+@click.command(
+    name="file",
+    epilog=examples(
+        "xsns-stream baseline file similarity.csv --lang sw,fi",
+        "xsns-stream baseline file distances.tsv --distance -o similarity.parquet",
+    ),
+)
+@click.argument("file")
+@click.option("--distance", is_flag=True, help="The numbers are distances: similarity = 1 − distance / scale.")
+@click.option(
+    "--scale", type=float, default=None, help="The distance at which nothing is shared, as 100.  [default: 1]"
+)
+@click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
+@pool_options
+@output_option
+@common_options
+def file_command(
+    file: str,
+    distance: bool,
+    scale: float | None,
+    transpose: bool,
+    outputs: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Read the matrix in FILE, check it, and write it as the other verbs read it.
+
+    FILE is a .csv, .tsv, .parquet, .json or .npz with language codes on both sides, sources down and targets across.
+    """
+    from xsns_stream.matrices import read_matrix
+
+    pool = pool_of(options)
+    check_outputs(outputs)
+    matrix = _restricted(read_matrix(file, distance=distance, transpose=transpose, scale=scale), pool, file)
+    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet)
+
+
+def _restricted(matrix: SimilarityMatrix, pool: Pool, file: str) -> SimilarityMatrix:
+    """Return the pairs of a matrix that were asked for."""
+    from xsns_stream.baselines.labels import side
+
+    rows = side(matrix.sources, pool.sources, f"'{file}'")
+    columns = side(matrix.targets, pool.targets, f"'{file}'")
+    down = [matrix.sources.index(code) for code in rows.values()]
+    across = [matrix.targets.index(code) for code in columns.values()]
+
+    def cut(values: Reals | None) -> Reals | None:
+        return None if values is None else values[..., down, :][..., across]
+
+    return replace(
+        matrix,
+        sources=tuple(rows),
+        targets=tuple(columns),
+        values=matrix.values[down][:, across],
+        chance=cut(matrix.chance),
+        per_seed=cut(matrix.per_seed),
+        standard_error=cut(matrix.standard_error),
+    )
+
+
+COMMANDS: Final = {"file": file_command}

@@ -1,0 +1,242 @@
+"""`xsns-stream gold`: import gold transfer scores from public formats, and show what a file of them holds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stdout_console
+from xsns_stream.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xsns_stream.gold import ScoreSummary
+    from xsns_stream.types.transfer import TransferScores
+
+#: Of `xsns_stream.gold.FORMATS`, which a help page does not load; a test holds them together.
+FORMAT_NAMES: Final = ("xpos", "nnrank", "langrank", "sumeval", "matrix", "long")
+_UNITS: Final = ("percent", "fraction", "points")
+#: Sources and targets in a table; --json has all.
+_SHOWN: Final = 10
+
+
+@click.group(
+    name="gold",
+    no_args_is_help=False,
+    epilog=examples(
+        "xsns-stream gold import scores.csv --format long -o gold.parquet", "xsns-stream gold show gold.parquet"
+    ),
+)
+def command() -> None:
+    """Import and show gold transfer scores.
+
+    A gold score is what a model fine-tuned on a source language reaches on a target language. `evaluate`, `regress` and
+    `rank` hold predictions against them.
+    """
+
+
+@command.command(
+    name="import",
+    epilog=examples(
+        "xsns-stream gold import scores.csv --format long -o gold.parquet",
+        "xsns-stream gold import run1.csv run2.csv --seed 1 --seed 2 --format matrix -o runs.parquet",
+    ),
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--format",
+    "layout",
+    required=True,
+    metavar="|".join(FORMAT_NAMES),
+    help="How the file is laid out: a public collection, or a table of your own. matrix has sources on lines and "
+    "targets on columns, long a line for each score.",
+)
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", help="Where to: .parquet, or .csv with a line for each score."
+)
+@click.option("--task", metavar="NAME", help="What was fine-tuned, as pos; what the format says by default.")
+@click.option(
+    "--metric", metavar="NAME", help="What was measured; which one, where a file has several, as accuracy or f1."
+)
+@click.option(
+    "--unit", type=click.Choice(_UNITS), help="Of the scores; points for a metric with a scale of its own. Checked."
+)
+@click.option("--origin", metavar="TEXT", help="Where the scores come from; what the format says by default.")
+@click.option(
+    "--seed", "seeds", type=int, multiple=True, metavar="N", help="The seed of each file, in their order. Repeatable."
+)
+@click.option("--main-regime", metavar="NAME", help="Which training regime comes first, where a file has several.")
+@click.option(
+    "--rename",
+    "renamed",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="The code that a label of the file stands for, as Swahili=sw. Repeatable.",
+)
+@click.option("--transpose", is_flag=True, help="Targets stand where sources are expected: turn the scores round.")
+@click.option(
+    "--min-examples",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Leave out targets that were tested on fewer examples, where the file says on how many.",
+)
+@common_options
+def import_command(
+    files: tuple[str, ...], layout: str, output: str, as_json: bool, quiet: bool, **options: Any
+) -> None:
+    """Import gold transfer scores: read, check, write.
+
+    Codes of languages are normalised. Unit, duplicates and cells are checked; what is left out is said. Several files
+    are runs of several seeds.
+    """
+    from xsns_stream.files import writable
+    from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores
+
+    writable(output, SCORE_FORMATS)
+    found = import_scores(
+        files,
+        layout,
+        task=options["task"],
+        metric=options["metric"],
+        unit=options["unit"],
+        origin=options["origin"],
+        seeds=options["seeds"],
+        regime=options["main_regime"],
+        rename=_renamed(options["renamed"]),
+        transpose=options["transpose"],
+        min_examples=options["min_examples"],
+    )
+    write_scores(found.scores, output)
+    for sentence in found.notes:
+        note(f"note: {sentence}", quiet)
+    note(f"wrote {output}", quiet)
+    summary = summarise(found.scores)
+    if as_json:
+        result = _result(found.scores, summary, found.scores.regimes)
+        emit_json("gold import", result | {"notes": list(found.notes), "output": output})
+    else:
+        stdout_console().print(_facts(found.scores, summary, found.scores.regimes))
+
+
+@command.command(
+    name="show",
+    epilog=examples("xsns-stream gold show gold.parquet", "xsns-stream gold show gold.parquet --json"),
+)
+@click.argument("file", metavar="FILE")
+@click.option("--regime", default="main", show_default=True, metavar="NAME", help="Which; main is the first.")
+@common_options
+def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
+    """Show what a file of gold scores holds.
+
+    Task, metric, unit, seeds and regimes; the best source of each target, and each source's mean over other languages.
+    """
+    from xsns_stream.cli.predictors import regime_of
+    from xsns_stream.gold import read_scores, summarise
+
+    everything = read_scores(file)
+    scores = regime_of(everything, regime)
+    summary = summarise(scores)
+    if as_json:
+        emit_json("gold show", _result(scores, summary, everything.regimes))
+        return
+    console = stdout_console()
+    console.print(_facts(scores, summary, everything.regimes))
+    console.print(_best_sources(scores, summary))
+    console.print(_source_means(scores, summary))
+    if max(len(scores.targets), len(scores.sources)) > _SHOWN:
+        there = f"{counted(len(scores.targets), 'target')} and {counted(len(scores.sources), 'source')}"
+        note(f"{_SHOWN} lines of each table; --json has all of {there}.", quiet)
+
+
+def _renamed(pairs: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not equals or not old.strip() or not new.strip():
+            raise UsageError(f"'--rename {pair}' says nothing.", "write --rename OLD=NEW, as Swahili=sw.")
+        if old.strip() in found:
+            raise UsageError(f"'{old.strip()}' is renamed twice.", "give one --rename for each label.")
+        found[old.strip()] = new.strip()
+    return found
+
+
+# ---------------------------------------------------------------------------------- what is printed
+
+
+def _result(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "task": scores.task,
+        "metric": scores.metric,
+        "unit": scores.unit,
+        "origin": scores.origin,
+        "sources": list(scores.sources),
+        "targets": list(scores.targets),
+        "regime": scores.regimes[0],
+        "regimes": list(regimes),
+        "seeds": list(scores.seeds),
+        "missing": [list(pair) for pair in summary.missing],
+        "lowest": summary.lowest,
+        "highest": summary.highest,
+        "mean": summary.mean,
+        "mean_own": summary.mean_own,
+        "best_source": {
+            target: {"source": source, "score": score} for target, (source, score) in summary.best_source.items()
+        },
+        "source_means": summary.source_means,
+    }
+
+
+def _facts(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ...]) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    pairs = f"{len(scores.sources)} sources × {len(scores.targets)} targets"
+    own = "" if math.isnan(summary.mean_own) else f"; with itself {_number(scores, summary.mean_own)}"
+    between = f"{_number(scores, summary.lowest)} to {_number(scores, summary.highest)}"
+    for name, value in (
+        ("scores", f"{scores.task}, {scores.metric} in {scores.unit}; {scores.origin or 'of unknown origin'}"),
+        ("pairs", pairs + (f", {len(summary.missing)} without a score" if summary.missing else "")),
+        ("regimes", ", ".join(f"{name} (shown)" if name == scores.regimes[0] else name for name in regimes)),
+        ("seeds", ", ".join(map(str, scores.seeds)) or "unknown"),
+        ("between languages", f"{between}, mean {_number(scores, summary.mean)}{own}"),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def _best_sources(scores: TransferScores, summary: ScoreSummary) -> Table:
+    from rich.table import Table
+
+    from xsns_stream.report import shown_name
+
+    table = Table(title="best source of each target", title_justify="left")
+    for heading in ("target", "name", "best source", "name"):
+        table.add_column(heading)
+    table.add_column(scores.metric, justify="right")
+    for target, (source, score) in list(summary.best_source.items())[:_SHOWN]:
+        table.add_row(target, shown_name(target), source, shown_name(source), _number(scores, score))
+    return table
+
+
+def _source_means(scores: TransferScores, summary: ScoreSummary) -> Table:
+    from rich.table import Table
+
+    from xsns_stream.report import shown_name
+
+    table = Table(title="sources by their mean over other languages", title_justify="left")
+    table.add_column("source")
+    table.add_column("name")
+    table.add_column(f"mean {scores.metric}", justify="right")
+    for source, mean in sorted(summary.source_means.items(), key=lambda item: -item[1])[:_SHOWN]:
+        table.add_row(source, shown_name(source), _number(scores, mean))
+    return table
+
+
+def _number(scores: TransferScores, value: float) -> str:
+    """Return a score as people read it: 81.25 percent, 0.8125."""
+    return f"{value:.2f}" if scores.unit == "percent" else f"{value:.4f}"

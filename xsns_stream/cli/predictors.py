@@ -1,0 +1,214 @@
+"""What the verbs share that hold predictors against gold scores: `--gold`, `--predict`, and how both are opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from xsns_stream.cli.common import Decorated, lasting, note
+from xsns_stream.errors import UsageError, XsnsError
+
+if TYPE_CHECKING:
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import SimilarityMatrix
+    from xsns_stream.types.transfer import TransferScores
+
+#: What `--regime` says where nothing was chosen: the first regime, whatever it is called.
+MAIN_REGIME: Final = "main"
+
+
+@dataclass(frozen=True)
+class NamedPath:
+    """A predictor on the command line.
+
+    Attributes:
+        name: As the tables call it.
+        path: A store, or a file with a matrix.
+    """
+
+    name: str
+    path: str
+
+
+def _parse(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[NamedPath, ...]:
+    """Split NAME=PATH; a bare path takes its stem as name."""
+    found: dict[str, NamedPath] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        # A bare path may hold `=`, in a folder's name.
+        if not equals or "/" in name:
+            path, name = value, Path(value.rstrip("/")).stem
+        name, path = name.strip(), path.strip()
+        if not name or not path:
+            raise UsageError(f"'--predict {value}' has no {'path' if name else 'name'}.", "write --predict NAME=PATH.")
+        if name in found:
+            raise UsageError(
+                f"two predictors are called '{name}': '{found[name].path}' and '{path}'.",
+                "name each: --predict first=PATH --predict second=PATH.",
+            )
+        lasting(ctx, parameter, path)
+        found[name] = NamedPath(name, path)
+    return tuple(found.values())
+
+
+def predict_option(function: Decorated) -> Decorated:
+    """Add `--predict`; the verb receives `predict`, a tuple of :class:`NamedPath`."""
+    return click.option(
+        "--predict",
+        multiple=True,
+        metavar="NAME=PATH",
+        callback=_parse,
+        help="A predictor: a store of sub-networks, or a file with a matrix (.parquet .csv .tsv .json .npz). A path "
+        "alone is called by its stem. Repeatable.",
+    )(function)
+
+
+def gold_options(function: Decorated) -> Decorated:
+    """Add `--gold`, `--regime`, `--sources` and `--targets`; the first is required."""
+    for option in (
+        click.option(
+            "--targets",
+            multiple=True,
+            metavar="CODES",
+            help="Only these targets, as `sw,zu`; all that a predictor knows by default.",
+        ),
+        click.option(
+            "--sources",
+            multiple=True,
+            metavar="CODES",
+            help="Only these sources, as `en,de`; all that a predictor knows by default.",
+        ),
+        click.option(
+            "--regime",
+            default=MAIN_REGIME,
+            show_default=True,
+            metavar="NAME",
+            help="Which training regime of the gold scores; main is their first.",
+        ),
+        click.option(
+            "--gold",
+            required=True,
+            metavar="FILE",
+            help="Gold scores, as `xsns-stream gold import` writes them.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def open_gold(options: Mapping[str, Any]) -> TransferScores:
+    """Read gold scores, and take one regime of them.
+
+    Args:
+        options: With `gold`, the path, and maybe `regime`.
+
+    Raises:
+        UsageError: There is no such regime, or the file is no file of gold scores.
+        XsnsError: It cannot be read.
+    """
+    from xsns_stream.gold import read_scores
+
+    return regime_of(read_scores(options["gold"]), options.get("regime") or MAIN_REGIME)
+
+
+def regime_of(scores: TransferScores, name: str) -> TransferScores:
+    """Return the scores of one regime; `main` is the first, unless one is called so.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    return scores.regime(scores.regimes[0] if name == MAIN_REGIME and name not in scores.regimes else name)
+
+
+def open_predictors(
+    pairs: Sequence[NamedPath],
+    gold: TransferScores,
+    *,
+    coefficient: str = "jaccard",
+    seeds: tuple[int, ...] = (),
+    density: float | None = None,
+    quiet: bool = False,
+) -> dict[str, SimilarityMatrix]:
+    """Open every predictor: read matrices, count overlaps of stores.
+
+    Of a store only pairs of the gold scores' languages are counted. Languages that it lacks are not reported here: the
+    join does, for all predictors alike.
+
+    Args:
+        pairs: What `--predict` gave.
+        gold: The scores that they will be held against.
+        coefficient: How similarity is computed from overlap.
+        seeds: Only these seeds of stores; all where empty.
+        density: Of stores; may be None where each has one.
+        quiet: No progress and no notes.
+
+    Raises:
+        UsageError: A path is neither a store nor a matrix; a store shares no source or no target with the gold scores.
+        XsnsError: It cannot be read.
+    """
+    found = {}
+    for pair in pairs:
+        if _is_store(pair.path):
+            found[pair.name] = _count(pair, gold, coefficient, seeds, density, quiet)
+        elif not Path(pair.path).exists():
+            raise XsnsError(f"there is neither a store nor a file '{pair.path}'.", "check --predict NAME=PATH.")
+        else:
+            from xsns_stream.matrices import read_matrix
+
+            found[pair.name] = read_matrix(pair.path)
+    return found
+
+
+def _is_store(path: str) -> bool:
+    return "://" in path or Path(path).is_dir()
+
+
+def _count(
+    pair: NamedPath, gold: TransferScores, coefficient: str, seeds: tuple[int, ...], density: float | None, quiet: bool
+) -> SimilarityMatrix:
+    from xsns_stream.cli.rows import Chosen, count_rows, open_rows, require_labels
+    from xsns_stream.languages import counterparts
+    from xsns_stream.similarity import similarity
+    from xsns_stream.similarity.sources import only
+    from xsns_stream.store.overlaps import keep_overlaps
+
+    rows = open_rows(pair.path)
+    require_labels(rows, seeds, density)
+    chosen = only("density", rows.densities) if density is None else density
+    there = _with_every_seed(rows, seeds or rows.seeds, chosen, pair.name, quiet)
+    # The store may spell a language otherwise, as zh-Hans for zh; the join knows that too.
+    spelt = counterparts(tuple(dict.fromkeys((*gold.sources, *gold.targets))), there)
+    sides = {
+        "source": [spelt[code] for code in gold.sources if code in spelt],
+        "target": [spelt[code] for code in gold.targets if code in spelt],
+    }
+    for side, codes in sides.items():
+        if not codes:
+            raise UsageError(
+                f"'{pair.name}' and the gold scores have no {side} in common.",
+                f"the store '{pair.path}' has {_some(there)}.",
+            )
+    asked = Chosen(rows, None, sides["source"], sides["target"], seeds, chosen)
+    return similarity(count_rows(asked, keep_overlaps(rows, write=False), quiet), coefficient)
+
+
+def _with_every_seed(
+    rows: SubNetworkStore, seeds: Sequence[int], density: float, name: str, quiet: bool
+) -> tuple[str, ...]:
+    """Return the languages that have every seed; name the others."""
+    by_seed = [rows.languages_at(seed, density) for seed in seeds]
+    complete = tuple(code for code in rows.languages if all(code in there for there in by_seed))
+    partial = [code for code in rows.languages if code not in complete and any(code in there for there in by_seed)]
+    if partial:
+        note(f"'{name}' lacks a seed of, and leaves out: {', '.join(partial)}", quiet)
+    return complete
+
+
+def _some(codes: Sequence[str]) -> str:
+    from xsns_stream.labelled import listed
+
+    return listed(codes) or "no language with every seed"

@@ -1,0 +1,23 @@
+"""Predictions held against gold scores: metrics with intervals, tests, and the rows that cost nothing."""
+
+from xsns_stream.evaluation.cells import CORRELATIONS, OVER_ENGLISH, SMALLER_IS_BETTER, ndcg_name
+from xsns_stream.evaluation.evaluating import AVERAGES, RESAMPLES, evaluate
+from xsns_stream.evaluation.metrics import GAINS
+from xsns_stream.evaluation.resampling import FEWEST_RESAMPLES
+from xsns_stream.evaluation.trivial import TRIVIAL
+
+#: Variants of NDCG.
+NDCG: tuple[str, ...] = tuple(GAINS)
+
+__all__ = [
+    "AVERAGES",
+    "CORRELATIONS",
+    "FEWEST_RESAMPLES",
+    "NDCG",
+    "OVER_ENGLISH",
+    "RESAMPLES",
+    "SMALLER_IS_BETTER",
+    "TRIVIAL",
+    "evaluate",
+    "ndcg_name",
+]

@@ -1,0 +1,102 @@
+"""Files that are written whole or not at all, and parquet files that say what they hold."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from xsns_stream.errors import UsageError, XsnsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Under which a parquet file's metadata hold a JSON object of ours.
+METADATA_KEY: Final = b"xsns_stream"
+
+
+def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file under another name in the same folder and rename it: a reader sees the whole file, or the old one.
+
+    Raises:
+        XsnsError: It cannot be written.
+    """
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with aside.open("xb") as file:
+            write(file)
+        aside.replace(target)
+    except OSError as error:
+        raise XsnsError(
+            f"cannot write '{target}': {error.strerror or error}.", "check the space and the rights."
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def writable(path: str | Path, formats: Sequence[str]) -> Path:
+    """Return `path` if something can be written there, to be asked before what takes long.
+
+    Args:
+        path: Where to.
+        formats: The suffixes that there are.
+
+    Raises:
+        UsageError: No format has this suffix, or the folder is not there.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in formats:
+        raise UsageError(f"'{path}' does not end in the name of a format.", f"end it in one of {', '.join(formats)}.")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder '{target.parent}' to write '{target.name}' to.", "make it first.")
+    if target.is_dir():
+        raise UsageError(f"'{path}' is a folder.", "name a file.")
+    return target
+
+
+def unreadable(path: Path, error: OSError) -> XsnsError:
+    """Return the error for a file that cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        return XsnsError(f"there is no file '{path}'.", "check the path.")
+    return XsnsError(f"cannot read '{path}': {error.strerror or error}.", "check the path and the rights.")
+
+
+def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO) -> None:
+    """Write a frame as pandas does, with a JSON object in the file's metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame)
+    said = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(notes, allow_nan=False).encode()}
+    pq.write_table(table.replace_schema_metadata(said), file)
+
+
+def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Return a parquet file's frame, and the JSON object in its metadata; None where it has none of ours.
+
+    Raises:
+        XsnsError: It cannot be read, or is no parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file:
+            table = pq.read_table(file)
+        notes = (table.schema.metadata or {}).get(METADATA_KEY)
+        document = None if notes is None else json.loads(notes)
+        return table.to_pandas(), document if isinstance(document, dict) else None
+    # ArrowInvalid is a ValueError; what pandas' own metadata lack once they are damaged raises the others. Damaged
+    # files also raise OSError without a number.
+    except (pa.ArrowException, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise XsnsError(f"'{path}' is no parquet file that can be read: {_first_line(error)}") from None
+    except OSError as error:
+        if error.errno is None:
+            raise XsnsError(f"'{path}' is no parquet file that can be read: {_first_line(error)}") from None
+        raise unreadable(path, error) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

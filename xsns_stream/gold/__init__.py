@@ -1,0 +1,20 @@
+"""Gold transfer scores: public formats → `TransferScores`, checked; one file format of our own.
+
+A gold score is what fine-tuning on a source and testing on a target gave. Predictions are held against it.
+"""
+
+from xsns_stream.gold.checking import ImportedScores
+from xsns_stream.gold.files import SCORE_FORMATS, read_scores, write_scores
+from xsns_stream.gold.importing import FORMATS, import_scores
+from xsns_stream.gold.summary import ScoreSummary, summarise
+
+__all__ = [
+    "FORMATS",
+    "SCORE_FORMATS",
+    "ImportedScores",
+    "ScoreSummary",
+    "import_scores",
+    "read_scores",
+    "summarise",
+    "write_scores",
+]

@@ -1,0 +1,244 @@
+"""Raw cells → transfer scores: numbers, codes, duplicates, orientation, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.gold.raw import RawCell, RawScores
+from xsns_stream.gold.units import check_unit
+from xsns_stream.labelled import listed, numbers, to_codes
+from xsns_stream.types.transfer import TransferScores
+
+#: Task or metric where nobody named it.
+UNKNOWN: Final = "unknown"
+#: What a matrix may call its lines; everything else says nothing.
+_SOURCE_WORDS: Final = frozenset({"source", "sources", "src", "train", "lang_train", "transfer"})
+_TARGET_WORDS: Final = frozenset({"target", "targets", "tgt", "trg", "test", "lang_pred", "eval"})
+
+
+@dataclass(frozen=True)
+class ImportedScores:
+    """Scores, and what a reader of them should know.
+
+    Attributes:
+        scores: The scores.
+        notes: Sentences on what was left out, taken for granted, or looks odd; empty where there is nothing.
+    """
+
+    scores: TransferScores
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the user says about scores, before what a format says.
+
+    Attributes:
+        task: What was fine-tuned.
+        metric: What was measured.
+        unit: One of `types.transfer.UNITS`.
+        origin: Where the scores come from.
+        main: The regime that comes first.
+        rename: {label in the file: what it shall be called}.
+        transpose: Targets stand where sources are expected.
+    """
+
+    task: str | None = None
+    metric: str | None = None
+    unit: str | None = None
+    origin: str | None = None
+    main: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    transpose: bool = False
+
+
+def assemble(raw: RawScores, said: Described) -> ImportedScores:
+    """Check cells and put them into axes.
+
+    Raises:
+        XsnsError: A cell holds no number; the same cell stands twice; the unit does not fit; no language is left.
+        UsageError: A label to rename, or the main regime, is not there; or the matrix is turned round.
+    """
+    _check_corner(raw.corner, said.transpose)
+    cells = list(raw.cells)
+    if said.transpose:
+        cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
+    notes = list(raw.notes)
+    codes = _codes(cells, said.rename)
+    notes += _unknown_labels(codes)
+    cells = [cell for cell in cells if codes[cell.source] and codes[cell.target]]
+    if not cells:
+        raise XsnsError(
+            f"no score has the code of a language on both sides; labels are {listed(list(codes))}.",
+            "check --format; --rename OLD=NEW maps labels to codes.",
+        )
+    found = numbers(((cell.source, cell.target, cell.score) for cell in cells), "the scores")
+    _check_duplicates(cells, codes)
+    scores, lacking = _in_axes(cells, found, codes, raw, said)
+    notes += lacking
+    notes += _odd_orientation(scores, said.transpose)
+    unit, unit_notes = check_unit(scores, said.unit or raw.unit)
+    unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
+    if unnamed:
+        notes.append(f"the format does not say what the scores are of: {' and '.join(unnamed)} would.")
+    return ImportedScores(replace(scores, unit=unit), tuple(notes + unit_notes))
+
+
+# -------------------------------------------------------------------------------------- orientation
+
+
+def _check_corner(corner: str, transpose: bool) -> None:
+    """Refuse a matrix whose first field says that it is the other way round."""
+    word = corner.strip().lower()
+    if word in _TARGET_WORDS and not transpose:
+        raise UsageError(
+            f"the matrix is transposed: its lines are called '{corner}', and lines must be sources.",
+            "--transpose turns it round.",
+        )
+    if word in _SOURCE_WORDS and transpose:
+        raise UsageError(
+            f"the lines of the matrix are called '{corner}', and --transpose makes targets of them.",
+            "leave --transpose out.",
+        )
+
+
+def _odd_orientation(scores: TransferScores, transpose: bool) -> Iterator[str]:
+    """Yield a note where every target is a source, but not every source a target.
+
+    Whoever has training data has test data too, so that it is mostly the other way round.
+    """
+    more = set(scores.sources) - set(scores.targets)
+    if more and set(scores.targets) < set(scores.sources) and not transpose:
+        yield (
+            f"this looks transposed: every target is also a source, and {len(more)} sources are no targets, though "
+            "languages with training data mostly have test data; --transpose turns it round."
+        )
+
+
+# -------------------------------------------------------------------------------------------- codes
+
+
+def _codes(cells: Sequence[RawCell], rename: Mapping[str, str]) -> dict[str, str | None]:
+    labels = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
+    for label in rename:
+        if label not in labels:
+            near = get_close_matches(label, labels, n=3)
+            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(labels)}."
+            raise UsageError(f"the file has no label '{label}' to rename.", hint)
+    codes = to_codes(labels, rename)
+    if not any(codes.values()):
+        raise XsnsError(
+            f"no label is the code of a language: {listed(labels)}.",
+            "labels are codes as 'sw', 'swh' or 'swh_Latn'; --rename OLD=NEW maps others.",
+        )
+    return codes
+
+
+def _unknown_labels(codes: Mapping[str, str | None]) -> Iterator[str]:
+    unknown = [label or "''" for label, code in codes.items() if code is None]
+    if unknown:
+        yield f"left out, because they are no codes of languages: {listed(unknown)}; --rename OLD=NEW maps them."
+
+
+def _check_duplicates(cells: Sequence[RawCell], codes: Mapping[str, str | None]) -> None:
+    """Refuse two scores of one pair, also where a language stands under two labels."""
+    first: dict[tuple[str | None, str | None, str, int | None], RawCell] = {}
+    for cell in cells:
+        key = (codes[cell.source], codes[cell.target], cell.regime, cell.seed)
+        other = first.setdefault(key, cell)
+        if other is cell:
+            continue
+        for one, two in ((other.source, cell.source), (other.target, cell.target)):
+            if one != two:
+                raise XsnsError(
+                    f"'{one}' and '{two}' are both '{codes[one]}', and both have scores.",
+                    "remove one of them, or tell them apart with --rename OLD=NEW.",
+                )
+        more = "" if cell.regime == "main" else f" of regime {cell.regime}"
+        raise XsnsError(
+            f"the score {cell.source} → {cell.target}{more} stands twice: {other.score} and {cell.score}.",
+            "a file has one score for each pair, regime and seed; several runs need a column `seed`.",
+        )
+
+
+# --------------------------------------------------------------------------------------------- axes
+
+
+def _in_axes(
+    cells: Sequence[RawCell],
+    found: Sequence[float],
+    codes: Mapping[str, str | None],
+    raw: RawScores,
+    said: Described,
+) -> tuple[TransferScores, list[str]]:
+    """Return the scores, in a unit that is not checked yet, and notes on gaps."""
+    sources, targets = (
+        dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
+    )
+    regimes = _regimes(cells, raw, said)
+    seeds = _seeds(cells)
+    places = [
+        {label: place for place, label in enumerate(axis)} for axis in (regimes, seeds or (None,), sources, targets)
+    ]
+    values = np.full([len(axis) for axis in places], np.nan)
+    for cell, number in zip(cells, found, strict=True):
+        key = (cell.regime, cell.seed, codes[cell.source], codes[cell.target])
+        values[tuple(axis[label] for axis, label in zip(places, key, strict=True))] = number
+    scores = TransferScores(
+        tuple(sources),
+        tuple(targets),
+        values,
+        task=said.task or raw.task or UNKNOWN,
+        metric=said.metric or raw.metric or UNKNOWN,
+        unit="points",
+        origin=said.origin or raw.origin,
+        regimes=regimes,
+        seeds=seeds,
+    )
+    return _without_empty(scores)
+
+
+def _regimes(cells: Sequence[RawCell], raw: RawScores, said: Described) -> tuple[str, ...]:
+    there = list(dict.fromkeys(cell.regime for cell in cells))
+    if said.main is not None and said.main not in there:
+        raise UsageError(f"there is no regime '{said.main}'.", f"there are {listed(there)}.")
+    main = said.main or (raw.main if raw.main in there else there[0])
+    return (main, *(name for name in there if name != main))
+
+
+def _seeds(cells: Sequence[RawCell]) -> tuple[int, ...]:
+    seeds = dict.fromkeys(cell.seed for cell in cells)
+    if None in seeds and len(seeds) > 1:
+        raise XsnsError("some scores have a seed, and others have none.", "give every line a seed, or none.")
+    return tuple(seed for seed in seeds if seed is not None)
+
+
+def _without_empty(scores: TransferScores) -> tuple[TransferScores, list[str]]:
+    """Leave out languages without any score, and say which pairs of the others have none."""
+    # How many scores each source, and each target, has in any regime and seed.
+    by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
+    sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
+    targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]
+    if not sources:
+        raise XsnsError("there is no score at all.", "every cell of the file is empty.")
+    notes = [
+        f"left out, because they have no score as a {side}: {listed(empty)}."
+        for side, all_of_them, kept in (("source", scores.sources, sources), ("target", scores.targets, targets))
+        if (empty := [code for code in all_of_them if code not in kept])
+    ]
+    scores = scores.restricted(sources, targets)
+    missing = [
+        f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(np.isnan(scores.values))
+    ]
+    if missing:
+        notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
+    further = int(np.isnan(scores.cells[1:]).sum())
+    if further:
+        notes.append(f"in the other regimes {further} of {scores.cells[1:].size} scores are missing.")
+    return scores, notes

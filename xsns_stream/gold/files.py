@@ -1,0 +1,174 @@
+"""Our own files of transfer scores: a line for each score, in parquet with metadata, or in CSV.
+
+Both bring back everything: values to the last bit, languages, regimes and seeds in their order, task, metric, unit and
+origin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.files import read_parquet, writable, write_parquet, write_whole
+from xsns_stream.labelled import TextTable, listed, read_table, to_number
+from xsns_stream.types.transfer import TransferScores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Of the parquet file's metadata, and of the columns of the CSV file.
+SCHEMA_VERSION: Final = 1
+KIND: Final = "transfer-scores"
+
+#: Suffixes that :func:`write_scores` and :func:`read_scores` know.
+SCORE_FORMATS: Final = (".parquet", ".csv")
+
+_AXES: Final = ("regimes", "seeds", "sources", "targets")
+_FACTS: Final = ("task", "metric", "unit", "origin")
+_COLUMNS: Final = ("source", "target", "regime", "seed", "score", *_FACTS)
+
+
+def write_scores(scores: TransferScores, path: str | Path) -> Path:
+    """Write transfer scores; `.parquet` or `.csv`, by the suffix.
+
+    The columns are `source`, `target`, `regime`, `seed` (empty where none is known) and `score`. Parquet keeps task,
+    metric, unit, origin and the order of the labels in its metadata, under the key `xsns_stream`, and leaves out pairs
+    without a score; CSV has a column for each of these, and a line for each pair.
+
+    Raises:
+        UsageError: No format has this suffix, or the folder is not there.
+        XsnsError: The file cannot be written.
+    """
+    target = writable(path, SCORE_FORMATS)
+    frame = _long(scores)
+
+    def write(file: BinaryIO) -> None:
+        if target.suffix.lower() == ".csv":
+            for fact in _FACTS:
+                frame[fact] = getattr(scores, fact)
+            file.write(frame.to_csv(index=False, lineterminator="\n").encode())
+        else:
+            write_parquet(frame.dropna(subset="score", ignore_index=True), _metadata(scores), file)
+
+    write_whole(target, write)
+    return target
+
+
+def read_scores(path: str | Path) -> TransferScores:
+    """Read what :func:`write_scores` wrote.
+
+    Raises:
+        UsageError: No format has this suffix.
+        XsnsError: The file is missing or damaged, or holds something else.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in SCORE_FORMATS:
+        raise UsageError(
+            f"'{path}' is no file of gold scores.", "make one with `xsns-stream gold import FILE -o gold.parquet`."
+        )
+    try:
+        return _read_csv(file) if file.suffix.lower() == ".csv" else _read_parquet(file)
+    except (KeyError, TypeError, ValueError) as error:
+        raise XsnsError(
+            f"'{file}' is damaged: {type(error).__name__}: {error}.", "import the scores again with `xsns-stream gold`."
+        ) from None
+
+
+def _long(scores: TransferScores) -> pd.DataFrame:
+    """Return a line for each regime, seed, source and target, in this order."""
+    import pandas as pd
+
+    axes = [scores.regimes, scores.seeds or (None,), scores.sources, scores.targets]
+    grid = np.indices(scores.cells.shape).reshape(len(axes), -1)
+    columns = {
+        name: [labels[place] for place in places]
+        for name, labels, places in zip(("regime", "seed", "source", "target"), axes, grid, strict=True)
+    }
+    columns["seed"] = pd.array(columns["seed"], "Int64")  # type: ignore[assignment]
+    frame = pd.DataFrame(columns | {"score": scores.cells.ravel()})
+    return frame[["source", "target", "regime", "seed", "score"]]
+
+
+def _metadata(scores: TransferScores) -> dict[str, Any]:
+    facts = {name: getattr(scores, name) for name in _FACTS}
+    return (
+        {"schema_version": SCHEMA_VERSION, "kind": KIND} | facts | {name: list(getattr(scores, name)) for name in _AXES}
+    )
+
+
+def _read_parquet(file: Path) -> TransferScores:
+    frame, notes = read_parquet(file)
+    if notes is None or notes.get("kind") != KIND:
+        held = "a similarity matrix" if notes else "no scores that `xsns-stream gold` wrote"
+        raise XsnsError(f"'{file}' holds {held}.", "import scores with `xsns-stream gold import FILE -o gold.parquet`.")
+    if notes["schema_version"] != SCHEMA_VERSION:
+        raise XsnsError(
+            f"'{file}' has version {notes['schema_version']} of the format, and this program reads {SCHEMA_VERSION}.",
+            "update xsns-stream.",
+        )
+    seeds = [None if missing else int(seed) for seed, missing in zip(frame["seed"], frame["seed"].isna(), strict=True)]
+    lines = zip(frame["regime"], seeds, frame["source"], frame["target"], frame["score"], strict=True)
+    return _scores({name: tuple(notes[name]) for name in _AXES}, {name: str(notes[name]) for name in _FACTS}, lines)
+
+
+def _read_csv(file: Path) -> TransferScores:
+    table = read_table(file)
+    if set(table.header) != set(_COLUMNS):
+        raise XsnsError(
+            f"'{file}' is no file of gold scores: its columns are {listed(table.header)}.",
+            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`.",
+        )
+    columns = {name: table.column(name) for name in _COLUMNS}
+    seeds = [int(seed) if seed else None for seed in columns["seed"]]
+    axes: dict[str, tuple[Any, ...]] = {
+        f"{name}s": tuple(dict.fromkeys(columns[name])) for name in ("regime", "source", "target")
+    }
+    axes["seeds"] = tuple(seed for seed in dict.fromkeys(seeds) if seed is not None)
+    scores = _numbers(table)
+    lines = zip(columns["regime"], seeds, columns["source"], columns["target"], scores, strict=True)
+    return _scores(axes, {name: _only(columns[name], name) for name in _FACTS}, lines)
+
+
+def _numbers(table: TextTable) -> Iterator[float]:
+    for text in table.column("score"):
+        number = to_number(text)
+        if number is None:
+            raise ValueError(f"{text!r} is no score")
+        yield number
+
+
+def _only(values: list[str], name: str) -> str:
+    if len(set(values)) != 1:
+        raise ValueError(f"the column {name} must say the same on every line")
+    return values[0]
+
+
+def _scores(
+    axes: dict[str, tuple[Any, ...]],
+    facts: dict[str, str],
+    lines: Iterator[tuple[str, int | None, str, str, float]],
+) -> TransferScores:
+    """Put lines into axes.
+
+    Raises:
+        KeyError: A label is in no axis.
+        ValueError: A score stands twice.
+    """
+    labels = [axes["regimes"], axes["seeds"] or (None,), axes["sources"], axes["targets"]]
+    places = [{label: place for place, label in enumerate(axis)} for axis in labels]
+    cells = np.full([len(axis) for axis in labels], np.nan)
+    seen = np.zeros(cells.shape, bool)
+    for *key, score in lines:
+        place = tuple(axis[label] for axis, label in zip(places, key, strict=True))
+        if seen[place]:
+            raise ValueError(f"the score {key[2]} → {key[3]} stands twice")
+        seen[place] = True
+        cells[place] = math.nan if score is None else score
+    return TransferScores(
+        axes["sources"], axes["targets"], cells, regimes=axes["regimes"], seeds=axes["seeds"], **facts
+    )

@@ -1,0 +1,90 @@
+"""Percent or fraction: the unit that is said, held against the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.labelled import listed
+from xsns_stream.types.arrays import Reals
+from xsns_stream.types.transfer import UNITS, TransferScores
+
+_PERCENT: Final = 100.0
+# So many scores of one run are not all at or below one percent by chance.
+_ENOUGH: Final = 3
+
+
+def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]]:
+    """Return the unit of the scores, and notes.
+
+    Fractions are at most 1, percent at most 100. Where all are at most 1, percent cannot be meant. Where the scores of
+    a source, seed or regime are all at most 1 and others are not, both were mixed.
+
+    Args:
+        scores: Their own unit is not looked at.
+        said: What they are said to be; empty to find out.
+
+    Raises:
+        UsageError: There is no such unit, or none was named and the numbers do not tell.
+        XsnsError: The numbers are not of that unit, or of two.
+    """
+    if said and said not in UNITS:
+        raise UsageError(f"there is no unit '{said}'.", f"units are {', '.join(UNITS)}.")
+    known = scores.cells[np.isfinite(scores.cells)]
+    low, high = float(known.min()), float(known.max())
+    unit = said or _found_out(low, high)
+    if unit == "fraction" and (high > 1 or low < 0):
+        outside = int(((known > 1) | (known < 0)).sum())
+        raise XsnsError(
+            f"{outside} of {known.size} scores are not between 0 and 1, and cannot be fractions ({low:g} to {high:g}).",
+            "--unit percent, or points for a metric with a scale of its own.",
+        )
+    if unit == "percent":
+        _check_percent(scores, low, high)
+    notes = [] if said else [f"no unit was named; scores from {low:g} to {high:g} are taken for {unit}."]
+    return unit, notes
+
+
+def _found_out(low: float, high: float) -> str:
+    if low >= 0 and high <= 1:
+        return "fraction"
+    if low >= 0 and high <= _PERCENT:
+        return "percent"
+    raise UsageError(
+        f"scores from {low:g} to {high:g} are neither fractions nor percent.",
+        "--unit points is for a metric with a scale of its own.",
+    )
+
+
+def _check_percent(scores: TransferScores, low: float, high: float) -> None:
+    if high <= 1:
+        raise XsnsError(
+            f"every score is 1 or less ({low:g} to {high:g}): these are fractions, not percent.", "--unit fraction"
+        )
+    if low < 0 or high > _PERCENT:
+        raise XsnsError(
+            f"scores from {low:g} to {high:g} are no percent.", "--unit points is for a metric with a scale of its own."
+        )
+    if mixed := list(_fractions_among(scores)):
+        raise XsnsError(
+            f"fractions and percent are mixed: every score is 1 or less for {listed(mixed)}, and others are above.",
+            "give all scores in one unit; --unit points takes them as they are.",
+        )
+
+
+def _fractions_among(scores: TransferScores) -> Iterator[str]:
+    """Yield the regimes, seeds and sources whose scores look like fractions."""
+    for axis, kind, labels in (
+        (0, "regime", scores.regimes),
+        (1, "seed", scores.seeds),
+        (2, "source", scores.sources),
+    ):
+        for place, label in enumerate(labels):
+            part: Reals = np.take(scores.cells, place, axis=axis)
+            known = part[np.isfinite(part)]
+            # A model that learned nothing scores zero everywhere.
+            if known.size >= _ENOUGH and known.max() <= 1 and known.max() > 0:
+                yield f"{kind} {label}"

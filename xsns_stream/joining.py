@@ -1,0 +1,164 @@
+"""Gold scores × similarity matrices → one pool of sources and targets, joined by label, never by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from xsns_stream.errors import UsageError
+from xsns_stream.labelled import listed
+from xsns_stream.languages import counterparts, select
+from xsns_stream.types.arrays import Reals
+from xsns_stream.types.comparisons import SimilarityMatrix
+from xsns_stream.types.joined import JoinedScores, Prediction
+from xsns_stream.types.transfer import TransferScores
+
+
+def join(
+    gold: TransferScores,
+    matrices: Mapping[str, SimilarityMatrix],
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+) -> JoinedScores:
+    """Put predictions beside the scores they predict.
+
+    The pool is what the gold holds and at least one predictor knows, or what was asked for. A language that one side
+    lacks is named in `notes`, and so is one that they spell differently, as `zh` and `zh-Hani`
+    (:func:`xsns_stream.languages.counterparts`). A pair that any predictor says nothing of is no candidate
+    (`JoinedScores.candidates`).
+
+    Args:
+        gold: The scores.
+        matrices: {name of the predictor: its similarities}; at least one.
+        sources: Only these; `all` and lists with commas are understood.
+        targets: Only these.
+
+    Raises:
+        LanguageError: A language was asked for that the gold does not hold.
+        UsageError: No predictor; one shares no source, or no target, with the gold (a matrix that would fit the other
+            way round is called that); or there is no pair of two different languages.
+    """
+    if not matrices:
+        raise UsageError("there is nothing to evaluate.", "give at least one --predict NAME=FILE.")
+    kept_sources = select(sources, gold.sources, "the gold scores' sources") if sources else gold.sources
+    kept_targets = select(targets, gold.targets, "the gold scores' targets") if targets else gold.targets
+    spelt = {name: _spelling(gold, matrix) for name, matrix in matrices.items()}
+    for name, matrix in spelt.items():
+        _require_overlap(name, matrix, kept_sources, kept_targets)
+    rows = _known(kept_sources, [matrix.sources for matrix in spelt.values()], asked=bool(sources))
+    columns = _known(kept_targets, [matrix.targets for matrix in spelt.values()], asked=bool(targets))
+    notes = (*_respelt(matrices, spelt, {*rows, *columns}), *_notes(gold, spelt, (kept_sources, kept_targets)))
+    predictions = tuple(
+        Prediction(name, matrix.coefficient, _aligned(matrix, rows, columns), matrix.seeds if _seeded(matrix) else ())
+        for name, matrix in spelt.items()
+    )
+    joined = JoinedScores(gold.restricted(rows, columns), predictions, notes)
+    if not joined.candidates.any():
+        raise UsageError(
+            "no pair of a source and another target has a gold score and every prediction.",
+            "leave out the predictor that knows the fewest languages, or see `xsns-stream gold show`.",
+        )
+    return joined
+
+
+def _spelling(gold: TransferScores, matrix: SimilarityMatrix) -> SimilarityMatrix:
+    """Return the matrix with its languages called as the gold calls them, where the two mean the same."""
+    ours = tuple(dict.fromkeys((*gold.sources, *gold.targets)))
+    theirs = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
+    called = {theirs: ours for ours, theirs in counterparts(ours, theirs).items()}
+    return replace(
+        matrix,
+        sources=tuple(called.get(code, code) for code in matrix.sources),
+        targets=tuple(called.get(code, code) for code in matrix.targets),
+    )
+
+
+def _respelt(
+    matrices: Mapping[str, SimilarityMatrix], spelt: Mapping[str, SimilarityMatrix], pool: set[str]
+) -> Iterator[str]:
+    """Yield a sentence for each predictor that calls a language of the pool otherwise."""
+    for name, matrix in matrices.items():
+        called = {
+            ours: theirs
+            for before, after in ((matrix.sources, spelt[name].sources), (matrix.targets, spelt[name].targets))
+            for theirs, ours in zip(before, after, strict=True)
+            if ours != theirs and ours in pool
+        }
+        if called:
+            yield f"'{name}' has {listed([f'{theirs} for {ours}' for ours, theirs in called.items()])}."
+
+
+def _seeded(matrix: SimilarityMatrix) -> bool:
+    return matrix.per_seed is not None and bool(matrix.seeds)
+
+
+def _known(wanted: Sequence[str], labels: Sequence[Sequence[str]], *, asked: bool) -> tuple[str, ...]:
+    """Return what was asked for, or what at least one predictor knows."""
+    known = {language for names in labels for language in names}
+    return tuple(language for language in wanted if asked or language in known)
+
+
+def _aligned(matrix: SimilarityMatrix, sources: Sequence[str], targets: Sequence[str]) -> Reals:
+    """Return float64 [R, S, T] in the pool's order; NaN where the matrix has no such source or target."""
+    values = matrix.values[None] if matrix.per_seed is None or not matrix.seeds else matrix.per_seed
+    aligned = np.full((len(values), len(sources), len(targets)), np.nan)
+    there = [(place, matrix.sources.index(code)) for place, code in enumerate(sources) if code in matrix.sources]
+    across = [(place, matrix.targets.index(code)) for place, code in enumerate(targets) if code in matrix.targets]
+    to_rows, from_rows = ([pair[side] for pair in there] for side in (0, 1))
+    to_columns, from_columns = ([pair[side] for pair in across] for side in (0, 1))
+    aligned[np.ix_(range(len(values)), to_rows, to_columns)] = values[:, from_rows][:, :, from_columns]
+    return aligned
+
+
+def _require_overlap(name: str, matrix: SimilarityMatrix, sources: Sequence[str], targets: Sequence[str]) -> None:
+    here = set(sources) & set(matrix.sources), set(targets) & set(matrix.targets)
+    turned = set(sources) & set(matrix.targets), set(targets) & set(matrix.sources)
+    if _fits_turned(here, turned, matrix):
+        raise UsageError(
+            f"the matrix '{name}' looks transposed: its rows fit the gold scores' targets and its columns the sources.",
+            "rows must be sources; `xsns-stream baseline file MATRIX --transpose -o NEW` turns it round.",
+        )
+    for kind, shared, theirs, ours in (
+        ("source", here[0], matrix.sources, sources),
+        ("target", here[1], matrix.targets, targets),
+    ):
+        if not shared:
+            raise UsageError(
+                f"'{name}' and the gold scores have no {kind} in common.",
+                f"it has {listed(theirs)}; the gold scores have {listed(ours)}.",
+            )
+
+
+def _fits_turned(here: tuple[set[str], set[str]], turned: tuple[set[str], set[str]], matrix: SimilarityMatrix) -> bool:
+    """Say whether the labels fit the gold better the other way round; a square matrix fits both ways."""
+    if set(matrix.sources) == set(matrix.targets):
+        return False
+    return len(turned[0]) * len(turned[1]) > len(here[0]) * len(here[1])
+
+
+def _notes(
+    gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], kept: tuple[Sequence[str], Sequence[str]]
+) -> Iterator[str]:
+    """Yield a sentence for each predictor that lacks languages of the pool, and for each that has more."""
+    for name, matrix in matrices.items():
+        lacking = [
+            {code for code in wanted if code not in theirs}
+            for wanted, theirs in zip(kept, (matrix.sources, matrix.targets), strict=True)
+        ]
+        there = [set(wanted) - lost for wanted, lost in zip(kept, lacking, strict=True)]
+        unknown = [code for code in dict.fromkeys((*kept[0], *kept[1])) if code not in there[0] | there[1]]
+        if unknown:
+            yield f"'{name}' knows nothing of {listed(unknown)}."
+        for role, lost in zip(("source", "target"), lacking, strict=True):
+            halfway = [code for code in dict.fromkeys((*kept[0], *kept[1])) if code in lost and code not in unknown]
+            if halfway:
+                yield f"'{name}' does not have {listed(halfway)} as a {role}."
+        foreign = [
+            code
+            for code in dict.fromkeys((*matrix.sources, *matrix.targets))
+            if code not in gold.sources and code not in gold.targets
+        ]
+        if foreign:
+            yield f"the gold scores hold nothing of {listed(foreign)}, which '{name}' knows."

@@ -1,0 +1,280 @@
+"""Files and frames → similarity matrices: what was written before, and any table with a language on each side."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.files import read_parquet, unreadable
+from xsns_stream.labelled import listed, numbers, read_table, same_code, to_codes, twice
+from xsns_stream.types import Reals, SimilarityMatrix
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OPTIONAL: Final = ("chance", "per_seed", "standard_error")
+
+
+def read_matrix(
+    path: str | Path, *, distance: bool = False, transpose: bool = False, scale: float | None = None
+) -> SimilarityMatrix:
+    """Read a similarity matrix, or a table with a source on each line and a target on each column.
+
+    ============== =======================================================================================
+    .parquet .json What `xsns-stream matrix -o` and `baseline -o` write: with coefficient, seeds, values of
+    .npz           each seed, chance and standard errors.
+    .csv .tsv      A first line with targets, then a line for each source. The first field of the first
+                   line may be anything. An empty field is a pair of which nothing is known. The name of
+                   the file is the coefficient's.
+    .parquet .json Also a frame with sources as index or first column; an object of objects,
+                   {source: {target: number}}.
+    ============== =======================================================================================
+
+    Codes are normalised. Labels that are no codes are kept as they are: they match nothing, and are named where the
+    matrix meets gold scores.
+
+    Args:
+        path: The file.
+        distance: The numbers say how far languages are apart: similarity = 1 − distance / `scale`.
+        transpose: Targets stand on the lines.
+        scale: Which distance is no similarity at all; 1 where left out.
+
+    Raises:
+        UsageError: No format has this suffix; or similarities shall be taken for distances.
+        XsnsError: The file is missing, damaged or empty, or its labels or cells are not what they must be.
+    """
+    file = Path(path)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise UsageError(f"'{path}' is no matrix.", f"give a file that ends in {listed(MATRIX_FORMATS)}.")
+    if scale is not None and (not distance or not scale > 0):
+        raise UsageError(
+            "a scale was given without distances." if not distance else f"a scale of {scale!r} means nothing.",
+            "scale is the distance, above zero, at which languages have nothing in common.",
+        )
+    matrix = reader(file)
+    if distance:
+        matrix = _from_distances(matrix, 1.0 if scale is None else scale, file)
+    return _transposed(matrix) if transpose else matrix
+
+
+def frame_matrix(
+    frame: pd.DataFrame, *, coefficient: str, distance: bool = False, what: str = "the table"
+) -> SimilarityMatrix:
+    """Turn a frame with sources as index and targets as columns into a similarity matrix.
+
+    Args:
+        frame: Its cells are numbers or text; NaN, None and an empty text say nothing of a pair.
+        coefficient: What the numbers are.
+        distance: They are distances: similarity = 1 − distance.
+        what: The table, for messages.
+
+    Raises:
+        XsnsError: A label stands twice on one side, also after codes are normalised; a side has no label that is a
+            code; a cell holds no number, or an infinite one; or a distance is negative.
+    """
+    sources = _labels([str(label) for label in frame.index], "row", what)
+    targets = _labels([str(label) for label in frame.columns], "column", what)
+    # Missing values of pandas' own kinds are no numbers to anybody else.
+    cells = frame.to_numpy() if all(kind.kind in "fiu" for kind in frame.dtypes) else _objects(frame)
+    values = _values(sources, targets, cells, what)
+    if distance:
+        values = _similarities(values, 1.0, what)
+    return SimilarityMatrix(sources, targets, values, coefficient)
+
+
+def _objects(frame: pd.DataFrame) -> Any:
+    cells = frame.to_numpy(dtype=object, copy=True)
+    cells[frame.isna().to_numpy()] = None
+    return cells
+
+
+def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
+    """Return normalised codes.
+
+    Two codes of one language (`aka` and `twi` are both `ak`) keep the labels they have: they are told apart, and
+    neither stands for the language.
+    """
+    if not labels:
+        raise XsnsError(f"{what} has no {side}s.", "a language is needed on each side.")
+    if repeated := twice(labels):
+        raise XsnsError(f"{what} has {side}s with the same label: {listed(repeated)}.", "each language stands once.")
+    codes = to_codes(labels)
+    if not any(codes.values()):
+        raise XsnsError(
+            f"no {side} of {what} is labelled with the code of a language: {listed(labels)}.",
+            "labels are codes as 'sw', 'swh' or 'swh_Latn'.",
+        )
+    several = same_code(codes)
+    if mixed := {code: names for code, names in several.items() if code in names}:
+        raise XsnsError(
+            f"{side}s of {what} are the same language: {listed([' and '.join(names) for names in mixed.values()])}.",
+            "each language stands once.",
+        )
+    return tuple(label if (code := codes[label]) is None or code in several else code for label in labels)
+
+
+def _values(sources: Sequence[str], targets: Sequence[str], cells: Any, what: str) -> Reals:
+    """Return float64 [S, T] of numbers or text."""
+    if cells.dtype.kind in "fiu":
+        found = cells.astype(np.float64)
+        if not np.isinf(found).any():
+            return np.ascontiguousarray(found)
+    pairs = (
+        (source, target, cell)
+        for source, line in zip(sources, cells, strict=True)
+        for target, cell in zip(targets, line, strict=True)
+    )
+    return np.array(numbers(pairs, what), np.float64).reshape(len(sources), len(targets))
+
+
+def _similarities(distances: Reals, scale: float, what: str) -> Reals:
+    if (distances < 0).any():
+        raise XsnsError(f"{what} holds negative distances.", "similarities are read without --distance.")
+    turned: Reals = 1.0 - distances / scale
+    return turned
+
+
+def _from_distances(matrix: SimilarityMatrix, scale: float, file: Path) -> SimilarityMatrix:
+    if matrix.seeds or any(getattr(matrix, name) is not None for name in _OPTIONAL):
+        raise UsageError(f"'{file}' holds similarities already.", "read it without --distance.")
+    return replace(matrix, values=_similarities(matrix.values, scale, f"'{file.name}'"))
+
+
+def _transposed(matrix: SimilarityMatrix) -> SimilarityMatrix:
+    def turned(values: Reals | None) -> Reals | None:
+        return None if values is None else np.ascontiguousarray(values.swapaxes(-1, -2))
+
+    return replace(
+        matrix,
+        sources=matrix.targets,
+        targets=matrix.sources,
+        values=np.ascontiguousarray(matrix.values.T),
+        chance=turned(matrix.chance),
+        per_seed=turned(matrix.per_seed),
+        standard_error=turned(matrix.standard_error),
+    )
+
+
+# ------------------------------------------------------------------------------------------- formats
+
+
+def _read_text(file: Path) -> SimilarityMatrix:
+    table = read_table(file)
+    what = f"'{file.name}'"
+    sources = _labels([line[0] for line in table.lines], "row", what)
+    targets = _labels(table.header[1:], "column", what)
+    cells = np.array([line[1:] for line in table.lines], dtype=object)
+    return SimilarityMatrix(sources, targets, _values(sources, targets, cells, what), file.stem)
+
+
+def _read_parquet(file: Path) -> SimilarityMatrix:
+    frame, notes = read_parquet(file)
+    if notes is None:
+        if frame.index.dtype.kind in "iu":
+            # No index was kept: labels are the first column.
+            frame = frame.set_index(frame.columns[0]) if len(frame.columns) else frame
+        return frame_matrix(frame, coefficient=file.stem, what=f"'{file.name}'")
+    if notes.get("kind") != "similarity-matrix":
+        raise XsnsError(f"'{file}' holds {notes.get('kind')}, no similarity matrix.", "see `xsns-stream gold show`.")
+    document = notes | {"sources": list(frame.index), "targets": list(frame.columns), "values": frame.to_numpy()}
+    return _from_document(document, notes.get("arrays") or {}, file)
+
+
+def _decoded(kept: Mapping[str, Any]) -> Reals:
+    flat = np.frombuffer(base64.b64decode(kept["float64"]), "<f8")
+    decoded: Reals = flat.astype(np.float64).reshape(kept["shape"])
+    return decoded
+
+
+def _read_json(file: Path) -> SimilarityMatrix:
+    import pandas as pd
+
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise unreadable(file, error) from None
+    except (ValueError, RecursionError) as error:
+        raise XsnsError(f"'{file}' is no JSON: {error}.") from None
+    if isinstance(document, dict) and {"sources", "targets", "values"} <= document.keys():
+        return _from_document(document, {name: document.get(name) for name in _OPTIONAL}, file)
+    if isinstance(document, dict) and document and all(isinstance(line, dict) for line in document.values()):
+        targets = dict.fromkeys(target for line in document.values() for target in line)
+        cells = [[line.get(target) for target in targets] for line in document.values()]
+        frame = pd.DataFrame(cells, index=list(document), columns=list(targets), dtype=object)
+        return frame_matrix(frame, coefficient=file.stem, what=f"'{file.name}'")
+    raise XsnsError(f"'{file}' holds no matrix.", "write one with `xsns-stream matrix -o`.")
+
+
+def _read_npz(file: Path) -> SimilarityMatrix:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        with np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in names}
+    except OSError as error:
+        raise unreadable(file, error) from None
+    # What is no archive, is damaged, encrypted, or holds pickles.
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, LookupError, RuntimeError, MemoryError) as error:
+        raise XsnsError(f"cannot read '{file}' as arrays: {error}.") from None
+    if not {"sources", "targets", "values", "coefficient"} <= found.keys():
+        raise XsnsError(f"'{file}' holds no matrix.", "write one with `xsns-stream matrix -o`.")
+    seeds = found["seeds"].tolist() if "seeds" in found else []
+    document = found | {"coefficient": str(found["coefficient"]), "seeds": seeds}
+    return _from_document(document, {name: found.get(name) for name in _OPTIONAL}, file)
+
+
+def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file: Path) -> SimilarityMatrix:
+    """Return the matrix that a file of ours describes; its labels are codes already, but may have been edited."""
+    what = f"'{file.name}'"
+    try:
+        sources = _labels([str(label) for label in document["sources"]], "row", what)
+        targets = _labels([str(label) for label in document["targets"]], "column", what)
+        values = _values(sources, targets, _array(document["values"], (len(sources), len(targets))), what)
+        seeds = tuple(int(seed) for seed in document.get("seeds") or ())
+        shapes = {"chance": values.shape, "standard_error": values.shape, "per_seed": (len(seeds), *values.shape)}
+        optional = {
+            name: _array(arrays[name], shapes[name]).astype(np.float64)
+            for name in _OPTIONAL
+            # Without seeds nobody can tell whose the matrices are.
+            if arrays.get(name) is not None and (seeds or name != "per_seed")
+        }
+        return SimilarityMatrix(sources, targets, values, str(document["coefficient"]), seeds=seeds, **optional)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise XsnsError(
+            f"'{file}' is damaged: {type(error).__name__}: {error}.", "write it again, with `xsns-stream matrix -o`."
+        ) from None
+
+
+def _array(values: Any, shape: tuple[int, ...]) -> Any:
+    """Return the array that nested lists (null is NaN), or an entry in a parquet file's metadata, stand for.
+
+    Raises:
+        ValueError: It has another shape.
+    """
+    values = _decoded(values) if isinstance(values, Mapping) else values
+    array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{shape} labels do not fit numbers of shape {array.shape}")
+    return array
+
+
+_READERS: Final[dict[str, Callable[[Path], SimilarityMatrix]]] = {
+    ".parquet": _read_parquet,
+    ".csv": _read_text,
+    ".tsv": _read_text,
+    ".json": _read_json,
+    ".npz": _read_npz,
+}
+
+#: Suffixes that :func:`read_matrix` knows.
+MATRIX_FORMATS: Final = tuple(_READERS)

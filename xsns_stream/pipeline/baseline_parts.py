@@ -1,0 +1,202 @@
+"""What each baseline keeps of a language while the languages pass by, and the matrix that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from xsns_stream.baselines.embeddings import embedding_cosine
+from xsns_stream.baselines.gradients import GradientFile, gradient_cosine
+from xsns_stream.baselines.lexical_overlap import PieceCounts, count_pieces, lexical_overlap
+from xsns_stream.baselines.nearest_tokens import TokenStates, neighbour_shares
+from xsns_stream.baselines.subword_evenness import evenness, evenness_matrix, segments_of, words_of
+from xsns_stream.objectives import EncodedSample
+from xsns_stream.pipeline.token_states import Body, first_tokens, special_ids
+from xsns_stream.types import LanguageSample, ParameterLayout, Reals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Batch = Mapping[str, Any]
+#: Matrices [S, T] of sources and targets, by the name of what they are.
+Matrices = dict[str, Reals]
+
+
+@dataclass(frozen=True)
+class LanguageText:
+    """A language's text under one seed.
+
+    Attributes:
+        language: Its code.
+        sample: What was drawn.
+        plain: The same, cut into pieces; None where no baseline needs it.
+        asked: The same, with the question of the objective; None where no baseline needs it.
+    """
+
+    language: str
+    sample: LanguageSample
+    plain: EncodedSample | None
+    asked: EncodedSample | None
+
+
+class Part(Protocol):
+    """One baseline under one seed."""
+
+    def add_text(self, text: LanguageText) -> None:
+        """Take a language's text."""
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Return what comes out for languages that were taken."""
+
+
+class StatesPart(Part, Protocol):
+    """A baseline that sees the token states of every batch of a language, after its text."""
+
+    def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
+        """Take the states [B, T, D] of every layer."""
+
+
+def _between(square: Reals, languages: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Reals:
+    """Cut sources × targets out of a matrix of all languages."""
+    place = {language: at for at, language in enumerate(languages)}
+    part: Reals = square[np.ix_([place[code] for code in sources], [place[code] for code in targets])]
+    return part
+
+
+def _all(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys((*sources, *targets)))
+
+
+class LexicalPart:
+    """lex."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._special = special_ids(tokenizer)
+        self._counts: dict[str, PieceCounts] = {}
+
+    def add_text(self, text: LanguageText) -> None:
+        """Count the language's pieces."""
+        assert text.plain is not None
+        self._counts[text.language] = count_pieces((each.input_ids for each in text.plain.examples), self._special)
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Compare the distributions."""
+        everybody = _all(sources, targets)
+        square = lexical_overlap({code: self._counts[code] for code in everybody})
+        return {"lex": _between(square, everybody, sources, targets)}
+
+
+class EvennessPart:
+    """sue."""
+
+    def __init__(self, merges: int) -> None:
+        self._merges = merges
+        self._values: dict[str, float] = {}
+
+    def add_text(self, text: LanguageText) -> None:
+        """Learn the language's sub-words and measure their evenness."""
+        words = words_of(part for example in text.sample.examples for part in (example.text, example.pair) if part)
+        self._values[text.language] = evenness(segments_of(words, self._merges).values())
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Give every source its evenness."""
+        everybody = _all(sources, targets)
+        square = evenness_matrix({code: self._values[code] for code in everybody})
+        return {"sue": _between(square, everybody, sources, targets)}
+
+
+class EmbeddingsPart:
+    """emb."""
+
+    def __init__(self, body: Body, layer: int | Literal["all"] | None, centre: bool) -> None:
+        self._centre = centre
+        self._named = layer == "all"
+        self._layers = list(range(body.layers + 1)) if layer == "all" else [body.layer(layer, body.layers)]
+        self._sums: dict[str, Reals] = {}
+        self._examples: dict[str, int] = {}
+
+    def add_text(self, text: LanguageText) -> None:
+        """Begin the language's mean."""
+        assert text.plain is not None
+        self._examples[text.language] = len(text.plain.examples)
+        self._sums.pop(text.language, None)
+
+    def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
+        """Add each example's mean over its tokens, those that frame it included."""
+        mask = batch["attention_mask"].unsqueeze(-1)
+        means = [(states[at].float() * mask).sum(1) / mask.sum(1) for at in self._layers]
+        added = np.stack([mean.double().sum(0).cpu().numpy() for mean in means])
+        self._sums[language] = self._sums.get(language, 0.0) + added
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Compare the language vectors, layer by layer."""
+        everybody = _all(sources, targets)
+        found: Matrices = {}
+        for place, layer in enumerate(self._layers):
+            vectors = {code: self._sums[code][place] / self._examples[code] for code in everybody}
+            square = embedding_cosine(vectors, centre=self._centre)
+            name = f"emb-{layer}" if self._named else "emb"
+            found[name] = _between(square, everybody, sources, targets)
+        return found
+
+
+class NeighboursPart:
+    """nn-rank."""
+
+    def __init__(
+        self,
+        body: Body,
+        tokenizer: Any,
+        path: Path,
+        *,
+        layer: int,
+        k: int,
+        most: int | None,
+        dtype: str,
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        self._layer, self._k, self._most, self._tell = layer, k, most, on_progress
+        self._special = special_ids(tokenizer)
+        self._kept: frozenset[int] = frozenset()
+        self.states = TokenStates(path, body.width, dtype)
+
+    def add_text(self, text: LanguageText) -> None:
+        """Choose the examples whose tokens are kept."""
+        assert text.plain is not None
+        self._kept = first_tokens(text.plain, self._special, self._most, text.language)
+
+    def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
+        """Keep the states of tokens that are neither special nor padding."""
+        keys, ids, mask = (batch[name].cpu().numpy() for name in ("example_keys", "input_ids", "attention_mask"))
+        chosen = np.isin(keys, list(self._kept))[:, None] & (mask == 1) & ~np.isin(ids, self._special)
+        self.states.add(language, states[self._layer].float().cpu().numpy()[chosen])
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Search the neighbours of every target's tokens."""
+        found = self.states.states(_all(sources, targets))
+        return {"nn-rank": neighbour_shares(found, sources, targets, k=self._k, on_progress=self._tell)}
+
+
+class GradientsPart:
+    """grad-cosine."""
+
+    def __init__(
+        self, layout: ParameterLayout, path: Path, languages: int, gradient: Callable[[LanguageText], Mapping[str, Any]]
+    ) -> None:
+        self._layout, self._gradient = layout, gradient
+        self._file = GradientFile(path, languages, layout.size)
+
+    def add_text(self, text: LanguageText) -> None:
+        """Measure the language's mean gradient."""
+        found = self._gradient(text)
+        self._file.add(text.language, [found[name].float().cpu().numpy() for name in self._layout.names])
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Compare the gradients."""
+        everybody = _all(sources, targets)
+        square = gradient_cosine(self._file.lines(everybody))
+        return {"grad-cosine": _between(square, everybody, sources, targets)}

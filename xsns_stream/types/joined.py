@@ -1,0 +1,71 @@
+"""Predictions beside the scores they predict, joined by label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xsns_stream.types.arrays import Reals
+from xsns_stream.types.transfer import TransferScores
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one predictor says of the pairs of a pool; larger predicts a better score.
+
+    Attributes:
+        name: As the user calls it.
+        coefficient: What the numbers are, as `jaccard`.
+        per_seed: float64 [R, S, T], R ≥ 1; NaN where the predictor says nothing.
+        seeds: R seeds; empty where seeds mean nothing to it (then R = 1).
+    """
+
+    name: str
+    coefficient: str
+    per_seed: Reals
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def values(self) -> Reals:
+        """float64 [S, T]: the mean over seeds; NaN where one says nothing."""
+        mean: Reals = self.per_seed.mean(axis=0)
+        return mean
+
+
+@dataclass(frozen=True)
+class JoinedScores:
+    """Gold scores and predictions of the same sources and targets.
+
+    Attributes:
+        gold: Restricted to the pool, so that `gold.sources` and `gold.targets` label every array here.
+        predictions: At least one, names distinct.
+        notes: Sentences on what did not match and was left out; empty where everything did.
+    """
+
+    gold: TransferScores
+    predictions: tuple[Prediction, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """S codes."""
+        return self.gold.sources
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """T codes."""
+        return self.gold.targets
+
+    @property
+    def candidates(self) -> NDArray[np.bool_]:
+        """Boolean [S, T]: where the source is not the target, the score was measured, and all predictors say something.
+
+        Metrics compare these pairs alone, so that every predictor answers the same question.
+        """
+        own = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
+        known: NDArray[np.bool_] = ~own & np.isfinite(self.gold.values)
+        for prediction in self.predictions:
+            known = known & np.isfinite(prediction.values)
+        return known

@@ -1,0 +1,115 @@
+"""Transfer scores: what fine-tuning on a source and testing on a target gave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.types.arrays import Reals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What one point of a score is: of a hundred, of one, or of a scale of the metric's own.
+UNITS: Final = ("percent", "fraction", "points")
+
+
+@dataclass(frozen=True)
+class TransferScores:
+    """How well each source's fine-tuned model did on each target; larger is better.
+
+    Attributes:
+        sources: S codes, the rows.
+        targets: T codes, the columns.
+        cells: float64 [G, R, S, T]: every regime, seed, source and target; NaN = not measured.
+        task: What was fine-tuned, as `pos`.
+        metric: What was measured, as `accuracy`.
+        unit: One of UNITS; regret and errors are in this unit.
+        origin: Where the scores came from, for people to read.
+        regimes: G names of training regimes, as `10000` for as many training examples; the first is the main one.
+        seeds: R seeds of fine-tuning; empty where there is one run of which no seed is known.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    cells: Reals
+    task: str
+    metric: str
+    unit: str
+    origin: str
+    regimes: tuple[str, ...] = ("main",)
+    seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        expected = (len(self.regimes), max(1, len(self.seeds)), len(self.sources), len(self.targets))
+        if self.cells.shape != expected:
+            raise ValueError(f"regimes, seeds, sources and targets ask for {expected}, not {self.cells.shape}")
+        for labels in (self.sources, self.targets, self.regimes, self.seeds):
+            if len(set(labels)) != len(labels):
+                raise ValueError(f"a label stands twice in {labels}")
+        if self.unit not in UNITS:
+            raise ValueError(f"the unit is one of {', '.join(UNITS)}, not {self.unit!r}")
+        if np.isinf(self.cells).any():
+            raise ValueError("a score is infinite")
+
+    @property
+    def per_seed(self) -> Reals:
+        """float64 [R, S, T] of the main regime."""
+        first: Reals = self.cells[0]
+        return first
+
+    @property
+    def values(self) -> Reals:
+        """float64 [S, T]: the mean over the seeds that were measured, main regime; NaN where none was."""
+        return mean_of_known(self.per_seed)
+
+    def __getitem__(self, pair: tuple[str, str]) -> float:
+        source, target = pair
+        if source not in self.sources or target not in self.targets:
+            raise LanguageError(f"no pair '{source}' → '{target}' among the scores.")
+        return float(self.values[self.sources.index(source), self.targets.index(target)])
+
+    def regime(self, name: str) -> TransferScores:
+        """Return the scores of one regime.
+
+        Raises:
+            UsageError: There is none of this name.
+        """
+        if name not in self.regimes:
+            raise UsageError(f"the scores have no regime '{name}'.", f"they have {', '.join(self.regimes)}.")
+        place = self.regimes.index(name)
+        return replace(self, cells=self.cells[place : place + 1], regimes=(name,))
+
+    def restricted(self, sources: Sequence[str], targets: Sequence[str]) -> TransferScores:
+        """Return the scores of these sources and targets, in this order.
+
+        Raises:
+            ValueError: One of them is not there.
+        """
+        rows = [self.sources.index(source) for source in sources]
+        columns = [self.targets.index(target) for target in targets]
+        return replace(
+            self, sources=tuple(sources), targets=tuple(targets), cells=self.cells[:, :, rows][:, :, :, columns]
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame of `values`, with sources as index and targets as columns."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            self.values, index=pd.Index(self.sources, name="source"), columns=pd.Index(self.targets, name="target")
+        )
+
+
+def mean_of_known(values: Reals) -> Reals:
+    """Return the mean over the first axis of what is not NaN; NaN where nothing is. [R, …] → […]."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean: Reals = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean
