@@ -113,8 +113,62 @@ def coefficients(results: Path, name: str) -> str:
     return table(["model", "predictor", "points of accuracy", "95 % interval", "p"], lines)
 
 
+def summary(results: Path) -> str:
+    """The lines of README: what a reader should remember."""
+    shown = {
+        ("pos-paper-mini", "xsns"): "sub-networks of `mini`",
+        ("pos-paper", "ldnd"): "word lists (LDND)",
+        ("pos-paper", "l2v"): "typology (L2V)",
+        ("pos-paper", "source-mean"): "source's mean on other targets",
+        ("pos-paper", "english"): "always English",
+        ("pos-paper", "random"): "random order",
+    }
+    found = {(row["pool"], row["predictor"], row["metric"]): row for row in rows(results, "pool")}
+    lines = [
+        [name, *(_cell(found[*key, metric], COLUMNS[metric][1]) for metric in ("ndcg@3[rank-linear]", "regret"))]
+        for key, name in shown.items()
+        if (*key, "regret") in found
+    ]
+    return table(["predictor", "NDCG@3 [95 %]", "points of accuracy lost [95 %]"], lines)
+
+
+def features(results: Path) -> str:
+    """The coefficients of the crossed model, for the page on regression."""
+    lines = [
+        [f"`{row['name']}`", f"{row['estimate']:.2f}", f"{row['low']:.2f}", f"{row['high']:.2f}"]
+        for row in rows(results, "coefficient")
+        if row["pool"] == "pos-features" and row["model"] == "mixed, crossed" and row["name"] != "intercept"
+    ]
+    return table(["predictor", "points of accuracy", "95 % from", "to"], lines)
+
+
+def intervals(results: Path) -> str:
+    """How often what `rank` says of a draw agrees with the other draws."""
+    path = results / "intervals.json"
+    if not path.exists():
+        return table(["", ""], [])
+    document = json.loads(path.read_text(encoding="utf-8"))
+    said = {
+        "difference": "95 % interval of a difference between two sources holds the truth",
+        "similarity": "95 % interval of a similarity holds the truth",
+        "best_is_level": "the truly closest source is first, or marked as level with it",
+        "best_is_first": "the first is the truly closest",
+        "sure": "sources with P(best) of 0.9 and more that are the closest",
+    }
+    found = {(row["parts"], row["what"]): row for row in document["results"]}
+    parts = sorted({row["parts"] for row in document["results"]}, reverse=True)
+    lines = [
+        [text, *(f"{100 * found[number, what]['share']:.0f} % of {found[number, what]['of']:,}" for number in parts)]
+        for what, text in said.items()
+    ]
+    return table(["", *(f"{number} parts" for number in parts)], lines)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     **{f"evidence-{name}": partial(pool, name=name) for name in POOLS},
     "evidence-regressions": regressions,
+    "evidence-readme": summary,
+    "regression-features": features,
+    "ranking-intervals": intervals,
     "evidence-coefficients": partial(coefficients, name="pos-features"),
 }

@@ -22,8 +22,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "docs" / "evidence.md",
     ROOT / "docs" / "fisher.md",
+    ROOT / "docs" / "ranking.md",
+    ROOT / "docs" / "regression.md",
     ROOT / "docs" / "scaling.md",
     ROOT / "kernels" / "README.md",
+    ROOT / "README.md",
 ]
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Under which a parquet file's metadata hold a JSON object of ours.
 METADATA_KEY: Final = b"xsns_stream"
 
+# Digits of the shortest integer that may not fit into 64 bits.
+_LONG: Final = 19
+
 
 def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
     """Write a file under another name in the same folder and rename it: a reader sees the whole file, or the old one.
@@ -61,6 +64,38 @@ def unreadable(path: Path, error: OSError) -> XsnsError:
     if isinstance(error, FileNotFoundError):
         return XsnsError(f"there is no file '{path}'.", "check the path.")
     return XsnsError(f"cannot read '{path}': {error.strerror or error}.", "check the path and the rights.")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Numbers too long for 64 bits are read as floats.
+
+    Raises:
+        XsnsError: It cannot be read, is no JSON, or names something twice in one object: which one would count?
+    """
+    try:
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_int=lambda digits: int(digits) if len(digits) < _LONG else float(digits),
+            object_pairs_hook=_all_different,
+        )
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except (ValueError, RecursionError) as error:
+        raise XsnsError(f"'{path}' is no JSON that can be read: {error}.") from None
+
+
+def _all_different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON.
+
+    Raises:
+        ValueError: A name stands twice.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice}' stands twice in one object")
+    return found
 
 
 def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO) -> None:

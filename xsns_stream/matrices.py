@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.files import read_parquet, unreadable
+from xsns_stream.files import read_json, read_parquet, unreadable
 from xsns_stream.labelled import listed, numbers, read_table, same_code, to_codes, twice
 from xsns_stream.types import Reals, SimilarityMatrix
 
@@ -199,12 +198,7 @@ def _decoded(kept: Mapping[str, Any]) -> Reals:
 def _read_json(file: Path) -> SimilarityMatrix:
     import pandas as pd
 
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(file, error) from None
-    except (ValueError, RecursionError) as error:
-        raise XsnsError(f"'{file}' is no JSON: {error}.") from None
+    document = read_json(file)
     if isinstance(document, dict) and {"sources", "targets", "values"} <= document.keys():
         return _from_document(document, {name: document.get(name) for name in _OPTIONAL}, file)
     if isinstance(document, dict) and document and all(isinstance(line, dict) for line in document.values()):
@@ -249,7 +243,7 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
             if arrays.get(name) is not None and (seeds or name != "per_seed")
         }
         return SimilarityMatrix(sources, targets, values, str(document["coefficient"]), seeds=seeds, **optional)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise XsnsError(
             f"'{file}' is damaged: {type(error).__name__}: {error}.", "write it again, with `xsns-stream matrix -o`."
         ) from None

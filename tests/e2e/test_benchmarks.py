@@ -43,6 +43,47 @@ def test_the_family_benchmark_reads_its_corpus(tmp_path: Path) -> None:
     assert {row["text"] for row in document["results"]} == {"seen", "unseen", "halves"}
 
 
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NTREX.is_dir(), reason="needs NTREX beside the project")
+def test_the_benchmark_of_intervals_runs(tmp_path: Path) -> None:
+    shares = {row["what"]: row for row in run("bench_intervals.py", tmp_path, "--data", str(NTREX))["results"]}
+    assert set(shares) == {"similarity", "difference", "best_is_level", "best_is_first", "sure"}
+    assert shares["difference"]["of"] == 3 * 4 * 3
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NTREX.is_dir(), reason="needs public gold scores beside the project")
+def test_the_evidence_is_what_the_page_says(tmp_path: Path) -> None:
+    """Without the embedded model's rows; means do not depend on the bootstrap."""
+    document = run("evidence.py", tmp_path, "--data", str(NTREX.parent), "--work", str(tmp_path), "--without-mini")
+    kept = json.loads((BENCHMARKS / "results" / "evidence.json").read_text())["results"]
+    means = [
+        {
+            (row["pool"], row["predictor"], row["metric"]): row["mean"]
+            for row in rows
+            if row["section"] == "pool" and not row["pool"].endswith("mini")
+        }
+        for rows in (document["results"], kept)
+    ]
+    assert means[0] == pytest.approx(means[1], rel=1e-5, nan_ok=True)
+    # Known from a loop over scikit-learn's ndcg_score and SciPy's correlations, to the second decimal.
+    expected = {
+        ("pos-paper", "ldnd", "ndcg@3[rank-linear]"): 84.23,
+        ("pos-paper", "source-mean", "ndcg@3[rank-linear]"): 85.23,
+        ("pos-paper", "source-mean", "pearson"): 73.88,
+        ("pos-paper", "source-mean", "spearman"): 67.83,
+        ("pos-paper", "source-mean", "top-1"): 25.00,
+        ("pos-paper", "english", "ndcg@3[rank-linear]"): 66.18,
+        ("pos-paper", "l2v", "pearson"): 67.77,
+        ("pos-paper", "l2v", "spearman"): 56.40,
+        ("pos-paper", "l2v", "ndcg@3[rank-linear]"): 78.69,
+        ("pos-paper-emb", "emb-2", "pearson"): 75.80,
+        ("pos-paper-emb", "emb-2", "ndcg@3[rank-linear]"): 88.25,
+        ("pos-paper-emb", "emb-12", "spearman"): 53.31,
+    }
+    assert {key: round(100 * means[0][key], 2) for key in expected} == expected
+
+
 def test_the_fisher_benchmark_compares_everybody_with_the_loop_before_timing(tmp_path: Path) -> None:
     document = run("bench_fisher.py", tmp_path, "--only", "speed", "--only", "ragged", "--only", "head")
     errors = {row["contestant"]: row["error"] for row in document["results"] if row["section"] == "speed"}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import xsns_stream as xs
+from xsns_kernels import pack_bits
 from xsns_stream.cli import evaluate as verb
 from xsns_stream.evaluation import AVERAGES, FEWEST_RESAMPLES, NDCG, RESAMPLES
 from xsns_stream.gold import write_scores
-from xsns_stream.report import EVALUATION_FORMATS, write_matrix
-from xsns_stream.types import SimilarityMatrix
+from xsns_stream.report import write_matrix
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SimilarityMatrix, SubNetwork
 from xsns_stream.types.transfer import TransferScores
 
 CODES = ("sw", "en", "fi", "de", "zu", "et")
+PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -91,11 +96,11 @@ def test_options_reach_the_evaluation(folder: Path, xsns: Any) -> None:
 
 
 def test_files(folder: Path, xsns: Any) -> None:
-    outputs = [part for suffix in EVALUATION_FORMATS for part in ("-o", f"out{suffix}")]
-    done = xsns(*BOTH, *outputs, "-q")
+    done = xsns(*BOTH, "-o", "out.md", "-o", "out.csv", "-o", "out.png", "-q")
     assert done.code == 0, done.err
     assert done.err == ""
-    assert all((folder / f"out{suffix}").stat().st_size for suffix in EVALUATION_FORMATS)
+    assert (folder / "out.md").read_text(encoding="utf-8").startswith("**pos accuracy, regime 10000")
+    assert (folder / "out.csv").read_text().startswith("predictor,metric,mean,low,high,")
     assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -108,17 +113,54 @@ def test_a_line_for_each_target(folder: Path, xsns: Any) -> None:
     assert len(lines) == 1 + 5 * 6
 
 
-def test_a_store_is_a_predictor(folder: Path, xsns: Any, build: Any) -> None:
-    assert build(lang="sw,fi,en,et", store=folder / "x.zarr").code == 0
-    found = result(xsns(*GOLD, "--predict", "xsns=x.zarr", "--json"))
+@pytest.fixture
+def store(folder: Path) -> Path:
+    """A store of four of the languages, with two seeds."""
+    layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))
+    written = xs.open_store(folder / "xsns.zarr", "a")
+    for seed in (1, 2):
+        for number, language in enumerate(("sw", "fi", "en", "et")):
+            chosen = np.random.default_rng((seed, number)).random(2000) < 0.15
+            provenance = Provenance(layout_digest=layout.digest, seed=seed)
+            count = int(chosen.sum())
+            written.write(SubNetwork(language, seed, pack_bits(chosen), layout, count, 0.1, 0.15, provenance))
+    return folder / "xsns.zarr"
+
+
+def test_a_store_is_a_predictor(store: Path, xsns: Any) -> None:
+    found = result(xsns(*GOLD, "--predict", "xsns=xsns.zarr", "--json"))
     assert next(iter(named(found))) == "xsns"
     assert found["sources"] == ["sw", "en", "fi", "et"]
     assert any("'xsns'" in note and "de, zu" in note for note in found["notes"])
-    direct = json.loads(xsns("matrix", "--store", "x.zarr", "--json").out)["result"]
+    direct = json.loads(xsns("matrix", "--store", "xsns.zarr", "--json").out)["result"]
     codes, values = direct["languages"], np.array(direct["jaccard"])
     np.fill_diagonal(values, -1.0)
     best = dict(zip(codes, (codes[row] for row in values.argmax(axis=0)), strict=True))
     assert {choice["target"]: choice["followed"]["xsns"][0] for choice in found["targets"]} == best
+
+
+def test_seeds_of_a_store_are_averaged_over(store: Path, xsns: Any) -> None:
+    predict = (*GOLD, "--predict", "xsns=xsns.zarr", "--json")
+    both, *single = (
+        named(result(xsns(*predict, *seeds)))["xsns"]["pearson"]["mean"] for seeds in ((), ("--seed", 1), ("--seed", 2))
+    )
+    assert both == pytest.approx(np.mean(single))
+    means = result(xsns(*predict, "--average", "matrices"))
+    assert means["resampled"] == "targets"
+    assert named(means)["xsns"]["pearson"]["mean"] != pytest.approx(both, abs=1e-6)
+
+
+def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+    assert len(commands) == 4
+    for command in commands:
+        done = xsns(*shlex.split(command)[1:])
+        assert done.code == 0, f"{command}\n{done.err}"
+    assert {"table.tex", "regret.png", "targets.csv"} <= {path.name for path in store.parent.iterdir()}
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["found"].comparison.reference == "english"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,16 +18,17 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from xsns_stream.corpora import open_corpus
 from xsns_stream.errors import CorpusError, FisherError, LanguageError, ModelError, UsageError
-from xsns_stream.models import LoadedModel, parameter_layout
+from xsns_stream.models import EMBEDDED, LoadedModel, load_model, parameter_layout
 from xsns_stream.models.objectives import LANGUAGE_MODELLING
 from xsns_stream.objectives import MaskedLanguageModelling
 from xsns_stream.pipeline.baselines import MODEL_BASELINES, NeighboursFound, RowMeasured, model_baselines
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
-from xsns_stream.pipeline.token_states import Body
-from xsns_stream.types import SimilarityMatrix
+from xsns_stream.pipeline.token_states import Body, encode_plain
+from xsns_stream.types import LanguageSample, SimilarityMatrix, TextExample
 
 LANGUAGES = ("sw", "fi", "et")
 EXAMPLES, LENGTH = 6, 24
+SHARED = Path(os.environ.get("XSNS_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 
 def _zoo() -> Any:
@@ -82,6 +84,18 @@ def test_lex_is_the_divergence_of_what_the_tokenizer_makes(
         for other in LANGUAGES:
             expected = 1 - jensenshannon(vectors[one], vectors[other], base=2) ** 2
             assert matrix[one, other] == pytest.approx(expected, abs=1e-12)
+
+
+def test_words_and_pairs_are_cut_as_a_build_cuts_them(loaded: LoadedModel) -> None:
+    """What is masked is hidden there, and nothing else differs."""
+    examples = (TextExample(("watoto", "wanasoma", "kitabu")), TextExample("habari ya asubuhi", pair="mwalimu leo"))
+    sample = LanguageSample("sw", examples, "made up")
+    plain = encode_plain(sample, loaded, 42, LENGTH).examples
+    built = MaskedLanguageModelling(max_length=LENGTH).encode(sample, loaded.tokenizer, 42).examples
+    for one, other in zip(plain, built, strict=True):
+        restored = np.where(other.labels == -100, other.input_ids, other.labels)
+        np.testing.assert_array_equal(one.input_ids, restored)
+        assert one.key == other.key
 
 
 @pytest.mark.parametrize("layer", [None, 0, 1])
@@ -361,3 +375,18 @@ def test_states_of_every_family_do_not_depend_on_padding(family: str) -> None:
         for one, other in zip(together, alone, strict=True):
             torch.testing.assert_close(one[row, :length], other[0], rtol=1e-9, atol=1e-9)
     assert not any(state.requires_grad for state in together)
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not (SHARED / "ntrex").is_dir(), reason="the corpus NTREX is not beside the project")
+def test_relatives_find_each_other_in_real_text() -> None:
+    files = {"de": "deu", "nl": "nld", "et": "est", "fi": "fin", "sw": "swa", "zu": "zul", "bg": "bul", "ru": "rus"}
+    corpus = open_corpus([f"{code}={SHARED / 'ntrex' / name}.txt" for code, name in files.items()])
+    found = model_baselines(
+        ["lex", "emb", "nn-rank"], corpus, load_model(EMBEDDED), tuple(files), examples=48, max_tokens=800, centre=True
+    )
+    relative = dict(zip(files, [1, 0, 3, 2, 5, 4, 7, 6], strict=True))
+    for matrix in found.values():
+        values = matrix.values.copy()
+        np.fill_diagonal(values, -np.inf)
+        assert values.argmax(axis=0).tolist() == [relative[code] for code in matrix.targets]

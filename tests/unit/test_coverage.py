@@ -29,7 +29,8 @@ def as_sets(store: Any, seed: int = 1) -> dict[str, set[int]]:
 
 def greedily(sets: dict[str, set[int]], target: str, count: int) -> list[tuple[str, int]]:
     """The greedy choice, with Python's sets: code and what it adds."""
-    left, found = set(sets[target]), []
+    left = set(sets[target])
+    found: list[tuple[str, int]] = []
     rest = [code for code in sets if code != target]
     while rest and len(found) < count:
         best = min(rest, key=lambda code: (-len(left & sets[code]), -len(sets[target] & sets[code]), code))
@@ -56,7 +57,7 @@ def test_greedy_is_what_sets_give_and_near_the_best(salt: int, share: float, cou
     gains = [source.gain for source in found.sources]
     assert gains == sorted(gains, reverse=True), "submodular"
     best = max(
-        len(sets["t"] & set.union(*(sets[code] for code in some))) for some in combinations("abcdef", min(count, 6))
+        len(sets["t"] & {bit for code in some for bit in sets[code]}) for some in combinations("abcdef", min(count, 6))
     )
     assert found.covered * size >= (1 - 1 / np.e) * best - 1e-9
 

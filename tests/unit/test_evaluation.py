@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +163,8 @@ def test_the_ceiling_of_seeds_leaves_one_out(average: str) -> None:
         alone = evaluate(join(gold(scores[place]), {"x": matrix(rest)}), resamples=100)
         single.append([alone["x", "kendall"], alone["x", "regret"], alone["x", "over-english"]])
     assert found.settings.ceiling == "each seed predicted by the mean of the others"
+    # Of mean matrices no seed is left to be drawn, whatever the ceiling is made of.
+    assert found.settings.resampled == {"metrics": "targets and seeds", "matrices": "targets"}[average]
     ours = [found["ceiling", metric] for metric in ("kendall", "regret", "over-english")]
     np.testing.assert_allclose(ours, np.mean(single, axis=0))
 
@@ -412,28 +415,7 @@ def test_it_needs_neither_torch_nor_pandas() -> None:
 # ---------------------------------------------------------------------------------- real scores
 
 SHARED = Path(os.environ.get("XSNS_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-POS = [
-    "bg",
-    "zh",
-    "nl",
-    "en",
-    "fi",
-    "fr",
-    "hi",
-    "id",
-    "it",
-    "ja",
-    "ko",
-    "no",
-    "pl",
-    "pt",
-    "ru",
-    "sk",
-    "es",
-    "sv",
-    "tr",
-    "uk",
-]
+POS = tuple("bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk".split())  # noqa: SIM905
 
 
 @pytest.fixture(scope="module")
@@ -461,3 +443,63 @@ def pos() -> Evaluation:
 )
 def test_known_results(pos: Evaluation, row: str, metric: str, percent: float) -> None:
     assert round(100 * pos[row, metric], 1) == percent
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+@pytest.mark.parametrize("layer", [0, 8])
+def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int) -> None:
+    """mPLM-Sim's matrices, measured on XLM-R base, and WikiANN's gold scores, whose pools differ."""
+    import pandas as pd
+
+    from xsns_stream.gold import import_scores
+    from xsns_stream.matrices import read_matrix
+
+    ner, near = SHARED / "gold/nnrank_wikiann_ner_xlmr_base.csv", f"xlm-roberta-base_flores200_layer{layer}.tsv"
+    scores = import_scores(ner, "nnrank", metric="f1").scores
+    codes = ("de", "fi", "id", "hi", "ru", "tr", "vi", "ja")
+    joined = join(scores, {"emb": read_matrix(SHARED / "typology/mplm_sim" / near)}, codes, codes)
+    found = evaluate(joined, resamples=100)
+    gold_frame = pd.read_csv(ner, keep_default_na=False).pivot(index="source", columns="target", values="f1")
+    table = pd.read_csv(SHARED / "typology/mplm_sim" / near, sep="\t", index_col=0)
+    names = ("deu_Latn", "fin_Latn", "ind_Latn", "hin_Deva", "rus_Cyrl", "tur_Latn", "vie_Latn", "jpn_Jpan")
+    expected = []
+    for target, name in zip(codes, names, strict=True):
+        there = [(code, other) for code, other in zip(codes, names, strict=True) if code != target]
+        y = [gold_frame.loc[code, target] for code, _ in there]
+        x = [table.loc[other, name] for _, other in there]
+        value = ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3)
+        expected.append((stats.pearsonr(x, y).statistic, stats.spearmanr(x, y).statistic, value))
+    metrics = ("pearson", "spearman", NDCG_NAME)
+    np.testing.assert_allclose([found["emb", metric] for metric in metrics], np.mean(expected, axis=0), atol=1e-9)
+
+
+def test_rounding_is_no_evidence() -> None:
+    """A constant prediction of several seeds is random order, also where means over seeds round."""
+    rng = np.random.default_rng(0)
+    labels = tuple("en de fr sw fi ru zh ja ko ar hi tr bg nl it pt es sv uk sk".split())  # noqa: SIM905
+    gold = TransferScores(labels, labels, rng.random((1, 1, 20, 20)) * 100, "t", "m", "percent", "made up")
+    per_seed = np.ones((3, 20, 20))
+    constant = SimilarityMatrix(labels, labels, per_seed.mean(axis=0), "one", seeds=(1, 2, 3), per_seed=per_seed)
+    found = evaluate(join(gold, {"constant": constant}), reference="random", resamples=200)
+    assert found.comparison is not None
+    p = found.comparison.p[found.predictors.index("constant")]
+    np.testing.assert_array_equal(p[np.isfinite(p)], 1.0)
+
+
+@pytest.mark.parametrize("seed", [3, 43, 163])
+def test_the_mean_of_a_source_does_not_depend_on_the_order_of_languages(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.array(["en", "de", "fr", "sw", "fi", "ru"])
+    cells, order = np.round(rng.random((1, 3, 6, 6)) * 4) / 10, rng.permutation(6)
+    predicted = rng.random((6, 6))
+
+    def mean_of(order: Any) -> Any:
+        codes = tuple(labels[order].tolist())
+        gold = TransferScores(
+            codes, codes, cells[:, :, order][:, :, :, order], "t", "m", "fraction", "o", seeds=(0, 1, 2)
+        )
+        matrix = SimilarityMatrix(codes, codes, predicted[np.ix_(order, order)], "c")
+        return evaluate(join(gold, {"x": matrix}), resamples=100).mean
+
+    np.testing.assert_allclose(mean_of(np.arange(6)), mean_of(order), atol=1e-12)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import ndcg_score
@@ -42,6 +42,7 @@ def by_all_orders(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     return dict(zip(("top-1", "top-3", "mrr", "regret", "ndcg"), np.mean(found, axis=0), strict=True))
 
 
+@settings(max_examples=50)
 @given(pairs(most=6))
 def test_ties_are_the_mean_over_all_orders(pair: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = pair
@@ -53,6 +54,7 @@ def test_ties_are_the_mean_over_all_orders(pair: tuple[np.ndarray, np.ndarray]) 
     assert metrics.ndcg(x, y) == pytest.approx(expected["ndcg"], abs=1e-12)
 
 
+@settings(max_examples=50)
 @given(pairs(), st.integers(1, 6))
 def test_ndcg_is_scikit_learn_s(pair: tuple[np.ndarray, np.ndarray], k: int) -> None:
     x, y = pair
@@ -68,6 +70,7 @@ def test_ndcg_is_scikit_learn_s(pair: tuple[np.ndarray, np.ndarray], k: int) -> 
     assert metrics.ndcg(x, y) == pytest.approx(ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3), abs=1e-12)
 
 
+@settings(max_examples=50)
 @given(pairs())
 def test_correlations_are_scipy_s(pair: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = pair
@@ -148,6 +151,7 @@ def test_many_best_sources_do_not_overflow() -> None:
     assert metrics.reciprocal_rank(x, y) == pytest.approx(math.log(2), abs=1e-3)
 
 
+@settings(max_examples=50)
 @given(pairs(), st.floats(-3, 3), st.floats(0.25, 4))
 def test_shifts_and_scales_of_predictions_change_nothing(
     pair: tuple[np.ndarray, np.ndarray], shift: float, scale: float
@@ -158,6 +162,7 @@ def test_shifts_and_scales_of_predictions_change_nothing(
         np.testing.assert_allclose(metric(moved, y), metric(x, y), atol=1e-9)
 
 
+@settings(max_examples=50)
 @given(pairs())
 def test_any_rising_function_of_predictions_keeps_what_depends_on_order(pair: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = pair
@@ -168,6 +173,7 @@ def test_any_rising_function_of_predictions_keeps_what_depends_on_order(pair: tu
         np.testing.assert_allclose(metric(x, np.exp(y)), metric(x, y), atol=1e-12)
 
 
+@settings(max_examples=50)
 @given(pairs(), st.randoms(use_true_random=False))
 def test_the_order_of_sources_is_of_no_matter(pair: tuple[np.ndarray, np.ndarray], random: object) -> None:
     x, y = pair

@@ -1,5 +1,6 @@
 """grad-cosine: gradients in a file, compared a block at a time."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,17 @@ def test_sums_are_in_float64() -> None:
     norms = np.linalg.norm(one.astype(np.float64)), np.linalg.norm(two.astype(np.float64))
     expected = float(one.astype(np.float64) @ two.astype(np.float64)) / norms[0] / norms[1]
     assert gradient_cosine([one, two], block=64)[0, 1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
+    file = GradientFile(tmp_path / "gradients", 2, 1 << 20)
+    for code in ("sw", "zu"):
+        file.add(code, [np.random.default_rng(1).normal(size=1 << 20).astype(np.float32)])
+    lines = file.lines(("sw", "zu"))
+    tracemalloc.start()
+    try:
+        assert gradient_cosine(lines, block=1 << 14)[0, 1] == pytest.approx(1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 8 * (1 << 14) + (1 << 20) < lines[0].nbytes

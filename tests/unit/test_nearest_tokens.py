@@ -1,5 +1,6 @@
 """nn-rank: exact search in blocks, against a sort of everything and scikit-learn."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,23 @@ def test_a_target_without_another_source_is_not_defined() -> None:
     shares = neighbour_shares(states, ("sw",), ("sw", "zu"))
     assert np.isnan(shares[:, 0]).all()
     assert shares[:, 1].tolist() == [1]
+
+
+def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
+    """8 MiB of states, blocks of 64 × 512: what is allocated does not grow with the states."""
+    rng = np.random.default_rng(9)
+    kept = TokenStates(tmp_path / "states", 64)
+    for code in ("sw", "zu"):
+        kept.add(code, rng.normal(size=(16_384, 64)).astype(np.float32))
+    states = kept.states(("sw", "zu"))
+    few = {"sw": states["sw"], "zu": states["zu"][:512]}
+    tracemalloc.start()
+    try:
+        neighbour_shares(few, ("sw",), ("zu",), rows=64, columns=512)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * 64 * 512 * 4 + (1 << 20) < states["sw"].nbytes
 
 
 def test_no_neighbour() -> None:

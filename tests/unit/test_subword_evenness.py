@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import gaussian_kde
+from scipy.stats import multivariate_normal
 
 from xsns_stream.baselines.subword_evenness import evenness, evenness_matrix, segments_of, words_of
 from xsns_stream.errors import UsageError
@@ -38,23 +38,44 @@ def in_words(length: int, unevenness: int) -> tuple[int, ...]:
     return (long, *(1,) * (length - long))
 
 
-def test_the_angle_of_a_known_triangle() -> None:
-    """Three points alike in number: all are in the cloud, its top at (6, 4), its right end at (10, 0)."""
-    cloud = [in_words(2, 0), in_words(6, 4), in_words(10, 0)] * 5
-    points = np.array([(2.0, 0), (6, 4), (10, 0)])
-    density = gaussian_kde(points.T)(points.T)
-    assert (density >= density.max() / 3).all()
-    assert evenness(cloud) == pytest.approx(180 - 45 - math.degrees(math.atan(1.0)))
+def test_the_angle_is_that_of_the_region_above_a_third_of_the_peak() -> None:
+    """By another way: a mixture of normal densities, and the two extremes of where it is high."""
+    rng = np.random.default_rng(3)
+    points = np.array([(length, rng.integers(0, length - 1)) for length in rng.integers(3, 12, 300)], np.float64)
+    xs = np.linspace(points[:, 0].min(), points[:, 0].max(), 128)
+    ys = np.linspace(points[:, 1].min(), points[:, 1].max(), 128)
+    grid = np.stack(np.meshgrid(xs, ys, indexing="ij"), axis=-1)
+    cells, counts = np.unique(points, axis=0, return_counts=True)
+    density = sum(count * multivariate_normal(cell).pdf(grid) for cell, count in zip(cells, counts, strict=True))
+    region = density >= density.max() / 3
+    column, row = np.flatnonzero(region.any(axis=1))[-1], np.flatnonzero(region.any(axis=0))[-1]
+    right = np.array([xs[column], ys[region[column]].mean()])
+    top = np.array([xs[region[:, row]].mean(), ys[row]])
+    slope = (right[1] - top[1]) / (right[0] - top[0])
+    expected = 180 - math.degrees(abs(math.atan(1))) - math.degrees(abs(math.atan(slope)))
+    assert slope < 0
+    assert evenness(in_words(int(x), int(y)) for x, y in points) == pytest.approx(expected, abs=1e-6)
 
 
-def test_rare_words_do_not_move_the_triangle() -> None:
-    rng = np.random.default_rng(0)
-    cloud = [in_words(int(length), int(rng.integers(0, length - 2))) for length in rng.integers(4, 9, 4000)]
-    assert evenness([*cloud, in_words(60, 0)]) == pytest.approx(evenness(cloud), abs=1e-9)
+def cloud(longest: int) -> list[tuple[int, ...]]:
+    """Words up to a length, their unevenness up to 3: the longer they get, the flatter the right side."""
+    return [in_words(n, m) for n in range(3, longest + 1) for m in range(min(n - 1, 4)) for _ in range(1 + 12 // n)]
+
+
+def test_long_words_that_are_even_widen_the_angle() -> None:
+    angles = [evenness(cloud(longest)) for longest in (6, 9, 14, 20)]
+    assert angles == sorted(angles)
+    assert 45 <= angles[0] < angles[-1] <= 135
+
+
+def test_the_order_and_the_number_of_words_do_not_matter() -> None:
+    words = cloud(9)
+    assert evenness(words[::-1]) == pytest.approx(evenness(words), abs=1e-9)
+    assert evenness(words * 3) == pytest.approx(evenness(words), abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    "cloud",
+    "words",
     [
         [],
         [(3,), (4,)],
@@ -63,13 +84,8 @@ def test_rare_words_do_not_move_the_triangle() -> None:
     ],
     ids=["no word", "words of one sub-word", "one point", "on one line"],
 )
-def test_where_there_is_no_cloud(cloud: list[tuple[int, ...]]) -> None:
-    assert math.isnan(evenness(cloud))
-
-
-def test_an_upright_side() -> None:
-    cloud = [in_words(6, 0), in_words(6, 4), in_words(5, 3)] * 4
-    assert evenness(cloud) == 45
+def test_where_there_is_no_cloud(words: list[tuple[int, ...]]) -> None:
+    assert math.isnan(evenness(words))
 
 
 def test_one_value_a_source() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MERGES: Final = 200
 #: Bands into which the density of the cloud is cut; the triangle stands round all but the lowest.
 BANDS: Final = 3
+#: Points of the density's grid along each side.
+GRID: Final = 128
 
 
 def words_of(texts: Iterable[str | Sequence[str]]) -> dict[str, int]:
@@ -68,38 +70,43 @@ def evenness(lengths: Iterable[Sequence[int]]) -> float:
 
     Each word of two sub-words or more is a point: its length in characters, and its unevenness, the longest of its
     sub-words minus the shortest. Unevenness never exceeds length − 2, a line of slope 1: the left side of a triangle
-    round the cloud. Its right side falls from the cloud's highest point to its rightmost, with slope k. The cloud are
-    the points whose density, of a Gaussian kernel, is at least a third of the highest. No cloud: fewer than three
-    different points, or all on one line.
+    round the cloud. Its right side falls from the cloud's highest point to its rightmost, with slope k. The cloud is
+    where the density of the points is at least a third of the highest; the density is that of a Gaussian kernel with a
+    standard deviation of one character, on a grid over their range. No cloud: fewer than three different points, or
+    all on one line.
 
     Args:
         lengths: Of the sub-words of each different word.
 
     Source:
-        Pelloni et al. (EMNLP 2022). Theirs is the middle one of three bands of an R density plot; where it ends
-        depends on the plot's bandwidth and grid. Ours agrees in idea, and need not agree in value.
+        Pelloni et al. (EMNLP 2022). Theirs is the middle one of three bands of an R density plot, whose bandwidth
+        shrinks with the number of words until it shows the lattice of whole numbers. Ours agrees in idea, and need not
+        agree in value.
     """
     points = [(sum(word), max(word) - min(word)) for word in lengths if len(word) >= 2]
     if not points:
         return math.nan
     cells, counts = np.unique(np.array(points, np.float64), axis=0, return_counts=True)
-    if len(cells) < 3 or np.linalg.matrix_rank(cells - cells[0]) < 2:
+    if np.linalg.matrix_rank(cells - cells[0]) < 2:
         return math.nan
     cloud = _dense(cells, counts)
-    apex = max(cloud.tolist(), key=lambda point: (point[1], -point[0]))
-    right = max(cloud.tolist(), key=lambda point: (point[0], -point[1]))
-    if right[0] == apex[0]:
-        return 45.0  # upright: no point of the cloud is longer than the most uneven one
-    slope = (right[1] - apex[1]) / (right[0] - apex[0])
-    return 180.0 - 45.0 - abs(math.degrees(math.atan(slope)))
+    (top_x, top), (right, right_y) = _extreme(cloud, 1), _extreme(cloud, 0)
+    return 180.0 - 45.0 - math.degrees(math.atan2(top - right_y, right - top_x))
 
 
 def _dense(cells: Reals, counts: NDArray[np.int64]) -> Reals:
-    from scipy.stats import gaussian_kde
+    """Return float64 [N, 2]: the points of the grid that belong to the cloud."""
+    axes = [np.linspace(low, high, GRID) for low, high in zip(cells.min(axis=0), cells.max(axis=0), strict=True)]
+    along = [np.exp(-((axis[:, None] - cells[:, n]) ** 2) / 2) for n, axis in enumerate(axes)]
+    density = (along[0] * counts) @ along[1].T
+    column, row = np.nonzero(density >= density.max() / BANDS)
+    return np.stack([axes[0][column], axes[1][row]], axis=1)
 
-    density = gaussian_kde(cells.T, weights=counts)(cells.T)
-    dense: Reals = cells[density >= density.max() / BANDS]
-    return dense
+
+def _extreme(cloud: Reals, axis: int) -> tuple[float, float]:
+    """Return the point that lies farthest along an axis; the middle of several."""
+    x, y = cloud[cloud[:, axis] == cloud[:, axis].max()].mean(axis=0).tolist()
+    return x, y
 
 
 def evenness_matrix(languages: Mapping[str, float]) -> Reals:

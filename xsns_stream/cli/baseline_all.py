@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.baseline_all_text import FROM_TEXT, compute, possible, refuse_failures, text_options
+from xsns_stream.cli.baseline_all_text import FROM_TEXT, possible, text_options
 from xsns_stream.cli.baseline_options import Pool, missing, pool_of, pool_options
+from xsns_stream.cli.baseline_running import compute, refuse_failures
 from xsns_stream.cli.common import common_options, emit_json, examples, note, stdout_console
 from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.errors import UsageError, XsnsError

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from xsns_stream.cli.baseline_options import output_option, pool_options
-from xsns_stream.cli.baseline_running import run, tokenizer_alone, with_weights
+from xsns_stream.cli.baseline_running import run
 from xsns_stream.cli.common import common_options, examples
 from xsns_stream.cli.corpus_options import corpus_options
 from xsns_stream.cli.model_options import model_options, parameter_options
@@ -88,7 +88,7 @@ def lex_command(**options: Any) -> None:
 
     Texts are cut by the model's own tokenizer; its special pieces are left out. The weights are not loaded.
     """
-    run("lex", options, tokenizer_alone)
+    run("lex", options)
 
 
 @click.command(
@@ -115,7 +115,7 @@ def emb_command(layer: str | None, **options: Any) -> None:
     A language's vector is the mean over examples of the mean state of an example's tokens, those that frame it
     included. Of a model with encoder and decoder the encoder is taken.
     """
-    run("emb", options | {"layer": _layer(layer)}, with_weights)
+    run("emb", options | {"layer": _layer(layer)})
 
 
 @click.command(
@@ -151,7 +151,7 @@ def nn_rank_command(**options: Any) -> None:
     Among the tokens of all sources but the target itself, the nearest of each target token are found exactly, by inner
     product of their states. Special and unknown pieces are left out. The sources compete: which are there matters.
     """
-    run("nn-rank", options, with_weights)
+    run("nn-rank", options)
 
 
 @click.command(
@@ -179,7 +179,7 @@ def grad_cosine_command(stack: str, include: tuple[str, ...], exclude: tuple[str
     The model is asked what `build` asks it, on the same examples. The gradients lie in a temporary file: languages ×
     parameters × 4 bytes.
     """
-    run("grad-cosine", options | {"theta": {"stack": stack, "include": include, "exclude": exclude}}, with_weights)
+    run("grad-cosine", options | {"theta": {"stack": stack, "include": include, "exclude": exclude}})
 
 
 @click.command(
@@ -198,7 +198,7 @@ def sue_command(**options: Any) -> None:
     One value a source, the same for every target. No model is needed. Words are what stands between spaces, unless
     the corpus has words: for scripts without spaces give text that is split.
     """
-    run("sue", options, None)
+    run("sue", options)
 
 
 COMMANDS: Final[dict[str, click.Command]] = {

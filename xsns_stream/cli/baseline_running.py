@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, pool_of, require_few
@@ -38,11 +38,26 @@ _SETTINGS: Final = (
     "token_reduction",
     "scratch",
 )
-#: Loads what a baseline needs of a model, with the settings that follow from it.
-Load = Callable[[dict[str, Any]], "tuple[LoadedModel, dict[str, Any]]"]
 
 
-def run(name: str, options: dict[str, Any], load: Load | None) -> None:
+@dataclass(frozen=True)
+class Computed:
+    """Baselines made from text.
+
+    Attributes:
+        matrices: {name: matrix}, languages as they were asked for.
+        notes: Sentences on languages that the corpus spells otherwise.
+        failed: What went wrong, by language and seed.
+        rows: How many of these there were in all.
+    """
+
+    matrices: Mapping[str, SimilarityMatrix]
+    notes: tuple[str, ...]
+    failed: Mapping[Row, XsnsError]
+    rows: int
+
+
+def run(name: str, options: dict[str, Any]) -> None:
     """Compute the baseline `name`, write and print it.
 
     Raises:
@@ -50,29 +65,92 @@ def run(name: str, options: dict[str, Any], load: Load | None) -> None:
         XsnsError: It cannot be computed.
     """
     every = options.get("layer") == "all"
-    _check_files(options["outputs"], every)
+    outputs, quiet = options["outputs"], options["quiet"]
+    _check_files(outputs, every)
     pool = pool_of(options)
-    corpus = open_from(options)
-    chosen = _chosen(pool, corpus.languages(), corpus.name)
-    found, failed = _compute(name, options, load, corpus, pool, chosen)
-    matrices = {key: _renamed(matrix, chosen) for key, matrix in found.items()}
+    computed = compute((name,), options, pool, quiet)
     if every:
-        _write_layers(matrices, options["outputs"], options["quiet"])
+        _write_layers(computed.matrices, outputs, quiet)
     told = [
         {"language": row.language, "seed": row.seed, "error": error.message, "hint": error.hint}
-        for row, error in failed.items()
+        for row, error in computed.failed.items()
     ]
-    layers = {"layers": {key.removeprefix("emb-"): matrix.values.tolist() for key, matrix in matrices.items()}}
+    layers = {key.removeprefix("emb-"): matrix.values.tolist() for key, matrix in computed.matrices.items()}
     finish(
-        list(matrices.values())[-1],
+        list(computed.matrices.values())[-1],
         pool,
-        () if every else options["outputs"],
+        () if every else outputs,
         as_json=options["as_json"],
-        quiet=options["quiet"],
-        notes=[f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code],
-        more={"failed": told} | (layers if every else {}),
+        quiet=quiet,
+        notes=computed.notes,
+        more={"failed": told} | ({"layers": layers} if every else {}),
     )
-    _refuse_failures(failed, len(chosen) * len(set(options["seeds"])))
+    refuse_failures(computed)
+
+
+def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bool) -> Computed:
+    """Compute baselines in one pass over the text that the options name.
+
+    Args:
+        names: Of the baselines that are made from text.
+        options: Of the corpus, of the model where one is needed, and those of the baselines that are to differ from
+            their defaults.
+        pool: Which languages; what the corpus does not have is left out.
+        quiet: Draw no progress.
+
+    Raises:
+        XsnsError: The corpus or the model cannot be read, or fewer than two languages can be compared.
+    """
+    from xsns_stream.pipeline.baselines import model_baselines
+
+    corpus = open_from(options)
+    chosen = _chosen(pool, corpus.languages(), corpus.name)
+    console = stderr_console(quiet)
+    settings: dict[str, Any] = {key: options[key] for key in _SETTINGS if key in options}
+    with console.status("loading the model …"):
+        loaded, more = _loaded(names, options)
+    failed: dict[Row, XsnsError] = {}
+    rows = len(chosen) * len(set(options["seeds"]))
+    with _progress(console, rows, failed) as progress:
+        tell: Callable[[Any], None] = progress
+        found = model_baselines(
+            names,
+            corpus,
+            loaded,
+            tuple(chosen),
+            sources=_side(pool.sources, chosen),
+            targets=_side(pool.targets, chosen),
+            on_event=tell,
+            **(settings | more),
+        )
+    matrices = {key: _renamed(matrix, chosen) for key, matrix in found.items()}
+    notes = tuple(f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code)
+    return Computed(matrices, notes, failed, rows)
+
+
+def refuse_failures(computed: Computed) -> None:
+    """End with the exit code of work that is done for some languages only, where it is.
+
+    Raises:
+        PartialError: So it is.
+    """
+    if not computed.failed:
+        return
+    first = next(iter(computed.failed.values()))
+    names = ", ".join(dict.fromkeys(row.language for row in computed.failed))
+    raise PartialError(
+        f"{len(computed.failed)} of {counted(computed.rows, 'row')} failed: {names}.",
+        f"the others are done. The first: {first.message} {first.hint}".rstrip(),
+    )
+
+
+def _loaded(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
+    """Load as much of the model as the baselines need, with the settings that follow from it."""
+    from xsns_stream.pipeline.baselines import NEED_WEIGHTS
+
+    if any(name in NEED_WEIGHTS for name in names):
+        return with_weights(options)
+    return (tokenizer_alone(options), {}) if "lex" in names else (None, {})
 
 
 def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
@@ -97,7 +175,7 @@ def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
     return loaded, {} if theta is None else {"layout": parameter_layout(loaded.model, **theta)}
 
 
-def tokenizer_alone(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
+def tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
     """Load a tokenizer without its model, which is None."""
     from transformers import AutoConfig
 
@@ -120,7 +198,7 @@ def tokenizer_alone(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any
     tokenizer = load_tokenizer(folder, name)
     masked = reads_both_ways(config) and not config.is_encoder_decoder
     objective = "masked-lm" if masked else "causal-lm"
-    return LoadedModel(None, tokenizer, name, commit, "", tokenizer_digest(tokenizer), objective, 0), {}
+    return LoadedModel(None, tokenizer, name, commit, "", tokenizer_digest(tokenizer), objective, 0)
 
 
 # --------------------------------------------------------------------------------------------- the parts
@@ -161,34 +239,6 @@ def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str,
         return None
     spelt = {asked: code for code, asked in chosen.items()}
     return tuple(spelt[code] for code in wanted if code in spelt)
-
-
-def _compute(
-    name: str, options: dict[str, Any], load: Load | None, corpus: Any, pool: Pool, chosen: Mapping[str, str]
-) -> tuple[dict[str, SimilarityMatrix], dict[Row, XsnsError]]:
-    from xsns_stream.pipeline.baselines import model_baselines
-
-    console = stderr_console(options["quiet"])
-    settings: dict[str, Any] = {key: options[key] for key in _SETTINGS if key in options}
-    loaded = None
-    if load is not None:
-        with console.status("loading the model …"):
-            loaded, more = load(options)
-        settings |= more
-    failed: dict[Row, XsnsError] = {}
-    with _progress(console, len(chosen) * len(set(options["seeds"])), failed) as progress:
-        tell: Callable[[Any], None] = progress
-        found = model_baselines(
-            [name],
-            corpus,
-            loaded,
-            tuple(chosen),
-            sources=_side(pool.sources, chosen),
-            targets=_side(pool.targets, chosen),
-            on_event=tell,
-            **settings,
-        )
-    return found, failed
 
 
 def _progress(console: Console, rows: int, failed: dict[Row, XsnsError]) -> BuildProgress:
@@ -235,14 +285,3 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
             written = path.replace(LAYER_FIELD, key.removeprefix("emb-"))
             write_matrix(matrix, written)
             note(f"wrote {written}", quiet)
-
-
-def _refuse_failures(failed: Mapping[Row, XsnsError], rows: int) -> None:
-    if not failed:
-        return
-    first = next(iter(failed.values()))
-    names = ", ".join(dict.fromkeys(row.language for row in failed))
-    raise PartialError(
-        f"{len(failed)} of {counted(rows, 'row')} failed: {names}.",
-        f"the others are done. The first: {first.message} {first.hint}".rstrip(),
-    )

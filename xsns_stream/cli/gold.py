@@ -193,6 +193,7 @@ def _result(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, .
 
 def _facts(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ...]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     pairs = f"{len(scores.sources)} sources × {len(scores.targets)} targets"
@@ -205,35 +206,38 @@ def _facts(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ..
         ("seeds", ", ".join(map(str, scores.seeds)) or "unknown"),
         ("between languages", f"{between}, mean {_number(scores, summary.mean)}{own}"),
     ):
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     return table
 
 
 def _best_sources(scores: TransferScores, summary: ScoreSummary) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     from xsns_stream.report import shown_name
 
     table = Table(title="best source of each target", title_justify="left")
     for heading in ("target", "name", "best source", "name"):
         table.add_column(heading)
-    table.add_column(scores.metric, justify="right")
+    table.add_column(Text(scores.metric), justify="right")
     for target, (source, score) in list(summary.best_source.items())[:_SHOWN]:
-        table.add_row(target, shown_name(target), source, shown_name(source), _number(scores, score))
+        cells = (target, shown_name(target), source, shown_name(source), _number(scores, score))
+        table.add_row(*map(Text, cells))
     return table
 
 
 def _source_means(scores: TransferScores, summary: ScoreSummary) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     from xsns_stream.report import shown_name
 
     table = Table(title="sources by their mean over other languages", title_justify="left")
     table.add_column("source")
     table.add_column("name")
-    table.add_column(f"mean {scores.metric}", justify="right")
+    table.add_column(Text(f"mean {scores.metric}"), justify="right")
     for source, mean in sorted(summary.source_means.items(), key=lambda item: -item[1])[:_SHOWN]:
-        table.add_row(source, shown_name(source), _number(scores, mean))
+        table.add_row(*map(Text, (source, shown_name(source), _number(scores, mean))))
     return table
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     name="regress",
     epilog=examples(
         "xsns-stream regress --gold gold.parquet --predict xsns=xsns.zarr --model mixed",
-        "xsns-stream regress --gold gold.parquet --predict l2v.parquet --features languages.csv "
+        "xsns-stream regress --gold gold.parquet --predict xsns=xsns.zarr --features languages.csv "
         "--feature same:family --feature log-source:size -o regression.md",
     ),
 )
@@ -138,13 +138,13 @@ def _features(tables: Sequence[str], features: Sequence[str], predict: Sequence[
     names = [*(pair.name for pair in predict), *(feature.name for feature in found)]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two predictors are called '{repeated}'.", "name one with --feature NAME=KIND:COLUMN.")
+    if bool(tables) != bool(features):
+        missing = "--feature KIND:COLUMN, as same:family" if tables else "--features FILE"
+        raise UsageError(f"{'tables' if tables else 'features'} were given alone.", f"give {missing} too.")
     if not names:
         raise UsageError(
             "there is nothing to regress on.", "give --predict NAME=PATH, or --features FILE --feature KIND:COLUMN."
         )
-    if bool(tables) != bool(features):
-        missing = "--feature KIND:COLUMN, as same:family" if tables else "--features FILE"
-        raise UsageError(f"{'tables' if tables else 'features'} were given alone.", f"give {missing} too.")
     return found
 
 

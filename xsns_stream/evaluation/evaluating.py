@@ -22,6 +22,8 @@ from xsns_stream.types.transfer import TransferScores, mean_of_known
 AVERAGES: Final = ("metrics", "matrices")
 RESAMPLES: Final = 10_000
 
+_ROUNDING: Final = 1e-12
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -124,19 +126,10 @@ def evaluate(
     """
     _check(joined, ndcg, average, resamples, with_trivial)
     pool = _pool(joined, ndcg, average)
-    rows = [
-        pool.row(made.name, made.per_seed if average == "metrics" else made.values[None]) for made in joined.predictions
-    ]
-    asked = len(rows)
-    if with_trivial:
-        rows += _trivial_rows(pool, ndcg, ceiling)
-    cells = [row.cells for row in rows]
-    place = _place(reference, [row.name for row in rows])
-    draws, differences = bootstrap(cells, resamples, seed, place)
-    per_target = np.stack([mean_of_known(np.moveaxis(c.reshape(*c.shape[:2], -1), 2, 0)) for c in cells])
-    known = np.isfinite(per_target)
-    low, high = _intervals(draws, known.sum(axis=2))
-    with_seeds = max(c.shape[2] * c.shape[3] for c in cells) > 1
+    by_metric = average == "metrics"
+    asked = [pool.row(made.name, made.per_seed if by_metric else made.values[None]) for made in joined.predictions]
+    extra = _trivial_rows(pool, ndcg, ceiling) if with_trivial else []
+    with_seeds = max(row.cells.shape[2] * row.cells.shape[3] for row in asked) > 1
     settings = EvaluationSettings(
         task=joined.gold.task,
         metric=joined.gold.metric,
@@ -151,25 +144,37 @@ def evaluate(
         resampled="targets and seeds" if with_seeds else "targets",
         gold_seeds=joined.gold.seeds,
         sources=joined.sources,
-        trivial=tuple(row.name for row in rows[asked:]),
-        ceiling=_ceiling_name(rows, ceiling),
+        trivial=tuple(row.name for row in extra),
+        ceiling=_ceiling_name(extra, ceiling),
     )
-    found = Evaluation(
+    rows = [*asked, *extra]
+    return remarks(joined, _summed_up(pool, rows, reference, settings), [row.cells for row in rows])
+
+
+def _summed_up(pool: _Pool, rows: list[_Row], reference: str | None, settings: EvaluationSettings) -> Evaluation:
+    """Average over seeds and targets, with intervals and the comparison asked for."""
+    cells = [row.cells for row in rows]
+    place = _place(reference, [row.name for row in rows])
+    draws, differences = bootstrap(cells, settings.resamples, settings.seed, place)
+    per_target = np.stack([mean_of_known(np.moveaxis(c.reshape(*c.shape[:2], -1), 2, 0)) for c in cells])
+    known = np.isfinite(per_target)
+    low, high = _intervals(draws, known.sum(axis=2))
+    comparison = None
+    if place is not None and differences is not None:
+        comparison = _comparison(rows[place].name, per_target, differences, place, settings)
+    return Evaluation(
         predictors=tuple(row.name for row in rows),
         metrics=pool.metrics,
-        targets=joined.targets,
+        targets=pool.joined.targets,
         per_target=per_target,
         mean=mean_of_known(np.moveaxis(per_target, 2, 0)),
         low=low,
         high=high,
         undefined=(~known).sum(axis=2).astype(np.int64),
-        choices=_choices(joined, rows),
+        choices=_choices(pool.joined, rows),
         settings=settings,
-        comparison=None
-        if place is None or differences is None
-        else _comparison(rows[place].name, per_target, differences, place, resamples, seed),
+        comparison=comparison,
     )
-    return remarks(joined, found, cells)
 
 
 def _check(joined: JoinedScores, ndcg: str, average: str, resamples: int, with_trivial: bool) -> None:
@@ -230,21 +235,26 @@ def _intervals(draws: Reals, targets: Counts) -> tuple[Reals, Reals]:
     return ends[0], ends[1]
 
 
-def _comparison(name: str, per_target: Reals, differences: Reals, place: int, resamples: int, seed: int) -> Comparison:
+def _comparison(
+    name: str, per_target: Reals, differences: Reals, place: int, settings: EvaluationSettings
+) -> Comparison:
     """Compare every predictor with the one at `place`."""
     paired = per_target - per_target[place]
+    # What differs by rounding alone, as means over seeds do, must not become a difference that always has one sign.
+    sizes = np.maximum(1.0, np.maximum(np.abs(per_target), np.abs(per_target[place])))
+    paired[np.abs(paired) <= _ROUNDING * sizes] = 0.0
     paired[place] = np.nan
     targets = np.isfinite(paired).sum(axis=2)
     differences[place] = np.nan
     low, high = _intervals(differences, targets)
     flat = paired.reshape(-1, paired.shape[2])
-    p = sign_flip(flat, resamples, seed).reshape(targets.shape)
+    p = sign_flip(flat, settings.resamples, settings.seed).reshape(targets.shape)
     corrected = np.stack([holm(column) for column in p.T], axis=1)
     return Comparison(name, targets.astype(np.int64), mean_of_known(np.moveaxis(paired, 2, 0)), low, high, p, corrected)
 
 
 def _ceiling_name(rows: list[_Row], ceiling: TransferScores | None) -> str:
-    if rows[-1].name != trivial.CEILING:
+    if all(row.name != trivial.CEILING for row in rows):
         return ""
     return "each seed predicted by the mean of the others" if ceiling is None else f"regime {ceiling.regimes[0]}"
 

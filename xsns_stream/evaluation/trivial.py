@@ -10,6 +10,7 @@ ceiling    Other training runs of the same sources and targets: about as well as
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -45,11 +46,12 @@ def source_mean(joined: JoinedScores) -> Reals:
     """Return each source's mean score on the other targets, itself left out. [1, S, T]; NaN where there is none."""
     own = np.equal(np.array(joined.sources)[:, None], np.array(joined.targets)[None, :])
     known = np.isfinite(joined.gold.values) & ~own
-    scores = np.where(known, joined.gold.values, 0.0)
-    others = known.sum(axis=1, keepdims=True) - known
-    # Summed anew for each target: taking the target off a total would make ties out of rounding, and rounding of ties.
-    totals = scores @ (1.0 - np.eye(len(joined.targets)))
-    means: Reals = np.divide(totals, others, out=np.full(totals.shape, np.nan), where=others > 0)
+    means = np.full(known.shape, np.nan)
+    for row, (scores, there) in enumerate(zip(joined.gold.values, known, strict=True)):
+        for column in range(len(joined.targets)):
+            others = np.delete(scores, column)[np.delete(there, column)]
+            # Summed exactly: rounding that depends on the order of languages would make and break ties.
+            means[row, column] = math.fsum(others) / len(others) if len(others) else np.nan
     return means[None]
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold import langrank, nnrank, plain, sumeval, xpos
 from xsns_stream.gold.checking import Described, ImportedScores, assemble
-from xsns_stream.gold.raw import RawScores, Wanted
+from xsns_stream.gold.raw import LARGEST_SEED, RawScores, Wanted
 from xsns_stream.labelled import listed
 
 _READERS: Final[dict[str, Callable[[Path, Wanted], RawScores]]] = {
@@ -69,6 +69,8 @@ def import_scores(
             f"{len(paths)} files and {len(set(seeds))} different seeds were named.",
             "several files are runs of several seeds: give one --seed for each, in the same order.",
         )
+    if any(abs(seed) >= LARGEST_SEED for seed in seeds):
+        raise UsageError("a seed is too large.", "give one of at most fifteen digits.")
     for one in paths:
         if not one.exists():
             raise XsnsError(f"there is no file '{one}'.", "check the path.")

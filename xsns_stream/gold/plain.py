@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xsns_stream.errors import XsnsError
-from xsns_stream.gold.raw import RawCell, RawScores, Wanted, matrix_cells
+from xsns_stream.gold.raw import LARGEST_SEED, RawCell, RawScores, Wanted, matrix_cells
 from xsns_stream.labelled import TextTable, listed, read_table, to_number
 
 
@@ -54,6 +54,6 @@ def _seed(text: str, name: str) -> int | None:
         return None
     number = to_number(text)
     # pandas writes a column of integers with gaps as 42.0.
-    if number is None or not number.is_integer():
+    if number is None or not number.is_integer() or abs(number) >= LARGEST_SEED:
         raise XsnsError(f"'{text}' in column 'seed' of '{name}' is no integer.", "a seed is a number as 42.")
     return int(number)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from xsns_stream.errors import UsageError
 from xsns_stream.labelled import TextTable, listed
+
+#: Seeds are below this, so that no format rounds them.
+LARGEST_SEED: Final = 2**53
 
 
 class RawCell(NamedTuple):

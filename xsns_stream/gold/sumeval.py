@@ -10,13 +10,13 @@ regimes.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import XsnsError
-from xsns_stream.files import unreadable
+from xsns_stream.files import read_json
 from xsns_stream.gold.raw import RawCell, RawScores, Wanted
 
 #: The regime of each source's largest run, where sources were run on several sizes or on different ones.
@@ -33,7 +33,7 @@ def read(path: Path, wanted: Wanted) -> RawScores:
     runs = _runs(path)
     single: list[tuple[str, int, dict[str, Any]]] = []
     for configuration, results in runs:
-        trained = {language: count for language, count in configuration.items() if count > 0}
+        trained = {language: count for language, count in configuration.items() if 0 < count < math.inf}
         if len(trained) == 1:
             single += [(language, int(count), results) for language, count in trained.items()]
     mixtures = len(runs) - len(single)
@@ -51,8 +51,8 @@ def read(path: Path, wanted: Wanted) -> RawScores:
 
 
 def _runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
+    document = read_json(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         return [
             (
                 {str(language): float(count) for language, count in run["train_config"].items()},
@@ -60,9 +60,7 @@ def _runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
             )
             for run in document
         ]
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         raise XsnsError(
             f"'{path.name}' is no file of SumEval.",
             "it is a JSON list of objects with `train_config` and `eval_results`.",

@@ -7,6 +7,7 @@ run, because it would go wrong for all.
 
 * `settings`: what to measure, and how. `events`: what is told on the way.
 * `building`: the loop over rows. `reading`: the next row's text meanwhile.
+* `baselines`, with `baseline_settings`, `baseline_parts` and `token_states`: other predictors from the same examples.
 * `measuring`: one row. `memory`: what fits. `reliability`: how repeatable it is.
 """
 

@@ -17,6 +17,8 @@ from xsns_stream.types.joined import JoinedScores
 LEAST_LANGUAGES: Final = 3
 #: What remains of a predictor of unit variance when the others are taken out; less is rounding.
 _RANK_TOLERANCE: Final = 1e-7
+#: A predictor that varies less than this, relative to its values, is constant but for rounding.
+_ROUNDING: Final = 1e-12
 #: From this variance inflation factor on, the usual rule of thumb speaks of collinearity.
 _INFLATED: Final = 10.0
 
@@ -114,8 +116,8 @@ def design_of(joined: JoinedScores) -> Design:
     names = tuple(prediction.name for prediction in joined.predictions)
     _require_enough(pairs, names, scores)
     lines = np.stack([value[pairs] for value in values], axis=1)
-    centre, scale = lines.mean(axis=0), lines.std(axis=0)
     _require_variation(names, lines)
+    centre, scale = lines.mean(axis=0), lines.std(axis=0)
     grid = (np.stack(values, axis=2) - centre) / scale
     design = Design(
         tuple(joined.sources[row] for row in np.flatnonzero(rows)),
@@ -133,10 +135,10 @@ def design_of(joined: JoinedScores) -> Design:
 
 def collinearity_notes(design: Design) -> Iterator[str]:
     """Yield a sentence for each predictor that the others nearly determine."""
-    _, lines = design.lines()
-    correlation = np.corrcoef(lines[:, 1:], rowvar=False)
     if len(design.names) < 2:
         return
+    _, lines = design.lines()
+    correlation = np.corrcoef(lines[:, 1:], rowvar=False)
     for name, inflation in zip(design.names, np.diag(np.linalg.inv(correlation)), strict=True):
         if inflation > _INFLATED:
             yield (
@@ -163,7 +165,7 @@ def _require_enough(pairs: NDArray[np.bool_], names: tuple[str, ...], scores: Re
 
 
 def _require_variation(names: tuple[str, ...], lines: Reals) -> None:
-    constant = [name for name, column in zip(names, lines.T, strict=True) if np.ptp(column) == 0]
+    constant = [name for name, x in zip(names, lines.T, strict=True) if np.ptp(x) <= _ROUNDING * np.abs(x).max()]
     if constant:
         raise UsageError(
             f"the same value for all {len(lines)} pairs: {_quoted(constant)}.",

@@ -67,22 +67,25 @@ def intervals(
     from scipy.stats import t as student
 
     labels = {"target": targets, "source": sources}
-    weights, unknown = [lines], np.zeros(len(lines))
-    degrees = np.full(len(lines), solution.degrees)
-    for factor, effects in solution.effects.items():
-        places = {code: place for place, code in enumerate(effects.labels)}
-        one_hot = np.zeros((len(lines), len(effects.labels)))
-        for line, code in enumerate(labels[factor]):
-            if code in places:
-                one_hot[line, places[code]] = 1.0
-            else:
-                unknown[line] += effects.variance
-                degrees[line] = min(degrees[line], solution.degrees_new[factor])
-        weights.append(one_hot)
-    joined = np.hstack(weights)
+    count, width = lines.shape
+    # A line's own coefficients: all of the predictors, and one random intercept of each factor, with weight 1 or 0.
+    places = np.tile(np.arange(width + len(solution.effects)), (count, 1))
+    weights = np.hstack((lines, np.ones((count, len(solution.effects)))))
+    unknown, degrees = np.zeros(count), np.full(count, solution.degrees)
+    first = width
+    for column, (factor, effects) in enumerate(solution.effects.items(), start=width):
+        known = {code: first + place for place, code in enumerate(effects.labels)}
+        found = np.array([known.get(code, -1) for code in labels[factor]], np.int64).reshape(count)
+        new = found < 0
+        places[:, column] = np.where(new, first, found)
+        weights[new, column] = 0.0
+        unknown[new] += effects.variance
+        degrees[new] = np.minimum(degrees[new], solution.degrees_new[factor])
+        first += len(effects.labels)
     values = np.concatenate([solution.coefficients, *(effects.values for effects in solution.effects.values())])
-    mean: Reals = joined @ values
-    variance = np.einsum("ni,ij,nj->n", joined, solution.covariance, joined) + unknown + solution.residual_variance
+    mean: Reals = (weights * values[places]).sum(axis=1)
+    covariance = solution.covariance[places[:, :, None], places[:, None, :]]
+    variance = np.einsum("ni,nij,nj->n", weights, covariance, weights) + unknown + solution.residual_variance
     reach = student.ppf(UPPER, degrees) * np.sqrt(variance)
     return mean, mean - reach, mean + reach
 

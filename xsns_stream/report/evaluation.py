@@ -141,12 +141,15 @@ def _title(found: Evaluation) -> str:
 def _caption(found: Evaluation) -> str:
     made = found.settings
     averaged = {
-        "metrics": "mean over every pair of seeds, then over targets",
-        "matrices": "of matrices averaged over seeds, mean over targets",
-    }[made.average]
+        "targets and seeds": "mean over every pair of seeds, then over targets",
+        "targets": "mean over targets"
+        if made.average == "metrics"
+        else "of matrices averaged over seeds, mean over targets",
+    }[made.resampled]
+    in_unit = "regret and over English" if "over-english" in found.metrics else "regret"
     ceiling = f" ceiling: {made.ceiling}." if made.ceiling else ""
     return (
-        f"Metrics: {averaged}, × 100; regret and over English in {_unit(found)}, less regret is better. "
+        f"Metrics: {averaged}, × 100; {in_unit} in {_unit(found)}, less regret is better. "
         f"{made.confidence:.0%} intervals: bootstrap over {made.resampled}, {made.resamples:,} draws; n: targets where "
         f"defined, if not all.{ceiling}"
     )

@@ -107,8 +107,8 @@ def _draw_scatter(
     axes.scatter(
         made.values[there], joined.gold.values[there], s=5, alpha=0.45, linewidths=0, rasterized=True, **_look(row)
     )
-    axes.set_title(made.name, fontsize=9, color=INK, loc="left")
-    axes.set_xlabel(made.coefficient, fontsize=8, color=INK)
+    axes.set_title(_cut(made.name), fontsize=9, color=INK, loc="left")
+    axes.set_xlabel(_cut(made.coefficient), fontsize=8, color=INK)
     if first:
         axes.set_ylabel(f"{found.settings.metric} ({found.settings.unit})", fontsize=8, color=INK)
     axes.tick_params(labelsize=7)
@@ -127,7 +127,11 @@ def _label(code: str) -> str:
     name = shown_name(code)
     if name == code:
         return code
-    return f"{name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + '…'}  {code}"
+    return f"{_cut(name)}  {code}"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _plain(axes: Axes) -> None:

@@ -63,7 +63,8 @@ class Choice:
         candidates: How many sources compete.
         best: Those with the best score; empty where none competes.
         score: That score.
-        followed: For each predictor, the sources that it predicts best: several where tied, none where it says nothing.
+        followed: For each predictor, the sources that it predicts best, mean over seeds: several where tied, none
+            where it says nothing.
     """
 
     target: str

@@ -1,0 +1,61 @@
+"""The commands and the Python of docs/ranking.md run one after the other, with a tiny model in place of the embedded."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xsns_stream.gold import write_scores
+from xsns_stream.types.transfer import TransferScores
+
+TEXT = (Path(__file__).parents[2] / "docs" / "ranking.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
+CODES = ("de", "en", "et", "fi", "sw", "zu")
+
+
+@pytest.fixture
+def kitchen(write_texts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the texts and the gold scores that the page names."""
+    write_texts(tmp_path / "texts", " ".join(CODES), 32)
+    cells = np.array([[80 - 4 * abs(a - b) - 2.5 * b + (a * b) % 3 for b in range(6)] for a in range(6)])
+    scores = TransferScores(CODES, CODES, cells[None, None], "pos", "accuracy", "percent", "made up")
+    write_scores(scores, tmp_path / "gold.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_runs(kitchen: Path, xsns: Any, tiny_folder: Path) -> None:
+    shown, space = [], dict[str, Any]()
+    for kind, text in BLOCKS:
+        if kind == "python":
+            exec(text, space)
+            continue
+        for line in text.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "xsns-stream"
+            tiny = ["--model", tiny_folder, "--max-length", "24"] if arguments[0] == "build" else []
+            done = xsns(*arguments, *tiny)
+            assert done.code == 0, done.err
+            shown.append(done.out)
+    assert "5 rows measured, 0 were there" in shown[0]
+    assert "1 row measured, 0 were there" in shown[1]
+    ranking = shown[2]
+    for column in ("jaccard", "95 % interval", "P(best)", "chance-corrected", "split-half"):
+        assert column in ranking
+        assert f"| {column} |" in TEXT
+    assert "(95 %, 8 parts)." in ranking
+    assert "6 rows without each of 8" in shown[3]
+    assert "Jaccard by layer" in shown[4]
+    assert "the most similar" in shown[5]
+    assert "by what each adds" in shown[6]
+    assert "Expected accuracy (pos) from 30 pairs of gold scores" in shown[7]
+    assert [source.language for source in space["ranking"]] == [
+        line.split()[1] for line in ranking.splitlines() if re.match(r" +\d", line)
+    ]
+    assert len(space["cover"].sources) == 3
