@@ -9,7 +9,7 @@ import numpy as np
 
 from xsns_stream.errors import UsageError
 from xsns_stream.labelled import listed
-from xsns_stream.languages import counterparts, select
+from xsns_stream.languages import counterparts, same_language, select
 from xsns_stream.types.arrays import Reals
 from xsns_stream.types.comparisons import SimilarityMatrix
 from xsns_stream.types.joined import JoinedScores, Prediction
@@ -54,7 +54,12 @@ def join(
         Prediction(name, matrix.coefficient, _aligned(matrix, rows, columns), matrix.seeds if _seeded(matrix) else ())
         for name, matrix in spelt.items()
     )
-    joined = JoinedScores(gold.restricted(rows, columns), predictions, notes)
+    spelt_twice = frozenset((s, t) for s in rows for t in columns if s != t and same_language(s, t))
+    if spelt_twice:
+        notes += (
+            f"no candidates, because they are one language: {listed(sorted(f'{s} for {t}' for s, t in spelt_twice))}.",
+        )
+    joined = JoinedScores(gold.restricted(rows, columns), predictions, notes, spelt_twice)
     if not joined.candidates.any():
         raise UsageError(
             "no pair of a source and another target has a gold score and every prediction.",

@@ -95,16 +95,23 @@ def to_number(cell: object) -> float | None:
     if cell is None:
         return math.nan
     if isinstance(cell, str):
-        if cell.strip().lower() in MISSING:
-            return math.nan
-        try:
-            return float(cell)
-        except ValueError:
-            return None
+        return _read_number(cell.strip())
     # Booleans are integers to Python.
     if isinstance(cell, bool) or not hasattr(cell, "__float__"):
         return None
     return float(cell)
+
+
+def _read_number(text: str) -> float | None:
+    if text.lower() in MISSING:
+        return math.nan
+    # Python also reads `1_0` and the digits of other scripts, which nobody writes as a score.
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:

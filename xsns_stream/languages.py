@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A code may become part of a label, an array's path or a message; nothing but these characters gets there.
 _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
+#: What texts and scores call Norwegian is Bokmål, unless they say otherwise.
+_CALLED: Final = {"nb": "no"}
 _WRITING_HINT: Final = "write it as BCP 47 does: 'sw', 'zh-Hant', 'pt-BR' (ISO 639-3 codes as 'swa' will do)."
 
 
@@ -200,9 +202,10 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
     A code that is in `known` is its own counterpart. Otherwise it is the one code of the same main language that no
     other code of `wanted` has (`zh` → `zh-Hani`); of several, the one in the same customary script and region (`zh` →
-    `zh-Hans`, `pt-PT` → `pt`). Two of `wanted` never share a counterpart: two languages must not look like one.
+    `zh-Hans`, `pt` → `pt-BR`). Two of `wanted` never share a counterpart: two languages must not look like one.
     """
-    found = {code: code for code in wanted if code in set(known)}
+    there = frozenset(known)
+    found = {code: code for code in wanted if code in there}
     free = [code for code in known if code not in found]
     claims: dict[str, list[str]] = {}
     for code in dict.fromkeys(wanted):
@@ -217,10 +220,21 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 def _same_language(code: str, known: Sequence[str]) -> str | None:
     """Return the only code of the same main language, or the only one that is the same once all is spelt out."""
-    alike = [other for other in known if other.split("-")[0] == code.split("-", maxsplit=1)[0]]
+    alike = [other for other in known if _main(other) == _main(code)]
     if len(alike) > 1:
         alike = [other for other in alike if _spelt_out(other) == _spelt_out(code)]
     return alike[0] if len(alike) == 1 else None
+
+
+def same_language(one: str, other: str) -> bool:
+    """Say whether two codes mean one language in one script and region, as `zh` and `zh-Hans`, `no` and `nb`."""
+    return one == other or (_main(one) == _main(other) and _spelt_out(one) == _spelt_out(other))
+
+
+def _main(code: str) -> str:
+    """Return the main language of a code."""
+    language = code.split("-", maxsplit=1)[0]
+    return _CALLED.get(language, language)
 
 
 @lru_cache(maxsize=4096)
@@ -229,8 +243,9 @@ def _spelt_out(code: str) -> str:
     import langcodes
     from langcodes.tag_parser import LanguageTagError
 
+    _, hyphen, rest = code.partition("-")
     try:
-        return str(langcodes.Language.get(code).maximize())
+        return str(langcodes.Language.get(f"{_main(code)}{hyphen}{rest}").maximize())
     except LanguageTagError:
         return code
 

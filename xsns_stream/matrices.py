@@ -220,6 +220,8 @@ def _read_npz(file: Path) -> SimilarityMatrix:
     # What is no archive, is damaged, encrypted, or holds pickles.
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, LookupError, RuntimeError, MemoryError) as error:
         raise XsnsError(f"cannot read '{file}' as arrays: {error}.") from None
+    if not all(isinstance(array, np.ndarray) for array in found.values()):
+        raise XsnsError(f"cannot read '{file}' as arrays: it holds other files.")
     if not {"sources", "targets", "values", "coefficient"} <= found.keys():
         raise XsnsError(f"'{file}' holds no matrix.", "write one with `xsns-stream matrix -o`.")
     seeds = found["seeds"].tolist() if "seeds" in found else []
@@ -242,6 +244,10 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
             # Without seeds nobody can tell whose the matrices are.
             if arrays.get(name) is not None and (seeds or name != "per_seed")
         }
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice")
+        if "per_seed" in optional and not np.allclose(optional["per_seed"].mean(axis=0), values, equal_nan=True):
+            raise ValueError("its values are not the mean of those of the seeds")
         return SimilarityMatrix(sources, targets, values, str(document["coefficient"]), seeds=seeds, **optional)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise XsnsError(
@@ -257,6 +263,8 @@ def _array(values: Any, shape: tuple[int, ...]) -> Any:
     """
     values = _decoded(values) if isinstance(values, Mapping) else values
     array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else np.float64)
+    if array.dtype.kind == "c":
+        raise ValueError("its numbers are complex")
     if array.shape != shape:
         raise ValueError(f"{shape} labels do not fit numbers of shape {array.shape}")
     return array

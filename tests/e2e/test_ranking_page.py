@@ -1,4 +1,4 @@
-"""The commands and the Python of docs/ranking.md run one after the other, with a tiny model in place of the embedded."""
+"""The commands and the Python of docs/ranking.md run in their order, with a tiny model in place of the embedded one."""
 
 from __future__ import annotations
 

@@ -192,3 +192,13 @@ def test_no_predictor_and_no_pair() -> None:
     empty = replace(matrix(), values=np.full((6, 6), NAN))
     with pytest.raises(UsageError, match="no pair of a source and another target"):
         join(gold(), {"x": matrix(), "empty": empty})
+
+
+def test_a_language_under_two_codes_is_no_candidate_for_itself() -> None:
+    values = np.arange(6.0).reshape(1, 1, 3, 2)
+    gold = TransferScores(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), values, "pos", "accuracy", "percent", "made up")
+    matrix = SimilarityMatrix(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), np.ones((3, 2)), "x")
+    joined = join(gold, {"x": matrix})
+    # Another script is another target.
+    np.testing.assert_array_equal(joined.candidates, [[False, True], [True, True], [True, True]])
+    assert any("one language: zh for zh-Hans." in sentence for sentence in joined.notes)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xsns_stream.errors import ExitCode, LanguageError
-from xsns_stream.languages import counterparts, language_name, near_misses, normalise, pick, select
+from xsns_stream.languages import counterparts, language_name, near_misses, normalise, pick, same_language, select
 
 KNOWN = ("ar", "az-Latn", "en", "sv", "sw", "zh-Hans", "zh-Hant")
 
@@ -190,3 +190,16 @@ def test_importing_is_cheap() -> None:
 )
 def test_counterparts_mean_the_same_language(wanted: list[str], known: list[str], found: dict[str, str]) -> None:
     assert counterparts(wanted, known) == found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("zh", "zh-Hans", True), ("no", "nb", True), ("pt", "pt-BR", True), ("sr", "sr-Latn", False), ("no", "nn", False)],
+)
+def test_one_language_under_two_codes(one: str, other: str, same: bool) -> None:
+    assert same_language(one, other) is same is same_language(other, one)
+
+
+def test_bokmal_stands_for_norwegian() -> None:
+    assert counterparts(["no"], ["nb", "nn"]) == {"no": "nb"}
+    assert counterparts(["no", "nb"], ["nb"]) == {"nb": "nb"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -23,6 +24,7 @@ from xsns_stream.report import (
     evaluation_table,
     write_evaluation,
 )
+from xsns_stream.report.escaping import in_latex, in_markdown
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.joined import JoinedScores
@@ -162,7 +164,29 @@ def test_markdown(tmp_path: Path) -> None:
     assert len(rows) == 7 + 6
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {11, 10}
     assert "| y\\|2 |" in text
-    assert f"* {found.notes[-1]}" in text
+    assert f"* {in_markdown(found.notes[-1])}" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown", "latex"),
+    [
+        ("a|b_c", r"a\|b\_c", r"a|b\_c"),
+        ("<script>", "&lt;script&gt;", "$<$script$>$"),
+        ("*`\\", r"\*\`\\", r"*`\textbackslash{}"),
+        ("[x] 5%\n\x1b[31m−1", "[x] 5% [31m−1", r"{}[x] 5\% [31m$-$1"),
+    ],
+)
+def test_text_of_others_is_shown_as_it_is(text: str, markdown: str, latex: str) -> None:
+    assert (in_markdown(text), in_latex(text)) == (markdown, latex)
+
+
+@pytest.mark.parametrize("name", ["$x^{$", "$x^2$"])
+def test_a_dollar_sign_in_a_figure_is_no_mathematics(name: str, tmp_path: Path) -> None:
+    found, joined = made()
+    called = dataclasses.replace(found, predictors=(name, *found.predictors[1:]))
+    first, *others = joined.predictions
+    joined = dataclasses.replace(joined, predictions=(dataclasses.replace(first, name=name), *others))
+    write_evaluation(called, joined, tmp_path / "a.svg")
 
 
 def test_latex(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +102,12 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
         with file.open("rb") as stream, zipfile.ZipFile(stream):
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:
-                return {name: archive[name] for name in ("langs", "feats", "data")}
+                found = {name: archive[name] for name in ("langs", "feats", "data")}
     except OSError as error:
         raise unreadable(file, error) from error
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+    # What is no archive, is damaged, encrypted, enormous, or holds pickles.
+    except (LookupError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise XsnsError(f"'{file}' is no archive of features that can be read without running code.", _HINT) from error
+    if not all(isinstance(array, np.ndarray) and array.ndim for array in found.values()):
+        raise XsnsError(f"'{file}' is not laid out as language × feature × source.", _HINT)
+    return found

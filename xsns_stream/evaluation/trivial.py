@@ -44,8 +44,7 @@ def always_english(joined: JoinedScores) -> Reals | None:
 
 def source_mean(joined: JoinedScores) -> Reals:
     """Return each source's mean score on the other targets, itself left out. [1, S, T]; NaN where there is none."""
-    own = np.equal(np.array(joined.sources)[:, None], np.array(joined.targets)[None, :])
-    known = np.isfinite(joined.gold.values) & ~own
+    known = np.isfinite(joined.gold.values) & ~joined.own
     means = np.full(known.shape, np.nan)
     for row, (scores, there) in enumerate(zip(joined.gold.values, known, strict=True)):
         for column in range(len(joined.targets)):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,9 @@ from xsns_stream.types.regressions import Effects, Solution
 _ZERO: Final = 1e-3
 #: Of log(1 + θ²): intercepts that vary 8,000 times as much as residuals. More is scores without residuals.
 _LARGEST: Final = 18.0
+#: Where searches may begin, of log(1 + θ²): no variance, a third, 3, 20, 150 and 3,000 times the residual one.
+_GRID: Final = (0.0, 0.3, 1.4, 3.0, 5.0, 8.0)
+_SEARCHES: Final = 3
 #: A residual sum of squares below this share of the scores' own is rounding: the criterion has no minimum there.
 _EXACT: Final = 1e-12
 
@@ -123,20 +127,27 @@ def best_ratios(sums: Sums, start: Sequence[float] | None = None) -> Reals:
     """Return the θ that minimises the criterion: [1], or [2] where sources have intercepts too.
 
     What is varied is log(1 + θ²). At θ = 0 the slope in θ itself is zero wherever the minimum lies, and a search that
-    comes there stays; a large θ is reached in few steps.
+    comes there stays; a large θ is reached in few steps. With two ratios the criterion may have several valleys: the
+    searches begin in the lowest points of a coarse grid.
     """
     from scipy.optimize import minimize
 
     unknown = 2 if sums.sources else 1
-    begin = np.ones(unknown) if start is None else np.asarray(start, np.float64)
-    found = minimize(
-        lambda logs: criterion(sums, _ratio(logs)),
-        np.log1p(np.square(begin)),
-        method="L-BFGS-B",
-        bounds=[(0.0, _LARGEST)] * unknown,
-        options={"ftol": 1e-13, "gtol": 1e-6},
-    )
-    ratios = _ratio(found.x)
+    starts = [np.array(logs) for logs in product(_GRID, repeat=unknown)]
+    if start is not None:
+        starts.append(np.log1p(np.square(np.asarray(start, np.float64))))
+    starts.sort(key=lambda logs: criterion(sums, _ratio(logs)))
+    searches = [
+        minimize(
+            lambda logs: criterion(sums, _ratio(logs)),
+            logs,
+            method="L-BFGS-B",
+            bounds=[(0.0, _LARGEST)] * unknown,
+            options={"ftol": 1e-13, "gtol": 1e-6},
+        )
+        for logs in starts[:_SEARCHES]
+    ]
+    ratios = _ratio(min(searches, key=lambda found: float(found.fun)).x)
     return np.where(ratios < _ZERO, 0.0, ratios)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
+from xsns_stream.report.escaping import PLAIN_TEXT
 from xsns_stream.report.heatmap import INK
 from xsns_stream.report.names import shown_name
 from xsns_stream.types.evaluations import Evaluation
@@ -40,7 +41,7 @@ def save_evaluation_figure(found: Evaluation, joined: JoinedScores, file: Binary
     import matplotlib as mpl
 
     dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with mpl.rc_context({"svg.hashsalt": "xsns-stream", "font.family": ["DejaVu Sans"]}):
+    with mpl.rc_context(PLAIN_TEXT):
         evaluation_figure(found, joined).savefig(
             file, format=kind, bbox_inches="tight", pad_inches=0.25, metadata=dates.get(kind)
         )

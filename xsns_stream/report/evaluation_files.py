@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from xsns_stream.files import writable, write_parquet, write_whole
+from xsns_stream.report.escaping import in_latex, in_markdown
 from xsns_stream.report.evaluation import Sheet, evaluation_document, evaluation_sheets
 from xsns_stream.report.evaluation_figure import save_evaluation_figure
 from xsns_stream.report.files import SCHEMA_VERSION, write_document
@@ -17,17 +18,6 @@ from xsns_stream.types.joined import JoinedScores
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_LATEX: Final = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    "−": "$-$",
-    "–": "--",
-    "×": r"$\times$",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
 
 
 @dataclass(frozen=True)
@@ -104,11 +94,9 @@ def _write_markdown(written: _Written, file: BinaryIO) -> None:
     for sheet in _sheets(written):
         rule = ["---", *("---:" for _ in sheet.header[1:])]
         lines = [sheet.header, rule, *sheet.lines]
-        table = "\n".join(
-            "| " + " | ".join(_in_line(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-        )
-        parts.append(f"**{sheet.title}**\n\n{table}\n\n{sheet.caption}\n")
-    notes = [f"* {sentence}" for sentence in written.found.notes]
+        table = "\n".join("| " + " | ".join(map(in_markdown, line)) + " |" for line in lines)
+        parts.append(f"**{in_markdown(sheet.title)}**\n\n{table}\n\n{in_markdown(sheet.caption)}\n")
+    notes = [f"* {in_markdown(sentence)}" for sentence in written.found.notes]
     file.write("\n".join([*parts, *notes, ""] if notes else parts).encode())
 
 
@@ -116,21 +104,18 @@ def _write_latex(written: _Written, file: BinaryIO) -> None:
     parts = ["% needs \\usepackage{booktabs}"]
     for sheet in _sheets(written):
         columns = "l" + "r" * (len(sheet.header) - 1)
-        rows = [" & ".join(_escaped(_in_line(cell)) for cell in line) + r" \\" for line in (sheet.header, *sheet.lines)]
-        parts += [f"% {sheet.title}", f"\\begin{{tabular}}{{{columns}}}", r"\toprule", rows[0], r"\midrule", *rows[1:]]
-        parts += [r"\bottomrule", r"\end{tabular}", f"% {sheet.caption}"]
-    parts += [f"% {sentence}" for sentence in written.found.notes]
+        rows = [" & ".join(map(in_latex, line)) + r" \\" for line in (sheet.header, *sheet.lines)]
+        parts += [
+            f"% {in_latex(sheet.title)}",
+            f"\\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            rows[0],
+            r"\midrule",
+            *rows[1:],
+        ]
+        parts += [r"\bottomrule", r"\end{tabular}", f"% {in_latex(sheet.caption)}"]
+    parts += [f"% {in_latex(sentence)}" for sentence in written.found.notes]
     file.write(("\n".join(parts) + "\n").encode())
-
-
-def _in_line(cell: str) -> str:
-    return cell.replace("\n", " ")
-
-
-def _escaped(text: str) -> str:
-    # A bracket after `\\` at the end of the line before would be taken for its optional argument.
-    escaped = "".join(_LATEX.get(character, character) for character in text)
-    return f"{{}}{escaped}" if escaped.startswith("[") else escaped
 
 
 def _figure_writer(kind: str) -> Callable[[_Written, BinaryIO], None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
+from xsns_stream.report.escaping import PLAIN_TEXT
 from xsns_stream.report.names import shown_name
 from xsns_stream.types import Reals, SimilarityMatrix
 
@@ -86,7 +87,7 @@ def save_heat_map(matrix: SimilarityMatrix, file: BinaryIO, kind: str, *, densit
     import matplotlib as mpl
 
     dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with mpl.rc_context({"svg.hashsalt": "xsns-stream", "font.family": ["DejaVu Sans"]}):
+    with mpl.rc_context(PLAIN_TEXT):
         heat_map(matrix, density=density).savefig(
             file, format=kind, bbox_inches="tight", pad_inches=0.3, metadata=dates.get(kind)
         )

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.files import writable, write_parquet, write_whole
+from xsns_stream.report.escaping import PLAIN_TEXT, in_latex, in_markdown
 from xsns_stream.report.regression import blocks, document
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import IN_SAMPLE, Regression
@@ -18,15 +19,6 @@ SCHEMA_VERSION: Final = 1
 _INK: Final = "#22252b"
 _COLOURS: Final = ("#4269d0", "#efb118", "#ff725c")
 #: What LaTeX would not print as it stands.
-_LATEX: Final = {
-    **{sign: rf"\{sign}" for sign in "%&_#${}"},
-    "\\": r"\textbackslash{}",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": "$<$",
-    "×": r"$\times$",
-    "–": "--",
-}
 
 
 def write_regression(found: Regression, ranks: Evaluation | None, path: str | Path) -> Path:
@@ -52,37 +44,29 @@ def write_regression(found: Regression, ranks: Evaluation | None, path: str | Pa
 def _write_markdown(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
     def lines() -> Iterator[str]:
         for part in blocks(found, ranks):
-            yield f"**{_plain_markdown(part.title)}**\n"
+            yield f"**{in_markdown(part.title)}**\n"
             yield "| " + " | ".join(part.columns) + " |"
             yield "|---" + "|---:" * (len(part.columns) - 1) + "|"
-            yield from ("| " + " | ".join(map(_plain_markdown, line)) + " |" for line in part.lines)
+            yield from ("| " + " | ".join(map(in_markdown, line)) + " |" for line in part.lines)
             yield ""
 
     file.write("\n".join(lines()).encode())
-
-
-def _plain_markdown(text: str) -> str:
-    return text.replace("|", "\\|").replace("_", "\\_").replace("*", "\\*").replace("<", "&lt;")
 
 
 def _write_latex(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
     def lines() -> Iterator[str]:
         for part in blocks(found, ranks):
-            yield f"% {part.title}"
+            yield f"% {in_latex(part.title)}"
             yield rf"\begin{{tabular}}{{l{'r' * (len(part.columns) - 1)}}}"
             yield r"\toprule"
-            yield " & ".join(map(_plain_latex, part.columns)) + r" \\"
+            yield " & ".join(map(in_latex, part.columns)) + r" \\"
             yield r"\midrule"
-            yield from (" & ".join(map(_plain_latex, line)) + r" \\" for line in part.lines)
+            yield from (" & ".join(map(in_latex, line)) + r" \\" for line in part.lines)
             yield r"\bottomrule"
             yield r"\end{tabular}"
             yield ""
 
     file.write("\n".join(lines()).encode())
-
-
-def _plain_latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
 def _write_json(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
@@ -118,7 +102,7 @@ def _figure_writer(kind: str) -> Callable[[Regression, Evaluation | None, Binary
 
         # Date and salt would differ from file to file.
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-        with mpl.rc_context({"svg.hashsalt": "xsns-stream", "font.family": ["DejaVu Sans"]}):
+        with mpl.rc_context(PLAIN_TEXT):
             _figure(found).savefig(file, format=kind, metadata=metadata, dpi=160, bbox_inches="tight")
 
     return write

@@ -5,7 +5,18 @@ store works, and starts fast, without it. Symbols: L languages, P parameters, W 
 """
 
 from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
-from xsns_stream.types.comparisons import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
+from xsns_stream.types.comparisons import (
+    CoveringSource,
+    ExpectedScore,
+    Explanation,
+    GroupedSimilarity,
+    PartSimilarity,
+    RankedSource,
+    SimilarityDraws,
+    SimilarityMatrix,
+    SourceCover,
+    SourceRanking,
+)
 from xsns_stream.types.estimation import BATCH_WISE, ESTIMATORS, LABELS, PRECISIONS, TOKEN_REDUCTIONS, FisherSettings
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.joined import JoinedScores, Prediction
@@ -34,8 +45,11 @@ __all__ = [
     "WORD_BITS",
     "AnswerSpan",
     "Counts",
+    "CoveringSource",
     "DiagonalFisher",
     "Evaluation",
+    "ExpectedScore",
+    "Explanation",
     "FisherSettings",
     "GroupedOverlaps",
     "GroupedSimilarity",
@@ -49,6 +63,7 @@ __all__ = [
     "Overlaps",
     "ParameterLayout",
     "ParameterSet",
+    "PartSimilarity",
     "Prediction",
     "Provenance",
     "RankedSource",
@@ -57,7 +72,9 @@ __all__ = [
     "Regression",
     "SampledOverlaps",
     "Share",
+    "SimilarityDraws",
     "SimilarityMatrix",
+    "SourceCover",
     "SourceRanking",
     "SubNetwork",
     "TextExample",

@@ -42,11 +42,13 @@ class JoinedScores:
         gold: Restricted to the pool, so that `gold.sources` and `gold.targets` label every array here.
         predictions: At least one, names distinct.
         notes: Sentences on what did not match and was left out; empty where everything did.
+        spelt_twice: Pairs of a source and a target that are one language under two codes, as `zh` and `zh-Hans`.
     """
 
     gold: TransferScores
     predictions: tuple[Prediction, ...]
     notes: tuple[str, ...] = ()
+    spelt_twice: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -59,13 +61,20 @@ class JoinedScores:
         return self.gold.targets
 
     @property
+    def own(self) -> NDArray[np.bool_]:
+        """Boolean [S, T]: where the source is the target, whatever it is called."""
+        found: NDArray[np.bool_] = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
+        for source, target in self.spelt_twice:
+            found[self.sources.index(source), self.targets.index(target)] = True
+        return found
+
+    @property
     def candidates(self) -> NDArray[np.bool_]:
         """Boolean [S, T]: where the source is not the target, the score was measured, and all predictors say something.
 
         Metrics compare these pairs alone, so that every predictor answers the same question.
         """
-        own = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
-        known: NDArray[np.bool_] = ~own & np.isfinite(self.gold.values)
+        known: NDArray[np.bool_] = ~self.own & np.isfinite(self.gold.values)
         for prediction in self.predictions:
             known = known & np.isfinite(prediction.values)
         return known
