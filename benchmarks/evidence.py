@@ -56,7 +56,7 @@ LAYERS = range(13)
 SEEDS = (42, 16, 10)
 EXAMPLES = 256
 # NN-Rank's time grows with the square of the tokens; the paper that proposed it takes a few hundred sentences too.
-TOKENS = 2_000
+TOKENS = 1_000
 
 
 #: What de Vries et al. (2022) regress POS scores on, from their tables.

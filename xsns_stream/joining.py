@@ -24,10 +24,9 @@ def join(
 ) -> JoinedScores:
     """Put predictions beside the scores they predict.
 
-    The pool is what the gold holds and at least one predictor knows, or what was asked for. A language that one side
-    lacks is named in `notes`, and so is one that they spell differently, as `zh` and `zh-Hani`
-    (:func:`xsns_stream.languages.counterparts`). A pair that any predictor says nothing of is no candidate
-    (`JoinedScores.candidates`).
+    The pool is what was asked for, or else the sources and targets of at least one candidate pair
+    (`JoinedScores.candidates`). A language that one side lacks is named in `notes`, and so is one that they spell
+    differently, as `zh` and `zh-Hani` (:func:`xsns_stream.languages.counterparts`).
 
     Args:
         gold: The scores.
@@ -47,9 +46,12 @@ def join(
     spelt = {name: _spelling(gold, matrix) for name, matrix in matrices.items()}
     for name, matrix in spelt.items():
         _require_overlap(name, matrix, kept_sources, kept_targets)
-    rows = _known(kept_sources, [matrix.sources for matrix in spelt.values()], asked=bool(sources))
-    columns = _known(kept_targets, [matrix.targets for matrix in spelt.values()], asked=bool(targets))
-    notes = (*_respelt(matrices, spelt, {*rows, *columns}), *_notes(gold, spelt, (kept_sources, kept_targets)))
+    rows, columns = _pool(gold, spelt, (kept_sources, kept_targets), (bool(sources), bool(targets)))
+    notes = (
+        *_respelt(matrices, spelt, {*rows, *columns}),
+        *_notes(gold, spelt, (kept_sources, kept_targets)),
+        *_without_pairs(spelt, (kept_sources, kept_targets), (rows, columns)),
+    )
     predictions = tuple(
         Prediction(name, matrix.coefficient, _aligned(matrix, rows, columns), matrix.seeds if _seeded(matrix) else ())
         for name, matrix in spelt.items()
@@ -60,6 +62,7 @@ def join(
             f"no candidates, because they are one language: {listed(sorted(f'{s} for {t}' for s, t in spelt_twice))}.",
         )
     joined = JoinedScores(gold.restricted(rows, columns), predictions, notes, spelt_twice)
+    joined = replace(joined, notes=(*notes, *_gaps(joined)))
     if not joined.candidates.any():
         raise UsageError(
             "no pair of a source and another target has a gold score and every prediction.",
@@ -99,10 +102,26 @@ def _seeded(matrix: SimilarityMatrix) -> bool:
     return matrix.per_seed is not None and bool(matrix.seeds)
 
 
-def _known(wanted: Sequence[str], labels: Sequence[Sequence[str]], *, asked: bool) -> tuple[str, ...]:
-    """Return what was asked for, or what at least one predictor knows."""
-    known = {language for names in labels for language in names}
-    return tuple(language for language in wanted if asked or language in known)
+def _pool(
+    gold: TransferScores,
+    matrices: Mapping[str, SimilarityMatrix],
+    kept: tuple[Sequence[str], Sequence[str]],
+    asked: tuple[bool, bool],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the sources and targets that were asked for, or those of pairs of which everything is known.
+
+    What is not compared is not in the pool either: a source's mean over it, for one, would depend on languages of
+    which nothing else in a table knows.
+    """
+    known = np.isfinite(gold.restricted(*kept).values)
+    for matrix in matrices.values():
+        known &= np.isfinite(_aligned(matrix, *kept)).all(axis=0)
+    for row, source in enumerate(kept[0]):
+        for column, target in enumerate(kept[1]):
+            known[row, column] &= not same_language(source, target)
+    rows = tuple(code for row, code in enumerate(kept[0]) if asked[0] or known[row].any())
+    columns = tuple(code for column, code in enumerate(kept[1]) if asked[1] or known[:, column].any())
+    return rows, columns
 
 
 def _aligned(matrix: SimilarityMatrix, sources: Sequence[str], targets: Sequence[str]) -> Reals:
@@ -167,3 +186,33 @@ def _notes(
         ]
         if foreign:
             yield f"the gold scores hold nothing of {listed(foreign)}, which '{name}' knows."
+
+
+def _without_pairs(
+    matrices: Mapping[str, SimilarityMatrix],
+    kept: tuple[Sequence[str], Sequence[str]],
+    pool: tuple[Sequence[str], Sequence[str]],
+) -> Iterator[str]:
+    """Yield a sentence on languages that all know, and that are not in the pool all the same."""
+    for role, wanted, there, sides in (
+        ("source", kept[0], pool[0], [matrix.sources for matrix in matrices.values()]),
+        ("target", kept[1], pool[1], [matrix.targets for matrix in matrices.values()]),
+    ):
+        lost = [code for code in wanted if code not in there and all(code in side for side in sides)]
+        if lost:
+            yield f"left out as a {role}, because no pair has a score and every prediction: {listed(lost)}."
+
+
+def _gaps(joined: JoinedScores) -> Iterator[str]:
+    """Yield a sentence on pairs of the pool that have no score, and on those of which a predictor says nothing."""
+    pairs = ~joined.own
+    scored = pairs & np.isfinite(joined.gold.values)
+    if missing := int(pairs.sum() - scored.sum()):
+        yield f"{missing} of {int(pairs.sum())} pairs of the pool have no score."
+    for prediction in joined.predictions:
+        silent = int((scored & ~np.isfinite(prediction.values)).sum())
+        if silent:
+            yield (
+                f"'{prediction.name}' says nothing of {silent} of {int(scored.sum())} pairs that have a score: "
+                "they are compared for no predictor."
+            )

@@ -14,7 +14,7 @@ import pytest
 import xsns_stream as xs
 from xsns_kernels import pack_bits
 from xsns_stream.cli import evaluate as verb
-from xsns_stream.evaluation import AVERAGES, FEWEST_RESAMPLES, NDCG, RESAMPLES
+from xsns_stream.evaluation import AVERAGES, FEWEST_RESAMPLES, MOST_RESAMPLES, NDCG, RESAMPLES
 from xsns_stream.gold import write_scores
 from xsns_stream.report import write_matrix
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SimilarityMatrix, SubNetwork
@@ -58,7 +58,11 @@ def named(found: dict[str, Any]) -> dict[str, Any]:
 def test_options_name_what_there_is() -> None:
     assert verb.NDCG_NAMES == NDCG
     assert verb.AVERAGE_NAMES == AVERAGES
-    assert (verb.RESAMPLES, verb.FEWEST_RESAMPLES) == (RESAMPLES, FEWEST_RESAMPLES)
+    assert (verb.RESAMPLES, verb.FEWEST_RESAMPLES, verb.MOST_RESAMPLES) == (
+        RESAMPLES,
+        FEWEST_RESAMPLES,
+        MOST_RESAMPLES,
+    )
 
 
 def test_a_table(folder: Path, xsns: Any) -> None:

@@ -1,6 +1,7 @@
 """Stores within the store, which leave out a part of each row's examples: written, checked, copied, dropped."""
 
 import json
+import shutil
 
 import pytest
 import zarr
@@ -209,3 +210,13 @@ def test_parts_on_an_object_store(s3, networks):
     assert again.has_parts("sw", 0, 0.15, 3)
     assert again.verify() == []
     assert store.parts(3)[2]["sw"].bits.tolist() == sub_without(networks, "sw", 3).bits.tolist()
+
+
+def test_a_part_that_is_gone_or_exchanged_is_found(cut, path):
+    second, third = (path / "parts" / "3" / number for number in "23")
+    shutil.rmtree(third)
+    findings = open_store(path).verify()
+    assert [finding.problem for finding in findings] == ["missing", "missing"]
+    assert all("but not without 3: build it again with --parts 3." in str(finding) for finding in findings)
+    shutil.copytree(second, third)
+    assert {finding.problem for finding in open_store(path).verify()} == {"swapped"}

@@ -212,7 +212,7 @@ def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
     scores = made_up()
     there = [place for place in range(8) if place != 4][:candidates]
     scores[[place for place in range(8) if place not in there], 4] = np.nan
-    found = evaluate(join(gold(scores), {"x": matrix(made_up(1))}), resamples=100)
+    found = evaluate(join(gold(scores), {"x": matrix(made_up(1))}, targets=["all"]), resamples=100)
     assert found.choices[4].candidates == candidates
     missing = np.isnan(found.per_target[0, :, 4])
     # English is the second source: with fewer than two there is no choice that it could be.

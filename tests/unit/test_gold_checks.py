@@ -175,3 +175,10 @@ def test_seeds_for_some_lines_only(matrix: Any) -> None:
         matrix("source,target,seed,score\nsw,fi,1,50\nfi,sw,,40\n", layout="long")
     with pytest.raises(XsnsError, match="'first' in column 'seed'"):
         matrix("source,target,seed,score\nsw,fi,first,50\n", layout="long")
+
+
+def test_a_target_whose_scores_look_like_fractions_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text("source,sw,fi,et\nen,0.61,80,75\nfr,0.50,70,72\nzu,0.55,40,30\n")
+    found = import_scores(table, "matrix", unit="percent")
+    assert any("target sw: are these fractions among percent?" in note for note in found.notes)

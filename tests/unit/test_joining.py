@@ -114,11 +114,11 @@ def test_the_transposed_matrix_of_the_same_languages_is_another_prediction() -> 
 # ----------------------------------------------------------------------------------------- contract
 
 
-def test_the_pool_is_what_some_predictor_knows_and_candidates_are_what_all_know() -> None:
+def test_the_pool_is_what_all_predictors_know() -> None:
     narrow = matrix(sources=("sw", "fi"), targets=CODES[:5])
     joined = join(gold(), {"wide": matrix(sources=CODES[:3]), "narrow": narrow})
-    assert joined.sources == ("sw", "fi", "et")
-    assert joined.targets == CODES
+    assert joined.sources == ("sw", "fi")
+    assert joined.targets == CODES[:5]
     assert {source for source, _ in by_pair(joined)} == {"sw", "fi"}
     assert "zu" not in {target for _, target in by_pair(joined)}
     for name, code in (("narrow", "zu"), ("wide", "de")):
@@ -202,3 +202,26 @@ def test_a_language_under_two_codes_is_no_candidate_for_itself() -> None:
     # Another script is another target.
     np.testing.assert_array_equal(joined.candidates, [[False, True], [True, True], [True, True]])
     assert any("one language: zh for zh-Hans." in sentence for sentence in joined.notes)
+
+
+def test_a_language_without_any_pair_is_left_out_and_named() -> None:
+    scores = gold()
+    scores.cells[:, :, :, 1] = NAN
+    joined = join(scores, {"x": matrix()})
+    assert scores.targets[1] not in joined.targets
+    assert (
+        f"left out as a target, because no pair has a score and every prediction: {scores.targets[1]}." in joined.notes
+    )
+    assert join(scores, {"x": matrix()}, targets=["all"]).targets == scores.targets
+
+
+def test_pairs_without_a_score_or_a_prediction_are_counted() -> None:
+    scores, similarities = gold(), matrix()
+    scores.cells[:, :, 0, 1] = NAN
+    similarities.values[2, 3] = NAN
+    notes = join(scores, {"x": similarities, "y": matrix()}).notes
+    own = sum(code in scores.targets for code in scores.sources)
+    pairs = len(scores.sources) * len(scores.targets) - own
+    assert f"1 of {pairs} pairs of the pool have no score." in notes
+    assert any(f"'x' says nothing of 1 of {pairs - 1} pairs" in note for note in notes)
+    assert not any("'y'" in note for note in notes)

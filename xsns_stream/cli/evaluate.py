@@ -18,6 +18,7 @@ NDCG_NAMES: Final = ("rank-linear", "score", "exponential")
 AVERAGE_NAMES: Final = ("metrics", "matrices")
 RESAMPLES: Final = 10_000
 FEWEST_RESAMPLES: Final = 100
+MOST_RESAMPLES: Final = 1_000_000
 
 
 @click.command(
@@ -54,13 +55,15 @@ FEWEST_RESAMPLES: Final = 100
 )
 @click.option(
     "--resamples",
-    type=click.IntRange(min=FEWEST_RESAMPLES),
+    type=click.IntRange(min=FEWEST_RESAMPLES, max=MOST_RESAMPLES),
     default=RESAMPLES,
     show_default=True,
     metavar="N",
     help="Draws of the bootstrap and of the test.",
 )
-@click.option("--random-seed", type=int, default=0, show_default=True, metavar="N", help="Of these draws.")
+@click.option(
+    "--random-seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of these draws."
+)
 @click.option("--per-target", is_flag=True, help="A line for each target, in the table and in files.")
 @click.option(
     "-o",

@@ -226,7 +226,7 @@ def _show(found: _Found, quiet: bool) -> None:
     from xsns_stream.report.tables import cover_table, explanation_table, ranking_table
 
     console, ranking = stdout_console(), found.ranking
-    console.print(ranking_table(ranking))
+    console.print(ranking_table(ranking, console.width))
     for line in _verdicts(found):
         console.print(line, markup=False)
     tables = [cover_table(found.together)] if found.together else []
@@ -255,15 +255,23 @@ def _verdicts(found: _Found) -> list[str]:
     if ranking.reliability is not None:
         lines.append(f"Two halves of the target's own examples: Jaccard {ranking.reliability:.3f}.")
     if ranking.basis:
-        level, how = found.whole.level, f"(95 %, {ranking.basis})"
-        if level == 1:
-            lines.append(f"The first is reliably closer than each other candidate {how}.")
-        elif all(source.level_with_first for source in found.whole.sources[:level]):
-            lines.append(f"~ No reliable difference among the first {level} {how}.")
-        else:
-            lines.append(f"~ {level - 1} of the others cannot be told from the first {how}.")
+        lines.append(_compared(found.whole))
     if found.calibration is not None:
         basis = found.calibration
         new = "" if basis["known_target"] else ", and none of the target"
         lines.append(f"Expected {basis['metric']} ({basis['task']}) from {basis['pairs']} pairs of gold scores{new}.")
     return lines
+
+
+def _compared(ranking: SourceRanking) -> str:
+    """Say which sources cannot be told from the first, of those of which it is known how sure they are."""
+    known = [source for source in ranking if source.low is not None]
+    among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
+    level, how = ranking.level, f"(95 %, {ranking.basis})"
+    if len(known) == 1:
+        return "No other candidate has an interval to compare the first with."
+    if level == 1:
+        return f"The first{among} is reliably closer than each other {'one' if among else 'candidate'} {how}."
+    if all(source.level_with_first for source in known[:level]):
+        return f"~ No reliable difference among the first {level}{among} {how}."
+    return f"~ {level - 1} of the others cannot be told from the first{among} {how}."

@@ -3,7 +3,7 @@
 from xsns_stream.evaluation.cells import CORRELATIONS, OVER_ENGLISH, SMALLER_IS_BETTER, ndcg_name
 from xsns_stream.evaluation.evaluating import AVERAGES, RESAMPLES, evaluate
 from xsns_stream.evaluation.metrics import GAINS
-from xsns_stream.evaluation.resampling import FEWEST_RESAMPLES
+from xsns_stream.evaluation.resampling import FEWEST_RESAMPLES, MOST_RESAMPLES
 from xsns_stream.evaluation.trivial import TRIVIAL
 
 #: Variants of NDCG.
@@ -13,6 +13,7 @@ __all__ = [
     "AVERAGES",
     "CORRELATIONS",
     "FEWEST_RESAMPLES",
+    "MOST_RESAMPLES",
     "NDCG",
     "OVER_ENGLISH",
     "RESAMPLES",

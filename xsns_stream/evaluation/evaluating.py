@@ -12,7 +12,15 @@ from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import metrics, trivial
 from xsns_stream.evaluation.cells import CORRELATIONS, OVER_ENGLISH, Mask, Metric, measure, metric_functions
 from xsns_stream.evaluation.remarks import remarks
-from xsns_stream.evaluation.resampling import CONFIDENCE, FEWEST_RESAMPLES, bootstrap, holm, interval, sign_flip
+from xsns_stream.evaluation.resampling import (
+    CONFIDENCE,
+    FEWEST_RESAMPLES,
+    MOST_RESAMPLES,
+    bootstrap,
+    holm,
+    interval,
+    sign_flip,
+)
 from xsns_stream.types import Counts, Reals
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation, EvaluationSettings
 from xsns_stream.types.joined import JoinedScores
@@ -183,6 +191,8 @@ def _check(joined: JoinedScores, ndcg: str, average: str, resamples: int, with_t
             raise UsageError(f"there is no {what} '{given}'.", f"it is one of {', '.join(known)}.")
     if resamples < FEWEST_RESAMPLES:
         raise UsageError(f"{resamples} resamples give no interval.", f"take at least {FEWEST_RESAMPLES}.")
+    if resamples > MOST_RESAMPLES:
+        raise UsageError(f"{resamples} resamples do not fit into memory.", f"take at most {MOST_RESAMPLES:,}.")
     taken = [made.name for made in joined.predictions if made.name in trivial.TRIVIAL]
     if with_trivial and taken:
         raise UsageError(

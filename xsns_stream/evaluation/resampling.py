@@ -16,6 +16,7 @@ from xsns_stream.types import Reals
 CONFIDENCE: Final = 0.95
 #: Below these the ends of an interval are those of a handful of draws.
 FEWEST_RESAMPLES: Final = 100
+MOST_RESAMPLES: Final = 1_000_000
 #: Up to this many targets all patterns of signs are gone through.
 _ALL_SIGNS_UP_TO: Final = 12
 # Draws at once: seeds times targets times metrics stay in the cache.

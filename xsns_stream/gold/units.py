@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -21,7 +21,7 @@ def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]
     """Return the unit of the scores, and notes.
 
     Fractions are at most 1, percent at most 100. Where all are at most 1, percent cannot be meant. Where the scores of
-    a source, seed or regime are all at most 1 and others are not, both were mixed.
+    a source, seed or regime are all at most 1 and others are not, both were mixed; of a target, that is a note.
 
     Args:
         scores: Their own unit is not looked at.
@@ -45,6 +45,9 @@ def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]
     if unit == "percent":
         _check_percent(scores, low, high)
     notes = [] if said else [f"no unit was named; scores from {low:g} to {high:g} are taken for {unit}."]
+    if unit == "percent" and (low_targets := list(_fractions_among(scores, ((3, "target", scores.targets),)))):
+        # A hard target may be like that, so that this is no error.
+        notes.append(f"every score is 1 or less for {listed(low_targets)}: are these fractions among percent?")
     return unit, notes
 
 
@@ -68,20 +71,17 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
         raise XsnsError(
             f"scores from {low:g} to {high:g} are no percent.", "--unit points is for a metric with a scale of its own."
         )
-    if mixed := list(_fractions_among(scores)):
+    runs = ((0, "regime", scores.regimes), (1, "seed", scores.seeds), (2, "source", scores.sources))
+    if mixed := list(_fractions_among(scores, runs)):
         raise XsnsError(
             f"fractions and percent are mixed: every score is 1 or less for {listed(mixed)}, and others are above.",
             "give all scores in one unit; --unit points takes them as they are.",
         )
 
 
-def _fractions_among(scores: TransferScores) -> Iterator[str]:
-    """Yield the regimes, seeds and sources whose scores look like fractions."""
-    for axis, kind, labels in (
-        (0, "regime", scores.regimes),
-        (1, "seed", scores.seeds),
-        (2, "source", scores.sources),
-    ):
+def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:
+    """Yield the labels of these axes whose scores look like fractions."""
+    for axis, kind, labels in axes:
         for place, label in enumerate(labels):
             part: Reals = np.take(scores.cells, place, axis=axis)
             known = part[np.isfinite(part)]

@@ -59,7 +59,6 @@ def fit(
 
     Raises:
         UsageError: No such model, or the pairs do not determine one (see :func:`design.design_of`).
-        XsnsError: statsmodels, which `ols` needs, is not installed.
 
     Source:
         Yun et al. (2023), section 4.3, which regresses on similarity and gives the error in sample; de Vries et al.

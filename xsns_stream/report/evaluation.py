@@ -157,7 +157,7 @@ def _caption(found: Evaluation) -> str:
 
 def _unit(found: Evaluation) -> str:
     unit = found.settings.unit
-    return f"{found.settings.metric} {unit}" if unit == "points" else unit
+    return f"{found.settings.metric} {unit}" if unit == "points" else {"percent": "percentage points"}.get(unit, unit)
 
 
 def _headings(found: Evaluation) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from rich import box
 from rich.console import Group
@@ -19,6 +20,13 @@ _DECIMALS = 3
 # Close sources differ in the third decimal: a ranking shows one more.
 _RANKING_DECIMALS = 4
 _PADDING = 2
+#: Columns of a ranking that can be spared on a narrow terminal, in this order.
+_SPARED = ("± seeds", "chance-corrected", "split-half")
+#: Letters of a language's name that are shown at least.
+_NAME = 8
+
+#: Name of a column, and how a source's cell is made.
+_Column: TypeAlias = tuple[str, Callable[[RankedSource], str]]
 
 
 def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
@@ -90,11 +98,15 @@ def groups_table(found: GroupedSimilarity) -> Table:
     return table
 
 
-def ranking_table(ranking: SourceRanking) -> Table:
+def ranking_table(ranking: SourceRanking, width: int = 200) -> Table:
     """Return the sources of a ranking, best first, with their ranks and names.
 
     Sources of exactly the same similarity share a rank, marked as `2=`; an undefined similarity has none. Sources that
     cannot be told from the first are marked as `2~`. What no source has, as intervals, has no column.
+
+    Args:
+        ranking: The sources.
+        width: Columns of the terminal. What can be spared is left out where it does not fit; a caption says so.
     """
     table = _table()
     table.title = Text(f"Sources for {shown_name(ranking.target)} ({ranking.target}), most similar first")
@@ -102,19 +114,35 @@ def ranking_table(ranking: SourceRanking) -> Table:
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("code", style="bold", no_wrap=True)
     table.add_column("language", overflow="ellipsis")
-    columns = list(_ranking_columns(ranking))
+    every = list(_ranking_columns(ranking))
+    columns = _fitting(every, ranking, width)
     for name, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for rank, source in _ranks(ranking):
         shown = (show(source) for _, show in columns)
         table.add_row(*map(Text, (rank, source.language, shown_name(source.language), *shown)))
-    if any(source.tied for source in ranking):
-        table.caption = "= exactly as similar as another source"
+    remarks = ["= exactly as similar as another source"] if any(source.tied for source in ranking) else []
+    if left_out := [name for name, _ in every if name not in dict(columns)]:
+        remarks.append(f"no room for: {', '.join(left_out)}")
+    if remarks:
+        table.caption = "\n".join(remarks)
         table.caption_justify = "left"
     return table
 
 
-def _ranking_columns(ranking: SourceRanking) -> Iterator[tuple[str, Callable[[RankedSource], str]]]:
+def _fitting(columns: Sequence[_Column], ranking: SourceRanking, width: int) -> list[_Column]:
+    """Return the columns that fit beside rank, code and name, without the first of those that can be spared."""
+    kept = list(columns)
+    for spared in (*_SPARED, None):
+        cells = (max(len(name), *(len(show(source)) for source in ranking)) + 1 for name, show in kept)
+        beside = _NAME + 6 + max(len(source.language) for source in ranking)
+        if sum(cells) + beside <= width or spared is None:
+            break
+        kept = [column for column in kept if column[0] != spared]
+    return kept
+
+
+def _ranking_columns(ranking: SourceRanking) -> Iterator[_Column]:
     """Yield the numbers that there are: name of the column, and how a source's cell is made."""
 
     def some(name: str) -> bool:
@@ -136,7 +164,7 @@ def _ranking_columns(ranking: SourceRanking) -> Iterator[tuple[str, Callable[[Ra
             return _UNKNOWN if source.expected is None else show(source.expected)
 
         yield f"expected ({ranking.unit})", lambda source: cell(source, lambda score: _number(score.mean, decimals))
-        yield "95 % interval", lambda source: cell(source, lambda score: _interval(score.low, score.high, decimals))
+        yield "expected, 95 %", lambda source: cell(source, lambda score: _interval(score.low, score.high, decimals))
         yield "measured", lambda source: cell(source, lambda score: _number(score.measured, decimals))
 
 

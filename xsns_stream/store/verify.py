@@ -17,7 +17,7 @@ from xsns_stream.store.format import ARRAY, COMMITS, METADATA, RowKey
 from xsns_stream.store.header import Header
 from xsns_stream.store.kept import KEPT_COMMITS, KeptKey, kept_key, kept_keys, kept_record, read_values
 from xsns_stream.store.kept_array import KeptArray
-from xsns_stream.store.parts import PartKey
+from xsns_stream.store.parts import PartKey, part_provenance
 from xsns_stream.store.place import Place
 from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_key
 from xsns_stream.types import WORD_BITS, ParameterLayout, Provenance, Words
@@ -69,15 +69,28 @@ def _later(on_progress: Progress, before: int, total: int, done: int, _: int) ->
 
 
 def verify_parts(store: StoreReader, parts: Sequence[tuple[int, int, StoreReader]]) -> Iterator[Finding]:
-    """Find rows without a part that are of other text than their row: their similarities would say nothing of its."""
+    """Find rows without a part that say nothing of their row: of other text, of another part, or not of every part."""
+    there: dict[tuple[int, RowKey], set[int]] = {}
     for count, number, part in parts:
         keys = part.keys()
         for key in keys:
-            records = [_read_record(place, key) for place in (part.place, store.place)]
-            digests = {found.provenance.corpus_digest for found in records if isinstance(found, CommitRecord)}
-            if len(digests) > 1:
-                name = PartKey(count, number, key)
-                yield Finding("text", f"{name} was measured on other text than the row.", name)
+            there.setdefault((count, key), set()).add(number)
+            yield from _other_part(store, part, PartKey(count, number, key))
+    for (count, key), numbers in there.items():
+        if lacking := sorted(set(range(1, count + 1)) - numbers):
+            which = ", ".join(map(str, lacking))
+            detail = f"{key} is there without some of its {count} parts, but not without {which}"
+            yield Finding("missing", f"{detail}: build it again with --parts {count}.", key)
+
+
+def _other_part(store: StoreReader, part: StoreReader, name: PartKey) -> Iterator[Finding]:
+    found, whole = (_read_record(place, name.row) for place in (part.place, store.place))
+    if not isinstance(found, CommitRecord) or not isinstance(whole, CommitRecord):
+        return
+    if found.provenance.corpus_digest != whole.provenance.corpus_digest:
+        yield Finding("text", f"{name} was measured on other text than the row.", name)
+    if found.provenance.corpus != part_provenance(whole.provenance, name.count, name.number).corpus:
+        yield Finding("swapped", f"{name} is of {found.provenance.corpus}.", name)
 
 
 def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = None) -> list[Finding]:
