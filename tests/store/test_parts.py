@@ -216,7 +216,7 @@ def test_a_part_that_is_gone_or_exchanged_is_found(cut, path):
     second, third = (path / "parts" / "3" / number for number in "23")
     shutil.rmtree(third)
     findings = open_store(path).verify()
-    assert [finding.problem for finding in findings] == ["missing", "missing"]
+    assert [finding.problem for finding in findings] == ["parts", "parts"]
     assert all("but not without 3: build it again with --parts 3." in str(finding) for finding in findings)
     shutil.copytree(second, third)
     assert {finding.problem for finding in open_store(path).verify()} == {"swapped"}

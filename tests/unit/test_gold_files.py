@@ -69,7 +69,8 @@ def test_without_seeds_and_without_any_score_of_a_language(tmp_path: Path, suffi
 def test_every_bit_of_every_score_comes_back(
     tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray, seeds: list[int], suffix: str
 ) -> None:
-    written = scores(cells, sources=("sw", "fi", "et"), targets=("fi", "de"), seeds=tuple(seeds))
+    told = {"sources": ("sw", "fi", "et"), "targets": ("fi", "de"), "unit": "points"}
+    written = scores(cells, seeds=tuple(seeds), **told)
     same(read_scores(write_scores(written, tmp_path_factory.mktemp("gold") / f"g{suffix}")), written)
 
 
@@ -148,3 +149,19 @@ def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
     found = summarise(scores(cells, sources=("sw",), targets=("sw",), regimes=("main",), seeds=()))
     assert np.isnan([found.lowest, found.highest, found.mean]).all()
     assert (found.best_source, found.source_means, found.mean_own) == ({}, {}, 90)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("swa,fi,main,,50\nswh,fi,main,,51", "has swa, swh for one language"),
+        ("sw,fi,main,,99999\nen,fi,main,,51", "are no percent"),
+    ],
+)
+def test_a_file_that_was_edited_is_checked_again(line: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "gold.csv"
+    told = ",pos,accuracy,percent,made up"
+    lines = "\n".join(f"{part}{told}" for part in line.split("\n"))
+    path.write_text(f"source,target,regime,seed,score,task,metric,unit,origin\n{lines}\n")
+    with pytest.raises(XsnsError, match=said):
+        read_scores(path)

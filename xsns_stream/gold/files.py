@@ -15,7 +15,8 @@ import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.files import read_parquet, writable, write_parquet, write_whole
-from xsns_stream.labelled import TextTable, listed, read_table, to_number
+from xsns_stream.gold.units import check_unit
+from xsns_stream.labelled import TextTable, listed, read_table, same_code, to_codes, to_number
 from xsns_stream.types.transfer import TransferScores
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def write_scores(scores: TransferScores, path: str | Path) -> Path:
     return target
 
 
+_AGAIN: Final = "import the scores again with `xsns-stream gold import`."
+
+
 def read_scores(path: str | Path) -> TransferScores:
     """Read what :func:`write_scores` wrote.
 
@@ -72,11 +76,17 @@ def read_scores(path: str | Path) -> TransferScores:
             f"'{path}' is no file of gold scores.", "make one with `xsns-stream gold import FILE -o gold.parquet`."
         )
     try:
-        return _read_csv(file) if file.suffix.lower() == ".csv" else _read_parquet(file)
-    except (KeyError, TypeError, ValueError) as error:
-        raise XsnsError(
-            f"'{file}' is damaged: {type(error).__name__}: {error}.", "import the scores again with `xsns-stream gold`."
-        ) from None
+        scores = _read_csv(file) if file.suffix.lower() == ".csv" else _read_parquet(file)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise XsnsError(f"'{file}' is damaged: {type(error).__name__}: {error}.", _AGAIN) from None
+    # Files are edited by hand too: what an import refuses is refused here.
+    for labels in (scores.sources, scores.targets):
+        if repeated := same_code(to_codes(labels)):
+            one = next(iter(repeated.values()))
+            raise XsnsError(f"'{file}' has {listed(one)} for one language.", _AGAIN)
+    if np.isfinite(scores.cells).any():
+        check_unit(scores, scores.unit)
+    return scores
 
 
 def _long(scores: TransferScores) -> pd.DataFrame:

@@ -37,7 +37,7 @@ class Finding:
 
     Attributes:
         problem: One of `record`, `experiment`, `label`, `missing`, `size`, `unreadable`, `bits`, `swapped`,
-            `cardinality`, `density`, `padding`, `values`, `text`.
+            `cardinality`, `density`, `padding`, `values`, `text`, `parts`.
         detail: A sentence for people, which names the row.
         row: The row; None where it cannot be told.
     """
@@ -80,7 +80,7 @@ def verify_parts(store: StoreReader, parts: Sequence[tuple[int, int, StoreReader
         if lacking := sorted(set(range(1, count + 1)) - numbers):
             which = ", ".join(map(str, lacking))
             detail = f"{key} is there without some of its {count} parts, but not without {which}"
-            yield Finding("missing", f"{detail}: build it again with --parts {count}.", key)
+            yield Finding("parts", f"{detail}: build it again with --parts {count}.")
 
 
 def _other_part(store: StoreReader, part: StoreReader, name: PartKey) -> Iterator[Finding]:
