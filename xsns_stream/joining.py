@@ -21,6 +21,7 @@ def join(
     matrices: Mapping[str, SimilarityMatrix],
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
+    unscored: Sequence[str] = (),
 ) -> JoinedScores:
     """Put predictions beside the scores they predict.
 
@@ -33,6 +34,8 @@ def join(
         matrices: {name of the predictor: its similarities}; at least one.
         sources: Only these; `all` and lists with commas are understood.
         targets: Only these.
+        unscored: Targets of the gold that stay in the pool though nothing of them may have been measured: what is
+            predicted for them is asked for.
 
     Raises:
         LanguageError: A language was asked for that the gold does not hold.
@@ -46,7 +49,8 @@ def join(
     spelt = {name: _spelling(gold, matrix) for name, matrix in matrices.items()}
     for name, matrix in spelt.items():
         _require_overlap(name, matrix, kept_sources, kept_targets)
-    rows, columns = _pool(gold, spelt, (kept_sources, kept_targets), (bool(sources), bool(targets)))
+    stays = kept_sources if sources else (), (*(kept_targets if targets else ()), *unscored)
+    rows, columns = _pool(gold, spelt, (kept_sources, kept_targets), stays)
     notes = (
         *_respelt(matrices, spelt, {*rows, *columns}),
         *_notes(gold, spelt, (kept_sources, kept_targets)),
@@ -106,9 +110,9 @@ def _pool(
     gold: TransferScores,
     matrices: Mapping[str, SimilarityMatrix],
     kept: tuple[Sequence[str], Sequence[str]],
-    asked: tuple[bool, bool],
+    stays: tuple[Sequence[str], Sequence[str]],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the sources and targets that were asked for, or those of pairs of which everything is known.
+    """Return the sources and targets that stay in any case, and those of pairs of which everything is known.
 
     What is not compared is not in the pool either: a source's mean over it, for one, would depend on languages of
     which nothing else in a table knows.
@@ -119,8 +123,8 @@ def _pool(
     for row, source in enumerate(kept[0]):
         for column, target in enumerate(kept[1]):
             known[row, column] &= not same_language(source, target)
-    rows = tuple(code for row, code in enumerate(kept[0]) if asked[0] or known[row].any())
-    columns = tuple(code for column, code in enumerate(kept[1]) if asked[1] or known[:, column].any())
+    rows = tuple(code for row, code in enumerate(kept[0]) if code in stays[0] or known[row].any())
+    columns = tuple(code for column, code in enumerate(kept[1]) if code in stays[1] or known[:, column].any())
     return rows, columns
 
 

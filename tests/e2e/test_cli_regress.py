@@ -133,7 +133,7 @@ def test_files(folder: Path, xsns: Any) -> None:
             "leave one of them out",
         ),
         ((*LDND, "--sources", "en,de"), "the pairs have 2 sources", "give gold scores and predictors"),
-        ((*LDND, "--new", "yo"), "no predictor knows the target 'yo'.", "give predictors"),
+        ((*LDND, "--new", "yo"), "the predictor 'ldnd' knows nothing of the target 'yo'.", "give predictors"),
         ((*LDND, "--new", "not a code"), "'not a code' is not a language code.", "write it"),
         ((*LDND, "-o", "out.xls"), "'out.xls' does not end in the name of a format.", "end it in one of"),
         ((*GOLD, "--predict", "missing.parquet"), "there is neither a store nor a file 'missing.parquet'.", "check"),

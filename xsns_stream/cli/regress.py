@@ -182,7 +182,7 @@ def _join(
     matrices |= {one.name: feature_matrix(one, tables, gold.sources, gold.targets) for one in features}
     # --targets says what to fit to; what --new names is predicted all the same.
     kept = (*options["targets"], *targets) if options["targets"] else ()
-    return join(gold, matrices, options["sources"], kept)
+    return join(gold, matrices, options["sources"], kept, unscored=targets)
 
 
 # ------------------------------------------------------------------------------------- what comes out
@@ -199,13 +199,18 @@ def _rankings(found: Regression) -> dict[str, SimilarityMatrix]:
 
 
 def _prediction(found: Regression, joined: JoinedScores, target: str) -> PredictedScores:
+    import numpy as np
+
     from xsns_stream.regression import predict
 
-    if target not in joined.targets:
-        raise UsageError(f"no predictor knows the target '{target}'.", "give predictors, or tables, that hold it.")
     column = joined.targets.index(target)
     others = [place for place, code in enumerate(joined.sources) if code != target]
     values = {one.name: one.values[others, column] for one in joined.predictions}
+    if unknown := next((name for name, known in values.items() if np.isnan(known).all()), None):
+        raise UsageError(
+            f"the predictor '{unknown}' knows nothing of the target '{target}'.",
+            "give predictors, or tables, that hold it.",
+        )
     return predict(found, values, target, [joined.sources[place] for place in others])
 
 
