@@ -16,6 +16,7 @@ import evidence_tables
 import fisher_tables
 import kernel_tables
 import scale_tables
+import transfer_tables
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
@@ -32,7 +33,7 @@ MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", 
 
 #: Name in a page's markers → what makes the table.
 TABLES: dict[str, Callable[[Path], str]] = (
-    evidence_tables.TABLES | fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES
+    evidence_tables.TABLES | fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES | transfer_tables.TABLES
 )
 
 

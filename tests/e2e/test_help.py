@@ -64,6 +64,27 @@ def lay_out(folder: Path) -> None:
     for name, score in (("run1.csv", 50), ("run2.csv", 52)):
         (folder / name).write_text(f"source,sw,fi\nsw,90,{score}\nfi,60,80\n")
     _lay_out_typology(folder)
+    _lay_out_pos(folder)
+
+
+def _lay_out_pos(folder: Path) -> None:
+    """Write a few tagged sentences in three languages, split: what `transfer` and `reproduce` read."""
+    texts = {
+        "sw": "watoto wanasoma kitabu leo",
+        "fi": "lapset lukevat kirjaa kotona",
+        "en": "children read books today",
+    }
+    tags = ("NOUN", "VERB", "NOUN", "ADV")
+    (folder / "pos").mkdir()
+    for language, text in texts.items():
+        words = text.split()
+        for first, (split, count) in enumerate({"train": 12, "dev": 4, "test": 4}.items()):
+            orders = [[(first + number + place) % 4 for place in range(4)] for number in range(count)]
+            sentences = [
+                "".join(f"{words[place]} {tags[place]}\n" for place in order) + f"{number}{split} NUM\n"
+                for number, order in enumerate(orders)
+            ]
+            (folder / "pos" / f"{language}-{split}.txt").write_text("\n".join(sentences))
 
 
 def _lay_out_typology(folder: Path) -> None:

@@ -1,22 +1,36 @@
-"""Options that say how a corpus is read: `build` and `info`."""
+"""Options that say how a corpus is read: `build`, `baseline` and `info`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import click
 
 from xsns_stream.cli.sections import Decorated, Options, apply
 
 if TYPE_CHECKING:
     from xsns_stream.corpora import Corpus
 
+#: As :data:`xsns_stream.corpora.TASK_NAMES` has them, which a help page does not load; a test compares.
+TASK_NAMES: Final = ("ner", "pos", "nli", "pi", "qa", "topic")
+
 
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
-    """Return a decorator that adds `--text-column`, `--split`, `--config` and `--corpus-revision` through `option`."""
+    """Return a decorator that adds options through `option`.
+
+    They are `--task`, `--text-column`, `--split`, `--config` and `--corpus-revision`.
+    """
 
     def add(function: Decorated) -> Decorated:
         return apply(
             function,
+            option(
+                "--task",
+                type=click.Choice(TASK_NAMES),
+                default=None,
+                help="Read the corpus as labelled data of this task, as `transfer` does: its training texts.",
+            ),
             option("--text-column", default=None, help="Column of the text, where the default is not it."),
             option("--split", default=None, help="Split of a data set."),
             option("--config", default=None, help="Configuration of a Hub data set; {lang} stands for the code."),
@@ -27,7 +41,12 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
 
 
 def open_from(options: dict[str, Any], labels: str | None = None) -> Corpus:
-    """Open the corpus that the options name."""
+    """Open the corpus that the options name.
+
+    Raises:
+        UsageError: Options that do not fit together.
+        CorpusError: There is no such corpus.
+    """
     from xsns_stream.corpora import open_corpus
 
     return open_corpus(
@@ -37,4 +56,5 @@ def open_from(options: dict[str, Any], labels: str | None = None) -> Corpus:
         config=options["config"],
         revision=options["corpus_revision"],
         labels=labels,
+        task=options["task"],
     )

@@ -38,7 +38,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
     With --corpus, list the languages of a corpus with their names instead.
     """
     if not options["corpus"]:
-        for name in ("text_column", "split", "config", "corpus_revision"):
+        for name in ("task", "text_column", "split", "config", "corpus_revision"):
             if options[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} means nothing for a store.", "give --corpus too.")
         _store(store, as_json)

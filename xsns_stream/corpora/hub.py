@@ -178,8 +178,28 @@ class HubCorpus:
 
     # --------------------------------------------------------------------------------------- rows
 
-    def _units(self, code: str, seed: int) -> Generator[Unit, None, None]:
-        """Yield the rows of a language as units, in the order that `seed` gives them."""
+    def split_names(self, language: str) -> tuple[str, ...]:
+        """Return the data set's own names of the splits that a language has.
+
+        Raises:
+            LanguageError: The data set has no such language.
+            CorpusError: It cannot be read.
+        """
+        subset = self._subsets[pick(language, self.languages(), self.name)]
+        with self._readable(), no_progress_bars():
+            return _split_names(self._path, self._config(subset), self.revision)
+
+    def in_order(self, language: str) -> Generator[Unit, None, None]:
+        """Yield all rows of a language's split as units, in the order of the data set.
+
+        Raises:
+            LanguageError: The data set has no such language.
+            CorpusError: It cannot be read.
+        """
+        yield from self._units(pick(language, self.languages(), self.name), None)
+
+    def _units(self, code: str, seed: int | None) -> Generator[Unit, None, None]:
+        """Yield the rows of a language as units, in the order that `seed` gives them; None leaves them as they are."""
         subset = self._subsets[code]
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
@@ -192,7 +212,7 @@ class HubCorpus:
                 stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
-            for row in shuffled(stream, seed):
+            for row in stream if seed is None else shuffled(stream, seed):
                 if not any(row[column] for column in leave_out):
                     yield columns.unit(row, where, classes)
 
@@ -278,6 +298,13 @@ class HubCorpus:
             f"the Hugging Face Hub cannot be reached for {self.recipe.hub_id}.",
             _OFFLINE_HINT.format(id=self.recipe.hub_id, again=again),
         )
+
+
+@lru_cache(maxsize=1024)
+def _split_names(path: str, config: str, revision: str | None) -> tuple[str, ...]:
+    import datasets
+
+    return tuple(datasets.get_dataset_split_names(path, config, revision=revision))
 
 
 @lru_cache(maxsize=4)

@@ -19,7 +19,7 @@ from xsns_stream.types.text import AnswerSpan
 #: Takes the labels that the recipe or the format has.
 AUTO: Final = "auto"
 #: Names under which tables keep labels, in the order in which they are tried.
-LABEL_COLUMNS: Final = ("label", "labels", "tags", "ner_tags", "upos", "answers")
+LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
 #: Texts that belong together where labels are asked for: a label of two texts means little beside one of them.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
 _FORMS: Final = "labels are class names, one a row or one a word, or answers with `text` and `answer_start`."

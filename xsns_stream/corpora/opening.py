@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,7 +17,7 @@ from xsns_stream.types import LanguageSample
 
 CLDR: Final = "cldr"
 _LABELLED: Final = f"these have: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
-_HUB_PREFIX: Final = "hub:"
+HUB_PREFIX: Final = "hub:"
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -50,6 +50,7 @@ def open_corpus(
     config: str | None = None,
     revision: str | None = None,
     labels: str | None = None,
+    task: str | None = None,
 ) -> Corpus:
     """Open the corpus that `spec` means.
 
@@ -64,6 +65,8 @@ def open_corpus(
         revision: Branch, tag or commit of a data set on the Hub.
         labels: None reads text alone. `auto` reads the labels that a recipe knows, the UPOS of CoNLL-U, or a
             table's usual column; any other value names the column. Examples without a label are then left out.
+        task: Read labelled data of this task, as :func:`~xsns_stream.corpora.splits.open_task` does, and take the
+            texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
 
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
@@ -81,20 +84,22 @@ def open_corpus(
         "revision": revision,
         "labels": labels,
     }
+    if task is not None:
+        return _open_task_text(parts, task, options)
     name, equals, path = head.partition("=")
     if len(parts) == 1:
         if head == CLDR:
             return _open_cldr(options)
         if name in RECIPES:
             return _open_hub(RECIPES[name], _folder(path) if equals else None, **options)
-        if head.startswith(_HUB_PREFIX):
-            recipe, root = _hub(head.removeprefix(_HUB_PREFIX))
+        if head.startswith(HUB_PREFIX):
+            recipe, root = _hub(head.removeprefix(HUB_PREFIX))
             return _open_hub(recipe, root, **options)
-    _refuse(options, "config", "revision", kind="local files")
+    refuse(options, "config", "revision", kind="local files")
     if len(parts) == 1 and Path(head).is_dir():
         return open_folder(Path(head), text_column, split, labels)
     if all("=" in part for part in parts):
-        _refuse(options, "split", kind="language=file pairs")
+        refuse(options, "split", kind="language=file pairs")
         return open_files(parts, text_column, labels)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
@@ -102,10 +107,22 @@ def open_corpus(
     raise _unknown(head)
 
 
+def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None]) -> Corpus:
+    from xsns_stream.corpora.splits import TaskText, open_task
+
+    refuse(options, "text_column", kind="labelled data of a task")
+    if options["labels"] not in (None, AUTO):
+        raise UsageError("--label-column means nothing with --task.", "a task's data say by themselves where they are.")
+    if len(parts) != 1:
+        raise UsageError("the labelled data of a task are one folder or data set.", "give one --corpus.")
+    data = open_task(parts[0], task, config=options["config"], revision=options["revision"])
+    return TaskText(data, options["split"] or "train", labels=options["labels"] is not None)
+
+
 def _open_cldr(options: dict[str, str | None]) -> Corpus:
     from xsns_stream.corpora.cldr import CldrCorpus
 
-    _refuse(options, *options, kind="the corpus cldr")
+    refuse(options, kind="the corpus cldr")
     return CldrCorpus()
 
 
@@ -148,9 +165,13 @@ def _folder(path: str) -> Path:
     return folder.resolve()
 
 
-def _refuse(options: dict[str, str | None], *names: str, kind: str) -> None:
-    """Refuse options that would silently do nothing."""
-    for name in names:
+def refuse(options: Mapping[str, str | None], *names: str, kind: str) -> None:
+    """Refuse options that would silently do nothing; all of them where none is named.
+
+    Raises:
+        UsageError: One of them was given.
+    """
+    for name in names or options:
         if options[name] is not None:
             raise UsageError(f"--{name.replace('_', '-')} means nothing for {kind}.", "leave it out.")
 

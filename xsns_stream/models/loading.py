@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +19,7 @@ from xsns_stream.models.objectives import (
     task_of,
 )
 from xsns_stream.models.tokenizers import check_match, load_tokenizer, padding_id, tokenizer_digest
+from xsns_stream.quiet import quiet_transformers
 
 __all__ = ["DTYPES", "EMBEDDED", "EMBEDDED_FOLDER", "LoadedModel", "load_model"]
 
@@ -116,7 +115,7 @@ def _load_config(folder: Path, name: str) -> Any:
             "convert it with `save_pretrained`; pickled weights are not read, because reading them runs code.",
         )
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:
         raise ModelError(
@@ -129,7 +128,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
     import torch
 
     try:
-        with _quiet_transformers(), torch.random.fork_rng(devices=[]):
+        with quiet_transformers(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(head_seed)
             model, info = auto_class(config, objective).from_pretrained(
                 folder,
@@ -190,22 +189,6 @@ def _head_names(model: Any) -> set[str]:
     body = {name.split(".")[0] for name, _ in block_lists(model)}
     body |= {name.split(".")[0] for name, module in model.named_modules() if module is embeddings}
     return {name for name in model.state_dict() if name.split(".")[0] not in body}
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers' progress bars and load reports off stderr: what matters of them becomes an error here."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _to_device(model: Any, device: str) -> Any:

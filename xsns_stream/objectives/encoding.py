@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LanguageSample, TextExample
 
 #: transformers' label for positions that are not scored.
@@ -173,19 +173,6 @@ def check_rate(rate: float) -> None:
     """Refuse a share of hidden pieces that is not within (0, 1)."""
     if not 0 < rate < 1:
         raise UsageError(f"the mask rate must lie between 0 and 1, not {rate}.")
-
-
-def need_offsets(tokenizer: Any) -> None:
-    """Refuse a tokenizer that cannot say which characters a piece comes from.
-
-    Raises:
-        ModelError: It is not one of the library `tokenizers`.
-    """
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"{type(tokenizer).__name__} cannot say which characters a piece comes from.",
-            "labels of words and answers need a tokenizer that comes as tokenizer.json.",
-        )
 
 
 def _unknown_id(tokenizer: Any) -> int:

@@ -6,12 +6,12 @@ The class with number k must be the same in every language, so objectives with c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from xsns_stream.alignment import first_pieces, need_offsets
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.objectives.encoding import (
     IGNORED,
@@ -20,7 +20,6 @@ from xsns_stream.objectives.encoding import (
     Pieces,
     check_length,
     encode_sample,
-    need_offsets,
 )
 from xsns_stream.types import LanguageSample, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -93,7 +92,7 @@ class TokenClassification(_Classification):
             if isinstance(words, str) or not isinstance(names, tuple) or example.pair is not None:
                 raise _wrong_kind(self.name, "single texts with a label a word", sample)
             labels = np.full_like(pieces.ids, IGNORED)
-            for place, name in zip(_first_pieces(words, pieces.encoding["offset_mapping"]), names, strict=True):
+            for place, name in zip(first_pieces(words, pieces.encoding["offset_mapping"]), names, strict=True):
                 if place is not None and name:
                     labels[place] = self._number(name, sample)
             return {"input_ids": pieces.ids, "labels": labels} if (labels != IGNORED).any() else None
@@ -176,25 +175,6 @@ def _wrong_kind(name: str, what: str, sample: LanguageSample) -> UsageError:
         f"{name} needs {what}, and {sample.source} gives others in '{sample.language}'.",
         "open the corpus with its labels, or choose another objective.",
     )
-
-
-def _first_pieces(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
-    """Return the position of the first piece of each word; None where it was cut off or has none.
-
-    Args:
-        words: The words, which were joined by spaces.
-        offsets: First character of each piece and the one after its last, (0, 0) for special pieces. A piece may
-            begin with the space before its word, or be nothing else; that space counts as the word's.
-    """
-    first: list[int | None] = [None] * len(words)
-    word, start = 0, 0
-    for place, (begin, end) in enumerate(offsets):
-        while word < len(words) and begin >= start + len(words[word]):
-            start += len(words[word]) + 1
-            word += 1
-        if word < len(words) and end > max(start - 1, 0) and first[word] is None:
-            first[word] = place
-    return first
 
 
 def _answer_pieces(answer: AnswerSpan, encoding: Any) -> tuple[int, int] | None:

@@ -33,6 +33,7 @@ from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLay
 from xsns_stream.types.provenance import Provenance
 from xsns_stream.types.regressions import Regression
 from xsns_stream.types.sets import ParameterSet, Share
+from xsns_stream.types.tasks import SPLITS, LabelledSplit, TestScore, TransferRun
 from xsns_stream.types.text import AnswerSpan, Label, LanguageSample, ReadCounts, TextExample
 from xsns_stream.types.transfer import TransferScores
 
@@ -41,6 +42,7 @@ __all__ = [
     "ESTIMATORS",
     "LABELS",
     "PRECISIONS",
+    "SPLITS",
     "TOKEN_REDUCTIONS",
     "WORD_BITS",
     "AnswerSpan",
@@ -56,6 +58,7 @@ __all__ = [
     "JoinedScores",
     "KeptOverlaps",
     "Label",
+    "LabelledSplit",
     "LanguageSample",
     "LayerSpan",
     "OverlapCounts",
@@ -77,7 +80,9 @@ __all__ = [
     "SourceCover",
     "SourceRanking",
     "SubNetwork",
+    "TestScore",
     "TextExample",
+    "TransferRun",
     "TransferScores",
     "Words",
     "words_for",

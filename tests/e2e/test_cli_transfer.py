@@ -1,0 +1,273 @@
+"""`xsns-stream transfer`: a small random model learns made-up tags, is stopped, shared, resumed, and asked nonsense."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xsns_stream.gold import read_scores
+
+pytestmark = pytest.mark.xdist_group("transfer")
+
+WORDS = {"en": "red dog runs fast", "fi": "koira juoksee nopeasti kotiin", "sw": "mbwa anakimbia haraka sana"}
+TAGS = ("ADJ", "NOUN", "VERB", "ADV")
+QUICK = ("--limit", "12", "--test-limit", "6", "--epochs", "1", "--max-length", "32")
+
+
+def sentences(language: str, count: int, shift: int) -> str:
+    words = WORDS[language].split()
+    rows = [
+        "\n".join(f"{words[(i + n + shift) % 4]} {TAGS[(i + n + shift) % 4]}" for i in range(3 + n % 2))
+        + f"\n{n} NUM\n"
+        for n in range(count)
+    ]
+    return "\n".join(rows)
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path) -> Path:
+    """A folder with `pos`: three languages with all splits, and a fourth that is only tested."""
+    folder = tmp_path / "pos"
+    folder.mkdir()
+    for language in WORDS:
+        for shift, (split, count) in enumerate({"train": 24, "dev": 6, "test": 8}.items()):
+            (folder / f"{language}-{split}.txt").write_text(sentences(language, count, shift))
+    (folder / "et-test.txt").write_text(sentences("fi", 7, 1))
+    return tmp_path
+
+
+def arguments(*more: str, sources: str = "en,fi", output: str = "gold.parquet") -> tuple[str, ...]:
+    return ("transfer", "--task", "pos", "--data", "pos", "--sources", sources, *QUICK, "-o", output, *more)
+
+
+def test_scores_of_every_pair(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    done = in_process(kitchen, *arguments("--seed", "1", "--seed", "2", "--mix", "fi,en", "--json"))
+    assert done.code == 0, done.err
+    result = json.loads(done.out)["result"]
+    gold = read_scores(kitchen / "gold.parquet")
+    assert gold.sources == ("en", "fi", "en+fi")
+    assert gold.targets == ("en", "et", "fi", "sw")
+    assert (gold.seeds, gold.task, gold.metric, gold.unit) == ((1, 2), "pos", "accuracy", "percent")
+    assert np.isfinite(gold.cells).all()
+    assert gold.cells.min() >= 0
+    assert gold.cells.max() <= 100
+    assert "[6/6] en+fi (seed 2): dev " in done.err
+    assert len(result["committed"]) == len(result["runs"]) == 6
+    assert set(result["trivial"]) == set(gold.targets)
+    assert result["summary"]["pairs"] == 2 * (3 + 3 + 2)
+    assert result["runs"][0]["at_home"] == gold.cells[0, 0, 0, 0]
+    # What was made is not made again, and gives the same file.
+    before = (kitchen / "gold.parquet").read_bytes()
+    again = in_process(kitchen, *arguments("--seed", "1", "--seed", "2", "--mix", "en,fi"))
+    assert again.code == 0
+    assert "0 units made, 6 there." in again.out
+    assert (kitchen / "gold.parquet").read_bytes() == before
+    assert not list(kitchen.rglob("*.partial"))
+
+
+def test_the_table_says_what_the_scores_are_worth(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    done = in_process(kitchen, *arguments(sources="en"))
+    assert done.code == 0, done.err
+    assert "for the answer that needs no model" in done.out
+    shown = in_process(kitchen, "gold", "show", "gold.parquet")
+    assert "xsns-stream transfer: mini on task(pos, task=pos), quick, 12 training examples" in " ".join(
+        shown.out.split()
+    )
+
+
+def test_predictions_are_held_against_them(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    assert in_process(kitchen, *arguments("--mix", "en,fi", sources="all")).code == 0
+    built = in_process(kitchen, "build", "--corpus", "pos", "--task", "pos", "--lang", "all", "--examples", "4")
+    assert built.code == 0, built.err
+    done = in_process(kitchen, "evaluate", "--gold", "gold.parquet", "--predict", "xsns=xsns.zarr", "--json")
+    assert done.code == 0, done.err
+    regressed = in_process(kitchen, "regress", "--gold", "gold.parquet", "--predict", "xsns=xsns.zarr", "--json")
+    assert regressed.code in (0, 1), regressed.err
+    assert "Traceback" not in done.err + regressed.err
+
+
+def test_another_metric_costs_nothing(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    (kitchen / "ner").mkdir()
+    for split in ("train", "dev", "test"):
+        rows = [f"the O\ncity O\nof O\nParis{n} B-LOC\n" for n in range(8)]
+        (kitchen / "ner" / f"en-{split}.txt").write_text("\n".join(rows))
+    command = ("transfer", "--task", "ner", "--data", "ner", "--sources", "en", *QUICK)
+    assert in_process(kitchen, *command, "-o", "ner.parquet").code == 0
+    done = in_process(kitchen, *command, "-o", "ner.parquet", "--metric", "token-accuracy")
+    assert (done.code, read_scores(kitchen / "ner.parquet").metric) == (0, "token-accuracy")
+    assert "0 units made" in done.out
+    assert in_process(kitchen, *command, "-o", "ner.parquet", "--metric", "rouge").code == 2
+
+
+def test_pairs_alone(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    (kitchen / "pairs.txt").write_text("en>fi\n\nen+fi sw\n")
+    command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.csv")
+    done = in_process(kitchen, *command, "--pairs", "pairs.txt")
+    assert done.code == 0, done.err
+    gold = read_scores(kitchen / "gold.csv")
+    assert np.isfinite(gold.values).tolist() == [[True, False], [False, True]]
+    assert (gold.sources, gold.targets) == (("en", "en+fi"), ("fi", "sw"))
+
+
+def test_targets_can_be_added_without_training_where_models_are_kept(
+    kitchen: Path, in_process: Callable[..., Any]
+) -> None:
+    keep = ("--keep-models", "models")
+    assert in_process(kitchen, *arguments("--targets", "fi", *keep, sources="en")).code == 0
+    assert sorted(path.name for path in (kitchen / "models").iterdir()) == ["en-42"]
+    one = json.loads((kitchen / "gold.parquet.units" / "en-42.json").read_text())
+    assert in_process(kitchen, *arguments("--targets", "fi,sw", *keep, sources="en")).code == 0
+    two = json.loads((kitchen / "gold.parquet.units" / "en-42.json").read_text())
+    assert two["training"] == one["training"]
+    assert two["scores"]["fi"] == one["scores"]["fi"]
+    assert set(two["scores"]) == {"fi", "sw"}
+    # A model that was trained anew scores the same.
+    assert in_process(kitchen, *arguments("--targets", "fi,sw", sources="en", output="again.parquet")).code == 0
+    np.testing.assert_array_equal(
+        read_scores(kitchen / "again.parquet").cells, read_scores(kitchen / "gold.parquet").cells
+    )
+
+
+def test_a_dry_run_estimates_and_writes_nothing(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    done = in_process(kitchen, *arguments("--seed", "1", "--seed", "2", "--dry-run", "--json"))
+    assert done.code == 0, done.err
+    result = json.loads(done.out)["result"]
+    assert (result["units"], len(result["todo"]), result["training_examples"]) == (4, 4, 4 * 12)
+    assert result["test_examples"] == 4 * (6 + 4 * 6)
+    times = result["seconds_an_example"]
+    seconds = 48 * times["training"] + 120 * times["testing"]
+    assert result["hours"] == pytest.approx(seconds / 3600)
+    assert sorted(path.name for path in kitchen.iterdir()) == ["pos"]
+    assert "at most" in in_process(kitchen, *arguments("--dry-run")).out
+
+
+def test_units_made_otherwise_are_refused(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    assert in_process(kitchen, *arguments(sources="en")).code == 0
+    kept = (kitchen / "gold.parquet").read_bytes()
+    for more, named in (
+        (("--lr", "1e-3"), "learning_rate"),
+        (("--limit", "11"), "limit"),
+        (("--patience", "3"), "pat"),
+    ):
+        done = in_process(kitchen, *arguments(*more, sources="en"))
+        assert done.code == 1
+        assert named in done.err
+        assert "give another -o" in done.err
+    (kitchen / "pos" / "sw-test.txt").write_text(sentences("sw", 4, 3))
+    done = in_process(kitchen, *arguments(sources="en"))
+    assert done.code == 1
+    assert "the test data of 'sw' are others" in done.err
+    assert (kitchen / "gold.parquet").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("more", "sources", "said"),
+    [
+        ((), "de", "de"),
+        (("--targets", "en,deu"), "en", "deu"),
+        (("--mix", "en"), "en", "is one language"),
+        (("--relabel", "NOUN"), "en", "not OLD=NEW"),
+        (("--pairs", "en>fi"), "en", "--pairs says the sources"),
+        (("--epochs", "0"), "en", "epochs must be at least 1"),
+        (("--lr", "7"), "en", "learning rate"),
+        (("--precision", "fp16"), "en", "fp16 needs a GPU"),
+        (("--max-length", "999"), "en", "lower --max-length"),
+        (("--metric", "f1"), "en", "has no metric 'f1'"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    more: tuple[str, ...], sources: str, said: str, kitchen: Path, in_process: Callable[..., Any]
+) -> None:
+    done = in_process(kitchen, *arguments(*more, sources=sources))
+    assert done.code in (1, 2)
+    assert said in done.err
+    assert "hint: " in done.err
+    assert "Traceback" not in done.err
+    assert not (kitchen / "gold.parquet").exists()
+
+
+def test_no_source_and_no_data(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    start = ("transfer", "--task", "pos", *QUICK, "-o", "gold.parquet")
+    assert "no source was given" in in_process(kitchen, *start, "--data", "pos").err
+    assert "there is no folder 'nowhere'" in in_process(kitchen, *start, "--data", "nowhere", "--sources", "en").err
+    assert in_process(kitchen, *start, "--data", "pos", "--sources", "en", "--pairs", "en").code == 2
+
+
+def test_one_bad_language_does_not_stop_the_others(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    (kitchen / "pos" / "fi-train.txt").write_text("one\nfield\n")
+    done = in_process(kitchen, *arguments("--json"))
+    assert done.code == 3
+    result = json.loads(done.out)["result"]
+    assert [one["language"] for one in result["failed"]] == ["fi"]
+    assert "line 1 of fi-train.txt" in result["failed"][0]["error"]
+    assert read_scores(kitchen / "gold.parquet").sources == ("en",)
+
+
+def test_killed_and_resumed(kitchen: Path, start: list[str], in_process: Callable[..., Any]) -> None:
+    command = [*start, *arguments("--seed", "1", "--seed", "2", "--seed", "3", sources="all")]
+    process = subprocess.Popen(command, cwd=kitchen, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    units = kitchen / "gold.parquet.units"
+    wait_for(lambda: (kitchen / "gold.parquet").exists() and len(list(units.glob("*.json"))) >= 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    kept = {path.name: path.read_bytes() for path in units.glob("*.json")}
+    assert 2 <= len(kept) < 9
+    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).any()
+    done = in_process(kitchen, *arguments("--seed", "1", "--seed", "2", "--seed", "3", sources="all"))
+    assert done.code == 0, done.err
+    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
+    assert all((units / name).read_bytes() == data for name, data in kept.items())
+
+
+def test_interrupted(kitchen: Path, start: list[str]) -> None:
+    process = subprocess.Popen(
+        [*start, *arguments("--seed", "1", "--seed", "2", "--seed", "3", sources="all")],
+        cwd=kitchen,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_for((kitchen / "gold.parquet").exists, process)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "error: interrupted." in told
+    assert "Traceback" not in told
+    assert read_scores(kitchen / "gold.parquet").sources
+
+
+def test_two_processes_share_the_work(kitchen: Path, start: list[str]) -> None:
+    command = [*start, *arguments("--seed", "1", "--seed", "2", sources="all")]
+    both = [
+        subprocess.Popen(command, cwd=kitchen, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=200)[1] for process in both]
+    assert all(process.returncode in (0, 3) for process in both), told
+    made = [line.partition("] ")[2].partition(":")[0] for text in told for line in text.splitlines() if line[:1] == "["]
+    assert len(made) == len(set(made)) == 6
+    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    """Wait until something is there, or fail with what the process said."""
+    limit = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def test_nothing_heavy_for_help(start: list[str]) -> None:
+    heavy = "{'torch', 'transformers', 'pandas'}"
+    code = f"import sys; from xsns_stream.cli.transfer import command; print({heavy} & set(sys.modules))"
+    done = subprocess.run([start[0], "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,54 @@
+"""The commands of docs/transfer.md run as they stand, one after the other."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream.transfer import PRESETS, TASKS
+
+pytestmark = pytest.mark.xdist_group("transfer")
+TEXT = (Path(__file__).parents[2] / "docs" / "transfer.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that help pages' examples are tried in."""
+    spec = importlib.util.spec_from_file_location("help_pages", Path(__file__).with_name("test_help.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_runs(kitchen: Path, xsns: Any) -> None:
+    blocks = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
+    for line in "".join(blocks).splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "xsns-stream"
+        done = xsns(*arguments)
+        assert done.code == 0, done.err
+
+
+def test_the_tables_are_the_program_s() -> None:
+    for name, task in TASKS.items():
+        row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` "))
+        assert re.findall(r"`([a-z0-9-]+)`", row) == [name, *task.metrics]
+    for name, preset in PRESETS.items():
+        row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` | "))
+        rate, warmup, batch, epochs, patience, _ = (cell.strip() for cell in row.strip("|").split("|")[1:])
+        assert float(rate) == preset.learning_rate
+        assert float(warmup.removesuffix("%")) == 100 * preset.warmup_share
+        assert [int(batch), int(epochs.removeprefix("≤ ")), int(patience)] == [
+            preset.batch_size,
+            preset.epochs,
+            preset.patience,
+        ]

@@ -1,0 +1,300 @@
+"""Running recipes: what is done is skipped, what failed stops only what needs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream.errors import ModelError
+from xsns_stream.reproduce.records import DONE, PARTLY, TO_DO, file_name
+from xsns_stream.reproduce.running import StepEnded, StepStarted, planned, reproduce, states, unique
+from xsns_stream.reproduce.setting import Setting
+from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
+
+
+class Verbs:
+    """Stands where the command line would: `write PATH WORD…` writes; `codes` makes verbs end otherwise."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.codes: dict[str, int] = {}
+
+    def __call__(self, args: Sequence[str], log: Path, stdout: Path | None) -> int:
+        self.called.append(args[0])
+        code = self.codes.get(args[0], 0)
+        if code == 130:
+            raise KeyboardInterrupt
+        log.write_text(f"note: at work\nerror: {args[0]} went wrong.\nhint: none.\n" if code else "")
+        if code in {0, 3}:
+            path = stdout or Path(args[args.index("-o") + 1])
+            path.write_text(json.dumps({"of": list(args)}))
+        return code
+
+
+@pytest.fixture
+def verbs() -> Verbs:
+    return Verbs()
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Setting:
+    return Setting(
+        preset="embedded",
+        out=tmp_path / "out",
+        model="mini",
+        other_models=(),
+        tasks={},
+        left_out={},
+        general=None,
+        general_languages=(),
+        typology=None,
+        ldnd=None,
+        examples=4,
+        example_counts=(),
+        density=0.15,
+        densities=(),
+        fisher_seeds=(42,),
+        fine_tuning="quick",
+    )
+
+
+def step(setting: Setting, name: str, *words: str, **more: Any) -> Step:
+    """A step whose verb is its name."""
+    output = setting.place(f"{name}.json")
+    return Step(name, (name, *words, "-o", str(output)), (output,), **more)
+
+
+def recipe(name: str, steps: Callable[[Setting], list[Step]], **more: Any) -> Recipe:
+    """A recipe whose page names the steps that are done."""
+
+    def render(_: Setting, folder: Folder) -> Result:
+        done = [name for name in folder.steps if folder.done(name)]
+        if not done:
+            raise LeftOutError("nothing is there.")
+        return Result(f"# {name}\n\n{' '.join(done)}\n", {"done": done, "nan": float("nan")})
+
+    return Recipe(name, name, steps, render, **more)
+
+
+def run(setting: Setting, verbs: Verbs, *recipes: Recipe) -> tuple[Any, list[Any]]:
+    events: list[Any] = []
+    verbs.called.clear()
+    return reproduce(recipes, setting, verbs, events.append), events
+
+
+@pytest.fixture
+def chain(setting: Setting) -> Recipe:
+    """b needs a; c needs neither."""
+
+    def steps(setting: Setting) -> list[Step]:
+        a = step(setting, "a")
+        return [step(setting, "b", f"x={a.output}"), a, step(setting, "c")]
+
+    return recipe("table9", steps)
+
+
+def test_steps_run_once_and_in_order(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    outcome, events = run(setting, verbs, chain)
+    assert verbs.called == ["a", "b", "c"]
+    assert outcome.results == {"table9": (setting.out / "table9.md", setting.out / "table9.json")}
+    assert [event.place for event in events if isinstance(event, StepStarted)] == [1, 2, 3]
+    page = (setting.out / "table9.md").read_text()
+    assert page.startswith("# table9\n\na b c\n\n## Settings\n")
+    commands = page.partition("## Commands")[2]
+    assert commands.count("xsns-stream") == 3
+    record = json.loads((setting.out / "table9.json").read_text())
+    assert record["result"] == {"done": ["a", "b", "c"], "nan": None}
+    again, events = run(setting, verbs, chain)
+    assert verbs.called == []
+    assert again.results == outcome.results
+    assert [event.seconds for event in events if isinstance(event, StepEnded)] == [None] * 3
+    assert (setting.out / "table9.md").read_text() == page
+
+
+def test_another_command_runs_again_with_what_needs_it(setting: Setting, verbs: Verbs) -> None:
+    def made(*words: str) -> Recipe:
+        def steps(setting: Setting) -> list[Step]:
+            a = step(setting, "a", *words)
+            return [a, step(setting, "b", str(a.output)), step(setting, "c")]
+
+        return recipe("table9", steps)
+
+    run(setting, verbs, made("--limit", "5"))
+    steps = unique(made("--limit", "6").steps(setting))
+    assert states(setting, steps) == {"a": TO_DO, "b": TO_DO, "c": DONE}
+    run(setting, verbs, made("--limit", "6"))
+    assert verbs.called == ["a", "b"]
+
+
+def test_a_lost_output_is_made_again(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    run(setting, verbs, chain)
+    setting.place("a.json").unlink()
+    run(setting, verbs, chain)
+    assert verbs.called == ["a", "b"]
+
+
+def test_a_damaged_record_counts_for_nothing(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    run(setting, verbs, chain)
+    (setting.work / "done" / "c.json").write_text('{"command": ')
+    run(setting, verbs, chain)
+    assert verbs.called == ["c"]
+
+
+def test_a_failure_stops_what_needs_it_and_nothing_else(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    verbs.codes["a"] = 1
+    outcome, events = run(setting, verbs, chain)
+    assert verbs.called == ["a", "c"]
+    assert outcome.failed == {"a": "a went wrong.", "b": "it needs a."}
+    assert [(event.step.name, event.done) for event in events if isinstance(event, StepEnded)] == [
+        ("a", False),
+        ("b", False),
+        ("c", True),
+    ]
+    assert "The step a failed: a went wrong." in (setting.out / "table9.md").read_text()
+    verbs.codes.clear()
+    run(setting, verbs, chain)
+    assert verbs.called == ["a", "b"]
+
+
+def test_what_an_earlier_run_left_is_not_taken_for_this_one_s(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    run(setting, verbs, chain)
+    changed = recipe("table9", lambda setting: [step(setting, "a", "--limit", "5")])
+    verbs.codes["a"] = 1
+    outcome, _ = run(setting, verbs, changed)
+    assert outcome.results == {}
+    assert outcome.left_out["table9"].message == "nothing is there."
+
+
+def test_partly_done_is_tried_again_and_used_meanwhile(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    verbs.codes["a"] = 3
+    outcome, _ = run(setting, verbs, chain)
+    assert verbs.called == ["a", "b", "c"]
+    assert (outcome.failed, outcome.partly) == ({}, {"a": "a went wrong."})
+    assert states(setting, unique(chain.steps(setting)))["a"] == PARTLY
+    verbs.codes.clear()
+    outcome, _ = run(setting, verbs, chain)
+    assert verbs.called == ["a", "b"]
+    assert outcome.partly == {}
+
+
+def test_spare_inputs_are_left_out(setting: Setting, verbs: Verbs) -> None:
+    def steps(setting: Setting) -> list[Step]:
+        a, b, gold = (step(setting, name) for name in ("a", "b", "gold"))
+        words = ["--gold", str(gold.output), "--predict", f"A={a.output}", "--predict", f"B={b.output}"]
+        return [gold, a, b, step(setting, "held", *words, "--against", "A", spare="--predict")]
+
+    made = recipe("table9", steps)
+    verbs.codes["a"] = 1
+    run(setting, verbs, made)
+    held = setting.place("held.json")
+    gold, b = setting.place("gold.json"), setting.place("b.json")
+    assert json.loads(held.read_text())["of"][1:] == [
+        *("--gold", str(gold), "--predict", f"B={b}"),
+        *("-o", str(held)),
+    ]
+    verbs.codes = {"b": 1, "gold": 0}
+    outcome, _ = run(setting, verbs, made)
+    assert verbs.called == ["a", "held"]
+    assert outcome.failed == {}
+    for path in (gold, held):
+        path.unlink()
+    verbs.codes = {"gold": 1}
+    outcome, _ = run(setting, verbs, made)
+    assert outcome.failed["held"] == "it needs gold."
+
+
+def test_nothing_spare_is_left(setting: Setting, verbs: Verbs) -> None:
+    def steps(setting: Setting) -> list[Step]:
+        a = step(setting, "a")
+        return [a, step(setting, "held", "--predict", f"A={a.output}", spare="--predict")]
+
+    verbs.codes["a"] = 1
+    outcome, _ = run(setting, verbs, recipe("table9", steps))
+    assert outcome.failed == {"a": "a went wrong.", "held": "it needs a."}
+
+
+def test_two_recipes_share_a_step(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    other = recipe("table8", lambda setting: [step(setting, "a"), step(setting, "d")])
+    outcome, _ = run(setting, verbs, chain, other)
+    assert verbs.called == ["a", "b", "c", "d"]
+    assert list(outcome.results) == ["table9", "table8"]
+
+
+def test_steps_that_follow_from_results(setting: Setting, verbs: Verbs) -> None:
+    def then(setting: Setting, folder: Folder) -> list[Step]:
+        found = folder.document("a")
+        return [] if found is None else [step(setting, "e", found["of"][0])]
+
+    made = recipe("table9", lambda setting: [step(setting, "a")], then=then)
+    run(setting, verbs, made)
+    assert verbs.called == ["a", "e"]
+    assert json.loads((setting.out / "table9.json").read_text())["result"]["done"] == ["a", "e"]
+
+
+def test_left_out_recipes_are_named(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    def steps(_: Setting) -> list[Step]:
+        raise LeftOutError("there are no targets.", "give some.")
+
+    outcome, _ = run(setting, verbs, recipe("figure7", steps), chain)
+    assert outcome.left_out["figure7"].hint == "give some."
+    assert list(outcome.results) == ["table9"]
+    assert planned([recipe("figure7", steps)], setting)[0].left_out is not None
+
+
+def test_an_interruption_ends_the_run(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    verbs.codes["b"] = 130
+    with pytest.raises(KeyboardInterrupt):
+        run(setting, verbs, chain)
+    assert states(setting, unique(chain.steps(setting))) == {"a": DONE, "b": TO_DO, "c": TO_DO}
+
+
+def test_stdout_can_be_an_output(setting: Setting, verbs: Verbs) -> None:
+    path = setting.place("said.json")
+    told = Step("told", ("rank", "--json"), (path,), stdout=path)
+    run(setting, verbs, recipe("table9", lambda _: [told]))
+    assert json.loads(path.read_text()) == {"of": ["rank", "--json"]}
+    assert told.shown == f"xsns-stream rank --json > {path}"
+
+
+def test_actions(setting: Setting, verbs: Verbs) -> None:
+    made = setting.place("made")
+
+    def fail() -> None:
+        raise ModelError("no such model.", "give another.")
+
+    one = Step("one", (), (made,), action=made.mkdir, command=("python", "-m", "made", str(made)))
+    outcome, _ = run(setting, verbs, recipe("table9", lambda setting: [one, step(setting, "a", str(made))]))
+    assert verbs.called == ["a"]
+    assert outcome.failed == {}
+    two = Step("two", (), (setting.place("other"),), action=fail, command=("python", "-m", "failing"))
+    outcome, _ = run(setting, verbs, recipe("table9", lambda _: [two]))
+    assert outcome.failed == {"two": "no such model."}
+
+
+def test_a_verb_that_leaves_nothing_has_failed(setting: Setting, verbs: Verbs) -> None:
+    lost = replace(step(setting, "a"), outputs=(setting.place("elsewhere.json"),))
+    outcome, _ = run(setting, verbs, recipe("table9", lambda _: [lost]))
+    assert outcome.failed["a"].startswith("it ended with exit code 0; see ")
+
+
+def test_names_must_be_of_one_step(setting: Setting) -> None:
+    with pytest.raises(ValueError, match="two steps are called 'a'"):
+        unique([step(setting, "a"), step(setting, "a", "--limit", "5")])
+    with pytest.raises(ValueError, match="leaves nothing"):
+        Step("a", ("a",), ())
+    with pytest.raises(ValueError, match="need one another"):
+        unique([step(setting, "a", str(setting.place("b.json"))), step(setting, "b", str(setting.place("a.json")))])
+    with pytest.raises(ValueError, match="none of its outputs"):
+        Step("a", ("a",), (setting.place("a.json"),), stdout=setting.place("b.json"))
+
+
+def test_file_names() -> None:
+    assert file_name("mini.pos.gold") == "mini.pos.gold"
+    odd = {file_name("../x"), file_name("..-x"), file_name("a/x"), file_name("a" * 300)}
+    assert len(odd) == 4
+    assert all("/" not in name and len(name) < 120 for name in odd)

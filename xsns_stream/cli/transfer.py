@@ -1,0 +1,254 @@
+"""`xsns-stream transfer`: fine-tune on sources, test on targets → gold scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
+from xsns_stream.cli.sections import SectionedCommand
+from xsns_stream.cli.transfer_options import loader, settings_of, transfer_options
+from xsns_stream.errors import PartialError, UsageError
+
+if TYPE_CHECKING:
+    from xsns_stream.pipeline.transfer_settings import TransferData, TransferSettings
+    from xsns_stream.pipeline.transferring import TransferEvent, TransferPlan, TransferResult
+    from xsns_stream.types import TransferRun
+
+
+@click.command(
+    name="transfer",
+    cls=SectionedCommand,
+    epilog=examples(
+        "xsns-stream transfer --task pos --data pos --sources en,fi --limit 20 --epochs 1 -o scores.parquet",
+        "xsns-stream transfer --task pos --data pos --sources all --dry-run -o scores.parquet",
+    ),
+)
+@transfer_options
+@click.option("-o", "--output", required=True, metavar="FILE", help="Gold scores: .parquet, or .csv.")
+@click.option("--metric", default=None, help="Which of the task's metrics goes to FILE; its first by default.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and how long it takes, and stop.")
+@common_options
+def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
+    """Fine-tune a model on each source, and test it on every target.
+
+    Each (source, seed) is a unit of work. Its scores are kept in FILE.units as soon as it is done, and FILE holds all
+    of them: running again makes what is missing, several processes may work on one FILE, and a stopped run loses
+    nothing but the unit it was at. FILE is what `evaluate --gold` and `regress --gold` read.
+    """
+    from xsns_stream.files import writable
+    from xsns_stream.gold import SCORE_FORMATS
+    from xsns_stream.pipeline.transfer_settings import read_data
+    from xsns_stream.pipeline.transferring import plan_transfer
+
+    target = writable(output, SCORE_FORMATS)
+    settings = settings_of(options)
+    if metric is not None and metric not in settings.task.metrics:
+        raise UsageError(
+            f"{settings.task.name} has no metric '{metric}'.", f"it has {', '.join(settings.task.metrics)}."
+        )
+    console = stderr_console(quiet)
+    with console.status("reading the data …") as status:
+        data = read_data(settings, lambda what: status.update(f"reading {what} …"))
+    for sentence in data.notes:
+        note(f"note: {sentence}", quiet)
+    for language, error in data.failed.items():
+        note(f"failed: {language}: {error.message}", quiet)
+    load = loader(settings, data.labels)
+    folder = target.with_name(f"{target.name}.units")
+    with console.status("loading the model …"):
+        plan = plan_transfer(settings, data, folder, load, timed=dry_run)
+    if dry_run:
+        _show_plan(plan, settings, data, as_json)
+        return
+    result = _run(settings, data, target, metric, plan, quiet)
+    _tell(result, settings, data, target, metric, as_json)
+    _complain(result, data)
+
+
+def _run(
+    settings: TransferSettings,
+    data: TransferData,
+    target: Path,
+    metric: str | None,
+    plan: TransferPlan,
+    quiet: bool,
+) -> TransferResult:
+    from xsns_stream.cli.transfer_progress import TransferProgress
+    from xsns_stream.gold import write_scores
+    from xsns_stream.pipeline.transfer_units import UnitFolder
+    from xsns_stream.pipeline.transferring import UnitDone, gold_scores, transfer
+
+    folder = target.with_name(f"{target.name}.units")
+
+    def write() -> None:
+        runs = UnitFolder(folder).all()
+        if runs:
+            write_scores(gold_scores(runs, settings, metric), target)
+
+    with TransferProgress(stderr_console(quiet), len(plan.todo)) as progress:
+
+        def on_event(event: TransferEvent) -> None:
+            progress(event)
+            if isinstance(event, UnitDone):
+                write()
+
+        result = transfer(settings, data, folder, loader(settings, data.labels), on_event)
+    write()
+    return result
+
+
+# ---------------------------------------------------------------------------------------------- telling
+
+
+def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferData, as_json: bool) -> None:
+    if as_json:
+        times = None if plan.times is None else {"training": plan.times.training, "testing": plan.times.testing}
+        emit_json(
+            "transfer",
+            {
+                "dry_run": True,
+                "units": len(plan.todo) + len(plan.done),
+                "todo": [[unit.source, unit.seed] for unit in plan.todo],
+                "training_examples": plan.training_examples,
+                "test_examples": plan.test_examples,
+                "seconds_an_example": times,
+                "hours": None if plan.seconds is None else plan.seconds / 3600,
+            },
+        )
+        return
+    click.echo(
+        f"{counted(len(data.train), 'source')} × {counted(len(settings.seeds), 'seed')}, "
+        f"{counted(len(data.test), 'target')}, from {settings.corpus.name}: "
+        f"{counted(len(plan.todo) + len(plan.done), 'unit')}, {len(plan.todo)} of them not made yet."
+    )
+    if plan.times is not None and plan.seconds is not None:
+        click.echo(
+            f"at most {_duration(plan.seconds)} here: {plan.training_examples:,} training examples × "
+            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
+            f"{1000 * plan.times.testing:.1f} ms."
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _tell(
+    result: TransferResult,
+    settings: TransferSettings,
+    data: TransferData,
+    target: Path,
+    metric: str | None,
+    as_json: bool,
+) -> None:
+    headline = metric or settings.task.metrics[0]
+    trivial = {code: s.trivial[headline] for run in result.runs for code, s in run.scores.items() if code in data.test}
+    rows = [_row(run, headline) for run in result.runs]
+    summary = _summary(result.runs, headline)
+    if as_json:
+        emit_json(
+            "transfer",
+            {
+                "output": str(target),
+                "task": settings.task.name,
+                "metric": headline,
+                "unit": settings.task.unit,
+                "sources": list(data.train),
+                "targets": list(data.test),
+                "seeds": list(settings.seeds),
+                "trivial": trivial,
+                "runs": rows,
+                "summary": summary,
+                "committed": [[unit.source, unit.seed] for unit in result.committed],
+                "elsewhere": [[unit.source, unit.seed] for unit in result.elsewhere],
+                "failed": _failures(result, data),
+                "notes": list(data.notes),
+            },
+        )
+        return
+    from rich.table import Table
+
+    table = Table(title=f"{settings.task.name}: {headline} of {settings.model}, percent")
+    for name in ("source", "seed", "dev", "own test", "zero-shot", "best target", "epochs"):
+        table.add_column(name, justify="left" if name in ("source", "best target") else "right")
+    for row in rows:
+        shown = [_number(row[name]) for name in ("dev", "at_home", "zero_shot")]
+        table.add_row(row["source"], str(row["seed"]), *shown, row["best_target"] or "–", str(row["epochs"]))
+    stdout_console().print(table)
+    if summary["zero_shot"] is not None:
+        click.echo(
+            f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the answer that needs no "
+            f"model; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} are above that."
+        )
+    click.echo(f"{target}: {counted(len(result.committed), 'unit')} made, {len(result.runs)} there.")
+
+
+def _row(run: TransferRun, headline: str) -> dict[str, Any]:
+    languages = run.source.split("+")
+    home = run.scores.get(run.source)
+    abroad = {t: s.metrics[headline] for t, s in run.scores.items() if t not in languages}
+    return {
+        "source": run.source,
+        "seed": run.seed,
+        "dev": max(run.training["dev"]),
+        "at_home": None if home is None else home.metrics[headline],
+        "zero_shot": mean(abroad.values()) if abroad else None,
+        "best_target": max(abroad, key=lambda target: abroad[target]) if abroad else None,
+        "epochs": run.training["epochs"],
+        "examples": run.training["examples"],
+        "seconds": run.training["seconds"],
+        "examples_per_second": run.training["examples_per_second"],
+    }
+
+
+def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
+    """Return what all units scored at home and abroad, and how far above the trivial answer that is."""
+    home = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
+    abroad = [
+        (score.metrics[headline], score.trivial[headline])
+        for run in runs
+        for target, score in run.scores.items()
+        if target not in run.source.split("+")
+    ]
+    return {
+        "at_home": mean(home) if home else None,
+        "zero_shot": mean(value for value, _ in abroad) if abroad else None,
+        "trivial": mean(floor for _, floor in abroad) if abroad else None,
+        "above_trivial": mean(float(value > floor) for value, floor in abroad) if abroad else None,
+        "pairs": len(abroad),
+    }
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _failures(result: TransferResult, data: TransferData) -> list[dict[str, Any]]:
+    found = [{"language": code, "error": error.message, "hint": error.hint} for code, error in data.failed.items()]
+    return found + [
+        {"source": unit.source, "seed": unit.seed, "error": error.message, "hint": error.hint}
+        for unit, error in result.failed.items()
+    ]
+
+
+def _complain(result: TransferResult, data: TransferData) -> None:
+    """Raise the error that tells what failed, after everything else was done."""
+    if result.elsewhere:
+        raise PartialError(
+            f"{counted(len(result.elsewhere), 'unit')} are being made by another process.",
+            "run the same command once it is done, to have them in the file.",
+        )
+    problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
+    if problems:
+        first = next(iter(problems.values()))
+        raise PartialError(
+            f"{len(problems)} failed: {', '.join(problems)}.",
+            f"the others are in the file. The first: {first.message} {first.hint}".rstrip(),
+        )

@@ -1,0 +1,260 @@
+"""Reading one file of labelled examples: two columns, SQuAD's JSON, or a table."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from xsns_stream.corpora.labels import AUTO, LABEL_COLUMNS
+from xsns_stream.corpora.readers import describe, read_units
+from xsns_stream.corpora.splits.cutting import Item, shared_name
+from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, unlabelled_where_blank
+from xsns_stream.corpora.tables import COLUMN_READERS
+from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, encodable
+from xsns_stream.errors import CorpusError
+from xsns_stream.types import ReadCounts, TextExample
+from xsns_stream.types.text import AnswerSpan
+
+#: Suffixes of files with a word and a tag a line; a .tsv may be one, or a table.
+TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
+_TABLES: Final = (".jsonl", ".csv", ".tsv", ".parquet", ".jsonl.gz")
+#: What can be read for each kind of label.
+SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
+    "words": (".conllu", ".conllu.gz", *TWO_COLUMNS, *(f"{suffix}.gz" for suffix in TWO_COLUMNS), *_TABLES),
+    "pair": _TABLES,
+    "text": _TABLES,
+    "answer": (".json", ".json.gz", *_TABLES),
+}
+_IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
+# What the header of a table holds, where a file of two columns has its first word and tag.
+_HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
+
+
+def suffix_of(name: str, task: str) -> str | None:
+    """Return the suffix of a file's name that can hold this task's data; None where it has none."""
+    lower = name.lower()
+    known = sorted(dict.fromkeys(SUFFIXES[TASK_NAMES[task]]), key=len, reverse=True)
+    return next((suffix for suffix in known if lower.endswith(suffix) and len(lower) > len(suffix)), None)
+
+
+def read_items(path: Path, task: str) -> tuple[list[Item], ReadCounts]:
+    """Return the labelled examples of a file in their order, repeated ones too, and what was left out.
+
+    Args:
+        path: The file.
+        task: Whose labels it holds.
+
+    Raises:
+        CorpusError: It cannot be read, is malformed, or holds labels of another kind.
+    """
+    kept: list[Item] = []
+    read = empty = undecodable = unlabelled = 0
+    for identifier, found in _readable(path, task):
+        read += 1
+        unit = found and unlabelled_where_blank(found)
+        if unit is None:
+            undecodable += 1
+        elif not unit.text or unit.pair == "":
+            empty += 1
+        elif unit.label is None:
+            unlabelled += 1
+        else:
+            example = checked(unit, task, f"example {read} of {path.name}")
+            kept.append(Item(shared_name(identifier, task), example))
+    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled)
+
+
+def need_some(items: list[Item], counts: ReadCounts, where: str) -> None:
+    """Refuse a file without labelled examples.
+
+    Raises:
+        CorpusError: There are none.
+    """
+    if not items:
+        raise CorpusError(f"{where} has no labelled example: {describe(counts)}.")
+
+
+def _readable(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
+    try:
+        yield from _units(path, task)
+    except OSError as error:
+        raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).", "check the path.") from error
+
+
+def _units(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
+    kind = TASK_NAMES[task]
+    # WikiANN's own distribution names its files `train`, `dev` and `test`, and no more.
+    suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
+    if suffix is None:
+        suffixes = ", ".join(SUFFIXES[TASK_NAMES[task]])
+        raise CorpusError(f"{path.name} has a suffix that holds no data of {task}.", f"these do: {suffixes}.")
+    plain = suffix.removesuffix(".gz")
+    if kind == "words" and plain in TWO_COLUMNS and not (plain == ".tsv" and _has_header(path)):
+        yield from (("", unit) for unit in _two_columns(path))
+    elif plain == ".json":
+        yield from _squad(_json(file_text(path), path.name), path.name)
+    elif plain == ".jsonl" and kind == "answer" and '"qas"' in file_text(path):
+        # Not splitlines(), for which the separators of Unicode within a passage end lines too.
+        for number, line in enumerate(file_text(path).split("\n"), 1):
+            if line.strip():
+                where = f"line {number} of {path.name}"
+                yield from _passage(_json(line, where), where)
+    else:
+        yield from zip(_identifiers(path, plain), read_units(path, labels=AUTO), strict=False)
+
+
+def file_text(path: Path) -> str:
+    """Return a whole file, gzipped or not, without a byte order mark.
+
+    Raises:
+        CorpusError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.name.lower().endswith(".gz") else data
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorpusError(f"{path.name} is not a whole gzip file ({error}).", "compress it again.") from error
+    except OSError as error:
+        raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).", "check the path.") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CorpusError(f"line {line} of {path.name} is not UTF-8 ({error.reason}).", "save it as UTF-8.") from error
+
+
+# ---------------------------------------------------------------------------------------- two columns
+
+
+def _has_header(path: Path) -> bool:
+    """Tell whether a .tsv is a table, whose first line names a column of text and one of labels."""
+    first = file_text(path).partition("\n")[0].strip().split("\t")
+    return len(_HEADERS.intersection(first)) > 1
+
+
+def _two_columns(path: Path) -> Iterator[Unit]:
+    """Yield the sentences of a file with a word and its tag a line, and empty lines between sentences.
+
+    The tag is the last field, the word the first, separated by a tab or by spaces; WikiANN's `de:` before words goes.
+    """
+    words: list[str] = []
+    tags: list[str] = []
+    width = 0
+    for number, line in enumerate(file_text(path).split("\n"), 1):
+        fields = _fields(line)
+        if not fields or fields[0] == "-DOCSTART-":
+            if words:
+                yield _sentence(words, tags)
+            words, tags = [], []
+            continue
+        # A word with a space in it would lose its end.
+        if len(fields) < 2 or (width and len(fields) != width):
+            raise _bad_line(line, fields, width, f"line {number} of {path.name}")
+        width = len(fields)
+        word = _without_language(fields[0], path)
+        if word:
+            words.append(word)
+            tags.append("" if fields[-1] == "_" else fields[-1])
+    if words:
+        yield _sentence(words, tags)
+
+
+def _fields(line: str) -> list[str]:
+    """Return the fields of a line; none where it is empty."""
+    if not line.strip():
+        return []
+    if "\t" in line:
+        return [field.strip() for field in line.split("\t")]
+    # No other white space separates: a no-break space stands in words.
+    return [field for field in line.rstrip("\r").split(" ") if field]
+
+
+def _sentence(words: list[str], tags: list[str]) -> Unit:
+    return encodable(TextExample(tuple(words), None, tuple(tags) if any(tags) else None))
+
+
+def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusError:
+    hint = "separate word and tag by a tab or a space, and sentences by an empty line."
+    if len(fields) < 2:
+        return CorpusError(f"{where} holds one field, not a word and its tag: {line.strip()[:40]!r}.", hint)
+    held = f"{len(fields)} fields, where the lines above have {width}"
+    return CorpusError(f"{where} holds {held}: {line.strip()[:40]!r}.", hint)
+
+
+def _without_language(word: str, path: Path) -> str:
+    """Drop WikiANN's prefix, which is the name of the language's folder or file."""
+    before, colon, after = word.partition(":")
+    named = before in (path.parent.name, path.name.partition(".")[0].partition("-")[0])
+    return after if colon and after and named else word
+
+
+# -------------------------------------------------------------------------------------------- answers
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{where} is not JSON ({error}).") from error
+
+
+def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
+    """Yield the questions of a document as SQuAD has it: data → paragraphs → qas → answers."""
+    articles = document.get("data") if isinstance(document, Mapping) else None
+    if not isinstance(articles, list):
+        raise CorpusError(f"{where} is JSON, but not as SQuAD has it.", "it holds `data`, a list of articles.")
+    for article in articles:
+        paragraphs = article.get("paragraphs") if isinstance(article, Mapping) else None
+        if not isinstance(paragraphs, list):
+            raise CorpusError(f"an article of {where} has no `paragraphs`.", "each holds a context and its questions.")
+        for paragraph in paragraphs:
+            yield from _passage(paragraph, where)
+
+
+def _passage(paragraph: Any, where: str) -> Iterator[tuple[str, Unit]]:
+    """Yield a passage's questions: objects as SQuAD has them, or [id, question, answer, start]."""
+    context = paragraph.get("context") if isinstance(paragraph, Mapping) else None
+    questions = paragraph.get("qas") if isinstance(paragraph, Mapping) else None
+    if not isinstance(context, str) or not isinstance(questions, list):
+        raise CorpusError(f"a passage of {where} lacks its context or its questions.", "keys: context and qas.")
+    for question in questions:
+        yield _question(question, context, where)
+
+
+def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
+    try:
+        if isinstance(question, Mapping):
+            identifier, asked, answers = question.get("id", ""), question["question"], question.get("answers") or []
+            text, start = (answers[0]["text"], answers[0]["answer_start"]) if answers else ("", -1)
+        else:
+            identifier, asked, text, start = question
+        if not isinstance(asked, str):
+            raise TypeError("a question that is no text")
+        stands = bool(text) and start >= 0 and context[start : start + len(text)] == text
+        label = AnswerSpan(start, text) if stands else None
+        return str(identifier), encodable(TextExample(asked, context, label))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise CorpusError(
+            f"a question of {where} is not as SQuAD has it ({error!r}).",
+            "it holds id, question, and answers with text and answer_start.",
+        ) from error
+
+
+# ---------------------------------------------------------------------------------------- identifiers
+
+
+def _identifiers(path: Path, suffix: str) -> Iterator[str]:
+    """Yield what a table calls its rows, in their order; empty names without end where it has no such column."""
+    if suffix == ".jsonl":
+        for number, line in enumerate(file_text(path).split("\n"), 1):
+            row = _json(line, f"line {number} of {path.name}") if line.strip() else {}
+            names = row if isinstance(row, Mapping) else {}
+            yield next((str(names[name]) for name in _IDENTIFIERS if name in names), "")
+    elif suffix in COLUMN_READERS:
+        yield from COLUMN_READERS[suffix](path, _IDENTIFIERS)
+    while True:
+        yield ""

@@ -1,0 +1,140 @@
+"""Labelled data in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.corpora.local import corpus_name
+from xsns_stream.corpora.splits.cutting import DEV_SHARE, TEST_SHARE, Item, cut, hold_out
+from xsns_stream.corpora.splits.files import need_some, read_items
+from xsns_stream.corpora.splits.layouts import WHOLE, Layout, find_layout
+from xsns_stream.corpora.splits.lines import read_lines
+from xsns_stream.corpora.splits.relabelling import check_split, met, relabelled
+from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.languages import pick
+from xsns_stream.types import LabelledSplit, TextExample
+
+_TRAIN_SHARE: Final = 100 - DEV_SHARE - TEST_SHARE
+_KEPT: Final = 2
+
+
+@dataclass(frozen=True)
+class FolderTask:
+    """The labelled data of a task, one or more files a language.
+
+    Attributes:
+        folder: Where they lie.
+        task: Which task.
+        relabel: {old: new} names of labels.
+        renamed: Those old names of `relabel` that were met in what has been read so far.
+    """
+
+    folder: Path
+    task: str
+    relabel: Mapping[str, str] = field(default_factory=dict)
+    renamed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    #: Reading needs no network.
+    local = True
+
+    @property
+    def name(self) -> str:
+        """For provenance; holds no absolute path."""
+        renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items())) or None
+        return corpus_name("task", self.folder.resolve().name, task=self.task, relabel=renamed)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Which file holds what."""
+        return find_layout(self.folder, self.task)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of files that are not read, because they say no language."""
+        return self.layout.skipped
+
+    def languages(self, split: str | None = None) -> tuple[str, ...]:
+        """Return the codes that have this split, or a file that it is cut from, sorted; of any split for None.
+
+        Raises:
+            UsageError: There is no such split.
+            CorpusError: The folder cannot be read, or is in no layout that is known.
+        """
+        if split is not None:
+            check_split(split)
+        codes = self.layout.languages
+        return codes if split is None else tuple(code for code in codes if self._has(code, split))
+
+    def split(self, language: str, split: str) -> LabelledSplit:
+        """Return one split of one language.
+
+        Where there is no training file, the dev file is for training; where there is no other dev file, a tenth of
+        the training data is held out; a language with one file alone is cut into three.
+
+        Raises:
+            UsageError: There is no such split.
+            LanguageError: There is no such language, or it does not have this split.
+            CorpusError: The file cannot be read or holds no labelled example.
+        """
+        check_split(split)
+        code = pick(language, self.layout.languages, self.name)
+        if not self._has(code, split):
+            raise LanguageError(
+                f"'{code}' has no {split} data in {self.folder.resolve().name}.",
+                f"these have: {', '.join(self.languages(split)) or 'none'}.",
+            )
+        examples, path, unlabelled, note = self._examples(code, split)
+        if not examples:
+            reason = "is too small to be cut" if note else "has no such example"
+            raise CorpusError(f"the {split} data of '{code}' are empty: {path.name} {reason}.")
+        self.renamed.update(met(examples, self.relabel, self.task))
+        renamed = relabelled(examples, self.relabel, self.task)
+        return LabelledSplit(code, split, renamed, f"{path.parent.resolve().name}/{path.name}", unlabelled, note)
+
+    # ----------------------------------------------------------------------------------------- files
+
+    def _has(self, code: str, split: str) -> bool:
+        files = self.layout.files
+        if (code, WHOLE) in files or (code, split) in files:
+            return True
+        return split != "test" and ((code, "train") in files or (code, "dev") in files)
+
+    def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, int, str]:
+        """Return the examples of a split, their file, how many have no label, and what should be known of them."""
+        files = self.layout.files
+        whole = files.get((code, WHOLE))
+        if whole is not None and (code, split) not in files:
+            if self.layout.line_labels is not None:
+                return read_lines(whole, self.layout.line_labels, split), whole, 0, ""
+            items, unlabelled = self._read(whole)
+            note = f"{whole.name} is cut into {_TRAIN_SHARE}, {DEV_SHARE} and {TEST_SHARE} % (train, dev, test)."
+            return cut(items)[split], whole, unlabelled, note
+        if split == "test" or ((code, "train") in files and (code, "dev") in files):
+            return self._file(code, split)
+        source = "train" if (code, "train") in files else "dev"
+        path = files[code, source]
+        items, unlabelled = self._read(path)
+        train, held = hold_out(items)
+        said = f"'{code}' has no {'dev' if source == 'train' else 'train'} file: "
+        said += f"{path.name} is for training, but for a tenth of it, which serves as dev."
+        return (train if split == "train" else held), path, unlabelled, said
+
+    @cached_property
+    def _read(self) -> Callable[[Path], tuple[list[Item], int]]:
+        """What returns the items of a file; the last few are kept, because train and dev are often cut from one."""
+        return lru_cache(maxsize=_KEPT)(partial(_read, task=self.task))
+
+    def _file(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, int, str]:
+        path = self.layout.files[code, split]
+        items, unlabelled = self._read(path)
+        return tuple(item.example for item in items), path, unlabelled, ""
+
+
+def _read(path: Path, task: str) -> tuple[list[Item], int]:
+    items, counts = read_items(path, task)
+    need_some(items, counts, path.name)
+    return items, counts.unlabelled

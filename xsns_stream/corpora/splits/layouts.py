@@ -1,0 +1,141 @@
+"""Which file of a folder holds which language's which split: read off the files' names, never built from a code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.corpora.splits.files import SUFFIXES, suffix_of
+from xsns_stream.corpora.splits.relabelling import TASK_NAMES
+from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.languages import normalise
+
+#: What authors call their splits.
+SPLIT_NAMES: Final[Mapping[str, str]] = {
+    "train": "train",
+    "dev": "dev",
+    "validation": "dev",
+    "valid": "dev",
+    "val": "dev",
+    "test": "test",
+}
+#: A file that holds all splits of a language.
+WHOLE: Final = "whole"
+#: SIB-200: which line is of which split, and of which class.
+LINE_LABELS: Final = "labels.tsv"
+_SPLIT: Final = "|".join(SPLIT_NAMES)
+# Universal Dependencies has a treebank where others have a script or a region, so that the suffix must tell.
+_TREEBANK: Final = re.compile(rf"(?P<language>[a-z]{{2,3}})_[a-z0-9]+-(?:ud-)?(?P<split>{_SPLIT})")
+_NAMED: Final = re.compile(rf"(?P<language>[A-Za-z0-9_-]+?)[-._](?P<split>{_SPLIT})")
+_IGNORED: Final = (".", "README", "LICENSE", "manifest.")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a folder.
+
+    Attributes:
+        files: {(language, split or `WHOLE`): file}.
+        skipped: Names that say no language.
+        line_labels: SIB-200's file of labels, where the other files hold text alone; else None.
+    """
+
+    files: Mapping[tuple[str, str], Path]
+    skipped: tuple[str, ...] = field(default=())
+    line_labels: Path | None = None
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All of them, sorted."""
+        return tuple(sorted({language for language, _ in self.files}))
+
+
+def find_layout(folder: Path, task: str) -> Layout:
+    """Look at a folder, and at the folders in it that are named by languages.
+
+    Raises:
+        CorpusError: It cannot be read, no file says language and split, or two say the same.
+    """
+    entries = _entries(folder)
+    line_labels = next((entry for entry in entries if entry.name == LINE_LABELS and task == "topic"), None)
+    found: dict[tuple[str, str], Path] = {}
+    skipped = []
+    for name, place, path in _candidates(entries, task, lines=line_labels is not None):
+        code = _code(name)
+        if code is None:
+            skipped.append(path.name)
+        elif (code, place) in found:
+            raise CorpusError(
+                f"both {_shown(found[code, place])} and {_shown(path)} are the {place} data of '{code}'.",
+                "keep one of them, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
+            )
+        else:
+            found[code, place] = path
+    _refuse_mixed(found)
+    if not found:
+        raise _nothing(folder, task, [entry.name for entry in entries])
+    return Layout(found, tuple(skipped), line_labels)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_IGNORED))
+    except OSError as error:
+        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+
+
+def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
+    """Yield (language as written, split or WHOLE, file)."""
+    for entry in entries:
+        if entry.is_dir():
+            for path in _entries(entry):
+                suffix = suffix_of(path.name, task)
+                stem = path.name[: -len(suffix)] if suffix else path.name
+                split = SPLIT_NAMES.get(stem)
+                if split and path.is_file() and (suffix or not path.suffix):
+                    yield entry.name, split, path
+            continue
+        if lines:
+            if entry.suffix == ".txt":
+                yield entry.stem, WHOLE, entry
+            continue
+        suffix = suffix_of(entry.name, task)
+        if suffix is None or not entry.is_file():
+            continue
+        stem = entry.name[: -len(suffix)]
+        match = (_TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None) or _NAMED.fullmatch(stem)
+        yield (match["language"], SPLIT_NAMES[match["split"]], entry) if match else (stem, WHOLE, entry)
+
+
+def _refuse_mixed(found: Mapping[tuple[str, str], Path]) -> None:
+    """Refuse a language with its splits and a whole file: what is cut from this may stand in those."""
+    for (code, place), path in found.items():
+        if place != WHOLE and (code, WHOLE) in found:
+            raise CorpusError(
+                f"{_shown(path)} is one split of '{code}', and {_shown(found[code, WHOLE])} is to be cut into splits.",
+                "keep either the splits or the whole file in the folder.",
+            )
+
+
+def _code(name: str) -> str | None:
+    try:
+        return normalise(name)
+    except LanguageError:
+        return None
+
+
+def _shown(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _nothing(folder: Path, task: str, names: list[str]) -> CorpusError:
+    first = SUFFIXES[TASK_NAMES[task]][0]
+    listed = (", ".join(names[:5]) + (" …" if len(names) > 5 else "")) or "nothing"
+    return CorpusError(
+        f"no file in '{folder}' says by its name which language and split of {task} it holds: there is {listed}.",
+        f"name them as sw-train{first}, or sw/train{first}, or sw{first} where there are no splits; "
+        f"suffixes for {task}: {', '.join(SUFFIXES[TASK_NAMES[task]])}.",
+    )

@@ -1,0 +1,137 @@
+"""What the labels of each task look like, and other names for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.types import TextExample
+from xsns_stream.types.tasks import SPLITS
+from xsns_stream.types.text import AnswerSpan
+
+#: Names of the tasks, and what a label is in each: one a word, one a text, one a pair of texts, or an answer.
+TASK_NAMES: Final[Mapping[str, str]] = {
+    "ner": "words",
+    "pos": "words",
+    "nli": "pair",
+    "pi": "pair",
+    "qa": "answer",
+    "topic": "text",
+}
+#: Outside every named entity.
+OUTSIDE: Final = "O"
+#: What CoNLL-U writes where there is nothing.
+BLANK: Final = "_"
+_PREFIXES: Final = ("B-", "I-")
+_LOOKS: Final = {
+    "words": "a label for each word",
+    "pair": "a class for each pair of texts",
+    "text": "a class for each text",
+    "answer": "an answer for each question",
+}
+
+
+def check_task(task: str) -> str:
+    """Return the name of a task.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if task not in TASK_NAMES:
+        raise UsageError(f"there is no task '{task}'.", f"one of: {', '.join(TASK_NAMES)}.")
+    return task
+
+
+def check_split(split: str) -> str:
+    """Return the name of a split.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"there is no split '{split}' of a task.", f"one of: {', '.join(SPLITS)}.")
+    return split
+
+
+def checked(example: TextExample, task: str, where: str) -> TextExample:
+    """Return an example with a label if the label is one of the task's kind.
+
+    Raises:
+        CorpusError: The label is of another kind, or no tag of named entities in IOB.
+    """
+    kind = TASK_NAMES[task]
+    label = example.label
+    fits = {
+        "words": isinstance(label, tuple),
+        "pair": isinstance(label, str) and example.pair is not None,
+        "text": isinstance(label, str) and example.pair is None,
+        "answer": isinstance(label, AnswerSpan),
+    }[kind]
+    if not fits:
+        raise CorpusError(f"{where} does not hold what {task} needs: {_LOOKS[kind]}.", "check --task and the columns.")
+    if task == "ner" and isinstance(label, tuple):
+        odd = next((tag for tag in label if tag and tag != OUTSIDE and not _is_entity(tag)), None)
+        if odd is not None:
+            raise CorpusError(f"{where} has the tag '{odd}', which is none of IOB.", "tags are O, B-TYPE and I-TYPE.")
+    return example
+
+
+def unlabelled_where_blank(example: TextExample) -> TextExample:
+    """Return the example with `_`, which CoNLL-U writes for nothing, as no label; of no labels, none."""
+    if not isinstance(example.label, tuple) or BLANK not in example.label:
+        return example
+    label = tuple("" if tag == BLANK else tag for tag in example.label)
+    return replace(example, label=label if any(label) else None)
+
+
+def relabelled(examples: Iterable[TextExample], names: Mapping[str, str], task: str) -> tuple[TextExample, ...]:
+    """Return the examples with other names for their labels.
+
+    Args:
+        examples: With labels.
+        names: {old: new}; of named entities the types, and `O` as a new name makes them no entities.
+        task: Of the examples.
+    """
+    return tuple(_relabelled(example, names, task) for example in examples) if names else tuple(examples)
+
+
+def met(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
+    """Return those of some names that the examples have as labels; of named entities, as types."""
+    wanted = set(names)
+    if not wanted:
+        return wanted
+    found: set[str] = set()
+    for example in examples:
+        if isinstance(example.label, str):
+            found.add(example.label)
+        elif isinstance(example.label, tuple):
+            found.update(tag.partition("-")[2] if task == "ner" else tag for tag in example.label)
+    return wanted & found
+
+
+def _relabelled(example: TextExample, names: Mapping[str, str], task: str) -> TextExample:
+    label = example.label
+    if label is None or isinstance(label, AnswerSpan):
+        return example
+    if isinstance(label, str):
+        return replace(example, label=names.get(label, label))
+    rename = _renamed_entity if task == "ner" else _renamed_class
+    return replace(example, label=tuple(rename(tag, names) for tag in label))
+
+
+def _is_entity(tag: str) -> bool:
+    return tag.startswith(_PREFIXES) and len(tag) > len(_PREFIXES[0])
+
+
+def _renamed_class(tag: str, names: Mapping[str, str]) -> str:
+    return names.get(tag, tag)
+
+
+def _renamed_entity(tag: str, names: Mapping[str, str]) -> str:
+    prefix, dash, kind = tag.partition("-")
+    if not dash:
+        return tag
+    new = names.get(kind, kind)
+    return OUTSIDE if new == OUTSIDE else f"{prefix}-{new}"

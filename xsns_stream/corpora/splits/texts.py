@@ -1,0 +1,85 @@
+"""The texts of a task as a corpus: what a task's own sub-networks are measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from xsns_stream.corpora.labels import label_union
+from xsns_stream.corpora.splits.opening import TaskCorpus
+from xsns_stream.corpora.splits.relabelling import check_split
+from xsns_stream.corpora.units import collect
+from xsns_stream.types import LanguageSample, TextExample
+
+
+@dataclass(frozen=True)
+class TaskText:
+    """The training texts of a task as a corpus: what sub-networks of the task's own text are measured on.
+
+    Attributes:
+        data: The task's data.
+        wanted: Which split; `train`, unless there is a reason.
+        labels: Whether the examples keep their labels, for an objective that asks for them.
+    """
+
+    data: TaskCorpus
+    wanted: str = "train"
+    labels: bool = False
+
+    def __post_init__(self) -> None:
+        check_split(self.wanted)
+
+    @cached_property
+    def name(self) -> str:
+        """For provenance."""
+        return f"{self.data.name}[{self.wanted}{', labels' if self.labels else ''}]"
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of files that are not read, because they say no language."""
+        return self.data.skipped
+
+    @property
+    def local(self) -> bool:
+        """Whether reading needs no network."""
+        return self.data.local
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes that have the split, sorted."""
+        return self.data.languages(self.wanted)
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        """Draw `count` distinct examples without replacement; all of them where there are fewer.
+
+        Raises:
+            LanguageError: There is no such language, or it does not have the split.
+            CorpusError: The data cannot be read.
+        """
+        split = self.data.split(language, self.wanted)
+        units = split.examples if self.labels else (_text_alone(each, self.data.task) for each in split.examples)
+        examples, counts = collect(units)
+        return LanguageSample(split.language, examples, split.source, counts).draw(count, seed)
+
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the classes in the split of all languages, sorted; empty where labels are answers.
+
+        Raises:
+            CorpusError: No language can be read.
+        """
+        if not self.labels:
+            return ()
+        return label_union(self.languages(), lambda code: self.data.split(code, self.wanted).examples)
+
+
+def _text_alone(example: TextExample, task: str) -> TextExample:
+    """Return the text that a recipe takes where no labels are asked for: of questions the passage, of NLI the premise.
+
+    Without their labels, questions and hypotheses repeat the same passage or premise again and again.
+    """
+    match task:
+        case "qa":
+            return TextExample(example.pair or "")
+        case "nli":
+            return TextExample(example.text)
+        case _:
+            return replace(example, label=None)

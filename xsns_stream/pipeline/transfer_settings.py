@@ -1,0 +1,215 @@
+"""What to fine-tune on and test on, and the data of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.corpora import TaskCorpus
+from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
+from xsns_stream.transfer import FineTuning, Task, class_names, equal_shares
+from xsns_stream.transfer.finetuning import drawn
+from xsns_stream.transfer.tasks import labels_of
+from xsns_stream.types import LabelledSplit
+
+#: Between the languages of a source that is a mixture.
+PLUS: Final = "+"
+#: Dev data beyond this many examples cost time and decide nothing.
+DEV_LIMIT: Final = 500
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """One model to fine-tune.
+
+    Attributes:
+        source: Code of the source; a mixture's are sorted and joined by `+`.
+        seed: Of fine-tuning.
+    """
+
+    source: str
+    seed: int
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """What it is fine-tuned on."""
+        return tuple(self.source.split(PLUS))
+
+    def __str__(self) -> str:
+        return f"{self.source} (seed {self.seed})"
+
+
+@dataclass(frozen=True)
+class TransferSettings:
+    """What to fine-tune on, test on, and how.
+
+    Attributes:
+        corpus: Labelled data of the task.
+        task: What is measured.
+        model: `mini`, a folder, or a Hub id.
+        sources: Normalised codes, or several joined by `+`, sorted.
+        targets: Normalised codes.
+        seeds: Of fine-tuning; one unit of each source for each.
+        fine_tuning: Hyper-parameters.
+        revision: Of a model on the Hub.
+        limit: Most training examples of a source, a mixture's shared equally; None takes all. Which ones they are does
+            not depend on the seed.
+        test_limit: Most test examples of a target, and dev examples of a source; None takes all (of dev 500).
+        pairs: The only (source, target) that are measured; None measures all.
+        keep_models: Folder for the fine-tuned models; None keeps none.
+    """
+
+    corpus: TaskCorpus
+    task: Task
+    model: str
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    fine_tuning: FineTuning
+    revision: str | None = None
+    limit: int | None = None
+    test_limit: int | None = None
+    pairs: frozenset[tuple[str, str]] | None = None
+    keep_models: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("sources", "targets", "seeds"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise UsageError(f"there must be {name}, each once, not {', '.join(map(str, values)) or 'none'}.")
+        for name, value in (("--limit", self.limit), ("--test-limit", self.test_limit)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name} must be at least 1, not {value}.")
+
+    def units(self) -> tuple[Unit, ...]:
+        """Return all units, seed by seed: an interrupted run has whole tables first."""
+        return tuple(Unit(source, seed) for seed in self.seeds for source in self.sources)
+
+    def targets_of(self, source: str) -> tuple[str, ...]:
+        """Return the targets that a source is tested on."""
+        if self.pairs is None:
+            return self.targets
+        return tuple(target for target in self.targets if (source, target) in self.pairs)
+
+
+@dataclass(frozen=True)
+class TransferData:
+    """Everything that units read, checked.
+
+    Attributes:
+        labels: Names of the classes; empty where labels are answers.
+        train: {source: its training splits, one for each language}.
+        dev: {source: its dev splits}.
+        test: {target: its test split}.
+        failed: {language: what is wrong with its data}.
+        notes: Sentences on the data.
+    """
+
+    labels: tuple[str, ...]
+    train: Mapping[str, tuple[LabelledSplit, ...]]
+    dev: Mapping[str, tuple[LabelledSplit, ...]]
+    test: Mapping[str, LabelledSplit]
+    failed: Mapping[str, XsnsError] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def mixture(codes: Iterable[str]) -> str:
+    """Return the name of a source of several languages."""
+    return PLUS.join(sorted(codes))
+
+
+def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambda what: None) -> TransferData:
+    """Read and check the data of all units.
+
+    Args:
+        settings: Which.
+        on_read: Called with what is read next, to be shown.
+
+    Raises:
+        CorpusError: No source or no target has data, or targets have classes that no source knows.
+    """
+    failed: dict[str, XsnsError] = {}
+    notes: dict[str, None] = {}
+
+    def read(code: str, split: str) -> LabelledSplit | None:
+        on_read(f"{code} {split}")
+        try:
+            found = settings.corpus.split(code, split)
+        except (CorpusError, LanguageError) as error:
+            failed.setdefault(code, error)
+            return None
+        if found.note:
+            notes[found.note] = None
+        return found
+
+    languages = dict.fromkeys(code for source in settings.sources for code in source.split(PLUS))
+    train = {code: read(code, "train") for code in languages}
+    dev = {code: read(code, "dev") for code in languages}
+    tests = {target: read(target, "test") for target in settings.targets}
+    whole = {source: _mixed(source.split(PLUS), train, settings.limit) for source in settings.sources}
+    few = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
+    held = {source: _mixed(source.split(PLUS), dev, few) for source in settings.sources}
+    sources = [source for source in settings.sources if whole[source] and held[source]]
+    test = {target: drawn(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
+    if not sources or not test:
+        side = "target has test" if sources else "source has training"
+        first = next(iter(failed.values()))
+        raise CorpusError(f"no {side} data. The first: {first.message}", first.hint)
+    used = [split for source in sources for split in (*whole[source], *held[source])]
+    data = TransferData(
+        class_names(settings.task, [*used, *test.values()]),
+        {source: whole[source] for source in sources},
+        {source: held[source] for source in sources},
+        test,
+        failed,
+    )
+    return TransferData(
+        data.labels, data.train, data.dev, data.test, failed, (*notes, *_checked_labels(settings.task, data))
+    )
+
+
+def _mixed(
+    codes: Sequence[str], splits: Mapping[str, LabelledSplit | None], limit: int | None
+) -> tuple[LabelledSplit, ...]:
+    """Return the splits of a source's languages in equal shares; none where one of them is missing."""
+    found = [split for code in codes if (split := splits[code]) is not None]
+    if len(found) < len(codes):
+        return ()
+    shares = equal_shares(found)
+    return shares if limit is None else tuple(drawn(split, max(1, limit // len(codes))) for split in shares)
+
+
+def _checked_labels(task: Task, data: TransferData) -> list[str]:
+    """Return notes on classes that some sources lack.
+
+    Raises:
+        CorpusError: A target has a class that no source was trained on: it could never be predicted.
+    """
+    if not data.labels:
+        return []
+    trained = {source: set().union(*(_kinds(task, split) for split in splits)) for source, splits in data.train.items()}
+    known = set(task.labels or ()) or set().union(*trained.values())
+    for target, split in data.test.items():
+        if unknown := sorted(_kinds(task, split) - known):
+            raise CorpusError(
+                f"the label sets differ: '{target}' is tested on {_listed(unknown)}, and the sources know "
+                f"{_listed(sorted(known))} alone.",
+                f"--relabel {unknown[0]}=NAME gives it another name"
+                + (f"; --relabel {unknown[0]}=O leaves it out." if task.name == "ner" else "."),
+            )
+    if task.labels is not None:
+        return []
+    lacking = {source: sorted(known - kinds) for source, kinds in trained.items() if known - kinds}
+    return [f"'{source}' has no training example of {_listed(kinds)}." for source, kinds in lacking.items()]
+
+
+def _kinds(task: Task, split: LabelledSplit) -> set[str]:
+    """Return the classes of a split; of named entities their types."""
+    labels = labels_of(split)
+    return {label.partition("-")[2] for label in labels if "-" in label} if task.name == "ner" else labels
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")

@@ -1,0 +1,361 @@
+"""The loop over units: fine-tune, test, commit; skip what is there, collect what fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
+from xsns_stream.pipeline.transfer_settings import TransferData, TransferSettings, Unit
+from xsns_stream.pipeline.transfer_units import UnitFolder, check_same
+from xsns_stream.provenance import library_versions
+from xsns_stream.transfer import StepTimes, fine_tune, keep, score, time_steps
+from xsns_stream.types import TestScore, TransferRun, TransferScores
+
+if TYPE_CHECKING:
+    from xsns_stream.models import LoadedModel
+
+__all__ = [
+    "StepsDone",
+    "TransferEvent",
+    "TransferPlan",
+    "TransferResult",
+    "UnitDone",
+    "UnitFailed",
+    "UnitStarted",
+    "gold_scores",
+    "plan_transfer",
+    "transfer",
+]
+
+#: Errors that end the run: they would meet every unit.
+_FATAL: Final = (ModelError, UsageError)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStarted:
+    """A unit's turn has come."""
+
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class StepsDone:
+    """A unit has made some more steps of fine-tuning, or tests; `total` is the most that it can need."""
+
+    unit: Unit
+    done: int
+    total: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitDone:
+    """A unit is committed."""
+
+    unit: Unit
+    run: TransferRun
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFailed:
+    """A unit could not be made."""
+
+    unit: Unit
+    error: XsnsError
+
+
+TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed
+
+
+@dataclass(frozen=True)
+class TransferPlan:
+    """What there is to do.
+
+    Attributes:
+        todo: Units to make.
+        done: Units that are there, with all their targets.
+        times: Seconds an example, where they were measured.
+        training_examples: Of all epochs of all units to make; fewer where training stops early.
+        test_examples: Of all units to make, dev data after every epoch included.
+    """
+
+    todo: tuple[Unit, ...]
+    done: tuple[Unit, ...]
+    times: StepTimes | None = None
+    training_examples: int = 0
+    test_examples: int = 0
+
+    @property
+    def seconds(self) -> float | None:
+        """The most that it takes here; None where nothing was timed."""
+        if self.times is None:
+            return None
+        return self.training_examples * self.times.training + self.test_examples * self.times.testing
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """What a run did.
+
+    Attributes:
+        scores: Of all units that are there, made by this run or before.
+        runs: Those of this run's settings.
+        committed: Units that this run made.
+        failed: {unit: what was wrong}.
+        elsewhere: Units that another process is making.
+    """
+
+    scores: TransferScores | None
+    runs: tuple[TransferRun, ...]
+    committed: tuple[Unit, ...]
+    failed: Mapping[Unit, XsnsError] = field(default_factory=dict)
+    elsewhere: tuple[Unit, ...] = ()
+
+
+def plan_transfer(
+    settings: TransferSettings, data: TransferData, folder: Path, load: Callable[[int], LoadedModel], *, timed: bool
+) -> TransferPlan:
+    """Look at what is there, and estimate what is not.
+
+    Args:
+        settings: What to make.
+        data: What :func:`~xsns_stream.pipeline.transfer_settings.read_data` returned.
+        folder: Of the units.
+        load: Seed of the head → model.
+        timed: Whether to load the model and time a few steps.
+
+    Raises:
+        IncompatibleError: A unit is there, and was made otherwise.
+    """
+    run = _Run(settings, data, UnitFolder(folder), load)
+    todo = tuple(unit for unit in run.units if run.missing(unit))
+    done = tuple(unit for unit in run.units if unit not in set(todo))
+    if not timed or not todo:
+        return TransferPlan(todo, done)
+    unit = todo[0]
+    loaded = load(unit.seed)
+    times = time_steps(
+        loaded.model,
+        loaded.tokenizer,
+        settings.task,
+        data.labels,
+        data.train[unit.source][0],
+        next(iter(data.test.values())),
+        settings.fine_tuning,
+    )
+    epochs = settings.fine_tuning.epochs
+    training = sum(epochs * sum(map(len, data.train[unit.source])) for unit in todo)
+    dev = sum(epochs * sum(map(len, data.dev[unit.source])) for unit in todo)
+    tests = sum(len(data.test[target]) for unit in todo for target in run.targets(unit))
+    return TransferPlan(todo, done, times, training, dev + tests)
+
+
+def transfer(
+    settings: TransferSettings,
+    data: TransferData,
+    folder: Path,
+    load: Callable[[int], LoadedModel],
+    on_event: Callable[[TransferEvent], None] = lambda event: None,
+) -> TransferResult:
+    """Make every unit that is not there, and commit each as it is finished.
+
+    Several processes may share a folder: each takes the next unit that nobody holds.
+
+    Args:
+        settings: What to make.
+        data: What :func:`~xsns_stream.pipeline.transfer_settings.read_data` returned.
+        folder: Of the units.
+        load: Seed of the head → model.
+        on_event: Called with each event, in order.
+
+    Raises:
+        IncompatibleError: A unit is there, and was made otherwise.
+        ModelError, UsageError: Nothing can be fine-tuned so.
+    """
+    run = _Run(settings, data, UnitFolder(folder), load)
+    committed: list[Unit] = []
+    elsewhere: list[Unit] = []
+    failed: dict[Unit, XsnsError] = {}
+    for unit in [unit for unit in run.units if run.missing(unit)]:
+        with run.folder.claimed(unit) as mine:
+            if not mine:
+                elsewhere.append(unit)
+                continue
+            if not run.missing(unit):  # another process has made it in the meantime
+                continue
+            on_event(UnitStarted(unit))
+            started = time.perf_counter()
+            try:
+                made = run.make(unit, on_event)
+            except _FATAL:
+                raise
+            except XsnsError as error:
+                failed[unit] = error
+                on_event(UnitFailed(unit, error))
+                continue
+            run.folder.write(made)
+            committed.append(unit)
+        on_event(UnitDone(unit, made, time.perf_counter() - started))
+    runs = tuple(found for unit in run.units if (found := run.folder.read(unit)) is not None)
+    there = run.folder.all()
+    return TransferResult(
+        gold_scores(there, settings) if there else None, runs, tuple(committed), failed, tuple(elsewhere)
+    )
+
+
+def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:
+    """Put units into one table; NaN where nothing was measured.
+
+    Args:
+        runs: At least one.
+        settings: Whose order of sources, targets and seeds comes first, and which the origin names.
+        metric: One of the task's; None is its headline.
+
+    Raises:
+        UsageError: The task has no such metric.
+    """
+    task = settings.task
+    wanted = metric or task.metrics[0]
+    if wanted not in task.metrics:
+        raise UsageError(f"{task.name} has no metric '{wanted}'.", f"it has {', '.join(task.metrics)}.")
+    sources = _ordered(settings.sources, [run.source for run in runs])
+    targets = _ordered(settings.targets, [target for run in runs for target in run.scores])
+    seeds = _ordered(settings.seeds, [run.seed for run in runs])
+    cells = np.full((1, len(seeds), len(sources), len(targets)), np.nan)
+    for run in runs:
+        for target, known in run.scores.items():
+            place = 0, seeds.index(run.seed), sources.index(run.source), targets.index(target)
+            cells[place] = known.metrics[wanted]
+    limit = f", {settings.limit} training examples" if settings.limit else ""
+    origin = f"xsns-stream transfer: {settings.model} on {settings.corpus.name}, {settings.fine_tuning.preset}{limit}"
+    return TransferScores(sources, targets, cells, task.name, wanted, task.unit, origin, seeds=seeds)
+
+
+def _ordered(first: Sequence[Any], found: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what was found, each once: in the order of `first`, then sorted."""
+    there = set(found)
+    return (*(one for one in first if one in there), *sorted(there - set(first)))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What making units needs."""
+
+    settings: TransferSettings
+    data: TransferData
+    folder: UnitFolder
+    load: Callable[[int], LoadedModel]
+    digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units whose source has data and a target."""
+        return tuple(unit for unit in self.settings.units() if unit.source in self.data.train and self.targets(unit))
+
+    def targets(self, unit: Unit) -> tuple[str, ...]:
+        """The targets that the unit is tested on, as far as they have data."""
+        return tuple(target for target in self.settings.targets_of(unit.source) if target in self.data.test)
+
+    def missing(self, unit: Unit) -> tuple[str, ...]:
+        """The targets that the unit was not tested on yet; all where it was not made.
+
+        Raises:
+            IncompatibleError: It was made otherwise, or tested on other data.
+        """
+        known = self.folder.read(unit)
+        if known is None:
+            return self.targets(unit)
+        check_same(known, self._settings(unit), self.folder.folder)
+        tests = known.settings.get("tests", {})
+        for target in self.targets(unit):
+            if tests.get(target, self.data.test[target].digest) != self.data.test[target].digest:
+                raise IncompatibleError(
+                    f"the test data of '{target}' are others than when '{unit.source}' was tested.",
+                    "give another -o, or delete the folder of its units to begin anew.",
+                )
+        return tuple(target for target in self.targets(unit) if target not in known.scores)
+
+    def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> TransferRun:
+        """Fine-tune and test; where a model was kept, test it on what is missing."""
+        known, missing = self.folder.read(unit), self.missing(unit)
+        kept = self._kept(unit)
+        if known is not None and kept is not None and kept.is_dir():
+            from xsns_stream.models import load_model
+
+            loaded = load_model(
+                str(kept),
+                device=self.settings.fine_tuning.device,
+                objective=self.settings.task.kind,
+                label_count=len(self.data.labels) or None,
+            )
+            training, tests = dict(known.training), missing
+        else:
+            loaded = self.load(unit.seed)
+            training, tests = self._fine_tune(unit, loaded, on_event), self.targets(unit)
+            if kept is not None:
+                keep(loaded.model, loaded.tokenizer, kept, self.data.labels)
+        scores = dict(known.scores) if known is not None else {}
+        scores |= self._test(unit, loaded, tests, on_event)
+        digests = (known.settings.get("tests", {}) if known else {}) | {t: self.data.test[t].digest for t in tests}
+        settings = self._settings(unit) | {"tests": digests, "versions": library_versions()}
+        return TransferRun(unit.source, unit.seed, scores, training, settings)
+
+    def _fine_tune(self, unit: Unit, loaded: LoadedModel, on_event: Callable[[TransferEvent], None]) -> dict[str, Any]:
+        def on_step(done: int, total: int, dev: float | None) -> None:
+            on_event(StepsDone(unit, done, total, "" if dev is None else f"dev {dev:.1f}"))
+
+        return fine_tune(
+            loaded.model,
+            loaded.tokenizer,
+            self.settings.task,
+            self.data.labels,
+            self.data.train[unit.source],
+            self.data.dev[unit.source],
+            self.settings.fine_tuning,
+            unit.seed,
+            on_step=on_step,
+        ).training
+
+    def _test(
+        self, unit: Unit, loaded: LoadedModel, targets: Sequence[str], on_event: Callable[[TransferEvent], None]
+    ) -> dict[str, TestScore]:
+        found = {}
+        for number, target in enumerate(targets, 1):
+            found[target] = score(
+                loaded.model,
+                loaded.tokenizer,
+                self.settings.task,
+                self.data.labels,
+                self.data.test[target],
+                self.settings.fine_tuning,
+            )
+            on_event(StepsDone(unit, number, len(targets), f"testing {target}"))
+        return found
+
+    def _kept(self, unit: Unit) -> Path | None:
+        folder = self.settings.keep_models
+        return None if folder is None else folder / f"{unit.source}-{unit.seed}"
+
+    def _settings(self, unit: Unit) -> dict[str, Any]:
+        """Return what decides the unit's result, but for its test data."""
+        if not self.digests:
+            loaded = self.load(0)
+            self.digests.update(weights=loaded.weights_digest, tokenizer=loaded.tokenizer_digest, name=loaded.name)
+        return {
+            "task": self.settings.task.name,
+            "model": self.digests["name"],
+            "weights": self.digests["weights"],
+            "tokenizer": self.digests["tokenizer"],
+            "labels": list(self.data.labels),
+            "limit": self.settings.limit,
+            "train": {split.language: split.digest for split in self.data.train[unit.source]},
+            "dev": {split.language: split.digest for split in self.data.dev[unit.source]},
+            **self.settings.fine_tuning.as_record(),
+        }

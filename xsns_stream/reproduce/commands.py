@@ -1,0 +1,239 @@
+"""The steps that recipes share, as command lines of the other verbs; the same step in two recipes runs once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.errors import LanguageError
+from xsns_stream.reproduce.setting import HEADS, Setting, TaskSetting, slug
+from xsns_stream.reproduce.step import Step
+
+#: As the tables call it.
+XSNS: Final = "X-SNS"
+
+
+def joined(codes: Sequence[str]) -> str:
+    """Return codes as options of the verbs take them."""
+    return ",".join(codes)
+
+
+def gold(setting: Setting, task: TaskSetting, model: str | None = None) -> Step:
+    """Fine-tune on every source of a task, test on all its targets: outputs gold.parquet and what was said as JSON."""
+    model = model or setting.model
+    name = f"{slug(model)}.{task.name}.gold"
+    place = setting.place(slug(model), task.name)
+    args = [
+        "transfer",
+        *("--task", task.name, "--model", model, "--data", task.data),
+        *("--sources", joined(task.sources), "--targets", joined(task.all_targets)),
+        *_each("--seed", task.tuning_seeds),
+        *tuning(setting),
+        *("-o", str(place / "gold.parquet"), "--json"),
+    ]
+    return Step(name, tuple(args), (place / "gold.parquet", place / "gold.json"), stdout=place / "gold.json")
+
+
+def tuning(setting: Setting) -> list[str]:
+    """Return the options of `transfer` that say how models are fine-tuned and tested, the same for every gold."""
+    return [
+        *("--preset", setting.fine_tuning),
+        *_given("--epochs", setting.epochs),
+        *_given("--limit", setting.limit),
+        *_given("--test-limit", setting.test_limit),
+        *_given("--max-length", setting.max_length),
+        *_machine(setting),
+    ]
+
+
+def sub_networks(
+    setting: Setting,
+    task: TaskSetting,
+    model: str | None = None,
+    *,
+    head: bool = False,
+    name: str = "",
+    examples: int | None = None,
+    densities: Sequence[float] = (),
+    languages: Sequence[str] = (),
+) -> Step:
+    """Measure the languages of a task on its own text: a store.
+
+    Args:
+        setting: Of the run.
+        task: Of which the text is.
+        model: Instead of the setting's.
+        head: Ask the task's head, drawn at random, instead of the language model.
+        name: Of the store, where it differs from others of model and task by what follows.
+        examples: |D|, instead of the setting's.
+        densities: Instead of the setting's one.
+        languages: Instead of all of the task's that have text.
+    """
+    model = model or setting.model
+    kind = name or ("task-head" if head else "task-lm")
+    store = setting.place(slug(model), task.name, f"{kind}.zarr")
+    args = [
+        "build",
+        *("--model", model, "--corpus", task.data, "--task", task.name),
+        *(("--objective", HEADS[task.name]) if head else ()),
+        *_measuring(setting, languages or task.texts, task.fisher_seeds, examples, densities),
+        *("--store", str(store)),
+    ]
+    return Step(f"{slug(model)}.{task.name}.{kind}", tuple(args), (store,))
+
+
+def general_sub_networks(setting: Setting, model: str | None = None) -> Step:
+    """Measure all tasks' languages on general text: one store for all tasks.
+
+    Raises:
+        ValueError: The setting has no general text.
+    """
+    if setting.general is None:
+        raise ValueError("there is no general text")
+    model = model or setting.model
+    store = setting.place(slug(model), "general-lm.zarr")
+    args = [
+        "build",
+        *("--model", model, "--corpus", setting.general),
+        *_measuring(setting, setting.general_languages, setting.fisher_seeds, None, ()),
+        *("--store", str(store)),
+    ]
+    return Step(f"{slug(model)}.general-lm", tuple(args), (store,))
+
+
+def text_baselines(setting: Setting, task: TaskSetting, model: str | None = None) -> dict[str, Step]:
+    """Return {name in the tables: step} of the baselines that read the task's text: LEX, SuE, EMB, NN-Rank."""
+    model = model or setting.model
+    length = _given("--max-length", setting.max_length)
+    tokens = _given("--max-tokens", setting.neighbour_tokens)
+    options: dict[str, tuple[str, list[str]]] = {
+        "LEX": ("lex", ["--model", model, *length]),
+        "SuE": ("sue", []),
+        "EMB": ("emb", ["--model", model, *length, *_device(setting)]),
+        "NN-Rank": ("nn-rank", ["--model", model, *length, *tokens, *_device(setting)]),
+    }
+    return {shown: _text_baseline(setting, task, model, verb, more) for shown, (verb, more) in options.items()}
+
+
+def _text_baseline(setting: Setting, task: TaskSetting, model: str, verb: str, more: list[str]) -> Step:
+    # SuE asks no model: all models share it.
+    place = setting.place(task.name) if verb == "sue" else setting.place(slug(model), task.name)
+    output = place / f"{verb}.parquet"
+    args = [
+        *("baseline", verb, *more),
+        *("--corpus", task.data, "--task", task.name),
+        *("--sources", joined(_with_text(task, task.sources)), "--targets", joined(_with_text(task, task.all_targets))),
+        *("--examples", str(setting.examples), *_each("--seed", task.fisher_seeds)),
+        *("-o", str(output)),
+    ]
+    owner = "any" if verb == "sue" else slug(model)
+    return Step(f"{owner}.{task.name}.{verb}", tuple(args), (output,))
+
+
+def table_baselines(setting: Setting, task: TaskSetting) -> dict[str, Step]:
+    """Return {name in the tables: step} of the baselines that are read from tables: L2V and LDND, where given."""
+    found = {}
+    for shown, verb, path in (("L2V", "l2v", setting.typology), ("LDND", "ldnd", setting.ldnd)):
+        if path is not None:
+            output = setting.place(task.name, f"{verb}.parquet")
+            sides = ("--sources", joined(task.sources), "--targets", joined(task.all_targets))
+            args = ("baseline", verb, path, *sides, "-o", str(output))
+            found[shown] = Step(f"any.{task.name}.{verb}", args, (output,))
+    return found
+
+
+def evaluation(
+    name: str,
+    output: Path,
+    task: TaskSetting,
+    scores: Step,
+    predictors: Mapping[str, Step],
+    *more: str,
+    targets: Sequence[str] = (),
+) -> Step:
+    """Hold predictors against gold scores: a JSON document with metrics, intervals, tests and trivial rows.
+
+    Args:
+        name: Of the step.
+        output: Its JSON file.
+        task: Gives the pool.
+        scores: The step of the gold.
+        predictors: {name in the tables: step whose output is a store or a matrix}.
+        more: Further options of `evaluate`.
+        targets: Instead of the task's.
+    """
+    args = [
+        *("evaluate", "--gold", str(scores.output)),
+        *(word for shown, step in predictors.items() for word in ("--predict", f"{shown}={step.output}")),
+        *("--sources", joined(task.sources), "--targets", joined(targets or task.targets)),
+        *more,
+        *("-o", str(output)),
+    ]
+    return Step(name, tuple(args), (output,), spare="--predict")
+
+
+def regression(
+    name: str, output: Path, task: TaskSetting, scores: Step, predictors: Mapping[str, Step], model: str, *more: str
+) -> Step:
+    """Fit gold scores to predictors by `ols` or `mixed`: a JSON document with coefficients and errors."""
+    args = [
+        *("regress", "--gold", str(scores.output)),
+        *(word for shown, step in predictors.items() for word in ("--predict", f"{shown}={step.output}")),
+        *("--sources", joined(task.sources), "--targets", joined(task.targets)),
+        *("--model", model, *more),
+        *("-o", str(output)),
+    ]
+    return Step(name, tuple(args), (output,), spare="--predict")
+
+
+def predictors(setting: Setting, task: TaskSetting, model: str | None = None) -> dict[str, Step]:
+    """Return {name in the tables: step} of sub-networks and all baselines, in the order of table 2."""
+    found = {**table_baselines(setting, task), **text_baselines(setting, task, model)}
+    ordered = [name for name in ("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND") if name in found]
+    return {name: found[name] for name in ordered} | {XSNS: sub_networks(setting, task, model)}
+
+
+def _measuring(
+    setting: Setting,
+    languages: Sequence[str],
+    seeds: Sequence[int],
+    examples: int | None,
+    densities: Sequence[float],
+) -> list[str]:
+    return [
+        *("--lang", joined(languages)),
+        *("--examples", str(examples or setting.examples)),
+        *_each("--seed", seeds),
+        *_each("--density", densities or (setting.density,)),
+        *_given("--max-length", setting.max_length),
+        *_machine(setting),
+    ]
+
+
+def _machine(setting: Setting) -> list[str]:
+    return [*_device(setting), *(["--precision", setting.precision] if setting.precision != "float32" else [])]
+
+
+def _device(setting: Setting) -> list[str]:
+    return ["--device", setting.device] if setting.device != "cpu" else []
+
+
+def _with_text(task: TaskSetting, codes: Sequence[str]) -> tuple[str, ...]:
+    """Return those of `codes` whose text can be read.
+
+    Raises:
+        LanguageError: There is none.
+    """
+    found = tuple(code for code in codes if code in task.texts)
+    if not found:
+        raise LanguageError(f"none of the languages of {task.title} has text to measure.", "give other data.")
+    return found
+
+
+def _each(option: str, values: Sequence[float]) -> list[str]:
+    return [word for value in values for word in (option, str(value))]
+
+
+def _given(option: str, value: object) -> list[str]:
+    return [] if value is None else [option, str(value)]

@@ -1,0 +1,177 @@
+"""Parts of pages that several recipes have: tables of an evaluation, what the gold scores are worth, the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
+from xsns_stream.reproduce.papers import Row, comparable
+from xsns_stream.reproduce.setting import Setting, TaskSetting
+from xsns_stream.reproduce.step import Folder, Step
+
+NDCG: Final = "ndcg@3[rank-linear]"
+#: Metrics of the paper's tables, as `evaluate` calls them, and their headings.
+METRICS: Final[Mapping[str, str]] = {
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "top-1": "Top-1",
+    NDCG: "NDCG@3",
+}
+_REGRET: Final = "regret"
+
+CAPTION: Final = (
+    "Means over targets of the mean over every pair of a Fisher and a fine-tuning seed, × 100, with 95 % intervals "
+    "(bootstrap over targets); NDCG@3 on ranks with linear gain; regret: points of the score lost by following the "
+    "predictor to one source. random, english, source-mean and ceiling cost nothing: random order, always English, "
+    "a source's mean on the other targets, other fine-tuning seeds of the same scores."
+)
+NOT_COMPARABLE: Final = (
+    "The paper's, on XLM-R base and its own data, languages and sizes: not comparable with the numbers above."
+)
+
+
+def evaluation_page(document: Mapping[str, Any]) -> str:
+    """Return the table of an evaluation, a line for each predictor, with its test against the reference."""
+    against = document["against"]
+    header = ["predictor", *METRICS.values(), "regret"]
+    if against:
+        header += [f"NDCG@3 less {against}", "p (Holm)"]
+    lines = []
+    for predictor in document["predictors"]:
+        found = predictor["metrics"]
+        line = [predictor["name"], *(cell(found, metric) for metric in METRICS)]
+        line.append(cell(found, _REGRET, scale=1.0))
+        if against:
+            line += _difference(found[NDCG].get("against"))
+        lines.append(line)
+    return table(header, lines)
+
+
+def apart_pages(steps: Sequence[Step], folder: Folder) -> tuple[dict[str, Any], str]:
+    """Return the evaluations of predictors that lack many languages, each with X-SNS on what it knows, and the page."""
+    found, parts = {}, []
+    for step in steps:
+        document = folder.document(step)
+        if document is not None:
+            shown = document["predictors"][0]["name"]
+            found[shown] = document
+            known = target_count(document)
+            parts.append(f"{shown} lacks many languages. On the {known} targets that it knows:\n\n")
+            parts.append(f"{evaluation_page(document)}\n")
+    return found, "".join(parts)
+
+
+def target_count(document: Mapping[str, Any]) -> int:
+    """Return how many targets have sources that compete."""
+    return sum(target["candidates"] > 0 for target in document["targets"])
+
+
+def overview(documents: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], metric: str = NDCG) -> str:
+    """Return one metric of every predictor (lines) on every task (columns), with intervals."""
+    names = list(dict.fromkeys(one["name"] for document in documents.values() for one in document["predictors"]))
+    found = {
+        task: {one["name"]: one["metrics"] for one in document["predictors"]} for task, document in documents.items()
+    }
+    lines = [
+        [name, *(cell(found[task][name], metric) if name in found[task] else "–" for task in documents)]
+        for name in _trivial_last(names)
+    ]
+    heads = [f"{titles[task]} ({target_count(document)})" for task, document in documents.items()]
+    return table([METRICS.get(metric, metric), *heads], lines)
+
+
+def cell(metrics: Mapping[str, Any], metric: str, *, scale: float = 100.0) -> str:
+    """Return one mean with its interval; correlations and the like as percent."""
+    found = metrics[metric]
+    mean, low, high = (None if found[key] is None else scale * found[key] for key in ("mean", "low", "high"))
+    return with_interval(mean, low, high)
+
+
+def _difference(made: Mapping[str, Any] | None) -> list[str]:
+    if made is None or made["difference"] is None:
+        return ["–", "–"]
+    values = [None if made[key] is None else 100.0 * made[key] for key in ("difference", "low", "high")]
+    low_high = f" [{number(values[1], 1)}, {number(values[2], 1)}]" if None not in values else ""
+    return [f"{number(values[0], signed=True)}{low_high}", probability(made["p_holm"])]
+
+
+def _trivial_last(names: Sequence[str]) -> list[str]:
+    trivial = ("random", "english", "source-mean", "ceiling")
+    return [*(name for name in names if name not in trivial), *(name for name in trivial if name in names)]
+
+
+# ------------------------------------------------------------------------------- what the gold is worth
+
+
+def strength(task: TaskSetting, gold: Step, folder: Folder) -> tuple[str, dict[str, Any]]:
+    """Return a sentence on how well the fine-tuned models do at all, with its numbers.
+
+    At home: a source's model on its own test set. Zero-shot: on the targets of the pool. Trivial: the answer that
+    needs no model, as the most frequent class.
+    """
+    import numpy as np
+
+    from xsns_stream.gold import read_scores
+
+    scores = read_scores(gold.output)
+    targets = [code for code in task.targets if code in scores.targets]
+    values = scores.restricted(scores.sources, targets).values
+    own = np.array([[source == target for target in targets] for source in scores.sources])
+    home, abroad = (values[mask & np.isfinite(values)] for mask in (own, ~own))
+    found: dict[str, Any] = {
+        "metric": scores.metric,
+        "unit": scores.unit,
+        "at_home": float(home.mean()) if home.size else None,
+        "zero_shot": float(abroad.mean()) if abroad.size else None,
+        "trivial": None,
+        "above_trivial": None,
+    }
+    floor = trivial(folder.document(gold))
+    if floor:
+        known = np.array([floor.get(target, np.nan) for target in targets])
+        above = (values - known)[~own & np.isfinite(values)]
+        found["trivial"] = float(np.nanmean(known))
+        found["above_trivial"] = float(np.nanmean(above > 0)) if above.size else None
+    return _strength(task, found), found
+
+
+def trivial(document: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return {target: what the answer without a model scores, in the headline metric}, from `transfer --json`."""
+    found = (document or {}).get("result", {}).get("trivial") or {}
+    return {target: float(value) for target, value in found.items() if value is not None}
+
+
+def _strength(task: TaskSetting, found: Mapping[str, Any]) -> str:
+    shown = {key: number(found[key], 1) for key in ("at_home", "zero_shot", "trivial")}
+    text = (
+        f"How far these scores mean anything: {found['metric']} {shown['at_home']} on the source's own test set, "
+        f"{shown['zero_shot']} zero-shot on other targets"
+    )
+    if found["trivial"] is None:
+        return f"{text}."
+    share = number(100 * found["above_trivial"], 0) if found["above_trivial"] is not None else "–"
+    return f"{text}, {shown['trivial']} for the answer that needs no model; {share} % of the pairs are above that."
+
+
+# -------------------------------------------------------------------------------------- the paper's own
+
+
+def papers_table(setting: Setting, rows: Mapping[str, Mapping[str, Row]], what: str = "predictor") -> str:
+    """Return the paper's numbers on the tasks of a run, and whether they may be held against ours."""
+    lines = [
+        [task.title, name, *(number(value) for value in row)]
+        for task in setting.tasks.values()
+        for name, row in rows.get(task.name, {}).items()
+    ]
+    if not lines:
+        return ""
+    same = [task.title for task in setting.tasks.values() if comparable(setting, task)]
+    said = f"The paper's; {', '.join(same)}: the same model, data and sizes." if same else NOT_COMPARABLE
+    header = ["task", what, *METRICS.values()]
+    return f"## The paper's numbers\n\n{said}\n\n{table(header, lines, text_columns=2)}"
+
+
+def notes_of(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
+    """Return what `evaluate` said beside its numbers, task by task."""
+    return bullets(f"{titles(task)}: {note}" for task, document in documents.items() for note in document["notes"])

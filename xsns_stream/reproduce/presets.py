@@ -1,0 +1,127 @@
+"""What a run is made with unless the command says otherwise, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+_NER: Final = "ar zh en fi fr el he id it ja ko ru es sv th tr vi"
+_POS: Final = "bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk"
+_NLI: Final = "ar bg zh en fr el de hi ru es sw th tr ur vi"
+_PI: Final = "zh en fr de ja ko es"
+_QA: Final = "ar bn en fi id ru sw te"
+_LOW_RESOURCE: Final = "af br ckb fy ga hi is kk lb mr sq sw te tt uz"
+
+# SIB-200 has 205 languages and no pool in the paper. Those that NTREX-128 has too are put into groups by Glottolog's
+# top-level family and script; one language is taken from each group in turn, the largest group first. Within a group,
+# English comes first, then languages of the paper's pools, then those that XLM-R has read, then the others, each by
+# code. The sources are the first 20 that XLM-R has read; the targets are these and the next that are not among them,
+# 60 in all.
+_TOPIC: Final = "en sw id bg ur ha kk tr hi zh-Hans fi am ar he km vi kn ml ta te"
+_TOPIC_MORE: Final = """
+    bo hy bn el gu pa si eu ja ka ko mn my lo th ug de xh fil ru fa om ky az-Latn mr zh-Hant et ti dz es
+    bem mg uk pbt-Arab so ba uz-Latn ne yue-Hant hu
+"""
+
+#: The languages of each task in the paper, sources and targets alike.
+PAPER_POOLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "ner": tuple(_NER.split()),
+        "pos": tuple(_POS.split()),
+        "nli": tuple(_NLI.split()),
+        "pi": tuple(_PI.split()),
+        "qa": tuple(_QA.split()),
+    }
+)
+#: The paper's low-resource targets, of NER.
+PAPER_LOW_RESOURCE: Final = tuple(_LOW_RESOURCE.split())
+TOPIC_SOURCES: Final = tuple(_TOPIC.split())
+TOPIC_TARGETS: Final = (*TOPIC_SOURCES, *_TOPIC_MORE.split())
+
+#: A pool with fewer languages than this ranks nothing: the data's own languages take its place.
+FEWEST: Final = 5
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Defaults of a run; what an option names replaces them.
+
+    Attributes:
+        model: Of all tables and figures.
+        other_models: Of table 4.
+        data: {task: what is read where `--data` names nothing}.
+        general: Corpus of general text; None leaves its rows out.
+        examples: |D|.
+        example_counts: Of figure 6.
+        densities: Of figure 3.
+        fisher_seeds: {task: seeds of examples and masking}, those of "" for other tasks and general text.
+        tuning_seeds: {task: seeds of fine-tuning}, those of "" for other tasks.
+        fine_tuning: Preset of `transfer`.
+        limit: Most training examples of a source.
+        test_limit: Most test examples of a target.
+        neighbour_tokens: Most tokens of a language that NN-Rank looks at.
+        control: Whether table 4 holds the model with weights drawn anew beside it.
+        low_resource: {task: further targets outside the pool}; None takes every language that has a test set.
+    """
+
+    model: str
+    other_models: tuple[str, ...]
+    data: Mapping[str, str]
+    general: str | None
+    examples: int
+    example_counts: tuple[int, ...]
+    densities: tuple[float, ...]
+    fisher_seeds: Mapping[str, tuple[int, ...]]
+    tuning_seeds: Mapping[str, tuple[int, ...]]
+    fine_tuning: str
+    limit: int | None
+    test_limit: int | None
+    neighbour_tokens: int
+    control: bool
+    low_resource: Mapping[str, tuple[str, ...] | None]
+
+
+DENSITY: Final = 0.15
+_SEEDS: Final = (42, 16, 10)
+_DENSITIES: Final = (0.05, 0.1, 0.15, *(round(0.05 * step, 2) for step in range(4, 20)))
+
+PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+    {
+        "embedded": Preset(
+            model="mini",
+            other_models=(),
+            data={},
+            general=None,
+            examples=256,
+            example_counts=(16, 32, 64, 128, 256, 512),
+            densities=_DENSITIES,
+            fisher_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
+            tuning_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
+            fine_tuning="quick",
+            limit=500,
+            test_limit=200,
+            neighbour_tokens=2_000,
+            control=True,
+            low_resource={"ner": PAPER_LOW_RESOURCE, "pos": None},
+        ),
+        "paper": Preset(
+            model="FacebookAI/xlm-roberta-base",
+            other_models=("google-bert/bert-base-multilingual-cased", "google/mt5-base"),
+            data={"ner": "wikiann", "pos": "udpos", "nli": "xnli", "pi": "paws-x", "qa": "tydiqa"},
+            general="wikipedia",
+            examples=1_024,
+            example_counts=(64, 128, 256, 512, 1_024, 2_048, 4_096, 10_000),
+            densities=_DENSITIES,
+            fisher_seeds={"": _SEEDS},
+            tuning_seeds={"": _SEEDS},
+            fine_tuning="paper",
+            limit=None,
+            test_limit=None,
+            neighbour_tokens=10_000,
+            control=False,
+            low_resource={"ner": PAPER_LOW_RESOURCE},
+        ),
+    }
+)

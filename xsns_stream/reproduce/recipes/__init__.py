@@ -1,0 +1,1 @@
+"""One recipe a file, named as the target; each holds `RECIPE`."""

@@ -1,0 +1,109 @@
+"""Table 4: the same predictors on other models, each held against its own transfer scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from xsns_stream.report.escaping import in_markdown
+from xsns_stream.reproduce.commands import gold
+from xsns_stream.reproduce.comparing import held, measured
+from xsns_stream.reproduce.markdown import bullets
+from xsns_stream.reproduce.pages import CAPTION, apart_pages, evaluation_page, papers_table, strength
+from xsns_stream.reproduce.papers import TABLE4
+from xsns_stream.reproduce.redrawn import redraw
+from xsns_stream.reproduce.setting import Setting, TaskSetting
+from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
+
+TITLE: Final = "Table 4: other models"
+#: The paper's task; another takes its place where there are no data for it.
+TASK: Final = "ner"
+
+
+def steps(setting: Setting) -> Sequence[Step]:
+    """Make the control, and everything of table 2 for each model on one task.
+
+    Raises:
+        LeftOutError: There is no other model.
+    """
+    models = _models(setting)
+    if len(models) < 2:
+        raise LeftOutError("there is no other model to hold beside the first.", "name one with --other-model.")
+    made = [_control(setting)] if setting.control else []
+    return made + [step for model in models for step in measured(setting, _task(setting), model)]
+
+
+def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+    """Hold each model's predictors against its own scores."""
+    return [step for model in _models(setting) for step in held(setting, _task(setting), folder, model)]
+
+
+def _task(setting: Setting) -> TaskSetting:
+    return setting.tasks.get(TASK) or next(iter(setting.tasks.values()))
+
+
+def _models(setting: Setting) -> list[str]:
+    control = [_control_model(setting)] if setting.control else []
+    return [setting.model, *control, *setting.other_models]
+
+
+def _control_model(setting: Setting) -> str:
+    folder = str(setting.place("random-init"))
+    # A relative path without a dot in front could be taken for a name on the Hub.
+    return folder if Path(folder).is_absolute() else f"./{folder}"
+
+
+def _control(setting: Setting) -> Step:
+    folder = setting.place("random-init")
+    command = ("python", "-m", "xsns_stream.reproduce.redrawn", setting.model, str(folder))
+    return Step("random-init", (), (folder,), action=lambda: redraw(setting.model, folder), command=command)
+
+
+def render(setting: Setting, folder: Folder) -> Result:
+    """Return a table a model.
+
+    Raises:
+        LeftOutError: No model came to its end.
+    """
+    task = _task(setting)
+    parts = [
+        f"# {TITLE}\n\n{task.title}: each model's sub-networks and embeddings, held against the transfer scores of "
+        "the same model.\n\n"
+    ]
+    record: dict[str, Any] = {}
+    lacking = []
+    for model in _models(setting):
+        evaluations = held(setting, task, folder, model)
+        shown = f"{setting.model}, weights drawn anew" if model == _control_model(setting) else model
+        document = folder.document(evaluations[0]) if evaluations else None
+        if document is None:
+            lacking.append(f"{shown}: {_why(folder, [*measured(setting, task, model), *evaluations])}")
+            continue
+        sentence, numbers = strength(task, gold(setting, task, model), folder)
+        notes = bullets(document["notes"])
+        apart, others = apart_pages(evaluations[1:], folder)
+        parts.append(f"## {in_markdown(shown)}\n\n{sentence}\n\n{evaluation_page(document)}\n{others}{notes}\n")
+        record[shown] = {"evaluation": document, "apart": apart, "gold": numbers}
+    if not record:
+        raise LeftOutError("no model of table 4 could be evaluated.", " ".join(lacking))
+    control = (
+        "Weights drawn anew are a control: what a predictor is worth there, it owes to tokenizer and text, not to what "
+        "the model has learnt.\n\n"
+    )
+    parts += [
+        control if setting.control else "",
+        f"{CAPTION}\n\n",
+        bullets(lacking),
+        "\n",
+        papers_table(setting, TABLE4),
+    ]
+    return Result("".join(parts), {"task": task.name, "models": record, "lacking": lacking})
+
+
+def _why(folder: Folder, steps: Sequence[Step]) -> str:
+    """Return the first reason why a model has no line."""
+    return next((why for step in steps if (why := folder.why(step))), "it could not be evaluated.")
+
+
+RECIPE: Final = Recipe("table4", TITLE, steps, render, then)
