@@ -65,7 +65,7 @@ def test_treebanks_as_universal_dependencies_names_them(tmp_path: Path) -> None:
     names = ("de_gsd-ud-train", "de_gsd-ud-dev", "de_gsd-ud-test", "sr_set-test")
     folder = write(tmp_path, {f"{name}.conllu": CONLLU.format(word=name) for name in names} | {"README.md": "x"})
     corpus = open_task(folder, "pos")
-    assert corpus.languages() == ("de", "sr-Latn") or corpus.languages() == ("de", "sr")
+    assert corpus.languages() == ("de", "sr")
     assert corpus.languages("train") == ("de",)
     found = corpus.split("deu", "test")
     assert found.examples == (TextExample(("im", "de_gsd-ud-test"), label=("", "NOUN")),), "a range has no tag"
@@ -105,7 +105,7 @@ def test_a_language_becomes_no_path(tmp_path: Path) -> None:
     for language in ("../secret", "..", "/etc", "sw/../sw", ""):
         with pytest.raises(LanguageError):
             corpus.split(language, "test")
-    with pytest.raises(UsageError, match="no split '../train'"):
+    with pytest.raises(UsageError, match="no split"):
         corpus.split("sw", "../train")
 
 
@@ -113,8 +113,7 @@ def test_files_that_say_no_language_are_listed(tmp_path: Path) -> None:
     files = {name: sentences(2) for name in ("sw-test.txt", "notes.txt", "e n-test.txt", ".fi-test.txt", "LICENSE.txt")}
     corpus = open_task(write(tmp_path, files), "pos")
     assert corpus.languages() == ("sw",)
-    assert set(corpus.skipped) == {"notes.txt", "e n-test.txt"} - {"e n-test.txt"} | set(corpus.skipped)
-    assert "notes.txt" in corpus.skipped
+    assert corpus.skipped == ("e n-test.txt", "notes.txt")
 
 
 def test_two_files_of_one_split(tmp_path: Path) -> None:
@@ -145,7 +144,7 @@ def test_without_dev_a_tenth_of_train_is_held_out(tmp_path: Path) -> None:
 def test_without_train_the_dev_file_is_for_training(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-dev.txt": sentences(300), "sw-test.txt": sentences(3, "t")}), "pos")
     train, dev = corpus.split("sw", "train"), corpus.split("sw", "dev")
-    assert len(train) > 250 > 50 > len(dev) > 0
+    assert 15 <= len(dev) <= 45
     assert len(train) + len(dev) == 300
     assert "'sw' has no train file: sw-dev.txt is for training" in train.note
 
@@ -177,14 +176,10 @@ def test_test_data_keep_what_is_there_twice(tmp_path: Path) -> None:
 
 def test_a_file_too_small_to_be_cut(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw.txt": sentences(1)}), "pos")
-    sizes = []
-    for split in ("train", "dev", "test"):
-        try:
-            sizes.append(len(corpus.split("sw", split)))
-        except CorpusError as error:
-            assert f"the {split} data of 'sw' are empty: sw.txt is too small to be cut" in str(error)
-            sizes.append(0)
-    assert sorted(sizes) == [0, 0, 1]
+    assert len(corpus.split("sw", "train")) == 1
+    for split in ("dev", "test"):
+        with pytest.raises(CorpusError, match=f"the {split} data of 'sw' are empty: sw.txt is too small to be cut"):
+            corpus.split("sw", split)
 
 
 # ---------------------------------------------------------------------------------------- two columns
@@ -259,7 +254,6 @@ EXPECTED = [TextExample(row["sentence1"], row["sentence2"], row["label"]) for ro
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".jsonl.gz", ".parquet"])
 def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
     frame = pd.DataFrame(ROWS)
-    cut = []
     for folder, name in (("split", f"sw-test{suffix}"), ("whole", f"sw{suffix}")):
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / name
@@ -322,11 +316,9 @@ def test_tables_that_do_not_fit(tmp_path: Path, files: Mapping[str, str], task: 
 
 
 def test_a_parquet_file_that_is_none(tmp_path: Path) -> None:
-    assert "sw-test.parquet is not a whole Parquet file" in str(
-        pytest.raises(
-            CorpusError, open_task(write(tmp_path, {"sw-test.parquet": "x"}), "nli").split, "sw", "test"
-        ).value
-    )
+    corpus = open_task(write(tmp_path, {"sw-test.parquet": "x"}), "nli")
+    with pytest.raises(CorpusError, match=r"sw-test\.parquet is not a whole Parquet file"):
+        corpus.split("sw", "test")
 
 
 # --------------------------------------------------------------------------------------------- topics
@@ -552,6 +544,6 @@ def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
 )
 def test_options_that_mean_nothing_with_a_task(tmp_path: Path, options: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        open_corpus(str(tmp_path), task="pos", **options)  # type: ignore[arg-type]
+        open_corpus(str(tmp_path), task="pos", **options)
     with pytest.raises(UsageError, match="one folder or data set"):
         open_corpus(["sw=a", "fi=b"], task="pos")

@@ -179,6 +179,11 @@ def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:
     assert read_data(settings(ner, targets=("en", "sw"), corpus=relabelled)).labels == ("B-LOC", "B-ORG", "O")
 
 
+def test_a_new_name_for_a_label_that_nothing_has(ner: Path) -> None:
+    with pytest.raises(UsageError, match="no label is called 'DATEX'"):
+        read_data(settings(ner, corpus=open_task(str(ner), "ner", relabel={"DATEX": "O"})))
+
+
 def test_a_tag_that_is_no_part_of_speech(tmp_path: Path) -> None:
     for split in ("train", "dev", "test"):
         tagged(tmp_path / "pos", f"en-{split}.txt", "dogs bark", "NOUN Verb", 6)

@@ -15,7 +15,7 @@ import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.files import read_parquet, writable, write_parquet, write_whole
-from xsns_stream.gold.units import check_unit
+from xsns_stream.gold.units import check_range
 from xsns_stream.labelled import TextTable, listed, read_table, same_code, to_codes, to_number
 from xsns_stream.types.transfer import TransferScores
 
@@ -84,8 +84,7 @@ def read_scores(path: str | Path) -> TransferScores:
         if repeated := same_code(to_codes(labels)):
             one = next(iter(repeated.values()))
             raise XsnsError(f"'{file}' has {listed(one)} for one language.", _AGAIN)
-    if np.isfinite(scores.cells).any():
-        check_unit(scores, scores.unit)
+    check_range(scores)
     return scores
 
 

@@ -51,6 +51,23 @@ def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]
     return unit, notes
 
 
+def check_range(scores: TransferScores) -> None:
+    """Refuse scores that their unit does not allow.
+
+    A file of our own says its unit, so that nothing is guessed: a weak model's percent may all be below one.
+
+    Raises:
+        XsnsError: Fractions above 1, percent above 100, or either below 0.
+    """
+    known = scores.cells[np.isfinite(scores.cells)]
+    most = {"fraction": 1.0, "percent": _PERCENT}.get(scores.unit, np.inf)
+    if scores.unit != "points" and ((known < 0) | (known > most)).any():
+        raise XsnsError(
+            f"scores from {known.min():g} to {known.max():g} are no {scores.unit}.",
+            "import them again with `xsns-stream gold import --unit …`.",
+        )
+
+
 def _found_out(low: float, high: float) -> str:
     if low >= 0 and high <= 1:
         return "fraction"

@@ -129,6 +129,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
 
     Raises:
         CorpusError: No source or no target has data, or targets have classes that no source knows.
+        UsageError: A label that has a new name is nowhere.
     """
     failed: dict[str, XsnsError] = {}
     notes: dict[str, None] = {}
@@ -151,6 +152,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     whole = {source: _mixed(source.split(PLUS), train, settings.limit) for source in settings.sources}
     few = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
     held = {source: _mixed(source.split(PLUS), dev, few) for source in settings.sources}
+    _check_renamed(settings.corpus)
     sources = [source for source in settings.sources if whole[source] and held[source]]
     test = {target: drawn(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:
@@ -168,6 +170,16 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     return TransferData(
         data.labels, data.train, data.dev, data.test, failed, (*notes, *_checked_labels(settings.task, data))
     )
+
+
+def _check_renamed(corpus: TaskCorpus) -> None:
+    """Refuse a new name for a label that nothing has.
+
+    Raises:
+        UsageError: It is a misspelt one.
+    """
+    if unknown := sorted(set(corpus.relabel) - set(corpus.renamed)):
+        raise UsageError(f"no label is called '{unknown[0]}' in the data that were read.", "check --relabel OLD=NEW.")
 
 
 def _mixed(

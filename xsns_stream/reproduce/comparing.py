@@ -7,7 +7,7 @@ languages all others are judged; it is compared with X-SNS alone, on the languag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, predictors
@@ -52,13 +52,25 @@ def held(setting: Setting, task: TaskSetting, folder: Folder, model: str | None 
         evaluation(
             f"{slug(model)}.{task.name}.evaluate{ending}",
             setting.place(slug(model), task.name, f"evaluate{ending}.json"),
-            task,
+            scored(task, scores, folder),
             scores,
             group,
             *("--against", XSNS),
         )
         for ending, group in groups.items()
     ]
+
+
+def scored(task: TaskSetting, scores: Step, folder: Folder) -> TaskSetting:
+    """Return the task with the sources and targets that have scores, once these are there: some may have failed."""
+    from xsns_stream.gold import read_scores
+
+    if not folder.done(scores):
+        return task
+    found = read_scores(scores.output)
+    sources = tuple(code for code in task.sources if code in found.sources)
+    targets = tuple(code for code in task.targets if code in found.targets)
+    return replace(task, sources=sources, targets=targets)
 
 
 def sort_predictors(setting: Setting, task: TaskSetting, folder: Folder, model: str | None = None) -> Sorted:

@@ -167,7 +167,7 @@ def _window(
     number: Callable[[str], int],
 ) -> Feature:
     place, start, stop = window
-    names = example.label or ()
+    names = example.label if isinstance(example.label, tuple) else ()
     labels = [IGNORED] * len(offsets)
     found = []
     for word, position in enumerate(first_pieces(example.text[start:stop], offsets), start):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import tempfile
@@ -13,10 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from xsns_stream.errors import ModelError, UsageError, XsnsError
+from xsns_stream.errors import CorpusError, UsageError, XsnsError
+from xsns_stream.quiet import quiet_transformers
 from xsns_stream.transfer.batching import collate
-from xsns_stream.transfer.encoding import Feature, encode
-from xsns_stream.transfer.scoring import _padding, score
+from xsns_stream.transfer.encoding import IGNORED, Feature, encode
+from xsns_stream.transfer.memory import enough_memory
+from xsns_stream.transfer.scoring import measure, padding
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.transfer.tasks import Task
 from xsns_stream.types import LabelledSplit
@@ -69,21 +72,33 @@ def fine_tune(
         on_step: Called after every step.
 
     Raises:
-        CorpusError: A label is none of the classes.
-        ModelError: The device cannot be used, or has too little memory; or the tokenizer cannot align words.
+        CorpusError: A label is none of the classes, or there is nothing to learn from.
+        ModelError: The device has not enough memory; or the tokenizer cannot align words.
         XsnsError: The weights stopped being numbers.
         UsageError: accelerate is not installed.
     """
     _need_accelerate()
     features = [feature for split in train for feature in encode(task, labels, split, tokenizer, settings)]
+    features = [feature for feature in features if _teaches(feature)]
+    if not features:
+        raise CorpusError(
+            f"no training example of '{train[0].language}' has a label that can be learnt.", "check --task."
+        )
     examples = sum(map(len, train))
-    with _own_random_state(), tempfile.TemporaryDirectory(prefix="xsns-transfer-") as folder:
-        watch = _watch(task, labels, dev, settings, tokenizer, on_step)
+    watch = _watch(model, tokenizer, task, labels, dev, settings, on_step)
+    with _own_random_state(), quiet_transformers(), tempfile.TemporaryDirectory(prefix="xsns-transfer-") as folder:
         trainer = _trainer(model, tokenizer, features, settings, seed, folder, watch)
         started = time.perf_counter()
         _train(trainer)
         seconds = time.perf_counter() - started - watch.seconds
-    watch.restore(model)
+    steps = trainer.state.global_step
+    # Of mixed precision accelerate leaves a `forward` around the model's own.
+    if model.__dict__.pop("_original_forward", None) is not None:
+        del model.forward
+    # Trainer, optimiser and callbacks refer to one another; twice the weights would stay until Python looks.
+    del trainer
+    gc.collect()
+    watch.restore()
     epochs = len(watch.dev)
     return FineTuned(
         model.eval(),
@@ -93,7 +108,7 @@ def fine_tune(
             "epochs": epochs,
             "best_epoch": int(np.argmax(watch.dev)) + 1,
             "dev": watch.dev,
-            "steps": trainer.state.global_step,
+            "steps": steps,
             "seconds": seconds,
             "examples_per_second": examples * epochs / seconds,
             "stopped_early": epochs < settings.epochs,
@@ -160,7 +175,10 @@ def _trainer(
         dataloader_pin_memory=not on_cpu,
         remove_unused_columns=False,
     )
-    pad_id = _padding(tokenizer, model)
+    pad_id = padding(tokenizer, model)
+    if arguments.n_gpu > 1:
+        # Several GPUs would share a batch, or be given one each: other steps than the settings say.
+        arguments._n_gpu = 1
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -188,12 +206,14 @@ class _Lengths:
 
 
 def _train(trainer: Any) -> None:
-    import torch
-
-    try:
+    with enough_memory("fine-tuning", "lower --batch or --max-length."):
         trainer.train()
-    except torch.OutOfMemoryError as error:
-        raise ModelError("the device has no memory for fine-tuning.", "lower --batch or --max-length.") from error
+
+
+def _teaches(feature: Feature) -> bool:
+    """Tell whether the loss sees anything: over a batch without any label it is not a number."""
+    labels = feature.targets.get("labels")
+    return not isinstance(labels, list) or any(label != IGNORED for label in labels)
 
 
 @contextmanager
@@ -216,11 +236,12 @@ def _own_random_state() -> Iterator[None]:
 
 
 def _watch(
+    model: Any,
+    tokenizer: Any,
     task: Task,
     labels: Sequence[str],
     dev: Sequence[LabelledSplit],
     settings: FineTuning,
-    tokenizer: Any,
     on_step: OnStep | None,
 ) -> Any:
     """Return the callback that scores the dev data after every epoch.
@@ -230,8 +251,10 @@ def _watch(
     """
     from transformers import TrainerCallback
 
+    encoded = [(split, encode(task, labels, split, tokenizer, settings)) for split in dev]
+
     @dataclass
-    class Watch(TrainerCallback):  # type: ignore[misc]
+    class Watch(TrainerCallback):
         dev: list[float] = field(default_factory=list)
         best: dict[str, Any] = field(default_factory=dict)
         seconds: float = 0.0
@@ -240,24 +263,24 @@ def _watch(
             if on_step is not None:
                 on_step(state.global_step, state.max_steps, self.dev[-1] if self.dev else None)
 
-        def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             started = time.perf_counter()
             _check_numbers(model)
-            headline = task.metrics[0]
-            scores = [score(model, tokenizer, task, labels, split, settings).metrics[headline] for split in dev]
-            self.dev.append(float(np.mean(scores)))
+            scores = [measure(model, tokenizer, task, labels, *split, settings) for split in encoded]
+            self.dev.append(float(np.mean([score.metrics[task.metrics[0]] for score in scores])))
             if self.dev[-1] > max(self.dev[:-1], default=-1.0):
                 self.best = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
             control.should_training_stop = len(self.dev) - 1 - int(np.argmax(self.dev)) >= settings.patience
             self.seconds += time.perf_counter() - started
 
-        def restore(self, model: Any) -> None:
+        def restore(self) -> None:
             model.load_state_dict(self.best)
 
     return Watch()
 
 
 def _check_numbers(model: Any) -> None:
+    """Refuse weights that are not numbers: what a loss that is none leaves behind."""
     import torch
 
     if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from xsns_stream.errors import ModelError
+import numpy as np
+
+from xsns_stream.errors import CorpusError
 from xsns_stream.transfer import metrics
 from xsns_stream.transfer.batching import by_length, collate
 from xsns_stream.transfer.encoding import Feature, encode
+from xsns_stream.transfer.memory import enough_memory
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.transfer.tasks import Task
 from xsns_stream.types import LabelledSplit, TestScore
 from xsns_stream.types.text import AnswerSpan
 
-#: An answer's most pieces, and how many of the best beginnings and ends are combined (as the usual scripts have it).
+#: An answer's most pieces, as SQuAD's usual scripts have it.
 _LONGEST_ANSWER: Final = 30
-_BEST: Final = 20
 
 
 def score(
@@ -35,11 +37,23 @@ def score(
         settings: Longest input, stride, precision, batch; the model stays on the device where it is.
 
     Raises:
-        CorpusError: The test data have a label that is none of the classes.
+        CorpusError: The test data have a label that is none of the classes, or no label at all.
         ModelError: The tokenizer cannot align words; or memory is not enough.
     """
-    features = encode(task, labels, test, tokenizer, settings)
-    with _testing(model):
+    return measure(model, tokenizer, task, labels, test, encode(task, labels, test, tokenizer, settings), settings)
+
+
+def measure(
+    model: Any,
+    tokenizer: Any,
+    task: Task,
+    labels: Sequence[str],
+    test: LabelledSplit,
+    features: Sequence[Feature],
+    settings: FineTuning,
+) -> TestScore:
+    """Do what :func:`score` does with features that :func:`~xsns_stream.transfer.encoding.encode` made of `test`."""
+    with _testing(model), enough_memory("testing", "lower --max-length, or take another --device."):
         found, trivial, units = _MEASURES[task.kind](model, tokenizer, task, labels, test, features, settings)
     return TestScore(test.language, found, trivial, len(test), units)
 
@@ -53,8 +67,6 @@ def _testing(model: Any) -> Iterator[None]:
     try:
         with torch.inference_mode():
             yield
-    except torch.OutOfMemoryError as error:
-        raise ModelError("the device has no memory for testing.", "lower --test-batch.") from error
     finally:
         model.train(training)
 
@@ -68,13 +80,13 @@ def _outputs(
     device = next(model.parameters()).device
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(settings.precision)
     for places in by_length(features, settings.evaluation_batch):
-        batch = collate([features[place] for place in places], _padding(tokenizer, model))
+        batch = collate([features[place] for place in places], padding(tokenizer, model))
         inputs = {name: batch[name].to(device) for name in (*features[0].inputs, "attention_mask")}
         with torch.autocast(device.type, dtype=half, enabled=half is not None):
             yield places, model(**inputs)
 
 
-def _padding(tokenizer: Any, model: Any) -> int:
+def padding(tokenizer: Any, model: Any) -> int:
     """Return the id that batches are padded with; attention leaves it out, so that any will do."""
     found = tokenizer.pad_token_id
     if found is None:
@@ -96,11 +108,14 @@ def _words(
         for place, row in zip(places, best, strict=True):
             for word, position in features[place].words:
                 predicted[features[place].example][word] = labels[row[position]]
+    known = [example.label if isinstance(example.label, tuple) else () for example in test.examples]
     pairs = [
-        [(str(tag), guess) for tag, guess in zip(example.label or (), guesses, strict=True) if tag]
-        for example, guesses in zip(test.examples, predicted, strict=True)
+        [(tag, guess) for tag, guess in zip(tags, guesses, strict=True) if tag]
+        for tags, guesses in zip(known, predicted, strict=True)
     ]
     truth, guesses = [tag for row in pairs for tag, _ in row], [guess for row in pairs for _, guess in row]
+    if not truth:
+        raise CorpusError(f"no word of the {test.split} set of '{test.language}' has a label.", "check --task.")
     share, most = metrics.accuracy(truth, guesses), _most_frequent(truth)
     if task.name != "ner":
         return {"accuracy": share}, {"accuracy": most}, len(truth)
@@ -142,14 +157,12 @@ def _answers(
 ) -> tuple[dict[str, float], dict[str, float], int]:
     best: dict[int, tuple[float, str]] = {}
     for places, output in _outputs(model, tokenizer, features, settings):
-        starts, ends = output.start_logits.float().cpu(), output.end_logits.float().cpu()
+        starts, ends = (logits.float().cpu().numpy() for logits in (output.start_logits, output.end_logits))
         for row, place in enumerate(places):
-            feature = features[place]
-            length = len(feature)
-            found = _best_span(starts[row, :length], ends[row, :length], feature.offsets)
-            if found is not None and (feature.example not in best or found[0] > best[feature.example][0]):
-                passage = test.examples[feature.example].pair or ""
-                best[feature.example] = (found[0], passage[found[1] : found[2]])
+            found = _best_span(starts[row], ends[row], features[place].offsets)
+            example = features[place].example
+            if found is not None and (example not in best or found[0] > best[example][0]):
+                best[example] = (found[0], (test.examples[example].pair or "")[found[1] : found[2]])
     predicted = [best.get(place, (0.0, ""))[1] for place in range(len(test))]
     truth = [example.label.text for example in test.examples if isinstance(example.label, AnswerSpan)]
     found_scores = {"f1": metrics.answer_f1(truth, predicted), "exact-match": metrics.exact_match(truth, predicted)}
@@ -157,17 +170,24 @@ def _answers(
 
 
 def _best_span(starts: Any, ends: Any, offsets: Sequence[tuple[int, int] | None]) -> tuple[float, int, int] | None:
-    """Return (logit, first character, character after the last) of the best span within the passage."""
-    best = None
-    for start in starts.argsort(descending=True)[:_BEST].tolist():
-        for end in ends.argsort(descending=True)[:_BEST].tolist():
-            first, last = offsets[start], offsets[end]
-            if first is None or last is None or not start <= end < start + _LONGEST_ANSWER:
-                continue
-            logit = float(starts[start] + ends[end])
-            if best is None or logit > best[0]:
-                best = (logit, first[0], last[1])
-    return best
+    """Return (logit, first character, character after the last) of the best span within the passage.
+
+    All spans are compared, not the best beginnings with the best ends alone.
+
+    Args:
+        starts: Logits, float32 [T] or longer by padding.
+        ends: As `starts`.
+        offsets: Of T positions; None outside the passage.
+    """
+    inside = np.array([span is not None for span in offsets])
+    logits = starts[: len(offsets), None] + ends[None, : len(offsets)]
+    further = np.arange(len(offsets))[None, :] - np.arange(len(offsets))[:, None]
+    allowed = inside[:, None] & inside[None, :] & (further >= 0) & (further < _LONGEST_ANSWER)
+    if not allowed.any():
+        return None
+    start, end = divmod(int(np.where(allowed, logits, -np.inf).argmax()), len(offsets))
+    first, last = offsets[start], offsets[end]
+    return None if first is None or last is None else (float(logits[start, end]), first[0], last[1])
 
 
 _MEASURES: Final = {

@@ -28,7 +28,7 @@ class FineTuning:
         stride: Pieces that neighbouring windows of a passage share.
         group_by_length: Whether a batch takes examples of like length, which spares padding.
         precision: `float32`, or `bf16` or `fp16` by automatic mixed precision.
-        device: As torch names it.
+        device: `cpu`, `cuda`, or another as torch names it; of several GPUs the Trainer takes the first.
         evaluation_batch: Test examples computed together; changes speed alone.
     """
 
@@ -64,6 +64,11 @@ class FineTuning:
             )
         if self.precision not in PRECISIONS:
             raise UsageError(f"there is no precision '{self.precision}'.", f"one of: {', '.join(PRECISIONS)}.")
+        if self.device.partition(":")[2] not in ("", "0"):
+            raise UsageError(
+                f"fine-tuning takes the first GPU, not '{self.device}'.",
+                f"--device cuda with CUDA_VISIBLE_DEVICES={self.device.partition(':')[2]} makes this one the first.",
+            )
         if self.precision == "fp16" and self.device == "cpu":
             raise UsageError("fp16 needs a GPU.", "take float32 or bf16 on a CPU.")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit
 from xsns_stream.types.text import AnswerSpan
 
@@ -14,6 +16,8 @@ from xsns_stream.types.text import AnswerSpan
 UPOS: Final = tuple(
     "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()  # noqa: SIM905 — one line
 )
+#: Tags of named entities: outside, or the beginning, inside, end or whole of an entity of some type.
+_ENTITY_TAG: Final = re.compile(r"O|[BIES]-.+")
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,27 @@ def class_names(task: Task, splits: Iterable[LabelledSplit]) -> tuple[str, ...]:
     Args:
         task: The task.
         splits: All data that take part, so that a class has the same number in every language.
+
+    Raises:
+        CorpusError: The tags of named entities are no tags of this kind.
     """
-    return task.labels if task.labels is not None else tuple(sorted(set().union(*map(labels_of, splits))))
+    if task.labels is not None:
+        return task.labels
+    found: set[str] = set()
+    for split in splits:
+        labels = labels_of(split)
+        if task.name == "ner":
+            _check_tags(labels, split)
+        found |= labels
+    return tuple(sorted(found))
+
+
+def _check_tags(labels: set[str], split: LabelledSplit) -> None:
+    if wrong := sorted(label for label in labels if not _ENTITY_TAG.fullmatch(label)):
+        raise CorpusError(
+            f"the {split.split} data of '{split.language}' have the tag '{wrong[0]}', which marks no named entity.",
+            "tags are O, B-TYPE and I-TYPE; check --task.",
+        )
 
 
 def labels_of(split: LabelledSplit) -> set[str]:

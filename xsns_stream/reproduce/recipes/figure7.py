@@ -33,12 +33,17 @@ def steps(setting: Setting) -> Sequence[Step]:
     """
     tasks = _tasks(setting)
     if not tasks:
-        raise LeftOutError("no task has low-resource targets.", "name some with --low-resource.")
+        raise LeftOutError("no task has low-resource targets with text.", "name some with --low-resource.")
     return [step for task in tasks.values() for step in _steps(setting, task)]
 
 
 def _tasks(setting: Setting) -> dict[str, TaskSetting]:
-    return {name: task for name, task in setting.tasks.items() if task.low_resource}
+    return {name: task for name, task in setting.tasks.items() if _targets(task)}
+
+
+def _targets(task: TaskSetting) -> tuple[str, ...]:
+    """Return the low-resource targets that predictors can say something of."""
+    return tuple(code for code in task.low_resource if code in task.texts)
 
 
 def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
@@ -47,7 +52,7 @@ def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
     return [
         scores,
         *found.values(),
-        evaluation(_name(setting, task), output, task, scores, found, targets=task.low_resource),
+        evaluation(_name(setting, task), output, task, scores, found, targets=_targets(task)),
     ]
 
 
@@ -109,7 +114,7 @@ def render(setting: Setting, folder: Folder) -> Result:
 
 def _found(setting: Setting, task: TaskSetting, folder: Folder, document: Mapping[str, Any]) -> _Found | None:
     """Return what the targets get; None where none has another source, or X-SNS is not there."""
-    lines = [one for one in target_scores(setting, task, folder, task.low_resource) or () if one.others]
+    lines = [one for one in target_scores(setting, task, folder, _targets(task)) or () if one.others]
     chosen = {one["target"]: one["followed"] for one in document["targets"]}
     lines = [one for one in lines if one.target in chosen]
     names = [one["name"] for one in document["predictors"] if not one["trivial"]]
@@ -178,10 +183,9 @@ def _section(task: TaskSetting, one: _Found) -> str:
         f"{XSNS} is above {base} on {won.better} of {won.better + won.level + won.worse} targets, level on {won.level} "
         f"and below on {won.worse}."
     )
-    return (
-        f"## {task.title}\n\n{said}\n\n{bullets([one.instead])}\n{table(header, means)}\n"
-        f"{table(heads, lines, text_columns=3)}\n"
-    )
+    mute = [code for code in task.low_resource if code not in _targets(task)]
+    notes = bullets([one.instead, f"{', '.join(mute)}: there is no text to measure." if mute else ""])
+    return f"## {task.title}\n\n{said}\n\n{notes}\n{table(header, means)}\n{table(heads, lines, text_columns=3)}\n"
 
 
 def _panel(task: TaskSetting, one: _Found, document: Mapping[str, Any]) -> ChoicePanel:

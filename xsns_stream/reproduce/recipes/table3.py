@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from xsns_stream.reproduce.commands import gold, regression
-from xsns_stream.reproduce.comparing import measured, sort_predictors
+from xsns_stream.reproduce.comparing import measured, scored, sort_predictors
 from xsns_stream.reproduce.markdown import bullets, number, table
 from xsns_stream.reproduce.pages import NOT_COMPARABLE, strength
 from xsns_stream.reproduce.papers import TABLE3, comparable
@@ -32,12 +32,12 @@ def then(setting: Setting, folder: Folder) -> Sequence[Step]:
 def _fits(setting: Setting, task: TaskSetting, folder: Folder) -> dict[tuple[str, str], Step]:
     """Return {(predictor, model): the regression} for the predictors that know enough of the pool."""
     found, scores = {}, gold(setting, task)
-    known = sort_predictors(setting, task, folder)
+    known, fitted = sort_predictors(setting, task, folder), scored(task, scores, folder)
     for shown, step in {**known.together, **known.apart}.items():
         for model in MODELS:
             name = f"table3.{slug(setting.model)}.{task.name}.{shown}.{model}"
             output = setting.place("table3", f"{task.name}.{shown}.{model}.json")
-            found[shown, model] = regression(name, output, task, scores, {shown: step}, model)
+            found[shown, model] = regression(name, output, fitted, scores, {shown: step}, model)
     return found
 
 

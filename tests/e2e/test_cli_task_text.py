@@ -1,0 +1,88 @@
+"""`--task` of `build`, `baseline` and `info`: the texts of labelled data, wherever they lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream.matrices import read_matrix
+from xsns_stream.store import open_store
+
+WORDS = {"sw": "watoto wanasoma kitabu leo", "fi": "lapset lukevat kirjaa kotona", "en": "children read books today"}
+TAGS = ("NOUN", "VERB", "NOUN", "ADV")
+
+
+def sentence(text: str, number: int) -> str:
+    lines = [f"{word} {tag}" for word, tag in zip(text.split(), TAGS, strict=True)]
+    return "\n".join([*lines, f"{number} NUM"]) + "\n\n"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tagged sentences in two languages, and in a third that is only tested on."""
+    folder = tmp_path_factory.mktemp("task-text")
+    for language, text in WORDS.items():
+        (folder / "pos" / language).mkdir(parents=True)
+        for split in ("test",) if language == "en" else ("train", "test"):
+            content = "".join(sentence(text, number) for number in range(30))
+            (folder / "pos" / language / f"{split}.txt").write_text(content, encoding="utf-8")
+    return folder
+
+
+def test_info_lists_the_languages_that_have_the_split(place: Path, in_process: Callable[..., Any]) -> None:
+    done = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)["result"]
+    assert result["corpus"] == "task(pos, task=pos)[train]"
+    assert result["languages"] == ["fi", "sw"]
+    done = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--split", "test", "--json")
+    assert json.loads(done.out)["result"]["languages"] == ["en", "fi", "sw"]
+
+
+@pytest.mark.parametrize("objective", ["masked-lm", "token-classification"])
+def test_sub_networks_of_task_text(
+    place: Path, tmp_path: Path, tiny_folder: Path, in_process: Callable[..., Any], objective: str
+) -> None:
+    store = tmp_path / "x.zarr"
+    command = ("build", "--model", tiny_folder, "--corpus", "pos", "--task", "pos", "--objective", objective)
+    done = in_process(place, *command, "--examples", "6", "--max-length", "24", "--store", store)
+    assert done.code == 0, done.err
+    opened = open_store(store)
+    assert set(opened.info()["languages"]) == {"fi", "sw"}
+    labels = ", labels" if objective == "token-classification" else ""
+    assert opened.info()["experiment"]["corpus"] == f"task(pos, task=pos)[train{labels}]"
+
+
+def test_lexical_overlap_of_task_text(
+    place: Path, tmp_path: Path, tiny_folder: Path, in_process: Callable[..., Any]
+) -> None:
+    output = tmp_path / "lex.parquet"
+    command = ("baseline", "lex", "--model", tiny_folder, "--corpus", "pos", "--task", "pos", "--examples", "9")
+    done = in_process(place, *command, "--max-length", "24", "-o", output)
+    assert done.code == 0, done.err
+    assert read_matrix(output).sources == ("fi", "sw")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--task", "pos", "--corpus", "pos", "--text-column", "x"), 2, "--text-column means nothing"),
+        (("--task", "pos", "--corpus", "pos", "--split", "validation"), 2, "there is no split 'validation'"),
+        (("--task", "pos", "--corpus", "sw=a", "--corpus", "fi=b"), 2, "one folder or data set"),
+        (("--task", "parsing", "--corpus", "pos"), 2, "'parsing' is not one of"),
+        (("--task", "pos", "--corpus", "xnli"), 2, "xnli holds no data of the task pos"),
+        (("--task", "nli", "--corpus", "pos"), 1, "which language and split of nli it holds"),
+        (("--task", "pos", "--corpus", "nowhere"), 1, "there is no folder 'nowhere'"),
+        (("--task", "pos"), 2, "--task means nothing for a store"),
+    ],
+)
+def test_bad_input(place: Path, in_process: Callable[..., Any], options: tuple[str, ...], code: int, said: str) -> None:
+    done = in_process(place, "info", *options)
+    assert said in " ".join(done.err.split())
+    assert "Traceback" not in done.err
+    assert done.code == code
+    assert done.out == ""
