@@ -138,3 +138,16 @@ def test_a_table_is_made_anew_between_its_markers(tmp_path: Path) -> None:
     assert "| bf16 | 0.9877 | 0.9900 |" in text
     assert "old" not in text
     assert text.endswith("<!-- end of table -->\nafter\n")
+
+
+def test_the_benchmark_of_fine_tuning_compares_the_weights_before_timing(tmp_path: Path) -> None:
+    rows = run("bench_transfer.py", tmp_path)["results"]
+    speed = {row["contestant"]: row for row in rows if row["section"] == "speed"}
+    assert set(speed) == {"fine_tune", "bare loop"}
+    assert speed["fine_tune"]["weights_differ"] < 1e-3
+    assert speed["bare loop"]["of_loop"] == 1.0
+    cost = {row["what"]: row["cpu_s"] for row in rows if row["section"] == "cost"}
+    assert list(cost) == ["build", "matrix", "transfer"]
+    measured, multiplied = (row for row in rows if row["section"] == "ratio")
+    assert (measured["extrapolated"], multiplied["extrapolated"]) == (False, True)
+    assert measured["fine_tuning_s"] == cost["transfer"]

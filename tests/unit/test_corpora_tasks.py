@@ -230,8 +230,9 @@ def test_gzip(tmp_path: Path) -> None:
     ],
 )
 def test_lines_that_are_none_of_two_columns(tmp_path: Path, content: str, said: str) -> None:
-    with pytest.raises(CorpusError, match=said):
+    with pytest.raises(CorpusError, match=said) as caught:
         open_task(write(tmp_path, {"sw-test.txt": content}), "ner").split("sw", "test")
+    assert caught.value.hint
 
 
 def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
@@ -313,6 +314,7 @@ def test_tables_that_do_not_fit(tmp_path: Path, files: Mapping[str, str], task: 
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, files), task).split("sw", "test")
     assert said in str(caught.value)
+    assert caught.value.hint
 
 
 def test_a_parquet_file_that_is_none(tmp_path: Path) -> None:
@@ -420,6 +422,7 @@ def test_what_squad_does_not_have(tmp_path: Path, content: str, said: str) -> No
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, {"sw-test.json": content}), "qa").split("sw", "test")
     assert said in str(caught.value)
+    assert caught.value.hint
 
 
 # ----------------------------------------------------------------------------------------- other names

@@ -179,6 +179,11 @@ def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:
     assert read_data(settings(ner, targets=("en", "sw"), corpus=relabelled)).labels == ("B-LOC", "B-ORG", "O")
 
 
+def test_files_that_say_no_language_are_named(ner: Path) -> None:
+    tagged(ner, "unknownish-train.txt", "a b", "O O", 2)
+    assert any("unknownish-train.txt" in note for note in read_data(settings(ner)).notes)
+
+
 def test_a_new_name_for_a_label_that_nothing_has(ner: Path) -> None:
     with pytest.raises(UsageError, match="no label is called 'DATEX'"):
         read_data(settings(ner, corpus=open_task(str(ner), "ner", relabel={"DATEX": "O"})))

@@ -86,7 +86,8 @@ def find_columns(columns: Sequence[str], text: str | None, labels: str | None, w
     label = next((name for name in LABEL_COLUMNS if name in columns), None) if labels == AUTO else labels
     if label is None:
         have = ", ".join(columns) or "none"
-        raise CorpusError(f"no column of {where} is known to hold labels ({have}).", "name the column of the labels.")
+        hint = f"name the column of the labels; those looked for are {', '.join(LABEL_COLUMNS)}."
+        raise CorpusError(f"no column of {where} is known to hold labels ({have}).", hint)
     text_column(columns, label, where)
     pairs = (pair for pair in PAIR_COLUMNS if set(pair) <= set(columns) and text is None)
     first, second = next(pairs, (None, ""))

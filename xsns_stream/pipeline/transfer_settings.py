@@ -153,6 +153,8 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     few = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
     held = {source: _mixed(source.split(PLUS), dev, few) for source in settings.sources}
     _check_renamed(settings.corpus)
+    if settings.corpus.skipped:
+        notes[f"not read, because their names say no language: {_listed(settings.corpus.skipped)}."] = None
     sources = [source for source in settings.sources if whole[source] and held[source]]
     test = {target: drawn(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:

@@ -75,7 +75,7 @@ def need_some(items: list[Item], counts: ReadCounts, where: str) -> None:
         CorpusError: There are none.
     """
     if not items:
-        raise CorpusError(f"{where} has no labelled example: {describe(counts)}.")
+        raise CorpusError(f"{where} has no labelled example: {describe(counts)}.", "check --task and the file.")
 
 
 def _readable(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
@@ -199,7 +199,7 @@ def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where} is not JSON ({error}).") from error
+        raise CorpusError(f"{where} is not JSON ({error}).", "check that the file is whole.") from error
 
 
 def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:

@@ -90,7 +90,8 @@ class FolderTask:
         examples, path, unlabelled, note = self._examples(code, split)
         if not examples:
             reason = "is too small to be cut" if note else "has no such example"
-            raise CorpusError(f"the {split} data of '{code}' are empty: {path.name} {reason}.")
+            hint = f"add examples, or a file of {split} data."
+            raise CorpusError(f"the {split} data of '{code}' are empty: {path.name} {reason}.", hint)
         self.renamed.update(met(examples, self.relabel, self.task))
         renamed = relabelled(examples, self.relabel, self.task)
         return LabelledSplit(code, split, renamed, f"{path.parent.resolve().name}/{path.name}", unlabelled, note)

@@ -109,7 +109,8 @@ class HubTask:
         items, unlabelled = self._items(read, code)
         examples, note = self._part(code, split, source, items)
         if not examples:
-            raise CorpusError(f"the {split} data of '{code}' in {read.name} hold no labelled example.")
+            hint = "check --task; of some data sets the labels of the test data are not public."
+            raise CorpusError(f"the {split} data of '{code}' in {read.name} hold no labelled example.", hint)
         self.renamed.update(met(examples, self.relabel, self.task))
         return LabelledSplit(code, split, relabelled(examples, self.relabel, self.task), read.name, unlabelled, note)
 

@@ -66,7 +66,7 @@ def find_layout(folder: Path, task: str) -> Layout:
     for name, place, path in _candidates(entries, task, lines=line_labels is not None):
         code = _code(name)
         if code is None:
-            skipped.append(path.name)
+            skipped.append(path.name if path.parent == folder else _shown(path))
         elif (code, place) in found:
             raise CorpusError(
                 f"both {_shown(found[code, place])} and {_shown(path)} are the {place} data of '{code}'.",
