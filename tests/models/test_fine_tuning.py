@@ -1,4 +1,4 @@
-"""Fine-tuning and testing: a small random model learns what can be learnt, the same at every call, and leaves no trace."""
+"""Fine-tuning and testing: a small random model learns what can be learnt, alike at every call, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import random
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,17 @@ import transformers as tf
 
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
 from xsns_stream.models import load_model
-from xsns_stream.transfer import PRESETS, TASKS, FineTuning, class_names, equal_shares, fine_tune, keep, score
-from xsns_stream.transfer import time_steps
+from xsns_stream.transfer import (
+    PRESETS,
+    TASKS,
+    FineTuning,
+    class_names,
+    equal_shares,
+    fine_tune,
+    keep,
+    score,
+    time_steps,
+)
 from xsns_stream.transfer.finetuning import drawn
 from xsns_stream.transfer.memory import enough_memory
 from xsns_stream.transfer.scoring import _best_span
@@ -236,11 +245,11 @@ def test_the_dev_metric_of_several_sources_is_their_mean(tokenizer: Any) -> None
 
 
 @pytest.fixture
-def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
+    return folder
 
 
 def test_nothing_is_left_behind(

@@ -18,6 +18,8 @@ from xsns_stream.types import LabelledSplit
 PLUS: Final = "+"
 #: Dev data beyond this many examples cost time and decide nothing.
 DEV_LIMIT: Final = 500
+#: NumPy, which the Trainer seeds too, knows so many.
+_SEEDS: Final = 2**32
 
 
 @dataclass(frozen=True, order=True)
@@ -79,6 +81,8 @@ class TransferSettings:
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"there must be {name}, each once, not {', '.join(map(str, values)) or 'none'}.")
+        if wrong := next((seed for seed in self.seeds if not 0 <= seed < _SEEDS), None):
+            raise UsageError(f"a seed must lie between 0 and {_SEEDS - 1}, not {wrong}.", "take one such as 42.")
         for name, value in (("--limit", self.limit), ("--test-limit", self.test_limit)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}.")
@@ -170,8 +174,21 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
         failed,
     )
     return TransferData(
-        data.labels, data.train, data.dev, data.test, failed, (*notes, *_checked_labels(settings.task, data))
+        data.labels,
+        data.train,
+        data.dev,
+        data.test,
+        failed,
+        (*notes, *_same_data(data), *_checked_labels(settings.task, data)),
     )
+
+
+def _same_data(data: TransferData) -> list[str]:
+    """Return a sentence for sources whose training data are the same to the letter."""
+    known: dict[tuple[str, ...], list[str]] = {}
+    for source, splits in data.train.items():
+        known.setdefault(tuple(split.digest for split in splits), []).append(source)
+    return [f"the training data of {_listed(codes)} are the same." for codes in known.values() if len(codes) > 1]
 
 
 def _check_renamed(corpus: TaskCorpus) -> None:

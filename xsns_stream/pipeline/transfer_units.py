@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -12,11 +13,19 @@ from typing import Any, BinaryIO, Final
 from xsns_stream.errors import IncompatibleError, XsnsError
 from xsns_stream.files import read_json, write_whole
 from xsns_stream.pipeline.transfer_settings import Unit
+from xsns_stream.provenance import library_versions
+from xsns_stream.transfer import TASKS
 from xsns_stream.types import TestScore, TransferRun
 
 SCHEMA_VERSION: Final = 1
 _KIND: Final = "transfer-unit"
 _AGAIN: Final = "delete it, and the same command makes it anew."
+#: Of training, what is shown.
+_TOLD: Final = ("epochs", "best_epoch", "examples", "seconds", "examples_per_second")
+#: What units of one file of scores may differ in: data, and the classes that these have.
+_OF_ONE: Final = frozenset({"train", "dev", "labels"})
+#: What units may differ in, whatever they are.
+_FREE: Final = frozenset({"versions", "tests"})
 
 
 class UnitFolder:
@@ -33,18 +42,18 @@ class UnitFolder:
         """Return a unit; None where it was not made.
 
         Raises:
-            XsnsError: Its file is damaged.
+            XsnsError: Its file is damaged, or holds another unit.
         """
         path = self._path(unit)
-        return _run(path) if path.exists() else None
+        return self._checked(path) if path.exists() else None
 
     def all(self) -> list[TransferRun]:
         """Return all units that were made, sorted by source and seed.
 
         Raises:
-            XsnsError: A file is damaged.
+            XsnsError: A file is damaged, or holds another unit than its name says.
         """
-        runs = [_run(path) for path in sorted(self.folder.glob("*.json"))]
+        runs = [self._checked(path) for path in sorted(self.folder.glob("*.json"))]
         return sorted(runs, key=lambda run: (run.source, run.seed))
 
     def write(self, run: TransferRun) -> None:
@@ -95,6 +104,21 @@ class UnitFolder:
         finally:
             lock.release()
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the file of scores: of two processes that write it, the later has read the units of both."""
+        from filelock import FileLock
+
+        self._make()
+        with FileLock(self.folder / ".scores.lock"):
+            yield
+
+    def _checked(self, path: Path) -> TransferRun:
+        run = _run(path)
+        if self._path(Unit(run.source, run.seed)).name != path.name:
+            raise XsnsError(f"'{path}' is damaged: it holds '{run.source}' (seed {run.seed}).", _AGAIN)
+        return run
+
     def _make(self) -> None:
         try:
             self.folder.mkdir(exist_ok=True)
@@ -118,11 +142,39 @@ def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> No
     Raises:
         IncompatibleError: With the names of what differs.
     """
-    differing = [
-        name
-        for name in sorted({*settings, *run.settings} - {"versions", "tests"})
-        if run.settings.get(name) != settings.get(name)
+    _refuse(run, settings, where, _FREE)
+
+
+def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
+    """Refuse a unit of another source whose scores would stand in one file with those that were made otherwise.
+
+    Args:
+        run: The unit.
+        settings: Those of a unit of now; data and classes may differ.
+        where: The folder, for the message.
+
+    Raises:
+        IncompatibleError: With the names of what differs.
+    """
+    _refuse(run, settings, where, _FREE | _OF_ONE)
+
+
+def other_versions(runs: Iterable[TransferRun]) -> list[str]:
+    """Return a sentence for each library of which units were made with another version than this one's."""
+    now, found = library_versions(), dict[str, set[str]]()
+    for run in runs:
+        for name, version in run.settings.get("versions", {}).items():
+            if now.get(name) != version:
+                found.setdefault(name, set()).add(str(version))
+    return [
+        f"some units were made with {name} {', '.join(sorted(versions))}; here it is {now.get(name, 'missing')}."
+        for name, versions in sorted(found.items())
     ]
+
+
+def _refuse(run: TransferRun, settings: Mapping[str, Any], where: Path, free: frozenset[str]) -> None:
+    names = sorted({*settings, *run.settings} - free)
+    differing = [name for name in names if run.settings.get(name) != settings.get(name)]
     if differing:
         was, now = (_shown(side.get(differing[0])) for side in (run.settings, settings))
         raise IncompatibleError(
@@ -152,8 +204,32 @@ def _run(path: Path) -> TransferRun:
             )
             for target, known in document["scores"].items()
         }
-        return TransferRun(
+        run = TransferRun(
             str(document["source"]), int(document["seed"]), scores, document["training"], document["settings"]
         )
+        _check(run)
+        return run
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise XsnsError(f"'{path}' is damaged: {type(error).__name__}: {error}.", _AGAIN) from None
+
+
+def _check(run: TransferRun) -> None:
+    """Refuse what no run writes, because files are edited by hand too.
+
+    Raises:
+        ValueError: A number is none, or is missing.
+        KeyError: The task is unknown, or training says nothing.
+    """
+    metrics = TASKS[run.settings["task"]].metrics
+    for target, known in run.scores.items():
+        for values in (known.metrics, known.trivial):
+            if tuple(values) != metrics:
+                raise ValueError(f"'{target}' has {', '.join(values) or 'nothing'}, not {', '.join(metrics)}")
+            if not all(0 <= value <= 100 for value in values.values()):
+                raise ValueError(f"a score of '{target}' is no percentage")
+    dev = run.training["dev"]
+    if not dev or not all(math.isfinite(value) for value in dev):
+        raise ValueError("the dev scores are no numbers")
+    for name in _TOLD:
+        if not math.isfinite(run.training[name]):
+            raise ValueError(f"{name} is no number")

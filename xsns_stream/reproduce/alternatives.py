@@ -56,7 +56,8 @@ def compare_values(store: SubNetworkStore, density: float) -> dict[str, Similari
         StoreError: The store keeps none, or not of every language for each seed.
     """
     keys = store.kept_keys()
-    languages, seeds = (tuple(dict.fromkeys(values)) for values in ([k.language for k in keys], [k.seed for k in keys]))
+    languages = tuple(dict.fromkeys(key.language for key in keys))
+    seeds = tuple(dict.fromkeys(key.seed for key in keys))
     if not keys or len(keys) != len(languages) * len(seeds):
         raise StoreError(
             f"'{store.path}' does not keep Fisher values of every language and seed.", "build it with --keep-fisher."
