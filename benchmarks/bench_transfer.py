@@ -5,7 +5,8 @@
 Part `speed`: `xsns_stream.transfer.fine_tune` (transformers' Trainer) beside a loop that takes the same batches in the
 same order and makes the same optimiser steps. With dropout off both must end with the same weights before anything is
 timed; times are with dropout on, interleaved. `steps` is the training alone; `whole call` also holds the encoding of
-the examples and the test of one dev example after every epoch, which the loop does not have.
+the examples and the test of one dev example after every epoch, which the loop does not have. The Trainer collects
+garbage before it begins, half a second or so: a run of a few steps is mostly that.
 
 Part `cost`: the command lines of a ranking (`build`, `matrix`) and of the fine-tuning that it stands in for (`transfer`
 from every source to every target), each in a process of its own, started as a user starts it. What more languages and

@@ -20,6 +20,8 @@ LANGUAGES = ("en", "fi", "sw", "de")
 #: All that the task has: a model that gives every word the same tag is right for some.
 _UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
 TAGS = tuple(_UPOS.split())
+#: These tests share a folder of results.
+SHARED = pytest.mark.xdist_group("reproduce")
 SIZES = {"train": 14, "dev": 4, "test": 6}
 #: What keeps a run short: the model of the tests takes 64 pieces.
 TINY = (*("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24),)
@@ -89,7 +91,8 @@ def page(folder: Path, name: str) -> str:
     return (folder / f"{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4"])
+@SHARED
+@pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "choices"])
 def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> None:
     done = reproduce(table)
     assert done.code == 0, done.err
@@ -104,6 +107,7 @@ def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> Non
     assert page(out, table) == text
 
 
+@SHARED
 def test_what_the_pages_say(reproduce: Callable[..., Any], out: Path) -> None:
     """After the tables: rows that cost nothing, the control, how good the fine-tuned models are."""
     reproduce("table2", "-q")
@@ -129,6 +133,7 @@ def test_dry_run_is_a_script(reproduce: Callable[..., Any], tmp_path: Path) -> N
     assert [step["command"] for step in told["steps"]] == commands
 
 
+@SHARED
 def test_dry_run_knows_what_is_done(reproduce: Callable[..., Any], out: Path) -> None:
     reproduce("table2", "-q")
     told = json.loads(reproduce("table2", "--dry-run", "--json").out)["result"]
@@ -256,6 +261,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.02)
 
 
+@SHARED
 def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> None:
     """They are named, the others are run, and the exit code tells."""
     done = reproduce("table3", "--tasks", "pos,qa")
@@ -269,7 +275,7 @@ def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> N
 def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     words = ("reproduce", "table3", "--data", data, "--model", tmp_path / "nowhere", "--out", tmp_path / "out", *SHORT)
     done = xsns(*words)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (1, "table3: left out: nothing could be fitted for table 3.\n")
     assert "error: nothing could be fitted for table 3." in done.err
     assert f"no model folder '{tmp_path / 'nowhere'}'" in done.err
     told = xsns(*words, "--json", "-q")

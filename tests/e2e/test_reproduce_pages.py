@@ -37,9 +37,7 @@ def write_gold(args: Sequence[str], stdout: Path) -> None:
     """Transfer scores from 40 to 95, higher at home, that say nothing of any language."""
     sources, targets = (tuple(value(args, side).split(",")) for side in ("--sources", "--targets"))
     seeds = tuple(int(args[place + 1]) for place, word in enumerate(args) if word == "--seed")
-    drawn = np.random.default_rng(70).uniform(
-        40, 70, (1, len(seeds), len(sources), len(targets))
-    )
+    drawn = np.random.default_rng(70).uniform(40, 70, (1, len(seeds), len(sources), len(targets)))
     own = np.array([[source == target for target in targets] for source in sources])
     cells = np.where(own, 95.0, drawn)
     task, metric = value(args, "--task"), "accuracy"

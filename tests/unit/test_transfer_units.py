@@ -16,10 +16,20 @@ from xsns_stream.corpora import TASK_NAMES, open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.pipeline.transfer_settings import TransferSettings, Unit, mixture, read_data
-from xsns_stream.pipeline.transfer_units import UnitFolder, check_same
+from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, other_versions
 from xsns_stream.pipeline.transferring import gold_scores
+from xsns_stream.provenance import library_versions
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.types import TestScore, TransferRun
+
+TRAINED = {
+    "dev": [1.5, 2.5],
+    "epochs": 2,
+    "best_epoch": 2,
+    "examples": 9,
+    "seconds": 3.0,
+    "examples_per_second": 6.0,
+}
 
 
 def tagged(folder: Path, name: str, words: str, tags: str, count: int) -> None:
@@ -53,7 +63,7 @@ def run_of(source: str = "en", seed: int = 1, **scores: float) -> TransferRun:
         t: TestScore(t, {"f1": v, "token-accuracy": v + 1}, {"f1": 0.0, "token-accuracy": 50.0}, 5, 9)
         for t, v in scores.items()
     }
-    return TransferRun(source, seed, found, {"dev": [1.5, 2.5], "epochs": 2}, {"task": "ner", "limit": None})
+    return TransferRun(source, seed, found, dict(TRAINED), {"task": "ner", "limit": None})
 
 
 def test_names_of_the_command_line_are_the_library_s() -> None:
@@ -87,6 +97,12 @@ def test_a_mixture_of_many_languages_has_a_file_of_its_own(tmp_path: Path) -> No
         lambda text: text.replace('"metrics"', '"metric"'),
         lambda text: text.replace('"schema_version": 1', '"schema_version": 9'),
         lambda text: text.replace('"f1": 3.0', '"f1": "much"'),
+        lambda text: text.replace('"f1": 3.0', '"f1": 300.0'),
+        lambda text: text.replace('"f1": 3.0', '"f1": NaN'),
+        lambda text: text.replace('"f1": 3.0', '"f2": 3.0'),
+        lambda text: text.replace('"task": "ner"', '"task": "chess"'),
+        lambda text: text.replace('"seconds"', '"hours"'),
+        lambda text: text.replace('"source": "en"', '"source": "fi"'),
         lambda text: "[]",
     ],
 )
@@ -119,6 +135,20 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
         check_same(made, {"task": "pos", "limit": None, "epochs": 5}, tmp_path)
 
 
+def test_a_unit_of_another_source_must_have_been_made_alike(tmp_path: Path) -> None:
+    made = replace(run_of(en=1.0), settings={"task": "ner", "limit": 20, "train": {"en": "1"}, "labels": ["O"]})
+    check_beside(made, {"task": "ner", "limit": 20, "train": {"fi": "2"}, "labels": ["B-X", "O"]}, tmp_path)
+    with pytest.raises(IncompatibleError, match=r"'en' \(seed 1\) in .* was made otherwise: limit"):
+        check_beside(made, {"task": "ner", "limit": 40, "train": {"fi": "2"}, "labels": ["O"]}, tmp_path)
+
+
+def test_other_versions_of_libraries_are_told() -> None:
+    now = library_versions()
+    made = [replace(run_of(en=1.0), settings={"versions": now | {"torch": version}}) for version in ("1.0", "0.9")]
+    assert other_versions([replace(made[0], settings={"versions": now})]) == []
+    assert other_versions(made) == [f"some units were made with torch 0.9, 1.0; here it is {now['torch']}."]
+
+
 def test_gold_of_units_in_the_order_of_the_settings(ner: Path, tmp_path: Path) -> None:
     asked = settings(ner, sources=("fi", "en"), targets=("fi", "en"), seeds=(7, 1))
     runs = [run_of("en", 1, en=10.0, fi=20.0), run_of("fi", 7, fi=30.0), run_of("en+fi", 1, en=40.0, et=50.0)]
@@ -144,7 +174,16 @@ def test_units_go_seed_by_seed(ner: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"sources": ()}, {"seeds": (1, 1)}, {"limit": 0}, {"test_limit": 0}, {"targets": ("en", "en")}]
+    "change",
+    [
+        {"sources": ()},
+        {"seeds": (1, 1)},
+        {"seeds": (-1,)},
+        {"seeds": (2**32,)},
+        {"limit": 0},
+        {"test_limit": 0},
+        {"targets": ("en", "en")},
+    ],
 )
 def test_settings_that_cannot_be(change: dict[str, Any], ner: Path) -> None:
     with pytest.raises(UsageError):
@@ -168,6 +207,18 @@ def test_classes_are_those_of_all_data(ner: Path) -> None:
     found = read_data(settings(ner))
     assert found.labels == ("B-LOC", "B-ORG", "O")
     assert found.notes == ("'en' has no training example of ORG.",)
+
+
+def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:
+    (ner / "et-train.txt").write_bytes((ner / "en-train.txt").read_bytes())
+    (ner / "et-dev.txt").write_bytes((ner / "en-dev.txt").read_bytes())
+    notes = read_data(settings(ner, sources=("en", "et", "fi"))).notes
+    assert "the training data of en, et are the same." in notes
+
+
+def test_files_of_no_language_are_told(ner: Path) -> None:
+    tagged(ner, "zzzqq-test.txt", "leo Turku", "O B-LOC", 3)
+    assert "left out, because the name says no language: zzzqq-test.txt." in read_data(settings(ner)).notes
 
 
 def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:

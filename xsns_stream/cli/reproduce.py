@@ -40,7 +40,7 @@ class _Reproduce(SectionedCommand):
     cls=_Reproduce,
     epilog=examples(
         "xsns-stream reproduce table2 --data pos=pos --out results --dry-run",
-        "xsns-stream reproduce table3 --data pos=pos --out results --examples 8 --seed 42 --tuning-seed 42 --epochs 1",
+        "xsns-stream reproduce figure5 --data pos=pos --languages en,fi --tuning-seed 42 --epochs 1 --out results",
     ),
 )
 @click.argument("target", type=click.Choice([*TARGETS, ALL]), metavar="TARGET")
@@ -102,7 +102,7 @@ def _show_plan(plans: list[Planned], made: Plan, target: str, as_json: bool) -> 
         for name, error in left_out.items():
             click.echo(f"\n# {name} is left out: {error.message}")
         for name in later:
-            click.echo(f"\n# {name}: what follows depends on the results of these; there may be more steps, or other ones")
+            click.echo(f"\n# {name}: some of its steps depend on results; there may be more of them, or others")
     if target in left_out:
         raise left_out[target]
 

@@ -12,11 +12,11 @@ import click
 from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
 from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.cli.transfer_options import loader, settings_of, transfer_options
-from xsns_stream.errors import PartialError, UsageError
+from xsns_stream.errors import PartialError, UsageError, XsnsError
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.transfer_events import TransferEvent, TransferPlan, TransferResult
     from xsns_stream.pipeline.transfer_settings import TransferData, TransferSettings
-    from xsns_stream.pipeline.transferring import TransferEvent, TransferPlan, TransferResult
     from xsns_stream.types import TransferRun
 
 
@@ -62,11 +62,16 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     folder = target.with_name(f"{target.name}.units")
     with console.status("loading the model …"):
         plan = plan_transfer(settings, data, folder, load, timed=dry_run)
+    for sentence in plan.notes:
+        note(f"note: {sentence}", quiet)
+    if plan.again:
+        units = ", ".join(map(str, plan.again))
+        note(f"note: lacking targets and kept in no --keep-models, so fine-tuned again: {units}.", quiet)
     if dry_run:
         _show_plan(plan, settings, data, as_json)
         return
     result = _run(settings, data, target, metric, plan, quiet)
-    _tell(result, settings, data, target, metric, as_json)
+    _tell(result, settings, data, plan, target, metric, as_json)
     _complain(result, data)
 
 
@@ -80,15 +85,18 @@ def _run(
 ) -> TransferResult:
     from xsns_stream.cli.transfer_progress import TransferProgress
     from xsns_stream.gold import write_scores
+    from xsns_stream.pipeline.transfer_events import UnitDone
     from xsns_stream.pipeline.transfer_units import UnitFolder
-    from xsns_stream.pipeline.transferring import UnitDone, gold_scores, transfer
+    from xsns_stream.pipeline.transferring import gold_scores, transfer
 
     folder = target.with_name(f"{target.name}.units")
 
     def write() -> None:
-        runs = UnitFolder(folder).all()
-        if runs:
-            write_scores(gold_scores(runs, settings, metric), target)
+        units = UnitFolder(folder)
+        with units.writing():
+            runs = units.all()
+            if runs:
+                write_scores(gold_scores(runs, settings, metric), target)
 
     with TransferProgress(stderr_console(quiet), len(plan.todo)) as progress:
 
@@ -114,6 +122,12 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
                 "dry_run": True,
                 "units": len(plan.todo) + len(plan.done),
                 "todo": [[unit.source, unit.seed] for unit in plan.todo],
+                "done": [[unit.source, unit.seed] for unit in plan.done],
+                "again": [[unit.source, unit.seed] for unit in plan.again],
+                "sources": {source: sum(map(len, splits)) for source, splits in data.train.items()},
+                "targets": {target: len(split) for target, split in data.test.items()},
+                "failed": [_failure(code, error) for code, error in data.failed.items()],
+                "notes": [*data.notes, *plan.notes],
                 "training_examples": plan.training_examples,
                 "test_examples": plan.test_examples,
                 "seconds_an_example": times,
@@ -126,6 +140,8 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
         f"{counted(len(data.test), 'target')}, from {settings.corpus.name}: "
         f"{counted(len(plan.todo) + len(plan.done), 'unit')}, {len(plan.todo)} of them not made yet."
     )
+    sizes = ", ".join(f"{source} {sum(map(len, splits)):,}" for source, splits in data.train.items())
+    click.echo(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
     if plan.times is not None and plan.seconds is not None:
         click.echo(
             f"at most {_duration(plan.seconds)} here: {plan.training_examples:,} training examples × "
@@ -144,6 +160,7 @@ def _tell(
     result: TransferResult,
     settings: TransferSettings,
     data: TransferData,
+    plan: TransferPlan,
     target: Path,
     metric: str | None,
     as_json: bool,
@@ -169,7 +186,7 @@ def _tell(
                 "committed": [[unit.source, unit.seed] for unit in result.committed],
                 "elsewhere": [[unit.source, unit.seed] for unit in result.elsewhere],
                 "failed": _failures(result, data),
-                "notes": list(data.notes),
+                "notes": [*data.notes, *plan.notes],
             },
         )
         return
@@ -231,11 +248,15 @@ def _number(value: float | None) -> str:
 
 
 def _failures(result: TransferResult, data: TransferData) -> list[dict[str, Any]]:
-    found = [{"language": code, "error": error.message, "hint": error.hint} for code, error in data.failed.items()]
+    found = [_failure(code, error) for code, error in data.failed.items()]
     return found + [
         {"source": unit.source, "seed": unit.seed, "error": error.message, "hint": error.hint}
         for unit, error in result.failed.items()
     ]
+
+
+def _failure(code: str, error: XsnsError) -> dict[str, Any]:
+    return {"language": code, "error": error.message, "hint": error.hint}
 
 
 def _complain(result: TransferResult, data: TransferData) -> None:

@@ -186,6 +186,8 @@ def _languages_of(
     if options["pairs"] is not None:
         if options["sources"] or options["mix"]:
             raise UsageError("--pairs says the sources by itself.", "leave --sources and --mix out.")
+        if options["targets"] != ("all",):
+            raise UsageError("--pairs says the targets by itself.", "leave --targets out.")
         written = [(_source(source, trained, where), target) for source, target in _pairs(options["pairs"])]
         targets = select([target for _, target in written], tested, f"{corpus.name} with test data")
         found = [(source, select([target], tested)[0]) for source, target in written]

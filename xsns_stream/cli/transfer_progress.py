@@ -6,7 +6,7 @@ from statistics import mean
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from xsns_stream.pipeline.transferring import StepsDone, TransferEvent, UnitDone, UnitFailed, UnitStarted
+from xsns_stream.pipeline.transfer_events import StepsDone, TransferEvent, UnitDone, UnitFailed, UnitStarted
 
 if TYPE_CHECKING:
     from rich.console import Console

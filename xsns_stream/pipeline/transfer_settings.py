@@ -137,6 +137,8 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     """
     failed: dict[str, XsnsError] = {}
     notes: dict[str, None] = {}
+    if skipped := settings.corpus.skipped:
+        notes[f"left out, because the name says no language: {_listed(skipped)}."] = None
 
     def read(code: str, split: str) -> LabelledSplit | None:
         on_read(f"{code} {split}")

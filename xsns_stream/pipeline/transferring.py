@@ -3,120 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
+from xsns_stream.pipeline.transfer_events import (
+    StepsDone,
+    TransferEvent,
+    TransferPlan,
+    TransferResult,
+    UnitDone,
+    UnitFailed,
+    UnitStarted,
+)
 from xsns_stream.pipeline.transfer_settings import TransferData, TransferSettings, Unit
-from xsns_stream.pipeline.transfer_units import UnitFolder, check_same
+from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, other_versions
 from xsns_stream.provenance import library_versions
-from xsns_stream.transfer import StepTimes, fine_tune, keep, score, time_steps
+from xsns_stream.transfer import fine_tune, keep, score, time_steps
 from xsns_stream.types import TestScore, TransferRun, TransferScores
 
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-__all__ = [
-    "StepsDone",
-    "TransferEvent",
-    "TransferPlan",
-    "TransferResult",
-    "UnitDone",
-    "UnitFailed",
-    "UnitStarted",
-    "gold_scores",
-    "plan_transfer",
-    "transfer",
-]
+__all__ = ["gold_scores", "plan_transfer", "transfer"]
 
 #: Errors that end the run: they would meet every unit.
 _FATAL: Final = (ModelError, UsageError)
-
-
-@dataclass(frozen=True, slots=True)
-class UnitStarted:
-    """A unit's turn has come."""
-
-    unit: Unit
-
-
-@dataclass(frozen=True, slots=True)
-class StepsDone:
-    """A unit has made some more steps of fine-tuning, or tests; `total` is the most that it can need."""
-
-    unit: Unit
-    done: int
-    total: int
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class UnitDone:
-    """A unit is committed."""
-
-    unit: Unit
-    run: TransferRun
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class UnitFailed:
-    """A unit could not be made."""
-
-    unit: Unit
-    error: XsnsError
-
-
-TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed
-
-
-@dataclass(frozen=True)
-class TransferPlan:
-    """What there is to do.
-
-    Attributes:
-        todo: Units to make.
-        done: Units that are there, with all their targets.
-        times: Seconds an example, where they were measured.
-        training_examples: Of all epochs of all units to make; fewer where training stops early.
-        test_examples: Of all units to make, dev data after every epoch included.
-    """
-
-    todo: tuple[Unit, ...]
-    done: tuple[Unit, ...]
-    times: StepTimes | None = None
-    training_examples: int = 0
-    test_examples: int = 0
-
-    @property
-    def seconds(self) -> float | None:
-        """The most that it takes here; None where nothing was timed."""
-        if self.times is None:
-            return None
-        return self.training_examples * self.times.training + self.test_examples * self.times.testing
-
-
-@dataclass(frozen=True)
-class TransferResult:
-    """What a run did.
-
-    Attributes:
-        scores: Of all units that are there, made by this run or before.
-        runs: Those of this run's settings.
-        committed: Units that this run made.
-        failed: {unit: what was wrong}.
-        elsewhere: Units that another process is making.
-    """
-
-    scores: TransferScores | None
-    runs: tuple[TransferRun, ...]
-    committed: tuple[Unit, ...]
-    failed: Mapping[Unit, XsnsError] = field(default_factory=dict)
-    elsewhere: tuple[Unit, ...] = ()
+#: Of a unit's training: the digest of the model that was kept.
+_KEPT: Final = "kept"
 
 
 def plan_transfer(
@@ -135,10 +53,13 @@ def plan_transfer(
         IncompatibleError: A unit is there, and was made otherwise.
     """
     run = _Run(settings, data, UnitFolder(folder), load)
+    run.check_beside()
     todo = tuple(unit for unit in run.units if run.missing(unit))
     done = tuple(unit for unit in run.units if unit not in set(todo))
+    again = tuple(unit for unit in todo if run.folder.read(unit) is not None and not run.has_model(unit))
+    notes = tuple(other_versions(run.folder.all()))
     if not timed or not todo:
-        return TransferPlan(todo, done)
+        return TransferPlan(todo, done, again, notes)
     unit = todo[0]
     loaded = load(unit.seed)
     times = time_steps(
@@ -154,7 +75,7 @@ def plan_transfer(
     training = sum(epochs * sum(map(len, data.train[unit.source])) for unit in todo)
     dev = sum(epochs * sum(map(len, data.dev[unit.source])) for unit in todo)
     tests = sum(len(data.test[target]) for unit in todo for target in run.targets(unit))
-    return TransferPlan(todo, done, times, training, dev + tests)
+    return TransferPlan(todo, done, again, notes, times, training, dev + tests)
 
 
 def transfer(
@@ -180,6 +101,9 @@ def transfer(
         ModelError, UsageError: Nothing can be fine-tuned so.
     """
     run = _Run(settings, data, UnitFolder(folder), load)
+    run.check_beside()
+    if settings.keep_models is not None:
+        settings.keep_models.mkdir(parents=True, exist_ok=True)
     committed: list[Unit] = []
     elsewhere: list[Unit] = []
     failed: dict[Unit, XsnsError] = {}
@@ -205,9 +129,8 @@ def transfer(
         on_event(UnitDone(unit, made, time.perf_counter() - started))
     runs = tuple(found for unit in run.units if (found := run.folder.read(unit)) is not None)
     there = run.folder.all()
-    return TransferResult(
-        gold_scores(there, settings) if there else None, runs, tuple(committed), failed, tuple(elsewhere)
-    )
+    open_still = tuple(unit for unit in elsewhere if run.missing(unit))
+    return TransferResult(gold_scores(there, settings) if there else None, runs, tuple(committed), failed, open_still)
 
 
 def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:
@@ -284,28 +207,51 @@ class _Run:
 
     def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> TransferRun:
         """Fine-tune and test; where a model was kept, test it on what is missing."""
-        known, missing = self.folder.read(unit), self.missing(unit)
-        kept = self._kept(unit)
-        if known is not None and kept is not None and kept.is_dir():
-            from xsns_stream.models import load_model
-
-            loaded = load_model(
-                str(kept),
-                device=self.settings.fine_tuning.device,
-                objective=self.settings.task.kind,
-                label_count=len(self.data.labels) or None,
-            )
-            training, tests = dict(known.training), missing
+        known, kept = self.folder.read(unit), self._kept(unit)
+        loaded = self._load_kept(unit)
+        if known is not None and loaded is not None:
+            training, tests = dict(known.training), self.missing(unit)
         else:
             loaded = self.load(unit.seed)
             training, tests = self._fine_tune(unit, loaded, on_event), self.targets(unit)
             if kept is not None:
                 keep(loaded.model, loaded.tokenizer, kept, self.data.labels)
+                training[_KEPT] = _digest(kept)
         scores = dict(known.scores) if known is not None else {}
         scores |= self._test(unit, loaded, tests, on_event)
         digests = (known.settings.get("tests", {}) if known else {}) | {t: self.data.test[t].digest for t in tests}
         settings = self._settings(unit) | {"tests": digests, "versions": library_versions()}
         return TransferRun(unit.source, unit.seed, scores, training, settings)
+
+    def check_beside(self) -> None:
+        """Refuse units of other sources that were made otherwise: one file of scores would hold both.
+
+        Raises:
+            IncompatibleError: One was.
+        """
+        units = self.units
+        for known in self.folder.all() if units else ():
+            if Unit(known.source, known.seed) not in units:
+                check_beside(known, self._settings(units[0]), self.folder.folder)
+
+    def has_model(self, unit: Unit) -> bool:
+        """Say whether the model that a unit's scores are of was kept; another run's of the same name is none."""
+        known, kept = self.folder.read(unit), self._kept(unit)
+        if known is None or kept is None or not (kept / "config.json").is_file():
+            return False
+        return bool(known.training.get(_KEPT) == _digest(kept))
+
+    def _load_kept(self, unit: Unit) -> LoadedModel | None:
+        if not self.has_model(unit):
+            return None
+        from xsns_stream.models import load_model
+
+        return load_model(
+            str(self._kept(unit)),
+            device=self.settings.fine_tuning.device,
+            objective=self.settings.task.kind,
+            label_count=len(self.data.labels) or None,
+        )
 
     def _fine_tune(self, unit: Unit, loaded: LoadedModel, on_event: Callable[[TransferEvent], None]) -> dict[str, Any]:
         def on_step(done: int, total: int, dev: float | None) -> None:
@@ -359,3 +305,9 @@ class _Run:
             "dev": {split.language: split.digest for split in self.data.dev[unit.source]},
             **self.settings.fine_tuning.as_record(),
         }
+
+
+def _digest(model: Path) -> str:
+    from xsns_stream.models.files import digest_files
+
+    return digest_files([*model.glob("*.safetensors"), model / "config.json"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import tempfile
@@ -91,13 +90,9 @@ def fine_tune(
         started = time.perf_counter()
         _train(trainer)
         seconds = time.perf_counter() - started - watch.seconds
-    steps = trainer.state.global_step
     # Of mixed precision accelerate leaves a `forward` around the model's own.
     if model.__dict__.pop("_original_forward", None) is not None:
         del model.forward
-    # Trainer, optimiser and callbacks refer to one another; twice the weights would stay until Python looks.
-    del trainer
-    gc.collect()
     watch.restore()
     epochs = len(watch.dev)
     return FineTuned(
@@ -108,7 +103,7 @@ def fine_tune(
             "epochs": epochs,
             "best_epoch": int(np.argmax(watch.dev)) + 1,
             "dev": watch.dev,
-            "steps": steps,
+            "steps": trainer.state.global_step,
             "seconds": seconds,
             "examples_per_second": examples * epochs / seconds,
             "stopped_early": epochs < settings.epochs,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from xsns_stream.reproduce.commands import evaluation, gold, sub_networks
+from xsns_stream.reproduce.comparing import scored
 from xsns_stream.reproduce.curves import highest, label, metric_panels, metric_table
 from xsns_stream.reproduce.markdown import number
 from xsns_stream.reproduce.pages import CAPTION, notes_of, strength
@@ -20,16 +21,27 @@ _TICKS: Final = (0.05, 0.15, 0.35, 0.55, 0.75, 0.95)
 
 
 def steps(setting: Setting) -> Sequence[Step]:
-    """Measure at all densities at once, compare at each, and hold all against the same gold scores."""
+    """Fine-tune, measure at all densities at once, and compare at each."""
     return [step for task in setting.tasks.values() for step in _steps(setting, task)]
 
 
 def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
-    scores, store = gold(setting, task), _store(setting, task)
-    matrices = {label(density): _matrix(setting, task, density) for density in _densities(setting)}
-    output = setting.place("figure3", f"{task.name}.json")
-    evaluate = evaluation(_name(setting, task), output, task, scores, matrices, "--against", label(setting.density))
-    return [scores, store, *matrices.values(), evaluate]
+    return [gold(setting, task), _store(setting, task), *_matrices(setting, task).values()]
+
+
+def _matrices(setting: Setting, task: TaskSetting) -> dict[str, Step]:
+    return {label(density): _matrix(setting, task, density) for density in _densities(setting)}
+
+
+def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+    """Hold all densities against the same gold scores."""
+    return [_held(setting, task, folder) for task in setting.tasks.values()]
+
+
+def _held(setting: Setting, task: TaskSetting, folder: Folder) -> Step:
+    scores, output = gold(setting, task), setting.place("figure3", f"{task.name}.json")
+    pool, against = scored(task, scores, folder), ("--against", label(setting.density))
+    return evaluation(_name(setting, task), output, pool, scores, _matrices(setting, task), *against)
 
 
 def _densities(setting: Setting) -> list[float]:
@@ -105,4 +117,4 @@ def render(setting: Setting, folder: Folder) -> Result:
     return Result("".join(parts), {"densities": densities, "chance": chances, "tasks": record}, figure_writer(draw))
 
 
-RECIPE: Final = Recipe("figure3", TITLE, steps, render)
+RECIPE: Final = Recipe("figure3", TITLE, steps, render, then)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import XSNS, gold, predictors, tuning
+from xsns_stream.reproduce.comparing import scored
 from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
 from xsns_stream.reproduce.picking import DRAWS, TOGETHER, best_alone, central, drawn, first, mixed, of_seeds
 from xsns_stream.reproduce.scores import PairedMean, as_record, gold_scores, paired_means, spread
@@ -145,17 +146,19 @@ def _picks(setting: Setting, task: TaskSetting, folder: Folder) -> Picks:
     outputs = {name: step for name, step in _predictors(setting, task).items() if name != XSNS}
     outputs = {XSNS: _matrix(setting, task)} | outputs
     matrices = {name: read_matrix(step.output) for name, step in outputs.items() if folder.done(step)}
-    targets = _targets(setting, task)
+    # Sources and targets without data are in no scores, and cannot be picked.
+    there = scored(task, gold(setting, task), folder)
+    targets = [target for target in _targets(setting, task) if target in there.targets]
     found: Picks = {
-        name: {target: _whole(first(matrix, task.sources, target)) for target in targets}
+        name: {target: _whole(first(matrix, there.sources, target)) for target in targets}
         for name, matrix in matrices.items()
     }
     if XSNS in matrices:
-        found[_CENTRAL] = {target: _whole(central(matrices[XSNS], task.sources, target)) for target in targets}
-    found[_RANDOM] = {target: drawn(task.sources, target) for target in targets}
+        found[_CENTRAL] = {target: _whole(central(matrices[XSNS], there.sources, target)) for target in targets}
+    found[_RANDOM] = {target: drawn(there.sources, target) for target in targets}
     if folder.done(step := gold(setting, task)):
         scores = of_seeds(gold_scores(step), _seeds(setting, task))
-        found[_ORACLE] = {target: _whole(best_alone(scores, target)) for target in targets if target in scores.targets}
+        found[_ORACLE] = {target: _whole(best_alone(scores, target)) for target in targets}
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from xsns_stream.reproduce.agreement import Agreement, agreement
 from xsns_stream.reproduce.commands import evaluation, gold, sub_networks
+from xsns_stream.reproduce.comparing import scored
 from xsns_stream.reproduce.curves import label, metric_panels, metric_table
 from xsns_stream.reproduce.markdown import number
 from xsns_stream.reproduce.pages import CAPTION, notes_of, strength
@@ -23,16 +24,23 @@ _PAPERS: Final = "XLM-R base, |D| from 64 to 10,000: 256 is close to 1,024."
 
 
 def steps(setting: Setting) -> Sequence[Step]:
-    """Measure every language with each number of examples, and hold all against the same gold scores."""
-    return [step for task in setting.tasks.values() for step in _steps(setting, task)]
+    """Fine-tune, and measure every language with each number of examples."""
+    return [step for task in setting.tasks.values() for step in (gold(setting, task), *_stores(setting, task).values())]
 
 
-def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
-    scores = gold(setting, task)
-    stores = {label(count): _store(setting, task, count) for count in _counts(setting)}
-    output = setting.place("figure6", f"{task.name}.json")
-    against = ("--against", label(setting.examples))
-    return [scores, *stores.values(), evaluation(_name(setting, task), output, task, scores, stores, *against)]
+def _stores(setting: Setting, task: TaskSetting) -> dict[str, Step]:
+    return {label(count): _store(setting, task, count) for count in _counts(setting)}
+
+
+def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+    """Hold all numbers of examples against the same gold scores."""
+    return [_held(setting, task, folder) for task in setting.tasks.values()]
+
+
+def _held(setting: Setting, task: TaskSetting, folder: Folder) -> Step:
+    scores, output = gold(setting, task), setting.place("figure6", f"{task.name}.json")
+    pool, against = scored(task, scores, folder), ("--against", label(setting.examples))
+    return evaluation(_name(setting, task), output, pool, scores, _stores(setting, task), *against)
 
 
 def _counts(setting: Setting) -> list[int]:
@@ -145,4 +153,4 @@ def _repeatability(known: Mapping[str, Mapping[int, Agreement]], values: Mapping
     return panels
 
 
-RECIPE: Final = Recipe("figure6", TITLE, steps, render)
+RECIPE: Final = Recipe("figure6", TITLE, steps, render, then)

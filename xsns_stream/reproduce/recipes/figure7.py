@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, predictors
+from xsns_stream.reproduce.comparing import MOST_LACKING, known, measured, scored
 from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
 from xsns_stream.reproduce.pages import notes_of
 from xsns_stream.reproduce.scores import ENGLISH, PairedMean, TargetScores, as_record, paired_means, target_scores
@@ -26,7 +27,7 @@ _SOURCE_MEAN: Final = "source-mean"
 
 
 def steps(setting: Setting) -> Sequence[Step]:
-    """Make every predictor of the tasks that have low-resource targets, and evaluate on these alone.
+    """Fine-tune, and make every predictor of the tasks that have low-resource targets.
 
     Raises:
         LeftOutError: No task has any.
@@ -34,7 +35,7 @@ def steps(setting: Setting) -> Sequence[Step]:
     tasks = _tasks(setting)
     if not tasks:
         raise LeftOutError("no task has low-resource targets with text.", "name some with --low-resource.")
-    return [step for task in tasks.values() for step in _steps(setting, task)]
+    return [step for task in tasks.values() for step in measured(setting, task)]
 
 
 def _tasks(setting: Setting) -> dict[str, TaskSetting]:
@@ -46,14 +47,22 @@ def _targets(task: TaskSetting) -> tuple[str, ...]:
     return tuple(code for code in task.low_resource if code in task.texts)
 
 
-def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
-    scores, found = gold(setting, task), predictors(setting, task)
-    output = setting.place("figure7", f"{task.name}.json")
-    return [
-        scores,
-        *found.values(),
-        evaluation(_name(setting, task), output, task, scores, found, targets=_targets(task)),
-    ]
+def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+    """Hold the predictors that know these targets against the scores."""
+    return [step for task in _tasks(setting).values() for step in _held(setting, task, folder)]
+
+
+def _held(setting: Setting, task: TaskSetting, folder: Folder) -> list[Step]:
+    """Return the evaluation; nothing where no target was tested, or no predictor is there."""
+    scores, output = gold(setting, task), setting.place("figure7", f"{task.name}.json")
+    low = scored(replace(task, targets=_targets(task)), scores, folder)
+    there = {shown: step for shown, step in predictors(setting, task).items() if folder.done(step)}
+    if not low.sources or not low.targets:
+        return []
+    found = {shown: step for shown, step in there.items() if known(step, low)[2] >= 1 - MOST_LACKING}
+    if not found:
+        return []
+    return [evaluation(_name(setting, task), output, low, scores, found)]
 
 
 def _name(setting: Setting, task: TaskSetting) -> str:
@@ -230,4 +239,4 @@ def _papers(found: Mapping[str, _Found]) -> str:
     return f"\n## The paper's numbers\n\n{said}\n"
 
 
-RECIPE: Final = Recipe("figure7", TITLE, steps, render)
+RECIPE: Final = Recipe("figure7", TITLE, steps, render, then)
