@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream transfer --task pos --data pos --sources en,fi --limit 20 --epochs 1 -o scores.parquet",
-        "xsns-stream transfer --task pos --data pos --sources all --dry-run -o scores.parquet",
+        "xsns-stream transfer --task pos --data pos --sources all --dry-run -o gold.parquet",
     ),
 )
 @transfer_options
