@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from xsns_stream.types import TextExample
 
@@ -23,6 +23,8 @@ _NUMBERED: Final = re.compile(r"[a-z]+-(\d+)-(?:train|val|dev|test)")
 # XNLI's development set has so many pairs in each language, numbered through all languages, and three to a premise.
 _XNLI_PAIRS: Final = 2490
 _XNLI_HYPOTHESES: Final = 3
+#: A text or a name, and which of both it is.
+_Node: TypeAlias = tuple[str, str]
 
 
 class Item(NamedTuple):
@@ -71,13 +73,42 @@ def hold_out(items: Sequence[Item]) -> tuple[tuple[TextExample, ...], tuple[Text
 
 
 def _keys(items: Sequence[Item]) -> list[str]:
-    """Return what decides an example's place, the same for all that share a text with it."""
+    """Return what decides an example's place, the same for all that share a text or an identifier with it.
+
+    Sharing is followed through: of three examples of which the first two share a text and the last two an identifier,
+    all are one group.
+    """
     shared = [_shared_text(item.example) for item in items]
-    names: dict[str, list[str]] = {}
+    joined = _Groups()
     for item, text in zip(items, shared, strict=True):
-        names.setdefault(text, []).extend(filter(None, [item.identifier]))
-    # The smallest name of a group: translations of the group have it too, as far as they have its members.
-    return [min(names[text], key=lambda name: (len(name), name), default=text) for text in shared]
+        if item.identifier:
+            joined.join(("text", text), ("name", item.identifier))
+    groups = [joined.group(("text", text)) for text in shared]
+    names: dict[_Node, str] = {}
+    for item, group in zip(items, groups, strict=True):
+        if item.identifier:
+            # The smallest name of a group: translations of the group have it too, as far as they have its members.
+            names[group] = min(names.get(group, item.identifier), item.identifier, key=lambda name: (len(name), name))
+    return [names.get(group, text) for group, text in zip(groups, shared, strict=True)]
+
+
+class _Groups:
+    """Texts and names that belong together (disjoint sets)."""
+
+    def __init__(self) -> None:
+        self._above: dict[_Node, _Node] = {}
+
+    def group(self, node: _Node) -> _Node:
+        """Return the node that stands for a node's group."""
+        while (above := self._above.setdefault(node, node)) != node:
+            # Halving the path keeps it short, however long the chain of what was joined.
+            self._above[node] = self._above[above]
+            node = above
+        return node
+
+    def join(self, one: _Node, other: _Node) -> None:
+        """Make one group of two nodes' groups."""
+        self._above[self.group(one)] = self.group(other)
 
 
 def _shared_text(example: TextExample) -> str:

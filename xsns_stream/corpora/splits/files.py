@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,10 @@ TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
 _TABLES: Final = (".jsonl", ".csv", ".tsv", ".parquet", ".jsonl.gz")
 #: What can be read for each kind of label.
 SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
-    "words": (".conllu", ".conllu.gz", *TWO_COLUMNS, *(f"{suffix}.gz" for suffix in TWO_COLUMNS), *_TABLES),
+    "words": (
+        *(".conllu", ".conllu.gz", *TWO_COLUMNS, *(f"{suffix}.gz" for suffix in TWO_COLUMNS)),
+        *(suffix for suffix in _TABLES if suffix not in TWO_COLUMNS),
+    ),
     "pair": _TABLES,
     "text": _TABLES,
     "answer": (".json", ".json.gz", *_TABLES),
@@ -37,7 +40,7 @@ _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 def suffix_of(name: str, task: str) -> str | None:
     """Return the suffix of a file's name that can hold this task's data; None where it has none."""
     lower = name.lower()
-    known = sorted(dict.fromkeys(SUFFIXES[TASK_NAMES[task]]), key=len, reverse=True)
+    known = sorted(SUFFIXES[TASK_NAMES[task]], key=len, reverse=True)
     return next((suffix for suffix in known if lower.endswith(suffix) and len(lower) > len(suffix)), None)
 
 
@@ -51,9 +54,24 @@ def read_items(path: Path, task: str) -> tuple[list[Item], ReadCounts]:
     Raises:
         CorpusError: It cannot be read, is malformed, or holds labels of another kind.
     """
+    return sort_out(_readable(path, task), task, "example", path.name)
+
+
+def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str) -> tuple[list[Item], ReadCounts]:
+    """Return the labelled examples among units, in their order, and what was left out.
+
+    Args:
+        units: Each with its identifier, empty where it has none.
+        task: Whose labels they hold.
+        what: What to call a unit in a message: `row`.
+        where: The file or data set, for messages.
+
+    Raises:
+        CorpusError: A unit holds a label of another kind.
+    """
     kept: list[Item] = []
     read = empty = undecodable = unlabelled = 0
-    for identifier, found in _readable(path, task):
+    for identifier, found in units:
         read += 1
         unit = found and unlabelled_where_blank(found)
         if unit is None:
@@ -63,9 +81,16 @@ def read_items(path: Path, task: str) -> tuple[list[Item], ReadCounts]:
         elif unit.label is None:
             unlabelled += 1
         else:
-            example = checked(unit, task, f"example {read} of {path.name}")
+            example = checked(unit, task, f"{what} {read} of {where}")
             kept.append(Item(shared_name(identifier, task), example))
     return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled)
+
+
+def left_out(counts: ReadCounts, where: str) -> str:
+    """Return a sentence on the examples that cannot be used whatever their label; empty where there are none."""
+    named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"))
+    parts = [f"{number} {what}" for number, what in named if number]
+    return f"left out of the {counts.read} examples of {where}: {', '.join(parts)}." if parts else ""
 
 
 def need_some(items: list[Item], counts: ReadCounts, where: str) -> None:
@@ -155,7 +180,7 @@ def _two_columns(path: Path) -> Iterator[Unit]:
         if len(fields) < 2 or (width and len(fields) != width):
             raise _bad_line(line, fields, width, f"line {number} of {path.name}")
         width = len(fields)
-        word = _without_language(fields[0], path)
+        word = _without_language(fields[0], path).strip()
         if word:
             words.append(word)
             tags.append("" if fields[-1] == "_" else fields[-1])
@@ -188,8 +213,8 @@ def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusErr
 def _without_language(word: str, path: Path) -> str:
     """Drop WikiANN's prefix, which is the name of the language's folder or file."""
     before, colon, after = word.partition(":")
-    named = before in (path.parent.name, path.name.partition(".")[0].partition("-")[0])
-    return after if colon and after and named else word
+    named = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
+    return after if colon and after and (named or before == path.parent.name) else word
 
 
 # -------------------------------------------------------------------------------------------- answers
@@ -228,7 +253,7 @@ def _passage(paragraph: Any, where: str) -> Iterator[tuple[str, Unit]]:
 def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
     try:
         if isinstance(question, Mapping):
-            identifier, asked, answers = question.get("id", ""), question["question"], question.get("answers") or []
+            identifier, asked, answers = question.get("id"), question["question"], question.get("answers") or []
             text, start = (answers[0]["text"], answers[0]["answer_start"]) if answers else ("", -1)
         else:
             identifier, asked, text, start = question
@@ -236,7 +261,7 @@ def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
             raise TypeError("a question that is no text")
         stands = bool(text) and start >= 0 and context[start : start + len(text)] == text
         label = AnswerSpan(start, text) if stands else None
-        return str(identifier), encodable(TextExample(asked, context, label))
+        return _name(identifier), encodable(TextExample(asked, context, label))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise CorpusError(
             f"a question of {where} is not as SQuAD has it ({error!r}).",
@@ -253,8 +278,13 @@ def _identifiers(path: Path, suffix: str) -> Iterator[str]:
         for number, line in enumerate(file_text(path).split("\n"), 1):
             row = _json(line, f"line {number} of {path.name}") if line.strip() else {}
             names = row if isinstance(row, Mapping) else {}
-            yield next((str(names[name]) for name in _IDENTIFIERS if name in names), "")
+            yield _name(next((names[name] for name in _IDENTIFIERS if name in names), None))
     elif suffix in COLUMN_READERS:
         yield from COLUMN_READERS[suffix](path, _IDENTIFIERS)
     while True:
         yield ""
+
+
+def _name(identifier: object) -> str:
+    """Return an identifier as text; nothing is none, not one that all such examples share."""
+    return "" if identifier is None else str(identifier)

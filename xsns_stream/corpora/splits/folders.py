@@ -10,13 +10,13 @@ from typing import Final
 
 from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.splits.cutting import DEV_SHARE, TEST_SHARE, Item, cut, hold_out
-from xsns_stream.corpora.splits.files import need_some, read_items
+from xsns_stream.corpora.splits.files import left_out, need_some, read_items
 from xsns_stream.corpora.splits.layouts import WHOLE, Layout, find_layout
 from xsns_stream.corpora.splits.lines import read_lines
 from xsns_stream.corpora.splits.relabelling import check_split, met, relabelled
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import pick
-from xsns_stream.types import LabelledSplit, TextExample
+from xsns_stream.types import LabelledSplit, ReadCounts, TextExample
 
 _TRAIN_SHARE: Final = 100 - DEV_SHARE - TEST_SHARE
 _KEPT: Final = 2
@@ -87,14 +87,15 @@ class FolderTask:
                 f"'{code}' has no {split} data in {self.folder.resolve().name}.",
                 f"these have: {', '.join(self.languages(split)) or 'none'}.",
             )
-        examples, path, unlabelled, note = self._examples(code, split)
+        examples, path, counts, note = self._examples(code, split)
         if not examples:
             reason = "is too small to be cut" if note else "has no such example"
             hint = f"add examples, or a file of {split} data."
             raise CorpusError(f"the {split} data of '{code}' are empty: {path.name} {reason}.", hint)
         self.renamed.update(met(examples, self.relabel, self.task))
         renamed = relabelled(examples, self.relabel, self.task)
-        return LabelledSplit(code, split, renamed, f"{path.parent.resolve().name}/{path.name}", unlabelled, note)
+        said = " ".join(filter(None, (note, left_out(counts, path.name))))
+        return LabelledSplit(code, split, renamed, f"{path.parent.resolve().name}/{path.name}", counts.unlabelled, said)
 
     # ----------------------------------------------------------------------------------------- files
 
@@ -104,38 +105,38 @@ class FolderTask:
             return True
         return split != "test" and ((code, "train") in files or (code, "dev") in files)
 
-    def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, int, str]:
-        """Return the examples of a split, their file, how many have no label, and what should be known of them."""
+    def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
+        """Return the examples of a split, their file, what was left out of it, and how the split was made."""
         files = self.layout.files
         whole = files.get((code, WHOLE))
         if whole is not None and (code, split) not in files:
             if self.layout.line_labels is not None:
-                return read_lines(whole, self.layout.line_labels, split), whole, 0, ""
-            items, unlabelled = self._read(whole)
+                return read_lines(whole, self.layout.line_labels, split), whole, ReadCounts(), ""
+            items, counts = self._read(whole)
             note = f"{whole.name} is cut into {_TRAIN_SHARE}, {DEV_SHARE} and {TEST_SHARE} % (train, dev, test)."
-            return cut(items)[split], whole, unlabelled, note
+            return cut(items)[split], whole, counts, note
         if split == "test" or ((code, "train") in files and (code, "dev") in files):
             return self._file(code, split)
         source = "train" if (code, "train") in files else "dev"
         path = files[code, source]
-        items, unlabelled = self._read(path)
+        items, counts = self._read(path)
         train, held = hold_out(items)
         said = f"'{code}' has no {'dev' if source == 'train' else 'train'} file: "
         said += f"{path.name} is for training, but for a tenth of it, which serves as dev."
-        return (train if split == "train" else held), path, unlabelled, said
+        return (train if split == "train" else held), path, counts, said
 
     @cached_property
-    def _read(self) -> Callable[[Path], tuple[list[Item], int]]:
+    def _read(self) -> Callable[[Path], tuple[list[Item], ReadCounts]]:
         """What returns the items of a file; the last few are kept, because train and dev are often cut from one."""
         return lru_cache(maxsize=_KEPT)(partial(_read, task=self.task))
 
-    def _file(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, int, str]:
+    def _file(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
         path = self.layout.files[code, split]
-        items, unlabelled = self._read(path)
-        return tuple(item.example for item in items), path, unlabelled, ""
+        items, counts = self._read(path)
+        return tuple(item.example for item in items), path, counts, ""
 
 
-def _read(path: Path, task: str) -> tuple[list[Item], int]:
+def _read(path: Path, task: str) -> tuple[list[Item], ReadCounts]:
     items, counts = read_items(path, task)
     need_some(items, counts, path.name)
-    return items, counts.unlabelled
+    return items, counts

@@ -10,8 +10,9 @@ from typing import Final
 from xsns_stream.corpora.hub import HubCorpus
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.corpora.splits.cutting import Item, hold_out
+from xsns_stream.corpora.splits.files import left_out, sort_out
 from xsns_stream.corpora.splits.layouts import SPLIT_NAMES
-from xsns_stream.corpora.splits.relabelling import check_split, checked, met, relabelled, unlabelled_where_blank
+from xsns_stream.corpora.splits.relabelling import check_split, met, relabelled
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.languages import pick
 from xsns_stream.types import LabelledSplit, TextExample
@@ -106,13 +107,16 @@ class HubTask:
                 f"it has {', '.join(self._splits(code)) or 'no split'}.",
             )
         read = replace(self.corpus, split=source)
-        items, unlabelled = self._items(read, code)
+        rows = (("", unit) for unit in read.in_order(code))
+        items, counts = sort_out(rows, self.task, "row", f"'{code}' in {read.name}")
         examples, note = self._part(code, split, source, items)
         if not examples:
             hint = "check --task; of some data sets the labels of the test data are not public."
             raise CorpusError(f"the {split} data of '{code}' in {read.name} hold no labelled example.", hint)
         self.renamed.update(met(examples, self.relabel, self.task))
-        return LabelledSplit(code, split, relabelled(examples, self.relabel, self.task), read.name, unlabelled, note)
+        renamed = relabelled(examples, self.relabel, self.task)
+        said = " ".join(filter(None, (note, left_out(counts, f"the {source} data of '{code}'"))))
+        return LabelledSplit(code, split, renamed, read.name, counts.unlabelled, said)
 
     # ---------------------------------------------------------------------------------------- splits
 
@@ -149,16 +153,3 @@ class HubTask:
             note = f"'{code}' has no {'dev' if 'train' in there else 'train'} split: {source} is for training, "
             note += "but for a tenth of it, which serves as dev."
         return (train if split == "train" else held), note
-
-    def _items(self, corpus: HubCorpus, code: str) -> tuple[list[Item], int]:
-        kept: list[Item] = []
-        unlabelled = 0
-        for number, found in enumerate(corpus.in_order(code), 1):
-            unit = found and unlabelled_where_blank(found)
-            if unit is None or not unit.text or unit.pair == "":
-                continue
-            if unit.label is None:
-                unlabelled += 1
-            else:
-                kept.append(Item("", checked(unit, self.task, f"row {number} of '{code}' in {corpus.name}")))
-        return kept, unlabelled

@@ -1,0 +1,121 @@
+"""Local copies in the Hub's layout: the order of rows, what is left out, and splits that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from xsns_stream.corpora import open_task
+from xsns_stream.corpora.hub import HubCorpus
+from xsns_stream.corpora.labels import AUTO
+from xsns_stream.corpora.recipes import RECIPES
+from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.types import TextExample
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def write_copy(root: Path, configs: Mapping[str, Mapping[str, Rows]]) -> Path:
+    """Write {configuration: {split: rows}} as Parquet files, and the card that lists them."""
+    card = ["---", "configs:"]
+    for config, splits in configs.items():
+        (root / config).mkdir(parents=True)
+        card += [f"- config_name: {config}", "  data_files:"]
+        for split, rows in splits.items():
+            pd.DataFrame(list(rows)).to_parquet(root / config / f"{split}.parquet")
+            card += [f"  - split: {split}", f"    path: {config}/{split}.parquet"]
+    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
+    return root
+
+
+def pairs(*texts: str) -> Rows:
+    return [{"premise": text, "hypothesis": f"h {n}", "label": n % 3} for n, text in enumerate(texts)]
+
+
+def asked(name: str, passage: str) -> Mapping[str, Any]:
+    answers = {"text": ["leo"], "answer_start": [passage.index("leo")]}
+    return {"id": f"{name}-1", "title": "t", "context": passage, "question": f"{name}?", "answers": answers}
+
+
+@pytest.fixture(scope="module")
+def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of XNLI: Swahili as it is but for an empty premise; of French no more than training data."""
+    configs = {
+        "sw": {
+            "train": pairs("b", "a", "b", "a"),
+            "validation": pairs("c"),
+            "test": pairs("b", " ", "b", "x"),
+        },
+        "fr": {"train": pairs(*(f"p {n // 3}" for n in range(300)))},
+        "de": {"validation": pairs(*(f"p {n // 3}" for n in range(300))), "test": pairs("t")},
+    }
+    return write_copy(tmp_path_factory.mktemp("hub") / "xnli", configs)
+
+
+def test_rows_in_the_order_of_the_data_set_with_what_is_there_twice(xnli: Path) -> None:
+    corpus = HubCorpus(RECIPES["xnli"], xnli, labels=AUTO)
+    found = [unit and (unit.text, unit.label) for unit in corpus.in_order("swa")]
+    assert found == [("b", "0"), ("a", "1"), ("b", "2"), ("a", "0")]
+    with pytest.raises(LanguageError, match="ur"):
+        next(corpus.in_order("ur"))
+    rows = HubCorpus(RECIPES["xnli"], xnli, split="test").in_order("sw")
+    assert next(rows) == TextExample("b")
+    rows.close()
+
+
+def test_rows_of_a_configuration_that_holds_all_languages(tmp_path: Path) -> None:
+    rows = [asked(f"{name}-{n}", f"{name} {n} leo") for n in range(2) for name in ("telugu", "swahili")]
+    root = write_copy(tmp_path / "x", {"secondary_task": {"train": rows, "validation": rows[:2]}})
+    found = list(HubCorpus(RECIPES["tydiqa"], root, labels=AUTO).in_order("te"))
+    assert [unit and unit.pair for unit in found] == ["telugu 0 leo", "telugu 1 leo"]
+
+
+def test_splits_of_a_copy(xnli: Path) -> None:
+    corpus = open_task(f"xnli={xnli}", "nli")
+    assert corpus.languages() == corpus.languages("train") == corpus.languages("dev") == ("de", "fr", "sw")
+    assert corpus.languages("test") == ("de", "sw")
+    with pytest.raises(LanguageError, match="'fr' has no test data in xnli") as caught:
+        corpus.split("fr", "test")
+    assert caught.value.hint == "it has train."
+    with pytest.raises(UsageError, match="there is no split 'validation'"):
+        corpus.split("sw", "validation")
+    assert len(corpus.split("sw", "train")) == 4
+    assert corpus.split("sw", "dev").note == ""
+
+
+def test_what_is_left_out_of_a_copy_is_said(xnli: Path) -> None:
+    found = open_task(f"xnli={xnli}", "nli").split("sw", "test")
+    assert [example.text for example in found.examples] == ["b", "b", "x"]
+    assert found.note == "left out of the 4 examples of the test data of 'sw': 1 empty."
+
+
+@pytest.mark.parametrize(("language", "source"), [("fr", "train"), ("de", "validation")])
+def test_premises_of_a_copy_stay_together(xnli: Path, language: str, source: str) -> None:
+    corpus = open_task(f"xnli={xnli}", "nli")
+    train, dev = corpus.split(language, "train"), corpus.split(language, "dev")
+    assert len(train) + len(dev) == 300
+    assert 0 < len(dev) < 60
+    assert not {example.text for example in train.examples} & {example.text for example in dev.examples}
+    assert train.note == dev.note
+    assert f"{source} is for training, but for a tenth of it" in dev.note
+
+
+def test_a_split_that_a_whole_copy_lacks(tmp_path: Path) -> None:
+    root = write_copy(tmp_path / "x", {"sw": {"train": pairs("a", "b", "c")}})
+    corpus = open_task(f"hub:{root}", "nli")
+    assert corpus.languages("test") == ()
+    assert sorted(e.text for split in ("train", "dev") for e in corpus.split("sw", split).examples) == ["a", "b", "c"]
+    with pytest.raises(LanguageError):
+        corpus.split("fi", "train")
+
+
+def test_test_data_whose_labels_are_not_public(tmp_path: Path) -> None:
+    hidden = [{**row, "label": -1} for row in pairs("a", "b")]
+    root = write_copy(tmp_path / "x", {"sw": {"train": pairs("a"), "validation": pairs("b"), "test": hidden}})
+    with pytest.raises(CorpusError, match=r"the test data of 'sw' in xnli.* hold no labelled example") as caught:
+        open_task(f"xnli={root}", "nli").split("sw", "test")
+    assert "not public" in (caught.value.hint or "")
