@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -31,11 +32,12 @@ ITEMS = st.lists(st.one_of(st.builds(pair, NAMES, TEXTS), st.builds(question, NA
 def places(items: list[Item]) -> list[tuple[Item, str, str]]:
     """Return each item with its split of three, and its split of two."""
     three, two = cut(items), dict(zip(("train", "dev"), hold_out(items), strict=True))
-    # An item's example stands in one split alone, so that it can be looked up there.
-    return [
-        (item, *(next(s for s, part in parts.items() if item.example in part) for parts in (three, two)))
-        for item in items
-    ]
+
+    def place(item: Item, parts: Mapping[str, tuple[TextExample, ...]]) -> str:
+        # An item's example stands in one split alone, so that it can be looked up there.
+        return next(split for split, part in parts.items() if item.example in part)
+
+    return [(item, place(item, three), place(item, two)) for item in items]
 
 
 @given(ITEMS)

@@ -23,7 +23,8 @@ def read(path: Path, content: bytes | str, task: str, split: str = "test") -> La
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     corpus = open_task(str(path.parent), task)
-    return corpus.split(*corpus.languages(), split)
+    (language,) = corpus.languages()
+    return corpus.split(language, split)
 
 
 def identifiers(path: Path, task: str) -> list[tuple[str, str]]:
@@ -112,6 +113,7 @@ def test_a_question_without_an_identifier(tmp_path: Path) -> None:
         ("test.tsv", "label\ttext\nx\ta\nx\tb\n", "topic", ""),
         ("test.tsv", "label\ttext\nx\ta\n\tc\nx\tb\n", "topic", ""),
     ],
+    ids=("treebank", "objects", "table", "whole table", "without a label"),
 )
 def test_what_is_left_out_of_a_test_set_is_said(
     tmp_path: Path, name: str, content: bytes | str, task: str, said: str
@@ -138,6 +140,8 @@ def test_what_is_left_out_is_said_beside_how_a_split_was_made(tmp_path: Path) ->
         ("sw-test.jsonl", "\n \r\n"),
         ("sw-test.jsonl.gz", gzip.compress(b"")),
     ],
+    # Named, because a compressed file holds the second at which it was made.
+    ids=("header", "header without an end", "nothing", "blank lines", "compressed"),
 )
 def test_files_that_hold_no_row(tmp_path: Path, name: str, content: bytes | str) -> None:
     with pytest.raises(CorpusError, match=rf"{name} has no labelled example: \d read") as caught:
@@ -181,7 +185,8 @@ def test_the_language_before_words_goes(tmp_path: Path, name: str, language: str
     path.parent.mkdir(parents=True)
     path.write_text("".join(f"{language}:{word}{gap}O\n" for word in words), encoding="utf-8")
     corpus = open_task(str(tmp_path / "all"), "ner")
-    assert corpus.split(*corpus.languages(), "test").examples[0].text == tuple(words)
+    (code,) = corpus.languages()
+    assert corpus.split(code, "test").examples[0].text == tuple(words)
 
 
 def test_other_words_with_a_colon_stay(tmp_path: Path) -> None:
