@@ -33,7 +33,7 @@ def test_the_pool_is_what_the_data_have_of_the_paper_s(tagged: Path) -> None:
     assert made.failed == {}
     task = made.setting.tasks["pos"]
     assert task.sources == task.targets == ("zh", "en", "fi", "ru", "sv", "tr")
-    assert task.low_resource == ("af", "sr")
+    assert task.low_resource == ("af",)
     assert task.texts == task.sources
     assert not task.papers
     assert task.notes == ("the data lack bg, nl, fr, hi, id, it, ja, ko, no, pl, pt, sk, es, uk of the paper's pool.",)
@@ -120,7 +120,8 @@ def test_the_paper_s_preset_needs_no_network_to_be_planned() -> None:
     assert setting.left_out == {"topic": "no data were given for it."}
     assert all(task.papers and task.sources == PAPER_POOLS[name] for name, task in setting.tasks.items())
     assert len(setting.tasks["ner"].low_resource) == 15
-    assert (setting.model, setting.examples, setting.limit) == ("FacebookAI/xlm-roberta-base", 1024, None)
+    assert (setting.model, setting.examples, setting.swept) == ("FacebookAI/xlm-roberta-base", 1024, setting.tasks)
+    assert all(task.limit is None for task in setting.tasks.values())
     assert setting.other_models == ("google-bert/bert-base-multilingual-cased", "google/mt5-base")
     assert set(setting.general_languages) == {code for task in setting.tasks.values() for code in task.sources}
 
@@ -138,7 +139,7 @@ def test_options_replace_the_preset_s(tagged: Path) -> None:
     setting = plan(asked).setting
     task = setting.tasks["pos"]
     assert (task.fisher_seeds, task.tuning_seeds, setting.examples, setting.density) == ((1,), (2, 3), 4, 0.3)
-    assert (setting.limit, setting.test_limit) == (5, PRESETS["embedded"].test_limit)
+    assert (task.limit, task.test_limit) == (5, PRESETS["embedded"].test_limit[""])
 
 
 def test_general_text(tagged: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def setting(tmp_path: Path) -> Setting:
         model="mini",
         other_models=(),
         tasks={},
+        swept={},
         left_out={},
         general=None,
         general_languages=(),

@@ -29,19 +29,19 @@ def gold(setting: Setting, task: TaskSetting, model: str | None = None) -> Step:
         *("--task", task.name, "--model", model, "--data", task.data),
         *("--sources", joined(task.sources), "--targets", joined(task.all_targets)),
         *_each("--seed", task.tuning_seeds),
-        *tuning(setting),
+        *tuning(setting, task),
         *("-o", str(place / "gold.parquet"), "--json"),
     ]
     return Step(name, tuple(args), (place / "gold.parquet", place / "gold.json"), stdout=place / "gold.json")
 
 
-def tuning(setting: Setting) -> list[str]:
-    """Return the options of `transfer` that say how models are fine-tuned and tested, the same for every gold."""
+def tuning(setting: Setting, task: TaskSetting) -> list[str]:
+    """Return the options of `transfer` that say how models are fine-tuned and tested on a task."""
     return [
         *("--preset", setting.fine_tuning),
         *_given("--epochs", setting.epochs),
-        *_given("--limit", setting.limit),
-        *_given("--test-limit", setting.test_limit),
+        *_given("--limit", task.limit),
+        *_given("--test-limit", task.test_limit),
         *_given("--max-length", setting.max_length),
         *_machine(setting),
     ]

@@ -147,7 +147,11 @@ def _task(name: str, spec: str, asked: Asked, preset: Preset) -> TaskSetting:
         )
     pools = tuple(dict.fromkeys((*sources, *targets, *low)))
     measured = tuple(code for code in pools if code in trained)
-    setting = TaskSetting(name, spec, sources, targets, measured, tuning, fisher, low, notes=notes)
+    limit = asked.limit or preset.limit.get(name, preset.limit[""])
+    test_limit = asked.test_limit or preset.test_limit.get(name, preset.test_limit[""])
+    setting = TaskSetting(
+        name, spec, sources, targets, measured, tuning, fisher, low, limit=limit, test_limit=test_limit, notes=notes
+    )
     own = PAPER_POOLS.get(name, ())
     return replace(setting, papers=papers and set(sources) == set(targets) == set(own))
 
@@ -161,7 +165,7 @@ def _languages(name: str, spec: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _known(name: str, preset: Preset) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*PAPER_POOLS[name], *(preset.low_resource.get(name) or ()))))
+    return tuple(dict.fromkeys((*PAPER_POOLS[name], *preset.low_resource.get(name, ()))))
 
 
 def _pool(
@@ -189,8 +193,7 @@ def _low_resource(
     elif asked.languages or name not in preset.low_resource:
         return ()
     else:
-        listed_there = preset.low_resource[name]
-        chosen = tested if listed_there is None else listed_there
+        chosen = preset.low_resource[name]
     return tuple(code for code in _those(chosen, tested) if code not in targets)
 
 
@@ -219,6 +222,7 @@ def _setting(
         model=model,
         other_models=tuple(dict.fromkeys(name for name in others if name != model)),
         tasks=tasks,
+        swept=_swept(asked, preset, tasks),
         left_out=left_out,
         general=general,
         general_languages=_general_languages(general, preset, tasks.values()),
@@ -231,8 +235,6 @@ def _setting(
         fisher_seeds=asked.fisher_seeds or preset.fisher_seeds[""],
         fine_tuning=asked.fine_tuning or preset.fine_tuning,
         epochs=asked.epochs,
-        limit=asked.limit or preset.limit,
-        test_limit=asked.test_limit or preset.test_limit,
         max_length=asked.max_length,
         neighbour_tokens=preset.neighbour_tokens,
         device=asked.device,
@@ -240,6 +242,13 @@ def _setting(
         control=preset.control,
         command=asked.command,
     )
+
+
+def _swept(asked: Asked, preset: Preset, tasks: Mapping[str, TaskSetting]) -> dict[str, TaskSetting]:
+    """Return the preset's swept tasks; all where the command names its tasks, or has none of the preset's."""
+    if asked.tasks or preset.swept is None:
+        return dict(tasks)
+    return {name: task for name, task in tasks.items() if name in preset.swept} or dict(tasks)
 
 
 def _general_languages(general: str | None, preset: Preset, tasks: Iterable[TaskSetting]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
 from xsns_stream.reproduce.papers import Row, comparable
-from xsns_stream.reproduce.setting import Setting, TaskSetting
+from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting
 from xsns_stream.reproduce.step import Folder, Step
 
 NDCG: Final = "ndcg@3[rank-linear]"
@@ -175,3 +175,11 @@ def papers_table(setting: Setting, rows: Mapping[str, Mapping[str, Row]], what: 
 def notes_of(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
     """Return what `evaluate` said beside its numbers, task by task."""
     return bullets(f"{titles(task)}: {note}" for task, document in documents.items() for note in document["notes"])
+
+
+def not_swept(setting: Setting) -> str:
+    """Return a sentence on the tasks that the preset does not measure many times over; empty where there are none."""
+    names = [name for name in setting.tasks if name not in setting.swept]
+    if not names:
+        return ""
+    return bullets([f"{', '.join(TITLES[name] for name in names)}: not run; `--tasks {','.join(names)}` does."])

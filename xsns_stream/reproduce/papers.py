@@ -64,6 +64,6 @@ def comparable(setting: Setting, task: TaskSetting, model: str | None = None) ->
     """Tell whether numbers of a run may stand beside the paper's: its model, data, languages and sizes."""
     paper = PRESETS["paper"]
     models = (paper.model, *paper.other_models)
-    sizes = (setting.examples, setting.limit, setting.test_limit, setting.epochs, setting.fine_tuning)
+    sizes = (setting.examples, task.limit, task.test_limit, setting.epochs, setting.fine_tuning)
     theirs = (paper.examples, None, None, None, paper.fine_tuning)
     return task.papers and (model or setting.model) in models and sizes == theirs

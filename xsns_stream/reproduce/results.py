@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 
 from xsns_stream.files import write_whole
 from xsns_stream.reproduce.markdown import bullets, code
-from xsns_stream.reproduce.setting import Setting
+from xsns_stream.reproduce.setting import Setting, TaskSetting
 from xsns_stream.reproduce.step import Figure, Folder, Recipe, Result
 
 SCHEMA_VERSION: Final = 1
@@ -61,8 +61,6 @@ def setting_record(setting: Setting) -> dict[str, Any]:
         "density": setting.density,
         "fine_tuning": setting.fine_tuning,
         "epochs": setting.epochs,
-        "limit": setting.limit,
-        "test_limit": setting.test_limit,
         "tasks": {
             name: {
                 "data": task.data,
@@ -71,6 +69,8 @@ def setting_record(setting: Setting) -> dict[str, Any]:
                 "low_resource": list(task.low_resource),
                 "tuning_seeds": list(task.tuning_seeds),
                 "fisher_seeds": list(task.fisher_seeds),
+                "limit": task.limit,
+                "test_limit": task.test_limit,
                 "papers": task.papers,
             }
             for name, task in setting.tasks.items()
@@ -82,18 +82,14 @@ def setting_record(setting: Setting) -> dict[str, Any]:
 
 def _ending(setting: Setting, folder: Folder) -> str:
     """Return the settings, what went wrong, and the commands."""
-    limits = [
-        f"at most {setting.limit:,} training examples a source" if setting.limit else "",
-        f"at most {setting.test_limit:,} test examples a target" if setting.test_limit else "",
-        f"{setting.epochs} epochs at most" if setting.epochs else "",
-    ]
     lines = [
         f"preset {setting.preset}, model {setting.model}; {setting.examples:,} examples a language, density "
         f"{setting.density:g}.",
-        f"fine-tuning preset {setting.fine_tuning}: {', '.join(filter(None, limits)) or 'all examples'}.",
+        f"fine-tuning preset {setting.fine_tuning}{f', {setting.epochs} epochs at most' if setting.epochs else ''}.",
         *(
             f"{task.title}: {len(task.sources)} sources ({' '.join(task.sources)}), {len(task.targets)} targets; "
-            f"Fisher seeds {_numbers(task.fisher_seeds)}; fine-tuning seeds {_numbers(task.tuning_seeds)}."
+            f"Fisher seeds {_numbers(task.fisher_seeds)}; fine-tuning seeds {_numbers(task.tuning_seeds)}; "
+            f"{_limits(task)}."
             for task in setting.tasks.values()
         ),
         *(note for task in setting.tasks.values() for note in _of(task.title, task.notes)),
@@ -108,6 +104,14 @@ def _ending(setting: Setting, folder: Folder) -> str:
 
 def _numbers(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds))
+
+
+def _limits(task: TaskSetting) -> str:
+    limits = [
+        f"at most {task.limit:,} training examples a source" if task.limit else "",
+        f"at most {task.test_limit:,} test examples a target" if task.test_limit else "",
+    ]
+    return ", ".join(filter(None, limits)) or "all examples"
 
 
 def _of(title: str, notes: tuple[str, ...]) -> list[str]:

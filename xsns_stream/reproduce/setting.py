@@ -43,6 +43,8 @@ class TaskSetting:
         tuning_seeds: Of fine-tuning.
         fisher_seeds: Of examples and masking.
         low_resource: Further targets, outside the pool, which are only tested.
+        limit: Most training examples of a source; None takes all.
+        test_limit: Most test examples of a target; None takes all.
         papers: Whether data and pool are the paper's own.
         notes: Sentences on languages of the paper's pool that the data do not have.
     """
@@ -55,6 +57,8 @@ class TaskSetting:
     tuning_seeds: tuple[int, ...]
     fisher_seeds: tuple[int, ...]
     low_resource: tuple[str, ...] = ()
+    limit: int | None = None
+    test_limit: int | None = None
     papers: bool = False
     notes: tuple[str, ...] = ()
 
@@ -84,6 +88,7 @@ class Setting:
         model: The model of all tables and figures.
         other_models: Those that table 4 holds beside it.
         tasks: {name: setting} in the order of `TASKS`; those for which there are data.
+        swept: Those of them for which everything is measured many times over (figures 3 and 6, choices).
         left_out: {task: why it is not among them}.
         general: Corpus of general text, in the place of Wikipedia; None where there is none.
         general_languages: Languages that it has, of those that any task needs.
@@ -96,8 +101,6 @@ class Setting:
         fisher_seeds: Of examples and masking, of general text.
         fine_tuning: Preset of `transfer`.
         epochs: Instead of the preset's; None keeps it.
-        limit: Most training examples of a source; None takes all.
-        test_limit: Most test examples of a target; None takes all.
         max_length: Of examples, in pieces; None keeps the verbs' own.
         neighbour_tokens: Most tokens of a language that NN-Rank looks at.
         device: As torch names it.
@@ -110,6 +113,7 @@ class Setting:
     model: str
     other_models: tuple[str, ...]
     tasks: Mapping[str, TaskSetting]
+    swept: Mapping[str, TaskSetting]
     left_out: Mapping[str, str]
     general: str | None
     general_languages: tuple[str, ...]
@@ -122,8 +126,6 @@ class Setting:
     fisher_seeds: tuple[int, ...]
     fine_tuning: str
     epochs: int | None = None
-    limit: int | None = None
-    test_limit: int | None = None
     max_length: int | None = None
     neighbour_tokens: int = 2_000
     device: str = "cpu"

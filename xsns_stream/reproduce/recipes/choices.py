@@ -10,7 +10,7 @@ from typing import Final
 from xsns_stream.reproduce.alternatives import WAYS, write_alternatives
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, sub_networks
 from xsns_stream.reproduce.comparing import scored
-from xsns_stream.reproduce.pages import CAPTION, evaluation_page, notes_of, strength
+from xsns_stream.reproduce.pages import CAPTION, evaluation_page, not_swept, notes_of, strength
 from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -33,7 +33,7 @@ _SHOWN_WAYS: Final[Mapping[str, str]] = {
 
 def steps(setting: Setting) -> Sequence[Step]:
     """Fine-tune, and measure and compare every task in every way."""
-    return [step for task in setting.tasks.values() for step in _steps(setting, task)]
+    return [step for task in setting.swept.values() for step in _steps(setting, task)]
 
 
 def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
@@ -95,7 +95,7 @@ def then(setting: Setting, folder: Folder) -> Sequence[Step]:
             _compared(setting, task),
             *("--against", XSNS),
         )
-        for task in setting.tasks.values()
+        for task in setting.swept.values()
     ]
 
 
@@ -109,7 +109,7 @@ def render(setting: Setting, folder: Folder) -> Result:
     Raises:
         LeftOutError: No task came to its end.
     """
-    documents = {name: folder.document(_name(setting, task)) for name, task in setting.tasks.items()}
+    documents = {name: folder.document(_name(setting, task)) for name, task in setting.swept.items()}
     found = {name: document for name, document in documents.items() if document is not None}
     if not found:
         raise LeftOutError("no task of the choices could be evaluated.")
@@ -120,11 +120,13 @@ def render(setting: Setting, folder: Folder) -> Result:
     ]
     record = {}
     for name, document in found.items():
-        task = setting.tasks[name]
+        task = setting.swept[name]
         sentence, numbers = strength(task, gold(setting, task), folder)
         parts.append(f"## {task.title}\n\n{sentence}\n\n{evaluation_page(document)}\n")
         record[name] = {"evaluation": document, "gold": numbers}
-    return Result("".join([*parts, f"{CAPTION}\n\n", notes_of(found, TITLES.__getitem__)]), {"tasks": record})
+    return Result(
+        "".join([*parts, f"{CAPTION}\n\n", notes_of(found, TITLES.__getitem__), not_swept(setting)]), {"tasks": record}
+    )
 
 
 RECIPE: Final = Recipe("choices", TITLE, steps, render, then)

@@ -10,7 +10,7 @@ from xsns_stream.reproduce.commands import evaluation, gold, sub_networks
 from xsns_stream.reproduce.comparing import scored
 from xsns_stream.reproduce.curves import highest, label, metric_panels, metric_table
 from xsns_stream.reproduce.markdown import number
-from xsns_stream.reproduce.pages import CAPTION, notes_of, strength
+from xsns_stream.reproduce.pages import CAPTION, not_swept, notes_of, strength
 from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -22,7 +22,7 @@ _TICKS: Final = (0.05, 0.15, 0.35, 0.55, 0.75, 0.95)
 
 def steps(setting: Setting) -> Sequence[Step]:
     """Fine-tune, measure at all densities at once, and compare at each."""
-    return [step for task in setting.tasks.values() for step in _steps(setting, task)]
+    return [step for task in setting.swept.values() for step in _steps(setting, task)]
 
 
 def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
@@ -35,7 +35,7 @@ def _matrices(setting: Setting, task: TaskSetting) -> dict[str, Step]:
 
 def then(setting: Setting, folder: Folder) -> Sequence[Step]:
     """Hold all densities against the same gold scores."""
-    return [_held(setting, task, folder) for task in setting.tasks.values()]
+    return [_held(setting, task, folder) for task in setting.swept.values()]
 
 
 def _held(setting: Setting, task: TaskSetting, folder: Folder) -> Step:
@@ -82,7 +82,7 @@ def render(setting: Setting, folder: Folder) -> Result:
     from xsns_stream.report.figures import figure_writer
     from xsns_stream.report.figures_curves import Across, curves_figure
 
-    documents = {name: folder.document(_name(setting, task)) for name, task in setting.tasks.items()}
+    documents = {name: folder.document(_name(setting, task)) for name, task in setting.swept.items()}
     found = {name: document for name, document in documents.items() if document is not None}
     if not found:
         raise LeftOutError("no task of figure 3 could be evaluated.")
@@ -96,14 +96,19 @@ def render(setting: Setting, folder: Folder) -> Result:
     ]
     record = {}
     for name, document in found.items():
-        task = setting.tasks[name]
+        task = setting.swept[name]
         sentence, numbers = strength(task, gold(setting, task), folder)
         best = highest(document)
         said = f"Highest mean NDCG@3 at p = {best}; chosen on these scores, so that it flatters itself." if best else ""
         table = metric_table(document, "p", {"Jaccard by chance": chances})
         parts.append(f"## {task.title}\n\n{sentence} {said}\n\n{table}\n")
         record[name] = {"evaluation": document, "gold": numbers, "highest": best}
-    parts += [f"{CAPTION}\n\n", notes_of(found, TITLES.__getitem__), f"\n## The paper's finding\n\n{_PAPERS}\n"]
+    parts += [
+        f"{CAPTION}\n\n",
+        notes_of(found, TITLES.__getitem__),
+        not_swept(setting),
+        f"\n## The paper's finding\n\n{_PAPERS}\n",
+    ]
     across = Across(
         "density p",
         {density: label(density) for density in _TICKS},

@@ -125,7 +125,7 @@ def _mixtures(setting: Setting, task: TaskSetting, picks: Picks) -> Step:
         *("transfer", "--task", task.name, "--model", setting.model, "--data", task.data),
         *("--pairs", ",".join(pairs)),
         *(word for seed in _seeds(setting, task) for word in ("--seed", str(seed))),
-        *tuning(setting),
+        *tuning(setting, task),
         *("-o", str(place), "--json"),
     ]
     stdout = place.with_suffix(".json")
@@ -182,9 +182,10 @@ def render(setting: Setting, folder: Folder) -> Result:
     tasks = [task for task in _tasks(setting) if folder.done(_mixtures_name(setting, task))]
     if not tasks:
         raise LeftOutError("nothing was fine-tuned on three sources.")
+    most = next((task.limit for task in tasks if task.limit), None)
     limit = (
-        f"A set of three has as many training examples as one source, {setting.limit:,} at most, in equal shares."
-        if setting.limit
+        f"A set of three has as many training examples as one source, {most:,} at most, in equal shares."
+        if most
         else "A set of three has as many examples of each source as its smallest has: more than one source alone."
     )
     parts = [

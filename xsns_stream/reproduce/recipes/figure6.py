@@ -11,7 +11,7 @@ from xsns_stream.reproduce.commands import evaluation, gold, sub_networks
 from xsns_stream.reproduce.comparing import scored
 from xsns_stream.reproduce.curves import label, metric_panels, metric_table
 from xsns_stream.reproduce.markdown import number
-from xsns_stream.reproduce.pages import CAPTION, notes_of, strength
+from xsns_stream.reproduce.pages import CAPTION, not_swept, notes_of, strength
 from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -25,7 +25,7 @@ _PAPERS: Final = "XLM-R base, |D| from 64 to 10,000: 256 is close to 1,024."
 
 def steps(setting: Setting) -> Sequence[Step]:
     """Fine-tune, and measure every language with each number of examples."""
-    return [step for task in setting.tasks.values() for step in (gold(setting, task), *_stores(setting, task).values())]
+    return [step for task in setting.swept.values() for step in (gold(setting, task), *_stores(setting, task).values())]
 
 
 def _stores(setting: Setting, task: TaskSetting) -> dict[str, Step]:
@@ -34,7 +34,7 @@ def _stores(setting: Setting, task: TaskSetting) -> dict[str, Step]:
 
 def then(setting: Setting, folder: Folder) -> Sequence[Step]:
     """Hold all numbers of examples against the same gold scores."""
-    return [_held(setting, task, folder) for task in setting.tasks.values()]
+    return [_held(setting, task, folder) for task in setting.swept.values()]
 
 
 def _held(setting: Setting, task: TaskSetting, folder: Folder) -> Step:
@@ -71,11 +71,11 @@ def render(setting: Setting, folder: Folder) -> Result:
     from xsns_stream.report.figures import figure_writer
     from xsns_stream.report.figures_curves import Across, curves_figure
 
-    documents = {name: folder.document(_name(setting, task)) for name, task in setting.tasks.items()}
+    documents = {name: folder.document(_name(setting, task)) for name, task in setting.swept.items()}
     found = {name: document for name, document in documents.items() if document is not None}
     if not found:
         raise LeftOutError("no task of figure 6 could be evaluated.")
-    known = {name: _agreements(setting, setting.tasks[name], folder) for name in found}
+    known = {name: _agreements(setting, setting.swept[name], folder) for name in found}
     parts = [
         f"# {TITLE}\n\n![metrics by number of examples](figure6.svg)\n\nSub-networks from |D| examples a language, "
         "held against the same transfer scores; dotted: random order. *Between seeds*: Jaccard coefficient of two "
@@ -86,12 +86,17 @@ def render(setting: Setting, folder: Folder) -> Result:
     ]
     record = {}
     for name, document in found.items():
-        task = setting.tasks[name]
+        task = setting.swept[name]
         sentence, numbers = strength(task, gold(setting, task), folder)
         parts.append(f"## {task.title}\n\n{sentence}\n\n{metric_table(document, '|D|', _columns(known[name]))}\n")
         agreements = {label(count): vars(one) for count, one in known[name].items()}
         record[name] = {"evaluation": document, "gold": numbers, "agreement": agreements}
-    parts += [f"{CAPTION}\n\n", notes_of(found, TITLES.__getitem__), f"\n## The paper's finding\n\n{_PAPERS}\n"]
+    parts += [
+        f"{CAPTION}\n\n",
+        notes_of(found, TITLES.__getitem__),
+        not_swept(setting),
+        f"\n## The paper's finding\n\n{_PAPERS}\n",
+    ]
     values = {name: _different(counts) for name, counts in known.items()}
     panels = [*metric_panels(found, values), *_repeatability(known, values)]
     across = Across(
