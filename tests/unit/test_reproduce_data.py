@@ -139,7 +139,7 @@ def test_options_replace_the_preset_s(tagged: Path) -> None:
     setting = plan(asked).setting
     task = setting.tasks["pos"]
     assert (task.fisher_seeds, task.tuning_seeds, setting.examples, setting.density) == ((1,), (2, 3), 4, 0.3)
-    assert (task.limit, task.test_limit) == (5, PRESETS["embedded"].test_limit[""])
+    assert (task.limit, task.test_limit) == (5, PRESETS["embedded"].test_limit["pos"])
 
 
 def test_general_text(tagged: Path, tmp_path: Path) -> None:

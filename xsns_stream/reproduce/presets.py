@@ -106,10 +106,11 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             fisher_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             tuning_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             fine_tuning="quick",
-            # A passage of XQuAD is several inputs of full length, which makes QA the slowest task by far.
-            limit={"qa": 60, "": 500},
+            # A passage of XQuAD is several inputs of full length, which makes QA the slowest task by far. What `mini`
+            # learns of pairs of sentences is next to nothing, from few examples as from many.
+            limit={"qa": 60, "nli": 200, "pi": 200, "": 500},
             # A sentence of POS tagging is some twenty answers.
-            test_limit={"qa": 40, "pos": 100, "": 200},
+            test_limit={"qa": 40, "nli": 100, "pi": 100, "pos": 100, "": 200},
             neighbour_tokens=2_000,
             control=True,
             low_resource={"ner": PAPER_LOW_RESOURCE, "pos": POS_LOW_RESOURCE},
