@@ -15,6 +15,7 @@ from pathlib import Path
 import evidence_tables
 import fisher_tables
 import kernel_tables
+import results_tables
 import scale_tables
 import transfer_tables
 
@@ -25,7 +26,9 @@ PAGES = [
     ROOT / "docs" / "fisher.md",
     ROOT / "docs" / "ranking.md",
     ROOT / "docs" / "regression.md",
+    ROOT / "docs" / "results" / "README.md",
     ROOT / "docs" / "scaling.md",
+    ROOT / "docs" / "transfer.md",
     ROOT / "kernels" / "README.md",
     ROOT / "README.md",
 ]
@@ -33,7 +36,12 @@ MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", 
 
 #: Name in a page's markers → what makes the table.
 TABLES: dict[str, Callable[[Path], str]] = (
-    evidence_tables.TABLES | fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES | transfer_tables.TABLES
+    evidence_tables.TABLES
+    | fisher_tables.TABLES
+    | kernel_tables.TABLES
+    | results_tables.TABLES
+    | scale_tables.TABLES
+    | transfer_tables.TABLES
 )
 
 

@@ -8,7 +8,7 @@ one label wherever scores, texts and sub-networks are joined. Importing this mod
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A code may become part of a label, an array's path or a message; nothing but these characters gets there.
 _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
+#: Between the languages of a source that is a mixture; no part of any code.
+PLUS: Final = "+"
 #: What texts and scores call Norwegian is Bokmål, unless they say otherwise.
 _CALLED: Final = {"nb": "no"}
 _WRITING_HINT: Final = "write it as BCP 47 does: 'sw', 'zh-Hant', 'pt-BR' (ISO 639-3 codes as 'swa' will do)."
@@ -149,7 +151,7 @@ def _meant(word: str) -> Iterator[str]:
 
 def _alike(word: str, known: Sequence[str]) -> Iterator[str]:
     """Yield the codes of `known` that look like `word`, or whose names do."""
-    yield from get_close_matches(word, known, n=_SUGGESTIONS, cutoff=0.5)
+    yield from get_close_matches(word, known, n=_SUGGESTIONS, cutoff=0.6)
     if len(word) > 3:
         names = {_shown_name(k).lower(): k for k in known}
         yield from (names[name] for name in get_close_matches(word, names, n=_SUGGESTIONS, cutoff=0.7))
@@ -224,6 +226,24 @@ def _same_language(code: str, known: Sequence[str]) -> str | None:
     if len(alike) > 1:
         alike = [other for other in alike if _spelt_out(other) == _spelt_out(code)]
     return alike[0] if len(alike) == 1 else None
+
+
+def mixture(codes: Iterable[str]) -> str:
+    """Return the name of a source of several languages.
+
+    >>> mixture(["pt", "es", "it"])
+    'es+it+pt'
+    """
+    return PLUS.join(sorted(codes))
+
+
+def constituents(source: str) -> tuple[str, ...]:
+    """Return the languages of a source: of a mixture all, of another itself.
+
+    >>> constituents("es+it+pt"), constituents("sw")
+    (('es', 'it', 'pt'), ('sw',))
+    """
+    return tuple(source.split(PLUS))
 
 
 def same_language(one: str, other: str) -> bool:

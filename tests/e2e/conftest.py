@@ -18,7 +18,9 @@ assert _spec.loader is not None
 sys.modules["store_networks"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(sys.modules["store_networks"])
 
-START = [sys.executable, "-c", "from xsns_stream.cli import run; run()"]
+# A shell that starts the tests in the background ignores Ctrl-C for all of its children.
+_HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+START = [sys.executable, "-c", f"{_HEARS_CTRL_C}from xsns_stream.cli import run; run()"]
 LANGUAGES = ("de", "en", "et", "fi", "sw", "zu")
 
 

@@ -44,7 +44,7 @@ def test_scores_are_imported_and_shown(folder, in_process):
     best = {line[1].strip(): (line[3].strip(), line[5].strip()) for line in lines if len(line) == 7}
     assert best == {"sw": ("fi", "60.50"), "fi": ("de", "70.00")}
     # The mean of German, over other languages: 55; of Swahili, with one other target: 50.25.
-    means = [(line[1].strip(), line[3].strip()) for line in lines if len(line) == 5]
+    means = [(line[1].strip(), line[3].strip()) for line in lines if len(line) == 6]
     assert means == [("fi", "60.50"), ("de", "55.00"), ("sw", "50.25")]
 
 

@@ -117,6 +117,14 @@ def test_pairs_alone(kitchen: Path, in_process: Callable[..., Any]) -> None:
     assert (gold.sources, gold.targets) == (("en", "en+fi"), ("fi", "sw"))
 
 
+def test_pairs_with_all_of_one_side(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.csv", "--dry-run", "--json")
+    every = ["en", "et", "fi", "sw"]
+    for pairs, sources, targets in (("en>all", ["en"], every), ("all>et", ["en", "fi", "sw"], ["et"])):
+        result = json.loads(in_process(kitchen, *command, "--pairs", pairs).out)["result"]
+        assert (sorted(result["sources"]), sorted(result["targets"])) == (sources, targets)
+
+
 def test_targets_can_be_added_without_training_where_models_are_kept(
     kitchen: Path, in_process: Callable[..., Any]
 ) -> None:
@@ -124,7 +132,13 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
     assert in_process(kitchen, *arguments("--targets", "fi", *keep, sources="en")).code == 0
     assert sorted(path.name for path in (kitchen / "models").iterdir()) == ["en-42"]
     one = json.loads((kitchen / "gold.parquet.units" / "en-42.json").read_text())
-    assert in_process(kitchen, *arguments("--targets", "fi,sw", *keep, sources="en")).code == 0
+    planned = in_process(kitchen, *arguments("--targets", "fi,sw", *keep, "--dry-run", "--json", sources="en"))
+    plan = json.loads(planned.out)["result"]
+    assert (plan["kept"], plan["again"], plan["training_examples"]) == ([["en", 42]], [], 0)
+    assert plan["test_examples"] == plan["targets"]["sw"]
+    added = in_process(kitchen, *arguments("--targets", "fi,sw", *keep, sources="en"))
+    assert added.code == 0
+    assert "which the kept model is tested on: en (seed 42)" in added.err
     two = json.loads((kitchen / "gold.parquet.units" / "en-42.json").read_text())
     assert two["training"] == one["training"]
     assert two["scores"]["fi"] == one["scores"]["fi"]
@@ -134,6 +148,10 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
     np.testing.assert_array_equal(
         read_scores(kitchen / "again.parquet").cells, read_scores(kitchen / "gold.parquet").cells
     )
+    # What is told speaks of the targets of this command alone.
+    told = in_process(kitchen, *arguments("--targets", "sw", "--json", sources="en", output="again.parquet"))
+    result = json.loads(told.out)["result"]
+    assert (result["summary"]["pairs"], result["runs"][0]["best_target"], list(result["trivial"])) == (1, "sw", ["sw"])
 
 
 def test_a_kept_model_of_another_run_is_not_taken_for_this_one_s(kitchen: Path, in_process: Callable[..., Any]) -> None:

@@ -285,7 +285,7 @@ def test_the_paper_s_own_stand_beside(tmp_path: Path, run: Callable[..., Outcome
     setting = plan(Asked("paper", tmp_path / "out", tasks=("pi",))).setting
     run(setting, table2.RECIPE)
     text = page(setting, table2.RECIPE)
-    assert "The paper's; Paraphrase identification: the same model, data and sizes." in text
+    assert "The paper's; Paraphrase identification: the same model, languages and sizes" in text
     assert "not comparable" not in text
     smaller = plan(Asked("paper", tmp_path / "less", tasks=("pi",), limit=100)).setting
     run(smaller, table2.RECIPE)

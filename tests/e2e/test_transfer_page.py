@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from xsns_stream.gold import read_scores
 from xsns_stream.transfer import PRESETS, TASKS
 
 pytestmark = pytest.mark.xdist_group("transfer")
@@ -36,6 +37,16 @@ def test_the_page_runs(kitchen: Path, xsns: Any) -> None:
         assert program == "xsns-stream"
         done = xsns(*arguments)
         assert done.code == 0, done.err
+
+
+def test_the_python_runs_and_scores_as_the_command_does(kitchen: Path, xsns: Any) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    space: dict[str, Any] = {}
+    exec(block, space)
+    command = "transfer --task pos --data pos --sources en --targets fi --preset quick --epochs 1 -o gold.csv"
+    done = xsns(*command.split())
+    assert done.code == 0, done.err
+    assert read_scores(kitchen / "gold.csv")["en", "fi"] == space["finnish"].metrics["accuracy"]
 
 
 def test_the_tables_are_the_program_s() -> None:

@@ -92,6 +92,9 @@ def test_two_files_of_one_language(folder: Path) -> None:
 
 def test_folders_without_text(tmp_path: Path) -> None:
     assert complaint(str(tmp_path)).message == f"there is no file in '{tmp_path}'."
+    assert "--task" not in complaint(str(tmp_path)).hint
+    (tmp_path / "sw").mkdir()
+    assert "read with --task" in complaint(str(tmp_path)).hint
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
     (tmp_path / "sw.pdf").write_text("x", encoding="utf-8")
     error = complaint(str(tmp_path))

@@ -144,6 +144,15 @@ def test_the_summary_leaves_a_language_with_itself_apart() -> None:
     assert found.source_means == {"sw": 50, "fi": 65}
 
 
+def test_a_mixture_knows_the_languages_it_was_trained_on() -> None:
+    cells = np.array([[[[40.0, 50, 30], [90, 85, 20]]]])
+    found = summarise(scores(cells, sources=("et", "fi+sw"), targets=("sw", "fi", "et"), regimes=("main",), seeds=()))
+    assert (found.mean_own, found.highest) == ((30 + 90 + 85) / 3, 50)
+    assert found.best_source == {"sw": ("et", 40), "fi": ("et", 50), "et": ("fi+sw", 20)}
+    assert found.source_means == {"et": 45, "fi+sw": 20}
+    assert found.source_targets == {"et": 2, "fi+sw": 1}
+
+
 def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
     cells = np.array([[[[90.0]]]])
     found = summarise(scores(cells, sources=("sw",), targets=("sw",), regimes=("main",), seeds=()))

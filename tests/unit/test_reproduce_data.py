@@ -46,9 +46,10 @@ def test_languages_take_the_pool_s_place(tagged: Path) -> None:
     task = plan(asked).setting.tasks["pos"]
     assert (task.sources, task.targets, task.low_resource) == (("sv", "sw", "en"), ("sv", "en", "sr"), ("af",))
     assert task.texts == ("sv", "sw", "en")
-    assert (
-        plan(Asked("embedded", OUT, (f"pos={tagged}",), languages=("sv", "en"))).setting.tasks["pos"].low_resource == ()
-    )
+    task = plan(Asked("embedded", OUT, (f"pos={tagged}",), languages=("sv", "sw", "en", "ta"))).setting.tasks["pos"]
+    assert (task.low_resource, task.notes) == ((), ("the data lack ta, which --languages names.",))
+    task = plan(Asked("embedded", OUT, (f"pos={tagged}",), languages=("sv", "en"))).setting.tasks["pos"]
+    assert task.notes == ("no target has two other sources, so that there is nothing to rank.",)
     with pytest.raises(LanguageError, match="'xx-nothing'"):
         plan(Asked("embedded", OUT, (f"pos={tagged}",), languages=("xx-nothing",)))
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from xsns_stream.languages import mixture
 from xsns_stream.reproduce.curves import highest, label, metric_panels, metric_table
-from xsns_stream.reproduce.picking import TOGETHER, best_alone, central, drawn, first, mixed, of_seeds
+from xsns_stream.reproduce.picking import TOGETHER, best_alone, central, drawn, first, of_seeds
 from xsns_stream.reproduce.recipes.figure3 import chance
 from xsns_stream.reproduce.scores import as_record, paired_means, spread
 from xsns_stream.types import SimilarityMatrix
@@ -90,7 +91,7 @@ def test_sources_at_random_are_the_same_every_time() -> None:
     found = drawn(CODES, "de")
     assert found == drawn(tuple(reversed(CODES)), "de")
     assert all(len(set(one)) == TOGETHER and "de" not in one for one in found)
-    assert len({mixed(one) for target in CODES for one in drawn(CODES, target)}) > 2
+    assert len({mixture(one) for target in CODES for one in drawn(CODES, target)}) > 2
     assert drawn(("en", "fi", "de"), "de") == ()
 
 

@@ -15,7 +15,8 @@ from xsns_stream.cli.transfer_options import PRESET_NAMES
 from xsns_stream.corpora import TASK_NAMES, open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
-from xsns_stream.pipeline.transfer_settings import TransferSettings, Unit, mixture, read_data
+from xsns_stream.languages import mixture
+from xsns_stream.pipeline.transfer_settings import TransferSettings, Unit, read_data
 from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, other_versions
 from xsns_stream.pipeline.transferring import gold_scores
 from xsns_stream.provenance import library_versions
@@ -140,6 +141,14 @@ def test_a_unit_of_another_source_must_have_been_made_alike(tmp_path: Path) -> N
     check_beside(made, {"task": "ner", "limit": 20, "train": {"fi": "2"}, "labels": ["B-X", "O"]}, tmp_path)
     with pytest.raises(IncompatibleError, match=r"'en' \(seed 1\) in .* was made otherwise: limit"):
         check_beside(made, {"task": "ner", "limit": 40, "train": {"fi": "2"}, "labels": ["O"]}, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "option"), [("train", "--limit"), ("dev", "--test-limit"), ("labels", "Classes")])
+def test_what_cuts_data_is_named(name: str, option: str, tmp_path: Path) -> None:
+    made = replace(run_of(en=1.0), settings={name: "1"})
+    with pytest.raises(IncompatibleError) as caught:
+        check_same(made, {name: "2"}, tmp_path)
+    assert option in caught.value.hint
 
 
 def test_other_versions_of_libraries_are_told() -> None:

@@ -188,6 +188,7 @@ def _result(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, .
             target: {"source": source, "score": score} for target, (source, score) in summary.best_source.items()
         },
         "source_means": summary.source_means,
+        "source_targets": summary.source_targets,
     }
 
 
@@ -236,8 +237,10 @@ def _source_means(scores: TransferScores, summary: ScoreSummary) -> Table:
     table.add_column("source")
     table.add_column("name")
     table.add_column(Text(f"mean {scores.metric}"), justify="right")
+    table.add_column("targets", justify="right")
     for source, mean in sorted(summary.source_means.items(), key=lambda item: -item[1])[:_SHOWN]:
-        table.add_row(*map(Text, (source, shown_name(source), _number(scores, mean))))
+        cells = (source, shown_name(source), _number(scores, mean), str(summary.source_targets[source]))
+        table.add_row(*map(Text, cells))
     return table
 
 

@@ -40,7 +40,7 @@ class _Reproduce(SectionedCommand):
     cls=_Reproduce,
     epilog=examples(
         "xsns-stream reproduce table2 --data pos=pos --out results --dry-run",
-        "xsns-stream reproduce figure5 --data pos=pos --languages en,fi --tuning-seed 42 --epochs 1 --out results",
+        "xsns-stream reproduce figure5 --data pos=pos --languages en,fi,sw --tuning-seed 42 --epochs 1 --out results",
     ),
 )
 @click.argument("target", type=click.Choice([*TARGETS, ALL]), metavar="TARGET")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from xsns_stream.cli.common import common_options, counted, emit_json, examples,
 from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.cli.transfer_options import loader, settings_of, transfer_options
 from xsns_stream.errors import PartialError, UsageError, XsnsError
+from xsns_stream.languages import constituents
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.transfer_events import TransferEvent, TransferPlan, TransferResult
@@ -64,9 +66,12 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
         plan = plan_transfer(settings, data, folder, load, timed=dry_run)
     for sentence in plan.notes:
         note(f"note: {sentence}", quiet)
-    if plan.again:
-        units = ", ".join(map(str, plan.again))
-        note(f"note: lacking targets and kept in no --keep-models, so fine-tuned again: {units}.", quiet)
+    for units, what in (
+        (plan.again, "lacking targets and kept in no --keep-models, so fine-tuned again"),
+        (plan.kept, "lacking targets, which the kept model is tested on"),
+    ):
+        if units:
+            note(f"note: {what}: {', '.join(map(str, units))}.", quiet)
     if dry_run:
         _show_plan(plan, settings, data, as_json)
         return
@@ -124,6 +129,7 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
                 "todo": [[unit.source, unit.seed] for unit in plan.todo],
                 "done": [[unit.source, unit.seed] for unit in plan.done],
                 "again": [[unit.source, unit.seed] for unit in plan.again],
+                "kept": [[unit.source, unit.seed] for unit in plan.kept],
                 "sources": {source: sum(map(len, splits)) for source, splits in data.train.items()},
                 "targets": {target: len(split) for target, split in data.test.items()},
                 "failed": [_failure(code, error) for code, error in data.failed.items()],
@@ -166,9 +172,10 @@ def _tell(
     as_json: bool,
 ) -> None:
     headline = metric or settings.task.metrics[0]
-    trivial = {code: s.trivial[headline] for run in result.runs for code, s in run.scores.items() if code in data.test}
-    rows = [_row(run, headline) for run in result.runs]
-    summary = _summary(result.runs, headline)
+    runs = [_asked(run, settings, data) for run in result.runs]
+    rows = [_row(run, headline) for run in runs]
+    trivial = {code: score.trivial[headline] for run in runs for code, score in run.scores.items()}
+    summary = _summary(runs, headline)
     if as_json:
         emit_json(
             "transfer",
@@ -193,7 +200,9 @@ def _tell(
     from rich.table import Table
 
     table = Table(title=f"{settings.task.name}: {headline} of {settings.model}, percent")
-    for name in ("source", "seed", "dev", "own test", "zero-shot", "best target", "epochs"):
+    # Training watches the task's first metric, whatever is shown.
+    dev = "dev" if headline == settings.task.metrics[0] else f"dev {settings.task.metrics[0]}"
+    for name in ("source", "seed", dev, "own test", "zero-shot", "best target", "epochs"):
         table.add_column(name, justify="left" if name in ("source", "best target") else "right")
     for row in rows:
         shown = [_number(row[name]) for name in ("dev", "at_home", "zero_shot")]
@@ -207,8 +216,14 @@ def _tell(
     click.echo(f"{target}: {counted(len(result.committed), 'unit')} made, {len(result.runs)} there.")
 
 
+def _asked(run: TransferRun, settings: TransferSettings, data: TransferData) -> TransferRun:
+    """Return a run without the scores of earlier commands' targets, which the table does not speak of."""
+    targets = set(settings.targets_of(run.source)) & set(data.test)
+    return replace(run, scores={target: score for target, score in run.scores.items() if target in targets})
+
+
 def _row(run: TransferRun, headline: str) -> dict[str, Any]:
-    languages = run.source.split("+")
+    languages = constituents(run.source)
     home = run.scores.get(run.source)
     abroad = {t: s.metrics[headline] for t, s in run.scores.items() if t not in languages}
     return {
@@ -232,7 +247,7 @@ def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
         (score.metrics[headline], score.trivial[headline])
         for run in runs
         for target, score in run.scores.items()
-        if target not in run.source.split("+")
+        if target not in constituents(run.source)
     ]
     return {
         "at_home": mean(home) if home else None,
@@ -261,15 +276,15 @@ def _failure(code: str, error: XsnsError) -> dict[str, Any]:
 
 def _complain(result: TransferResult, data: TransferData) -> None:
     """Raise the error that tells what failed, after everything else was done."""
-    if result.elsewhere:
-        raise PartialError(
-            f"{counted(len(result.elsewhere), 'unit')} are being made by another process.",
-            "run the same command once it is done, to have them in the file.",
-        )
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
         first = next(iter(problems.values()))
         raise PartialError(
             f"{len(problems)} failed: {', '.join(problems)}.",
             f"the others are in the file. The first: {first.message} {first.hint}".rstrip(),
+        )
+    if result.elsewhere:
+        raise PartialError(
+            f"{counted(len(result.elsewhere), 'unit')} are being made by another process.",
+            "run the same command once it is done, to have them in the file.",
         )

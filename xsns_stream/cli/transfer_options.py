@@ -66,7 +66,7 @@ def _language_options(function: Decorated) -> Decorated:
             "--pairs",
             default=None,
             metavar="PAIRS",
-            help="Measure these alone, as `en>sw,fi>et` (a mixture as `es+pt>it`), or a file with a pair a line.",
+            help="Measure these alone, as `en>sw,fi>all` (a mixture as `es+pt>it`), or a file with a pair a line.",
         ),
     )
 
@@ -178,8 +178,7 @@ def loader(settings: TransferSettings, labels: Sequence[str]) -> Callable[[int],
 def _languages_of(
     options: dict[str, Any], corpus: TaskCorpus
 ) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]] | None]:
-    from xsns_stream.languages import select
-    from xsns_stream.pipeline.transfer_settings import mixture
+    from xsns_stream.languages import mixture, select
 
     trained, tested = corpus.languages("train"), corpus.languages("test")
     where = f"{corpus.name} with training data"
@@ -188,10 +187,15 @@ def _languages_of(
             raise UsageError("--pairs says the sources by itself.", "leave --sources and --mix out.")
         if options["targets"] != ("all",):
             raise UsageError("--pairs says the targets by itself.", "leave --targets out.")
-        written = [(_source(source, trained, where), target) for source, target in _pairs(options["pairs"])]
-        targets = select([target for _, target in written], tested, f"{corpus.name} with test data")
-        found = [(source, select([target], tested)[0]) for source, target in written]
-        return tuple(dict.fromkeys(source for source, _ in found)), targets, frozenset(found)
+        with_tests = f"{corpus.name} with test data"
+        found = [
+            (source, target)
+            for sources, targets in _pairs(options["pairs"])
+            for source in _sources(sources, trained, where)
+            for target in select([targets], tested, with_tests)
+        ]
+        every = [list(dict.fromkeys(side)) for side in zip(*found, strict=True)]
+        return tuple(every[0]), tuple(every[1]), frozenset(found)
     if not options["sources"] and not options["mix"]:
         raise UsageError("no source was given.", "--sources en,de fine-tunes on each, --mix en,de on both together.")
     sources = list(select(options["sources"], trained, where)) if options["sources"] else []
@@ -203,15 +207,16 @@ def _languages_of(
     return tuple(dict.fromkeys(sources)), select(options["targets"], tested, f"{corpus.name} with test data"), None
 
 
-def _source(written: str, known: Sequence[str], where: str) -> str:
-    from xsns_stream.languages import select
-    from xsns_stream.pipeline.transfer_settings import PLUS, mixture
+def _sources(written: str, known: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the mixture `es+it`, or what a code or `all` stands for."""
+    from xsns_stream.languages import constituents, mixture, select
 
-    return mixture(select(written.split(PLUS), known, where))
+    parts = constituents(written)
+    return (mixture(select(parts, known, where)),) if len(parts) > 1 else select(parts, known, where)
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    """Return (source, target) as written, from the option or from the file that it names."""
+    """Return (source, target) as written, from the option or from the file that it names; either may be `all`."""
     if _ARROW not in text and Path(text).is_file():
         try:
             lines = Path(text).read_text(encoding="utf-8").splitlines()
@@ -222,7 +227,9 @@ def _pairs(text: str) -> list[tuple[str, str]]:
         words = [part.split(_ARROW) for part in split_codes((text,))]
     odd = next((pair for pair in words if len(pair) != 2 or not all(pair)), None)
     if odd is not None or not words:
-        raise LanguageError(f"'{_ARROW.join(odd or [text])}' is no pair.", "write source>target, as en>sw.")
+        raise LanguageError(
+            f"'{_ARROW.join(odd or [text])}' is no pair.", "write source>target, as en>sw, or a file of such lines."
+        )
     return [(source.strip(), target.strip()) for source, target in words]
 
 

@@ -1,17 +1,23 @@
-"""Draw the events of a transfer: a bar over all units on a terminal, one line a unit elsewhere."""
+"""Draw the events of a transfer: a bar over all units on a terminal; a line a unit elsewhere, and one a minute."""
 
 from __future__ import annotations
 
+import time
 from statistics import mean
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from xsns_stream.languages import constituents
 from xsns_stream.pipeline.transfer_events import StepsDone, TransferEvent, UnitDone, UnitFailed, UnitStarted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from xsns_stream.types import TransferRun
+
+
+#: Seconds after which a log that was silent hears of the unit at work.
+_QUIET: Final = 60.0
 
 
 class TransferProgress:
@@ -26,6 +32,7 @@ class TransferProgress:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self.console, self.units, self.done = console, units, 0
+        self.said = time.monotonic()
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -56,6 +63,7 @@ class TransferProgress:
             share = event.done / event.total
             part = 0.9 + 0.1 * share if event.what.startswith("testing") else 0.9 * share
             self.bar.update(self.task, completed=self.done + part, description=f"{event.unit} {event.what}")
+            self._remind(event)
         elif isinstance(event, UnitFailed):
             self._advance()
             self._say(f"failed: {event.unit}: {event.error.message}")
@@ -67,17 +75,26 @@ class TransferProgress:
     def _count(self) -> str:
         return f"{self.done}/{self.units}"
 
+    def _remind(self, event: StepsDone) -> None:
+        """Say in a log file that a long unit goes on."""
+        if self.console.is_terminal or time.monotonic() - self.said < _QUIET:
+            return
+        testing = event.what.startswith("testing")
+        step = f"{event.what}, {event.done} of {event.total}" if testing else f"step {event.done:,} of {event.total:,}"
+        self._say(f"{event.unit}: {step}{f', {event.what}' if event.what and not testing else ''}")
+
     def _advance(self) -> None:
         self.done += 1
         self.bar.update(self.task, completed=self.done, count=self._count())
 
     def _say(self, text: str) -> None:
+        self.said = time.monotonic()
         self.console.print(text, markup=False, soft_wrap=True)
 
 
 def _summary(run: TransferRun) -> str:
     headline = next(iter(next(iter(run.scores.values())).metrics))
-    abroad = [score.metrics[headline] for target, score in run.scores.items() if target not in run.source.split("+")]
+    abroad = [score.metrics[headline] for target, score in run.scores.items() if target not in constituents(run.source)]
     home = run.scores.get(run.source)
     parts = [
         f"dev {max(run.training['dev']):.1f} after {run.training['best_epoch']} of {run.training['epochs']} epochs"

@@ -178,7 +178,11 @@ def _no_files(folder: Path, skipped: tuple[str, ...], split: str | None) -> Corp
             "--split chooses among files named as Universal Dependencies does: sw_x-ud-dev.conllu.",
         )
     if not skipped:
-        return CorpusError(f"there is no file in '{folder}'.", f"put in files as sw.txt; suffixes: {SUFFIXES}.")
+        folders = any(path.is_dir() for path in folder.iterdir())
+        labelled = " Labelled data in folders (sw/train.txt) are read with --task." if folders else ""
+        return CorpusError(
+            f"there is no file in '{folder}'.", f"put in files as sw.txt; suffixes: {SUFFIXES}.{labelled}"
+        )
     listed = ", ".join(skipped[:5]) + (" …" if len(skipped) > 5 else "")
     return CorpusError(
         f"no file in '{folder}' is named by a language: {listed}.",

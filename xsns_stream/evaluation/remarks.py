@@ -18,6 +18,8 @@ from xsns_stream.types.joined import JoinedScores
 
 # Names listed before a remark says how many more there are.
 _LISTED: Final = 12
+# Targets below which a bootstrap over them means little.
+_FEW_TARGETS: Final = 5
 
 
 def remarks(joined: JoinedScores, found: Evaluation, cells: Sequence[Reals]) -> Evaluation:
@@ -42,8 +44,14 @@ def _few(found: Evaluation) -> Iterator[str]:
         yield f"undefined for {_listed(none)}: fewer than {metrics.FEWEST} sources compete."
     if two:
         yield f"correlations are undefined for {_listed(two)}: two sources always correlate."
+    some = len(by_count) - len(none)
+    if 0 < some < _FEW_TARGETS:
+        yield f"the intervals are drawn over {some} {'target' if some == 1 else 'targets'}: too narrow to be trusted."
     if sure:
-        yield f"Top-3 is certain for {_listed(sure)}: no more than {metrics.DEPTH} sources compete."
+        yield (
+            f"Top-3 is certain, and NDCG@3 high in any order, for {_listed(sure)}: no more than {metrics.DEPTH} "
+            "sources compete."
+        )
 
 
 def _constant(found: Evaluation) -> Iterator[str]:

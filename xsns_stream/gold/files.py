@@ -130,7 +130,8 @@ def _read_csv(file: Path) -> TransferScores:
     if set(table.header) != set(_COLUMNS):
         raise XsnsError(
             f"'{file}' is no file of gold scores: its columns are {listed(table.header)}.",
-            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`.",
+            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; `--format matrix` where "
+            "sources are lines and targets columns.",
         )
     columns = {name: table.column(name) for name in _COLUMNS}
     seeds = [int(seed) if seed else None for seed in columns["seed"]]

@@ -57,6 +57,7 @@ class TransferPlan:
         todo: Units to make.
         done: Units that are there, with all their targets.
         again: Of `todo`, those that are there, lack targets and were not kept: they are fine-tuned again.
+        kept: Of `todo`, those that are there, lack targets, and whose model was kept: they are tested only.
         notes: Sentences on the units that are there.
         times: Seconds an example, where they were measured.
         training_examples: Of all epochs of all units to make; fewer where training stops early.
@@ -66,6 +67,7 @@ class TransferPlan:
     todo: tuple[Unit, ...]
     done: tuple[Unit, ...]
     again: tuple[Unit, ...] = ()
+    kept: tuple[Unit, ...] = ()
     notes: tuple[str, ...] = ()
     times: StepTimes | None = None
     training_examples: int = 0

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora import TaskCorpus
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
+from xsns_stream.languages import constituents
 from xsns_stream.transfer import FineTuning, Task, class_names, equal_shares
 from xsns_stream.transfer.finetuning import drawn
 from xsns_stream.transfer.tasks import labels_of
 from xsns_stream.types import LabelledSplit
 
-#: Between the languages of a source that is a mixture.
-PLUS: Final = "+"
 #: Dev data beyond this many examples cost time and decide nothing.
 DEV_LIMIT: Final = 500
 #: NumPy, which the Trainer seeds too, knows so many.
@@ -37,7 +36,7 @@ class Unit:
     @property
     def languages(self) -> tuple[str, ...]:
         """What it is fine-tuned on."""
-        return tuple(self.source.split(PLUS))
+        return constituents(self.source)
 
     def __str__(self) -> str:
         return f"{self.source} (seed {self.seed})"
@@ -119,11 +118,6 @@ class TransferData:
     notes: tuple[str, ...] = ()
 
 
-def mixture(codes: Iterable[str]) -> str:
-    """Return the name of a source of several languages."""
-    return PLUS.join(sorted(codes))
-
-
 def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambda what: None) -> TransferData:
     """Read and check the data of all units.
 
@@ -151,13 +145,13 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
             notes[found.note] = None
         return found
 
-    languages = dict.fromkeys(code for source in settings.sources for code in source.split(PLUS))
+    languages = dict.fromkeys(code for source in settings.sources for code in constituents(source))
     train = {code: read(code, "train") for code in languages}
     dev = {code: read(code, "dev") for code in languages}
     tests = {target: read(target, "test") for target in settings.targets}
-    whole = {source: _mixed(source.split(PLUS), train, settings.limit) for source in settings.sources}
+    whole = {source: _mixed(constituents(source), train, settings.limit) for source in settings.sources}
     few = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
-    held = {source: _mixed(source.split(PLUS), dev, few) for source in settings.sources}
+    held = {source: _mixed(constituents(source), dev, few) for source in settings.sources}
     _check_renamed(settings.corpus)
     if settings.corpus.skipped:
         notes[f"not read, because their names say no language: {_listed(settings.corpus.skipped)}."] = None
@@ -167,9 +161,11 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
         raise CorpusError(f"no {side} data. The first: {first.message}", first.hint)
-    used = [split for source in sources for split in (*whole[source], *held[source])]
+    # Of everything that was read, not of what was drawn from it: --limit decides on examples, not on classes.
+    used = dict.fromkeys(code for source in sources for code in constituents(source))
+    read_whole = [split for code in used for split in (train[code], dev[code])] + [tests[target] for target in test]
     data = TransferData(
-        class_names(settings.task, [*used, *test.values()]),
+        class_names(settings.task, [split for split in read_whole if split is not None]),
         {source: whole[source] for source in sources},
         {source: held[source] for source in sources},
         test,
@@ -181,7 +177,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
         data.dev,
         data.test,
         failed,
-        (*notes, *_same_data(data), *_checked_labels(settings.task, data)),
+        (*notes, *_same_data(data), *_checked_labels(settings.task, data, settings.limit)),
     )
 
 
@@ -214,7 +210,7 @@ def _mixed(
     return shares if limit is None else tuple(drawn(split, max(1, limit // len(codes))) for split in shares)
 
 
-def _checked_labels(task: Task, data: TransferData) -> list[str]:
+def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[str]:
     """Return notes on classes that some sources lack.
 
     Raises:
@@ -230,7 +226,9 @@ def _checked_labels(task: Task, data: TransferData) -> list[str]:
                 f"the label sets differ: '{target}' is tested on {_listed(unknown)}, and the sources know "
                 f"{_listed(sorted(known))} alone.",
                 f"--relabel {unknown[0]}=NAME gives it another name"
-                + (f"; --relabel {unknown[0]}=O leaves it out." if task.name == "ner" else "."),
+                + (f"; --relabel {unknown[0]}=O leaves it out" if task.name == "ner" else "")
+                + ("; a higher --limit may find examples of it" if limit is not None else "")
+                + "; check --task where the labels are another task's.",
             )
     if task.labels is not None:
         return []

@@ -172,6 +172,14 @@ def other_versions(runs: Iterable[TransferRun]) -> list[str]:
     ]
 
 
+#: Options that change data, whose digests alone are known.
+_CUT_BY: Final = {
+    "train": " Other files, --limit or --relabel make other training data.",
+    "dev": " Other files, --test-limit or --relabel make other dev data.",
+    "labels": " Classes are those of all languages of a command: name them all, or those of the first command.",
+}
+
+
 def _refuse(run: TransferRun, settings: Mapping[str, Any], where: Path, free: frozenset[str]) -> None:
     names = sorted({*settings, *run.settings} - free)
     differing = [name for name in names if run.settings.get(name) != settings.get(name)]
@@ -180,7 +188,7 @@ def _refuse(run: TransferRun, settings: Mapping[str, Any], where: Path, free: fr
         raise IncompatibleError(
             f"'{run.source}' (seed {run.seed}) in '{where}' was made otherwise: {', '.join(differing)} "
             f"({differing[0]} was {was}, is {now}).",
-            "give another -o, or delete the folder to begin anew.",
+            "give another -o, or delete the folder to begin anew." + _CUT_BY.get(differing[0], ""),
         )
 
 

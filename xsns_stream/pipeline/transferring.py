@@ -56,10 +56,11 @@ def plan_transfer(
     run.check_beside()
     todo = tuple(unit for unit in run.units if run.missing(unit))
     done = tuple(unit for unit in run.units if unit not in set(todo))
-    again = tuple(unit for unit in todo if run.folder.read(unit) is not None and not run.has_model(unit))
+    kept = tuple(unit for unit in todo if run.has_model(unit))
+    again = tuple(unit for unit in todo if run.folder.read(unit) is not None and unit not in kept)
     notes = tuple(other_versions(run.folder.all()))
     if not timed or not todo:
-        return TransferPlan(todo, done, again, notes)
+        return TransferPlan(todo, done, again, kept, notes)
     unit = todo[0]
     loaded = load(unit.seed)
     times = time_steps(
@@ -72,10 +73,13 @@ def plan_transfer(
         settings.fine_tuning,
     )
     epochs = settings.fine_tuning.epochs
-    training = sum(epochs * sum(map(len, data.train[unit.source])) for unit in todo)
-    dev = sum(epochs * sum(map(len, data.dev[unit.source])) for unit in todo)
-    tests = sum(len(data.test[target]) for unit in todo for target in run.targets(unit))
-    return TransferPlan(todo, done, again, notes, times, training, dev + tests)
+    tuned = [unit for unit in todo if unit not in kept]
+    training = sum(epochs * sum(map(len, data.train[unit.source])) for unit in tuned)
+    dev = sum(epochs * sum(map(len, data.dev[unit.source])) for unit in tuned)
+    tests = sum(
+        len(data.test[target]) for unit in todo for target in (run.missing(unit) if unit in kept else run.targets(unit))
+    )
+    return TransferPlan(todo, done, again, kept, notes, times, training, dev + tests)
 
 
 def transfer(

@@ -22,6 +22,8 @@ from xsns_stream.reproduce.presets import (
 from xsns_stream.reproduce.setting import TASKS, Setting, TaskSetting
 
 GENERAL, TYPOLOGY, LDND = "general", "typology", "ldnd"
+#: Sources of a target without which there is nothing to choose.
+FEWEST_CANDIDATES: Final = 2
 KINDS: Final = (*TASKS, GENERAL, TYPOLOGY, LDND)
 #: Names of these tables in a folder of data.
 _TABLES: Final = {"feature_predictions.npz": TYPOLOGY, "ldnd.csv": LDND}
@@ -139,12 +141,14 @@ def _task(name: str, spec: str, asked: Asked, preset: Preset) -> TaskSetting:
         trained, tested = _languages(name, spec)
     sources, targets, notes = _pool(name, trained, tested, asked.languages)
     low = _low_resource(name, tested, targets, asked, preset)
-    if len(sources) < 2 or not targets:
+    if len(sources) < FEWEST_CANDIDATES or not targets:
         raise UsageError(
             f"the data of {name} have too few languages: sources {listed(sources) or 'none'}, targets "
             f"{listed(targets) or 'none'}.",
             "two sources and a target are needed at least; see `xsns-stream transfer --help` for what data hold.",
         )
+    if all(sum(source != target for source in sources) < FEWEST_CANDIDATES for target in (*targets, *low)):
+        notes = (*notes, "no target has two other sources, so that there is nothing to rank.")
     pools = tuple(dict.fromkeys((*sources, *targets, *low)))
     measured = tuple(code for code in pools if code in trained)
     limit = asked.limit or preset.limit.get(name, preset.limit[""])
@@ -174,7 +178,9 @@ def _pool(
     """Return sources and targets, as the data spell them, with notes on what the paper has and they have not."""
     if only:
         asked = tuple(dict.fromkeys(map(normalise, only)))
-        return _those(asked, trained), _those(asked, tested), ()
+        lacking = [code for code in asked if code not in counterparts(asked, (*trained, *tested))]
+        notes = (f"the data lack {', '.join(lacking)}, which --languages names.",) if lacking else ()
+        return _those(asked, trained), _those(asked, tested), notes
     sides = (TOPIC_SOURCES, TOPIC_TARGETS) if name == "topic" else (PAPER_POOLS[name], PAPER_POOLS[name])
     sources, targets = _those(sides[0], trained), _those(sides[1], tested)
     if min(len(sources), len(targets)) < FEWEST:

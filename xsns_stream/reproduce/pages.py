@@ -23,8 +23,8 @@ _REGRET: Final = "regret"
 CAPTION: Final = (
     "Means over targets of the mean over every pair of a Fisher and a fine-tuning seed, × 100, with 95 % intervals "
     "(bootstrap over targets); NDCG@3 on ranks with linear gain; regret: points of the score lost by following the "
-    "predictor to one source. random, english, source-mean and ceiling cost nothing: random order, always English, "
-    "a source's mean on the other targets, other fine-tuning seeds of the same scores."
+    "predictor to one source. The last rows need no predictor: random order, always English, a source's "
+    "mean score on the other targets, and (ceiling) the scores of other fine-tuning seeds."
 )
 NOT_COMPARABLE: Final = (
     "The paper's, on XLM-R base and its own data, languages and sizes: not comparable with the numbers above."
@@ -167,7 +167,11 @@ def papers_table(setting: Setting, rows: Mapping[str, Mapping[str, Row]], what: 
     if not lines:
         return ""
     same = [task.title for task in setting.tasks.values() if comparable(setting, task)]
-    said = f"The paper's; {', '.join(same)}: the same model, data and sizes." if same else NOT_COMPARABLE
+    said = (
+        f"The paper's; {', '.join(same)}: the same model, languages and sizes, data as the Hub has them."
+        if same
+        else NOT_COMPARABLE
+    )
     header = ["task", what, *METRICS.values()]
     return f"## The paper's numbers\n\n{said}\n\n{table(header, lines, text_columns=2)}"
 

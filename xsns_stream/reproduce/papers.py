@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from xsns_stream.reproduce.presets import PRESETS
+from xsns_stream.reproduce.presets import DENSITY, PRESETS
 from xsns_stream.reproduce.setting import Setting, TaskSetting
 
 
@@ -61,9 +61,11 @@ TABLE4: Final[Mapping[str, Mapping[str, Row]]] = {
 
 
 def comparable(setting: Setting, task: TaskSetting, model: str | None = None) -> bool:
-    """Tell whether numbers of a run may stand beside the paper's: its model, data, languages and sizes."""
+    """Tell whether numbers of a run may stand beside the paper's: its model, data, languages, seeds and sizes."""
     paper = PRESETS["paper"]
     models = (paper.model, *paper.other_models)
-    sizes = (setting.examples, task.limit, task.test_limit, setting.epochs, setting.fine_tuning)
-    theirs = (paper.examples, None, None, None, paper.fine_tuning)
-    return task.papers and (model or setting.model) in models and sizes == theirs
+    sizes = (setting.examples, setting.density, task.limit, task.test_limit, setting.epochs, setting.max_length)
+    theirs = (paper.examples, DENSITY, None, None, None, None)
+    seeds = (*task.fisher_seeds, *task.tuning_seeds, setting.fine_tuning)
+    their_seeds = (*paper.fisher_seeds[""], *paper.tuning_seeds[""], paper.fine_tuning)
+    return task.papers and (model or setting.model) in models and sizes == theirs and seeds == their_seeds

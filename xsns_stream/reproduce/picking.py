@@ -19,15 +19,6 @@ TOGETHER: Final = 3
 DRAWS: Final = 2
 
 
-def mixed(sources: Sequence[str]) -> str:
-    """Return what `transfer` calls a source of several languages.
-
-    >>> mixed(["pt", "es", "it"])
-    'es+it+pt'
-    """
-    return "+".join(sorted(sources))
-
-
 def first(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
     """Return the sources most similar to a target, of equals the first by code; fewer than three where so few are."""
     if target not in matrix.targets:

@@ -109,8 +109,8 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             # A passage of XQuAD is several inputs of full length, which makes QA the slowest task by far. What `mini`
             # learns of pairs of sentences is next to nothing, from few examples as from many.
             limit={"qa": 60, "nli": 200, "pi": 200, "": 500},
-            # A sentence of POS tagging is some twenty answers.
-            test_limit={"qa": 40, "nli": 100, "pi": 100, "pos": 100, "": 200},
+            # A sentence of POS tagging is some twenty answers; topics have sixty targets.
+            test_limit={"qa": 40, "nli": 100, "pi": 100, "pos": 100, "topic": 100, "": 200},
             neighbour_tokens=2_000,
             control=True,
             low_resource={"ner": PAPER_LOW_RESOURCE, "pos": POS_LOW_RESOURCE},

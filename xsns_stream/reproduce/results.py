@@ -83,8 +83,8 @@ def setting_record(setting: Setting) -> dict[str, Any]:
 def _ending(setting: Setting, folder: Folder) -> str:
     """Return the settings, what went wrong, and the commands."""
     lines = [
-        f"preset {setting.preset}, model {setting.model}; {setting.examples:,} examples a language, density "
-        f"{setting.density:g}.",
+        f"preset {setting.preset}, model {setting.model}.",
+        f"sub-networks, where the page has any: {setting.examples:,} examples a language, density {setting.density:g}.",
         f"fine-tuning preset {setting.fine_tuning}{f', {setting.epochs} epochs at most' if setting.epochs else ''}.",
         *(
             f"{task.title}: {len(task.sources)} sources ({' '.join(task.sources)}), {len(task.targets)} targets; "

@@ -53,7 +53,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         "fine-tuning seeds. A frame is round a language's own score, a dot marks the best other source of a target. "
         "Sources stand by their mean over other targets, best first; targets in the same order, then the others."
     )
-    instead = "" if task.name == TASK else f" The paper's figure is of NER; there are no data for it ({task.title})."
+    instead = "" if task.name == TASK else " The paper's figure is of NER, of which there are no data here."
     record = {
         "task": task.name,
         "metric": scores.metric,

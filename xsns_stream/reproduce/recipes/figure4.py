@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from xsns_stream.languages import mixture
 from xsns_stream.reproduce.commands import XSNS, gold, predictors, tuning
 from xsns_stream.reproduce.comparing import scored
 from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
-from xsns_stream.reproduce.picking import DRAWS, TOGETHER, best_alone, central, drawn, first, mixed, of_seeds
+from xsns_stream.reproduce.picking import DRAWS, TOGETHER, best_alone, central, drawn, first, of_seeds
 from xsns_stream.reproduce.scores import PairedMean, as_record, gold_scores, paired_means, spread
 from xsns_stream.reproduce.setting import Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
@@ -115,7 +116,7 @@ def then(setting: Setting, folder: Folder) -> Sequence[Step]:
 def _mixtures(setting: Setting, task: TaskSetting, picks: Picks) -> Step:
     """Return the step that fine-tunes on all sets; a set that two methods pick is one unit of work."""
     pairs = dict.fromkeys(
-        f"{mixed(sources)}>{target}"
+        f"{mixture(sources)}>{target}"
         for targets in picks.values()
         for target, sets in targets.items()
         for sources in sets
@@ -221,7 +222,7 @@ def _rows(
         if not sets or target not in scores.targets:
             return math.nan
         column = scores.targets.index(target)
-        return math.fsum(known[mixed(one)][column] if mixed(one) in known else math.nan for one in sets) / len(sets)
+        return math.fsum(known[mixture(one)][column] if mixture(one) in known else math.nan for one in sets) / len(sets)
 
     rows = {
         method: [score(picks[method].get(target, ()), target) for target in targets]
@@ -268,7 +269,7 @@ def _section(
     ]
     header = ["sources", "targets", f"{scores.metric}, mean", f"less {XSNS}", "p (Holm)", "above", "level", "below"]
     chosen = [
-        [name, *(" ".join(mixed(one) for one in picks[name].get(target, ())) or "–" for target in targets)]
+        [name, *(" ".join(mixture(one) for one in picks[name].get(target, ())) or "–" for target in targets)]
         for name in picks
     ]
     few = "" if len(targets) == len(task.targets) else f"{len(targets)} of {len(task.targets)} targets, to save time."
@@ -299,7 +300,7 @@ def _record(
         "scores": {name: list(values) for name, values in rows.items()},
         "means": {name: as_record(mean) for name, mean in means.items()},
         "picks": {
-            name: {target: [mixed(one) for one in sets] for target, sets in targets.items()}
+            name: {target: [mixture(one) for one in sets] for target, sets in targets.items()}
             for name, targets in picks.items()
         },
     }

@@ -50,7 +50,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         f"# {TITLE}\n\n![spread of scores over sources](figure5.svg)\n\nEach box: the scores of one target over the "
         "sources other than itself, mean over fine-tuning seeds; quartiles, whiskers to the lowest and the highest. "
         "Diamond: the model fine-tuned on the target itself. Dash: the answer that needs no model. What choosing a "
-        f"source is worth, mean over targets:\n\n{_overview(there)}\n"
+        f"source is worth, mean over the targets that have both scores:\n\n{_overview(there)}\n"
     ]
     panels, record = [], {}
     for task, lines in there.items():

@@ -194,7 +194,8 @@ def _section(task: TaskSetting, one: _Found) -> str:
     )
     mute = [code for code in task.low_resource if code not in _targets(task)]
     notes = bullets([one.instead, f"{', '.join(mute)}: there is no text to measure." if mute else ""])
-    return f"## {task.title}\n\n{said}\n\n{notes}\n{table(header, means)}\n{table(heads, lines, text_columns=3)}\n"
+    above = f"{said}\n\n{notes}\n" if notes else f"{said}\n\n"
+    return f"## {task.title}\n\n{above}{table(header, means)}\n{table(heads, lines, text_columns=3)}\n"
 
 
 def _panel(task: TaskSetting, one: _Found, document: Mapping[str, Any]) -> ChoicePanel:

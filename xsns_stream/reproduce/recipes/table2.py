@@ -47,7 +47,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         raise LeftOutError("no task of table 2 could be evaluated.")
     parts = [
         f"# {TITLE}\n\nWhich source to fine-tune on, as each predictor has it, held against what fine-tuning gave. "
-        f"In brackets: targets.\n\n{overview(found, TITLES)}\n{CAPTION}\n\n"
+        f"In round brackets: how many targets.\n\n{overview(found, TITLES)}\n{CAPTION}\n\n"
     ]
     record, lacking = {}, missing_rows(setting)
     for name, document in found.items():

@@ -1,0 +1,42 @@
+"""What a log file is told while units are fine-tuned."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from xsns_stream.cli import transfer_progress
+from xsns_stream.cli.transfer_progress import TransferProgress
+from xsns_stream.pipeline.transfer_events import StepsDone, UnitStarted
+from xsns_stream.pipeline.transfer_settings import Unit
+
+UNIT = Unit("sw", 42)
+EVENTS = (
+    UnitStarted(UNIT),
+    StepsDone(UNIT, 10, 2000, ""),
+    StepsDone(UNIT, 1400, 2000, "dev 61.2"),
+    StepsDone(UNIT, 2, 5, "testing fi"),
+)
+
+
+def told(quiet: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(transfer_progress, "_QUIET", quiet)
+    log = io.StringIO()
+    with TransferProgress(Console(file=log), 3) as progress:
+        for event in EVENTS:
+            progress(event)
+    return log.getvalue().splitlines()
+
+
+def test_a_log_hears_of_a_long_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(0.0, monkeypatch) == [
+        "sw (seed 42): step 10 of 2,000",
+        "sw (seed 42): step 1,400 of 2,000, dev 61.2",
+        "sw (seed 42): testing fi, 2 of 5",
+    ]
+
+
+def test_but_not_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(3600.0, monkeypatch) == []
