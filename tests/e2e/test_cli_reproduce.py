@@ -248,6 +248,22 @@ def test_killed_and_run_again(
     assert document["result"]["tasks"]["pos"]["evaluation"]["sources"] == ["en", "fi", "sw"]
 
 
+@SHARED
+def test_interrupted(
+    start_xsns: Callable[..., subprocess.Popen[str]], data: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Said once, whichever verb was at work."""
+    words = ["reproduce", "table1", "--data", data, "--model", tiny_folder, *TINY, "--languages", "en,fi,sw", "--out"]
+    process = start_xsns(*words, tmp_path)
+    units = units_below(tmp_path)
+    wait_for(lambda: any(units().glob("*.json")), process)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert told.count("error: interrupted.") == 1
+    assert "Traceback" not in told
+
+
 def units_below(folder: Path) -> Callable[[], Path]:
     """Return what finds the folder of units, which is there once the first begins."""
     return lambda: next(iter(sorted((folder / "work").glob("*/pos/gold.parquet.units"))), folder / "none")

@@ -11,6 +11,27 @@ from pathlib import Path
 import pytest
 
 RUN = [sys.executable, "-m", "xsns_stream"]
+#: A verb that gets its Ctrl-C where Python drops exceptions, and that would then work for a minute.
+CTRL_C_IN_A_CALLBACK = """
+import click, time, weakref
+from xsns_stream import cli
+
+class Thing:
+    pass
+
+@click.command()
+def busy():
+    thing = Thing()
+    def callback(reference):
+        raise KeyboardInterrupt
+    held = weakref.ref(thing, callback)
+    del thing
+    for _ in range(6000):
+        time.sleep(0.01)
+
+cli._Verbs.get_command = lambda *_: busy
+cli.run()
+"""
 
 
 def test_an_encoding_without_our_letters_is_no_bug() -> None:
@@ -53,3 +74,19 @@ def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
     command = [*RUN, "info", "--store", str(tmp_path / "x.zarr"), "--json"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(shown.stdout)["result"]["experiment"]["corpus"] == r"folder(\udcff\udcfe)"
+
+
+def test_a_ctrl_c_that_python_drops_is_heard() -> None:
+    command = [sys.executable, "-c", "import sys; sys.argv[1:] = ['info']" + CTRL_C_IN_A_CALLBACK]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "error: interrupted.\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_else_python_drops_is_shown_as_ever() -> None:
+    script = CTRL_C_IN_A_CALLBACK.replace("KeyboardInterrupt", "RuntimeError('lost')").replace("6000", "1")
+    command = [sys.executable, "-c", "import sys; sys.argv[1:] = ['info']" + script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 0
+    assert "RuntimeError: lost" in done.stderr

@@ -6,9 +6,11 @@ a verb's file is imported when the verb is called, and its heavy imports stand i
 
 from __future__ import annotations
 
+import _thread
 import io
 import os
 import sys
+import threading
 import traceback
 from importlib import import_module
 from typing import Any, Final
@@ -96,8 +98,16 @@ def cli() -> None:
     """
 
 
-def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit with a documented code."""
+def main(args: list[str] | None = None, within_another: bool = False) -> None:
+    """Run the command line and exit with a documented code.
+
+    Args:
+        args: Words of the command line; None takes this program's.
+        within_another: A verb runs this one, and says itself that it was interrupted.
+
+    Raises:
+        KeyboardInterrupt: The verb that runs this one is to end too.
+    """
     _prepare_streams()
     try:
         code = cli.main(args=args, prog_name="xsns-stream", standalone_mode=False)
@@ -111,6 +121,8 @@ def main(args: list[str] | None = None) -> None:
         _complain(error.format_message(), "")
         code = ExitCode.FAILURE
     except (KeyboardInterrupt, click.Abort):
+        if within_another:
+            raise KeyboardInterrupt from None
         _complain("interrupted.", "what was committed is kept; the same command goes on from there.")
         code = ExitCode.INTERRUPTED
     except (_ReaderGoneError, BrokenPipeError):
@@ -132,6 +144,7 @@ def main(args: list[str] | None = None) -> None:
 
 def run() -> None:
     """Run the command line as a program of its own."""
+    sys.unraisablehook = _hear_again
     try:
         main()
     except SystemExit as stop:
@@ -141,6 +154,20 @@ def run() -> None:
             sys.stderr.flush()
             os._exit(ExitCode.INTERRUPTED)
         raise
+
+
+def _hear_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat a Ctrl-C that came where Python drops exceptions: in callbacks of weak references, in `__del__`.
+
+    It is repeated from a thread a moment later, when the main thread has left that place; if it has not, this is called
+    again.
+    """
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        again = threading.Timer(0.01, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _let_go_of_stdout() -> None:

@@ -65,11 +65,9 @@ def _call(args: Sequence[str], out: TextIO, err: TextIO) -> int:
     code: object = ExitCode.OK
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            main(list(args))
+            main(list(args), within_another=True)
         except SystemExit as stop:
             code = stop.code
-    if code == ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt
     return code if isinstance(code, int) else ExitCode.OK
 
 
