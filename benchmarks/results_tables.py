@@ -10,7 +10,8 @@ from typing import Any
 
 from table_text import table
 
-from xsns_stream.reproduce.markdown import number
+from xsns_stream.reproduce.commands import XSNS
+from xsns_stream.reproduce.markdown import number, probability, with_interval
 from xsns_stream.reproduce.pages import NDCG, cell, evaluation_page, overview
 from xsns_stream.reproduce.setting import TITLES
 
@@ -19,7 +20,11 @@ FOLDER = Path(__file__).parents[1] / "docs" / "results"
 
 
 def tasks(page: str) -> dict[str, Any]:
-    """Return {task: what the page's record holds of it}; empty where the page was not made."""
+    """Return {task: what the page's record holds of it}; empty where the page was not made.
+
+    Args:
+        page: Its path below the folder of results, without a suffix.
+    """
     path = FOLDER / f"{page}.json"
     return json.loads(path.read_text(encoding="utf-8"))["result"]["tasks"] if path.exists() else {}
 
@@ -30,13 +35,13 @@ def predictors(results: Path, page: str, task: str) -> str:
     return evaluation_page(found["evaluation"]) if found else ""
 
 
-def by_task(results: Path) -> str:
+def by_task(results: Path, page: str) -> str:
     """NDCG@3 of every predictor, a column for each task."""
-    documents: Mapping[str, Any] = {name: found["evaluation"] for name, found in tasks("table2").items()}
+    documents: Mapping[str, Any] = {name: found["evaluation"] for name, found in tasks(page).items()}
     return overview(documents, TITLES)
 
 
-def strength(results: Path) -> str:
+def strength(results: Path, page: str) -> str:
     """How far the scores of each task mean anything."""
     lines = [
         [
@@ -45,7 +50,7 @@ def strength(results: Path) -> str:
             *(number(found["gold"][key], 1) for key in ("at_home", "zero_shot", "trivial")),
             number(100 * found["gold"]["above_trivial"], 0),
         ]
-        for name, found in tasks("table2").items()
+        for name, found in tasks(page).items()
     ]
     heads = ["task", "metric", "own language", "zero-shot", "no model", "% of pairs above no model"]
     return table(heads, lines)
@@ -68,10 +73,35 @@ def summary(results: Path) -> str:
     return table(heads, lines)
 
 
+def three_sources(results: Path, page: str, task: str) -> str:
+    """Mean score of what each method picks, with its difference from X-SNS: figure 4 as a table."""
+    found = tasks(page).get(task)
+    lines = [
+        [
+            name,
+            str(mean["targets"]),
+            with_interval(mean["mean"], mean["low"], mean["high"]),
+            *(
+                ("–", "–")
+                if name == XSNS
+                else (
+                    with_interval(mean["difference"], mean["difference_low"], mean["difference_high"]),
+                    probability(mean["p"]),
+                )
+            ),
+        ]
+        for name, mean in (found["means"] if found else {}).items()
+    ]
+    return table(["sources", "targets", "mean", f"less {XSNS}", "p (Holm)"], lines)
+
+
 #: Name in the page's markers → what makes the table.
 TABLES: dict[str, Callable[[Path], str]] = {
-    "results-strength": strength,
-    "results-ndcg": by_task,
+    "results-strength": partial(strength, page="table2"),
+    "results-ndcg": partial(by_task, page="table2"),
+    "results-other-strength": partial(strength, page="other-tasks/table2"),
+    "results-other-ndcg": partial(by_task, page="other-tasks/table2"),
+    "results-three-sources": partial(three_sources, page="one-seed/figure4", task="pos"),
     "results-readme": summary,
     "results-pos": partial(predictors, page="table2", task="pos"),
     "results-choices-pos": partial(predictors, page="choices", task="pos"),

@@ -59,6 +59,18 @@ def writable(path: str | Path, formats: Sequence[str]) -> Path:
     return target
 
 
+def at_home(path: str) -> Path:
+    """Return a path whose `~` is a home directory.
+
+    Raises:
+        UsageError: There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"'{path}' names a home directory that is not known.", "write the path from / on.") from error
+
+
 def unreadable(path: Path, error: OSError) -> XsnsError:
     """Return the error for a file that cannot be opened."""
     if isinstance(error, FileNotFoundError):

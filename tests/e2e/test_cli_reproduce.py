@@ -264,6 +264,32 @@ def test_interrupted(
     assert "Traceback" not in told
 
 
+@SHARED
+def test_fewer_seeds_than_the_folder_holds(
+    xsns: Callable[..., Any], data: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """A page is of the seeds that it names: what holds more is not averaged in."""
+    words = ["reproduce", "table1", "--data", data, "--model", tiny_folder, *TINY, "--languages", "en,fi,sw", "--out"]
+    first = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
+    assert first.code == 0, first.err
+    page_before = page(tmp_path, "table1")
+    done = xsns(*words, tmp_path)
+    assert done.code == 1
+    assert (
+        "gold.parquet' holds seeds that were not asked for (2): ask for these too, or give another --out." in done.err
+    )
+    done = xsns(*words, tmp_path, "--tuning-seed", 2)
+    assert "task-lm.zarr' holds seeds that were not asked for (16)" in done.err
+    done = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
+    assert (done.code, page(tmp_path, "table1")) == (0, page_before)
+
+
+def test_a_density_that_is_none(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+    for density in ("nan", "0", "1.5"):
+        done = xsns("reproduce", "table1", "--data", data, "--density", density, "--out", tmp_path, "--dry-run")
+        assert (done.code, "keeps no share of the parameters" in done.err) == (2, True)
+
+
 def units_below(folder: Path) -> Callable[[], Path]:
     """Return what finds the folder of units, which is there once the first begins."""
     return lambda: next(iter(sorted((folder / "work").glob("*/pos/gold.parquet.units"))), folder / "none")

@@ -279,6 +279,39 @@ def test_killed_and_resumed(kitchen: Path, start: list[str], in_process: Callabl
     assert all((units / name).read_bytes() == data for name, data in kept.items())
 
 
+def test_other_test_data_in_one_file(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    """A column of scores is of one test set, whichever source and option came first."""
+    assert in_process(kitchen, *arguments("--targets", "sw", sources="en")).code == 0
+    before = (kitchen / "gold.parquet").read_bytes()
+    done = in_process(kitchen, *arguments("--targets", "sw", "--test-limit", "3", sources="fi"))
+    assert done.code == 1
+    assert "error: the test data of 'sw' are others than when 'en' (seed 42) in" in done.err
+    (kitchen / "pos" / "sw-test.txt").write_text(sentences("sw", 9, 2))
+    done = in_process(kitchen, *arguments("--targets", "sw", sources="fi"))
+    assert (done.code, "--test-limit or --relabel make other test data" in done.err) == (1, True)
+    assert (kitchen / "gold.parquet").read_bytes() == before
+
+
+def test_a_model_that_cannot_be_kept_costs_no_scores(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    (kitchen / "models").mkdir()
+    (kitchen / "models" / "en-42").write_text("a file in the way")
+    done = in_process(kitchen, *arguments("--keep-models", "models", sources="en,fi"))
+    assert done.code == 3
+    assert "cannot be kept in 'models/en-42': Not a directory." in done.err
+    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
+    assert sorted(path.name for path in (kitchen / "models").iterdir()) == ["en-42", "fi-42"]
+    again = in_process(kitchen, *arguments("--keep-models", "models", "--dry-run", sources="en,fi"))
+    assert "note: their models were not kept" in again.err
+    assert ": en (seed 42)." in again.err
+
+
+def test_a_pair_whose_mixture_is_one_language(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.parquet")
+    done = in_process(kitchen, *command, "--pairs", "en+en>fi")
+    assert done.code == 2
+    assert "error: 'en+en' is one language." in done.err
+
+
 def test_interrupted(kitchen: Path, start: list[str]) -> None:
     process = subprocess.Popen(
         [*start, *arguments("--seed", "1", "--seed", "2", "--seed", "3", sources="all")],

@@ -369,6 +369,24 @@ def test_labels_of_lines_are_read_again_when_they_change(tmp_path: Path) -> None
     assert open_task(folder, "topic").split("sw", "test").examples[0].label == "other"
 
 
+def test_a_split_without_a_language_is_none_of_dev_or_val(tmp_path: Path) -> None:
+    names = ("sw-test.txt", "train.txt", "dev.txt", "val.txt")
+    corpus = open_task(write(tmp_path, {name: sentences(2) for name in names}), "pos")
+    assert corpus.languages() == ("sw",)
+    assert corpus.skipped == ("dev.txt", "train.txt", "val.txt")
+
+
+def test_lines_that_end_as_on_old_machines(tmp_path: Path) -> None:
+    (tmp_path / "en-test.txt").write_bytes(b"dog NOUN\rcat NOUN\r\rx VERB\r")
+    found = open_task(str(tmp_path), "pos").split("en", "test").examples
+    assert found == (TextExample(("dog", "cat"), label=("NOUN", "NOUN")), TextExample(("x",), label=("VERB",)))
+
+
+def test_a_home_that_is_not_known() -> None:
+    with pytest.raises(UsageError, match="'~no-such-user/x' names a home directory"):
+        open_task("~no-such-user/x", "pos")
+
+
 # -------------------------------------------------------------------------------------------- answers
 
 

@@ -105,7 +105,7 @@ def test_words_of_data(tmp_path: Path) -> None:
     assert sort_out([str(tmp_path), "pos=udpos=copy"])["pos"] == "udpos=copy"
     for word, said in (
         ("udpos=copy", "'udpos' no kind of data"),
-        ("pos=", "'pos' no kind"),
+        ("pos=", "'pos=' names no data"),
         ("nowhere", "there is no folder 'nowhere'"),
         (str(tmp_path / "other"), "has none of: ner, pos"),
     ):

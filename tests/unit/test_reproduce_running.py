@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from xsns_stream.errors import ModelError
+from xsns_stream.errors import ModelError, XsnsError
 from xsns_stream.reproduce.records import DONE, PARTLY, TO_DO, file_name
 from xsns_stream.reproduce.running import StepEnded, StepStarted, planned, reproduce, states, unique
 from xsns_stream.reproduce.setting import Setting
@@ -144,6 +144,64 @@ def test_a_damaged_record_counts_for_nothing(setting: Setting, verbs: Verbs, cha
     (setting.work / "done" / "c.json").write_text('{"command": ')
     run(setting, verbs, chain)
     assert verbs.called == ["c"]
+
+
+def test_what_another_command_has_made_of_an_output_is_made_again(
+    setting: Setting, verbs: Verbs, chain: Recipe
+) -> None:
+    """Two models that write to one place: neither's page shows the other's numbers."""
+    run(setting, verbs, chain)
+    setting.place("b.json").write_text("{}")
+    run(setting, verbs, chain)
+    assert verbs.called == ["b"]
+    setting.place("a.json").write_text('{"of": "anoth')
+    run(setting, verbs, chain)
+    assert verbs.called == ["a", "b"]
+    assert json.loads(setting.place("a.json").read_text())["of"][0] == "a"
+
+
+def test_a_step_whose_record_was_lost_has_run_anew_for_what_needs_it(
+    setting: Setting, verbs: Verbs, chain: Recipe
+) -> None:
+    run(setting, verbs, chain)
+    (setting.work / "done" / "a.json").unlink()
+    run(setting, verbs, chain)
+    assert verbs.called == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["command", "exit_code", "run", "after", "left"])
+def test_a_record_of_other_types_counts_for_nothing(name: str, setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    run(setting, verbs, chain)
+    path = setting.work / "done" / "c.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: [1]}))
+    run(setting, verbs, chain)
+    assert verbs.called == ["c"]
+
+
+def test_outputs_that_hold_more_than_was_asked_for(setting: Setting, verbs: Verbs) -> None:
+    def made(setting: Setting) -> list[Step]:
+        a = step(setting, "a", excess=lambda: "'a.json' holds more.")
+        return [a, step(setting, "b", f"x={a.output}"), step(setting, "c")]
+
+    outcome, _ = run(setting, verbs, recipe("table9", made))
+    assert (verbs.called, outcome.failed) == (["a", "b", "c"], {}), "nothing is there at first"
+    before = setting.place("a.json").read_bytes()
+    outcome, _ = run(setting, verbs, recipe("table9", made))
+    assert (verbs.called, outcome.failed) == ([], {"a": "'a.json' holds more.", "b": "it needs a."})
+    assert setting.place("a.json").read_bytes() == before
+
+
+def test_a_result_that_cannot_be_made_costs_no_other(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+    def broken(setting: Setting, folder: Folder) -> Result:
+        raise ModelError("the file is damaged.", "make it again.")
+
+    bad = replace(chain, name="table8", render=broken)
+    outcome, _ = run(setting, verbs, bad, chain)
+    assert list(outcome.results) == ["table9"]
+    assert outcome.failed == {"table8": "the file is damaged. make it again."}
+    setting.place("a.json").write_text('{"of": "anoth')
+    with pytest.raises(XsnsError, match=r"a\.json"):
+        Folder({"a": step(setting, "a")}).document("a")
 
 
 def test_a_failure_stops_what_needs_it_and_nothing_else(setting: Setting, verbs: Verbs, chain: Recipe) -> None:

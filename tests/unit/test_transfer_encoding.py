@@ -248,6 +248,14 @@ def test_an_answer_beyond_the_first_window(mini: Any) -> None:
     assert mini.decode(window.inputs["input_ids"][start : end + 1]).strip() == "kitabu"
 
 
+def test_an_answer_at_the_end_whose_last_accent_has_no_piece(mini: Any) -> None:
+    example = question("nani?", "watoto wa cafe\u0301", "cafe\u0301")
+    (window,) = encode(QA, (), split(example), mini, SETTINGS)
+    assert max(span[1] for span in window.offsets if span) < len(example.pair or "")
+    start, end = window.targets["start_positions"], window.targets["end_positions"]
+    assert mini.decode(window.inputs["input_ids"][start : end + 1]).strip() == "caf\u00e9"
+
+
 @pytest.mark.parametrize("longest", [8, 9, 12, 16, 24])
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, request: pytest.FixtureRequest) -> None:

@@ -17,7 +17,7 @@ from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsE
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.languages import mixture
 from xsns_stream.pipeline.transfer_settings import TransferSettings, Unit, read_data
-from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, other_versions
+from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, check_tests, other_versions
 from xsns_stream.pipeline.transferring import gold_scores
 from xsns_stream.provenance import library_versions
 from xsns_stream.transfer import PRESETS, TASKS
@@ -104,6 +104,9 @@ def test_a_mixture_of_many_languages_has_a_file_of_its_own(tmp_path: Path) -> No
         lambda text: text.replace('"task": "ner"', '"task": "chess"'),
         lambda text: text.replace('"seconds"', '"hours"'),
         lambda text: text.replace('"source": "en"', '"source": "fi"'),
+        lambda text: text.replace('"seed": 1', '"seed": 1e999'),
+        lambda text: text.replace('"limit": null', '"tests": []'),
+        lambda text: text.replace('"limit": null', '"versions": []'),
         lambda text: "[]",
     ],
 )
@@ -149,6 +152,23 @@ def test_what_cuts_data_is_named(name: str, option: str, tmp_path: Path) -> None
     with pytest.raises(IncompatibleError) as caught:
         check_same(made, {name: "2"}, tmp_path)
     assert option in caught.value.hint
+
+
+def test_scores_of_one_target_are_of_the_same_test_data(tmp_path: Path) -> None:
+    made = replace(run_of(en=1.0), settings={"tests": {"sw": "1", "fi": "2"}})
+    check_tests(made, {"sw": "1", "de": "3"}, tmp_path)
+    with pytest.raises(
+        IncompatibleError, match=r"the test data of 'fi' are others than when 'en' \(seed 1\)"
+    ) as caught:
+        check_tests(made, {"sw": "1", "fi": "3"}, tmp_path)
+    assert "--test-limit" in caught.value.hint
+
+
+def test_unlabelled_examples_are_told(ner: Path) -> None:
+    text = (ner / "en-test.txt").read_text()
+    (ner / "en-test.txt").write_text(f"a _\nb _\n\n{text}")
+    share = "1 of 6 (no label, or an answer that does not stand in its passage)"
+    assert f"left out of ner/en-test.txt: {share}." in read_data(settings(ner)).notes
 
 
 def test_other_versions_of_libraries_are_told() -> None:
@@ -227,7 +247,7 @@ def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:
 
 def test_files_of_no_language_are_told(ner: Path) -> None:
     tagged(ner, "zzzqq-test.txt", "leo Turku", "O B-LOC", 3)
-    assert "left out, because the name says no language: zzzqq-test.txt." in read_data(settings(ner)).notes
+    assert "not read, because their names say no language: zzzqq-test.txt." in read_data(settings(ner)).notes
 
 
 def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:

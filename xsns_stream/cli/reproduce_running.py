@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -42,13 +43,15 @@ def run_verb(quiet: bool) -> Callable[[Sequence[str], Path, Path | None], int]:
             if stdout is None:
                 with _Log(log.with_suffix(".out")) as result:
                     return _call(args, result, told)
-            aside = stdout.with_name(f".{stdout.name}.partial")
-            with _Log(aside) as result:
-                code = _call(args, result, told)
-            if code in {ExitCode.OK, ExitCode.SOME_LANGUAGES_FAILED}:
-                aside.replace(stdout)
-            else:
-                aside.unlink()
+            # Of one process alone: two may work on one folder.
+            aside = stdout.with_name(f".{stdout.name}.{uuid.uuid4().hex}.partial")
+            try:
+                with _Log(aside) as result:
+                    code = _call(args, result, told)
+                if code in {ExitCode.OK, ExitCode.SOME_LANGUAGES_FAILED}:
+                    aside.replace(stdout)
+            finally:
+                aside.unlink(missing_ok=True)
             return code
 
     return run

@@ -212,7 +212,12 @@ def _sources(written: str, known: Sequence[str], where: str) -> tuple[str, ...]:
     from xsns_stream.languages import constituents, mixture, select
 
     parts = constituents(written)
-    return (mixture(select(parts, known, where)),) if len(parts) > 1 else select(parts, known, where)
+    if len(parts) == 1:
+        return select(parts, known, where)
+    mixed = select(parts, known, where)
+    if len(mixed) < 2:
+        raise UsageError(f"'{written}' is one language.", "write several, as `es+pt+it`.")
+    return (mixture(mixed),)
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

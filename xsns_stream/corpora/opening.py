@@ -13,6 +13,7 @@ from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.local import open_files, open_folder
 from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
 from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.files import at_home
 from xsns_stream.types import LanguageSample
 
 CLDR: Final = "cldr"
@@ -159,7 +160,7 @@ def _hub(place: str) -> tuple[Recipe, Path | None]:
 
 
 def _folder(path: str) -> Path:
-    folder = Path(path).expanduser()
+    folder = at_home(path)
     if not folder.is_dir():
         raise CorpusError(f"there is no folder '{path}'.", "check the path of the local copy.")
     return folder.resolve()

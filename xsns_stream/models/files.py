@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import ModelError
+from xsns_stream.files import at_home
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
@@ -23,7 +24,7 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
     """
     if name == EMBEDDED:
         return EMBEDDED_FOLDER, ""
-    folder = Path(name).expanduser()
+    folder = at_home(name)
     if name and folder.is_dir():
         return folder, ""
     if name.startswith((".", "/", "~")) or name.count("/") != 1:

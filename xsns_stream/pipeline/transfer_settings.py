@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from xsns_stream.types import LabelledSplit
 DEV_LIMIT: Final = 500
 #: NumPy, which the Trainer seeds too, knows so many.
 _SEEDS: Final = 2**32
+#: Longest source that files are called by.
+_LONGEST: Final = 64
 
 
 @dataclass(frozen=True, order=True)
@@ -37,6 +40,12 @@ class Unit:
     def languages(self) -> tuple[str, ...]:
         """What it is fine-tuned on."""
         return constituents(self.source)
+
+    @property
+    def file_name(self) -> str:
+        """What its files are called, without a suffix: a mixture of many languages is too long for some systems."""
+        name = self.source if len(self.source) <= _LONGEST else hashlib.sha256(self.source.encode()).hexdigest()[:16]
+        return f"{name}-{self.seed}"
 
     def __str__(self) -> str:
         return f"{self.source} (seed {self.seed})"
@@ -131,8 +140,6 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     """
     failed: dict[str, XsnsError] = {}
     notes: dict[str, None] = {}
-    if skipped := settings.corpus.skipped:
-        notes[f"left out, because the name says no language: {_listed(skipped)}."] = None
 
     def read(code: str, split: str) -> LabelledSplit | None:
         on_read(f"{code} {split}")
@@ -143,6 +150,10 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
             return None
         if found.note:
             notes[found.note] = None
+        if found.unlabelled:
+            share = f"{found.unlabelled} of {len(found) + found.unlabelled}"
+            why = "no label, or an answer that does not stand in its passage"
+            notes[f"left out of {found.source}: {share} ({why})."] = None
         return found
 
     languages = dict.fromkeys(code for source in settings.sources for code in constituents(source))

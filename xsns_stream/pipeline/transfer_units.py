@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -126,9 +125,7 @@ class UnitFolder:
             raise XsnsError(f"cannot make the folder '{self.folder}': {error.strerror}.", "check the path.") from error
 
     def _path(self, unit: Unit) -> Path:
-        # A mixture of many languages would be too long a name for some file systems.
-        name = unit.source if len(unit.source) <= 64 else hashlib.sha256(unit.source.encode()).hexdigest()[:16]
-        return self.folder / f"{name}-{unit.seed}.json"
+        return self.folder / f"{unit.file_name}.json"
 
 
 def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
@@ -157,6 +154,27 @@ def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> 
         IncompatibleError: With the names of what differs.
     """
     _refuse(run, settings, where, _FREE | _OF_ONE)
+
+
+def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None:
+    """Refuse a unit that was tested on other data than those of now: one column of scores would hold both.
+
+    Args:
+        run: The unit.
+        tests: {target: digest of its test data} of now.
+        where: The folder, for the message.
+
+    Raises:
+        IncompatibleError: With the target whose data differ.
+    """
+    for target, digest in run.settings.get("tests", {}).items():
+        if tests.get(target, digest) != digest:
+            raise IncompatibleError(
+                f"the test data of '{target}' are others than when '{run.source}' (seed {run.seed}) in '{where}' was "
+                "tested.",
+                "other files, --test-limit or --relabel make other test data; give another -o, or delete the folder to "
+                "begin anew.",
+            )
 
 
 def other_versions(runs: Iterable[TransferRun]) -> list[str]:
@@ -217,7 +235,7 @@ def _run(path: Path) -> TransferRun:
         )
         _check(run)
         return run
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise XsnsError(f"'{path}' is damaged: {type(error).__name__}: {error}.", _AGAIN) from None
 
 
@@ -235,6 +253,9 @@ def _check(run: TransferRun) -> None:
                 raise ValueError(f"'{target}' has {', '.join(values) or 'nothing'}, not {', '.join(metrics)}")
             if not all(0 <= value <= 100 for value in values.values()):
                 raise ValueError(f"a score of '{target}' is no percentage")
+    for name in ("tests", "versions"):
+        if not isinstance(run.settings.get(name, {}), dict):
+            raise ValueError(f"{name} is no object")
     dev = run.training["dev"]
     if not dev or not all(math.isfinite(value) for value in dev):
         raise ValueError("the dev scores are no numbers")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
+from xsns_stream.errors import ModelError, UsageError, XsnsError
 from xsns_stream.pipeline.transfer_events import (
     StepsDone,
     TransferEvent,
@@ -21,7 +21,7 @@ from xsns_stream.pipeline.transfer_events import (
     UnitStarted,
 )
 from xsns_stream.pipeline.transfer_settings import TransferData, TransferSettings, Unit
-from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, other_versions
+from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, check_tests, other_versions
 from xsns_stream.provenance import library_versions
 from xsns_stream.transfer import fine_tune, keep, score, time_steps
 from xsns_stream.types import TestScore, TransferRun, TransferScores
@@ -59,6 +59,9 @@ def plan_transfer(
     kept = tuple(unit for unit in todo if run.has_model(unit))
     again = tuple(unit for unit in todo if run.folder.read(unit) is not None and unit not in kept)
     notes = tuple(other_versions(run.folder.all()))
+    if lost := [unit for unit in done if settings.keep_models is not None and not run.has_model(unit)]:
+        names = ", ".join(map(str, lost))
+        notes += (f"their models were not kept, and are not made again while their scores are in '{folder}': {names}.",)
     if not timed or not todo:
         return TransferPlan(todo, done, again, kept, notes)
     unit = todo[0]
@@ -121,15 +124,23 @@ def transfer(
             on_event(UnitStarted(unit))
             started = time.perf_counter()
             try:
-                made = run.make(unit, on_event)
+                made, loaded = run.make(unit, on_event)
             except _FATAL:
                 raise
             except XsnsError as error:
                 failed[unit] = error
                 on_event(UnitFailed(unit, error))
                 continue
+            # Another process may have begun with other settings at the same time: the first to commit decides.
+            run.check_beside()
             run.folder.write(made)
             committed.append(unit)
+            try:
+                run.keep(unit, made, loaded)
+            except XsnsError as error:
+                failed[unit] = error
+                on_event(UnitFailed(unit, error))
+                continue
         on_event(UnitDone(unit, made, time.perf_counter() - started))
     runs = tuple(found for unit in run.units if (found := run.folder.read(unit)) is not None)
     there = run.folder.all()
@@ -200,32 +211,33 @@ class _Run:
         if known is None:
             return self.targets(unit)
         check_same(known, self._settings(unit), self.folder.folder)
-        tests = known.settings.get("tests", {})
-        for target in self.targets(unit):
-            if tests.get(target, self.data.test[target].digest) != self.data.test[target].digest:
-                raise IncompatibleError(
-                    f"the test data of '{target}' are others than when '{unit.source}' was tested.",
-                    "give another -o, or delete the folder of its units to begin anew.",
-                )
+        check_tests(known, self._tests(), self.folder.folder)
         return tuple(target for target in self.targets(unit) if target not in known.scores)
 
-    def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> TransferRun:
+    def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> tuple[TransferRun, LoadedModel]:
         """Fine-tune and test; where a model was kept, test it on what is missing."""
-        known, kept = self.folder.read(unit), self._kept(unit)
-        loaded = self._load_kept(unit)
+        known, loaded = self.folder.read(unit), self._load_kept(unit)
         if known is not None and loaded is not None:
             training, tests = dict(known.training), self.missing(unit)
         else:
             loaded = self.load(unit.seed)
             training, tests = self._fine_tune(unit, loaded, on_event), self.targets(unit)
-            if kept is not None:
-                keep(loaded.model, loaded.tokenizer, kept, self.data.labels)
-                training[_KEPT] = _digest(kept)
         scores = dict(known.scores) if known is not None else {}
         scores |= self._test(unit, loaded, tests, on_event)
         digests = (known.settings.get("tests", {}) if known else {}) | {t: self.data.test[t].digest for t in tests}
         settings = self._settings(unit) | {"tests": digests, "versions": library_versions()}
-        return TransferRun(unit.source, unit.seed, scores, training, settings)
+        return TransferRun(unit.source, unit.seed, scores, training, settings), loaded
+
+    def keep(self, unit: Unit, made: TransferRun, loaded: LoadedModel) -> None:
+        """Write a unit's model, where models are to be kept and this is not yet; its scores are there by now.
+
+        Raises:
+            XsnsError: It cannot be written.
+        """
+        kept = self._kept(unit)
+        if kept is not None and _KEPT not in made.training:
+            keep(loaded.model, loaded.tokenizer, kept, self.data.labels)
+            self.folder.write(replace(made, training={**made.training, _KEPT: _digest(kept)}))
 
     def check_beside(self) -> None:
         """Refuse units of other sources that were made otherwise: one file of scores would hold both.
@@ -235,8 +247,13 @@ class _Run:
         """
         units = self.units
         for known in self.folder.all() if units else ():
+            check_tests(known, self._tests(), self.folder.folder)
             if Unit(known.source, known.seed) not in units:
                 check_beside(known, self._settings(units[0]), self.folder.folder)
+
+    def _tests(self) -> dict[str, str]:
+        """Return {target: digest of its test data}."""
+        return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:
         """Say whether the model that a unit's scores are of was kept; another run's of the same name is none."""
@@ -291,7 +308,7 @@ class _Run:
 
     def _kept(self, unit: Unit) -> Path | None:
         folder = self.settings.keep_models
-        return None if folder is None else folder / f"{unit.source}-{unit.seed}"
+        return None if folder is None else folder / unit.file_name
 
     def _settings(self, unit: Unit) -> dict[str, Any]:
         """Return what decides the unit's result, but for its test data."""

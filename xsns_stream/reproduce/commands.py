@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import LanguageError
+from xsns_stream.reproduce.excess import excess_rows, excess_scores
 from xsns_stream.reproduce.setting import HEADS, Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Step
 
@@ -32,7 +34,9 @@ def gold(setting: Setting, task: TaskSetting, model: str | None = None) -> Step:
         *tuning(setting, task),
         *("-o", str(place / "gold.parquet"), "--json"),
     ]
-    return Step(name, tuple(args), (place / "gold.parquet", place / "gold.json"), stdout=place / "gold.json")
+    scores, said = place / "gold.parquet", place / "gold.json"
+    beyond = partial(excess_scores, scores, task.sources, task.all_targets, task.tuning_seeds)
+    return Step(name, tuple(args), (scores, said), stdout=said, excess=beyond)
 
 
 def tuning(setting: Setting, task: TaskSetting) -> list[str]:
@@ -80,7 +84,8 @@ def sub_networks(
         *_measuring(setting, languages or task.texts, task.fisher_seeds, examples, densities),
         *("--store", str(store)),
     ]
-    return Step(f"{slug(model)}.{task.name}.{kind}", tuple(args), (store,))
+    beyond = partial(excess_rows, store, task.fisher_seeds, densities or (setting.density,))
+    return Step(f"{slug(model)}.{task.name}.{kind}", tuple(args), (store,), excess=beyond)
 
 
 def general_sub_networks(setting: Setting, model: str | None = None) -> Step:
@@ -99,7 +104,8 @@ def general_sub_networks(setting: Setting, model: str | None = None) -> Step:
         *_measuring(setting, setting.general_languages, setting.fisher_seeds, None, ()),
         *("--store", str(store)),
     ]
-    return Step(f"{slug(model)}.general-lm", tuple(args), (store,))
+    beyond = partial(excess_rows, store, setting.fisher_seeds, (setting.density,))
+    return Step(f"{slug(model)}.general-lm", tuple(args), (store,), excess=beyond)
 
 
 def text_baselines(setting: Setting, task: TaskSetting, model: str | None = None) -> dict[str, Step]:

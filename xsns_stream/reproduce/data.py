@@ -80,6 +80,8 @@ def plan(asked: Asked) -> Plan:
     preset = PRESETS[asked.preset]
     there = dict(preset.data) | ({GENERAL: preset.general} if preset.general else {}) | sort_out(asked.data)
     wanted = asked.tasks or tuple(name for name in TASKS if name in there)
+    if asked.density is not None and not 0 < asked.density < 1:
+        raise UsageError(f"a density of {asked.density:g} keeps no share of the parameters.", "0.15 is the paper's.")
     if unknown := [name for name in wanted if name not in TASKS]:
         raise UsageError(f"there is no task '{unknown[0]}'.", f"the tasks are {', '.join(TASKS)}.")
     tasks: dict[str, TaskSetting] = {}
@@ -113,6 +115,7 @@ def sort_out(words: Sequence[str]) -> dict[str, str]:
             found |= _listed_in(Path(word))
         else:
             known = f"'{word}' is no folder, and '{kind}' no kind of data" if equals else f"there is no folder '{word}'"
+            known = f"'{word}' names no data" if kind in KINDS and equals else known
             raise UsageError(f"{known}.", f"{_HINT} Kinds: {', '.join(KINDS)}.")
     return found
 
@@ -132,8 +135,8 @@ def _listed_in(folder: Path) -> dict[str, str]:
 
 def _task(name: str, spec: str, asked: Asked, preset: Preset) -> TaskSetting:
     papers = preset.data.get(name) == spec
-    tuning = asked.tuning_seeds or preset.tuning_seeds.get(name, preset.tuning_seeds[""])
-    fisher = asked.fisher_seeds or preset.fisher_seeds.get(name, preset.fisher_seeds[""])
+    tuning = _each(asked.tuning_seeds) or preset.tuning_seeds.get(name, preset.tuning_seeds[""])
+    fisher = _each(asked.fisher_seeds) or preset.fisher_seeds.get(name, preset.fisher_seeds[""])
     if papers:
         # The Hub is asked when steps run: what a recipe has is known.
         trained = tested = _known(name, preset)
@@ -158,6 +161,11 @@ def _task(name: str, spec: str, asked: Asked, preset: Preset) -> TaskSetting:
     )
     own = PAPER_POOLS.get(name, ())
     return replace(setting, papers=papers and set(sources) == set(targets) == set(own))
+
+
+def _each(seeds: Sequence[int]) -> tuple[int, ...]:
+    """Return seeds, each once, in their order."""
+    return tuple(dict.fromkeys(seeds))
 
 
 def _languages(name: str, spec: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -238,7 +246,7 @@ def _setting(
         example_counts=preset.example_counts,
         density=DENSITY if asked.density is None else asked.density,
         densities=preset.densities,
-        fisher_seeds=asked.fisher_seeds or preset.fisher_seeds[""],
+        fisher_seeds=_each(asked.fisher_seeds) or preset.fisher_seeds[""],
         fine_tuning=asked.fine_tuning or preset.fine_tuning,
         epochs=asked.epochs,
         max_length=asked.max_length,

@@ -66,6 +66,6 @@ def comparable(setting: Setting, task: TaskSetting, model: str | None = None) ->
     models = (paper.model, *paper.other_models)
     sizes = (setting.examples, setting.density, task.limit, task.test_limit, setting.epochs, setting.max_length)
     theirs = (paper.examples, DENSITY, None, None, None, None)
-    seeds = (*task.fisher_seeds, *task.tuning_seeds, setting.fine_tuning)
-    their_seeds = (*paper.fisher_seeds[""], *paper.tuning_seeds[""], paper.fine_tuning)
+    seeds = (*task.fisher_seeds, *task.tuning_seeds, setting.fine_tuning, setting.precision)
+    their_seeds = (*paper.fisher_seeds[""], *paper.tuning_seeds[""], paper.fine_tuning, "float32")
     return task.papers and (model or setting.model) in models and sizes == theirs and seeds == their_seeds

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,14 +30,22 @@ class Record:
     Attributes:
         command: As it was run.
         exit_code: 0, or 3 where some languages failed and the others are done.
-        runs: How often it has come to its end.
-        after: {step that it needs: how often that one had}.
+        run: Its own, never another run's.
+        after: {step that it needs: the run of that one}.
+        left: {file among its outputs: digest}, so that what another command or an accident has made of it is no output
+            of this one; stores and models check themselves.
     """
 
     command: str
     exit_code: int
-    runs: int
-    after: Mapping[str, int] = field(default_factory=dict)
+    run: str
+    after: Mapping[str, str]
+    left: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name, kind in (("command", str), ("exit_code", int), ("run", str), ("after", dict), ("left", dict)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
 
 
 class Records:
@@ -57,7 +67,7 @@ class Records:
         return found
 
     def state(self, step: Step, steps: Sequence[Step]) -> str:
-        """Tell whether a step is done: by this command, after what it needs, and with its outputs there.
+        """Tell whether a step is done: by this command, after what it needs, and with its outputs as it left them.
 
         Args:
             step: The step.
@@ -66,8 +76,10 @@ class Records:
         found = self.read(step)
         if found is None or found.command != step.shown or not all(path.exists() for path in step.outputs):
             return TO_DO
+        if found.left != _digests(step):
+            return TO_DO
         for other in needed(step, steps):
-            if self.state(other, steps) == TO_DO or found.after.get(other.name) != self._runs(other):
+            if self.state(other, steps) == TO_DO or found.after.get(other.name) != self._run(other):
                 return TO_DO
         return DONE if found.exit_code == ExitCode.OK else PARTLY
 
@@ -77,14 +89,14 @@ class Records:
         Raises:
             XsnsError: It cannot be written.
         """
-        after = {other.name: self._runs(other) for other in needed(step, steps)}
-        document = asdict(Record(step.shown, exit_code, self._runs(step) + 1, after))
+        after = {other.name: self._run(other) for other in needed(step, steps)}
+        document = asdict(Record(step.shown, exit_code, uuid.uuid4().hex, after, _digests(step)))
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self._path(step), _writes(document))
 
-    def _runs(self, step: Step) -> int:
+    def _run(self, step: Step) -> str:
         found = self.read(step)
-        return 0 if found is None else found.runs
+        return "" if found is None else found.run
 
     def _path(self, step: Step) -> Path:
         return self.folder / f"{file_name(step.name)}.json"
@@ -93,6 +105,18 @@ class Records:
 def needed(step: Step, steps: Sequence[Step]) -> list[Step]:
     """Return the steps among `steps` that `step` needs."""
     return [other for other in steps if step.needs(other)]
+
+
+def _digests(step: Step) -> dict[str, str]:
+    """Return {file among the outputs: digest}."""
+    files = [(path, path.stat()) for path in step.outputs if path.is_file()]
+    return {str(path): _digest(path, known.st_size, known.st_mtime_ns, known.st_ino) for path, known in files}
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, size: int, changed: int, inode: int) -> str:
+    """Return a file's digest; size, time and number tell whether it is still the file that was read."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def file_name(name: str) -> str:

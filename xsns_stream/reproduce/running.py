@@ -150,7 +150,7 @@ def reproduce(recipes: Sequence[Recipe], setting: Setting, run_verb: RunVerb, on
 
     Raises:
         KeyboardInterrupt: The run was interrupted; what is done is kept.
-        XsnsError: A record or a result cannot be written.
+        XsnsError: A record cannot be written.
     """
     run = _Run(setting, run_verb, on_event)
     plans = planned(recipes, setting)
@@ -178,21 +178,34 @@ class _Run:
 
     def recipe(self, one: Planned) -> None:
         """Run a recipe's steps, those that follow from them, and write its result."""
-        recipe, steps = one.recipe, one.steps
-        self._run_all(steps)
+        recipe = one.recipe
+        self._run_all(one.steps)
+        try:
+            files = self._result(recipe, one.steps)
+        except LeftOutError as error:
+            self.leave_out(recipe, error)
+            return
+        except XsnsError as error:
+            self.outcome.failed[recipe.name] = f"{error.message} {error.hint}".rstrip()
+            self.on_event(RecipeEnded(recipe, (), error.message))
+            return
+        self.outcome.results[recipe.name] = files
+        self.on_event(RecipeEnded(recipe, files))
+
+    def _result(self, recipe: Recipe, steps: tuple[Step, ...]) -> tuple[Path, ...]:
+        """Run the steps that follow from what the first have left, and write the recipe's files.
+
+        Raises:
+            LeftOutError: There is nothing to write.
+            XsnsError: What a step has left cannot be read, or the files cannot be written.
+        """
         if recipe.then is not None:
             more = recipe.then(self.setting, self._folder(steps))
             self.add(more)
             steps = unique((*steps, *more))
             self._run_all(steps)
-        try:
-            folder = self._folder(steps)
-            files = write_result(recipe, recipe.render(self.setting, folder), self.setting, folder)
-        except LeftOutError as error:
-            self.leave_out(recipe, error)
-            return
-        self.outcome.results[recipe.name] = files
-        self.on_event(RecipeEnded(recipe, files))
+        folder = self._folder(steps)
+        return write_result(recipe, recipe.render(self.setting, folder), self.setting, folder)
 
     def leave_out(self, recipe: Recipe, error: LeftOutError) -> None:
         self.outcome.left_out[recipe.name] = error
@@ -211,6 +224,9 @@ class _Run:
             self._fail(step, None, f"it needs {', '.join(other.name for other in lacking)}.")
             return
         step = reduced
+        if why := _excess(step):
+            self._fail(step, None, why)
+            return
         if self.records.state(step, self.steps) == DONE:
             self.on_event(StepEnded(step, True))
             return
@@ -253,6 +269,14 @@ class _Run:
             _of(self.outcome.failed, names),
             _of(self.outcome.partly, names),
         )
+
+
+def _excess(step: Step) -> str:
+    """Return what a step's outputs hold beyond what was asked for; empty where that is nothing, or none is there."""
+    try:
+        return step.excess() if step.excess and step.output.exists() else ""
+    except XsnsError as error:
+        return error.message
 
 
 def said(log: Path) -> str:

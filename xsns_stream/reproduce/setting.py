@@ -151,7 +151,7 @@ def slug(model: str) -> str:
     ('mini', 'google--mt5-base')
     """
     if not is_folder(model):
-        return model.replace("/", "--")
+        return re.sub(r"[^\w.-]", "-", model.replace("/", "--"))
     name = re.sub(r"[^\w.-]", "-", Path(model).name) or "model"
     return f"{name}-{hashlib.sha256(model.encode()).hexdigest()[:6]}"
 

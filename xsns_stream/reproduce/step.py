@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from xsns_stream.errors import XsnsError
+from xsns_stream.files import read_json
 
 if TYPE_CHECKING:
     from xsns_stream.reproduce.setting import Setting
@@ -39,6 +39,8 @@ class Step:
         action: Instead of a verb: what is called, with `command` as what a user can type.
         command: The command line where it is no verb's.
         spare: The option whose values may be left out where the step that makes one has failed, as `--predict`.
+        excess: Says in a sentence what the outputs hold beyond what was asked for, because an earlier command asked for
+            more, or nothing. A verb that continues its own file keeps what is in it.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Step:
     action: Callable[[], None] | None = field(default=None, compare=False, repr=False)
     command: tuple[str, ...] = ()
     spare: str = ""
+    excess: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -132,6 +135,7 @@ class Folder:
 
         Raises:
             ValueError: None of its outputs is one.
+            XsnsError: It is damaged.
         """
         if not self.done(step):
             return None
@@ -139,7 +143,7 @@ class Folder:
         path = next((path for path in known.outputs if path.suffix == ".json"), None)
         if path is None:
             raise ValueError(f"the step '{known.name}' leaves no JSON")
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(path)
         return found
 
     def why(self, step: Step | str) -> str:

@@ -223,13 +223,16 @@ def _passage(example: TextExample, place: int, tokenizer: Any, settings: FineTun
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )
-    for window in range(len(encoding["input_ids"])):
-        texts = encoding.sequence_ids(window)
-        offsets = tuple(
+    spans = [
+        tuple(
             tuple(span) if text == 1 else None
-            for text, span in zip(texts, encoding["offset_mapping"][window], strict=True)
+            for text, span in zip(encoding.sequence_ids(window), encoding["offset_mapping"][window], strict=True)
         )
-        start, end = _answer_pieces(answer, offsets)
+        for window in range(len(encoding["input_ids"]))
+    ]
+    last = max((span[1] for offsets in spans for span in offsets if span is not None), default=0)
+    for window, offsets in enumerate(spans):
+        start, end = _answer_pieces(answer, offsets, last)
         inputs = {name: encoding[name][window] for name in _names(tokenizer)}
         yield Feature(inputs, {"start_positions": start, "end_positions": end}, place, offsets=offsets)
 
@@ -242,13 +245,19 @@ def _shortened(question: str, tokenizer: Any, most: int) -> str:
     return question if len(offsets) <= most else question[: offsets[most - 1][1]]
 
 
-def _answer_pieces(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | None]) -> tuple[int, int]:
-    """Return the positions of the answer's first and last piece; the first special piece where it is not all here."""
+def _answer_pieces(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | None], end: int) -> tuple[int, int]:
+    """Return the positions of the answer's first and last piece; the first special piece where it is not all here.
+
+    Args:
+        answer: Where it stands in the passage.
+        offsets: Of the window's pieces; None for those that are not of the passage.
+        end: Of the passage's last piece: some tokenizers drop what follows it, as an accent by itself.
+    """
     passage = [place for place, span in enumerate(offsets) if span is not None]
     held = [p for p in passage if (s := offsets[p]) is not None and s[0] < answer.end and s[1] > answer.start]
     if not held:
         return _NOT_HERE, _NOT_HERE
     first, last = offsets[passage[0]], offsets[passage[-1]]
-    if first is None or last is None or first[0] > answer.start or last[1] < answer.end:
+    if first is None or last is None or first[0] > answer.start or last[1] < min(answer.end, end):
         return _NOT_HERE, _NOT_HERE
     return held[0], held[-1]

@@ -149,7 +149,7 @@ def _trainer(
     from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
     steps = -(-len(features) // settings.batch_size) * settings.epochs
-    on_cpu = settings.device == "cpu"
+    on_cpu = settings.device.partition(":")[0] == "cpu"
     arguments = TrainingArguments(
         output_dir=folder,
         num_train_epochs=settings.epochs,

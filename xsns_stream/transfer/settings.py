@@ -69,7 +69,7 @@ class FineTuning:
                 f"fine-tuning takes the first GPU, not '{self.device}'.",
                 f"--device cuda with CUDA_VISIBLE_DEVICES={self.device.partition(':')[2]} makes this one the first.",
             )
-        if self.precision == "fp16" and self.device == "cpu":
+        if self.precision == "fp16" and self.device.partition(":")[0] == "cpu":
             raise UsageError("fp16 needs a GPU.", "take float32 or bf16 on a CPU.")
 
     def as_record(self) -> dict[str, Any]:

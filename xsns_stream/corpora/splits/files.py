@@ -133,7 +133,7 @@ def _units(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
 
 
 def file_text(path: Path) -> str:
-    """Return a whole file, gzipped or not, without a byte order mark.
+    """Return a whole file, gzipped or not, without a byte order mark, all line ends alike.
 
     Raises:
         CorpusError: It cannot be read, or is not UTF-8.
@@ -146,7 +146,7 @@ def file_text(path: Path) -> str:
     except OSError as error:
         raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).", "check the path.") from error
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CorpusError(f"line {line} of {path.name} is not UTF-8 ({error.reason}).", "save it as UTF-8.") from error
@@ -195,7 +195,7 @@ def _fields(line: str) -> list[str]:
     if "\t" in line:
         return [field.strip() for field in line.split("\t")]
     # No other white space separates: a no-break space stands in words.
-    return [field for field in line.rstrip("\r").split(" ") if field]
+    return [field for field in line.split(" ") if field]
 
 
 def _sentence(words: list[str], tags: list[str]) -> Unit:

@@ -88,7 +88,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language as written, split or WHOLE, file)."""
+    """Yield (language as written, empty where there is none; split or WHOLE; file)."""
     for entry in entries:
         if entry.is_dir():
             for path in _entries(entry):
@@ -107,7 +107,12 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
             continue
         stem = entry.name[: -len(suffix)]
         match = (_TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None) or _NAMED.fullmatch(stem)
-        yield (match["language"], SPLIT_NAMES[match["split"]], entry) if match else (stem, WHOLE, entry)
+        if match:
+            yield match["language"], SPLIT_NAMES[match["split"]], entry
+        elif stem not in SPLIT_NAMES:  # `dev` and `val` are codes of languages too
+            yield stem, WHOLE, entry
+        else:
+            yield "", WHOLE, entry
 
 
 def _refuse_mixed(found: Mapping[tuple[str, str], Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 from xsns_stream.corpora.hub import HubCorpus
@@ -13,6 +12,7 @@ from xsns_stream.corpora.splits.folders import FolderTask
 from xsns_stream.corpora.splits.hub import RECIPE_TASKS, HubTask, check_recipe
 from xsns_stream.corpora.splits.relabelling import check_task
 from xsns_stream.errors import CorpusError
+from xsns_stream.files import at_home
 from xsns_stream.types import LabelledSplit
 
 
@@ -85,7 +85,7 @@ def open_task(
             raise TypeError("a recipe opens a data set in the Hub's layout")
         return HubTask(corpus, task, names)
     refuse({"config": config, "corpus-revision": revision}, kind="a folder")
-    folder = Path(spec).expanduser()
+    folder = at_home(spec)
     if not folder.is_dir():
         there = f"'{spec}' is a file, and no folder" if folder.is_file() else f"there is no folder '{spec}'"
         known = f"one of {', '.join(RECIPE_TASKS)}, RECIPE=FOLDER, or {HUB_PREFIX}OWNER/NAME."

@@ -121,7 +121,7 @@ def _mixtures(setting: Setting, task: TaskSetting, picks: Picks) -> Step:
         for target, sets in targets.items()
         for sources in sets
     )
-    place = setting.place("figure4", f"{task.name}.mixtures.parquet")
+    place = setting.place("figure4", slug(setting.model), f"{task.name}.mixtures.parquet")
     args = [
         *("transfer", "--task", task.name, "--model", setting.model, "--data", task.data),
         *("--pairs", ",".join(pairs)),
