@@ -292,6 +292,26 @@ def test_other_test_data_in_one_file(kitchen: Path, in_process: Callable[..., An
     assert (kitchen / "gold.parquet").read_bytes() == before
 
 
+def test_another_process_begins_with_other_settings(
+    kitchen: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither sees a unit of the other when it starts: the first to commit decides."""
+    from xsns_stream.pipeline import transferring
+
+    real = transferring.fine_tune
+
+    def meanwhile(*values: Any, **named: Any) -> Any:
+        other = run(kitchen, *arguments("--lr", "0.3", sources="fi"))
+        assert other.returncode == 0, other.stderr
+        return real(*values, **named)
+
+    monkeypatch.setattr(transferring, "fine_tune", meanwhile)
+    done = in_process(kitchen, *arguments(sources="en"))
+    assert done.code == 1
+    assert "'fi' (seed 42) in 'gold.parquet.units' was made otherwise: learning_rate" in done.err
+    assert read_scores(kitchen / "gold.parquet").sources == ("fi",)
+
+
 def test_a_model_that_cannot_be_kept_costs_no_scores(kitchen: Path, in_process: Callable[..., Any]) -> None:
     (kitchen / "models").mkdir()
     (kitchen / "models" / "en-42").write_text("a file in the way")
