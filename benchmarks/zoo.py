@@ -7,9 +7,11 @@ that no factor of one and no term of zero hides a mistake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from unittest import mock
 
 import torch
 import transformers as tf
@@ -183,6 +185,38 @@ def _compute_in_own_dtype(body: Any) -> None:
 
     body.register_forward_pre_hook(enter)
     body.register_forward_hook(leave, always_call=True)
+
+
+@contextmanager
+def float64_throughout() -> Iterator[None]:
+    """Let models of float64 compute every step in float64, while the block runs.
+
+    Most families take the softmax of eager attention, the scale of a norm or a mask in float32 whatever their weights
+    are, which is meant for half precision. Such a step rounds at 1e-7, and whether it rounds a row of a batch as it
+    rounds the row alone depends on the processor: without this, no tolerance below that holds on every machine.
+    """
+
+    def wider(dtype: Any) -> Any:
+        return torch.float64 if dtype is torch.float32 else dtype
+
+    def kept(compute: Callable[..., Any]) -> Callable[..., Any]:
+        def computed(values: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(values, Tensor) and values.dtype == torch.float64:
+                args, kwargs = tuple(map(wider, args)), {name: wider(value) for name, value in kwargs.items()}
+            return compute(values, *args, **kwargs)
+
+        return computed
+
+    before = torch.get_default_dtype()
+    with ExitStack() as patched:
+        patched.callback(torch.set_default_dtype, before)
+        # XGLM's mask.
+        torch.set_default_dtype(torch.float64)
+        for owner in (torch.nn.functional, torch, Tensor):
+            patched.enter_context(mock.patch.object(owner, "softmax", kept(owner.softmax)))
+        patched.enter_context(mock.patch.object(Tensor, "to", kept(Tensor.to)))
+        patched.enter_context(mock.patch.object(Tensor, "float", lambda values: values.to(torch.float32)))
+        yield
 
 
 def batch(model: Any, family: str, lengths: Sequence[int], seed: int = 0) -> dict[str, Tensor]:

@@ -142,7 +142,8 @@ def test_figure_4_fine_tunes_each_set_of_three_once(made: Callable[[str], Any], 
         for target, sets in targets.items():
             assert all(len(one.split("+")) == 3 and target not in one.split("+") for one in sets)
     picked = {one for targets in found["picks"].values() for sets in targets.values() for one in sets}
-    scores = read_scores(out / "work" / "figure4" / "pos.mixtures.parquet")
+    (gold,) = (out / "work" / "figure4").glob("*/pos.mixtures.parquet")
+    scores = read_scores(gold)
     assert set(scores.sources) == picked
     place = found["targets"].index("sw")
     (chosen,) = found["picks"]["X-SNS"]["sw"]

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 RUN = [sys.executable, "-m", "xsns_stream"]
-#: A verb that gets its Ctrl-C where Python drops exceptions, and that would then work for a minute.
+#: A verb that gets its Ctrl-C where Python drops exceptions, and that would then work for a minute. It sets the handler
+#: because a shell lets what it runs in the background ignore Ctrl-C.
 CTRL_C_IN_A_CALLBACK = """
-import click, time, weakref
+import click, signal, time, weakref
 from xsns_stream import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Thing:
     pass

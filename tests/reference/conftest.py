@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -212,6 +212,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def zoo() -> ModuleType:
     """Tiny models of every family, and batches for them."""
     return ZOO
+
+
+@pytest.fixture
+def float64_throughout(zoo: ModuleType) -> Iterator[None]:
+    """Also the steps that a family takes in float32 whatever its weights are."""
+    with zoo.float64_throughout():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,14 +23,6 @@ SILENT = dict.fromkeys(("opt", "xglm", "mbart"), ("k_proj.bias",))
 SILENT["xlm-roberta-question-answering"] = ("layer.1.output.LayerNorm.bias",)
 #: Disentangled attention projects relative positions, which have no examples, with the layers that project pieces.
 NOT_BY_RULE = ("deberta-v2",)
-#: The scales of its queries and keys are summed in float32 whatever the weights are: in float64, where rounding is
-#: expected to be smaller, the self-check does not take that for rounding.
-FLOAT32_WITHIN = ("gemma3-text",)
-#: Eager attention computes its softmax in float32, where the mask of float64 is infinite: padding that a window keeps
-#: from every piece is not a number there.
-NO_EAGER_FLOAT64 = ("modernbert", "mistral", "gemma3-text")
-#: Its attention runs in float64 only while the whole model's forward does.
-NO_CHECKPOINT_FLOAT64 = ("xglm",)
 
 
 class Case:
@@ -58,20 +50,18 @@ def assert_close(errors: Any, found: Mapping[str, Any], case: Case, tolerance: f
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_exact_in_float64(zoo_family, attention, case, errors) -> None:
-    if attention == "eager" and zoo_family in NO_EAGER_FLOAT64:
-        pytest.skip("measured in float32 instead")
+def test_exact_in_float64(zoo_family, attention, case, errors, float64_throughout) -> None:
     it = case(zoo_family, attention=attention)
-    for checkpoint in (False, True)[: 1 if zoo_family in NO_CHECKPOINT_FLOAT64 else 2]:
+    for checkpoint in (False, True):
         found = diagonal_fisher(it.model, it.batches, it.layout, checkpoint=checkpoint)
         assert found.examples == sum(map(len, LENGTHS))
         assert_close(errors, found.to_dict(), it, TOLERANCE[torch.float64])
     slow = without_rules(it.model, it.layout)
-    assert bool(slow) == (zoo_family in NOT_BY_RULE + FLOAT32_WITHIN), slow
+    assert bool(slow) == (zoo_family in NOT_BY_RULE), slow
 
 
 def test_exact_in_float32_and_by_rule(zoo_family, case, errors) -> None:
-    it = case(zoo_family, torch.float32, "eager" if zoo_family in NO_EAGER_FLOAT64 else "sdpa")
+    it = case(zoo_family, torch.float32)
     for checkpoint in (False, True):
         found = diagonal_fisher(it.model, it.batches, it.layout, checkpoint=checkpoint)
         assert_close(errors, found.to_dict(), it, CANCELLING.get(zoo_family, 1.0) * TOLERANCE[torch.float32])

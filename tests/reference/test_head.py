@@ -65,7 +65,9 @@ def test_positions_that_are_not_scored_never_reach_the_head(family, zoo) -> None
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert", "albert", "t5", "llama", "gpt2", "mixtral", "umt5"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_in_pieces_as_at_once(family, reduction, zoo, errors, few_at_a_time, gradients, mean_square) -> None:
+def test_in_pieces_as_at_once(
+    family, reduction, zoo, errors, few_at_a_time, gradients, mean_square, float64_throughout
+) -> None:
     model = zoo.make(family)
     layout, batches = parameter_layout(model), batches_of(zoo, model, family)
     expected = mean_square(gradients(model, zoo.FAMILIES[family].objective, batches, layout.names, reduction))
@@ -80,7 +82,7 @@ def test_in_pieces_as_at_once(family, reduction, zoo, errors, few_at_a_time, gra
 
 @pytest.mark.parametrize("family", ["gemma2", "mbart"])
 def test_a_head_whose_output_is_changed_afterwards_stays_whole(
-    family, zoo, errors, few_at_a_time, gradients, mean_square
+    family, zoo, errors, few_at_a_time, gradients, mean_square, float64_throughout
 ) -> None:
     """Gemma 2 caps the logits, mBART adds a bias to them."""
     model = zoo.make(family)
