@@ -1,11 +1,14 @@
 """Tables in which languages label numbers: text files → lines, cells → numbers, labels → codes.
 
-Whatever cannot be read is an error that names the cell. Nothing is guessed, and no line is skipped but empty ones.
+Whatever cannot be read is an error that names the cell. No line is skipped but empty ones. What separates the fields, and
+how the text is encoded, is found out from marks that have one meaning, and stands in the table's notes.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +19,33 @@ from typing import Final
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.files import unreadable
 from xsns_stream.languages import normalise
+from xsns_stream.written_numbers import MISSING, plain_number
+
+__all__ = [
+    "MISSING",
+    "SEPARATORS",
+    "TextTable",
+    "all_listed",
+    "listed",
+    "numbers",
+    "one_line",
+    "read_table",
+    "same_code",
+    "to_codes",
+    "to_number",
+    "twice",
+]
 
 #: Suffix → what separates fields.
 SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
-#: What stands where nothing was measured, in small letters. `nan` may also be a language, but not in a cell.
-MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none"})
+#: Of a .csv file that spreadsheets wrote: what separates fields instead, and what it is called.
+_INSTEAD: Final = {";": "semicolons", "\t": "tabs"}
+_ENCODINGS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 
 # Names listed in a message before it says how many more there are.
 _LISTED: Final = 12
+# Names listed where all of them must be named, before a message becomes unreadable.
+_ALL: Final = 1000
 # A header, and something below it.
 _FEWEST_LINES: Final = 2
 
@@ -36,11 +58,13 @@ class TextTable:
         header: The fields of the first line.
         lines: The other lines that are not empty, each with as many fields.
         name: Of the file, for messages.
+        notes: Sentences on what was found out about the file, as its encoding.
     """
 
     header: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     name: str
+    notes: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[str]:
         """Return the fields below a name of the header.
@@ -60,20 +84,24 @@ class TextTable:
 def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file; which it is says its suffix.
 
+    A .csv file whose first line has semicolons or tabs, and no comma, is separated by these. UTF-8 is expected, and
+    UTF-16 is read where the file begins with its mark, as files of spreadsheets do.
+
     Raises:
         UsageError: It has another suffix.
         XsnsError: It cannot be read, is empty, has one column, or a line has more fields than the first.
     """
-    separator = SEPARATORS.get(path.suffix.lower())
-    if separator is None:
+    usual = SEPARATORS.get(path.suffix.lower())
+    if usual is None:
         raise UsageError(f"'{path}' is no table of text.", f"give a file that ends in {' or '.join(SEPARATORS)}.")
+    text, notes = _text_of(path)
+    separator, text = _separator(text, usual)
+    if separator != usual:
+        notes = (*notes, f"the fields of '{path.name}' are separated by {_INSTEAD.get(separator, 'commas')}.")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            found = [(number, line) for number, line in enumerate(csv.reader(file, delimiter=separator), 1)]
-    except (UnicodeDecodeError, csv.Error) as error:
+        found = list(enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1))
+    except csv.Error as error:
         raise XsnsError(f"cannot read '{path}' as a table: {error}.", "save it as UTF-8 text.") from None
-    except OSError as error:
-        raise unreadable(path, error) from None
     filled = [(number, [field.strip() for field in line]) for number, line in found if any(map(str.strip, line))]
     if len(filled) < _FEWEST_LINES:
         raise XsnsError(f"'{path}' is empty.", "a first line with names and at least one line below it are needed.")
@@ -81,13 +109,46 @@ def read_table(path: Path) -> TextTable:
     if width == 1:
         raise XsnsError(
             f"'{path}' has a single column.",
-            f"fields of a {path.suffix} file are separated by {'commas' if separator == ',' else 'tabs'}.",
+            f"fields of a {path.suffix} file are separated by {'commas' if usual == ',' else 'tabs'}.",
         )
     for number, line in filled:
         if len(line) > width:
             raise XsnsError(f"line {number} of '{path}' has {len(line)} fields, and the first has {width}.")
     lines = tuple(tuple(line) + ("",) * (width - len(line)) for _, line in filled)
-    return TextTable(lines[0], lines[1:], path.name)
+    return TextTable(lines[0], lines[1:], path.name, notes)
+
+
+def _text_of(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a file, and what was found out about its encoding.
+
+    Raises:
+        XsnsError: It cannot be read, or is neither UTF-8 nor marked as UTF-16.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+    encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
+    if encoding != "utf-16" and b"\0" in data:
+        raise XsnsError(
+            f"'{path}' holds NUL characters, as UTF-16 text without its mark does.", "save it as UTF-8 text."
+        )
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise XsnsError(f"cannot read '{path}' as a table: {error}.", "save it as UTF-8 text.") from None
+    return text, (f"'{path.name}' was read as UTF-16.",) if encoding == "utf-16" else ()
+
+
+def _separator(text: str, usual: str) -> tuple[str, str]:
+    """Return what separates the fields of a file, and its text without a line that says so."""
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
+        return first.strip()[-1], rest
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    if usual == "," and "," not in head:
+        return next((sign for sign in _INSTEAD if sign in head), usual), text
+    return usual, text
 
 
 def to_number(cell: object) -> float | None:
@@ -95,23 +156,11 @@ def to_number(cell: object) -> float | None:
     if cell is None:
         return math.nan
     if isinstance(cell, str):
-        return _read_number(cell.strip())
+        return plain_number(cell.strip())
     # Booleans are integers to Python.
     if isinstance(cell, bool) or not hasattr(cell, "__float__"):
         return None
     return float(cell)
-
-
-def _read_number(text: str) -> float | None:
-    if text.lower() in MISSING:
-        return math.nan
-    # Python also reads `1_0` and the digits of other scripts, which nobody writes as a score.
-    if "_" in text or not text.isascii():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
@@ -189,5 +238,24 @@ def twice(labels: Sequence[str]) -> list[str]:
 
 def listed(names: Sequence[str]) -> str:
     """Return names with commas: the first ones, and how many more there are."""
-    shown = ", ".join(names[:_LISTED])
-    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
+    return _some(names, _LISTED)
+
+
+def all_listed(names: Sequence[str]) -> str:
+    """Return names with commas, all of them but for thousands."""
+    return _some(names, _ALL)
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    shown = ", ".join(map(one_line, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks and without characters that nobody sees, for a message.
+
+    >>> one_line("two\\nlines")
+    'two lines'
+    """
+    spaced = "".join(" " if sign.isspace() else sign for sign in text)
+    return "".join(sign for sign in spaced if sign.isprintable())

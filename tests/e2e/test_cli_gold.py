@@ -59,7 +59,9 @@ def test_json_has_everything(folder, in_process):
     result = document["result"]
     assert (result["seeds"], result["unit"], result["notes"], result["output"]) == ([1, 2], "percent", [], "g.csv")
     shown = json.loads(in_process(folder, "gold", "show", "g.csv", "--json").out)["result"]
-    assert shown == {name: value for name, value in result.items() if name not in {"notes", "output"}}
+    assert shown == {name: value for name, value in result.items() if name in shown}
+    assert result["left_out"]["scores"] == 0
+    assert result["by_name"] == {}
     assert shown["best_source"]["fi"] == {"source": "sw", "score": 52}
     np.testing.assert_array_equal(read_scores(folder / "g.csv").per_seed[:, 0, 1], [50, 54])
 
@@ -104,15 +106,20 @@ def test_errors_say_what_was_asked_and_what_to_do(folder, in_process, arguments,
     assert not (folder / "g.parquet").exists()
 
 
-def test_what_is_left_out_is_said(folder, in_process):
-    (folder / "odd.csv").write_text("source,sw,average\nfi,50,60\nSuomi,1,2\n")
-    done = in_process(folder, "gold", "import", "odd.csv", "--format", "matrix", "-o", "g.parquet")
-    assert done.code == 0
-    assert "note: left out, because they are no codes of languages: average, Suomi; --rename" in done.err
-    again = in_process(
-        folder, "gold", "import", "odd.csv", "--format", "matrix", "-o", "g.parquet", "--rename", "Suomi=et"
+def test_an_import_that_would_lose_something_is_refused(folder, in_process):
+    (folder / "odd.csv").write_text("source,sw,average\nfi,50,60\nFinno,1,2\n")
+    command = ("gold", "import", "odd.csv", "--format", "matrix", "-o", "g.parquet")
+    done = in_process(folder, *command)
+    assert (done.code, done.out) == (1, "")
+    assert "error: labels that are neither codes nor names of languages, with their scores: average (2), Finno (2).\n" in (
+        done.err
     )
-    assert "no codes of languages: average;" in again.err
+    assert not (folder / "g.parquet").exists()
+    again = in_process(folder, *command, "--rename", "Finno=et", "--skip-unknown", "--json")
+    assert again.code == 0
+    assert "note: left out, 2 of 4 scores: labels that are neither codes nor names" in again.err
+    left_out = json.loads(again.out)["result"]["left_out"]
+    assert (left_out["labels"], left_out["scores"], left_out["of"]) == ({"average": 2}, 2, 4)
     assert read_scores(folder / "g.parquet").sources == ("fi", "et")
 
 

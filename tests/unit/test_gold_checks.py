@@ -67,7 +67,7 @@ def test_a_unit_that_nobody_named_is_found_and_said(matrix: Any) -> None:
 # -------------------------------------------------------------------------------- cells and duplicates
 
 
-@pytest.mark.parametrize("cell", ["n.a.", "12,5 ", "high", "--", "1 2"])
+@pytest.mark.parametrize("cell", ["n.a.", "1,234.5", "high", "--", "1 2", "%", "nan%"])
 def test_a_cell_that_is_no_number_is_named(matrix: Any, cell: str) -> None:
     with pytest.raises(XsnsError, match="1 cell of the scores holds no number: fi → sw"):
         matrix(f'source,sw,fi\nsw,90,50\nfi,"{cell}",80\n')
@@ -118,10 +118,144 @@ def test_a_line_that_is_too_long_is_numbered(matrix: Any) -> None:
 # -------------------------------------------------------------------------------------------- codes
 
 
-def test_labels_that_are_no_codes_are_left_out_and_listed(matrix: Any) -> None:
-    found = matrix("source,sw,average\nfi,50,60\nall languages,40,45\n", unit="percent")
+def test_an_import_that_would_lose_labels_is_refused_with_all_of_them(matrix: Any) -> None:
+    text = "source,sw,average\nfi,50,60\nall languages,40,45\n"
+    with pytest.raises(XsnsError, match=r"labels that are .*: average \(2\), all languages \(2\)\.") as caught:
+        matrix(text, unit="percent")
+    assert "--rename" in caught.value.hint
+    assert "--skip-unknown imports the rest, without 3 of 4 scores" in caught.value.hint
+    found = matrix(text, unit="percent", skip_unknown=True)
     assert (found.scores.sources, found.scores.targets) == (("fi",), ("sw",))
-    assert any("average" in note and "all languages" in note and "--rename" in note for note in found.notes)
+    assert found.left_out.to_json() == {
+        "labels": {"average": 2, "all languages": 2},
+        "ambiguous": {},
+        "collisions": {},
+        "cells": [],
+        "scores": 3,
+        "of": 4,
+    }
+    assert found.notes[0].startswith("left out, 3 of 4 scores: ")
+
+
+def test_everything_that_is_wrong_is_in_one_message(matrix: Any) -> None:
+    text = (
+        "source,sw,average,English,mon_Cyrl\n"
+        'fi,50,60,1,"1,234"\n'
+        "Suomi,40,45,high,70\n"
+        "et,30,31,inf,33\n"
+        "Ga,30,31,32,33\n"
+    )
+    with pytest.raises(XsnsError) as caught:
+        matrix(text, unit="percent")
+    for part in (
+        "average (4)",
+        "'Ga' is the code of ga and the name of gaa",
+        "'fi' and 'Suomi' are both 'fi'",
+        "1 cell of the scores holds no number: Suomi → English ('high')",
+        "1 cell of the scores is infinite: et → English",
+        "1 cell of the scores may be read in two ways: fi → mon_Cyrl ('1,234')",
+    ):
+        assert part in caught.value.message
+    found = matrix(text, unit="percent", skip_unknown=True)
+    assert (found.scores.sources, found.scores.targets) == (("et",), ("sw", "mn"))
+    assert found.scores.values.tolist() == [[30, 33]]
+    assert (found.left_out.scores, found.left_out.of) == (14, 16)
+    assert found.left_out.collisions == {"fi": ("fi", "Suomi")}
+    assert found.left_out.ambiguous == {"Ga": ("ga", "gaa")}
+
+
+def test_a_score_that_stands_twice_cannot_be_skipped(matrix: Any) -> None:
+    text = "source,target,score\nsw,fi,50\nsw,fi,51\naverage,fi,1\n"
+    with pytest.raises(XsnsError, match=r"average \(1\); the score sw → fi stands twice: 50 and 51") as caught:
+        matrix(text, layout="long")
+    assert "column `seed`" in caught.value.hint
+    with pytest.raises(XsnsError, match="^the score sw → fi stands twice"):
+        matrix(text, layout="long", skip_unknown=True)
+
+
+def test_two_labels_of_one_language_on_one_side_are_not_merged(matrix: Any) -> None:
+    """The scores do not overlap: before, rows of `aka` and `twi` were one row of `ak`."""
+    text = "source,target,score\naka,fi,50\ntwi,en,60\nsw,en,40\n"
+    with pytest.raises(XsnsError, match="'aka' and 'twi' are both 'ak'"):
+        matrix(text, layout="long", unit="percent")
+    apart = matrix("source,target,score\naka,fi,50\nsw,twi,60\n", layout="long", unit="percent")
+    assert (apart.scores.sources, apart.scores.targets) == (("ak", "sw"), ("fi", "ak"))
+
+
+# -------------------------------------------------------------------------------------------- names
+
+
+def test_languages_are_recognised_by_name(matrix: Any) -> None:
+    found = matrix(",English,Mandarin Chinese,Norwegian Bokmål,en-GB\nKiswahili,50,60,70,80\nfi,1,2,3,4\n", unit="percent")
+    assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("en", "zh", "nb", "en-GB"))
+    assert found.by_name == {"Kiswahili": "sw", "English": "en", "Mandarin Chinese": "zh", "Norwegian Bokmål": "nb"}
+    assert any(note.startswith("recognised by name: Kiswahili = sw, English = en") for note in found.notes)
+
+
+def test_a_code_that_is_a_name_too_is_asked_back_among_names_alone(matrix: Any) -> None:
+    text = "source,Ga,{}\nfi,50,60\n"
+    assert matrix(text.format("sw"), unit="percent").scores.targets == ("ga", "sw")
+    with pytest.raises(XsnsError, match="'Ga' is the code of ga and the name of gaa"):
+        matrix(text.format("Swahili"), unit="percent")
+    found = matrix(text.format("Swahili"), unit="percent", rename={"Ga": "gaa"})
+    assert found.scores.targets == ("gaa", "sw")
+
+
+# ------------------------------------------------------------------------------------------ numbers
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_numbers_as_spreadsheets_write_them(matrix: Any, separator: str) -> None:
+    lines = [("", "sw", "en", "zh", "de"), ("fi", '"55,2"', "31.2%", "–", "40"), ("yo", "50", "29 %", '"33,1"', "-")]
+    found = matrix("\n".join(separator.join(line) for line in lines) + "\n")
+    np.testing.assert_array_equal(found.scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan]])
+    assert found.scores.unit == "percent"
+    assert "commas are decimal signs in 2 of 8 cells, as 55,2." in found.notes
+    assert "2 of 8 cells have a percent sign: the scores are percent." in found.notes
+
+
+def test_a_comma_before_three_digits_is_read_where_the_table_shows_what_it_is(matrix: Any) -> None:
+    table = 'source,sw,fi\nen,"12,345","{}"\n'
+    with pytest.raises(XsnsError, match=r"may be read in two ways: en → sw \('12,345'\)"):
+        matrix(table.format("12"), unit="percent")
+    assert matrix(table.format("12,5"), unit="percent").scores.values.tolist() == [[12.345, 12.5]]
+    with pytest.raises(XsnsError, match=r"may be read in two ways: en → sw \('12\.345'\)"):
+        matrix('source,sw,fi\nen,12.345,"12,5"\n', unit="percent")
+    assert matrix('source,sw\nen,"0,812"\n').scores.values.tolist() == [[0.812]]
+    assert matrix("source,sw\nen,12.345\n").scores.values.tolist() == [[12.345]]
+
+
+def test_percent_signs_say_the_unit(matrix: Any) -> None:
+    for unit in ("fraction", "points"):
+        with pytest.raises(XsnsError, match=f"have a percent sign, and the scores are said to be {unit}"):
+            matrix("source,sw,fi\nen,31.2%,40%\n", unit=unit)
+    with pytest.raises(XsnsError, match="fractions and percent are mixed"):
+        matrix("source,sw,fi\nen,31.2%,0.4\n")
+
+
+def test_text_of_other_encodings(tmp_path: Path) -> None:
+    path, text = tmp_path / "scores.csv", "source,sw\nEspañol,50\n"
+    for encoding in ("utf-16", "utf-8-sig"):
+        path.write_bytes(text.encode(encoding))
+        found = import_scores(path, "matrix", unit="percent")
+        assert found.scores.sources == ("es",)
+        assert ("'scores.csv' was read as UTF-16." in found.notes) == (encoding == "utf-16")
+    path.write_bytes(text.encode("utf-16-le"))
+    with pytest.raises(XsnsError, match="holds NUL characters, as UTF-16 text without its mark"):
+        import_scores(path, "matrix")
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(XsnsError, match="cannot read '.*scores.csv' as a table") as caught:
+        import_scores(path, "matrix")
+    assert caught.value.hint == "save it as UTF-8 text."
+    path.write_text("sep=;\nsource;sw\nfi;50\n")
+    assert import_scores(path, "matrix", unit="percent").scores["fi", "sw"] == 50
+
+
+def test_labels_are_shown_without_control_characters(matrix: Any) -> None:
+    with pytest.raises(XsnsError) as caught:
+        matrix('source,sw,"\x1b[31mred\u202e"\nfi,1,2\n')
+    assert "[31mred (1)" in caught.value.message
+    assert caught.value.message.isprintable()
 
 
 def test_labels_can_be_renamed(matrix: Any) -> None:
@@ -137,7 +271,7 @@ def test_labels_can_be_renamed(matrix: Any) -> None:
 
 def test_a_file_without_any_code(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="no label is the code of a language"):
-        matrix("source,Swahili,Finnish language\nEnglish language,50,60\n")
+        matrix("source,the first,the second\nthe third,50,60\n")
 
 
 def test_codes_on_one_side_alone(matrix: Any) -> None:

@@ -57,6 +57,9 @@ def test_a_folder_of_xpos_has_training_sizes_as_regimes(tmp_path: Path) -> None:
         assert scores.regimes == ("10000", "630", "2500", "3epoch")
         assert scores["sw", "fi"] == 60
         assert scores.regime("3epoch")["fi", "sw"] == 71
+    write(tmp_path, "results/matrix-ft-10 000.csv", "no,matter\n1,2\n")
+    notes = import_scores(tmp_path, "xpos").notes
+    assert "files that were not read, because their names say no training size (1): matrix-ft-10 000.csv." in notes
     assert import_scores(tmp_path, "xpos", regime="630").scores.regimes == ("630", "2500", "10000", "3epoch")
     with pytest.raises(UsageError, match="no regime '64'") as caught:
         import_scores(tmp_path, "xpos", regime="64")
@@ -94,7 +97,7 @@ def test_nnrank_leaves_small_test_sets_out_where_that_is_asked(tmp_path: Path) -
     path = write(tmp_path, "ner.csv", NNRANK)
     found = import_scores(path, "nnrank", min_examples=500)
     assert found.scores.targets == ("af",)
-    assert any("too few examples: am (100)" in note for note in found.notes)
+    assert any("too few examples: am (100); these are 2 scores." in note for note in found.notes)
     with pytest.raises(UsageError, match="no target was tested on 2000") as caught:
         import_scores(path, "nnrank", min_examples=2000)
     assert "1000" in caught.value.hint
@@ -127,6 +130,7 @@ def test_langrank_s_raw_results_without_the_three_best(tmp_path: Path) -> None:
     assert (scores.sources, scores.targets) == (("bua", "ku", "am"), ("pcm", "am"))
     assert (scores.task, scores.metric, scores.unit) == ("pos", "accuracy", "fraction")
     assert scores["ku", "pcm"] == 0.2825
+    assert "left out: 4 lines below the scores, which name the best three of each column." in found.notes
     translation = import_scores(write(tmp_path, "mt.csv", LANGRANK_MT), "langrank").scores
     assert (translation.task, translation.metric, translation["az", "ar"]) == ("mt", "BLEU", 0.286)
 
@@ -163,6 +167,7 @@ def test_sumeval_keeps_runs_on_one_language(tmp_path: Path) -> None:
             ({"ar": 0, "en": 3696, "fi": 0}, {"ar": 0.71, "en": 0.72, "fi": 0.69}),
             ({"ar": 0, "en": 100, "fi": 0}, {"ar": 0.41, "en": 0.42, "fi": 0.39}),
             ({"ar": 0, "en": 0, "fi": 6855}, {"ar": 0.6, "en": 0.61, "fi": 0.8}),
+            ({"ar": 0, "en": 0, "fi": 0}, {"ar": 0.1, "en": 0.1, "fi": 0.1}),
         ],
     )
     found = import_scores(path, "sumeval")
@@ -171,7 +176,8 @@ def test_sumeval_keeps_runs_on_one_language(tmp_path: Path) -> None:
     assert (scores.task, scores.unit) == ("tydiqa", "fraction")
     assert scores.regimes == ("largest", "6855", "3696", "100")
     assert (scores["en", "ar"], scores["fi", "ar"], scores.regime("100")["en", "ar"]) == (0.71, 0.6, 0.41)
-    assert "left out: 1 of 4 runs, on mixtures of languages." in found.notes
+    assert "left out: 1 of 5 runs, on mixtures of languages." in found.notes
+    assert "left out: 1 of 5 runs, on no example of any language." in found.notes
     assert any("--metric" in note for note in found.notes)
 
 
@@ -180,6 +186,9 @@ def test_sumeval_without_scores_without_single_languages_and_without_sense(tmp_p
         import_scores(sumeval(tmp_path, [({"en": 5}, {"ar": "x", "sw": "x"})]), "sumeval")
     with pytest.raises(XsnsError, match="trained on several languages"):
         import_scores(sumeval(tmp_path, [({"en": 5, "ar": 1}, {"ar": 0.5})]), "sumeval")
+    for count in (-1, float("nan"), float("inf")):
+        with pytest.raises(XsnsError, match="is no file of SumEval"):
+            import_scores(sumeval(tmp_path, [({"en": 5, "ar": count}, {"ar": 0.5})]), "sumeval")
     for text in ("{}", "[1]", '[{"train_config": {"en": "many"}, "eval_results": {}}]', "[", '{"a": 1}'):
         with pytest.raises(XsnsError):
             import_scores(write(tmp_path, "x.json", text), "sumeval")

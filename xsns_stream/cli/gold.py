@@ -85,14 +85,20 @@ def command() -> None:
     metavar="N",
     help="Leave out targets that were tested on fewer examples, where the file says on how many.",
 )
+@click.option(
+    "--skip-unknown",
+    is_flag=True,
+    help="Leave out labels that are no languages, languages under several labels, and cells that hold no number; "
+    "count and list them. By default such a file is refused.",
+)
 @common_options
 def import_command(
     files: tuple[str, ...], layout: str, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Import gold transfer scores: read, check, write.
 
-    Codes of languages are normalised. Unit, duplicates and cells are checked; what is left out is said. Several files
-    are runs of several seeds.
+    Codes of languages are normalised, and names of languages are matched. A file of which something would be lost is
+    refused, with everything that is wrong in one message. Several files are runs of several seeds.
     """
     from xsns_stream.files import writable
     from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores
@@ -110,6 +116,7 @@ def import_command(
         rename=_renamed(options["renamed"]),
         transpose=options["transpose"],
         min_examples=options["min_examples"],
+        skip_unknown=options["skip_unknown"],
     )
     write_scores(found.scores, output)
     for sentence in found.notes:
@@ -118,7 +125,8 @@ def import_command(
     summary = summarise(found.scores)
     if as_json:
         result = _result(found.scores, summary, found.scores.regimes)
-        emit_json("gold import", result | {"notes": list(found.notes), "output": output})
+        more = {"left_out": found.left_out.to_json(), "by_name": dict(found.by_name)}
+        emit_json("gold import", result | {"notes": list(found.notes), "output": output} | more)
     else:
         stdout_console().print(_facts(found.scores, summary, found.scores.regimes))
 

@@ -10,10 +10,13 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.gold.losses import LeftOut, check
 from xsns_stream.gold.raw import RawCell, RawScores
-from xsns_stream.gold.units import check_unit
-from xsns_stream.labelled import listed, numbers, to_codes
+from xsns_stream.gold.units import check_percent_signs, check_unit
+from xsns_stream.labelled import all_listed, listed
+from xsns_stream.language_names import Labels, read_labels
 from xsns_stream.types.transfer import TransferScores
+from xsns_stream.written_numbers import ReadCells, read_cells
 
 #: Task or metric where nobody named it.
 UNKNOWN: Final = "unknown"
@@ -29,10 +32,14 @@ class ImportedScores:
     Attributes:
         scores: The scores.
         notes: Sentences on what was left out, taken for granted, or looks odd; empty where there is nothing.
+        left_out: What the file has and the scores do not; empty unless `skip_unknown` allowed it.
+        by_name: {label: code} of the languages that were recognised by name.
     """
 
     scores: TransferScores
     notes: tuple[str, ...] = ()
+    left_out: LeftOut = field(default_factory=LeftOut)
+    by_name: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Described:
         main: The regime that comes first.
         rename: {label in the file: what it shall be called}.
         transpose: Targets stand where sources are expected.
+        skip_unknown: Leave out what cannot be read, instead of refusing the file.
     """
 
     task: str | None = None
@@ -56,38 +64,64 @@ class Described:
     main: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     transpose: bool = False
+    skip_unknown: bool = False
 
 
 def assemble(raw: RawScores, said: Described) -> ImportedScores:
     """Check cells and put them into axes.
 
     Raises:
-        XsnsError: A cell holds no number; the same cell stands twice; the unit does not fit; no language is left.
+        XsnsError: A label, a cell or a language would be lost, and `skip_unknown` does not allow it; the same cell
+            stands twice; the unit does not fit; no language is left.
         UsageError: A label to rename, or the main regime, is not there; or the matrix is turned round.
     """
     _check_corner(raw.corner, said.transpose)
     cells = list(raw.cells)
     if said.transpose:
         cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
-    notes = list(raw.notes)
-    codes = _codes(cells, said.rename)
-    notes += _unknown_labels(codes)
-    cells = [cell for cell in cells if codes[cell.source] and codes[cell.target]]
-    if not cells:
+    labels = _labels(cells, said.rename)
+    read = read_cells((cell.source, cell.target, cell.score) for cell in cells)
+    checked = check(cells, labels, read)
+    if not any(labels.codes[cell.source] and labels.codes[cell.target] for cell in cells):
         raise XsnsError(
-            f"no score has the code of a language on both sides; labels are {listed(list(codes))}.",
+            f"no score has the code of a language on both sides; labels are {listed(list(labels.codes))}.",
             "check --format; --rename OLD=NEW maps labels to codes.",
         )
-    found = numbers(((cell.source, cell.target, cell.score) for cell in cells), "the scores")
-    _check_duplicates(cells, codes)
-    scores, lacking = _in_axes(cells, found, codes, raw, said)
+    checked.require_nothing_lost(skip=said.skip_unknown)
+    kept, left_out = checked.kept, checked.left_out
+    notes = [*raw.notes, *_skipped(checked.problems, left_out), *_matched(labels), *_read_otherwise(read)]
+    if not kept:
+        raise XsnsError("no score is left.", "see what --skip-unknown leaves out: run the import without it.")
+    scores, lacking = _in_axes([cell for cell, _ in kept], [number for _, number in kept], labels.codes, raw, said)
     notes += lacking
     notes += _odd_orientation(scores, said.transpose)
-    unit, unit_notes = check_unit(scores, said.unit or raw.unit)
+    asked = check_percent_signs(read, said.unit or raw.unit)
+    unit, unit_notes = check_unit(scores, asked)
     unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
     if unnamed:
         notes.append(f"the format does not say what the scores are of: {' and '.join(unnamed)} would.")
-    return ImportedScores(replace(scores, unit=unit), tuple(notes + unit_notes))
+    return ImportedScores(replace(scores, unit=unit), tuple(notes + unit_notes), left_out, dict(labels.by_name))
+
+
+def _skipped(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
+    """Yield what was left out, and how much that is."""
+    if problems:
+        yield f"left out, {left_out.scores} of {left_out.of} scores: {'; '.join(problems)}."
+
+
+def _matched(labels: Labels) -> Iterator[str]:
+    """Yield which labels were taken for names of languages."""
+    if labels.by_name:
+        named = [f"{label} = {code}" for label, code in labels.by_name.items()]
+        yield f"recognised by name: {all_listed(named)}; --rename OLD=NEW says otherwise."
+
+
+def _read_otherwise(read: ReadCells) -> Iterator[str]:
+    """Yield which cells were read with a decimal comma or a percent sign."""
+    if read.commas:
+        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
+    if any(read.percent):
+        yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percent."
 
 
 # -------------------------------------------------------------------------------------- orientation
@@ -124,47 +158,20 @@ def _odd_orientation(scores: TransferScores, transpose: bool) -> Iterator[str]:
 # -------------------------------------------------------------------------------------------- codes
 
 
-def _codes(cells: Sequence[RawCell], rename: Mapping[str, str]) -> dict[str, str | None]:
-    labels = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
+def _labels(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
+    names = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
     for label in rename:
-        if label not in labels:
-            near = get_close_matches(label, labels, n=3)
-            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(labels)}."
+        if label not in names:
+            near = get_close_matches(label, names, n=3)
+            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(names)}."
             raise UsageError(f"the file has no label '{label}' to rename.", hint)
-    codes = to_codes(labels, rename)
-    if not any(codes.values()):
+    labels = read_labels(names, rename)
+    if not any(labels.codes.values()) and not labels.ambiguous:
         raise XsnsError(
-            f"no label is the code of a language: {listed(labels)}.",
-            "labels are codes as 'sw', 'swh' or 'swh_Latn'; --rename OLD=NEW maps others.",
+            f"no label is the code of a language: {listed(names)}.",
+            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'; --rename OLD=NEW maps others.",
         )
-    return codes
-
-
-def _unknown_labels(codes: Mapping[str, str | None]) -> Iterator[str]:
-    unknown = [label or "''" for label, code in codes.items() if code is None]
-    if unknown:
-        yield f"left out, because they are no codes of languages: {listed(unknown)}; --rename OLD=NEW maps them."
-
-
-def _check_duplicates(cells: Sequence[RawCell], codes: Mapping[str, str | None]) -> None:
-    """Refuse two scores of one pair, also where a language stands under two labels."""
-    first: dict[tuple[str | None, str | None, str, int | None], RawCell] = {}
-    for cell in cells:
-        key = (codes[cell.source], codes[cell.target], cell.regime, cell.seed)
-        other = first.setdefault(key, cell)
-        if other is cell:
-            continue
-        for one, two in ((other.source, cell.source), (other.target, cell.target)):
-            if one != two:
-                raise XsnsError(
-                    f"'{one}' and '{two}' are both '{codes[one]}', and both have scores.",
-                    "remove one of them, or tell them apart with --rename OLD=NEW.",
-                )
-        more = "" if cell.regime == "main" else f" of regime {cell.regime}"
-        raise XsnsError(
-            f"the score {cell.source} → {cell.target}{more} stands twice: {other.score} and {cell.score}.",
-            "a file has one score for each pair, regime and seed; several runs need a column `seed`.",
-        )
+    return labels
 
 
 # --------------------------------------------------------------------------------------------- axes

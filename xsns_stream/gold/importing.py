@@ -40,6 +40,7 @@ def import_scores(
     rename: Mapping[str, str] | None = None,
     transpose: bool = False,
     min_examples: int = 0,
+    skip_unknown: bool = False,
 ) -> ImportedScores:
     """Read gold scores in a public format, and check them.
 
@@ -55,10 +56,13 @@ def import_scores(
         rename: {label in the file: code that it stands for}.
         transpose: Targets stand on lines, or in the column `source`.
         min_examples: Leave out targets that were tested on fewer; where the format says on how many.
+        skip_unknown: Leave out labels that are no languages, languages under several labels, and cells that hold no
+            number, and list them in `left_out`. By default a file with any of these is refused.
 
     Raises:
         UsageError: An option that cannot mean anything.
-        XsnsError: A file that cannot be read, or is not what the format is; a check that fails.
+        XsnsError: A file that cannot be read, or is not what the format is; a file of which something would be lost,
+            all of it in one message; another check that fails.
     """
     reader = _reader(format)
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
@@ -86,7 +90,8 @@ def import_scores(
         notes=tuple(dict.fromkeys(note for raw in raws for note in raw.notes)),
         origin=", ".join(dict.fromkeys(raw.origin for raw in raws)),
     )
-    return assemble(joined, Described(task, metric, unit, origin, regime, dict(rename or {}), transpose))
+    said = Described(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
+    return assemble(joined, said)
 
 
 def _reader(name: str) -> Callable[[Path, Wanted], RawScores]:

@@ -46,13 +46,18 @@ def read(path: Path, wanted: Wanted) -> RawScores:
     if table.header[0] in _CORNERS:
         task, metric = _CORNERS[table.header[0]]
         one_of(wanted.metric, [metric], metric, path.name)
-        return RawScores(matrix_cells(_without_best(table)), task, metric, origin=_ORIGIN, corner="source")
+        scores = _without_best(table)
+        best = len(table.lines) - len(scores.lines)
+        notes = (f"left out: {best} lines below the scores, which name the best three of each column.",) if best else ()
+        return RawScores(
+            matrix_cells(scores), task, metric, origin=_ORIGIN, notes=(*table.notes, *notes), corner="source"
+        )
     for names, metric in _COLUMNS.items():
         if set(names) <= set(table.header):
             one_of(wanted.metric, [metric], metric, path.name)
             lines = zip(*(table.column(name) for name in names), strict=True)
             cells = tuple(RawCell(source, target, score) for source, target, score in lines)
-            return RawScores(cells, path.stem, metric, origin=_ORIGIN)
+            return RawScores(cells, path.stem, metric, origin=_ORIGIN, notes=table.notes)
     raise XsnsError(
         f"'{path.name}' is no table of LangRank.",
         "it starts with `train/target` or `v extra v \\ trg >>`, or has columns as Task lang, Aux lang, Accuracy.",

@@ -33,10 +33,13 @@ def read(path: Path, wanted: Wanted) -> RawScores:
     columns = (table.column(name) for name in ("source", "target", metric, "num_eval_examples"))
     lines = list(zip(*columns, strict=True))
     sizes: dict[str, float] = {}
+    unsized: dict[str, None] = {}
     for _, target, _, examples in lines:
         size = to_number(examples)
         # A number that nobody knows does not leave a target out.
         known = math.inf if size is None or math.isnan(size) else size
+        if known == math.inf:
+            unsized[target] = None
         sizes[target] = min(sizes.get(target, math.inf), known)
     few = {target: size for target, size in sizes.items() if size < wanted.min_examples}
     if len(few) == len(sizes):
@@ -45,13 +48,16 @@ def read(path: Path, wanted: Wanted) -> RawScores:
             f"the most is {max(sizes.values()):.0f}: lower --min-examples.",
         )
     cells = tuple(RawCell(source, target, score) for source, target, score, _ in lines if target not in few)
-    return RawScores(cells, "ner", metric, "percent", "nn-rank, WikiANN, XLM-R base", tuple(_notes(sizes, few, metric)))
+    notes = (*table.notes, *_notes(sizes, few, metric, len(lines) - len(cells)))
+    if unsized and wanted.min_examples:
+        notes += (f"kept, because the file does not say on how many examples they were tested: {listed([*unsized])}.",)
+    return RawScores(cells, "ner", metric, "percent", "nn-rank, WikiANN, XLM-R base", notes)
 
 
-def _notes(sizes: Mapping[str, float], few: Mapping[str, float], metric: str) -> list[str]:
+def _notes(sizes: Mapping[str, float], few: Mapping[str, float], metric: str, lost: int) -> list[str]:
     notes = [f"the metric is {metric}; the file also has {listed([name for name in _METRICS if name != metric])}."]
     if few:
-        notes.append(f"left out, tested on too few examples: {_named(few)}.")
+        notes.append(f"left out, tested on too few examples: {_named(few)}; these are {lost} scores.")
     small = {target: size for target, size in sizes.items() if size < _FEW and target not in few}
     if small:
         notes.append(f"tested on fewer than {_FEW} examples: {_named(small)}; --min-examples leaves them out.")

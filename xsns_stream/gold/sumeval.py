@@ -32,19 +32,23 @@ def read(path: Path, wanted: Wanted) -> RawScores:
     """
     runs = _runs(path)
     single: list[tuple[str, int, dict[str, Any]]] = []
+    untrained = 0
     for configuration, results in runs:
-        trained = {language: count for language, count in configuration.items() if 0 < count < math.inf}
+        trained = {language: count for language, count in configuration.items() if count > 0}
+        untrained += not trained
         if len(trained) == 1:
             single += [(language, int(count), results) for language, count in trained.items()]
-    mixtures = len(runs) - len(single)
+    mixtures = len(runs) - len(single) - untrained
     if not single:
         raise XsnsError(
-            f"each of the {len(runs)} runs of '{path.name}' was trained on several languages.",
+            f"each of the {mixtures} runs of '{path.name}' was trained on several languages.",
             "a transfer score is of one source; mixtures have none.",
         )
     if all(score == _UNKNOWN for _, _, results in single for score in results.values()):
         raise XsnsError(f"'{path.name}' has no scores, only places for them.", "name a file with scores.")
     notes = (f"left out: {mixtures} of {len(runs)} runs, on mixtures of languages.",) if mixtures else ()
+    if untrained:
+        notes += (f"left out: {untrained} of {len(runs)} runs, on no example of any language.",)
     return RawScores(
         _cells(single), path.stem.split("_")[0].lower(), wanted.metric or "", "fraction", "SumEval 2022", notes, LARGEST
     )
@@ -55,7 +59,7 @@ def _runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
     try:
         return [
             (
-                {str(language): float(count) for language, count in run["train_config"].items()},
+                {str(language): _examples(count) for language, count in run["train_config"].items()},
                 {str(language): score for language, score in run["eval_results"].items()},
             )
             for run in document
@@ -65,6 +69,18 @@ def _runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
             f"'{path.name}' is no file of SumEval.",
             "it is a JSON list of objects with `train_config` and `eval_results`.",
         ) from None
+
+
+def _examples(count: Any) -> float:
+    """Return a number of training examples.
+
+    Raises:
+        ValueError: It is negative, infinite, or not a number.
+    """
+    number = float(count)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{count} is no number of examples")
+    return number
 
 
 def _cells(single: list[tuple[str, int, dict[str, Any]]]) -> tuple[RawCell, ...]:

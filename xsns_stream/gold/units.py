@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -11,6 +12,7 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.labelled import listed
 from xsns_stream.types.arrays import Reals
 from xsns_stream.types.transfer import UNITS, TransferScores
+from xsns_stream.written_numbers import ReadCells
 
 _PERCENT: Final = 100.0
 # So many scores of one run are not all at or below one percent by chance.
@@ -49,6 +51,30 @@ def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]
         # A hard target may be like that, so that this is no error.
         notes.append(f"every score is 1 or less for {listed(low_targets)}: are these fractions among percent?")
     return unit, notes
+
+
+def check_percent_signs(read: ReadCells, said: str | None) -> str | None:
+    """Return what the scores are said to be, `percent` where some have a percent sign.
+
+    Raises:
+        XsnsError: They are said to be something else; or all without a sign look like fractions.
+    """
+    if not any(read.percent):
+        return said
+    if said and said != "percent":
+        raise XsnsError(
+            f"{sum(read.percent)} cells have a percent sign, and the scores are said to be {said}.", "--unit percent"
+        )
+    bare = [
+        number for number, sign in zip(read.values, read.percent, strict=True) if not sign and math.isfinite(number)
+    ]
+    if bare and 0 < max(bare) <= 1:
+        raise XsnsError(
+            f"{sum(read.percent)} cells have a percent sign, and all others are 1 or less: fractions and percent are "
+            "mixed.",
+            "write all scores in one way.",
+        )
+    return "percent"
 
 
 def check_range(scores: TransferScores) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from xsns_stream.errors import XsnsError
 from xsns_stream.gold.raw import RawCell, RawScores, Wanted, matrix_cells, one_of
-from xsns_stream.labelled import TextTable, read_table
+from xsns_stream.labelled import TextTable, listed, read_table
 
 #: The training size of the published results; the main regime of a folder.
 MAIN: Final = "10000"
@@ -29,19 +29,29 @@ def read(path: Path, wanted: Wanted) -> RawScores:
         XsnsError: It is none of the layouts, or the folder has no such file.
     """
     one_of(wanted.metric, [_METRIC], _METRIC, path.name)
-    files = _sizes(path) if path.is_dir() else [path]
-    cells = tuple(cell for file in files for cell in _cells(read_table(file), _regime(file)))
+    files, unread = _sizes(path) if path.is_dir() else ([path], [])
+    tables = [read_table(file) for file in files]
+    cells = tuple(cell for file, table in zip(files, tables, strict=True) for cell in _cells(table, _regime(file)))
+    notes = [note for table in tables for note in table.notes]
+    if unread:
+        notes.append(f"files that were not read, because their names say no training size ({len(unread)}): {listed(unread)}.")
     corner = "source" if not path.is_dir() else ""
     main = MAIN if any(cell.regime == MAIN for cell in cells) else ""
-    return RawScores(cells, "pos", _METRIC, "percent", "xpos (de Vries et al. 2022)", main=main, corner=corner)
+    return RawScores(cells, "pos", _METRIC, "percent", "xpos (de Vries et al. 2022)", tuple(notes), main, corner)
 
 
-def _sizes(folder: Path) -> list[Path]:
-    """Return the files of a folder, or of its folder `results`, smallest training size first, epochs last."""
+def _sizes(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the files of a folder, or of its folder `results`, and the names of files that look like them.
+
+    The smallest training size comes first, epochs last.
+    """
     for place in (folder, folder / "results"):
-        found = [file for file in sorted(place.glob("*-ft-*.csv")) if _SIZE.fullmatch(file.name)]
+        alike = sorted(place.glob("*-ft-*.csv"))
+        found = [file for file in alike if _SIZE.fullmatch(file.name)]
         if found:
-            return sorted(found, key=lambda file: (not _regime(file).isdecimal(), _regime(file).zfill(12)))
+            unread = [file.name for file in alike if file not in found]
+            found.sort(key=lambda file: (not _regime(file).isdecimal(), _regime(file).zfill(12)))
+            return found, unread
     raise XsnsError(
         f"'{folder}' holds no file as matrix-ft-10000.csv or udpos-ft-10000.csv.", "name the folder `results` of xpos."
     )
