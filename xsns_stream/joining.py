@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError
 from xsns_stream.labelled import listed
 from xsns_stream.languages import counterparts, same_language, select
+from xsns_stream.predictor_differences import differences
 from xsns_stream.types.arrays import Reals
 from xsns_stream.types.comparisons import SimilarityMatrix
-from xsns_stream.types.joined import JoinedScores, Prediction
+from xsns_stream.types.joined import JoinedScores, PoolCost, Prediction
 from xsns_stream.types.transfer import TransferScores
 
 
@@ -56,6 +58,11 @@ def join(
         *_notes(gold, spelt, (kept_sources, kept_targets)),
         *_without_pairs(spelt, (kept_sources, kept_targets), (rows, columns)),
     )
+    costs = _costs(gold, spelt, (kept_sources, kept_targets))
+    notes += tuple(_cost_notes(costs, len(spelt)))
+    records = {name: matrix.record for name, matrix in spelt.items()}
+    pool = tuple(dict.fromkeys((*rows, *columns)))
+    notes += tuple(found.sentence for found in differences(records, pool))
     predictions = tuple(
         Prediction(name, matrix.coefficient, _aligned(matrix, rows, columns), matrix.seeds if _seeded(matrix) else ())
         for name, matrix in spelt.items()
@@ -65,7 +72,7 @@ def join(
         notes += (
             f"no candidates, because they are one language: {listed(sorted(f'{s} for {t}' for s, t in spelt_twice))}.",
         )
-    joined = JoinedScores(gold.restricted(rows, columns), predictions, notes, spelt_twice)
+    joined = JoinedScores(gold.restricted(rows, columns), predictions, notes, spelt_twice, costs, records)
     joined = replace(joined, notes=(*notes, *_gaps(joined)))
     if not joined.candidates.any():
         raise UsageError(
@@ -84,6 +91,7 @@ def _spelling(gold: TransferScores, matrix: SimilarityMatrix) -> SimilarityMatri
         matrix,
         sources=tuple(called.get(code, code) for code in matrix.sources),
         targets=tuple(called.get(code, code) for code in matrix.targets),
+        record=None if matrix.record is None else matrix.record.renamed(called),
     )
 
 
@@ -117,15 +125,65 @@ def _pool(
     What is not compared is not in the pool either: a source's mean over it, for one, would depend on languages of
     which nothing else in a table knows.
     """
-    known = np.isfinite(gold.restricted(*kept).values)
+    known = _scored(gold, kept)
     for matrix in matrices.values():
         known &= np.isfinite(_aligned(matrix, *kept)).all(axis=0)
-    for row, source in enumerate(kept[0]):
-        for column, target in enumerate(kept[1]):
-            known[row, column] &= not same_language(source, target)
     rows = tuple(code for row, code in enumerate(kept[0]) if code in stays[0] or known[row].any())
     columns = tuple(code for column, code in enumerate(kept[1]) if code in stays[1] or known[:, column].any())
     return rows, columns
+
+
+def _scored(gold: TransferScores, kept: tuple[Sequence[str], Sequence[str]]) -> NDArray[np.bool_]:
+    """Return boolean [S, T]: which pairs of two languages have a score."""
+    known: NDArray[np.bool_] = np.isfinite(gold.restricted(*kept).values)
+    for row, source in enumerate(kept[0]):
+        for column, target in enumerate(kept[1]):
+            known[row, column] &= not same_language(source, target)
+    return known
+
+
+def _costs(
+    gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], kept: tuple[Sequence[str], Sequence[str]]
+) -> tuple[PoolCost, ...]:
+    """Return what each predictor takes out of the pool of the others."""
+    scored = _scored(gold, kept)
+    known = {name: np.isfinite(_aligned(matrix, *kept)).all(axis=0) for name, matrix in matrices.items()}
+    found = []
+    for name, own in known.items():
+        others: NDArray[np.bool_] = scored.copy()
+        for other, here in known.items():
+            if other != name:
+                others &= here
+        found.append(_cost(name, others, own, kept))
+    return tuple(found)
+
+
+def _cost(
+    name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], kept: tuple[Sequence[str], Sequence[str]]
+) -> PoolCost:
+    """Compare the pairs of which all others know everything with those that the predictor knows too."""
+    sources, targets = kept
+    with_it = others & own
+    lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(with_it.any(axis=1))
+    lost_columns: NDArray[np.bool_] = np.asarray(others.any(axis=0)) & ~np.asarray(with_it.any(axis=0))
+    return PoolCost(
+        name,
+        tuple(code for code, lost in zip(targets, lost_columns, strict=True) if lost),
+        tuple(code for code, lost in zip(sources, lost_rows, strict=True) if lost),
+        tuple((sources[row], targets[column]) for row, column in np.argwhere(others & ~own)),
+    )
+
+
+def _cost_notes(costs: Sequence[PoolCost], predictors: int) -> Iterator[str]:
+    """Yield what the pool would have without each predictor that alone lacks something."""
+    for cost in costs:
+        if not cost.pairs or predictors < 2:
+            continue
+        parts = [f"{len(cost.pairs)} more {'pair' if len(cost.pairs) == 1 else 'pairs'}"]
+        for what, codes in (("target", cost.targets), ("source", cost.sources)):
+            if codes:
+                parts.append(f"{len(codes)} more {what if len(codes) == 1 else f'{what}s'} ({listed(codes)})")
+        yield f"'{cost.predictor}' alone lacks some: without it the pool would have {', '.join(parts)}."
 
 
 def _aligned(matrix: SimilarityMatrix, sources: Sequence[str], targets: Sequence[str]) -> Reals:

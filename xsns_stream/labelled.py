@@ -1,7 +1,7 @@
 """Tables in which languages label numbers: text files → lines, cells → numbers, labels → codes.
 
-Whatever cannot be read is an error that names the cell. No line is skipped but empty ones. What separates the fields, and
-how the text is encoded, is found out from marks that have one meaning, and stands in the table's notes.
+Whatever cannot be read is an error that names the cell. No line is skipped but empty ones. What separates the
+fields, and how the text is encoded, is found out from marks that have one meaning, and stands in the table's notes.
 """
 
 from __future__ import annotations
@@ -252,10 +252,6 @@ def _some(names: Sequence[str], most: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text without line breaks and without characters that nobody sees, for a message.
-
-    >>> one_line("two\\nlines")
-    'two lines'
-    """
+    """Return text without line breaks and without characters that nobody sees, for a message."""
     spaced = "".join(" " if sign.isspace() else sign for sign in text)
     return "".join(sign for sign in spaced if sign.isprintable())

@@ -86,7 +86,10 @@ def code_of_name(name: str) -> str | None:
             return _normal(english)
         found = _named(spelling, "und")
         # A name in any language: only the language's own, and English with brackets, are certain.
-        if found is not None and spelling.casefold() in {found.autonym().casefold(), found.display_name("en").casefold()}:
+        if found is not None and spelling.casefold() in {
+            found.autonym().casefold(),
+            found.display_name("en").casefold(),
+        }:
             return _normal(found)
     return None
 

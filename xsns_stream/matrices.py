@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.files import read_json, read_parquet, unreadable
 from xsns_stream.labelled import listed, numbers, read_table, same_code, to_codes, twice
 from xsns_stream.types import Reals, SimilarityMatrix
+from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +32,7 @@ def read_matrix(
 
     ============== =======================================================================================
     .parquet .json What `xsns-stream matrix -o` and `baseline -o` write: with coefficient, seeds, values of
-    .npz           each seed, chance and standard errors.
+    .npz           each seed, chance, standard errors, and the record of what they were made of.
     .csv .tsv      A first line with targets, then a line for each source. The first field of the first
                    line may be anything. An empty field is a pair of which nothing is known. The name of
                    the file is the coefficient's.
@@ -248,11 +250,26 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
             raise ValueError("a seed stands twice")
         if "per_seed" in optional and not np.allclose(optional["per_seed"].mean(axis=0), values, equal_nan=True):
             raise ValueError("its values are not the mean of those of the seeds")
-        return SimilarityMatrix(sources, targets, values, str(document["coefficient"]), seeds=seeds, **optional)
+        return SimilarityMatrix(
+            sources,
+            targets,
+            values,
+            str(document["coefficient"]),
+            seeds=seeds,
+            record=_record(document.get("record")),
+            **optional,
+        )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise XsnsError(
             f"'{file}' is damaged: {type(error).__name__}: {error}.", "write it again, with `xsns-stream matrix -o`."
         ) from None
+
+
+def _record(kept: Any) -> PredictorRecord | None:
+    """Return the record in a file of ours; None where it was written without one."""
+    if kept is None:
+        return None
+    return PredictorRecord.from_json(json.loads(str(kept)) if isinstance(kept, np.ndarray) else kept)
 
 
 def _array(values: Any, shape: tuple[int, ...]) -> Any:

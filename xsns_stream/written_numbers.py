@@ -59,6 +59,7 @@ class ReadCells:
     infinite: tuple[str, ...]
     either: tuple[str, ...]
 
+
 def plain_number(text: str) -> float | None:
     """Return the number of a cell without percent sign and decimal comma; NaN where nothing was measured.
 

@@ -111,8 +111,9 @@ def test_an_import_that_would_lose_something_is_refused(folder, in_process):
     command = ("gold", "import", "odd.csv", "--format", "matrix", "-o", "g.parquet")
     done = in_process(folder, *command)
     assert (done.code, done.out) == (1, "")
-    assert "error: labels that are neither codes nor names of languages, with their scores: average (2), Finno (2).\n" in (
-        done.err
+    assert (
+        "error: labels that are neither codes nor names of languages, with their scores: average (2), Finno (2).\n"
+        in (done.err)
     )
     assert not (folder / "g.parquet").exists()
     again = in_process(folder, *command, "--rename", "Finno=et", "--skip-unknown", "--json")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from xsns_stream.cli.baseline_all_text import FROM_TEXT, possible, text_options
-from xsns_stream.cli.baseline_options import Pool, missing, pool_of, pool_options
+from xsns_stream.cli.baseline_options import Pool, missing, of_table, pool_of, pool_options
 from xsns_stream.cli.baseline_running import compute, refuse_failures
 from xsns_stream.cli.common import common_options, emit_json, examples, note, stdout_console
 from xsns_stream.cli.sections import SectionedCommand
@@ -105,7 +105,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     """
     pool = pool_of(options)
     if pool.languages is None:
-        raise UsageError("no languages were asked for.", "give --lang sw,en, or --gold gold.parquet.")
+        raise UsageError("no languages were asked for.", "give --lang sw,en, --gold gold.parquet, or --store PATH.")
     files = _files(folders)
     place = _folder(output)
     made, left_out = _from_files(files, pool)
@@ -114,7 +114,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     left_out |= {name: f"needs {needs}." for name, needs in FROM_TEXT.items() if name not in names}
     computed = compute(names, options, pool, quiet) if names else None
     if computed is not None:
-        origin = " and ".join(filter(None, (" ".join(options["corpus"]), options["model"])))
+        origin = " and ".join(filter(None, (" ".join(options["corpus"]), options["model"], options["store"])))
         of_text = {name: Made(matrix, origin) for name, matrix in computed.matrices.items()}
         for text in computed.notes:
             note(f"note: {text}", quiet)
@@ -197,7 +197,7 @@ def _write(made: dict[str, Made], place: Path, pool: Pool, quiet: bool) -> None:
             note(f"note: {name}: {text}", quiet)
         if lacking := missing(one.matrix, pool):
             note(f"note: {name} knows nothing of {listed(lacking)}.", quiet)
-        write_matrix(one.matrix, _path(place, name))
+        write_matrix(of_table(one.matrix), _path(place, name))
 
 
 def _path(place: Path, name: str) -> Path:

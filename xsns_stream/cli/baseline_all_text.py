@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from xsns_stream.cli.baseline_store import same_as_option
 from xsns_stream.cli.corpus_options import corpus_options
 from xsns_stream.cli.model_options import model_options
 from xsns_stream.cli.sections import Decorated, apply, section
@@ -29,6 +30,7 @@ def text_options(function: Decorated) -> Decorated:
         _model("--model", default=None, help="`mini`, a local folder, or a Hub id."),
         model_options,
         _model("--max-length", default=128, show_default=True, help="Longest example in pieces; longer text is cut."),
+        same_as_option(_text),
         _text(
             "--corpus",
             multiple=True,
@@ -52,6 +54,8 @@ def text_options(function: Decorated) -> Decorated:
 
 def possible(options: dict[str, Any]) -> tuple[str, ...]:
     """Return the baselines for which text, and where it is needed a model, were given."""
+    if options["store"] is not None:
+        return tuple(FROM_TEXT)
     if not options["corpus"]:
         return ()
     return tuple(FROM_TEXT) if options["model"] else ("sue",)

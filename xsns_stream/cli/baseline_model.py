@@ -9,6 +9,7 @@ import click
 
 from xsns_stream.cli.baseline_options import output_option, pool_options
 from xsns_stream.cli.baseline_running import run
+from xsns_stream.cli.baseline_store import same_as_option
 from xsns_stream.cli.common import common_options, examples
 from xsns_stream.cli.corpus_options import corpus_options
 from xsns_stream.cli.model_options import model_options, parameter_options
@@ -36,6 +37,7 @@ _scratch_option = _cost(
 def _text_options(function: Decorated) -> Decorated:
     return apply(
         function,
+        same_as_option(_text),
         _text(
             "--corpus",
             multiple=True,

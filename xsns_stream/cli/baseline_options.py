@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -95,6 +95,8 @@ def pool_of(options: dict[str, Any]) -> Pool:
     if named:
         return Pool(named, named)
     rows, columns = _of_gold(options["gold"])
+    if options.get("store") is not None and options["gold"] is None:
+        rows = columns = _of_store(options["store"])
     return Pool(_normal(sources) if sources else rows, _normal(targets) if targets else columns)
 
 
@@ -161,6 +163,13 @@ def finish(
         _show(matrix, outputs, quiet)
 
 
+def of_table(matrix: SimilarityMatrix) -> SimilarityMatrix:
+    """Return the matrix with the record of a baseline that is made from no text."""
+    from xsns_stream.types.predictor_records import PredictorRecord
+
+    return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
+
+
 def missing(matrix: SimilarityMatrix, pool: Pool) -> list[str]:
     """Return the languages that were asked for and are not in the matrix."""
     sides = ((pool.sources, matrix.sources), (pool.targets, matrix.targets))
@@ -177,6 +186,7 @@ def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[st
         "per_seed": None if matrix.per_seed is None else matrix.per_seed.tolist(),
         "lacking": list(lacking),
         "notes": list(notes),
+        "record": None if matrix.record is None else matrix.record.to_json(),
     }
 
 
@@ -199,6 +209,12 @@ def _of_gold(path: str | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] 
 
     scores = read_scores(path)
     return scores.sources, scores.targets
+
+
+def _of_store(path: str) -> tuple[str, ...]:
+    from xsns_stream.cli.rows import open_rows
+
+    return open_rows(path).languages
 
 
 def _normal(codes: Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, pool_of, require_few
+from xsns_stream.cli.baseline_store import check_model, check_text, objective_of, with_store
 from xsns_stream.cli.common import counted, note, stderr_console
 from xsns_stream.cli.corpus_options import open_from
 from xsns_stream.errors import LanguageError, PartialError, UsageError
@@ -103,12 +104,21 @@ def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bo
     """
     from xsns_stream.pipeline.baselines import model_baselines
 
-    corpus = open_from(options)
-    chosen = _chosen(pool, corpus.languages(), corpus.name)
+    options, stored = with_store(options, names)
+    corpus = open_from(options, labels=None if stored is None else stored.labels)
+    chosen = _chosen(pool, corpus.languages(), corpus.name, () if stored is None else stored.languages)
     console = stderr_console(quiet)
+    compared: list[str] = []
+    if stored is not None:
+        with console.status("comparing the text with the store's …"):
+            compared = check_text(stored, corpus, chosen, options)
     settings: dict[str, Any] = {key: options[key] for key in _SETTINGS if key in options}
     with console.status("loading the model …"):
         loaded, more = _loaded(names, options)
+        if stored is not None:
+            check_model(stored, loaded, names)
+            if "grad-cosine" in names:
+                more = more | {"objective": objective_of(stored)}
     failed: dict[Row, XsnsError] = {}
     rows = len(chosen) * len(set(options["seeds"]))
     with _progress(console, rows, failed) as progress:
@@ -125,7 +135,7 @@ def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bo
         )
     matrices = {key: _renamed(matrix, chosen) for key, matrix in found.items()}
     notes = tuple(f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code)
-    return Computed(matrices, notes, failed, rows)
+    return Computed(matrices, (*compared, *notes), failed, rows)
 
 
 def refuse_failures(computed: Computed) -> None:
@@ -212,8 +222,15 @@ def _check_files(outputs: Sequence[str], every: bool) -> None:
     check_outputs([path.replace(LAYER_FIELD, "0") if every else path for path in outputs])
 
 
-def _chosen(pool: Pool, known: Sequence[str], corpus: str) -> dict[str, str]:
+def _chosen(pool: Pool, known: Sequence[str], corpus: str, first: Sequence[str] = ()) -> dict[str, str]:
     """Return {code in the corpus: code as it was asked for}; what the corpus does not have is told at the end.
+
+    Args:
+        pool: What was asked for.
+        known: Codes of the corpus.
+        corpus: Its name, for messages.
+        first: Codes of the corpus that are taken before others for one language: where a store has `en-GB`, `en` is
+            `en-GB`, and not `en-US`.
 
     Raises:
         LanguageError: It has fewer than two of them.
@@ -223,7 +240,10 @@ def _chosen(pool: Pool, known: Sequence[str], corpus: str) -> dict[str, str]:
     require_few(pool, len(known), f"the corpus {corpus}")
     sides = [known if side is None else side for side in (pool.sources, pool.targets)]
     asked = tuple(dict.fromkeys((*sides[0], *sides[1])))
-    found = counterparts(asked, known)
+    found = {code: code for code in asked if code in known}
+    for some in ([code for code in known if code in first], known):
+        free = [code for code in some if code not in found.values()]
+        found |= counterparts([code for code in asked if code not in found], free)
     if len(found) < 2:
         have = ", ".join(found) or "none"
         raise LanguageError(
@@ -274,6 +294,7 @@ def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityM
         matrix,
         sources=tuple(chosen[code] for code in matrix.sources),
         targets=tuple(chosen[code] for code in matrix.targets),
+        record=None if matrix.record is None else matrix.record.renamed(chosen),
     )
 
 

@@ -6,7 +6,15 @@ from typing import Any, Final
 
 import click
 
-from xsns_stream.cli.baseline_options import check_outputs, finish, output_option, pool_of, pool_options, require_few
+from xsns_stream.cli.baseline_options import (
+    check_outputs,
+    finish,
+    of_table,
+    output_option,
+    pool_of,
+    pool_options,
+    require_few,
+)
 from xsns_stream.cli.common import Decorated, common_options, examples
 from xsns_stream.cli.sections import apply
 from xsns_stream.errors import UsageError
@@ -47,7 +55,7 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
     features = read_features(file)
     require_few(pool, len(features.languages), f"'{file}'")
     matrix = l2v(features, pool.sources, pool.targets)
-    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=features.notes)
+    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=features.notes)
 
 
 @click.command(
@@ -74,7 +82,7 @@ def ldnd_command(
     check_outputs(outputs)
     distances = read_distances(file, names)
     matrix = ldnd(distances, pool.sources, pool.targets)
-    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=distances.notes)
+    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=distances.notes)
 
 
 @click.command(
@@ -117,7 +125,7 @@ def family_command(
     families = read_families(file, columns, names)
     require_few(pool, len(families.values), f"'{file}'")
     matrix = family(families, pool.sources, pool.targets, binary=binary)
-    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=families.notes)
+    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=families.notes)
 
 
 @click.command(
@@ -158,7 +166,7 @@ def script_command(
     else:
         scripts = read_scripts(file, column, names)
     matrix = script(scripts, pool.sources, pool.targets)
-    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=scripts.notes)
+    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=scripts.notes)
 
 
 @click.command(
@@ -196,7 +204,7 @@ def source_size_command(
     require_few(pool, len(sizes.values), f"'{file}'")
     matrix = source_size(sizes, pool.sources, pool.targets, log=log)
     notes = (f"amounts are from {sizes.origin}.", *sizes.notes)
-    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=notes)
+    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=notes)
 
 
 COMMANDS: Final = {

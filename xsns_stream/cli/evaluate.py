@@ -8,7 +8,7 @@ import click
 
 from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, stdout_console
 from xsns_stream.cli.matrix_options import coefficient_option
-from xsns_stream.cli.predictors import NamedPath, gold_options, open_gold, open_predictors, predict_option
+from xsns_stream.cli.predictors import NamedPath, footing, gold_options, open_gold, open_predictors, predict_option
 
 if TYPE_CHECKING:
     from xsns_stream.types.transfer import TransferScores
@@ -127,7 +127,7 @@ def command(
     for sentence in found.notes:
         note(f"note: {sentence}", quiet)
     if as_json:
-        emit_json("evaluate", evaluation_document(found))
+        emit_json("evaluate", evaluation_document(found) | footing(joined))
     else:
         console = stdout_console()
         console.print(evaluation_table(found, console.width, per_target=options["per_target"]))

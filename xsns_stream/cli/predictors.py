@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from xsns_stream.errors import UsageError, XsnsError
 if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix
+    from xsns_stream.types.joined import JoinedScores
     from xsns_stream.types.transfer import TransferScores
 
 #: What `--regime` says where nothing was chosen: the first regime, whatever it is called.
@@ -163,6 +164,18 @@ def open_predictors(
     return found
 
 
+def footing(joined: JoinedScores) -> dict[str, Any]:
+    """Return what predictors were made of, in what they differ, and what each takes out of the pool, for `--json`."""
+    from xsns_stream.predictor_differences import differences
+
+    pool = tuple(dict.fromkeys((*joined.sources, *joined.targets)))
+    return {
+        "records": {name: None if one is None else one.to_json() for name, one in joined.records.items()},
+        "differences": [found.to_json() for found in differences(joined.records, pool)],
+        "taken_from_pool": [cost.to_json() for cost in joined.costs],
+    }
+
+
 def _is_store(path: str) -> bool:
     return "://" in path or Path(path).is_dir()
 
@@ -170,6 +183,7 @@ def _is_store(path: str) -> bool:
 def _count(
     pair: NamedPath, gold: TransferScores, coefficient: str, seeds: tuple[int, ...], density: float | None, quiet: bool
 ) -> SimilarityMatrix:
+    from xsns_stream.cli.predictor_records import record_of_store
     from xsns_stream.cli.rows import Chosen, count_rows, open_rows, require_labels
     from xsns_stream.languages import counterparts
     from xsns_stream.similarity import similarity
@@ -193,7 +207,9 @@ def _count(
                 f"the store '{pair.path}' has {_some(there)}.",
             )
     asked = Chosen(rows, None, sides["source"], sides["target"], seeds, chosen)
-    return similarity(count_rows(asked, keep_overlaps(rows, write=False), quiet), coefficient)
+    found = similarity(count_rows(asked, keep_overlaps(rows, write=False), quiet), coefficient)
+    both = tuple(dict.fromkeys((*found.sources, *found.targets)))
+    return replace(found, record=record_of_store(rows, both, found.seeds, chosen, coefficient))
 
 
 def _with_every_seed(

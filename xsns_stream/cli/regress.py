@@ -10,7 +10,7 @@ import click
 
 from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, split_codes, stdout_console
 from xsns_stream.cli.matrix_options import coefficient_option
-from xsns_stream.cli.predictors import NamedPath, gold_options, open_gold, open_predictors, predict_option
+from xsns_stream.cli.predictors import NamedPath, footing, gold_options, open_gold, open_predictors, predict_option
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def command(
         note(f"wrote {path}", quiet)
     for sentence in found.notes:
         note(f"note: {sentence}", quiet)
-    _show(found, ranks, predictions, as_json)
+    _show(found, ranks, predictions, joined, as_json)
 
 
 # -------------------------------------------------------------------------------------- what goes in
@@ -214,7 +214,13 @@ def _prediction(found: Regression, joined: JoinedScores, target: str) -> Predict
     return predict(found, values, target, [joined.sources[place] for place in others])
 
 
-def _show(found: Regression, ranks: Evaluation, predictions: Sequence[PredictedScores], as_json: bool) -> None:
+def _show(
+    found: Regression,
+    ranks: Evaluation,
+    predictions: Sequence[PredictedScores],
+    joined: JoinedScores,
+    as_json: bool,
+) -> None:
     from xsns_stream.report.regression import (
         blocks,
         document,
@@ -225,6 +231,6 @@ def _show(found: Regression, ranks: Evaluation, predictions: Sequence[PredictedS
 
     if as_json:
         said = [prediction_document(one) for one in predictions]
-        emit_json("regress", {**document(found, ranks), "predictions": said})
+        emit_json("regress", {**document(found, ranks), "predictions": said, **footing(joined)})
         return
     stdout_console().print(regression_table([*blocks(found, ranks), *map(prediction_block, predictions)]))

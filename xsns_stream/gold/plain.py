@@ -14,7 +14,9 @@ def read_matrix(path: Path, wanted: Wanted) -> RawScores:
     table = read_table(path)
     if {"source", "target"} <= set(table.header):
         raise XsnsError(f"'{path.name}' is a long table, no matrix.", "import it with --format long.")
-    return RawScores(matrix_cells(table), metric=wanted.metric or "", origin=path.name, notes=table.notes, corner=table.header[0])
+    return RawScores(
+        matrix_cells(table), metric=wanted.metric or "", origin=path.name, notes=table.notes, corner=table.header[0]
+    )
 
 
 def read_long(path: Path, wanted: Wanted) -> RawScores:

@@ -46,7 +46,9 @@ def read(path: Path, wanted: Wanted) -> RawScores:
         )
     if all(score == _UNKNOWN for _, _, results in single for score in results.values()):
         raise XsnsError(f"'{path.name}' has no scores, only places for them.", "name a file with scores.")
-    notes = (f"left out: {mixtures} of {len(runs)} runs, on mixtures of languages.",) if mixtures else ()
+    notes: tuple[str, ...] = (
+        (f"left out: {mixtures} of {len(runs)} runs, on mixtures of languages.",) if mixtures else ()
+    )
     if untrained:
         notes += (f"left out: {untrained} of {len(runs)} runs, on no example of any language.",)
     return RawScores(

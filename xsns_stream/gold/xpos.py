@@ -34,7 +34,9 @@ def read(path: Path, wanted: Wanted) -> RawScores:
     cells = tuple(cell for file, table in zip(files, tables, strict=True) for cell in _cells(table, _regime(file)))
     notes = [note for table in tables for note in table.notes]
     if unread:
-        notes.append(f"files that were not read, because their names say no training size ({len(unread)}): {listed(unread)}.")
+        notes.append(
+            f"files that were not read, because their names say no training size ({len(unread)}): {listed(unread)}."
+        )
     corner = "source" if not path.is_dir() else ""
     main = MAIN if any(cell.regime == MAIN for cell in cells) else ""
     return RawScores(cells, "pos", _METRIC, "percent", "xpos (de Vries et al. 2022)", tuple(notes), main, corner)

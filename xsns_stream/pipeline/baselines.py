@@ -44,6 +44,7 @@ from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, Row
 from xsns_stream.pipeline.reading import OneAhead
 from xsns_stream.pipeline.token_states import Body, encode_plain
 from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
+from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,6 +110,7 @@ class _Run:
     def __init__(self, settings: BaselineSettings, loaded: LoadedModel | None, tell: Tell) -> None:
         self.settings, self.loaded, self.tell = settings, loaded, tell
         self.failed: dict[Row, XsnsError] = {}
+        self.drawn: dict[str, dict[int, DrawnText]] = {}
         self.body = Body(self._model) if settings.wants("emb", "nn-rank") else None
         self.layout = settings.layout
         self.objective = settings.objective
@@ -146,6 +148,8 @@ class _Run:
                     self.failed[row] = error
                     self.tell(RowFailed(row, error))
                 else:
+                    drawn = DrawnText(row.language, found.sample.digest, len(found.sample))
+                    self.drawn.setdefault(row.language, {})[row.seed] = drawn
                     self.tell(RowMeasured(row, len(found.sample), time.perf_counter() - started))
             return self._finish(seed, parts)
 
@@ -165,8 +169,43 @@ class _Run:
                 "emb" if name.startswith("emb-") else name,
                 seeds=asked.seeds,
                 per_seed=per_seed,
+                record=self._record(name),
             )
         return found
+
+    def _record(self, name: str) -> PredictorRecord:
+        """Return what the baseline of this name was made of."""
+        asked, kind = self.settings, "emb" if name.startswith("emb-") else name
+        # Made from words alone.
+        loaded = None if kind == "sue" else self._model
+        return PredictorRecord(
+            kind,
+            model="" if loaded is None else loaded.name,
+            weights_digest=loaded.weights_digest if loaded is not None and kind in NEED_WEIGHTS else "",
+            tokenizer_digest="" if loaded is None else loaded.tokenizer_digest,
+            corpus=asked.corpus.name,
+            examples_asked=asked.examples,
+            seeds=asked.seeds,
+            objective=str(self.objective) if kind == "grad-cosine" else "",
+            max_length=0 if loaded is None else asked.max_length,
+            texts=self.drawn,
+            settings=self._settings_of(name, kind),
+        )
+
+    def _settings_of(self, name: str, kind: str) -> dict[str, Any]:
+        """Return the settings that only this baseline has."""
+        asked = self.settings
+        if kind == "emb":
+            layer = (
+                int(name.removeprefix("emb-")) if name != kind else self._body.layer(_number(asked), self._body.layers)
+            )
+            return {"layer": layer, "centre": asked.centre}
+        if kind == "nn-rank":
+            layer = self._body.layer(asked.neighbour_layer, NEIGHBOUR_LAYER)
+            return {"layer": layer, "neighbours": asked.neighbours, "max_tokens": asked.max_tokens}
+        return {"sue": {"merges": asked.merges}, "grad-cosine": {"token_reduction": asked.token_reduction}}.get(
+            kind, {}
+        )
 
     def _parts(self, seed: int, folder: Path, undo: ExitStack) -> list[Part]:
         """Return an empty part for each baseline, in the order of the names."""
@@ -275,6 +314,10 @@ class _Run:
         if first is None:
             return CorpusError("there are not two languages to compare.", "name more of them.")
         return CorpusError(f"no two languages are left to compare. The first that failed: {first.message}", first.hint)
+
+
+def _number(asked: BaselineSettings) -> int | None:
+    return asked.layer if isinstance(asked.layer, int) else None
 
 
 def _notes(text: LanguageText, asked: int) -> Iterator[str]:

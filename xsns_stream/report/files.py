@@ -85,6 +85,7 @@ def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: Binary
         "direction": matrix.direction,
         "seeds": list(matrix.seeds),
         "density": density,
+        "record": _record(matrix),
         # As JSON numbers the values of a few hundred languages would be four times as long, and slow to read.
         "arrays": {
             name: {"shape": list(values.shape), "float64": base64.b64encode(values.astype("<f8").tobytes()).decode()}
@@ -109,11 +110,17 @@ def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO)
         "chance_corrected": nested(matrix.chance_corrected),
         "spread": nested(matrix.spread),
         "per_seed": nested(matrix.per_seed),
+        "record": _record(matrix),
     }
     # Only what is an estimate has one.
     if matrix.standard_error is not None:
         document["standard_error"] = nested(matrix.standard_error)
     write_document(document, file)
+
+
+def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
+    """Return what the matrix was made of, as JSON values."""
+    return None if matrix.record is None else matrix.record.to_json()
 
 
 def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
@@ -138,6 +145,7 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
         "per_seed": matrix.per_seed,
         "standard_error": matrix.standard_error,
         "density": None if density is None else np.array(density),
+        "record": None if matrix.record is None else np.array(json.dumps(_record(matrix)), np.str_),
     }
     arrays: dict[str, Any] = {
         "schema_version": np.int64(SCHEMA_VERSION),

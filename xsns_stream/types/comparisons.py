@@ -10,6 +10,7 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError
 from xsns_stream.types.arrays import Reals
+from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ class SimilarityMatrix:
         per_seed: float64 [R, S, T], one matrix for each seed; None where seeds mean nothing.
         standard_error: float64 [S, T], of the values where they are estimated from a sample of the parameters; None
             where all were counted.
+        record: What the values were made of; None where that is not known.
     """
 
     sources: tuple[str, ...]
@@ -39,6 +41,7 @@ class SimilarityMatrix:
     seeds: tuple[int, ...] = ()
     per_seed: Reals | None = None
     standard_error: Reals | None = None
+    record: PredictorRecord | None = None
 
     #: Distances are turned round before they become a SimilarityMatrix.
     direction = "similarity"

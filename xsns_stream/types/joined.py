@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xsns_stream.types.arrays import Reals
+from xsns_stream.types.predictor_records import PredictorRecord
 from xsns_stream.types.transfer import TransferScores
 
 
@@ -35,6 +38,32 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class PoolCost:
+    """What a predictor takes out of the pool: pairs that have a score, and a prediction of all other predictors.
+
+    Attributes:
+        predictor: Its name.
+        targets: Targets that have a candidate without it, and none with it.
+        sources: Sources that compete somewhere without it, and nowhere with it.
+        pairs: All (source, target) that it alone lacks.
+    """
+
+    predictor: str
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "predictor": self.predictor,
+            "targets": list(self.targets),
+            "sources": list(self.sources),
+            "pairs": [list(pair) for pair in self.pairs],
+        }
+
+
+@dataclass(frozen=True)
 class JoinedScores:
     """Gold scores and predictions of the same sources and targets.
 
@@ -43,12 +72,16 @@ class JoinedScores:
         predictions: At least one, names distinct.
         notes: Sentences on what did not match and was left out; empty where everything did.
         spelt_twice: Pairs of a source and a target that are one language under two codes, as `zh` and `zh-Hans`.
+        costs: What each predictor takes out of the pool, in their order.
+        records: {predictor: what it was made of}, languages called as the gold calls them; None where not recorded.
     """
 
     gold: TransferScores
     predictions: tuple[Prediction, ...]
     notes: tuple[str, ...] = ()
     spelt_twice: frozenset[tuple[str, str]] = frozenset()
+    costs: tuple[PoolCost, ...] = ()
+    records: Mapping[str, PredictorRecord | None] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
