@@ -154,7 +154,7 @@ def _costs(
         for other, here in known.items():
             if other != name:
                 others &= here
-        found.append(_cost(name, others, own, kept))
+        found.append(_cost(name, others, np.asarray(own), kept))
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.files import read_json, read_parquet, unreadable
-from xsns_stream.labelled import listed, numbers, read_table, same_code, to_codes, twice
+from xsns_stream.labelled import all_listed, listed, numbers, read_table, same_code, to_codes, twice
+from xsns_stream.language_names import Labels, read_labels
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import PredictorRecord
 
@@ -110,10 +111,10 @@ def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
     if repeated := twice(labels):
         raise XsnsError(f"{what} has {side}s with the same label: {listed(repeated)}.", "each language stands once.")
     codes = to_codes(labels)
-    if not any(codes.values()):
+    if not any(codes.values()) and not any(read_labels(labels).codes.values()):
         raise XsnsError(
             f"no {side} of {what} is labelled with the code of a language: {listed(labels)}.",
-            "labels are codes as 'sw', 'swh' or 'swh_Latn'.",
+            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'.",
         )
     several = same_code(codes)
     if mixed := {code: names for code, names in several.items() if code in names}:
@@ -294,6 +295,85 @@ _READERS: Final[dict[str, Callable[[Path], SimilarityMatrix]]] = {
     ".json": _read_json,
     ".npz": _read_npz,
 }
+
+
+@dataclass(frozen=True)
+class KnownLanguages:
+    """A matrix of languages alone, and what was left out to make it one.
+
+    Attributes:
+        matrix: The matrix, labelled with codes.
+        by_name: {label: code} of the languages that were recognised by name.
+        left_out: Labels of rows and columns that stand for no language, or for one that others stand for too.
+    """
+
+    matrix: SimilarityMatrix
+    by_name: Mapping[str, str]
+    left_out: tuple[str, ...]
+
+
+def known_languages(matrix: SimilarityMatrix, what: str, *, skip_unknown: bool = False) -> KnownLanguages:
+    """Return the rows and columns that stand for languages; refuse a matrix that has others.
+
+    :func:`read_matrix` keeps labels that are no codes as they are. They match no language of anything else, so that a
+    comparison would lose their rows and columns.
+
+    Args:
+        matrix: As it was read.
+        what: The matrix, for messages.
+        skip_unknown: Leave out other rows and columns.
+
+    Raises:
+        XsnsError: There are others, and `skip_unknown` does not allow to leave them out; all are named.
+    """
+    labels = read_labels((*matrix.sources, *matrix.targets))
+    rows, columns = (_of_one_language(side, labels) for side in (matrix.sources, matrix.targets))
+    lost = [
+        label
+        for side, kept in ((matrix.sources, rows), (matrix.targets, columns))
+        for place, label in enumerate(side)
+        if place not in kept
+    ]
+    lost = list(dict.fromkeys(lost))
+    if lost and not skip_unknown:
+        raise XsnsError(
+            f"labels of {what} stand for no language, or several stand for one: {all_listed(_told(lost, labels))}.",
+            "give each language one label, a code or a name; --skip-unknown leaves these rows and columns out.",
+        )
+    if not rows or not columns:
+        raise XsnsError(f"no row, or no column, of {what} stands for a language.", "labels are codes as 'sw' or names.")
+    sources, targets = (
+        tuple(labels.codes[side[place]] or side[place] for place in kept)
+        for side, kept in ((matrix.sources, rows), (matrix.targets, columns))
+    )
+
+    def cut(values: Reals | None) -> Reals | None:
+        return None if values is None else np.ascontiguousarray(values[..., rows, :][..., columns])
+
+    kept = replace(
+        matrix,
+        sources=sources,
+        targets=targets,
+        values=np.ascontiguousarray(matrix.values[rows][:, columns]),
+        chance=cut(matrix.chance),
+        per_seed=cut(matrix.per_seed),
+        standard_error=cut(matrix.standard_error),
+    )
+    return KnownLanguages(kept, dict(labels.by_name), tuple(lost))
+
+
+def _of_one_language(side: Sequence[str], labels: Labels) -> list[int]:
+    """Return the places of labels that stand for a language that no other label of the side stands for."""
+    codes = [labels.codes[label] for label in side]
+    return [place for place, code in enumerate(codes) if code is not None and codes.count(code) == 1]
+
+
+def _told(lost: Sequence[str], labels: Labels) -> list[str]:
+    """Return labels, each with the code that it shares with another."""
+    shared = {label: f"{label} ({labels.codes[label]})" for label in lost if labels.codes[label] is not None}
+    either = {label: f"{label} ({code} by code, {other} by name)" for label, (code, other) in labels.ambiguous.items()}
+    return [shared.get(label) or either.get(label) or label for label in lost]
+
 
 #: Suffixes that :func:`read_matrix` knows.
 MATRIX_FORMATS: Final = tuple(_READERS)

@@ -21,6 +21,7 @@ from xsns_stream.labelled import listed
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from xsns_stream.predictor_differences import Difference
     from xsns_stream.types import SimilarityMatrix
 
 Read = Callable[[Path, Pool], "tuple[SimilarityMatrix, tuple[str, ...]]"]
@@ -120,8 +121,12 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
             note(f"note: {text}", quiet)
         _write(of_text, place, pool, quiet)
         made |= of_text
+    found = _differences(made, options["store"])
+    for one in found:
+        note(f"note: {one.sentence}", quiet)
     if as_json:
-        emit_json("baseline", _result(made, left_out, place, pool))
+        differing = {"differences": [one.to_json() for one in found]}
+        emit_json("baseline", _result(made, left_out, place, pool) | differing)
     else:
         stdout_console().print(_table(made, left_out, place))
     if computed is not None:
@@ -181,6 +186,20 @@ def _customary(pool: Pool) -> Made | str:
         return error.message
 
 
+def _differences(made: dict[str, Made], store: str | None) -> tuple[Difference, ...]:
+    """Compare what the baselines were made of with one another, and with the store where one was named."""
+    from xsns_stream.cli.predictor_records import record_of_store
+    from xsns_stream.cli.rows import open_rows
+    from xsns_stream.predictor_differences import differences
+
+    records = {name: of_table(one.matrix).record for name, one in made.items()}
+    languages = dict.fromkeys(code for one in made.values() for code in (*one.matrix.sources, *one.matrix.targets))
+    if store is not None:
+        rows = open_rows(store)
+        records[store] = record_of_store(rows, rows.languages, rows.seeds, rows.densities[0], "jaccard")
+    return differences(records, tuple(languages))
+
+
 def _folder(output: str) -> Path:
     place = Path(output)
     if place.exists() and not place.is_dir():
@@ -215,6 +234,7 @@ def _result(made: dict[str, Made], left_out: dict[str, str], place: Path, pool: 
                 "targets": list(one.matrix.targets),
                 "lacking": missing(one.matrix, pool),
                 "notes": list(one.notes),
+                "record": None if one.matrix.record is None else one.matrix.record.to_json(),
             }
             for name, one in made.items()
         ],

@@ -9,6 +9,7 @@ import click
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, output_option, pool_of, pool_options
 from xsns_stream.cli.common import common_options, examples
+from xsns_stream.cli.predictors import label_notes, skip_unknown_option
 
 if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     "--scale", type=float, default=None, help="The distance at which nothing is shared, as 100.  [default: 1]"
 )
 @click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
+@skip_unknown_option
 @pool_options
 @output_option
 @common_options
@@ -35,6 +37,7 @@ def file_command(
     distance: bool,
     scale: float | None,
     transpose: bool,
+    skip_unknown: bool,
     outputs: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -42,14 +45,18 @@ def file_command(
 ) -> None:
     """Read the matrix in FILE, check it, and write it as the other verbs read it.
 
-    FILE is a .csv, .tsv, .parquet, .json or .npz with language codes on both sides, sources down and targets across.
+    FILE is a .csv, .tsv, .parquet, .json or .npz with codes or names of languages on both sides, sources down and
+    targets across.
     """
-    from xsns_stream.matrices import read_matrix
+    from xsns_stream.matrices import known_languages, read_matrix
 
     pool = pool_of(options)
     check_outputs(outputs)
-    matrix = _restricted(read_matrix(file, distance=distance, transpose=transpose, scale=scale), pool, file)
-    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet)
+    read = read_matrix(file, distance=distance, transpose=transpose, scale=scale)
+    known = known_languages(read, f"'{file}'", skip_unknown=skip_unknown)
+    matrix = _restricted(known.matrix, pool, file)
+    more = {"left_out": list(known.left_out), "by_name": dict(known.by_name)}
+    finish(matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=label_notes(known), more=more)
 
 
 def _restricted(matrix: SimilarityMatrix, pool: Pool, file: str) -> SimilarityMatrix:

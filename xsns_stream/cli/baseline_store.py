@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
     from xsns_stream.types import Provenance
 
-#: Options of the model that a baseline may not have.
+#: A corpus as provenance has it: `folder(ud, split=dev)`.
 _CORPUS_NAME: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
 
 
@@ -105,7 +105,8 @@ def with_store(options: dict[str, Any], names: Sequence[str]) -> tuple[dict[str,
         return options, None
     stored = stored_text(options["store"])
     given = _given()
-    wrong, hints = [], []
+    wrong: list[str] = []
+    hints: list[str] = []
     taken: dict[str, Any] = {}
     longest = longest_of(stored.shared.objective)
     for name, option, value in (
@@ -267,5 +268,10 @@ def objective_of(stored: StoredText) -> Any:
             f"the store's model was asked for {name}, and grad-cosine does not ask for it: baselines read no labels.",
             "choose another baseline, or leave --store out.",
         )
-    numbers = dict(re.findall(r"(rate|mean_span)=([0-9.e+-]+)", text))
-    return make_objective(name, max_length=longest_of(text), **{key: float(value) for key, value in numbers.items()})
+    rate, mean_span = (re.search(rf"{key}=([0-9.e+-]+)", text) for key in ("rate", "mean_span"))
+    return make_objective(
+        name,
+        rate=float(rate[1]) if rate else None,
+        mean_span=float(mean_span[1]) if mean_span else None,
+        max_length=longest_of(text),
+    )

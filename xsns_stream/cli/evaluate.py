@@ -8,7 +8,15 @@ import click
 
 from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, stdout_console
 from xsns_stream.cli.matrix_options import coefficient_option
-from xsns_stream.cli.predictors import NamedPath, footing, gold_options, open_gold, open_predictors, predict_option
+from xsns_stream.cli.predictors import (
+    NamedPath,
+    footing,
+    gold_options,
+    open_gold,
+    open_predictors,
+    predict_option,
+    skip_unknown_option,
+)
 
 if TYPE_CHECKING:
     from xsns_stream.types.transfer import TransferScores
@@ -31,6 +39,7 @@ MOST_RESAMPLES: Final = 1_000_000
 )
 @gold_options
 @predict_option
+@skip_unknown_option
 @click.option("--against", "reference", metavar="NAME", help="Test every other predictor against this one.")
 @click.option(
     "--ceiling",
@@ -108,6 +117,7 @@ def command(
         coefficient=options["coefficient"],
         seeds=seeds,
         density=options["density"],
+        skip_unknown=options["skip_unknown"],
         quiet=quiet,
     )
     joined = join(gold, matrices, sources, targets)

@@ -86,7 +86,7 @@ def command(
     counts = _count(chosen, fraction, options, quiet)
     _require_pair(counts[0])
     _verify(rows, counts, options["verify"], quiet)
-    _finish(counts, coefficient, outputs, as_json, quiet)
+    _finish(counts, rows, coefficient, outputs, as_json, quiet)
 
 
 def _count(
@@ -104,16 +104,20 @@ def _count(
 
 def _finish(
     counts: Sequence[Overlaps | SampledOverlaps],
+    rows: SubNetworkStore,
     coefficient: str,
     outputs: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Write, and print, what was compared."""
+    from xsns_stream.cli.predictor_records import with_record
     from xsns_stream.report import write_matrix
     from xsns_stream.similarity import similarity
 
     matrix = similarity(counts, coefficient)
+    if outputs:
+        matrix = with_record(matrix, rows, counts[0].density)
     for path in outputs:
         write_matrix(matrix, path, density=counts[0].density)
         note(f"wrote {path}", quiet)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import SimilarityMatrix
     from xsns_stream.types.predictor_records import PredictorRecord
 
 
@@ -47,6 +49,12 @@ def record_of_store(
         texts=texts,
         settings={"estimator": shared.estimator, "stopping": shared.stopping, "density": density},
     )
+
+
+def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
+    """Return the similarities of a store's rows with the record of what these were made of."""
+    both = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
+    return replace(matrix, record=record_of_store(rows, both, matrix.seeds, density, matrix.coefficient))
 
 
 def longest_of(objective: str) -> int:

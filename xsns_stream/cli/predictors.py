@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from xsns_stream.cli.common import Decorated, lasting, note
 from xsns_stream.errors import UsageError, XsnsError
 
 if TYPE_CHECKING:
+    from xsns_stream.matrices import KnownLanguages
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix
     from xsns_stream.types.joined import JoinedScores
@@ -66,6 +67,31 @@ def predict_option(function: Decorated) -> Decorated:
         help="A predictor: a store of sub-networks, or a file with a matrix (.parquet .csv .tsv .json .npz). A path "
         "alone is called by its stem. Repeatable.",
     )(function)
+
+
+def skip_unknown_option(function: Decorated) -> Decorated:
+    """Add `--skip-unknown`."""
+    return click.option(
+        "--skip-unknown",
+        is_flag=True,
+        help="Leave out rows and columns of a matrix whose labels stand for no language, or several for one; by default "
+        "such a matrix is refused.",
+    )(function)
+
+
+def label_notes(known: KnownLanguages, of: str = "") -> tuple[str, ...]:
+    """Return sentences on the labels of a matrix that were left out, or recognised by name."""
+    from xsns_stream.labelled import all_listed
+
+    begins = f"'{of}': " if of else ""
+    notes = []
+    if known.left_out:
+        lost = all_listed(known.left_out)
+        notes.append(f"{begins}left out, because no language, or several labels for one, is meant: {lost}.")
+    if known.by_name:
+        named = all_listed([f"{label} = {code}" for label, code in known.by_name.items()])
+        notes.append(f"{begins}recognised by name: {named}.")
+    return tuple(notes)
 
 
 def gold_options(function: Decorated) -> Decorated:
@@ -132,6 +158,7 @@ def open_predictors(
     coefficient: str = "jaccard",
     seeds: tuple[int, ...] = (),
     density: float | None = None,
+    skip_unknown: bool = False,
     quiet: bool = False,
 ) -> dict[str, SimilarityMatrix]:
     """Open every predictor: read matrices, count overlaps of stores.
@@ -145,6 +172,7 @@ def open_predictors(
         coefficient: How similarity is computed from overlap.
         seeds: Only these seeds of stores; all where empty.
         density: Of stores; may be None where each has one.
+        skip_unknown: Leave out rows and columns of matrices that stand for no language.
         quiet: No progress and no notes.
 
     Raises:
@@ -158,9 +186,12 @@ def open_predictors(
         elif not Path(pair.path).exists():
             raise XsnsError(f"there is neither a store nor a file '{pair.path}'.", "check --predict NAME=PATH.")
         else:
-            from xsns_stream.matrices import read_matrix
+            from xsns_stream.matrices import known_languages, read_matrix
 
-            found[pair.name] = read_matrix(pair.path)
+            known = known_languages(read_matrix(pair.path), f"'{pair.path}'", skip_unknown=skip_unknown)
+            for sentence in label_notes(known, pair.name):
+                note(f"note: {sentence}", quiet)
+            found[pair.name] = known.matrix
     return found
 
 
@@ -183,7 +214,7 @@ def _is_store(path: str) -> bool:
 def _count(
     pair: NamedPath, gold: TransferScores, coefficient: str, seeds: tuple[int, ...], density: float | None, quiet: bool
 ) -> SimilarityMatrix:
-    from xsns_stream.cli.predictor_records import record_of_store
+    from xsns_stream.cli.predictor_records import with_record
     from xsns_stream.cli.rows import Chosen, count_rows, open_rows, require_labels
     from xsns_stream.languages import counterparts
     from xsns_stream.similarity import similarity
@@ -208,8 +239,7 @@ def _count(
             )
     asked = Chosen(rows, None, sides["source"], sides["target"], seeds, chosen)
     found = similarity(count_rows(asked, keep_overlaps(rows, write=False), quiet), coefficient)
-    both = tuple(dict.fromkeys((*found.sources, *found.targets)))
-    return replace(found, record=record_of_store(rows, both, found.seeds, chosen, coefficient))
+    return with_record(found, rows, chosen)
 
 
 def _with_every_seed(

@@ -10,7 +10,15 @@ import click
 
 from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, split_codes, stdout_console
 from xsns_stream.cli.matrix_options import coefficient_option
-from xsns_stream.cli.predictors import NamedPath, footing, gold_options, open_gold, open_predictors, predict_option
+from xsns_stream.cli.predictors import (
+    NamedPath,
+    footing,
+    gold_options,
+    open_gold,
+    open_predictors,
+    predict_option,
+    skip_unknown_option,
+)
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 )
 @gold_options
 @predict_option
+@skip_unknown_option
 @click.option(
     "--features",
     "tables",
@@ -174,6 +183,7 @@ def _join(
         coefficient=options["coefficient"],
         seeds=options["seeds"],
         density=options["density"],
+        skip_unknown=options["skip_unknown"],
         quiet=quiet,
     )
     tables = read_features(options["tables"])

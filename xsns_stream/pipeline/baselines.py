@@ -203,9 +203,9 @@ class _Run:
         if kind == "nn-rank":
             layer = self._body.layer(asked.neighbour_layer, NEIGHBOUR_LAYER)
             return {"layer": layer, "neighbours": asked.neighbours, "max_tokens": asked.max_tokens}
-        return {"sue": {"merges": asked.merges}, "grad-cosine": {"token_reduction": asked.token_reduction}}.get(
-            kind, {}
-        )
+        if kind == "grad-cosine":
+            return {"token_reduction": asked.token_reduction}
+        return {"merges": asked.merges} if kind == "sue" else {}
 
     def _parts(self, seed: int, folder: Path, undo: ExitStack) -> list[Part]:
         """Return an empty part for each baseline, in the order of the names."""
