@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pandas as pd
 import pytest
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.matrices import MATRIX_FORMATS, frame_matrix, read_matrix
+from xsns_stream.matrices import MATRIX_FORMATS, frame_matrix, known_languages, read_matrix
 from xsns_stream.report import write_matrix
 from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
 
 SHARED = Path(os.environ.get("XSNS_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 NAN = float("nan")
@@ -118,6 +120,62 @@ def test_labels_that_are_no_codes_stay_to_be_named_later(table: Any) -> None:
     assert found.targets == ("sw", "the average")
 
 
+def test_a_matrix_that_would_lose_rows_or_columns_is_refused(table: Any) -> None:
+    found = table("x,sw,the average,German\nfi,1,2,3\naka,4,5,6\ntwi,7,8,9\nde,1,1,1\n")
+    with pytest.raises(XsnsError, match=r"for one: aka \(ak\), twi \(ak\), the average\.") as caught:
+        known_languages(found, "'m.csv'")
+    assert "--skip-unknown" in caught.value.hint
+    known = known_languages(found, "'m.csv'", skip_unknown=True)
+    assert (known.matrix.sources, known.matrix.targets) == (("fi", "de"), ("sw", "de"))
+    assert known.matrix.values.tolist() == [[1, 3], [1, 1]]
+    assert (known.left_out, known.by_name) == (("aka", "twi", "the average"), {"German": "de"})
+
+
+def test_of_what_was_written_every_part_is_cut(tmp_path: Path) -> None:
+    matrix = replace(made(), sources=("nan", "no", "the average"))
+    known = known_languages(matrix, "m", skip_unknown=True).matrix
+    assert known.sources == ("nan", "no")
+    np.testing.assert_array_equal(known.values, made().values[:2])
+    assert known.per_seed is not None
+    np.testing.assert_array_equal(known.per_seed, made().per_seed[:, :2])  # type: ignore[index]
+
+
+RECORD = PredictorRecord(
+    "emb", "mini", "w" * 64, "t" * 64, "folder(texts)", 128, (7, 8), "masked-lm(max_length=64)", 64,
+    {"sw": {7: DrawnText("sw", "d" * 64, 100), 8: DrawnText("swh", "e" * 64, 128)}}, {"layer": 2, "centre": False},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".json", ".npz"])
+def test_the_record_comes_back(tmp_path: Path, suffix: str) -> None:
+    path = write_matrix(replace(made(), record=RECORD), tmp_path / f"m{suffix}")
+    assert read_matrix(path).record == RECORD
+    assert read_matrix(path, transpose=True).record == RECORD
+    assert read_matrix(write_matrix(made(), path)).record is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"model": 5}, {"seeds": ["x"]}, {"texts": [1]}, {"texts": {"sw": {"7": {}}}}, {"examples_asked": -1},
+     {"max_length": 1e300}, {"corpus": "x" * 501}, {"settings": {"layer": []}}],
+)  # fmt: skip
+def test_a_damaged_record_is_said(tmp_path: Path, damage: dict[str, Any]) -> None:
+    path = write_matrix(replace(made(), record=RECORD), tmp_path / "m.json")
+    document = json.loads(path.read_text())
+    document["record"] |= damage
+    path.write_text(json.dumps(document))
+    with pytest.raises(XsnsError, match="is damaged"):
+        read_matrix(path)
+
+
+def test_names_in_a_record_are_shown_without_control_characters(tmp_path: Path) -> None:
+    record = replace(RECORD, model="\x1b[31mred\u202e\nline")
+    path = write_matrix(replace(made(), record=record), tmp_path / "m.parquet")
+    found = read_matrix(path).record
+    assert found is not None
+    assert found.model == "[31mred line"
+
+
 def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
     assert table("x,fi\naka_Latn,1\ntwi_Latn,2\nsw,3\n").sources == ("aka_Latn", "twi_Latn", "sw")
     with pytest.raises(XsnsError, match=r"rows of 'ldnd\.csv' are the same language: sw and swh"):
@@ -134,7 +192,7 @@ def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
         ("x,sw\nfi,1\nfi,2\n", "has rows with the same label: fi"),
         ("x,sw,de\nfi,high,2\n", "1 cell of 'ldnd.csv' holds no number: fi → sw"),
         ("x,sw,de\nfi,inf,2\n", "1 cell of 'ldnd.csv' is infinite: fi → sw"),
-        ("x,Swahili language,German language\nfi,1,2\n", "no column of 'ldnd.csv' is labelled with the code"),
+        ("x,the first,the second\nfi,1,2\n", "no column of 'ldnd.csv' is labelled with the code"),
         ("x,sw\nfi,1,2\n", "has 3 fields"),
     ],
 )

@@ -74,8 +74,8 @@ def skip_unknown_option(function: Decorated) -> Decorated:
     return click.option(
         "--skip-unknown",
         is_flag=True,
-        help="Leave out rows and columns of a matrix whose labels stand for no language, or several for one; by default "
-        "such a matrix is refused.",
+        help="Leave out rows and columns of a matrix whose labels stand for no language, or several for one; by "
+        "default such a matrix is refused.",
     )(function)
 
 
