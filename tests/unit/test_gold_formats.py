@@ -278,3 +278,16 @@ def test_the_real_nnrank() -> None:
     )
     assert accuracy.scores["af", "af"] == 96.7154
     assert "am" not in accuracy.scores.targets
+
+
+CASES = SHARED.parent / "cases" / "names"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the tables of people are not here")
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["scores.csv", "semicolons.csv"])
+def test_tables_as_people_have_them(name: str) -> None:
+    scores = import_scores(CASES / name, "matrix").scores
+    assert (scores.sources, scores.targets) == (("sw", "yo", "en"), ("en", "wo", "zh", "nb"))
+    np.testing.assert_array_equal(scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan], [90, 28, 44, 70]])
+    assert scores.unit == "percent"
