@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import xsns_stream as xs
+from xsns_kernels import pack_bits
 from xsns_stream.gold import write_scores
 from xsns_stream.matrices import read_matrix
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SubNetwork
 from xsns_stream.types.transfer import TransferScores
 
 CODES = ("en", "et", "fi", "sw")
@@ -178,3 +181,24 @@ def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_
     result = json.loads(xsns("baseline", "file", table, "--skip-unknown", "--json").out)["result"]
     assert (result["left_out"], result["by_name"]) == (["the average"], {"Finnish": "fi"})
     assert result["targets"] == ["en", "fi", "sw"]
+
+
+def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Stores of the first versions: what they do not say is asked for, and what cannot be compared is said."""
+    monkeypatch.chdir(built)
+    layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))
+    store = xs.open_store(tmp_path / "old.zarr", "a")
+    for number, language in enumerate(("sw", "fi")):
+        chosen = np.random.default_rng(number).random(2000) < 0.15
+        provenance = Provenance(layout_digest=layout.digest, seed=7)
+        store.write(SubNetwork(language, 7, pack_bits(chosen), layout, int(chosen.sum()), 0.1, 0.15, provenance))
+    command = ("baseline", "lex", "--store", tmp_path / "old.zarr")
+    done = xsns(*command)
+    assert done.code == 2
+    assert "error: the corpus of the store, '', is not here by name; the model of the store, ''," in done.err
+    done = xsns(*command, "--corpus", "texts", "--model", "mini")
+    assert done.code == 0, done.err
+    assert "records no text of fi, sw: it was not compared." in done.err
+    evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", tmp_path / "old.zarr", "--json")
+    record = json.loads(xsns(*evaluate, "-q").out)["result"]["records"]["old"]
+    assert (record["model"], record["texts"]["sw"]["7"]["digest"]) == ("", "")

@@ -225,3 +225,21 @@ def test_pairs_without_a_score_or_a_prediction_are_counted() -> None:
     assert f"1 of {pairs} pairs of the pool have no score." in notes
     assert any(f"'x' says nothing of 1 of {pairs - 1} pairs" in note for note in notes)
     assert not any("'y'" in note for note in notes)
+
+
+def test_what_each_predictor_alone_takes_out_of_the_pool() -> None:
+    whole, few = matrix(), matrix(sources=CODES[:3])
+    joined = join(gold(), {"whole": whole, "few": few})
+    first, second = joined.costs
+    assert (first.predictor, first.targets, first.sources, first.pairs) == ("whole", (), (), ())
+    last = CODES[3]
+    assert (second.predictor, second.targets, second.sources) == ("few", (), (last,))
+    assert second.pairs == tuple((last, target) for target in gold().targets if target != last)
+    count = len(second.pairs)
+    assert (
+        f"'few' alone lacks some: without it the pool would have {count} more pairs, 1 more source ({last})."
+        in joined.notes
+    )
+    # What two predictors lack, neither takes away alone.
+    both = join(gold(), {"one": few, "two": few})
+    assert [cost.pairs for cost in both.costs] == [(), ()]

@@ -167,7 +167,7 @@ def _corpus(name: str) -> dict[str, Any] | None:
 def _model(stored: StoredText) -> dict[str, Any] | None:
     """Return the options that load the store's model; None for a folder that is not here."""
     name = stored.shared.model
-    if name == "mini" or Path(name).is_dir():
+    if name == "mini" or (name and Path(name).is_dir()):
         return {"model": name}
     return {"model": name, "revision": stored.revision or None} if "/" in name else None
 
