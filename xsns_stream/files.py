@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.syncing import sync, sync_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,8 @@ _LONG: Final = 19
 def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
     """Write a file under another name in the same folder and rename it: a reader sees the whole file, or the old one.
 
+    The file is on the disk when this returns, so that a power failure cannot leave an empty one.
+
     Raises:
         XsnsError: It cannot be written.
     """
@@ -30,7 +33,9 @@ def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
     try:
         with aside.open("xb") as file:
             write(file)
+            sync_file(file)
         aside.replace(target)
+        sync(target.parent)
     except OSError as error:
         raise XsnsError(
             f"cannot write '{target}': {error.strerror or error}.", "check the space and the rights."
