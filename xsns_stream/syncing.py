@@ -18,9 +18,30 @@ _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, 
 #: What some file systems answer for folders besides: they cannot be opened, or not be synchronised when opened to read.
 _NOT_FOR_FOLDERS: Final = _UNSUPPORTED | {errno.EPERM, errno.EACCES, errno.EBADF, errno.EISDIR}
 
-_lock = threading.Lock()
-_refused: list[str] = []
-_reported = False
+
+class _Refusals:
+    """Where `fsync` was refused first, and whether that was reported."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        self.first, self.reported = "", False
+
+    def remember(self, path: object) -> None:
+        with self.lock:
+            self.first = self.first or str(path)
+
+    def take(self) -> str:
+        with self.lock:
+            if self.reported or not self.first:
+                return ""
+            self.reported = True
+            return self.first
+
+
+_refusals = _Refusals()
 
 
 def sync_file(file: IO[Any]) -> None:
@@ -45,7 +66,7 @@ def sync(path: Path) -> None:
     except OSError as error:
         if error.errno not in accepted:
             raise
-        _remember(path)
+        _refusals.remember(path)
         return
     try:
         _sync_descriptor(descriptor, accepted, path)
@@ -55,23 +76,18 @@ def sync(path: Path) -> None:
 
 def refusal() -> str:
     """Return a sentence about the first refused `fsync`; empty where none was, or it was returned before."""
-    global _reported
-    with _lock:
-        if _reported or not _refused:
-            return ""
-        _reported = True
-        return (
-            f"the file system of '{_refused[0]}' does not support fsync: what was written is safe if this program is "
-            "killed, but may be lost if the machine loses power."
-        )
+    path = _refusals.take()
+    if not path:
+        return ""
+    return (
+        f"the file system of '{path}' does not support fsync: what was written is safe if this program is killed, "
+        "but may be lost if the machine loses power."
+    )
 
 
 def forget_refusals() -> None:
     """Start anew, as at the beginning of a program."""
-    global _reported
-    with _lock:
-        _refused.clear()
-        _reported = False
+    _refusals.forget()
 
 
 def _sync_descriptor(descriptor: int, accepted: frozenset[int], path: object) -> None:
@@ -80,10 +96,4 @@ def _sync_descriptor(descriptor: int, accepted: frozenset[int], path: object) ->
     except OSError as error:
         if error.errno not in accepted:
             raise
-        _remember(path)
-
-
-def _remember(path: object) -> None:
-    with _lock:
-        if not _refused:
-            _refused.append(str(path))
+        _refusals.remember(path)

@@ -192,6 +192,7 @@ def _tell(
                 "summary": summary,
                 "committed": [[unit.source, unit.seed] for unit in result.committed],
                 "elsewhere": [[unit.source, unit.seed] for unit in result.elsewhere],
+                "by_others": [[unit.source, unit.seed] for unit in result.by_others],
                 "failed": _failures(result, data),
                 "notes": [*data.notes, *plan.notes],
             },
@@ -213,7 +214,8 @@ def _tell(
             f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the answer that needs no "
             f"model; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} are above that."
         )
-    click.echo(f"{target}: {counted(len(result.committed), 'unit')} made, {len(result.runs)} there.")
+    others = f"{len(result.by_others)} made by another process, " if result.by_others else ""
+    click.echo(f"{target}: {counted(len(result.committed), 'unit')} made, {others}{len(result.runs)} there.")
 
 
 def _asked(run: TransferRun, settings: TransferSettings, data: TransferData) -> TransferRun:
