@@ -16,6 +16,7 @@ from xsns_stream.cli.common import (
     counted,
     emit_json,
     examples,
+    say,
     stderr_console,
     store_option,
 )
@@ -61,13 +62,13 @@ def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -
     if as_json:
         emit_json("build", {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]})
         return
-    click.echo(
+    say(
         f"{counted(len(settings.languages), 'language')} × {counted(len(settings.seeds), 'seed')} × "
         f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
         f"{counted(len(rows), 'row')}, {len(missing)} of them not in the store yet."
     )
     if missing:
-        click.echo("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
+        say("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
 
 
 def _run(settings: BuildSettings, options: dict[str, Any], store: SubNetworkStore, quiet: bool) -> BuildResult:
@@ -85,12 +86,12 @@ def _tell(result: BuildResult, settings: BuildSettings, store: str, as_json: boo
     if as_json:
         emit_json("build", _result(result, settings, store))
     else:
-        click.echo(
+        say(
             f"{store}: {counted(len(result.committed), 'row')} measured, {len(result.skipped)} were there, "
             f"{_by_others(result)}{len(result.failed)} failed."
         )
         for line in _reliability(result, settings):
-            click.echo(line)
+            say(line)
     if result.failed:
         names = ", ".join(dict.fromkeys(row.language for row in result.failed))
         first = next(iter(result.failed.values()))
@@ -106,7 +107,7 @@ def _tell(result: BuildResult, settings: BuildSettings, store: str, as_json: boo
     if not as_json and not quiet:
         target = settings.languages[0]
         where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        click.echo(
+        say(
             f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}",
             err=True,
         )
