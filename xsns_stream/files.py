@@ -153,7 +153,7 @@ def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separ
     for position, kind in enumerate(shown.dtypes):
         if kind.kind not in "biufc":
             texts = [cell(value) for value in shown.iloc[:, position]]
-            shown.isetitem(position, pd.Series(texts, index=shown.index, dtype=object))
+            shown.isetitem(position, pd.Series(texts, dtype=object).to_numpy())
     file.write(shown.to_csv(index=index, sep=separator, lineterminator="\n").encode())
 
 

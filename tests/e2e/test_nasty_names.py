@@ -68,12 +68,16 @@ VERBS = {
     "shared": "shared --store S --lang sw,fi --by layer",
     "shared tensors": "shared --store S --lang sw,fi --by tensor",
     "verify": "verify --store S",
-    "prune": "prune --store S --leftovers --dry-run",
+    "prune": "prune S --unfinished --dry-run",
     "copy": "copy S copy.zarr",
     "merge": "merge merged.zarr S",
     "export": "export --store S --lang sw -o out.npz",
     "an unknown language": "rank --store S --target xx",
 }
+
+
+#: Verbs whose tables have names of layers or tensors.
+SHOW_NAMES = {"matrix by layer", "shared", "shared tensors"}
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
@@ -84,6 +88,10 @@ def test_verbs_that_read_a_store(
     words = [str(nasty_store) if word == "S" else word for word in VERBS[verb].split()]
     done = in_process(tmp_path, *words, *(["--json"] if as_json else []))
     assert_visible(done)
+    assert done.code == (2 if verb == "an unknown language" else 0), done.err
+    if verb in SHOW_NAMES and not as_json:
+        assert r"\x1b[31mred\x1b[0m" in done.out
+        assert "[red]markup[/red]:smile:" in done.out
     if as_json and done.out:
         json.loads(done.out)
     for path in (path for kind in ("csv", "tsv", "json") for path in tmp_path.glob(f"*.{kind}")):
