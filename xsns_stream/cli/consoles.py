@@ -41,7 +41,8 @@ def _made_visible(shown: Any) -> Any:
     if isinstance(shown, str):
         return visible(shown)
     if isinstance(shown, Text):
-        if (plain := visible(shown.plain)) != shown.plain:
+        # A text in two styles is a cell that a table of ours has put together of several lines.
+        if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
             shown.plain = plain
     elif isinstance(shown, Table):
         for column in shown.columns:
