@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.escaping import guarded, visible
+from xsns_stream.syncing import sync, sync_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +27,8 @@ _LONG: Final = 19
 def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
     """Write a file under another name in the same folder and rename it: a reader sees the whole file, or the old one.
 
+    The file is on the disk when this returns, so that a power failure cannot leave an empty one.
+
     Raises:
         XsnsError: It cannot be written.
     """
@@ -30,7 +36,9 @@ def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
     try:
         with aside.open("xb") as file:
             write(file)
+            sync_file(file)
         aside.replace(target)
+        sync(target.parent)
     except OSError as error:
         raise XsnsError(
             f"cannot write '{target}': {error.strerror or error}.", "check the space and the rights."
@@ -108,6 +116,45 @@ def _all_different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"'{twice}' stands twice in one object")
     return found
+
+
+_guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
+
+
+@contextmanager
+def guarding_csv(guard: bool = True) -> Iterator[None]:
+    """Guard cells of CSV files that spreadsheets would take for formulas, while the block runs."""
+    token = _guarding.set(guard)
+    try:
+        yield
+    finally:
+        _guarding.reset(token)
+
+
+def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separator: str = ",") -> None:
+    """Write a frame as CSV; what cannot be seen of its texts is written as escapes. Numbers stay as they are.
+
+    Args:
+        frame: Texts and numbers.
+        file: Where to.
+        index: Whether the labels of its lines are a column too.
+        separator: Of cells.
+    """
+    import pandas as pd
+
+    guard = _guarding.get()
+
+    def cell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return guarded(visible(value)) if guard else visible(value)
+
+    shown = frame.rename(columns=cell, index=cell) if index else frame.rename(columns=cell)
+    for position, kind in enumerate(shown.dtypes):
+        if kind.kind not in "biufc":
+            texts = [cell(value) for value in shown.iloc[:, position]]
+            shown.isetitem(position, pd.Series(texts, dtype=object).to_numpy())
+    file.write(shown.to_csv(index=index, sep=separator, lineterminator="\n").encode())
 
 
 def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ from xsns_stream.cli import VERBS
 ROOT = Path(__file__).resolve().parents[2]
 #: Every module may know these; they know nothing but one another, in this order.
 SHARED = {
-    "errors", "types", "languages", "language_names", "provenance", "predictor_differences", "joining", "files",
-    "labelled", "written_numbers", "alignment", "quiet",
+    "errors", "escaping", "syncing", "types", "languages", "language_names", "provenance", "predictor_differences",
+    "joining", "files", "labelled", "written_numbers", "alignment", "quiet",
 }  # fmt: skip
 #: Modules in which stages meet.
 MEETING = {"pipeline", "reproduce", "cli"}
@@ -85,10 +86,12 @@ def test_stages_do_not_import_one_another(stage: str) -> None:
     ("module", "allowed"),
     [
         ("errors", set()),
-        ("types", {"errors"}),
+        ("escaping", set()),
+        ("syncing", set()),
+        ("types", {"errors", "syncing"}),
         ("languages", {"errors"}),
         ("provenance", set()),
-        ("files", {"errors"}),
+        ("files", {"errors", "escaping", "syncing"}),
         ("written_numbers", set()),
         ("language_names", {"errors", "languages"}),
         ("labelled", {"errors", "files", "languages", "written_numbers"}),
@@ -101,6 +104,17 @@ def test_stages_do_not_import_one_another(stage: str) -> None:
 def test_what_all_share_knows_no_stage(module: str, allowed: set[str]) -> None:
     for path in MODULES[module]:
         assert ours(path) <= allowed | {module}, path
+
+
+def test_whatever_is_printed_goes_through_one_place() -> None:
+    """`click.echo`, `print` and rich's consoles stand where names are escaped, and nowhere else."""
+    for path in (path for files in MODULES.values() for path in files):
+        if path.name in {"common.py", "consoles.py"} and path.parent.name == "cli":
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(
+            r"\bclick\.s?echo\(|(?<![\w.])print\(|\b(Console|secho)\(|sys\.std(out|err)\.write\(", text
+        ), path
 
 
 def test_nothing_imports_the_command_line() -> None:

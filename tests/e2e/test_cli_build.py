@@ -267,6 +267,7 @@ def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
             "quantile": "exact",
             "committed": [["sw", 7], ["fi", 7]],
             "skipped": [],
+            "by_others": [],
             "failed": [],
             "reliability": [],
         },

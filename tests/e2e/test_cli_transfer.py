@@ -312,6 +312,49 @@ def test_another_process_begins_with_other_settings(
     assert read_scores(kitchen / "gold.parquet").sources == ("fi",)
 
 
+def test_two_processes_divide_the_units(kitchen: Path, start: list[str]) -> None:
+    """The first is stopped while it holds a unit: the second makes the others, waits, and takes the unit up."""
+    command = [*start, *arguments("--seed", "1", "--seed", "2", "--json")]
+    pipes: dict[str, Any] = {"cwd": kitchen, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    units = kitchen / "gold.parquet.units"
+    first = subprocess.Popen(command, **pipes)
+    wait_for((units / "en-1.lock").exists, first)
+    first.send_signal(signal.SIGSTOP)
+    second = subprocess.Popen(command, **pipes)
+    assert second.stderr is not None
+    told = next((line for line in second.stderr if "waited for" in line), "")
+    first.send_signal(signal.SIGKILL)
+    first.communicate(timeout=60)
+    out, err = second.communicate(timeout=100)
+    assert second.returncode == 0, err
+    assert told == "note: being made by another process, and waited for: en (seed 1).\n"
+    result = json.loads(out)["result"]
+    assert result["committed"][-1] == ["en", 1]
+    assert sorted(result["committed"]) == [["en", 1], ["en", 2], ["fi", 1], ["fi", 2]]
+    assert (result["by_others"], result["elsewhere"]) == ([], [])
+    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
+
+
+def test_a_unit_that_another_process_makes_is_reported(
+    kitchen: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xsns_stream.pipeline import transferring
+
+    real, others = transferring.fine_tune, list[Any]()
+
+    def meanwhile(*values: Any, **named: Any) -> Any:
+        if not others:
+            others.append(run(kitchen, *arguments(sources="fi")))
+            assert others[0].returncode == 0, others[0].stderr
+        return real(*values, **named)
+
+    monkeypatch.setattr(transferring, "fine_tune", meanwhile)
+    done = in_process(kitchen, *arguments(sources="en,fi"))
+    assert done.code == 0, done.err
+    assert "gold.parquet: 1 unit made, 1 made by another process, 2 there.\n" in done.out
+    assert read_scores(kitchen / "gold.parquet").sources == ("en", "fi")
+
+
 def test_a_model_that_cannot_be_kept_costs_no_scores(kitchen: Path, in_process: Callable[..., Any]) -> None:
     (kitchen / "models").mkdir()
     (kitchen / "models" / "en-42").write_text("a file in the way")

@@ -73,7 +73,9 @@ class _Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            _tell_refusal(ctx)
+            return done
         except BrokenPipeError as error:
             # click would turn it into exit code 1 before `main` sees it.
             raise _ReaderGoneError from error
@@ -82,6 +84,16 @@ class _Verbs(click.Group):
                 traceback.print_exc()
             _complain(*_sentence(error))
             ctx.exit(error.exit_code if isinstance(error, XsnsError) else ExitCode.FAILURE)
+
+
+def _tell_refusal(ctx: click.Context) -> None:
+    """Say once that a file system does not support fsync."""
+    from xsns_stream.syncing import refusal
+
+    if not ctx.meta.get("quiet") and (sentence := refusal()):
+        from xsns_stream.cli.common import note
+
+        note(f"note: {sentence}", quiet=False)
 
 
 @click.group(
@@ -200,10 +212,14 @@ def _sentence(error: XsnsError | OSError) -> tuple[str, str]:
 def _usage(error: click.UsageError) -> None:
     message, _, hint = error.format_message().partition("\nhint: ")
     verb = error.ctx.command_path if error.ctx else "xsns-stream"
-    _complain(message, hint or f"see `{verb} --help`.")
+    # click lists choices in lines of their own.
+    _complain(message.replace("\n\t", " "), hint or f"see `{verb} --help`.")
 
 
 def _complain(message: str, hint: str) -> None:
-    click.echo(f"error: {message}", err=True)
+    """Print an error, whose message and hint may hold other people's names."""
+    from xsns_stream.cli.common import say
+
+    say(f"error: {message}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        say(f"hint: {hint}", err=True)

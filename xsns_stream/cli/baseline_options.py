@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import Decorated, emit_json, note, split_codes, stdout_console
+from xsns_stream.cli.common import Decorated, csv_guard_option, emit_json, note, split_codes, stdout_console
 from xsns_stream.cli.matrix import NEIGHBOURS, WHOLE_UP_TO
 from xsns_stream.cli.sections import apply
 from xsns_stream.errors import UsageError
@@ -41,7 +41,8 @@ def pool_options(function: Decorated) -> Decorated:
 
 
 def output_option(function: Decorated) -> Decorated:
-    """Add `--output`."""
+    """Add `--output`, and `--csv-guard` beside it."""
+    function = csv_guard_option(function)
     return click.option(
         "-o",
         "--output",

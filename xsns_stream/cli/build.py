@@ -16,6 +16,7 @@ from xsns_stream.cli.common import (
     counted,
     emit_json,
     examples,
+    say,
     stderr_console,
     store_option,
 )
@@ -61,13 +62,13 @@ def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -
     if as_json:
         emit_json("build", {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]})
         return
-    click.echo(
+    say(
         f"{counted(len(settings.languages), 'language')} × {counted(len(settings.seeds), 'seed')} × "
         f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
         f"{counted(len(rows), 'row')}, {len(missing)} of them not in the store yet."
     )
     if missing:
-        click.echo("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
+        say("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
 
 
 def _run(settings: BuildSettings, options: dict[str, Any], store: SubNetworkStore, quiet: bool) -> BuildResult:
@@ -85,16 +86,20 @@ def _tell(result: BuildResult, settings: BuildSettings, store: str, as_json: boo
     if as_json:
         emit_json("build", _result(result, settings, store))
     else:
-        click.echo(
+        say(
             f"{store}: {counted(len(result.committed), 'row')} measured, {len(result.skipped)} were there, "
-            f"{len(result.failed)} failed."
+            f"{_by_others(result)}{len(result.failed)} failed."
         )
-        for line in _reliability(result):
-            click.echo(line)
+        for line in _reliability(result, settings):
+            say(line)
     if result.failed:
         names = ", ".join(dict.fromkeys(row.language for row in result.failed))
         first = next(iter(result.failed.values()))
-        others = "the others are committed." if result.committed or result.skipped else "nothing was committed."
+        others = (
+            "the others are committed."
+            if result.committed or result.skipped or result.by_others
+            else "nothing was committed."
+        )
         raise PartialError(
             f"{len(result.failed)} of {counted(len(settings.rows()), 'row')} failed: {names}.",
             f"{others} The first: {first.message} {first.hint}".rstrip(),
@@ -102,7 +107,7 @@ def _tell(result: BuildResult, settings: BuildSettings, store: str, as_json: boo
     if not as_json and not quiet:
         target = settings.languages[0]
         where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        click.echo(
+        say(
             f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}",
             err=True,
         )
@@ -118,6 +123,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
         "quantile": settings.quantile_used,
         "committed": pairs(result.committed),
         "skipped": pairs(result.skipped),
+        "by_others": pairs(result.by_others),
         "failed": [
             {"language": row.language, "seed": row.seed, "error": error.message, "hint": error.hint}
             for row, error in result.failed.items()
@@ -128,7 +134,14 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
     }
 
 
-def _reliability(result: BuildResult) -> Iterator[str]:
+def _by_others(result: BuildResult) -> str:
+    number = len(result.by_others)
+    if not number:
+        return ""
+    return f"{number} {'was' if number == 1 else 'were'} measured by another process, "
+
+
+def _reliability(result: BuildResult, settings: BuildSettings) -> Iterator[str]:
     """Yield a line for each kind of thing that is known of the rows' repeatability."""
     halves = {row: known["split_half"] for row, known in result.reliability.items() if "split_half" in known}
     if halves:
@@ -141,3 +154,7 @@ def _reliability(result: BuildResult) -> Iterator[str]:
     if curves:
         used = [curve[-1][0] for curve in curves]
         yield f"until stable: {mean(used):,.0f} examples a row on average, from {min(used):,} to {max(used):,}."
+        wanted = settings.stopping.jaccard if settings.stopping else 0.0
+        unstable = sum(curve[-1][1] is None or curve[-1][1] < wanted for curve in curves)
+        if unstable:
+            yield f"{counted(unstable, 'row')} used all examples and did not become stable."

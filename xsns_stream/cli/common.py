@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from xsns_stream.escaping import visible, visible_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,6 +24,28 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.meta["verbose"] = value
+
+
+def _remember_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    ctx.meta["quiet"] = value
+    return value
+
+
+def csv_guard_option(function: Decorated) -> Decorated:
+    """Add `--csv-guard`, for verbs that write .csv or .tsv."""
+
+    def guard(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        from xsns_stream.files import guarding_csv
+
+        ctx.with_resource(guarding_csv(value))
+
+    return click.option(
+        "--csv-guard",
+        is_flag=True,
+        expose_value=False,
+        callback=guard,
+        help="In .csv and .tsv put ' before cells that a spreadsheet would take for a formula (= + - @).",
+    )(function)
 
 
 def common_options(function: Decorated) -> Decorated:
@@ -36,7 +60,13 @@ def common_options(function: Decorated) -> Decorated:
             is_eager=True,
             help="Show the traceback of an error.",
         ),
-        click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; results and errors remain."),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            callback=_remember_quiet,
+            help="No progress and no notes; results and errors remain.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ):
         function = option(function)
@@ -101,7 +131,18 @@ def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
     """Print the one JSON object of a verb; NaN becomes null, because JSON has none."""
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    click.echo(json.dumps(_finite(document), ensure_ascii=plain, allow_nan=False))
+    click.echo(visible_json(json.dumps(_finite(document), ensure_ascii=plain, allow_nan=False)))
+
+
+def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
+    """Print a line; whatever a verb prints goes through here, through :func:`emit_json` or through a console below.
+
+    Args:
+        text: The line; what cannot be seen of it is shown as escapes.
+        err: Whether it goes to stderr.
+        lines: Whether the text has line breaks of its own.
+    """
+    click.echo(visible(text, lines=lines), err=err)
 
 
 def _finite(value: Any) -> Any:
@@ -114,27 +155,22 @@ def _finite(value: Any) -> Any:
 
 def stdout_console() -> Console:
     """Return the console that results are drawn on; wide where nobody looks at it."""
-    from rich.console import Console
+    from xsns_stream.cli.consoles import VisibleConsole
 
-    class Quitting(Console):
-        def on_broken_pipe(self) -> None:
-            # rich would exit with 1; a reader that has seen enough (`| head`) is no failure.
-            raise BrokenPipeError
-
-    return Quitting(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+    return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
 
 
 def stderr_console(quiet: bool) -> Console:
     """Return the console that progress and notes are drawn on."""
-    from rich.console import Console
+    from xsns_stream.cli.consoles import VisibleConsole
 
-    return Console(stderr=True, quiet=quiet, highlight=False)
+    return VisibleConsole(stderr=True, quiet=quiet)
 
 
 def note(text: str, quiet: bool) -> None:
     """Print a line beside the result; never wrapped, so that it can be searched for."""
     if not quiet:
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 @contextmanager

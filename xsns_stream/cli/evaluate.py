@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, stdout_console
+from xsns_stream.cli.common import (
+    common_options,
+    csv_guard_option,
+    emit_json,
+    examples,
+    note,
+    row_options,
+    stdout_console,
+)
 from xsns_stream.cli.matrix_options import coefficient_option
 from xsns_stream.cli.predictors import (
     NamedPath,
@@ -82,6 +90,7 @@ MOST_RESAMPLES: Final = 1_000_000
     metavar="FILE",
     help="Write it as well: .md .tex .csv .json .parquet, or .png .svg .pdf for a figure. Repeatable.",
 )
+@csv_guard_option
 @row_options
 @coefficient_option
 @common_options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, store_option
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, say, store_option
 from xsns_stream.cli.rows import choose, open_rows
 from xsns_stream.errors import LanguageError, PartialError, StoreError, UsageError
 
@@ -77,7 +77,7 @@ def command(
     else:
         for file in written:
             selected = f"{file['cardinality']:,} of {counted(file['parameters'], 'parameter')}"
-            click.echo(f"{file['path']}: '{file['language']}', {selected}, {counted(file['bytes'], 'byte')}")
+            say(f"{file['path']}: '{file['language']}', {selected}, {counted(file['bytes'], 'byte')}")
     if failed:
         first = next(iter(failed.values()))
         raise PartialError(

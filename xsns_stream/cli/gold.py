@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stdout_console
+from xsns_stream.cli.common import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def command() -> None:
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="Where to: .parquet, or .csv with a line for each score."
 )
+@csv_guard_option
 @click.option("--task", metavar="NAME", help="What was fine-tuned, as pos; what the format says by default.")
 @click.option(
     "--metric", metavar="NAME", help="What was measured; which one, where a file has several, as accuracy or f1."

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from xsns_stream.cli.common import (
     common_options,
+    csv_guard_option,
     emit_json,
     examples,
     note,
@@ -52,6 +53,7 @@ NEIGHBOURS: Final = 3
     metavar="FILE",
     help="Also write the whole matrix: .csv .tsv .json .parquet .npz, or a heat map: .png .svg .pdf. Repeatable.",
 )
+@csv_guard_option
 @coefficient_option
 @how_options
 @common_options

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xsns_stream.cli.common import counted
-from xsns_stream.pipeline import Event, ExamplesDone, Noted, Row, RowCommitted, RowFailed, RowStarted
+from xsns_stream.pipeline import Event, ExamplesDone, Noted, Row, RowByOther, RowCommitted, RowFailed, RowStarted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,6 +64,10 @@ class BuildProgress:
         elif isinstance(event, RowFailed):
             self._advance()
             self._say(f"failed: {_name(event.row)}: {event.error.message}")
+        elif isinstance(event, RowByOther):
+            self._advance()
+            if not self.console.is_terminal:
+                self._say(f"[{self.done}/{self.rows}] {_name(event.row)}: measured by another process")
         elif isinstance(event, RowCommitted):
             self._advance()
             if not self.console.is_terminal:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, lasting, progress_bar
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, lasting, progress_bar, say
 from xsns_stream.cli.selecting import key_json, select_keys, selection_options
 from xsns_stream.errors import UsageError
 
@@ -56,7 +56,7 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
         with progress_bar("dropping", quiet) as on_progress:
             plan = prune(opened, plan, on_progress)
     if not as_json and not dry_run:
-        click.echo(f"{store}: {_amount(plan)} dropped." if dropped else f"{store}: nothing was dropped.")
+        say(f"{store}: {_amount(plan)} dropped." if dropped else f"{store}: nothing was dropped.")
     if as_json:
         emit_json("prune", _result(plan, store, dropped))
 
@@ -147,8 +147,8 @@ def _amount(plan: PrunePlan) -> str:
 
 def _show(plan: PrunePlan, store: str, what: str) -> None:
     for key in (*plan.rows, *plan.kept, *plan.parts, *plan.leftovers):
-        click.echo(f"  {key}")
-    click.echo(f"{store}: {_amount(plan)} {what}.")
+        say(f"  {key}")
+    say(f"{store}: {_amount(plan)} {what}.")
 
 
 def _result(plan: PrunePlan, store: str, dropped: bool) -> dict[str, Any]:

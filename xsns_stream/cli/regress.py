@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, split_codes, stdout_console
+from xsns_stream.cli.common import (
+    common_options,
+    csv_guard_option,
+    emit_json,
+    examples,
+    note,
+    row_options,
+    split_codes,
+    stdout_console,
+)
 from xsns_stream.cli.matrix_options import coefficient_option
 from xsns_stream.cli.predictors import (
     NamedPath,
@@ -86,6 +95,7 @@ if TYPE_CHECKING:
     help="Also write the tables: .md .tex; everything: .json; a line for each pair: .csv .parquet; or fitted against "
     "measured scores: .png .svg .pdf. Repeatable.",
 )
+@csv_guard_option
 @row_options
 @coefficient_option
 @common_options

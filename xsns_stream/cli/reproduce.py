@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, split_codes
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, say, split_codes
 from xsns_stream.cli.reproduce_options import reproduce_options
 from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.errors import PartialError, XsnsError
@@ -96,13 +96,13 @@ def _show_plan(plans: list[Planned], made: Plan, target: str, as_json: bool) -> 
         emit_json("reproduce", {"dry_run": True, "steps": listed, "left_out": why, "more_follow": later})
     else:
         for folder in dict.fromkeys(path.parent for step in steps for path in step.outputs):
-            click.echo(shlex.join(("mkdir", "-p", str(folder))))
+            say(shlex.join(("mkdir", "-p", str(folder))))
         for step in steps:
-            click.echo(f"\n# {step.name} ({', '.join(users[step.name])}): {state[step.name]}\n{step.shown}")
+            say(f"\n# {step.name} ({', '.join(users[step.name])}): {state[step.name]}\n{step.shown}", lines=True)
         for name, error in left_out.items():
-            click.echo(f"\n# {name} is left out: {error.message}")
+            say(f"\n# {name} is left out: {error.message}", lines=True)
         for name in later:
-            click.echo(f"\n# {name}: some of its steps depend on results; there may be more of them, or others")
+            say(f"\n# {name}: some of its steps depend on results; there may be more of them, or others", lines=True)
     if target in left_out:
         raise left_out[target]
 
@@ -119,9 +119,9 @@ def _tell(outcome: Outcome, made: Plan, as_json: bool) -> None:
         emit_json("reproduce", result)
         return
     for name, files in outcome.results.items():
-        click.echo(f"{name}: {' '.join(map(str, files))}")
+        say(f"{name}: {' '.join(map(str, files))}")
     for name, error in outcome.left_out.items():
-        click.echo(f"{name}: left out: {error.message}")
+        say(f"{name}: left out: {error.message}")
 
 
 def _refuse(outcome: Outcome, made: Plan, target: str) -> None:

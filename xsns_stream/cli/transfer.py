@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
+from xsns_stream.cli.common import (
+    common_options,
+    counted,
+    csv_guard_option,
+    emit_json,
+    examples,
+    note,
+    say,
+    stderr_console,
+    stdout_console,
+)
 from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.cli.transfer_options import loader, settings_of, transfer_options
 from xsns_stream.errors import PartialError, UsageError, XsnsError
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
 )
 @transfer_options
 @click.option("-o", "--output", required=True, metavar="FILE", help="Gold scores: .parquet, or .csv.")
+@csv_guard_option
 @click.option("--metric", default=None, help="Which of the task's metrics goes to FILE; its first by default.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it takes, and stop.")
 @common_options
@@ -141,15 +152,15 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
             },
         )
         return
-    click.echo(
+    say(
         f"{counted(len(data.train), 'source')} × {counted(len(settings.seeds), 'seed')}, "
         f"{counted(len(data.test), 'target')}, from {settings.corpus.name}: "
         f"{counted(len(plan.todo) + len(plan.done), 'unit')}, {len(plan.todo)} of them not made yet."
     )
     sizes = ", ".join(f"{source} {sum(map(len, splits)):,}" for source, splits in data.train.items())
-    click.echo(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
+    say(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
     if plan.times is not None and plan.seconds is not None:
-        click.echo(
+        say(
             f"at most {_duration(plan.seconds)} here: {plan.training_examples:,} training examples × "
             f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
             f"{1000 * plan.times.testing:.1f} ms."
@@ -192,6 +203,7 @@ def _tell(
                 "summary": summary,
                 "committed": [[unit.source, unit.seed] for unit in result.committed],
                 "elsewhere": [[unit.source, unit.seed] for unit in result.elsewhere],
+                "by_others": [[unit.source, unit.seed] for unit in result.by_others],
                 "failed": _failures(result, data),
                 "notes": [*data.notes, *plan.notes],
             },
@@ -209,11 +221,12 @@ def _tell(
         table.add_row(row["source"], str(row["seed"]), *shown, row["best_target"] or "–", str(row["epochs"]))
     stdout_console().print(table)
     if summary["zero_shot"] is not None:
-        click.echo(
+        say(
             f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the answer that needs no "
             f"model; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} are above that."
         )
-    click.echo(f"{target}: {counted(len(result.committed), 'unit')} made, {len(result.runs)} there.")
+    others = f"{len(result.by_others)} made by another process, " if result.by_others else ""
+    say(f"{target}: {counted(len(result.committed), 'unit')} made, {others}{len(result.runs)} there.")
 
 
 def _asked(run: TransferRun, settings: TransferSettings, data: TransferData) -> TransferRun:

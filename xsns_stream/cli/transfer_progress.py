@@ -8,7 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from xsns_stream.languages import constituents
-from xsns_stream.pipeline.transfer_events import StepsDone, TransferEvent, UnitDone, UnitFailed, UnitStarted
+from xsns_stream.pipeline.transfer_events import (
+    StepsDone,
+    TransferEvent,
+    UnitDone,
+    UnitFailed,
+    UnitsAwaited,
+    UnitStarted,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,6 +71,9 @@ class TransferProgress:
             part = 0.9 + 0.1 * share if event.what.startswith("testing") else 0.9 * share
             self.bar.update(self.task, completed=self.done + part, description=f"{event.unit} {event.what}")
             self._remind(event)
+        elif isinstance(event, UnitsAwaited):
+            names = ", ".join(map(str, event.units))
+            self._say(f"note: being made by another process, and waited for: {names}.")
         elif isinstance(event, UnitFailed):
             self._advance()
             self._say(f"failed: {event.unit}: {event.error.message}")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import click
-
-from xsns_stream.cli.common import counted, emit_json
+from xsns_stream.cli.common import counted, emit_json, say
 from xsns_stream.cli.selecting import key_json
 from xsns_stream.errors import PartialError, StoreError
 
@@ -70,12 +68,12 @@ def _show(done: Transfer, target: str, ratio: float | None) -> None:
 
     written = [key for key in done.written if key.density is not None]
     values = len(done.written) - len(written)
-    click.echo(f"{target}: {counted(len(written), 'row')} copied, {len(done.skipped)} were there.")
+    say(f"{target}: {counted(len(written), 'row')} copied, {len(done.skipped)} were there.")
     if done.parts_written or done.parts_skipped:
-        click.echo(f"parts: {counted(done.parts_written, 'row')} copied, {done.parts_skipped} were there.")
+        say(f"parts: {counted(done.parts_written, 'row')} copied, {done.parts_skipped} were there.")
     if values:
-        click.echo(f"Fisher values: {counted(values, 'row')}, {decimal(done.kept_bytes)}.")
+        say(f"Fisher values: {counted(values, 'row')}, {decimal(done.kept_bytes)}.")
     if ratio is not None:
         sizes = f"size: {decimal(done.target_bytes)}, {decimal(done.source_bytes)} in the source"
         # Below 1 there is nothing compressed, but an index and the filling of the last chunk.
-        click.echo(f"{sizes}, {ratio:.2f} × smaller than the bits." if ratio > 1 else f"{sizes}.")
+        say(f"{sizes}, {ratio:.2f} × smaller than the bits." if ratio > 1 else f"{sizes}.")

@@ -14,6 +14,7 @@ from xsns_stream.cli.common import (
     examples,
     note,
     progress_bar,
+    say,
     stdout_console,
     store_option,
 )
@@ -60,7 +61,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
     else:
         values = f", and Fisher values of {counted(kept, 'row')}" if kept else ""
         pieces = f", with {counted(parts, 'part')}" if parts else ""
-        click.echo(f"{counted(checked, 'row')} verified{pieces}{values}")
+        say(f"{counted(checked, 'row')} verified{pieces}{values}")
     if unfinished:
         note(f"unfinished, to be built again: {', '.join(map(str, unfinished))}", quiet)
     if findings:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.files import read_parquet, writable, write_parquet, write_whole
+from xsns_stream.files import read_parquet, writable, write_csv, write_parquet, write_whole
 from xsns_stream.gold.units import check_range
 from xsns_stream.labelled import TextTable, listed, read_table, same_code, to_codes, to_number
 from xsns_stream.types.transfer import TransferScores
@@ -52,7 +52,7 @@ def write_scores(scores: TransferScores, path: str | Path) -> Path:
         if target.suffix.lower() == ".csv":
             for fact in _FACTS:
                 frame[fact] = getattr(scores, fact)
-            file.write(frame.to_csv(index=False, lineterminator="\n").encode())
+            write_csv(frame, file)
         else:
             write_parquet(frame.dropna(subset="score", ignore_index=True), _metadata(scores), file)
 

@@ -7,6 +7,7 @@ run, because it would go wrong for all.
 
 * `settings`: what to measure, and how. `events`: what is told on the way.
 * `building`: the loop over rows. `reading`: the next row's text meanwhile.
+* `sharing`: what several processes divide between them, rows of a build or units of a transfer.
 * `baselines`, with `baseline_settings`, `baseline_parts` and `token_states`: other predictors from the same examples.
 * `measuring`: one row. `memory`: what fits. `reliability`: how repeatable it is.
 """
@@ -18,6 +19,7 @@ from xsns_stream.pipeline.events import (
     ExamplesDone,
     Noted,
     Row,
+    RowByOther,
     RowCommitted,
     RowFailed,
     RowStarted,
@@ -42,6 +44,7 @@ __all__ = [
     "ExamplesDone",
     "Noted",
     "Row",
+    "RowByOther",
     "RowCommitted",
     "RowFailed",
     "RowStarted",

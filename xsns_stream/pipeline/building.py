@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import CorpusError, FisherError, IncompatibleError, LanguageError, UsageError, XsnsError
 from xsns_stream.models.objectives import TASKS
 from xsns_stream.objectives import Objective, make_objective
-from xsns_stream.pipeline.events import BuildResult, Event, Noted, Row, RowCommitted, RowFailed, RowStarted
+from xsns_stream.pipeline.committing import RowCommits
+from xsns_stream.pipeline.events import (
+    BuildResult,
+    Event,
+    Noted,
+    Row,
+    RowByOther,
+    RowCommitted,
+    RowFailed,
+    RowStarted,
+)
 from xsns_stream.pipeline.measuring import Measured, Run, measure_in_memory
 from xsns_stream.pipeline.memory import Batching, free_memory
 from xsns_stream.pipeline.reading import OneAhead, RowText
 from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.pipeline.sharing import SharedItems
 from xsns_stream.provenance import library_versions
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.subnetwork import extract_subnetworks
+from xsns_stream.syncing import refusal
 from xsns_stream.types import LanguageSample, ParameterLayout, Provenance, SubNetwork
 
 if TYPE_CHECKING:
@@ -28,6 +41,8 @@ if TYPE_CHECKING:
 MANY_UNKNOWN: Final = 0.2
 #: Errors that concern one language; any other ends the run.
 ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
+#: Rows that a message names.
+SHOWN: Final = 5
 _AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}
 
 
@@ -38,6 +53,10 @@ def build(
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> BuildResult:
     """Measure every row of `settings` that `store` does not hold, and commit each as it is finished.
+
+    Several processes may build one store at once: a row that another process is measuring is left to it, and measured
+    here if that process dies. Object stores have no locks: there a row may be measured twice, and the first commit
+    counts.
 
     Args:
         settings: What to measure.
@@ -59,40 +78,110 @@ def build(
     if settings.keep_fisher is not None:
         store.check_keeping()
     todo = settings.missing_rows(store)
-    # What all examples say together does not tell what they say without a part.
-    kept = {
-        row
-        for row in todo
-        if not settings.lacks_parts(row, store) and store.kept_record(row.language, row.seed) is not None
-    }
+    kept = frozenset(row for row in todo if _is_kept(row, settings, store))
     _check_text(settings, store)
     if unheeded := _unheeded(settings, len(settings.rows()) - len(todo) + len(kept)):
         on_event(Noted(unheeded))
     if settings.quantile_used == "histogram" and todo:
         on_event(Noted("thresholds are estimated, within 0.8 % of the exact ones; each row says what share it keeps."))
     run = _run(settings, loaded, layout, provenance, store, on_event, measuring=len(kept) < len(todo))
+    done = _Done()
+    _measure_rows(todo, kept, objective, run, done)
+    skipped = tuple(row for row in settings.rows() if row not in set(todo))
+    return BuildResult(tuple(done.committed), skipped, done.failed, done.known, tuple(done.by_others))
+
+
+@dataclass
+class _Done:
+    """What became of the rows so far; fields as of :class:`BuildResult`."""
+
+    committed: list[Row] = field(default_factory=list)
+    by_others: list[Row] = field(default_factory=list)
+    failed: dict[Row, XsnsError] = field(default_factory=dict)
+    known: dict[Row, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _measure_rows(todo: Sequence[Row], kept: frozenset[Row], objective: Objective, run: Run, done: _Done) -> None:
+    """Measure the rows that no other process holds, then those that others held and did not finish."""
+    settings, store = run.settings, run.store
 
     def read(row: Row) -> RowText | None:
-        if row in kept:
+        if row in kept or _is_kept(row, settings, store):
             return None
         sample = settings.corpus.sample(row.language, settings.examples, row.seed)
-        return RowText(sample, objective.encode(sample, loaded.tokenizer, row.seed))
+        return RowText(sample, objective.encode(sample, run.loaded.tokenizer, row.seed))
 
-    committed: list[Row] = []
-    failed: dict[Row, XsnsError] = {}
-    known: dict[Row, dict[str, Any]] = {}
-    for row, text in OneAhead(todo, read):
-        on_event(RowStarted(row))
-        try:
-            found = _finish(row, text, run)
-            committed.append(row)
-            if found:
-                known[row] = found
-        except ONE_LANGUAGE as error:
-            failed[row] = error
-            on_event(RowFailed(row, error))
-    skipped = tuple(row for row in settings.rows() if row not in set(todo))
-    return BuildResult(tuple(committed), skipped, failed, known)
+    def is_there(row: Row) -> bool:
+        if settings.is_missing(row, store):
+            return False
+        # The store may be younger than this run, and another process may have begun it with other settings.
+        store.check_experiment(run.provenance, run.layout)
+        return True
+
+    with SharedItems(
+        todo,
+        lambda row: store.claimed(row.language, row.seed),
+        is_there,
+        lambda row: _left_to_other(row, run, done),
+        lambda rows: run.tell(Noted(_waiting(rows))),
+    ) as shared:
+        for row, text in OneAhead(shared.free(), read):
+            _measure_row(row, text, run, done)
+            shared.release(row)
+        for row in shared.deferred():
+            _measure_row(row, partial(read, row), run, done)
+            shared.release(row)
+    if todo:
+        store.remove_left_claims()
+
+
+def _measure_row(row: Row, text: Callable[[], RowText | None], run: Run, done: _Done) -> None:
+    run.tell(RowStarted(row))
+    try:
+        finished = _finish(row, text, run)
+    except ONE_LANGUAGE as error:
+        done.failed[row] = error
+        run.tell(RowFailed(row, error))
+        return
+    if finished is None:
+        _left_to_other(row, run, done)
+        return
+    done.committed.append(row)
+    if finished.reliability:
+        done.known[row] = finished.reliability
+    run.tell(finished)
+    if refused := refusal():
+        run.tell(Noted(refused))
+
+
+def _left_to_other(row: Row, run: Run, done: _Done) -> None:
+    """Note that another process has committed a row, and what that process did not do."""
+    done.by_others.append(row)
+    run.tell(RowByOther(row))
+    settings, store = run.settings, run.store
+    halves = all(
+        "split_half" in store.record(row.language, row.seed, density).provenance.reliability
+        for density in settings.densities
+    )
+    asked = {
+        "compared in halves": settings.split_half and not halves,
+        "kept as Fisher values": bool(settings.keep_fisher) and store.kept_record(row.language, row.seed) is None,
+    }
+    if lacking := " or ".join(what for what, wanted in asked.items() if wanted):
+        run.tell(Noted(f"was measured by another process, and is not {lacking}.", row))
+
+
+def _waiting(rows: Sequence[Row]) -> str:
+    names = ", ".join(f"{row.language} (seed {row.seed})" for row in rows[:SHOWN])
+    more = ", …" if len(rows) > SHOWN else ""
+    what = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
+    return f"{what} being measured by another process, and waited for: {names}{more}."
+
+
+def _is_kept(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
+    """Say whether a row can be made of Fisher values that the store has kept."""
+    # What all examples say together does not tell what they say without a part.
+    return not settings.lacks_parts(row, store) and store.kept_record(row.language, row.seed) is not None
 
 
 def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:
@@ -258,34 +347,24 @@ def _budget(
     return budget
 
 
-def _finish(row: Row, text: Callable[[], RowText | None], run: Run) -> dict[str, Any]:
-    """Measure and commit one row; return what is known of its repeatability at the first density."""
+def _finish(row: Row, text: Callable[[], RowText | None], run: Run) -> RowCommitted | None:
+    """Measure and commit one row; return None where another process has committed it meanwhile."""
     started = time.perf_counter()
     with ExitStack() as undo:
         read = text()
+        commits = RowCommits(row, run)
         measured = _measured(row, read, run, undo) if read is not None else _kept(row, run)
         fisher = measured.fisher
-        _write_parts(measured, run)
+        commits.write_parts(measured)
         for network in extract_subnetworks(fisher, run.settings.densities, quantile=run.settings.quantile_used):
             _note_few(network, row, run)
-            if not run.store.is_committed(row.language, row.seed, network.density):
-                provenance = replace(fisher.provenance, reliability=measured.reliability(network.density))
-                run.store.write(replace(network, provenance=provenance))
+            commits.write(network, measured)
+    if commits.lost and not commits.written:
+        return None
     reliability = measured.reliability(run.settings.densities[0])
     seconds = time.perf_counter() - started
     realised = network.density_realised
-    run.tell(RowCommitted(row, fisher.examples, network.cardinality, realised, seconds, read is None, reliability))
-    return reliability
-
-
-def _write_parts(measured: Measured, run: Run) -> None:
-    """Commit what leaves out a part before the row: a row that was measured in parts has them."""
-    for number, networks in enumerate(measured.parts, start=1):
-        part = run.store.parts(len(measured.parts))[number - 1]
-        for network in networks:
-            # What an interrupted run committed stays: other batches may have rounded it otherwise.
-            if not part.is_committed(network.language, network.seed, network.density):
-                run.store.write_part(network, len(measured.parts), number)
+    return RowCommitted(row, fisher.examples, network.cardinality, realised, seconds, read is None, reliability)
 
 
 def _measured(row: Row, text: RowText, run: Run, undo: ExitStack) -> Measured:
@@ -295,6 +374,8 @@ def _measured(row: Row, text: RowText, run: Run, undo: ExitStack) -> Measured:
         run.tell(Noted(note, row))
     provenance = replace(run.provenance, corpus_digest=text.sample.digest, seed=row.seed)
     measured = measure_in_memory(row, encoded.examples, run, provenance, undo)
+    if run.settings.split_half and not measured.reliability(run.settings.densities[0]).get("split_half"):
+        run.tell(Noted("has too few examples to compare two halves of them.", row))
     if run.settings.keep_fisher is not None and run.store.kept_record(row.language, row.seed) is None:
         run.store.keep(measured.fisher, run.settings.keep_fisher)
     return measured

@@ -57,6 +57,13 @@ class RowCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class RowByOther:
+    """A row that this run was asked for, and that another process has committed since the run began."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
 class RowFailed:
     """A row could not be measured."""
 
@@ -72,7 +79,7 @@ class Noted:
     row: Row | None = None
 
 
-Event: TypeAlias = RowStarted | ExamplesDone | RowCommitted | RowFailed | Noted
+Event: TypeAlias = RowStarted | ExamplesDone | RowCommitted | RowByOther | RowFailed | Noted
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,11 @@ class BuildResult:
         skipped: Rows that were there before.
         failed: Row → what was wrong with it.
         reliability: Row → what is known of its repeatability, where that was asked for.
+        by_others: Rows that other processes committed while this run was going on.
     """
 
     committed: tuple[Row, ...]
     skipped: tuple[Row, ...]
     failed: Mapping[Row, XsnsError]
     reliability: Mapping[Row, Mapping[str, Any]] = field(default_factory=dict)
+    by_others: tuple[Row, ...] = ()

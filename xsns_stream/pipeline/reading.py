@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -29,25 +29,22 @@ class OneAhead(Generic[Item, Made]):
     called once for each item, and starts the next.
 
     Args:
-        items: In their order.
+        items: In their order; the next one is asked for, in the caller's thread, when the present one is taken.
         make: Called in the thread.
     """
 
-    def __init__(self, items: Sequence[Item], make: Callable[[Item], Made]) -> None:
-        self._items, self._make = items, make
-        self._next = 0
+    def __init__(self, items: Iterable[Item], make: Callable[[Item], Made]) -> None:
+        self._items, self._make = iter(items), make
         self._pending = self._start()
 
     def __iter__(self) -> Iterator[tuple[Item, Callable[[], Made]]]:
-        for item in self._items:
-            yield item, self._take
+        while self._pending is not None:
+            yield self._pending.item, self._take
 
-    def _start(self) -> _Pending[Made] | None:
-        if self._next == len(self._items):
-            return None
-        item = self._items[self._next]
-        self._next += 1
-        return _Pending(lambda: self._make(item))
+    def _start(self) -> _Pending[Item, Made] | None:
+        for item in self._items:
+            return _Pending(item, self._make)
+        return None
 
     def _take(self) -> Made:
         own = self._pending
@@ -58,10 +55,11 @@ class OneAhead(Generic[Item, Made]):
         return own.result()
 
 
-class _Pending(Generic[Made]):
+class _Pending(Generic[Item, Made]):
     """What a thread is making."""
 
-    def __init__(self, make: Callable[[], Made]) -> None:
+    def __init__(self, item: Item, make: Callable[[Item], Made]) -> None:
+        self.item = item
         self._make = make
         self._made: list[Made] = []
         self._error: BaseException | None = None
@@ -71,7 +69,7 @@ class _Pending(Generic[Made]):
 
     def _run(self) -> None:
         try:
-            self._made.append(self._make())
+            self._made.append(self._make(self.item))
         except BaseException as error:
             self._error = error
 

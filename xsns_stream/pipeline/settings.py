@@ -171,7 +171,11 @@ class BuildSettings:
 
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
         """Return the rows that the store does not hold yet, for all densities, with the parts that are asked for."""
-        return tuple(row for row in self.rows() if not self._is_there(row, store) or self.lacks_parts(row, store))
+        return tuple(row for row in self.rows() if self.is_missing(row, store))
+
+    def is_missing(self, row: Row, store: SubNetworkStore) -> bool:
+        """Say whether the store lacks a row at one of the densities, or one of the parts that are asked for."""
+        return not self._is_there(row, store) or self.lacks_parts(row, store)
 
     def _is_there(self, row: Row, store: SubNetworkStore) -> bool:
         return all(store.is_committed(row.language, row.seed, density) for density in self.densities)

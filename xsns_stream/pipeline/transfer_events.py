@@ -46,7 +46,14 @@ class UnitFailed:
     error: XsnsError
 
 
-TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed
+@dataclass(frozen=True, slots=True)
+class UnitsAwaited:
+    """Nothing is left to make but units that other processes are making; this process waits for them."""
+
+    units: tuple[Unit, ...]
+
+
+TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed | UnitsAwaited
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,8 @@ class TransferResult:
         runs: Those of this run's settings.
         committed: Units that this run made.
         failed: {unit: what was wrong}.
-        elsewhere: Units that are not there, because another process is making them.
+        elsewhere: Units that are not there, because another process is making them; none, since they are waited for.
+        by_others: Units that other processes made while this run was going on.
     """
 
     scores: TransferScores | None
@@ -98,3 +106,4 @@ class TransferResult:
     committed: tuple[Unit, ...]
     failed: Mapping[Unit, XsnsError] = field(default_factory=dict)
     elsewhere: tuple[Unit, ...] = ()
+    by_others: tuple[Unit, ...] = ()

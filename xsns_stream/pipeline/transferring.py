@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import ModelError, UsageError, XsnsError
+from xsns_stream.pipeline.sharing import SharedItems
 from xsns_stream.pipeline.transfer_events import (
     StepsDone,
     TransferEvent,
@@ -18,6 +20,7 @@ from xsns_stream.pipeline.transfer_events import (
     TransferResult,
     UnitDone,
     UnitFailed,
+    UnitsAwaited,
     UnitStarted,
 )
 from xsns_stream.pipeline.transfer_settings import TransferData, TransferSettings, Unit
@@ -94,7 +97,8 @@ def transfer(
 ) -> TransferResult:
     """Make every unit that is not there, and commit each as it is finished.
 
-    Several processes may share a folder: each takes the next unit that nobody holds.
+    Several processes may share a folder: each takes the next unit that nobody holds. At the end it waits for the units
+    that others hold, and makes those whose process died.
 
     Args:
         settings: What to make.
@@ -111,41 +115,57 @@ def transfer(
     run.check_beside()
     if settings.keep_models is not None:
         settings.keep_models.mkdir(parents=True, exist_ok=True)
-    committed: list[Unit] = []
-    elsewhere: list[Unit] = []
-    failed: dict[Unit, XsnsError] = {}
-    for unit in [unit for unit in run.units if run.missing(unit)]:
-        with run.folder.claimed(unit) as mine:
-            if not mine:
-                elsewhere.append(unit)
-                continue
-            if not run.missing(unit):  # another process has made it in the meantime
-                continue
-            on_event(UnitStarted(unit))
-            started = time.perf_counter()
+    done = _Done()
+    with SharedItems(
+        [unit for unit in run.units if run.missing(unit)],
+        run.folder.claimed,
+        lambda unit: not run.missing(unit),
+        done.by_others.append,
+        lambda units: on_event(UnitsAwaited(tuple(units))),
+    ) as shared:
+        for unit in chain(shared.free(), shared.deferred()):
             try:
-                made, loaded = run.make(unit, on_event)
-            except _FATAL:
-                raise
-            except XsnsError as error:
-                failed[unit] = error
-                on_event(UnitFailed(unit, error))
-                continue
-            # Another process may have begun with other settings at the same time: the first to commit decides.
-            run.check_beside()
-            run.folder.write(made)
-            committed.append(unit)
-            try:
-                run.keep(unit, made, loaded)
-            except XsnsError as error:
-                failed[unit] = error
-                on_event(UnitFailed(unit, error))
-                continue
-        on_event(UnitDone(unit, made, time.perf_counter() - started))
+                _make_unit(unit, run, done, on_event)
+            finally:
+                shared.release(unit)
     runs = tuple(found for unit in run.units if (found := run.folder.read(unit)) is not None)
     there = run.folder.all()
-    open_still = tuple(unit for unit in elsewhere if run.missing(unit))
-    return TransferResult(gold_scores(there, settings) if there else None, runs, tuple(committed), failed, open_still)
+    scores = gold_scores(there, settings) if there else None
+    return TransferResult(scores, runs, tuple(done.committed), done.failed, (), tuple(done.by_others))
+
+
+@dataclass
+class _Done:
+    """What became of the units so far; fields as of :class:`TransferResult`."""
+
+    committed: list[Unit] = field(default_factory=list)
+    by_others: list[Unit] = field(default_factory=list)
+    failed: dict[Unit, XsnsError] = field(default_factory=dict)
+
+
+def _make_unit(unit: Unit, run: _Run, done: _Done, on_event: Callable[[TransferEvent], None]) -> None:
+    """Make a unit that this process has claimed, and commit it."""
+    on_event(UnitStarted(unit))
+    started = time.perf_counter()
+    try:
+        made, loaded = run.make(unit, on_event)
+    except _FATAL:
+        raise
+    except XsnsError as error:
+        done.failed[unit] = error
+        on_event(UnitFailed(unit, error))
+        return
+    # Another process may have begun with other settings at the same time: the first to commit decides.
+    run.check_beside()
+    run.folder.write(made)
+    done.committed.append(unit)
+    try:
+        run.keep(unit, made, loaded)
+    except XsnsError as error:
+        done.failed[unit] = error
+        on_event(UnitFailed(unit, error))
+        return
+    on_event(UnitDone(unit, made, time.perf_counter() - started))
 
 
 def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:

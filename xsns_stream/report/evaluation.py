@@ -212,8 +212,11 @@ def _part(sheet: Sheet, columns: list[int], *, titled: bool) -> Table:
 
 
 def _cell(text: str, *, bold: bool) -> Text:
+    if bold:
+        # A name, whose line breaks are not ours.
+        return Text(text, "bold")
     above, _, below = text.partition("\n")
-    cell = Text(above, "bold" if bold else "")
+    cell = Text(above)
     return cell.append(f"\n{below}", "dim") if below else cell
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from xsns_stream.files import writable, write_parquet, write_whole
+from xsns_stream.files import writable, write_csv, write_parquet, write_whole
 from xsns_stream.report.escaping import in_latex, in_markdown
 from xsns_stream.report.evaluation import Sheet, evaluation_document, evaluation_sheets
 from xsns_stream.report.evaluation_figure import save_evaluation_figure
@@ -64,7 +64,7 @@ def _frame(written: _Written) -> pd.DataFrame:
 
 
 def _write_csv(written: _Written, file: BinaryIO) -> None:
-    file.write(_frame(written).to_csv(index=False, lineterminator="\n").encode())
+    write_csv(_frame(written), file)
 
 
 def _write_parquet(written: _Written, file: BinaryIO) -> None:

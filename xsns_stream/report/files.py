@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.files import writable, write_parquet, write_whole
+from xsns_stream.escaping import visible_json
+from xsns_stream.files import writable, write_csv, write_parquet, write_whole
 from xsns_stream.report.heatmap import save_heat_map
 from xsns_stream.types import Reals, SimilarityMatrix
 
@@ -68,11 +69,11 @@ def check_destination(path: str | Path, formats: Sequence[str] | None = None) ->
 
 
 def _write_csv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
-    file.write(matrix.to_frame().to_csv(lineterminator="\n").encode())
+    write_csv(matrix.to_frame(), file, index=True)
 
 
 def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
-    file.write(matrix.to_frame().to_csv(sep="\t", lineterminator="\n").encode())
+    write_csv(matrix.to_frame(), file, index=True, separator="\t")
 
 
 def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
@@ -125,7 +126,7 @@ def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
 
 def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
     """Write one JSON object."""
-    file.write((json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    file.write((visible_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n").encode())
 
 
 def nested(values: Reals | None) -> list[Any] | None:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from xsns_stream.files import write_csv
 from xsns_stream.report.files import SCHEMA_VERSION, check_destination, nested, write_document, write_whole
 from xsns_stream.types import GroupedSimilarity
 
@@ -43,11 +44,11 @@ def write_groups(found: GroupedSimilarity, path: str | Path, *, density: float |
 
 
 def _write_csv(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
-    file.write(found.to_frame().to_csv(index=False, lineterminator="\n").encode())
+    write_csv(found.to_frame(), file)
 
 
 def _write_tsv(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
-    file.write(found.to_frame().to_csv(index=False, sep="\t", lineterminator="\n").encode())
+    write_csv(found.to_frame(), file, separator="\t")
 
 
 def _write_parquet(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.files import writable, write_parquet, write_whole
+from xsns_stream.files import writable, write_csv, write_parquet, write_whole
 from xsns_stream.report.escaping import PLAIN_TEXT, in_latex, in_markdown
 from xsns_stream.report.regression import blocks, document
 from xsns_stream.types.evaluations import Evaluation
@@ -85,7 +85,7 @@ def _finite(value: Any) -> Any:
 
 
 def _write_csv(found: Regression, _: Evaluation | None, file: BinaryIO) -> None:
-    file.write(found.to_frame().to_csv(index=False, lineterminator="\n").encode())
+    write_csv(found.to_frame(), file)
 
 
 def _write_parquet(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:

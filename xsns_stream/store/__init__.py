@@ -13,6 +13,7 @@ from xsns_stream.store.parts import FEWEST_PARTS, MOST_PARTS, PartKey
 from xsns_stream.store.place import MissingObjectError, Place, open_place
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.verify import Finding
+from xsns_stream.store.writing import OtherBitsError
 
 __all__ = [
     "ENCODINGS",
@@ -24,6 +25,7 @@ __all__ = [
     "KeptKey",
     "KeptRecord",
     "MissingObjectError",
+    "OtherBitsError",
     "PartKey",
     "Place",
     "RowKey",

@@ -19,10 +19,11 @@ import numpy as np
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store.array_document import geometry_of, write_coordinates
-from xsns_stream.store.files import os_errors, sync
+from xsns_stream.store.files import os_errors
 from xsns_stream.store.format import ARRAY, METADATA, Labels, RowKey, Slot
 from xsns_stream.store.place import MissingObjectError, Place, local_folder
 from xsns_stream.store.plain import Geometry, LocalRow, PlacedRow, RowReader
+from xsns_stream.syncing import sync
 from xsns_stream.types import ParameterLayout, Words, words_for
 
 _DOCUMENT = f"{ARRAY}/{METADATA}"

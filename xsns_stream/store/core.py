@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store.array import RowArray
 from xsns_stream.store.array_document import Compressor
+from xsns_stream.store.claims import claimed, remove_left_claims
 from xsns_stream.store.files import aside, os_errors, remove_left_aside
 from xsns_stream.store.format import RowKey
 from xsns_stream.store.header import Header
@@ -179,6 +180,22 @@ class SubNetworkStore(StoreReader):
         key = RowKey.checked(sub.language, sub.seed, sub.density)
         self._ensure(Header.of(sub.provenance, sub.layout), key)
         return write_row(self.place, key, sub)
+
+    def claimed(self, language: str, seed: int) -> AbstractContextManager[bool]:
+        """Claim a row while the block runs, so that other builds leave its measurement to this process.
+
+        It never waits: the block gets False where another process holds the row. Claims end with the process that
+        holds them. On an object store, which has no locks, every claim is granted.
+
+        Raises:
+            LanguageError, UsageError: A label that no row can have.
+            StoreError: The lock cannot be made.
+        """
+        return claimed(self.place, language, seed)
+
+    def remove_left_claims(self) -> None:
+        """Remove lock files of claims that killed processes left."""
+        remove_left_claims(self.place)
 
     def keep(self, fisher: DiagonalFisher, encoding: str = "float32") -> bool:
         """Keep a row's Fisher values, from which sub-networks of other densities can be made later.

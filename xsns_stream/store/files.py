@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import re
 import shutil
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xsns_stream.errors import StoreError
+from xsns_stream.syncing import sync_file
 
 #: Metadata is rewritten in milliseconds and a row in under a second: longer than this, something hangs.
 LOCK_TIMEOUT_S = 120.0
@@ -87,8 +87,7 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     try:
         with partial.open("w", encoding="utf-8") as file:
             json.dump(data, file, indent=2, ensure_ascii=False, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -128,15 +127,6 @@ def remove_left_aside(path: Path) -> None:
                     continue
                 with FileLock(folder / ".lock", timeout=0):
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until the file or folder `path` is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

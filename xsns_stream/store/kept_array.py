@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.files import aside, locked, os_errors, read_json, sync, write_json
+from xsns_stream.store.files import aside, locked, os_errors, read_json, write_json
 from xsns_stream.store.format import METADATA, check_language
+from xsns_stream.syncing import sync, sync_file
 from xsns_stream.types import ParameterLayout
 
 KEPT: Final = "fisher"
@@ -150,8 +151,7 @@ class KeptArray:
                     file.truncate(self._chunks * self.chunk * self._width)
                     file.seek(0, os.SEEK_END)
                     file.write(self._index())
-                    file.flush()
-                    os.fsync(file.fileno())
+                    sync_file(file)
                 partial.replace(path)
             except BaseException:
                 partial.unlink(missing_ok=True)

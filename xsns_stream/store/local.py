@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.store.files import locked, os_errors, read_json, sync, write_json
+from xsns_stream.store.files import locked, os_errors, read_json, write_json
 from xsns_stream.store.place import Document, MissingObjectError, Place, checked_key
+from xsns_stream.syncing import sync, sync_file
 
 #: What file systems say that have no hard links, as exFAT and some of a network.
 _NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -109,8 +110,7 @@ class LocalPlace(Place):
             try:
                 with partial.open("wb") as file:
                     file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                    sync_file(file)
                 partial.replace(path)
             except BaseException:
                 partial.unlink(missing_ok=True)

@@ -17,6 +17,10 @@ from xsns_stream.store.remote import RemotePlace
 from xsns_stream.types import ParameterLayout, SubNetwork
 
 
+class OtherBitsError(StoreError):
+    """The row that is to be written is committed already, with other bits."""
+
+
 def ensure_store(
     place: Place, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool
 ) -> Header:
@@ -98,7 +102,7 @@ def is_there(place: Place, key: RowKey, digest: str) -> bool:
     """Return whether the row is committed; complain where that is with other bits."""
     record = read_record(place, key)
     if record is not None and record.sha256 != digest:
-        raise StoreError(
+        raise OtherBitsError(
             f"the row {key} of '{place}' is committed already, with other bits.",
             "a committed row is never overwritten: write to another store, or delete its commit record.",
         )

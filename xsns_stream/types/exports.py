@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import uuid
 import zipfile
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.errors import StoreError, UsageError, XsnsError
+from xsns_stream.syncing import sync, sync_file
 from xsns_stream.types.arrays import WORD_BITS, Words, words_for
 from xsns_stream.types.networks import SubNetwork
 from xsns_stream.types.parameters import ParameterLayout
@@ -134,9 +134,9 @@ def _written(path: Path, write: Callable[[BinaryIO], object]) -> Path:
     try:
         with aside.open("xb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
         aside.replace(path)
+        sync(path.parent)
     except OSError as error:
         raise XsnsError(
             f"cannot write '{path}': {error.strerror or error}.", "check the space and the rights."

@@ -1,0 +1,48 @@
+"""A file system that does not support fsync on folders: every verb goes on, and says so once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream import syncing
+from xsns_stream.store import open_store
+
+
+@pytest.fixture(params=["EINVAL", "ENOTSUP", "EPERM"])
+def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    real, number = os.fsync, getattr(errno, request.param)
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    syncing.forget_refusals()
+    monkeypatch.setattr("os.fsync", fsync)
+    yield
+    syncing.forget_refusals()
+
+
+def test_a_build_and_what_follows_it(refused: None, build: Callable[..., Any], xsns: Any, tmp_path: Path) -> None:
+    done = build("--keep-fisher", "bf16")
+    assert done.code == 0, done.err
+    store = open_store(tmp_path / "x.zarr")
+    assert (len(store.keys()), store.verify(), store.unfinished()) == (2, [], ())
+    assert done.err.count("does not support fsync: what was written is safe if this program is killed") == 1
+    syncing.forget_refusals()
+    for number, words in enumerate(
+        [("copy", store.path, tmp_path / "copy.zarr"), ("matrix", "-o", tmp_path / "m.csv")]
+    ):
+        syncing.forget_refusals()
+        more = () if number == 0 else ("--store", store.path)
+        told = xsns(*words, *more)
+        assert (told.code, told.err.count("does not support fsync")) == (0, 1), told.err
+        syncing.forget_refusals()
+        assert "fsync" not in xsns("matrix", "--store", store.path, "-q", "-o", tmp_path / "quiet.csv").err

@@ -1,0 +1,362 @@
+"""Several builds of one store: each row is measured by the process that claims it, and the report says who did what."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xsns_stream.errors import IncompatibleError
+from xsns_stream.pipeline import Noted, Row, RowByOther, RowCommitted, building
+from xsns_stream.pipeline.committing import RowCommits
+from xsns_stream.pipeline.sharing import SharedItems
+from xsns_stream.store import OtherBitsError, open_store
+
+LIMIT = 120
+ROWS = 6
+
+# ------------------------------------------------------------------------------------------ the division
+
+
+class Locks:
+    """Claims within this process: what others hold, what is done, and what was asked."""
+
+    def __init__(self, held: Sequence[str] = (), done: Sequence[str] = ()) -> None:
+        self.held, self.done, self.mine = set(held), set(done), set[str]()
+
+    @contextmanager
+    def claim(self, item: str) -> Iterator[bool]:
+        if item in self.held | self.mine:
+            yield False
+            return
+        self.mine.add(item)
+        yield True
+        self.mine.remove(item)
+
+
+def shared(items: str, locks: Locks) -> tuple[SharedItems[str], list[str], list[Sequence[str]]]:
+    others: list[str] = []
+    waits: list[Sequence[str]] = []
+    return SharedItems(items.split(), locks.claim, locks.done.__contains__, others.append, waits.append), others, waits
+
+
+def test_items_are_claimed_when_they_are_asked_for() -> None:
+    locks = Locks()
+    items, others, waits = shared("a b c", locks)
+    with items:
+        seen = []
+        for item in items.free():
+            assert locks.mine == {item}
+            seen.append(item)
+            items.release(item)
+        assert list(items.deferred()) == []
+    assert (seen, others, waits, locks.mine) == (["a", "b", "c"], [], [], set())
+
+
+def test_items_of_others_are_deferred_and_taken_up_when_they_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    locks = Locks(held="bd", done="c")
+    items, others, waits = shared("a b c d e", locks)
+
+    def others_go_on(seconds: float) -> None:
+        # One finishes its item; the other dies without finishing.
+        locks.done.add("b")
+        locks.held.clear()
+
+    monkeypatch.setattr("xsns_stream.pipeline.sharing.time.sleep", others_go_on)
+    with items:
+        for item in items.free():
+            items.release(item)
+        assert others == ["c"]
+        later = []
+        for item in items.deferred():
+            later.append(item)
+            items.release(item)
+    assert (later, others, waits) == (["d"], ["c", "b"], [("b", "d")])
+
+
+def test_claims_end_when_work_is_broken_off() -> None:
+    locks = Locks()
+    items, _, _ = shared("a b", locks)
+
+    def stop() -> None:
+        with items:
+            for _ in items.free():
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert locks.mine == set()
+
+
+# ----------------------------------------------------------------------------------- claims of a store
+
+
+def test_a_claim_is_held_by_one_at_a_time_before_and_after_the_store_is_there(
+    path: Path, make: Callable[..., Any], run: Callable[..., Any]
+) -> None:
+    store = open_store(path, "a")
+    with store.claimed("sw", 42) as first, open_store(path, "a").claimed("sw", 42) as second:
+        assert (first, second) == (True, False)
+        with store.claimed("sw", 43) as seed, store.claimed("fi", 42) as language:
+            assert (seed, language) == (True, True)
+        assert not path.exists()
+        run(make("fi"))
+        # The store is there by now; the claim that was made before it is respected.
+        with open_store(path, "a").claimed("sw", 42) as third:
+            assert third is False
+    with store.claimed("sw", 42) as again, store.claimed("sw", 42) as second:
+        assert (again, second) == (True, False)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert not list(path.rglob(".lock-claim*"))
+
+
+def test_a_store_that_comes_to_be_between_two_looks(path: Path, make: Any, run: Any, monkeypatch: Any) -> None:
+    """A process that found no store, and one that found it just created, do not both get the row."""
+    from xsns_stream.store import claims
+
+    run(make("fi"))
+    answers = iter([False])
+    real = claims._is_created
+    monkeypatch.setattr(claims, "_is_created", lambda root: next(answers, None) is None and real(root))
+    with claims.claimed(open_store(path).place, "sw", 42) as late, open_store(path).claimed("sw", 42) as other:
+        assert (late, other) == (True, False)
+
+
+def test_lock_files_of_killed_processes_are_removed(path: Path, make: Any, run: Any) -> None:
+    left = path.with_name(f".{path.name}.claim-42-zu")
+    left.touch()
+    (path.with_name(".other.zarr.claim-42-zu")).touch()
+    run(make("fi"))
+    within = path / "subnetworks" / ".lock-claim-42-zu"
+    within.touch()
+    run(make("sw"))
+    assert (left.exists(), within.exists()) == (False, False)
+    assert path.with_name(".other.zarr.claim-42-zu").exists(), "another store's"
+
+
+def test_labels_that_no_row_can_have_claim_nothing(path: Path) -> None:
+    from xsns_stream.errors import UsageError
+
+    with pytest.raises(UsageError), open_store(path, "a").claimed("../../x", 1):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+# -------------------------------------------------------------------------------- builds in one process
+
+
+class Watched:
+    """A corpus that knows what was read."""
+
+    name, local = "watched", True
+
+    def __init__(self, corpus: Any) -> None:
+        self.corpus, self.read = corpus, list[str]()
+
+    def languages(self) -> tuple[str, ...]:
+        return tuple(self.corpus.languages())
+
+    def sample(self, language: str, count: int, seed: int) -> Any:
+        self.read.append(language)
+        return self.corpus.sample(language, count, seed)
+
+
+def test_a_row_of_another_process_is_not_read_and_is_reported(path: Path, make: Any, run: Any, loaded: Any) -> None:
+    corpus = Watched(make().corpus)
+    settings = make("sw fi et", corpus=corpus)
+    other = open_store(path, "a")
+    claim = other.claimed("sw", 42)
+    assert claim.__enter__()
+
+    def finish_it() -> None:
+        give_up = time.monotonic() + 60
+        while not open_store(path, "a").exists and time.monotonic() < give_up:
+            time.sleep(0.01)
+        while len(open_store(path).keys()) < 2 and time.monotonic() < give_up:
+            time.sleep(0.01)
+        run(make("sw", corpus=Watched(make().corpus)), at=path.with_name("aside.zarr"))
+        other.write(open_store(path.with_name("aside.zarr"))["sw"])
+
+    # The claim is the main thread's, as the other process's is its own.
+    thread = threading.Thread(target=finish_it)
+    thread.start()
+    waited: list[str] = []
+    events: list[Any] = []
+
+    def listen(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, Noted) and "waited for" in event.text:
+            waited.append(event.text)
+            thread.join()
+            claim.__exit__(None, None, None)
+
+    result = building.build(settings, loaded, open_store(path, "a"), listen)
+    assert corpus.read == ["fi", "et"], "the text of a row that another process measures is not read"
+    assert result.committed == (Row("fi", 42), Row("et", 42))
+    assert (result.by_others, result.skipped) == ((Row("sw", 42),), ())
+    assert waited == ["1 row is being measured by another process, and waited for: sw (seed 42)."]
+    assert RowByOther(Row("sw", 42)) in events
+
+
+def test_a_row_that_was_committed_since_the_start_is_left_alone(
+    path: Path, make: Any, run: Any, loaded: Any, tmp_path: Path
+) -> None:
+    """What another process did not do is said: no kept values, no halves."""
+    aside = tmp_path / "aside.zarr"
+    run(make("fi"), at=aside)
+    store = open_store(path, "a")
+    events: list[Any] = []
+
+    def listen(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, RowCommitted) and event.row.language == "sw":
+            store.write(open_store(aside)["fi"])
+
+    # Without read-ahead the row's turn comes after the commit; with it the claim of 'fi' is taken while 'sw' runs.
+    settings = make("sw et fi", split_half=True, keep_fisher="bf16")
+    result = building.build(settings, loaded, store, listen)
+    assert (result.committed, result.by_others) == ((Row("sw", 42), Row("et", 42)), (Row("fi", 42),))
+    (note,) = [event.text for event in events if isinstance(event, Noted) and event.row == Row("fi", 42)]
+    assert note == "was measured by another process, and is not compared in halves or kept as Fisher values."
+
+
+def test_another_experiment_that_was_begun_meanwhile_is_refused(
+    path: Path, make: Any, run: Any, loaded: Any, tmp_path: Path
+) -> None:
+    aside = tmp_path / "aside.zarr"
+    run(make("fi sw", examples=7), at=aside)
+    store, other = open_store(path, "a"), open_store(path, "a")
+
+    def listen(event: Any) -> None:
+        if not other.exists:
+            other.write(open_store(aside)["sw"])
+
+    with pytest.raises(IncompatibleError, match="examples_asked"):
+        building.build(make("fi sw"), loaded, store, listen)
+
+
+def test_of_two_that_measured_one_row_the_first_commit_counts(
+    path: Path, make: Any, run: Any, loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an object store, which has no locks: the same bits, and other bits of the same text."""
+    from dataclasses import replace
+
+    aside = tmp_path / "aside.zarr"
+    run(make("sw fi"), at=aside)
+    same, rounded = (open_store(aside)[language] for language in ("sw", "fi"))
+    bits = rounded.bits.copy()
+    first = int(np.flatnonzero(bits)[0])
+    bits[first] &= bits[first] - np.uint64(1)
+    rounded = replace(rounded, bits=bits, cardinality=rounded.cardinality - 1)
+    store = open_store(path, "a")
+    store.write(open_store(aside)["sw"])
+    store.discard("sw", 42, 0.15)
+    write_parts = RowCommits.write_parts
+
+    def other_is_faster(self: RowCommits, measured: Any) -> None:
+        open_store(path, "a").write({"sw": same, "fi": rounded}[self.row.language])
+        write_parts(self, measured)
+
+    monkeypatch.setattr(RowCommits, "write_parts", other_is_faster)
+    result, events, _ = run(make("sw fi"))
+    assert (result.committed, result.by_others) == ((), (Row("sw", 42), Row("fi", 42)))
+    (note,) = [event for event in events if isinstance(event, Noted)]
+    assert note.row == Row("fi", 42)
+    assert note.text.startswith("was committed by another process meanwhile, with other bits")
+    assert np.array_equal(open_store(path)["fi"].bits, bits), "the first commit counts"
+
+    other_text = replace(rounded, seed=7, provenance=replace(rounded.provenance, seed=7, corpus_digest="0" * 64))
+    monkeypatch.setattr(
+        RowCommits, "write_parts", lambda self, measured: open_store(path, "a").write(other_text) and None
+    )
+    with pytest.raises(OtherBitsError, match="with other bits"):
+        run(make("fi", seeds=(7,)))
+
+
+def test_parts_that_are_added_to_a_row_leave_its_record(make: Any, run: Any) -> None:
+    run(make("sw"))
+    result, events, store = run(make("sw", parts=2))
+    assert result.committed == (Row("sw", 42),)
+    assert [event.text for event in events if isinstance(event, Noted)] == [
+        "was in the store already: its parts are added, and its record, which is never rewritten, stays without "
+        "split-half."
+    ]
+    assert store.record("sw").provenance.reliability == {}
+
+
+def test_halves_of_one_example_are_said_to_be_too_few(make: Any, run: Any) -> None:
+    _, events, _ = run(make("sw", examples=1, split_half=True))
+    assert "has too few examples to compare two halves of them." in [e.text for e in events if isinstance(e, Noted)]
+
+
+# --------------------------------------------------------------------------------------- real processes
+
+
+@pytest.fixture
+def two_builds(tiny_folder: Path, texts: Path, path: Path, start_xsns: Any) -> Callable[..., subprocess.Popen[str]]:
+    """Start a build of six rows with enough examples for the other one to be at work too."""
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        common = ["--corpus", str(texts), "--lang", "sw,fi,et", "--seed", "1", "--seed", "2", "--max-length", "24"]
+        process: subprocess.Popen[str] = start_xsns(
+            "build", "--model", tiny_folder, *common, "--store", path, "--json", *options
+        )
+        return process
+
+    return start
+
+
+def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, err
+    result: dict[str, Any] = json.loads(out)["result"]
+    return result
+
+
+@pytest.mark.parametrize("options", [(), ("--parts", "2", "--keep-fisher", "bf16")], ids=["rows", "parts"])
+def test_two_builds_measure_each_row_once(options: tuple[str, ...], two_builds: Any, path: Path) -> None:
+    both = [finished(process) for process in [two_builds(*options), two_builds(*options)]]
+    measured = [tuple(row) for result in both for row in result["committed"]]
+    assert sorted(measured) == sorted({(code, seed) for code in ("sw", "fi", "et") for seed in (1, 2)})
+    for result in both:
+        told = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
+        assert (len(told), len(set(told)), result["failed"]) == (ROWS, ROWS, [])
+    store = open_store(path)
+    assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert not list(path.rglob(".lock-claim*"))
+
+
+def test_a_row_whose_process_is_killed_is_taken_up(two_builds: Any, path: Path) -> None:
+    """The first process is stopped while it holds a row, the second waits for the row, and the first is killed."""
+    first = two_builds()
+    give_up = time.monotonic() + LIMIT
+    # From here on until it is killed it holds a row, or two: it is stopped as soon as it has claimed one.
+    while not list(path.parent.glob(".*.claim-*")) and first.poll() is None and time.monotonic() < give_up:
+        time.sleep(0.001)
+    first.send_signal(signal.SIGSTOP)
+    second = two_builds()
+    assert second.stderr is not None
+    lines = []
+    for line in second.stderr:
+        lines.append(line)
+        if "waited for" in line:
+            break
+    first.send_signal(signal.SIGKILL)
+    first.communicate(timeout=LIMIT)
+    result = finished(second)
+    assert any("being measured by another process, and waited for: sw (seed 1)" in line for line in lines), lines
+    store = open_store(path)
+    assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
+    assert len(result["committed"]) + len(result["skipped"]) + len(result["by_others"]) == ROWS
+    assert ["sw", 1] in result["committed"]
+    assert [entry.name for entry in path.parent.iterdir() if "claim" in entry.name] == []
