@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora.local import corpus_name
+from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.splits.cutting import DEV_SHARE, TEST_SHARE, Item, cut, hold_out
 from xsns_stream.corpora.splits.files import left_out, need_some, read_items
 from xsns_stream.corpora.splits.layouts import WHOLE, Layout, find_layout
@@ -56,6 +57,11 @@ class FolderTask:
     def skipped(self) -> tuple[str, ...]:
         """Names of files that are not read, because they say no language."""
         return self.layout.skipped
+
+    @property
+    def not_read(self) -> tuple[NotRead, ...]:
+        """All files that are left out, with the reasons."""
+        return self.layout.not_read
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
         """Return the codes that have this split, or a file that it is cut from, sorted; of any split for None.
