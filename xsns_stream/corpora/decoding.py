@@ -149,7 +149,7 @@ def _iconv(encoding: str, name: str) -> str:
 def not_utf8_hint(name: str) -> str:
     """Return how to convert a file whose encoding has single bytes, for a message."""
     return (
-        f"find out its encoding, and convert it; from Latin-1, {_iconv('ISO-8859-1', name)} "
+        f"save it as UTF-8: find out its encoding, and convert it; from Latin-1, {_iconv('ISO-8859-1', name)} "
         "Others are WINDOWS-1252, WINDOWS-1251 (Cyrillic), GB18030, SHIFT_JIS."
     )
 
@@ -219,11 +219,10 @@ def decode(line: bytes) -> str | None:
 
 def _limited(stream: IO[bytes], name: str, longest: int = _LONGEST_LINE) -> Iterator[tuple[bytes, bool]]:
     """Yield each line with whether its end was dropped."""
-    rest = stream.read(_BLOCK)
-    check_encoding(rest, name)
-    rest = rest.removeprefix(_UTF8_BOM)
+    block = stream.read(_BLOCK)
+    check_encoding(block, name)
+    rest = block.removeprefix(_UTF8_BOM)
     dropping = False
-    block = rest
     while block:
         *pieces, rest = rest.split(b"\n")
         ended = [line for piece in pieces for line in _at_returns(piece.rstrip(b"\r"))]

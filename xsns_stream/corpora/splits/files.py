@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,8 @@ SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "answer": (".json", *_TABLES),
     }.items()
 }
+# As in :func:`~xsns_stream.corpora.decoding.lines`.
+_LINE_END: Final = re.compile(r"\r*\n|\r")
 _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 # What the header of a table holds, where a file of two columns has its first word and tag.
 _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
@@ -148,7 +151,7 @@ def file_text(path: Path) -> str:
         data = stream.read()
     check_encoding(data, path.name)
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return _LINE_END.sub("\n", data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CorpusError(
