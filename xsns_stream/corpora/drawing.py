@@ -26,7 +26,7 @@ _OBJECT: Final = 120
 _WORD: Final = 60
 _DIGEST: Final = 16
 _CHUNK: Final = 2**16
-_BUCKET: Final = 2**20
+_BUCKET: Final = 2**18
 _MOST_BUCKETS: Final = 2**8
 
 

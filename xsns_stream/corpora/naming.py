@@ -45,10 +45,12 @@ class NotRead:
     Attributes:
         file: Its name; a folder's ends with `/`.
         reason: Why, as it stands after the name in parentheses.
+        kind: What it is: `file`, or `configuration` of a data set.
     """
 
     file: str
     reason: str
+    kind: str = "file"
 
 
 @dataclass(frozen=True, slots=True)

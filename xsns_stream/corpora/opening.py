@@ -128,7 +128,7 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
     if left:
         shown = "; ".join(f"{each.file} ({each.reason})" for each in left[:_NAMED])
         more = f"; and {len(left) - _NAMED} more (info --corpus --json lists all)" if len(left) > _NAMED else ""
-        files = "1 file is" if len(left) == 1 else f"{len(left)} files are"
+        files = f"1 {left[0].kind} is" if len(left) == 1 else f"{len(left)} {left[0].kind}s are"
         notes.append(f"{files} not read: {shown}{more}.")
     return tuple(notes)
 
