@@ -45,7 +45,12 @@ def test_names_that_say_a_language(stem: str, code: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("stem", "reason"),
     [
-        ("dev", "'dev' is the name of a split, not of a language"),
+        (
+            "dev",
+            "'dev' is the name of a split or a side, not of a language; "
+            "if it is the language, give it as --corpus dev=FILE too",
+        ),
+        ("train", "'train' is the name of a split or a side, not of a language"),
         ("en-train", "a split of 'en': splits are read with --task"),
         ("zh_classical", "'zh_classical' is no language code; name it lzh"),
         ("bn_rom", "'bn_rom' is no language code; name it bn-Latn if it is romanised"),
@@ -80,6 +85,14 @@ def test_files_left_out_are_named_with_their_reasons(tmp_path: Path) -> None:
     assert named == "english.txt is read as en (English)."
     assert left.startswith("7 files are not read: a.b.txt (")
     assert left.endswith("; and 2 more (info --corpus --json lists all).")
+
+
+def test_large_files_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "sw.txt")
+    assert reading_notes(open_corpus(str(tmp_path))) == ()
+    monkeypatch.setattr("xsns_stream.corpora.local._LARGE", 8)
+    said = "large files are read twice, which may take minutes each: sw.txt."
+    assert reading_notes(open_corpus(str(tmp_path))) == (said,)
 
 
 def test_names_of_splits_alone_are_no_languages(tmp_path: Path) -> None:

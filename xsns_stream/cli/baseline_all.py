@@ -121,7 +121,8 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
         _write(of_text, place, pool, quiet)
         made |= of_text
     if as_json:
-        emit_json("baseline", _result(made, left_out, place, pool))
+        files = {} if computed is None else dict(computed.files)
+        emit_json("baseline", _result(made, left_out, place, pool) | files)
     else:
         stdout_console().print(_table(made, left_out, place))
     if computed is not None:

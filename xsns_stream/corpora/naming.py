@@ -17,8 +17,8 @@ from xsns_stream.languages import normalise
 #: Names of splits and of sides of a translation; several are codes of small languages too (`dev` is Domung).
 SPLIT_WORDS: Final = frozenset(
     (
-        *("train", "trn", "dev", "test", "tst", "valid", "validation", "val", "eval"),
-        *("all", "src", "tgt", "trg", "ref", "hyp", "log", "raw", "out"),
+        *("train", "dev", "test", "valid", "validation", "val", "eval"),
+        *("all", "src", "tgt", "trg", "ref", "hyp", "log", "out"),
     )
 )
 _WITH_SPLIT: Final = re.compile(r"(?P<language>.+?)[-._](?P<split>train|dev|test|valid|validation|val)", re.IGNORECASE)
@@ -94,7 +94,8 @@ def language_of(stem: str) -> tuple[str, str]:
         LanguageError: It says none for certain; the message is the reason.
     """
     if stem.lower() in SPLIT_WORDS:
-        raise LanguageError(f"'{stem}' is the name of a split, not of a language")
+        also = f"; if it is the language, give it as --corpus {stem}=FILE too" if _is_language(stem) else ""
+        raise LanguageError(f"'{stem}' is the name of a split or a side, not of a language{also}")
     try:
         code = normalise(stem)
     except LanguageError:
