@@ -84,10 +84,12 @@ class FolderTask:
         Raises:
             UsageError: There is no such split.
             LanguageError: There is no such language, or it does not have this split.
-            CorpusError: The file cannot be read or holds no labelled example.
+            CorpusError: The file cannot be read or holds no labelled example, or it is unclear which file is meant.
         """
         check_split(split)
         code = pick(language, self.layout.languages, self.name)
+        if code in self.layout.unclear:
+            raise self.layout.unclear[code]
         if not self._has(code, split):
             raise LanguageError(
                 f"'{code}' has no {split} data in {self.folder.resolve().name}.",
