@@ -57,7 +57,15 @@ def test_wide_encodings_are_refused_with_what_converts_them(
     path.write_bytes(text.encode(encoding))
     error = complaint(path)
     assert f"{shown}, not UTF-8" in error.message
-    assert f"{command}-t UTF-8 {name} > x.utf8.{name[2:]}" in error.hint
+    assert f"{command}-t UTF-8 {name} > {name}.utf8 && mv {name}.utf8 {name}`" in error.hint
+
+
+def test_a_compressed_file_is_converted_decompressed(tmp_path: Path) -> None:
+    path = tmp_path / "my file.txt.xz"
+    path.write_bytes(lzma.compress(GERMAN.encode("utf-16")))
+    error = complaint(path)
+    assert error.message == "my file.txt.xz is UTF-16, not UTF-8."
+    assert "`xzcat 'my file.txt.xz' | iconv -f UTF-16 -t UTF-8 > 'my file.txt'`, and remove" in error.hint
 
 
 def test_labelled_data_in_utf16_are_refused(tmp_path: Path) -> None:

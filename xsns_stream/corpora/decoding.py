@@ -12,6 +12,7 @@ import codecs
 import gzip
 import io
 import lzma
+import shlex
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ COMPRESSIONS: Final[dict[str, Callable[[Path, str], Any]]] = {
     ".xz": lzma.open,
     ".zst": _zstd,
 }
+_CAT: Final = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
 _NAMES: Final = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
 
@@ -142,8 +144,13 @@ def _decodes(sniffed: bytes, encoding: str) -> bool:
 
 
 def _iconv(encoding: str, name: str) -> str:
-    stem, dot, suffix = name.partition(".")
-    return f"`iconv -f {encoding} -t UTF-8 {name} > {stem}.utf8{dot}{suffix}`, and keep one of the two."
+    """Return the command that converts a file, decompressing it where it is compressed."""
+    convert, quoted = f"iconv -f {encoding} -t UTF-8", shlex.quote(name)
+    packed = next((suffix for suffix in _CAT if name.lower().endswith(suffix)), None)
+    if packed is None:
+        new = shlex.quote(f"{name}.utf8")
+        return f"`{convert} {quoted} > {new} && mv {new} {quoted}`."
+    return f"`{_CAT[packed]} {quoted} | {convert} > {shlex.quote(name[: -len(packed)])}`, and remove {name}."
 
 
 def not_utf8_hint(name: str) -> str:
