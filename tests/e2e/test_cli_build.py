@@ -245,7 +245,8 @@ def test_a_dry_run_measures_nothing(build: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "x.zarr").exists()
     assert build(lang="fi").code == 0
     done = build("--dry-run", "--json", lang="sw,fi,et")
-    assert json.loads(done.out)["result"] == {"dry_run": True, "rows": 3, "missing": [["sw", 42], ["et", 42]]}
+    files = {"files_not_read": [], "corpus_notes": []}
+    assert json.loads(done.out)["result"] == {"dry_run": True, "rows": 3, "missing": [["sw", 42], ["et", 42]]} | files
     assert open_store(tmp_path / "x.zarr").languages == ("fi",)
 
 
@@ -270,6 +271,8 @@ def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
             "by_others": [],
             "failed": [],
             "reliability": [],
+            "files_not_read": [],
+            "corpus_notes": [],
         },
     }
     assert "next:" not in done.err

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from xsns_stream.corpora import Corpus, open_corpus
+from xsns_stream.corpora import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora import hub as hub_module
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
@@ -217,7 +217,8 @@ def test_any_data_set(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copies)
     corpus = open_corpus("hub:./xnli", text_column="hypothesis")
     assert corpus.name == "hub(xnli, split=train, text_column=hypothesis)"
-    assert corpus.languages() == ("sw",)  # "all_languages" names none
+    assert corpus.languages() == ("sw",)
+    assert [each.file for each in not_read(corpus)] == ["all_languages"]
     assert texts(corpus, "sw") == {f"h {i}" for i in range(9)}
     assert texts(open_corpus("hub:./wikiann"), "sw", 2) <= {("sw", str(i)) for i in range(30)}
     templated = open_corpus("hub:./wikipedia", config="20240101.{lang}")
@@ -232,9 +233,14 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     assert caught.value.message.startswith("no configuration of tydiqa is named by a language: primary_task")
     assert "{lang}" in caught.value.hint
     rows = [{"text": "x"}]
-    root = write_data_set(tmp_path / "twice", {"sw": {"train": rows}, "swh_Latn": {"train": rows}})
-    with pytest.raises(CorpusError, match="are both language 'sw'"):
-        open_corpus(f"hub:{root}").languages()
+    names = ("sw", "swh_Latn", "en", "primary_task")
+    root = write_data_set(tmp_path / "twice", {name: {"train": rows} for name in names})
+    twice = open_corpus(f"hub:{root}")
+    assert twice.languages() == ("en", "sw")
+    assert texts(twice, "en") == {"x"}
+    with pytest.raises(CorpusError, match=r"the configurations sw and swh_Latn are both language 'sw'"):
+        twice.sample("sw", 1, 0)
+    assert reading_notes(twice) == ("1 configuration is not read: primary_task (it is named by no language).",)
     assert open_corpus(f"hub:{root}", config="swh_Latn").languages() == ("sw",)
 
 

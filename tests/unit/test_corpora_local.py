@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import Corpus, open_corpus
+from xsns_stream.corpora import Corpus, open_corpus, read_text
 from xsns_stream.corpora.local import LocalCorpus
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 
@@ -83,9 +83,16 @@ def test_no_language_leads_out_of_the_folder(folder: Path, asked: str) -> None:
 
 def test_two_files_of_one_language(folder: Path) -> None:
     (folder / "sw_Latn.jsonl").write_text('{"text": "x"}\n', encoding="utf-8")
-    error = complaint(str(folder))
-    assert isinstance(error, CorpusError)
-    assert error.message == "both sw_Latn.jsonl and swa.txt are language 'sw'."
+    corpus = open_corpus(str(folder))
+    assert corpus.languages() == ("en", "sw", "zh-Hant")
+    assert len(corpus.sample("en", 4, 0)) == 4
+    with pytest.raises(CorpusError) as caught:
+        corpus.sample("sw", 4, 0)
+    assert caught.value.message == "both sw_Latn.jsonl and swa.txt are language 'sw'."
+    assert f"--corpus sw={folder / 'sw_Latn.jsonl'}" in caught.value.hint
+    chosen = open_corpus([str(folder), f"sw={folder / 'swa.txt'}"])
+    assert chosen.name == "folder(texts, sw=swa.txt)"
+    assert chosen.sample("sw", 3, 0).examples == read_text("sw", folder / "swa.txt").draw(3, 0).examples
     pairs = [f"swa={folder / 'swa.txt'}", f"swh={folder / 'en.txt'}"]
     assert complaint(pairs).message.endswith("are language 'sw'.")
 
@@ -114,7 +121,8 @@ def test_universal_dependencies(tmp_path: Path) -> None:
     error = complaint(str(tmp_path), split="test")
     assert "is of the split 'test'" in error.message
     (tmp_path / "en_gum-ud-train.conllu").write_text("1\tx\n", encoding="utf-8")
-    assert complaint(str(tmp_path)).message.startswith("both en_ewt-ud-train.conllu and en_gum-ud-train.conllu")
+    with pytest.raises(CorpusError, match=r"both en_ewt-ud-train.conllu and en_gum-ud-train.conllu"):
+        open_corpus(str(tmp_path)).sample("en", 1, 0)
 
 
 def test_pairs(folder: Path) -> None:
@@ -140,7 +148,8 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert complaint("swa.txt").hint == "say which: --corpus sw=swa.txt"
     assert complaint(["cldr", "wikiann"]).message == "'cldr' cannot be combined with another corpus."
-    assert complaint(["sw=swa.txt", "."]).message == "'.' cannot be combined with another corpus."
+    assert complaint(["sw=swa.txt", "cldr"]).message == "'cldr' cannot be combined with another corpus."
+    assert complaint([".", ".."]).message == "'.' cannot be combined with another corpus."
     assert isinstance(complaint([]), UsageError)
 
 

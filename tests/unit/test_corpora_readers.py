@@ -66,7 +66,10 @@ def test_lines(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\ufeff")), min_size=1),
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x85\ufeff", exclude_categories=["Cc"])),
+        min_size=1,
+    ),
     st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -225,7 +228,7 @@ def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
     path.write_bytes("text\ncafé\n".encode("latin-1"))
     said, hint = message(path)
     assert said.startswith("x.csv is not UTF-8")
-    assert hint == "save it as UTF-8."
+    assert hint.startswith("save it as UTF-8: ")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +270,7 @@ def test_missing_broken_and_strange_files(tmp_path: Path) -> None:
     (tmp_path / "x.pkl").write_bytes(b"")
     said, hint = message(tmp_path / "x.pkl")
     assert said == "x.pkl has a suffix that cannot be read."
-    assert ".conllu.gz" in hint
+    assert ".conllu" in hint
     (tmp_path / "dir.txt").mkdir()
     assert "dir.txt cannot be read" in message(tmp_path / "dir.txt")[0]
 

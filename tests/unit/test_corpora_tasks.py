@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from xsns_stream.cli import corpus_options
-from xsns_stream.corpora import TASK_NAMES, TaskCorpus, TaskText, open_corpus, open_task
+from xsns_stream.corpora import TASK_NAMES, TaskCorpus, TaskText, open_corpus, open_task, reading_notes
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.corpora.splits.hub import RECIPE_TASKS
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
@@ -117,9 +117,13 @@ def test_files_that_say_no_language_are_listed(tmp_path: Path) -> None:
 
 
 def test_two_files_of_one_split(tmp_path: Path) -> None:
-    folder = write(tmp_path, {"sw-test.txt": sentences(2), "swa/test.txt": sentences(2)})
-    error = complaint(folder, "pos")
-    assert "sw-test.txt and swa/test.txt are the test data of 'sw'" in str(error)
+    folder = write(tmp_path, {name: sentences(2) for name in ("sw-test.txt", "swa/test.txt", "fi-test.txt")})
+    corpus = open_task(folder, "pos")
+    assert corpus.languages() == ("fi", "sw")
+    assert len(corpus.split("fi", "test")) == 2
+    assert reading_notes(corpus) == ()
+    with pytest.raises(CorpusError, match=r"sw-test\.txt and swa/test\.txt are the test data of 'sw'"):
+        corpus.split("sw", "test")
 
 
 def test_a_whole_file_beside_splits(tmp_path: Path) -> None:
@@ -239,7 +243,7 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "sw-test.txt").write_bytes("a O\nb O\nö O\n".encode("latin-1"))
     error = complaint(str(tmp_path), "ner")
     assert "line 3 of sw-test.txt is not UTF-8" in str(error)
-    assert error.hint == "save it as UTF-8."
+    assert error.hint.startswith("save it as UTF-8: ")
 
 
 # --------------------------------------------------------------------------------------------- tables

@@ -159,7 +159,7 @@ def test_tables_that_are_not_utf8(tmp_path: Path, name: str) -> None:
     }[Path(name).suffix]
     with pytest.raises(CorpusError, match=rf"{name} is not UTF-8") as caught:
         read(tmp_path / name, content.encode("latin-1"), "qa" if name.endswith(".json") else "topic")
-    assert caught.value.hint == "save it as UTF-8."
+    assert caught.value.hint.startswith("save it as UTF-8: ")
 
 
 # --------------------------------------------------------------------------------------- two columns

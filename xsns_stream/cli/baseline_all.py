@@ -125,8 +125,8 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     for one in found:
         note(f"note: {one.sentence}", quiet)
     if as_json:
-        differing = {"differences": [one.to_json() for one in found]}
-        emit_json("baseline", _result(made, left_out, place, pool) | differing)
+        more = {"differences": [one.to_json() for one in found]} | ({} if computed is None else dict(computed.files))
+        emit_json("baseline", _result(made, left_out, place, pool) | more)
     else:
         stdout_console().print(_table(made, left_out, place))
     if computed is not None:

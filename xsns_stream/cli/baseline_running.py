@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, pool_of, require_few
 from xsns_stream.cli.baseline_store import check_model, check_text, objective_of, with_store
 from xsns_stream.cli.common import counted, note, stderr_console
-from xsns_stream.cli.corpus_options import open_from
+from xsns_stream.cli.corpus_options import corpus_json, open_from
 from xsns_stream.errors import LanguageError, PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -50,12 +50,14 @@ class Computed:
         notes: Sentences on languages that the corpus spells otherwise.
         failed: What went wrong, by language and seed.
         rows: How many of these there were in all.
+        files: What the JSON says of the corpus's files.
     """
 
     matrices: Mapping[str, SimilarityMatrix]
     notes: tuple[str, ...]
     failed: Mapping[Row, XsnsError]
     rows: int
+    files: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(name: str, options: dict[str, Any]) -> None:
@@ -84,7 +86,7 @@ def run(name: str, options: dict[str, Any]) -> None:
         as_json=options["as_json"],
         quiet=quiet,
         notes=computed.notes,
-        more={"failed": told} | ({"layers": layers} if every else {}),
+        more={"failed": told} | dict(computed.files) | ({"layers": layers} if every else {}),
     )
     refuse_failures(computed)
 
@@ -102,6 +104,7 @@ def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bo
     Raises:
         XsnsError: The corpus or the model cannot be read, or fewer than two languages can be compared.
     """
+    from xsns_stream.corpora import reading_notes
     from xsns_stream.pipeline.baselines import model_baselines
 
     options, stored = with_store(options, names)
@@ -135,7 +138,7 @@ def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bo
         )
     matrices = {key: _renamed(matrix, chosen) for key, matrix in found.items()}
     notes = tuple(f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code)
-    return Computed(matrices, (*compared, *notes), failed, rows)
+    return Computed(matrices, (*compared, *reading_notes(corpus), *notes), failed, rows, corpus_json(corpus))
 
 
 def refuse_failures(computed: Computed) -> None:

@@ -20,6 +20,7 @@ from xsns_stream.cli.common import (
     stderr_console,
     store_option,
 )
+from xsns_stream.cli.corpus_options import corpus_json, note_corpus
 from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.errors import PartialError
 
@@ -49,6 +50,7 @@ def command(store: str, as_json: bool, quiet: bool, dry_run: bool, **options: An
     from xsns_stream.store import open_store
 
     settings = settings_of(options)
+    note_corpus(settings.corpus, quiet)
     opened = open_store(store, "a")
     if dry_run:
         _show_plan(settings, opened, as_json)
@@ -60,7 +62,8 @@ def command(store: str, as_json: bool, quiet: bool, dry_run: bool, **options: An
 def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -> None:
     rows, missing = settings.rows(), settings.missing_rows(store)
     if as_json:
-        emit_json("build", {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]})
+        plan = {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]}
+        emit_json("build", plan | corpus_json(settings.corpus))
         return
     say(
         f"{counted(len(settings.languages), 'language')} × {counted(len(settings.seeds), 'seed')} × "
@@ -131,7 +134,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
         "reliability": [
             {"language": row.language, "seed": row.seed} | dict(known) for row, known in result.reliability.items()
         ],
-    }
+    } | corpus_json(settings.corpus)
 
 
 def _by_others(result: BuildResult) -> str:

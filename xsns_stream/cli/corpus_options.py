@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.common import note
 from xsns_stream.cli.sections import Decorated, Options, apply
 
 if TYPE_CHECKING:
@@ -58,3 +59,21 @@ def open_from(options: dict[str, Any], labels: str | None = None) -> Corpus:
         labels=labels,
         task=options["task"],
     )
+
+
+def note_corpus(corpus: object, quiet: bool) -> None:
+    """Say on stderr which files of a corpus are not read and why, and which are read as another language."""
+    from xsns_stream.corpora import reading_notes
+
+    for sentence in reading_notes(corpus):
+        note(f"note: {sentence}", quiet)
+
+
+def corpus_json(corpus: object) -> dict[str, Any]:
+    """Return what the JSON of a verb says of its corpus's files: those not read, and notes."""
+    from xsns_stream.corpora import not_read
+
+    return {
+        "files_not_read": [{"file": each.file, "reason": each.reason} for each in not_read(corpus)],
+        "corpus_notes": list(getattr(corpus, "notes", ())),
+    }

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stdout_console, store_option
-from xsns_stream.cli.corpus_options import corpus_options, open_from
+from xsns_stream.cli.corpus_options import corpus_json, corpus_options, note_corpus, open_from
 from xsns_stream.cli.rows import open_rows
 from xsns_stream.errors import UsageError
 
@@ -143,11 +143,13 @@ def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
 
     corpus = open_from(options)
     languages = corpus.languages()
+    note_corpus(corpus, quiet)
     names = {code: shown_name(code) for code in languages}
     if as_json:
         emit_json(
             "info",
-            {"corpus": corpus.name, "local": corpus.local, "languages": list(languages), "names": names},
+            {"corpus": corpus.name, "local": corpus.local, "languages": list(languages), "names": names}
+            | corpus_json(corpus),
         )
         return
     from rich import box

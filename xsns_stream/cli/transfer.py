@@ -21,6 +21,7 @@ from xsns_stream.cli.common import (
     stderr_console,
     stdout_console,
 )
+from xsns_stream.cli.corpus_options import corpus_json
 from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.cli.transfer_options import loader, settings_of, transfer_options
 from xsns_stream.errors import PartialError, UsageError, XsnsError
@@ -145,6 +146,7 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
                 "targets": {target: len(split) for target, split in data.test.items()},
                 "failed": [_failure(code, error) for code, error in data.failed.items()],
                 "notes": [*data.notes, *plan.notes],
+                "files_not_read": corpus_json(settings.corpus)["files_not_read"],
                 "training_examples": plan.training_examples,
                 "test_examples": plan.test_examples,
                 "seconds_an_example": times,
@@ -206,6 +208,7 @@ def _tell(
                 "by_others": [[unit.source, unit.seed] for unit in result.by_others],
                 "failed": _failures(result, data),
                 "notes": [*data.notes, *plan.notes],
+                "files_not_read": corpus_json(settings.corpus)["files_not_read"],
             },
         )
         return

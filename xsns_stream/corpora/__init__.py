@@ -6,8 +6,20 @@
 
 from __future__ import annotations
 
-from xsns_stream.corpora.opening import Corpus, open_corpus
+from xsns_stream.corpora.naming import NotRead
+from xsns_stream.corpora.opening import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora.readers import read_text
 from xsns_stream.corpora.splits import TASK_NAMES, TaskCorpus, TaskText, open_task
 
-__all__ = ["TASK_NAMES", "Corpus", "TaskCorpus", "TaskText", "open_corpus", "open_task", "read_text"]
+__all__ = [
+    "TASK_NAMES",
+    "Corpus",
+    "NotRead",
+    "TaskCorpus",
+    "TaskText",
+    "not_read",
+    "open_corpus",
+    "open_task",
+    "read_text",
+    "reading_notes",
+]

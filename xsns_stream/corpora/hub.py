@@ -8,7 +8,7 @@ version 4 has no loading scripts, and nothing is unpickled.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union
 from xsns_stream.corpora.local import corpus_name
+from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.readers import describe
 from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
 from xsns_stream.corpora.streams import class_names, no_progress_bars, shuffled
@@ -81,7 +82,7 @@ class HubCorpus:
         Raises:
             CorpusError: They must be asked of the data set, and it cannot be read.
         """
-        return tuple(sorted(self._subsets))
+        return tuple(sorted(self._subsets if self.recipe.subsets else self._named))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
         """Take the first `count` usable, distinct rows of the shuffled split; all where there are fewer.
@@ -121,7 +122,7 @@ class HubCorpus:
         if self.labels is None:
             return ()
         codes = self.languages()
-        subset = self._subsets[codes[0]]
+        subset = self._subset_of(next((code for code in codes if code in self._subsets), codes[0]))
         with self._readable():
             stream = self._stream(subset)
             columns = self._columns(stream, f"{self._shown} ({self._config(subset)})")
@@ -134,33 +135,49 @@ class HubCorpus:
     def _subsets(self) -> Mapping[str, str]:
         """Normalised code → the data set's own name of the language."""
         if not self.recipe.subsets:
-            return self._discovered()
+            return {code: subsets[0] for code, subsets in self._named.items() if len(subsets) == 1}
         if self.root is None:
             return self.recipe.languages
-        present = self._config_names()
-        return {c: subset for c, subset in self.recipe.languages.items() if self._config(subset) in present}
+        return {c: subset for c, subset in self.recipe.languages.items() if self._config(subset) in self._config_names}
 
-    def _discovered(self) -> dict[str, str]:
-        """Return the languages that the names of the configurations say."""
-        found: dict[str, str] = {}
-        names = self._config_names()
-        for subset in filter(None, map(self._subset, names)):
-            try:
+    @cached_property
+    def _named(self) -> Mapping[str, tuple[str, ...]]:
+        """Normalised code → the data set's own names of it, as the names of the configurations say."""
+        found: dict[str, tuple[str, ...]] = {}
+        for subset in filter(None, map(self._subset, self._config_names)):
+            with suppress(LanguageError):
                 code = normalise(subset)
-            except LanguageError:
-                continue
-            if code in found:
-                both = f"{found[code]} and {subset}"
-                hint = "take one of them with --config NAME."
-                raise CorpusError(f"the configurations {both} are both language '{code}'.", hint)
-            found[code] = subset
+                found[code] = (*found.get(code, ()), subset)
         if not found:
+            names = self._config_names
             listed = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
             raise CorpusError(
                 f"no configuration of {self._shown} is named by a language: {listed}.",
                 "say where the language stands in the name: --config '20231101.{lang}'.",
             )
         return found
+
+    def _subset_of(self, code: str) -> str:
+        """Return the data set's own name of a language; refuse where it has two."""
+        if code in self._subsets:
+            return self._subsets[code]
+        both = " and ".join(self._named[code])
+        hint = "take one of them with --config NAME."
+        raise CorpusError(f"the configurations {both} are both language '{code}'.", hint)
+
+    @property
+    def not_read(self) -> tuple[NotRead, ...]:
+        """Configurations of which no language is read, where they are known without asking the Hub anew."""
+        if self.recipe.subsets and self.root is None:
+            return ()
+        used = {self._config(subset) for subset in self._subsets.values()}
+        if not self.recipe.subsets:
+            used |= {self._config(subset) for subsets in self._named.values() for subset in subsets}
+        reason = (
+            f"the recipe {self.recipe.name} does not use it" if self.recipe.subsets else "it is named by no language"
+        )
+        left = (name for name in self._config_names if name not in used and self._subset(name) is not None)
+        return tuple(NotRead(name, reason, "configuration") for name in left)
 
     def _subset(self, config: str) -> str | None:
         """Return what stands for the language in a configuration's name; None where the template differs."""
@@ -170,6 +187,7 @@ class HubCorpus:
         fits = config.startswith(before) and config.endswith(after) and len(config) > len(before + after)
         return config[len(before) : len(config) - len(after)] if fits else None
 
+    @cached_property
     def _config_names(self) -> tuple[str, ...]:
         with self._readable(), no_progress_bars():
             import datasets
@@ -185,7 +203,7 @@ class HubCorpus:
             LanguageError: The data set has no such language.
             CorpusError: It cannot be read.
         """
-        subset = self._subsets[pick(language, self.languages(), self.name)]
+        subset = self._subset_of(pick(language, self.languages(), self.name))
         with self._readable(), no_progress_bars():
             return _split_names(self._path, self._config(subset), self.revision)
 
@@ -200,7 +218,7 @@ class HubCorpus:
 
     def _units(self, code: str, seed: int | None) -> Generator[Unit, None, None]:
         """Yield the rows of a language as units, in the order that `seed` gives them; None leaves them as they are."""
-        subset = self._subsets[code]
+        subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
             stream = self._stream(subset)

@@ -6,14 +6,21 @@ names say.
 
 from __future__ import annotations
 
+import atexit
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from xsns_stream.corpora.drawing import draw_examples
 from xsns_stream.corpora.labels import label_union
-from xsns_stream.corpora.readers import SUFFIXES, read_text, read_units, split_suffix
+from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
+from xsns_stream.corpora.readers import SUFFIXES, check_usable, read_units, remarks, split_suffix
+from xsns_stream.corpora.units import Unit
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample
@@ -21,37 +28,49 @@ from xsns_stream.types import LanguageSample
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
 _TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<split>train|dev|test)")
 _DEFAULT_SPLIT: Final = "train"
+_BLOCK: Final = 2**20
+#: Files of more bytes take minutes to read; the user is told.
+_LARGE: Final = 2**28
 
 
 @dataclass(frozen=True)
 class LocalCorpus:
-    """Files of text, one a language.
+    """Files of text, one a language, or several shards.
 
     Attributes:
         name: For provenance, as `folder(ntrex)`; holds no absolute path.
-        files: Normalised code → file.
+        files: Normalised code → file, or shards in their order.
         text_column: The column that holds the text, in files that have columns.
-        skipped: Names of the folder's files that are not read: they name no language, or another split.
+        not_read: Files and folders of the folder that are left out, with the reasons.
         labels: None reads no labels, `auto` those that each kind of file has, else the column that holds them.
+        unclear: Normalised code → why it cannot be read: two files are its, or shards are missing.
+        notes: Sentences on file names that are read as another language than a glance would say.
     """
 
     name: str
-    files: Mapping[str, Path] = field(repr=False)
+    files: Mapping[str, tuple[Path, ...]] = field(repr=False)
     text_column: str | None = None
-    skipped: tuple[str, ...] = ()
+    not_read: tuple[NotRead, ...] = ()
     labels: str | None = None
+    unclear: Mapping[str, CorpusError] = field(default_factory=dict, repr=False, compare=False)
+    notes: tuple[str, ...] = ()
 
     #: Reading needs no network.
     local = True
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of the folder's files that are not read."""
+        return tuple(each.file for each in self.not_read if not each.file.endswith("/"))
+
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted."""
-        return tuple(sorted(self.files))
+        """Return the normalised codes, sorted; those too of which the files are unclear."""
+        return tuple(sorted({*self.files, *self.unclear}))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
         """Draw `count` examples without replacement; all of them where there are fewer.
 
-        The whole file is read first, so that the draw depends on its distinct lines and `seed` alone.
+        The whole text is read first, so that the draw depends on its distinct lines and `seed` alone.
 
         Args:
             language: Code of the language.
@@ -60,10 +79,17 @@ class LocalCorpus:
 
         Raises:
             LanguageError: The corpus has no such language.
-            CorpusError: The file cannot be read or nothing in it is usable.
+            CorpusError: The text cannot be read, nothing in it is usable, or it is unclear which file is meant.
         """
         code = pick(language, self.languages(), self.name)
-        return read_text(code, self.files[code], self.text_column, self.labels).draw(count, seed)
+        paths = self._paths(code)
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        labelled = self.labels is not None
+        name = f"{paths[0].name}{more}"
+        examples, counts = draw_examples(partial(self._units, code), count, seed, name, labelled=labelled)
+        check_usable(counts, name)
+        source = f"{paths[0].parent.resolve().name}/{name}"
+        return LanguageSample(code, examples, source, counts, tuple(note for path in paths for note in remarks(path)))
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the labels in all files, sorted; empty without labels, and where they are answers.
@@ -73,18 +99,45 @@ class LocalCorpus:
         Raises:
             CorpusError: No file has labels that can be read.
         """
-        if self.labels is None:
-            return ()
-        return label_union(self.languages(), lambda code: read_units(self.files[code], self.text_column, self.labels))
+        return () if self.labels is None else label_union(self.languages(), self._units)
+
+    def choosing(self, pairs: Sequence[str]) -> LocalCorpus:
+        """Return the corpus with the files of some languages given as `language=path`.
+
+        Raises:
+            LanguageError: What stands before `=` is no language.
+            CorpusError: A file is missing, or two are given for one language.
+        """
+        chosen = _given(pairs)
+        named = [f"{code}={paths[0].name}" for code, paths in sorted(chosen.items())]
+        taken = {path.resolve() for paths in chosen.values() for path in paths}
+        folder = next((paths[0].parent for paths in self.files.values()), None)
+        left = tuple(each for each in self.not_read if folder is None or (folder / each.file).resolve() not in taken)
+        return replace(
+            self,
+            name=f"{self.name[:-1]}, {', '.join(named)})",
+            files={**self.files, **chosen},
+            unclear={code: error for code, error in self.unclear.items() if code not in chosen},
+            not_read=left,
+        )
+
+    def _paths(self, code: str) -> tuple[Path, ...]:
+        if code in self.unclear:
+            raise self.unclear[code]
+        return self.files[code]
+
+    def _units(self, code: str) -> Iterator[Unit]:
+        for path in self._paths(code):
+            yield from read_units(path, self.text_column, self.labels)
 
 
 def open_folder(
     folder: Path, text_column: str | None = None, split: str | None = None, labels: str | None = None
 ) -> LocalCorpus:
-    """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `pt-BR.parquet`.
+    """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
 
     CoNLL-U files may also be named as Universal Dependencies names them (`sw_treebank-ud-train.conllu`); then
-    those of one split are taken.
+    those of one split are taken. Shards (`de-00000-of-00002.parquet`) are one text.
 
     Args:
         folder: The folder; its subfolders are not looked into.
@@ -93,33 +146,103 @@ def open_folder(
         labels: As in :class:`LocalCorpus`.
 
     Raises:
-        CorpusError: The folder cannot be read, no file in it is named by a language, or two by the same.
+        CorpusError: The folder cannot be read, or no file in it is named by a language.
     """
     try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+        entries = sorted((entry.name, entry.is_dir()) for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
-    names = [name for name in names if not name.startswith(".")]
-    treebanks = {name: match for name in names if (match := _treebank(name))}
-    wanted = split or _DEFAULT_SPLIT
-    # A split that was asked for must not be ignored, so files that have none are then left out.
-    codes = {name: match["language"] for name, match in treebanks.items() if match["split"] == wanted}
-    if split is None:
-        codes |= {name: parts[0] for name in names if name not in treebanks and (parts := split_suffix(name))}
-    files, skipped = _by_language((name, code, folder / name) for name, code in codes.items())
-    skipped = tuple(name for name in names if name not in codes or name in skipped)
-    if not files:
-        raise _no_files(folder, skipped, split)
-    settings = {"text_column": text_column, "split": wanted if treebanks else None, "labels": labels}
-    name = corpus_name("folder", folder.resolve().name, **settings)
-    return LocalCorpus(name, files, text_column, skipped, labels)
+    found = _Found(split)
+    for name, is_folder in entries:
+        if is_folder:
+            found.not_read.append(NotRead(f"{name}/", "a folder"))
+        else:
+            found.take(name)
+    if not found.groups:
+        raise _no_files(folder, [each for each in found.not_read if not each.file.endswith("/")], split)
+    settings = {"text_column": text_column, "split": (split or _DEFAULT_SPLIT) if found.treebanks else None}
+    corpus = corpus_name("folder", folder.resolve().name, **settings, labels=labels)
+    files, unclear = found.files(folder)
+    return LocalCorpus(corpus, files, text_column, tuple(found.not_read), labels, unclear, tuple(found.notes(files)))
+
+
+class _Found:
+    """What the names of a folder's files say.
+
+    Args:
+        split: As in :func:`open_folder`.
+    """
+
+    def __init__(self, split: str | None) -> None:
+        self.split = split
+        self.not_read: list[NotRead] = []
+        self.treebanks = False
+        #: Code → what the files of one text share in their names → the files.
+        self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
+        self._said: dict[str, str] = {}
+
+    def take(self, name: str) -> None:
+        """Sort a file in by its name."""
+        parts = split_suffix(name)
+        if parts is None:
+            self.not_read.append(NotRead(name, "its suffix is not one that can be read"))
+            return
+        stem, suffix = parts
+        treebank = _TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None
+        wanted = self.split or _DEFAULT_SPLIT
+        if treebank:
+            self.treebanks = True
+            if treebank["split"] != wanted:
+                self.not_read.append(NotRead(name, f"its split is not {wanted}"))
+                return
+            stem = treebank["language"]
+        elif self.split is not None:
+            # A split that was asked for must not be ignored, so files that have none are then left out.
+            self.not_read.append(NotRead(name, f"its name does not say that its split is {wanted}"))
+            return
+        shard = shard_of(stem)
+        try:
+            code, said = language_of(shard.stem if shard else stem)
+        except LanguageError as error:
+            self.not_read.append(NotRead(name, error.message.rstrip(".")))
+            return
+        text = f"{shard.stem} of {shard.total}{suffix}" if shard else name
+        self.groups.setdefault(code, {}).setdefault(text, []).append((name, shard))
+        if said:
+            self._said[name] = said
+
+    def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
+        """Return {code: files in their order} and {code: why it is unclear which}."""
+        files: dict[str, tuple[Path, ...]] = {}
+        unclear: dict[str, CorpusError] = {}
+        for code, texts in self.groups.items():
+            names = [name for group in texts.values() for name, _ in group]
+            shards = [shard for group in texts.values() for _, shard in group if shard]
+            if len(texts) > 1:
+                unclear[code] = _two_files(code, [group[0][0] for group in texts.values()], folder)
+            elif shards and (lacking := missing_shards((shard.number for shard in shards), shards[0].total)):
+                unclear[code] = _missing(code, names, shards[0].total, lacking)
+            else:
+                group = sorted(next(iter(texts.values())), key=lambda each: each[1].number if each[1] else 0)
+                files[code] = tuple(folder / name for name, _ in group)
+        return files, unclear
+
+    def notes(self, files: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
+        """Yield a sentence on names that are read as another language, and one on files that are large."""
+        if self._said:
+            yield f"{'; '.join(f'{name} {said}' for name, said in self._said.items())}."
+        large = [path.name for paths in files.values() for path in paths if path.stat().st_size > _LARGE]
+        if large:
+            listed = ", ".join(large[:5]) + (" …" if len(large) > 5 else "")
+            yield f"large files are read twice, which may take minutes each: {listed}."
 
 
 def open_files(pairs: Sequence[str], text_column: str | None = None, labels: str | None = None) -> LocalCorpus:
     """Open files given as `language=path`.
 
     Args:
-        pairs: One or more pairs, as `sw=texts/swahili.txt`.
+        pairs: One or more pairs, as `sw=texts/swahili.txt`. A pipe is copied to a temporary file, since text is read
+            more than once.
         text_column: The column that holds the text, in files that have columns.
         labels: As in :class:`LocalCorpus`.
 
@@ -127,13 +250,47 @@ def open_files(pairs: Sequence[str], text_column: str | None = None, labels: str
         LanguageError: What stands before `=` is no language.
         CorpusError: A file is missing, or two are given for one language.
     """
+    return LocalCorpus(
+        corpus_name("files", text_column=text_column, labels=labels), _given(pairs), text_column, labels=labels
+    )
+
+
+def _given(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return {normalised code: its file} of pairs `language=path`."""
     split_pairs = [pair.partition("=") for pair in pairs]
     for _, _, path in split_pairs:
-        if not Path(path).is_file():
+        if not Path(path).is_file() and not _is_pipe(path):
             raise CorpusError(f"there is no file '{path}'.", "pairs are written language=path, as sw=swahili.txt.")
-    codes = [(path, normalise(language), Path(path)) for language, _, path in split_pairs]
-    files, _ = _by_language(codes)
-    return LocalCorpus(corpus_name("files", text_column=text_column, labels=labels), files, text_column, labels=labels)
+    found: dict[str, str] = {}
+    for language, _, path in split_pairs:
+        code = normalise(language)
+        if code in found:
+            raise CorpusError(f"both {found[code]} and {path} are language '{code}'.", "give one file a language.")
+        found[code] = path
+    return {code: (_spooled(path) if _is_pipe(path) else Path(path),) for code, path in found.items()}
+
+
+def _is_pipe(path: str) -> bool:
+    """Say whether a path is a pipe, or standard input: text that can be read once, and has no suffix."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and path.startswith(("/dev/", "/proc/self/fd/")))
+
+
+def _spooled(path: str) -> Path:
+    """Return a temporary file that holds what a pipe gives: plain text."""
+    spool = tempfile.TemporaryDirectory(prefix="xsns-pipe-")
+    atexit.register(spool.cleanup)
+    target = Path(spool.name) / "pipe.txt"
+    try:
+        with Path(path).open("rb") as source, target.open("wb") as copy:
+            while block := source.read(_BLOCK):
+                copy.write(block)
+    except OSError as error:
+        raise CorpusError(f"the pipe '{path}' cannot be read ({error.strerror}).", "write it to a file.") from error
+    return target
 
 
 def corpus_name(kind: str, *what: str, **settings: str | None) -> str:
@@ -142,49 +299,53 @@ def corpus_name(kind: str, *what: str, **settings: str | None) -> str:
     return f"{kind}({', '.join(parts)})" if parts else kind
 
 
-def _treebank(name: str) -> re.Match[str] | None:
-    parts = split_suffix(name)
-    return _TREEBANK.fullmatch(parts[0]) if parts and parts[1].startswith(".conllu") else None
+def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    each = "both " if len(names) == 2 else ""
+    return CorpusError(
+        f"{each}{listed} are language '{code}'.",
+        f"choose one with a further --corpus {code}={folder / names[0]}, keep one of them, "
+        "or tell them apart in the name (as sr-Latn and sr-Cyrl).",
+    )
 
 
-def _by_language(files: Iterable[tuple[str, str, Path]]) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Return {normalised code: path} and the names of which the code is none.
-
-    Args:
-        files: (name to show, code as given, path) of each file.
-    """
-    found: dict[str, tuple[str, Path]] = {}
-    skipped = []
-    for name, written, path in files:
-        try:
-            code = normalise(written)
-        except LanguageError:
-            skipped.append(name)
-            continue
-        if code in found:
-            raise CorpusError(
-                f"both {found[code][0]} and {name} are language '{code}'.",
-                "keep one of them, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
-            )
-        found[code] = (name, path)
-    return {code: path for code, (_, path) in found.items()}, tuple(skipped)
+def _missing(code: str, names: Sequence[str], total: int, lacking: Sequence[int]) -> CorpusError:
+    numbers = ", ".join(f"{number:05d}" for number in lacking[:5]) + (" …" if len(lacking) > 5 else "")
+    return CorpusError(
+        f"'{code}' has {len(names)} of {total} shards ({names[0]}{', …' if len(names) > 1 else ''}); "
+        f"missing: {numbers}.",
+        "bring the missing files, or give one file: --corpus " + f"{code}={names[0]}",
+    )
 
 
-def _no_files(folder: Path, skipped: tuple[str, ...], split: str | None) -> CorpusError:
+def _no_files(folder: Path, not_read: Sequence[NotRead], split: str | None) -> CorpusError:
     """Return the error for a folder without any file that could be used."""
     if split is not None:
         return CorpusError(
             f"no CoNLL-U file in '{folder}' is of the split '{split}'.",
             "--split chooses among files named as Universal Dependencies does: sw_x-ud-dev.conllu.",
         )
-    if not skipped:
+    if not not_read:
         folders = any(path.is_dir() for path in folder.iterdir())
         labelled = " Labelled data in folders (sw/train.txt) are read with --task." if folders else ""
         return CorpusError(
             f"there is no file in '{folder}'.", f"put in files as sw.txt; suffixes: {SUFFIXES}.{labelled}"
         )
-    listed = ", ".join(skipped[:5]) + (" …" if len(skipped) > 5 else "")
+    names = [each.file for each in not_read]
+    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    splits = [name for name in names if (parts := split_suffix(name)) and _is_split(parts[0])]
+    if splits:
+        return CorpusError(
+            f"the files of '{folder}' are named as splits, and it is not said of which language: {listed}.",
+            f"say it: --corpus sw={folder / splits[-1]}, or name files as sw.txt; sw-train.txt is read with --task.",
+        )
+    reasons = "; ".join(f"{each.file}: {each.reason}" for each in not_read[:5])
     return CorpusError(
         f"no file in '{folder}' is named by a language: {listed}.",
-        f"name them as sw.txt or zh-Hant.jsonl, or give language=path pairs; suffixes: {SUFFIXES}.",
+        f"{reasons}. Name them as sw.txt or zh-Hant.jsonl, or give language=path pairs; suffixes: {SUFFIXES}.",
     )
+
+
+def _is_split(stem: str) -> bool:
+    shard = shard_of(stem)
+    return (shard.stem if shard else stem).lower() in SPLIT_WORDS

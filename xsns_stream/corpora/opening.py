@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from xsns_stream.corpora.hub import HubCorpus
 from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.local import open_files, open_folder
+from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.files import at_home
@@ -19,6 +20,8 @@ from xsns_stream.types import LanguageSample
 CLDR: Final = "cldr"
 _LABELLED: Final = f"these have: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 HUB_PREFIX: Final = "hub:"
+#: Files that a note names.
+_NAMED: Final = 5
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -57,9 +60,9 @@ def open_corpus(
 
     Args:
         spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
-            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; or one or more `language=file` pairs. A name wins
-            over a folder of that name, so that a command means the same everywhere; write `./wikiann` for the
-            folder.
+            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or both, where the
+            pairs replace or add files. A name wins over a folder of that name, so that a command means the same
+            everywhere; write `./wikiann` for the folder.
         text_column: The column that holds the text.
         split: Of a data set, or of CoNLL-U files named as Universal Dependencies names them.
         config: Name of the data set's configurations, with `{lang}` for the language.
@@ -97,15 +100,37 @@ def open_corpus(
             recipe, root = _hub(head.removeprefix(HUB_PREFIX))
             return _open_hub(recipe, root, **options)
     refuse(options, "config", "revision", kind="local files")
-    if len(parts) == 1 and Path(head).is_dir():
-        return open_folder(Path(head), text_column, split, labels)
+    folders = [part for part in parts if Path(part).is_dir()]
+    if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
+        folder = open_folder(Path(folders[0]), text_column, split, labels)
+        pairs = [part for part in parts if part != folders[0]]
+        return folder.choosing(pairs) if pairs else folder
     if all("=" in part for part in parts):
         refuse(options, "split", kind="language=file pairs")
         return open_files(parts, text_column, labels)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
-        raise CorpusError(f"'{odd}' cannot be combined with another corpus.", "only language=file pairs can.")
+        hint = "only language=file pairs can, with one another or with a folder."
+        raise CorpusError(f"'{odd}' cannot be combined with another corpus.", hint)
     raise _unknown(head)
+
+
+def not_read(corpus: object) -> tuple[NotRead, ...]:
+    """Return the files that a corpus leaves out, with the reasons; none where its kind has no files to leave out."""
+    found: tuple[NotRead, ...] = getattr(corpus, "not_read", ())
+    return found
+
+
+def reading_notes(corpus: object) -> tuple[str, ...]:
+    """Return sentences on how a corpus was opened, where that had to be decided: names of files, files left out."""
+    notes: list[str] = list(getattr(corpus, "notes", ()))
+    left = not_read(corpus)
+    if left:
+        shown = "; ".join(f"{each.file} ({each.reason})" for each in left[:_NAMED])
+        more = f"; and {len(left) - _NAMED} more (info --corpus --json lists all)" if len(left) > _NAMED else ""
+        files = f"1 {left[0].kind} is" if len(left) == 1 else f"{len(left)} {left[0].kind}s are"
+        notes.append(f"{files} not read: {shown}{more}.")
+    return tuple(notes)
 
 
 def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None]) -> Corpus:

@@ -7,23 +7,27 @@ Normal forms are left alone, since tokenizers have their own.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
+from xsns_stream.corpora.decoding import COMPRESSIONS, check_counts, readable, whole_lines
+from xsns_stream.corpora.decoding import decode as _decode
+from xsns_stream.corpora.decoding import lines as _lines
+from xsns_stream.corpora.dialects import dialect_of
 from xsns_stream.corpora.labels import AUTO, find_columns
-from xsns_stream.corpora.tables import read_csv, read_parquet, read_tsv
-from xsns_stream.corpora.units import Unit, collect, encodable
+from xsns_stream.corpora.tables import read_parquet, read_table
+from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, collect, encodable
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-_BOM: Final = b"\xef\xbb\xbf"
 _UPOS: Final = "upos"
+_PARQUET: Final = ".parquet"
+#: Bytes of a row of JSON, which cannot be cut as a line of text can.
+_LONGEST_JSON: Final = 2**26
 
 #: (file, column of the text, labels) → units.
 Reader: TypeAlias = Callable[[Path, str | None, str | None], Iterator[Unit]]
@@ -36,7 +40,7 @@ def read_text(
 
     Args:
         language: Code of the language, in any spelling that :func:`~xsns_stream.languages.normalise` takes.
-        path: A .txt, .conllu or .jsonl file (each also with .gz), or a .parquet, .csv or .tsv file.
+        path: A .txt, .conllu, .jsonl, .csv or .tsv file (each also with .gz, .bz2, .xz or .zst), or a .parquet file.
         text_column: The column that holds the text, in files that have columns.
         labels: None reads none; `auto` the UPOS of each word in CoNLL-U (of a word that spans several, its own
             or none), elsewhere the first column that is known to hold labels; or a column's name.
@@ -52,9 +56,19 @@ def read_text(
     code = normalise(language)
     source = f"{path.parent.resolve().name}/{path.name}"
     examples, counts = collect(read_units(path, text_column, labels), labelled=labels is not None)
-    if not examples:
-        raise CorpusError(f"{path.name} has no usable text: {describe(counts)}.")
+    check_usable(counts, path.name)
     return LanguageSample(code, examples, source, counts)
+
+
+def check_usable(counts: ReadCounts, name: str) -> None:
+    """Refuse a file of which nothing, or too little, is text.
+
+    Raises:
+        CorpusError: Nothing is usable, or as :func:`~xsns_stream.corpora.decoding.check_counts` says.
+    """
+    check_counts(counts, name)
+    if not counts.usable:
+        raise CorpusError(f"{name} has no usable text: {describe(counts)}.")
 
 
 def describe(counts: ReadCounts) -> str:
@@ -71,10 +85,13 @@ def describe(counts: ReadCounts) -> str:
 
 def split_suffix(name: str) -> tuple[str, str] | None:
     """Return (stem, suffix) of a file's name, as ("sw", ".txt.gz"); None where no reader takes it."""
-    for suffix in sorted(READERS, key=len, reverse=True):
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)], suffix
-    return None
+    lower = name.lower()
+    packed = next((suffix for suffix in COMPRESSIONS if lower.endswith(suffix)), "")
+    plain = lower.removesuffix(packed)
+    kind = next((suffix for suffix in READERS if plain.endswith(suffix)), None)
+    if kind is None or len(plain) == len(kind) or (packed and kind == _PARQUET):
+        return None
+    return name[: len(plain) - len(kind)], kind + packed
 
 
 def read_units(path: Path, column: str | None = None, labels: str | None = None) -> Iterator[Unit]:
@@ -89,42 +106,28 @@ def read_units(path: Path, column: str | None = None, labels: str | None = None)
         CorpusError: The file is missing or unreadable, no reader takes the suffix, the file is malformed or has no
             such column, or no labels.
     """
-    with _readable(path):
+    with readable(path):
         parts = split_suffix(path.name)
         if parts is None:
             raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"these can: {SUFFIXES}.")
-        yield from READERS[parts[1]](path, column, labels)
+        plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
+        yield from READERS[plain](path, column, labels)
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what the operating system and gzip say of a file into a `CorpusError`."""
-    if not path.exists():
-        raise CorpusError(f"there is no file '{path}'.", "check the path.")
-    try:
-        yield
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path.name} is not a whole gzip file ({error}).", "compress it again.") from error
-    except OSError as error:
-        raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).") from error
+def remarks(path: Path) -> tuple[str, ...]:
+    """Return sentences on what had to be decided in order to read a file: the separator and quoting of a table.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    parts = split_suffix(path.name)
+    if parts is None or not parts[1].startswith((".csv", ".tsv")):
+        return ()
+    with readable(path):
+        return dialect_of(path).remarks(path.name)
 
 
 # ------------------------------------------------------------------------------------- line by line
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file, gzipped or not, without the byte order mark."""
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    with cast(BinaryIO, opener(path, "rb")) as stream:
-        for number, line in enumerate(stream):
-            yield line.removeprefix(_BOM) if number == 0 else line
-
-
-def _decode(line: bytes) -> str | None:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def _no_columns(path: Path, column: str | None) -> None:
@@ -142,21 +145,36 @@ def _read_lines(path: Path, column: str | None, labels: str | None) -> Iterator[
 
 
 def _read_jsonl(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
-    rows: list[dict[str, Any] | None] = []
-    for number, line in enumerate(_lines(path), 1):
-        text = _decode(line)
-        if text is not None and not text.strip():
-            rows.append({})
-            continue
-        rows.append(None if text is None else _json_object(text, f"line {number} of {path.name}"))
-    columns = dict.fromkeys(name for row in rows if row for name in row)
+    columns = _json_columns(path, column, labels)
     if not columns:
         # Nothing but blank and undecodable lines: the counts say so better than a missing column would.
-        yield from (None if row is None else TextExample("") for row in rows)
+        yield from (None if row is None else TextExample("") for row in _json_rows(path))
         return
-    chosen = find_columns(tuple(columns), column, labels, path.name)
-    for row in rows:
+    chosen = find_columns(columns, column, labels, path.name)
+    for row in _json_rows(path):
         yield None if row is None else chosen.unit(row, path.name)
+
+
+def _json_columns(path: Path, column: str | None, labels: str | None) -> tuple[str, ...]:
+    """Return the names of the columns: those of the first rows, where these decide, else of all rows."""
+    decisive = column or TEXT_COLUMNS[0]
+    found: dict[str, None] = {}
+    with closing(_json_rows(path)) as rows:
+        for row in rows:
+            found |= dict.fromkeys(row or ())
+            if labels is None and decisive in found:
+                break
+    return tuple(found)
+
+
+def _json_rows(path: Path) -> Generator[dict[str, Any] | None, None, None]:
+    """Yield the objects of a file; {} for a blank line, None for one that is not UTF-8."""
+    for number, line in enumerate(whole_lines(path, _LONGEST_JSON), 1):
+        text = _decode(line)
+        if text is None:
+            yield None
+        else:
+            yield _json_object(text, f"line {number} of {path.name}") if text.strip() else {}
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:
@@ -228,17 +246,15 @@ def _words(sentence: str, where: str) -> list[tuple[str, str]]:
     return [(form.strip(), tag.strip()) for form, tag in words if form.strip()]
 
 
+#: Suffix → reader; all but Parquet may be compressed besides.
 READERS: Final[dict[str, Reader]] = {
     ".txt": _read_lines,
-    ".txt.gz": _read_lines,
     ".conllu": _read_conllu,
-    ".conllu.gz": _read_conllu,
     ".jsonl": _read_jsonl,
-    ".jsonl.gz": _read_jsonl,
     ".parquet": read_parquet,
-    ".csv": read_csv,
-    ".tsv": read_tsv,
+    ".csv": read_table,
+    ".tsv": read_table,
 }
 
 #: The suffixes that can be read, for messages.
-SUFFIXES: Final = ", ".join(READERS)
+SUFFIXES: Final = f"{', '.join(READERS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"

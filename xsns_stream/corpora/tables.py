@@ -7,12 +7,14 @@ Each yields a :data:`~xsns_stream.corpora.units.Unit` for each row, from the col
 from __future__ import annotations
 
 import csv
+import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from xsns_stream.corpora.decoding import not_utf8_hint, open_bytes
+from xsns_stream.corpora.dialects import dialect_of
 from xsns_stream.corpora.labels import find_columns
 from xsns_stream.corpora.units import Unit
 from xsns_stream.errors import CorpusError
@@ -20,10 +22,8 @@ from xsns_stream.errors import CorpusError
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What separates fields, and how they are quoted.
-_Dialect: TypeAlias = tuple[str, int]
-_COMMAS: Final = (",", csv.QUOTE_MINIMAL)
-_TABS: Final = ("\t", csv.QUOTE_NONE)
+#: Rows that are held at a time.
+_ROWS: Final = 1000
 
 
 def read_parquet(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
@@ -43,68 +43,74 @@ def read_parquet(path: Path, column: str | None, labels: str | None) -> Iterator
     try:
         with parquet.ParquetFile(path) as file:
             chosen = find_columns(tuple(file.schema_arrow.names), column, labels, path.name)
-            for batch in file.iter_batches(columns=list(chosen.names)):
+            for batch in file.iter_batches(_ROWS, columns=list(chosen.names)):
                 for row in batch.to_pylist():
                     yield chosen.unit(row, path.name)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise _not_parquet(path, error) from error
 
 
-def read_csv(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
-    """Yield the rows of a comma-separated file, quoted as usual; see :func:`read_parquet`."""
-    yield from _table(path, column, labels, _COMMAS)
+def read_table(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
+    """Yield the rows of a table of text, as :func:`~xsns_stream.corpora.dialects.dialect_of` says that it is written.
+
+    See :func:`read_parquet`.
+    """
+    for frame in _frames(path):
+        chosen = find_columns(tuple(str(c) for c in frame.columns), column, labels, path.name)
+        for values in frame[list(chosen.names)].itertuples(index=False, name=None):
+            yield chosen.unit(dict(zip(chosen.names, values, strict=True)), path.name)
 
 
-def read_tsv(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
-    """Yield the rows of a tab-separated file; it has no quoting: a quotation mark is text."""
-    yield from _table(path, column, labels, _TABS)
-
-
-def _table(path: Path, column: str | None, labels: str | None, dialect: _Dialect) -> Iterator[Unit]:
-    frame = _frame(path, dialect)
-    if frame is None:
-        return
-    chosen = find_columns(tuple(str(c) for c in frame.columns), column, labels, path.name)
-    for values in frame[list(chosen.names)].itertuples(index=False, name=None):
-        yield chosen.unit(dict(zip(chosen.names, values, strict=True)), path.name)
-
-
-def _frame(path: Path, dialect: _Dialect) -> pd.DataFrame | None:
-    """Return a file's rows as text; None where it is empty."""
+def _frames(path: Path) -> Iterator[pd.DataFrame]:
+    """Yield a file's rows as text, some at a time; nothing where it is empty."""
     import pandas as pd
 
-    separator, quoting = dialect
+    dialect = dialect_of(path)
     try:
-        with warnings.catch_warnings():
-            # Rows that are all longer than the header: pandas would drop their ends with a warning.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                path,
-                sep=separator,
-                quoting=cast(Any, quoting),
+        with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            frames = pd.read_csv(
+                text,
+                sep=dialect.separator,
+                quoting=cast(Any, csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE),
                 dtype=str,
                 na_filter=False,
                 index_col=False,
                 skip_blank_lines=False,
-                encoding="utf-8-sig",
+                chunksize=_ROWS,
             )
+            with frames:
+                while (frame := _next(frames)) is not None:
+                    yield frame
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", "save it as UTF-8.") from error
+        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
     except pd.errors.EmptyDataError:
-        return None
+        return
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = str(error).strip().splitlines()[-1].rstrip(".")
         hint = "give each row as many columns as the header has."
         raise CorpusError(f"{path.name} is not a table ({reason}).", hint) from error
 
 
+def _next(frames: Iterator[pd.DataFrame]) -> pd.DataFrame | None:
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        # Rows that are all longer than the header: pandas would drop their ends with a warning.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return next(frames, None)
+
+
 # ------------------------------------------------------------------------------------- one column alone
 
 
-def _text_column(path: Path, names: Sequence[str], dialect: _Dialect) -> list[str]:
-    frame = _frame(path, dialect)
-    column = next((name for name in names if frame is not None and name in frame.columns), None)
-    return [] if frame is None or column is None else [str(cell) for cell in frame[column]]
+def _text_column(path: Path, names: Sequence[str]) -> list[str]:
+    cells: list[str] = []
+    for frame in _frames(path):
+        column = next((name for name in names if name in frame.columns), None)
+        if column is None:
+            return []
+        cells += map(str, frame[column])
+    return cells
 
 
 def _parquet_column(path: Path, names: Sequence[str]) -> list[str]:
@@ -127,6 +133,6 @@ def _not_parquet(path: Path, error: Exception) -> CorpusError:
 #: Suffix → what returns the cells, as text, of the first of some columns that a file has; none where it has none.
 COLUMN_READERS: Final[dict[str, Callable[[Path, Sequence[str]], list[str]]]] = {
     ".parquet": _parquet_column,
-    ".csv": partial(_text_column, dialect=_COMMAS),
-    ".tsv": partial(_text_column, dialect=_TABS),
+    ".csv": _text_column,
+    ".tsv": _text_column,
 }

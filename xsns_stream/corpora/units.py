@@ -6,16 +6,66 @@ the others. Files and Hub data sets share both, so that "empty" and "duplicate" 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
 
+from xsns_stream.corpora.decoding import LONGEST_TEXT
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
+from xsns_stream.types.text import AnswerSpan
 
 #: An example that may still be empty, or None where its bytes are not UTF-8.
 Unit = TextExample | None
 
 #: Names under which corpora keep their text, in the order in which they are tried.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
+# Unicode's category Cc without white space: tab, LF, VT, FF, CR and NEL stay.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+
+
+class Tally:
+    """Prepares units one by one, and counts what becomes of them.
+
+    Args:
+        labelled: Leave out what has no label. The same text with another label is then another example.
+    """
+
+    def __init__(self, *, labelled: bool = False) -> None:
+        self.labelled = labelled
+        self.read = self.empty = self.duplicate = self.undecodable = self.unlabelled = self.control = self.cut = 0
+
+    def usable(self, unit: Unit) -> TextExample | None:
+        """Return what is usable of a unit, cleaned; None, and count why, where nothing is."""
+        self.read += 1
+        if unit is None:
+            self.undecodable += 1
+            return None
+        example = without_control(unit)
+        self.control += example is not unit
+        if not example.text or example.pair == "":
+            self.empty += 1
+        elif self.labelled and example.label is None:
+            self.unlabelled += 1
+        else:
+            shorter = shortened(example)
+            self.cut += shorter is not example
+            return shorter
+        return None
+
+    def counts(self, usable: int) -> ReadCounts:
+        """Return the counts so far, with the number of distinct usable examples."""
+        return ReadCounts(
+            self.read,
+            self.empty,
+            self.duplicate,
+            self.undecodable,
+            usable,
+            self.unlabelled,
+            self.control,
+            self.cut,
+        )
 
 
 def collect(
@@ -26,27 +76,64 @@ def collect(
     Args:
         units: What a reader yields; read no further than `limit` asks for.
         limit: Number of examples to stop at; None takes all.
-        labelled: Leave out what has no label. The same text with another label is then another example.
+        labelled: As in :class:`Tally`.
     """
     seen: set[str] = set()
     kept: list[TextExample] = []
-    read = empty = duplicate = undecodable = unlabelled = 0
+    tally = Tally(labelled=labelled)
     for unit in units:
-        read += 1
-        if unit is None:
-            undecodable += 1
-        elif not unit.text or unit.pair == "":
-            empty += 1
-        elif labelled and unit.label is None:
-            unlabelled += 1
-        elif (identity := unit.identity()) in seen:
-            duplicate += 1
-        else:
-            seen.add(identity)
-            kept.append(unit)
-            if len(kept) == limit:
-                break
-    return tuple(kept), ReadCounts(read, empty, duplicate, undecodable, len(kept), unlabelled)
+        example = tally.usable(unit)
+        if example is None:
+            continue
+        if (identity := example.identity()) in seen:
+            tally.duplicate += 1
+            continue
+        seen.add(identity)
+        kept.append(example)
+        if len(kept) == limit:
+            break
+    return tuple(kept), tally.counts(len(kept))
+
+
+def without_control(example: TextExample) -> TextExample:
+    """Return the example without control characters; itself where it has none.
+
+    NUL and its like are left by damage and by wrong conversion, and tokenizers treat them differently. White space
+    (tab, vertical tab, form feed, U+0085) stays. A word of nothing else goes, and its label with it.
+    """
+    texts = (example.text,) if isinstance(example.text, str) else example.text
+    if not any(map(_CONTROL.search, texts)) and not _CONTROL.search(example.pair or ""):
+        return example
+    pair = None if example.pair is None else _plain(example.pair)
+    label = example.label
+    if isinstance(label, AnswerSpan):
+        label = _moved(label, example.pair or "")
+    if isinstance(example.text, str):
+        return TextExample(_plain(example.text), pair, label)
+    words = tuple(map(_plain, example.text))
+    if isinstance(label, tuple):
+        kept = tuple(each for word, each in zip(words, label, strict=True) if word)
+        label = kept if any(kept) else None
+    return TextExample(tuple(filter(None, words)), pair, label)
+
+
+def _plain(text: str) -> str:
+    return _CONTROL.sub("", text).strip()
+
+
+def _moved(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
+    """Return the answer at its place in the passage without control characters; None where nothing is left of it."""
+    plain, text = _CONTROL.sub("", passage), _CONTROL.sub("", answer.text)
+    start = len(_CONTROL.sub("", passage[: answer.start])) + len(text) - len(text.lstrip())
+    start -= len(plain) - len(plain.lstrip())
+    return AnswerSpan(start, text.strip()) if text.strip() else None
+
+
+def shortened(example: TextExample) -> TextExample:
+    """Return the example with a text that is longer than `LONGEST_TEXT` cut there; itself where nothing is."""
+    if isinstance(example.text, str) and len(example.text) > LONGEST_TEXT:
+        return replace(example, text=example.text[:LONGEST_TEXT].rstrip())
+    return example
 
 
 def text_unit(value: object, where: str) -> Unit:

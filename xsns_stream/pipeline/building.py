@@ -415,6 +415,11 @@ def _notes(sample: LanguageSample, asked: int, unusable: int, unknown_share: flo
     told = ", ".join(f"{number} {what}" for what, number in skipped.items() if number)
     if told:
         yield f"{told} of {counts.read} lines skipped."
+    if counts.control:
+        yield f"control characters are removed from {counts.control} of {counts.read} lines."
+    if counts.cut:
+        yield f"{counts.cut} of {counts.read} lines are longer than a million characters (2^20), and cut there."
+    yield from sample.notes
     if unusable:
         yield f"{unusable} of {len(sample)} examples are left out, because nothing could be asked of them."
     if unknown_share > MANY_UNKNOWN:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.corpora import TaskCorpus
+from xsns_stream.corpora import TaskCorpus, reading_notes
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents
 from xsns_stream.transfer import FineTuning, Task, class_names, equal_shares
@@ -164,8 +164,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     few = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
     held = {source: _mixed(constituents(source), dev, few) for source in settings.sources}
     _check_renamed(settings.corpus)
-    if settings.corpus.skipped:
-        notes[f"not read, because their names say no language: {_listed(settings.corpus.skipped)}."] = None
+    notes |= dict.fromkeys(reading_notes(settings.corpus))
     sources = [source for source in settings.sources if whole[source] and held[source]]
     test = {target: drawn(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:

@@ -92,6 +92,8 @@ class ReadCounts:
         undecodable: Skipped because their bytes are not UTF-8.
         usable: What was left to draw from.
         unlabelled: Skipped because labels were asked for and this unit has none that can be used.
+        control: Of the others, those from which control characters (NUL among them) were removed.
+        cut: Of the others, those that were longer than 2^20 characters, and cut there.
     """
 
     read: int = 0
@@ -100,6 +102,8 @@ class ReadCounts:
     undecodable: int = 0
     usable: int = 0
     unlabelled: int = 0
+    control: int = 0
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +115,14 @@ class LanguageSample:
         examples: At least one; no two alike.
         source: Where the text came from, for people to read.
         counts: What was skipped on the way.
+        notes: Sentences on how the text was read, where that had to be decided.
     """
 
     language: str
     examples: tuple[TextExample, ...]
     source: str
     counts: ReadCounts = field(default_factory=ReadCounts)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -144,4 +150,4 @@ class LanguageSample:
             raise UsageError(f"the number of examples must be at least 1, not {count}.")
         order = np.random.Generator(np.random.PCG64(seed)).permutation(len(self.examples))
         chosen = tuple(self.examples[i] for i in order[:count])
-        return LanguageSample(self.language, chosen, self.source, self.counts)
+        return LanguageSample(self.language, chosen, self.source, self.counts, self.notes)

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from xsns_stream.corpora.decoding import COMPRESSIONS, check_encoding, not_utf8_hint, open_bytes, readable
 from xsns_stream.corpora.labels import AUTO, LABEL_COLUMNS
 from xsns_stream.corpora.readers import describe, read_units
 from xsns_stream.corpora.splits.cutting import Item, shared_name
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, unlabelled_where_blank
 from xsns_stream.corpora.tables import COLUMN_READERS
-from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, encodable
+from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, encodable, without_control
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
 
 #: Suffixes of files with a word and a tag a line; a .tsv may be one, or a table.
 TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
-_TABLES: Final = (".jsonl", ".csv", ".tsv", ".parquet", ".jsonl.gz")
+_TABLES: Final = (".jsonl", ".csv", ".tsv", ".parquet")
+# Parquet is compressed within.
+_NONE: Final = frozenset(f".parquet{packed}" for packed in COMPRESSIONS)
 #: What can be read for each kind of label.
 SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
-    "words": (
-        *(".conllu", ".conllu.gz", *TWO_COLUMNS, *(f"{suffix}.gz" for suffix in TWO_COLUMNS)),
-        *(suffix for suffix in _TABLES if suffix not in TWO_COLUMNS),
-    ),
-    "pair": _TABLES,
-    "text": _TABLES,
-    "answer": (".json", ".json.gz", *_TABLES),
+    kind: tuple(name for packed in ("", *COMPRESSIONS) for suffix in suffixes if (name := suffix + packed) not in _NONE)
+    for kind, suffixes in {
+        "words": (".conllu", *TWO_COLUMNS, *(suffix for suffix in _TABLES if suffix not in TWO_COLUMNS)),
+        "pair": _TABLES,
+        "text": _TABLES,
+        "answer": (".json", *_TABLES),
+    }.items()
 }
+# As in :func:`~xsns_stream.corpora.decoding.lines`.
+_LINE_END: Final = re.compile(r"\r*\n|\r")
 _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 # What the header of a table holds, where a file of two columns has its first word and tag.
 _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
@@ -70,10 +74,12 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         CorpusError: A unit holds a label of another kind.
     """
     kept: list[Item] = []
-    read = empty = undecodable = unlabelled = 0
+    read = empty = undecodable = unlabelled = control = 0
     for identifier, found in units:
         read += 1
-        unit = found and unlabelled_where_blank(found)
+        plain = found and without_control(found)
+        control += plain is not found
+        unit = plain and unlabelled_where_blank(plain)
         if unit is None:
             undecodable += 1
         elif not unit.text or unit.pair == "":
@@ -83,14 +89,17 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         else:
             example = checked(unit, task, f"{what} {read} of {where}")
             kept.append(Item(shared_name(identifier, task), example))
-    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled)
+    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, control)
 
 
 def left_out(counts: ReadCounts, where: str) -> str:
     """Return a sentence on the examples that cannot be used whatever their label; empty where there are none."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"))
     parts = [f"{number} {what}" for number, what in named if number]
-    return f"left out of the {counts.read} examples of {where}: {', '.join(parts)}." if parts else ""
+    said = [f"left out of the {counts.read} examples of {where}: {', '.join(parts)}."] if parts else []
+    if counts.control:
+        said.append(f"control characters are removed from {counts.control} of the {counts.read} examples of {where}.")
+    return " ".join(said)
 
 
 def need_some(items: list[Item], counts: ReadCounts, where: str) -> None:
@@ -117,7 +126,7 @@ def _units(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
     if suffix is None:
         suffixes = ", ".join(SUFFIXES[TASK_NAMES[task]])
         raise CorpusError(f"{path.name} has a suffix that holds no data of {task}.", f"these do: {suffixes}.")
-    plain = suffix.removesuffix(".gz")
+    plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)
     if kind == "words" and plain in TWO_COLUMNS and not (plain == ".tsv" and _has_header(path)):
         yield from (("", unit) for unit in _two_columns(path))
     elif plain == ".json":
@@ -133,23 +142,21 @@ def _units(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
 
 
 def file_text(path: Path) -> str:
-    """Return a whole file, gzipped or not, without a byte order mark, all line ends alike.
+    """Return a whole file, compressed or not, without a byte order mark, all line ends alike.
 
     Raises:
         CorpusError: It cannot be read, or is not UTF-8.
     """
+    with readable(path), open_bytes(path) as stream:
+        data = stream.read()
+    check_encoding(data, path.name)
     try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.name.lower().endswith(".gz") else data
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path.name} is not a whole gzip file ({error}).", "compress it again.") from error
-    except OSError as error:
-        raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).", "check the path.") from error
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return _LINE_END.sub("\n", data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(f"line {line} of {path.name} is not UTF-8 ({error.reason}).", "save it as UTF-8.") from error
+        raise CorpusError(
+            f"line {line} of {path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)
+        ) from error
 
 
 # ---------------------------------------------------------------------------------------- two columns

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora.local import corpus_name
+from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.splits.cutting import DEV_SHARE, TEST_SHARE, Item, cut, hold_out
 from xsns_stream.corpora.splits.files import left_out, need_some, read_items
 from xsns_stream.corpora.splits.layouts import WHOLE, Layout, find_layout
@@ -57,6 +58,11 @@ class FolderTask:
         """Names of files that are not read, because they say no language."""
         return self.layout.skipped
 
+    @property
+    def not_read(self) -> tuple[NotRead, ...]:
+        """All files that are left out, with the reasons."""
+        return self.layout.not_read
+
     def languages(self, split: str | None = None) -> tuple[str, ...]:
         """Return the codes that have this split, or a file that it is cut from, sorted; of any split for None.
 
@@ -78,10 +84,12 @@ class FolderTask:
         Raises:
             UsageError: There is no such split.
             LanguageError: There is no such language, or it does not have this split.
-            CorpusError: The file cannot be read or holds no labelled example.
+            CorpusError: The file cannot be read or holds no labelled example, or it is unclear which file is meant.
         """
         check_split(split)
         code = pick(language, self.layout.languages, self.name)
+        if code in self.layout.unclear:
+            raise self.layout.unclear[code]
         if not self._has(code, split):
             raise LanguageError(
                 f"'{code}' has no {split} data in {self.folder.resolve().name}.",

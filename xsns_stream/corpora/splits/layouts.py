@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.splits.files import SUFFIXES, suffix_of
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES
 from xsns_stream.errors import CorpusError, LanguageError
@@ -40,12 +41,16 @@ class Layout:
     Attributes:
         files: {(language, split or `WHOLE`): file}.
         skipped: Names that say no language.
+        not_read: All files that are left out, these among them, with the reasons.
+        unclear: Language → why it cannot be read: two files say that they are the same split of it.
         line_labels: SIB-200's file of labels, where the other files hold text alone; else None.
     """
 
     files: Mapping[tuple[str, str], Path]
     skipped: tuple[str, ...] = field(default=())
     line_labels: Path | None = None
+    not_read: tuple[NotRead, ...] = ()
+    unclear: Mapping[str, CorpusError] = field(default_factory=dict)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -57,27 +62,29 @@ def find_layout(folder: Path, task: str) -> Layout:
     """Look at a folder, and at the folders in it that are named by languages.
 
     Raises:
-        CorpusError: It cannot be read, no file says language and split, or two say the same.
+        CorpusError: It cannot be read, or no file says language and split.
     """
     entries = _entries(folder)
     line_labels = next((entry for entry in entries if entry.name == LINE_LABELS and task == "topic"), None)
     found: dict[tuple[str, str], Path] = {}
-    skipped = []
+    unclear: dict[str, CorpusError] = {}
+    skipped, twice = [], []
     for name, place, path in _candidates(entries, task, lines=line_labels is not None):
         code = _code(name)
         if code is None:
             skipped.append(path.name if path.parent == folder else _shown(path))
         elif (code, place) in found:
-            raise CorpusError(
-                f"both {_shown(found[code, place])} and {_shown(path)} are the {place} data of '{code}'.",
-                "keep one of them, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
-            )
+            twice.append(path)
+            both = f"both {_shown(found[code, place])} and {_shown(path)} are the {place} data of '{code}'."
+            hint = "keep one of them, or tell them apart in the name (as sr-Latn and sr-Cyrl)."
+            unclear.setdefault(code, CorpusError(both, hint))
         else:
             found[code, place] = path
     _refuse_mixed(found)
     if not found:
         raise _nothing(folder, task, [entry.name for entry in entries])
-    return Layout(found, tuple(skipped), line_labels)
+    taken = {*found.values(), *twice, *filter(None, (line_labels,))}
+    return Layout(found, tuple(skipped), line_labels, tuple(_left_out(entries, task, taken)), unclear)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -113,6 +120,25 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
             yield stem, WHOLE, entry
         else:
             yield "", WHOLE, entry
+
+
+def _left_out(entries: Iterable[Path], task: str, taken: Collection[Path]) -> Iterator[NotRead]:
+    """Yield the files and folders that nothing is read from."""
+    for entry in entries:
+        if entry in taken:
+            continue
+        if not entry.is_dir():
+            known = suffix_of(entry.name, task) is not None
+            reason = "its name says no language" if known else f"its suffix holds no data of {task}"
+            yield NotRead(entry.name, reason)
+            continue
+        inside = _entries(entry)
+        if not any(path in taken for path in inside):
+            yield NotRead(f"{entry.name}/", "not a folder of a language with train, dev or test files")
+            continue
+        for path in inside:
+            if path not in taken:
+                yield NotRead(f"{entry.name}/{path.name}", f"not named train, dev or test with a suffix of {task}")
 
 
 def _refuse_mixed(found: Mapping[tuple[str, str], Path]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from xsns_stream.corpora.labels import label_union
+from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.splits.opening import TaskCorpus
 from xsns_stream.corpora.splits.relabelling import check_split
 from xsns_stream.corpora.units import collect
@@ -38,6 +39,12 @@ class TaskText:
     def skipped(self) -> tuple[str, ...]:
         """Names of files that are not read, because they say no language."""
         return self.data.skipped
+
+    @property
+    def not_read(self) -> tuple[NotRead, ...]:
+        """All files that are left out, with the reasons."""
+        found: tuple[NotRead, ...] = getattr(self.data, "not_read", ())
+        return found
 
     @property
     def local(self) -> bool:

@@ -1,0 +1,82 @@
+"""Each verb that reads a folder says which files it leaves out; its JSON lists them all."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from xsns_stream.cli.baseline import command as baseline
+from xsns_stream.cli.build import command as build
+from xsns_stream.cli.info import command as info
+
+LEFT = ["bn_rom.txt", "de.pdf", "fi.additional.txt", "notes.txt", "test.txt", "xx.txt"]
+NOTE = "note: 6 files are not read: bn_rom.txt ('bn_rom' is no language code; name it bn-Latn if it is"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "texts"
+    place.mkdir()
+    for name in (*LEFT, "sw.txt", "english.txt"):
+        (place / name).write_text(f"{name} one two\nthree four {name}\n", encoding="utf-8")
+    return place
+
+
+def check(done: Result) -> dict[str, object]:
+    assert done.exit_code == 0, done.output
+    assert NOTE in done.stderr
+    assert "; and 1 more (info --corpus --json lists all)." in done.stderr
+    assert "note: english.txt is read as en (English)." in done.stderr
+    result: dict[str, object] = json.loads(done.stdout)["result"]
+    files = result["files_not_read"]
+    assert isinstance(files, list)
+    assert [each["file"] for each in files] == LEFT
+    assert all(each["reason"] for each in files)
+    return result
+
+
+def test_info(folder: Path) -> None:
+    result = check(CliRunner().invoke(info, ["--corpus", str(folder), "--json"]))
+    assert result["languages"] == ["en", "sw"]
+    assert result["corpus_notes"] == ["english.txt is read as en (English)."]
+    quiet = CliRunner().invoke(info, ["--corpus", str(folder), "--quiet"])
+    assert quiet.stderr == ""
+    assert "English" in quiet.stdout
+
+
+def test_build(folder: Path, tmp_path: Path) -> None:
+    store = str(tmp_path / "xsns.zarr")
+    arguments = ["--corpus", str(folder), "--lang", "all", "--store", store, "--examples", "2", "--json"]
+    check(CliRunner().invoke(build, [*arguments, "--dry-run"]))
+    result = check(CliRunner().invoke(build, arguments))
+    assert result["committed"] == [["en", 42], ["sw", 42]]
+
+
+def test_baseline(folder: Path) -> None:
+    arguments = ["lex", "--corpus", str(folder), "--lang", "all", "--model", "mini", "--examples", "2", "--json"]
+    check(CliRunner().invoke(baseline, arguments))
+
+
+def test_what_was_decided_in_reading_is_said(tmp_path: Path) -> None:
+    place = tmp_path / "texts"
+    place.mkdir()
+    (place / "sw.tsv").write_text('text\tn\n"say ""yes"""\t1\nna\x01no\t2\n', encoding="utf-8")
+    arguments = ["--corpus", str(place), "--lang", "sw", "--store", str(tmp_path / "x.zarr"), "--examples", "2"]
+    done = CliRunner().invoke(build, arguments)
+    assert done.exit_code == 0, done.output
+    assert "sw.tsv is read as written with quotation marks around fields" in done.stderr
+    assert "control characters are removed from 1 of 2 lines." in done.stderr
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    if not stat.S_ISLNK(Path("/dev/stdin").lstat().st_mode):
+        pytest.skip("the system has no /dev/stdin")
+    command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "sw=/dev/stdin", "--json"]
+    done = subprocess.run(command, input=b"moja\nmbili\n", capture_output=True, check=True, cwd=tmp_path)
+    assert json.loads(done.stdout)["result"]["languages"] == ["sw"]
