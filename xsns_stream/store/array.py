@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from xsns_stream.errors import StoreError
+from xsns_stream.store import schemas
 from xsns_stream.store.array_document import geometry_of, write_coordinates
+from xsns_stream.store.documents import WrongFieldError, sentence, wrong
 from xsns_stream.store.files import os_errors, sync
 from xsns_stream.store.format import ARRAY, METADATA, Labels, RowKey, Slot
 from xsns_stream.store.place import MissingObjectError, Place, local_folder
 from xsns_stream.store.plain import Geometry, LocalRow, PlacedRow, RowReader
-from xsns_stream.types import ParameterLayout, Words, words_for
+from xsns_stream.types import ParameterLayout, Words
 
 _DOCUMENT = f"{ARRAY}/{METADATA}"
 
@@ -53,18 +55,12 @@ class RowArray:
         Raises:
             StoreError: They are missing, damaged, or not what the format says.
         """
-        document = place.read_json(_DOCUMENT)
+        document = place.read_as(_DOCUMENT, schemas.RowsDocument)
         if document is None:
             raise _lost(place)
-        try:
-            labels = Labels.from_json(document["attributes"])
-            words, chunk, compressed = geometry_of(document, labels)
-            if words != words_for(layout.size):
-                raise ValueError(f"{words} words cannot hold {layout.size} parameters")
-        except (KeyError, TypeError, IndexError, ValueError) as error:
-            raise StoreError(
-                f"'{place.at(_DOCUMENT)}' is not as the format says: {error}.", "restore it from a copy."
-            ) from error
+        with _document_errors(place):
+            labels = Labels.from_json(document.attributes)
+            words, chunk, compressed = geometry_of(document, labels, layout)
         return cls(place, labels, words, chunk, compressed)
 
     @property
@@ -111,7 +107,7 @@ class RowArray:
 
         def with_room(document: dict[str, Any]) -> dict[str, Any]:
             # Others may have made room since; labels are only ever appended to what is there now.
-            labels = Labels.from_json(document["attributes"])
+            labels = Labels.from_json(document.get("attributes"))
             grown = labels.with_key(key)
             if grown == labels:
                 return document
@@ -125,11 +121,12 @@ class RowArray:
                 "attributes": {**document["attributes"], **grown.to_json()},
             }
 
-        try:
-            document = self.place.update_json(_DOCUMENT, with_room)
-        except MissingObjectError as error:
-            raise _lost(self.place) from error
-        labels = Labels.from_json(document["attributes"])
+        with _document_errors(self.place):
+            try:
+                document = self.place.update_json(_DOCUMENT, with_room)
+            except MissingObjectError as error:
+                raise _lost(self.place) from error
+            labels = Labels.from_json(document.get("attributes"))
         return RowArray(self.place, labels, self.words, self.chunk, self.compressed)
 
     def write(self, slot: Slot, bits: Words) -> int:
@@ -243,6 +240,14 @@ class _ZarrRow:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@contextmanager
+def _document_errors(place: Place) -> Iterator[None]:
+    try:
+        yield
+    except WrongFieldError as error:
+        raise wrong(place.at(_DOCUMENT), sentence(error)) from error
 
 
 def _lost(place: Place) -> StoreError:

@@ -6,10 +6,10 @@ Nothing here knows what a sub-network is.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xsns_stream.errors import StoreError
+from xsns_stream.store.documents import MOST_BYTES, WrongFieldError, check_size, encode, sentence, wrong
 
 #: Metadata is rewritten in milliseconds and a row in under a second: longer than this, something hangs.
 LOCK_TIMEOUT_S = 120.0
@@ -61,23 +62,47 @@ def os_errors(action: str, path: object) -> Iterator[None]:
         raise StoreError(f"cannot {action} '{path}': {reason}.", hint) from error
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in `path`; None where there is no such file.
+def open_regular(path: Path) -> int:
+    """Open a regular file, or a symbolic link to one, for reading, and return its descriptor.
+
+    Pipes, sockets and devices are refused before they are opened: reading them may never end.
 
     Raises:
-        StoreError: The file cannot be read, or does not hold a JSON object.
+        OSError: There is no such file, or it cannot be opened.
+        StoreError: It is no regular file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise _irregular(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # Somebody may have put something else there between the two looks.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(path)
+    return descriptor
+
+
+def _irregular(path: Path) -> StoreError:
+    return StoreError(f"'{path}' is not a regular file.", "a store holds regular files only; restore it from a copy.")
+
+
+def read_document(path: Path) -> bytes | None:
+    """Return the bytes of a JSON document; None where there is no such file.
+
+    Raises:
+        StoreError: It cannot be read, is no regular file, or is larger than documents are.
     """
     try:
-        data = json.loads(path.read_bytes())
+        with os.fdopen(open_regular(path), "rb") as file:
+            check_size(os.fstat(file.fileno()).st_size)
+            data = file.read(MOST_BYTES + 1)
+            check_size(len(data))
+            return data
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StoreError(f"cannot read '{path}': {error.strerror}.", "check its permissions.") from error
-    except ValueError as error:
-        raise StoreError(f"'{path}' is not readable as JSON: {error}.", "the file is damaged.") from error
-    if not isinstance(data, dict):
-        raise StoreError(f"'{path}' does not hold a JSON object.", "the file is damaged.")
-    return data
+    except WrongFieldError as error:
+        raise wrong(str(path), sentence(error)) from None
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -85,8 +110,8 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=2, ensure_ascii=False, allow_nan=False)
+        with partial.open("wb") as file:
+            file.write(encode(data))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from xsns_stream.errors import IncompatibleError, StoreError
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
 from xsns_stream.store.place import Place
-from xsns_stream.types import ParameterLayout, Provenance
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Header:
             StoreError: A later format version, or a damaged header.
         """
         version = attributes.get("format_version")
-        if not isinstance(version, int) or version < 1:
+        if type(version) is not int or version < 1:
             raise StoreError(f"'{place}' has no valid format version ({version!r}).", "its metadata are damaged.")
         if version > FORMAT_VERSION:
             raise StoreError(
@@ -53,11 +55,13 @@ class Header:
                 "upgrade xsns-stream, or build the store again with this version.",
             )
         try:
-            header = cls(ParameterLayout.from_json(attributes["layout"]), dict(attributes["experiment"]))
-            sound = header.layout.digest == attributes["layout_digest"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the header of '{place}' is damaged: {error!r}.", "restore its zarr.json.") from error
-        if not sound:
+            root = convert(attributes, schemas.Root, "attributes")
+            # Fields that are known have the types that rows have.
+            convert(root.experiment, Provenance, "attributes.experiment")
+            header = cls(_layout_of(root), root.experiment)
+        except WrongFieldError as error:
+            raise wrong(place.at(METADATA), sentence(error)) from error
+        if header.layout.digest != root.layout_digest:
             raise StoreError(
                 f"the layout in '{place}' does not match its own digest.",
                 "its zarr.json was edited or damaged; restore it.",
@@ -96,6 +100,34 @@ class Header:
             if mine != yours:
                 found.append(f"{name} is {mine!r} in the store and {yours!r} here")
         return found
+
+
+def _layout_of(root: schemas.Root) -> ParameterLayout:
+    """Return the layout of a store.
+
+    Raises:
+        WrongFieldError: Tensors and shapes do not fit one another or P, or layers do not cover the bits one by one.
+    """
+    layout = root.layout
+    try:
+        made = ParameterLayout(
+            tuple(layout.names),
+            tuple(map(tuple, layout.shapes)),
+            tuple(LayerSpan(*layer) for layer in layout.layers),
+        )
+    except ValueError as error:
+        raise WrongFieldError(f"attributes.layout: {error}") from error
+    if made.size != root.parameters:
+        told = f"{root.parameters}, but the shapes of the layout make {made.size}"
+        raise WrongFieldError(f"attributes.parameters: it is {told}")
+    ends = [0, *(layer.stop for layer in made.layers)]
+    for number, (layer, end) in enumerate(zip(made.layers, ends, strict=False)):
+        if layer.start != end or layer.stop < layer.start:
+            told = f"it spans the bits {layer.start} up to {layer.stop}, and the layer before it ends at {end}"
+            raise WrongFieldError(f"attributes.layout.layers[{number}]: {told}")
+    if made.layers and ends[-1] != made.size:
+        raise WrongFieldError(f"attributes.layout.layers: they cover {ends[-1]} of {made.size} parameters")
+    return made
 
 
 def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
