@@ -67,7 +67,7 @@ def test_documents(place):
     assert place.update_json("d/x.json", lambda found: found | {"b": found["a"]}) == {"a": 3, "b": 3}
     assert place.read_json("d/x.json") == {"a": 3, "b": 3}
     place.write("d/x.json", b"[1]")
-    with pytest.raises(StoreError, match="does not hold a JSON object"):
+    with pytest.raises(StoreError, match="is not as the format says: expected an object, got a list"):
         place.read_json("d/x.json")
     place.write("d/x.json", b"{")
     with pytest.raises(StoreError, match="not readable as JSON"):

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError
-from xsns_stream.store.format import ARRAY, DIMENSIONS, Labels, inner_chunk_words
+from xsns_stream.store.documents import WrongFieldError, wrong
+from xsns_stream.store.format import ARRAY, DIMENSIONS, METADATA, Labels, inner_chunk_words
+from xsns_stream.store.place import Place
 from xsns_stream.types import ParameterLayout, words_for
 
 Compressor = Literal["none", "zstd"]
@@ -55,7 +56,7 @@ def write_coordinates(root: Any, labels: Labels) -> None:
     }
     for name, values in wanted.items():
         try:
-            array = zarr.open_array(store=root, path=name, mode="r+")
+            array = zarr.open_array(store=root, path=name, mode="r+", zarr_format=3)
         except FileNotFoundError:
             array = zarr.create_array(
                 store=root,
@@ -71,6 +72,20 @@ def write_coordinates(root: Any, labels: Labels) -> None:
         if array.shape != values.shape or not np.array_equal(np.asarray(array[:]), values):
             array.resize(values.shape)
             array[:] = values
+
+
+def check_coordinates(place: Place) -> None:
+    """Check the arrays `density` and `seed` before Zarr opens them: that they are small regular files.
+
+    Raises:
+        StoreError: They are not as the format says.
+    """
+    for name in ("density", "seed"):
+        hint = f"delete '{place.at(name)}': it is a copy of labels, and is made again."
+        place.read_as(f"{name}/{METADATA}", schemas.CoordinateDocument, hint)
+        for key in place.list(name):
+            if (place.size(key) or 0) > 8 * schemas.MOST_LABELS or not place.exists(key):
+                raise wrong(place.at(key), "it is not a small regular file", hint)
 
 
 def geometry_of(found: schemas.RowsDocument, labels: Labels, layout: ParameterLayout) -> tuple[int, int, bool]:

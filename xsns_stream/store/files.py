@@ -71,7 +71,7 @@ def open_regular(path: Path) -> int:
         OSError: There is no such file, or it cannot be opened.
         StoreError: It is no regular file.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    if not stat.S_ISREG(Path(path).stat().st_mode):
         raise _irregular(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     # Somebody may have put something else there between the two looks.
@@ -93,11 +93,15 @@ def read_document(path: Path) -> bytes | None:
     """
     try:
         with os.fdopen(open_regular(path), "rb") as file:
-            check_size(os.fstat(file.fileno()).st_size)
-            data = file.read(MOST_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            check_size(size)
+            # Files that the system makes up have more than they say.
+            data = file.read(size) + file.read(MOST_BYTES - size + 1 if size == 0 else 1)
             check_size(len(data))
             return data
     except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise _irregular(path) from None
         return None
     except OSError as error:
         raise StoreError(f"cannot read '{path}': {error.strerror}.", "check its permissions.") from error
@@ -139,20 +143,38 @@ def aside(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_left_aside(path: Path) -> None:
-    """Remove folders beside `path` that :func:`aside` made for processes that were killed."""
-    from filelock import FileLock
-
+def left_aside(path: Path) -> list[Path]:
+    """Return the folders beside `path` that :func:`aside` made more than a minute ago; some may be in use."""
     target = path.resolve()
     name = re.compile(re.escape(target.name) + r"\.[0-9a-f]{32}\.partial")
-    # What cannot be listed, locked or removed is somebody else's, and in nobody's way.
+    found = []
+    # What cannot be listed or looked at is somebody else's, and in nobody's way.
     with suppress(OSError):
-        for folder in [entry for entry in target.parent.iterdir() if name.fullmatch(entry.name)]:
+        for entry in sorted(target.parent.iterdir()):
             with suppress(OSError):
-                if time.time() - folder.stat().st_mtime < YOUNG_S:
-                    continue
-                with FileLock(folder / ".lock", timeout=0):
-                    shutil.rmtree(folder, ignore_errors=True)
+                if name.fullmatch(entry.name) and _is_old_folder(entry):
+                    found.append(entry)
+    return found
+
+
+def _is_old_folder(entry: Path) -> bool:
+    known = entry.lstat()
+    return stat.S_ISDIR(known.st_mode) and time.time() - known.st_mtime >= YOUNG_S
+
+
+def remove_aside(folder: Path) -> bool:
+    """Remove a folder that :func:`left_aside` gave, unless somebody works in it; return whether it is gone."""
+    from filelock import FileLock
+
+    with suppress(OSError), FileLock(folder / ".lock", timeout=0):
+        shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
+def remove_left_aside(path: Path) -> None:
+    """Remove folders beside `path` that :func:`aside` made for processes that were killed."""
+    for folder in left_aside(path):
+        remove_aside(folder)
 
 
 def sync(path: Path) -> None:
@@ -175,6 +197,8 @@ def locked(path: Path, wait_s: float | None = None) -> Iterator[None]:
     wait_s = LOCK_TIMEOUT_S if wait_s is None else wait_s
     from filelock import FileLock, Timeout
 
+    if path.exists() and not path.is_file():
+        raise _irregular(path)
     lock = FileLock(path)
     try:
         with os_errors("lock", path):

@@ -17,19 +17,19 @@ from typing import Final, TypeVar
 from xsns_stream.errors import StoreError
 from xsns_stream.store.array import RowArray
 from xsns_stream.store.core import SubNetworkStore
-from xsns_stream.store.files import YOUNG_S
+from xsns_stream.store.files import YOUNG_S, left_aside, remove_aside
 from xsns_stream.store.format import ARRAY, RowKey
 from xsns_stream.store.kept import KeptKey, kept_key
 from xsns_stream.store.kept_array import KEPT, KeptArray
 from xsns_stream.store.parts import PARTS, PartKey, part_node
-from xsns_stream.store.place import Place
+from xsns_stream.store.place import Place, local_folder
 from xsns_stream.store.records import record_key
 
 _ROW_FILE: Final = re.compile(rf"{ARRAY}/c/(\d+)/(\d+)/(\d+)/[^/]+")
 _KEPT_FILE: Final = re.compile(rf"{KEPT}/c/(\d+)/(\d+)/[^/]+")
 _PARTIAL: Final = ".partial"
 # What lies in the store of a part belongs to that store.
-_OF_A_PART: Final = re.compile(rf"{PARTS}/\d+/\d+/.+")
+_OF_A_PART: Final = re.compile(rf"{PARTS}/\d+/\d+(\.[0-9a-f]{{32}}\.partial)?/.+")
 _Thing = TypeVar("_Thing", RowKey, KeptKey, PartKey, str)
 _Key = TypeVar("_Key", RowKey, KeptKey)
 
@@ -42,7 +42,8 @@ class PrunePlan:
         rows: Sub-networks.
         kept: Kept Fisher values.
         parts: Parts of rows.
-        leftovers: Files that mean nothing to a reader: of rows that were never committed, and partial ones.
+        leftovers: Files that mean nothing to a reader: of rows that were never committed, and partial ones. Folders
+            that begin with `../` lie beside the store, where killed processes worked in them.
     """
 
     rows: Mapping[RowKey, int] = field(default_factory=dict)
@@ -88,6 +89,11 @@ def plan_prune(
     left = dict(files.left()) if leftovers else {}
     for prefix, within in _files_of_parts(store) if leftovers else ():
         left |= {f"{prefix}/{name}": size for name, size in within.left()}
+    for count in store.part_counts if leftovers else ():
+        for number, part in enumerate(store.parts(count), start=1):
+            if not part.exists and part.place.local is not None:
+                node = part_node(count, number)
+                left |= {f"{node}/../{folder.name}": 0 for folder in left_aside(part.place.local)}
     return PrunePlan(
         files.sizes(chosen), files.sizes(tuple(kept)), _sizes_of_parts(store, sorted(going | set(parts))), left
     )
@@ -149,6 +155,10 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
     of_parts = dict(_files_of_parts(store))
 
     def discard_left(name: str) -> bool:
+        if "/../" in name:
+            return remove_aside(
+                (local_folder(store.place) / name.rpartition("/../")[0]).with_name(name.rpartition("/")[2])
+            )
         prefix = next((prefix for prefix in of_parts if name.startswith(f"{prefix}/")), None)
         return files.discard_left(name) if prefix is None else of_parts[prefix].discard_left(name[len(prefix) + 1 :])
 
@@ -206,11 +216,13 @@ class _Files:
             StoreError: The store is no folder.
         """
         root = self._folder()
+        for folder in left_aside(root):
+            yield f"../{folder.name}", sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
         for name in sorted(self.place.list()):
             if _OF_A_PART.fullmatch(name):
                 continue
             with suppress(FileNotFoundError):
-                found = (root / name).stat()
+                found = (root / name).lstat()
                 if self._is_left(name, found.st_mtime):
                     yield name, found.st_size
 
@@ -224,6 +236,8 @@ class _Files:
         """Remove a file that a killed writer left; False where it is gone, committed or being written by now."""
         from filelock import FileLock, Timeout
 
+        if name.startswith("../"):
+            return remove_aside(self._folder().resolve().with_name(name.removeprefix("../")))
         owner = self.owner(name)
         if owner is None:
             return self._remove(name)
@@ -242,7 +256,7 @@ class _Files:
             return sum(map(self._remove, names)) > 0
 
     def _remove(self, name: str) -> bool:
-        there = self.place.exists(name)
+        there = self.place.present(name)
         if there:
             self.place.remove(name)
         return there
