@@ -195,7 +195,7 @@ def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
             "attributes.layout.shapes: expected a list, got an integer",
         ),
         ("zarr.json", ("attributes", "parameters"), 10**15, "attributes.parameters: expected an integer <= "),
-        ("subnetworks/zarr.json", ("shape", 3), 9.0, "shape[...]: expected an integer, got a number"),
+        ("subnetworks/zarr.json", ("shape", 3), 9.0, "shape[3]: expected an integer, got a number"),
         ("commits/0.15/0/sw/zarr.json", ("attributes", "threshold"), "0x1p999999999", "attributes.threshold: '0x1p9"),
         (
             "commits/0.15/0/sw/zarr.json",
@@ -209,7 +209,7 @@ def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
             "abc",
             "attributes.provenance.reliability.stability: expected a list, got text",
         ),
-        ("parts/zarr.json", ("attributes", "counts", 0), 2.0, "attributes.counts[...]: expected an integer"),
+        ("parts/zarr.json", ("attributes", "counts", 0), 2.0, "attributes.counts[0]: expected an integer"),
     ],
 )
 def test_the_field_is_named(sound, tmp_path, xsns, file, path, value, field):

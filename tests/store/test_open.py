@@ -121,7 +121,7 @@ def test_a_damaged_header_is_refused(filled, path, change, message):
     [
         (lambda d: d["attributes"]["languages"].append("fr"), "does not fit"),
         (lambda d: d["attributes"]["languages"].__setitem__(0, "rw"), "stands twice in 'languages'"),
-        (lambda d: d["attributes"]["languages"].__setitem__(0, "../rw"), r"attributes.languages\[...\]: expected text"),
+        (lambda d: d["attributes"]["languages"].__setitem__(0, "../rw"), r"attributes.languages\[0\]: expected text"),
         (lambda d: d["attributes"].pop("seeds"), "attributes: object missing required field `seeds`"),
         (lambda d: d["shape"].__setitem__(3, 10), "10 words cannot hold 576 parameters|not one object"),
         (lambda d: d.update(data_type="int64"), "data_type: invalid enum value 'int64'"),
@@ -130,7 +130,7 @@ def test_a_damaged_header_is_refused(filled, path, change, message):
         (lambda d: d["chunk_key_encoding"].update(name="v2"), "chunk_key_encoding.name: invalid enum value 'v2'"),
         (
             lambda d: d["codecs"][0].update(name="bytes"),
-            r"codecs\[0\].name: invalid enum value|codecs\[...\].name: invalid enum value",
+            r"codecs\[0\].name: invalid enum value",
         ),
     ],
 )

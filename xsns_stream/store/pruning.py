@@ -30,6 +30,7 @@ _KEPT_FILE: Final = re.compile(rf"{KEPT}/c/(\d+)/(\d+)/[^/]+")
 _PARTIAL: Final = ".partial"
 # What lies in the store of a part belongs to that store.
 _OF_A_PART: Final = re.compile(rf"{PARTS}/\d+/\d+(\.[0-9a-f]{{32}}\.partial)?/.+")
+_ASIDE: Final = re.compile(rf"(\.\.|{PARTS}/\d+)/[^/]+\.[0-9a-f]{{32}}\.partial")
 _Thing = TypeVar("_Thing", RowKey, KeptKey, PartKey, str)
 _Key = TypeVar("_Key", RowKey, KeptKey)
 
@@ -89,14 +90,20 @@ def plan_prune(
     left = dict(files.left()) if leftovers else {}
     for prefix, within in _files_of_parts(store) if leftovers else ():
         left |= {f"{prefix}/{name}": size for name, size in within.left()}
-    for count in store.part_counts if leftovers else ():
-        for number, part in enumerate(store.parts(count), start=1):
-            if not part.exists and part.place.local is not None:
-                node = part_node(count, number)
-                left |= {f"{node}/../{folder.name}": 0 for folder in left_aside(part.place.local)}
+    left |= dict(_left_aside(store)) if leftovers else {}
     return PrunePlan(
         files.sizes(chosen), files.sizes(tuple(kept)), _sizes_of_parts(store, sorted(going | set(parts))), left
     )
+
+
+def _left_aside(store: SubNetworkStore) -> Iterator[tuple[str, int]]:
+    """Yield the folders in which killed processes made a store, or worked beside one: path from the store, bytes."""
+    places = [(store.place, "..")]
+    for count in store.part_counts:
+        places += [(part.place, f"{PARTS}/{count}") for part in store.parts(count)]
+    for place, above in places:
+        for folder in left_aside(local_folder(place)):
+            yield f"{above}/{folder.name}", sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _sizes_of_parts(store: SubNetworkStore, keys: Sequence[PartKey]) -> dict[PartKey, int]:
@@ -155,10 +162,8 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
     of_parts = dict(_files_of_parts(store))
 
     def discard_left(name: str) -> bool:
-        if "/../" in name:
-            return remove_aside(
-                (local_folder(store.place) / name.rpartition("/../")[0]).with_name(name.rpartition("/")[2])
-            )
+        if _ASIDE.fullmatch(name):
+            return remove_aside(local_folder(store.place).resolve() / name)
         prefix = next((prefix for prefix in of_parts if name.startswith(f"{prefix}/")), None)
         return files.discard_left(name) if prefix is None else of_parts[prefix].discard_left(name[len(prefix) + 1 :])
 
@@ -216,8 +221,6 @@ class _Files:
             StoreError: The store is no folder.
         """
         root = self._folder()
-        for folder in left_aside(root):
-            yield f"../{folder.name}", sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
         for name in sorted(self.place.list()):
             if _OF_A_PART.fullmatch(name):
                 continue
@@ -236,8 +239,6 @@ class _Files:
         """Remove a file that a killed writer left; False where it is gone, committed or being written by now."""
         from filelock import FileLock, Timeout
 
-        if name.startswith("../"):
-            return remove_aside(self._folder().resolve().with_name(name.removeprefix("../")))
         owner = self.owner(name)
         if owner is None:
             return self._remove(name)
