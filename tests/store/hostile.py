@@ -50,6 +50,7 @@ VALUES = (
     {"a": [1]},
     [[1, 2]] * 3,
 )
+_MANY = ", ".join(f'"key {number}": [{number}]' for number in range(450_000))
 FILES = ("pipe", "device", "loop", "folder", "empty", "half", "garbage", "sparse", "missing", "dangling")
 
 
@@ -135,7 +136,8 @@ class _Edits:
     @staticmethod
     def many(document, damage):
         """Ten megabytes of attributes of another program, which is allowed."""
-        document["attributes"]["extra"] = {f"key {number}": [number] for number in range(450_000)}
+        document["attributes"]["extra"] = 0
+        return json.dumps(document).replace('"extra": 0', f'"extra": {{{_MANY}}}')
 
     @staticmethod
     def huge(document, damage):

@@ -222,10 +222,10 @@ def test_the_field_is_named(sound, tmp_path, xsns, file, path, value, field):
 
 
 def test_building_onto_a_damaged_store_is_refused(sound, tmp_path, networks):
-    for number, damage in enumerate(hostile.special()):
+    for number, damage in enumerate(hostile.special()[::3]):
         store = shutil.copytree(sound, tmp_path / str(number))
         damage.apply(store)
-        with alarm(SECONDS), contextlib.suppress(XsnsError):
+        with alarm(3 * SECONDS), contextlib.suppress(XsnsError):
             opened = open_store(store, "a")
             opened.write_part(networks.make_sub("zu", density=0.5, **TEXT), 2, 1)
             opened.write(networks.make_sub("zu", density=0.5, **TEXT))

@@ -9,7 +9,7 @@ from typing import Any
 
 from xsns_stream.errors import IncompatibleError, StoreError
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
+from xsns_stream.store.documents import WrongFieldError, convert, parse, sentence, wrong
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
 from xsns_stream.store.place import Place
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
@@ -40,13 +40,13 @@ class Header:
         }
 
     @classmethod
-    def from_json(cls, attributes: Mapping[str, Any], place: Place) -> Header:
-        """Read the attributes of a root group that says it is a store.
+    def from_document(cls, data: bytes, kind: schemas.Kind, place: Place) -> Header:
+        """Read a root group that says it is a store.
 
         Raises:
             StoreError: A later format version, or a damaged header.
         """
-        version = attributes.get("format_version")
+        version = kind.format_version
         if type(version) is not int or version < 1:
             raise StoreError(f"'{place}' has no valid format version ({version!r}).", "its metadata are damaged.")
         if version > FORMAT_VERSION:
@@ -54,8 +54,8 @@ class Header:
                 f"'{place}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
                 "upgrade xsns-stream, or build the store again with this version.",
             )
+        root = parse(data, schemas.RootDocument, place.at(METADATA)).attributes
         try:
-            root = convert(attributes, schemas.Root, "attributes")
             # Fields that are known have the types that rows have.
             convert(root.experiment, Provenance, "attributes.experiment")
             header = cls(_layout_of(root), root.experiment)
@@ -149,16 +149,17 @@ def find_header(place: Place) -> Header | None:
     Raises:
         StoreError: Something else lies there, or the store cannot be read.
     """
-    document = place.read_json(METADATA)
-    if document is None:
+    data = place.document(METADATA)
+    if data is None:
         if not place.occupied():
             return None
         # Another process may have made the store between the two looks.
-        document = place.read_json(METADATA)
-    attributes = (document or {}).get("attributes")
-    if isinstance(attributes, Mapping) and attributes.get("format") == FORMAT:
-        return Header.from_json(attributes, place)
-    what = "a Zarr hierarchy of something else" if document else "not a Zarr v3 hierarchy"
+        data = place.document(METADATA)
+    # Not as a whole: other programs' attributes may be many, and are skipped.
+    kind = None if data is None else parse(data, schemas.KindDocument, place.at(METADATA)).attributes
+    if data is not None and kind is not None and kind.format == FORMAT:
+        return Header.from_document(data, kind, place)
+    what = "not a Zarr v3 hierarchy" if data is None else "a Zarr hierarchy of something else"
     raise StoreError(
         f"'{place}' is not a store of sub-networks: it is {what}.",
         f"check the path; a store is a folder whose {METADATA} says format '{FORMAT}'.",

@@ -43,6 +43,19 @@ class Layout(Struct):
     layers: Annotated[list[tuple[Name, Count, Count]], Meta(max_length=MOST_TENSORS)]
 
 
+class Kind(Struct, frozen=True):
+    """Which format, of which version, a group says that it has."""
+
+    format: Any = None
+    format_version: Any = None
+
+
+class KindDocument(Struct):
+    """A root group of any kind."""
+
+    attributes: Kind = Kind()
+
+
 class Root(Struct):
     """The attributes of the root group."""
 
@@ -50,6 +63,12 @@ class Root(Struct):
     layout: Layout
     layout_digest: Sha256
     experiment: Annotated[dict[Name, Scalar], Meta(max_length=1000)]
+
+
+class RootDocument(Struct):
+    """The root group."""
+
+    attributes: Root
 
 
 # ------------------------------------------------------------------------------- arrays of rows, values
