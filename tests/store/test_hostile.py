@@ -161,7 +161,7 @@ def test_links_pipes_devices_and_sizes(attack):
 
 
 def test_types_nobody_expected(attack, sound):
-    attack_all(attack, hostile.sample(sound, 20, 120), turns(1))
+    attack_all(attack, hostile.sample(sound, 20, 90), turns(1))
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_every_verb_on_every_special_damage(attack):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_verb_on_many_types(attack, sound):
-    attack_all(attack, hostile.sample(sound, 21, 600), lambda number: VERBS)
+    attack_all(attack, hostile.sample(sound, 21, 300), lambda number: VERBS)
 
 
 def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
