@@ -102,6 +102,6 @@ def test_a_lock_that_cannot_be_made(filled, networks, monkeypatch):
 
 
 def test_an_unreadable_document(filled, monkeypatch):
-    monkeypatch.setattr("pathlib.Path.read_bytes", failing(errno.EACCES))
+    monkeypatch.setattr("os.open", failing(errno.EACCES))
     with pytest.raises(StoreError, match=r"cannot read .*zarr.json"):
         open_store(filled.path)

@@ -9,6 +9,7 @@ from filelock import FileLock
 from xsns_stream.errors import StoreError
 from xsns_stream.store import open_store
 from xsns_stream.store.local import LocalPlace
+from xsns_stream.store.pruning import plan_prune, prune
 
 HEX = "0123456789abcdef" * 2
 
@@ -84,3 +85,44 @@ def test_no_place_for_large_files(tmp_path):
 def test_a_new_store_has_no_lock_left_in_it(filled, path):
     assert not (path / ".lock").exists()
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("place", ["", "parts/3/1"])
+def test_prune_names_what_was_left_aside_and_drops_it(filled, path, networks, place):
+    for number in (1, 2, 3):
+        filled.write_part(networks.make_sub("sw"), 3, number)
+    beside = path / place
+    left = leave(beside, f"{beside.name}.{HEX}.partial")
+    name = f"parts/3/{left.name}" if place else f"../{left.name}"
+    store = open_store(path, "a", sweep=False)
+    plan = plan_prune(store, leftovers=True)
+    assert plan.leftovers == {name: 2}
+    with FileLock(left / ".lock"):
+        assert prune(store, plan).leftovers == {}
+        assert left.exists()
+    then = time.time() - 3600
+    os.utime(left, (then, then))
+    assert list(prune(store, plan_prune(store, leftovers=True)).leftovers) == [name]
+    assert not left.exists()
+    assert filled.verify() == []
+    assert filled.languages == ("rw", "sw", "yo")
+
+
+def test_the_command_line_names_what_was_left_aside(filled, path, xsns):
+    left = leave(path, f"{path.name}.{HEX}.partial")
+    done = xsns("prune", path, "--unfinished", "--dry-run")
+    assert done.code == 0
+    assert f"../{left.name}" in done.out
+    assert left.exists()
+    done = xsns("prune", path, "--unfinished", "--yes")
+    assert (done.code, left.exists()) == (0, False)
+    assert "1 leftover" in done.out
+
+
+def test_a_link_of_such_a_name_is_not_followed(filled, path, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    os.utime(tmp_path / "mine", (0, 0))
+    path.with_name(f"{path.name}.{HEX}.partial").symlink_to(tmp_path / "mine")
+    open_store(path, "a")
+    assert (tmp_path / "mine" / "file").exists()

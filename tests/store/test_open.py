@@ -103,7 +103,10 @@ def test_a_later_format_is_refused(filled, path):
     ("change", "message"),
     [
         (lambda d: d["attributes"].pop("format_version"), "no valid format version"),
-        (lambda d: d["attributes"].pop("layout"), "the header .* is damaged"),
+        (
+            lambda d: d["attributes"].pop("layout"),
+            "is not as the format says: attributes: object missing required field `layout`",
+        ),
         (lambda d: d["attributes"]["layout"]["names"].reverse(), "does not match its own digest"),
     ],
 )
@@ -118,14 +121,17 @@ def test_a_damaged_header_is_refused(filled, path, change, message):
     [
         (lambda d: d["attributes"]["languages"].append("fr"), "does not fit"),
         (lambda d: d["attributes"]["languages"].__setitem__(0, "rw"), "stands twice in 'languages'"),
-        (lambda d: d["attributes"]["languages"].__setitem__(0, "../rw"), "unreadable labels"),
-        (lambda d: d["attributes"].pop("seeds"), "unreadable labels"),
+        (lambda d: d["attributes"]["languages"].__setitem__(0, "../rw"), r"attributes.languages\[0\]: expected text"),
+        (lambda d: d["attributes"].pop("seeds"), "attributes: object missing required field `seeds`"),
         (lambda d: d["shape"].__setitem__(3, 10), "10 words cannot hold 576 parameters|not one object"),
-        (lambda d: d.update(data_type="int64"), "not a uint64 array"),
-        (lambda d: d.update(dimension_names=["a", "b", "c", "d"]), "not a uint64 array"),
+        (lambda d: d.update(data_type="int64"), "data_type: invalid enum value 'int64'"),
+        (lambda d: d.update(dimension_names=["a", "b", "c", "d"]), "dimension_names: not those of an array"),
         (lambda d: d["chunk_grid"]["configuration"].update(chunk_shape=[1, 1, 2, 9]), "not one object"),
-        (lambda d: d["chunk_key_encoding"].update(name="v2"), "unknown chunk keys"),
-        (lambda d: d["codecs"][0].update(name="bytes"), "not shards"),
+        (lambda d: d["chunk_key_encoding"].update(name="v2"), "chunk_key_encoding.name: invalid enum value 'v2'"),
+        (
+            lambda d: d["codecs"][0].update(name="bytes"),
+            r"codecs\[0\].name: invalid enum value",
+        ),
     ],
 )
 def test_a_damaged_array_document_is_refused(filled, path, change, message):

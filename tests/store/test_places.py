@@ -12,6 +12,7 @@ import pytest
 
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store import files, open_store
+from xsns_stream.store.local import LocalPlace
 from xsns_stream.store.place import MissingObjectError, open_place
 
 
@@ -67,7 +68,7 @@ def test_documents(place):
     assert place.update_json("d/x.json", lambda found: found | {"b": found["a"]}) == {"a": 3, "b": 3}
     assert place.read_json("d/x.json") == {"a": 3, "b": 3}
     place.write("d/x.json", b"[1]")
-    with pytest.raises(StoreError, match="does not hold a JSON object"):
+    with pytest.raises(StoreError, match="is not as the format says: expected an object, got a list"):
         place.read_json("d/x.json")
     place.write("d/x.json", b"{")
     with pytest.raises(StoreError, match="not readable as JSON"):
@@ -278,3 +279,52 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
     assert not place.create_json("a/zarr.json", {"second": 2})
     assert place.read_json("a/zarr.json") == {"first": 1}
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["zarr.json"]
+
+
+def test_documents_have_a_largest_size(place):
+    place.write("d/x.json", b'{"a": "' + b"x" * (16 * 2**20) + b'"}')
+    with pytest.raises(StoreError, match=r"x.json' is not as the format says: it has 16,777,225 bytes"):
+        place.read_json("d/x.json")
+    with pytest.raises(StoreError, match="cannot be written: a store's documents have at most 16,777,216"):
+        place.write_json("d/y.json", {"a": "x" * (16 * 2**20)})
+    assert place.read_json("d/y.json") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a": ' + "[" * 10_000 + "]" * 10_000 + "}", "it is nested more than 64 levels deep"),
+        ('{"a": ' + "[" * 64 + "]" * 64 + "}", "it is nested more than 64 levels deep"),
+        ('{"a": NaN}', "is not readable as JSON"),
+        ('{"a": Infinity}', "is not readable as JSON"),
+        ('{"a": 1e400}', "number out of range"),
+        ('{"a": 1} {}', "is not readable as JSON"),
+        ('{"a": "\\ud800"}', "is not readable as JSON"),
+    ],
+    ids=["deep", "65", "nan", "infinity", "range", "two", "surrogate"],
+)
+def test_documents_that_are_no_documents(tmp_path, text, told):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(StoreError, match=told):
+        LocalPlace(tmp_path).read_json("x.json")
+
+
+def test_brackets_in_strings_are_no_depth(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"a": "[" * 200, "b": '\\"[' * 100, "c": [[]] * 100}))
+    assert len(LocalPlace(tmp_path).read_json("x.json")["a"]) == 200
+
+
+def test_pipes_and_devices_are_not_opened(tmp_path):
+    place = LocalPlace(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "file").write_text('{"a": 1}')
+    for name in ("pipe", "zero"):
+        for read in (place.read, place.read_json, place.document):
+            with pytest.raises(StoreError, match=f"{name}' is not a regular file"):
+                read(name)
+        assert (place.size(name), place.exists(name), place.present(name)) == (None, False, True)
+        with pytest.raises(StoreError, match="is not a regular file"), place.locked(name):
+            pass
+    assert place.read_json("link") == {"a": 1}

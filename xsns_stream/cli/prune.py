@@ -45,7 +45,8 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
 
     if dry_run and yes:
         raise UsageError("--dry-run and --yes were both given.", "ask for one of them.")
-    opened = open_store(store, "r" if dry_run else "a")
+    # What is left beside the store is named before it goes.
+    opened = open_store(store, "r" if dry_run else "a", sweep=False)
     opened.load()
     rows, kept, parts = _chosen(opened, store, **options)
     plan = plan_prune(opened, rows, kept, parts=parts, leftovers=options["unfinished"])

@@ -40,7 +40,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
     rows = open_rows(store)
     with progress_bar("verifying", quiet) as on_progress:
         findings = rows.verify(on_progress)
-    unfinished = rows.unfinished()
+    unfinished, lacking = rows.unfinished(), rows.unfinished_parts()
     checked, kept = len(rows.keys()), len(rows.kept_keys())
     parts = sum(len(rows.part_keys(count)) for count in rows.part_counts)
     if as_json:
@@ -54,6 +54,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
                 "parts": parts,
                 "findings": [_finding(finding) for finding in findings],
                 "unfinished_rows": [str(key) for key in unfinished],
+                "unfinished_parts": [str(key) for key in lacking],
             },
         )
     elif findings:
@@ -64,6 +65,9 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
         say(f"{counted(checked, 'row')} verified{pieces}{values}")
     if unfinished:
         note(f"unfinished, to be built again: {', '.join(map(str, unfinished))}", quiet)
+    for count in sorted({key.count for key in lacking}):
+        named = dict.fromkeys(str(key.row) for key in lacking if key.count == count)
+        note(f"parts unfinished, to be built again with --parts {count}: {', '.join(named)}", quiet)
     if findings:
         raise _error(store, findings)
 

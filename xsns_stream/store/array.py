@@ -18,15 +18,19 @@ from typing import Any
 import numpy as np
 
 from xsns_stream.errors import StoreError
-from xsns_stream.store.array_document import geometry_of, write_coordinates
+from xsns_stream.store import schemas
+from xsns_stream.store.array_document import check_coordinates, geometry_of, write_coordinates
+from xsns_stream.store.documents import WrongFieldError, sentence, wrong
 from xsns_stream.store.files import os_errors
 from xsns_stream.store.format import ARRAY, METADATA, Labels, RowKey, Slot
 from xsns_stream.store.place import MissingObjectError, Place, local_folder
 from xsns_stream.store.plain import Geometry, LocalRow, PlacedRow, RowReader
 from xsns_stream.syncing import sync
-from xsns_stream.types import ParameterLayout, Words, words_for
+from xsns_stream.types import ParameterLayout, Words
 
 _DOCUMENT = f"{ARRAY}/{METADATA}"
+#: No compressor makes words so many times smaller.
+MOST_RATIO = 2**16
 
 
 @dataclass(frozen=True)
@@ -54,18 +58,12 @@ class RowArray:
         Raises:
             StoreError: They are missing, damaged, or not what the format says.
         """
-        document = place.read_json(_DOCUMENT)
+        document = place.read_as(_DOCUMENT, schemas.RowsDocument)
         if document is None:
             raise _lost(place)
-        try:
-            labels = Labels.from_json(document["attributes"])
-            words, chunk, compressed = geometry_of(document, labels)
-            if words != words_for(layout.size):
-                raise ValueError(f"{words} words cannot hold {layout.size} parameters")
-        except (KeyError, TypeError, IndexError, ValueError) as error:
-            raise StoreError(
-                f"'{place.at(_DOCUMENT)}' is not as the format says: {error}.", "restore it from a copy."
-            ) from error
+        with _document_errors(place):
+            labels = Labels.from_json(document.attributes)
+            words, chunk, compressed = geometry_of(document, labels, layout)
         return cls(place, labels, words, chunk, compressed)
 
     @property
@@ -112,12 +110,13 @@ class RowArray:
 
         def with_room(document: dict[str, Any]) -> dict[str, Any]:
             # Others may have made room since; labels are only ever appended to what is there now.
-            labels = Labels.from_json(document["attributes"])
+            labels = Labels.from_json(document.get("attributes"))
             grown = labels.with_key(key)
             if grown == labels:
                 return document
             # Far away each look costs a journey, and most new rows bring a language alone.
             if self.place.local is not None or (grown.densities, grown.seeds) != (labels.densities, labels.seeds):
+                check_coordinates(self.place)
                 with self._changing():
                     write_coordinates(self.place.zarr_store(), grown)
             return {
@@ -126,11 +125,12 @@ class RowArray:
                 "attributes": {**document["attributes"], **grown.to_json()},
             }
 
-        try:
-            document = self.place.update_json(_DOCUMENT, with_room)
-        except MissingObjectError as error:
-            raise _lost(self.place) from error
-        labels = Labels.from_json(document["attributes"])
+        with _document_errors(self.place):
+            try:
+                document = self.place.update_json(_DOCUMENT, with_room)
+            except MissingObjectError as error:
+                raise _lost(self.place) from error
+            labels = Labels.from_json(document.get("attributes"))
         return RowArray(self.place, labels, self.words, self.chunk, self.compressed)
 
     def write(self, slot: Slot, bits: Words) -> int:
@@ -141,7 +141,8 @@ class RowArray:
                 # What a killed writer left: nobody else writes here while the lock is held. An object that is
                 # still there would be read and merged by Zarr before it writes.
                 for left in path.parent.iterdir():
-                    left.unlink()
+                    if left.name == path.name or left.name.endswith(".partial"):
+                        left.unlink()
             self._store_bits(self.place.zarr_store(), slot, bits)
             sync(path)
             sync(path.parent)
@@ -160,7 +161,7 @@ class RowArray:
     def _store_bits(self, root: Any, slot: Slot, bits: Words) -> None:
         import zarr
 
-        array = zarr.open_array(store=root, path=ARRAY, mode="r+")
+        array = zarr.open_array(store=root, path=ARRAY, mode="r+", zarr_format=3)
         # Zarr leaves out chunks of zeros unless told otherwise, and a row of zeros altogether.
         array.with_config({"write_empty_chunks": True})[(*slot, slice(None))] = bits
 
@@ -170,17 +171,18 @@ class RowArray:
         Raises:
             StoreError: An object is missing or damaged in a way that shows; a flipped bit does not.
         """
-        out = np.empty((len(slots), stop - start), np.uint64)
-        if not out.size:
-            return out
-        for row, (key, slot) in zip(out, slots, strict=True):
+        out = np.empty((len(slots), 0), np.uint64)
+        for number, (key, slot) in enumerate(slots if start < stop else ()):
             with self.reading(key, slot):
                 reader = self.open_row(slot)
                 try:
-                    reader.read(start, row)
+                    if not number:
+                        # Not before an object of the size that belongs to so many words was seen.
+                        out = np.empty((len(slots), stop - start), np.uint64)
+                    reader.read(start, out[number])
                 finally:
                     reader.close()
-        return out
+        return out if len(slots) else np.empty((0, stop - start), np.uint64)
 
     def open_row(self, slot: Slot) -> RowReader:
         """Open a row for reading; errors as :meth:`reading` expects them."""
@@ -202,6 +204,10 @@ class RowArray:
             ) from None
         except StoreError as error:
             raise StoreError(f"the row {key} cannot be read: {error.message}", error.hint) from error
+        except MemoryError as error:
+            raise StoreError(
+                f"the row {key} cannot be read: there is not enough memory.", self.redo_hint(key)
+            ) from error
         # RuntimeError is what decompression raises.
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(f"the row {key} cannot be read: {error}.", self.redo_hint(key)) from error
@@ -220,7 +226,7 @@ class RowArray:
         """The array as Zarr reads it."""
         import zarr
 
-        return zarr.open_array(store=self.place.zarr_store(), path=ARRAY, mode="r")
+        return zarr.open_array(store=self.place.zarr_store(), path=ARRAY, mode="r", zarr_format=3)
 
 
 class _ZarrRow:
@@ -230,11 +236,18 @@ class _ZarrRow:
 
     def __init__(self, array: RowArray, slot: Slot) -> None:
         # Zarr reads a missing object, or an empty one, as zeros.
-        size = array.place.size(array.object_key(slot))
+        name = array.object_key(slot)
+        size = array.place.size(name)
+        if size is None and array.place.present(name):
+            raise ValueError("its object is not a regular file")
         if size is None:
             raise MissingObjectError("the object of a row is missing.")
         if size == 0:
             raise ValueError("its object is empty")
+        plain = array.geometry
+        most = plain.object_bytes + plain.index_start // 64 + 1024 * plain.chunks
+        if not plain.index_start // MOST_RATIO <= size <= most:
+            raise ValueError(f"its object has {size} bytes, which {plain.words} words do not take")
         self._array, self._slot = array, slot
 
     def read(self, start: int, out: Words) -> None:
@@ -244,6 +257,14 @@ class _ZarrRow:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@contextmanager
+def _document_errors(place: Place) -> Iterator[None]:
+    try:
+        yield
+    except WrongFieldError as error:
+        raise wrong(place.at(_DOCUMENT), sentence(error)) from error
 
 
 def _lost(place: Place) -> StoreError:

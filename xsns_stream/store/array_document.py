@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.store.format import ARRAY, DIMENSIONS, Labels, inner_chunk_words
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, wrong
+from xsns_stream.store.format import ARRAY, DIMENSIONS, METADATA, Labels, inner_chunk_words
+from xsns_stream.store.place import Place
 from xsns_stream.types import ParameterLayout, words_for
 
 Compressor = Literal["none", "zstd"]
 
 #: Entries of a chunk of `density` or `seed`, which have a handful.
 COORDINATE_CHUNK = 64
-
-_INDEX_CODECS = ["bytes", "crc32c"]
 
 
 def create_array(root: Any, layout: ParameterLayout, labels: Labels, compressor: Compressor) -> None:
@@ -56,7 +56,7 @@ def write_coordinates(root: Any, labels: Labels) -> None:
     }
     for name, values in wanted.items():
         try:
-            array = zarr.open_array(store=root, path=name, mode="r+")
+            array = zarr.open_array(store=root, path=name, mode="r+", zarr_format=3)
         except FileNotFoundError:
             array = zarr.create_array(
                 store=root,
@@ -74,29 +74,39 @@ def write_coordinates(root: Any, labels: Labels) -> None:
             array[:] = values
 
 
-def geometry_of(document: Mapping[str, Any], labels: Labels) -> tuple[int, int, bool]:
-    """Return (words, words of an inner chunk, compressed) of an array document that is as the format says."""
-    shape = tuple(document["shape"])
+def check_coordinates(place: Place) -> None:
+    """Check the arrays `density` and `seed` before Zarr opens them: that they are small regular files.
+
+    Raises:
+        StoreError: They are not as the format says.
+    """
+    for name in ("density", "seed"):
+        hint = f"delete '{place.at(name)}': it is a copy of labels, and is made again."
+        place.read_as(f"{name}/{METADATA}", schemas.CoordinateDocument, hint)
+        for key in place.list(name):
+            if (place.size(key) or 0) > 8 * schemas.MOST_LABELS or not place.exists(key):
+                raise wrong(place.at(key), "it is not a small regular file", hint)
+
+
+def geometry_of(found: schemas.RowsDocument, labels: Labels, layout: ParameterLayout) -> tuple[int, int, bool]:
+    """Return (words, words of an inner chunk, compressed) of an array document that is as the format says.
+
+    Raises:
+        WrongFieldError: Its fields do not fit one another, or the layout.
+    """
+    sharding, shape = found.codecs[0].configuration, tuple(found.shape)
+    words = words_for(layout.size)
     if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
-        raise ValueError(f"shape {list(shape)} does not fit {list(labels.shape)} labels")
-    if tuple(document["dimension_names"]) != DIMENSIONS or document["data_type"] != "uint64":
-        raise ValueError("not a uint64 array of density, seed, language and word")
-    if document["chunk_key_encoding"] != {"name": "default", "configuration": {"separator": "/"}}:
-        raise ValueError("unknown chunk keys")
-    (sharding,) = document["codecs"]
-    configuration = sharding["configuration"]
-    inner = [codec["name"] for codec in configuration["codecs"]]
-    if sharding["name"] != "sharding_indexed" or inner[0] != "bytes":
-        raise ValueError("rows are not shards of words")
-    *ones, chunk = configuration["chunk_shape"]
-    shard = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
-    words = shape[-1]
-    if ones != [1, 1, 1] or chunk < 1 or shard != (1, 1, 1, -(-words // chunk) * chunk):
-        raise ValueError("a row is not one object")
-    plain = (
-        inner == ["bytes"]
-        and configuration["codecs"][0]["configuration"]["endian"] == "little"
-        and configuration.get("index_location", "end") == "end"
-        and [codec["name"] for codec in configuration["index_codecs"]] == _INDEX_CODECS
-    )
-    return words, chunk, not plain
+        raise WrongFieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
+    if shape[-1] != words:
+        raise WrongFieldError(f"shape: {shape[-1]} words cannot hold {layout.size} parameters")
+    if tuple(found.dimension_names) != DIMENSIONS:
+        raise WrongFieldError("dimension_names: not those of an array of density, seed, language and word")
+    chunk = sharding.chunk_shape[-1] if sharding.chunk_shape else 0
+    if sharding.chunk_shape[:-1] != [1, 1, 1] or not 1 <= chunk <= max(1, words):
+        raise WrongFieldError("codecs: inner chunks are not pieces of a row")
+    if found.chunk_grid.configuration.chunk_shape != [1, 1, 1, -(-words // chunk) * chunk]:
+        raise WrongFieldError("chunk_grid: a row is not one object")
+    if not schemas.words_first(sharding):
+        raise WrongFieldError("codecs: rows are not shards of words, which one compressor may follow")
+    return words, chunk, not schemas.plain(sharding)

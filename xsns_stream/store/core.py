@@ -22,12 +22,14 @@ from xsns_stream.store.parts import PartKey, announce, check_count, counts_of, p
 from xsns_stream.store.place import Place, open_place
 from xsns_stream.store.reader import Mode, StoreReader
 from xsns_stream.store.summary import summary
-from xsns_stream.store.verify import Finding, Progress, shifted, verify_parts, verify_rows
+from xsns_stream.store.verify import Finding, Progress, shifted, unfinished_parts, verify_parts, verify_rows
 from xsns_stream.store.writing import discard_row, ensure_store, write_row
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance, SubNetwork
 
 
-def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "none") -> SubNetworkStore:
+def open_store(
+    path: str | Path, mode: Mode = "r", *, compressor: Compressor = "none", sweep: bool = True
+) -> SubNetworkStore:
     """Open a store of sub-networks.
 
     Args:
@@ -37,6 +39,7 @@ def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "
             there is none; `w-` creates one where there must be none.
         compressor: For a store that is yet to be created, as an existing one keeps its own. `zstd` saves
             space, the more the more selected parameters cluster, and is compared slower: for archives.
+        sweep: Whether folders that killed processes left beside the store are removed where it may be written to.
 
     Returns:
         The store; nothing is written before the first :meth:`SubNetworkStore.write`.
@@ -51,10 +54,10 @@ def open_store(path: str | Path, mode: Mode = "r", *, compressor: Compressor = "
     if compressor not in ("none", "zstd"):
         raise UsageError(f"a store's compressor is 'none' or 'zstd', not {compressor!r}.")
     place = open_place(path)
-    store = SubNetworkStore(place, mode, compressor)
+    store = SubNetworkStore(place, mode, compressor, sweep=sweep)
     if mode == "w-" and place.occupied():
         raise StoreError(f"'{path}' exists already.", "choose a new path, or open it with mode 'a' to add to it.")
-    if mode != "r" and place.local is not None:
+    if mode != "r" and sweep and place.local is not None:
         remove_left_aside(place.local)
     if mode == "r" or place.occupied():
         store.load()
@@ -86,8 +89,9 @@ class SubNetworkStore(StoreReader):
     0.15
     """
 
-    def __init__(self, place: Place, mode: Mode, compressor: Compressor = "none") -> None:
+    def __init__(self, place: Place, mode: Mode, compressor: Compressor = "none", *, sweep: bool = True) -> None:
         super().__init__(place, mode, compressor)
+        self._sweep = sweep
         self._parts: dict[int, tuple[SubNetworkStore, ...]] = {}
         self._announced: set[int] = set()
 
@@ -107,7 +111,7 @@ class SubNetworkStore(StoreReader):
         if count not in self._parts:
             places = [part_place(self.place, count, number) for number in range(1, check_count(count) + 1)]
             mode: Mode = "r" if self.mode == "r" else "a"
-            for place in places if mode == "a" else ():
+            for place in places if mode == "a" and self._sweep else ():
                 if place.local is not None:
                     remove_left_aside(place.local)
             self._parts[count] = tuple(SubNetworkStore(place, mode, self._codec()) for place in places)
@@ -268,6 +272,14 @@ class SubNetworkStore(StoreReader):
 
     # -------------------------------------------------------------------------------------- health
 
+    def unfinished_parts(self) -> tuple[PartKey, ...]:
+        """Return parts that are missing while others of the same row are there; building again adds them."""
+        return tuple(unfinished_parts(self._every_part()))
+
+    def _every_part(self) -> list[tuple[int, int, SubNetworkStore]]:
+        """Return each store that leaves out a part, with its number of parts and which it is."""
+        return [(count, k, part) for count in self.part_counts for k, part in enumerate(self.parts(count), 1)]
+
     def info(self) -> dict[str, Any]:
         """Return what the store holds, as plain JSON values."""
         return summary(self)
@@ -280,10 +292,9 @@ class SubNetworkStore(StoreReader):
 
         Returns:
             What is wrong, in words; empty for a sound store. A row without a commit record is not wrong but
-            unfinished, which :meth:`unfinished` lists.
+            unfinished, which :meth:`unfinished` lists; so is one of which parts are missing (:meth:`unfinished_parts`).
         """
-        main, counts = self.load(), self.part_counts
-        parts = [(count, number, part) for count in counts for number, part in enumerate(self.parts(count), 1)]
+        main, parts = self.load(), self._every_part()
         sizes = [len(self.keys()) + len(self.kept_keys()), *(len(part.keys()) for *_, part in parts)]
         progress = shifted(on_progress, sizes)
         findings = verify_rows(RowArray.open(self.place, main.layout), main, next(progress))

@@ -6,9 +6,10 @@ Nothing here knows what a sub-network is.
 from __future__ import annotations
 
 import errno
-import json
+import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xsns_stream.errors import StoreError
+from xsns_stream.store.documents import MOST_BYTES, WrongFieldError, check_size, encode, sentence, wrong
 from xsns_stream.syncing import sync_file
 
 #: Metadata is rewritten in milliseconds and a row in under a second: longer than this, something hangs.
@@ -61,23 +63,51 @@ def os_errors(action: str, path: object) -> Iterator[None]:
         raise StoreError(f"cannot {action} '{path}': {reason}.", hint) from error
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in `path`; None where there is no such file.
+def open_regular(path: Path) -> int:
+    """Open a regular file, or a symbolic link to one, for reading, and return its descriptor.
+
+    Pipes, sockets and devices are refused before they are opened: reading them may never end.
 
     Raises:
-        StoreError: The file cannot be read, or does not hold a JSON object.
+        OSError: There is no such file, or it cannot be opened.
+        StoreError: It is no regular file.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise _irregular(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # Somebody may have put something else there between the two looks.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(path)
+    return descriptor
+
+
+def _irregular(path: Path) -> StoreError:
+    return StoreError(f"'{path}' is not a regular file.", "a store holds regular files only; restore it from a copy.")
+
+
+def read_document(path: Path) -> bytes | None:
+    """Return the bytes of a JSON document; None where there is no such file.
+
+    Raises:
+        StoreError: It cannot be read, is no regular file, or is larger than documents are.
     """
     try:
-        data = json.loads(path.read_bytes())
+        with os.fdopen(open_regular(path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            check_size(size)
+            # Files that the system makes up have more than they say.
+            data = file.read(size) + file.read(MOST_BYTES - size + 1 if size == 0 else 1)
+            check_size(len(data))
+            return data
     except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise _irregular(path) from None
         return None
     except OSError as error:
         raise StoreError(f"cannot read '{path}': {error.strerror}.", "check its permissions.") from error
-    except ValueError as error:
-        raise StoreError(f"'{path}' is not readable as JSON: {error}.", "the file is damaged.") from error
-    if not isinstance(data, dict):
-        raise StoreError(f"'{path}' does not hold a JSON object.", "the file is damaged.")
-    return data
+    except WrongFieldError as error:
+        raise wrong(str(path), sentence(error)) from None
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
@@ -85,8 +115,8 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=2, ensure_ascii=False, allow_nan=False)
+        with partial.open("wb") as file:
+            file.write(encode(data))
             sync_file(file)
         partial.replace(path)
     except BaseException:
@@ -113,20 +143,38 @@ def aside(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_left_aside(path: Path) -> None:
-    """Remove folders beside `path` that :func:`aside` made for processes that were killed."""
-    from filelock import FileLock
-
+def left_aside(path: Path) -> list[Path]:
+    """Return the folders beside `path` that :func:`aside` made more than a minute ago; some may be in use."""
     target = path.resolve()
     name = re.compile(re.escape(target.name) + r"\.[0-9a-f]{32}\.partial")
-    # What cannot be listed, locked or removed is somebody else's, and in nobody's way.
+    found = []
+    # What cannot be listed or looked at is somebody else's, and in nobody's way.
     with suppress(OSError):
-        for folder in [entry for entry in target.parent.iterdir() if name.fullmatch(entry.name)]:
+        for entry in sorted(target.parent.iterdir()):
             with suppress(OSError):
-                if time.time() - folder.stat().st_mtime < YOUNG_S:
-                    continue
-                with FileLock(folder / ".lock", timeout=0):
-                    shutil.rmtree(folder, ignore_errors=True)
+                if name.fullmatch(entry.name) and _is_old_folder(entry):
+                    found.append(entry)
+    return found
+
+
+def _is_old_folder(entry: Path) -> bool:
+    known = entry.lstat()
+    return stat.S_ISDIR(known.st_mode) and time.time() - known.st_mtime >= YOUNG_S
+
+
+def remove_aside(folder: Path) -> bool:
+    """Remove a folder that :func:`left_aside` gave, unless somebody works in it; return whether it is gone."""
+    from filelock import FileLock
+
+    with suppress(OSError), FileLock(folder / ".lock", timeout=0):
+        shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
+def remove_left_aside(path: Path) -> None:
+    """Remove folders beside `path` that :func:`aside` made for processes that were killed."""
+    for folder in left_aside(path):
+        remove_aside(folder)
 
 
 @contextmanager
@@ -140,6 +188,8 @@ def locked(path: Path, wait_s: float | None = None) -> Iterator[None]:
     wait_s = LOCK_TIMEOUT_S if wait_s is None else wait_s
     from filelock import FileLock, Timeout
 
+    if path.exists() and not path.is_file():
+        raise _irregular(path)
     lock = FileLock(path)
     try:
         with os_errors("lock", path):

@@ -10,6 +10,8 @@ from typing import Any
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.languages import near_misses
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, convert
 from xsns_stream.types import WORD_BITS, ParameterLayout, words_for
 
 FORMAT = "xsns-subnetworks"
@@ -138,23 +140,17 @@ class Labels:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Labels:
-        """Read the attributes of the array.
+    def from_json(cls, data: object) -> Labels:
+        """Read the attributes of the array, parsed or checked already.
 
         Raises:
-            ValueError: A label is missing, of the wrong type, unsafe or there twice.
+            WrongFieldError: A label is missing, of the wrong type, unsafe or there twice.
         """
-        try:
-            labels = cls(
-                tuple(float(density) for density in data["densities"]),
-                tuple(int(seed) for seed in data["seeds"]),
-                tuple(check_language(str(language)) for language in data["languages"]),
-            )
-        except (KeyError, TypeError, LanguageError) as error:
-            raise ValueError(f"unreadable labels ({error})") from error
+        found = data if isinstance(data, schemas.Labels) else convert(data, schemas.Labels, "attributes")
+        labels = cls(tuple(found.densities), tuple(found.seeds), tuple(found.languages))
         for name, values in vars(labels).items():
             if len(set(values)) != len(values):
-                raise ValueError(f"a label stands twice in '{name}'")
+                raise WrongFieldError(f"attributes.{name}: a label stands twice in '{name}'")
         return labels
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from xsns_stream.errors import IncompatibleError, StoreError
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, convert, parse, sentence, wrong
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
 from xsns_stream.store.place import Place
-from xsns_stream.types import ParameterLayout, Provenance
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,28 @@ class Header:
         }
 
     @classmethod
-    def from_json(cls, attributes: Mapping[str, Any], place: Place) -> Header:
-        """Read the attributes of a root group that says it is a store.
+    def from_document(cls, data: bytes, kind: schemas.Kind, place: Place) -> Header:
+        """Read a root group that says it is a store.
 
         Raises:
             StoreError: A later format version, or a damaged header.
         """
-        version = attributes.get("format_version")
-        if not isinstance(version, int) or version < 1:
+        version = kind.format_version
+        if type(version) is not int or version < 1:
             raise StoreError(f"'{place}' has no valid format version ({version!r}).", "its metadata are damaged.")
         if version > FORMAT_VERSION:
             raise StoreError(
                 f"'{place}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
                 "upgrade xsns-stream, or build the store again with this version.",
             )
+        root = parse(data, schemas.RootDocument, place.at(METADATA)).attributes
         try:
-            header = cls(ParameterLayout.from_json(attributes["layout"]), dict(attributes["experiment"]))
-            sound = header.layout.digest == attributes["layout_digest"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the header of '{place}' is damaged: {error!r}.", "restore its zarr.json.") from error
-        if not sound:
+            # Fields that are known have the types that rows have.
+            convert(root.experiment, Provenance, "attributes.experiment")
+            header = cls(_layout_of(root), root.experiment)
+        except WrongFieldError as error:
+            raise wrong(place.at(METADATA), sentence(error)) from error
+        if header.layout.digest != root.layout_digest:
             raise StoreError(
                 f"the layout in '{place}' does not match its own digest.",
                 "its zarr.json was edited or damaged; restore it.",
@@ -98,6 +102,34 @@ class Header:
         return found
 
 
+def _layout_of(root: schemas.Root) -> ParameterLayout:
+    """Return the layout of a store.
+
+    Raises:
+        WrongFieldError: Tensors and shapes do not fit one another or P, or layers do not cover the bits one by one.
+    """
+    layout = root.layout
+    try:
+        made = ParameterLayout(
+            tuple(layout.names),
+            tuple(map(tuple, layout.shapes)),
+            tuple(LayerSpan(*layer) for layer in layout.layers),
+        )
+    except ValueError as error:
+        raise WrongFieldError(f"attributes.layout: {error}") from error
+    if made.size != root.parameters:
+        told = f"{root.parameters}, but the shapes of the layout make {made.size}"
+        raise WrongFieldError(f"attributes.parameters: it is {told}")
+    ends = [0, *(layer.stop for layer in made.layers)]
+    for number, (layer, end) in enumerate(zip(made.layers, ends, strict=False)):
+        if layer.start != end or layer.stop < layer.start:
+            told = f"it spans the bits {layer.start} up to {layer.stop}, and the layer before it ends at {end}"
+            raise WrongFieldError(f"attributes.layout.layers[{number}]: {told}")
+    if made.layers and ends[-1] != made.size:
+        raise WrongFieldError(f"attributes.layout.layers: they cover {ends[-1]} of {made.size} parameters")
+    return made
+
+
 def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
     """Say how two layouts differ: in their sizes, and in the first tensor that is not the same."""
     tensors = [list(zip(layout.names, layout.shapes, strict=True)) for layout in (mine, yours)]
@@ -117,16 +149,17 @@ def find_header(place: Place) -> Header | None:
     Raises:
         StoreError: Something else lies there, or the store cannot be read.
     """
-    document = place.read_json(METADATA)
-    if document is None:
+    data = place.document(METADATA)
+    if data is None:
         if not place.occupied():
             return None
         # Another process may have made the store between the two looks.
-        document = place.read_json(METADATA)
-    attributes = (document or {}).get("attributes")
-    if isinstance(attributes, Mapping) and attributes.get("format") == FORMAT:
-        return Header.from_json(attributes, place)
-    what = "a Zarr hierarchy of something else" if document else "not a Zarr v3 hierarchy"
+        data = place.document(METADATA)
+    # Not as a whole: other programs' attributes may be many, and are skipped.
+    kind = None if data is None else parse(data, schemas.KindDocument, place.at(METADATA)).attributes
+    if data is not None and kind is not None and kind.format == FORMAT:
+        return Header.from_document(data, kind, place)
+    what = "not a Zarr v3 hierarchy" if data is None else "a Zarr hierarchy of something else"
     raise StoreError(
         f"'{place}' is not a store of sub-networks: it is {what}.",
         f"check the path; a store is a folder whose {METADATA} says format '{FORMAT}'.",

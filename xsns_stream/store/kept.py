@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,11 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, sentence, wrong
 from xsns_stream.store.files import locked
 from xsns_stream.store.format import METADATA, RowKey
 from xsns_stream.store.kept_array import ENCODINGS, KeptArray
 from xsns_stream.store.place import Place
-from xsns_stream.store.records import write_group
+from xsns_stream.store.records import checked_provenance, record_errors, write_group
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance
 
 KEPT_COMMITS: Final = "fisher_commits"
@@ -83,23 +85,20 @@ class KeptRecord:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> KeptRecord:
-        """Rebuild from :meth:`to_json`.
+    def from_document(cls, found: schemas.KeptRecord) -> KeptRecord:
+        """Rebuild from what :meth:`to_json` gave.
 
         Raises:
-            KeyError, TypeError, ValueError, UsageError: A field is missing or has no meaning.
+            WrongFieldError: A field has no meaning.
         """
-        seed, language = (int(index) for index in data["slot"])
-        if data["encoding"] not in ENCODINGS:
-            raise ValueError(f"unknown encoding {data['encoding']!r}")
         return cls(
-            key=KeptKey.checked(str(data["language"]), int(data["seed"])),
-            slot=(seed, language),
-            encoding=str(data["encoding"]),
-            examples=int(data["examples"]),
-            sha256=str(data["sha256"]),
-            bytes=int(data["bytes"]),
-            provenance=Provenance.from_json(data["provenance"]),
+            key=KeptKey(found.seed, found.language),
+            slot=found.slot,
+            encoding=found.encoding,
+            examples=found.examples,
+            sha256=found.sha256,
+            bytes=found.bytes,
+            provenance=checked_provenance(found.provenance),
         )
 
 
@@ -116,14 +115,15 @@ def kept_record(place: Place, key: KeptKey) -> KeptRecord | None:
     """
     if place.local is None:
         return None
-    document = place.read_json(kept_key(key))
-    if document is None:
-        return None
     hint = f"delete '{place.at(key.node)}' and build the row again."
-    try:
-        record = KeptRecord.from_json(document["attributes"])
-    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-        raise StoreError(f"the commit record of {key} is damaged: {error!r}.", hint) from error
+    with record_errors(key):
+        document = place.read_as(kept_key(key), schemas.KeptRecordDocument, hint)
+        if document is None:
+            return None
+        try:
+            record = KeptRecord.from_document(document.attributes)
+        except WrongFieldError as error:
+            raise wrong(place.at(kept_key(key)), sentence(error), hint) from error
     if record.key != key:
         raise StoreError(f"the commit record of {key} is that of {record.key}.", hint)
     return record
@@ -205,6 +205,8 @@ def read_values(place: Place, layout: ParameterLayout, key: KeptKey) -> Diagonal
         raise StoreError(f"{key} of '{root}' has no such place in the array of Fisher values.", hint)
     try:
         values = array.read(record.slot, record.sha256)
+    except StoreError as error:
+        raise StoreError(f"{key} cannot be read: {error.message}", hint) from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{key} cannot be read: {error}.", hint) from error
     pieces = tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +17,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.files import aside, locked, os_errors, read_json, write_json
-from xsns_stream.store.format import METADATA, check_language
+from xsns_stream.errors import StoreError
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, parse, sentence, wrong
+from xsns_stream.store.files import aside, locked, open_regular, os_errors, read_document, write_json
+from xsns_stream.store.format import METADATA
 from xsns_stream.syncing import sync, sync_file
 from xsns_stream.types import ParameterLayout
 
@@ -29,7 +31,6 @@ KEPT_DIMENSIONS: Final = ("seed", "language", "parameter")
 ENCODINGS: Final = {"float32": ("float32", 4), "bf16": ("uint16", 2)}
 #: Values of an inner chunk: 1 MiB of float32.
 CHUNK_VALUES: Final = 262_144
-_INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 _PART = 1 << 20
 
 
@@ -72,13 +73,13 @@ class KeptArray:
             StoreError: They are damaged, or not what the format says.
         """
         path = root / KEPT / METADATA
-        document = read_json(path)
-        if document is None:
+        data = read_document(path)
+        if data is None:
             return None
         try:
-            return cls(root, layout.size, *_checked(document, layout.size))
-        except (KeyError, TypeError, IndexError, ValueError, UsageError) as error:
-            raise StoreError(f"'{path}' is not as the format says: {error}.", "restore it from a copy.") from error
+            return cls(root, layout.size, *_checked(parse(data, schemas.KeptDocument, str(path)), layout.size))
+        except WrongFieldError as error:
+            raise wrong(str(path), sentence(error)) from error
 
     @classmethod
     def ensure(cls, root: Path, layout: ParameterLayout, encoding: str) -> KeptArray:
@@ -105,9 +106,10 @@ class KeptArray:
             return self
         with locked(self.root / KEPT / ".lock"), os_errors("write to", self.root):
             path = self.root / KEPT / METADATA
-            document, now = read_json(path), KeptArray.open(self.root, layout)
-            if document is None or now is None:
+            data, now = read_document(path), KeptArray.open(self.root, layout)
+            if data is None or now is None:
                 raise StoreError(f"the store '{self.root}' has lost its array '{KEPT}'.", "restore it from a copy.")
+            document = parse(data, dict[str, Any], str(path))
             seeds = now.seeds if seed in now.seeds else (*now.seeds, seed)
             languages = now.languages if language in now.languages else (*now.languages, language)
             labels = {"seeds": list(seeds), "languages": list(languages)}
@@ -172,13 +174,14 @@ class KeptArray:
         Raises:
             ValueError: The object has another size, or other values.
             OSError: It is missing, or cannot be read.
+        StoreError: It is no regular file.
         """
-        path = self.object_path(slot)
-        size = path.stat().st_size
-        if size != self.object_bytes:
-            raise ValueError(f"its object has {size} bytes instead of {self.object_bytes}")
-        # Copy-on-write, because compiled kernels take no read-only arrays.
-        found = np.memmap(path, dtype=_dtype(self.encoding), mode="c", shape=(self.size,))
+        with os.fdopen(open_regular(self.object_path(slot)), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != self.object_bytes:
+                raise ValueError(f"its object has {size} bytes instead of {self.object_bytes}")
+            # Copy-on-write, because compiled kernels take no read-only arrays.
+            found = np.memmap(file, dtype=_dtype(self.encoding), mode="c", shape=(self.size,))
         own = hashlib.sha256()
         for start in range(0, self.size, _PART):
             own.update(found[start : start + _PART].tobytes())
@@ -188,9 +191,10 @@ class KeptArray:
 
     def index_is_sound(self, slot: tuple[int, int]) -> bool:
         """Return whether the object ends with the index that makes it readable for Zarr."""
-        with self.object_path(slot).open("rb") as file:
+        index = self._index()
+        with os.fdopen(open_regular(self.object_path(slot)), "rb") as file:
             file.seek(self._chunks * self.chunk * self._width)
-            return file.read() == self._index()
+            return file.read(len(index) + 1) == index
 
     @property
     def _width(self) -> int:
@@ -249,34 +253,27 @@ def _create(root: Path, layout: ParameterLayout, encoding: str) -> None:
                 raise
 
 
-def _checked(document: Mapping[str, Any], size: int) -> tuple[int, str, tuple[int, ...], tuple[str, ...]]:
-    """Return (chunk, encoding, seeds, languages) of a document that is as the format says."""
-    attributes = document["attributes"]
-    encoding = str(attributes["encoding"])
-    seeds = tuple(int(seed) for seed in attributes["seeds"])
-    languages = tuple(check_language(str(language)) for language in attributes["languages"])
-    if len(set(seeds)) != len(seeds) or len(set(languages)) != len(languages):
-        raise ValueError("a label stands twice")
-    if encoding not in ENCODINGS or document["data_type"] != ENCODINGS[encoding][0]:
-        raise ValueError(f"unknown encoding {encoding!r} of {document['data_type']}")
-    if tuple(document["dimension_names"]) != KEPT_DIMENSIONS:
-        raise ValueError("not an array of seed, language and parameter")
-    if document["shape"] != [len(seeds), len(languages), size]:
-        raise ValueError(f"shape {document['shape']} does not fit its labels and {size} parameters")
-    if document["chunk_key_encoding"] != {"name": "default", "configuration": {"separator": "/"}}:
-        raise ValueError("unknown chunk keys")
-    (sharding,) = document["codecs"]
-    configuration = sharding["configuration"]
-    *ones, chunk = configuration["chunk_shape"]
-    shard = document["chunk_grid"]["configuration"]["chunk_shape"]
-    if (
-        sharding["name"] != "sharding_indexed"
-        or ones != [1, 1]
-        or chunk < 1
-        or shard != [1, 1, -(-size // chunk) * chunk]
-        or configuration["codecs"] != _INDEX_CODECS[:1]
-        or configuration["index_codecs"] != _INDEX_CODECS
-        or configuration.get("index_location", "end") != "end"
-    ):
-        raise ValueError("a row is not one plain object")
-    return chunk, encoding, seeds, languages
+def _checked(found: schemas.KeptDocument, size: int) -> tuple[int, str, tuple[int, ...], tuple[str, ...]]:
+    """Return (chunk, encoding, seeds, languages) of a document that is as the format says.
+
+    Raises:
+        WrongFieldError: Its fields do not fit one another.
+    """
+    labels, sharding = found.attributes, found.codecs[0].configuration
+    for name, values in (("seeds", labels.seeds), ("languages", labels.languages)):
+        if len(set(values)) != len(values):
+            raise WrongFieldError(f"attributes.{name}: a label stands twice in '{name}'")
+    if found.data_type != ENCODINGS[labels.encoding][0]:
+        raise WrongFieldError(f"data_type: it is {found.data_type}, and the encoding is {labels.encoding}")
+    if tuple(found.dimension_names) != KEPT_DIMENSIONS:
+        raise WrongFieldError("dimension_names: not those of an array of seed, language and parameter")
+    if found.shape != [len(labels.seeds), len(labels.languages), size]:
+        raise WrongFieldError(f"shape: {found.shape} does not fit its labels and {size} parameters")
+    chunk = sharding.chunk_shape[-1] if sharding.chunk_shape else 0
+    if sharding.chunk_shape[:-1] != [1, 1] or not 1 <= chunk <= max(1, size):
+        raise WrongFieldError("codecs: inner chunks are not pieces of a row")
+    if found.chunk_grid.configuration.chunk_shape != [1, 1, -(-size // chunk) * chunk]:
+        raise WrongFieldError("chunk_grid: a row is not one object")
+    if len(sharding.codecs) != 1 or not schemas.plain(sharding):
+        raise WrongFieldError("codecs: a row is not one plain object")
+    return chunk, labels.encoding, tuple(labels.seeds), tuple(labels.languages)

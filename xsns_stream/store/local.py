@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.store.files import locked, os_errors, read_json, write_json
+from xsns_stream.store.files import locked, open_regular, os_errors, read_document, write_json
 from xsns_stream.store.place import Document, MissingObjectError, Place, checked_key
 from xsns_stream.syncing import sync, sync_file
 
@@ -73,26 +74,31 @@ class LocalPlace(Place):
         return self.path(key).is_file()
 
     def size(self, key: str) -> int | None:
-        """Return the bytes of a file; None where there is none."""
+        """Return the bytes of a regular file; None where there is none."""
         with os_errors("read", self.path(key)):
             try:
-                return self.path(key).stat().st_size
+                found = self.path(key).stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def present(self, key: str) -> bool:
+        """Return whether anything but a folder has this name, be it a pipe or a link that leads nowhere."""
+        return os.path.lexists(self.path(key)) and not self.path(key).is_dir()
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return a part of a file."""
         with os_errors("read", self.path(key)):
             try:
-                with self.path(key).open("rb") as file:
+                with os.fdopen(open_regular(self.path(key)), "rb") as file:
                     file.seek(start)
                     return file.read(-1 if stop is None else max(0, stop - start))
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise MissingObjectError(f"there is no '{self.path(key)}'.") from error
 
-    def read_json(self, key: str) -> Document | None:
-        """Return the JSON object in a file; None where there is none."""
-        return read_json(self.path(key))
+    def document(self, key: str) -> bytes | None:
+        """Return the bytes of a document; None where there is no such file."""
+        return read_document(self.path(key))
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys of all files below a folder."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.errors import StoreError
+from xsns_stream.store import schemas
 from xsns_stream.store.checking import check_rows
 from xsns_stream.store.files import locked
 from xsns_stream.store.format import ARRAY, METADATA, RowKey, group_document
@@ -127,21 +128,22 @@ class StoredOverlaps:
     def _read(self, node: str, seed: int, density: float) -> KeptOverlaps | None:
         """Return one generation; None where it is not what its metadata say, or has just been removed."""
         try:
-            document = self._place.read_json(f"{node}/{METADATA}")
-            if document is None or document["attributes"]["overlaps_version"] != OVERLAPS_VERSION:
+            document = self._place.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
+            if document is None or document.attributes.overlaps_version != OVERLAPS_VERSION:
                 return None
-            attributes, data = document["attributes"], self._place.read(f"{node}/{_COUNTS}")
-            if hashlib.sha256(data).hexdigest() != attributes["sha256"]:
+            found, size = document.attributes, self._store.layout.size
+            if (found.parameters, found.seed, found.density) != (size, seed, density):
                 return None
-            languages = tuple(map(str, attributes["languages"]))
-            counts = np.frombuffer(data, "<i8").reshape(len(languages), len(languages)).astype(np.int64, copy=False)
-            size = self._store.layout.size
-            if (attributes["parameters"], attributes["seed"], attributes["density"]) != (size, seed, density):
+            side = len(found.languages)
+            if self._place.size(f"{node}/{_COUNTS}") != side * side * np.dtype(np.int64).itemsize:
                 return None
-            table = OverlapCounts(languages, counts, size, seed, density)
-            return KeptOverlaps(table, tuple(map(str, attributes["rows_sha256"])))
-        # What recursion and arithmetic raise, numbers and depths raise that no writer makes.
-        except (StoreError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError):
+            data = self._place.read(f"{node}/{_COUNTS}")
+            if hashlib.sha256(data).hexdigest() != found.sha256:
+                return None
+            counts = np.frombuffer(data, "<i8").reshape(side, side).astype(np.int64, copy=False)
+            table = OverlapCounts(tuple(found.languages), counts, size, seed, density)
+            return KeptOverlaps(table, tuple(found.rows_sha256))
+        except (StoreError, ValueError):
             return None
 
     def _write(self, folder: str, kept: KeptOverlaps) -> str:

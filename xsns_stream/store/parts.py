@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.errors import UsageError
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
 from xsns_stream.store.format import ARRAY, METADATA, RowKey, group_document
 from xsns_stream.store.place import Place, open_place
 from xsns_stream.types import Provenance
@@ -20,6 +22,7 @@ FEWEST_PARTS: Final = 2
 MOST_PARTS: Final = 64
 
 _GROUP: Final = f"{PARTS}/{METADATA}"
+_HINT: Final = "restore it from a copy; or delete the folder of the parts and build them again."
 
 
 @dataclass(frozen=True, order=True)
@@ -96,16 +99,8 @@ def counts_of(place: Place) -> tuple[int, ...]:
     Raises:
         StoreError: The group of the parts is damaged.
     """
-    document = place.read_json(_GROUP)
-    if document is None:
-        return ()
-    try:
-        return tuple(sorted(check_count(int(count)) for count in document["attributes"]["counts"]))
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise StoreError(
-            f"'{place.at(_GROUP)}' does not say how many parts there are: {error!r}.",
-            "restore it from a copy; or delete the folder of the parts and build them again.",
-        ) from error
+    document = place.read_as(_GROUP, schemas.PartsDocument, _HINT)
+    return () if document is None else tuple(sorted(set(document.attributes.counts)))
 
 
 def announce(place: Place, count: int) -> None:
@@ -113,7 +108,10 @@ def announce(place: Place, count: int) -> None:
     place.create_json(_GROUP, group_document({"counts": []}))
 
     def with_count(document: dict[str, Any]) -> dict[str, Any]:
-        there = document["attributes"]["counts"]
+        try:
+            there = convert(document, schemas.PartsDocument).attributes.counts
+        except WrongFieldError as error:
+            raise wrong(place.at(_GROUP), sentence(error), _HINT) from error
         return document if count in there else group_document({"counts": sorted([*there, count])})
 
     if place.local is None:

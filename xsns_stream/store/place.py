@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.store.documents import RESTORE, parse
 
 Document = dict[str, Any]
 _Item = TypeVar("_Item")
+_Kind = TypeVar("_Kind")
 _Result = TypeVar("_Result")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -66,6 +68,10 @@ class Place(ABC):
     def exists(self, key: str) -> bool:
         """Return whether there is such an object."""
 
+    def present(self, key: str) -> bool:
+        """Return whether there is anything of this name that can be removed, readable or not."""
+        return self.exists(key)
+
     @abstractmethod
     def size(self, key: str) -> int | None:
         """Return the bytes of an object; None where there is none."""
@@ -79,12 +85,29 @@ class Place(ABC):
         """
 
     @abstractmethod
+    def document(self, key: str) -> bytes | None:
+        """Return the bytes of a JSON document; None where there is none.
+
+        Raises:
+            StoreError: It is no regular file, or is larger than documents are.
+        """
+
+    def read_as(self, key: str, kind: type[_Kind], hint: str = RESTORE) -> _Kind | None:
+        """Return the JSON document under a key as a value of a type; None where there is none.
+
+        Raises:
+            StoreError: It is not as the format says; the field that is wrong is named.
+        """
+        data = self.document(key)
+        return None if data is None else parse(data, kind, self.at(key), hint)
+
     def read_json(self, key: str) -> Document | None:
-        """Return the JSON object under a key; None where there is none.
+        """Return the JSON object under a key, whatever it holds; None where there is none.
 
         Raises:
             StoreError: It does not hold a JSON object.
         """
+        return self.read_as(key, Document)
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from xsns_stream.store.files import open_regular
 from xsns_stream.store.place import Place
 from xsns_stream.types import Words
 
@@ -156,7 +157,7 @@ class LocalRow:
             self._kept = None
 
     def _open(self) -> int:
-        descriptor = os.open(self._path, os.O_RDONLY)
+        descriptor = open_regular(self._path)
         size = os.fstat(descriptor).st_size
         if size != self._geometry.object_bytes:
             os.close(descriptor)
@@ -194,7 +195,8 @@ class PlacedRow:
 
     def __init__(self, place: Place, key: str, geometry: Geometry) -> None:
         self._place, self._key = place, key
-        self._runs = runs_of(place.read(key, geometry.index_start), geometry)
+        # One byte more than there must be tells that an object is too long, however long it is.
+        self._runs = runs_of(place.read(key, geometry.index_start, geometry.object_bytes + 1), geometry)
 
     def read(self, start: int, out: Words) -> None:
         """Fill `out` with the words from `start` on."""

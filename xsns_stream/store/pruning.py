@@ -17,19 +17,20 @@ from typing import Final, TypeVar
 from xsns_stream.errors import StoreError
 from xsns_stream.store.array import RowArray
 from xsns_stream.store.core import SubNetworkStore
-from xsns_stream.store.files import YOUNG_S
+from xsns_stream.store.files import YOUNG_S, left_aside, remove_aside
 from xsns_stream.store.format import ARRAY, RowKey
 from xsns_stream.store.kept import KeptKey, kept_key
 from xsns_stream.store.kept_array import KEPT, KeptArray
 from xsns_stream.store.parts import PARTS, PartKey, part_node
-from xsns_stream.store.place import Place
+from xsns_stream.store.place import Place, local_folder
 from xsns_stream.store.records import record_key
 
 _ROW_FILE: Final = re.compile(rf"{ARRAY}/c/(\d+)/(\d+)/(\d+)/[^/]+")
 _KEPT_FILE: Final = re.compile(rf"{KEPT}/c/(\d+)/(\d+)/[^/]+")
 _PARTIAL: Final = ".partial"
 # What lies in the store of a part belongs to that store.
-_OF_A_PART: Final = re.compile(rf"{PARTS}/\d+/\d+/.+")
+_OF_A_PART: Final = re.compile(rf"{PARTS}/\d+/\d+(\.[0-9a-f]{{32}}\.partial)?/.+")
+_ASIDE: Final = re.compile(rf"(\.\.|{PARTS}/\d+)/[^/]+\.[0-9a-f]{{32}}\.partial")
 _Thing = TypeVar("_Thing", RowKey, KeptKey, PartKey, str)
 _Key = TypeVar("_Key", RowKey, KeptKey)
 
@@ -42,7 +43,8 @@ class PrunePlan:
         rows: Sub-networks.
         kept: Kept Fisher values.
         parts: Parts of rows.
-        leftovers: Files that mean nothing to a reader: of rows that were never committed, and partial ones.
+        leftovers: Files that mean nothing to a reader: of rows that were never committed, and partial ones. Folders
+            that begin with `../` lie beside the store, where killed processes worked in them.
     """
 
     rows: Mapping[RowKey, int] = field(default_factory=dict)
@@ -88,9 +90,20 @@ def plan_prune(
     left = dict(files.left()) if leftovers else {}
     for prefix, within in _files_of_parts(store) if leftovers else ():
         left |= {f"{prefix}/{name}": size for name, size in within.left()}
+    left |= dict(_left_aside(store)) if leftovers else {}
     return PrunePlan(
         files.sizes(chosen), files.sizes(tuple(kept)), _sizes_of_parts(store, sorted(going | set(parts))), left
     )
+
+
+def _left_aside(store: SubNetworkStore) -> Iterator[tuple[str, int]]:
+    """Yield the folders in which killed processes made a store, or worked beside one: path from the store, bytes."""
+    places = [(store.place, "..")]
+    for count in store.part_counts:
+        places += [(part.place, f"{PARTS}/{count}") for part in store.parts(count)]
+    for place, above in places:
+        for folder in left_aside(local_folder(place)):
+            yield f"{above}/{folder.name}", sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _sizes_of_parts(store: SubNetworkStore, keys: Sequence[PartKey]) -> dict[PartKey, int]:
@@ -149,6 +162,8 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
     of_parts = dict(_files_of_parts(store))
 
     def discard_left(name: str) -> bool:
+        if _ASIDE.fullmatch(name):
+            return remove_aside(local_folder(store.place).resolve() / name)
         prefix = next((prefix for prefix in of_parts if name.startswith(f"{prefix}/")), None)
         return files.discard_left(name) if prefix is None else of_parts[prefix].discard_left(name[len(prefix) + 1 :])
 
@@ -210,7 +225,7 @@ class _Files:
             if _OF_A_PART.fullmatch(name):
                 continue
             with suppress(FileNotFoundError):
-                found = (root / name).stat()
+                found = (root / name).lstat()
                 if self._is_left(name, found.st_mtime):
                     yield name, found.st_size
 
@@ -242,7 +257,7 @@ class _Files:
             return sum(map(self._remove, names)) > 0
 
     def _remove(self, name: str) -> bool:
-        there = self.place.exists(name)
+        there = self.place.present(name)
         if there:
             self.place.remove(name)
         return there

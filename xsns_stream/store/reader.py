@@ -78,7 +78,10 @@ class StoreReader:
     @property
     def exists(self) -> bool:
         """Whether the store has been created."""
-        return self._header is not None or find_header(self.place) is not None
+        if self._header is None:
+            # Kept, because it never changes.
+            self._header = find_header(self.place)
+        return self._header is not None
 
     @property
     def layout(self) -> ParameterLayout:

@@ -6,11 +6,15 @@ A record is a Zarr group without members, whose attributes say what the row hold
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.store import schemas
+from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
 from xsns_stream.store.format import COMMITS, METADATA, RowKey, Slot, group_document
 from xsns_stream.store.place import Place
 from xsns_stream.types import Provenance, SubNetwork, Words
@@ -92,23 +96,47 @@ class CommitRecord:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CommitRecord:
-        """Rebuild from :meth:`to_json`.
+    def from_document(cls, found: schemas.Record) -> CommitRecord:
+        """Rebuild from what :meth:`to_json` gave.
 
         Raises:
-            KeyError, TypeError, ValueError, UsageError: A field is missing or has no meaning.
+            WrongFieldError: A field has no meaning.
         """
-        density, seed, language = (int(index) for index in data["slot"])
         return cls(
-            key=RowKey.checked(str(data["language"]), int(data["seed"]), float(data["density"])),
-            slot=(density, seed, language),
-            cardinality=int(data["cardinality"]),
-            density_realised=float(data["density_realised"]),
-            threshold=float.fromhex(data["threshold"]),
-            sha256=str(data["sha256"]),
-            bytes=int(data["bytes"]),
-            provenance=Provenance.from_json(data["provenance"]),
+            key=RowKey(found.density, found.seed, found.language),
+            slot=found.slot,
+            cardinality=found.cardinality,
+            density_realised=found.density_realised,
+            threshold=_threshold(found.threshold),
+            sha256=found.sha256,
+            bytes=found.bytes,
+            provenance=checked_provenance(found.provenance),
         )
+
+
+def _threshold(text: str) -> float:
+    """Return a threshold from its exact, hexadecimal form.
+
+    Raises:
+        WrongFieldError: It is none: no number, too large for one, or negative.
+    """
+    try:
+        value = float.fromhex(text)
+    except (ValueError, OverflowError):
+        value = math.nan
+    if not value >= 0:
+        raise WrongFieldError(f"attributes.threshold: {text!r} is not a threshold as '0x1.8p-3'")
+    return value
+
+
+def checked_provenance(found: Provenance) -> Provenance:
+    """Return a record's provenance, whose types are known to be right, if its numbers are too.
+
+    Raises:
+        WrongFieldError: A number is out of its bounds.
+    """
+    convert(found, schemas.ProvenanceBounds, "attributes.provenance")
+    return found
 
 
 def record_key(key: RowKey) -> str:
@@ -122,17 +150,27 @@ def read_record(place: Place, key: RowKey) -> CommitRecord | None:
     Raises:
         StoreError: The record is damaged, or is another row's.
     """
-    document = place.read_json(record_key(key))
-    if document is None:
-        return None
     hint = f"delete '{place.at(key.node)}' and build the row again."
-    try:
-        record = CommitRecord.from_json(document["attributes"])
-    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-        raise StoreError(f"the commit record of {key} is damaged: {error!r}.", hint) from error
+    with record_errors(key):
+        document = place.read_as(record_key(key), schemas.RecordDocument, hint)
+        if document is None:
+            return None
+        try:
+            record = CommitRecord.from_document(document.attributes)
+        except WrongFieldError as error:
+            raise wrong(place.at(record_key(key)), sentence(error), hint) from error
     if record.key != key:
         raise StoreError(f"the commit record of {key} is that of {record.key}.", hint)
     return record
+
+
+@contextmanager
+def record_errors(key: object) -> Iterator[None]:
+    """Say in an error of the body whose commit record it is about."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"the commit record of {key} cannot be read: {error.message}", error.hint) from error
 
 
 def read_records(place: Place, keys: Sequence[RowKey]) -> list[CommitRecord | None]:

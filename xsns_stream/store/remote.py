@@ -6,7 +6,6 @@ is a *conditional* put, which the server refuses where the object is there alrea
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import time
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store import files
+from xsns_stream.store.documents import WrongFieldError, check_size, encode, parse, sentence, wrong
 from xsns_stream.store.place import Document, MissingObjectError, Place, checked_key
 from xsns_stream.store.remote_errors import explain, no_bucket
 
@@ -167,32 +167,36 @@ class RemotePlace(Place):
                     raise
                 return b""
 
-    def fetch(self, key: str) -> tuple[bytes, Version] | None:
-        """Return an object and what names its state; None where there is none."""
+    def fetch(self, key: str, check: Callable[[int], None] | None = None) -> tuple[bytes, Version] | None:
+        """Return an object and what names its state; None where there is none.
+
+        Args:
+            key: Its key.
+            check: Called with its size before it is read; what it raises is passed on.
+        """
         import obstore
 
         with self.errors("read"):
             try:
                 found = obstore.get(self._store, checked_key(key))
+                if check is not None:
+                    check(int(found.meta["size"]))
                 return bytes(found.bytes()), _version(found.meta)
             except FileNotFoundError as error:
                 if no_bucket(error):
                     raise
                 return None
 
-    def read_json(self, key: str) -> Document | None:
-        """Return the JSON object under a key; None where there is none."""
-        found = self.fetch(key)
-        return None if found is None else self._document(key, found[0])
+    def document(self, key: str) -> bytes | None:
+        """Return the bytes of a document; None where there is none."""
+        found = self._fetch_document(key)
+        return None if found is None else found[0]
 
-    def _document(self, key: str, data: bytes) -> Document:
+    def _fetch_document(self, key: str) -> tuple[bytes, Version] | None:
         try:
-            document = json.loads(data)
-        except ValueError as error:
-            raise StoreError(f"'{self.at(key)}' is not readable as JSON: {error}.", "it is damaged.") from error
-        if not isinstance(document, dict):
-            raise StoreError(f"'{self.at(key)}' does not hold a JSON object.", "it is damaged.")
-        return document
+            return self.fetch(key, check_size)
+        except WrongFieldError as error:
+            raise wrong(self.at(key), sentence(error)) from None
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys of all objects below `prefix/`."""
@@ -232,22 +236,22 @@ class RemotePlace(Place):
 
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
         """Put a JSON object."""
-        self._put(key, _encoded(document), "overwrite", action)
+        self._put(key, encode(document), "overwrite", action)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
         """Put a JSON object where there is none; return False where there was one."""
-        return self.create(key, _encoded(document), action) is not None
+        return self.create(key, encode(document), action) is not None
 
     def update_json(self, key: str, change: Callable[[Document], Document]) -> Document:
         """Replace a JSON object, and begin again where another writer was faster."""
         deadline = time.monotonic() + files.LOCK_TIMEOUT_S
         while time.monotonic() < deadline:
-            found = self.fetch(key)
+            found = self._fetch_document(key)
             if found is None:
                 raise MissingObjectError(f"there is no '{self.at(key)}'.")
-            document = self._document(key, found[0])
+            document = parse(found[0], Document, self.at(key))
             changed = change(document)
-            if changed == document or self.replace(key, _encoded(changed), found[1]) is not None:
+            if changed == document or self.replace(key, encode(changed), found[1]) is not None:
                 return changed
             time.sleep(random.uniform(0.0, 0.2))
         raise StoreError(
@@ -300,10 +304,6 @@ class RemotePlace(Place):
         from zarr.storage import ObjectStore
 
         return ObjectStore(self._store)
-
-
-def _encoded(document: Document) -> bytes:
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _version(found: Any) -> Version:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate, product, repeat
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,6 +32,8 @@ Progress = Callable[[int, int], None]
 #: Whole rows that are in memory at a time, where they are fetched.
 ROWS_AT_ONCE: Final = 4
 
+_OBJECT: Final = re.compile(rf"{ARRAY}/c/([0-9]{{1,9}})/([0-9]{{1,9}})/([0-9]{{1,9}})/.+")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -37,7 +41,7 @@ class Finding:
 
     Attributes:
         problem: One of `record`, `experiment`, `label`, `missing`, `size`, `unreadable`, `bits`, `swapped`,
-            `cardinality`, `density`, `padding`, `values`, `text`, `parts`.
+            `cardinality`, `density`, `padding`, `values`, `text`.
         detail: A sentence for people, which names the row.
         row: The row; None where it cannot be told.
     """
@@ -69,18 +73,10 @@ def _later(on_progress: Progress, before: int, total: int, done: int, _: int) ->
 
 
 def verify_parts(store: StoreReader, parts: Sequence[tuple[int, int, StoreReader]]) -> Iterator[Finding]:
-    """Find rows without a part that say nothing of their row: of other text, of another part, or not of every part."""
-    there: dict[tuple[int, RowKey], set[int]] = {}
+    """Find rows without a part that say nothing of their row: of other text, or of another part."""
     for count, number, part in parts:
-        keys = part.keys()
-        for key in keys:
-            there.setdefault((count, key), set()).add(number)
+        for key in part.keys():  # noqa: SIM118
             yield from _other_part(store, part, PartKey(count, number, key))
-    for (count, key), numbers in there.items():
-        if lacking := sorted(set(range(1, count + 1)) - numbers):
-            which = ", ".join(map(str, lacking))
-            detail = f"{key} is there without some of its {count} parts, but not without {which}"
-            yield Finding("parts", f"{detail}: build it again with --parts {count}.")
 
 
 def _other_part(store: StoreReader, part: StoreReader, name: PartKey) -> Iterator[Finding]:
@@ -182,9 +178,8 @@ def _check_row(
     path = array.object_key(record.slot)
     size = array.place.size(path)
     if size is None:
-        yield Finding(
-            "missing", f"the row {key} is committed, but its object '{array.place.at(path)}' is missing.", key
-        )
+        what = "not a regular file" if array.place.present(path) else "missing"
+        yield Finding("missing", f"the row {key} is committed, but its object '{array.place.at(path)}' is {what}.", key)
         return
     if size != record.bytes:
         what = "truncated" if size < record.bytes else "too long"
@@ -222,10 +217,24 @@ def _check_bits(
 
 def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
     """Yield rows of which something was written, and no commit record."""
-    committed = set(committed_keys(array.place))
-    started = {path.rpartition("/")[0] for path in array.place.list(f"{ARRAY}/c")}
-    labels = array.labels
-    for density, seed, language in product(labels.densities, labels.seeds, labels.languages):
-        key = RowKey(density, seed, language)
-        if key not in committed and array.object_key(array.slot(key)).rpartition("/")[0] in started:
-            yield key
+    committed, labels = set(committed_keys(array.place)), array.labels
+    # What was started, and not every slot: there may be far more slots than rows.
+    started = {found.groups() for path in array.place.list(f"{ARRAY}/c") if (found := _OBJECT.fullmatch(path))}
+    for density, seed, language in sorted(tuple(map(int, slot)) for slot in started):
+        with suppress(IndexError):
+            key = RowKey(labels.densities[density], labels.seeds[seed], labels.languages[language])
+            if key not in committed:
+                yield key
+
+
+def unfinished_parts(parts: Sequence[tuple[int, int, StoreReader]]) -> Iterator[PartKey]:
+    """Yield rows without a part that are not there, while others of the same row and number of parts are.
+
+    A writer that was killed leaves them so. Nobody reads parts of which one is missing, and building again adds it.
+    """
+    numbers: dict[tuple[int, RowKey], set[int]] = {}
+    for count, number, part in parts:
+        for key in part.keys():  # noqa: SIM118
+            numbers.setdefault((count, key), set()).add(number)
+    for (count, key), there in sorted(numbers.items()):
+        yield from (PartKey(count, number, key) for number in range(1, count + 1) if number not in there)

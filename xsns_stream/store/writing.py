@@ -124,7 +124,7 @@ def discard_row(place: Place, layout: ParameterLayout, key: RowKey) -> bool:
         if slot is not None and place.local is not None:
             # Its file stays: a writer may be waiting for it, and would not see one that another writer makes.
             undo.enter_context(place.locked(array.lock_key(slot)))
-        found = [name for name in names if place.exists(name)]
+        found = [name for name in names if place.present(name)]
         for name in found:
             place.remove(name)
     return bool(found)

@@ -1,0 +1,203 @@
+"""Damages to a store that somebody may have made on purpose: wrong types, sizes, depths, links, pipes and devices.
+
+`damages(seed, count)` gives the same list for the same seed. Each damage changes a copy of a sound store.
+"""
+
+import json
+import math
+import os
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DOCUMENTS = (
+    "zarr.json",
+    "subnetworks/zarr.json",
+    "commits/0.15/0/sw/zarr.json",
+    "fisher/zarr.json",
+    "fisher_commits/0/sw/zarr.json",
+    "parts/zarr.json",
+    "parts/2/1/zarr.json",
+    "parts/2/1/subnetworks/zarr.json",
+    "parts/2/1/commits/0.15/0/sw/zarr.json",
+    "density/zarr.json",
+    "OVERLAPS/zarr.json",
+)
+OBJECTS = (
+    "subnetworks/c/0/0/0/0",
+    "parts/2/1/subnetworks/c/0/0/0/0",
+    "fisher/c/0/0/0",
+    "OVERLAPS/c/0/0",
+)
+VALUES = (
+    math.inf,
+    math.nan,
+    -1,
+    0,
+    12340.0,
+    10**15,
+    10**30,
+    True,
+    None,
+    "abc",
+    "",
+    "0x1p999999999",
+    "-0x1p1",
+    "../../x",
+    [],
+    [1],
+    {},
+    {"a": [1]},
+    [[1, 2]] * 3,
+)
+_MANY = ", ".join(f'"key {number}": [{number}]' for number in range(450_000))
+FILES = ("pipe", "device", "loop", "folder", "empty", "half", "garbage", "sparse", "missing", "dangling")
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One change to one file of a store.
+
+    Attributes:
+        file: Path within the store; `OVERLAPS` stands for the folder of kept counts.
+        what: What is done to it.
+        path: Of a document: the field that is changed.
+        value: What it becomes.
+    """
+
+    file: str
+    what: str
+    path: tuple[object, ...] = ()
+    value: object = field(default=None, compare=False)
+
+    def __str__(self):
+        place = ".".join(map(str, self.path))
+        return f"{self.file}: {self.what} {place} {str(self.value)[:40]}"
+
+    @property
+    def removes(self):
+        """Whether the row is not there any more, which is no damage: a row counts while its record is there."""
+        return "commits/" in self.file and self.what in ("missing", "folder")
+
+    def apply(self, store):
+        (counts,) = [path.parent for path in store.glob("overlaps/*/*/*/zarr.json")]
+        file = Path(str(store / self.file).replace(str(store / "OVERLAPS"), str(counts)))
+        if self.what in FILES:
+            _replace(file, self.what)
+            return
+        document = json.loads(file.read_text())
+        text = getattr(_Edits, self.what)(document, self)
+        file.write_text(json.dumps(document) if text is None else text)
+
+
+def _replace(file, what):
+    data = file.read_bytes()
+    file.unlink()
+    if what == "pipe":
+        os.mkfifo(file)
+    elif what == "device":
+        file.symlink_to("/dev/zero")
+    elif what == "loop":
+        file.symlink_to(file)
+    elif what == "dangling":
+        file.symlink_to(file.with_name("nothing"))
+    elif what == "folder":
+        file.mkdir()
+    elif what == "sparse":
+        file.write_bytes(data)
+        os.truncate(file, 2**40)
+    elif what != "missing":
+        file.write_bytes({"empty": b"", "half": data[: len(data) // 2], "garbage": b"\xff" * 100}[what])
+
+
+class _Edits:
+    """What is done to a parsed document; a text that is returned takes its place."""
+
+    @staticmethod
+    def put(document, damage):
+        *above, last = damage.path
+        for step in above:
+            document = document[step]
+        document[last] = damage.value
+
+    @staticmethod
+    def drop(document, damage):
+        *above, last = damage.path
+        for step in above:
+            document = document[step]
+        del document[last]
+
+    @staticmethod
+    def deep(document, damage):
+        document["attributes"]["extra"] = 0
+        nest = "[" * 10_000 + "]" * 10_000
+        return json.dumps(document).replace('"extra": 0', f'"extra": {nest}')
+
+    @staticmethod
+    def many(document, damage):
+        """Ten megabytes of attributes of another program, which is allowed."""
+        document["attributes"]["extra"] = 0
+        return json.dumps(document).replace('"extra": 0', f'"extra": {{{_MANY}}}')
+
+    @staticmethod
+    def huge(document, damage):
+        document["attributes"]["extra"] = "x" * (17 * 2**20)
+
+    @staticmethod
+    def codec(document, damage):
+        document["codecs"].append({"name": "crc32c"})
+
+    @staticmethod
+    def inner_codec(document, damage):
+        document["codecs"][0]["configuration"]["codecs"] += [{"name": "zstd", "configuration": {}}, {"name": "crc32c"}]
+
+    @staticmethod
+    def shard_in_shard(document, damage):
+        document["codecs"][0]["configuration"]["codecs"] = json.loads(json.dumps(document["codecs"]))
+
+    @staticmethod
+    def layers(document, damage):
+        layers = document["attributes"]["layout"]["layers"]
+        layers[:] = damage.value(layers)
+
+
+def _paths(value, above=()):
+    """Yield the path of every field of a document, and of the first members of lists."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
+    for name, member in inner:
+        yield (*above, name)
+        yield from _paths(member, (*above, name))
+
+
+def special():
+    """Return the damages that stand in every list."""
+    found = [Damage(file, what) for file in (*DOCUMENTS, *OBJECTS) for what in FILES]
+    found += [Damage(file, what) for file in DOCUMENTS for what in ("deep", "many", "huge")]
+    arrays = ("subnetworks/zarr.json", "fisher/zarr.json", "parts/2/1/subnetworks/zarr.json")
+    found += [Damage(file, what) for file in arrays for what in ("codec", "inner_codec", "shard_in_shard")]
+    changes = (
+        lambda layers: [],
+        lambda layers: layers[1:],
+        lambda layers: layers[::-1],
+        lambda layers: [["x", -5, 10], *layers[1:]],
+        lambda layers: [*layers[:-1], [layers[-1][0], layers[-1][1], 10**12]],
+        lambda layers: [[[1], *layer[1:]] for layer in layers],
+    )
+    return found + [Damage("zarr.json", "layers", value=change) for change in changes]
+
+
+def edits(store):
+    """Return every edit of a field of every document, in order."""
+    (counts,) = [path.parent for path in store.glob("overlaps/*/*/*/zarr.json")]
+    found = []
+    for name in DOCUMENTS:
+        document = json.loads(Path(str(store / name).replace(str(store / "OVERLAPS"), str(counts))).read_text())
+        for path in _paths(document):
+            found.append(Damage(name, "drop", path))
+            found += [Damage(name, "put", path, value) for value in VALUES]
+    return found
+
+
+def sample(store, seed, count):
+    """Return some of the edits, the same for the same seed."""
+    return random.Random(seed).sample(edits(store), count)

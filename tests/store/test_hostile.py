@@ -1,0 +1,233 @@
+"""No store, however damaged, hangs a verb, fills the memory, is called a bug, or gives another result in silence."""
+
+import contextlib
+import importlib.util
+import json
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xsns_stream.errors import ExitCode, XsnsError
+from xsns_stream.similarity import count_overlaps
+from xsns_stream.store import open_store
+from xsns_stream.store.overlaps import keep_overlaps
+from xsns_stream.types import DiagonalFisher
+
+_spec = importlib.util.spec_from_file_location("store_hostile", Path(__file__).with_name("hostile.py"))
+hostile = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hostile)
+
+LANGUAGES = ("sw", "rw", "yo")
+TEXT = {
+    "corpus": "texts",
+    "corpus_digest": "d1",
+    "reliability": {"split_half": 0.5, "stability": [[4, None], [8, 0.5]]},
+}
+SECONDS = 10
+MEMORY_KB = 1_000_000
+#: Verb → its words; STORE is the damaged store, NEW a path where nothing is.
+VERBS = {
+    "info": "info --store STORE --json",
+    "matrix": "matrix --store STORE --json",
+    "rank": "rank --store STORE --target sw --json",
+    "verify": "verify --store STORE --json",
+    "shared": "shared --store STORE --lang sw,rw --json",
+    "copy": "copy STORE NEW --with-fisher --json",
+    "merge": "merge NEW STORE --json",
+    "export": "export --store STORE --lang sw --output NEW.npz",
+    "prune": "prune STORE --unfinished --dry-run --json",
+}
+
+
+class HangError(BaseException):
+    """A verb took too long; no `Exception`, so that nothing takes it for a failure of its own."""
+
+
+@contextlib.contextmanager
+def alarm(seconds):
+    """Raise in the block if it takes longer; what watched over the test before does so again afterwards."""
+
+    def ring(*_):
+        raise HangError
+
+    handler, (left, every) = signal.signal(signal.SIGALRM, ring), signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, left, every)
+
+
+def make_store(path, networks, compressor="none"):
+    """Rows, parts of two of them, kept Fisher values and kept counts."""
+    store = open_store(path, "a", compressor=compressor)
+    layout = networks.make_layout()
+    for language in LANGUAGES:
+        sub = networks.make_sub(language, **TEXT)
+        values = np.linspace(0, 1, layout.size, dtype=np.float32).reshape(3, -1)
+        store.keep(DiagonalFisher(tuple(values), layout, 7, language, sub.provenance))
+        for number in (1, 2) if language != "yo" else ():
+            bits = networks.make_bits(layout.size, number)
+            store.write_part(networks.make_sub(language, bits=bits, **TEXT), 2, number)
+        store.write(sub)
+    count_overlaps(store, keeper=keep_overlaps(store))
+    return path
+
+
+@pytest.fixture(scope="module", params=["none", pytest.param("zstd", marks=pytest.mark.slow)])
+def sound(request, tmp_path_factory, networks):
+    return make_store(tmp_path_factory.mktemp("sound") / "s.zarr", networks, request.param)
+
+
+@pytest.fixture
+def attack(sound, tmp_path, xsns, networks):
+    """Damage a copy of the store, run verbs on it, and return what is wrong with how they ended."""
+    expected = {verb: run(xsns, verb, sound, tmp_path / "sound") for verb in VERBS}
+    for verb, done in expected.items():
+        assert done.code == 0, (verb, done.err)
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def call(number, damage, verbs):
+        store = shutil.copytree(sound, tmp_path / f"{number}" / "s.zarr")
+        damage.apply(store)
+        faults = []
+        for verb in verbs:
+            new = tmp_path / f"{number}" / f"new-{verb}"
+            try:
+                with alarm(SECONDS):
+                    done = run(xsns, verb, store, new)
+            except HangError:
+                faults.append(f"{damage} | {verb} took more than {SECONDS} s")
+                continue
+            if done.code not in (0, 1, 2, 3) or "Traceback" in done.err:
+                faults.append(f"{damage} | {verb} ended with {done.code}: {done.err[-300:]}")
+            elif (
+                done.code == ExitCode.OK and not damage.removes and not same(verb, done, expected[verb], new, networks)
+            ):
+                faults.append(f"{damage} | {verb} gave another result: {done.out[:300]}")
+            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start > MEMORY_KB:
+                faults.append(f"{damage} | {verb} took more than a gigabyte")
+                break
+        shutil.rmtree(tmp_path / f"{number}")
+        return faults
+
+    return call
+
+
+def run(xsns, verb, store, new):
+    words = VERBS[verb].split()
+    return xsns(*(word.replace("STORE", str(store)).replace("NEW", str(new)) for word in words))
+
+
+def same(verb, done, expected, new, networks):
+    """Return whether a verb that succeeded gave what it gives for the sound store, or said what it left out."""
+    if verb in ("copy", "merge"):
+        store = open_store(new)
+        bits = {language: store.read(language).bits.tolist() for language in store}
+        wanted = {language: networks.make_sub(language).bits.tolist() for language in LANGUAGES}
+        return bits == wanted and store.verify() == []
+    if verb in ("matrix", "rank", "shared"):
+        found, wanted = (numbers(json.loads(text)["result"]) for text in (done.out, expected.out))
+        return found == wanted
+    return True
+
+
+def numbers(result):
+    """Return the numbers of a result that come from bits."""
+    if "sources" in result:
+        return [(source["language"], source["similarity"]) for source in result["sources"]]
+    return {name: result[name] for name in ("languages", "jaccard", "spread", "parameters", "count") if name in result}
+
+
+def attack_all(attack, damages, verbs_of):
+    faults = []
+    for number, damage in enumerate(damages):
+        faults += attack(number, damage, verbs_of(number))
+    assert not faults, f"{len(faults)} faults:\n" + "\n".join(faults[:40])
+
+
+def turns(each):
+    """Give every damage some of the verbs in turn."""
+    verbs = list(VERBS)
+    return lambda number: [verbs[(number * each + k) % len(verbs)] for k in range(each)]
+
+
+def test_links_pipes_devices_and_sizes(attack):
+    attack_all(attack, hostile.special(), turns(1))
+
+
+def test_types_nobody_expected(attack, sound):
+    attack_all(attack, hostile.sample(sound, 20, 90), turns(1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_verb_on_every_special_damage(attack):
+    attack_all(attack, hostile.special(), lambda number: VERBS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_verb_on_many_types(attack, sound):
+    attack_all(attack, hostile.sample(sound, 21, 300), lambda number: VERBS)
+
+
+def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
+    store = shutil.copytree(sound, tmp_path / "s.zarr")
+    for name in hostile.DOCUMENTS[:7]:
+        hostile.Damage(name, "many").apply(store)
+    with alarm(60):
+        done = xsns("verify", "--store", store)
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "value", "field"),
+    [
+        (
+            "zarr.json",
+            ("attributes", "layout", "shapes"),
+            3,
+            "attributes.layout.shapes: expected a list, got an integer",
+        ),
+        ("zarr.json", ("attributes", "parameters"), 10**15, "attributes.parameters: expected an integer <= "),
+        ("subnetworks/zarr.json", ("shape", 3), 9.0, "shape[3]: expected an integer, got a number"),
+        ("commits/0.15/0/sw/zarr.json", ("attributes", "threshold"), "0x1p999999999", "attributes.threshold: '0x1p9"),
+        (
+            "commits/0.15/0/sw/zarr.json",
+            ("attributes", "provenance", "reliability"),
+            [1],
+            "provenance.reliability: expec",
+        ),
+        (
+            "commits/0.15/0/sw/zarr.json",
+            ("attributes", "provenance", "reliability", "stability"),
+            "abc",
+            "attributes.provenance.reliability.stability: expected a list, got text",
+        ),
+        ("parts/zarr.json", ("attributes", "counts", 0), 2.0, "attributes.counts[0]: expected an integer"),
+    ],
+)
+def test_the_field_is_named(sound, tmp_path, xsns, file, path, value, field):
+    store = shutil.copytree(sound, tmp_path / "s.zarr")
+    hostile.Damage(file, "put", path, value).apply(store)
+    done = xsns("info", "--store", store)
+    assert (done.code, done.out) == (1, "")
+    assert f"{file}' is not as the format says: " in done.err
+    assert field in done.err
+
+
+def test_building_onto_a_damaged_store_is_refused(sound, tmp_path, networks):
+    for number, damage in enumerate(hostile.special()[::3]):
+        store = shutil.copytree(sound, tmp_path / str(number))
+        damage.apply(store)
+        with alarm(3 * SECONDS), contextlib.suppress(XsnsError):
+            opened = open_store(store, "a")
+            opened.write_part(networks.make_sub("zu", density=0.5, **TEXT), 2, 1)
+            opened.write(networks.make_sub("zu", density=0.5, **TEXT))
+            assert open_store(store).read("zu").bits.tolist() == networks.make_sub("zu", density=0.5).bits.tolist()
+        shutil.rmtree(store)

@@ -1,0 +1,351 @@
+"""What the documents of a store hold, as types that `documents.parse` checks. `docs/store-format.md` is the norm.
+
+Numbers have bounds, so that nothing is allocated or counted for a size that no store has. Fields that are not named
+here are skipped, because other programs may add their own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from xsns_stream.types import Provenance
+
+#: P at most, and the most labels of an axis, tensors of a layout and axes of a tensor.
+MOST_PARAMETERS: Final = 2**44
+MOST_LABELS: Final = 2**16
+MOST_TENSORS: Final = 2**18
+MOST_AXES: Final = 16
+
+Count = Annotated[int, Meta(ge=0, le=MOST_PARAMETERS)]
+Bytes = Annotated[int, Meta(ge=0, le=2**53)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Density = Annotated[float, Meta(gt=0, le=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*\Z", max_length=64)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Name = Annotated[str, Meta(max_length=1024)]
+Index = Annotated[int, Meta(ge=0, lt=MOST_LABELS)]
+Axes = Annotated[list[Count], Meta(max_length=MOST_AXES)]
+Scalar = str | int | float | bool | None
+Seeds = Annotated[list[Seed], Meta(max_length=MOST_LABELS)]
+Codes = Annotated[list[Code], Meta(max_length=MOST_LABELS)]
+
+# ------------------------------------------------------------------------------------------ root group
+
+
+class Layout(Struct):
+    """Tensors in order, their shapes, and the layers that they make up."""
+
+    names: Annotated[list[Name], Meta(max_length=MOST_TENSORS)]
+    shapes: Annotated[list[Axes], Meta(max_length=MOST_TENSORS)]
+    layers: Annotated[list[tuple[Name, Count, Count]], Meta(max_length=MOST_TENSORS)]
+
+
+class Kind(Struct, frozen=True):
+    """Which format, of which version, a group says that it has."""
+
+    format: Any = None
+    format_version: Any = None
+
+
+class KindDocument(Struct):
+    """A root group of any kind."""
+
+    attributes: Kind = Kind()
+
+
+class Root(Struct):
+    """The attributes of the root group."""
+
+    parameters: Count
+    layout: Layout
+    layout_digest: Sha256
+    experiment: Annotated[dict[Name, Scalar], Meta(max_length=1000)]
+
+
+class RootDocument(Struct):
+    """The root group."""
+
+    attributes: Root
+
+
+# ------------------------------------------------------------------------------- arrays of rows, values
+
+
+class Separator(Struct):
+    """How the parts of a chunk's key are joined."""
+
+    separator: Literal["/"]
+
+
+class ChunkKeys(Struct):
+    """How chunks are named."""
+
+    name: Literal["default"]
+    configuration: Separator
+
+
+class ChunkShape(Struct):
+    """The shape of a shard."""
+
+    chunk_shape: Axes
+
+
+class Grid(Struct):
+    """The shards of an array."""
+
+    name: Literal["regular"]
+    configuration: ChunkShape
+
+
+class Endian(Struct):
+    """The order of bytes."""
+
+    endian: Literal["little"]
+
+
+class BytesCodec(Struct, tag_field="name", tag="bytes"):
+    """Words as they are."""
+
+    configuration: Endian
+
+
+class Crc32cCodec(Struct, tag_field="name", tag="crc32c"):
+    """A checksum at the end."""
+
+
+class ZstdSettings(Struct):
+    """How hard to compress."""
+
+    level: Annotated[int, Meta(ge=-131072, le=22)] = 0
+    checksum: bool = False
+
+
+class ZstdCodec(Struct, tag_field="name", tag="zstd"):
+    """Zstandard."""
+
+    configuration: ZstdSettings
+
+
+class GzipSettings(Struct):
+    """How hard to compress."""
+
+    level: Annotated[int, Meta(ge=0, le=9)]
+
+
+class GzipCodec(Struct, tag_field="name", tag="gzip"):
+    """Gzip."""
+
+    configuration: GzipSettings
+
+
+class BloscSettings(Struct):
+    """How Blosc compresses."""
+
+    cname: Literal["lz4", "lz4hc", "blosclz", "snappy", "zlib", "zstd"]
+    clevel: Annotated[int, Meta(ge=0, le=9)]
+    shuffle: Literal["noshuffle", "shuffle", "bitshuffle"]
+    blocksize: Annotated[int, Meta(ge=0, le=2**31)]
+    typesize: Annotated[int, Meta(ge=1, le=255)] = 8
+
+
+class BloscCodec(Struct, tag_field="name", tag="blosc"):
+    """Blosc."""
+
+    configuration: BloscSettings
+
+
+Inner = Annotated[list[BytesCodec | ZstdCodec | GzipCodec | BloscCodec], Meta(min_length=1, max_length=2)]
+
+
+class ShardSettings(Struct):
+    """What a shard, a row's object, is made of."""
+
+    chunk_shape: Axes
+    codecs: Inner
+    index_codecs: Annotated[list[BytesCodec | Crc32cCodec], Meta(min_length=2, max_length=2)]
+    index_location: Literal["start", "end"] = "end"
+
+
+def words_first(shard: ShardSettings) -> bool:
+    """Return whether inner chunks are words, which one compressor may follow, and the index has its checksum."""
+    first, *more = [type(codec) for codec in shard.codecs]
+    index = [type(codec) for codec in shard.index_codecs]
+    return first is BytesCodec and BytesCodec not in more and index == [BytesCodec, Crc32cCodec]
+
+
+def plain(shard: ShardSettings) -> bool:
+    """Return whether a row's object is its words as they are, then their index."""
+    kinds = [type(codec) for codec in shard.index_codecs]
+    return (
+        [type(codec) for codec in shard.codecs] == [BytesCodec]
+        and kinds == [BytesCodec, Crc32cCodec]
+        and shard.index_location == "end"
+    )
+
+
+class Sharding(Struct):
+    """The one codec of an array of rows."""
+
+    name: Literal["sharding_indexed"]
+    configuration: ShardSettings
+
+
+class Labels(Struct):
+    """Which slot is which row."""
+
+    densities: Annotated[list[Density], Meta(max_length=MOST_LABELS)]
+    seeds: Seeds
+    languages: Codes
+
+
+class KeptLabels(Struct):
+    """Which slot is which row of Fisher values, and how values are kept."""
+
+    encoding: Literal["float32", "bf16"]
+    seeds: Seeds
+    languages: Codes
+
+
+class _ArrayOfRows(Struct, kw_only=True):
+    zarr_format: Literal[3]
+    node_type: Literal["array"]
+    shape: Axes
+    chunk_grid: Grid
+    chunk_key_encoding: ChunkKeys
+    fill_value: Annotated[float, Meta(ge=0, le=0)]
+    codecs: Annotated[list[Sharding], Meta(min_length=1, max_length=1)]
+    dimension_names: Annotated[list[Name], Meta(max_length=MOST_AXES)]
+    storage_transformers: Annotated[list[Any], Meta(max_length=0)] = []
+
+
+class RowsDocument(_ArrayOfRows, kw_only=True):
+    """The array `subnetworks`."""
+
+    data_type: Literal["uint64"]
+    attributes: Labels
+
+
+class KeptDocument(_ArrayOfRows, kw_only=True):
+    """The array `fisher`."""
+
+    data_type: Literal["float32", "uint16"]
+    attributes: KeptLabels
+
+
+class CoordinateLengths(Struct):
+    """The shape of an array of one axis."""
+
+    chunk_shape: Annotated[list[Annotated[int, Meta(ge=1, le=MOST_LABELS)]], Meta(min_length=1, max_length=1)]
+
+
+class CoordinateGrid(Struct):
+    """Its chunks."""
+
+    configuration: CoordinateLengths
+
+
+class CoordinateDocument(Struct):
+    """The arrays `density` and `seed`."""
+
+    zarr_format: Literal[3]
+    node_type: Literal["array"]
+    shape: Annotated[list[Index], Meta(min_length=1, max_length=1)]
+    data_type: Literal["float64", "int64"]
+    chunk_grid: CoordinateGrid
+    chunk_key_encoding: ChunkKeys
+    codecs: Annotated[list[BytesCodec], Meta(min_length=1, max_length=1)]
+
+
+# --------------------------------------------------------------------------------------------- records
+
+
+class Reliability(Struct):
+    """What is known of a row's repeatability; members of later versions are skipped."""
+
+    split_half: Share | None = None
+    stability: Annotated[list[tuple[Count, Share | None]], Meta(max_length=2**20)] = []
+
+
+class ProvenanceBounds(Struct):
+    """What is bounded of a row's provenance."""
+
+    examples: Count
+    examples_asked: Count
+    seed: Seed
+    reliability: Reliability
+
+
+class Record(Struct):
+    """The attributes of a row's commit record."""
+
+    language: Code
+    seed: Seed
+    density: Density
+    slot: tuple[Index, Index, Index]
+    cardinality: Count
+    density_realised: Share
+    threshold: Annotated[str, Meta(max_length=64)]
+    sha256: Sha256
+    bytes: Bytes
+    provenance: Provenance
+
+
+class RecordDocument(Struct):
+    """The group of a commit record."""
+
+    attributes: Record
+
+
+class KeptRecord(Struct):
+    """The attributes of the commit record of a row of Fisher values."""
+
+    language: Code
+    seed: Seed
+    slot: tuple[Index, Index]
+    encoding: Literal["float32", "bf16"]
+    examples: Count
+    sha256: Sha256
+    bytes: Bytes
+    provenance: Provenance
+
+
+class KeptRecordDocument(Struct):
+    """The group of such a record."""
+
+    attributes: KeptRecord
+
+
+# --------------------------------------------------------------------------------------- parts, counts
+
+
+class Parts(Struct):
+    """The attributes of the group `parts`."""
+
+    counts: Annotated[list[Annotated[int, Meta(ge=2, le=64)]], Meta(max_length=63)]
+
+
+class PartsDocument(Struct):
+    """The group `parts`."""
+
+    attributes: Parts
+
+
+class Overlaps(Struct):
+    """The attributes of kept overlap counts."""
+
+    overlaps_version: Annotated[int, Meta(ge=1, le=2**53)]
+    density: Density
+    seed: Seed
+    parameters: Count
+    languages: Codes
+    rows_sha256: Annotated[list[Sha256], Meta(max_length=MOST_LABELS)]
+    sha256: Sha256
+
+
+class OverlapsDocument(Struct):
+    """The array of kept overlap counts."""
+
+    attributes: Overlaps
