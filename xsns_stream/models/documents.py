@@ -44,9 +44,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise UnusableError(f"{path.name} {what}") from error
     except OSError as error:
         raise UnusableError(f"{path.name} cannot be opened ({error.strerror or error})") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnusableError(f"{path.name} is not a regular file")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UnusableError(f"{path.name} is not a regular file")
         yield file
 
 

@@ -121,7 +121,7 @@ def load_model(
         tokenizer_digest=tokenizer_digest(tokenizer),
         objective=objective,
         pad_id=pad_id,
-        notes=tuple(_notes(name, model, fields, tensors)),
+        notes=tuple(_notes(name, model, fields, tensors, dtype)),
     )
 
 
@@ -148,6 +148,20 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
     except UnusableError as error:
         raise _unreadable("configuration", name, error) from error
     return fields, tensors
+
+
+def config_alone(folder: Path, name: str) -> Any:
+    """Return the configuration of a folder whose weights are not needed.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    fields = configuration_of(folder, name)
+    try:
+        check_layers(fields, None)
+    except UnusableError as error:
+        raise _unreadable("configuration", name, error) from error
+    return make_config(folder, name, fields)
 
 
 def check_no_adapter(folder: Path, name: str) -> None:
@@ -200,8 +214,10 @@ def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype
         raise _unreadable("configuration", name, error) from error
 
 
-def _notes(name: str, model: Any, fields: dict[str, Any], tensors: Tensors) -> Iterator[str]:
-    """Yield what is not loaded of a model that can be loaded."""
+def _notes(name: str, model: Any, fields: dict[str, Any], tensors: Tensors, dtype: str) -> Iterator[str]:
+    """Yield what is not loaded of a model that can be loaded, and what is rounded."""
+    if dtype != "float32":
+        yield f"the weights are in {dtype}, so gradients are rounded to {dtype}; squares and sums are float32."
     if fields.get("auto_map"):
         yield (
             f"the model '{name}' names code of its own (auto_map), which is never run; transformers' class "

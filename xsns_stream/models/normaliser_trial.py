@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 MEMORY = 2**30
-SECONDS = 20
+SECONDS = 5
 TEXT = (
     "The quick brown fox jumps over the lazy dog 0123456789 times.\n"
     "THE QUICK BROWN FOX; ¿qué? «Ça va» Größe, ἀλήθεια Съешь же ещё этих мягких булок "

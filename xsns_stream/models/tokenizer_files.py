@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.models.documents import MIB, UnusableError, check_levels, check_regular, read_object
+from xsns_stream.models.documents import MIB, UnusableError, check_levels, check_regular, opened, read_object
 
 TOKENIZER: Final = "tokenizer.json"
 #: Largest `tokenizer.json` (Gemma's 262,144 tokens take 33 MB, XLM-V's 901,629 about 65 MB) and vocabulary.
@@ -34,8 +36,12 @@ MOST_STEPS: Final = 512
 MOST_GROWTH: Final = 64
 #: From which possible growth on a normaliser is tried out.
 TRIED_GROWTH: Final = 4.0
-#: Files of a vocabulary that transformers may read where there is no `tokenizer.json`.
-_SUFFIXES: Final = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".bpe", ".vocab", ".codes")
+#: How the names of files begin, or end, that transformers may open for a tokenizer.
+_BEGINNINGS: Final = (
+    "tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "config", "generation_config", "chat_template",
+    "processor_config", "preprocessor_config", "spiece", "sentencepiece", "spm", "bpe", "tekken",
+)  # fmt: skip
+_ENDS: Final = (".model", ".tiktoken")
 _SECONDS: Final = 60
 _NAMES_OF_LISTS: Final = ("extra_special_tokens", "additional_special_tokens")
 
@@ -50,7 +56,7 @@ def check_tokenizer_files(folder: Path) -> None:
             a tokenizer that cuts words at random, or a normaliser that multiplies text.
     """
     for path in sorted(folder.iterdir()):
-        if path.suffix in _SUFFIXES or path.name == "chat_templates":
+        if path.name.startswith(_BEGINNINGS) or path.name.endswith(_ENDS):
             _check_size(path)
     settings = _settings(folder)
     if (count := _added(settings)) > MOST_ADDED:
@@ -58,6 +64,8 @@ def check_tokenizer_files(folder: Path) -> None:
     for path in (folder / TOKENIZER, *sorted(folder.glob("tokenizer.*.json"))):
         if path.exists():
             check_tokenizer(path)
+    if not (folder / TOKENIZER).exists():
+        _check_vocabulary(folder)
 
 
 def own_code(folder: Path) -> bool:
@@ -91,8 +99,8 @@ def check_tokenizer(path: Path) -> None:
 
 
 def _check_size(path: Path) -> None:
-    if path.name == "chat_templates":
-        for template in path.glob("*.jinja") if path.is_dir() else ():
+    if path.name == "chat_templates" and path.is_dir():
+        for template in path.glob("*.jinja"):
             check_regular(template)
         return
     check_regular(path)
@@ -130,7 +138,7 @@ def _check_settings(settings: Fields) -> None:
             raise UnusableError(f"{name}: {field} is not {'true or false' if wanted is bool else 'text'}")
     longest = settings.get("model_max_length")
     # Written as 10^30 where there is no limit.
-    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float) or not longest >= 1):
+    if longest is not None and (type(longest) not in (int, float) or not 1 <= longest < math.inf):
         raise UnusableError(f"{name}: model_max_length is not a number above 0")
     for field, value in settings.items():
         if field.endswith("_token") and not field.startswith(("add_", "use_", "split_")):
@@ -151,6 +159,22 @@ def _check_settings(settings: Fields) -> None:
 
 def _added(settings: Fields) -> int:
     return sum(len(settings.get(field) or ()) for field in ("added_tokens_decoder", *_NAMES_OF_LISTS))
+
+
+def _check_vocabulary(folder: Path) -> None:
+    """Check the files that transformers makes a tokenizer of where there is no `tokenizer.json`."""
+    for name in ("vocab.txt", "merges.txt"):
+        if (folder / name).exists():
+            with opened(folder / name) as file:
+                lines = sum(block.count(b"\n") for block in iter(lambda: file.read(MIB), b""))
+            if lines > MOST_TOKENS:
+                raise UnusableError(f"{name} has {lines:,} lines, more than {MOST_TOKENS:,}")
+    if (folder / "vocab.json").exists():
+        vocabulary = read_object(folder / "vocab.json", most_bytes=MOST_BYTES, levels=2)
+        if len(vocabulary) > MOST_TOKENS:
+            raise UnusableError(f"vocab.json has {len(vocabulary):,} tokens, more than {MOST_TOKENS:,}")
+        if not all(map(_is_number, vocabulary.values())):
+            raise UnusableError("vocab.json does not name a number for each token")
 
 
 # -------------------------------------------------------------------------------- parts of tokenizer.json
@@ -250,7 +274,19 @@ def _possible_growth(normaliser: Any, name: str) -> float:
 
 #: Normalisers that lengthen a text by little, whatever their settings are.
 _HARMLESS: Final = frozenset(
-    ("Prepend", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "StripAccents", "Nmt", "BertNormalizer", "ByteLevel")
+    (
+        "Prepend",
+        "NFC",
+        "NFD",
+        "NFKC",
+        "NFKD",
+        "Lowercase",
+        "Strip",
+        "StripAccents",
+        "Nmt",
+        "BertNormalizer",
+        "ByteLevel",
+    )
 )
 
 
@@ -278,8 +314,6 @@ def _try_out(normaliser: Fields, name: str) -> None:
     Raises:
         UnusableError: The process ended, or a text became far longer.
     """
-    import json
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "normalizer.json"
         path.write_text(json.dumps(normaliser), encoding="utf-8")
