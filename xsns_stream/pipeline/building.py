@@ -66,8 +66,8 @@ def build(
         if not settings.lacks_parts(row, store) and store.kept_record(row.language, row.seed) is not None
     }
     _check_text(settings, store)
-    for text in loaded.notes if todo else ():
-        on_event(Noted(text))
+    for note in loaded.notes if todo else ():
+        on_event(Noted(note))
     if unheeded := _unheeded(settings, len(settings.rows()) - len(todo) + len(kept)):
         on_event(Noted(unheeded))
     if settings.quantile_used == "histogram" and todo:
