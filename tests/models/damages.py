@@ -190,6 +190,7 @@ CONFIGURATIONS: dict[str, tuple[Damage, str]] = {
     "a flag of text": (edit("config.json", is_decoder="no"), "is_decoder is 'no', not true or false"),
     "code that is a list": (edit("config.json", auto_map=["own.Own"]), "auto_map is a list"),
     "a precision that is a number": (edit("config.json", dtype=16), "dtype is 16, not text"),
+    "attention from the Hub": (edit("config.json", _attn_implementation="own/kernel"), "is 'own/kernel', not the name"),
     "quantised by a number": (edit("config.json", quantization_config=4), "quantization_config is 4"),
     "other configurations": (edit("config.json", configuration_files=["config.4.0.0.json"]), "configuration_files"),
     "deep JSON": (write("config.json", '{"model_type": ' + nested(100_000) + "}"), "nested too deep"),

@@ -79,6 +79,10 @@ def test_code_of_a_known_family_is_left_alone_and_said(
     done = xsns("build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr")
     assert done.code == ExitCode.OK
     assert f"note: {note}" in done.err
+    done = xsns(
+        "build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr", "--json"
+    )
+    assert json.loads(done.out)["result"]["notes"] == [note]
     assert not (tmp_path / "was-run").exists()
 
 
@@ -145,10 +149,12 @@ def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:
     path.write_text(json.dumps(settings))
     configure(tiny_copy, auto_map={"AutoTokenizer": ["own.Own", None]})
     (tiny_copy / "own.py").write_text(f"open({str(tiny_copy / 'was-run')!r}, 'w')\nclass Own: pass\n")
-    try:
-        load_model(str(tiny_copy))
-    except ModelError as error:
-        assert "trust_remote_code" not in error.message + error.hint
+    ours = load_model(str(tiny_copy))
+    assert [note.partition(" names code of its own")[0] for note in ours.notes] == [
+        f"the model '{tiny_copy}'",
+        f"the tokenizer of model '{tiny_copy}'",
+    ]
+    assert ours.notes[1].endswith(f"transformers' class {type(ours.tokenizer).__name__} is used.")
     assert not (tiny_copy / "was-run").exists()
 
 
@@ -262,6 +268,6 @@ def test_tables_of_sentencepiece(tmp_path: Path) -> None:
     check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=charsmap(33)))
     with pytest.raises(UnusableError, match="replaces a character by 10,000 bytes"):
         check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=charsmap(10_000)))
+    broken = {"type": "Precompiled", "precompiled_charsmap": "§"}
     with pytest.raises(UnusableError, match="is not base64"):
-        broken = {"type": "Precompiled", "precompiled_charsmap": "§"}
         check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=broken))

@@ -125,6 +125,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
         "reliability": [
             {"language": row.language, "seed": row.seed} | dict(known) for row, known in result.reliability.items()
         ],
+        "notes": list(result.notes),
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import ModelError
 from xsns_stream.models.documents import UnusableError, read_object
-from xsns_stream.models.files import first_line, innermost
+from xsns_stream.models.files import innermost, reason
 from xsns_stream.models.weights import Tensors
 from xsns_stream.quiet import quiet_transformers
 
@@ -50,9 +50,14 @@ _NUMBERS: Final = (
     "layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "initializer_range", "rope_theta", "attention_dropout",
     "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "dropout_rate", "classifier_dropout",
 )  # fmt: skip
+#: transformers fetches code from the Hub where one of these is the name of a repository.
+_IMPLEMENTATIONS: Final = (
+    "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
+    "_experts_implementation",
+)  # fmt: skip
 _FLAGS: Final = ("is_decoder", "is_encoder_decoder", "tie_word_embeddings", "add_cross_attention", "use_cache")
 _MODELS: Final = ("text_config", "vision_config", "audio_config", "quantization_config")
-_OBJECTS: Final = ("id2label", "label2id", "auto_map", "task_specific_params")
+_OBJECTS: Final = ("rope_scaling", "rope_parameters", "id2label", "label2id", "auto_map", "task_specific_params")
 
 Fields = Mapping[str, Any]
 
@@ -116,7 +121,7 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
     except Exception as error:
         # transformers raises many types for values that do not fit together.
         raise ModelError(
-            f"the configuration of model '{name}' cannot be read: transformers refuses it ({first_line(error)[:-1]}).",
+            f"the configuration of model '{name}' cannot be read: transformers refuses it ({reason(error)}).",
             "the files may be incomplete; fetch or export them again.",
         ) from error
 
@@ -159,7 +164,7 @@ def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any)
 def broken_installation(name: str, error: BaseException) -> ModelError:
     """Return the error for a class that transformers has but cannot import: nothing is wrong with the model."""
     return ModelError(
-        f"transformers cannot import what the model '{name}' needs: {first_line(innermost(error))}",
+        f"transformers cannot import what the model '{name}' needs: {reason(innermost(error))}.",
         "the model's files are not the cause: installed libraries do not fit together (torchvision must match torch). "
         "Reinstall or remove the one that is named.",
     )
@@ -194,6 +199,7 @@ def _check_types(part: Fields) -> None:
         (_NUMBERS, _is_finite, "a number that is not negative"),
         (_FLAGS, lambda value: isinstance(value, bool) or value in (0, 1), "true or false"),
         (_OBJECTS, lambda value: isinstance(value, dict), "an object"),
+        (_IMPLEMENTATIONS, _names_no_repository, "the name of an implementation in transformers"),
         (("architectures",), _is_list_of_text, "a list of names"),
         (("layer_types",), _is_list_of_text, "a list of names"),
         (("num_labels", "_num_labels"), lambda value: _is_size(value) and value <= MOST_LABELS, "a number of labels"),
@@ -226,6 +232,11 @@ def _is_id(value: Any) -> bool:
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and math.isfinite(value)
+
+
+def _names_no_repository(value: Any) -> bool:
+    names = value.values() if isinstance(value, dict) else (value,)
+    return all(name is None or (isinstance(name, str) and not set(name) & set("/:@")) for name in names)
 
 
 def _is_list_of_text(value: Any) -> bool:

@@ -14,6 +14,8 @@ EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
 #: What is fetched from the Hub: safetensors and the tokenizer; never a pickle, never code.
 HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
+#: Most characters that are shown of what another library says.
+LONGEST_REASON: Final = 240
 #: {digest of a file: digest of the file that it took the place of}. What is computed from the two is the same: `mini`'s
 #: configuration named float16 as the precision to load in, which transformers heeds and this package never did. Stores
 #: that were built before record the earlier digest, and can be extended.
@@ -76,3 +78,14 @@ def innermost(error: BaseException) -> BaseException:
 def first_line(error: BaseException) -> str:
     """Return what an error of another library says in its first line, as a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
+
+
+def reason(error: BaseException) -> str:
+    """Return why another library could not use the files of a model, as the end of a sentence.
+
+    Errors of Python itself (a list where a number was expected) say nothing to somebody who did not write the library.
+    """
+    if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
+        return "a value is of another type, or stands in another place, than transformers expects"
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in first_line(error)[:-1])
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

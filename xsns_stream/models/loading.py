@@ -17,7 +17,7 @@ from xsns_stream.models.configuration import (
     read_configuration,
 )
 from xsns_stream.models.documents import UnusableError
-from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate
+from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate, reason
 from xsns_stream.models.layout import block_lists
 from xsns_stream.models.objectives import (
     CLASSIFICATION,
@@ -29,6 +29,7 @@ from xsns_stream.models.objectives import (
     resolve,
     task_of,
 )
+from xsns_stream.models.tokenizer_files import own_code
 from xsns_stream.models.tokenizers import check_match, load_tokenizer, padding_id, tokenizer_digest
 from xsns_stream.models.weights import Tensors, has_safetensors, read_tensors
 from xsns_stream.quiet import quiet_transformers
@@ -121,7 +122,10 @@ def load_model(
         tokenizer_digest=tokenizer_digest(tokenizer),
         objective=objective,
         pad_id=pad_id,
-        notes=tuple(_notes(name, model, fields, tensors, dtype)),
+        notes=(
+            *_notes(name, model, fields, tensors, dtype),
+            *_notes_on_tokenizer(name, folder, tokenizer),
+        ),
     )
 
 
@@ -230,6 +234,14 @@ def _notes(name: str, model: Any, fields: dict[str, Any], tensors: Tensors, dtyp
         )
 
 
+def _notes_on_tokenizer(name: str, folder: Path, tokenizer: Any) -> Iterator[str]:
+    if own_code(folder):
+        yield (
+            f"the tokenizer of model '{name}' names code of its own (auto_map), which is never run; transformers' "
+            f"class {type(tokenizer).__name__} is used."
+        )
+
+
 def unused_blocks(model: Any, tensors: Tensors) -> list[str]:
     """Return the names of tensors of blocks after the last one that the model has."""
     lengths = {f"{name}.": len(blocks) for name, blocks in block_lists(model)}
@@ -268,8 +280,8 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
     except Exception as error:
         # transformers and safetensors raise many types for files that are cut short or of another kind.
         raise ModelError(
-            f"the weights of model '{name}' cannot be read: {first_line(error)}",
-            "the files may be incomplete; fetch or export them again.",
+            f"the model '{name}' cannot be loaded: {reason(error)}.",
+            "the files may be incomplete, or do not fit together; fetch or export them again.",
         ) from error
     mismatched = {str(m[0] if isinstance(m, tuple) else m) for m in info["mismatched_keys"]}
     _check_complete(model, name, objective, set(info["missing_keys"]) - mismatched, mismatched)

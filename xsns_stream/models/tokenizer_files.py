@@ -89,7 +89,7 @@ def check_tokenizer(path: Path) -> None:
             raise UnusableError(f"{path.name}: {name} is not an object")
     _check_post_processor(document.get("post_processor"), path.name)
     for name in ("padding", "truncation"):
-        if not isinstance(document.get(name) or {}, dict):
+        if document.get(name) is not None and not isinstance(document[name], dict):
             raise UnusableError(f"{path.name}: {name} is not an object")
     if _possible_growth(document.get("normalizer"), path.name) >= TRIED_GROWTH:
         _try_out(document["normalizer"], path.name)
@@ -117,7 +117,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     settings = found.get("tokenizer_config.json", {})
     _check_settings(settings)
     for name, tokens in found.get("special_tokens_map.json", {}).items():
-        if not isinstance(tokens, str | dict | list):
+        if tokens is not None and not isinstance(tokens, str | dict | list):
             raise UnusableError(f"special_tokens_map.json: {name} is not a token")
         if isinstance(tokens, dict) and not isinstance(tokens.get("content", ""), str):
             raise UnusableError(f"special_tokens_map.json: {name} is not a token")
@@ -216,15 +216,26 @@ def _check_model(model: Any, name: str) -> None:
 
 def _check_post_processor(part: Any, name: str) -> None:
     """Bound how many tokens are added to each text."""
-    steps = list(_steps(part, "processors", name))
-    for step in steps:
+    for step in _steps(part, "processors", name):
         for side in ("single", "pair"):
-            if len(step.get(side) or ()) > MOST_STEPS:
+            if len(_list(step.get(side), f"{name}: the post-processor's {side}")) > MOST_STEPS:
                 raise UnusableError(f"{name}: the post-processor adds more than {MOST_STEPS} tokens to a text")
-        special = step.get("special_tokens")
-        for token in special.values() if isinstance(special, dict) else ():
-            if not isinstance(token, dict) or len(token.get("ids") or ()) > 16:
-                raise UnusableError(f"{name}: the post-processor adds a token that stands for many")
+        special = step.get("special_tokens") or {}
+        if not isinstance(special, dict) or not all(isinstance(token, dict) for token in special.values()):
+            raise UnusableError(f"{name}: the post-processor's special_tokens are not an object of tokens")
+        if any(len(_list(token.get("ids"), f"{name}: ids of a special token")) > 16 for token in special.values()):
+            raise UnusableError(f"{name}: the post-processor adds a token that stands for many")
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if value is None:
+        return []
+    # A template is also written as text: "$A [SEP]".
+    if isinstance(value, str):
+        return value.split()
+    if not isinstance(value, list):
+        raise UnusableError(f"{what} is not a list")
+    return value
 
 
 def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:

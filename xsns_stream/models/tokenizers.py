@@ -10,7 +10,7 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError
 from xsns_stream.models.configuration import broken_installation, needs_own_code
 from xsns_stream.models.documents import UnusableError
-from xsns_stream.models.files import first_line
+from xsns_stream.models.files import reason
 from xsns_stream.models.objectives import reads_both_ways
 from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code
 
@@ -40,7 +40,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
         if coded:
             raise needs_own_code(name, "tokenizer") from error
         raise ModelError(
-            f"the tokenizer of model '{name}' cannot be read: {first_line(error)}",
+            f"the tokenizer of model '{name}' cannot be read: {reason(error)}.",
             "the folder needs tokenizer.json (or the model's own vocabulary files).",
         ) from error
     # Without any of its files transformers makes up a tokenizer that knows no piece, and says nothing.

@@ -94,7 +94,7 @@ def build(
             failed[row] = error
             on_event(RowFailed(row, error))
     skipped = tuple(row for row in settings.rows() if row not in set(todo))
-    return BuildResult(tuple(committed), skipped, failed, known)
+    return BuildResult(tuple(committed), skipped, failed, known, loaded.notes)
 
 
 def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:

@@ -84,9 +84,11 @@ class BuildResult:
         skipped: Rows that were there before.
         failed: Row → what was wrong with it.
         reliability: Row → what is known of its repeatability, where that was asked for.
+        notes: What the user should know of how the model was loaded.
     """
 
     committed: tuple[Row, ...]
     skipped: tuple[Row, ...]
     failed: Mapping[Row, XsnsError]
     reliability: Mapping[Row, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
