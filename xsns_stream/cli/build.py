@@ -125,8 +125,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
         "reliability": [
             {"language": row.language, "seed": row.seed} | dict(known) for row, known in result.reliability.items()
         ],
-        "notes": list(result.notes),
-    }
+    } | ({"notes": list(result.notes)} if result.notes else {})
 
 
 def _reliability(result: BuildResult) -> Iterator[str]:
