@@ -134,6 +134,9 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     "a type that is a list": (tensor(dtype=["F32"]), "a type that is not known"),
     "another type": (tensor(dtype="F64"), "does not take the"),
     "a tensor that is a number": (one_more(5), "no type, shape and place"),  # type: ignore[arg-type]
+    "a name that turns the line around": (
+        lambda folder: with_header(folder, {"a\x1b[31m\u202eb": 5}, b""), "'a\\x1b[31m\\u202eb'"
+    ),
     "a tensor that is named twice": (twice, "twice"),
     "two tensors in one place": (overlapping, "shares bytes with another tensor"),
     "metadata that are a list": (lambda folder: with_header(folder, header_of(folder)[0] | {"__metadata__": [1]}, b""),

@@ -24,8 +24,21 @@ MOST_VALUES: Final = 6_000_000
 MOST_LEVELS: Final = 40
 
 
+#: Most characters of a message that come from a file.
+LONGEST_SHOWN: Final = 300
+
+
 class UnusableError(Exception):
     """A file of a model folder that is not what it should be; the reason is one sentence without a full stop."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(shown(reason))
+
+
+def shown(text: str) -> str:
+    """Return text from a file as it may be printed: short, control characters and marks of direction escaped."""
+    cut = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
 
 
 @contextmanager

@@ -9,13 +9,12 @@ from typing import Final
 
 from xsns_stream.errors import ModelError
 from xsns_stream.files import at_home
+from xsns_stream.models.documents import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
 #: What is fetched from the Hub: safetensors and the tokenizer; never a pickle, never code.
 HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
-#: Most characters that are shown of what another library says.
-LONGEST_REASON: Final = 240
 #: {digest of a file: digest of the file that it took the place of}. What is computed from the two is the same: `mini`'s
 #: configuration named float16 as the precision to load in, which transformers heeds and this package never did. Stores
 #: that were built before record the earlier digest, and can be extended.
@@ -87,5 +86,4 @@ def reason(error: BaseException) -> str:
     """
     if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
         return "a value is of another type, or stands in another place, than transformers expects"
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in first_line(error)[:-1])
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
+    return shown(first_line(error)[:-1])

@@ -16,7 +16,7 @@ from xsns_stream.models.configuration import (
     make_config,
     read_configuration,
 )
-from xsns_stream.models.documents import UnusableError
+from xsns_stream.models.documents import UnusableError, shown
 from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate, reason
 from xsns_stream.models.layout import block_lists
 from xsns_stream.models.objectives import (
@@ -230,7 +230,7 @@ def _notes(name: str, model: Any, fields: dict[str, Any], tensors: Tensors, dtyp
     if unused := unused_blocks(model, tensors):
         yield (
             f"the weights of model '{name}' hold {len(unused):,} tensors of blocks that its configuration does not "
-            f"have, such as '{unused[0]}'; they are left out."
+            f"have, such as '{shown(unused[0])}'; they are left out."
         )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 MEMORY = 2**30
 SECONDS = 5
+#: Printed once the library is there: what fails before says nothing about the normaliser.
+READY = "ready"
 TEXT = (
     "The quick brown fox jumps over the lazy dog 0123456789 times.\n"
     "THE QUICK BROWN FOX; ¿qué? «Ça va» Größe, ἀλήθεια Съешь же ещё этих мягких булок "
@@ -46,6 +48,7 @@ def main() -> None:
     document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     from tokenizers import Tokenizer
 
+    print(READY, flush=True)
     limit()
     whole = {"version": "1.0", "added_tokens": [], "normalizer": document}
     whole["model"] = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}

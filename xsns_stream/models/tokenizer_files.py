@@ -340,7 +340,10 @@ def _try_out(normaliser: Fields, name: str) -> None:
             )
         except subprocess.TimeoutExpired as error:
             raise UnusableError(f"{name}: the normaliser takes more than {_SECONDS} s for a short text") from error
-    if done.returncode == 0 and float(done.stdout) <= MOST_GROWTH:
+    ready, *growth = done.stdout.decode().split() or [""]
+    if ready != "ready":
+        raise UnusableError(f"{name}: the normaliser could not be tried out in a process of its own")
+    if done.returncode == 0 and growth and float(growth[0]) <= MOST_GROWTH:
         return
     raise UnusableError(f"{name}: the normaliser makes a short text more than {MOST_GROWTH} times as long")
 
