@@ -122,9 +122,9 @@ def diagonal_fisher(
     """
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
     unconfirmed = () if settings.batch_wise else without_rules(model, layout)
+    running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
     if next(model.parameters()).dtype in HALVES:
         warnings.warn(HalfPrecisionWarning(half_precision(model, layout, unconfirmed)), stacklevel=2)
-    running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
     size = 0
     with running, explained(running, language):
         for batch in batches:

@@ -48,13 +48,15 @@ def main() -> None:
     document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     from tokenizers import Tokenizer
 
-    print(READY, flush=True)
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
     limit()
     whole = {"version": "1.0", "added_tokens": [], "normalizer": document}
     whole["model"] = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
     normalizer = Tokenizer.from_str(json.dumps(whole)).normalizer
     texts = [TEXT, TEXT * 2, *(text * 16 for text in patterns(document) if text)]
-    print(max(len(normalizer.normalize_str(text)) / (len(text) + 16) for text in texts))
+    growth = max(len(normalizer.normalize_str(text)) / (len(text) + 16) for text in texts)
+    sys.stdout.write(f"{growth}\n")
 
 
 if __name__ == "__main__":
