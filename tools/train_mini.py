@@ -313,6 +313,9 @@ def export(model, out: Path) -> None:
     """Write float16 safetensors, the configuration and what AutoTokenizer needs beside tokenizer.json."""
     model.config._attn_implementation = None
     model.half().save_pretrained(out)
+    config = json.loads((out / "config.json").read_text())
+    # transformers loads in the precision that is named here. Half precision is for the file's size alone.
+    (out / "config.json").write_text(json.dumps(config | {"dtype": "float32"}, indent=2, sort_keys=True) + "\n")
     named = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
     named |= {"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
     tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 256, **named}

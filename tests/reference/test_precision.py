@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
-from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
+from xsns_stream.fisher import HalfPrecisionWarning, diagonal_fisher, mean_gradient, self_check, without_rules
 from xsns_stream.fisher.engine import Engine
+from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
 from xsns_stream.subnetwork import extract_subnetwork
 from xsns_stream.types import FisherSettings
 
+#: Announced by `diagonal_fisher`; the tests at the end expect it.
+pytestmark = pytest.mark.filterwarnings("ignore:the weights are in:xsns_stream.fisher.HalfPrecisionWarning")
 LENGTHS = ((9, 4, 6), (5, 11))
 BF16, FP16 = torch.bfloat16, torch.float16
 #: Mixed precision, or weights (and with them the whole computation) in half precision, or both.
@@ -180,3 +186,63 @@ def test_weights_come_back_where_the_self_check_fails(zoo) -> None:
     ):
         self_check(model, parameter_layout(model))
     assert {parameter.dtype for parameter in model.parameters()} == {BF16}
+
+
+def test_half_precision_in_memory_is_announced(zoo) -> None:
+    for dtype in (FP16, BF16):
+        model = zoo.make("xlm-roberta", dtype)
+        layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
+        name = str(dtype).removeprefix("torch.")
+        with pytest.warns(HalfPrecisionWarning, match=f"the weights are in {name}, so gradients are rounded to {name}"):
+            found = diagonal_fisher(model, batches, layout)
+        assert found.provenance.dtype == name
+    model = zoo.make("xlm-roberta", torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        diagonal_fisher(model, batches, layout)
+
+
+def test_the_slow_path_is_announced_and_recorded(zoo) -> None:
+    name = "roberta.encoder.layer.0.output.dense.weight"
+    model = zoo.make("xlm-roberta", BF16)
+    output = model.roberta.encoder.layer[0].output
+    output.dense = Router(output.dense)
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
+    with pytest.warns(HalfPrecisionWarning, match="1 of 31 parameters are measured one example at a time"):
+        found = diagonal_fisher(model, batches, layout)
+    assert found.provenance.fallback == (name,)
+
+
+def test_gradients_of_float16_weights_do_not_underflow(zoo) -> None:
+    """The gradients that flow back are float16 then, and below 6e-8 they would be zero."""
+    exact = zoo.make("xlm-roberta", torch.float32)
+    with torch.no_grad():
+        exact.lm_head.layer_norm.weight.mul_(1e-3)
+        exact.lm_head.decoder.weight.mul_(1e-3)  # tied to the embeddings, which are normalised
+    halved = copy.deepcopy(exact).half()
+    layout, batches = parameter_layout(exact), batches_of(zoo, exact, "xlm-roberta")
+    for estimator in ("per-example", "per-batch"):
+        expected, found = (diagonal_fisher(model, batches, layout, estimator).to_dict() for model in (exact, halved))
+        for name in (name for name in layout.names if name.endswith("dense.weight")):
+            assert 0.95 < float(found[name].sum() / expected[name].sum()) < 1.05
+            zeros = [float((values[name] == 0).float().mean()) for values in (found, expected)]
+            assert zeros[0] <= zeros[1] + 0.01
+
+
+def test_the_reference_adds_in_float32_too(zoo) -> None:
+    exact = zoo.make("xlm-roberta", torch.float32).eval()
+    halved = copy.deepcopy(exact).half()
+    layout, batches = parameter_layout(exact), batches_of(zoo, exact, "xlm-roberta")
+    expected, found = (reference_fisher(model, batches, layout) for model in (exact, halved))
+    for name in (name for name in layout.names if name.endswith("dense.weight")):
+        assert found[name].dtype == torch.float32
+        assert 0.97 < float(found[name].sum() / expected[name].sum()) < 1.03
+
+
+def test_the_signed_mean_is_divided_by_the_scale_once(zoo) -> None:
+    exact = zoo.make("xlm-roberta", torch.float32)
+    halved = copy.deepcopy(exact).half()
+    layout, batches = parameter_layout(exact), batches_of(zoo, exact, "xlm-roberta")
+    expected, found = (mean_gradient(model, batches, layout) for model in (exact, halved))
+    for name in (name for name in layout.names if name.endswith("dense.weight")):
+        assert 0.97 < float(found[name].norm() / expected[name].norm()) < 1.03

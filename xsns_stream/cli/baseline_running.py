@@ -137,8 +137,10 @@ def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bo
             **(settings | more),
         )
     matrices = {key: _renamed(matrix, chosen) for key, matrix in found.items()}
+    loaded_notes = () if loaded is None else loaded.notes
     notes = tuple(f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code)
-    return Computed(matrices, (*compared, *reading_notes(corpus), *notes), failed, rows, corpus_json(corpus))
+    said = (*loaded_notes, *compared, *reading_notes(corpus), *notes)
+    return Computed(matrices, said, failed, rows, corpus_json(corpus))
 
 
 def refuse_failures(computed: Computed) -> None:
@@ -190,24 +192,14 @@ def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
 
 def tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
     """Load a tokenizer without its model, which is None."""
-    from transformers import AutoConfig
-
-    from xsns_stream.errors import ModelError
-    from xsns_stream.models.files import first_line, locate
-    from xsns_stream.models.loading import LoadedModel
+    from xsns_stream.models.files import locate
+    from xsns_stream.models.loading import LoadedModel, config_alone
     from xsns_stream.models.objectives import reads_both_ways
     from xsns_stream.models.tokenizers import load_tokenizer, tokenizer_digest
 
     name = options["model"]
     folder, commit = locate(name, options["revision"])
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        # transformers raises many types for files that are missing, cut short or of another kind.
-        raise ModelError(
-            f"the configuration of model '{name}' cannot be read: {first_line(error)}",
-            "the folder needs config.json beside the tokenizer.",
-        ) from error
+    config = config_alone(folder, name)
     tokenizer = load_tokenizer(folder, name)
     masked = reads_both_ways(config) and not config.is_encoder_decoder
     objective = "masked-lm" if masked else "causal-lm"

@@ -120,21 +120,25 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
     def pairs(rows: Iterable[Row]) -> list[list[str | int]]:
         return [[row.language, row.seed] for row in rows]
 
-    return {
-        "store": store,
-        "corpus": settings.corpus.name,
-        "quantile": settings.quantile_used,
-        "committed": pairs(result.committed),
-        "skipped": pairs(result.skipped),
-        "by_others": pairs(result.by_others),
-        "failed": [
-            {"language": row.language, "seed": row.seed, "error": error.message, "hint": error.hint}
-            for row, error in result.failed.items()
-        ],
-        "reliability": [
-            {"language": row.language, "seed": row.seed} | dict(known) for row, known in result.reliability.items()
-        ],
-    } | corpus_json(settings.corpus)
+    return (
+        {
+            "store": store,
+            "corpus": settings.corpus.name,
+            "quantile": settings.quantile_used,
+            "committed": pairs(result.committed),
+            "skipped": pairs(result.skipped),
+            "by_others": pairs(result.by_others),
+            "failed": [
+                {"language": row.language, "seed": row.seed, "error": error.message, "hint": error.hint}
+                for row, error in result.failed.items()
+            ],
+            "reliability": [
+                {"language": row.language, "seed": row.seed} | dict(known) for row, known in result.reliability.items()
+            ],
+        }
+        | ({"notes": list(result.notes)} if result.notes else {})
+        | corpus_json(settings.corpus)
+    )
 
 
 def _by_others(result: BuildResult) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, stderr_console, stdout_console
+from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
 from xsns_stream.cli.model_options import load, model_options, parameter_options
 from xsns_stream.cli.sections import SectionedCommand
 
@@ -49,8 +49,11 @@ def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: A
     out = {name: tuple(p.shape) for name, p in left_out(loaded.model, layout).items()}
     checks = self_check(loaded.model, layout) if check else ()
     kinds = {name: type(loaded.model.get_submodule(name.rpartition(".")[0])).__name__ for name in layout.names}
+    for text in loaded.notes:
+        note(f"note: {text}", quiet)
     if as_json:
-        emit_json("params", _result(loaded.name, loaded.objective, layout, out, checks, kinds))
+        result = _result(loaded.name, loaded.objective, layout, out, checks, kinds)
+        emit_json("params", result | {"notes": list(loaded.notes)})
         return
     console = stdout_console()
     if tensors:

@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from torch import Tensor, nn
@@ -20,13 +22,14 @@ from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.batchwise import BatchGradients
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.grouped import diagonal_fisher_in_groups, moments_of
-from xsns_stream.fisher.guard import described, explained
+from xsns_stream.fisher.guard import HalfPrecisionWarning, described, explained, half_precision
 from xsns_stream.fisher.modes import AUTOCAST
-from xsns_stream.fisher.selfcheck import ParameterCheck, self_check, without_rules
+from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
 from xsns_stream.fisher.sizing import groups_of_layers, is_out_of_memory, token_budget
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 __all__ = [
+    "HalfPrecisionWarning",
     "Measurement",
     "ParameterCheck",
     "diagonal_fisher",
@@ -85,6 +88,9 @@ def diagonal_fisher(
 ) -> DiagonalFisher:
     """Compute the exact per-example diagonal Fisher information of θ.
 
+    Weights in half precision are announced by a :class:`HalfPrecisionWarning`: transformers loads a checkpoint in the
+    precision that its configuration or its file names, float16 for many.
+
     f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)², where log p(y_j|x_j) is the sum over example j's own scored
     positions. The values do not depend on how the examples are batched, padding included.
 
@@ -117,6 +123,8 @@ def diagonal_fisher(
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
     unconfirmed = () if settings.batch_wise else without_rules(model, layout)
     running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
+    if next(model.parameters()).dtype in HALVES:
+        warnings.warn(HalfPrecisionWarning(half_precision(model, layout, unconfirmed)), stacklevel=2)
     size = 0
     with running, explained(running, language):
         for batch in batches:
@@ -124,7 +132,9 @@ def diagonal_fisher(
             running.add(batch)
     _refuse_nothing(running, language)
     if provenance is None:
-        provenance = described(model, layout, settings, size, running.examples, seed)
+        provenance = replace(
+            described(model, layout, settings, size, running.examples, seed), fallback=tuple(unconfirmed)
+        )
     values = tuple((running.sums[name] / running.count).cpu().numpy() for name in layout.names)
     return DiagonalFisher(values, layout, running.examples, language, provenance)
 

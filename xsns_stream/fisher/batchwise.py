@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
 from xsns_stream.fisher import predictions
-from xsns_stream.fisher.modes import LOSS_SCALE, autocast, checkpointing, evaluating, training, wide
+from xsns_stream.fisher.modes import autocast, checkpointing, evaluating, loss_scale, training, wide
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 #: The authors clip every tensor's gradient to this norm before squaring it.
@@ -44,7 +44,7 @@ class BatchGradients:
         if self.kind in predictions.LANGUAGE_MODELS:
             predictions.head_of(model)  # a model without one is refused here, in words
         self.examples = 0
-        self._batches, self._scale = 0, LOSS_SCALE.get(settings.precision, 1.0)
+        self._batches, self._scale = 0, loss_scale(settings, next(model.parameters()).dtype)
         self._theta = predictions.theta_of(model, layout)
         self.sums = {name: torch.zeros_like(p, dtype=wide(p.dtype)).detach() for name, p in self._theta.items()}
         self._undo = ExitStack()

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from xsns_stream.errors import FisherError
 from xsns_stream.fisher import predictions
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.modes import LOSS_SCALE, autocast, checkpointing, evaluating, replaced, wide
+from xsns_stream.fisher.modes import autocast, checkpointing, evaluating, loss_scale, replaced, wide
 from xsns_stream.fisher.moments import Moments
 from xsns_stream.fisher.predictions import LANGUAGE_MODELS, Question
 from xsns_stream.fisher.rules import NotExactError, Rows, Rule, rule_for
@@ -78,7 +78,7 @@ class Engine:
         self._one_by_one = any(id(p) not in covered for p in theta.values())
         self._fallback_parameters = [chosen[name] for name in self.fallback]
         self._device = next(model.parameters()).device
-        self._scale = LOSS_SCALE.get(self.settings.precision, 1.0)
+        self._scale = loss_scale(self.settings, next(model.parameters()).dtype)
         self._undo = ExitStack()
         self._head: ScoredHead | None = None
         self._small: dict[int, Tensor] = {}

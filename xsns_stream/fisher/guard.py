@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -14,6 +14,10 @@ from xsns_stream.errors import FisherError
 from xsns_stream.fisher.predictions import theta_of
 from xsns_stream.fisher.rules import NotExactError
 from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
+
+
+class HalfPrecisionWarning(UserWarning):
+    """The weights of a model that is measured are float16 or bfloat16, and with them its gradients."""
 
 
 class Running(Protocol):
@@ -44,6 +48,26 @@ def explained(measurement: Running, language: str = "") -> Iterator[None]:
         _refuse_damaged(measurement.model, about)
         raise FisherError(f"{error.message.rstrip('.')}{about}.", error.hint) from error
     _refuse_not_finite(measurement.sums, about)
+
+
+def half_precision(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
+    """Return what follows from weights in half precision, in a sentence or two.
+
+    Args:
+        model: Whose weights they are.
+        layout: θ.
+        one_by_one: Names of the parameters that are measured one example at a time.
+    """
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    slow = ""
+    if one_by_one:
+        slow = (
+            f" {len(one_by_one)} of {len(layout.names)} parameters are measured one example at a time, which is slow."
+        )
+    return (
+        f"the weights are in {dtype}, so gradients are rounded to {dtype} (squares and sums are float32); "
+        f"for exact values load the model with dtype=torch.float32.{slow}"
+    )
 
 
 def described(

@@ -17,6 +17,17 @@ AUTOCAST: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
 LOSS_SCALE: Final = {"fp16": 2.0**10}
 
 
+def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
+    """Return what the loss is multiplied by, so that gradients stay within the range of float16.
+
+    Where the weights are float16 themselves, so is everything that flows back through them. A power of two changes no
+    bit of what is in range.
+    """
+    if settings.estimator == "authors":
+        return 1.0  # gradients are clipped at a norm of 1 as they are
+    return LOSS_SCALE["fp16"] if weights == torch.float16 else LOSS_SCALE.get(settings.precision, 1.0)
+
+
 def wide(dtype: torch.dtype) -> torch.dtype:
     """Return the precision of sums: float32, float64 for float64."""
     return torch.float64 if dtype == torch.float64 else torch.float32

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xsns_stream.fisher import predictions
-from xsns_stream.types import ParameterLayout
+from xsns_stream.fisher.modes import loss_scale, wide
+from xsns_stream.types import FisherSettings, ParameterLayout
 
 
 def reference_fisher(
@@ -35,14 +36,17 @@ def reference_fisher(
         names: Some of θ; all of it by default.
 
     Returns:
-        {parameter name: tensor of its shape, in the model's dtype}.
+        {parameter name: tensor of its shape}: float32, or float64 for a float64 model. Of a model in half precision
+        the gradients are rounded to it, and squared and added in float32.
     """
     names = layout.names if names is None else names
     parameters = predictions.theta_of(model, layout)
     theta = [parameters[name] for name in names]
     before = [p.requires_grad for p in theta]
-    total = {name: torch.zeros_like(parameters[name]) for name in names}
+    dtypes = {name: wide(parameters[name].dtype) for name in names}
+    total = {name: torch.zeros_like(parameters[name], dtype=dtypes[name]) for name in names}
     kind, count = predictions.kind_of(model), 0
+    scale = loss_scale(FisherSettings(), next(model.parameters()).dtype)
     try:
         for parameter in theta:
             parameter.requires_grad_(True)
@@ -50,11 +54,12 @@ def reference_fisher(
             for example in predictions.single_examples(batch, kind):
                 question = predictions.ask(model, kind, example)
                 logits = predictions.answers(kind, model(**question.inputs), question, gathered=False)
-                loss = F.cross_entropy(logits, question.targets, reduction=token_reduction)
+                logits = logits.to(wide(logits.dtype))
+                loss = F.cross_entropy(logits, question.targets, reduction=token_reduction) * scale
                 # A parameter that the output does not depend on has a gradient of zero.
                 gradients = torch.autograd.grad(loss, theta, allow_unused=True, materialize_grads=True)
                 for name, gradient in zip(names, gradients, strict=True):
-                    total[name] += gradient.square()
+                    total[name] += (gradient.to(dtypes[name]) / scale).square()
                 count += 1
     finally:
         for parameter, flag in zip(theta, before, strict=True):

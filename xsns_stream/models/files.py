@@ -9,11 +9,20 @@ from typing import Final
 
 from xsns_stream.errors import ModelError
 from xsns_stream.files import at_home
+from xsns_stream.models.documents import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
 #: What is fetched from the Hub: safetensors and the tokenizer; never a pickle, never code.
 HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
+#: {digest of a file: digest of the file that it took the place of}. What is computed from the two is the same: `mini`'s
+#: configuration named float16 as the precision to load in, which transformers heeds and this package never did. Stores
+#: that were built before record the earlier digest, and can be extended.
+SAME_MODEL: Final = {
+    "beca3bd8fb3400b0f3c149db1e6ed15cc7ed1b3f52a74f294a1d249845db8b18": (
+        "d80c9f2c0d4e0775628c4ec115277b21b49b0400d8bf575a91e4046fab81cbcb"
+    ),
+}
 
 
 def locate(name: str, revision: str | None) -> tuple[Path, str]:
@@ -46,14 +55,35 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
 
 
 def digest_files(paths: Iterable[Path]) -> str:
-    """Return the SHA-256 over the digests of files, in the order of their paths (hexadecimal)."""
+    """Return the SHA-256 over the digests of files, in the order of their paths (hexadecimal).
+
+    A file of :data:`SAME_MODEL` counts as what it was before.
+    """
     digest = hashlib.sha256()
     for path in sorted(paths):
         with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+            found = hashlib.file_digest(file, "sha256")
+        digest.update(bytes.fromhex(SAME_MODEL.get(found.hexdigest(), found.hexdigest())))
     return digest.hexdigest()
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the error that all others of a chain come from."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def first_line(error: BaseException) -> str:
     """Return what an error of another library says in its first line, as a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
+
+
+def reason(error: BaseException) -> str:
+    """Return why another library could not use the files of a model, as the end of a sentence.
+
+    Errors of Python itself (a list where a number was expected) say nothing to somebody who did not write the library.
+    """
+    if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
+        return "a value is of another type, or stands in another place, than transformers expects"
+    return shown(first_line(error)[:-1])

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
-from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate
+from xsns_stream.models.configuration import (
+    broken_installation,
+    check_described,
+    check_layers,
+    make_config,
+    read_configuration,
+)
+from xsns_stream.models.documents import UnusableError, shown
+from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate, reason
 from xsns_stream.models.layout import block_lists
 from xsns_stream.models.objectives import (
     CLASSIFICATION,
     TASKS,
     auto_class,
     check_arguments,
+    model_class,
     renamed_tensors,
     resolve,
     task_of,
 )
+from xsns_stream.models.tokenizer_files import own_code
 from xsns_stream.models.tokenizers import check_match, load_tokenizer, padding_id, tokenizer_digest
+from xsns_stream.models.weights import Tensors, has_safetensors, read_tensors
 from xsns_stream.quiet import quiet_transformers
 
 __all__ = ["DTYPES", "EMBEDDED", "EMBEDDED_FOLDER", "LoadedModel", "load_model"]
 
 DTYPES: Final = ("float32", "bfloat16", "float16")
+#: What peft writes beside the weights of an adapter.
+ADAPTER: Final = "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class LoadedModel:
         tokenizer_digest: SHA-256 over the tokenizer's serialisation.
         objective: What the model is asked: `masked-lm`, `causal-lm`, `span-corruption`, or a task.
         pad_id: The id that batches are padded with.
+        notes: What the user should know of how the model was loaded, a sentence each.
     """
 
     model: Any
@@ -49,6 +65,7 @@ class LoadedModel:
     tokenizer_digest: str
     objective: str
     pad_id: int
+    notes: tuple[str, ...] = ()
 
 
 def load_model(
@@ -83,10 +100,12 @@ def load_model(
     if dtype not in DTYPES:
         raise UsageError(f"there is no dtype '{dtype}' for weights.", f"one of: {', '.join(DTYPES)}.")
     folder, commit = locate(name, revision)
-    config = _load_config(folder, name)
+    fields, tensors = _inspected(folder, name)
+    config = make_config(folder, name, fields)
     objective = resolve(config, objective, name)
     if objective in TASKS:
         config.num_labels = label_count or 2  # a span has two ends
+    _check_class(name, config, objective, tensors, dtype)
     model = _load_weights(folder, name, config, objective, head_seed, dtype)
     tokenizer = load_tokenizer(folder, name)
     check_match(model, tokenizer, objective, name)
@@ -103,25 +122,140 @@ def load_model(
         tokenizer_digest=tokenizer_digest(tokenizer),
         objective=objective,
         pad_id=pad_id,
+        notes=(
+            *_notes(name, model, fields, tensors, dtype),
+            *_notes_on_tokenizer(name, folder, tokenizer),
+        ),
     )
 
 
-def _load_config(folder: Path, name: str) -> Any:
-    from transformers import AutoConfig
+def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
+    """Check a folder's configuration and weights as far as that goes without torch and transformers.
 
-    if not any(folder.glob("*.safetensors")):
+    Raises:
+        ModelError: An adapter in place of a model, no weights that are read, or files that are not what they should be.
+    """
+    check_no_adapter(folder, name)
+    if not has_safetensors(folder):
         raise ModelError(
             f"the model '{name}' has no .safetensors weights.",
-            "convert it with `save_pretrained`; pickled weights are not read, because reading them runs code.",
+            "convert it with `save_pretrained`, or try `--revision refs/pr/N` where the Hub's page of the model has a "
+            "pull request that adds them; pickled weights are not read, because reading them runs code.",
         )
+    fields = configuration_of(folder, name)
     try:
-        with quiet_transformers():
-            return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
+        tensors = read_tensors(folder, fields.get("transformers_weights"))
+    except UnusableError as error:
+        raise _unreadable("weights", name, error) from error
+    try:
+        check_layers(fields, tensors)
+    except UnusableError as error:
+        raise _unreadable("configuration", name, error) from error
+    return fields, tensors
+
+
+def config_alone(folder: Path, name: str) -> Any:
+    """Return the configuration of a folder whose weights are not needed.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    fields = configuration_of(folder, name)
+    try:
+        check_layers(fields, None)
+    except UnusableError as error:
+        raise _unreadable("configuration", name, error) from error
+    return make_config(folder, name, fields)
+
+
+def check_no_adapter(folder: Path, name: str) -> None:
+    """Refuse a folder with a LoRA adapter: its weights would be left out in silence.
+
+    Raises:
+        ModelError: As above.
+    """
+    if os.path.lexists(folder / ADAPTER):
         raise ModelError(
-            f"the configuration of model '{name}' cannot be read: {first_line(error)}",
-            "the files may be incomplete; fetch or export them again.",
-        ) from error
+            f"the model '{name}' comes with an adapter ({ADAPTER}), such as LoRA, which is not loaded.",
+            "merge it into the weights first: `merge_and_unload()` of peft, then `save_pretrained` to a new folder.",
+        )
+
+
+def configuration_of(folder: Path, name: str) -> dict[str, Any]:
+    """Return what a folder's `config.json` holds, its types checked.
+
+    Raises:
+        ModelError: It is missing, or cannot be used.
+    """
+    try:
+        return read_configuration(folder)
+    except UnusableError as error:
+        raise _unreadable("configuration", name, error) from error
+
+
+def _unreadable(what: str, name: str, error: UnusableError) -> ModelError:
+    return ModelError(
+        f"the {what} of model '{name}' cannot be read: {error}.",
+        "the files may be incomplete; fetch or export them again.",
+    )
+
+
+def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype: str) -> None:
+    """Check that transformers can import the model's class, and that it is not far larger than its weights.
+
+    Raises:
+        ModelError: As above.
+    """
+    import torch
+
+    try:
+        chosen = model_class(config, objective)
+    except (ImportError, RuntimeError, AttributeError) as error:
+        raise broken_installation(name, error) from error
+    try:
+        check_described(chosen, config, tensors, getattr(torch, dtype))
+    except UnusableError as error:
+        raise _unreadable("configuration", name, error) from error
+
+
+def _notes(name: str, model: Any, fields: dict[str, Any], tensors: Tensors, dtype: str) -> Iterator[str]:
+    """Yield what is not loaded of a model that can be loaded, and what is rounded."""
+    if dtype != "float32":
+        yield f"the weights are in {dtype}, so gradients are rounded to {dtype}; squares and sums are float32."
+    if fields.get("auto_map"):
+        yield (
+            f"the model '{name}' names code of its own (auto_map), which is never run; transformers' class "
+            f"{type(model).__name__} is used."
+        )
+    if unused := unused_blocks(model, tensors):
+        yield (
+            f"the weights of model '{name}' hold {len(unused):,} tensors of blocks that its configuration does not "
+            f"have, such as '{shown(unused[0])}'; they are left out."
+        )
+
+
+def _notes_on_tokenizer(name: str, folder: Path, tokenizer: Any) -> Iterator[str]:
+    if own_code(folder):
+        yield (
+            f"the tokenizer of model '{name}' names code of its own (auto_map), which is never run; transformers' "
+            f"class {type(tokenizer).__name__} is used."
+        )
+
+
+def unused_blocks(model: Any, tensors: Tensors) -> list[str]:
+    """Return the names of tensors of blocks after the last one that the model has."""
+    lengths = {f"{name}.": len(blocks) for name, blocks in block_lists(model)}
+    found = []
+    for name in tensors.shapes:
+        for prefix, length in lengths.items():
+            # A checkpoint of the body alone has no name for the body.
+            at = name.removeprefix(f"{prefix}") if name.startswith(prefix) else None
+            if at is None and name.startswith(short := prefix.partition(".")[2]) and short:
+                at = name.removeprefix(short)
+            number = (at or "").partition(".")[0]
+            if number.isdecimal() and int(number) >= length:
+                found.append(name)
+    return found
 
 
 def _load_weights(folder: Path, name: str, config: Any, objective: str, head_seed: int, dtype: str) -> Any:
@@ -141,11 +275,13 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
                 ignore_mismatched_sizes=True,  # told below, in words
                 key_mapping=renamed_tensors(config, objective) or None,
             )
+    except ImportError as error:
+        raise broken_installation(name, error) from error
     except Exception as error:
         # transformers and safetensors raise many types for files that are cut short or of another kind.
         raise ModelError(
-            f"the weights of model '{name}' cannot be read: {first_line(error)}",
-            "the files may be incomplete; fetch or export them again.",
+            f"the model '{name}' cannot be loaded: {reason(error)}.",
+            "the files may be incomplete, or do not fit together; fetch or export them again.",
         ) from error
     mismatched = {str(m[0] if isinstance(m, tuple) else m) for m in info["mismatched_keys"]}
     _check_complete(model, name, objective, set(info["missing_keys"]) - mismatched, mismatched)

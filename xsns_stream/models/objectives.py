@@ -90,6 +90,15 @@ def auto_class(config: Any, objective: str) -> Any:
     return getattr(transformers, next(lists[key] for key in lists if config.model_type in _models(key)))
 
 
+def model_class(config: Any, objective: str) -> Any:
+    """Return the class of the model that :func:`auto_class` loads; importing it may fail."""
+    found = auto_class(config, objective)._model_mapping[type(config)]
+    if not isinstance(found, list | tuple):
+        return found
+    named = set(getattr(config, "architectures", None) or ())
+    return next((one for one in found if one.__name__ in named), found[0])
+
+
 def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
     """Return {regular expression: replacement} for the names in a checkpoint whose body has another name in a head.
 

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.models.files import first_line
+from xsns_stream.models.configuration import broken_installation, needs_own_code
+from xsns_stream.models.documents import UnusableError
+from xsns_stream.models.files import reason
 from xsns_stream.models.objectives import reads_both_ways
+from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code
 
 _HINT: Final = "put the model's own tokenizer files into the folder."
 
@@ -23,10 +26,21 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
+        check_tokenizer_files(folder)
+        coded = own_code(folder)
+    except UnusableError as error:
         raise ModelError(
-            f"the tokenizer of model '{name}' cannot be read: {first_line(error)}",
+            f"the tokenizer of model '{name}' cannot be read: {error}.", "export it again, or use another model's."
+        ) from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except ImportError as error:
+        raise broken_installation(name, error) from error
+    except Exception as error:
+        if coded:
+            raise needs_own_code(name, "tokenizer") from error
+        raise ModelError(
+            f"the tokenizer of model '{name}' cannot be read: {reason(error)}.",
             "the folder needs tokenizer.json (or the model's own vocabulary files).",
         ) from error
     # Without any of its files transformers makes up a tokenizer that knows no piece, and says nothing.

@@ -80,6 +80,8 @@ def build(
     todo = settings.missing_rows(store)
     kept = frozenset(row for row in todo if _is_kept(row, settings, store))
     _check_text(settings, store)
+    for note in loaded.notes if todo else ():
+        on_event(Noted(note))
     if unheeded := _unheeded(settings, len(settings.rows()) - len(todo) + len(kept)):
         on_event(Noted(unheeded))
     if settings.quantile_used == "histogram" and todo:
@@ -88,7 +90,7 @@ def build(
     done = _Done()
     _measure_rows(todo, kept, objective, run, done)
     skipped = tuple(row for row in settings.rows() if row not in set(todo))
-    return BuildResult(tuple(done.committed), skipped, done.failed, done.known, tuple(done.by_others))
+    return BuildResult(tuple(done.committed), skipped, done.failed, done.known, tuple(done.by_others), loaded.notes)
 
 
 @dataclass

@@ -92,6 +92,7 @@ class BuildResult:
         failed: Row → what was wrong with it.
         reliability: Row → what is known of its repeatability, where that was asked for.
         by_others: Rows that other processes committed while this run was going on.
+        notes: What the user should know of how the model was loaded.
     """
 
     committed: tuple[Row, ...]
@@ -99,3 +100,4 @@ class BuildResult:
     failed: Mapping[Row, XsnsError]
     reliability: Mapping[Row, Mapping[str, Any]] = field(default_factory=dict)
     by_others: tuple[Row, ...] = ()
+    notes: tuple[str, ...] = ()

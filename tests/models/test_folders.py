@@ -1,0 +1,273 @@
+"""What is loaded from a model folder, what is said of it, and what is left alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as tf
+from safetensors.torch import load_file, save_file
+
+from xsns_stream.errors import ExitCode, ModelError
+from xsns_stream.models import EMBEDDED_FOLDER, load_model, loading
+from xsns_stream.models.documents import UnusableError
+from xsns_stream.models.tokenizer_files import MOST_ADDED, check_tokenizer
+from xsns_stream.models.weights import read_header, read_tensors
+
+
+def configure(folder: Path, **values: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def refused(folder: Path) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder))
+    return caught.value
+
+
+# ------------------------------------------------------------------------------- the embedded model
+
+#: What stores of `mini` record that were built while its configuration named float16.
+RECORDED = "9c7e2b6f69e0623ed2812ab0d30e1bd20c5b1ac75757ed0b6a6c75fef888553e"
+
+
+def test_transformers_loads_the_embedded_model_in_float32() -> None:
+    for kind in (tf.AutoModel, tf.AutoModelForMaskedLM):
+        assert {p.dtype for p in kind.from_pretrained(EMBEDDED_FOLDER).parameters()} == {torch.float32}
+    assert load_file(EMBEDDED_FOLDER / "model.safetensors")["lm_head.bias"].dtype == torch.float16
+
+
+def test_stores_of_the_embedded_model_stay_extendable(tmp_path: Path) -> None:
+    assert load_model("mini").weights_digest == RECORDED
+    before = shutil.copytree(EMBEDDED_FOLDER, tmp_path / "before")
+    path = before / "config.json"
+    path.write_text(path.read_text().replace('"dtype": "float32"', '"dtype": "float16"'))
+    assert load_model(str(before)).weights_digest == RECORDED
+    configure(before, layer_norm_eps=1e-6)
+    assert load_model(str(before)).weights_digest != RECORDED
+
+
+# -------------------------------------------------------------------------------------- what is said
+
+
+def test_nothing_is_said_of_an_ordinary_model(tiny_folder: Path) -> None:
+    assert load_model(str(tiny_folder)).notes == ()
+    assert load_model("mini").notes == ()
+
+
+def test_code_of_a_known_family_is_left_alone_and_said(
+    tiny_copy: Path, tmp_path: Path, xsns: Any, write_texts: Any
+) -> None:
+    configure(tiny_copy, auto_map={"AutoModelForMaskedLM": "own.Own"})
+    (tiny_copy / "own.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\nclass Own: pass\n")
+    (note,) = load_model(str(tiny_copy)).notes
+    assert note == (
+        f"the model '{tiny_copy}' names code of its own (auto_map), which is never run; transformers' class "
+        "XLMRobertaForMaskedLM is used."
+    )
+    done = xsns("params", tiny_copy, "--json")
+    assert (done.code, done.err) == (ExitCode.OK, f"note: {note}\n")
+    assert json.loads(done.out)["result"]["notes"] == [note]
+    texts = write_texts(tmp_path / "texts", "sw", 4)
+    done = xsns("build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr")
+    assert done.code == ExitCode.OK
+    assert f"note: {note}" in done.err
+    done = xsns(
+        "build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr", "--json"
+    )
+    assert json.loads(done.out)["result"]["notes"] == [note]
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_blocks_that_the_configuration_leaves_out_are_said(tiny_copy: Path) -> None:
+    names = [name for name in load_file(tiny_copy / "model.safetensors") if ".layer.1." in name]
+    configure(tiny_copy, num_hidden_layers=1)
+    (note,) = load_model(str(tiny_copy)).notes
+    assert f"hold {len(names)} tensors of blocks that its configuration does not have, such as 'roberta." in note
+    weights = {name.removeprefix("roberta."): w for name, w in load_file(tiny_copy / "model.safetensors").items()}
+    save_file(weights, tiny_copy / "model.safetensors", metadata={"format": "pt"})
+    (note,) = load_model(str(tiny_copy)).notes
+    assert f"hold {len(names)} tensors of blocks" in note
+
+
+def test_half_precision_that_was_asked_for_is_said(tiny_folder: Path) -> None:
+    (note,) = load_model(str(tiny_folder), dtype="float16").notes
+    assert note == "the weights are in float16, so gradients are rounded to float16; squares and sums are float32."
+
+
+# ---------------------------------------------------------------------------------------- refused
+
+
+def test_an_adapter_alone(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "x/y", "peft_type": "LORA"}')
+    save_file({"a": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
+    error = refused(tmp_path)
+    assert error.message == (
+        f"the model '{tmp_path}' comes with an adapter (adapter_config.json), such as LoRA, which is not loaded."
+    )
+    assert "merge_and_unload" in error.hint
+
+
+def test_pickled_weights_alone(tiny_copy: Path) -> None:
+    (tiny_copy / "model.safetensors").rename(tiny_copy / "pytorch_model.bin")
+    error = refused(tiny_copy)
+    assert error.message == f"the model '{tiny_copy}' has no .safetensors weights."
+    assert "save_pretrained" in error.hint
+    assert "--revision refs/pr/N" in error.hint
+
+
+@pytest.mark.parametrize("kind", [ImportError, RuntimeError])
+def test_a_broken_installation_is_not_the_model_s_fault(
+    kind: type[Exception], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(config: Any, objective: str) -> Any:
+        try:
+            raise ImportError("operator torchvision::nms does not exist")
+        except ImportError as error:
+            raise kind("Could not import module 'XLMRobertaForMaskedLM'.") from error
+
+    monkeypatch.setattr(loading, "model_class", fails)
+    error = refused(tiny_folder)
+    assert error.message == (
+        f"transformers cannot import what the model '{tiny_folder}' needs: operator torchvision::nms does not exist."
+    )
+    assert "the model's files are not the cause" in error.hint
+    assert "incomplete" not in error.hint
+
+
+def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:
+    path = tiny_copy / "tokenizer_config.json"
+    settings = json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    del settings["tokenizer_class"]
+    path.write_text(json.dumps(settings))
+    configure(tiny_copy, auto_map={"AutoTokenizer": ["own.Own", None]})
+    (tiny_copy / "own.py").write_text(f"open({str(tiny_copy / 'was-run')!r}, 'w')\nclass Own: pass\n")
+    ours = load_model(str(tiny_copy))
+    assert [note.partition(" names code of its own")[0] for note in ours.notes] == [
+        f"the model '{tiny_copy}'",
+        f"the tokenizer of model '{tiny_copy}'",
+    ]
+    assert ours.notes[1].endswith(f"transformers' class {type(ours.tokenizer).__name__} is used.")
+    assert not (tiny_copy / "was-run").exists()
+
+
+# ------------------------------------------------------------------------------------------ accepted
+
+
+def as_snapshot(folder: Path, root: Path) -> Path:
+    """Lay a folder out as the cache of the Hub does: links into a folder of blobs."""
+    (root / "blobs").mkdir(parents=True)
+    snapshot = root / "snapshots" / "0123456789abcdef"
+    snapshot.mkdir(parents=True)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        shutil.copy(path, root / "blobs" / f"{number:040x}")
+        (snapshot / path.name).symlink_to(f"../../blobs/{number:040x}")
+    return snapshot
+
+
+def test_links_into_the_cache_of_the_hub(tiny_copy: Path, tmp_path: Path) -> None:
+    whole = load_model(str(tiny_copy))
+    (tiny_copy / "model.safetensors").unlink()
+    whole.model.save_pretrained(tiny_copy, max_shard_size="200KB")
+    assert len(list(tiny_copy.glob("*.safetensors"))) > 1
+    again = load_model(str(as_snapshot(tiny_copy, tmp_path / "hub")))
+    for name, values in whole.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], values)
+
+
+def test_weights_that_the_configuration_names(tiny_copy: Path) -> None:
+    before = load_model(str(tiny_copy))
+    (tiny_copy / "model.safetensors").rename(tiny_copy / "other.safetensors")
+    configure(tiny_copy, transformers_weights="other.safetensors")
+    after = load_model(str(tiny_copy))
+    name = "lm_head.dense.weight"
+    assert torch.equal(after.model.get_parameter(name), before.model.get_parameter(name))
+
+
+def test_headers_agree_with_the_library(tiny_folder: Path) -> None:
+    for folder in (tiny_folder, EMBEDDED_FOLDER):
+        weights = load_file(folder / "model.safetensors")
+        assert read_header(folder / "model.safetensors") == {name: tuple(w.shape) for name, w in weights.items()}
+        assert read_tensors(folder).values == sum(w.numel() for w in weights.values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16, torch.int8, torch.bool, torch.int64])
+def test_headers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
+    values = {
+        "a": torch.zeros(3, 5, dtype=dtype),
+        "b": torch.zeros(0, 4, dtype=dtype),
+        "c": torch.zeros((), dtype=dtype),
+    }
+    save_file(values, tmp_path / "x.safetensors")
+    assert read_header(tmp_path / "x.safetensors") == {"a": (3, 5), "b": (0, 4), "c": ()}
+
+
+def test_bytes_that_no_tensor_names(tiny_copy: Path) -> None:
+    path = tiny_copy / "model.safetensors"
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(UnusableError, match="bytes of values, its header names"):
+        read_header(path)
+
+
+# ------------------------------------------------------------------------------ tokenizers of real size
+
+
+def tokenizer(path: Path, **parts: Any) -> Path:
+    model = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
+    path.write_text(json.dumps({"version": "1.0", "added_tokens": [], "model": model} | parts))
+    return path
+
+
+def test_a_large_vocabulary_is_no_fault(tmp_path: Path) -> None:
+    """As many tokens, merges and added tokens as Gemma 3 has."""
+    vocabulary = {f"token{n}": n for n in range(262_144)}
+    merges = [[f"tok{n}", f"en{n}"] for n in range(514_906)]
+    added = [{"id": n, "content": f"<unused{n}>", "special": False} for n in range(6_415)]
+    model = {"type": "BPE", "vocab": vocabulary, "merges": merges}
+    check_tokenizer(tokenizer(tmp_path / "tokenizer.json", model=model, added_tokens=added))
+
+
+def test_a_hundred_thousand_added_tokens_are_the_limit(tmp_path: Path) -> None:
+    added = [{"id": n, "content": f"<{n}>"} for n in range(MOST_ADDED + 1)]
+    check_tokenizer(tokenizer(tmp_path / "tokenizer.json", added_tokens=added[:-1]))
+    with pytest.raises(UnusableError, match="adds 100,001 tokens, more than 100,000"):
+        check_tokenizer(tokenizer(tmp_path / "tokenizer.json", added_tokens=added))
+
+
+def step(old: str, new: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"String": old}, "content": new}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [step(" ", "▁")],
+        [{"type": "Prepend", "prepend": "▁"}, step(" ", "▁")],
+        [step("½", " 1/2 "), step("™", "(tm)"), step("ﷺ", "sallallahu alayhi wasallam"), step("…", "...")],
+        [{"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}] * 5,
+        [{"type": kind} for kind in ("NFD", "Lowercase", "StripAccents", "NFKC", "Nmt")],
+    ],
+)
+def test_normalisers_that_lengthen_a_little(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer={"type": "Sequence", "normalizers": steps}))
+
+
+def charsmap(longest: int) -> dict[str, str]:
+    table = struct.pack("<I", 8) + bytes(8) + b"a\0" + b"b" * longest + b"\0"
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(table).decode()}
+
+
+def test_tables_of_sentencepiece(tmp_path: Path) -> None:
+    check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=charsmap(33)))
+    with pytest.raises(UnusableError, match="replaces a character by 10,000 bytes"):
+        check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=charsmap(10_000)))
+    broken = {"type": "Precompiled", "precompiled_charsmap": "§"}
+    with pytest.raises(UnusableError, match="is not base64"):
+        check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=broken))
