@@ -10,20 +10,20 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias, cast
 
-from xsns_stream.corpora.labels import AUTO, find_columns
+from xsns_stream.corpora.conllu import read_conllu
+from xsns_stream.corpora.labels import find_columns
 from xsns_stream.corpora.tables import read_csv, read_parquet, read_tsv
-from xsns_stream.corpora.units import Unit, collect, encodable
+from xsns_stream.corpora.units import Unit, collect
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 _BOM: Final = b"\xef\xbb\xbf"
-_UPOS: Final = "upos"
 
 #: (file, column of the text, labels) → units.
 Reader: TypeAlias = Callable[[Path, str | None, str | None], Iterator[Unit]]
@@ -169,63 +169,9 @@ def _json_object(text: str, where: str) -> dict[str, Any]:
     return row
 
 
-# ------------------------------------------------------------------------------------------ CoNLL-U
-
-
 def _read_conllu(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
     _no_columns(path, column)
-    if labels not in (None, AUTO, _UPOS):
-        raise CorpusError(f"{path.name} has no labels '{labels}'.", f"those of CoNLL-U are its column {_UPOS}.")
-    for number, block in enumerate(_blocks(_lines(path)), 1):
-        text = _decode(block)
-        if text is None:
-            yield None
-            continue
-        words = _words(text, f"sentence {number} of {path.name}")
-        tags = tuple(tag for _, tag in words)
-        yield encodable(TextExample(tuple(form for form, _ in words), None, tags if labels and any(tags) else None))
-
-
-def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the sentences: runs of lines between blank lines."""
-    block: list[bytes] = []
-    for line in lines:
-        if line.strip():
-            block.append(line)
-        elif block:
-            yield b"".join(block)
-            block = []
-    if block:
-        yield b"".join(block)
-
-
-def _words(sentence: str, where: str) -> list[tuple[str, str]]:
-    """Return (form, UPOS) of the words as they are written, "" where there is no tag.
-
-    A range stands for its parts, an empty node for nothing. A range has no tag of its own unless the file gives it
-    one: its parts may differ ("im" is ADP and DET).
-    """
-    import conllu
-    from conllu.exceptions import ParseException
-
-    try:
-        parsed = conllu.parse(sentence, fields=("id", "form", "lemma", _UPOS))
-        tokens = [(token["id"], token["form"], token.get(_UPOS)) for token in (parsed[0] if parsed else ())]
-    except (ParseException, KeyError) as error:
-        raise CorpusError(
-            f"{where} is not CoNLL-U ({error}).", "each word needs an ID and a FORM, with a tab between."
-        ) from error
-    words: list[tuple[str, str]] = []
-    covered = 0
-    for identifier, form, tag in tokens:
-        named = tag if tag and tag != "_" else ""
-        if isinstance(identifier, tuple):
-            if identifier[1] == "-":
-                covered = identifier[2]
-                words.append((form, named))
-        elif identifier is not None and identifier > covered:
-            words.append((form, named))
-    return [(form.strip(), tag.strip()) for form, tag in words if form.strip()]
+    yield from read_conllu(_lines(path), path.name, labels)
 
 
 READERS: Final[dict[str, Reader]] = {
