@@ -17,12 +17,13 @@ from typing import Any, Final
 from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union
 from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.readers import describe
-from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
+from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
+from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.streams import class_names, no_progress_bars, shuffled
 from xsns_stream.corpora.units import Unit, collect, text_column
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
-from xsns_stream.types import LanguageSample
+from xsns_stream.types import LanguageSample, TextExample
 
 _PROBE_SECONDS: Final = 10
 _OFFLINE_HINT: Final = (
@@ -44,6 +45,7 @@ class HubCorpus:
         config: Name of the configurations, with `{lang}` for the language; None takes the recipe's.
         revision: Branch, tag or commit on the Hub; None takes the newest.
         labels: None reads no labels, `auto` the recipe's or a usual column, else the column that holds them.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
 
     recipe: Recipe
@@ -53,6 +55,7 @@ class HubCorpus:
     config: str | None = None
     revision: str | None = None
     labels: str | None = None
+    words: str = RUNNING
 
     @property
     def local(self) -> bool:
@@ -72,6 +75,7 @@ class HubCorpus:
             config=self.config,
             revision=self.revision,
             labels=self._label,
+            words=self.words if self._is_split else None,
             copy=copy if known else None,
         )
 
@@ -100,7 +104,7 @@ class HubCorpus:
             raise UsageError(f"the number of examples must be at least 1, not {count}.")
         code = pick(language, self.languages(), self.name)
         with closing(self._units(code, seed)) as units:
-            examples, counts = collect(units, count, labelled=self.labels is not None)
+            examples, counts = collect(units, count, labelled=self.labels is not None, words=self.words)
         if not examples:
             raise CorpusError(f"{self.name} has no usable text in '{code}': {describe(counts)}.")
         return LanguageSample(code, examples, self.name, counts)
@@ -127,6 +131,20 @@ class HubCorpus:
             columns = self._columns(stream, f"{self._shown} ({self._config(subset)})")
             declared = class_names(stream, columns.label)
         return declared or label_union(codes, lambda code: self._units(code, 0))
+
+    @cached_property
+    def _is_split(self) -> bool:
+        """Whether texts without labels are split into words, as a recipe's are known to be, or as the first text is."""
+        if self.labels is not None:
+            return False
+        if self.recipe.text and self.text_column is None:
+            return self.recipe.text == SPLIT_COLUMN
+        try:
+            with closing(self._units(self.languages()[0], None)) as units:
+                texts = (unit.text for unit in units if isinstance(unit, TextExample))
+                return isinstance(next(filter(None, texts), ""), tuple)
+        except (XsnsError, IndexError):
+            return False
 
     # ---------------------------------------------------------------------------------- languages
 
@@ -224,7 +242,8 @@ class HubCorpus:
             return find_columns(names, text, label, where)
         own = recipe.labelled if label is not None and recipe.labelled else Columns(recipe.text, recipe.pair)
         found = text_column(names, text or own.text or None, where)
-        chosen = Columns(found, own.pair if text is None else "", label or "")
+        sentence = recipe.sentence if text is None and recipe.sentence in names else ""
+        chosen = Columns(found, own.pair if text is None else "", label or "", sentence)
         for column in filter(None, (*chosen.names, recipe.prefix_column, *recipe.leave_out)):
             text_column(names, column, where)
         return chosen

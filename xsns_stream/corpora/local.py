@@ -14,9 +14,10 @@ from typing import Final
 
 from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.readers import SUFFIXES, read_text, read_units, split_suffix
+from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
-from xsns_stream.types import LanguageSample
+from xsns_stream.types import LanguageSample, TextExample
 
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
 _TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<split>train|dev|test)")
@@ -33,6 +34,7 @@ class LocalCorpus:
         text_column: The column that holds the text, in files that have columns.
         skipped: Names of the folder's files that are not read: they name no language, or another split.
         labels: None reads no labels, `auto` those that each kind of file has, else the column that holds them.
+        words: How text without labels that is split into words is read: as `running` text, or as `given`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class LocalCorpus:
     text_column: str | None = None
     skipped: tuple[str, ...] = ()
     labels: str | None = None
+    words: str = RUNNING
 
     #: Reading needs no network.
     local = True
@@ -63,7 +66,7 @@ class LocalCorpus:
             CorpusError: The file cannot be read or nothing in it is usable.
         """
         code = pick(language, self.languages(), self.name)
-        return read_text(code, self.files[code], self.text_column, self.labels).draw(count, seed)
+        return read_text(code, self.files[code], self.text_column, self.labels, self.words).draw(count, seed)
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the labels in all files, sorted; empty without labels, and where they are answers.
@@ -79,7 +82,11 @@ class LocalCorpus:
 
 
 def open_folder(
-    folder: Path, text_column: str | None = None, split: str | None = None, labels: str | None = None
+    folder: Path,
+    text_column: str | None = None,
+    split: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
 ) -> LocalCorpus:
     """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `pt-BR.parquet`.
 
@@ -91,6 +98,7 @@ def open_folder(
         text_column: The column that holds the text, in files that have columns.
         split: `train`, `dev` or `test` of Universal Dependencies files; None is `train` where there are any.
         labels: As in :class:`LocalCorpus`.
+        words: As in :class:`LocalCorpus`.
 
     Raises:
         CorpusError: The folder cannot be read, no file in it is named by a language, or two by the same.
@@ -111,17 +119,21 @@ def open_folder(
     if not files:
         raise _no_files(folder, skipped, split)
     settings = {"text_column": text_column, "split": wanted if treebanks else None, "labels": labels}
+    settings["words"] = _words_in_name(files.values(), text_column, labels, words)
     name = corpus_name("folder", folder.resolve().name, **settings)
-    return LocalCorpus(name, files, text_column, skipped, labels)
+    return LocalCorpus(name, files, text_column, skipped, labels, words)
 
 
-def open_files(pairs: Sequence[str], text_column: str | None = None, labels: str | None = None) -> LocalCorpus:
+def open_files(
+    pairs: Sequence[str], text_column: str | None = None, labels: str | None = None, words: str = RUNNING
+) -> LocalCorpus:
     """Open files given as `language=path`.
 
     Args:
         pairs: One or more pairs, as `sw=texts/swahili.txt`.
         text_column: The column that holds the text, in files that have columns.
         labels: As in :class:`LocalCorpus`.
+        words: As in :class:`LocalCorpus`.
 
     Raises:
         LanguageError: What stands before `=` is no language.
@@ -133,7 +145,34 @@ def open_files(pairs: Sequence[str], text_column: str | None = None, labels: str
             raise CorpusError(f"there is no file '{path}'.", "pairs are written language=path, as sw=swahili.txt.")
     codes = [(path, normalise(language), Path(path)) for language, _, path in split_pairs]
     files, _ = _by_language(codes)
-    return LocalCorpus(corpus_name("files", text_column=text_column, labels=labels), files, text_column, labels=labels)
+    said = _words_in_name(files.values(), text_column, labels, words)
+    name = corpus_name("files", text_column=text_column, labels=labels, words=said)
+    return LocalCorpus(name, files, text_column, labels=labels, words=words)
+
+
+def _words_in_name(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
+    """Return what a corpus's name says of words: how they are read, where any file is split into words; else None.
+
+    So that rows of running text, rows of words as given, and rows of versions that knew words as given alone never
+    share a store, and stores of plain text keep the name that they have.
+    """
+    if labels is None and any(_is_split(path, column) for path in paths):
+        return words
+    return None
+
+
+def _is_split(path: Path, column: str | None) -> bool:
+    """Say whether a file's texts are split into words, as its first text is; False where it cannot be read."""
+    if path.name.lower().removesuffix(".gz").endswith(".conllu"):
+        return True
+    parts = split_suffix(path.name)
+    if parts is None or not parts[1].startswith((".jsonl", ".parquet")):
+        return False
+    try:
+        texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))
+        return isinstance(next(filter(None, texts), ""), tuple)
+    except CorpusError:
+        return False
 
 
 def corpus_name(kind: str, *what: str, **settings: str | None) -> str:

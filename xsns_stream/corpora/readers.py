@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final, TypeAlias, cast
 
 from xsns_stream.corpora.conllu import read_conllu
 from xsns_stream.corpora.labels import find_columns
+from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tables import read_csv, read_parquet, read_tsv
 from xsns_stream.corpora.units import Unit, collect
 from xsns_stream.errors import CorpusError
@@ -30,7 +31,11 @@ Reader: TypeAlias = Callable[[Path, str | None, str | None], Iterator[Unit]]
 
 
 def read_text(
-    language: str, path: str | Path, text_column: str | None = None, labels: str | None = None
+    language: str,
+    path: str | Path,
+    text_column: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
 ) -> LanguageSample:
     """Read a file of text in one language, whole.
 
@@ -40,6 +45,7 @@ def read_text(
         text_column: The column that holds the text, in files that have columns.
         labels: None reads none; `auto` the UPOS of each word in CoNLL-U (of a word that spans several, its own
             or none), elsewhere the first column that is known to hold labels; or a column's name.
+        words: How text without labels that is split into words is read: as `running` text, or as `given`.
 
     Returns:
         All distinct, non-empty examples in the order of the file; with labels, those that have one.
@@ -51,7 +57,8 @@ def read_text(
     path = Path(path)
     code = normalise(language)
     source = f"{path.parent.resolve().name}/{path.name}"
-    examples, counts = collect(read_units(path, text_column, labels), labelled=labels is not None)
+    units = read_units(path, text_column, labels)
+    examples, counts = collect(units, labelled=labels is not None, words=check_words(words))
     if not examples:
         raise CorpusError(f"{path.name} has no usable text: {describe(counts)}.")
     return LanguageSample(code, examples, source, counts)
@@ -64,6 +71,7 @@ def describe(counts: ReadCounts) -> str:
         ("empty", counts.empty),
         ("duplicate", counts.duplicate),
         ("not UTF-8", counts.undecodable),
+        ("malformed", counts.malformed),
         ("without a label", counts.unlabelled),
     )
     return ", ".join(parts + [f"{number} {name}" for name, number in named if number])

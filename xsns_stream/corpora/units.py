@@ -7,19 +7,34 @@ the others. Files and Hub data sets share both, so that "empty" and "duplicate" 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
+from xsns_stream.corpora.running_text import GIVEN, read_as
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 
-#: An example that may still be empty, or None where its bytes are not UTF-8.
-Unit = TextExample | None
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A unit that is not written as its format says, which the reader goes on without.
+
+    Attributes:
+        reason: What is wrong, without a full stop.
+    """
+
+    reason: str
+
+
+#: An example that may still be empty, None where its bytes are not UTF-8, or what is malformed.
+Unit: TypeAlias = TextExample | Malformed | None
 
 #: Names under which corpora keep their text, in the order in which they are tried.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
 
 
 def collect(
-    units: Iterable[Unit], limit: int | None = None, *, labelled: bool = False
+    units: Iterable[Unit], limit: int | None = None, *, labelled: bool = False, words: str = GIVEN
 ) -> tuple[tuple[TextExample, ...], ReadCounts]:
     """Return the first `limit` usable, distinct examples in their order, and what became of all units met.
 
@@ -27,29 +42,32 @@ def collect(
         units: What a reader yields; read no further than `limit` asks for.
         limit: Number of examples to stop at; None takes all.
         labelled: Leave out what has no label. The same text with another label is then another example.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
     seen: set[str] = set()
     kept: list[TextExample] = []
-    read = empty = duplicate = undecodable = unlabelled = 0
+    read = empty = duplicate = undecodable = unlabelled = malformed = 0
     for unit in units:
         read += 1
         if unit is None:
             undecodable += 1
+        elif isinstance(unit, Malformed):
+            malformed += 1
         elif not unit.text or unit.pair == "":
             empty += 1
         elif labelled and unit.label is None:
             unlabelled += 1
-        elif (identity := unit.identity()) in seen:
+        elif (identity := (example := read_as(unit, words)).identity()) in seen:
             duplicate += 1
         else:
             seen.add(identity)
-            kept.append(unit)
+            kept.append(example)
             if len(kept) == limit:
                 break
-    return tuple(kept), ReadCounts(read, empty, duplicate, undecodable, len(kept), unlabelled)
+    return tuple(kept), ReadCounts(read, empty, duplicate, undecodable, len(kept), unlabelled, malformed)
 
 
-def text_unit(value: object, where: str) -> Unit:
+def text_unit(value: object, where: str) -> TextExample | None:
     """Make a unit of a column's value: a string, or a list of strings where the text is split into words.
 
     White space at the ends of a text or a word goes, and so do words of nothing else. A lone surrogate, as
@@ -65,7 +83,7 @@ def text_unit(value: object, where: str) -> Unit:
     return encodable(TextExample(_clean(value, where)))
 
 
-def pair_unit(first: object, second: object, where: str) -> Unit:
+def pair_unit(first: object, second: object, where: str) -> TextExample | None:
     """Make a unit of two texts that belong together; it is empty where one of them is.
 
     Args:
@@ -80,10 +98,11 @@ def pair_unit(first: object, second: object, where: str) -> Unit:
     return encodable(TextExample(_clean(first, where), pair if isinstance(pair, str) else " ".join(pair)))
 
 
-def encodable(example: TextExample) -> Unit:
+def encodable(example: TextExample) -> TextExample | None:
     """Return the example; None where it holds what no encoding can carry."""
     try:
         example.identity().encode()
+        (example.running or "").encode()
     except UnicodeEncodeError:
         return None
     return example

@@ -14,7 +14,7 @@ from xsns_stream.corpora.readers import describe, read_units
 from xsns_stream.corpora.splits.cutting import Item, shared_name
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, unlabelled_where_blank
 from xsns_stream.corpora.tables import COLUMN_READERS
-from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, encodable
+from xsns_stream.corpora.units import TEXT_COLUMNS, Malformed, Unit, encodable
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -70,9 +70,12 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         CorpusError: A unit holds a label of another kind.
     """
     kept: list[Item] = []
-    read = empty = undecodable = unlabelled = 0
+    read = empty = undecodable = unlabelled = malformed = 0
     for identifier, found in units:
         read += 1
+        if isinstance(found, Malformed):
+            malformed += 1
+            continue
         unit = found and unlabelled_where_blank(found)
         if unit is None:
             undecodable += 1
@@ -83,12 +86,12 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         else:
             example = checked(unit, task, f"{what} {read} of {where}")
             kept.append(Item(shared_name(identifier, task), example))
-    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled)
+    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, malformed)
 
 
 def left_out(counts: ReadCounts, where: str) -> str:
     """Return a sentence on the examples that cannot be used whatever their label; empty where there are none."""
-    named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"))
+    named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     return f"left out of the {counts.read} examples of {where}: {', '.join(parts)}." if parts else ""
 
