@@ -129,7 +129,7 @@ def test_the_pools_of_the_paper_are_there() -> None:
 
 def test_wikiann_gives_words(copies: Path) -> None:
     corpus = open_corpus(f"wikiann={copies / 'wikiann'}")
-    assert corpus.name == "wikiann(split=train, copy=wikiann)"
+    assert corpus.name == "wikiann(split=train, words=running, copy=wikiann)"
     assert corpus.local
     assert corpus.languages() == ("gsw", "sw")  # Wikipedia's "als" is Alemannic
     assert texts(corpus, "sw") == {("sw", str(i)) for i in range(30)}
