@@ -179,6 +179,8 @@ def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
     if not unit.text or isinstance(unit.text, str) or not isinstance(sentence, str):
         return unit
     running = as_written(sentence, ((word, None) for word in unit.text))
+    if running != sentence.strip():
+        return unit
     return encodable(TextExample(unit.text, unit.pair, unit.label, running))
 
 

@@ -101,8 +101,8 @@ def join_words(words: Sequence[str]) -> str:
     """Join words by spaces, but not within text of scripts that are written without spaces.
 
     The characters on both sides decide. There is no space between two characters of such scripts; nor between a
-    character of East Asia and a digit or a punctuation mark. Latin words in Chinese text keep their spaces, and so does
-    Korean.
+    character of East Asia and a digit, a punctuation mark or a sign. Latin words in Chinese text keep their spaces, and
+    so does Korean.
 
     >>> join_words(["我", "用", "Python", "。"]), join_words(["나는", "學生", "이다"])
     ('我用 Python。', '나는 學生 이다')
@@ -122,7 +122,7 @@ def _touch(left: str, right: str) -> bool:
     if "mark" in (one, other):
         return not any(0x1100 <= ord(letter) <= 0x11FF or 0xAC00 <= ord(letter) <= 0xD7FF for letter in (before, after))
     loose = after if one == "letter" else before if other == "letter" else "x"
-    return unicodedata.category(loose)[0] in "NP"
+    return unicodedata.category(loose)[0] in "NPS"
 
 
 def _visible(letters: Iterable[str]) -> str:
