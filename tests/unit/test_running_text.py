@@ -137,6 +137,13 @@ def test_numbers_from_zero(path: Path) -> None:
     assert [example.text for example in sample.examples] == [("Her", "visit", "ends"), ("don't", "go"), ("Her", "own")]
 
 
+def test_spaces_within_a_column_are_no_tab(path: Path) -> None:
+    (example,) = read(path, "1\t10  000\t10  000\tNUM\t_\t_\t_\t_\t_\tSpaceAfter=No\n2\t%\t_\tSYM\n").examples
+    assert (example.text, example.running) == (("10 000", "%"), "10 000%")
+    (labelled,) = read_text("en", path, labels="auto").examples
+    assert labelled.label == ("NUM", "SYM")
+
+
 def test_withheld_words_are_no_text(path: Path) -> None:
     withheld = conllu("1 _ NOUN", "2 _ VERB")
     sample = read(path, withheld, conllu("1 use VERB", "2 _ SYM", "3 here ADV"))
@@ -152,7 +159,15 @@ GOOD = [conllu(f"1 word{number} NOUN") for number in range(40)]
 
 @pytest.mark.parametrize(
     "broken",
-    ["3\n\n", "one\tword\n\n", "1\ta\n2\tb\n1\tc\n\n", "1-2\tab\n1\ta\n2\tb\n2\tc\n\n", "2-1\tx\n\n", "_\tx\n\n"],
+    [
+        "3\n\n",
+        "one\tword\n\n",
+        "1\ta\n2\tb\n1\tc\n\n",
+        "1-2\tab\n1\ta\n2\tb\n2\tc\n\n",
+        "2-1\tx\n\n",
+        "_\tx\n\n",
+        f"{'9' * 5000}\tx\n\n",
+    ],
 )
 def test_a_malformed_sentence_is_skipped_and_counted(path: Path, broken: str) -> None:
     sample = read(path, *GOOD, broken)

@@ -19,12 +19,14 @@ from xsns_stream.types import TextExample
 #: Share of a file's sentences that may be malformed.
 MALFORMED_SHARE: Final = 0.05
 _UPOS: Final = "upos"
-_HINT: Final = "each word needs an ID and a FORM, with a tab between."
+_HINT: Final = "each word needs an ID and a FORM, with a tab between; IDs rise, and an empty line ends a sentence."
 #: The columns; those without a use here are named so that the library leaves them as text.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
 #: What stands for a word or a tag that is not given.
 _BLANK: Final = "_"
-_RANGE: Final = re.compile(r"([0-9]+)-([0-9]+)")
+# Of up to nine digits: no sentence has more words.
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_RANGE: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _EMPTY_NODE: Final = re.compile(r"[0-9]+\.[0-9]+")
 #: Escapes of `SpacesAfter`, as UDPipe writes them.
 _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\\"}
@@ -120,7 +122,7 @@ def _parse(sentence: str) -> tuple[str | None, list[_Word]]:
     from conllu.exceptions import ParseException
 
     try:
-        parsed = conllu.parse(sentence, fields=_FIELDS, field_parsers=_PARSERS)
+        parsed = conllu.parse(_one_space(sentence), fields=_FIELDS, field_parsers=_PARSERS)
         tokens = [(token["id"], token["form"], token) for token in (parsed[0] if parsed else ())]
     except ParseException as error:
         raise _NotConlluError(str(error).rstrip(".")) from error
@@ -128,6 +130,14 @@ def _parse(sentence: str) -> tuple[str | None, list[_Word]]:
         raise _NotConlluError(f"a line has no {str(error.args[0]).upper()}") from error
     text = parsed[0].metadata.get("text") if parsed else None
     return text, list(_written(tokens))
+
+
+def _one_space(sentence: str) -> str:
+    """Return a sentence without two spaces in a row within its columns: the library would take them for a tab."""
+    if "  " not in sentence:
+        return sentence
+    lines = sentence.split("\n")
+    return "\n".join(re.sub(" {2,}", " ", x) if "\t" in x and not x.startswith("#") else x for x in lines)
 
 
 def _written(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[str, Any]]]) -> Iterator[_Word]:
@@ -159,7 +169,7 @@ def _numbers(line: Sequence[str], column: int) -> tuple[int, int] | None:
     from conllu.exceptions import ParseException
 
     identifier = line[column]
-    if identifier.isdecimal():
+    if _NUMBER.fullmatch(identifier):
         return int(identifier), int(identifier)
     if match := _RANGE.fullmatch(identifier):
         first, last = int(match[1]), int(match[2])
