@@ -247,7 +247,16 @@ def test_words_that_were_glued() -> None:
 
 
 def test_a_tokenizer_without_offsets_cannot_label_words() -> None:
-    slow: Any = SimpleNamespace(is_fast=False)
-    example = TextExample(("Hello", "world"), label=("NOUN", "VERB"))
+    """ByT5's, which has a token a byte: it reads running text as any other, and is refused where words have labels."""
+    from transformers import ByT5Tokenizer
+
+    slow = ByT5Tokenizer()
+    assert not slow.is_fast
+    words = TextExample(("Hello", "world"))
+    assert unmasked(CausalLanguageModelling(), sample(words), slow) == [slow("Hello world")["input_ids"]]
+    example = replace(words, label=("NOUN", "VERB"))
     with pytest.raises(ModelError, match="cannot say which characters a piece comes from"):
         TokenClassification(TAGS).encode(sample(example), slow, 0)
+    task, settings = replace(TASKS["pos"], labels=TAGS), PRESETS["quick"]
+    with pytest.raises(ModelError, match="cannot say which characters a piece comes from"):
+        encode(task, TAGS, LabelledSplit("sw", "train", (example,), "a test"), slow, settings)

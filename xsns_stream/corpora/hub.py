@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
 _PROBE_SECONDS: Final = 10
+#: Rows that are looked through for a text, to see whether a data set's texts are split into words.
+_FIRST_ROWS: Final = 100
 _OFFLINE_HINT: Final = (
     "download the data set elsewhere (`hf download --repo-type dataset {id} --local-dir DIR`) and use "
     "--corpus {again}, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1."
@@ -134,17 +137,29 @@ class HubCorpus:
 
     @cached_property
     def _is_split(self) -> bool:
-        """Whether texts without labels are split into words, as a recipe's are known to be, or as the first text is."""
+        """Whether texts without labels are split into words: known of recipes, else as the first text that can be read.
+
+        Where nothing can be read, there will be no row either.
+        """
         if self.labels is not None:
             return False
         if self.recipe.text and self.text_column is None:
             return self.recipe.text == SPLIT_COLUMN
         try:
-            with closing(self._units(self.languages()[0], None)) as units:
-                texts = (unit.text for unit in units if isinstance(unit, TextExample))
-                return isinstance(next(filter(None, texts), ""), tuple)
-        except (XsnsError, IndexError):
+            codes = self.languages()
+        except XsnsError:
             return False
+        first = next((text for code in codes if (text := self._first_text(code)) is not None), "")
+        return isinstance(first, tuple)
+
+    def _first_text(self, code: str) -> str | tuple[str, ...] | None:
+        """Return the first text of a language; None where there is none among its first rows, or it cannot be read."""
+        try:
+            with closing(self._units(code, None)) as units:
+                rows = islice(units, _FIRST_ROWS)
+                return next((unit.text for unit in rows if isinstance(unit, TextExample) and unit.text), None)
+        except XsnsError:
+            return None
 
     # ---------------------------------------------------------------------------------- languages
 
