@@ -37,7 +37,7 @@ def test_info_lists_the_languages_that_have_the_split(place: Path, in_process: C
     done = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--json")
     assert done.code == 0, done.err
     result = json.loads(done.out)["result"]
-    assert result["corpus"] == "task(pos, task=pos)[train]"
+    assert result["corpus"] == "task(pos, task=pos)[train, words=running]"
     assert result["languages"] == ["fi", "sw"]
     done = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--split", "test", "--json")
     assert json.loads(done.out)["result"]["languages"] == ["en", "fi", "sw"]
@@ -53,8 +53,26 @@ def test_sub_networks_of_task_text(
     assert done.code == 0, done.err
     opened = open_store(store)
     assert set(opened.info()["languages"]) == {"fi", "sw"}
-    labels = ", labels" if objective == "token-classification" else ""
+    labels = ", labels" if objective == "token-classification" else ", words=running"
     assert opened.info()["experiment"]["corpus"] == f"task(pos, task=pos)[train{labels}]"
+
+
+def test_words_as_given_are_asked_for_and_said(
+    place: Path, tmp_path: Path, tiny_folder: Path, in_process: Callable[..., Any]
+) -> None:
+    store = tmp_path / "x.zarr"
+    command = ("build", "--model", tiny_folder, "--corpus", "pos", "--task", "pos", "--max-length", "24")
+    command += ("--examples", "6", "--store", store)
+    done = in_process(place, *command, "--words", "given", "--lang", "sw")
+    assert done.code == 0, done.err
+    assert open_store(store).info()["experiment"]["corpus"] == "task(pos, task=pos)[train, words=given]"
+    done = in_process(place, *command, "--lang", "fi")
+    assert done.code == 1
+    assert "words=given" in done.err
+    assert "words=running" in done.err
+    done = in_process(place, *command, "--words", "given", "--objective", "token-classification")
+    assert done.code == 2
+    assert "--words means nothing with labels" in done.err
 
 
 def test_lexical_overlap_of_task_text(

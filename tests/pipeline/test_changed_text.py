@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,47 @@ def test_text_that_changed_under_a_row_is_refused(tmp_path: Path) -> None:
     (folder / "sw.txt").write_text("Kitu kingine kabisa\n", encoding="utf-8")
     with pytest.raises(IncompatibleError, match=r"the text of 'sw' .* is not what its row in the store"):
         build(folder, tmp_path / "a.zarr", model)
+
+
+def test_words_as_given_and_running_text_do_not_share_a_store(tmp_path: Path) -> None:
+    """Nor do rows of versions that knew words as given alone, which said nothing of words."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for code in ("sw", "zh"):
+        (folder / f"{code}.conllu").write_text("1\tJina\n2\tlangu\n\n1\t我\n2\t爱\n\n", encoding="utf-8")
+    model = xs.load_model("mini")
+    given = xs.open_corpus(str(folder), words="given")
+    silent = replace(given, name="folder(texts)")
+    for number, corpus in enumerate((given, silent)):
+        store = xs.open_store(tmp_path / f"{number}.zarr", "a")
+        assert xs.build(xs.BuildSettings(corpus, ("sw",), examples=2), model, store).committed
+        with pytest.raises(IncompatibleError, match=r"corpus.*words=running"):
+            xs.build(xs.BuildSettings(xs.open_corpus(str(folder)), ("zh",), examples=2), model, store)
+        assert xs.build(xs.BuildSettings(corpus, ("zh",), examples=2), model, store).committed
+
+
+def test_a_treebank_and_its_lines_are_one_row(tmp_path: Path) -> None:
+    """The same sentences of a script without spaces, as words and as lines: the same sub-network, bit for bit."""
+    (tmp_path / "zh.txt").write_text("我爱你们。\n他用中文写书。\n", encoding="utf-8")
+    words = (("我", "爱", "你们", "。"), ("他", "用", "中文", "写", "书", "。"))
+    rows = ("".join(f"{at}\t{word}\n" for at, word in enumerate(sentence, 1)) for sentence in words)
+    (tmp_path / "zh.conllu").write_text("\n".join(rows), encoding="utf-8")
+    model = xs.load_model("mini")
+    found = []
+    for name in ("zh.txt", "zh.conllu"):
+        store = xs.open_store(tmp_path / f"{name}.zarr", "a")
+        corpus = xs.open_corpus(f"zh={tmp_path / name}")
+        xs.build(xs.BuildSettings(corpus, ("zh",), examples=2), model, store)
+        record = store.record("zh", 42, 0.15)
+        found.append((record.provenance.corpus_digest, record.sha256))
+    assert found[0] == found[1]
+
+
+def test_malformed_sentences_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "sw.conllu"
+    path.write_text("".join(f"1\tneno{number}\n\n" for number in range(30)) + "3\n", encoding="utf-8")
+    corpus = xs.open_corpus(f"sw={path}")
+    events: list[object] = []
+    store = xs.open_store(tmp_path / "a.zarr", "a")
+    xs.build(xs.BuildSettings(corpus, ("sw",), examples=2), xs.load_model("mini"), store, events.append)
+    assert "1 malformed of 31 lines skipped." in [getattr(event, "text", "") for event in events]

@@ -129,7 +129,7 @@ def test_the_pools_of_the_paper_are_there() -> None:
 
 def test_wikiann_gives_words(copies: Path) -> None:
     corpus = open_corpus(f"wikiann={copies / 'wikiann'}")
-    assert corpus.name == "wikiann(split=train, copy=wikiann)"
+    assert corpus.name == "wikiann(split=train, words=running, copy=wikiann)"
     assert corpus.local
     assert corpus.languages() == ("gsw", "sw")  # Wikipedia's "als" is Alemannic
     assert texts(corpus, "sw") == {("sw", str(i)) for i in range(30)}
@@ -162,6 +162,32 @@ def test_several_files_are_drawn_from_alike(tmp_path: Path, monkeypatch: pytest.
     assert corpus.sample("sw", 60, 7).digest == many.digest
     assert {str(example.text)[0] for example in few.examples} == {"0", "1", "2"}
     assert len(corpus.sample("sw", 1000, 7)) == 120
+
+
+def test_udpos_reads_the_sentence_beside_its_words(tmp_path: Path) -> None:
+    rows = [
+        {"text": "Hello, you", "tokens": ["Hello", ",", "you"], "upos": ["INTJ", "PUNCT", "PRON"], "mwt": []},
+        {"text": "other text", "tokens": ["a", "b"], "upos": ["X", "X"], "mwt": []},
+        {"text": None, "tokens": ["我", "爱"], "upos": ["PRON", "VERB"], "mwt": []},
+    ]
+    copy = write_data_set(tmp_path / "udpos", {"en_ewt": {"train": rows}})
+    corpus = open_corpus(f"udpos={copy}")
+    assert corpus.name == "udpos(split=train, words=running, copy=udpos)"
+    assert {example.sentence() for example in corpus.sample("en", 9, 0).examples} == {"Hello, you", "a b", "我爱"}
+    given = open_corpus(f"udpos={copy}", words="given")
+    assert {example.sentence() for example in given.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
+    text = open_corpus(f"udpos={copy}", task="pos", split="test")
+    labelled = open_corpus(f"udpos={copy}", labels="auto")
+    assert {example.sentence() for example in labelled.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
+    assert text.name.endswith("[test, words=running]")
+
+
+def test_words_of_another_data_set(tmp_path: Path) -> None:
+    rows = {"sw": {"train": [{"tokens": []}, {"tokens": ["a", "b"]}]}, "fi": {"train": [{"tokens": ["a"]}]}}
+    copy = write_data_set(tmp_path / "other", rows)
+    assert open_corpus(f"hub:{copy}").name == "hub(other, split=train, words=running)"
+    plain = write_data_set(tmp_path / "plain", {"sw": {"train": [{"text": "a b"}]}})
+    assert open_corpus(f"hub:{plain}").name == "hub(plain, split=train)"
 
 
 def test_udpos_leaves_sentences_with_multiword_tokens_out(copies: Path) -> None:

@@ -103,9 +103,9 @@ def test_conllu_has_a_tag_a_word(tmp_path: Path, labels: str) -> None:
     path.write_text(CONLLU, encoding="utf-8")
     sample = read_text("sw", path, labels=labels)
     assert sample.examples == (
-        TextExample(("Watoto", "wanasoma"), label=("NOUN", "VERB")),
+        TextExample(("Watoto", "wanasoma"), label=("NOUN", "VERB"), running="Watoto wanasoma"),
         # The word on the page has no tag of its own: its parts have different ones.
-        TextExample(("im", "Haus"), label=("", "NOUN")),
+        TextExample(("im", "Haus"), label=("", "NOUN"), running="im Haus"),
     )
     assert sample.counts == ReadCounts(read=3, usable=2, unlabelled=1)
 
@@ -113,9 +113,9 @@ def test_conllu_has_a_tag_a_word(tmp_path: Path, labels: str) -> None:
 def test_conllu_without_labels_is_what_it_was(tmp_path: Path) -> None:
     path = tmp_path / "x.conllu"
     path.write_text(CONLLU, encoding="utf-8")
-    assert read_text("sw", path).examples == tuple(
-        map(TextExample, (("Watoto", "wanasoma"), ("im", "Haus"), ("ohne",)))
-    )
+    words = (("Watoto", "wanasoma"), ("im", "Haus"), ("ohne",))
+    assert read_text("sw", path, words="given").examples == tuple(map(TextExample, words))
+    assert [example.sentence() for example in read_text("sw", path).examples] == ["Watoto wanasoma", "im Haus", "ohne"]
 
 
 def test_conllu_of_forms_alone_has_no_tags(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_the_names_of_all_languages_are_one_list(folder: Path) -> None:
 
 def test_without_labels_there_are_no_names(folder: Path) -> None:
     corpus = open_corpus(str(folder))
-    assert corpus.name == "folder(tagged)"
+    assert corpus.name == "folder(tagged, words=running)"
     assert corpus.label_names() == open_corpus("cldr").label_names() == ()
     assert all(example.label is None for code in ("sw", "fi") for example in corpus.sample(code, 5, 0).examples)
 
@@ -339,7 +339,7 @@ def test_wikiann_has_the_names_of_its_tags(tmp_path: Path) -> None:
     assert corpus.label_names() == tuple(NER.names), "all that are declared, in the order of their numbers"
     assert corpus.sample("sw", 5, 0).examples == (TextExample(("Nairobi", "sw"), label=("B-LOC", "O")),)
     unlabelled = open_corpus(f"wikiann={root}")
-    assert unlabelled.name == "wikiann(split=train, copy=copy)"
+    assert unlabelled.name == "wikiann(split=train, words=running, copy=copy)"
     assert unlabelled.label_names() == ()
     assert unlabelled.sample("sw", 5, 0).examples == (TextExample(("Nairobi", "sw")),)
 

@@ -114,7 +114,7 @@ def test_universal_dependencies(tmp_path: Path) -> None:
         (tmp_path / f"{name}.conllu").write_text(f"1\t{name}\n", encoding="utf-8")
     (tmp_path / "sw.txt").write_text("x\n", encoding="utf-8")
     train = open_corpus(str(tmp_path))
-    assert train.name == f"folder({tmp_path.name}, split=train)"
+    assert train.name == f"folder({tmp_path.name}, split=train, words=running)"
     assert train.languages() == ("cy", "en", "sw")
     assert train.sample("cy", 1, 0).examples[0].text == ("cy_ccg-train",)
     assert open_corpus(str(tmp_path), split="dev").languages() == ("en", "fr")

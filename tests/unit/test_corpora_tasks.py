@@ -68,7 +68,9 @@ def test_treebanks_as_universal_dependencies_names_them(tmp_path: Path) -> None:
     assert corpus.languages() == ("de", "sr")
     assert corpus.languages("train") == ("de",)
     found = corpus.split("deu", "test")
-    assert found.examples == (TextExample(("im", "de_gsd-ud-test"), label=("", "NOUN")),), "a range has no tag"
+    assert found.examples == (
+        TextExample(("im", "de_gsd-ud-test"), label=("", "NOUN"), running="im de_gsd-ud-test"),
+    ), "a range has no tag"
     assert (found.language, found.split, found.note) == ("de", "test", "")
     assert found.source == f"{tmp_path.name}/de_gsd-ud-test.conllu"
     assert corpus.local
@@ -539,7 +541,7 @@ def test_the_training_texts_as_a_corpus(tmp_path: Path) -> None:
     assert labelled.sample("sw", 1, 0).examples[0].label == ("NOUN", "ADV")
     assert labelled.label_names() == ("ADV", "NOUN")
     assert {c.name for c in (corpus, labelled)} == {
-        f"task({tmp_path.name}, task=pos)[train]",
+        f"task({tmp_path.name}, task=pos)[train, words=running]",
         f"task({tmp_path.name}, task=pos)[dev, labels]",
     }
 

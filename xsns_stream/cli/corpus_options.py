@@ -20,7 +20,7 @@ TASK_NAMES: Final = ("ner", "pos", "nli", "pi", "qa", "topic")
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds options through `option`.
 
-    They are `--task`, `--text-column`, `--split`, `--config` and `--corpus-revision`.
+    They are `--task`, `--text-column`, `--split`, `--words`, `--config` and `--corpus-revision`.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -34,6 +34,13 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             ),
             option("--text-column", default=None, help="Column of the text, where the default is not it."),
             option("--split", default=None, help="Split of a data set."),
+            option(
+                "--words",
+                type=click.Choice(["running", "given"]),
+                default=None,
+                help="How text split into words is read: each sentence as it is written, or its words joined by "
+                "spaces. Labelled words are always joined by spaces.  [default: running]",
+            ),
             option("--config", default=None, help="Configuration of a Hub data set; {lang} stands for the code."),
             option("--corpus-revision", default=None, help="Commit, branch or tag of a Hub data set."),
         )
@@ -58,6 +65,7 @@ def open_from(options: dict[str, Any], labels: str | None = None) -> Corpus:
         revision=options["corpus_revision"],
         labels=labels,
         task=options["task"],
+        words=options["words"],
     )
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from xsns_stream.corpora.running_text import GIVEN
 from xsns_stream.corpora.units import Tally, Unit
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import ReadCounts, TextExample
@@ -37,6 +38,7 @@ def draw_examples(
     name: str,
     *,
     labelled: bool = False,
+    words: str = GIVEN,
     held_bytes: int = HELD_BYTES,
 ) -> tuple[tuple[TextExample, ...], ReadCounts]:
     """Return `count` distinct examples drawn without replacement, and what became of all units.
@@ -47,6 +49,7 @@ def draw_examples(
         seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
         name: Of the text, for messages.
         labelled: Leave out what has no label.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
         held_bytes: Up to how many bytes the examples are held, so that they are read once.
 
     Raises:
@@ -55,7 +58,7 @@ def draw_examples(
     """
     if count < 1:
         raise UsageError(f"the number of examples must be at least 1, not {count}.")
-    reading = _Reading(labelled, held_bytes)
+    reading = _Reading(Tally(labelled=labelled, words=words), held_bytes)
     for unit in units():
         reading.take(unit)
     first = reading.digests.first_occurrences()
@@ -64,7 +67,7 @@ def draw_examples(
     counts = reading.tally.counts(int(first.sum()))
     if reading.held is not None:
         return tuple(reading.held[place] for place in drawn), counts
-    again = _Again(labelled, drawn)
+    again = _Again(Tally(labelled=labelled, words=words), drawn)
     for unit in units():
         again.take(unit)
     if again.whole.digest() != reading.whole.digest():
@@ -82,8 +85,8 @@ def _drawn(first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
 class _Reading:
     """The first reading: a digest of each usable example, and the examples as long as they are few."""
 
-    def __init__(self, labelled: bool, held_bytes: int) -> None:
-        self.tally = Tally(labelled=labelled)
+    def __init__(self, tally: Tally, held_bytes: int) -> None:
+        self.tally = tally
         self.digests = Digests()
         self.whole = hashlib.blake2b()
         self.held: list[TextExample] | None = []
@@ -100,7 +103,8 @@ class _Reading:
             return
         self.held.append(example)
         words = 0 if isinstance(example.text, str) else len(example.text)
-        self._left -= _OBJECT + _WORD * words + sys.getsizeof(example.text) + sys.getsizeof(example.pair)
+        self._left -= _OBJECT + _WORD * words + sys.getsizeof(example.text)
+        self._left -= sys.getsizeof(example.pair) + sys.getsizeof(example.running)
         if self._left < 0:
             self.held = None
 
@@ -108,8 +112,8 @@ class _Reading:
 class _Again:
     """The second reading: the examples at the places that were drawn."""
 
-    def __init__(self, labelled: bool, places: Iterable[int]) -> None:
-        self.tally = Tally(labelled=labelled)
+    def __init__(self, tally: Tally, places: Iterable[int]) -> None:
+        self.tally = tally
         self.whole = hashlib.blake2b()
         self.found: dict[int, TextExample] = {}
         self._wanted = frozenset(places)

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,14 +19,17 @@ from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union
 from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.readers import describe
-from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
+from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
+from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.streams import class_names, no_progress_bars, shuffled
 from xsns_stream.corpora.units import Unit, collect, text_column
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
-from xsns_stream.types import LanguageSample
+from xsns_stream.types import LanguageSample, TextExample
 
 _PROBE_SECONDS: Final = 10
+#: Rows that are looked through for a text, to see whether a data set's texts are split into words.
+_FIRST_ROWS: Final = 100
 _OFFLINE_HINT: Final = (
     "download the data set elsewhere (`hf download --repo-type dataset {id} --local-dir DIR`) and use "
     "--corpus {again}, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1."
@@ -45,6 +49,7 @@ class HubCorpus:
         config: Name of the configurations, with `{lang}` for the language; None takes the recipe's.
         revision: Branch, tag or commit on the Hub; None takes the newest.
         labels: None reads no labels, `auto` the recipe's or a usual column, else the column that holds them.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
 
     recipe: Recipe
@@ -54,6 +59,7 @@ class HubCorpus:
     config: str | None = None
     revision: str | None = None
     labels: str | None = None
+    words: str = RUNNING
 
     @property
     def local(self) -> bool:
@@ -73,6 +79,7 @@ class HubCorpus:
             config=self.config,
             revision=self.revision,
             labels=self._label,
+            words=self.words if self._is_split else None,
             copy=copy if known else None,
         )
 
@@ -101,7 +108,7 @@ class HubCorpus:
             raise UsageError(f"the number of examples must be at least 1, not {count}.")
         code = pick(language, self.languages(), self.name)
         with closing(self._units(code, seed)) as units:
-            examples, counts = collect(units, count, labelled=self.labels is not None)
+            examples, counts = collect(units, count, labelled=self.labels is not None, words=self.words)
         if not examples:
             raise CorpusError(f"{self.name} has no usable text in '{code}': {describe(counts)}.")
         return LanguageSample(code, examples, self.name, counts)
@@ -128,6 +135,32 @@ class HubCorpus:
             columns = self._columns(stream, f"{self._shown} ({self._config(subset)})")
             declared = class_names(stream, columns.label)
         return declared or label_union(codes, lambda code: self._units(code, 0))
+
+    @cached_property
+    def _is_split(self) -> bool:
+        """Whether texts without labels are split into words: known of recipes, else as the first text that can be read.
+
+        Where nothing can be read, there will be no row either.
+        """
+        if self.labels is not None:
+            return False
+        if self.recipe.text and self.text_column is None:
+            return self.recipe.text == SPLIT_COLUMN
+        try:
+            codes = self.languages()
+        except XsnsError:
+            return False
+        first = next((text for code in codes if (text := self._first_text(code)) is not None), "")
+        return isinstance(first, tuple)
+
+    def _first_text(self, code: str) -> str | tuple[str, ...] | None:
+        """Return the first text of a language; None where there is none among its first rows, or it cannot be read."""
+        try:
+            with closing(self._units(code, None)) as units:
+                rows = islice(units, _FIRST_ROWS)
+                return next((unit.text for unit in rows if isinstance(unit, TextExample) and unit.text), None)
+        except XsnsError:
+            return None
 
     # ---------------------------------------------------------------------------------- languages
 
@@ -242,7 +275,8 @@ class HubCorpus:
             return find_columns(names, text, label, where)
         own = recipe.labelled if label is not None and recipe.labelled else Columns(recipe.text, recipe.pair)
         found = text_column(names, text or own.text or None, where)
-        chosen = Columns(found, own.pair if text is None else "", label or "")
+        sentence = recipe.sentence if text is None and recipe.sentence in names else ""
+        chosen = Columns(found, own.pair if text is None else "", label or "", sentence)
         for column in filter(None, (*chosen.names, recipe.prefix_column, *recipe.leave_out)):
             text_column(names, column, where)
         return chosen

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from xsns_stream.corpora.units import Unit, encodable, pair_unit, text_column, text_unit
+from xsns_stream.corpora.running_text import as_written
+from xsns_stream.corpora.units import Malformed, Unit, encodable, pair_unit, text_column, text_unit
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -33,18 +34,20 @@ class Columns:
         text: The text, or the first of a pair.
         pair: The second text; empty where there are no pairs.
         label: The labels; empty where none were asked for.
+        sentence: The sentence as it is written, beside words; empty where there is no such column.
     """
 
     text: str
     pair: str = ""
     label: str = ""
+    sentence: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns to read, each once."""
-        return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label))))
+        return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence))))
 
-    def unit(self, row: Mapping[str, Any], where: str, classes: Sequence[str] = ()) -> Unit:
+    def unit(self, row: Mapping[str, Any], where: str, classes: Sequence[str] = ()) -> TextExample | None:
         """Make a unit of a row.
 
         Args:
@@ -58,6 +61,8 @@ class Columns:
         first, second = row.get(self.text), row.get(self.pair)
         place = f"column '{self.text}' of {where}"
         unit = pair_unit(first, second, place) if self.pair else text_unit(first, place)
+        if unit is not None and self.sentence:
+            unit = _with_sentence(unit, row.get(self.sentence))
         if unit is None or not self.label:
             return unit
         label = _label(row.get(self.label), classes, f"column '{self.label}' of {where}")
@@ -111,7 +116,7 @@ def label_union(languages: Iterable[str], units: Callable[[str], Iterable[Unit]]
     for language in languages:
         try:
             for unit in units(language):
-                if unit is None or unit.label is None:
+                if unit is None or isinstance(unit, Malformed) or unit.label is None:
                     continue
                 if isinstance(unit.label, AnswerSpan):
                     return ()
@@ -169,17 +174,27 @@ def _first(value: object) -> object:
     return value
 
 
-def _with_words(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> Unit:
+def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
+    """Give words the sentence that they come from, where the two agree."""
+    if not unit.text or isinstance(unit.text, str) or not isinstance(sentence, str):
+        return unit
+    running = as_written(sentence, ((word, None) for word in unit.text))
+    if running != sentence.strip():
+        return unit
+    return encodable(TextExample(unit.text, unit.pair, unit.label, running))
+
+
+def _with_words(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> TextExample | None:
     """Give each word its label; a word of nothing but white space has gone, and so does its label."""
     if isinstance(unit.text, str) or not isinstance(words, Sequence):
         raise CorpusError(f"{where} holds a label a word, but the text is not split into words.", _FORMS)
     if len(words) != len(labels):
         raise CorpusError(f"{where} holds {len(labels)} labels for {len(words)} words.", "give one for each word.")
     kept = tuple(label for word, label in zip(words, labels, strict=True) if word and word.strip())
-    return encodable(TextExample(unit.text, unit.pair, kept if any(kept) else None))
+    return encodable(TextExample(unit.text, unit.pair, kept if any(kept) else None, unit.running))
 
 
-def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: str) -> Unit:
+def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: str) -> TextExample | None:
     """Move the answer with the passage, whose ends were cleaned; none where it does not stand there."""
     if not isinstance(passage, str) or unit.pair is None:
         raise CorpusError(f"{where} has answers, but no passage beside the question.", "columns: question and context.")

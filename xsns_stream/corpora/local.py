@@ -10,7 +10,7 @@ import atexit
 import re
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ from xsns_stream.corpora.drawing import draw_examples
 from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
 from xsns_stream.corpora.readers import SUFFIXES, check_usable, read_units, remarks, split_suffix
+from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.units import Unit
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
-from xsns_stream.types import LanguageSample
+from xsns_stream.types import LanguageSample, TextExample
 
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
 _TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<split>train|dev|test)")
@@ -45,6 +46,7 @@ class LocalCorpus:
         labels: None reads no labels, `auto` those that each kind of file has, else the column that holds them.
         unclear: Normalised code → why it cannot be read: two files are its, or shards are missing.
         notes: Sentences on file names that are read as another language than a glance would say.
+        words: How text without labels that is split into words is read: as `running` text, or as `given`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class LocalCorpus:
     labels: str | None = None
     unclear: Mapping[str, CorpusError] = field(default_factory=dict, repr=False, compare=False)
     notes: tuple[str, ...] = ()
+    words: str = RUNNING
 
     #: Reading needs no network.
     local = True
@@ -86,7 +89,8 @@ class LocalCorpus:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         labelled = self.labels is not None
         name = f"{paths[0].name}{more}"
-        examples, counts = draw_examples(partial(self._units, code), count, seed, name, labelled=labelled)
+        units = partial(self._units, code)
+        examples, counts = draw_examples(units, count, seed, name, labelled=labelled, words=self.words)
         check_usable(counts, name)
         source = f"{paths[0].parent.resolve().name}/{name}"
         return LanguageSample(code, examples, source, counts, tuple(note for path in paths for note in remarks(path)))
@@ -132,7 +136,11 @@ class LocalCorpus:
 
 
 def open_folder(
-    folder: Path, text_column: str | None = None, split: str | None = None, labels: str | None = None
+    folder: Path,
+    text_column: str | None = None,
+    split: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
 ) -> LocalCorpus:
     """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
 
@@ -144,6 +152,7 @@ def open_folder(
         text_column: The column that holds the text, in files that have columns.
         split: `train`, `dev` or `test` of Universal Dependencies files; None is `train` where there are any.
         labels: As in :class:`LocalCorpus`.
+        words: As in :class:`LocalCorpus`.
 
     Raises:
         CorpusError: The folder cannot be read, or no file in it is named by a language.
@@ -161,9 +170,11 @@ def open_folder(
     if not found.groups:
         raise _no_files(folder, [each for each in found.not_read if not each.file.endswith("/")], split)
     settings = {"text_column": text_column, "split": (split or _DEFAULT_SPLIT) if found.treebanks else None}
-    corpus = corpus_name("folder", folder.resolve().name, **settings, labels=labels)
     files, unclear = found.files(folder)
-    return LocalCorpus(corpus, files, text_column, tuple(found.not_read), labels, unclear, tuple(found.notes(files)))
+    said = _words_in_name((path for paths in files.values() for path in paths), text_column, labels, words)
+    corpus = corpus_name("folder", folder.resolve().name, **settings, labels=labels, words=said)
+    notes = tuple(found.notes(files))
+    return LocalCorpus(corpus, files, text_column, tuple(found.not_read), labels, unclear, notes, words)
 
 
 class _Found:
@@ -237,7 +248,9 @@ class _Found:
             yield f"large files are read twice, which may take minutes each: {listed}."
 
 
-def open_files(pairs: Sequence[str], text_column: str | None = None, labels: str | None = None) -> LocalCorpus:
+def open_files(
+    pairs: Sequence[str], text_column: str | None = None, labels: str | None = None, words: str = RUNNING
+) -> LocalCorpus:
     """Open files given as `language=path`.
 
     Args:
@@ -245,14 +258,16 @@ def open_files(pairs: Sequence[str], text_column: str | None = None, labels: str
             more than once.
         text_column: The column that holds the text, in files that have columns.
         labels: As in :class:`LocalCorpus`.
+        words: As in :class:`LocalCorpus`.
 
     Raises:
         LanguageError: What stands before `=` is no language.
         CorpusError: A file is missing, or two are given for one language.
     """
-    return LocalCorpus(
-        corpus_name("files", text_column=text_column, labels=labels), _given(pairs), text_column, labels=labels
-    )
+    files = _given(pairs)
+    said = _words_in_name((path for paths in files.values() for path in paths), text_column, labels, words)
+    name = corpus_name("files", text_column=text_column, labels=labels, words=said)
+    return LocalCorpus(name, files, text_column, labels=labels, words=words)
 
 
 def _given(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
@@ -291,6 +306,33 @@ def _spooled(path: str) -> Path:
     except OSError as error:
         raise CorpusError(f"the pipe '{path}' cannot be read ({error.strerror}).", "write it to a file.") from error
     return target
+
+
+def _words_in_name(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
+    """Return what a corpus's name says of words: how they are read, where any file is split into words; else None.
+
+    So that rows of running text, rows of words as given, and rows of versions that knew words as given alone never
+    share a store, and stores of plain text keep the name that they have.
+    """
+    if labels is None and any(_is_split(path, column) for path in paths):
+        return words
+    return None
+
+
+def _is_split(path: Path, column: str | None) -> bool:
+    """Say whether a file's texts are split into words, as its first text is; False where it cannot be read."""
+    parts = split_suffix(path.name)
+    if parts is None:
+        return False
+    if parts[1].startswith(".conllu"):
+        return True
+    if not parts[1].startswith((".jsonl", ".parquet")):
+        return False
+    try:
+        texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))
+        return isinstance(next(filter(None, texts), ""), tuple)
+    except CorpusError:
+        return False
 
 
 def corpus_name(kind: str, *what: str, **settings: str | None) -> str:

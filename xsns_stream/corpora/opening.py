@@ -13,6 +13,7 @@ from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.local import open_files, open_folder
 from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
+from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.files import at_home
 from xsns_stream.types import LanguageSample
@@ -55,6 +56,7 @@ def open_corpus(
     revision: str | None = None,
     labels: str | None = None,
     task: str | None = None,
+    words: str | None = None,
 ) -> Corpus:
     """Open the corpus that `spec` means.
 
@@ -71,6 +73,8 @@ def open_corpus(
             table's usual column; any other value names the column. Examples without a label are then left out.
         task: Read labelled data of this task, as :func:`~xsns_stream.corpora.splits.open_task` does, and take the
             texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
+        words: How texts that are split into words are read where no labels are: None and `running` read each sentence
+            as it is written, `given` its words joined by spaces. With labels, words are always joined by spaces.
 
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
@@ -81,12 +85,16 @@ def open_corpus(
     if not parts:
         raise UsageError("no corpus was given.", _possible())
     head = parts[0]
+    check_words(words or RUNNING)
+    if words is not None and labels is not None:
+        raise UsageError("--words means nothing with labels: their words are joined by spaces.", "leave it out.")
     options = {
         "text_column": text_column,
         "split": split,
         "config": config,
         "revision": revision,
         "labels": labels,
+        "words": words,
     }
     if task is not None:
         return _open_task_text(parts, task, options)
@@ -102,12 +110,12 @@ def open_corpus(
     refuse(options, "config", "revision", kind="local files")
     folders = [part for part in parts if Path(part).is_dir()]
     if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
-        folder = open_folder(Path(folders[0]), text_column, split, labels)
+        folder = open_folder(Path(folders[0]), text_column, split, labels, words or RUNNING)
         pairs = [part for part in parts if part != folders[0]]
         return folder.choosing(pairs) if pairs else folder
     if all("=" in part for part in parts):
         refuse(options, "split", kind="language=file pairs")
-        return open_files(parts, text_column, labels)
+        return open_files(parts, text_column, labels, words or RUNNING)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
         hint = "only language=file pairs can, with one another or with a folder."
@@ -134,7 +142,7 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
 
 
 def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None]) -> Corpus:
-    from xsns_stream.corpora.splits import TaskText, open_task
+    from xsns_stream.corpora.splits import TASK_NAMES, TaskText, open_task
 
     refuse(options, "text_column", kind="labelled data of a task")
     if options["labels"] not in (None, AUTO):
@@ -142,7 +150,10 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     if len(parts) != 1:
         raise UsageError("the labelled data of a task are one folder or data set.", "give one --corpus.")
     data = open_task(parts[0], task, config=options["config"], revision=options["revision"])
-    return TaskText(data, options["split"] or "train", labels=options["labels"] is not None)
+    if options["words"] is not None and TASK_NAMES[task] != "words":
+        raise UsageError(f"--words means nothing for {task}: its texts are not split into words.", "leave it out.")
+    labelled = options["labels"] is not None
+    return TaskText(data, options["split"] or "train", labels=labelled, words=options["words"] or RUNNING)
 
 
 def _open_cldr(options: dict[str, str | None]) -> Corpus:
@@ -161,6 +172,7 @@ def _open_hub(
     config: str | None,
     revision: str | None,
     labels: str | None,
+    words: str | None,
 ) -> HubCorpus:
     if root is not None and revision is not None:
         raise UsageError("--revision means nothing for a local copy.", "leave it out.")
@@ -171,7 +183,7 @@ def _open_hub(
         )
     if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
         raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
-    return HubCorpus(recipe, root, split, text_column, config, revision, labels)
+    return HubCorpus(recipe, root, split, text_column, config, revision, labels, words or RUNNING)
 
 
 def _hub(place: str) -> tuple[Recipe, Path | None]:

@@ -8,23 +8,24 @@ Normal forms are left alone, since tokenizers have their own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from xsns_stream.corpora.conllu import read_conllu
 from xsns_stream.corpora.decoding import COMPRESSIONS, check_counts, readable, whole_lines
 from xsns_stream.corpora.decoding import decode as _decode
 from xsns_stream.corpora.decoding import lines as _lines
 from xsns_stream.corpora.dialects import dialect_of
-from xsns_stream.corpora.labels import AUTO, find_columns
+from xsns_stream.corpora.labels import find_columns
+from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tables import read_parquet, read_table
-from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, collect, encodable
+from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, collect
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-_UPOS: Final = "upos"
 _PARQUET: Final = ".parquet"
 #: Bytes of a row of JSON, which cannot be cut as a line of text can.
 _LONGEST_JSON: Final = 2**26
@@ -34,7 +35,11 @@ Reader: TypeAlias = Callable[[Path, str | None, str | None], Iterator[Unit]]
 
 
 def read_text(
-    language: str, path: str | Path, text_column: str | None = None, labels: str | None = None
+    language: str,
+    path: str | Path,
+    text_column: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
 ) -> LanguageSample:
     """Read a file of text in one language, whole.
 
@@ -44,6 +49,7 @@ def read_text(
         text_column: The column that holds the text, in files that have columns.
         labels: None reads none; `auto` the UPOS of each word in CoNLL-U (of a word that spans several, its own
             or none), elsewhere the first column that is known to hold labels; or a column's name.
+        words: How text without labels that is split into words is read: as `running` text, or as `given`.
 
     Returns:
         All distinct, non-empty examples in the order of the file; with labels, those that have one.
@@ -55,7 +61,8 @@ def read_text(
     path = Path(path)
     code = normalise(language)
     source = f"{path.parent.resolve().name}/{path.name}"
-    examples, counts = collect(read_units(path, text_column, labels), labelled=labels is not None)
+    units = read_units(path, text_column, labels)
+    examples, counts = collect(units, labelled=labels is not None, words=check_words(words))
     check_usable(counts, path.name)
     return LanguageSample(code, examples, source, counts)
 
@@ -78,6 +85,7 @@ def describe(counts: ReadCounts) -> str:
         ("empty", counts.empty),
         ("duplicate", counts.duplicate),
         ("not UTF-8", counts.undecodable),
+        ("malformed", counts.malformed),
         ("without a label", counts.unlabelled),
     )
     return ", ".join(parts + [f"{number} {name}" for name, number in named if number])
@@ -187,63 +195,9 @@ def _json_object(text: str, where: str) -> dict[str, Any]:
     return row
 
 
-# ------------------------------------------------------------------------------------------ CoNLL-U
-
-
 def _read_conllu(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
     _no_columns(path, column)
-    if labels not in (None, AUTO, _UPOS):
-        raise CorpusError(f"{path.name} has no labels '{labels}'.", f"those of CoNLL-U are its column {_UPOS}.")
-    for number, block in enumerate(_blocks(_lines(path)), 1):
-        text = _decode(block)
-        if text is None:
-            yield None
-            continue
-        words = _words(text, f"sentence {number} of {path.name}")
-        tags = tuple(tag for _, tag in words)
-        yield encodable(TextExample(tuple(form for form, _ in words), None, tags if labels and any(tags) else None))
-
-
-def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the sentences: runs of lines between blank lines."""
-    block: list[bytes] = []
-    for line in lines:
-        if line.strip():
-            block.append(line)
-        elif block:
-            yield b"".join(block)
-            block = []
-    if block:
-        yield b"".join(block)
-
-
-def _words(sentence: str, where: str) -> list[tuple[str, str]]:
-    """Return (form, UPOS) of the words as they are written, "" where there is no tag.
-
-    A range stands for its parts, an empty node for nothing. A range has no tag of its own unless the file gives it
-    one: its parts may differ ("im" is ADP and DET).
-    """
-    import conllu
-    from conllu.exceptions import ParseException
-
-    try:
-        parsed = conllu.parse(sentence, fields=("id", "form", "lemma", _UPOS))
-        tokens = [(token["id"], token["form"], token.get(_UPOS)) for token in (parsed[0] if parsed else ())]
-    except (ParseException, KeyError) as error:
-        raise CorpusError(
-            f"{where} is not CoNLL-U ({error}).", "each word needs an ID and a FORM, with a tab between."
-        ) from error
-    words: list[tuple[str, str]] = []
-    covered = 0
-    for identifier, form, tag in tokens:
-        named = tag if tag and tag != "_" else ""
-        if isinstance(identifier, tuple):
-            if identifier[1] == "-":
-                covered = identifier[2]
-                words.append((form, named))
-        elif identifier is not None and identifier > covered:
-            words.append((form, named))
-    return [(form.strip(), tag.strip()) for form, tag in words if form.strip()]
+    yield from read_conllu(_lines(path), path.name, labels)
 
 
 #: Suffix → reader; all but Parquet may be compressed besides.

@@ -15,6 +15,8 @@ from xsns_stream.corpora.labels import Columns
 from xsns_stream.languages import normalise
 
 LANG: Final = "{lang}"
+#: Column in which recipes keep texts that are split into words.
+SPLIT_COLUMN: Final = "tokens"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Recipe:
             subset and a hyphen in the language's rows.
         leave_out: Rows in which one of these columns is not empty are left out.
         renamed: Subset → language code, where the subset's own name is no code or another language's.
+        sentence: Column of the sentence as it is written, beside the words; empty where there is none. A copy of the
+            data set may lack it.
         labelled: The columns of text and label where labels are asked for; None where the data set has none.
         note: What a user should know, one sentence.
     """
@@ -47,6 +51,7 @@ class Recipe:
     prefix_column: str = ""
     leave_out: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sentence: str = ""
     labelled: Columns | None = None
     note: str = ""
 
@@ -136,6 +141,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 # The words of such a sentence are not what stands on the page ("in dem" for "im").
                 leave_out=("mwt",),
                 renamed={treebank: treebank.split("_")[0] for treebank in _TREEBANKS.split()},
+                sentence="text",
                 labelled=Columns("tokens", label="upos"),
                 note="one treebank of Universal Dependencies a language, without multi-word tokens.",
             ),

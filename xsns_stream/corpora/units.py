@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 from xsns_stream.corpora.decoding import LONGEST_TEXT
+from xsns_stream.corpora.running_text import GIVEN, read_as
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
 
-#: An example that may still be empty, or None where its bytes are not UTF-8.
-Unit = TextExample | None
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A unit that is not written as its format says, which the reader goes on without.
+
+    Attributes:
+        reason: What is wrong, without a full stop.
+    """
+
+    reason: str
+
+
+#: An example that may still be empty, None where its bytes are not UTF-8, or what is malformed.
+Unit: TypeAlias = TextExample | Malformed | None
 
 #: Names under which corpora keep their text, in the order in which they are tried.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
@@ -30,17 +43,23 @@ class Tally:
 
     Args:
         labelled: Leave out what has no label. The same text with another label is then another example.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
 
-    def __init__(self, *, labelled: bool = False) -> None:
+    def __init__(self, *, labelled: bool = False, words: str = GIVEN) -> None:
         self.labelled = labelled
+        self.words = words
         self.read = self.empty = self.duplicate = self.undecodable = self.unlabelled = self.control = self.cut = 0
+        self.malformed = 0
 
     def usable(self, unit: Unit) -> TextExample | None:
         """Return what is usable of a unit, cleaned; None, and count why, where nothing is."""
         self.read += 1
         if unit is None:
             self.undecodable += 1
+            return None
+        if isinstance(unit, Malformed):
+            self.malformed += 1
             return None
         example = without_control(unit)
         self.control += example is not unit
@@ -51,7 +70,7 @@ class Tally:
         else:
             shorter = shortened(example)
             self.cut += shorter is not example
-            return shorter
+            return read_as(shorter, self.words)
         return None
 
     def counts(self, usable: int) -> ReadCounts:
@@ -65,11 +84,12 @@ class Tally:
             self.unlabelled,
             self.control,
             self.cut,
+            self.malformed,
         )
 
 
 def collect(
-    units: Iterable[Unit], limit: int | None = None, *, labelled: bool = False
+    units: Iterable[Unit], limit: int | None = None, *, labelled: bool = False, words: str = GIVEN
 ) -> tuple[tuple[TextExample, ...], ReadCounts]:
     """Return the first `limit` usable, distinct examples in their order, and what became of all units met.
 
@@ -77,10 +97,11 @@ def collect(
         units: What a reader yields; read no further than `limit` asks for.
         limit: Number of examples to stop at; None takes all.
         labelled: As in :class:`Tally`.
+        words: As in :class:`Tally`.
     """
     seen: set[str] = set()
     kept: list[TextExample] = []
-    tally = Tally(labelled=labelled)
+    tally = Tally(labelled=labelled, words=words)
     for unit in units:
         example = tally.usable(unit)
         if example is None:
@@ -101,7 +122,7 @@ def without_control(example: TextExample) -> TextExample:
     NUL and its like are left by damage and by wrong conversion, and tokenizers treat them differently. White space
     (tab, vertical tab, form feed, U+0085) stays. A word of nothing else goes, and its label with it.
     """
-    texts = (example.text,) if isinstance(example.text, str) else example.text
+    texts = (example.text,) if isinstance(example.text, str) else (*example.text, example.running or "")
     if not any(map(_CONTROL.search, texts)) and not _CONTROL.search(example.pair or ""):
         return example
     pair = None if example.pair is None else _plain(example.pair)
@@ -114,7 +135,8 @@ def without_control(example: TextExample) -> TextExample:
     if isinstance(label, tuple):
         kept = tuple(each for word, each in zip(words, label, strict=True) if word)
         label = kept if any(kept) else None
-    return TextExample(tuple(filter(None, words)), pair, label)
+    running = None if example.running is None else _plain(example.running)
+    return TextExample(tuple(filter(None, words)), pair, label, running)
 
 
 def _plain(text: str) -> str:
@@ -136,7 +158,7 @@ def shortened(example: TextExample) -> TextExample:
     return example
 
 
-def text_unit(value: object, where: str) -> Unit:
+def text_unit(value: object, where: str) -> TextExample | None:
     """Make a unit of a column's value: a string, or a list of strings where the text is split into words.
 
     White space at the ends of a text or a word goes, and so do words of nothing else. A lone surrogate, as
@@ -152,7 +174,7 @@ def text_unit(value: object, where: str) -> Unit:
     return encodable(TextExample(_clean(value, where)))
 
 
-def pair_unit(first: object, second: object, where: str) -> Unit:
+def pair_unit(first: object, second: object, where: str) -> TextExample | None:
     """Make a unit of two texts that belong together; it is empty where one of them is.
 
     Args:
@@ -167,10 +189,11 @@ def pair_unit(first: object, second: object, where: str) -> Unit:
     return encodable(TextExample(_clean(first, where), pair if isinstance(pair, str) else " ".join(pair)))
 
 
-def encodable(example: TextExample) -> Unit:
+def encodable(example: TextExample) -> TextExample | None:
     """Return the example; None where it holds what no encoding can carry."""
     try:
         example.identity().encode()
+        (example.running or "").encode()
     except UnicodeEncodeError:
         return None
     return example

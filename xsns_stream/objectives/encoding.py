@@ -115,14 +115,13 @@ def encode_sample(
     seed: int,
     max_length: int,
     ask: Ask,
-    *,
-    word_by_word: bool = False,
     **settings: Any,
 ) -> EncodedSample:
     """Cut each example into pieces, and keep what `ask` makes of those with a piece that the tokenizer knows.
 
-    A piece that it does not know says nothing of the language: a language outside the vocabulary must not look like
-    every other such language.
+    The tokenizer is given whole sentences, never single words: many tokenizers mark the beginning of a word by the
+    space before it, and would glue words that they are given one by one. A piece that it does not know says nothing of
+    the language: a language outside the vocabulary must not look like every other such language.
 
     Args:
         sample: The text.
@@ -130,7 +129,6 @@ def encode_sample(
         seed: Of everything that is drawn.
         max_length: Longest example in pieces, special ones included; longer text is cut.
         ask: The objective's own part.
-        word_by_word: Hand words over one by one, instead of joined by spaces.
         **settings: For the tokenizer's call.
 
     Raises:
@@ -143,7 +141,7 @@ def encode_sample(
     unknown = total = understood = 0
     for example in sample.examples:
         frame = _frame(example, tokenizer, max_length)
-        encoding = _tokenise(example, tokenizer, max_length, word_by_word, settings)
+        encoding = _tokenise(example, tokenizer, max_length, settings)
         ids = np.asarray(encoding["input_ids"], dtype=np.int64)
         unknown += int((ids == unknown_id).sum())
         total += max(len(ids) - frame, 1)
@@ -196,24 +194,15 @@ def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
     return frame
 
 
-def _tokenise(
-    example: TextExample, tokenizer: Any, max_length: int, word_by_word: bool, settings: Mapping[str, Any]
-) -> Any:
-    split = word_by_word and not isinstance(example.text, str)
+def _tokenise(example: TextExample, tokenizer: Any, max_length: int, settings: Mapping[str, Any]) -> Any:
     return tokenizer(
-        list(example.text) if split else joined(example),
-        text_pair=example.pair.split() if split and example.pair is not None else example.pair,
-        is_split_into_words=split,
+        example.sentence(),
+        text_pair=example.pair,
         truncation=True,
         max_length=max_length,
         return_attention_mask=False,
         **settings,
     )
-
-
-def joined(example: TextExample) -> str:
-    """Return the (first) text as one string, words joined by spaces."""
-    return example.text if isinstance(example.text, str) else " ".join(example.text)
 
 
 def _nothing_left(sample: LanguageSample, understood: int, max_length: int) -> CorpusError:

@@ -55,8 +55,7 @@ class MaskedLanguageModelling:
         def ask(example: TextExample, pieces: Pieces) -> dict[str, Ids]:
             return self._hide(pieces, ordinary, tokenizer.mask_token_id)
 
-        # Words one by one, because existing stores were measured so.
-        return encode_sample(sample, tokenizer, seed, self.max_length, ask, word_by_word=True)
+        return encode_sample(sample, tokenizer, seed, self.max_length, ask)
 
     def _hide(self, pieces: Pieces, ordinary: Ids, mask_id: int) -> dict[str, Ids]:
         ids, candidates, generator = pieces.ids, pieces.known, pieces.generator()

@@ -323,6 +323,8 @@ def _number(asked: BaselineSettings) -> int | None:
 def _notes(text: LanguageText, asked: int) -> Iterator[str]:
     if len(text.sample) < asked:
         yield f"has only {len(text.sample)} of the {asked} examples asked for."
+    if malformed := text.sample.counts.malformed:
+        yield f"{malformed} malformed of {text.sample.counts.read} lines skipped."
     encoded = text.plain or text.asked
     if encoded is not None and encoded.unknown_share > MANY_UNKNOWN:
         yield f"{encoded.unknown_share:.0%} of the pieces are unknown to the tokenizer; the result says little."

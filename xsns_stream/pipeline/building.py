@@ -412,6 +412,7 @@ def _notes(sample: LanguageSample, asked: int, unusable: int, unknown_share: flo
         "empty": counts.empty,
         "duplicate": counts.duplicate,
         "undecodable": counts.undecodable,
+        "malformed": counts.malformed,
         "unlabelled": counts.unlabelled,
     }
     told = ", ".join(f"{number} {what}" for what, number in skipped.items() if number)

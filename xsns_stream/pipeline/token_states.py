@@ -34,9 +34,7 @@ def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_len
     def ask(_: object, pieces: Pieces) -> Mapping[str, Counts]:
         return {"input_ids": pieces.ids}
 
-    # Masked models take words one by one where the corpus has words, so that pieces are those of the build.
-    words = loaded.objective == "masked-lm"
-    return encode_sample(sample, loaded.tokenizer, seed, max_length, ask, word_by_word=words)
+    return encode_sample(sample, loaded.tokenizer, seed, max_length, ask)
 
 
 def special_ids(tokenizer: Any) -> Counts:

@@ -80,7 +80,7 @@ def sub_networks(
     args = [
         "build",
         *("--model", model, "--corpus", task.data, "--task", task.name),
-        *(("--objective", HEADS[task.name]) if head else ()),
+        *(("--objective", HEADS[task.name]) if head else _words(task)),
         *_measuring(setting, languages or task.texts, task.fisher_seeds, examples, densities),
         *("--store", str(store)),
     ]
@@ -128,7 +128,7 @@ def _text_baseline(setting: Setting, task: TaskSetting, model: str, verb: str, m
     output = place / f"{verb}.parquet"
     args = [
         *("baseline", verb, *more),
-        *("--corpus", task.data, "--task", task.name),
+        *("--corpus", task.data, "--task", task.name, *_words(task)),
         *("--sources", joined(_with_text(task, task.sources)), "--targets", joined(_with_text(task, task.all_targets))),
         *("--examples", str(setting.examples), *_each("--seed", task.fisher_seeds)),
         *("-o", str(output)),
@@ -223,6 +223,14 @@ def _machine(setting: Setting) -> list[str]:
 
 def _device(setting: Setting) -> list[str]:
     return ["--device", setting.device] if setting.device != "cpu" else []
+
+
+def _words(task: TaskSetting) -> tuple[str, ...]:
+    """Return the option that says how the text of a task of words is read: as running text.
+
+    It is said though it is the default, so that what an older version measured from words as given is not taken over.
+    """
+    return ("--words", "running") if HEADS[task.name] == "token-classification" else ()
 
 
 def _with_text(task: TaskSetting, codes: Sequence[str]) -> tuple[str, ...]:

@@ -123,8 +123,7 @@ def _text(
 ) -> Feature:
     if not isinstance(example.label, str):
         raise CorpusError(f"a text has no class: {example.text!r:.60}.", "check --task.")
-    first = example.text if isinstance(example.text, str) else " ".join(example.text)
-    encoding = tokenizer(first, example.pair, truncation="longest_first", max_length=settings.max_length)
+    encoding = tokenizer(example.sentence(), example.pair, truncation="longest_first", max_length=settings.max_length)
     return Feature({name: encoding[name] for name in _names(tokenizer)}, {"labels": number(example.label)}, place)
 
 

@@ -42,16 +42,24 @@ class TextExample:
             label is an answer.
         pair: The second text of a pair (PAWS-X), or the passage that holds the answer; None elsewhere.
         label: None where the corpus has no labels, or they were not asked for.
+        running: The sentence that the words come from, as it is written; None where it is the words joined by spaces.
+            It is the example's text wherever no label is asked for. With labels, the words are joined by spaces.
 
     Raises:
-        UsageError: The label does not fit: not one a word, or an answer that does not stand in the passage.
+        UsageError: The label does not fit: not one a word, or an answer that does not stand in the passage. Or a text
+            that is not split into words has a running text.
     """
 
     text: str | tuple[str, ...]
     pair: str | None = None
     label: Label | None = None
+    running: str | None = None
 
     def __post_init__(self) -> None:
+        if self.running is not None and isinstance(self.text, str):
+            raise UsageError(
+                f"the text {self.text!r} is not split into words.", "only words have a running text beside them."
+            )
         if isinstance(self.label, tuple) and (isinstance(self.text, str) or len(self.label) != len(self.text)):
             raise UsageError(f"{len(self.label)} labels do not fit the words {self.text!r}.", "give one for each word.")
         if isinstance(self.label, AnswerSpan):
@@ -62,9 +70,21 @@ class TextExample:
                     "the passage is the pair's second text; count characters, not bytes.",
                 )
 
+    def sentence(self) -> str:
+        """Return the (first) text as a model reads it: the running text, or words joined by spaces."""
+        if isinstance(self.text, str):
+            return self.text
+        return " ".join(self.text) if self.running is None or self.label is not None else self.running
+
     def key(self) -> str:
-        """Return a string that two examples share exactly when they are the same text, whatever their labels."""
-        text = self.text if isinstance(self.text, str) else "\x1f".join(self.text)
+        """Return a string that two examples share exactly when they are the same text, whatever their labels.
+
+        It seeds what is drawn for the example. A running text has the key of the same text in a file of lines.
+        """
+        if isinstance(self.text, str):
+            text = self.text
+        else:
+            text = "\x1f".join(self.text) if self.running is None or self.label is not None else self.running
         return text if self.pair is None else f"{text}\x1e{self.pair}"
 
     def identity(self) -> str:
@@ -94,6 +114,7 @@ class ReadCounts:
         unlabelled: Skipped because labels were asked for and this unit has none that can be used.
         control: Of the others, those from which control characters (NUL among them) were removed.
         cut: Of the others, those that were longer than 2^20 characters, and cut there.
+        malformed: Skipped because they are not written as their format says.
     """
 
     read: int = 0
@@ -104,6 +125,7 @@ class ReadCounts:
     unlabelled: int = 0
     control: int = 0
     cut: int = 0
+    malformed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

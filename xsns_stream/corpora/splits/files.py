@@ -14,7 +14,7 @@ from xsns_stream.corpora.readers import describe, read_units
 from xsns_stream.corpora.splits.cutting import Item, shared_name
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, unlabelled_where_blank
 from xsns_stream.corpora.tables import COLUMN_READERS
-from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, encodable, without_control
+from xsns_stream.corpora.units import TEXT_COLUMNS, Malformed, Unit, encodable, without_control
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -74,9 +74,12 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         CorpusError: A unit holds a label of another kind.
     """
     kept: list[Item] = []
-    read = empty = undecodable = unlabelled = control = 0
+    read = empty = undecodable = unlabelled = control = malformed = 0
     for identifier, found in units:
         read += 1
+        if isinstance(found, Malformed):
+            malformed += 1
+            continue
         plain = found and without_control(found)
         control += plain is not found
         unit = plain and unlabelled_where_blank(plain)
@@ -89,12 +92,12 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         else:
             example = checked(unit, task, f"{what} {read} of {where}")
             kept.append(Item(shared_name(identifier, task), example))
-    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, control)
+    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, control, malformed=malformed)
 
 
 def left_out(counts: ReadCounts, where: str) -> str:
     """Return a sentence on the examples that cannot be used whatever their label; empty where there are none."""
-    named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"))
+    named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     said = [f"left out of the {counts.read} examples of {where}: {', '.join(parts)}."] if parts else []
     if counts.control:

@@ -7,8 +7,9 @@ from functools import cached_property
 
 from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.naming import NotRead
+from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.splits.opening import TaskCorpus
-from xsns_stream.corpora.splits.relabelling import check_split
+from xsns_stream.corpora.splits.relabelling import TASK_NAMES, check_split
 from xsns_stream.corpora.units import collect
 from xsns_stream.types import LanguageSample, TextExample
 
@@ -21,11 +22,13 @@ class TaskText:
         data: The task's data.
         wanted: Which split; `train`, unless there is a reason.
         labels: Whether the examples keep their labels, for an objective that asks for them.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
 
     data: TaskCorpus
     wanted: str = "train"
     labels: bool = False
+    words: str = RUNNING
 
     def __post_init__(self) -> None:
         check_split(self.wanted)
@@ -33,7 +36,10 @@ class TaskText:
     @cached_property
     def name(self) -> str:
         """For provenance."""
-        return f"{self.data.name}[{self.wanted}{', labels' if self.labels else ''}]"
+        said = ", labels" if self.labels else ""
+        if not self.labels and TASK_NAMES[self.data.task] == "words":
+            said = f", words={self.words}"
+        return f"{self.data.name}[{self.wanted}{said}]"
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ class TaskText:
         """
         split = self.data.split(language, self.wanted)
         units = split.examples if self.labels else (_text_alone(each, self.data.task) for each in split.examples)
-        examples, counts = collect(units)
+        examples, counts = collect(units, words=self.words)
         return LanguageSample(split.language, examples, split.source, counts).draw(count, seed)
 
     def label_names(self) -> tuple[str, ...]:

@@ -1,0 +1,146 @@
+"""From words to the sentence that they were split from.
+
+A corpus that is split into words (CoNLL-U, columns of lists) is measured by default as running text: the sentence as it
+is written. Where the corpus does not say how a sentence is written, its words are joined by spaces, but not within text
+of scripts that are written without spaces.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Final
+
+from xsns_stream.errors import UsageError
+from xsns_stream.types import TextExample
+
+#: Measures sentences as they are written; the default.
+RUNNING: Final = "running"
+#: Measures the words joined by spaces, whatever the script and whatever the corpus says.
+GIVEN: Final = "given"
+WORDS: Final = (RUNNING, GIVEN)
+
+# First and last code points of blocks, in rising order. Scripts of East Asia that are written without spaces, with
+# their punctuation and full-width forms; Hangul is not among them.
+_EAST_ASIAN: Final = (
+    (0x2E80, 0x2FFF),  # radicals, description characters
+    (0x3000, 0x312F),  # punctuation, Hiragana, Katakana, Bopomofo
+    (0x3190, 0x4DBF),  # Kanbun … Han, extension A
+    (0x4E00, 0x9FFF),  # Han
+    (0xF900, 0xFAFF),  # Han, compatibility
+    (0xFE10, 0xFE1F),  # vertical forms
+    (0xFE30, 0xFE6F),  # compatibility and small forms
+    (0xFF01, 0xFF9F),  # full-width forms, half-width Katakana
+    (0xFFE0, 0xFFEE),  # full-width signs
+    (0x16FE0, 0x18DFF),  # Tangut, Khitan
+    (0x1AFF0, 0x1B2FF),  # Kana, Nushu
+    (0x20000, 0x323AF),  # Han, extensions B to H
+)
+# Scripts of South-East Asia and Tibet in which spaces part phrases, not words.
+_OTHERS: Final = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x0F00, 0x0FFF),  # Tibetan
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19FF),  # Tai Le, New Tai Lue, Khmer symbols
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x1B00, 0x1B7F),  # Balinese
+    (0xA980, 0xA9FF),  # Javanese, Myanmar, extension B
+    (0xAA60, 0xAADF),  # Myanmar, extension A, Tai Viet
+)
+
+
+def check_words(words: str) -> str:
+    """Return how words are read: `running` or `given`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if words not in WORDS:
+        raise UsageError(f"words cannot be read as '{words}'.", f"choose one of {', '.join(WORDS)}.")
+    return words
+
+
+def read_as(example: TextExample, words: str) -> TextExample:
+    """Return an example without a label as `running` text, or with its words as `given`; others as they are.
+
+    Args:
+        example: What a reader yields.
+        words: `running` or `given`.
+    """
+    if isinstance(example.text, str) or example.label is not None:
+        return example
+    if words == GIVEN:
+        return example if example.running is None else replace(example, running=None)
+    if example.running is None and (sentence := join_words(example.text)) != " ".join(example.text):
+        return replace(example, running=sentence)
+    return example
+
+
+def as_written(text: str | None, pieces: Iterable[tuple[str, str | None]]) -> str:
+    """Return a sentence as it is written.
+
+    Args:
+        text: What the corpus says the sentence is; None where it says nothing. It is taken where it agrees with the
+            words in everything but white space.
+        pieces: The words, each with what follows it; None where nothing is said of a word.
+    """
+    known = list(pieces)
+    words = [word for word, _ in known]
+    if text is not None and _without_spaces(text) == _without_spaces("".join(words)):
+        return text.strip()
+    if all(after is None for _, after in known):
+        return join_words(words)
+    return "".join(word + (" " if after is None else after) for word, after in known).strip()
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words by spaces, but not within text of scripts that are written without spaces.
+
+    The characters on both sides decide. There is no space between two characters of such scripts; nor between a
+    character of East Asia and a digit, a punctuation mark or a sign. Latin words in Chinese text keep their spaces, and
+    so does Korean.
+
+    >>> join_words(["我", "用", "Python", "。"]), join_words(["나는", "學生", "이다"])
+    ('我用 Python。', '나는 學生 이다')
+    """
+    parts = [*words[:1]]
+    for left, right in pairwise(words):
+        parts += [right] if _touch(left, right) else [" ", right]
+    return "".join(parts)
+
+
+def _touch(left: str, right: str) -> bool:
+    """Say whether no space stands between two words."""
+    before, after = _visible(reversed(left)), _visible(right)
+    one, other = _kind(before), _kind(after)
+    if one and other:
+        return True
+    if "mark" in (one, other):
+        return not any(0x1100 <= ord(letter) <= 0x11FF or 0xAC00 <= ord(letter) <= 0xD7FF for letter in (before, after))
+    loose = after if one == "letter" else before if other == "letter" else "x"
+    return unicodedata.category(loose)[0] in "NPS"
+
+
+def _visible(letters: Iterable[str]) -> str:
+    """Return the first character that is neither a format character nor a variation selector; a space for none."""
+    return next((c for c in letters if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f"), " ")
+
+
+def _kind(letter: str) -> str:
+    """Return `letter` or `mark` (punctuation) for East Asia, `other` for other scripts without spaces, else nothing."""
+    if _within(letter, _EAST_ASIAN):
+        return "mark" if unicodedata.category(letter)[0] == "P" else "letter"
+    return "other" if _within(letter, _OTHERS) else ""
+
+
+def _within(letter: str, blocks: Sequence[tuple[int, int]]) -> bool:
+    place = bisect_right(blocks, (ord(letter), 0x110000)) - 1
+    return place >= 0 and ord(letter) <= blocks[place][1]
+
+
+def _without_spaces(text: str) -> str:
+    return "".join(text.split())
