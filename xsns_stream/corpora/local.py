@@ -314,12 +314,12 @@ def _words_in_name(paths: Iterable[Path], column: str | None, labels: str | None
     So that rows of running text, rows of words as given, and rows of versions that knew words as given alone never
     share a store, and stores of plain text keep the name that they have.
     """
-    if labels is None and any(_is_split(path, column) for path in paths):
+    if labels is None and any(_holds_words(path, column) for path in paths):
         return words
     return None
 
 
-def _is_split(path: Path, column: str | None) -> bool:
+def _holds_words(path: Path, column: str | None) -> bool:
     """Say whether a file's texts are split into words, as its first text is; False where it cannot be read."""
     parts = split_suffix(path.name)
     if parts is None:
