@@ -111,6 +111,8 @@ def test_whatever_is_printed_goes_through_one_place() -> None:
     for path in (path for files in MODULES.values() for path in files):
         if path.name in {"common.py", "consoles.py"} and path.parent.name == "cli":
             continue
+        if path.name == "normaliser_trial.py":  # a program of its own, whose output only its parent reads
+            continue
         text = path.read_text(encoding="utf-8")
         assert not re.search(
             r"\bclick\.s?echo\(|(?<![\w.])print\(|\b(Console|secho)\(|sys\.std(out|err)\.write\(", text
