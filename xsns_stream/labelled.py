@@ -20,10 +20,11 @@ from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.escaping import visible
 from xsns_stream.files import unreadable
 from xsns_stream.languages import normalise
-from xsns_stream.written_numbers import MISSING, plain_number
+from xsns_stream.written_numbers import MISSING, NOT_KNOWN, plain_number
 
 __all__ = [
     "MISSING",
+    "NOT_KNOWN",
     "SEPARATORS",
     "TextTable",
     "all_listed",

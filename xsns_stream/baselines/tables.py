@@ -13,7 +13,7 @@ from xsns_stream import labelled
 from xsns_stream.baselines.labels import resolve, spelt
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.files import unreadable
-from xsns_stream.labelled import MISSING, TextTable, listed
+from xsns_stream.labelled import NOT_KNOWN, TextTable, listed
 from xsns_stream.languages import normalise
 
 Value = TypeVar("Value")
@@ -38,8 +38,6 @@ CODE_COLUMNS: Final = (
 NAME_COLUMNS: Final = ("name", "language_name", "language", TEXT)
 #: Tables of names that are found beside a file whose labels are names.
 NAMES_BESIDE: Final = ("udpos-langs.csv", "languages.csv")
-#: What a table of categories has, in small letters, where the category is not known.
-_UNKNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,7 @@ def is_unknown(field: str, words: Collection[str] = ()) -> bool:
         words: Further words, in small letters, that mean the same in this column.
     """
     word = field.strip().casefold()
-    return word in _UNKNOWN or word in words
+    return word in NOT_KNOWN or word in words
 
 
 def _unknown_values(
