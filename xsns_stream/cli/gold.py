@@ -150,9 +150,11 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
 
     everything = read_scores(file)
     scores = regime_of(everything, regime)
+    for sentence in scores.notes:
+        note(f"note: {sentence}", quiet)
     summary = summarise(scores)
     if as_json:
-        emit_json("gold show", _result(scores, summary, everything.regimes))
+        emit_json("gold show", _result(scores, summary, everything.regimes) | {"notes": list(scores.notes)})
         return
     console = stdout_console()
     console.print(_facts(scores, summary, everything.regimes))

@@ -94,6 +94,7 @@ class ReadCounts:
         unlabelled: Skipped because labels were asked for and this unit has none that can be used.
         control: Of the others, those from which control characters (NUL among them) were removed.
         cut: Of the others, those that were longer than 2^20 characters, and cut there.
+        iob1: Of the others, those whose tags were IOB1, and are IOB2 now.
     """
 
     read: int = 0
@@ -104,6 +105,7 @@ class ReadCounts:
     unlabelled: int = 0
     control: int = 0
     cut: int = 0
+    iob1: int = 0
 
 
 @dataclass(frozen=True, slots=True)
