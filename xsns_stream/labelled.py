@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
+from xsns_stream.escaping import visible
 from xsns_stream.files import unreadable
 from xsns_stream.languages import normalise
-from xsns_stream.written_numbers import MISSING, plain_number
+from xsns_stream.written_numbers import MISSING, NOT_KNOWN, plain_number
 
 __all__ = [
     "MISSING",
+    "NOT_KNOWN",
     "SEPARATORS",
     "TextTable",
     "all_listed",
@@ -252,6 +254,5 @@ def _some(names: Sequence[str], most: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text without line breaks and without characters that nobody sees, for a message."""
-    spaced = "".join(" " if sign.isspace() else sign for sign in text)
-    return "".join(sign for sign in spaced if sign.isprintable())
+    """Return text for one line of a message: line breaks and control characters are escapes."""
+    return visible(text)

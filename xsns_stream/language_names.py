@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import LanguageError
@@ -16,6 +16,28 @@ from xsns_stream.languages import normalise
 if TYPE_CHECKING:
     from langcodes import Language
 
+#: Words that head a line or a column of a summary, and that are codes of languages too (`max` is North Moluccan Malay).
+SUMMARY_CODES: Final = frozenset(
+    {
+        "all",
+        "ave",
+        "cnt",
+        "col",
+        "dev",
+        "dif",
+        "err",
+        "max",
+        "med",
+        "min",
+        "num",
+        "row",
+        "src",
+        "std",
+        "sum",
+        "tot",
+        "var",
+    }
+)
 #: Words that head a line or a column of a summary. Some of them are names of languages too (Sum, Median).
 _SUMMARIES: Final = frozenset(
     {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
@@ -32,18 +54,21 @@ class Labels:
         by_name: {label: code} of those that were matched by name.
         ambiguous: {label: (the code that it is, the code of the language of this name)} where the two differ and other
             labels of the table are names.
+        summaries: {label: the code that it is} of words that head a line or a column of a summary, as `max`.
     """
 
     codes: Mapping[str, str | None]
     by_name: Mapping[str, str]
     ambiguous: Mapping[str, tuple[str, str]]
+    summaries: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> Labels:
     """Find the language of each label.
 
     A code is taken before a name. Where some labels of the table can only be names, a label that is a code as well as
-    the name of another language (`Ga`, the language gaa, and the code of Irish) is ambiguous.
+    the name of another language (`Ga`, the language gaa, and the code of Irish) is ambiguous. A word that heads lines
+    of summaries (`max`, `min`, `sum`, `std`, `all` …) is none before `rename` says that the language is meant.
 
     Args:
         labels: As they stand in a table.
@@ -55,10 +80,14 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
     renamed = {label: normalise(code) for label, code in (rename or {}).items()}
     codes: dict[str, str | None] = {}
     by_name: dict[str, str] = {}
+    summaries: dict[str, str] = {}
     for label in dict.fromkeys(labels):
         code = renamed.get(label) or _code(label)
         if code is None and (named := code_of_name(label)) is not None:
             code = by_name[label] = named
+        if code is not None and label not in renamed and label.strip().lower() in SUMMARY_CODES:
+            summaries[label] = code
+            code = None
         codes[label] = code
     ambiguous: dict[str, tuple[str, str]] = {}
     if by_name:
@@ -69,7 +98,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
             other = code_of_name(label)
             if other is not None and other != code:
                 ambiguous[label] = (code, other)
-    return Labels(codes | dict.fromkeys(ambiguous), by_name, ambiguous)
+    return Labels(codes | dict.fromkeys(ambiguous), by_name, ambiguous, summaries)
 
 
 def code_of_name(name: str) -> str | None:

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 #: What stands where nothing was measured, in small letters. `nan` may also be a language, but not in a cell.
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
+#: What stands where a family, a script or a size is not known, in small letters. Not for columns of codes.
+NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
 #: A comma that may be a decimal sign or separate thousands, and a point that may, where commas are decimal signs.

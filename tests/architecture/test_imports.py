@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Every module may know these; they know nothing but one another, in this order.
 SHARED = {
     "errors", "escaping", "syncing", "types", "languages", "language_names", "provenance", "predictor_differences",
-    "joining", "files", "labelled", "written_numbers", "alignment", "quiet",
+    "joining", "files", "orientation", "labelled", "written_numbers", "alignment", "quiet",
 }  # fmt: skip
 #: Modules in which stages meet.
 MEETING = {"pipeline", "reproduce", "cli"}
@@ -94,7 +94,8 @@ def test_stages_do_not_import_one_another(stage: str) -> None:
         ("files", {"errors", "escaping", "syncing"}),
         ("written_numbers", set()),
         ("language_names", {"errors", "languages"}),
-        ("labelled", {"errors", "files", "languages", "written_numbers"}),
+        ("labelled", {"errors", "escaping", "files", "languages", "written_numbers"}),
+        ("orientation", {"errors", "labelled", "types"}),
         ("predictor_differences", {"types", "labelled"}),
         ("alignment", {"errors"}),
         ("quiet", set()),

@@ -187,6 +187,33 @@ def test_a_matrix_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> N
 # ------------------------------------------------------------------------------------------ bad input
 
 
+def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], kitchen: Path) -> None:
+    (kitchen / "summary.csv").write_text("source,en,fi\nen,1,.2\nfi,.2,1\nmax,1,1\n")
+    done = baseline("file", "summary.csv")
+    assert (done.code, done.out) == (1, "")
+    assert "--rename max=max" in done.err
+    assert result(baseline("file", "summary.csv", "--rename", "max=max", "--json"))["sources"] == ["en", "fi", "max"]
+    assert result(baseline("file", "summary.csv", "--skip-unknown", "--json"))["left_out"] == ["max"]
+    done = baseline("file", "summary.csv", "--rename", "Max=max")
+    assert done.code == 2
+    assert "no matrix has the label 'Max' to rename" in done.err
+    (kitchen / "apart.csv").write_text("target/source,en,fi\nen,0,.2\nfi,.3,0\n")
+    done = baseline("file", "apart.csv")
+    assert done.code == 2
+    assert "is transposed" in done.err
+    done = baseline("file", "apart.csv", "--transpose")
+    assert done.code == 1
+    assert "looks like a table of distances" in done.err
+    assert result(baseline("file", "apart.csv", "--transpose", "--as-given", "--json"))["values"] == [
+        [0, 0.3],
+        [0.2, 0],
+    ]
+    assert result(baseline("file", "apart.csv", "--transpose", "--distance", "--json"))["values"] == [
+        [1, 0.7],
+        [0.8, 1],
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [

@@ -99,6 +99,31 @@ def test_options_reach_the_evaluation(folder: Path, xsns: Any) -> None:
     assert [choice["candidates"] for choice in found["targets"]] == [4, 4, 3]
 
 
+def test_tables_of_anyone_are_asked_about(folder: Path, xsns: Any) -> None:
+    lines = ["target \\ source,sw,en,max", "sw,0,.2,.1", "en,.3,0,.1", "max,.3,.1,0"]
+    (folder / "odd.csv").write_text("\n".join(lines) + "\n")
+    for name in ("evaluate", "regress"):
+        command = (name, "--gold", "gold.parquet", "--predict", "odd.csv")
+        done = xsns(*command)
+        assert done.code == 2
+        assert "the matrix is transposed" in done.err
+        (folder / "odd.csv").write_text("\n".join(["source", *lines[1:]]).replace("source", "source,sw,en,max") + "\n")
+        done = xsns(*command)
+        assert done.code == 1
+        assert "looks like a table of distances" in done.err
+        done = xsns(*command, "--as-given")
+        assert done.code == 1
+        assert "--rename max=max" in done.err
+        (folder / "odd.csv").write_text("\n".join(lines) + "\n")
+    (folder / "odd.csv").write_text("source,sw,en,max\nsw,0,.2,.1\nen,.3,0,.1\nfi,.3,.1,0\n")
+    found = result(xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--json"))
+    assert [choice["target"] for choice in found["targets"]] == ["sw", "en", "zu"]
+    assert found["sources"] == ["sw", "en", "fi"]
+    done = xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--rename", "mix=et")
+    assert done.code == 2
+    assert "no matrix has the label 'mix' to rename" in done.err
+
+
 def test_files(folder: Path, xsns: Any) -> None:
     done = xsns(*BOTH, "-o", "out.md", "-o", "out.csv", "-o", "out.png", "-q")
     assert done.code == 0, done.err

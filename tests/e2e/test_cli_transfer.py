@@ -253,6 +253,39 @@ def test_no_source_and_no_data(kitchen: Path, in_process: Callable[..., Any]) ->
     assert (targeted.code, "--pairs says the targets by itself" in targeted.err) == (2, True)
 
 
+@pytest.mark.parametrize("split", ["test", "train"])
+@pytest.mark.parametrize(
+    "which", [("--sources", "all"), ("--sources", "all", "--targets", "all"), ("--pairs", "all>all")]
+)
+def test_no_language_has_a_split(
+    split: str, which: tuple[str, ...], kitchen: Path, in_process: Callable[..., Any]
+) -> None:
+    lost = ("train", "dev") if split == "train" else (split,)
+    for path in (path for one in lost for path in (kitchen / "pos").glob(f"*-{one}.txt")):
+        path.unlink()
+    done = in_process(kitchen, "transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.parquet", *which)
+    assert done.code == 2
+    use = "training" if split == "train" else "test"
+    assert done.err.startswith(f"error: no language of task(pos, task=pos) has {use} data.")
+    assert f"add files of {split} data" in done.err
+
+
+def test_test_examples_that_were_trained_on_are_in_the_file_of_scores(
+    kitchen: Path, in_process: Callable[..., Any]
+) -> None:
+    (kitchen / "pos" / "en-test.txt").write_bytes((kitchen / "pos" / "en-train.txt").read_bytes())
+    command = (*arguments("--targets", "en,sw", sources="en"), "--test-limit", "24", "--limit", "24")
+    done = in_process(kitchen, *command, "--json")
+    assert done.code == 0, done.err
+    said = "test examples that are training examples too: en 24 of 24 (100 %); these scores are too high."
+    assert said in json.loads(done.out)["result"]["notes"]
+    assert f"note: {said}" in done.err
+    shown = in_process(kitchen, "gold", "show", "gold.parquet", "--json")
+    assert json.loads(shown.out)["result"]["notes"] == [said]
+    assert f"note: {said}" in in_process(kitchen, "gold", "show", "gold.parquet").err
+    assert in_process(kitchen, *command).code == 0, "the units that are there are taken"
+
+
 def test_one_bad_language_does_not_stop_the_others(kitchen: Path, in_process: Callable[..., Any]) -> None:
     (kitchen / "pos" / "fi-train.txt").write_text("one\nfield\n")
     done = in_process(kitchen, *arguments("--json"))

@@ -77,7 +77,7 @@ VERBS = {
 
 
 #: Verbs whose tables have names of layers or tensors.
-SHOW_NAMES = {"matrix by layer", "shared", "shared tensors"}
+SHOW_NAMES = {"matrix by layer", "rank with reasons", "shared", "shared tensors"}
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
@@ -149,9 +149,100 @@ def test_labels_of_scores_and_matrices(name: str, in_process: Any, tmp_path: Pat
         ["gold", "import", "scores.csv", "--format", "long", "-o", "gold.csv"],
         ["gold", "show", "gold.csv"],
         ["baseline", "file", "matrix.csv", "-o", "out.csv"],
-        ["evaluate", "--gold", "scores.csv", "--predictor", "matrix.csv"],
+        ["evaluate", "--gold", "scores.csv", "--predict", "matrix.csv"],
     ):
         assert_visible(in_process(tmp_path, *words))
     for path in ("gold.csv", "out.csv"):
         if (tmp_path / path).exists():
             assert not RAW.search((tmp_path / path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_predictors_and_their_labels(name: str, in_process: Any, tmp_path: Path) -> None:
+    """`evaluate` and `regress`: names of predictors and features, labels of matrices, of gold scores and of tables."""
+    import csv
+
+    codes = ("sw", "fi", "en", "et")
+
+    def write(path: str, *rows: tuple[object, ...]) -> None:
+        with (tmp_path / path).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+
+    scores = [(one, other, 50 + 7 * i - 3 * j) for i, one in enumerate(codes) for j, other in enumerate(codes)]
+    write("scores.csv", ("source", "target", "score"), *scores)
+    matrix = [(one, *(1 / (1 + abs(i - j)) + i / 50 for j in range(4)), 0.5) for i, one in enumerate(codes)]
+    write("matrix.csv", ("source", *codes, name), *matrix, (name, *[0.1] * 4, 1))
+    write("languages.csv", ("code", f"c{name}", "size"), *((code, code[0], 7) for code in codes), (name, name, name))
+    what = ["--task", f"t{name}", "--metric", f"m{name}", "--origin", name, "--unit", "percent"]
+    done = in_process(tmp_path, "gold", "import", "scores.csv", "--format", "long", *what, "-o", "gold.csv")
+    assert_visible(done)
+    assert done.code == 0, done.err
+    predict = ["--predict", f"p{name.replace('/', '')}=matrix.csv"]
+    features = ["--features", "languages.csv", "--feature", f"n{name}=same:c{name}"]
+    for verb, more, files in (
+        ("evaluate", ["--resamples", "100", "--per-target"], ("out.csv", "out.md", "out.json")),
+        ("regress", ["--resamples", "100"], ("out.csv", "out.md", "out.json")),
+        ("regress", features, ()),
+    ):
+        command = [verb, "--gold", "gold.csv", *predict, *more]
+        refused = in_process(tmp_path, *command)
+        assert_visible(refused)
+        assert refused.code in {1, 2}, "a label that stands for no language"
+        for form in ([], ["--json"]):
+            outputs = [word for path in files for word in ("-o", path)]
+            done = in_process(tmp_path, *command, "--skip-unknown", *outputs, *form)
+            assert_visible(done)
+            assert done.code == 0 or verb == "regress", done.err
+        for path in files:
+            if (tmp_path / path).exists():
+                assert not RAW.search((tmp_path / path).read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_labels_of_tasks(name: str, tiny_folder: Path, in_process: Any, tmp_path: Path) -> None:
+    """`transfer` and `build --task`: classes of the data, in notes and in messages."""
+    folder = tmp_path / "topics"
+    folder.mkdir()
+
+    def write(path: str, *classes: str) -> None:
+        lines = (json.dumps({"text": f"{path} a book {n}", "label": classes[n % len(classes)]}) for n in range(12))
+        (folder / path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    for split in ("train", "dev", "test"):
+        write(f"en-{split}.jsonl", "x", f"c{name}")
+        write(f"fi-{split}.jsonl", "x", "y")
+    command = ["transfer", "--task", "topic", "--data", str(folder), "--model", str(tiny_folder), "-o", "gold.csv"]
+    command += ["--max-length", "24", "--dry-run"]
+    for more in (
+        ["--sources", "en,fi"],
+        ["--sources", "en,fi", "--json"],
+        ["--sources", "fi", "--targets", "en"],
+        ["--sources", "en,fi", "--relabel", f"c{name}=y"],
+        ["--sources", "en,fi", "--relabel", f"{name}=y"],
+        ["--sources", name],
+        ["--sources", "en", "--metric", name],
+    ):
+        assert_visible(in_process(tmp_path, *command, *more))
+    write("fi-train.jsonl", "x", f"C{name}")
+    spelt = in_process(tmp_path, *command, "--sources", "en,fi")
+    assert_visible(spelt)
+    assert "several spellings" in spelt.err
+    build = ["build", "--corpus", str(folder), "--task", "topic", "--objective", "sequence-classification"]
+    assert_visible(in_process(tmp_path, *build, "--model", str(tiny_folder), "--store", "x.zarr", "--lang", "en"))
+
+
+@pytest.mark.parametrize("name", [name for name in NASTY if len(name) < 200])
+def test_names_that_reproduce_is_given(name: str, in_process: Any, tmp_path: Path) -> None:
+    out = ["--out", f"r{name.replace('/', '')}", "--dry-run"]
+    for more in (
+        [],
+        ["--json"],
+        ["--tasks", name],
+        ["--languages", name],
+        ["--data", f"{name}=x"],
+        ["--data", f"topic=x{name}"],
+        ["--model", f"m{name}"],
+        ["--model", "mini", "--other-model", f"m{name}"],
+    ):
+        assert_visible(in_process(tmp_path, "reproduce", "table1", *out, *more))
+    assert_visible(in_process(tmp_path, "reproduce", f"table{name}", *out))

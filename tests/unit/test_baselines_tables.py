@@ -108,6 +108,51 @@ def test_isolates_of_glottolog_are_families_of_their_own(write) -> None:
     assert family(families).values.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
+def test_words_for_a_missing_value_are_no_family(write) -> None:
+    """Languages of which a table has NA, as R writes it, are not of one family called NA."""
+    words = ("NA", "na", "nan", "-", "?", "None", "unknown", "Unknown", "n/a", "Unclassified")
+    codes = ("eu", "ja", "ko", "ain", "sw", "zu", "wo", "ff", "qu", "ka")
+    lines = [f"{code},{word}" for code, word in zip(codes, words, strict=True)]
+    found = read_families(write("f.csv", "code,family", "en,Indo-European", "na,Austronesian", *lines))
+    assert dict(found.values) == {"en": ("Indo-European",), "na": ("Austronesian",)}
+    (note,) = found.notes
+    assert note.startswith("f.csv has 'NA', 'na', 'nan', '-', '?', 'None', 'unknown', 'Unknown', 'n/a', 'Unclassified'")
+    assert note.endswith("left out: eu, ja, ko, ain, sw, zu, wo, ff, qu, ka.")
+
+
+def test_a_missing_branch_is_none_and_isolates_are_alone(write) -> None:
+    lines = ("en,Indo-European,NA", "de,Indo-European,Germanic", "eu,Isolate,", "ain,language isolate,-")
+    found = read_families(write("f.csv", "code,family,branch", *lines), ["family", "branch"])
+    assert dict(found.values) == {
+        "en": ("Indo-European",),
+        "de": ("Indo-European", "Germanic"),
+        "eu": ("eu",),
+        "ain": ("ain",),
+    }
+    assert found.notes == ()
+    assert family(found, ["eu"], ["ain"]).values.tolist() == [[0]]
+
+
+def test_words_for_a_missing_value_are_no_script(write) -> None:
+    lines = ("en,Latin", "fi,latin", "eu,NA", "ja,?", "ase,Zxxx", "zu,")
+    found = read_scripts(write("s.csv", "code,script", *lines))
+    assert dict(found.values) == {"en": "latin", "fi": "latin"}
+    assert found.notes == ("s.csv has 'NA', '?', 'Zxxx' for a value that is not known; left out: eu, ja, ase.",)
+
+
+def test_a_missing_size_does_not_cost_the_column(write) -> None:
+    found = read_sizes(write("s.csv", "code,articles", "en,6000000", "no,NA", "na,10", "nan,400", "sw,0"))
+    assert dict(found.values) == {"en": 6e6, "na": 10.0, "nan": 400.0, "sw": 0.0}
+    assert found.notes == ("s.csv has 'NA' for a value that is not known; left out: no.",)
+
+
+@pytest.mark.parametrize("field", ["6,000,000", "1.2GB", "300 M"])
+def test_a_field_that_is_no_number_is_named(write, field: str) -> None:
+    path = write("s.csv", "code,articles", f'en,"{field}"', "fi,500")
+    with pytest.raises(UsageError, match=f"no column of numbers: column 'articles' has '{field}' of en"):
+        read_sizes(path)
+
+
 def test_names_are_looked_up_in_the_table_beside(write) -> None:
     path = write("research/fams.txt", "Swedish IE, Germanic", "Old_French IE, Romance", "Abaza Northwest Caucasian")
     with pytest.raises(XsnsError, match="says nothing of any language") as caught:
@@ -143,7 +188,7 @@ def test_the_column_of_sizes(write) -> None:
         read_sizes(write("none.csv", "code,name", "en,English"))
 
 
-@pytest.mark.parametrize("field", ["many", "-1", "inf", "nan", "1 000"])
+@pytest.mark.parametrize("field", ["many", "-1", "inf", "1 000"])
 def test_what_is_no_amount_is_refused(write, field: str) -> None:
     with pytest.raises(XsnsError, match="of fi, which is no amount"):
         read_sizes(write("s.csv", "code,tokens", "en,7", f"fi,{field}"), "tokens")

@@ -14,7 +14,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from pyarrow import parquet
 
 from xsns_stream.corpora import open_corpus, read_text
-from xsns_stream.corpora.labels import LABEL_COLUMNS
+from xsns_stream.corpora.labels import LABEL_COLUMNS, check_label_sets
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
@@ -296,6 +296,32 @@ def test_without_labels_there_are_no_names(folder: Path) -> None:
 def test_answers_have_no_names(folder: Path) -> None:
     path = write_jsonl(folder / "de.jsonl", [{**QUESTION, "answers": GOOD}])
     assert open_corpus(f"de={path}", labels="auto").label_names() == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "message"),
+    [
+        ({"en": {"entailment"}, "sw": {"Entailment"}}, False, r"'entailment' \(en\) and 'Entailment' \(sw\)"),
+        ({"en": {"a  b", "c"}, "sw": {"a b", "c"}}, False, "several spellings"),
+        ({"en": {"1", "01"}}, False, r"several spellings: '01' \(en\) and '1' \(en\)"),
+        ({"en": {"B-PER"}, "fi": {"B-Per"}}, True, "several spellings"),
+        ({"en": {"0", "1"}, "sw": {"yes", "no"}}, False, "the labels of 'en' are none of the other languages': 0, 1"),
+        (
+            {"en": {"a", "b"}, "sw": {"a", "c", "d"}},
+            False,
+            r"the task has 3 classes, and the data have 4: 'a' \(en, sw\)",
+        ),
+    ],
+)
+def test_label_sets_that_do_not_fit_together(found: dict[str, set[str]], words: bool, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        check_label_sets(found, words=words, most=3)
+
+
+def test_label_sets_that_fit_together() -> None:
+    check_label_sets({"en": {"NN", "nn"}, "fi": {"N"}}, words=True)
+    check_label_sets({"en": {"0", "1"}, "fi": {"1"}, "sw": set()}, words=False, most=2)
+    check_label_sets({}, words=False)
 
 
 def test_a_file_that_cannot_be_read_does_not_hide_the_others_names(folder: Path) -> None:

@@ -46,7 +46,35 @@ def test_fractions_and_percent_in_one_file(matrix: Any) -> None:
     assert matrix(text, unit="points").scores["fi", "sw"] == 0.4
 
 
-@pytest.mark.parametrize("line", ["fi,0,0,0", "fi,0.4,0.9,2", "fi,0.4,0.9,"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "en,sw,0.81\nen,fi,80.2\nfi,en,0.77\nfi,sw,75.0\n",
+        "en,sw,0.81\nen,fi,0.77\nfi,en,81.0\nfi,sw,75.0\n",
+        "en,en,0.9\nen,fi,80\nen,sw,70\nfi,en,0.8\nfi,fi,90\nfi,sw,60\nsw,en,70\nsw,fi,0.7\nsw,sw,95\n",
+    ],
+)
+@pytest.mark.parametrize("unit", [None, "percent"])
+def test_fractions_and_percent_cell_by_cell(matrix: Any, text: str, unit: str | None) -> None:
+    text = f"source,target,score\n{text}"
+    with pytest.raises(XsnsError, match=r"fractions and percent are mixed: \d scores are 1 or less") as caught:
+        matrix(text, layout="long", unit=unit)
+    assert "→" in caught.value.message
+    assert matrix(text, layout="long", unit="points").scores.unit == "points"
+
+
+def test_low_percent_without_a_gap_and_zeros_are_no_mixture(matrix: Any) -> None:
+    for low in ("0.4,0.9,5", "0,0.0,50"):
+        found = matrix(f"source,sw,fi,et\nsw,90,50,60\nfi,{low}\n", unit="percent")
+        assert found.notes == ()
+
+
+def test_a_single_low_score_is_noted(matrix: Any) -> None:
+    (note,) = matrix("source,sw,fi,et\nsw,90,50,60\nfi,0.4,30,40\n", unit="percent").notes
+    assert note == "the score of fi → sw (0.4) is 1 or less, and all others are above 10: is it a fraction?"
+
+
+@pytest.mark.parametrize("line", ["fi,0,0,0", "fi,0.4,0.9,2"])
 def test_a_source_that_teaches_nothing_is_no_mixture(matrix: Any, line: str) -> None:
     assert matrix(f"source,sw,fi,et\nsw,90,50,60\n{line}\n", unit="percent").scores.unit == "percent"
 
@@ -133,6 +161,7 @@ def test_an_import_that_would_lose_labels_is_refused_with_all_of_them(matrix: An
         "cells": [],
         "scores": 3,
         "of": 4,
+        "summaries": {},
     }
     assert found.notes[0].startswith("left out, 3 of 4 scores: ")
 
@@ -252,7 +281,7 @@ def test_text_of_other_encodings(tmp_path: Path) -> None:
 def test_labels_are_shown_without_control_characters(matrix: Any) -> None:
     with pytest.raises(XsnsError) as caught:
         matrix('source,sw,"\x1b[31mred\u202e"\nfi,1,2\n')
-    assert "[31mred (1)" in caught.value.message
+    assert r"\x1b[31mred\u202e (1)" in caught.value.message
     assert caught.value.message.isprintable()
 
 
@@ -293,6 +322,55 @@ def test_a_matrix_whose_lines_are_called_targets(matrix: Any) -> None:
     assert (found.sources, found["fi", "de"]) == (("sw", "fi"), 80)
     with pytest.raises(UsageError, match="--transpose makes targets of them"):
         matrix("source,sw,fi\nsw,90,50\n", transpose=True)
+
+
+@pytest.mark.parametrize(
+    "corner",
+    [
+        "target/source", "tgt\\src", r"target \ source", "test \\ train", "to\\from", "Target", "evaluated on",
+        "lang_pred", "testLang → trainLang", "source→ target↓", "TGT",
+    ],
+)  # fmt: skip
+def test_a_matrix_whose_first_field_says_targets_in_other_words(matrix: Any, corner: str) -> None:
+    text = f"{corner},en,fi\nen,90,80\nsw,70,60\n"
+    with pytest.raises(UsageError, match="the matrix is transposed"):
+        matrix(text)
+    assert matrix(text, unit="percent", transpose=True).scores["fi", "sw"] == 60
+
+
+@pytest.mark.parametrize(
+    "corner", ["source/target", r"src \ tgt", "train|test", "from→to", "trained on", "transfer", "lang_train"]
+)
+def test_a_matrix_whose_first_field_says_sources_in_other_words(matrix: Any, corner: str) -> None:
+    text = f"{corner},en,fi\nen,90,80\nsw,70,60\n"
+    assert matrix(text, unit="percent").scores["sw", "fi"] == 60
+    with pytest.raises(UsageError, match="--transpose makes targets of them"):
+        matrix(text, transpose=True)
+
+
+@pytest.mark.parametrize("corner", ["", "lang", "zu", "iso", "accuracy", "tortoise", "constraint"])
+def test_other_words_in_the_first_field_say_nothing(matrix: Any, corner: str) -> None:
+    text = f"{corner},en,fi\nen,90,80\nsw,70,60\n"
+    assert matrix(text, unit="percent").scores["sw", "fi"] == 60
+    assert matrix(text, unit="percent", transpose=True).scores["fi", "sw"] == 60
+
+
+# ---------------------------------------------------------------------------------------- summaries
+
+
+@pytest.mark.parametrize("word", ["max", "min", "sum", "std", "all", "MAX", "med", "var", "dev", "src"])
+def test_summaries_are_no_languages_before_somebody_says_so(matrix: Any, word: str) -> None:
+    text = f"source,en,fi\nen,90,80\nsw,70,60\n{word},90,80\n"
+    with pytest.raises(XsnsError, match=f"'{word}' is a word for a summary and the code of a language") as caught:
+        matrix(text, unit="percent")
+    assert f"--rename {word}={word} says that the language is meant" in caught.value.hint
+    found = matrix(text, unit="percent", skip_unknown=True)
+    assert found.scores.sources == ("en", "sw")
+    assert list(found.left_out.to_json()["summaries"]) == [word]
+    assert found.left_out.scores == 2
+    meant = matrix(text, unit="percent", rename={word: word}).scores
+    assert len(meant.sources) == 3
+    assert meant.values[2].tolist() == [90, 80]
 
 
 def test_a_matrix_that_looks_transposed_by_its_labels(matrix: Any) -> None:

@@ -176,6 +176,119 @@ def test_names_in_a_record_are_shown_without_control_characters(tmp_path: Path) 
     assert found.model == "[31mred line"
 
 
+# ----------------------------------------------------------------------------------- missing labels
+
+
+@pytest.mark.parametrize("label", [None, NAN, pd.NA, pd.NaT, "", "  "])
+def test_a_missing_label_is_no_language(tmp_path: Path, label: Any) -> None:
+    """`str(nan)` is the code of Min Nan Chinese."""
+    frame = pd.DataFrame([[1, 0.2], [0.2, 1]], index=pd.Index(["en", label], dtype=object), columns=["en", "nan"])
+    with pytest.raises(XsnsError, match="row 2 of the table has no label"):
+        frame_matrix(frame, coefficient="x")
+    with pytest.raises(XsnsError, match="column 2 of the table has no label"):
+        frame_matrix(frame.T, coefficient="x")
+    frame.index = pd.Index(["en", "nan"])
+    assert frame_matrix(frame, coefficient="x").sources == ("en", "nan")
+
+
+def test_missing_labels_in_files(tmp_path: Path, table: Any) -> None:
+    kept = pd.DataFrame({"en": [1, 0.2], "nan": [0.2, 1]}, index=["en", None])
+    kept.to_parquet(tmp_path / "kept.parquet")
+    first = pd.DataFrame({"source": ["en", None, "fi"], "en": [1, 0.2, 0.3], "fi": [0.3, 0.4, 1]})
+    first.to_parquet(tmp_path / "first.parquet")
+    for name in ("kept.parquet", "first.parquet"):
+        with pytest.raises(XsnsError, match=f"row 2 of '{name}' has no label"):
+            read_matrix(tmp_path / name)
+    with pytest.raises(XsnsError, match=r"row 2 of 'ldnd.csv' has no label"):
+        table("source,en,nan\nen,1,.2\n,.2,1\n")
+    with pytest.raises(XsnsError, match=r"column 2 of 'ldnd.csv' has no label"):
+        table("source,en,\nen,1,.2\n")
+    ours = {"sources": ["en", None], "targets": ["en"], "values": [[1], [0.2]], "coefficient": "x"}
+    with pytest.raises(XsnsError, match=r"row 2 of 'ours.json' has no label"):
+        table(json.dumps(ours), "ours.json")
+    assert table("source,en,nan\nen,1,.2\nnan,.2,1\n").sources == ("en", "nan")
+
+
+# -------------------------------------------------------------------------------------- orientation
+
+
+@pytest.mark.parametrize("corner", ["target", "target/source", "tgt\\src", "evaluated on"])
+def test_lines_that_are_called_targets_are_turned_or_refused(tmp_path: Path, table: Any, corner: str) -> None:
+    text = f"{corner},sw,fi\nen,1,2\nde,3,4\n"
+    with pytest.raises(UsageError, match="is transposed: its lines are called"):
+        table(text)
+    turned = table(text, transpose=True)
+    assert (turned.sources, turned.targets) == (("sw", "fi"), ("en", "de"))
+    frame = pd.DataFrame([[1, 2]], index=pd.Index(["en"], name=corner), columns=["sw", "fi"])
+    frame.to_parquet(tmp_path / "named.parquet")
+    with pytest.raises(UsageError, match="is transposed"):
+        read_matrix(tmp_path / "named.parquet")
+    assert read_matrix(tmp_path / "named.parquet", transpose=True).targets == ("en",)
+
+
+SIMILAR = "x,en,fi,sw\nen,1,0.4,0.2\nfi,0.4,1,0.3\nsw,0.2,0.3,1\n"
+APART = "x,en,fi,sw\nen,0,0.6,0.8\nfi,0.6,0,0\nsw,0.8,0,0\n"
+
+
+def test_distances_are_not_read_as_similarities_or_the_reverse(table: Any) -> None:
+    with pytest.raises(XsnsError, match="looks like a table of distances") as caught:
+        table(APART)
+    assert "--distance" in caught.value.hint
+    assert "--as-given" in caught.value.hint
+    with pytest.raises(XsnsError, match="looks like a table of similarities"):
+        table(SIMILAR, distance=True)
+    assert table(APART, distance=True).values[0].tolist() == [1, 0.4, 1 - 0.8]
+    assert table(APART, as_given=True).values[0].tolist() == [0, 0.6, 0.8]
+    assert table(SIMILAR).values[0].tolist() == [1, 0.4, 0.2]
+    assert table(SIMILAR, distance=True, as_given=True).values[0, 0] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x,en,fi\nen,5,5\nfi,3,3\n",  # the same for every target
+        "x,en,fi\nen,5,3\nfi,5,3\n",  # the same for every source
+        "x,en,fi,sw\nen,0,1,2\n",  # one language with itself
+        "x,en,fi\nsw,1,2\nde,2,1\n",  # none
+        "x,en,fi,sw\nen,1,0,2\nfi,1,0,2\n",  # one row with the own at the end, one without
+        "x,en,fi\nen,,1\nfi,2,\n",  # the own is not known
+    ],
+)
+def test_tables_whose_diagonal_says_nothing(table: Any, text: str) -> None:
+    np.testing.assert_array_equal(table(text, distance=True).values, 1 - table(text).values)
+
+
+def test_what_we_wrote_is_not_asked_again(tmp_path: Path, table: Any) -> None:
+    given = table(APART, as_given=True)
+    for suffix in (".parquet", ".json", ".npz"):
+        same(read_matrix(write_matrix(given, tmp_path / f"m{suffix}")), given)
+
+
+# ---------------------------------------------------------------------------------------- summaries
+
+
+def test_summaries_are_asked_about(table: Any) -> None:
+    found = table("source,en,fi,max\nen,1,.2,1\nfi,.2,1,1\nmax,1,1,1\nSum,1,1,1\n")
+    with pytest.raises(XsnsError, match=r"max \(a word for a summary; --rename max=max if the language") as c:
+        known_languages(found, "'m.csv'")
+    assert "--rename Sum=Sum if the language ulw is meant" in c.value.message
+    left = known_languages(found, "'m.csv'", skip_unknown=True)
+    assert (left.matrix.sources, left.matrix.targets, left.left_out) == (("en", "fi"), ("en", "fi"), ("max", "Sum"))
+    meant = known_languages(found, "'m.csv'", rename={"max": "max", "Sum": "sum"})
+    assert (meant.matrix.sources, meant.matrix.targets) == (("en", "fi", "max", "ulw"), ("en", "fi", "max"))
+
+
+def test_languages_of_our_own_matrices_are_no_summaries(tmp_path: Path) -> None:
+    ours = SimilarityMatrix(("min", "en"), ("min", "en"), np.eye(2), "jaccard", seeds=(1,))
+    path = write_matrix(ours, tmp_path / "m.parquet")
+    assert known_languages(read_matrix(path), "m").matrix.sources == ("min", "en")
+
+
+def test_labels_can_be_renamed(table: Any) -> None:
+    found = table("source,sw,Finnish 2\nen,1,2\n")
+    assert known_languages(found, "m", rename={"Finnish 2": "fi", "elsewhere": "de"}).matrix.targets == ("sw", "fi")
+
+
 def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
     assert table("x,fi\naka_Latn,1\ntwi_Latn,2\nsw,3\n").sources == ("aka_Latn", "twi_Latn", "sw")
     with pytest.raises(XsnsError, match=r"rows of 'ldnd\.csv' are the same language: sw and swh"):

@@ -202,6 +202,47 @@ def test_words_of_nothing_but_white_space_go_with_their_tags(tmp_path: Path, gap
     assert found.examples == (TextExample(("a", "b"), label=("X", "Z")),)
 
 
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("I-PER O I-LOC I-LOC", "B-PER O B-LOC I-LOC"),
+        ("I-PER B-PER I-PER I-LOC", "B-PER B-PER I-PER B-LOC"),
+        ("B-PER I-PER O B-PER", "B-PER I-PER O B-PER"),
+        ("B-PER I-PER O I-LOC", "B-PER I-PER O I-LOC"),  # IOB2 with a mistake in it stays
+        ("O O O O", "O O O O"),
+    ],
+)
+def test_iob1_is_read_as_iob2(tmp_path: Path, tags: str, expected: str) -> None:
+    found = read(tmp_path / "en-test.txt", "".join(f"w{n} {tag}\n" for n, tag in enumerate(tags.split())), "ner")
+    assert found.examples[0].label == tuple(expected.split())
+    assert ("are IOB1" in found.note) == (tags != expected)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_classes_that_are_numbers_have_one_spelling(tmp_path: Path, suffix: str) -> None:
+    """pandas writes the integers of a column with a gap as 1.0; SNLI writes - where judges did not agree."""
+    labels: list[Any] = [0.0, 1.0, None, 2.0, -1.0]
+    path = tmp_path / f"sw-test{suffix}"
+    table = pd.DataFrame({"text": [f"t{n}" for n in range(len(labels))], "label": labels})
+    if suffix == ".parquet":
+        table.to_parquet(path)
+    elif suffix == ".jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.to_csv(path, index=False)
+    corpus = open_task(str(tmp_path), "topic")
+    found = corpus.split("sw", "test")
+    assert [example.label for example in found.examples] == ["0", "1", "2"]
+    assert found.unlabelled == 2
+
+
+def test_words_in_place_of_a_class_are_no_label(tmp_path: Path) -> None:
+    rows = ["text,label", "a,-", "b,nan", "c,-1", "d,x", "e,<NA>", "f,"]
+    found = read(tmp_path / "en-test.csv", "\n".join(rows) + "\n", "topic")
+    assert [example.label for example in found.examples] == ["x"]
+    assert found.unlabelled == 5
+
+
 def test_a_suffix_is_listed_once(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(str(tmp_path), "pos").languages()

@@ -16,6 +16,7 @@ from xsns_stream.corpora import TASK_NAMES, open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.languages import mixture
+from xsns_stream.pipeline.split_overlaps import OVERLAP
 from xsns_stream.pipeline.transfer_settings import TransferSettings, Unit, read_data
 from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, check_tests, other_versions
 from xsns_stream.pipeline.transferring import gold_scores
@@ -34,11 +35,11 @@ TRAINED = {
 
 
 def tagged(folder: Path, name: str, words: str, tags: str, count: int) -> None:
-    """Write sentences of words and tags; the first word differs."""
+    """Write sentences of words and tags; the first word differs, also between files."""
     rows = list(zip(words.split(), tags.split(), strict=True))
-    text = "\n".join(
-        f"w{number} {tags.split(maxsplit=1)[0]}\n" + "".join(f"{w} {t}\n" for w, t in rows) for number in range(count)
-    )
+    stem, tag = name.removesuffix(".txt"), tags.split(maxsplit=1)[0]
+    rest = "".join(f"{word} {tag}\n" for word, tag in rows)
+    text = "\n".join(f"{stem}{number} {tag}\n{rest}" for number in range(count))
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
 
@@ -236,6 +237,60 @@ def test_classes_are_those_of_all_data(ner: Path) -> None:
     found = read_data(settings(ner))
     assert found.labels == ("B-LOC", "B-ORG", "O")
     assert found.notes == ("'en' has no training example of ORG.",)
+
+
+def test_test_examples_that_were_trained_on_are_told(ner: Path) -> None:
+    """Splits that come with the data may overlap; how much is said, of the examples that are used."""
+    known = (ner / "en-train.txt").read_text().split("\n\n")
+    (ner / "en-test.txt").write_text("\n\n".join([*known[:3], "neu O\n"]))
+    (ner / "en-dev.txt").write_text("\n\n".join([known[3], "neu O\n"]))
+    (ner / "sw-test.txt").write_text("\n\n".join([known[0], "a O\n", "b O\n"]))
+    notes = read_data(settings(ner, targets=("en", "fi", "sw"))).notes
+    assert notes[-2:] == (
+        "test examples that are training examples too: en 3 of 4 (75 %), en → sw 1 of 3 (33 %); "
+        "these scores are too high.",
+        "dev examples that are training examples too: en 1 of 2 (50 %); training may stop too late.",
+    )
+
+
+def test_the_overlap_is_kept_with_the_scores(ner: Path, tmp_path: Path) -> None:
+    leaking = run_of(en=50.0, fi=40.0)
+    leaking = replace(leaking, training={**leaking.training, OVERLAP: {"en": [3, 4]}})
+    UnitFolder(tmp_path / "units").write(leaking)
+    scores = gold_scores(UnitFolder(tmp_path / "units").all(), settings(ner))
+    assert scores.notes == (
+        "test examples that are training examples too: en 3 of 4 (75 %); these scores are too high.",
+    )
+    for name in ("gold.parquet", "gold.csv"):
+        assert read_scores(write_scores(scores, tmp_path / name)).notes == scores.notes
+    assert gold_scores([run_of(en=50.0)], settings(ner)).notes == ()
+
+
+def test_one_class_under_several_spellings_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "topics"
+    folder.mkdir()
+    for language, other in (("en", "Sports"), ("fi", "sports")):
+        for split in ("train", "dev", "test"):
+            lines = [f"{language} {split} {n},{'health' if n % 2 else other}" for n in range(6)]
+            (folder / f"{language}-{split}.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    with pytest.raises(CorpusError, match=r"several spellings: 'Sports' \(en\) and 'sports' \(fi\)") as caught:
+        read_data(settings(folder, "topic"))
+    assert "--relabel OLD=NEW" in caught.value.hint
+    made_alike = open_task(str(folder), "topic", relabel={"Sports": "sports"})
+    assert read_data(settings(folder, "topic", corpus=made_alike)).labels == ("health", "sports")
+    meant = open_task(str(folder), "topic", relabel={"Sports": "Sports"})
+    assert read_data(settings(folder, "topic", corpus=meant)).labels == ("Sports", "health", "sports")
+
+
+def test_iob1_beside_iob2(ner: Path) -> None:
+    plain = read_data(settings(ner))
+    for split in ("train", "dev", "test"):
+        path = ner / f"en-{split}.txt"
+        path.write_text(path.read_text().replace("B-", "I-"))
+    found = read_data(settings(ner))
+    assert found.labels == plain.labels == ("B-LOC", "B-ORG", "O")
+    assert found.test["en"].digest == plain.test["en"].digest
+    assert "the tags of en-train.txt are IOB1, in which entities begin with I-: they are read as IOB2." in found.notes
 
 
 def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:

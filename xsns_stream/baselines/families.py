@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.baselines.labels import sides
-from xsns_stream.baselines.tables import TEXT, LanguageValues, column_of, read_values
+from xsns_stream.baselines.tables import TEXT, LanguageValues, column_of, is_unknown, read_values
 from xsns_stream.labelled import TextTable
 from xsns_stream.types import SimilarityMatrix
 
@@ -18,6 +18,9 @@ Ancestors = tuple[str, ...]
 
 FAMILY_COLUMNS: Final = ("family", "families", "family_name", TEXT)
 _ISOLATE: Final = "is_isolate"
+#: What tables have in place of a family, in small letters: the language has no relatives, or nobody knows them.
+_ISOLATES: Final = frozenset({"isolate", "isolates", "language isolate", "language isolates"})
+_NO_FAMILY: Final = frozenset({"unclassified", "unclassifiable", "unattested"})
 
 
 def read_families(
@@ -26,7 +29,9 @@ def read_families(
     """Read the family of each language, from the root down.
 
     A field may hold the path itself, as `IE, Germanic`; or several columns do, the outermost first. Languages that
-    Glottolog's table calls isolates are families of their own; others without a family are not known.
+    Glottolog's table calls isolates, and those whose family is called `isolate`, are families of their own. Others
+    without a family are not known; nor are those of which the table has a word for a missing value (`NA`, `-`, `?`,
+    `unknown`) or for no classification (`Unclassified`), and a note names them.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a family for each language.
@@ -46,10 +51,12 @@ def read_families(
     def read(fields: Mapping[str, str], label: str) -> Ancestors | None:
         told = {name.casefold(): field for name, field in fields.items()}
         isolate = told.pop(_ISOLATE, "").casefold() == "true"
-        parts = tuple(part.strip() for field in told.values() for part in field.split(",") if part.strip())
-        return parts or ((label,) if isolate else None)
+        fields_told = [part.strip() for field in told.values() for part in field.split(",")]
+        parts = tuple(part for part in fields_told if not is_unknown(part, _NO_FAMILY))
+        alone = parts[0].casefold() in _ISOLATES if parts else isolate
+        return (label,) if alone else parts or None
 
-    return read_values(path, wanted, read, names)
+    return read_values(path, wanted, read, names, unknown=_NO_FAMILY)
 
 
 def family(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from xsns_stream.baselines.labels import normalised, sides
-from xsns_stream.baselines.tables import LanguageValues, column_of, read_values
+from xsns_stream.baselines.tables import LanguageValues, column_of, is_unknown, read_values
 from xsns_stream.labelled import listed
 from xsns_stream.types import SimilarityMatrix
 
@@ -28,8 +28,15 @@ _VARIANTS: Final = {
 }
 
 
+#: Words for no script in small letters; the last three are those of ISO 15924.
+_NO_SCRIPT: Final = frozenset({"unwritten", "zxxx", "zyyy", "zzzz"})
+
+
 def read_scripts(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[str]:
     """Read the script of each language from a table, in whatever words it uses, as `latin`.
+
+    A language of which the table has a word for a missing value (`NA`, `-`, `?`, `unknown`) or for no script
+    (`unwritten`, `Zxxx`) has no known script, and a note names it.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a script for each language.
@@ -41,12 +48,13 @@ def read_scripts(path: str | Path, column: str | None = None, names: str | Path 
         XsnsError: The table cannot be read.
     """
     wanted = [column] if column else SCRIPT_COLUMNS
-    return read_values(
-        path,
-        lambda table: [column_of(table, wanted, "scripts")],
-        lambda fields, _: " ".join(fields.values()).strip().casefold() or None,
-        names,
-    )
+
+    def read(fields: Mapping[str, str], label: str) -> str | None:
+        del label
+        (field,) = fields.values()
+        return None if is_unknown(field, _NO_SCRIPT) else field.strip().casefold()
+
+    return read_values(path, lambda table: [column_of(table, wanted, "scripts")], read, names, unknown=_NO_SCRIPT)
 
 
 def customary_scripts(languages: Sequence[str]) -> LanguageValues[str]:

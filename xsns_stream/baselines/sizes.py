@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.baselines.labels import normalised, side
-from xsns_stream.baselines.tables import CODE_COLUMNS, LanguageValues, column_of, read_values
+from xsns_stream.baselines.tables import CODE_COLUMNS, LanguageValues, column_of, is_unknown, read_values
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.labelled import TextTable
+from xsns_stream.labelled import TextTable, listed
 from xsns_stream.types import SimilarityMatrix
 
 #: Columns of amounts, taken in this order where a table has several columns of numbers.
@@ -21,6 +21,8 @@ SIZE_COLUMNS: Final = ("tokens", "xlmr_tokens_m", "size", "sentences", "train_se
 
 def read_sizes(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[float]:
     """Read the amount of data of each language.
+
+    A language of which the table has a word for a missing value, as `NA`, is left out, and a note names it.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a number for each language.
@@ -37,8 +39,10 @@ def read_sizes(path: str | Path, column: str | None = None, names: str | Path | 
 
     def read(fields: Mapping[str, str], label: str) -> float | None:
         (field,) = fields.values()
+        if is_unknown(field):
+            return None
         amount = _amount(field)
-        if amount is None and field.strip():
+        if amount is None:
             raise XsnsError(f"'{path}' says {field!r} of {label}, which is no amount.", "give a number of 0 or more.")
         return amount
 
@@ -80,15 +84,32 @@ def _only_numbers(table: TextTable) -> str:
     known = [name for size in SIZE_COLUMNS for name in numbers if name.casefold() == size]
     if known:
         return known[0]
+    if numbers:
+        raise UsageError(
+            f"'{table.name}' has several columns of numbers.", f"choose one with --column: {', '.join(numbers)}."
+        )
+    almost = [what for name in named if (what := _first_wrong(table, codes, name))]
     raise UsageError(
-        f"'{table.name}' has {'several columns' if numbers else 'no column'} of numbers.",
-        f"choose one with --column: {', '.join(numbers)}." if numbers else "give a table with an amount a language.",
+        f"'{table.name}' has no column of numbers{f': {listed(almost)}' if almost else ''}.",
+        "write numbers without signs for thousands and without units; leave a field empty where nothing is known."
+        if almost
+        else "give a table with an amount a language.",
     )
 
 
 def _all_amounts(fields: Sequence[str]) -> bool:
-    filled = [field for field in fields if field]
+    filled = [field for field in fields if not is_unknown(field)]
     return bool(filled) and all(_amount(field) is not None for field in filled)
+
+
+def _first_wrong(table: TextTable, codes: str, name: str) -> str:
+    """Return what is wrong with the first field of a column that begins with a digit and is no amount, if any does."""
+    if table.header.count(name) > 1:
+        return ""
+    for label, field in zip(table.column(codes), table.column(name), strict=True):
+        if field[:1].isdigit() and _amount(field) is None:
+            return f"column '{name}' has {field!r} of {label}, which is no number"
+    return ""
 
 
 def _amount(field: str) -> float | None:

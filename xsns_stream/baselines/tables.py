@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,7 +13,7 @@ from xsns_stream import labelled
 from xsns_stream.baselines.labels import resolve, spelt
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.files import unreadable
-from xsns_stream.labelled import TextTable
+from xsns_stream.labelled import NOT_KNOWN, TextTable, listed
 from xsns_stream.languages import normalise
 
 Value = TypeVar("Value")
@@ -135,6 +135,7 @@ def read_values(
     columns: Callable[[TextTable], Sequence[str]],
     read: Callable[[Mapping[str, str], str], Value | None],
     names: str | Path | None = None,
+    unknown: Collection[str] = (),
 ) -> LanguageValues[Value]:
     """Read what some columns of a table say of each language.
 
@@ -143,6 +144,7 @@ def read_values(
         columns: Chooses the columns from the table.
         read: What a line means, from {column: field} and its label; None where it says nothing.
         names: A table of names, for labels that are names.
+        unknown: Further words for a missing value, in small letters.
 
     Raises:
         UsageError: There are no codes, or not these columns.
@@ -164,7 +166,45 @@ def read_values(
             "its labels must be language codes, or names that a table of names explains (--names).",
         )
     values = {code: known[place][1] for code, place in zip(found.codes, found.places, strict=True)}
-    return LanguageValues(values, origin, found.notes)
+    return LanguageValues(values, origin, (*found.notes, *_unknown_values(table, (labels, *wanted), told, unknown)))
+
+
+def is_unknown(field: str, words: Collection[str] = ()) -> bool:
+    """Say whether a field is empty or holds a word for a missing value, as `NA`, `-`, `?` or `unknown`.
+
+    `na` and `nan` are codes of languages too, so that this is not for columns of codes.
+
+    Args:
+        field: Of a table.
+        words: Further words, in small letters, that mean the same in this column.
+    """
+    word = field.strip().casefold()
+    return word in NOT_KNOWN or word in words
+
+
+def _unknown_values(
+    table: TextTable, columns: Sequence[str], told: Collection[str], words: Collection[str]
+) -> tuple[str, ...]:
+    """Return a sentence on the languages that were left out because of a word for a missing value.
+
+    Args:
+        table: The table.
+        columns: That of the labels, then those that were read.
+        told: The labels of which something is known.
+        words: Further words for a missing value.
+    """
+    known = set(told)
+    left_out: dict[str, None] = {}
+    met: dict[str, None] = {}
+    for label, *fields in zip(*map(table.column, columns), strict=True):
+        said = [field.strip() for field in fields if field.strip() and is_unknown(field, words)]
+        if said and label not in known:
+            left_out[label] = None
+            met |= dict.fromkeys(said)
+    if not left_out:
+        return ()
+    marks = listed([repr(word) for word in met])
+    return (f"{table.name} has {marks} for a value that is not known; left out: {listed(list(left_out))}.",)
 
 
 def _is_code(label: str) -> bool:

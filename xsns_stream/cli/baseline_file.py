@@ -9,7 +9,13 @@ import click
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, output_option, pool_of, pool_options
 from xsns_stream.cli.common import common_options, examples
-from xsns_stream.cli.predictors import label_notes, skip_unknown_option
+from xsns_stream.cli.predictors import (
+    as_given_option,
+    check_renamed,
+    label_notes,
+    rename_option,
+    skip_unknown_option,
+)
 
 if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 )
 @click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
 @skip_unknown_option
+@rename_option
+@as_given_option
 @pool_options
 @output_option
 @common_options
@@ -38,6 +46,8 @@ def file_command(
     scale: float | None,
     transpose: bool,
     skip_unknown: bool,
+    rename: dict[str, str],
+    as_given: bool,
     outputs: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -52,8 +62,9 @@ def file_command(
 
     pool = pool_of(options)
     check_outputs(outputs)
-    read = read_matrix(file, distance=distance, transpose=transpose, scale=scale)
-    known = known_languages(read, f"'{file}'", skip_unknown=skip_unknown)
+    read = read_matrix(file, distance=distance, transpose=transpose, scale=scale, as_given=as_given)
+    check_renamed(rename, [read])
+    known = known_languages(read, f"'{file}'", skip_unknown=skip_unknown, rename=rename)
     matrix = _restricted(known.matrix, pool, file)
     more = {"left_out": list(known.left_out), "by_name": dict(known.by_name)}
     finish(matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=label_notes(known), more=more)

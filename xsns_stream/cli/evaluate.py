@@ -18,11 +18,13 @@ from xsns_stream.cli.common import (
 from xsns_stream.cli.matrix_options import coefficient_option
 from xsns_stream.cli.predictors import (
     NamedPath,
+    as_given_option,
     footing,
     gold_options,
     open_gold,
     open_predictors,
     predict_option,
+    rename_option,
     skip_unknown_option,
 )
 
@@ -48,6 +50,8 @@ MOST_RESAMPLES: Final = 1_000_000
 @gold_options
 @predict_option
 @skip_unknown_option
+@rename_option
+@as_given_option
 @click.option("--against", "reference", metavar="NAME", help="Test every other predictor against this one.")
 @click.option(
     "--ceiling",
@@ -127,6 +131,8 @@ def command(
         seeds=seeds,
         density=options["density"],
         skip_unknown=options["skip_unknown"],
+        rename=options["rename"],
+        as_given=options["as_given"],
         quiet=quiet,
     )
     joined = join(gold, matrices, sources, targets)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from xsns_stream.cli.common import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
-from xsns_stream.errors import UsageError
+from xsns_stream.cli.predictors import renamed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -75,7 +75,8 @@ def command() -> None:
     "renamed",
     multiple=True,
     metavar="OLD=NEW",
-    help="The code that a label of the file stands for, as Swahili=sw. Repeatable.",
+    help="The code that a label of the file stands for, as Swahili=sw; or max=max, where a language is meant and no "
+    "summary. Repeatable.",
 )
 @click.option("--transpose", is_flag=True, help="Targets stand where sources are expected: turn the scores round.")
 @click.option(
@@ -114,7 +115,7 @@ def import_command(
         origin=options["origin"],
         seeds=options["seeds"],
         regime=options["main_regime"],
-        rename=_renamed(options["renamed"]),
+        rename=renamed(options["renamed"]),
         transpose=options["transpose"],
         min_examples=options["min_examples"],
         skip_unknown=options["skip_unknown"],
@@ -149,9 +150,11 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
 
     everything = read_scores(file)
     scores = regime_of(everything, regime)
+    for sentence in scores.notes:
+        note(f"note: {sentence}", quiet)
     summary = summarise(scores)
     if as_json:
-        emit_json("gold show", _result(scores, summary, everything.regimes))
+        emit_json("gold show", _result(scores, summary, everything.regimes) | {"notes": list(scores.notes)})
         return
     console = stdout_console()
     console.print(_facts(scores, summary, everything.regimes))
@@ -160,18 +163,6 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
     if max(len(scores.targets), len(scores.sources)) > _SHOWN:
         there = f"{counted(len(scores.targets), 'target')} and {counted(len(scores.sources), 'source')}"
         note(f"{_SHOWN} lines of each table; --json has all of {there}.", quiet)
-
-
-def _renamed(pairs: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for pair in pairs:
-        old, equals, new = pair.partition("=")
-        if not equals or not old.strip() or not new.strip():
-            raise UsageError(f"'--rename {pair}' says nothing.", "write --rename OLD=NEW, as Swahili=sw.")
-        if old.strip() in found:
-            raise UsageError(f"'{old.strip()}' is renamed twice.", "give one --rename for each label.")
-        found[old.strip()] = new.strip()
-    return found
 
 
 # ---------------------------------------------------------------------------------- what is printed

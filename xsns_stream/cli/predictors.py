@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -77,6 +77,58 @@ def skip_unknown_option(function: Decorated) -> Decorated:
         help="Leave out rows and columns of a matrix whose labels stand for no language, or several for one; by "
         "default such a matrix is refused.",
     )(function)
+
+
+def as_given_option(function: Decorated) -> Decorated:
+    """Add `--as-given`."""
+    return click.option(
+        "--as-given",
+        is_flag=True,
+        help="Take the numbers of a table as they are, although they look like distances where similarities are "
+        "expected, or the reverse: by the numbers of each language with itself.",
+    )(function)
+
+
+def rename_option(function: Decorated) -> Decorated:
+    """Add `--rename`; the verb receives `rename`, a dictionary."""
+    return click.option(
+        "--rename",
+        multiple=True,
+        metavar="OLD=NEW",
+        callback=lambda ctx, parameter, values: renamed(values),
+        help="The code that a label of a matrix stands for, as Swahili=sw; or max=max, where a language is meant and "
+        "no summary. Repeatable.",
+    )(function)
+
+
+def renamed(pairs: Sequence[str]) -> dict[str, str]:
+    """Return {label: code} of what `--rename` gave.
+
+    Raises:
+        UsageError: Something is not OLD=NEW, or a label stands twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not equals or not old.strip() or not new.strip():
+            raise UsageError(f"'--rename {pair}' says nothing.", "write --rename OLD=NEW, as Swahili=sw.")
+        if old.strip() in found:
+            raise UsageError(f"'{old.strip()}' is renamed twice.", "give one --rename for each label.")
+        found[old.strip()] = new.strip()
+    return found
+
+
+def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix]) -> None:
+    """Refuse to rename a label that none of these matrices, as they were read, has.
+
+    Raises:
+        UsageError: There is one.
+    """
+    from xsns_stream.labelled import listed, one_line
+
+    there = dict.fromkeys(label for matrix in matrices for label in (*matrix.sources, *matrix.targets))
+    if lost := [label for label in rename if label not in there]:
+        raise UsageError(f"no matrix has the label '{one_line(lost[0])}' to rename.", f"they have {listed([*there])}.")
 
 
 def label_notes(known: KnownLanguages, of: str = "") -> tuple[str, ...]:
@@ -159,6 +211,8 @@ def open_predictors(
     seeds: tuple[int, ...] = (),
     density: float | None = None,
     skip_unknown: bool = False,
+    rename: Mapping[str, str] | None = None,
+    as_given: bool = False,
     quiet: bool = False,
 ) -> dict[str, SimilarityMatrix]:
     """Open every predictor: read matrices, count overlaps of stores.
@@ -173,13 +227,17 @@ def open_predictors(
         seeds: Only these seeds of stores; all where empty.
         density: Of stores; may be None where each has one.
         skip_unknown: Leave out rows and columns of matrices that stand for no language.
+        rename: {label of matrices: code that it stands for}.
+        as_given: Take tables that look like distances.
         quiet: No progress and no notes.
 
     Raises:
-        UsageError: A path is neither a store nor a matrix; a store shares no source or no target with the gold scores.
+        UsageError: A path is neither a store nor a matrix; a store shares no source or no target with the gold scores;
+            or no matrix has a label that shall be renamed.
         XsnsError: It cannot be read.
     """
     found = {}
+    read: list[SimilarityMatrix] = []
     for pair in pairs:
         if _is_store(pair.path):
             found[pair.name] = _count(pair, gold, coefficient, seeds, density, quiet)
@@ -188,10 +246,12 @@ def open_predictors(
         else:
             from xsns_stream.matrices import known_languages, read_matrix
 
-            known = known_languages(read_matrix(pair.path), f"'{pair.path}'", skip_unknown=skip_unknown)
+            read.append(read_matrix(pair.path, as_given=as_given))
+            known = known_languages(read[-1], f"'{pair.path}'", skip_unknown=skip_unknown, rename=rename)
             for sentence in label_notes(known, pair.name):
                 note(f"note: {sentence}", quiet)
             found[pair.name] = known.matrix
+    check_renamed(rename or {}, read)
     return found
 
 

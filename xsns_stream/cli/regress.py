@@ -21,11 +21,13 @@ from xsns_stream.cli.common import (
 from xsns_stream.cli.matrix_options import coefficient_option
 from xsns_stream.cli.predictors import (
     NamedPath,
+    as_given_option,
     footing,
     gold_options,
     open_gold,
     open_predictors,
     predict_option,
+    rename_option,
     skip_unknown_option,
 )
 from xsns_stream.errors import UsageError
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 @gold_options
 @predict_option
 @skip_unknown_option
+@rename_option
+@as_given_option
 @click.option(
     "--features",
     "tables",
@@ -194,6 +198,8 @@ def _join(
         seeds=options["seeds"],
         density=options["density"],
         skip_unknown=options["skip_unknown"],
+        rename=options["rename"],
+        as_given=options["as_given"],
         quiet=quiet,
     )
     tables = read_features(options["tables"])

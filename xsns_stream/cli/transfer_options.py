@@ -181,6 +181,13 @@ def _languages_of(
     from xsns_stream.languages import mixture, select
 
     trained, tested = corpus.languages("train"), corpus.languages("test")
+    for split, there, use in (("train", trained, "training"), ("test", tested, "test")):
+        if not there:
+            raise LanguageError(
+                f"no language of {corpus.name} has {use} data.",
+                f"add files of {split} data, as sw-{split} with a suffix of the task; or one file a language, which is "
+                "cut into splits.",
+            )
     where = f"{corpus.name} with training data"
     if options["pairs"] is not None:
         if options["sources"] or options["mix"]:

@@ -1,13 +1,16 @@
 """From the values of a label column to labels of examples.
 
 A label column holds class names, one a row (XNLI) or one a word (WikiANN), or answers as SQuAD writes them. Numbers
-become the names that the data set has for them, or are their own names. A value that says nothing (empty, None, a
-number below zero, an answer that does not stand in its passage) is no label, and the row is counted as `unlabelled`.
+become the names that the data set has for them, or are their own names; `1.0`, as pandas writes integers of a column
+with gaps, is 1. A value that says nothing (empty, None, NaN, a number below zero, `-` in place of a class, an answer
+that does not stand in its passage) is no label, and the row is counted as `unlabelled`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +26,10 @@ AUTO: Final = "auto"
 LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
 #: Texts that belong together where labels are asked for: a label of two texts means little beside one of them.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
+#: What stands in place of a class where there is none, in small letters: `-` is SNLI's for no consensus.
+_NO_CLASS: Final = frozenset({"-", "nan", "<na>", "null"})
+#: An integer as pandas writes it in a column with gaps.
+_WHOLE: Final = re.compile(r"-?\d+\.0+")
 _FORMS: Final = "labels are class names, one a row or one a word, or answers with `text` and `answer_start`."
 
 
@@ -99,7 +106,9 @@ def find_columns(columns: Sequence[str], text: str | None, labels: str | None, w
     return Columns(first or text_column(columns, text, where), second, label)
 
 
-def label_union(languages: Iterable[str], units: Callable[[str], Iterable[Unit]]) -> tuple[str, ...]:
+def label_union(
+    languages: Iterable[str], units: Callable[[str], Iterable[Unit]], most: int | None = None
+) -> tuple[str, ...]:
     """Return the names of all labels of all languages, sorted; empty where labels are answers.
 
     A language that cannot be read adds nothing: its own rows will fail and say why.
@@ -107,26 +116,101 @@ def label_union(languages: Iterable[str], units: Callable[[str], Iterable[Unit]]
     Args:
         languages: Codes.
         units: Code → the language's units.
+        most: So many classes the task has; None where that is not known.
 
     Raises:
-        CorpusError: No language can be read.
+        CorpusError: No language can be read; or the label sets do not fit together (:func:`check_label_sets`).
     """
-    found: set[str] = set()
-    read, errors = 0, []
+    by_language: dict[str, set[str]] = {}
+    words = False
+    errors = []
     for language in languages:
+        found: set[str] = set()
         try:
             for unit in units(language):
                 if unit is None or isinstance(unit, Malformed) or unit.label is None:
                     continue
                 if isinstance(unit.label, AnswerSpan):
                     return ()
+                words = words or not isinstance(unit.label, str)
                 found.update((unit.label,) if isinstance(unit.label, str) else filter(None, unit.label))
-            read += 1
         except CorpusError as error:
             errors.append(error)
-    if errors and not read:
+        else:
+            by_language[language] = found
+    if errors and not by_language:
         raise errors[0]
-    return tuple(sorted(found))
+    check_label_sets(by_language, words=words, most=most)
+    return tuple(sorted(set().union(*by_language.values())))
+
+
+def check_label_sets(found: Mapping[str, Collection[str]], *, words: bool, most: int | None = None) -> None:
+    """Refuse labels that cannot be those of one task.
+
+    Args:
+        found: {language: its labels}.
+        words: Whether they are labels of words. Small data may have different ones in each language.
+        most: So many classes the task has; None where that is not known.
+
+    Raises:
+        CorpusError: A class has several spellings, a language has no class that another has, or there are too many.
+    """
+    check_spellings(found, words=words)
+    for language, labels in found.items():
+        others = set().union(*(other for code, other in found.items() if code != language))
+        if not words and labels and others and not others.intersection(labels):
+            raise CorpusError(
+                f"the labels of '{language}' are none of the other languages': {_some(sorted(labels))}, and "
+                f"{_some(sorted(others))}.",
+                "give the classes the same names in all languages.",
+            )
+    every = sorted(set().union(*found.values()))
+    if most is not None and len(every) > most:
+        told = [f"'{label}' ({_some([code for code, labels in found.items() if label in labels])})" for label in every]
+        raise CorpusError(
+            f"the task has {most} classes, and the data have {len(every)}: {_some(told)}.",
+            "give the classes the same names in all languages.",
+        )
+
+
+def check_spellings(
+    found: Mapping[str, Collection[str]], *, words: bool, insisted: Collection[str] = (), hint: str = ""
+) -> None:
+    """Refuse labels that are one class under several spellings: they differ by case, white space or leading zeros.
+
+    Args:
+        found: {language: its labels}.
+        words: Whether they are labels of words. These may differ by case within a language: some tag sets use it.
+        insisted: Labels that are what they are meant to be.
+        hint: How to give a label another name.
+
+    Raises:
+        CorpusError: There are some; all of them are named.
+    """
+    spellings: dict[str, dict[str, list[str]]] = {}
+    for language, labels in found.items():
+        for label in sorted(set(labels) - set(insisted)):
+            spellings.setdefault(_spelt(label), {}).setdefault(label, []).append(language)
+    several = [names for names in spellings.values() if len(names) > 1 and not (words and _within_one(names))]
+    if several:
+        told = "; ".join(" and ".join(f"'{label}' ({_some(where)})" for label, where in one.items()) for one in several)
+        raise CorpusError(f"one class has several spellings: {told}.", hint or "write each class in one way.")
+
+
+def _spelt(label: str) -> str:
+    """Return what labels that differ by case, white space or leading zeros have in common."""
+    text = " ".join(label.split()).casefold()
+    return str(int(text)) if text.isascii() and text.isdecimal() else text
+
+
+def _within_one(names: Mapping[str, Sequence[str]]) -> bool:
+    """Say whether some language has several of these spellings."""
+    languages = [language for where in names.values() for language in where]
+    return len(set(languages)) < len(languages)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
 def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...] | str | AnswerSpan | None:
@@ -138,7 +222,8 @@ def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...]
             return _answer(value[0], where)
         names = tuple(_name(each, classes, where) for each in value)
         return names if any(names) else None
-    return _name(value, classes, where) or None
+    name = _name(value, classes, where)
+    return None if name.casefold() in _NO_CLASS else name or None
 
 
 def _name(value: object, classes: Sequence[str], where: str) -> str:
@@ -146,7 +231,13 @@ def _name(value: object, classes: Sequence[str], where: str) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.strip()
+        text = value.strip()
+        number = int(float(text)) if _WHOLE.fullmatch(text) else None
+        return "" if text == "-1" or (number is not None and number < 0) else text if number is None else str(number)
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if not isinstance(value, int):
         raise CorpusError(f"{where} holds {type(value).__name__}, which is no label.", _FORMS)
     if value < 0:

@@ -15,14 +15,12 @@ from xsns_stream.gold.raw import RawCell, RawScores
 from xsns_stream.gold.units import check_percent_signs, check_unit
 from xsns_stream.labelled import all_listed, listed
 from xsns_stream.language_names import Labels, read_labels
+from xsns_stream.orientation import check_corner
 from xsns_stream.types.transfer import TransferScores
 from xsns_stream.written_numbers import ReadCells, read_cells
 
 #: Task or metric where nobody named it.
 UNKNOWN: Final = "unknown"
-#: What a matrix may call its lines; everything else says nothing.
-_SOURCE_WORDS: Final = frozenset({"source", "sources", "src", "train", "lang_train", "transfer"})
-_TARGET_WORDS: Final = frozenset({"target", "targets", "tgt", "trg", "test", "lang_pred", "eval"})
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def assemble(raw: RawScores, said: Described) -> ImportedScores:
             stands twice; the unit does not fit; no language is left.
         UsageError: A label to rename, or the main regime, is not there; or the matrix is turned round.
     """
-    _check_corner(raw.corner, said.transpose)
+    check_corner(raw.corner, transpose=said.transpose)
     cells = list(raw.cells)
     if said.transpose:
         cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
@@ -125,21 +123,6 @@ def _read_otherwise(read: ReadCells) -> Iterator[str]:
 
 
 # -------------------------------------------------------------------------------------- orientation
-
-
-def _check_corner(corner: str, transpose: bool) -> None:
-    """Refuse a matrix whose first field says that it is the other way round."""
-    word = corner.strip().lower()
-    if word in _TARGET_WORDS and not transpose:
-        raise UsageError(
-            f"the matrix is transposed: its lines are called '{corner}', and lines must be sources.",
-            "--transpose turns it round.",
-        )
-    if word in _SOURCE_WORDS and transpose:
-        raise UsageError(
-            f"the lines of the matrix are called '{corner}', and --transpose makes targets of them.",
-            "leave --transpose out.",
-        )
 
 
 def _odd_orientation(scores: TransferScores, transpose: bool) -> Iterator[str]:

@@ -6,8 +6,10 @@ origin.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -32,14 +34,16 @@ SCORE_FORMATS: Final = (".parquet", ".csv")
 _AXES: Final = ("regimes", "seeds", "sources", "targets")
 _FACTS: Final = ("task", "metric", "unit", "origin")
 _COLUMNS: Final = ("source", "target", "regime", "seed", "score", *_FACTS)
+#: Of the metadata and of the CSV file, where there are notes: a list of sentences, in JSON.
+_NOTES: Final = "notes"
 
 
 def write_scores(scores: TransferScores, path: str | Path) -> Path:
     """Write transfer scores; `.parquet` or `.csv`, by the suffix.
 
     The columns are `source`, `target`, `regime`, `seed` (empty where none is known) and `score`. Parquet keeps task,
-    metric, unit, origin and the order of the labels in its metadata, under the key `xsns_stream`, and leaves out pairs
-    without a score; CSV has a column for each of these, and a line for each pair.
+    metric, unit, origin, notes and the order of the labels in its metadata, under the key `xsns_stream`, and leaves out
+    pairs without a score; CSV has a column for each of these, and a line for each pair.
 
     Raises:
         UsageError: No format has this suffix, or the folder is not there.
@@ -52,6 +56,8 @@ def write_scores(scores: TransferScores, path: str | Path) -> Path:
         if target.suffix.lower() == ".csv":
             for fact in _FACTS:
                 frame[fact] = getattr(scores, fact)
+            if scores.notes:
+                frame[_NOTES] = json.dumps(scores.notes, ensure_ascii=False)
             write_csv(frame, file)
         else:
             write_parquet(frame.dropna(subset="score", ignore_index=True), _metadata(scores), file)
@@ -105,9 +111,9 @@ def _long(scores: TransferScores) -> pd.DataFrame:
 
 def _metadata(scores: TransferScores) -> dict[str, Any]:
     facts = {name: getattr(scores, name) for name in _FACTS}
-    return (
-        {"schema_version": SCHEMA_VERSION, "kind": KIND} | facts | {name: list(getattr(scores, name)) for name in _AXES}
-    )
+    axes = {name: list(getattr(scores, name)) for name in _AXES}
+    said = {_NOTES: list(scores.notes)} if scores.notes else {}
+    return {"schema_version": SCHEMA_VERSION, "kind": KIND} | facts | axes | said
 
 
 def _read_parquet(file: Path) -> TransferScores:
@@ -122,12 +128,13 @@ def _read_parquet(file: Path) -> TransferScores:
         )
     seeds = [None if missing else int(seed) for seed, missing in zip(frame["seed"], frame["seed"].isna(), strict=True)]
     lines = zip(frame["regime"], seeds, frame["source"], frame["target"], frame["score"], strict=True)
-    return _scores({name: tuple(notes[name]) for name in _AXES}, {name: str(notes[name]) for name in _FACTS}, lines)
+    axes, facts = {name: tuple(notes[name]) for name in _AXES}, {name: str(notes[name]) for name in _FACTS}
+    return replace(_scores(axes, facts, lines), notes=tuple(map(str, notes.get(_NOTES, ()))))
 
 
 def _read_csv(file: Path) -> TransferScores:
     table = read_table(file)
-    if set(table.header) != set(_COLUMNS):
+    if set(table.header) - {_NOTES} != set(_COLUMNS):
         raise XsnsError(
             f"'{file}' is no file of gold scores: its columns are {listed(table.header)}.",
             "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; `--format matrix` where "
@@ -141,7 +148,9 @@ def _read_csv(file: Path) -> TransferScores:
     axes["seeds"] = tuple(seed for seed in dict.fromkeys(seeds) if seed is not None)
     scores = _numbers(table)
     lines = zip(columns["regime"], seeds, columns["source"], columns["target"], scores, strict=True)
-    return _scores(axes, {name: _only(columns[name], name) for name in _FACTS}, lines)
+    found = _scores(axes, {name: _only(columns[name], name) for name in _FACTS}, lines)
+    said = json.loads(_only(table.column(_NOTES), _NOTES)) if _NOTES in table.header else ()
+    return replace(found, notes=tuple(map(str, said)))
 
 
 def _numbers(table: TextTable) -> Iterator[float]:
@@ -160,7 +169,7 @@ def _only(values: list[str], name: str) -> str:
 
 def _scores(
     axes: dict[str, tuple[Any, ...]],
-    facts: dict[str, str],
+    facts: Mapping[str, Any],
     lines: Iterator[tuple[str, int | None, str, str, float]],
 ) -> TransferScores:
     """Put lines into axes.

@@ -21,6 +21,7 @@ class LeftOut:
     Attributes:
         labels: {label that is neither a code nor a name of a language: scores that it has}.
         ambiguous: {label: (code, code)} of labels that are a code of one language and the name of another.
+        summaries: {label: code} of labels that are a word for a summary, as `max`, and the code of a language.
         collisions: {code: labels} of languages that stand under several labels on one side.
         cells: Cells that hold no number, that are infinite, or that may be read in two ways.
         scores: How many cells of the file are left out in all.
@@ -33,6 +34,7 @@ class LeftOut:
     cells: tuple[str, ...] = ()
     scores: int = 0
     of: int = 0
+    summaries: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -43,6 +45,7 @@ class LeftOut:
             "cells": list(self.cells),
             "scores": self.scores,
             "of": self.of,
+            "summaries": dict(self.summaries),
         }
 
 
@@ -77,6 +80,9 @@ class Checked:
         hints = []
         if self.problems and not skip:
             lost = f"{self.left_out.scores} of {self.left_out.of} scores"
+            if self.left_out.summaries:
+                label = one_line(next(iter(self.left_out.summaries)))
+                hints.append(f"--rename {label}={label} says that the language is meant")
             hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
         if self.left_out.cells and not skip:
             hints.append("leave a cell empty where nothing was measured")
@@ -107,7 +113,7 @@ def check(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Checked:
     unknown = {
         label: count
         for label, count in _counts(cells).items()
-        if labels.codes[label] is None and label not in labels.ambiguous
+        if labels.codes[label] is None and label not in labels.ambiguous and label not in labels.summaries
     }
     left_out = LeftOut(
         unknown,
@@ -116,6 +122,7 @@ def check(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Checked:
         (*read.wrong, *read.infinite, *read.either),
         len(cells) - len(kept),
         len(cells),
+        dict(labels.summaries),
     )
     return Checked(kept, left_out, tuple(_problems(left_out, read)), tuple(_duplicates([cell for cell, _ in kept])))
 
@@ -143,6 +150,8 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
     if lost.labels:
         named = [f"{label or 'an empty label'} ({count})" for label, count in lost.labels.items()]
         yield f"labels that are neither codes nor names of languages, with their scores: {all_listed(named)}"
+    for label, code in lost.summaries.items():
+        yield f"'{one_line(label)}' is a word for a summary and the code of a language ({code})"
     for label, (code, other) in lost.ambiguous.items():
         yield f"'{one_line(label)}' is the code of {code} and the name of {other}"
     for code, names in lost.collisions.items():

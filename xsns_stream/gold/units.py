@@ -17,13 +17,17 @@ from xsns_stream.written_numbers import ReadCells
 _PERCENT: Final = 100.0
 # So many scores of one run are not all at or below one percent by chance.
 _ENOUGH: Final = 3
+# Scores of one metric that are percent are seldom at or below 1 while others are above this and none lies between.
+_GAP: Final = 10.0
 
 
 def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]]:
     """Return the unit of the scores, and notes.
 
     Fractions are at most 1, percent at most 100. Where all are at most 1, percent cannot be meant. Where the scores of
-    a source, seed or regime are all at most 1 and others are not, both were mixed; of a target, that is a note.
+    a source, seed or regime are all at most 1 and others are not, both were mixed; of a target, that is a note. Both
+    were mixed cell by cell where some scores are at most 1, the others above 10, and none lies between; of a single
+    score, that is a note.
 
     Args:
         scores: Their own unit is not looked at.
@@ -50,6 +54,8 @@ def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]
     if unit == "percent" and (low_targets := list(_fractions_among(scores, ((3, "target", scores.targets),)))):
         # A hard target may be like that, so that this is no error.
         notes.append(f"every score is 1 or less for {listed(low_targets)}: are these fractions among percent?")
+    if unit == "percent" and len(lonely := _below_a_gap(scores)) == 1:
+        notes.append(f"the score of {lonely[0]} is 1 or less, and all others are above 10: is it a fraction?")
     return unit, notes
 
 
@@ -120,6 +126,29 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
             f"fractions and percent are mixed: every score is 1 or less for {listed(mixed)}, and others are above.",
             "give all scores in one unit; --unit points takes them as they are.",
         )
+    if len(cells := _below_a_gap(scores)) > 1:
+        raise XsnsError(
+            f"fractions and percent are mixed: {len(cells)} scores are 1 or less, others are above {_GAP:g}, and none "
+            f"lies between: {listed(cells)}.",
+            "give all scores in one unit; --unit points takes them as they are.",
+        )
+
+
+def _below_a_gap(scores: TransferScores) -> list[str]:
+    """Return the scores between 0 and 1, as `fi → sw (0.8)`, where all others are zero or above a gap.
+
+    Targets with several scores that are all that low are not among them: such a target may be hard.
+    """
+    cells = scores.cells
+    above = np.isfinite(cells) & (cells > 1)
+    if not above.any() or cells[above].min() <= _GAP:
+        return []
+    hard = (np.isfinite(cells).sum(axis=(0, 1, 2)) >= _ENOUGH) & ~above.any(axis=(0, 1, 2))
+    low = (cells > 0) & (cells <= 1) & ~hard
+    return [
+        f"{scores.sources[source]} → {scores.targets[target]} ({cells[regime, seed, source, target]:g})"
+        for regime, seed, source, target in np.argwhere(low)
+    ]
 
 
 def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.corpora import TaskCorpus, reading_notes
+from xsns_stream.corpora import TASK_NAMES, TaskCorpus, reading_notes
+from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents
+from xsns_stream.pipeline.split_overlaps import data_notes
 from xsns_stream.transfer import FineTuning, Task, class_names, equal_shares
 from xsns_stream.transfer.finetuning import drawn
 from xsns_stream.transfer.tasks import labels_of
@@ -174,6 +176,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     # Of everything that was read, not of what was drawn from it: --limit decides on examples, not on classes.
     used = dict.fromkeys(code for source in sources for code in constituents(source))
     read_whole = [split for code in used for split in (train[code], dev[code])] + [tests[target] for target in test]
+    _check_spellings(settings, [split for split in read_whole if split is not None])
     data = TransferData(
         class_names(settings.task, [split for split in read_whole if split is not None]),
         {source: whole[source] for source in sources},
@@ -187,7 +190,31 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
         data.dev,
         data.test,
         failed,
-        (*notes, *_same_data(data), *_checked_labels(settings.task, data, settings.limit)),
+        (
+            *notes,
+            *_same_data(data),
+            *_checked_labels(settings.task, data, settings.limit),
+            *data_notes(data.train, data.dev, data.test),
+        ),
+    )
+
+
+def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]) -> None:
+    """Refuse classes that have several spellings.
+
+    Raises:
+        CorpusError: There are some.
+    """
+    if settings.task.labels is not None:
+        return
+    found: dict[str, set[str]] = {}
+    for split in splits:
+        found.setdefault(split.language, set()).update(_kinds(settings.task, split))
+    check_spellings(
+        found,
+        words=TASK_NAMES[settings.task.name] == "words",
+        insisted={new for old, new in settings.corpus.relabel.items() if old == new},
+        hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD says that it is a class of its own.",
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from xsns_stream.errors import ModelError, UsageError, XsnsError
 from xsns_stream.pipeline.sharing import SharedItems
+from xsns_stream.pipeline.split_overlaps import OVERLAP, overlaps, run_notes
 from xsns_stream.pipeline.transfer_events import (
     StepsDone,
     TransferEvent,
@@ -193,7 +194,9 @@ def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric:
             cells[place] = known.metrics[wanted]
     limit = f", {settings.limit} training examples" if settings.limit else ""
     origin = f"xsns-stream transfer: {settings.model} on {settings.corpus.name}, {settings.fine_tuning.preset}{limit}"
-    return TransferScores(sources, targets, cells, task.name, wanted, task.unit, origin, seeds=seeds)
+    return TransferScores(
+        sources, targets, cells, task.name, wanted, task.unit, origin, seeds=seeds, notes=run_notes(runs)
+    )
 
 
 def _ordered(first: Sequence[Any], found: Sequence[Any]) -> tuple[Any, ...]:
@@ -242,11 +245,19 @@ class _Run:
         else:
             loaded = self.load(unit.seed)
             training, tests = self._fine_tune(unit, loaded, on_event), self.targets(unit)
+        if shared := self._shared(unit, tests):
+            training[OVERLAP] = dict(training.get(OVERLAP, {})) | shared
         scores = dict(known.scores) if known is not None else {}
         scores |= self._test(unit, loaded, tests, on_event)
         digests = (known.settings.get("tests", {}) if known else {}) | {t: self.data.test[t].digest for t in tests}
         settings = self._settings(unit) | {"tests": digests, "versions": library_versions()}
         return TransferRun(unit.source, unit.seed, scores, training, settings), loaded
+
+    def _shared(self, unit: Unit, tests: Sequence[str]) -> dict[str, list[int]]:
+        """Return {target: [test examples that the unit is trained on, test examples]}, without zeros."""
+        wanted = {target: self.data.test[target] for target in tests}
+        found = overlaps({unit.source: self.data.train[unit.source]}, wanted).get(unit.source, {})
+        return {target: [count, len(wanted[target])] for target, count in found.items()}
 
     def keep(self, unit: Unit, made: TransferRun, loaded: LoadedModel) -> None:
         """Write a unit's model, where models are to be kept and this is not yet; its scores are there by now.

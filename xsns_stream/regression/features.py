@@ -30,11 +30,10 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.labelled import TextTable, listed, numbers, read_table, same_code, to_codes
+from xsns_stream.labelled import NOT_KNOWN, TextTable, listed, numbers, read_table, same_code, to_codes
 from xsns_stream.regression.scripts import script_type
 from xsns_stream.types import Reals, SimilarityMatrix
 
-_UNKNOWN: Final = frozenset({"", "unknown"})
 _SPOKEN: Final = {"yes": "1", "true": "1", "no": "0", "false": "0"}
 _CODE: Final = "code"
 _PAIR: Final = ("source", "target")
@@ -173,7 +172,7 @@ def _by_code(table: TextTable, column: str) -> dict[str, str]:
     codes = to_codes(labels)
     found: dict[str, str] = {}
     for label, cell in zip(labels, cells, strict=True):
-        code, value = codes[label], "" if cell.lower() in _UNKNOWN else cell
+        code, value = codes[label], "" if cell.lower() in NOT_KNOWN else cell
         if code is not None and found.setdefault(code, value) != value:
             others = same_code(codes).get(code, [label])
             raise XsnsError(
@@ -200,7 +199,7 @@ def _pair_values(table: TextTable, column: str, sources: Sequence[str], targets:
 
 
 def _spoken(cell: str) -> str:
-    return _SPOKEN.get(cell.lower(), "" if cell.lower() in _UNKNOWN else cell)
+    return _SPOKEN.get(cell.lower(), "" if cell.lower() in NOT_KNOWN else cell)
 
 
 def _numbers(table: TextTable, feature: Feature, codes: Iterable[str]) -> dict[str, float]:

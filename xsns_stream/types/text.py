@@ -115,6 +115,7 @@ class ReadCounts:
         control: Of the others, those from which control characters (NUL among them) were removed.
         cut: Of the others, those that were longer than 2^20 characters, and cut there.
         malformed: Skipped because they are not written as their format says.
+        iob1: Of the others, those whose tags were IOB1, and are IOB2 now.
     """
 
     read: int = 0
@@ -126,6 +127,7 @@ class ReadCounts:
     control: int = 0
     cut: int = 0
     malformed: int = 0
+    iob1: int = 0
 
 
 @dataclass(frozen=True, slots=True)

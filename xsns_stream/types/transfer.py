@@ -32,6 +32,7 @@ class TransferScores:
         origin: Where the scores came from, for people to read.
         regimes: G names of training regimes, as `10000` for as many training examples; the first is the main one.
         seeds: R seeds of fine-tuning; empty where there is one run of which no seed is known.
+        notes: What readers of the scores should know, in sentences.
     """
 
     sources: tuple[str, ...]
@@ -43,6 +44,7 @@ class TransferScores:
     origin: str
     regimes: tuple[str, ...] = ("main",)
     seeds: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         expected = (len(self.regimes), max(1, len(self.seeds)), len(self.sources), len(self.targets))

@@ -12,7 +12,7 @@ from xsns_stream.corpora.decoding import COMPRESSIONS, check_encoding, not_utf8_
 from xsns_stream.corpora.labels import AUTO, LABEL_COLUMNS
 from xsns_stream.corpora.readers import describe, read_units
 from xsns_stream.corpora.splits.cutting import Item, shared_name
-from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, unlabelled_where_blank
+from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, in_iob2, unlabelled_where_blank
 from xsns_stream.corpora.tables import COLUMN_READERS
 from xsns_stream.corpora.units import TEXT_COLUMNS, Malformed, Unit, encodable, without_control
 from xsns_stream.errors import CorpusError
@@ -92,16 +92,23 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         else:
             example = checked(unit, task, f"{what} {read} of {where}")
             kept.append(Item(shared_name(identifier, task), example))
-    return kept, ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, control, malformed=malformed)
+    iob1 = 0
+    if task == "ner":
+        examples, iob1 = in_iob2([item.example for item in kept])
+        kept = [item._replace(example=example) for item, example in zip(kept, examples, strict=True)]
+    counts = ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, control, malformed=malformed, iob1=iob1)
+    return kept, counts
 
 
 def left_out(counts: ReadCounts, where: str) -> str:
-    """Return a sentence on the examples that cannot be used whatever their label; empty where there are none."""
+    """Return sentences on examples that cannot be used whatever their label, or were changed; empty for none."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     said = [f"left out of the {counts.read} examples of {where}: {', '.join(parts)}."] if parts else []
     if counts.control:
         said.append(f"control characters are removed from {counts.control} of the {counts.read} examples of {where}.")
+    if counts.iob1:
+        said.append(f"the tags of {where} are IOB1, in which entities begin with I-: they are read as IOB2.")
     return " ".join(said)
 
 

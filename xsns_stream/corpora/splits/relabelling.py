@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +20,8 @@ TASK_NAMES: Final[Mapping[str, str]] = {
     "qa": "answer",
     "topic": "text",
 }
+#: How many classes a task has at most, where that is known: XNLI calls one of its three by two names.
+MOST_CLASSES: Final[Mapping[str, int]] = {"nli": 3, "pi": 2}
 #: Outside every named entity.
 OUTSIDE: Final = "O"
 #: What CoNLL-U writes where there is nothing.
@@ -84,6 +86,37 @@ def unlabelled_where_blank(example: TextExample) -> TextExample:
         return example
     label = tuple("" if tag == BLANK else tag for tag in example.label)
     return replace(example, label=label if any(label) else None)
+
+
+def in_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], int]:
+    """Return examples of named entities with tags in IOB2, and how many had others.
+
+    In IOB1 an entity begins with `I-`, and with `B-` only where one of the same type goes before it. A file is IOB1
+    where that is so of all its entities; where some others begin with `B-`, the file is IOB2, and is left as it is.
+    """
+    labels = [example.label for example in examples if isinstance(example.label, tuple)]
+    begins = {tag[0] for label in labels for tag, before in _with_before(label) if _begins(tag, before)}
+    if begins != {"I"}:
+        return tuple(examples), 0
+    found = tuple(
+        replace(
+            example, label=tuple(f"B{tag[1:]}" if _begins(tag, before) else tag for tag, before in _with_before(label))
+        )
+        if isinstance(label := example.label, tuple)
+        else example
+        for example in examples
+    )
+    return found, sum(new is not old and new != old for new, old in zip(found, examples, strict=True))
+
+
+def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each tag with the one before it; `O` before the first."""
+    return zip(label, (OUTSIDE, *label), strict=False)
+
+
+def _begins(tag: str, before: str) -> bool:
+    """Say whether a tag begins an entity that does not follow one of its own type."""
+    return _is_entity(tag) and not (_is_entity(before) and before[2:] == tag[2:])
 
 
 def relabelled(examples: Iterable[TextExample], names: Mapping[str, str], task: str) -> tuple[TextExample, ...]:

@@ -9,7 +9,7 @@ from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.splits.opening import TaskCorpus
-from xsns_stream.corpora.splits.relabelling import TASK_NAMES, check_split
+from xsns_stream.corpora.splits.relabelling import MOST_CLASSES, TASK_NAMES, check_split
 from xsns_stream.corpora.units import collect
 from xsns_stream.types import LanguageSample, TextExample
 
@@ -71,7 +71,8 @@ class TaskText:
         split = self.data.split(language, self.wanted)
         units = split.examples if self.labels else (_text_alone(each, self.data.task) for each in split.examples)
         examples, counts = collect(units, words=self.words)
-        return LanguageSample(split.language, examples, split.source, counts).draw(count, seed)
+        notes = (split.note,) if self.labels and split.note else ()
+        return LanguageSample(split.language, examples, split.source, counts, notes).draw(count, seed)
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the classes in the split of all languages, sorted; empty where labels are answers.
@@ -81,7 +82,8 @@ class TaskText:
         """
         if not self.labels:
             return ()
-        return label_union(self.languages(), lambda code: self.data.split(code, self.wanted).examples)
+        most = MOST_CLASSES.get(self.data.task)
+        return label_union(self.languages(), lambda code: self.data.split(code, self.wanted).examples, most)
 
 
 def _text_alone(example: TextExample, task: str) -> TextExample:
