@@ -8,6 +8,7 @@ mask, a second end, or padding, none of which its author wrote.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
@@ -43,6 +44,12 @@ def tokenise(tokenizer: Any, *texts: Any, **settings: Any) -> Any:
     """
     with _reading_characters(tokenizer):
         return tokenizer(*texts, split_special_tokens=True, **settings)
+
+
+def tokenizer_limit(tokenizer: Any) -> int:
+    """Return how many tokens a tokenizer says that its model takes; a number below 1 stands for no limit."""
+    limit = int(tokenizer.model_max_length)
+    return limit if limit >= 1 else sys.maxsize
 
 
 def reserved_strings(tokenizer: Any) -> dict[str, int]:

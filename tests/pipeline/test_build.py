@@ -114,7 +114,7 @@ def test_events_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:
     _, events, _ = run(settings(texts, "sw fi", examples=10), loaded, path)
     for language in ("sw", "fi"):
         row = Row(language, 42)
-        own = [event for event in events if getattr(event, "row", None) == row]
+        own = [event for event in events if getattr(event, "row", None) == row and not isinstance(event, Noted)]
         assert own[0] == RowStarted(row)
         assert own[1:-1] == [ExamplesDone(row, count, 10) for count in (4, 8, 10)]
         assert isinstance(own[-1], RowCommitted)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from xsns_stream.alignment import first_pieces, need_offsets
 from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.tokenising import tokenise
+from xsns_stream.tokenising import tokenise, tokenizer_limit
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.transfer.tasks import Task
 from xsns_stream.types import LabelledSplit, TextExample
@@ -86,9 +86,9 @@ def _check_length(tokenizer: Any, settings: FineTuning) -> int:
     Raises:
         UsageError: The model takes no inputs of this length, or special pieces take all of it.
     """
-    if settings.max_length > tokenizer.model_max_length:
+    if settings.max_length > tokenizer_limit(tokenizer):
         raise UsageError(
-            f"this model takes {tokenizer.model_max_length} pieces, not {settings.max_length}.", "lower --max-length."
+            f"this model takes {tokenizer_limit(tokenizer)} pieces, not {settings.max_length}.", "lower --max-length."
         )
     room = settings.max_length - int(tokenizer.num_special_tokens_to_add(pair=True))
     if room < 4:
