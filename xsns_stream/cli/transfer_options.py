@@ -15,8 +15,6 @@ from xsns_stream.cli.sections import Decorated, apply, section
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from xsns_stream.corpora import TaskCorpus
     from xsns_stream.models import LoadedModel
     from xsns_stream.pipeline.transfer_settings import TransferSettings
