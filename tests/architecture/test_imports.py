@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Every module may know these; they know nothing but one another, in this order.
 SHARED = {
     "errors", "escaping", "syncing", "types", "languages", "language_names", "provenance", "predictor_differences",
-    "joining", "files", "labelled", "written_numbers", "alignment", "quiet",
+    "joining", "files", "labelled", "written_numbers", "alignment", "tokenising", "quiet",
 }  # fmt: skip
 #: Modules in which stages meet.
 MEETING = {"pipeline", "reproduce", "cli"}
@@ -97,6 +97,7 @@ def test_stages_do_not_import_one_another(stage: str) -> None:
         ("labelled", {"errors", "files", "languages", "written_numbers"}),
         ("predictor_differences", {"types", "labelled"}),
         ("alignment", {"errors"}),
+        ("tokenising", set()),
         ("quiet", set()),
         ("joining", {"errors", "types", "languages", "labelled", "predictor_differences"}),
     ],
@@ -110,6 +111,8 @@ def test_whatever_is_printed_goes_through_one_place() -> None:
     """`click.echo`, `print` and rich's consoles stand where names are escaped, and nowhere else."""
     for path in (path for files in MODULES.values() for path in files):
         if path.name in {"common.py", "consoles.py"} and path.parent.name == "cli":
+            continue
+        if path.name == "normaliser_trial.py":  # a program of its own, whose output this package reads
             continue
         text = path.read_text(encoding="utf-8")
         assert not re.search(
