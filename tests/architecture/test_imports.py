@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Every module may know these; they know nothing but one another, in this order.
 SHARED = {
     "errors", "escaping", "syncing", "types", "languages", "language_names", "provenance", "predictor_differences",
-    "joining", "files", "orientation", "labelled", "written_numbers", "alignment", "quiet",
+    "joining", "files", "orientation", "labelled", "written_numbers", "alignment", "tokenising", "quiet",
 }  # fmt: skip
 #: Modules in which stages meet.
 MEETING = {"pipeline", "reproduce", "cli"}
@@ -98,6 +98,7 @@ def test_stages_do_not_import_one_another(stage: str) -> None:
         ("orientation", {"errors", "labelled", "types"}),
         ("predictor_differences", {"types", "labelled"}),
         ("alignment", {"errors"}),
+        ("tokenising", set()),
         ("quiet", set()),
         ("joining", {"errors", "types", "languages", "labelled", "predictor_differences"}),
     ],

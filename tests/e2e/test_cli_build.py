@@ -259,6 +259,9 @@ def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
     assert done.code == 0
     assert done.out.count("\n") == 1
     document = json.loads(done.out)
+    text = document["result"].pop("text")
+    assert [(row["language"], row["seed"], row["examples_unusable"]) for row in text] == [("sw", 7, 0), ("fi", 7, 0)]
+    assert all(note["seed"] == 7 for note in document["result"].pop("row_notes"))
     assert document == {
         "schema_version": 1,
         "command": "build",

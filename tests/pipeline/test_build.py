@@ -60,7 +60,9 @@ def run(made: BuildSettings, loaded: LoadedModel, path: Path) -> tuple[BuildResu
 
 
 def notes(events: list[Event]) -> list[str]:
-    return [event.text for event in events if isinstance(event, Noted)]
+    """Return what was said, but for texts that are longer than the short examples of these tests."""
+    told = (event.text for event in events if isinstance(event, Noted))
+    return [text for text in told if "tokens, and cut there" not in text]
 
 
 # ---------------------------------------------------------------------------------------- a whole run
@@ -114,7 +116,7 @@ def test_events_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:
     _, events, _ = run(settings(texts, "sw fi", examples=10), loaded, path)
     for language in ("sw", "fi"):
         row = Row(language, 42)
-        own = [event for event in events if getattr(event, "row", None) == row]
+        own = [event for event in events if getattr(event, "row", None) == row and not isinstance(event, Noted)]
         assert own[0] == RowStarted(row)
         assert own[1:-1] == [ExamplesDone(row, count, 10) for count in (4, 8, 10)]
         assert isinstance(own[-1], RowCommitted)

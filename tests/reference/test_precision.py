@@ -202,6 +202,14 @@ def test_half_precision_in_memory_is_announced(zoo) -> None:
         diagonal_fisher(model, batches, layout)
 
 
+def test_the_mean_gradient_announces_half_precision_as_well(zoo) -> None:
+    model = zoo.make("xlm-roberta", BF16)
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
+    with pytest.warns(HalfPrecisionWarning, match="the weights are in bfloat16") as told:
+        mean_gradient(model, batches, layout)
+    assert told[0].filename == __file__, "the warning stands where the function was called"
+
+
 def test_the_slow_path_is_announced_and_recorded(zoo) -> None:
     name = "roberta.encoder.layer.0.output.dense.weight"
     model = zoo.make("xlm-roberta", BF16)

@@ -136,6 +136,18 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
                 {"language": row.language, "seed": row.seed} | dict(known) for row, known in result.reliability.items()
             ],
         }
+        | {
+            "text": [
+                {"language": row.language, "seed": row.seed} | dict(text)
+                for row, text in result.texts.items()
+                if row in result.committed
+            ],
+            "row_notes": [
+                {"language": note.row.language, "seed": note.row.seed, "note": note.text}
+                for note in result.row_notes
+                if note.row is not None
+            ],
+        }
         | ({"notes": list(result.notes)} if result.notes else {})
         | corpus_json(settings.corpus)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from xsns_stream.store import RowKey
 
 _DIGEST: Final = 12
+#: What became of lines, where the name says it too shortly.
+_LINES: Final = {"control": "freed of control characters", "cut": "longer than 2^20 characters, and cut"}
 
 
 @click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
@@ -102,6 +105,9 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         rows = f"{counted(parts['rows'], 'row')} without each of {parts['count']}"
         yield "parts", f"{rows}, {decimal(parts['bytes'])}"
     yield from _reliability(found["reliability"])
+    yield from _text(found["text"])
+    for same in found["same_text"]:
+        yield "same text", f"{', '.join(same['languages'])} (seed {same['seed']})"
 
 
 def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -116,6 +122,26 @@ def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
     used = [row["stability"][-1][0] for row in rows if row.get("stability")]
     if used:
         yield "examples used", f"{min(used):,} to {max(used):,} a row"
+
+
+def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what of the rows' text was not measured: lines skipped, examples cut, examples left out."""
+    lines: Counter[str] = Counter()
+    for row in {row["language"]: row for row in rows}.values():  # every seed reads the same lines
+        lines.update({what: number for what, number in row.get("lines", {}).items() if what not in ("read", "usable")})
+    if lines:
+        yield "lines", ", ".join(f"{number:,} {_LINES.get(what, what)}" for what, number in lines.items())
+    cut = [row for row in rows if row.get("examples_cut")]
+    if cut:
+        worst = max(cut, key=lambda row: row.get("tokens_left_out", 0))
+        yield (
+            "examples cut",
+            f"{sum(row['examples_cut'] for row in cut):,} in {counted(len(cut), 'row')} (a language and a seed); "
+            f"{100 * worst.get('tokens_left_out', 0):.1f} % of the tokens left out at most "
+            f"({worst['language']}, seed {worst['seed']})",
+        )
+    if unusable := sum(row.get("examples_unusable", 0) for row in rows):
+        yield "left out", f"{counted(unusable, 'example')} of which nothing could be asked"
 
 
 def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:

@@ -144,7 +144,21 @@ def _compare(chosen: Chosen, quiet: bool, compare: Callable[..., tuple[_T, ...]]
     if lacking:
         named = ", ".join(f"{language} ({seeds})" for language, seeds in lacking.items())
         note(f"left out, because there is no sub-network: {named}", quiet)
+    if said := _same_text(chosen):
+        note(said, quiet)
     return counts
+
+
+def _same_text(chosen: Chosen) -> str:
+    """Return what is to be said of compared languages whose rows are of the same text; empty where there are none."""
+    from xsns_stream.store.summary import note_on_same_texts, same_texts
+
+    sides = (chosen.languages, chosen.sources, chosen.targets)
+    # A side that is not named is all of the store.
+    named: set[str] = set()
+    if chosen.languages is not None or (chosen.sources is not None and chosen.targets is not None):
+        named = {code for side in sides for code in side or ()}
+    return note_on_same_texts(same_texts(chosen.rows, named, chosen.seeds))
 
 
 def require_labels(rows: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:

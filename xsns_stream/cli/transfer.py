@@ -23,7 +23,7 @@ from xsns_stream.cli.common import (
 )
 from xsns_stream.cli.corpus_options import corpus_json
 from xsns_stream.cli.sections import SectionedCommand
-from xsns_stream.cli.transfer_options import loader, settings_of, transfer_options
+from xsns_stream.cli.transfer_options import Loader, settings_of, transfer_options
 from xsns_stream.errors import PartialError, UsageError, XsnsError
 from xsns_stream.languages import constituents
 
@@ -72,7 +72,7 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
         note(f"note: {sentence}", quiet)
     for language, error in data.failed.items():
         note(f"failed: {language}: {error.message}", quiet)
-    load = loader(settings, data.labels)
+    load = Loader(settings, data.labels, quiet)
     folder = target.with_name(f"{target.name}.units")
     with console.status("loading the model …"):
         plan = plan_transfer(settings, data, folder, load, timed=dry_run)
@@ -85,16 +85,22 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
         if units:
             note(f"note: {what}: {', '.join(map(str, units))}.", quiet)
     if dry_run:
-        _show_plan(plan, settings, data, as_json)
+        _show_plan(_with_notes(plan, load), settings, data, as_json)
         return
-    result = _run(settings, data, target, metric, plan, quiet)
-    _tell(result, settings, data, plan, target, metric, as_json)
+    result = _run(settings, data, load, target, metric, plan, quiet)
+    _tell(result, settings, data, _with_notes(plan, load), target, metric, as_json)
     _complain(result, data)
+
+
+def _with_notes(plan: TransferPlan, load: Loader) -> TransferPlan:
+    """Return a plan whose notes hold what was said of how the model was loaded."""
+    return replace(plan, notes=(*plan.notes, *load.notes))
 
 
 def _run(
     settings: TransferSettings,
     data: TransferData,
+    load: Loader,
     target: Path,
     metric: str | None,
     plan: TransferPlan,
@@ -122,7 +128,7 @@ def _run(
             if isinstance(event, UnitDone):
                 write()
 
-        result = transfer(settings, data, folder, loader(settings, data.labels), on_event)
+        result = transfer(settings, data, folder, load, on_event)
     write()
     return result
 

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import split_codes
+from xsns_stream.cli.common import note, split_codes
 from xsns_stream.cli.corpus_options import TASK_NAMES
 from xsns_stream.cli.sections import Decorated, apply, section
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from xsns_stream.corpora import TaskCorpus
     from xsns_stream.models import LoadedModel
     from xsns_stream.pipeline.transfer_settings import TransferSettings
@@ -161,18 +159,39 @@ def settings_of(options: dict[str, Any]) -> TransferSettings:
     )
 
 
-def loader(settings: TransferSettings, labels: Sequence[str]) -> Callable[[int], LoadedModel]:
-    """Return what loads the model with a head drawn by a seed."""
-    from xsns_stream.models import load_model
+class Loader:
+    """Loads the model with a head drawn by a seed, and says once what is to be known of how it was loaded.
 
-    return lambda seed: load_model(
-        settings.model,
-        revision=settings.revision,
-        device=settings.fine_tuning.device,
-        objective=settings.task.kind,
-        label_count=len(labels) or None,
-        head_seed=seed,
-    )
+    Args:
+        settings: Name the model.
+        labels: Of the head.
+        quiet: Whether nothing is said.
+
+    Attributes:
+        notes: What was said so far, a sentence each.
+    """
+
+    def __init__(self, settings: TransferSettings, labels: Sequence[str], quiet: bool) -> None:
+        self._settings, self._label_count, self._quiet = settings, len(labels) or None, quiet
+        self.notes: list[str] = []
+
+    def __call__(self, seed: int) -> LoadedModel:
+        """Load the model."""
+        from xsns_stream.models import load_model
+
+        loaded = load_model(
+            self._settings.model,
+            revision=self._settings.revision,
+            device=self._settings.fine_tuning.device,
+            objective=self._settings.task.kind,
+            label_count=self._label_count,
+            head_seed=seed,
+        )
+        for sentence in loaded.notes:
+            if sentence not in self.notes:
+                self.notes.append(sentence)
+                note(f"note: {sentence}", self._quiet)
+        return loaded
 
 
 def _languages_of(

@@ -123,8 +123,7 @@ def diagonal_fisher(
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
     unconfirmed = () if settings.batch_wise else without_rules(model, layout)
     running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
-    if next(model.parameters()).dtype in HALVES:
-        warnings.warn(HalfPrecisionWarning(half_precision(model, layout, unconfirmed)), stacklevel=2)
+    _warn_of_halves(model, layout, unconfirmed)
     size = 0
     with running, explained(running, language):
         for batch in batches:
@@ -149,18 +148,25 @@ def mean_gradient(
 ) -> dict[str, Tensor]:
     """Return 1/|D| Σ_j ∂ −log p(y_j|x_j;θ)/∂θ, the signed mean whose cosine compares languages' directions.
 
-    Arguments and errors as for :func:`diagonal_fisher`.
+    Arguments, warnings and errors as for :func:`diagonal_fisher`.
 
     Returns:
         {parameter name: float32 tensor of its shape (float64 for a float64 model)}.
     """
     settings = FisherSettings(token_reduction=token_reduction)
     unconfirmed = without_rules(model, layout)
+    _warn_of_halves(model, layout, unconfirmed)
     with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, explained(running, language):
         for batch in batches:
             running.add(batch)
     _refuse_nothing(running, language)
     return {name: total / running.count for name, total in running.sums.items()}
+
+
+def _warn_of_halves(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
+    """Announce weights in half precision where the caller's caller stands."""
+    if next(model.parameters()).dtype in HALVES:
+        warnings.warn(HalfPrecisionWarning(half_precision(model, layout, unconfirmed)), stacklevel=3)
 
 
 def _refuse_nothing(running: Measurement, language: str) -> None:

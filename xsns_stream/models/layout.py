@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.tokenising import tokenizer_limit
 from xsns_stream.types import LayerSpan, ParameterLayout
 
 if TYPE_CHECKING:
@@ -95,13 +96,14 @@ def longest_input(model: Any, tokenizer: Any) -> int:
     """Return how many pieces, special ones included, the model can take at once.
 
     It is the number of positions that the model knows, or was trained with, and at most the tokenizer's limit. Models
-    with relative positions (T5) and ALiBi know no bound: the tokenizer's limit alone holds, or 2³¹ - 1.
+    with relative positions (T5) and ALiBi know no bound: the tokenizer's limit alone holds, or 2³¹ - 1. A number below
+    1, as XLNet's, means no bound as well.
     """
-    limit = min(int(tokenizer.model_max_length), UNBOUNDED)
+    limit = min(tokenizer_limit(tokenizer), UNBOUNDED)
     config = model.config.get_text_config()
     # BLOOM and its kind note the length of their training as `seq_length`.
     positions = getattr(config, "max_position_embeddings", None) or getattr(config, "seq_length", None)
-    if not positions:
+    if not positions or positions < 1:
         return limit
     table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
     # RoBERTa's kind counts positions from the padding's index on, and so wastes the rows before it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,14 @@ from xsns_stream.models.objectives import (
     task_of,
 )
 from xsns_stream.models.tokenizer_files import own_code
-from xsns_stream.models.tokenizers import check_match, load_tokenizer, padding_id, tokenizer_digest
+from xsns_stream.models.tokenizers import (
+    check_match,
+    knows_its_padding,
+    load_tokenizer,
+    notes_on_frame,
+    padding_id,
+    tokenizer_digest,
+)
 from xsns_stream.models.weights import Tensors, has_safetensors, read_tensors
 from xsns_stream.quiet import quiet_transformers
 
@@ -97,6 +105,7 @@ def load_model(
         UsageError: An objective, number of labels or dtype that cannot be.
     """
     check_arguments(objective, label_count)
+    check_python()
     if dtype not in DTYPES:
         raise UsageError(f"there is no dtype '{dtype}' for weights.", f"one of: {', '.join(DTYPES)}.")
     folder, commit = locate(name, revision)
@@ -106,6 +115,7 @@ def load_model(
     if objective in TASKS:
         config.num_labels = label_count or 2  # a span has two ends
     _check_class(name, config, objective, tensors, dtype)
+    padding = _padding_from_tokenizer(folder, name, config)
     model = _load_weights(folder, name, config, objective, head_seed, dtype)
     tokenizer = load_tokenizer(folder, name)
     check_match(model, tokenizer, objective, name)
@@ -124,8 +134,42 @@ def load_model(
         pad_id=pad_id,
         notes=(
             *_notes(name, model, fields, tensors, dtype),
+            *padding,
             *_notes_on_tokenizer(name, folder, tokenizer),
+            *notes_on_frame(name, tokenizer),
         ),
+    )
+
+
+def check_python() -> None:
+    """Refuse a Python without docstrings: transformers takes them apart when it makes a model.
+
+    Raises:
+        ModelError: As above.
+    """
+    if sys.flags.optimize > 1:
+        raise ModelError(
+            "this Python runs without docstrings (-OO, or PYTHONOPTIMIZE=2), and transformers makes no model without "
+            "them.",
+            "run Python without -OO, and unset PYTHONOPTIMIZE.",
+        )
+
+
+def _padding_from_tokenizer(folder: Path, name: str, config: Any) -> tuple[str, ...]:
+    """Fill in the padding's id where a model needs it and its configuration names none; return what is to be said.
+
+    RoBERTa and its kind count positions by this id, and cannot compute anything without it.
+    """
+    text = config.get_text_config()
+    if getattr(text, "pad_token_id", None) is not None or not knows_its_padding(config):
+        return ()
+    found = load_tokenizer(folder, name).pad_token_id
+    if found is None:
+        return ()
+    text.pad_token_id = int(found)
+    return (
+        f"the configuration of model '{name}' names no padding token (pad_token_id); the tokenizer's, "
+        f"{found}, is used.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,8 +73,14 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
         )
     if objective == "masked-lm" and (tokenizer.mask_token_id is None or tokenizer.pad_token_id is None):
         raise ModelError(f"the tokenizer of model '{name}' has no mask or no padding token.", _HINT)
+    if objective == "masked-lm" and tokenizer.mask_token_id == tokenizer.unk_token_id:
+        raise ModelError(
+            f"the tokenizer of model '{name}' masks with the token that stands for unknown text "
+            f"({str(tokenizer.mask_token)!a}).",
+            f"the model was trained with a mask of its own; {_HINT}",
+        )
     padding = getattr(model.config.get_text_config(), "pad_token_id", None)
-    if padding is None or tokenizer.pad_token_id is None or not _knows_its_padding(model.config):
+    if padding is None or tokenizer.pad_token_id is None or not knows_its_padding(model.config):
         return
     if padding != tokenizer.pad_token_id:
         raise ModelError(
@@ -92,6 +99,23 @@ def padding_id(model: Any, tokenizer: Any) -> int:
     return next((int(at) for at in candidates if at is not None and at < rows), 0)
 
 
+def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
+    """Yield what is to be said of a tokenizer that puts nothing around a text, though it has a token for it.
+
+    A first token that is also the last one, as GPT-2's, parts documents and frames no text; nothing is said of it.
+    """
+    first = tokenizer.cls_token if tokenizer.cls_token_id is not None else tokenizer.bos_token
+    at = None if first is None else tokenizer.convert_tokens_to_ids(first)
+    if at is None or at in (tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.pad_token_id):
+        return
+    if at in tokenizer("a")["input_ids"]:
+        return
+    yield (
+        f"the tokenizer of model '{name}' has a token for the beginning of a text ({str(first)!a}) and does not "
+        "put it there; a model that was trained with it computes something else without it."
+    )
+
+
 def tokenizer_digest(tokenizer: Any) -> str:
     """Digest the pieces with their ids and how text is cut; not padding and truncation, which calls change."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -100,7 +124,7 @@ def tokenizer_digest(tokenizer: Any) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def _knows_its_padding(config: Any) -> bool:
+def knows_its_padding(config: Any) -> bool:
     """Tell whether the padding's id does more than fill: RoBERTa counts positions by it, T5 starts its decoder with it.
 
     Decoders take any id, and their configurations often name another than the tokenizer, or one that is not used.

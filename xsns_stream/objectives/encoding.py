@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.tokenising import tokenise, tokens_left_special
 from xsns_stream.types import LanguageSample, TextExample
 
 #: transformers' label for positions that are not scored.
@@ -62,11 +63,19 @@ class EncodedSample:
         examples: Those of which something can be asked.
         unusable: How many are left out: nothing in them is known to the tokenizer, or nothing could be asked.
         unknown_share: Share of pieces that the vocabulary does not know, in [0, 1].
+        cut: How many are longer than the longest example, and cut there; those left out count as well.
+        left_out_share: Share of all the text's pieces that was cut off, in [0, 1].
+        special: How many hold a special token in their text, because it is a single character that text holds too.
+        frame: Special pieces that the tokenizer puts around a text.
     """
 
     examples: tuple[EncodedExample, ...]
     unusable: int
     unknown_share: float
+    cut: int = 0
+    left_out_share: float = 0.0
+    special: int = 0
+    frame: int = 0
 
 
 class Objective(Protocol):
@@ -121,7 +130,8 @@ def encode_sample(
 
     The tokenizer is given whole sentences, never single words: many tokenizers mark the beginning of a word by the
     space before it, and would glue words that they are given one by one. A piece that it does not know says nothing of
-    the language: a language outside the vocabulary must not look like every other such language.
+    the language: a language outside the vocabulary must not look like every other such language. The string of a
+    special token within text is read as its characters.
 
     Args:
         sample: The text.
@@ -136,17 +146,14 @@ def encode_sample(
         CorpusError: No example can be used.
     """
     special = np.array(sorted(set(tokenizer.all_special_ids)), dtype=np.int64)
-    unknown_id = _unknown_id(tokenizer)
+    counts = _TokenCounts(tokenizer, set(special.tolist()))
     encoded: list[EncodedExample] = []
-    unknown = total = understood = 0
     for example in sample.examples:
         frame = _frame(example, tokenizer, max_length)
-        encoding = _tokenise(example, tokenizer, max_length, settings)
+        encoding = _tokenise(example, tokenizer, truncation=True, max_length=max_length, **settings)
         ids = np.asarray(encoding["input_ids"], dtype=np.int64)
-        unknown += int((ids == unknown_id).sum())
-        total += max(len(ids) - frame, 1)
         known = np.flatnonzero(~np.isin(ids, special))
-        understood += bool(len(known))
+        counts.add(example, encoding, ids, frame, max_length, understood=len(known) > 0)
         digest = hashlib.sha256(f"{seed}\x00{example.key()}".encode()).digest()
         arrays = ask(example, Pieces(ids, known, encoding, digest)) if len(known) else None
         if arrays is None:
@@ -157,8 +164,59 @@ def encode_sample(
         key = int.from_bytes(digest[16:24], "little") >> 1
         encoded.append(EncodedExample(MappingProxyType(dict(arrays)), key))
     if not encoded:
-        raise _nothing_left(sample, understood, max_length)
-    return EncodedSample(tuple(encoded), len(sample) - len(encoded), unknown / total)
+        raise _nothing_left(sample, counts.understood, max_length)
+    return EncodedSample(
+        tuple(encoded),
+        unusable=len(sample) - len(encoded),
+        unknown_share=counts.unknown / counts.total,
+        cut=counts.cut,
+        left_out_share=counts.left_out / (counts.total + counts.left_out),
+        special=counts.special,
+        frame=frame,
+    )
+
+
+@dataclass
+class _TokenCounts:
+    """What the tokenizer made of the examples so far.
+
+    Attributes:
+        tokenizer: Which.
+        special_ids: Of all its special pieces.
+        unknown: Pieces that are not in the vocabulary.
+        total: Pieces of text; 1 for an example without.
+        understood: Examples with a known piece.
+        cut: Examples that were cut.
+        left_out: Pieces that were cut off.
+        special: Examples with a special piece in their text.
+    """
+
+    tokenizer: Any
+    special_ids: set[int]
+    unknown: int = 0
+    total: int = 0
+    understood: int = 0
+    cut: int = 0
+    left_out: int = 0
+    special: int = 0
+
+    def __post_init__(self) -> None:
+        self._unknown_id = _unknown_id(self.tokenizer)
+        self._reserved = self.special_ids - {self._unknown_id}
+
+    def add(
+        self, example: TextExample, encoding: Any, ids: Ids, frame: int, max_length: int, *, understood: bool
+    ) -> None:
+        """Count one example."""
+        self.unknown += int((ids == self._unknown_id).sum())
+        self.total += max(len(ids) - frame, 1)
+        self.understood += understood
+        self.special += tokens_left_special(self.tokenizer, encoding, self._reserved, frame) > 0
+        # Only what fills all of the room can have been cut.
+        if len(ids) >= max_length:
+            whole = len(_tokenise(example, self.tokenizer, truncation=False, verbose=False)["input_ids"])
+            self.cut += whole > len(ids)
+            self.left_out += whole - len(ids)
 
 
 def check_length(max_length: int, least: int) -> None:
@@ -194,15 +252,9 @@ def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
     return frame
 
 
-def _tokenise(example: TextExample, tokenizer: Any, max_length: int, settings: Mapping[str, Any]) -> Any:
-    return tokenizer(
-        example.sentence(),
-        text_pair=example.pair,
-        truncation=True,
-        max_length=max_length,
-        return_attention_mask=False,
-        **settings,
-    )
+def _tokenise(example: TextExample, tokenizer: Any, **settings: Any) -> Any:
+    texts = (example.sentence(),) if example.pair is None else (example.sentence(), example.pair)
+    return tokenise(tokenizer, *texts, return_attention_mask=False, **settings)
 
 
 def _nothing_left(sample: LanguageSample, understood: int, max_length: int) -> CorpusError:

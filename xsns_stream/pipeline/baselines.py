@@ -39,9 +39,10 @@ from xsns_stream.pipeline.baseline_settings import (
     RowMeasured,
     Tell,
 )
-from xsns_stream.pipeline.building import MANY_UNKNOWN, ONE_LANGUAGE
+from xsns_stream.pipeline.building import ONE_LANGUAGE
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
 from xsns_stream.pipeline.reading import OneAhead
+from xsns_stream.pipeline.texts import MANY_UNKNOWN
 from xsns_stream.pipeline.token_states import Body, encode_plain
 from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import DrawnText, PredictorRecord

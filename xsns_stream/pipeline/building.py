@@ -28,17 +28,17 @@ from xsns_stream.pipeline.memory import Batching, free_memory
 from xsns_stream.pipeline.reading import OneAhead, RowText
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.pipeline.sharing import SharedItems
+from xsns_stream.pipeline.texts import note_on_shared, notes_on_text, text_record
 from xsns_stream.provenance import library_versions
 from xsns_stream.store import SubNetworkStore
+from xsns_stream.store.summary import note_on_same_texts, same_texts
 from xsns_stream.subnetwork import extract_subnetworks
 from xsns_stream.syncing import refusal
-from xsns_stream.types import LanguageSample, ParameterLayout, Provenance, SubNetwork
+from xsns_stream.types import ParameterLayout, Provenance, SubNetwork
 
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-#: Above this share of unknown pieces a language is measured on little more than its punctuation.
-MANY_UNKNOWN: Final = 0.2
 #: Errors that concern one language; any other ends the run.
 ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
 #: Rows that a message names.
@@ -86,11 +86,29 @@ def build(
         on_event(Noted(unheeded))
     if settings.quantile_used == "histogram" and todo:
         on_event(Noted("thresholds are estimated, within 0.8 % of the exact ones; each row says what share it keeps."))
-    run = _run(settings, loaded, layout, provenance, store, on_event, measuring=len(kept) < len(todo))
     done = _Done()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Noted) and event.row is not None:
+            done.row_notes.append(event)
+        on_event(event)
+
+    run = _run(settings, loaded, layout, provenance, store, tell, measuring=len(kept) < len(todo))
     _measure_rows(todo, kept, objective, run, done)
+    notes = tuple(_notes_on_shared(run, done))
+    for note in notes:
+        on_event(Noted(note))
     skipped = tuple(row for row in settings.rows() if row not in set(todo))
-    return BuildResult(tuple(done.committed), skipped, done.failed, done.known, tuple(done.by_others), loaded.notes)
+    return BuildResult(
+        tuple(done.committed),
+        skipped,
+        done.failed,
+        done.known,
+        tuple(done.by_others),
+        (*loaded.notes, *notes),
+        run.texts.records,
+        tuple(done.row_notes),
+    )
 
 
 @dataclass
@@ -101,6 +119,20 @@ class _Done:
     by_others: list[Row] = field(default_factory=list)
     failed: dict[Row, XsnsError] = field(default_factory=dict)
     known: dict[Row, Mapping[str, Any]] = field(default_factory=dict)
+    row_notes: list[Noted] = field(default_factory=list)
+
+
+def _notes_on_shared(run: Run, done: _Done) -> Iterator[str]:
+    """Yield what the user should know of text that several languages of this build have."""
+    if not done.committed:
+        return
+    same = same_texts(run.store, run.settings.languages, run.settings.seeds)
+    if note := note_on_same_texts(same):
+        yield note
+    groups = [set(languages) for _, languages in same]
+    others = [one for one in run.texts.shared() if not any(group.issuperset(one.languages) for group in groups)]
+    if note := note_on_shared(others):
+        yield note
 
 
 def _measure_rows(todo: Sequence[Row], kept: frozenset[Row], objective: Objective, run: Run, done: _Done) -> None:
@@ -372,9 +404,14 @@ def _finish(row: Row, text: Callable[[], RowText | None], run: Run) -> RowCommit
 def _measured(row: Row, text: RowText, run: Run, undo: ExitStack) -> Measured:
     """Measure a row from its text, and keep its Fisher values where that is asked for."""
     encoded = text.encoded
-    for note in _notes(text.sample, run.settings.examples, encoded.unusable, encoded.unknown_share):
+    for note in notes_on_text(
+        text.sample, encoded, run.settings.examples, _objective(run.settings, run.loaded).max_length
+    ):
         run.tell(Noted(note, row))
-    provenance = replace(run.provenance, corpus_digest=text.sample.digest, seed=row.seed)
+    run.texts.add(row, text)
+    provenance = replace(
+        run.provenance, corpus_digest=text.sample.digest, seed=row.seed, text=text_record(text.sample, encoded)
+    )
     measured = measure_in_memory(row, encoded.examples, run, provenance, undo)
     if run.settings.split_half and not measured.reliability(run.settings.densities[0]).get("split_half"):
         run.tell(Noted("has too few examples to compare two halves of them.", row))
@@ -402,28 +439,3 @@ def _note_few(network: SubNetwork, row: Row, run: Run) -> None:
             f"fewer than the {network.density:.2%} asked for."
         )
         run.tell(Noted(text, row))
-
-
-def _notes(sample: LanguageSample, asked: int, unusable: int, unknown_share: float) -> Iterator[str]:
-    counts = sample.counts
-    if len(sample) < asked:
-        yield f"has only {len(sample)} of the {asked} examples asked for."
-    skipped = {
-        "empty": counts.empty,
-        "duplicate": counts.duplicate,
-        "undecodable": counts.undecodable,
-        "malformed": counts.malformed,
-        "unlabelled": counts.unlabelled,
-    }
-    told = ", ".join(f"{number} {what}" for what, number in skipped.items() if number)
-    if told:
-        yield f"{told} of {counts.read} lines skipped."
-    if counts.control:
-        yield f"control characters are removed from {counts.control} of {counts.read} lines."
-    if counts.cut:
-        yield f"{counts.cut} of {counts.read} lines are longer than a million characters (2^20), and cut there."
-    yield from sample.notes
-    if unusable:
-        yield f"{unusable} of {len(sample)} examples are left out, because nothing could be asked of them."
-    if unknown_share > MANY_UNKNOWN:
-        yield f"{unknown_share:.0%} of the pieces are unknown to the tokenizer; the result says little."

@@ -92,7 +92,9 @@ class BuildResult:
         failed: Row → what was wrong with it.
         reliability: Row → what is known of its repeatability, where that was asked for.
         by_others: Rows that other processes committed while this run was going on.
-        notes: What the user should know of how the model was loaded.
+        notes: What the user should know of how the model was loaded, and of texts that languages share.
+        texts: Row → what was recorded of its text, where this run read it.
+        row_notes: What the user should know of single rows.
     """
 
     committed: tuple[Row, ...]
@@ -101,3 +103,5 @@ class BuildResult:
     reliability: Mapping[Row, Mapping[str, Any]] = field(default_factory=dict)
     by_others: tuple[Row, ...] = ()
     notes: tuple[str, ...] = ()
+    texts: Mapping[Row, Mapping[str, Any]] = field(default_factory=dict)
+    row_notes: tuple[Noted, ...] = ()

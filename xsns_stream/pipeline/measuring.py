@@ -13,6 +13,7 @@ from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
 from xsns_stream.pipeline.memory import Batching, release
 from xsns_stream.pipeline.reliability import Halves, Parts, StabilityCurve, cut, jaccard_of_bits
 from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.pipeline.texts import RowTexts
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.subnetwork import extract_subnetworks
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance, SubNetwork
@@ -37,6 +38,7 @@ class Run:
         batching: How examples are put into batches now.
         passes: Groups of layers, measured one after the other; 1 where all Fisher values fit.
         tell: Receives events.
+        texts: What is known of the texts that were read.
     """
 
     settings: BuildSettings
@@ -47,6 +49,7 @@ class Run:
     batching: Batching
     passes: int
     tell: Callable[[Event], None]
+    texts: RowTexts = field(default_factory=RowTexts)
 
 
 @dataclass(frozen=True)

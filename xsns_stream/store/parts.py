@@ -90,7 +90,7 @@ def part_place(place: Place, count: int, number: int) -> Place:
 
 def part_provenance(whole: Provenance, count: int, number: int) -> Provenance:
     """Return the provenance of a row without a part, so that no store takes it for a whole row or another part's."""
-    return replace(whole, corpus=f"{whole.corpus}, without part {number} of {count}", reliability={})
+    return replace(whole, corpus=f"{whole.corpus}, without part {number} of {count}", reliability={}, text={})
 
 
 def counts_of(place: Place) -> tuple[int, ...]:

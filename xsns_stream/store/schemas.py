@@ -269,6 +269,17 @@ class Reliability(Struct):
     stability: Annotated[list[tuple[Count, Share | None]], Meta(max_length=2**20)] = []
 
 
+class Text(Struct):
+    """What became of a row's text; members of later versions are skipped."""
+
+    lines: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=64)] = {}
+    examples_unusable: Count = 0
+    examples_cut: Count = 0
+    tokens_left_out: Share = 0.0
+    tokens_unknown: Share = 0.0
+    framing_tokens: Count = 0
+
+
 class ProvenanceBounds(Struct):
     """What is bounded of a row's provenance."""
 
@@ -276,6 +287,7 @@ class ProvenanceBounds(Struct):
     examples_asked: Count
     seed: Seed
     reliability: Reliability
+    text: Text
 
 
 class Record(Struct):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.store.array import RowArray
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION
@@ -10,6 +11,11 @@ from xsns_stream.store.kept import kept_record
 
 if TYPE_CHECKING:
     from xsns_stream.store.core import SubNetworkStore
+    from xsns_stream.store.reader import StoreReader
+    from xsns_stream.store.records import CommitRecord
+
+#: Groups of languages, and languages of a group, that a message names.
+SHOWN: Final = 5
 
 
 def summary(store: SubNetworkStore) -> dict[str, Any]:
@@ -41,10 +47,59 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
             for record in records
             if record.provenance.reliability
         ],
+        "text": _texts(records),
+        "same_text": [{"seed": seed, "languages": list(languages)} for seed, languages in _same_texts(records)],
         "parts": [_parts(store, count) for count in store.part_counts],
         "inner_chunk_words": array.chunk,
         "compressed": array.compressed,
     }
+
+
+def _texts(records: Iterable[CommitRecord]) -> list[dict[str, Any]]:
+    """Return what the records say of the rows' text, once for each language and seed."""
+    found = {(one.language, one.seed): one.provenance.text for one in records if one.provenance.text}
+    return [{"language": language, "seed": seed} | dict(text) for (language, seed), text in found.items()]
+
+
+def same_texts(
+    rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()
+) -> list[tuple[int, tuple[str, ...]]]:
+    """Return the languages whose rows were measured on the very same examples, as (seed, languages).
+
+    Args:
+        rows: The store.
+        languages: Of which; all where empty.
+        seeds: Of which; all where empty.
+    """
+    records = (one for one in rows.records() if not languages or one.language in languages)
+    return _same_texts(one for one in records if not seeds or one.seed in seeds)
+
+
+def _same_texts(records: Iterable[CommitRecord]) -> list[tuple[int, tuple[str, ...]]]:
+    groups: dict[tuple[int, str], dict[str, None]] = {}
+    for one in records:
+        # Records of programs that keep no digest hold an empty one.
+        if one.provenance.corpus_digest:
+            groups.setdefault((one.seed, one.provenance.corpus_digest), {})[one.language] = None
+    return [(seed, tuple(languages)) for (seed, _), languages in groups.items() if len(languages) > 1]
+
+
+def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
+    """Return what follows from languages with the same text, in a sentence; empty where there are none."""
+    if not groups:
+        return ""
+    every = dict.fromkeys(languages for _, languages in groups)
+    named = "; ".join(_listed(languages) for languages in list(every)[:SHOWN])
+    more = f"; and {len(every) - SHOWN} more groups" if len(every) > SHOWN else ""
+    return (
+        "rows of different languages were measured on the same text, so that their similarity says nothing of the "
+        f"languages: {named}{more}."
+    )
+
+
+def _listed(languages: tuple[str, ...]) -> str:
+    more = f" and {len(languages) - SHOWN} more" if len(languages) > SHOWN else ""
+    return ", ".join(languages[:SHOWN]) + more
 
 
 def _parts(store: SubNetworkStore, count: int) -> dict[str, Any]:

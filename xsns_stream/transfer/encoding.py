@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from xsns_stream.alignment import first_pieces, need_offsets
 from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.tokenising import tokenise, tokenizer_limit
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.transfer.tasks import Task
 from xsns_stream.types import LabelledSplit, TextExample
@@ -85,9 +86,9 @@ def _check_length(tokenizer: Any, settings: FineTuning) -> int:
     Raises:
         UsageError: The model takes no inputs of this length, or special pieces take all of it.
     """
-    if settings.max_length > tokenizer.model_max_length:
+    if settings.max_length > tokenizer_limit(tokenizer):
         raise UsageError(
-            f"this model takes {tokenizer.model_max_length} pieces, not {settings.max_length}.", "lower --max-length."
+            f"this model takes {tokenizer_limit(tokenizer)} pieces, not {settings.max_length}.", "lower --max-length."
         )
     room = settings.max_length - int(tokenizer.num_special_tokens_to_add(pair=True))
     if room < 4:
@@ -123,7 +124,8 @@ def _text(
 ) -> Feature:
     if not isinstance(example.label, str):
         raise CorpusError(f"a text has no class: {example.text!r:.60}.", "check --task.")
-    encoding = tokenizer(example.sentence(), example.pair, truncation="longest_first", max_length=settings.max_length)
+    texts = (example.sentence(),) if example.pair is None else (example.sentence(), example.pair)
+    encoding = tokenise(tokenizer, *texts, truncation="longest_first", max_length=settings.max_length)
     return Feature({name: encoding[name] for name in _names(tokenizer)}, {"labels": number(example.label)}, place)
 
 
@@ -141,7 +143,8 @@ def _sentences(
             for place, (example, size) in enumerate(zip(some, sizes, strict=True))
             for start, stop in _windows(_words(example), size, tokenizer, room)
         ]
-        encoding = tokenizer(
+        encoding = tokenise(
+            tokenizer,
             [" ".join(examples[place].text[start:stop]) for place, start, stop in windows],
             truncation=True,
             max_length=longest,
@@ -179,7 +182,7 @@ def _window(
 
 def _sizes(texts: list[str], tokenizer: Any) -> list[int]:
     """Return how many pieces each text has, without special ones."""
-    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+    return [len(ids) for ids in tokenise(tokenizer, texts, add_special_tokens=False, verbose=False)["input_ids"]]
 
 
 def _windows(words: Sequence[str], size: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
@@ -213,7 +216,8 @@ def _passage(example: TextExample, place: int, tokenizer: Any, settings: FineTun
     answer, question = example.label, example.text
     if not isinstance(answer, AnswerSpan) or not isinstance(question, str):
         raise CorpusError(f"a question has no answer: {example.text!r:.60}.", "check --task.")
-    encoding = tokenizer(
+    encoding = tokenise(
+        tokenizer,
         _shortened(question, tokenizer, room // 2),
         example.pair,
         truncation="only_second",
@@ -238,7 +242,7 @@ def _passage(example: TextExample, place: int, tokenizer: Any, settings: FineTun
 
 def _shortened(question: str, tokenizer: Any, most: int) -> str:
     """Return the beginning of a question that leaves the passage half of the room."""
-    offsets = tokenizer(question, add_special_tokens=False, verbose=False, return_offsets_mapping=True)[
+    offsets = tokenise(tokenizer, question, add_special_tokens=False, verbose=False, return_offsets_mapping=True)[
         "offset_mapping"
     ]
     return question if len(offsets) <= most else question[: offsets[most - 1][1]]

@@ -41,6 +41,10 @@ class Provenance:
         reliability: What is known of this row's repeatability: `split_half`, the Jaccard coefficient of the
             sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient to the
             sub-network at the check before].
+        text: What became of the row's text, where that was recorded: `lines`, {what: number} of lines read and skipped;
+            `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens beyond
+            the longest example, and `tokens_unknown`, those that the vocabulary does not know; `framing_tokens`, the
+            number of special tokens around a text.
     """
 
     model: str = ""
@@ -64,6 +68,7 @@ class Provenance:
     versions: Mapping[str, str] = field(default_factory=dict)
     values: str = ""
     reliability: Mapping[str, Any] = field(default_factory=dict)
+    text: Mapping[str, Any] = field(default_factory=dict)
 
     #: Fields that all rows of one store share.
     SHARED = (
@@ -92,6 +97,7 @@ class Provenance:
             "fallback": list(self.fallback),
             "versions": dict(self.versions),
             "reliability": dict(self.reliability),
+            "text": dict(self.text),
         }
 
     @classmethod

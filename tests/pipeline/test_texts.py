@@ -1,0 +1,173 @@
+"""What a build records and says of the text of its rows: what was skipped and cut, and what languages share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream.objectives import CausalLanguageModelling, EncodedSample
+from xsns_stream.pipeline.events import Row
+from xsns_stream.pipeline.reading import RowText
+from xsns_stream.pipeline.texts import RowTexts, note_on_shared, notes_on_text
+from xsns_stream.store import open_store
+from xsns_stream.types import LanguageSample, ReadCounts, TextExample
+
+LONG = "watoto wanasoma kitabu kizuri nyumbani leo na mwalimu anafundisha shule kubwa "
+
+
+def row_text(language: str, *texts: str) -> tuple[Row, RowText]:
+    sample = LanguageSample(language, tuple(map(TextExample, texts)), "a test")
+    return Row(language, 42), RowText(sample, EncodedSample((), 0, 0.0))
+
+
+def texts_of(*rows: tuple[Row, RowText]) -> RowTexts:
+    found = RowTexts()
+    for row, text in rows:
+        found.add(row, text)
+    return found
+
+
+# ------------------------------------------------------------------------------------------- what is cut
+
+
+def test_texts_that_are_cut_are_counted(loaded: Any) -> None:
+    """Against the tokenizer's own lengths."""
+    texts = ("kitabu", LONG, LONG * 3, "leo na shule")
+    sample = LanguageSample("sw", tuple(map(TextExample, texts)), "a test")
+    encoded = CausalLanguageModelling(max_length=16).encode(sample, loaded.tokenizer, 0)
+    sizes = [len(loaded.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    room = 16 - 2
+    assert encoded.cut == sum(size > room for size in sizes) == 2
+    assert encoded.left_out_share == pytest.approx(sum(max(size - room, 0) for size in sizes) / sum(sizes), abs=1e-12)
+    assert encoded.frame == 2
+
+
+def test_a_text_that_just_fits_is_not_cut(loaded: Any) -> None:
+    size = len(loaded.tokenizer(LONG)["input_ids"])
+    sample = LanguageSample("sw", (TextExample(LONG),), "a test")
+    for longest, cut in ((size, 0), (size - 1, 1)):
+        encoded = CausalLanguageModelling(max_length=longest).encode(sample, loaded.tokenizer, 0)
+        assert (encoded.cut, encoded.left_out_share > 0) == (cut, bool(cut))
+
+
+def test_notes_say_what_was_skipped_and_cut() -> None:
+    counts = ReadCounts(read=10, empty=2, duplicate=1, cut=1, usable=7)
+    sample = LanguageSample("sw", (TextExample("a"), TextExample("b")), "a test", counts)
+    encoded = EncodedSample((), 1, 0.5, cut=2, left_out_share=0.9999, special=1)
+    assert list(notes_on_text(sample, encoded, 4, 128)) == [
+        "has only 2 of the 4 examples asked for.",
+        "2 empty, 1 duplicate of 10 lines skipped.",
+        "1 of 10 lines are longer than a million characters (2^20), and cut there.",
+        "1 of 2 examples are left out, because nothing could be asked of them.",
+        "2 of 2 examples are longer than 128 tokens, and cut there: 99.9 % of the text's tokens are left out.",
+        "1 of 2 examples hold a character that is a special token of this model, and is read as that token.",
+        "50% of the pieces are unknown to the tokenizer; the result says little.",
+    ]
+    assert "less than 0.1 %" in list(notes_on_text(sample, EncodedSample((), 0, 0.0, 1, 1e-5), 2, 8))[-1]
+
+
+def test_a_build_keeps_what_became_of_text(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+    """In its JSON, in the records and in `info`, not on stderr alone."""
+    (tmp_path / "texts").mkdir()
+    lines = [LONG, "", "kitabu kizuri", "kitabu kizuri", LONG + "leo"]
+    (tmp_path / "texts" / "sw.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    store = tmp_path / "s.zarr"
+    model = ["--model", tiny_folder, "--corpus", tmp_path / "texts", "--store", store]
+    built = xsns("build", *model, "--examples", 3, "--max-length", 12, "--json", "-q")
+    (row,) = json.loads(built.out)["result"]["text"]
+    assert (row["language"], row["seed"], row["examples_cut"]) == ("sw", 42, 2)
+    assert row["lines"] == {"read": 5, "empty": 1, "duplicate": 1, "usable": 3}
+    assert 0 < row["tokens_left_out"] < 1
+    notes = [one["note"] for one in json.loads(built.out)["result"]["row_notes"]]
+    assert any("2 of 3 examples are longer than 12 tokens, and cut there" in note for note in notes)
+    record = open_store(store).record("sw").provenance
+    assert {"language": "sw", "seed": 42} | dict(record.text) == row
+    known = json.loads(xsns("info", "--store", store, "--json").out)["result"]
+    assert known["text"] == [row]
+    shown = xsns("info", "--store", store).out
+    assert "examples cut" in shown
+    assert "1 empty, 1 duplicate" in shown
+
+
+# ------------------------------------------------------------------------------- what languages share
+
+
+def test_common_examples_are_counted_of_the_smaller_language() -> None:
+    found = texts_of(row_text("en", *"abcdefghij"), row_text("zu", *"ax"), row_text("fi", *"ABCDEFGHIJ"))
+    (shared,) = found.shared()
+    assert (shared.languages, shared.share) == (("en", "zu"), 0.5)
+    assert note_on_shared([shared]) == (
+        "these languages have examples in common, so that they are similar whatever the languages are: "
+        "en and zu (seed 42) 50%."
+    )
+
+
+@pytest.mark.parametrize(("common", "said"), [(0, False), (1, False), (2, True)])
+def test_few_common_examples_are_not_said(common: int, said: bool) -> None:
+    other = [f"b{n}" for n in range(20 - common)] + [f"a{n}" for n in range(common)]
+    found = texts_of(row_text("en", *(f"a{n}" for n in range(20))), row_text("zu", *other))
+    assert bool(found.shared()) is said
+
+
+def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for language, place in (("en", "a"), ("zu", "a"), ("fi", "b")):
+        lines = [f"{place} watoto {number} kitabu" for number in range(6)]
+        (texts / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    store = tmp_path / "s.zarr"
+    built = xsns(
+        "build",
+        "--model",
+        tiny_folder,
+        "--corpus",
+        texts,
+        "--store",
+        store,
+        "--examples",
+        6,
+        "--max-length",
+        32,
+        "--json",
+    )
+    said = "rows of different languages were measured on the same text"
+    (note,) = json.loads(built.out)["result"]["notes"]
+    assert note.startswith(said)
+    assert note.endswith(": en, zu.")
+    for verb in (["matrix"], ["rank", "--target", "zu"]):
+        assert (
+            f"{said}, so that their similarity says nothing of the languages: en, zu."
+            in xsns(*verb, "--store", store).err
+        )
+    assert said not in xsns("rank", "--target", "fi", "--sources", "en", "--store", store).err
+    assert json.loads(xsns("info", "--store", store, "--json").out)["result"]["same_text"] == [
+        {"seed": 42, "languages": ["en", "zu"]}
+    ]
+
+
+def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    lines = [f"watoto {number} kitabu" for number in range(6)]
+    for language, some in (("en", lines), ("zu", lines[::-1])):
+        (texts / f"{language}.txt").write_text("\n".join(some) + "\n", encoding="utf-8")
+    asked = [
+        "--model",
+        tiny_folder,
+        "--corpus",
+        texts,
+        "--store",
+        tmp_path / "s.zarr",
+        "--examples",
+        6,
+        "--max-length",
+        32,
+        "--json",
+    ]
+    (note,) = json.loads(xsns("build", *asked).out)["result"]["notes"]
+    assert "examples in common" in note or "the same text" in note
+    assert "100%" in note or "en, zu" in note
