@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from xsns_stream.corpora.running_text import as_written
-from xsns_stream.corpora.units import Malformed, Unit, encodable, pair_unit, text_column, text_unit
+from xsns_stream.corpora.units import (
+    TEXT_COLUMNS,
+    Malformed,
+    Tell,
+    Unit,
+    encodable,
+    ignore,
+    pair_unit,
+    text_column,
+    text_unit,
+)
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -73,7 +83,9 @@ class Columns:
         return encodable(TextExample(unit.text, unit.pair, label))
 
 
-def find_columns(columns: Sequence[str], text: str | None, labels: str | None, where: str) -> Columns:
+def find_columns(
+    columns: Sequence[str], text: str | None, labels: str | None, where: str, tell: Tell = ignore
+) -> Columns:
     """Choose among the columns of a table that no recipe describes.
 
     Args:
@@ -82,10 +94,31 @@ def find_columns(columns: Sequence[str], text: str | None, labels: str | None, w
             first for a usual pair.
         labels: None reads no labels, `auto` takes the first of `LABEL_COLUMNS` that is there, else a column.
         where: The file or data set, for messages.
+        tell: Takes a sentence on which column is the text, where there are more candidates.
 
     Raises:
-        CorpusError: There is no such column.
+        CorpusError: There is no such column, or two of one name.
     """
+    chosen = _columns(columns, text, labels, where)
+    for name in chosen.names:
+        if columns.count(name) > 1:
+            raise CorpusError(f"{where} has {columns.count(name)} columns called '{name}'.", "give each its own name.")
+    if text is None and not chosen.pair:
+        say_choice(chosen.text, columns, where, tell)
+    return chosen
+
+
+def say_choice(chosen: str, columns: Iterable[str], where: str, tell: Tell) -> None:
+    """Tell which column is read as the text, where others could be."""
+    others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
+    if others:
+        tell(
+            f"of {where} the column '{chosen}' is read as the text, and not {', '.join(map(repr, others))}: "
+            "--text-column chooses."
+        )
+
+
+def _columns(columns: Sequence[str], text: str | None, labels: str | None, where: str) -> Columns:
     if labels is None:
         return Columns(text_column(columns, text, where))
     label = next((name for name in LABEL_COLUMNS if name in columns), None) if labels == AUTO else labels

@@ -19,9 +19,9 @@ from typing import Final
 from xsns_stream.corpora.drawing import draw_examples
 from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
-from xsns_stream.corpora.readers import SUFFIXES, check_usable, read_units, remarks, split_suffix
+from xsns_stream.corpora.readers import SUFFIXES, check_usable, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.units import Unit
+from xsns_stream.corpora.units import Tell, Unit, ignore
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
@@ -89,11 +89,12 @@ class LocalCorpus:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         labelled = self.labels is not None
         name = f"{paths[0].name}{more}"
-        units = partial(self._units, code)
+        notes: dict[str, None] = {}
+        units = partial(self._units, code, notes.setdefault)
         examples, counts = draw_examples(units, count, seed, name, labelled=labelled, words=self.words)
         check_usable(counts, name)
         source = f"{paths[0].parent.resolve().name}/{name}"
-        return LanguageSample(code, examples, source, counts, tuple(note for path in paths for note in remarks(path)))
+        return LanguageSample(code, examples, source, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the labels in all files, sorted; empty without labels, and where they are answers.
@@ -130,9 +131,9 @@ class LocalCorpus:
             raise self.unclear[code]
         return self.files[code]
 
-    def _units(self, code: str) -> Iterator[Unit]:
+    def _units(self, code: str, tell: Tell = ignore) -> Iterator[Unit]:
         for path in self._paths(code):
-            yield from read_units(path, self.text_column, self.labels)
+            yield from read_units(path, self.text_column, self.labels, tell)
 
 
 def open_folder(

@@ -7,7 +7,7 @@ the others. Files and Hub data sets share both, so that "empty" and "duplicate" 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -31,6 +31,14 @@ class Malformed:
 
 #: An example that may still be empty, None where its bytes are not UTF-8, or what is malformed.
 Unit: TypeAlias = TextExample | Malformed | None
+
+#: Takes a sentence on how a text is read, where that had to be decided.
+Tell: TypeAlias = Callable[[str], None]
+
+
+def ignore(said: str) -> None:
+    """Take a sentence for which nobody asks."""
+
 
 #: Names under which corpora keep their text, in the order in which they are tried.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")

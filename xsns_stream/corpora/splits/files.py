@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.corpora.decoding import COMPRESSIONS, check_encoding, not_utf8_hint, open_bytes, readable
+from xsns_stream.corpora.json_rows import json_rows
 from xsns_stream.corpora.labels import AUTO, LABEL_COLUMNS
 from xsns_stream.corpora.readers import describe, read_units
 from xsns_stream.corpora.splits.cutting import Item, shared_name
@@ -154,7 +155,7 @@ def file_text(path: Path) -> str:
         data = stream.read()
     check_encoding(data, path.name)
     try:
-        return _LINE_END.sub("\n", data.decode("utf-8-sig"))
+        return _LINE_END.sub("\n", data.decode("utf-8-sig")).replace("\n\ufeff", "\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CorpusError(
@@ -285,9 +286,8 @@ def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
 def _identifiers(path: Path, suffix: str) -> Iterator[str]:
     """Yield what a table calls its rows, in their order; empty names without end where it has no such column."""
     if suffix == ".jsonl":
-        for number, line in enumerate(file_text(path).split("\n"), 1):
-            row = _json(line, f"line {number} of {path.name}") if line.strip() else {}
-            names = row if isinstance(row, Mapping) else {}
+        for row in json_rows(path):
+            names = row or {}
             yield _name(next((names[name] for name in _IDENTIFIERS if name in names), None))
     elif suffix in COLUMN_READERS:
         yield from COLUMN_READERS[suffix](path, _IDENTIFIERS)
