@@ -181,3 +181,41 @@ def test_a_row_of_json_without_end_is_refused(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n{"text": "' + "b" * 2**21 + '"}\n', encoding="utf-8")
     assert complaint(path).message == "line 2 of x.jsonl is longer than 1 MiB."
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 12345\n"
+STAND_INS = {
+    "pointer": (POINTER, "is a pointer of Git LFS, not the file itself", "git lfs pull"),
+    "page": (
+        b"\xef\xbb\xbf\n<!DOCTYPE html><html><body>404</body></html>\n",
+        "is an HTML page",
+        "fetch the file again",
+    ),
+    "page without a type": (b"<HTML>\n", "is an HTML page", "fetch the file again"),
+    "store": (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "is an error message", "fetch"),
+    "answer": (b"404: Not Found", "is an error message of a server", "fetch"),
+}
+
+
+@pytest.mark.parametrize("kind", STAND_INS)
+@pytest.mark.parametrize(
+    "name", ["x.txt", "x.txt.gz", "x.jsonl", "x.parquet", "x.csv", "x.tsv", "x.conllu", "x.jsonl.zst"]
+)
+def test_what_stands_in_for_a_file_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+    data, said, hint = STAND_INS[kind]
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert complaint(path).message.startswith(f"{name} {said}")
+    assert hint in complaint(path).hint
+
+
+def test_a_compressed_page_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt.gz"
+    path.write_bytes(gzip.compress(STAND_INS["page"][0]))
+    assert complaint(path).message == "x.txt.gz is an HTML page, not the file itself."
+
+
+def test_text_that_speaks_of_pages_and_pointers_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("404: Not Found is an error.\nversion 1\n<b>html</b>\n", encoding="utf-8")
+    assert len(read_text("sw", path)) == 3

@@ -207,3 +207,13 @@ def test_a_suffix_is_listed_once(tmp_path: Path) -> None:
         open_task(str(tmp_path), "pos").languages()
     listed: Any = (caught.value.hint or "").partition("suffixes for pos: ")[2].removesuffix(".").split(", ")
     assert len(listed) == len(set(listed)) > 10
+
+
+def test_identifiers_of_an_array_and_beside_headers_in_the_middle(tmp_path: Path) -> None:
+    rows = '[{"id": "a", "text": "one", "label": "x"},\n {"id": "b", "text": "two", "label": "y"}]'
+    path = tmp_path / "sw-test.jsonl"
+    path.write_text(rows, encoding="utf-8")
+    assert identifiers(path, "topic") == [("a", "one"), ("b", "two")]
+    path = tmp_path / "sw-test.tsv"
+    path.write_text("id\ttext\tlabel\na\tone\tx\nid\ttext\tlabel\nb\ttwo\ty\n", encoding="utf-8")
+    assert identifiers(path, "topic") == [("a", "one"), ("b", "two")]

@@ -20,8 +20,8 @@ from xsns_stream.types import TextExample
 MALFORMED_SHARE: Final = 0.05
 _UPOS: Final = "upos"
 _HINT: Final = (
-    "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. There are "
-    "10 columns, or those that `# global.columns` names."
+    "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. "
+    "There are 10 columns, or those that `# global.columns` names."
 )
 #: The columns; those without a use here are named so that the library leaves them as text.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
@@ -60,7 +60,7 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
         raise CorpusError(f"{name} has no labels '{labels}'.", f"those of CoNLL-U are its column {_UPOS}.")
     number = malformed = withheld = usable = 0
     first = ""
-    fields = _FIELDS
+    fields: tuple[str, ...] = _FIELDS
     for number, block in enumerate(_blocks(lines), 1):
         fields = _named_columns(block) or fields
         unit, hidden = _sentence(block, fields, labelled=labels is not None)
@@ -134,7 +134,7 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
     one: its parts may differ ("im" is ADP and DET). Words may be numbered from 0.
 
     Raises:
-        _NotConlluError: A line has no ID and FORM, or not as many columns as there should be, or a comment follows it.
+        _NotConlluError: A line has no ID and FORM, or too many columns, or a comment follows it.
     """
     _check_lines(sentence, len(fields))
     import conllu
@@ -152,9 +152,9 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Refuse a comment between words, which begins another sentence, and lines of more or fewer columns.
+    """Refuse a comment between words, which begins another sentence, and lines of more columns than there should be.
 
-    CoNLL-2009, with 14 columns, has the lemma where CoNLL-U has UPOS.
+    CoNLL-2009, with 14 columns, has the lemma where CoNLL-U has UPOS. Columns that are left out at the end shift none.
     """
     words = 0
     for line in sentence.rstrip("\n").split("\n"):
@@ -166,9 +166,8 @@ def _check_lines(sentence: str, width: int) -> None:
         columns = line.split("\t") if "\t" in line else re.split(" {2,}", line.strip())
         while len(columns) > width and not columns[-1].strip():
             columns.pop()
-        # Lines of one column are named by the library.
-        if 1 < len(columns) != width:
-            raise _NotConlluError(f"a line has {len(columns)} columns, not {width}")
+        if len(columns) > width:
+            raise _NotConlluError(f"a line has {len(columns)} columns, more than {width}")
 
 
 def _one_space(sentence: str) -> str:

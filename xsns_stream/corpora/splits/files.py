@@ -286,8 +286,9 @@ def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
 def _identifiers(path: Path, suffix: str) -> Iterator[str]:
     """Yield what a table calls its rows, in their order; empty names without end where it has no such column."""
     if suffix == ".jsonl":
+        file_text(path)  # labelled data are UTF-8 throughout
         for row in json_rows(path):
-            names = row or {}
+            names: Mapping[str, Any] = row or {}
             yield _name(next((names[name] for name in _IDENTIFIERS if name in names), None))
     elif suffix in COLUMN_READERS:
         yield from COLUMN_READERS[suffix](path, _IDENTIFIERS)
