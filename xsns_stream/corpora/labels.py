@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from xsns_stream.corpora.running_text import as_written
+from xsns_stream.corpora.suspicions import literal_list
 from xsns_stream.corpora.units import (
     TEXT_COLUMNS,
     Malformed,
@@ -31,6 +32,8 @@ from xsns_stream.types.text import AnswerSpan
 AUTO: Final = "auto"
 #: Names under which tables keep labels, in the order in which they are tried.
 LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
+#: Columns that hold lists of words; a table without lists may hold them written as text.
+WORD_COLUMNS: Final = ("tokens", "words")
 #: Texts that belong together where labels are asked for: a label of two texts means little beside one of them.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
 _FORMS: Final = "labels are class names, one a row or one a word, or answers with `text` and `answer_start`."
@@ -68,14 +71,19 @@ class Columns:
         Raises:
             CorpusError: A value is not what its column should hold.
         """
-        first, second = row.get(self.text), row.get(self.pair)
         place = f"column '{self.text}' of {where}"
+        first, second = row.get(self.text), row.get(self.pair)
+        if self.text in WORD_COLUMNS:
+            first = _from_literal(first, place)
         unit = pair_unit(first, second, place) if self.pair else text_unit(first, place)
         if unit is not None and self.sentence:
             unit = _with_sentence(unit, row.get(self.sentence))
         if unit is None or not self.label:
             return unit
-        label = _label(row.get(self.label), classes, f"column '{self.label}' of {where}")
+        value = row.get(self.label)
+        if not isinstance(unit.text, str):
+            value = _from_literal(value, f"column '{self.label}' of {where}")
+        label = _label(value, classes, f"column '{self.label}' of {where}")
         if isinstance(label, tuple):
             return _with_words(unit, first, label, f"column '{self.label}' of {where}")
         if isinstance(label, AnswerSpan):
@@ -160,6 +168,21 @@ def label_union(languages: Iterable[str], units: Callable[[str], Iterable[Unit]]
     if errors and not read:
         raise errors[0]
     return tuple(sorted(found))
+
+
+def _from_literal(value: object, where: str) -> object:
+    """Return the list that a value writes as text, as tables without lists have it; other values as they are.
+
+    Raises:
+        CorpusError: It is a list in a form from which the members cannot be told, as NumPy prints it.
+    """
+    if not isinstance(value, str) or not (text := value.strip()).startswith("[") or not text.endswith("]"):
+        return value
+    found = literal_list(text)
+    if found is None and text != "[]":
+        hint = 'write it as JSON (`["a", "b"]`), or the table as .jsonl or .parquet, which have lists.'
+        raise CorpusError(f"{where} holds a list as text, whose members cannot be told apart: {text[:40]!r}.", hint)
+    return found or []
 
 
 def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...] | str | AnswerSpan | None:

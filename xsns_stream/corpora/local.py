@@ -11,13 +11,15 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from xsns_stream.corpora.decoding import lines, readable
 from xsns_stream.corpora.drawing import draw_examples
-from xsns_stream.corpora.labels import label_union
+from xsns_stream.corpora.labels import WORD_COLUMNS, label_union
 from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
 from xsns_stream.corpora.readers import SUFFIXES, check_usable, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
@@ -327,13 +329,26 @@ def _holds_words(path: Path, column: str | None) -> bool:
         return False
     if parts[1].startswith(".conllu"):
         return True
-    if not parts[1].startswith((".jsonl", ".parquet")):
+    if parts[1].startswith((".csv", ".tsv")):
+        if not _may_hold_words(path, column):
+            return False
+    elif not parts[1].startswith((".jsonl", ".parquet")):
         return False
     try:
         texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))
         return isinstance(next(filter(None, texts), ""), tuple)
     except CorpusError:
         return False
+
+
+def _may_hold_words(path: Path, column: str | None) -> bool:
+    """Say whether the header of a table names a column of words, which it may hold as lists written as text."""
+    try:
+        with readable(path), closing(lines(path)) as found:
+            header = next(found, b"").decode("utf-8", "replace")
+    except CorpusError:
+        return False
+    return any(name in header for name in WORD_COLUMNS if column in (None, name))
 
 
 def corpus_name(kind: str, *what: str, **settings: str | None) -> str:

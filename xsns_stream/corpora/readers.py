@@ -17,6 +17,7 @@ from xsns_stream.corpora.decoding import decode as _decode
 from xsns_stream.corpora.decoding import lines as _lines
 from xsns_stream.corpora.json_rows import read_jsonl
 from xsns_stream.corpora.running_text import RUNNING, check_words
+from xsns_stream.corpora.suspicions import LinesAsRows, examined
 from xsns_stream.corpora.tables import read_parquet, read_table
 from xsns_stream.corpora.units import Tell, Unit, collect, ignore
 from xsns_stream.errors import CorpusError
@@ -116,7 +117,7 @@ def read_units(path: Path, column: str | None = None, labels: str | None = None,
         if parts is None:
             raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"these can: {SUFFIXES}.")
         plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
-        yield from READERS[plain](path, column, labels, tell)
+        yield from examined(READERS[plain](path, column, labels, tell), path.name, tell)
 
 
 # ------------------------------------------------------------------------------------- line by line
@@ -131,9 +132,15 @@ def _read_lines(path: Path, column: str | None, labels: str | None, tell: Tell) 
     _no_columns(path, column)
     if labels is not None:
         raise CorpusError(f"{path.name} has no labels: its lines are text.", "labels need CoNLL-U or a table.")
+    rows = LinesAsRows(path.name)
     for line in _lines(path):
         text = _decode(line)
-        yield None if text is None else TextExample(text.strip())
+        if text is None:
+            yield None
+        else:
+            rows.take(text.strip())
+            yield TextExample(text.strip())
+    rows.tell(tell)
 
 
 def _read_conllu(path: Path, column: str | None, labels: str | None, tell: Tell) -> Iterator[Unit]:

@@ -11,7 +11,7 @@ from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.splits.opening import TaskCorpus
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES, check_split
 from xsns_stream.corpora.units import collect
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class TaskText:
         split = self.data.split(language, self.wanted)
         units = split.examples if self.labels else (_text_alone(each, self.data.task) for each in split.examples)
         examples, counts = collect(units, words=self.words)
-        return LanguageSample(split.language, examples, split.source, counts).draw(count, seed)
+        return LanguageSample(split.language, examples, split.source, _together(split.counts, counts)).draw(count, seed)
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the classes in the split of all languages, sorted; empty where labels are answers.
@@ -82,6 +82,19 @@ class TaskText:
         if not self.labels:
             return ()
         return label_union(self.languages(), lambda code: self.data.split(code, self.wanted).examples)
+
+
+def _together(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
+    """Return what became of the examples of a split's file, and then of the texts of the split."""
+    return replace(
+        texts,
+        read=max(split.read, texts.read),
+        empty=split.empty + texts.empty,
+        undecodable=split.undecodable + texts.undecodable,
+        unlabelled=split.unlabelled + texts.unlabelled,
+        control=max(split.control, texts.control),
+        malformed=split.malformed + texts.malformed,
+    )
 
 
 def _text_alone(example: TextExample, task: str) -> TextExample:
