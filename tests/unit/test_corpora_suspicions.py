@@ -161,6 +161,7 @@ def test_words_of_invisible_characters_go_with_their_labels(tmp_path: Path) -> N
     assert (sample.counts.empty, sample.counts.control) == (1, 0)
     folder = tmp_path / "task"
     folder.mkdir()
+    (folder / "sw-dev.txt").write_text("x O\n\n")
     (folder / "sw-train.txt").write_text(
         "\u200b O\nEU B-ORG\n\n\ufeff O\n\n\ufeffx O\n\n" + "x O\n\n" * 20, encoding="utf-8"
     )

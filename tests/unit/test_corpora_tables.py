@@ -54,6 +54,22 @@ def test_quotation_marks_that_do_not_balance_are_refused(tmp_path: Path, content
     assert reason in said
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        'id,text\n1,"Hello\n2,second\n3,third\n4,fourth"\n5,fifth\n',
+        'text,id\n"Hello,1\nsecond,2\nthird",3\nfourth,4\n',
+    ],
+)
+def test_rows_within_quotation_marks_are_refused(tmp_path: Path, content: str) -> None:
+    assert "the quotation mark in line 2 is closed in line" in complaint(tmp_path / "sw.csv", content)
+
+
+def test_verse_within_quotation_marks_is_one_text(tmp_path: Path) -> None:
+    content = 'id,text\n1,"a rose\nis a rose, is\na rose, and"\n2,"one, two\nthree"\n3,"x\n4"\n'
+    assert len(texts(tmp_path / "sw.csv", content)) == 3
+
+
 def test_marks_within_fields_of_a_file_without_quoting_are_text(tmp_path: Path) -> None:
     assert texts(tmp_path / "sw.csv", 'text,n\n5" screen,1\nthe "best" one,2\n') == ['5" screen', 'the "best" one']
     assert texts(tmp_path / "sw.csv", 'text,n\n"padded" ,1\n"",2\n') == ["padded"]

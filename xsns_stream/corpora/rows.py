@@ -30,14 +30,24 @@ class Row(NamedTuple):
     Attributes:
         line: The line in which it begins, counted from 1.
         fields: Its fields, without the quotation marks around them.
-        breaks: Whether a field holds a line end.
+        raw: The row as it is written, where a field holds a line end; else empty.
         returned: Whether it ends with CR alone.
     """
 
     line: int
     fields: list[str]
-    breaks: bool
+    raw: str
     returned: bool
+
+    def swallowed(self, separator: str) -> bool:
+        """Say whether the lines of a row look like rows themselves: as many fields, and a whole number in a column.
+
+        So they do where one quotation mark opens a field by mistake, and one further down closes it.
+        """
+        lines = [line.replace('"', "").split(separator) for line in self.raw.splitlines()]
+        if not lines or len(self.fields) < 2 or any(len(line) != len(self.fields) for line in lines):
+            return False
+        return any(all(line[place].strip().isdigit() for line in lines) for place in range(len(self.fields)))
 
 
 def not_a_table(name: str, reason: str, hint: str) -> CorpusError:
@@ -71,9 +81,14 @@ def read_rows(
         if quoted and '"' in text:
             first = reader.number
             fields = reader.fields(text, end)
-            yield Row(first, fields, reader.number > first, returned)
+            row = Row(first, fields, reader.raw if reader.number > first else "", returned)
+            if row.swallowed(separator):
+                reader.refuse(
+                    f"the quotation mark in line {first} is closed in line {reader.number}, rows further down"
+                )
+            yield row
         else:
-            yield Row(reader.number, text.split(separator), False, returned)
+            yield Row(reader.number, text.split(separator), "", returned)
 
 
 class _Reader:
@@ -85,6 +100,7 @@ class _Reader:
         self.separator = separator
         self.escaped = escaped
         self.number = 0
+        self.raw = ""
         self._inner = _ESCAPED if escaped else _DOUBLED
         self._quoted = self._bare = 0
 
@@ -105,8 +121,9 @@ class _Reader:
             if at >= len(text):
                 break
             at += 1
+        self.raw = text
         if self._bare and self._quoted:
-            self._refuse(
+            self.refuse(
                 f"line {self._bare} has a quotation mark within a field that is not quoted, "
                 f"and line {self._quoted} has quoted fields"
             )
@@ -120,7 +137,7 @@ class _Reader:
         while (stop := self._end_of_inner(text, stop)) >= len(text) or text[stop] != '"':
             line = next(self.lines, None)
             if line is None or len(text) - start > _LONGEST_FIELD:
-                self._refuse(f"the quotation mark that opens a field in line {first} is never closed")
+                self.refuse(f"the quotation mark that opens a field in line {first} is never closed")
             self.number += 1
             following = line.rstrip("\r\n")
             text, end = text + end + following, line[len(following) :]
@@ -130,12 +147,13 @@ class _Reader:
         while text.startswith(" ", after):
             after += 1
         if after < len(text) and text[after] != self.separator:
-            self._refuse(f"in line {self.number} text follows a closing quotation mark: {text[stop : stop + 20]!r}")
+            self.refuse(f"in line {self.number} text follows a closing quotation mark: {text[stop : stop + 20]!r}")
         return value, text, end, after
 
     def _end_of_inner(self, text: str, start: int) -> int:
         match = self._inner.match(text, start)
         return match.end() if match else start
 
-    def _refuse(self, reason: str) -> NoReturn:
+    def refuse(self, reason: str) -> NoReturn:
+        """Refuse the table."""
         raise not_a_table(self.name, reason, _HINT)

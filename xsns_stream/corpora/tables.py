@@ -114,7 +114,7 @@ class _Found:
         if lacking < 0 or (lacking and row.returned and not self._returns):
             raise self._misfit(row, len(self.header))
         self.rows += 1
-        if row.breaks:
+        if row.raw:
             self.broken += 1
             self.first_broken = self.first_broken or row.line
         return row.fields + [""] * lacking
