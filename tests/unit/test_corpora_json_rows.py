@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import read_text
+from xsns_stream.corpora import not_read, open_corpus, read_text
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LanguageSample, ReadCounts
 
@@ -50,6 +50,17 @@ def test_an_array_of_objects(tmp_path: Path, indent: int | None, mark: str) -> N
 )
 def test_other_forms_of_json_are_named(tmp_path: Path, content: str, said: str) -> None:
     assert complaint(tmp_path / "sw.jsonl", content).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["fi.json", "fi.JSON.gz"])
+def test_files_named_json_say_how_they_are_read(tmp_path: Path, name: str) -> None:
+    said = "objects of JSON, or an array of them, are read from files named .jsonl"
+    (tmp_path / name).write_text('[{"text": "a"}]', encoding="utf-8")
+    (tmp_path / "sw.txt").write_text("a\n", encoding="utf-8")
+    assert [(each.file, each.reason) for each in not_read(open_corpus(str(tmp_path)))] == [(name, said)]
+    with pytest.raises(CorpusError) as caught:
+        read_text("fi", tmp_path / name)
+    assert said in caught.value.hint
 
 
 def test_other_keys_may_stand_twice(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from xsns_stream.corpora.decoding import lines, readable
 from xsns_stream.corpora.drawing import draw_examples
 from xsns_stream.corpora.labels import WORD_COLUMNS, label_union
 from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
-from xsns_stream.corpora.readers import SUFFIXES, check_usable, read_units, split_suffix
+from xsns_stream.corpora.readers import SUFFIXES, check_usable, json_reason, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.units import Tell, Unit, ignore
 from xsns_stream.errors import CorpusError, LanguageError
@@ -199,7 +199,7 @@ class _Found:
         """Sort a file in by its name."""
         parts = split_suffix(name)
         if parts is None:
-            self.not_read.append(NotRead(name, "its suffix is not one that can be read"))
+            self.not_read.append(NotRead(name, json_reason(name) or "its suffix is not one that can be read"))
             return
         stem, suffix = parts
         treebank = _TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None

@@ -99,6 +99,16 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     return name[: len(plain) - len(kind)], kind + packed
 
 
+def json_reason(name: str) -> str:
+    """Return why a file of JSON is not read, and what to do; empty for files of other kinds."""
+    plain = next((name[: -len(packed)] for packed in COMPRESSIONS if name.lower().endswith(packed)), name)
+    return (
+        "objects of JSON, or an array of them, are read from files named .jsonl"
+        if plain.lower().endswith(".json")
+        else ""
+    )
+
+
 def read_units(path: Path, column: str | None = None, labels: str | None = None, tell: Tell = ignore) -> Iterator[Unit]:
     """Yield the units of a file, with the reader that its suffix asks for.
 
@@ -115,7 +125,9 @@ def read_units(path: Path, column: str | None = None, labels: str | None = None,
     with readable(path):
         parts = split_suffix(path.name)
         if parts is None:
-            raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"these can: {SUFFIXES}.")
+            hint = json_reason(path.name)
+            hint = f"{hint}; " if hint else ""
+            raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"{hint}these can: {SUFFIXES}.")
         plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
         yield from examined(READERS[plain](path, column, labels, tell), path.name, tell)
 
