@@ -58,7 +58,22 @@ def test_few_texts_that_were_decoded_twice_are_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [*FRENCH, *RUSSIAN, *CHINESE, "", "Ã", "NÃO É", "© 2024 — ®", "A\u0303o", "Tiếng Việt", "\x85", "ÄÖÜß „so“"]
+    "text",
+    [
+        *FRENCH,
+        *RUSSIAN,
+        *CHINESE,
+        "",
+        "Ã",
+        "BLÍŽENCI",
+        "MÔŽE PÍŠE",
+        "NÃO É",
+        "© 2024 — ®",
+        "A\u0303o",
+        "Tiếng Việt",
+        "\x85",
+        "ÄÖÜß „so“",
+    ],
 )
 def test_right_text_was_not_decoded_twice(text: str) -> None:
     assert not is_decoded_twice(text)

@@ -29,6 +29,8 @@ _FEW_LINES: Final = 3
 _SENTENCE_ENDS: Final = frozenset(".!?…。！？｡।॥؟۔።།")
 _AFTER_ENDS: Final = "\"'”’»«)]}」』 "
 _NUMBERED: Final = re.compile(r"[^\S\t]*(\d{1,12})[.):]?\s+\S")
+# Letters among what Windows-1252 has for the later bytes of a character.
+_LETTERS: Final = frozenset("ŠŽŒŸšžœ")
 # What Latin-1 makes of bytes that Windows-1252 has letters for, or leaves free.
 _C1: Final = re.compile(r"[\x80-\x9f]")
 
@@ -139,9 +141,11 @@ def is_decoded_twice(text: str) -> bool:
             return False
         single = b"".join(_single_byte(letter) for letter in text)
     try:
-        return len(single.decode("utf-8")) < len(text)
+        decoded = single.decode("utf-8")
     except UnicodeDecodeError:
         return False
+    # Slovak capitals such as `ÍŽ` are valid UTF-8 by accident, so that these letters say nothing.
+    return len(decoded) < len(text) and any(0x80 <= _single_byte(c)[0] <= 0xBF for c in text if c not in _LETTERS)
 
 
 def _single_byte(letter: str) -> bytes:
