@@ -124,7 +124,7 @@ def test_line_ends(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) 
         "a\u2028b\u2029c\x85d\x0be\n": ["a\u2028b\u2029c\x85d\x0be"],
         "\n": [""],
         "": [],
-        "\ufeffa\n\ufeffb\n": ["a", "\ufeffb"],
+        "\ufeffa\n\ufeffb\r\n\ufeff\n": ["a", "b", ""],  # files joined with `cat`
     }.items():
         if block < 3 and data.startswith("\ufeff"):
             continue  # a block is never smaller than the mark
@@ -177,7 +177,45 @@ def test_a_text_of_more_than_a_million_characters_is_cut_and_counted(tmp_path: P
 
 
 def test_a_row_of_json_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xsns_stream.corpora.readers._LONGEST_JSON", 2**20)
+    monkeypatch.setattr("xsns_stream.corpora.json_rows._LONGEST_ROW", 2**20)
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n{"text": "' + "b" * 2**21 + '"}\n', encoding="utf-8")
     assert complaint(path).message == "line 2 of x.jsonl is longer than 1 MiB."
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 12345\n"
+STAND_INS = {
+    "pointer": (POINTER, "is a pointer of Git LFS, not the file itself", "git lfs pull"),
+    "page": (
+        b"\xef\xbb\xbf\n<!DOCTYPE html><html><body>404</body></html>\n",
+        "is an HTML page",
+        "fetch the file again",
+    ),
+    "page without a type": (b"<HTML>\n", "is an HTML page", "fetch the file again"),
+    "store": (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "is an error message", "fetch"),
+    "answer": (b"404: Not Found", "is an error message of a server", "fetch"),
+}
+
+
+@pytest.mark.parametrize("kind", STAND_INS)
+@pytest.mark.parametrize(
+    "name", ["x.txt", "x.txt.gz", "x.jsonl", "x.parquet", "x.csv", "x.tsv", "x.conllu", "x.jsonl.zst"]
+)
+def test_what_stands_in_for_a_file_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+    data, said, hint = STAND_INS[kind]
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert complaint(path).message.startswith(f"{name} {said}")
+    assert hint in complaint(path).hint
+
+
+def test_a_compressed_page_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt.gz"
+    path.write_bytes(gzip.compress(STAND_INS["page"][0]))
+    assert complaint(path).message == "x.txt.gz is an HTML page, not the file itself."
+
+
+def test_text_that_speaks_of_pages_and_pointers_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_text("404: Not Found is an error.\nversion 1\n<b>html</b>\n", encoding="utf-8")
+    assert len(read_text("sw", path)) == 3

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -351,3 +352,71 @@ def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
     said = "CorpusError the Hugging Face Hub cannot be reached for unimelb-nlp/wikiann."
     assert done.stdout.strip() == said
     assert done.stderr == ""
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what `datasets` leaves open of tables while the test's own filter of warnings holds."""
+    yield
+    gc.collect()
+
+
+leaves_files_open = [pytest.mark.usefixtures("collected"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+
+def leaving_files_open(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that reads tables through `datasets`, which does not close them."""
+    for mark in leaves_files_open:
+        test = mark(test)
+    return test
+
+
+def write_tables(root: Path, tables: Mapping[str, str]) -> str:
+    """Write {config: table as CSV} with a card that lists them, and return what opens them."""
+    card = ["---", "configs:"]
+    for config, table in tables.items():
+        folder = root / config.strip('"')
+        folder.mkdir(parents=True)
+        (folder / "train.csv").write_text(table, encoding="utf-8")
+        files = ["  data_files:", "  - split: train", f"    path: {folder.name}/train.csv"]
+        card += [f"- config_name: {config}", *files]
+    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
+    return f"hub:{root}"
+
+
+@leaving_files_open
+def test_words_for_missing_values_are_texts_in_tables(tmp_path: Path) -> None:
+    texts = ["Kissa istui.", "None", "NA", "null", "nan", "Koira haukkui."]
+    corpus = open_corpus(write_tables(tmp_path, {"fi": "\n".join(["text", *texts, '""', ""])}))
+    sample = corpus.sample("fi", 8, 42)
+    assert {example.text for example in sample.examples} == set(texts)
+    assert sample.counts == ReadCounts(read=7, empty=1, usable=6)
+
+
+@pytest.mark.parametrize("word", ["no", "NO", "off", "null", "yes", "~"])
+def test_a_configuration_that_yaml_does_not_read_as_text(tmp_path: Path, word: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(write_tables(tmp_path, {"fi": "text\na\n", word: "text\na\n"})).languages()
+    assert f"names a configuration {word} without quotation marks, which YAML reads as" in caught.value.message
+    assert caught.value.hint == f'write it as `config_name: "{word}"`.'
+
+
+@leaving_files_open
+def test_a_configuration_in_quotation_marks(tmp_path: Path) -> None:
+    corpus = open_corpus(write_tables(tmp_path, {"fi": "text\na\n", '"no"': "text\nb\n", "nob": "text\nc\n"}))
+    assert "nb" in corpus.languages()
+    assert corpus.sample("no", 1, 0).examples[0].text == "b"
+
+
+@leaving_files_open
+def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
+    tables = {
+        "fi": "text,sentence\n" + "".join(f"cafÃ© {number},x\n" for number in range(3)),
+        "sw": "text,sentence\nhabari,x\n",
+    }
+    corpus = open_corpus(write_tables(tmp_path, tables))
+    with pytest.raises(CorpusError, match=r"^3 of 3 texts of .* \(fi\) are UTF-8 that was decoded as Windows-1252"):
+        corpus.sample("fi", 8, 42)
+    (note,) = corpus.sample("sw", 8, 42).notes
+    assert note.startswith("of ")
+    assert note.endswith("(sw) the column 'text' is read as the text, and not 'sentence': --text-column chooses.")

@@ -187,7 +187,7 @@ def test_known_columns_have_an_order(tmp_path: Path) -> None:
 
 def test_jsonl_counts_bad_bytes_and_lone_surrogates(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n\n{"text": "\\ud800"}\n{"other": 1}\n')
+    path.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n\n{"text": "\\ud800"}\n{"text": null}\n')
     sample = read_text("sw", path)
     assert texts(sample) == ["a"]
     assert sample.counts == ReadCounts(read=5, empty=2, undecodable=2, usable=1)

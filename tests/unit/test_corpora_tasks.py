@@ -193,8 +193,8 @@ def test_a_file_too_small_to_be_cut(tmp_path: Path) -> None:
 
 def test_two_columns_as_they_come(tmp_path: Path) -> None:
     content = (
-        "\ufeff-DOCSTART- -X- -X- O\r\n\r\nde:Haus NN B O\r\nde:: NN B B-LOC\r\n10\u00a0000 CD B _\r\n"
-        "\r\n\r\nx y z I-PER"
+        "\ufeff-DOCSTART- -X- -X- O\r\n\r\nde:Haus NN B O\r\nde:: NN B B-LOC\r\nde:10\u00a0000 CD B _\r\n"
+        "\r\n\r\nde:x y z I-PER"
     )
     corpus = open_task(write(tmp_path, {"de/test.conll": content}), "ner")
     assert corpus.split("de", "test").examples == (
@@ -204,7 +204,7 @@ def test_two_columns_as_they_come(tmp_path: Path) -> None:
 
 
 def test_a_tab_separates_before_spaces_do(tmp_path: Path) -> None:
-    corpus = open_task(write(tmp_path, {"en-test.txt": "New York\tB-LOC\nen:is\tO\n"}), "ner")
+    corpus = open_task(write(tmp_path, {"en-test.txt": "en:New York\tB-LOC\nen:is\tO\n"}), "ner")
     assert corpus.split("en", "test").examples == (TextExample(("New York", "is"), label=("B-LOC", "O")),)
 
 

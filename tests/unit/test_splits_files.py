@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from xsns_stream.corpora import open_task
+from xsns_stream.corpora import open_corpus, open_task
 from xsns_stream.corpora.splits.files import read_items
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit, TextExample
@@ -248,3 +248,57 @@ def test_a_suffix_is_listed_once(tmp_path: Path) -> None:
         open_task(str(tmp_path), "pos").languages()
     listed: Any = (caught.value.hint or "").partition("suffixes for pos: ")[2].removesuffix(".").split(", ")
     assert len(listed) == len(set(listed)) > 10
+
+
+def test_identifiers_of_an_array_and_beside_headers_in_the_middle(tmp_path: Path) -> None:
+    rows = '[{"id": "a", "text": "one", "label": "x"},\n {"id": "b", "text": "two", "label": "y"}]'
+    path = tmp_path / "sw-test.jsonl"
+    path.write_text(rows, encoding="utf-8")
+    assert identifiers(path, "topic") == [("a", "one"), ("b", "two")]
+    path = tmp_path / "sw-test.tsv"
+    path.write_text("id\ttext\tlabel\na\tone\tx\nid\ttext\tlabel\nb\ttwo\ty\n", encoding="utf-8")
+    assert identifiers(path, "topic") == [("a", "one"), ("b", "two")]
+
+
+def test_a_language_before_some_words_alone_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "en" / "train"
+    path.parent.mkdir()
+    path.write_text("EU O\nen:10 O\nen:it O\n\n" + "x O\n\n" * 20)
+    found = open_task(str(tmp_path), "ner").split("en", "train")
+    assert found.examples[0].text == ("EU", "en:10", "en:it")
+
+
+def test_pairs_that_are_not_translated_are_said(tmp_path: Path) -> None:
+    rows = "".join(f"{number}\ta {number}\tb {number}\t1\n" for number in range(20))
+    header = "id\tsentence1\tsentence2\tlabel\n"
+    found = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")
+    assert len(found) == 22
+    assert found.note == (
+        "2 of the 22 labelled examples of sw-test.tsv are not translated: they have 'NS' for a sentence, and are used "
+        "as they are."
+    )
+    often = "".join(f"{number + 50}\tno translation\tc {number}\t0\n" for number in range(11))
+    found = read(tmp_path / "sw-test.tsv", header + rows + often, "pi")
+    assert found.note == "11 of the 31 labelled examples of sw-test.tsv share the sentence 'no translation'."
+    assert read(tmp_path / "sw-test.tsv", header + rows, "pi").note == ""
+
+
+def test_how_labelled_tables_are_read_is_said(tmp_path: Path) -> None:
+    content = "sentence,text,label\na,b,x\nsentence,text,label\nc,d,y\n"
+    found = read(tmp_path / "sw-test.csv", content, "topic")
+    assert [example.text for example in found.examples] == ["b", "d"]
+    assert found.note == (
+        "of sw-test.csv the column 'text' is read as the text, and not 'sentence': --text-column chooses. "
+        "1 row that repeats the header of sw-test.csv is left out."
+    )
+
+
+def test_texts_of_a_task_count_what_the_split_left_out(tmp_path: Path) -> None:
+    content = b"text\tlabel\na\tx\n\tx\nb\t\nb\tx\nb\ty\n\x01\xe2\x80\x8b\tx\nc\x01\tz\n" + b"d\te\n" * 40
+    (tmp_path / "sw-train.tsv").write_bytes(content)
+    (tmp_path / "sw-dev.tsv").write_bytes(content)
+    for labels, duplicate in ((None, 40), ("auto", 39)):
+        sample = open_corpus(str(tmp_path), task="topic", labels=labels).sample("sw", 64, 42)
+        counts = sample.counts
+        assert (counts.read, counts.empty, counts.unlabelled, counts.control) == (47, 2, 1, 2)
+        assert (counts.duplicate, counts.usable) == (duplicate, len(sample))

@@ -19,7 +19,10 @@ from xsns_stream.types import TextExample
 #: Share of a file's sentences that may be malformed.
 MALFORMED_SHARE: Final = 0.05
 _UPOS: Final = "upos"
-_HINT: Final = "each word needs an ID and a FORM, with a tab between; IDs rise, and an empty line ends a sentence."
+_HINT: Final = (
+    "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. "
+    "There are 10 columns, or those that `# global.columns` names."
+)
 #: The columns; those without a use here are named so that the library leaves them as text.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
 #: What stands for a word or a tag that is not given.
@@ -27,6 +30,7 @@ _BLANK: Final = "_"
 # Of up to nine digits: no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _RANGE: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
+_COLUMNS: Final = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
 _EMPTY_NODE: Final = re.compile(r"[0-9]+\.[0-9]+")
 #: Escapes of `SpacesAfter`, as UDPipe writes them.
 _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\\"}
@@ -56,8 +60,10 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
         raise CorpusError(f"{name} has no labels '{labels}'.", f"those of CoNLL-U are its column {_UPOS}.")
     number = malformed = withheld = usable = 0
     first = ""
+    fields: tuple[str, ...] = _FIELDS
     for number, block in enumerate(_blocks(lines), 1):
-        unit, hidden = _sentence(block, labelled=labels is not None)
+        fields = _named_columns(block) or fields
+        unit, hidden = _sentence(block, fields, labelled=labels is not None)
         withheld += hidden
         usable += isinstance(unit, TextExample) and bool(unit.text)
         if isinstance(unit, Malformed):
@@ -74,10 +80,22 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
         )
 
 
-def _sentence(block: bytes, *, labelled: bool) -> tuple[Unit, bool]:
+def _named_columns(block: bytes) -> tuple[str, ...]:
+    """Return the columns that CoNLL-U Plus names before the first sentence, for all sentences; none where it does not.
+
+    `FORM` becomes `form`; those of no use here are numbered, so that the library leaves them as text.
+    """
+    for line in block.decode("utf-8", "replace").splitlines():
+        if match := _COLUMNS.match(line):
+            named = match[1].lower().split()
+            return tuple(name if name in _FIELDS else f"column {place}" for place, name in enumerate(named))
+    return ()
+
+
+def _sentence(block: bytes, fields: Sequence[str], *, labelled: bool) -> tuple[Unit, bool]:
     """Return the unit that a sentence is, and whether its words are withheld."""
     try:
-        text, words = _parse(block.decode("utf-8"))
+        text, words = _parse(block.decode("utf-8"), fields)
     except UnicodeDecodeError:
         return None, False
     except _NotConlluError as error:
@@ -109,20 +127,21 @@ class _NotConlluError(Exception):
     """Why a sentence is not CoNLL-U."""
 
 
-def _parse(sentence: str) -> tuple[str | None, list[_Word]]:
+def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word]]:
     """Return what the comment `# text` says, and the words as they are written.
 
     A range stands for its parts, an empty node for nothing. A range has no tag of its own unless the file gives it
     one: its parts may differ ("im" is ADP and DET). Words may be numbered from 0.
 
     Raises:
-        _NotConlluError: A line has no ID and FORM.
+        _NotConlluError: A line has no ID and FORM, or too many columns, or a comment follows it.
     """
+    _check_lines(sentence, len(fields))
     import conllu
     from conllu.exceptions import ParseException
 
     try:
-        parsed = conllu.parse(_one_space(sentence), fields=_FIELDS, field_parsers=_PARSERS)
+        parsed = conllu.parse(_one_space(sentence), fields=fields, field_parsers=_PARSERS)
         tokens = [(token["id"], token["form"], token) for token in (parsed[0] if parsed else ())]
     except ParseException as error:
         raise _NotConlluError(str(error).rstrip(".")) from error
@@ -130,6 +149,25 @@ def _parse(sentence: str) -> tuple[str | None, list[_Word]]:
         raise _NotConlluError(f"a line has no {str(error.args[0]).upper()}") from error
     text = parsed[0].metadata.get("text") if parsed else None
     return text, list(_written(tokens))
+
+
+def _check_lines(sentence: str, width: int) -> None:
+    """Refuse a comment between words, which begins another sentence, and lines of more columns than there should be.
+
+    CoNLL-2009, with 14 columns, has the lemma where CoNLL-U has UPOS. Columns that are left out at the end shift none.
+    """
+    words = 0
+    for line in sentence.rstrip("\n").split("\n"):
+        if line.startswith("#") and "\t" not in line:
+            if words:
+                raise _NotConlluError("a comment stands between its words")
+            continue
+        words += 1
+        columns = line.split("\t") if "\t" in line else re.split(" {2,}", line.strip())
+        while len(columns) > width and not columns[-1].strip():
+            columns.pop()
+        if len(columns) > width:
+            raise _NotConlluError(f"a line has {len(columns)} columns, more than {width}")
 
 
 def _one_space(sentence: str) -> str:
@@ -143,21 +181,41 @@ def _one_space(sentence: str) -> str:
 def _written(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[str, Any]]]) -> Iterator[_Word]:
     """Yield the words as they are written, of tokens with the first and the last number that each stands for.
 
+    A range is followed by all of its parts, or by none.
+
     Raises:
-        _NotConlluError: The numbers do not rise: two sentences without a blank line between, or lines out of order.
+        _NotConlluError: The numbers do not rise by one: two sentences without a blank line between, lines that are
+            out of order or missing, or ranges that overlap or reach past the sentence.
     """
-    before = covered = -1
+    before: int | None = None
+    begun = covered = -1
     for numbers, form, token in tokens:
         if numbers is None:
             continue
         first, last = numbers
-        is_part = first == last and before < first <= covered
-        if first <= covered and not is_part:
-            raise _NotConlluError(f"the ID {first} stands after {max(before, covered)}")
-        before, covered = (first if is_part else first - 1 if last > first else last), max(covered, last)
+        if before is None:
+            before = covered = first - 1
+            if first > 1:
+                raise _NotConlluError(f"its first ID is {first}")
+        is_part = first == last and first == before + 1 and first <= covered
+        if not is_part:
+            # A range without any of its parts stands for all of them.
+            before = covered if before == begun - 1 and begun <= covered else before
+            _check_follows(first, before, covered)
+            begun, covered = first, last
+        before = first if first == last else first - 1
         if not is_part and form.strip():
             tag = str(token.get(_UPOS) or "").strip()
             yield _Word(form.strip(), "" if tag == _BLANK else tag, token.get("misc"))
+    if before is not None and begun <= before < covered:
+        raise _NotConlluError(f"a range reaches to {covered}, and the last ID is {before}")
+
+
+def _check_follows(first: int, before: int, covered: int) -> None:
+    if before < covered and first > before + 1:
+        raise _NotConlluError(f"the ID {first} stands after {before}, within a range to {covered}")
+    if first <= covered or first != before + 1:
+        raise _NotConlluError(f"the ID {first} stands after {max(before, covered)}")
 
 
 def _numbers(line: Sequence[str], column: int) -> tuple[int, int] | None:

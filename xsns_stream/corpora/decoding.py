@@ -73,6 +73,8 @@ def readable(path: Path) -> Iterator[None]:
     if not path.exists():
         raise CorpusError(f"there is no file '{path}'.", "check the path.")
     try:
+        with path.open("rb") as stream:
+            check_stand_in(stream.read(_STAND_IN_BYTES + 1), path.name)
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _not_whole(path, error) from error
@@ -91,8 +93,40 @@ def _not_whole(path: Path, error: Exception) -> CorpusError:
 # -------------------------------------------------------------------------------------------- encoding
 
 
+#: What a server or Git puts in place of a file, by how it begins, in lower case.
+_LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+_PAGES: Final = (b"<!doctype html", b"<html")
+_XML: Final = (b"<?xml", b"<error")
+#: Whole answers of servers to a request for a file that is not there.
+_ANSWERS: Final = frozenset((b"404: not found", b"404 not found", b"entry not found", b"repository not found"))
+_STAND_IN_BYTES: Final = 2**10
+
+
+def check_stand_in(beginning: bytes, name: str) -> None:
+    """Refuse a file that stands in for another: a pointer of Git LFS, or the page that a server answered with.
+
+    Args:
+        beginning: The first bytes of the file, or all of it.
+        name: Of the file, for the message.
+
+    Raises:
+        CorpusError: It is one; the hint says how to get the file itself.
+    """
+    start = beginning[:_STAND_IN_BYTES].removeprefix(_UTF8_BOM).strip().lower()
+    if start.startswith(_LFS_POINTER):
+        raise CorpusError(
+            f"{name} is a pointer of Git LFS, not the file itself.", "run `git lfs pull` in its repository."
+        )
+    is_error = start.startswith(_XML) and b"<error>" in start and b"<code>" in start
+    if start.startswith(_PAGES) or is_error or start in _ANSWERS:
+        shown = "an HTML page" if start.startswith(_PAGES) else "an error message of a server"
+        raise CorpusError(
+            f"{name} is {shown}, not the file itself.", "a download failed, or took a web page: fetch the file again."
+        )
+
+
 def check_encoding(beginning: bytes, name: str) -> None:
-    """Refuse a file that is UTF-16 or UTF-32, or holds too many NULs to be text.
+    """Refuse a file that stands in for another, is UTF-16 or UTF-32, or holds too many NULs to be text.
 
     Args:
         beginning: The first bytes of the file, decompressed.
@@ -101,6 +135,7 @@ def check_encoding(beginning: bytes, name: str) -> None:
     Raises:
         CorpusError: It is not UTF-8; the hint has the command that converts it.
     """
+    check_stand_in(beginning, name)
     sniffed = beginning[:_SNIFFED]
     for mark, encoding in _BOMS:
         if sniffed.startswith(mark):
@@ -186,7 +221,7 @@ def check_counts(counts: ReadCounts, name: str) -> None:
 
 
 def lines(path: Path) -> Generator[bytes, None, None]:
-    r"""Yield the lines of a file, decompressed, each ending with `\n`, without a byte order mark.
+    r"""Yield the lines of a file, decompressed, each ending with `\n`, without byte order marks before it.
 
     Of a line of more than 4 MiB the beginning is given, which ends between two characters.
 
@@ -260,6 +295,8 @@ def _at_returns(piece: bytes) -> list[bytes]:
 
 
 def _shortened(line: bytes, longest: int) -> tuple[bytes, bool]:
+    # Files joined with `cat` have byte order marks at the beginning of later lines too.
+    line = line.removeprefix(_UTF8_BOM)
     if len(line) <= longest:
         return line + b"\n", False
     end = longest

@@ -1,6 +1,7 @@
 """How a table of text is written: what separates its fields, and whether quotation marks enclose them.
 
-A `.csv` encloses fields in quotation marks. For a `.tsv` both ways are common, and the wrong one changes texts: the
+A `.csv` encloses fields in quotation marks; those within are doubled, or escaped by a backslash where the file can be
+read in no other way. For a `.tsv` both ways are common, and the wrong one changes texts: the
 file decides. It has quoting where each quotation mark is explained by quoting, and there is evidence for it; one
 field such as `"yes," he said` shows that quotation marks are text.
 """
@@ -16,11 +17,16 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from xsns_stream.corpora.decoding import lines
+from xsns_stream.corpora.rows import read_rows
+from xsns_stream.errors import CorpusError
 
 #: A quoted field may hold line ends; a quotation mark that none closes within so many lines is text.
 _MOST_LINES: Final = 1000
 #: A quoted field, or one without quotation marks.
 _FIELD: Final = re.compile(r'"((?:[^"]|"")*)"(?=\t|\Z)|([^"\t]*)(?=\t|\Z)')
+#: What Excel writes above the header.
+_SAID: Final = re.compile(r"sep=([,;\t])")
+_BACKSLASHED: Final = '\\"'
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
 
 
@@ -31,14 +37,20 @@ class Dialect(NamedTuple):
         separator: Between fields.
         quoted: Whether quotation marks may enclose a field, and are doubled within it.
         usual: Whether a file of this suffix is usually written so.
+        escaped: Whether a backslash stands before quotation marks that are text, instead of doubling them.
+        said: Whether the first line says the separator, as `sep=;`, and the header is the second.
     """
 
     separator: str
     quoted: bool
     usual: bool
+    escaped: bool = False
+    said: bool = False
 
     def remarks(self, name: str) -> tuple[str, ...]:
         """Return a sentence where the dialect is not the usual one of the suffix."""
+        if self.escaped:
+            return (f"{name} is read as written with a backslash before each quotation mark within a field.",)
         if self.usual:
             return ()
         if self.separator in _SEPARATORS and ".csv" in name.lower():
@@ -62,16 +74,32 @@ def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
     """Return the dialect; found anew where the file's time or size (`stamp`) is another."""
     del stamp
     with closing(lines(path)) as found:
-        return _read_off((line.decode("utf-8", "replace")[:-1] for line in found), path)
+        text = (line.decode("utf-8", "replace")[:-1] for line in found)
+        if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]:
+            quoted = _has_quoting(text)
+            return Dialect("\t", quoted, not quoted)
+        header = next(text, "")
+        said = _SAID.fullmatch(header)
+        separator = said[1] if said else next((each for each in (",", *_SEPARATORS) if each in header), ",")
+        doubtful = any(_BACKSLASHED in line for line in text)
+    escaped = doubtful and _is_escaped(path, separator)
+    return Dialect(separator, True, separator == ",", escaped, bool(said))
 
 
-def _read_off(text: Iterator[str], path: Path) -> Dialect:
-    if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]:
-        quoted = _has_quoting(text)
-        return Dialect("\t", quoted, not quoted)
-    header = next(text, "")
-    separator = next((each for each in (",", *_SEPARATORS) if each in header), ",")
-    return Dialect(separator, True, separator == ",")
+def _is_escaped(path: Path, separator: str) -> bool:
+    """Say whether a table can be read with backslashes before quotation marks, and with doubled ones alone cannot."""
+    return not _can_be_read(path, separator, escaped=False) and _can_be_read(path, separator, escaped=True)
+
+
+def _can_be_read(path: Path, separator: str, *, escaped: bool) -> bool:
+    with closing(lines(path)) as found:
+        text = (line.decode("utf-8", "replace") for line in found)
+        rows = read_rows(text, path.name, separator, escaped=escaped)
+        try:
+            width = len(next(rows).fields)
+            return all(len(row.fields) <= width for row in rows)
+        except CorpusError:
+            return False
 
 
 @dataclass

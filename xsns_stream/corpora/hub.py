@@ -7,6 +7,7 @@ version 4 has no loading scripts, and nothing is unpickled.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,14 +16,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union
+from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union, say_choice
 from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.readers import describe
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.streams import class_names, no_progress_bars, shuffled
-from xsns_stream.corpora.units import Unit, collect, text_column
+from xsns_stream.corpora.suspicions import examined
+from xsns_stream.corpora.units import Tell, Unit, collect, ignore, text_column
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
@@ -30,6 +32,10 @@ from xsns_stream.types import LanguageSample, TextExample
 _PROBE_SECONDS: Final = 10
 #: Rows that are looked through for a text, to see whether a data set's texts are split into words.
 _FIRST_ROWS: Final = 100
+# `- config_name: no` in the head of a README.md; YAML 1.1 has these words for true, false and nothing.
+_CONFIG_NAME: Final = re.compile(r"\s*(?:-\s+)?config_name:\s*([A-Za-z~]+)\s*(?:#.*)?$")
+_TRUE: Final = frozenset(("yes", "on", "true"))
+_NOT_TEXT: Final = _TRUE | {"no", "off", "false", "null", "~"}
 _OFFLINE_HINT: Final = (
     "download the data set elsewhere (`hf download --repo-type dataset {id} --local-dir DIR`) and use "
     "--corpus {again}, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1."
@@ -107,11 +113,15 @@ class HubCorpus:
         if count < 1:
             raise UsageError(f"the number of examples must be at least 1, not {count}.")
         code = pick(language, self.languages(), self.name)
-        with closing(self._units(code, seed)) as units:
+        notes: dict[str, None] = {}
+        with closing(self._units(code, seed, notes.setdefault)) as units:
             examples, counts = collect(units, count, labelled=self.labels is not None, words=self.words)
         if not examples:
             raise CorpusError(f"{self.name} has no usable text in '{code}': {describe(counts)}.")
-        return LanguageSample(code, examples, self.name, counts)
+        # Of what was drawn: the rest of a stream is not read.
+        for _ in examined(examples, f"{self._shown} ({self._config(self._subset_of(code))})", notes.setdefault):
+            pass
+        return LanguageSample(code, examples, self.name, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the classes; empty without labels, and where they are answers.
@@ -225,7 +235,26 @@ class HubCorpus:
         with self._readable(), no_progress_bars():
             import datasets
 
+            self._check_named_configs()
             return tuple(datasets.get_dataset_config_names(self._path, revision=self.revision))
+
+    def _check_named_configs(self) -> None:
+        """Refuse a copy whose README.md names a configuration by what YAML reads as no text: `no` is False.
+
+        Raises:
+            CorpusError: It does.
+        """
+        card = self.root / "README.md" if self.root else None
+        if card is None or not card.is_file():
+            return
+        for line in card.read_text("utf-8", "replace").splitlines():
+            match = _CONFIG_NAME.match(line)
+            if match and match[1].lower() in _NOT_TEXT:
+                raise CorpusError(
+                    f"README.md of {self._shown} names a configuration {match[1]} without quotation marks, which YAML "
+                    f"reads as {'true' if match[1].lower() in _TRUE else 'false or nothing'}.",
+                    f'write it as `config_name: "{match[1]}"`.',
+                )
 
     # --------------------------------------------------------------------------------------- rows
 
@@ -249,13 +278,13 @@ class HubCorpus:
         """
         yield from self._units(pick(language, self.languages(), self.name), None)
 
-    def _units(self, code: str, seed: int | None) -> Generator[Unit, None, None]:
+    def _units(self, code: str, seed: int | None, tell: Tell = ignore) -> Generator[Unit, None, None]:
         """Yield the rows of a language as units, in the order that `seed` gives them; None leaves them as they are."""
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
             stream = self._stream(subset)
-            columns = self._columns(stream, where)
+            columns = self._columns(stream, where, tell)
             classes = class_names(stream, columns.label)
             prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
             if prefix:
@@ -267,14 +296,16 @@ class HubCorpus:
                 if not any(row[column] for column in leave_out):
                     yield columns.unit(row, where, classes)
 
-    def _columns(self, stream: Any, where: str) -> Columns:
+    def _columns(self, stream: Any, where: str, tell: Tell = ignore) -> Columns:
         """Choose the columns of a stream, and see that they are there."""
         names = tuple(stream.column_names or next(iter(stream), {}))
         recipe, text, label = self.recipe, self.text_column, self._label
         if label is not None and (label == AUTO or not recipe.text):
-            return find_columns(names, text, label, where)
+            return find_columns(names, text, label, where, tell)
         own = recipe.labelled if label is not None and recipe.labelled else Columns(recipe.text, recipe.pair)
         found = text_column(names, text or own.text or None, where)
+        if not text and not own.text:
+            say_choice(found, names, where, tell)
         sentence = recipe.sentence if text is None and recipe.sentence in names else ""
         chosen = Columns(found, own.pair if text is None else "", label or "", sentence)
         for column in filter(None, (*chosen.names, recipe.prefix_column, *recipe.leave_out)):
@@ -285,9 +316,12 @@ class HubCorpus:
         """Return the rows of the language's configuration, unshuffled."""
         import datasets
 
-        config, split = self._config(subset), self._split
         with no_progress_bars():
-            return datasets.load_dataset(self._path, config, split=split, streaming=True, revision=self.revision)
+            builder = datasets.load_dataset_builder(self._path, self._config(subset), revision=self.revision)
+            if hasattr(builder.config, "keep_default_na"):
+                # A table of text: None, NA and null are texts there, as they are in files that are read without it.
+                builder.config.keep_default_na = False
+            return builder.as_streaming_dataset(split=self._split)
 
     @property
     def _label(self) -> str | None:

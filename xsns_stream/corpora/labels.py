@@ -15,7 +15,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from xsns_stream.corpora.running_text import as_written
-from xsns_stream.corpora.units import Malformed, Unit, encodable, pair_unit, text_column, text_unit
+from xsns_stream.corpora.suspicions import literal_list
+from xsns_stream.corpora.units import (
+    TEXT_COLUMNS,
+    Malformed,
+    Tell,
+    Unit,
+    encodable,
+    ignore,
+    pair_unit,
+    text_column,
+    text_unit,
+)
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -24,6 +35,8 @@ from xsns_stream.types.text import AnswerSpan
 AUTO: Final = "auto"
 #: Names under which tables keep labels, in the order in which they are tried.
 LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
+#: Columns that hold lists of words; a table without lists may hold them written as text.
+WORD_COLUMNS: Final = ("tokens", "words")
 #: Texts that belong together where labels are asked for: a label of two texts means little beside one of them.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
 #: What stands in place of a class where there is none, in small letters: `-` is SNLI's for no consensus.
@@ -65,14 +78,19 @@ class Columns:
         Raises:
             CorpusError: A value is not what its column should hold.
         """
-        first, second = row.get(self.text), row.get(self.pair)
         place = f"column '{self.text}' of {where}"
+        first, second = row.get(self.text), row.get(self.pair)
+        if self.text in WORD_COLUMNS:
+            first = _from_literal(first, place)
         unit = pair_unit(first, second, place) if self.pair else text_unit(first, place)
         if unit is not None and self.sentence:
             unit = _with_sentence(unit, row.get(self.sentence))
         if unit is None or not self.label:
             return unit
-        label = _label(row.get(self.label), classes, f"column '{self.label}' of {where}")
+        value = row.get(self.label)
+        if not isinstance(unit.text, str):
+            value = _from_literal(value, f"column '{self.label}' of {where}")
+        label = _label(value, classes, f"column '{self.label}' of {where}")
         if isinstance(label, tuple):
             return _with_words(unit, first, label, f"column '{self.label}' of {where}")
         if isinstance(label, AnswerSpan):
@@ -80,7 +98,9 @@ class Columns:
         return encodable(TextExample(unit.text, unit.pair, label))
 
 
-def find_columns(columns: Sequence[str], text: str | None, labels: str | None, where: str) -> Columns:
+def find_columns(
+    columns: Sequence[str], text: str | None, labels: str | None, where: str, tell: Tell = ignore
+) -> Columns:
     """Choose among the columns of a table that no recipe describes.
 
     Args:
@@ -89,10 +109,31 @@ def find_columns(columns: Sequence[str], text: str | None, labels: str | None, w
             first for a usual pair.
         labels: None reads no labels, `auto` takes the first of `LABEL_COLUMNS` that is there, else a column.
         where: The file or data set, for messages.
+        tell: Takes a sentence on which column is the text, where there are more candidates.
 
     Raises:
-        CorpusError: There is no such column.
+        CorpusError: There is no such column, or two of one name.
     """
+    chosen = _columns(columns, text, labels, where)
+    for name in chosen.names:
+        if columns.count(name) > 1:
+            raise CorpusError(f"{where} has {columns.count(name)} columns called '{name}'.", "give each its own name.")
+    if text is None and not chosen.pair:
+        say_choice(chosen.text, columns, where, tell)
+    return chosen
+
+
+def say_choice(chosen: str, columns: Iterable[str], where: str, tell: Tell) -> None:
+    """Tell which column is read as the text, where others could be."""
+    others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
+    if others:
+        tell(
+            f"of {where} the column '{chosen}' is read as the text, and not {', '.join(map(repr, others))}: "
+            "--text-column chooses."
+        )
+
+
+def _columns(columns: Sequence[str], text: str | None, labels: str | None, where: str) -> Columns:
     if labels is None:
         return Columns(text_column(columns, text, where))
     label = next((name for name in LABEL_COLUMNS if name in columns), None) if labels == AUTO else labels
@@ -211,6 +252,21 @@ def _within_one(names: Mapping[str, Sequence[str]]) -> bool:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+
+
+def _from_literal(value: object, where: str) -> object:
+    """Return the list that a value writes as text, as tables without lists have it; other values as they are.
+
+    Raises:
+        CorpusError: It is a list in a form from which the members cannot be told, as NumPy prints it.
+    """
+    if not isinstance(value, str) or not (text := value.strip()).startswith("[") or not text.endswith("]"):
+        return value
+    found = literal_list(text)
+    if found is None and text != "[]":
+        hint = 'write it as JSON (`["a", "b"]`), or the table as .jsonl or .parquet, which have lists.'
+        raise CorpusError(f"{where} holds a list as text, whose members cannot be told apart: {text[:40]!r}.", hint)
+    return found or []
 
 
 def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...] | str | AnswerSpan | None:

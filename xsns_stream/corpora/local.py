@@ -11,17 +11,19 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from xsns_stream.corpora.decoding import lines, readable
 from xsns_stream.corpora.drawing import draw_examples
-from xsns_stream.corpora.labels import label_union
+from xsns_stream.corpora.labels import WORD_COLUMNS, label_union
 from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
-from xsns_stream.corpora.readers import SUFFIXES, check_usable, read_units, remarks, split_suffix
+from xsns_stream.corpora.readers import SUFFIXES, check_usable, json_reason, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.units import Unit
+from xsns_stream.corpora.units import Tell, Unit, ignore
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
@@ -89,11 +91,12 @@ class LocalCorpus:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         labelled = self.labels is not None
         name = f"{paths[0].name}{more}"
-        units = partial(self._units, code)
+        notes: dict[str, None] = {}
+        units = partial(self._units, code, notes.setdefault)
         examples, counts = draw_examples(units, count, seed, name, labelled=labelled, words=self.words)
         check_usable(counts, name)
         source = f"{paths[0].parent.resolve().name}/{name}"
-        return LanguageSample(code, examples, source, counts, tuple(note for path in paths for note in remarks(path)))
+        return LanguageSample(code, examples, source, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
         """Return the names of the labels in all files, sorted; empty without labels, and where they are answers.
@@ -130,9 +133,9 @@ class LocalCorpus:
             raise self.unclear[code]
         return self.files[code]
 
-    def _units(self, code: str) -> Iterator[Unit]:
+    def _units(self, code: str, tell: Tell = ignore) -> Iterator[Unit]:
         for path in self._paths(code):
-            yield from read_units(path, self.text_column, self.labels)
+            yield from read_units(path, self.text_column, self.labels, tell)
 
 
 def open_folder(
@@ -196,7 +199,7 @@ class _Found:
         """Sort a file in by its name."""
         parts = split_suffix(name)
         if parts is None:
-            self.not_read.append(NotRead(name, "its suffix is not one that can be read"))
+            self.not_read.append(NotRead(name, json_reason(name) or "its suffix is not one that can be read"))
             return
         stem, suffix = parts
         treebank = _TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None
@@ -326,13 +329,26 @@ def _holds_words(path: Path, column: str | None) -> bool:
         return False
     if parts[1].startswith(".conllu"):
         return True
-    if not parts[1].startswith((".jsonl", ".parquet")):
+    if parts[1].startswith((".csv", ".tsv")):
+        if not _may_hold_words(path, column):
+            return False
+    elif not parts[1].startswith((".jsonl", ".parquet")):
         return False
     try:
         texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))
         return isinstance(next(filter(None, texts), ""), tuple)
     except CorpusError:
         return False
+
+
+def _may_hold_words(path: Path, column: str | None) -> bool:
+    """Say whether the header of a table names a column of words, which it may hold as lists written as text."""
+    try:
+        with readable(path), closing(lines(path)) as found:
+            header = next(found, b"").decode("utf-8", "replace")
+    except CorpusError:
+        return False
+    return any(name in header for name in WORD_COLUMNS if column in (None, name))
 
 
 def corpus_name(kind: str, *what: str, **settings: str | None) -> str:

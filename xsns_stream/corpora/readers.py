@@ -7,31 +7,27 @@ Normal forms are left alone, since tokenizers have their own.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from xsns_stream.corpora.conllu import read_conllu
-from xsns_stream.corpora.decoding import COMPRESSIONS, check_counts, readable, whole_lines
+from xsns_stream.corpora.decoding import COMPRESSIONS, check_counts, readable
 from xsns_stream.corpora.decoding import decode as _decode
 from xsns_stream.corpora.decoding import lines as _lines
-from xsns_stream.corpora.dialects import dialect_of
-from xsns_stream.corpora.labels import find_columns
+from xsns_stream.corpora.json_rows import read_jsonl
 from xsns_stream.corpora.running_text import RUNNING, check_words
+from xsns_stream.corpora.suspicions import LinesAsRows, examined
 from xsns_stream.corpora.tables import read_parquet, read_table
-from xsns_stream.corpora.units import TEXT_COLUMNS, Unit, collect
+from xsns_stream.corpora.units import Tell, Unit, collect, ignore
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 _PARQUET: Final = ".parquet"
-#: Bytes of a row of JSON, which cannot be cut as a line of text can.
-_LONGEST_JSON: Final = 2**26
 
-#: (file, column of the text, labels) → units.
-Reader: TypeAlias = Callable[[Path, str | None, str | None], Iterator[Unit]]
+#: (file, column of the text, labels, what takes sentences on how it is read) → units.
+Reader: TypeAlias = Callable[[Path, str | None, str | None, Tell], Iterator[Unit]]
 
 
 def read_text(
@@ -61,10 +57,11 @@ def read_text(
     path = Path(path)
     code = normalise(language)
     source = f"{path.parent.resolve().name}/{path.name}"
-    units = read_units(path, text_column, labels)
+    notes: dict[str, None] = {}
+    units = read_units(path, text_column, labels, notes.setdefault)
     examples, counts = collect(units, labelled=labels is not None, words=check_words(words))
     check_usable(counts, path.name)
-    return LanguageSample(code, examples, source, counts)
+    return LanguageSample(code, examples, source, counts, tuple(notes))
 
 
 def check_usable(counts: ReadCounts, name: str) -> None:
@@ -102,13 +99,24 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     return name[: len(plain) - len(kind)], kind + packed
 
 
-def read_units(path: Path, column: str | None = None, labels: str | None = None) -> Iterator[Unit]:
+def json_reason(name: str) -> str:
+    """Return why a file of JSON is not read, and what to do; empty for files of other kinds."""
+    plain = next((name[: -len(packed)] for packed in COMPRESSIONS if name.lower().endswith(packed)), name)
+    return (
+        "objects of JSON, or an array of them, are read from files named .jsonl"
+        if plain.lower().endswith(".json")
+        else ""
+    )
+
+
+def read_units(path: Path, column: str | None = None, labels: str | None = None, tell: Tell = ignore) -> Iterator[Unit]:
     """Yield the units of a file, with the reader that its suffix asks for.
 
     Args:
         path: The file.
         column: The column that holds the text, in files that have columns.
         labels: As in :func:`read_text`.
+        tell: Takes sentences on how the file is read, where that had to be decided. One may come more than once.
 
     Raises:
         CorpusError: The file is missing or unreadable, no reader takes the suffix, the file is malformed or has no
@@ -117,22 +125,11 @@ def read_units(path: Path, column: str | None = None, labels: str | None = None)
     with readable(path):
         parts = split_suffix(path.name)
         if parts is None:
-            raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"these can: {SUFFIXES}.")
+            hint = json_reason(path.name)
+            hint = f"{hint}; " if hint else ""
+            raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"{hint}these can: {SUFFIXES}.")
         plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
-        yield from READERS[plain](path, column, labels)
-
-
-def remarks(path: Path) -> tuple[str, ...]:
-    """Return sentences on what had to be decided in order to read a file: the separator and quoting of a table.
-
-    Raises:
-        CorpusError: The file cannot be read.
-    """
-    parts = split_suffix(path.name)
-    if parts is None or not parts[1].startswith((".csv", ".tsv")):
-        return ()
-    with readable(path):
-        return dialect_of(path).remarks(path.name)
+        yield from examined(READERS[plain](path, column, labels, tell), path.name, tell)
 
 
 # ------------------------------------------------------------------------------------- line by line
@@ -143,59 +140,22 @@ def _no_columns(path: Path, column: str | None) -> None:
         raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
 
 
-def _read_lines(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
+def _read_lines(path: Path, column: str | None, labels: str | None, tell: Tell) -> Iterator[Unit]:
     _no_columns(path, column)
     if labels is not None:
         raise CorpusError(f"{path.name} has no labels: its lines are text.", "labels need CoNLL-U or a table.")
+    rows = LinesAsRows(path.name)
     for line in _lines(path):
-        text = _decode(line)
-        yield None if text is None else TextExample(text.strip())
-
-
-def _read_jsonl(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
-    columns = _json_columns(path, column, labels)
-    if not columns:
-        # Nothing but blank and undecodable lines: the counts say so better than a missing column would.
-        yield from (None if row is None else TextExample("") for row in _json_rows(path))
-        return
-    chosen = find_columns(columns, column, labels, path.name)
-    for row in _json_rows(path):
-        yield None if row is None else chosen.unit(row, path.name)
-
-
-def _json_columns(path: Path, column: str | None, labels: str | None) -> tuple[str, ...]:
-    """Return the names of the columns: those of the first rows, where these decide, else of all rows."""
-    decisive = column or TEXT_COLUMNS[0]
-    found: dict[str, None] = {}
-    with closing(_json_rows(path)) as rows:
-        for row in rows:
-            found |= dict.fromkeys(row or ())
-            if labels is None and decisive in found:
-                break
-    return tuple(found)
-
-
-def _json_rows(path: Path) -> Generator[dict[str, Any] | None, None, None]:
-    """Yield the objects of a file; {} for a blank line, None for one that is not UTF-8."""
-    for number, line in enumerate(whole_lines(path, _LONGEST_JSON), 1):
         text = _decode(line)
         if text is None:
             yield None
         else:
-            yield _json_object(text, f"line {number} of {path.name}") if text.strip() else {}
+            rows.take(text.strip())
+            yield TextExample(text.strip())
+    rows.tell(tell)
 
 
-def _json_object(text: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where} is not JSON ({error}).", "write one object a line.") from error
-    if not isinstance(row, dict):
-        raise CorpusError(f"{where} is JSON, but not an object.", 'write {"text": "…"} on each line.')
-    return row
-
-
-def _read_conllu(path: Path, column: str | None, labels: str | None) -> Iterator[Unit]:
+def _read_conllu(path: Path, column: str | None, labels: str | None, tell: Tell) -> Iterator[Unit]:
     _no_columns(path, column)
     yield from read_conllu(_lines(path), path.name, labels)
 
@@ -204,7 +164,7 @@ def _read_conllu(path: Path, column: str | None, labels: str | None) -> Iterator
 READERS: Final[dict[str, Reader]] = {
     ".txt": _read_lines,
     ".conllu": _read_conllu,
-    ".jsonl": _read_jsonl,
+    ".jsonl": read_jsonl,
     ".parquet": read_parquet,
     ".csv": read_table,
     ".tsv": read_table,

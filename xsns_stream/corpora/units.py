@@ -7,8 +7,10 @@ the others. Files and Hub data sets share both, so that "empty" and "duplicate" 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Final, TypeAlias
 
 from xsns_stream.corpora.decoding import LONGEST_TEXT
@@ -32,10 +34,22 @@ class Malformed:
 #: An example that may still be empty, None where its bytes are not UTF-8, or what is malformed.
 Unit: TypeAlias = TextExample | Malformed | None
 
+#: Takes a sentence on how a text is read, where that had to be decided.
+Tell: TypeAlias = Callable[[str], None]
+
+
+def ignore(said: str) -> None:
+    """Take a sentence for which nobody asks."""
+
+
 #: Names under which corpora keep their text, in the order in which they are tried.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
 # Unicode's category Cc without white space: tab, LF, VT, FF, CR and NEL stay.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+# Format characters that are seen: signs of Arabic, Syriac and Kaithi that enclose numbers.
+_SHOWN_FORMATS: Final = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+)
 
 
 class Tally:
@@ -63,6 +77,7 @@ class Tally:
             return None
         example = without_control(unit)
         self.control += example is not unit
+        example = without_invisible(example)
         if not example.text or example.pair == "":
             self.empty += 1
         elif self.labelled and example.label is None:
@@ -137,6 +152,42 @@ def without_control(example: TextExample) -> TextExample:
         label = kept if any(kept) else None
     running = None if example.running is None else _plain(example.running)
     return TextExample(tuple(filter(None, words)), pair, label, running)
+
+
+def without_invisible(example: TextExample) -> TextExample:
+    """Return the example with texts of nothing but invisible characters as empty; itself where it has none.
+
+    Zero-width spaces, soft hyphens, marks of direction and the like stand for nothing where they stand alone. A word of
+    nothing else goes, and its label with it. Within other texts they stay: joiners belong to the spelling of Persian
+    and of Indic scripts.
+    """
+    hidden = example.pair is not None and is_invisible(example.pair)
+    pair = "" if hidden else example.pair
+    if isinstance(example.text, str):
+        if is_invisible(example.text):
+            return TextExample("", pair)
+        return replace(example, pair=pair, label=None) if hidden else example
+    seen = [not is_invisible(word) for word in example.text]
+    if all(seen) and not hidden:
+        return example
+    label = example.label
+    if isinstance(label, tuple):
+        kept = tuple(compress(label, seen))
+        label = kept if any(kept) else None
+    if isinstance(label, AnswerSpan):
+        label = None
+    words = tuple(compress(example.text, seen))
+    return TextExample(words, pair, label, example.running if words else None)
+
+
+def is_invisible(text: str) -> bool:
+    """Say whether a text holds nothing but white space, control and format characters (Cc, Cf); true of no text."""
+    return not any(
+        letter.isalnum()
+        or letter in _SHOWN_FORMATS
+        or not (letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf"))
+        for letter in text
+    )
 
 
 def _plain(text: str) -> str:

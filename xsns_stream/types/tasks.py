@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.types.text import TextExample
+from xsns_stream.types.text import ReadCounts, TextExample
 
 #: What data are for: fine-tuning, choosing when to stop, and measuring.
 SPLITS: Final = ("train", "dev", "test")
@@ -28,6 +28,7 @@ class LabelledSplit:
         source: Where they came from, for people to read.
         unlabelled: Examples that were left out because they have no label that can be used.
         note: What a user should know of this split, one sentence; empty where it is the file's own.
+        counts: What became of all examples of the file that the split is, or is cut from.
     """
 
     language: str
@@ -36,6 +37,7 @@ class LabelledSplit:
     source: str
     unlabelled: int = 0
     note: str = ""
+    counts: ReadCounts = field(default_factory=ReadCounts)
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.corpora.decoding import COMPRESSIONS, check_encoding, not_utf8_hint, open_bytes, readable
+from xsns_stream.corpora.json_rows import json_rows
 from xsns_stream.corpora.labels import AUTO, LABEL_COLUMNS
 from xsns_stream.corpora.readers import describe, read_units
 from xsns_stream.corpora.splits.cutting import Item, shared_name
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, in_iob2, unlabelled_where_blank
+from xsns_stream.corpora.suspicions import examined
 from xsns_stream.corpora.tables import COLUMN_READERS
-from xsns_stream.corpora.units import TEXT_COLUMNS, Malformed, Unit, encodable, without_control
+from xsns_stream.corpora.units import (
+    TEXT_COLUMNS,
+    Malformed,
+    Tell,
+    Unit,
+    encodable,
+    ignore,
+    without_control,
+    without_invisible,
+)
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -36,6 +48,13 @@ SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # As in :func:`~xsns_stream.corpora.decoding.lines`.
 _LINE_END: Final = re.compile(r"\r*\n|\r")
+# A byte order mark as `cat` leaves it at the beginning of a later line; not a word of nothing else.
+_LATER_MARK: Final = re.compile("\n\ufeff(?![ \t])")
+#: What PAWS-X has in place of a sentence that was not translated.
+_NOT_TRANSLATED: Final = "NS"
+#: A sentence of pairs that stands in more examples than these, in number and share, is said.
+_OFTEN: Final = 10
+_OFTEN_SHARE: Final = 0.01
 _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 # What the header of a table holds, where a file of two columns has its first word and tag.
 _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
@@ -48,20 +67,23 @@ def suffix_of(name: str, task: str) -> str | None:
     return next((suffix for suffix in known if lower.endswith(suffix) and len(lower) > len(suffix)), None)
 
 
-def read_items(path: Path, task: str) -> tuple[list[Item], ReadCounts]:
+def read_items(path: Path, task: str, tell: Tell = ignore) -> tuple[list[Item], ReadCounts]:
     """Return the labelled examples of a file in their order, repeated ones too, and what was left out.
 
     Args:
         path: The file.
         task: Whose labels it holds.
+        tell: Takes sentences on how the file is read, where that had to be decided.
 
     Raises:
         CorpusError: It cannot be read, is malformed, or holds labels of another kind.
     """
-    return sort_out(_readable(path, task), task, "example", path.name)
+    return sort_out(_readable(path, task, tell), task, "example", path.name, tell)
 
 
-def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str) -> tuple[list[Item], ReadCounts]:
+def sort_out(
+    units: Iterable[tuple[str, Unit]], task: str, what: str, where: str, tell: Tell = ignore
+) -> tuple[list[Item], ReadCounts]:
     """Return the labelled examples among units, in their order, and what was left out.
 
     Args:
@@ -69,12 +91,13 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
         task: Whose labels they hold.
         what: What to call a unit in a message: `row`.
         where: The file or data set, for messages.
+        tell: Takes sentences on sentences of pairs that stand for nothing.
 
     Raises:
         CorpusError: A unit holds a label of another kind.
     """
     kept: list[Item] = []
-    read = empty = undecodable = unlabelled = control = malformed = 0
+    read = empty = undecodable = unlabelled = control = malformed = untranslated = 0
     for identifier, found in units:
         read += 1
         if isinstance(found, Malformed):
@@ -82,7 +105,7 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
             continue
         plain = found and without_control(found)
         control += plain is not found
-        unit = plain and unlabelled_where_blank(plain)
+        unit = plain and unlabelled_where_blank(without_invisible(plain))
         if unit is None:
             undecodable += 1
         elif not unit.text or unit.pair == "":
@@ -91,13 +114,29 @@ def sort_out(units: Iterable[tuple[str, Unit]], task: str, what: str, where: str
             unlabelled += 1
         else:
             example = checked(unit, task, f"{what} {read} of {where}")
+            untranslated += task == "pi" and _NOT_TRANSLATED in (example.text, example.pair)
             kept.append(Item(shared_name(identifier, task), example))
+    if untranslated:
+        tell(
+            f"{untranslated} of the {len(kept)} labelled examples of {where} are not translated: they have "
+            f"'{_NOT_TRANSLATED}' for a sentence, and are used as they are."
+        )
+    elif task == "pi":
+        _say_often(kept, where, tell)
     iob1 = 0
     if task == "ner":
         examples, iob1 = in_iob2([item.example for item in kept])
         kept = [item._replace(example=example) for item, example in zip(kept, examples, strict=True)]
     counts = ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, control, malformed=malformed, iob1=iob1)
     return kept, counts
+
+
+def _say_often(items: Sequence[Item], where: str, tell: Tell) -> None:
+    """Tell which sentence stands in so many pairs that it may stand for nothing."""
+    counted = Counter(text for item in items for text in {item.example.text, item.example.pair} if text)
+    text, number = next(iter(counted.most_common(1)), ("", 0))
+    if number > _OFTEN and number > _OFTEN_SHARE * len(items):
+        tell(f"{number} of the {len(items)} labelled examples of {where} share the sentence {str(text)[:40]!r}.")
 
 
 def left_out(counts: ReadCounts, where: str) -> str:
@@ -122,14 +161,14 @@ def need_some(items: list[Item], counts: ReadCounts, where: str) -> None:
         raise CorpusError(f"{where} has no labelled example: {describe(counts)}.", "check --task and the file.")
 
 
-def _readable(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
+def _readable(path: Path, task: str, tell: Tell) -> Iterator[tuple[str, Unit]]:
     try:
-        yield from _units(path, task)
+        yield from _units(path, task, tell)
     except OSError as error:
         raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).", "check the path.") from error
 
 
-def _units(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
+def _units(path: Path, task: str, tell: Tell) -> Iterator[tuple[str, Unit]]:
     kind = TASK_NAMES[task]
     # WikiANN's own distribution names its files `train`, `dev` and `test`, and no more.
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
@@ -138,7 +177,7 @@ def _units(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
         raise CorpusError(f"{path.name} has a suffix that holds no data of {task}.", f"these do: {suffixes}.")
     plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)
     if kind == "words" and plain in TWO_COLUMNS and not (plain == ".tsv" and _has_header(path)):
-        yield from (("", unit) for unit in _two_columns(path))
+        yield from (("", unit) for unit in examined(_two_columns(path), path.name, tell))
     elif plain == ".json":
         yield from _squad(_json(file_text(path), path.name), path.name)
     elif plain == ".jsonl" and kind == "answer" and '"qas"' in file_text(path):
@@ -148,7 +187,7 @@ def _units(path: Path, task: str) -> Iterator[tuple[str, Unit]]:
                 where = f"line {number} of {path.name}"
                 yield from _passage(_json(line, where), where)
     else:
-        yield from zip(_identifiers(path, plain), read_units(path, labels=AUTO), strict=False)
+        yield from zip(_identifiers(path, plain), read_units(path, labels=AUTO, tell=tell), strict=False)
 
 
 def file_text(path: Path) -> str:
@@ -161,7 +200,7 @@ def file_text(path: Path) -> str:
         data = stream.read()
     check_encoding(data, path.name)
     try:
-        return _LINE_END.sub("\n", data.decode("utf-8-sig"))
+        return _LATER_MARK.sub("\n", _LINE_END.sub("\n", data.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CorpusError(
@@ -181,12 +220,15 @@ def _has_header(path: Path) -> bool:
 def _two_columns(path: Path) -> Iterator[Unit]:
     """Yield the sentences of a file with a word and its tag a line, and empty lines between sentences.
 
-    The tag is the last field, the word the first, separated by a tab or by spaces; WikiANN's `de:` before words goes.
+    The tag is the last field, the word the first, separated by a tab or by spaces; WikiANN's `de:` before words goes
+    where all words of the file have it.
     """
     words: list[str] = []
     tags: list[str] = []
     width = 0
-    for number, line in enumerate(file_text(path).split("\n"), 1):
+    lines = file_text(path).split("\n")
+    prefix = _language_prefix(lines, path)
+    for number, line in enumerate(lines, 1):
         fields = _fields(line)
         if not fields or fields[0] == "-DOCSTART-":
             if words:
@@ -197,7 +239,7 @@ def _two_columns(path: Path) -> Iterator[Unit]:
         if len(fields) < 2 or (width and len(fields) != width):
             raise _bad_line(line, fields, width, f"line {number} of {path.name}")
         width = len(fields)
-        word = _without_language(fields[0], path).strip()
+        word = (fields[0].removeprefix(prefix) or fields[0]).strip()
         if word:
             words.append(word)
             tags.append("" if fields[-1] == "_" else fields[-1])
@@ -227,11 +269,14 @@ def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusErr
     return CorpusError(f"{where} holds {held}: {line.strip()[:40]!r}.", hint)
 
 
-def _without_language(word: str, path: Path) -> str:
-    """Drop WikiANN's prefix, which is the name of the language's folder or file."""
-    before, colon, after = word.partition(":")
+def _language_prefix(lines: Iterable[str], path: Path) -> str:
+    """Return WikiANN's prefix, which is the name of the language's folder or file, where all words have it."""
+    words = [fields[0] for line in lines if (fields := _fields(line)) and fields[0] != "-DOCSTART-"]
+    before, colon, _ = (words[0] if words else "").partition(":")
     named = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
-    return after if colon and after and (named or before == path.parent.name) else word
+    if not before or not colon or not (named or before == path.parent.name):
+        return ""
+    return f"{before}:" if all(word.startswith(f"{before}:") for word in words) else ""
 
 
 # -------------------------------------------------------------------------------------------- answers
@@ -292,9 +337,9 @@ def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
 def _identifiers(path: Path, suffix: str) -> Iterator[str]:
     """Yield what a table calls its rows, in their order; empty names without end where it has no such column."""
     if suffix == ".jsonl":
-        for number, line in enumerate(file_text(path).split("\n"), 1):
-            row = _json(line, f"line {number} of {path.name}") if line.strip() else {}
-            names = row if isinstance(row, Mapping) else {}
+        file_text(path)  # labelled data are UTF-8 throughout
+        for row in json_rows(path):
+            names: Mapping[str, Any] = row or {}
             yield _name(next((names[name] for name in _IDENTIFIERS if name in names), None))
     elif suffix in COLUMN_READERS:
         yield from COLUMN_READERS[suffix](path, _IDENTIFIERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ class FolderTask:
     task: str
     relabel: Mapping[str, str] = field(default_factory=dict)
     renamed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _notes: dict[Path, dict[str, None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     #: Reading needs no network.
     local = True
@@ -102,8 +103,10 @@ class FolderTask:
             raise CorpusError(f"the {split} data of '{code}' are empty: {path.name} {reason}.", hint)
         self.renamed.update(met(examples, self.relabel, self.task))
         renamed = relabelled(examples, self.relabel, self.task)
-        said = " ".join(filter(None, (note, left_out(counts, path.name))))
-        return LabelledSplit(code, split, renamed, f"{path.parent.resolve().name}/{path.name}", counts.unlabelled, said)
+        notes = self._notes.get(path, {})
+        said = " ".join(filter(None, (note, left_out(counts, path.name), *notes)))
+        source = f"{path.parent.resolve().name}/{path.name}"
+        return LabelledSplit(code, split, renamed, source, counts.unlabelled, said, counts)
 
     # ----------------------------------------------------------------------------------------- files
 
@@ -136,15 +139,15 @@ class FolderTask:
     @cached_property
     def _read(self) -> Callable[[Path], tuple[list[Item], ReadCounts]]:
         """What returns the items of a file; the last few are kept, because train and dev are often cut from one."""
-        return lru_cache(maxsize=_KEPT)(partial(_read, task=self.task))
+        return lru_cache(maxsize=_KEPT)(self._read_anew)
+
+    def _read_anew(self, path: Path) -> tuple[list[Item], ReadCounts]:
+        notes = self._notes[path] = {}
+        items, counts = read_items(path, self.task, notes.setdefault)
+        need_some(items, counts, path.name)
+        return items, counts
 
     def _file(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
         path = self.layout.files[code, split]
         items, counts = self._read(path)
         return tuple(item.example for item in items), path, counts, ""
-
-
-def _read(path: Path, task: str) -> tuple[list[Item], ReadCounts]:
-    items, counts = read_items(path, task)
-    need_some(items, counts, path.name)
-    return items, counts

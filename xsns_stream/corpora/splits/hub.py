@@ -108,15 +108,16 @@ class HubTask:
             )
         read = replace(self.corpus, split=source)
         rows = (("", unit) for unit in read.in_order(code))
-        items, counts = sort_out(rows, self.task, "row", f"'{code}' in {read.name}")
+        notes: dict[str, None] = {}
+        items, counts = sort_out(rows, self.task, "row", f"'{code}' in {read.name}", notes.setdefault)
         examples, note = self._part(code, split, source, items)
         if not examples:
             hint = "check --task; of some data sets the labels of the test data are not public."
             raise CorpusError(f"the {split} data of '{code}' in {read.name} hold no labelled example.", hint)
         self.renamed.update(met(examples, self.relabel, self.task))
         renamed = relabelled(examples, self.relabel, self.task)
-        said = " ".join(filter(None, (note, left_out(counts, f"the {source} data of '{code}'"))))
-        return LabelledSplit(code, split, renamed, read.name, counts.unlabelled, said)
+        said = " ".join(filter(None, (note, left_out(counts, f"the {source} data of '{code}'"), *notes)))
+        return LabelledSplit(code, split, renamed, read.name, counts.unlabelled, said, counts)
 
     # ---------------------------------------------------------------------------------------- splits
 

@@ -11,7 +11,7 @@ from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.splits.opening import TaskCorpus
 from xsns_stream.corpora.splits.relabelling import MOST_CLASSES, TASK_NAMES, check_split
 from xsns_stream.corpora.units import collect
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class TaskText:
         split = self.data.split(language, self.wanted)
         units = split.examples if self.labels else (_text_alone(each, self.data.task) for each in split.examples)
         examples, counts = collect(units, words=self.words)
+        counts = _together(split.counts, counts)
         notes = (split.note,) if self.labels and split.note else ()
         return LanguageSample(split.language, examples, split.source, counts, notes).draw(count, seed)
 
@@ -84,6 +85,19 @@ class TaskText:
             return ()
         most = MOST_CLASSES.get(self.data.task)
         return label_union(self.languages(), lambda code: self.data.split(code, self.wanted).examples, most)
+
+
+def _together(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
+    """Return what became of the examples of a split's file, and then of the texts of the split."""
+    return replace(
+        texts,
+        read=max(split.read, texts.read),
+        empty=split.empty + texts.empty,
+        undecodable=split.undecodable + texts.undecodable,
+        unlabelled=split.unlabelled + texts.unlabelled,
+        control=max(split.control, texts.control),
+        malformed=split.malformed + texts.malformed,
+    )
 
 
 def _text_alone(example: TextExample, task: str) -> TextExample:

@@ -1,0 +1,84 @@
+"""Rows of JSON: arrays, objects over several lines, keys that stand twice, rows without the column of the text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from xsns_stream.corpora import not_read, open_corpus, read_text
+from xsns_stream.errors import CorpusError
+from xsns_stream.types import LanguageSample, ReadCounts
+
+
+def read(path: Path, content: str | bytes) -> LanguageSample:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_text("sw", path)
+
+
+def complaint(path: Path, content: str | bytes) -> str:
+    with pytest.raises(CorpusError) as caught:
+        read(path, content)
+    assert caught.value.hint
+    return caught.value.message
+
+
+ROWS = [{"text": "one"}, {"text": "two"}, {"text": None}]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_an_array_of_objects(tmp_path: Path, indent: int | None, mark: str) -> None:
+    content = (mark + json.dumps(ROWS, indent=indent) + "\n").encode()
+    for path, data in {tmp_path / "sw.jsonl": content, tmp_path / "sw.jsonl.gz": gzip.compress(content)}.items():
+        sample = read(path, data)
+        assert [example.text for example in sample.examples] == ["one", "two"]
+        assert sample.counts == ReadCounts(read=3, empty=1, usable=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('[{"text": "one"}, "two"]\n', "element 2 of the array in sw.jsonl is not an object."),
+        ('[{"text": "one"},\n', "sw.jsonl is not a whole array of JSON ("),
+        ('{\n"text": "one"\n}\n', "line 1 of sw.jsonl is not JSON (the file is one object over several lines)."),
+        ('{"text": "a"}{"text": "b"}\n', "line 1 of sw.jsonl is not JSON (it holds more than one value)."),
+        ('{"text": "a"}\n{"text": "b", "text": "c"}\n', "row 2 of sw.jsonl has the key 'text' twice."),
+    ],
+)
+def test_other_forms_of_json_are_named(tmp_path: Path, content: str, said: str) -> None:
+    assert complaint(tmp_path / "sw.jsonl", content).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["fi.json", "fi.JSON.gz"])
+def test_files_named_json_say_how_they_are_read(tmp_path: Path, name: str) -> None:
+    said = "objects of JSON, or an array of them, are read from files named .jsonl"
+    (tmp_path / name).write_text('[{"text": "a"}]', encoding="utf-8")
+    (tmp_path / "sw.txt").write_text("a\n", encoding="utf-8")
+    assert [(each.file, each.reason) for each in not_read(open_corpus(str(tmp_path)))] == [(name, said)]
+    with pytest.raises(CorpusError) as caught:
+        read_text("fi", tmp_path / name)
+    assert said in caught.value.hint
+
+
+def test_other_keys_may_stand_twice(tmp_path: Path) -> None:
+    sample = read(tmp_path / "sw.jsonl", '{"text": "a", "id": 1, "id": 2}\n')
+    assert [example.text for example in sample.examples] == ["a"]
+
+
+def test_rows_without_the_column_are_counted_apart(tmp_path: Path) -> None:
+    path = tmp_path / "sw.jsonl"
+    rows = "".join(f'{{"text": "row {number}"}}\n' for number in range(19))
+    sample = read(path, rows + '{"content": "other"}\n')
+    assert sample.counts == ReadCounts(read=20, usable=19, malformed=1)
+    assert sample.notes[-1] == "1 of 20 rows of sw.jsonl have no column 'text', and are counted as malformed."
+    assert sample.notes[0].startswith("of sw.jsonl the column 'text' is read as the text, and not 'content'")
+    said = complaint(path, rows + '{"content": "other"}\n{"sentence": "more"}\n\n')
+    assert said == "2 of 21 rows of sw.jsonl have no column 'text'."
+
+
+def test_byte_order_marks_before_rows(tmp_path: Path) -> None:
+    sample = read(tmp_path / "sw.jsonl", '\ufeff{"text":"one"}\n\ufeff{"text":"two"}\n')
+    assert [example.text for example in sample.examples] == ["one", "two"]
