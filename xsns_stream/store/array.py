@@ -21,7 +21,7 @@ from xsns_stream.errors import StoreError
 from xsns_stream.store import schemas
 from xsns_stream.store.array_document import check_coordinates, geometry_of, write_coordinates
 from xsns_stream.store.documents import WrongFieldError, sentence, wrong
-from xsns_stream.store.files import os_errors
+from xsns_stream.store.files import check_unlinked, os_errors
 from xsns_stream.store.format import ARRAY, METADATA, Labels, RowKey, Slot
 from xsns_stream.store.place import MissingObjectError, Place, local_folder
 from xsns_stream.store.plain import Geometry, LocalRow, PlacedRow, RowReader
@@ -136,6 +136,7 @@ class RowArray:
     def write(self, slot: Slot, bits: Words) -> int:
         """Write a row's file, see it to the disk and return its size; the row's lock must be held."""
         path = self.file(slot)
+        check_unlinked(local_folder(self.place), path)
         with os_errors("write to", self.place):
             if path.parent.exists():
                 # What a killed writer left: nobody else writes here while the lock is held. An object that is
