@@ -111,8 +111,10 @@ def check_coordinates(place: Place) -> None:
                 raise wrong(place.at(key), "it is not a small regular file", hint)
 
 
-def geometry_of(found: schemas.RowsDocument, labels: Labels, layout: ParameterLayout) -> tuple[int, int, bool]:
-    """Return (words, words of an inner chunk, compressed) of an array document that is as the format says.
+def geometry_of(
+    found: schemas.RowsDocument, labels: Labels, layout: ParameterLayout
+) -> tuple[int, int, bool, schemas.ShardSettings]:
+    """Return (words, words of an inner chunk, compressed, what a shard is made of) of a document that is as it must be.
 
     Raises:
         WrongFieldError: Its fields do not fit one another, or the layout.
@@ -132,4 +134,4 @@ def geometry_of(found: schemas.RowsDocument, labels: Labels, layout: ParameterLa
         raise WrongFieldError("chunk_grid: a row is not one object")
     if not schemas.words_first(sharding):
         raise WrongFieldError("codecs: rows are not shards of words, which one compressor may follow")
-    return words, chunk, not schemas.plain(sharding)
+    return words, chunk, not schemas.plain(sharding), sharding
