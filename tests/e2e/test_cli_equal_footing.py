@@ -202,3 +202,27 @@ def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_pa
     evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", tmp_path / "old.zarr", "--json")
     record = json.loads(xsns(*evaluate, "-q").out)["result"]["records"]["old"]
     assert (record["model"], record["texts"]["sw"]["7"]["digest"]) == ("", "")
+
+
+@pytest.mark.parametrize("words", ["given", "running"])
+def test_words_are_read_as_the_store_has_them(
+    words: str, tmp_path: Path, tiny_folder: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ud").mkdir()
+    for code in ("sw", "fi"):
+        lines = [f"1\t{code}{n}\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No\n2\t,\t_\t_\t_\t_\t_\t_\t_\t_" for n in range(9)]
+        (tmp_path / "ud" / f"{code}.conllu").write_text("\n\n".join(lines) + "\n\n", encoding="utf-8")
+    model = ("--model", tiny_folder)
+    done = xsns(
+        "build", *model, "--corpus", "ud", "--words", words, "--examples", 6, "--max-length", 24, "--store", "x"
+    )
+    assert done.code == 0, done.err
+    for corpus in ((), ("--corpus", "ud")):
+        done = xsns("baseline", "lex", *model, *corpus, "--store", "x", "--json")
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["result"]["record"]["corpus"] == f"folder(ud, words={words})"
+    other = "running" if words == "given" else "given"
+    done = xsns("baseline", "lex", *model, "--store", "x", "--words", other)
+    assert done.code == 2
+    assert f"--words {other} was given, and the store has {words}" in done.err

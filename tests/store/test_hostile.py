@@ -29,7 +29,7 @@ TEXT = {
 }
 SECONDS = 10
 MEMORY_KB = 1_000_000
-#: Verb → its words; STORE is the damaged store, NEW a path where nothing is.
+#: Verb → its words; STORE is the damaged store, NEW a path where nothing is, GOLD a file of gold scores.
 VERBS = {
     "info": "info --store STORE --json",
     "matrix": "matrix --store STORE --json",
@@ -40,6 +40,7 @@ VERBS = {
     "merge": "merge NEW STORE --json",
     "export": "export --store STORE --lang sw --output NEW.npz",
     "prune": "prune STORE --unfinished --dry-run --json",
+    "evaluate": "evaluate --gold GOLD --predict xsns=STORE --resamples 100 --no-trivial --json",
 }
 
 
@@ -119,8 +120,21 @@ def attack(sound, tmp_path, xsns, networks):
 
 
 def run(xsns, verb, store, new):
-    words = VERBS[verb].split()
-    return xsns(*(word.replace("STORE", str(store)).replace("NEW", str(new)) for word in words))
+    words = VERBS[verb].replace("STORE", str(store)).replace("NEW", str(new))
+    return xsns(*words.replace("GOLD", str(_gold_scores(xsns, Path(store).parents[1]))).split())
+
+
+def _gold_scores(xsns, folder):
+    """Scores of every pair of languages, which are written once."""
+    path = folder / "gold.parquet"
+    if not path.exists():
+        pairs = [(source, target) for source in LANGUAGES for target in LANGUAGES]
+        lines = [f"{source},{target},{10 + number}" for number, (source, target) in enumerate(pairs)]
+        table = folder / "gold.csv"
+        table.write_text("\n".join(["source,target,score", *lines]) + "\n")
+        what = ("--format", "long", "--task", "pos", "--metric", "accuracy", "--unit", "percent")
+        assert xsns("gold", "import", table, *what, "--output", path).code == 0
+    return path
 
 
 def same(verb, done, expected, new, networks):
@@ -130,6 +144,9 @@ def same(verb, done, expected, new, networks):
         bits = {language: store.read(language).bits.tolist() for language in store}
         wanted = {language: networks.make_sub(language).bits.tolist() for language in LANGUAGES}
         return bits == wanted and store.verify() == []
+    if verb == "evaluate":
+        found, wanted = (json.loads(text)["result"]["predictors"] for text in (done.out, expected.out))
+        return [row["metrics"] for row in found] == [row["metrics"] for row in wanted]
     if verb in ("matrix", "rank", "shared"):
         found, wanted = (numbers(json.loads(text)["result"]) for text in (done.out, expected.out))
         return found == wanted

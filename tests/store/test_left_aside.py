@@ -1,6 +1,7 @@
 """Folders that killed processes left beside a store are removed; those of the living are not."""
 
 import os
+import shutil
 import time
 
 import pytest
@@ -54,6 +55,15 @@ def test_what_is_young_may_not_have_its_lock_yet(path):
     assert left.exists()
 
 
+def test_what_is_young_and_was_locked_before_goes_when_its_maker_has_died(path):
+    store = open_store(path, "a")
+    with store.scratch() as folder:
+        # As `kill -9` leaves it, and a copy whose lock nobody holds.
+        left = shutil.copytree(folder, folder.with_name(f"{path.name}.{HEX}.partial"))
+        open_store(path, "a")
+        assert (folder.exists(), left.exists()) == (True, False)
+
+
 @pytest.mark.parametrize("name", ["other.zarr." + HEX + ".partial", "{}.partial", "{}." + HEX, "{}.abc.partial"])
 def test_what_is_called_otherwise_is_somebody_else_s(path, name):
     left = leave(path, name.format(path.name))
@@ -84,6 +94,7 @@ def test_no_place_for_large_files(tmp_path):
 
 def test_a_new_store_has_no_lock_left_in_it(filled, path):
     assert not (path / ".lock").exists()
+    assert not (path / ".locked").exists()
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 

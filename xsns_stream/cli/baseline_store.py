@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
     from xsns_stream.types import Provenance
 
+#: How a corpus that is split into words is read, as its name says it; the authors' way where an older store is silent.
+_WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 #: A corpus as provenance has it: `folder(ud, split=dev)`.
 _CORPUS_NAME: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
 
@@ -108,10 +110,11 @@ def with_store(options: dict[str, Any], names: Sequence[str]) -> tuple[dict[str,
     wrong: list[str] = []
     hints: list[str] = []
     taken: dict[str, Any] = {}
-    longest = longest_of(stored.shared.objective)
+    longest, how = longest_of(stored.shared.objective), _WORDS.search(stored.shared.corpus)
     for name, option, value in (
         ("examples", "--examples", stored.shared.examples_asked),
         ("max_length", "--max-length", longest),
+        ("words", "--words", how and how[1]),
     ):
         if not value or name not in options:
             continue
@@ -153,7 +156,7 @@ def _corpus(name: str) -> dict[str, Any] | None:
     """Return the options that open a corpus by its recorded name; None where the name does not say where it is."""
     from xsns_stream.corpora.recipes import RECIPES
 
-    parsed = _CORPUS_NAME.fullmatch(name)
+    parsed = _CORPUS_NAME.fullmatch(_WORDS.sub(lambda found: found[0][0], name).replace(",)", ")").replace("()", ""))
     if parsed is None:
         return None
     kind, rest = parsed["kind"], parsed["rest"] or ""

@@ -82,7 +82,7 @@ def build(
     _check_text(settings, store)
     for note in loaded.notes if todo else ():
         on_event(Noted(note))
-    if unheeded := _unheeded(settings, len(settings.rows()) - len(todo) + len(kept)):
+    if unheeded := _unheeded(settings, store, [row for row in settings.rows() if row not in set(todo) - kept]):
         on_event(Noted(unheeded))
     if settings.quantile_used == "histogram" and todo:
         on_event(Noted("thresholds are estimated, within 0.8 % of the exact ones; each row says what share it keeps."))
@@ -192,17 +192,26 @@ def _left_to_other(row: Row, run: Run, done: _Done) -> None:
     """Note that another process has committed a row, and what that process did not do."""
     done.by_others.append(row)
     run.tell(RowByOther(row))
-    settings, store = run.settings, run.store
-    halves = all(
-        "split_half" in store.record(row.language, row.seed, density).provenance.reliability
-        for density in settings.densities
-    )
+    if lacking := _lacking(row, run.settings, run.store):
+        run.tell(Noted(f"was measured by another process, and is not {lacking}.", row))
+
+
+def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
+    """Return what was asked for beside a row's sub-networks, and is not in the store; empty where all is."""
     asked = {
-        "compared in halves": settings.split_half and not halves,
+        "compared in halves": settings.split_half and not _has_halves(row, settings, store),
         "kept as Fisher values": bool(settings.keep_fisher) and store.kept_record(row.language, row.seed) is None,
     }
-    if lacking := " or ".join(what for what, wanted in asked.items() if wanted):
-        run.tell(Noted(f"was measured by another process, and is not {lacking}.", row))
+    return " or ".join(what for what, wanted in asked.items() if wanted)
+
+
+def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
+    """Return whether the records of a row say how alike two halves of its examples are."""
+    return all(
+        store.is_committed(row.language, row.seed, density)
+        and "split_half" in store.record(row.language, row.seed, density).provenance.reliability
+        for density in settings.densities
+    )
 
 
 def _waiting(rows: Sequence[Row]) -> str:
@@ -257,13 +266,16 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _unheeded(settings: BuildSettings, not_measured: int) -> str:
-    """Return what is not done for rows that are not measured anew; empty where all is."""
-    asked = {"compared in halves": settings.split_half, "kept as Fisher values": bool(settings.keep_fisher)}
-    missing = " or ".join(what for what, wanted in asked.items() if wanted)
-    if not missing or not not_measured:
+def _unheeded(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
+    """Return what rows that are not measured anew lack of what is asked for; empty where they lack nothing."""
+    lacking = [found for row in not_measured if (found := _lacking(row, settings, store))]
+    if not lacking:
         return ""
-    return f"{not_measured} of {len(settings.rows())} rows are in the store already, and are not {missing} now."
+    missing = " or ".join(what for what in ("compared in halves", "kept as Fisher values") if what in " ".join(lacking))
+    return (
+        f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
+        "For that they would have to be dropped with prune, and measured again."
+    )
 
 
 def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:

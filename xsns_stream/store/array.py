@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from xsns_stream.errors import StoreError
 from xsns_stream.store import schemas
 from xsns_stream.store.array_document import check_coordinates, geometry_of, write_coordinates
 from xsns_stream.store.documents import WrongFieldError, sentence, wrong
-from xsns_stream.store.files import os_errors
+from xsns_stream.store.files import check_unlinked, os_errors
 from xsns_stream.store.format import ARRAY, METADATA, Labels, RowKey, Slot
+from xsns_stream.store.inflation import check_inflation
 from xsns_stream.store.place import MissingObjectError, Place, local_folder
 from xsns_stream.store.plain import Geometry, LocalRow, PlacedRow, RowReader
 from xsns_stream.syncing import sync
@@ -43,6 +44,7 @@ class RowArray:
         words: W.
         chunk: Words of an inner chunk.
         compressed: Whether inner chunks are something else than plain little-endian words.
+        shard: What a row's object is made of.
     """
 
     place: Place
@@ -50,6 +52,7 @@ class RowArray:
     words: int
     chunk: int
     compressed: bool
+    shard: schemas.ShardSettings
 
     @classmethod
     def open(cls, place: Place, layout: ParameterLayout) -> RowArray:
@@ -63,8 +66,8 @@ class RowArray:
             raise _lost(place)
         with _document_errors(place):
             labels = Labels.from_json(document.attributes)
-            words, chunk, compressed = geometry_of(document, labels, layout)
-        return cls(place, labels, words, chunk, compressed)
+            words, chunk, compressed, shard = geometry_of(document, labels, layout)
+        return cls(place, labels, words, chunk, compressed, shard)
 
     @property
     def geometry(self) -> Geometry:
@@ -131,11 +134,12 @@ class RowArray:
             except MissingObjectError as error:
                 raise _lost(self.place) from error
             labels = Labels.from_json(document.get("attributes"))
-        return RowArray(self.place, labels, self.words, self.chunk, self.compressed)
+        return replace(self, labels=labels)
 
     def write(self, slot: Slot, bits: Words) -> int:
         """Write a row's file, see it to the disk and return its size; the row's lock must be held."""
         path = self.file(slot)
+        check_unlinked(local_folder(self.place), path)
         with os_errors("write to", self.place):
             if path.parent.exists():
                 # What a killed writer left: nobody else writes here while the lock is held. An object that is
@@ -248,6 +252,7 @@ class _ZarrRow:
         most = plain.object_bytes + plain.index_start // 64 + 1024 * plain.chunks
         if not plain.index_start // MOST_RATIO <= size <= most:
             raise ValueError(f"its object has {size} bytes, which {plain.words} words do not take")
+        check_inflation(lambda start, stop: array.place.read(name, start, stop), size, array.shard, plain)
         self._array, self._slot = array, slot
 
     def read(self, start: int, out: Words) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +12,7 @@ import numpy.typing as npt
 
 from xsns_stream.store import schemas
 from xsns_stream.store.documents import WrongFieldError, wrong
+from xsns_stream.store.files import check_unlinked
 from xsns_stream.store.format import ARRAY, DIMENSIONS, METADATA, Labels, inner_chunk_words
 from xsns_stream.store.place import Place
 from xsns_stream.types import ParameterLayout, words_for
@@ -17,6 +21,7 @@ Compressor = Literal["none", "zstd"]
 
 #: Entries of a chunk of `density` or `seed`, which have a handful.
 COORDINATE_CHUNK = 64
+_COPY_HINT = "delete '{}': it is a copy of labels, and is made again."
 
 
 def create_array(root: Any, layout: ParameterLayout, labels: Labels, compressor: Compressor) -> None:
@@ -48,48 +53,68 @@ def write_coordinates(root: Any, labels: Labels) -> None:
 
     They are a convenience: labels are read from the attributes, which change in one step with the shape.
     """
-    import zarr
-
     wanted: dict[str, npt.NDArray[Any]] = {
         "density": np.array(labels.densities, np.float64),
         "seed": np.array(labels.seeds, np.int64),
     }
     for name, values in wanted.items():
-        try:
-            array = zarr.open_array(store=root, path=name, mode="r+", zarr_format=3)
-        except FileNotFoundError:
-            array = zarr.create_array(
-                store=root,
-                name=name,
-                shape=values.shape,
-                dtype=values.dtype,
-                chunks=(COORDINATE_CHUNK,),
-                filters=None,
-                compressors=None,
-                fill_value=0,
-                dimension_names=(name,),
-            )
-        if array.shape != values.shape or not np.array_equal(np.asarray(array[:]), values):
-            array.resize(values.shape)
-            array[:] = values
+        with _zarr_errors(root, name):
+            array = _coordinate(root, name, values)
+            if array.shape != values.shape or not np.array_equal(np.asarray(array[:]), values):
+                array.resize(values.shape)
+                array[:] = values
+
+
+def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
+    """Open the array of a coordinate, making it where there is none."""
+    import zarr
+
+    try:
+        return zarr.open_array(store=root, path=name, mode="r+", zarr_format=3)
+    except FileNotFoundError:
+        return zarr.create_array(
+            store=root,
+            name=name,
+            shape=values.shape,
+            dtype=values.dtype,
+            chunks=(COORDINATE_CHUNK,),
+            filters=None,
+            compressors=None,
+            fill_value=0,
+            dimension_names=(name,),
+        )
+
+
+@contextmanager
+def _zarr_errors(root: Any, name: str) -> Iterator[None]:
+    """Turn what Zarr raises on metadata that it cannot use into a sentence."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError, ArithmeticError) as error:
+        at = f"{root}/{name}/{METADATA}" if isinstance(root, Path) else f"{name}/{METADATA}"
+        raise wrong(at, "Zarr cannot use it", _COPY_HINT.format(at.removesuffix(f"/{METADATA}"))) from error
 
 
 def check_coordinates(place: Place) -> None:
     """Check the arrays `density` and `seed` before Zarr opens them: that they are small regular files.
 
     Raises:
-        StoreError: They are not as the format says.
+        StoreError: They are not as the format says, or lie behind a link.
     """
     for name in ("density", "seed"):
-        hint = f"delete '{place.at(name)}': it is a copy of labels, and is made again."
+        if place.local is not None:
+            check_unlinked(place.local, place.local / name / METADATA)
+        hint = _COPY_HINT.format(place.at(name))
         place.read_as(f"{name}/{METADATA}", schemas.CoordinateDocument, hint)
         for key in place.list(name):
             if (place.size(key) or 0) > 8 * schemas.MOST_LABELS or not place.exists(key):
                 raise wrong(place.at(key), "it is not a small regular file", hint)
 
 
-def geometry_of(found: schemas.RowsDocument, labels: Labels, layout: ParameterLayout) -> tuple[int, int, bool]:
-    """Return (words, words of an inner chunk, compressed) of an array document that is as the format says.
+def geometry_of(
+    found: schemas.RowsDocument, labels: Labels, layout: ParameterLayout
+) -> tuple[int, int, bool, schemas.ShardSettings]:
+    """Return (words, words of an inner chunk, compressed, what a shard is made of) of a document that is as it must be.
 
     Raises:
         WrongFieldError: Its fields do not fit one another, or the layout.
@@ -109,4 +134,4 @@ def geometry_of(found: schemas.RowsDocument, labels: Labels, layout: ParameterLa
         raise WrongFieldError("chunk_grid: a row is not one object")
     if not schemas.words_first(sharding):
         raise WrongFieldError("codecs: rows are not shards of words, which one compressor may follow")
-    return words, chunk, not schemas.plain(sharding)
+    return words, chunk, not schemas.plain(sharding), sharding

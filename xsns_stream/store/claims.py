@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.store.files import os_errors
+from xsns_stream.store.files import check_unlinked, os_errors
 from xsns_stream.store.format import ARRAY, METADATA, RowKey
 from xsns_stream.store.place import Place
 
@@ -54,6 +54,7 @@ def _take(root: Path, name: str, held: ExitStack) -> bool:
         beside.parent.mkdir(parents=True, exist_ok=True)
     if (not created or beside.exists()) and not _lock(beside, held):
         return False
+    check_unlinked(root, root / ARRAY / _WITHIN)
     # Looked at again: another process may have created the store before the lock beside it was taken.
     return not (created or _is_created(root)) or _lock(root / ARRAY / f"{_WITHIN}{name}", held)
 
@@ -67,7 +68,8 @@ def remove_left_claims(place: Place) -> None:
     # What cannot be listed, locked or removed is somebody else's, and in nobody's way.
     with suppress(OSError):
         left = [path for path in target.parent.iterdir() if path.name.startswith(f".{target.name}{_BESIDE}")]
-        left += (target / ARRAY).glob(f"{_WITHIN}*") if _is_created(root) else ()
+        array = target / ARRAY
+        left += array.glob(f"{_WITHIN}*") if _is_created(root) and not array.is_symlink() else ()
         for path in left:
             with suppress(OSError), ExitStack() as held:
                 _lock(path, held)

@@ -13,8 +13,8 @@ from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store.array import RowArray
 from xsns_stream.store.array_document import Compressor
 from xsns_stream.store.claims import claimed, remove_left_claims
-from xsns_stream.store.files import aside, os_errors, remove_left_aside
-from xsns_stream.store.format import RowKey
+from xsns_stream.store.files import aside, check_unlinked, os_errors, remove_left_aside
+from xsns_stream.store.format import METADATA, RowKey
 from xsns_stream.store.header import Header
 from xsns_stream.store.kept import KeptKey, folder_of, keep_values
 from xsns_stream.store.local import LocalPlace
@@ -111,9 +111,11 @@ class SubNetworkStore(StoreReader):
         if count not in self._parts:
             places = [part_place(self.place, count, number) for number in range(1, check_count(count) + 1)]
             mode: Mode = "r" if self.mode == "r" else "a"
-            for place in places if mode == "a" and self._sweep else ():
-                if place.local is not None:
-                    remove_left_aside(place.local)
+            for place in places if mode == "a" else ():
+                if place.local is not None and self.place.local is not None:
+                    check_unlinked(self.place.local, place.local / METADATA)
+                    if self._sweep:
+                        remove_left_aside(place.local)
             self._parts[count] = tuple(SubNetworkStore(place, mode, self._codec()) for place in places)
         return self._parts[count]
 

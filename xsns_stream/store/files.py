@@ -26,6 +26,10 @@ LOCK_TIMEOUT_S = 120.0
 #: A folder is made and locked in far less than this: younger ones are left alone, whatever their lock says.
 YOUNG_S = 60.0
 
+#: Files of a folder that somebody works in: the lock, and a mark that its maker has taken it.
+LOCK = ".lock"
+LOCKED = ".locked"
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}
@@ -110,6 +114,24 @@ def read_document(path: Path) -> bytes | None:
         raise wrong(str(path), sentence(error)) from None
 
 
+def check_unlinked(root: Path, path: Path) -> None:
+    """Refuse to write or remove a file of a store where a folder of the store above it is a link.
+
+    The link may lead anywhere. The folder of the store itself may be one.
+
+    Raises:
+        StoreError: A folder between `root` and `path` is a symbolic link.
+    """
+    folder = root
+    for name in path.relative_to(root).parts[:-1]:
+        folder /= name
+        if folder.is_symlink():
+            raise StoreError(
+                f"'{folder}' is a link: nothing is written or removed through it.",
+                "a store's folders lie within the store; put the folder itself in place of the link.",
+            )
+
+
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write `data` so that a reader sees the old file or the new one, whatever happens in between."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +150,8 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 def aside(path: Path) -> Iterator[Path]:
     """Give a new folder beside `path` to work in, and remove it at the end where it is still there.
 
-    It holds a lock while somebody works in it, so that what a killed process left can be told and removed.
+    It holds a lock while somebody works in it, so that what a killed process left can be told and removed. A mark in
+    it says that the lock was taken: from then on, a lock that nobody holds means that its holder has died.
 
     Raises:
         OSError: The folder cannot be made.
@@ -137,14 +160,18 @@ def aside(path: Path) -> Iterator[Path]:
     folder = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
     try:
         folder.mkdir(parents=True)
-        with locked(folder / ".lock"):
+        with locked(folder / LOCK):
+            (folder / LOCKED).touch()
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def left_aside(path: Path) -> list[Path]:
-    """Return the folders beside `path` that :func:`aside` made more than a minute ago; some may be in use."""
+    """Return the folders beside `path` that :func:`aside` made; some may be in use.
+
+    Those that are younger than a minute are among them only if they hold the mark: others may not have their lock yet.
+    """
     target = path.resolve()
     name = re.compile(re.escape(target.name) + r"\.[0-9a-f]{32}\.partial")
     found = []
@@ -152,21 +179,23 @@ def left_aside(path: Path) -> list[Path]:
     with suppress(OSError):
         for entry in sorted(target.parent.iterdir()):
             with suppress(OSError):
-                if name.fullmatch(entry.name) and _is_old_folder(entry):
+                if name.fullmatch(entry.name) and _is_settled_folder(entry):
                     found.append(entry)
     return found
 
 
-def _is_old_folder(entry: Path) -> bool:
+def _is_settled_folder(entry: Path) -> bool:
     known = entry.lstat()
-    return stat.S_ISDIR(known.st_mode) and time.time() - known.st_mtime >= YOUNG_S
+    if not stat.S_ISDIR(known.st_mode):
+        return False
+    return time.time() - known.st_mtime >= YOUNG_S or (entry / LOCKED).is_file()
 
 
 def remove_aside(folder: Path) -> bool:
     """Remove a folder that :func:`left_aside` gave, unless somebody works in it; return whether it is gone."""
     from filelock import FileLock
 
-    with suppress(OSError), FileLock(folder / ".lock", timeout=0):
+    with suppress(OSError), FileLock(folder / LOCK, timeout=0):
         shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
 

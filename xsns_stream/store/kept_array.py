@@ -20,7 +20,7 @@ import numpy.typing as npt
 from xsns_stream.errors import StoreError
 from xsns_stream.store import schemas
 from xsns_stream.store.documents import WrongFieldError, parse, sentence, wrong
-from xsns_stream.store.files import aside, locked, open_regular, os_errors, read_document, write_json
+from xsns_stream.store.files import aside, check_unlinked, locked, open_regular, os_errors, read_document, write_json
 from xsns_stream.store.format import METADATA
 from xsns_stream.syncing import sync, sync_file
 from xsns_stream.types import ParameterLayout
@@ -104,6 +104,7 @@ class KeptArray:
         """Return the array with a place for a row; labels are only ever appended."""
         if self.slot(seed, language) is not None:
             return self
+        check_unlinked(self.root, self.root / KEPT / METADATA)
         with locked(self.root / KEPT / ".lock"), os_errors("write to", self.root):
             path = self.root / KEPT / METADATA
             data, now = read_document(path), KeptArray.open(self.root, layout)
@@ -139,6 +140,7 @@ class KeptArray:
     def write(self, slot: tuple[int, int], values: Sequence[Any]) -> str:
         """Write a row's object, see it to the disk and return the digest of its values; the row's lock must be held."""
         path = self.object_path(slot)
+        check_unlinked(self.root, path)
         digest = hashlib.sha256()
         with os_errors("write to", self.root):
             path.parent.mkdir(parents=True, exist_ok=True)

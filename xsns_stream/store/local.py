@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.store.files import locked, open_regular, os_errors, read_document, write_json
+from xsns_stream.store.files import check_unlinked, locked, open_regular, os_errors, read_document, write_json
 from xsns_stream.store.place import Document, MissingObjectError, Place, checked_key
 from xsns_stream.syncing import sync, sync_file
 
@@ -60,6 +60,16 @@ class LocalPlace(Place):
     def path(self, key: str) -> Path:
         """Return the file of an object."""
         return self.local / checked_key(key)
+
+    def own_path(self, key: str) -> Path:
+        """Return the file of an object that is to be written or removed.
+
+        Raises:
+            StoreError: A folder above it is a link.
+        """
+        path = self.path(key)
+        check_unlinked(self.local, path)
+        return path
 
     def occupied(self) -> bool:
         """Return whether there is anything but an empty folder."""
@@ -109,7 +119,7 @@ class LocalPlace(Place):
 
     def write(self, key: str, data: bytes) -> None:
         """Write a file under another name, see it to the disk, and rename it."""
-        path = self.path(key)
+        path = self.own_path(key)
         with os_errors("write to", self.local):
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
@@ -126,11 +136,11 @@ class LocalPlace(Place):
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
         """Write a JSON object as a file that a reader sees old or new, never in between."""
         with os_errors(action, self.local):
-            write_json(self.path(key), document)
+            write_json(self.own_path(key), document)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
         """Write a JSON object where there is no file: it is linked into place, which fails where there is one."""
-        path = self.path(key)
+        path = self.own_path(key)
         partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
         with os_errors(action, self.local):
             try:
@@ -156,20 +166,21 @@ class LocalPlace(Place):
     def remove(self, key: str) -> None:
         """Remove a file, and its folder where that is empty then: it would look like a damaged node to Zarr."""
         with os_errors("remove something from", self.local):
-            self.path(key).unlink(missing_ok=True)
-            if self.path(key).parent != self.local:
+            path = self.own_path(key)
+            path.unlink(missing_ok=True)
+            if path.parent != self.local:
                 with suppress(OSError):
-                    self.path(key).parent.rmdir()
+                    path.parent.rmdir()
 
     def remove_tree(self, prefix: str) -> None:
         """Remove a folder."""
         with os_errors("remove something from", self.local), suppress(FileNotFoundError):
-            shutil.rmtree(self.path(prefix))
+            shutil.rmtree(self.own_path(prefix))
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
         """Hold the lock file `key`; the operating system lets go of it when the process dies."""
-        with locked(self.path(key)):
+        with locked(self.own_path(key)):
             yield
 
     def zarr_store(self) -> Path:

@@ -11,15 +11,17 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store import schemas
+from xsns_stream.store.array import RowArray
 from xsns_stream.store.checking import check_rows
-from xsns_stream.store.files import locked
+from xsns_stream.store.files import check_unlinked, locked
 from xsns_stream.store.format import ARRAY, METADATA, RowKey, group_document
 from xsns_stream.store.place import Document, Place
 from xsns_stream.store.reader import StoreReader
@@ -43,7 +45,11 @@ def keep_overlaps(store: StoreReader, *, use: bool = True, write: bool = True) -
         store: Where the rows and their counts are. Where nothing may be written, nothing is kept.
         use: Whether counts that were kept are used; otherwise everything is counted anew.
         write: Whether new counts are kept.
+
+    Raises:
+        StoreError: The metadata of the array of rows are not as the format says, also where no row has to be read.
     """
+    RowArray.open(store.place, store.layout)
     return StoredOverlaps(store, use, write)
 
 
@@ -101,7 +107,7 @@ class StoredOverlaps:
             self._write_groups(folder)
             # In a folder writers take turns, so that what is unfinished is a dead writer's.
             # Whoever waits for a turn holds up a result that is there: this is only a cache.
-            with locked(self._place.local / _LOCK, wait_s=0) if self._place.local is not None else nullcontext():
+            with _turn(self._place.local):
                 name = self._write(folder, kept)
                 self._remove_older(folder, name)
         except (StoreError, OSError):
@@ -185,6 +191,21 @@ def _ancestors(folder: str) -> Iterator[str]:
     """Yield a node's parents and itself, the first one first."""
     parts = folder.split("/")
     return ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+
+
+@contextmanager
+def _turn(root: Path | None) -> Iterator[None]:
+    """Take a turn at writing counts, without waiting; an object store has no turns.
+
+    Raises:
+        StoreError: Another process has its turn, or the lock lies behind a link.
+    """
+    if root is None:
+        yield
+        return
+    check_unlinked(root, root / _LOCK)
+    with locked(root / _LOCK, wait_s=0):
+        yield
 
 
 def _document(kept: KeptOverlaps, digest: str) -> Document:

@@ -244,6 +244,7 @@ class CoordinateLengths(Struct):
 class CoordinateGrid(Struct):
     """Its chunks."""
 
+    name: Literal["regular"]
     configuration: CoordinateLengths
 
 

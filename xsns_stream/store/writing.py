@@ -8,7 +8,7 @@ from pathlib import Path
 from xsns_stream.errors import StoreError
 from xsns_stream.store.array import RowArray
 from xsns_stream.store.array_document import Compressor, create_array
-from xsns_stream.store.files import aside, os_errors, write_json
+from xsns_stream.store.files import LOCK, LOCKED, aside, os_errors, write_json
 from xsns_stream.store.format import METADATA, Labels, RowKey, group_document
 from xsns_stream.store.header import Header, find_header
 from xsns_stream.store.place import Place, local_folder
@@ -68,7 +68,8 @@ def _create_folder(path: Path, header: Header, key: RowKey | None, compressor: C
         create_array(folder, header.layout, labels, compressor)
         write_json(folder / METADATA, group_document(header.to_json()))
         folder.rename(path.resolve())
-        (path / ".lock").unlink(missing_ok=True)
+        for name in (LOCKED, LOCK):
+            (path / name).unlink(missing_ok=True)
 
 
 def write_row(place: Place, key: RowKey, sub: SubNetwork) -> bool:

@@ -1,0 +1,70 @@
+"""No store, however damaged, makes `build` hang, end as a bug, or leave rows that are not what was measured."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from xsns_stream.errors import XsnsError
+from xsns_stream.store import open_store
+
+_spec = importlib.util.spec_from_file_location("hostile_build", Path(__file__).with_name("hostile.py"))
+hostile = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(hostile)
+
+
+@pytest.fixture(scope="module")
+def command(tiny_folder, tmp_path_factory, write_texts):
+    """The words of a build, without the languages and the store."""
+    texts = write_texts(tmp_path_factory.mktemp("build") / "texts", "sw fi et", 30)
+    words = f"build --model {tiny_folder} --corpus {texts} --examples 4 --max-length 24 --seed 0 --parts 2"
+    return [*words.split(), "--keep-fisher", "float32", "--json"]
+
+
+@pytest.fixture
+def sound(command, tmp_path, xsns):
+    store = tmp_path / "sound.zarr"
+    assert xsns(*command, "--lang", "sw,fi", "--store", store).code == 0
+    assert xsns("matrix", "--store", store).code == 0
+    return store
+
+
+def test_build_on_damaged_stores(sound, command, tmp_path, xsns):
+    whole = tmp_path / "whole.zarr"
+    assert xsns(*command, "--lang", "et", "--store", whole).code == 0
+    expected = open_store(whole).read("et").bits.tolist()
+    faults = []
+    for number, damage in enumerate([*hostile.special()[::9], *hostile.sample(sound, 22, 20)]):
+        store = shutil.copytree(sound, tmp_path / f"{number}.zarr")
+        damage.apply(store)
+        done = xsns(*command, "--lang", "sw,et", "--store", store)
+        if done.code not in (0, 1, 2, 3) or "Traceback" in done.err:
+            faults.append(f"{damage} | {done.code}: {done.err[-300:]}")
+        elif done.code == 0 and (
+            not json.loads(done.out)["result"]["committed"] or open_store(store).read("et").bits.tolist() != expected
+        ):
+            faults.append(f"{damage} | gave another row: {done.out[:300]}")
+        shutil.rmtree(store)
+    assert not faults, f"{len(faults)} faults:\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize("field", [("chunk_grid", "name"), ("fill_value",), ("attributes",), ("dimension_names",)])
+@pytest.mark.parametrize("value", [None, [], {}, "abc", 10**30])
+def test_a_coordinate_that_zarr_cannot_use(sound, command, xsns, field, value):
+    hostile.Damage("density/zarr.json", "put", field, value).apply(sound)
+    done = xsns(*command, "--lang", "sw", "--density", "0.5", "--store", sound)
+    assert done.code in (0, 1)
+    if done.code:
+        assert "density/zarr.json' is not as the format says: " in done.err
+        assert "it is a copy of labels, and is made again" in done.err
+
+
+def test_the_metadata_of_the_rows_are_read_where_counts_are_kept(sound, xsns):
+    (sound / "subnetworks/zarr.json").write_text("{}")
+    done = xsns("matrix", "--store", sound)
+    assert done.code == 1
+    assert "subnetworks/zarr.json' is not as the format says" in done.err
+    with pytest.raises(XsnsError, match="not as the format says"):
+        open_store(sound).read("sw")
