@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from xsns_stream.corpora.decoding import not_regular
 from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.splits.files import SUFFIXES, suffix_of
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES
@@ -130,7 +131,7 @@ def _left_out(entries: Iterable[Path], task: str, taken: Collection[Path]) -> It
         if not entry.is_dir():
             known = suffix_of(entry.name, task) is not None
             reason = "its name says no language" if known else f"its suffix holds no data of {task}"
-            yield NotRead(entry.name, reason)
+            yield NotRead(entry.name, not_regular(entry) or reason)
             continue
         inside = _entries(entry)
         if not any(path in taken for path in inside):
