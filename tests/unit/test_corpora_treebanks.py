@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import not_read, open_corpus, reading_notes
+from xsns_stream.corpora import not_read, open_corpus, open_task, reading_notes
 from xsns_stream.errors import CorpusError
 
 
@@ -49,8 +50,8 @@ def test_treebanks_of_one_language_are_joined(layout: Path) -> None:
     left = {each.file: each.reason for each in not_read(corpus)}
     assert left == {
         "UD_English-A/en_a-ud-dev.conllu": "its split is not train",
-        "UD_English-A/README.md": "not named as the CoNLL-U files of a treebank are",
-        "UD_English-A/en_a-ud-train.txt": "not named as the CoNLL-U files of a treebank are",
+        "UD_English-A/README.md": "no CoNLL-U file of a treebank, or one of them again",
+        "UD_English-A/en_a-ud-train.txt": "no CoNLL-U file of a treebank, or one of them again",
         "UD_Unshipped-D/": "a folder",
     }
 
@@ -104,6 +105,42 @@ def test_other_folders_stay_unread(tmp_path: Path) -> None:
     corpus = open_corpus(str(tmp_path))
     assert corpus.languages() == ("sw",)
     assert [each.file for each in not_read(corpus)] == ["en/"]
+
+
+def test_a_compressed_copy_is_not_read_twice(layout: Path) -> None:
+    copy = layout / "UD_Dutch-C" / "nl_c-ud-train.conllu.gz"
+    copy.write_bytes(gzip.compress((layout / "UD_Dutch-C" / "nl_c-ud-train.conllu").read_bytes()))
+    assert open_corpus(str(layout)).sample("nl", 9, 0).counts.read == 2
+    assert len(open_task(str(layout), "pos").split("nl", "train").examples) == 1
+
+
+# ------------------------------------------------------------------------------------ labelled data
+
+
+def test_treebanks_are_labelled_data(layout: Path) -> None:
+    data = open_task(str(layout), "pos")
+    assert data.languages() == ("en", "nl")
+    assert data.languages("test") == ()
+    assert data.name == "task(ud, task=pos, en=en_a+en_b)"
+    train = data.split("en", "train")
+    assert [example.text[0] for example in train.examples] == ["one", "two", "four"]
+    assert train.examples[0].label == ("NOUN", "X")
+    assert train.source == "UD_English-A/en_a-ud-train.conllu and 1 more"
+    assert train.counts is not None
+    assert train.counts.read == 3
+    assert [example.text for example in data.split("en", "dev").examples] == [("three", "dev")]
+    text = open_corpus(str(layout), task="pos")
+    assert reading_notes(text)[0] == "treebanks of one language are joined in this order: en (en_a, en_b)."
+    assert {each.file for each in not_read(text)} == {"UD_English-A/en_a-ud-train.txt", "UD_Unshipped-D/"}
+
+
+def test_labelled_treebanks_beside_a_folder_of_the_language(layout: Path) -> None:
+    (layout / "nl").mkdir()
+    (layout / "nl" / "train.conllu").write_text("1\ta\t_\tX\n\n", encoding="utf-8")
+    data = open_task(str(layout), "pos")
+    assert len(data.split("en", "train").examples) == 3
+    with pytest.raises(CorpusError, match="are the train data of 'nl'"):
+        data.split("nl", "train")
 
 
 # --------------------------------------------------------------------------------------- odd files

@@ -252,7 +252,7 @@ class _Found:
                 continue
             self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
             self.banks.setdefault(code, {})[each.treebank] = None
-        reason = "not named as the CoNLL-U files of a treebank are"
+        reason = "no CoNLL-U file of a treebank, or one of them again"
         self.beside_treebanks += [NotRead(f"{folder.name}/{path.name}", reason) for path in others]
 
     def take(self, name: str) -> None:

@@ -43,6 +43,8 @@ def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
 def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tuple[list[TreebankFile], list[Path]]:
     """Return the files of treebanks in a folder in the order of their names, and all others that are not hidden.
 
+    Of files whose names differ in the suffix alone the first is taken: releases have the plain text beside the CoNLL-U.
+
     Args:
         folder: The folder.
         suffix_of: Returns the suffix of a file's name; None where no file of a treebank has it.
@@ -54,8 +56,14 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
-    found = {path: treebank_file(path, suffix_of(path.name)) for path in paths}
-    return [each for each in found.values() if each], [path for path, each in found.items() if each is None]
+    found: dict[str, TreebankFile] = {}
+    others: list[Path] = []
+    for path in paths:
+        suffix = suffix_of(path.name)
+        each = treebank_file(path, suffix)
+        if each is None or found.setdefault(path.name[: -len(suffix or "")], each) is not each:
+            others.append(path)
+    return list(found.values()), others
 
 
 def joined_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
