@@ -15,7 +15,6 @@ from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
 from xsns_stream.store.place import Place
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
 
-
 # What the name of a corpus says of text that is split into words.
 _WORDS: Final = re.compile(r"(, )?words=(running|given)")
 
