@@ -61,6 +61,12 @@ _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 
+def suffixes_shown(task: str) -> str:
+    """Return the suffixes that can hold this task's data, for messages: those of compressed files in one phrase."""
+    plain = [suffix for suffix in SUFFIXES[TASK_NAMES[task]] if not suffix.endswith(tuple(COMPRESSIONS))]
+    return f"{', '.join(plain)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
+
+
 def suffix_of(name: str, task: str) -> str | None:
     """Return the suffix of a file's name that can hold this task's data; None where it has none."""
     lower = name.lower()
@@ -177,8 +183,8 @@ def _units(path: Path, task: str, tell: Tell) -> Iterator[tuple[str, Unit]]:
     # WikiANN's own distribution names its files `train`, `dev` and `test`, and no more.
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
     if suffix is None:
-        suffixes = ", ".join(SUFFIXES[TASK_NAMES[task]])
-        raise CorpusError(f"{path.name} has a suffix that holds no data of {task}.", f"these do: {suffixes}.")
+        hint = f"these do: {suffixes_shown(task)}."
+        raise CorpusError(f"{path.name} has a suffix that holds no data of {task}.", hint)
     plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)
     if kind == "words" and plain in TWO_COLUMNS and not (plain == ".tsv" and _has_header(path)):
         yield from (("", unit) for unit in examined(_two_columns(path), path.name, tell))

@@ -11,7 +11,7 @@ from typing import Final
 
 from xsns_stream.corpora.decoding import not_regular
 from xsns_stream.corpora.naming import NotRead
-from xsns_stream.corpora.splits.files import SUFFIXES, suffix_of
+from xsns_stream.corpora.splits.files import SUFFIXES, suffix_of, suffixes_shown
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES
 from xsns_stream.corpora.treebanks import TreebankFile, treebank_file, treebank_files
 from xsns_stream.errors import CorpusError, LanguageError
@@ -199,5 +199,5 @@ def _nothing(folder: Path, task: str, names: list[str]) -> CorpusError:
     return CorpusError(
         f"no file in '{folder}' says by its name which language and split of {task} it holds: there is {listed}.",
         f"name them as sw-train{first}, or sw/train{first}, or sw{first} where there are no splits; "
-        f"suffixes for {task}: {', '.join(SUFFIXES[TASK_NAMES[task]])}.",
+        f"suffixes for {task}: {suffixes_shown(task)}.",
     )
