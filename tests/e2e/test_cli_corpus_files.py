@@ -71,7 +71,7 @@ def test_what_was_decided_in_reading_is_said(tmp_path: Path) -> None:
     done = CliRunner().invoke(build, arguments)
     assert done.exit_code == 0, done.output
     assert "sw.tsv is read as written with quotation marks around fields" in done.stderr
-    assert "control characters are removed from 1 of 2 lines." in done.stderr
+    assert "control characters are removed from 1 of 2 rows." in done.stderr
 
 
 def test_standard_input(tmp_path: Path) -> None:

@@ -70,4 +70,4 @@ def test_malformed_sentences_are_said(tmp_path: Path) -> None:
     events: list[object] = []
     store = xs.open_store(tmp_path / "a.zarr", "a")
     xs.build(xs.BuildSettings(corpus, ("sw",), examples=2), xs.load_model("mini"), store, events.append)
-    assert "1 malformed of 31 lines skipped." in [getattr(event, "text", "") for event in events]
+    assert "1 malformed of 31 sentences skipped." in [getattr(event, "text", "") for event in events]

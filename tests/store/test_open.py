@@ -235,3 +235,25 @@ def test_info_is_plain_json(filled):
     assert (info["rows"], info["parameters"], info["words"], info["layers"]) == (3, 576, 9, 3)
     assert info["languages"] == ["rw", "sw", "yo"]
     assert info["unfinished_rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("folder(ud)", "folder(ud, words=running)"),
+        ("folder(ud, split=train)", "folder(ud, split=train, words=running)"),
+        ("folder(ud, en=en.conllu)", "folder(ud, words=given, en=en.conllu)"),
+        ("files", "files(words=running)"),
+        ("task(ud, task=pos)[train]", "task(ud, task=pos)[train, words=running]"),
+    ],
+)
+def test_a_store_made_from_words_by_an_older_version_needs_a_new_store(tmp_path, networks, old, new):
+    store = open_store(tmp_path / "x.zarr", "a")
+    store.write(networks.make_sub("sw", corpus=old))
+    with pytest.raises(IncompatibleError) as caught:
+        store.write(networks.make_sub("fi", corpus=new))
+    assert "made by an older version" in str(caught.value.hint)
+    assert "build a new store" in str(caught.value.hint)
+    with pytest.raises(IncompatibleError) as caught:
+        store.write(networks.make_sub("fi", corpus=f"other {new}"))
+    assert "repeat the store's settings" in str(caught.value.hint)

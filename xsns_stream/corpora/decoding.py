@@ -13,6 +13,7 @@ import gzip
 import io
 import lzma
 import shlex
+import stat
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,15 @@ COMPRESSIONS: Final[dict[str, Callable[[Path, str], Any]]] = {
     ".xz": lzma.open,
     ".zst": _zstd,
 }
+A_FOLDER: Final = "a folder"
+#: What a path may be that is no regular file.
+_OTHER_KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
+    (stat.S_ISDIR, A_FOLDER),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _CAT: Final = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
 _NAMES: Final = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
@@ -67,11 +77,23 @@ def open_bytes(path: Path) -> IO[bytes]:
     return cast(IO[bytes], path.open("rb") if opener is None else opener(path, "rb"))
 
 
+def not_regular(path: Path) -> str:
+    """Return what a path is that is no regular file: `a folder`, `a pipe`; empty for a regular file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "a link that leads nowhere" if path.is_symlink() else f"not there ({error.strerror})"
+    return "" if stat.S_ISREG(mode) else next((what for is_it, what in _OTHER_KINDS if is_it(mode)), "no regular file")
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn what the operating system and the decompressors say of a file into a `CorpusError`."""
     if not path.exists():
         raise CorpusError(f"there is no file '{path}'.", "check the path.")
+    # Opening a pipe would wait for a writer, and a device may have no end.
+    if (what := not_regular(path)) not in ("", A_FOLDER):
+        raise CorpusError(f"{path.name} is {what}, not a file of text.", "write its text to a file.")
     try:
         with path.open("rb") as stream:
             check_stand_in(stream.read(_STAND_IN_BYTES + 1), path.name)

@@ -17,12 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.corpora.decoding import lines, readable
+from xsns_stream.corpora.decoding import A_FOLDER, lines, not_regular, readable
 from xsns_stream.corpora.drawing import draw_examples
 from xsns_stream.corpora.labels import WORD_COLUMNS, label_union
 from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
 from xsns_stream.corpora.readers import SUFFIXES, check_usable, json_reason, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
+from xsns_stream.corpora.treebanks import joined_note, treebank_files
 from xsns_stream.corpora.units import Tell, Unit, ignore
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
@@ -31,6 +32,8 @@ from xsns_stream.types import LanguageSample, TextExample
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
 _TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<split>train|dev|test)")
 _DEFAULT_SPLIT: Final = "train"
+#: What the files of treebanks in folders share, which are one text.
+_IN_FOLDERS: Final = "treebanks/"
 _BLOCK: Final = 2**20
 #: Files of more bytes take minutes to read; the user is told.
 _LARGE: Final = 2**28
@@ -49,6 +52,8 @@ class LocalCorpus:
         unclear: Normalised code → why it cannot be read: two files are its, or shards are missing.
         notes: Sentences on file names that are read as another language than a glance would say.
         words: How text without labels that is split into words is read: as `running` text, or as `given`.
+        folder: The folder that the files are in; None for files named one by one.
+        joined: Normalised code → the treebanks that are read as one text, as the name has them: `en_ewt+en_gum`.
     """
 
     name: str
@@ -59,6 +64,8 @@ class LocalCorpus:
     unclear: Mapping[str, CorpusError] = field(default_factory=dict, repr=False, compare=False)
     notes: tuple[str, ...] = ()
     words: str = RUNNING
+    folder: Path | None = field(default=None, repr=False, compare=False)
+    joined: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     #: Reading needs no network.
     local = True
@@ -118,11 +125,18 @@ class LocalCorpus:
         chosen = _given(pairs)
         named = [f"{code}={paths[0].name}" for code, paths in sorted(chosen.items())]
         taken = {path.resolve() for paths in chosen.values() for path in paths}
-        folder = next((paths[0].parent for paths in self.files.values()), None)
+        folder = self.folder
         left = tuple(each for each in self.not_read if folder is None or (folder / each.file).resolve() not in taken)
+        name = self.name
+        for code in chosen.keys() & self.joined.keys():
+            name = name.replace(f", {code}={self.joined[code]}", "", 1)
+        joined = {code: names for code, names in self.joined.items() if code not in chosen}
+        dropped, kept = set(joined_note(_parts(self.joined))), tuple(joined_note(_parts(joined)))
         return replace(
             self,
-            name=f"{self.name[:-1]}, {', '.join(named)})",
+            name=f"{name[:-1]}, {', '.join(named)})",
+            notes=(*(note for note in self.notes if note not in dropped), *kept),
+            joined=joined,
             files={**self.files, **chosen},
             unclear={code: error for code, error in self.unclear.items() if code not in chosen},
             not_read=left,
@@ -148,10 +162,11 @@ def open_folder(
     """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
 
     CoNLL-U files may also be named as Universal Dependencies names them (`sw_treebank-ud-train.conllu`); then
-    those of one split are taken. Shards (`de-00000-of-00002.parquet`) are one text.
+    those of one split are taken. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
+    (`UD_Swahili-Treebank/`) are treebanks, and those of one language are one text.
 
     Args:
-        folder: The folder; its subfolders are not looked into.
+        folder: The folder; other subfolders than those of treebanks are not read.
         text_column: The column that holds the text, in files that have columns.
         split: `train`, `dev` or `test` of Universal Dependencies files; None is `train` where there are any.
         labels: As in :class:`LocalCorpus`.
@@ -161,23 +176,40 @@ def open_folder(
         CorpusError: The folder cannot be read, or no file in it is named by a language.
     """
     try:
-        entries = sorted((entry.name, entry.is_dir()) for entry in folder.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
     found = _Found(split)
-    for name, is_folder in entries:
-        if is_folder:
-            found.not_read.append(NotRead(f"{name}/", "a folder"))
+    for name in entries:
+        what = not_regular(folder / name)
+        if what == A_FOLDER:
+            found.take_folder(folder / name)
+        elif what:
+            found.not_read.append(NotRead(name, what))
         else:
             found.take(name)
+    found.not_read += found.beside_treebanks
     if not found.groups:
         raise _no_files(folder, [each for each in found.not_read if not each.file.endswith("/")], split)
     settings = {"text_column": text_column, "split": (split or _DEFAULT_SPLIT) if found.treebanks else None}
     files, unclear = found.files(folder)
     said = _words_in_name((path for paths in files.values() for path in paths), text_column, labels, words)
-    corpus = corpus_name("folder", folder.resolve().name, **settings, labels=labels, words=said)
-    notes = tuple(found.notes(files))
-    return LocalCorpus(corpus, files, text_column, tuple(found.not_read), labels, unclear, notes, words)
+    joined = {code: "+".join(names) for code, names in found.banks.items() if code in files and len(names) > 1}
+    corpus = corpus_name("folder", folder.resolve().name, **settings, **joined, labels=labels, words=said)
+    notes = (*found.notes(files), *joined_note(_parts(joined)))
+    left = tuple(found.not_read)
+    return LocalCorpus(corpus, files, text_column, left, labels, unclear, notes, words, folder, joined)
+
+
+def _parts(joined: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each code with the names of its treebanks."""
+    return ((code, names.split("+")) for code, names in joined.items())
+
+
+def _conllu_suffix(name: str) -> str | None:
+    """Return the suffix of a name of CoNLL-U, compressed or not; None for others."""
+    parts = split_suffix(name)
+    return parts[1] if parts and parts[1].startswith(".conllu") else None
 
 
 class _Found:
@@ -193,7 +225,35 @@ class _Found:
         self.treebanks = False
         #: Code → what the files of one text share in their names → the files.
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
+        #: Code → the treebanks in folders of their own, in the order of the folders' names.
+        self.banks: dict[str, dict[str, None]] = {}
+        #: Files that stand beside those of treebanks: a folder of Universal Dependencies has several.
+        self.beside_treebanks: list[NotRead] = []
         self._said: dict[str, str] = {}
+
+    def take_folder(self, folder: Path) -> None:
+        """Sort the files of a treebank's folder in; a folder of other files is left out."""
+        files, others = treebank_files(folder, _conllu_suffix)
+        if not files:
+            self.not_read.append(NotRead(f"{folder.name}/", "a folder"))
+            return
+        self.treebanks = True
+        wanted = self.split or _DEFAULT_SPLIT
+        for each in files:
+            name = f"{folder.name}/{each.path.name}"
+            reason = f"its split is not {wanted}" if each.split != wanted else not_regular(each.path)
+            if not reason:
+                try:
+                    code, _ = language_of(each.language)
+                except LanguageError as error:
+                    reason = error.message.rstrip(".")
+            if reason:
+                self.not_read.append(NotRead(name, reason))
+                continue
+            self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
+            self.banks.setdefault(code, {})[each.treebank] = None
+        reason = "no CoNLL-U file of a treebank, or one of them again"
+        self.beside_treebanks += [NotRead(f"{folder.name}/{path.name}", reason) for path in others]
 
     def take(self, name: str) -> None:
         """Sort a file in by its name."""
@@ -277,7 +337,12 @@ def _given(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     """Return {normalised code: its file} of pairs `language=path`."""
     split_pairs = [pair.partition("=") for pair in pairs]
     for _, _, path in split_pairs:
-        if not Path(path).is_file() and not _is_pipe(path):
+        if _is_pipe(path):
+            continue
+        what = not_regular(Path(path)) if Path(path).exists() else ""
+        if what:
+            raise CorpusError(f"'{path}' is {what}, not a file of text.", "give a file, or a pipe that ends.")
+        if not Path(path).exists():
             raise CorpusError(f"there is no file '{path}'.", "pairs are written language=path, as sw=swahili.txt.")
     found: dict[str, str] = {}
     for language, _, path in split_pairs:

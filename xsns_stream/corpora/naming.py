@@ -96,11 +96,24 @@ def language_of(stem: str) -> tuple[str, str]:
     if stem.lower() in SPLIT_WORDS:
         also = f"; if it is the language, give it as --corpus {stem}=FILE too" if _is_language(stem) else ""
         raise LanguageError(f"'{stem}' is the name of a split or a side, not of a language{also}")
+    if not is_unicode(stem):
+        raise LanguageError("its name is not UTF-8; rename it")
+    if stem != stem.strip():
+        raise LanguageError(f"white space stands before or after '{stem.strip()}' in its name; rename it")
     try:
         code = normalise(stem)
     except LanguageError:
         return _by_name(stem)
     return code, _changed(stem, code)
+
+
+def is_unicode(name: str) -> bool:
+    """Say whether the name of a file is UTF-8. Other bytes stand in it as surrogates, which cannot be written."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _by_name(stem: str) -> tuple[str, str]:
@@ -125,7 +138,7 @@ def _why_not(stem: str) -> str:
         return f"'{stem}' is no language code; name it {normalise(base)}-Latn if it is romanised"
     try:
         meant = langcodes.find(stem.replace("_", " ")).to_tag()
-    except LookupError:
+    except (LookupError, ValueError):
         return f"'{stem}' is no language code and no English name of a language"
     return f"'{stem}' may mean {_display(meant)}; if so, name it {meant}"
 

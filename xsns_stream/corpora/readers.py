@@ -71,6 +71,10 @@ def check_usable(counts: ReadCounts, name: str) -> None:
         CorpusError: Nothing is usable, or as :func:`~xsns_stream.corpora.decoding.check_counts` says.
     """
     check_counts(counts, name)
+    if not counts.read:
+        raise CorpusError(
+            f"{name} has no usable text: it holds no line, row or sentence.", "check that the file is whole."
+        )
     if not counts.usable:
         raise CorpusError(f"{name} has no usable text: {describe(counts)}.")
 

@@ -42,7 +42,7 @@ from xsns_stream.pipeline.baseline_settings import (
 from xsns_stream.pipeline.building import ONE_LANGUAGE
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
 from xsns_stream.pipeline.reading import OneAhead
-from xsns_stream.pipeline.texts import MANY_UNKNOWN
+from xsns_stream.pipeline.texts import MANY_UNKNOWN, unit_of
 from xsns_stream.pipeline.token_states import Body, encode_plain
 from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
@@ -325,7 +325,7 @@ def _notes(text: LanguageText, asked: int) -> Iterator[str]:
     if len(text.sample) < asked:
         yield f"has only {len(text.sample)} of the {asked} examples asked for."
     if malformed := text.sample.counts.malformed:
-        yield f"{malformed} malformed of {text.sample.counts.read} lines skipped."
+        yield f"{malformed} malformed of {text.sample.counts.read} {unit_of(text.sample.source)} skipped."
     encoded = text.plain or text.asked
     if encoded is not None and encoded.unknown_share > MANY_UNKNOWN:
         yield f"{encoded.unknown_share:.0%} of the pieces are unknown to the tokenizer; the result says little."

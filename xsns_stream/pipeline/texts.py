@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,9 @@ MANY_COMMON: Final = 0.1
 SHOWN: Final = 5
 #: Examples of a row that are looked at, so that memory stays small.
 _LOOKED_AT: Final = 4_096
+# The first suffix of a file's name that says what is read from it.
+_SUFFIX: Final = re.compile(r"[.](conllu|jsonl|parquet|csv|tsv)\b")
+_UNITS: Final = {"conllu": "sentences", "jsonl": "rows", "parquet": "rows", "csv": "rows", "tsv": "rows"}
 _SKIPPED: Final = ("empty", "duplicate", "undecodable", "malformed", "unlabelled")
 
 
@@ -42,7 +46,7 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, asked: int, ma
     """Yield what the user should know of a row's text, a sentence each."""
     if len(sample) < asked:
         yield f"has only {len(sample)} of the {asked} examples asked for."
-    yield from _notes_on_lines(sample.counts)
+    yield from _notes_on_lines(sample.counts, unit_of(sample.source))
     yield from sample.notes
     if encoded.unusable:
         yield f"{encoded.unusable} of {len(sample)} examples are left out, because nothing could be asked of them."
@@ -60,15 +64,21 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, asked: int, ma
         yield f"{encoded.unknown_share:.0%} of the pieces are unknown to the tokenizer; the result says little."
 
 
-def _notes_on_lines(counts: ReadCounts) -> Iterator[str]:
+def unit_of(source: str) -> str:
+    """Return what the units are called that were read from a source: sentences, rows or lines."""
+    found = _SUFFIX.search(source)
+    return _UNITS.get(found[1], "lines") if found else "lines"
+
+
+def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
     skipped = ((what, getattr(counts, what)) for what in _SKIPPED)
     told = ", ".join(f"{number} {what}" for what, number in skipped if number)
     if told:
-        yield f"{told} of {counts.read} lines skipped."
+        yield f"{told} of {counts.read} {units} skipped."
     if counts.control:
-        yield f"control characters are removed from {counts.control} of {counts.read} lines."
+        yield f"control characters are removed from {counts.control} of {counts.read} {units}."
     if counts.cut:
-        yield f"{counts.cut} of {counts.read} lines are longer than a million characters (2^20), and cut there."
+        yield f"{counts.cut} of {counts.read} {units} are longer than a million characters (2^20), and cut there."
 
 
 def _percent(share: float) -> str:

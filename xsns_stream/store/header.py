@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from xsns_stream.errors import IncompatibleError, StoreError
 from xsns_stream.store import schemas
@@ -13,6 +14,9 @@ from xsns_stream.store.documents import WrongFieldError, convert, parse, sentenc
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
 from xsns_stream.store.place import Place
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
+
+# What the name of a corpus says of text that is split into words.
+_WORDS: Final = re.compile(r"(, )?words=(running|given)")
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,13 @@ class Header:
         """
         found = self.differences(other)
         if found:
-            raise IncompatibleError(
-                f"the store '{place}' holds another experiment: {'; '.join(found)}.",
-                "repeat the store's settings, or write to another path: one store is one experiment.",
-            )
+            hint = "repeat the store's settings, or write to another path: one store is one experiment."
+            if _before_words(self.experiment.get("corpus"), other.experiment.get("corpus")):
+                hint = (
+                    "the store was made by an older version, which did not say how it read text that is split into "
+                    "words. No setting repeats it: build a new store, at another path."
+                )
+            raise IncompatibleError(f"the store '{place}' holds another experiment: {'; '.join(found)}.", hint)
 
     def differences(self, other: Header) -> list[str]:
         """Return one phrase for each field in which `other` differs."""
@@ -100,6 +107,12 @@ class Header:
             if mine != yours:
                 found.append(f"{name} is {mine!r} in the store and {yours!r} here")
         return found
+
+
+def _before_words(old: object, new: object) -> bool:
+    """Say whether two names of corpora differ only in that the old one does not say how words are read."""
+    plain = _WORDS.sub("", str(new))
+    return old != new and old in (plain, plain.removesuffix("()"))
 
 
 def _layout_of(root: schemas.Root) -> ParameterLayout:

@@ -14,7 +14,8 @@ from xsns_stream.corpora.json_rows import json_rows
 from xsns_stream.corpora.labels import AUTO, LABEL_COLUMNS
 from xsns_stream.corpora.readers import describe, read_units
 from xsns_stream.corpora.splits.cutting import Item, shared_name
-from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, in_iob2, unlabelled_where_blank
+from xsns_stream.corpora.splits.numbered import is_numbered, read_numbered
+from xsns_stream.corpora.splits.relabelling import TASK_NAMES, checked, from_bioes, in_iob2, unlabelled_where_blank
 from xsns_stream.corpora.suspicions import examined
 from xsns_stream.corpora.tables import COLUMN_READERS
 from xsns_stream.corpora.units import (
@@ -58,6 +59,12 @@ _OFTEN_SHARE: Final = 0.01
 _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 # What the header of a table holds, where a file of two columns has its first word and tag.
 _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
+
+
+def suffixes_shown(task: str) -> str:
+    """Return the suffixes that can hold this task's data, for messages: those of compressed files in one phrase."""
+    plain = [suffix for suffix in SUFFIXES[TASK_NAMES[task]] if not suffix.endswith(tuple(COMPRESSIONS))]
+    return f"{', '.join(plain)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
 
 def suffix_of(name: str, task: str) -> str | None:
@@ -125,7 +132,10 @@ def sort_out(
         _say_often(kept, where, tell)
     iob1 = 0
     if task == "ner":
-        examples, iob1 = in_iob2([item.example for item in kept])
+        plain_iob, prefixes = from_bioes([item.example for item in kept])
+        if prefixes:
+            tell(f"the tags of {where} are BIOES or BILOU ({', '.join(prefixes)}): they are read as IOB2.")
+        examples, iob1 = in_iob2(plain_iob)
         kept = [item._replace(example=example) for item, example in zip(kept, examples, strict=True)]
     counts = ReadCounts(read, empty, 0, undecodable, len(kept), unlabelled, control, malformed=malformed, iob1=iob1)
     return kept, counts
@@ -173,8 +183,8 @@ def _units(path: Path, task: str, tell: Tell) -> Iterator[tuple[str, Unit]]:
     # WikiANN's own distribution names its files `train`, `dev` and `test`, and no more.
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
     if suffix is None:
-        suffixes = ", ".join(SUFFIXES[TASK_NAMES[task]])
-        raise CorpusError(f"{path.name} has a suffix that holds no data of {task}.", f"these do: {suffixes}.")
+        hint = f"these do: {suffixes_shown(task)}."
+        raise CorpusError(f"{path.name} has a suffix that holds no data of {task}.", hint)
     plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)
     if kind == "words" and plain in TWO_COLUMNS and not (plain == ".tsv" and _has_header(path)):
         yield from (("", unit) for unit in examined(_two_columns(path), path.name, tell))
@@ -221,12 +231,15 @@ def _two_columns(path: Path) -> Iterator[Unit]:
     """Yield the sentences of a file with a word and its tag a line, and empty lines between sentences.
 
     The tag is the last field, the word the first, separated by a tab or by spaces; WikiANN's `de:` before words goes
-    where all words of the file have it.
+    where all words of the file have it. Files whose words are numbered have the tag in the third column.
     """
     words: list[str] = []
     tags: list[str] = []
     width = 0
     lines = file_text(path).split("\n")
+    if is_numbered(lines):
+        yield from read_numbered(lines, path.name)
+        return
     prefix = _language_prefix(lines, path)
     for number, line in enumerate(lines, 1):
         fields = _fields(line)

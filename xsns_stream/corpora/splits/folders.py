@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from xsns_stream.corpora.splits.files import left_out, need_some, read_items
 from xsns_stream.corpora.splits.layouts import WHOLE, Layout, find_layout
 from xsns_stream.corpora.splits.lines import read_lines
 from xsns_stream.corpora.splits.relabelling import check_split, met, relabelled
+from xsns_stream.corpora.treebanks import joined_note
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import pick
 from xsns_stream.types import LabelledSplit, ReadCounts, TextExample
@@ -47,7 +48,13 @@ class FolderTask:
     def name(self) -> str:
         """For provenance; holds no absolute path."""
         renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items())) or None
-        return corpus_name("task", self.folder.resolve().name, task=self.task, relabel=renamed)
+        joined = {code: "+".join(names) for code, names in self.layout.treebanks.items()}
+        return corpus_name("task", self.folder.resolve().name, task=self.task, **joined, relabel=renamed)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the folder is read, where that had to be decided."""
+        return tuple(joined_note(self.layout.treebanks.items()))
 
     @cached_property
     def layout(self) -> Layout:
@@ -100,12 +107,13 @@ class FolderTask:
         if not examples:
             reason = "is too small to be cut" if note else "has no such example"
             hint = f"add examples, or a file of {split} data."
-            raise CorpusError(f"the {split} data of '{code}' are empty: {path.name} {reason}.", hint)
+            raise CorpusError(f"the {split} data of '{code}' are empty: {self._shown(path)} {reason}.", hint)
         self.renamed.update(met(examples, self.relabel, self.task))
         renamed = relabelled(examples, self.relabel, self.task)
         notes = self._notes.get(path, {})
-        said = " ".join(filter(None, (note, left_out(counts, path.name), *notes)))
-        source = f"{path.parent.resolve().name}/{path.name}"
+        where = self._shown(path)
+        said = " ".join(filter(None, (note, left_out(counts, where), *notes)))
+        source = f"{path.parent.resolve().name}/{where}"
         return LabelledSplit(code, split, renamed, source, counts.unlabelled, said, counts)
 
     # ----------------------------------------------------------------------------------------- files
@@ -133,7 +141,8 @@ class FolderTask:
         items, counts = self._read(path)
         train, held = hold_out(items)
         said = f"'{code}' has no {'dev' if source == 'train' else 'train'} file: "
-        said += f"{path.name} is for training, but for a tenth of it, which serves as dev."
+        serves = "are" if path in self.layout.joined else "is"
+        said += f"{self._shown(path)} {serves} for training, but for a tenth of it, which serves as dev."
         return (train if split == "train" else held), path, counts, said
 
     @cached_property
@@ -143,11 +152,22 @@ class FolderTask:
 
     def _read_anew(self, path: Path) -> tuple[list[Item], ReadCounts]:
         notes = self._notes[path] = {}
-        items, counts = read_items(path, self.task, notes.setdefault)
-        need_some(items, counts, path.name)
+        parts = [read_items(part, self.task, notes.setdefault) for part in self.layout.joined.get(path, (path,))]
+        items, counts = [item for part, _ in parts for item in part], _sum([counts for _, counts in parts])
+        need_some(items, counts, self._shown(path))
         return items, counts
+
+    def _shown(self, path: Path) -> str:
+        """Return the name of a file, with how many are read with it as one."""
+        more = len(self.layout.joined.get(path, (path,))) - 1
+        return f"{path.name} and {more} more" if more else path.name
 
     def _file(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
         path = self.layout.files[code, split]
         items, counts = self._read(path)
         return tuple(item.example for item in items), path, counts, ""
+
+
+def _sum(counts: Sequence[ReadCounts]) -> ReadCounts:
+    """Return the counts of several files together."""
+    return ReadCounts(*(sum(column) for column in zip(*map(astuple, counts), strict=True)))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from xsns_stream.corpora.decoding import not_regular
 from xsns_stream.corpora.naming import NotRead
-from xsns_stream.corpora.splits.files import SUFFIXES, suffix_of
+from xsns_stream.corpora.splits.files import SUFFIXES, suffix_of, suffixes_shown
 from xsns_stream.corpora.splits.relabelling import TASK_NAMES
+from xsns_stream.corpora.treebanks import TreebankFile, treebank_file, treebank_files
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise
 
@@ -44,6 +47,8 @@ class Layout:
         not_read: All files that are left out, these among them, with the reasons.
         unclear: Language → why it cannot be read: two files say that they are the same split of it.
         line_labels: SIB-200's file of labels, where the other files hold text alone; else None.
+        joined: A file of `files` → all files that are read with it as one, itself first: those of treebanks.
+        treebanks: Language → its treebanks, where some are read as one.
     """
 
     files: Mapping[tuple[str, str], Path]
@@ -51,6 +56,8 @@ class Layout:
     line_labels: Path | None = None
     not_read: tuple[NotRead, ...] = ()
     unclear: Mapping[str, CorpusError] = field(default_factory=dict)
+    joined: Mapping[Path, tuple[Path, ...]] = field(default_factory=dict)
+    treebanks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -69,22 +76,39 @@ def find_layout(folder: Path, task: str) -> Layout:
     found: dict[tuple[str, str], Path] = {}
     unclear: dict[str, CorpusError] = {}
     skipped, twice = [], []
+    joined: dict[Path, tuple[Path, ...]] = {}
+    treebanks: dict[str, dict[str, None]] = {}
     for name, place, path in _candidates(entries, task, lines=line_labels is not None):
         code = _code(name)
         if code is None:
             skipped.append(path.name if path.parent == folder else _shown(path))
-        elif (code, place) in found:
+            continue
+        first = found.setdefault((code, place), path)
+        bank = None if path.parent == folder else _of_treebank(path, task)
+        if bank:
+            treebanks.setdefault(code, {})[bank.treebank] = None
+        if first is path:
+            continue
+        if bank and first.parent != folder and _of_treebank(first, task):
+            joined[first] = (*joined.get(first, (first,)), path)
+        else:
             twice.append(path)
             both = f"both {_shown(found[code, place])} and {_shown(path)} are the {place} data of '{code}'."
             hint = "keep one of them, or tell them apart in the name (as sr-Latn and sr-Cyrl)."
             unclear.setdefault(code, CorpusError(both, hint))
-        else:
-            found[code, place] = path
     _refuse_mixed(found)
     if not found:
         raise _nothing(folder, task, [entry.name for entry in entries])
-    taken = {*found.values(), *twice, *filter(None, (line_labels,))}
-    return Layout(found, tuple(skipped), line_labels, tuple(_left_out(entries, task, taken)), unclear)
+    taken = {*found.values(), *chain(*joined.values()), *twice, *filter(None, (line_labels,))}
+    left = tuple(_left_out(entries, task, taken))
+    several = {code for (code, _), path in found.items() if path in joined}
+    banks = {code: tuple(treebanks[code]) for code in sorted(several) if len(treebanks[code]) > 1}
+    return Layout(found, tuple(skipped), line_labels, left, unclear, joined, banks)
+
+
+def _of_treebank(path: Path, task: str) -> TreebankFile | None:
+    """Return what the name of a treebank's file says; None for other files."""
+    return treebank_file(path, suffix_of(path.name, task))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -98,6 +122,8 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
     """Yield (language as written, empty where there is none; split or WHOLE; file)."""
     for entry in entries:
         if entry.is_dir():
+            banks, _ = treebank_files(entry, lambda name: suffix_of(name, task))
+            yield from ((each.language, each.split, each.path) for each in banks if each.path.is_file())
             for path in _entries(entry):
                 suffix = suffix_of(path.name, task)
                 stem = path.name[: -len(suffix)] if suffix else path.name
@@ -114,7 +140,9 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
             continue
         stem = entry.name[: -len(suffix)]
         match = (_TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None) or _NAMED.fullmatch(stem)
-        if match:
+        if bank := treebank_file(entry, suffix):
+            yield bank.language, bank.split, entry
+        elif match:
             yield match["language"], SPLIT_NAMES[match["split"]], entry
         elif stem not in SPLIT_NAMES:  # `dev` and `val` are codes of languages too
             yield stem, WHOLE, entry
@@ -130,15 +158,18 @@ def _left_out(entries: Iterable[Path], task: str, taken: Collection[Path]) -> It
         if not entry.is_dir():
             known = suffix_of(entry.name, task) is not None
             reason = "its name says no language" if known else f"its suffix holds no data of {task}"
-            yield NotRead(entry.name, reason)
+            yield NotRead(entry.name, not_regular(entry) or reason)
             continue
         inside = _entries(entry)
         if not any(path in taken for path in inside):
-            yield NotRead(f"{entry.name}/", "not a folder of a language with train, dev or test files")
+            yield NotRead(f"{entry.name}/", "not a folder of a language, or a treebank, with train, dev or test files")
             continue
         for path in inside:
             if path not in taken:
-                yield NotRead(f"{entry.name}/{path.name}", f"not named train, dev or test with a suffix of {task}")
+                reason = f"not named train, dev or test with a suffix of {task}"
+                if any(each in taken and _of_treebank(each, task) for each in inside):
+                    reason = f"no file of a treebank with a suffix of {task}, or one of them again"
+                yield NotRead(f"{entry.name}/{path.name}", not_regular(path) or reason)
 
 
 def _refuse_mixed(found: Mapping[tuple[str, str], Path]) -> None:
@@ -168,5 +199,5 @@ def _nothing(folder: Path, task: str, names: list[str]) -> CorpusError:
     return CorpusError(
         f"no file in '{folder}' says by its name which language and split of {task} it holds: there is {listed}.",
         f"name them as sw-train{first}, or sw/train{first}, or sw{first} where there are no splits; "
-        f"suffixes for {task}: {', '.join(SUFFIXES[TASK_NAMES[task]])}.",
+        f"suffixes for {task}: {suffixes_shown(task)}.",
     )

@@ -27,6 +27,10 @@ OUTSIDE: Final = "O"
 #: What CoNLL-U writes where there is nothing.
 BLANK: Final = "_"
 _PREFIXES: Final = ("B-", "I-")
+#: The last word of an entity in BIOES and BILOU, and entities of one word.
+_LAST: Final = ("E-", "L-")
+_SINGLE: Final = ("S-", "U-")
+_ALL_PREFIXES: Final = (*_PREFIXES, *_LAST, *_SINGLE)
 _LOOKS: Final = {
     "words": "a label for each word",
     "pair": "a class for each pair of texts",
@@ -61,7 +65,7 @@ def checked(example: TextExample, task: str, where: str) -> TextExample:
     """Return an example with a label if the label is one of the task's kind.
 
     Raises:
-        CorpusError: The label is of another kind, or no tag of named entities in IOB.
+        CorpusError: The label is of another kind, or no tag of named entities in IOB, BIOES or BILOU.
     """
     kind = TASK_NAMES[task]
     label = example.label
@@ -74,9 +78,10 @@ def checked(example: TextExample, task: str, where: str) -> TextExample:
     if not fits:
         raise CorpusError(f"{where} does not hold what {task} needs: {_LOOKS[kind]}.", "check --task and the columns.")
     if task == "ner" and isinstance(label, tuple):
-        odd = next((tag for tag in label if tag and tag != OUTSIDE and not _is_entity(tag)), None)
+        odd = next((tag for tag in label if tag and tag != OUTSIDE and not _is_entity(tag, _ALL_PREFIXES)), None)
         if odd is not None:
-            raise CorpusError(f"{where} has the tag '{odd}', which is none of IOB.", "tags are O, B-TYPE and I-TYPE.")
+            hint = "tags are O, B-TYPE and I-TYPE; in BIOES also E-TYPE and S-TYPE, in BILOU L-TYPE and U-TYPE."
+            raise CorpusError(f"{where} has the tag '{odd}', which is none of IOB.", hint)
     return example
 
 
@@ -86,6 +91,34 @@ def unlabelled_where_blank(example: TextExample) -> TextExample:
         return example
     label = tuple("" if tag == BLANK else tag for tag in example.label)
     return replace(example, label=label if any(label) else None)
+
+
+def from_bioes(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], tuple[str, ...]]:
+    """Return examples of named entities with tags in IOB2, and the prefixes of BIOES and BILOU that they had.
+
+    BIOES marks the last word of an entity by `E-` and an entity of one word by `S-`; BILOU by `L-` and `U-`. Where
+    there are none of these, the examples are returned as they are.
+    """
+    ends = (*_LAST, *_SINGLE)
+    labels = [example.label for example in examples if isinstance(example.label, tuple)]
+    met_ends = {tag[:2] for label in labels for tag in label if tag.startswith(ends)}
+    if not met_ends:
+        return tuple(examples), ()
+    found = tuple(
+        replace(example, label=tuple(_as_iob2(tag, before) for tag, before in _with_before(label)))
+        if isinstance(label := example.label, tuple)
+        else example
+        for example in examples
+    )
+    return found, tuple(prefix for prefix in ends if prefix in met_ends)
+
+
+def _as_iob2(tag: str, before: str) -> str:
+    """Return the tag of IOB2 for one of BIOES or BILOU: `I-` only where it goes on with the entity before it."""
+    if not _is_entity(tag, _ALL_PREFIXES):
+        return tag
+    goes_on = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
+    return f"{'I' if goes_on else 'B'}{tag[1:]}"
 
 
 def in_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], int]:
@@ -154,8 +187,8 @@ def _relabelled(example: TextExample, names: Mapping[str, str], task: str) -> Te
     return replace(example, label=tuple(rename(tag, names) for tag in label))
 
 
-def _is_entity(tag: str) -> bool:
-    return tag.startswith(_PREFIXES) and len(tag) > len(_PREFIXES[0])
+def _is_entity(tag: str, prefixes: tuple[str, ...] = _PREFIXES) -> bool:
+    return tag.startswith(prefixes) and len(tag) > len(_PREFIXES[0])
 
 
 def _renamed_class(tag: str, names: Mapping[str, str]) -> str:

@@ -53,6 +53,12 @@ class TaskText:
         return found
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the data are read, where that had to be decided."""
+        found: tuple[str, ...] = getattr(self.data, "notes", ())
+        return found
+
+    @property
     def local(self) -> bool:
         """Whether reading needs no network."""
         return self.data.local

@@ -1,0 +1,202 @@
+"""Treebanks in folders of their own, and files of a corpus folder that cannot be read as text."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from xsns_stream.corpora import not_read, open_corpus, open_task, reading_notes
+from xsns_stream.errors import CorpusError
+
+
+def bank(folder: Path, treebank: str, words: str, split: str = "train", part: str = "") -> Path:
+    """A treebank of one sentence a word, which is two words long."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{treebank}-ud-{split}{part}.conllu"
+    lines = (f"1\t{word}\t_\tNOUN\n2\t{split}\t_\tX\n\n" for word in words.split())
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """Two treebanks of English and one of Dutch, as a release of Universal Dependencies has them."""
+    root = tmp_path / "ud"
+    bank(root / "UD_English-B", "en_b", "four")
+    bank(root / "UD_English-A", "en_a", "one two")
+    bank(root / "UD_English-A", "en_a", "three", "dev")
+    bank(root / "UD_Dutch-C", "nl_c", "een twee")
+    (root / "UD_English-A" / "README.md").write_text("x", encoding="utf-8")
+    (root / "UD_English-A" / "en_a-ud-train.txt").write_text("one\n", encoding="utf-8")
+    (root / "UD_Unshipped-D").mkdir()
+    return root
+
+
+def texts(spec: str | list[str], language: str, **options: str) -> set[str]:
+    return {example.sentence() for example in open_corpus(spec, **options).sample(language, 9, 0).examples}
+
+
+def test_treebanks_of_one_language_are_joined(layout: Path) -> None:
+    corpus = open_corpus(str(layout))
+    assert corpus.languages() == ("en", "nl")
+    assert corpus.name == "folder(ud, split=train, en=en_a+en_b, words=running)"
+    assert texts(str(layout), "en") == {"one train", "two train", "four train"}
+    assert texts(str(layout), "nl") == {"een train", "twee train"}
+    assert reading_notes(corpus)[0] == "treebanks of one language are joined in this order: en (en_a, en_b)."
+    left = {each.file: each.reason for each in not_read(corpus)}
+    assert left == {
+        "UD_English-A/en_a-ud-dev.conllu": "its split is not train",
+        "UD_English-A/README.md": "no CoNLL-U file of a treebank, or one of them again",
+        "UD_English-A/en_a-ud-train.txt": "no CoNLL-U file of a treebank, or one of them again",
+        "UD_Unshipped-D/": "a folder",
+    }
+
+
+def test_the_split_chooses_within_treebanks(layout: Path) -> None:
+    corpus = open_corpus(str(layout), split="dev")
+    assert corpus.languages() == ("en",)
+    assert corpus.name == "folder(ud, split=dev, words=running)"
+    assert texts(str(layout), "en", split="dev") == {"three dev"}
+
+
+def test_a_pair_chooses_one_of_the_treebanks(layout: Path) -> None:
+    spec = [str(layout), f"en={layout / 'UD_English-B' / 'en_b-ud-train.conllu'}"]
+    corpus = open_corpus(spec)
+    assert corpus.name == "folder(ud, split=train, words=running, en=en_b-ud-train.conllu)"
+    assert texts(spec, "en") == {"four train"}
+    assert not any("joined" in note for note in reading_notes(corpus))
+
+
+def test_a_pair_takes_a_file_that_was_left_out(layout: Path) -> None:
+    corpus = open_corpus([str(layout), f"en={layout / 'UD_English-A' / 'en_a-ud-dev.conllu'}"])
+    assert "UD_English-A/en_a-ud-dev.conllu" not in {each.file for each in not_read(corpus)}
+
+
+def test_parts_of_a_treebank_are_one_text_and_not_several_treebanks(tmp_path: Path) -> None:
+    for part in ("-a-1", "-a-2", "-b"):
+        bank(tmp_path / "x" / "UD_German-HDT", "de_hdt", part.replace("-", "t"), part=part)
+    corpus = open_corpus(str(tmp_path / "x"))
+    assert corpus.name == "folder(x, split=train, words=running)"
+    assert corpus.sample("de", 9, 0).counts.read == 3
+
+
+def test_labels_of_joined_treebanks(layout: Path) -> None:
+    corpus = open_corpus(str(layout), labels="auto")
+    assert corpus.label_names() == ("NOUN", "X")
+    assert {example.label for example in corpus.sample("en", 9, 0).examples} == {("NOUN", "X")}
+
+
+def test_a_file_of_the_language_beside_its_treebanks_is_not_joined(layout: Path) -> None:
+    (layout / "nl.txt").write_text("tekst\n", encoding="utf-8")
+    corpus = open_corpus(str(layout))
+    assert texts(str(layout), "en") == {"one train", "two train", "four train"}
+    with pytest.raises(CorpusError, match=r"both UD_Dutch-C/nl_c-ud-train\.conllu and nl\.txt are language 'nl'"):
+        corpus.sample("nl", 1, 0)
+
+
+def test_other_folders_stay_unread(tmp_path: Path) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "train.conllu").write_text("1\ta\n\n", encoding="utf-8")
+    (tmp_path / "sw.txt").write_text("habari\n", encoding="utf-8")
+    corpus = open_corpus(str(tmp_path))
+    assert corpus.languages() == ("sw",)
+    assert [each.file for each in not_read(corpus)] == ["en/"]
+
+
+def test_a_compressed_copy_is_not_read_twice(layout: Path) -> None:
+    copy = layout / "UD_Dutch-C" / "nl_c-ud-train.conllu.gz"
+    copy.write_bytes(gzip.compress((layout / "UD_Dutch-C" / "nl_c-ud-train.conllu").read_bytes()))
+    assert open_corpus(str(layout)).sample("nl", 9, 0).counts.read == 2
+    assert len(open_task(str(layout), "pos").split("nl", "train").examples) == 1
+
+
+# ------------------------------------------------------------------------------------ labelled data
+
+
+def test_treebanks_are_labelled_data(layout: Path) -> None:
+    data = open_task(str(layout), "pos")
+    assert data.languages() == ("en", "nl")
+    assert data.languages("test") == ()
+    assert data.name == "task(ud, task=pos, en=en_a+en_b)"
+    train = data.split("en", "train")
+    assert [example.text[0] for example in train.examples] == ["one", "two", "four"]
+    assert train.examples[0].label == ("NOUN", "X")
+    assert train.source == "UD_English-A/en_a-ud-train.conllu and 1 more"
+    assert train.counts is not None
+    assert train.counts.read == 3
+    assert [example.text for example in data.split("en", "dev").examples] == [("three", "dev")]
+    text = open_corpus(str(layout), task="pos")
+    assert reading_notes(text)[0] == "treebanks of one language are joined in this order: en (en_a, en_b)."
+    assert {each.file for each in not_read(text)} == {"UD_English-A/en_a-ud-train.txt", "UD_Unshipped-D/"}
+
+
+def test_labelled_treebanks_beside_a_folder_of_the_language(layout: Path) -> None:
+    (layout / "nl").mkdir()
+    (layout / "nl" / "train.conllu").write_text("1\ta\t_\tX\n\n", encoding="utf-8")
+    data = open_task(str(layout), "pos")
+    assert len(data.split("en", "train").examples) == 3
+    with pytest.raises(CorpusError, match="are the train data of 'nl'"):
+        data.split("nl", "train")
+
+
+# --------------------------------------------------------------------------------------- odd files
+
+
+@pytest.mark.parametrize(
+    "name", ["de .txt", " de.txt", "de\u00a0.txt", "\x1b[31m.txt", "a" * 200 + ".txt", "-.txt", "en--a.txt"]
+)
+def test_no_name_of_a_file_ends_a_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "sw.txt").write_text("habari\n", encoding="utf-8")
+    (tmp_path / name).write_text("x\n", encoding="utf-8")
+    corpus = open_corpus(str(tmp_path))
+    assert corpus.languages() == ("sw",)
+    assert [each.file for each in not_read(corpus)] == [name]
+    assert texts(str(tmp_path), "sw") == {"habari"}
+
+
+def test_white_space_in_a_name_is_said(tmp_path: Path) -> None:
+    (tmp_path / "sw.txt").write_text("habari\n", encoding="utf-8")
+    (tmp_path / "de .txt").write_text("x\n", encoding="utf-8")
+    (found,) = not_read(open_corpus(str(tmp_path)))
+    assert found.reason == "white space stands before or after 'de' in its name; rename it"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.parametrize("task", [None, "ner"])
+def test_a_name_that_is_not_utf8(tmp_path: Path, task: str | None) -> None:
+    (tmp_path / "sw.txt").write_text("habari O\n", encoding="utf-8")
+    (tmp_path / os.fsdecode(b"\xff\xfe.txt")).write_text("x O\n", encoding="utf-8")
+    corpus = open_corpus(str(tmp_path), task=task)
+    assert corpus.languages() == ("sw",)
+    (found,) = not_read(corpus)
+    assert found.reason == "its name is not UTF-8; rename it" if task is None else "its name says no language"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("task", [None, "ner"])
+def test_only_regular_files_of_a_folder_are_opened(tmp_path: Path, task: str | None) -> None:
+    (tmp_path / "sw.txt").write_text("habari O\n", encoding="utf-8")
+    os.mkfifo(tmp_path / "ig.txt")
+    (tmp_path / "xh.txt").symlink_to("/dev/zero")
+    (tmp_path / "ha.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "yo.txt").symlink_to(tmp_path / "sw.txt")
+    corpus = open_corpus(str(tmp_path), task=task)
+    assert corpus.languages() == ("sw", "yo")
+    assert {each.file: each.reason for each in not_read(corpus)} == {
+        "ha.txt": "a link that leads nowhere",
+        "ig.txt": "a pipe",
+        "xh.txt": "a device",
+    }
+
+
+def test_a_device_as_a_pair_is_refused(tmp_path: Path) -> None:
+    link = tmp_path / "zero.txt"
+    link.symlink_to("/dev/zero")
+    with pytest.raises(CorpusError, match=r"zero\.txt' is a device, not a file of text"):
+        open_corpus(f"sw={link}")
+    with pytest.raises(CorpusError, match="is a folder, not a file of text"):
+        open_corpus([f"sw={tmp_path}", f"en={tmp_path}"])
