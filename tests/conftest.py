@@ -34,6 +34,20 @@ WORDS = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--exhaustive`."""
+    parser.addoption("--exhaustive", action="store_true", help="Also run tests that take many minutes each.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked `exhaustive` unless it was asked for."""
+    if config.getoption("--exhaustive"):
+        return
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            item.add_marker(pytest.mark.skip(reason="takes many minutes: give --exhaustive"))
+
+
 class Finished(NamedTuple):
     """A command line that came to its end."""
 

@@ -269,7 +269,7 @@ def test_of_two_that_measured_one_row_the_first_commit_counts(
     monkeypatch.setattr(RowCommits, "write_parts", other_is_faster)
     result, events, _ = run(make("sw fi"))
     assert (result.committed, result.by_others) == ((), (Row("sw", 42), Row("fi", 42)))
-    (note,) = [event for event in events if isinstance(event, Noted)]
+    (note,) = [event for event in events if isinstance(event, Noted) and "cut there" not in event.text]
     assert note.row == Row("fi", 42)
     assert note.text.startswith("was committed by another process meanwhile, with other bits")
     assert np.array_equal(open_store(path)["fi"].bits, bits), "the first commit counts"
@@ -286,7 +286,8 @@ def test_parts_that_are_added_to_a_row_leave_its_record(make: Any, run: Any) -> 
     run(make("sw"))
     result, events, store = run(make("sw", parts=2))
     assert result.committed == (Row("sw", 42),)
-    assert [event.text for event in events if isinstance(event, Noted)] == [
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert [note for note in notes if "cut there" not in note] == [
         "was in the store already: its parts are added, and its record, which is never rewritten, stays without "
         "split-half."
     ]

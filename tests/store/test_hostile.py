@@ -79,7 +79,7 @@ def make_store(path, networks, compressor="none"):
     return path
 
 
-@pytest.fixture(scope="module", params=["none", pytest.param("zstd", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["none", pytest.param("zstd", marks=pytest.mark.exhaustive)])
 def sound(request, tmp_path_factory, networks):
     return make_store(tmp_path_factory.mktemp("sound") / "s.zarr", networks, request.param)
 
@@ -181,13 +181,13 @@ def test_types_nobody_expected(attack, sound):
     attack_all(attack, hostile.sample(sound, 20, 90), turns(1))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_every_verb_on_every_special_damage(attack):
     attack_all(attack, hostile.special(), lambda number: VERBS)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_every_verb_on_many_types(attack, sound):
     attack_all(attack, hostile.sample(sound, 21, 300), lambda number: VERBS)
