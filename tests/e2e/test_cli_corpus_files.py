@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +15,14 @@ from click.testing import CliRunner, Result
 from xsns_stream.cli.baseline import command as baseline
 from xsns_stream.cli.build import command as build
 from xsns_stream.cli.info import command as info
+
+
+class Runner(CliRunner):
+    """A runner that names the options of help as the program does: click keeps the first help option of a verb."""
+
+    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
+        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
+
 
 LEFT = ["bn_rom.txt", "de.pdf", "fi.additional.txt", "notes.txt", "test.txt", "xx.txt"]
 NOTE = "note: 6 files are not read: bn_rom.txt ('bn_rom' is no language code; name it bn-Latn if it is"
@@ -42,10 +51,10 @@ def check(done: Result) -> dict[str, object]:
 
 
 def test_info(folder: Path) -> None:
-    result = check(CliRunner().invoke(info, ["--corpus", str(folder), "--json"]))
+    result = check(Runner().invoke(info, ["--corpus", str(folder), "--json"]))
     assert result["languages"] == ["en", "sw"]
     assert result["corpus_notes"] == ["english.txt is read as en (English)."]
-    quiet = CliRunner().invoke(info, ["--corpus", str(folder), "--quiet"])
+    quiet = Runner().invoke(info, ["--corpus", str(folder), "--quiet"])
     assert quiet.stderr == ""
     assert "English" in quiet.stdout
 
@@ -53,14 +62,14 @@ def test_info(folder: Path) -> None:
 def test_build(folder: Path, tmp_path: Path) -> None:
     store = str(tmp_path / "xsns.zarr")
     arguments = ["--corpus", str(folder), "--lang", "all", "--store", store, "--examples", "2", "--json"]
-    check(CliRunner().invoke(build, [*arguments, "--dry-run"]))
-    result = check(CliRunner().invoke(build, arguments))
+    check(Runner().invoke(build, [*arguments, "--dry-run"]))
+    result = check(Runner().invoke(build, arguments))
     assert result["committed"] == [["en", 42], ["sw", 42]]
 
 
 def test_baseline(folder: Path) -> None:
     arguments = ["lex", "--corpus", str(folder), "--lang", "all", "--model", "mini", "--examples", "2", "--json"]
-    check(CliRunner().invoke(baseline, arguments))
+    check(Runner().invoke(baseline, arguments))
 
 
 def test_what_was_decided_in_reading_is_said(tmp_path: Path) -> None:
@@ -68,7 +77,7 @@ def test_what_was_decided_in_reading_is_said(tmp_path: Path) -> None:
     place.mkdir()
     (place / "sw.tsv").write_text('text\tn\n"say ""yes"""\t1\nna\x01no\t2\n', encoding="utf-8")
     arguments = ["--corpus", str(place), "--lang", "sw", "--store", str(tmp_path / "x.zarr"), "--examples", "2"]
-    done = CliRunner().invoke(build, arguments)
+    done = Runner().invoke(build, arguments)
     assert done.exit_code == 0, done.output
     assert "sw.tsv is read as written with quotation marks around fields" in done.stderr
     assert "control characters are removed from 1 of 2 rows." in done.stderr

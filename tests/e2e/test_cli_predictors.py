@@ -18,6 +18,14 @@ from xsns_stream.store import open_store
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer import TransferScores
 
+
+class Runner(CliRunner):
+    """A runner that names the options of help as the program does: click keeps the first help option of a verb."""
+
+    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
+        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
+
+
 SOURCES, TARGETS = ("en", "de", "zh", "ja"), ("sw", "fi", "en")
 
 
@@ -50,7 +58,7 @@ def parse(*arguments: str) -> Any:
     def verb(**options: Any) -> None:
         received.update(options)
 
-    done = CliRunner().invoke(verb, ["--gold", "gold.parquet", *arguments])
+    done = Runner().invoke(verb, ["--gold", "gold.parquet", *arguments])
     return done.exception if isinstance(done.exception, XsnsError) else received
 
 
