@@ -32,7 +32,7 @@ from scale_fits import TERMS, fits, predicted
 from xsns_stream.ranking import rank_sources
 from xsns_stream.similarity import count_overlaps, jaccard, sample_overlaps
 from xsns_stream.store import SubNetworkStore, open_store
-from xsns_stream.store.overlaps import keep_overlaps
+from xsns_stream.store.overlap_cache import keep_overlaps
 
 #: 4,096 · 768: about the embedded model's; XLM-R base; XLM-R large.
 SMALL, BASE, LARGE = 3_145_728, 85_054_464, 302_309_376

@@ -189,7 +189,7 @@ def make_case(data: str, language: str, options: Any) -> Case:
     from xsns_stream.corpora import open_task
     from xsns_stream.models import load_model
     from xsns_stream.transfer import PRESETS, TASKS, class_names
-    from xsns_stream.transfer.finetuning import drawn
+    from xsns_stream.transfer.finetune import drawn
 
     corpus, task = open_task(data, "pos"), TASKS["pos"]
     train, dev = (corpus.split(language, split) for split in ("train", "dev"))
@@ -214,7 +214,7 @@ def recorded(case: Case) -> tuple[list[list[int]], dict[str, Any]]:
 
     The weights are taken before the best epoch's are put back, which a loop does not do.
     """
-    from xsns_stream.transfer import finetuning
+    from xsns_stream.transfer import finetune as finetuning
 
     batches: list[list[int]] = []
     last: dict[str, Any] = {}

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 import xsns_stream as xs
+from xsns_stream.align_scores import join
 from xsns_stream.baselines import (
     family,
     l2v,
@@ -39,15 +40,14 @@ from xsns_stream.baselines import (
 from xsns_stream.errors import LanguageError
 from xsns_stream.evaluation import evaluate
 from xsns_stream.gold import import_scores
-from xsns_stream.joining import join
 from xsns_stream.languages import counterparts, normalise
-from xsns_stream.matrices import read_matrix
 from xsns_stream.pipeline import BuildSettings, build
 from xsns_stream.pipeline.baselines import model_baselines
 from xsns_stream.regression import feature_matrix, fit, parse_feature
 from xsns_stream.regression import read_features as read_language_features
 from xsns_stream.report import write_matrix
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.similarity.matrix_io import read_matrix
+from xsns_stream.types.transfer_scores import TransferScores
 
 #: The paper's languages for POS and NER.
 POS = tuple("bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk".split())  # noqa: SIM905 — one line, not twenty

@@ -11,9 +11,8 @@ from typing import Any
 from table_text import table
 
 from xsns_stream.reproduce.commands import XSNS
-from xsns_stream.reproduce.markdown import number, probability, with_interval
-from xsns_stream.reproduce.pages import NDCG, cell, evaluation_page, overview
-from xsns_stream.reproduce.setting import TITLES
+from xsns_stream.reproduce.config import TITLES
+from xsns_stream.reproduce.pages import NDCG, cell, evaluation_page, number, overview, probability, with_interval
 
 _REGRET = "regret"
 FOLDER = Path(__file__).parents[1] / "docs" / "results"

@@ -16,21 +16,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xsns_stream.align_scores import join
     from xsns_stream.corpora import open_corpus, read_text
     from xsns_stream.errors import XsnsError
     from xsns_stream.evaluation import evaluate
     from xsns_stream.fisher import diagonal_fisher, mean_gradient, self_check
     from xsns_stream.gold import import_scores, read_scores, write_scores
-    from xsns_stream.joining import join
-    from xsns_stream.matrices import read_matrix
     from xsns_stream.models import load_model, parameter_layout
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
     from xsns_stream.pipeline import BuildSettings, Stopping, build
     from xsns_stream.ranking import rank_sources
     from xsns_stream.regression import calibrate
     from xsns_stream.similarity import common, count_overlaps, count_overlaps_by_seed, jaccard, sample_overlaps, united
+    from xsns_stream.similarity.matrix_io import read_matrix
     from xsns_stream.store import SubNetworkStore, open_store
-    from xsns_stream.subnetwork import extract_subnetwork
+    from xsns_stream.subnetworks.select import extract_subnetwork
     from xsns_stream.types import (
         DiagonalFisher,
         Evaluation,
@@ -76,7 +76,7 @@ _HOMES = {
     "united": "similarity",
     "SubNetworkStore": "store",
     "open_store": "store",
-    "extract_subnetwork": "subnetwork",
+    "extract_subnetwork": "subnetworks.select",
     "DiagonalFisher": "types",
     "FisherSettings": "types",
     "LanguageSample": "types",
@@ -93,8 +93,8 @@ _HOMES = {
     "import_scores": "gold",
     "read_scores": "gold",
     "write_scores": "gold",
-    "join": "joining",
-    "read_matrix": "matrices",
+    "join": "align_scores",
+    "read_matrix": "similarity.matrix_io",
     "calibrate": "regression",
     "Evaluation": "types",
     "JoinedScores": "types",

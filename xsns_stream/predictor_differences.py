@@ -1,4 +1,4 @@
-"""Whether predictors were made on equal footing: the same model, text, examples, seeds and lengths."""
+"""Differences in how predictors were made: model, text, examples, seeds and lengths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xsns_stream.labelled import listed
+from xsns_stream.io.tables import listed
 from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
 
 Records = Mapping[str, PredictorRecord]

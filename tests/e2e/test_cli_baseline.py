@@ -18,8 +18,8 @@ import pytest
 
 from xsns_stream.cli.baseline import BASELINES
 from xsns_stream.errors import LanguageError
-from xsns_stream.matrices import read_matrix
 from xsns_stream.report import write_matrix
+from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.types import SimilarityMatrix
 
 SHARED = Path(os.environ.get("XSNS_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -94,7 +94,7 @@ def test_a_baseline_that_is_not_one(asked: str, hint: str, baseline: Callable[..
 
 def write_gold(path: Path) -> None:
     from xsns_stream.gold import write_scores
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.types.transfer_scores import TransferScores
 
     scores = np.arange(6.0).reshape(1, 1, 3, 2)
     write_scores(

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.cli.baseline_model import COMMANDS
-from xsns_stream.matrices import read_matrix
+from xsns_stream.similarity.matrix_io import read_matrix
 
 NAMES = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.cli.model_options import OBJECTIVES
-from xsns_stream.cli.sizes import parse_bytes
+from xsns_stream.cli.option_groups import OBJECTIVES, parse_bytes
 from xsns_stream.store import open_store
 
 pytestmark = pytest.mark.xdist_group("build")

@@ -14,9 +14,9 @@ import pytest
 import xsns_stream as xs
 from xsns_kernels import pack_bits
 from xsns_stream.gold import write_scores
-from xsns_stream.matrices import read_matrix
+from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SubNetwork
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("en", "et", "fi", "sw")
 

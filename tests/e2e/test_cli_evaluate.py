@@ -18,7 +18,7 @@ from xsns_stream.evaluation import AVERAGES, FEWEST_RESAMPLES, MOST_RESAMPLES, N
 from xsns_stream.gold import write_scores
 from xsns_stream.report import write_matrix
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SimilarityMatrix, SubNetwork
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("sw", "en", "fi", "de", "zu", "et")
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")

@@ -8,15 +8,15 @@ import pytest
 import store_networks as networks
 from click.testing import CliRunner
 
+from xsns_stream.align_scores import join
 from xsns_stream.cli.predictors import NamedPath, gold_options, open_gold, open_predictors, predict_option
 from xsns_stream.errors import LanguageError, StoreError, UsageError, XsnsError
 from xsns_stream.gold import write_scores
-from xsns_stream.joining import join
 from xsns_stream.report import write_matrix
 from xsns_stream.similarity import count_overlaps_by_seed, similarity
 from xsns_stream.store import open_store
 from xsns_stream.types import SimilarityMatrix
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 
 class Runner(CliRunner):

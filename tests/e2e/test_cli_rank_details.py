@@ -8,7 +8,7 @@ import store_networks as networks
 
 from xsns_stream.gold import write_scores
 from xsns_stream.store import open_store
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("sw", "zu", "xh", "rw", "fi", "et")
 LAYOUT = networks.make_layout(3, 640)

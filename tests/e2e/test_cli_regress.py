@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xsns_stream.align_scores import join
 from xsns_stream.evaluation import evaluate
 from xsns_stream.gold import import_scores, write_scores
-from xsns_stream.joining import join
 from xsns_stream.regression import feature_matrix, fit, parse_feature, read_features
 from xsns_stream.report import write_matrix
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.regressions import LEFT_OUT_TARGET
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 PAGE = (Path(__file__).parents[2] / "docs" / "regression.md").read_text(encoding="utf-8")
 SHARED = Path(os.environ.get("XSNS_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xsns_stream.reproduce.catalogue import TARGETS
+from xsns_stream.reproduce.step import TARGETS
 
 LANGUAGES = ("en", "fi", "sw", "de")
 #: All that the task has: a model that gives every word the same tag is right for some.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xsns_stream.matrices import read_matrix
+from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.store import open_store
 
 WORDS = {"sw": "watoto wanasoma kitabu leo", "fi": "lapset lukevat kirjaa kotona", "en": "children read books today"}

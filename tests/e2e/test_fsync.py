@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from xsns_stream import syncing
+from xsns_stream.io import atomic as syncing
 from xsns_stream.store import open_store
 
 

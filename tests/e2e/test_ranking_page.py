@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.gold import write_scores
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 TEXT = (Path(__file__).parents[2] / "docs" / "ranking.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import store_networks as networks
 
-from xsns_stream.cli.reproduce_running import run_verb
+from xsns_stream.cli.reproduce import run_verb
 from xsns_stream.errors import ExitCode
 from xsns_stream.gold import write_scores
 from xsns_stream.report import write_matrix
+from xsns_stream.reproduce.config import Setting
 from xsns_stream.reproduce.data import Asked, plan
 from xsns_stream.reproduce.recipes import table1, table2, table3, table4
 from xsns_stream.reproduce.running import Outcome, reproduce
-from xsns_stream.reproduce.setting import Setting
 from xsns_stream.reproduce.step import Recipe
 from xsns_stream.types import SimilarityMatrix
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 #: Baselines that fail in a test, with whose they are.
 FAILING = (("any", "sue"), ("any", "l2v"), ("any", "ldnd"), ("mini", "emb"), ("mini", "nn-rank"))
@@ -267,7 +267,7 @@ def test_table_4(setting: Setting, run: Callable[..., Outcome], fails: set[str],
     text = page(other, table4.RECIPE)
     assert "weights drawn anew\n" in text
     assert "* google/mt5-base: no such model." in text
-    assert "python -m xsns_stream.reproduce.redrawn" in text
+    assert "python -m xsns_stream.reproduce.random_control" in text
     drawn = other.place("random-init")
     assert (drawn / "model.safetensors").read_bytes() != (tiny_folder / "model.safetensors").read_bytes()
     assert json.loads((other.out / "table4.json").read_text())["result"]["lacking"] == [

@@ -29,8 +29,8 @@ from xsns_stream.transfer import (
     score,
     time_steps,
 )
-from xsns_stream.transfer.finetuning import drawn
-from xsns_stream.transfer.memory import enough_memory
+from xsns_stream.transfer.batching import enough_memory
+from xsns_stream.transfer.finetune import drawn
 from xsns_stream.transfer.scoring import _best_span
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan

@@ -41,8 +41,8 @@ from xsns_stream.pipeline import (
     build,
 )
 from xsns_stream.store import SubNetworkStore, open_store
-from xsns_stream.store import array as store_array
-from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.store import row_array as store_array
+from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings, LanguageSample, TextExample
 
 SHORT = MaskedLanguageModelling(max_length=24)

@@ -13,7 +13,7 @@ from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import batches
 from xsns_stream.pipeline import Noted
-from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings
 
 DENSITIES = (0.3, 0.05, 0.15)

@@ -11,7 +11,7 @@ import pytest
 
 from xsns_stream.errors import CorpusError
 from xsns_stream.pipeline import ExamplesDone, Row, RowStarted
-from xsns_stream.pipeline.reading import OneAhead
+from xsns_stream.pipeline.read_ahead import OneAhead
 from xsns_stream.types import LanguageSample, TextExample
 
 

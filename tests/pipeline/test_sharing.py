@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import IncompatibleError
-from xsns_stream.pipeline import Noted, Row, RowByOther, RowCommitted, building
+from xsns_stream.pipeline import Noted, Row, RowByOther, RowCommitted
 from xsns_stream.pipeline.committing import RowCommits
 from xsns_stream.pipeline.sharing import SharedItems
 from xsns_stream.store import OtherBitsError, open_store
 
+#: The module; the package has a function of the same name.
+building = import_module("xsns_stream.pipeline.build")
 LIMIT = 120
 ROWS = 6
 

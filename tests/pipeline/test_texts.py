@@ -11,7 +11,7 @@ import pytest
 
 from xsns_stream.objectives import CausalLanguageModelling, EncodedSample
 from xsns_stream.pipeline.events import Row
-from xsns_stream.pipeline.reading import RowText
+from xsns_stream.pipeline.read_ahead import RowText
 from xsns_stream.pipeline.texts import RowTexts, note_on_shared, notes_on_text
 from xsns_stream.store import open_store
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample

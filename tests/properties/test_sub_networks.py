@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import DiagonalFisher, LanguageSample, LayerSpan, ParameterLayout, SubNetwork, TextExample
 
 LARGEST = float(np.finfo(np.float32).max)

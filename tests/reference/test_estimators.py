@@ -8,7 +8,7 @@ import torch
 
 from xsns_stream.fisher import diagonal_fisher, mean_gradient, without_rules
 from xsns_stream.models import parameter_layout
-from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.subnetworks.select import extract_subnetwork
 
 LENGTHS = ((9, 4, 6), (5, 11))
 #: By rule, with a module used twice, with a rule for experts, with two stacks, and with the batch-of-one path.

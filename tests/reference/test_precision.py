@@ -13,7 +13,7 @@ from xsns_stream.fisher import HalfPrecisionWarning, diagonal_fisher, mean_gradi
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
-from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings
 
 #: Announced by `diagonal_fisher`; the tests at the end expect it.

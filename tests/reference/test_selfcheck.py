@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from xsns_stream.fisher import confirmed, diagonal_fisher, self_check, selfcheck, without_rules
+from xsns_stream.fisher import diagonal_fisher, self_check, selfcheck, without_rules
+from xsns_stream.fisher import selfcheck_cache as confirmed
 from xsns_stream.models import parameter_layout
 
 BLOCK = "roberta.encoder.layer.0."

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from xsns_stream.errors import LanguageError, StoreError
 from xsns_stream.store import columns as columns_module
 from xsns_stream.store import open_store
-from xsns_stream.store.plain import Geometry, LocalRow, ranges, runs_of
+from xsns_stream.store.plain_rows import Geometry, LocalRow, ranges, runs_of
 from xsns_stream.types import LayerSpan, ParameterLayout
 
 CODES = ("yo", "sw", "rw", "zh-Hant", "en")

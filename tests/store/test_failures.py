@@ -7,7 +7,8 @@ import pytest
 from filelock import FileLock
 
 from xsns_stream.errors import StoreError
-from xsns_stream.store import files, open_store
+from xsns_stream.store import open_store
+from xsns_stream.store.storage import local as files
 
 CASES = [
     (errno.ENOSPC, "the disk or the quota is full", "free some space"),
@@ -53,15 +54,18 @@ def test_a_full_disk_at_any_step_leaves_the_store_sound(filled, networks, monkey
     assert not list(filled.path.rglob("*.partial"))
 
 
+WRITE_JSON = files.write_json
+
+
 def failing_for_records(path, data):
     if "commits" in path.parts:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-    files.write_json(path, data)
+    WRITE_JSON(path, data)
 
 
 def test_a_commit_that_cannot_be_written(filled, networks, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("xsns_stream.store.local.write_json", failing_for_records)
+        patch.setattr("xsns_stream.store.storage.local.write_json", failing_for_records)
         with pytest.raises(StoreError, match="cannot commit a row to"):
             filled.write(networks.make_sub("fr"))
     assert [key.language for key in filled.unfinished()] == ["fr"]

@@ -14,7 +14,7 @@ import pytest
 from xsns_stream.errors import ExitCode, XsnsError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import open_store
-from xsns_stream.store.overlaps import keep_overlaps
+from xsns_stream.store.overlap_cache import keep_overlaps
 from xsns_stream.types import DiagonalFisher
 
 _spec = importlib.util.spec_from_file_location("store_hostile", Path(__file__).with_name("hostile.py"))

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
-from xsns_stream.store import KeptKey, kept_array, open_store
-from xsns_stream.store.kept_array import from_bf16, to_bf16
+from xsns_stream.store import KeptKey, open_store
+from xsns_stream.store import fisher_array as kept_array
+from xsns_stream.store.fisher_array import from_bf16, to_bf16
 from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
 
 

@@ -9,8 +9,8 @@ from filelock import FileLock
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store import open_store
-from xsns_stream.store.local import LocalPlace
-from xsns_stream.store.pruning import plan_prune, prune
+from xsns_stream.store.prune import plan_prune, prune
+from xsns_stream.store.storage.local import LocalPlace
 
 HEX = "0123456789abcdef" * 2
 

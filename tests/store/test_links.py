@@ -9,8 +9,8 @@ import pytest
 from xsns_stream.errors import StoreError, XsnsError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import open_store
-from xsns_stream.store.overlaps import keep_overlaps
-from xsns_stream.store.pruning import plan_prune, prune
+from xsns_stream.store.overlap_cache import keep_overlaps
+from xsns_stream.store.prune import plan_prune, prune
 from xsns_stream.types import DiagonalFisher
 
 LINKS = (

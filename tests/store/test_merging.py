@@ -8,7 +8,7 @@ import pytest
 from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
 from xsns_stream.store import KeptKey, RowKey, open_store
 from xsns_stream.store.checking import check_rows
-from xsns_stream.store.merging import copy_rows, merge_stores
+from xsns_stream.store.copy_merge import copy_rows, merge_stores
 from xsns_stream.types import DiagonalFisher
 
 

@@ -16,7 +16,7 @@ import zarr
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed
 from xsns_stream.store import open_store
-from xsns_stream.store.overlaps import keep_overlaps
+from xsns_stream.store.overlap_cache import keep_overlaps
 from xsns_stream.types import KeptOverlaps
 
 CODES = ("en", "fi", "rw", "sw", "xh", "yo")
@@ -271,7 +271,7 @@ def test_a_name_after_which_there_is_none_is_started_over(store, path):
 
 
 def test_nobody_waits_for_another_writer_of_counts(store, path):
-    from xsns_stream.store.files import locked
+    from xsns_stream.store.storage.local import locked
 
     with locked(path / "subnetworks/.lock-overlaps"):
         started = time.monotonic()
@@ -295,7 +295,7 @@ def test_not_using_and_not_writing(store, path):
 READER = """
 import os, sys
 from xsns_stream.store import open_store
-from xsns_stream.store.overlaps import keep_overlaps
+from xsns_stream.store.overlap_cache import keep_overlaps
 from xsns_stream.similarity import count_overlaps
 store = open_store(sys.argv[1])
 # Everything is imported now; another user may not even be able to read what is installed.
@@ -358,7 +358,7 @@ def test_bits_that_were_exchanged_are_found_before_their_counts_are_kept(store, 
 
 
 def test_a_row_that_was_built_again_meanwhile_is_not_kept(store, path, networks, monkeypatch):
-    from xsns_stream.store import overlaps
+    from xsns_stream.store import overlap_cache as overlaps
 
     checked = overlaps.check_rows
 
@@ -385,7 +385,7 @@ def test_in_memory(networks):
 WRITER = """
 import sys
 from xsns_stream.store import open_store
-from xsns_stream.store.overlaps import keep_overlaps
+from xsns_stream.store.overlap_cache import keep_overlaps
 from xsns_stream.similarity import count_overlaps
 store = open_store(sys.argv[1])
 for turn in range(15):

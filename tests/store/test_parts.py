@@ -8,8 +8,8 @@ import zarr
 
 from xsns_stream.errors import IncompatibleError, StoreError, UsageError
 from xsns_stream.store import MOST_PARTS, PartKey, RowKey, open_store
-from xsns_stream.store.merging import copy_rows, merge_stores
-from xsns_stream.store.pruning import plan_prune, prune
+from xsns_stream.store.copy_merge import copy_rows, merge_stores
+from xsns_stream.store.prune import plan_prune, prune
 
 TEXT = {"corpus": "texts", "corpus_digest": "d1"}
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store import files, open_store
-from xsns_stream.store.local import LocalPlace
-from xsns_stream.store.place import MissingObjectError, open_place
+from xsns_stream.store import open_store
+from xsns_stream.store.storage import local as files
+from xsns_stream.store.storage.local import LocalPlace
+from xsns_stream.store.storage.open import MissingObjectError, open_place
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -9,7 +9,7 @@ from filelock import FileLock
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import KeptKey, RowKey, open_store
-from xsns_stream.store.pruning import PrunePlan, plan_prune, prune
+from xsns_stream.store.prune import PrunePlan, plan_prune, prune
 from xsns_stream.types import DiagonalFisher
 
 HEX = "0123456789abcdef" * 2

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import StoreError
-from xsns_stream.store import open_store, remote_writing
-from xsns_stream.store.array import RowArray
+from xsns_stream.store import open_store
+from xsns_stream.store import writer as remote_writing
+from xsns_stream.store.row_array import RowArray
 
 SCRIPT = Path(__file__).with_name("remote_writers.py")
 SECRETS = ("key-of-the-tests", "secret-of-the-tests")

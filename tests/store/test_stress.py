@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from xsns_stream.store import open_store
-from xsns_stream.store.pruning import plan_prune, prune
+from xsns_stream.store.prune import plan_prune, prune
 
 SCRIPT = Path(__file__).with_name("stressing.py")
 KILLS, ROUNDS = 100, 20

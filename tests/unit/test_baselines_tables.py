@@ -15,8 +15,7 @@ from xsns_stream.baselines import (
     script,
     source_size,
 )
-from xsns_stream.baselines.labels import resolve, sides
-from xsns_stream.baselines.tables import read_names, read_table
+from xsns_stream.baselines.tables import read_names, read_table, resolve, sides
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 
 

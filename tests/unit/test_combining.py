@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from xsns_kernels import unpack_bits
 from xsns_stream.errors import LanguageError, StoreError
-from xsns_stream.similarity import combining, common, count_parts, united
+from xsns_stream.similarity import common, count_parts, united
+from xsns_stream.similarity import nway as combining
 from xsns_stream.types import ParameterSet
 
 CODES = ("en", "fi", "sw", "yo")

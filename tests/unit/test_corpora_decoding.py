@@ -13,8 +13,8 @@ import pytest
 
 from xsns_stream.corpora import decoding, read_text
 from xsns_stream.corpora.decoding import lines
-from xsns_stream.corpora.splits.files import file_text
-from xsns_stream.corpora.units import without_control
+from xsns_stream.corpora.examples import without_control
+from xsns_stream.corpora.tasks.files import file_text
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan

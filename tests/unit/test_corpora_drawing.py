@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from xsns_stream.corpora import drawing, open_corpus, read_text
 from xsns_stream.corpora.drawing import Digests, draw_examples
-from xsns_stream.corpora.units import Unit, collect
+from xsns_stream.corpora.examples import Unit, collect
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LanguageSample, TextExample
 

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from xsns_stream.cli import corpus_options
+from xsns_stream.cli import option_groups as corpus_options
 from xsns_stream.corpora import TASK_NAMES, TaskCorpus, TaskText, open_corpus, open_task, reading_notes
 from xsns_stream.corpora.recipes import RECIPES
-from xsns_stream.corpora.splits.hub import RECIPE_TASKS
+from xsns_stream.corpora.tasks.hub_data import RECIPE_TASKS
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xsns_stream.errors import LanguageError, StoreError, UsageError
-from xsns_stream.similarity import cover_by, greedy_cover
+from xsns_stream.ranking import cover_by, greedy_cover
 
 _spec = importlib.util.spec_from_file_location("rows_in_memory", Path(__file__).with_name("test_parts.py"))
 assert _spec is not None
@@ -90,7 +90,7 @@ def test_the_mean_over_seeds_decides() -> None:
 
 
 def test_blocks_of_a_long_row_are_all_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xsns_stream.similarity.coverage._STEP", 3)
+    monkeypatch.setattr("xsns_stream.ranking.coverage._STEP", 3)
     store = random_rows("t a b c")
     expected = greedily(as_sets(store), "t", 3)
     found = greedy_cover(store, "t", ["a", "b", "c"], 3, (1,), DENSITY)

@@ -16,13 +16,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import ndcg_score
 
+from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import AVERAGES, NDCG, evaluate
-from xsns_stream.joining import join
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.evaluations import Evaluation
-from xsns_stream.types.joined import JoinedScores, Prediction
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction, TransferScores
 
 CODES = ("sw", "en", "fi", "de", "zu", "et", "fr", "ru")
 NDCG_NAME = "ndcg@3[rank-linear]"
@@ -453,7 +452,7 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
     import pandas as pd
 
     from xsns_stream.gold import import_scores
-    from xsns_stream.matrices import read_matrix
+    from xsns_stream.similarity.matrix_io import read_matrix
 
     ner, near = SHARED / "gold/nnrank_wikiann_ner_xlmr_base.csv", f"xlm-roberta-base_flores200_layer{layer}.tsv"
     scores = import_scores(ner, "nnrank", metric="f1").scores

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import UsageError
-from xsns_stream.similarity import explain, jaccard
+from xsns_stream.ranking import explain
+from xsns_stream.similarity import jaccard
 from xsns_stream.types import GroupedOverlaps, OverlapRectangle
 
 CODES, SIZES = ("a", "b", "c", "t"), {"first": 600, "second": 400}

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold import SCORE_FORMATS, read_scores, summarise, write_scores
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 NAN = float("nan")
 # Codes that other programs take for something else: not a number, false.

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xsns_stream.align_scores import join
 from xsns_stream.errors import LanguageError, UsageError
-from xsns_stream.joining import join
 from xsns_stream.types import SimilarityMatrix
-from xsns_stream.types.joined import JoinedScores
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
 NAN = float("nan")
 CODES = ("sw", "fi", "et", "de", "en", "zu")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.files import read_json
 from xsns_stream.gold import import_scores
-from xsns_stream.matrices import read_matrix
+from xsns_stream.io.atomic import read_json
+from xsns_stream.similarity.matrix_io import read_matrix
 
 LONG = "9" * 400
 

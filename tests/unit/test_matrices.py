@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.matrices import MATRIX_FORMATS, frame_matrix, known_languages, read_matrix
 from xsns_stream.report import write_matrix
+from xsns_stream.similarity.matrix_io import MATRIX_FORMATS, frame_matrix, known_languages, read_matrix
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
 

@@ -12,10 +12,9 @@ import pytest
 
 from xsns_kernels import ArrayColumns, pack_bits
 from xsns_stream.errors import LanguageError, StoreError, UsageError
-from xsns_stream.ranking import rank_sources
-from xsns_stream.similarity import draws_of_parts, draws_of_seeds, part_similarities
+from xsns_stream.ranking import draws_of_parts, draws_of_seeds, part_similarities, rank_sources
 from xsns_stream.types import LayerSpan, ParameterLayout, SimilarityMatrix
-from xsns_stream.types.comparisons import PartSimilarity, SimilarityDraws
+from xsns_stream.types.similarity_matrix import PartSimilarity, SimilarityDraws
 
 SIZE, DENSITY = 1000, 0.15
 LAYOUT = ParameterLayout(("w",), ((SIZE,),), (LayerSpan("0", 0, SIZE),))
@@ -54,7 +53,7 @@ def jaccard(a: Any, b: Any) -> float:
 @pytest.mark.parametrize("sources", [["b"], ["c", "b", "d"]])
 def test_each_is_compared_without_each_of_its_parts(sources: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     # Of three sources two are read at a time.
-    monkeypatch.setattr("xsns_stream.similarity.parts._AT_ONCE", 8)
+    monkeypatch.setattr("xsns_stream.ranking.intervals._AT_ONCE", 8)
     store, parts = random_rows("a b c d", (1, 2)), [random_rows("a b c d", (1, 2), salt) for salt in (1, 2, 3, 4)]
     seen: list[tuple[int, int]] = []
     found = part_similarities(store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: seen.append(n))

@@ -13,15 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
-from xsns_stream.joining import join
 from xsns_stream.regression import fit, predict
 from xsns_stream.regression.design import design_of
 from xsns_stream.regression.mixed import sums_of
 from xsns_stream.types import SimilarityMatrix
-from xsns_stream.types.joined import JoinedScores
 from xsns_stream.types.regressions import IN_SAMPLE, LEFT_OUT_SOURCE, LEFT_OUT_TARGET
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
 CODES = (*"af ar bg cs da de el en es et fa fi fr he hi hr hu id is it ja ko lt lv nl no pl pt ro ru".split(),)  # noqa: SIM905
 MODELS = [("ols", "target"), ("mixed", "target"), ("mixed", "crossed")]

@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
-from xsns_stream.files import read_parquet
-from xsns_stream.joining import join
+from xsns_stream.io.atomic import read_parquet
 from xsns_stream.regression import calibrate, fit
-from xsns_stream.report.regression import blocks, document, prediction_block
-from xsns_stream.report.regression_files import REGRESSION_FORMATS, write_regression
+from xsns_stream.report.regression import REGRESSION_FORMATS, blocks, document, prediction_block, write_regression
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import LEFT_OUT_TARGET, Regression
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("ar", "de", "en", "es", "fi", "fr", "hi", "ja", "ru", "sw", "tr", "zh")
 

@@ -9,7 +9,7 @@ import pytest
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.regression import KINDS, Feature, feature_matrix, parse_feature, read_features
-from xsns_stream.regression.scripts import script_type
+from xsns_stream.regression.features import script_type
 
 LANGUAGES = """code,family,script,order,size,pretrained
 swh,Atlantic-Congo,Latn,SVO,100,yes

@@ -15,7 +15,6 @@ from xsns_stream.report import (
     FORMATS,
     check_destination,
     cluster_order,
-    files,
     heat_map,
     heatmap,
     matrix_table,
@@ -24,6 +23,7 @@ from xsns_stream.report import (
     shown_name,
     write_matrix,
 )
+from xsns_stream.report import export as files
 from xsns_stream.types import SimilarityMatrix
 
 # Codes that other programs take for something else: not a number, false, and a number.

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
-from xsns_stream.files import read_parquet
-from xsns_stream.joining import join
+from xsns_stream.io.atomic import read_parquet
 from xsns_stream.report import (
     EVALUATION_FORMATS,
     evaluation_document,
@@ -27,8 +27,7 @@ from xsns_stream.report import (
 from xsns_stream.report.escaping import in_latex, in_markdown
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.evaluations import Evaluation
-from xsns_stream.types.joined import JoinedScores
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
 CODES = ("sw", "en", "fi", "de", "zu", "et")
 

@@ -16,17 +16,19 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from xsns_stream.report.figures import cut, figure_writer, language, measured_in
-from xsns_stream.report.figures_boxes import Box, BoxPanel, boxes_figure
-from xsns_stream.report.figures_curves import Across, Curve, Panel, curves_figure
-from xsns_stream.report.figures_grid import ScoreGrid, grid_figure
-from xsns_stream.report.figures_lines import (
+from xsns_stream.reproduce.figures.lines import (
+    Across,
     ChoiceLine,
     ChoicePanel,
+    Curve,
     MeanLine,
     MeansPanel,
+    Panel,
     choices_figure,
+    curves_figure,
     means_figure,
 )
+from xsns_stream.reproduce.figures.panels import Box, BoxPanel, ScoreGrid, boxes_figure, grid_figure
 
 CODES = ("ar", "zh", "en", "fi", "fr", "el", "he", "id", "it", "ja", "ko", "ru", "es", "sv", "th", "tr", "vi")
 NAN = math.nan

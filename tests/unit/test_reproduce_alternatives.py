@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.matrices import read_matrix
-from xsns_stream.reproduce.alternatives import WAYS, compare_values, main
+from xsns_stream.reproduce.comparing import WAYS, compare_values, main
+from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.store import open_store
-from xsns_stream.subnetwork import extract_subnetwork
+from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout, Provenance
 
 LAYOUT = ParameterLayout(

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
-from xsns_stream.reproduce.catalogue import TARGETS
+from xsns_stream.reproduce.config import HEADS, PAPER_POOLS, PRESETS, TASKS, TITLES, TOPIC_SOURCES, TOPIC_TARGETS, slug
 from xsns_stream.reproduce.data import Asked, plan, sort_out
-from xsns_stream.reproduce.presets import PAPER_POOLS, PRESETS, TOPIC_SOURCES, TOPIC_TARGETS
-from xsns_stream.reproduce.setting import HEADS, TASKS, TITLES, slug
+from xsns_stream.reproduce.step import TARGETS
 
 OUT = Path("out")
 

@@ -11,11 +11,20 @@ from scipy.stats import rankdata
 
 from xsns_stream.languages import mixture
 from xsns_stream.reproduce.curves import highest, label, metric_panels, metric_table
-from xsns_stream.reproduce.picking import TOGETHER, best_alone, central, drawn, first, of_seeds
 from xsns_stream.reproduce.recipes.figure3 import chance
-from xsns_stream.reproduce.scores import as_record, paired_means, spread
+from xsns_stream.reproduce.scores import (
+    TOGETHER,
+    as_record,
+    best_alone,
+    central,
+    drawn,
+    first,
+    of_seeds,
+    paired_means,
+    spread,
+)
 from xsns_stream.types import SimilarityMatrix
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("de", "en", "fi", "sw", "zu")
 NAN = math.nan

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from xsns_stream.errors import ModelError, XsnsError
+from xsns_stream.reproduce.config import Setting
 from xsns_stream.reproduce.records import DONE, PARTLY, TO_DO, file_name
 from xsns_stream.reproduce.running import StepEnded, StepStarted, planned, reproduce, states, unique
-from xsns_stream.reproduce.setting import Setting
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 

@@ -17,8 +17,8 @@ from xsns_stream.similarity import (
     sample_overlaps_by_seed,
     similarity,
 )
-from xsns_stream.similarity.columns import Picked, Repeated
-from xsns_stream.similarity.sampling import draw_blocks
+from xsns_stream.similarity.sample import draw_blocks
+from xsns_stream.similarity.selection import Picked, Repeated
 from xsns_stream.types import LayerSpan, OverlapCounts, ParameterLayout, words_for
 
 CODES = tuple("abcdefgh")

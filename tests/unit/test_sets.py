@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xsns_kernels import pack_bits
 from xsns_stream.errors import IncompatibleError, UsageError
 from xsns_stream.types import LayerSpan, ParameterLayout, SubNetwork
-from xsns_stream.types.sets import BitSet, ParameterSet, Share
+from xsns_stream.types.parameter_set import BitSet, ParameterSet, Share
 
 #: Sizes around whole words, where pad bits come and go.
 SIZES = st.sampled_from([1, 2, 63, 64, 65, 127, 128, 130, 192, 300])

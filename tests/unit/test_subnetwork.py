@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import xsns_kernels as kernels
-from xsns_stream import subnetwork
 from xsns_stream.errors import FisherError, UsageError
-from xsns_stream.subnetwork import (
+from xsns_stream.subnetworks import select as subnetwork
+from xsns_stream.subnetworks.select import (
     QUANTILES,
     check_density,
     extract_subnetwork,

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from xsns_stream import syncing
 from xsns_stream.errors import XsnsError
-from xsns_stream.files import write_whole
+from xsns_stream.io import atomic as syncing
+from xsns_stream.io.atomic import refusal, sync, sync_file, write_whole
 from xsns_stream.store import open_store
-from xsns_stream.syncing import refusal, sync, sync_file
 
 
 @pytest.fixture(autouse=True)
@@ -94,8 +93,8 @@ def test_files_that_are_written_whole_are_synchronised_before_they_have_their_na
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     target, seen = tmp_path / "file.json", []
-    monkeypatch.setattr("xsns_stream.files.sync_file", lambda file: seen.append(("file", target.exists())))
-    monkeypatch.setattr("xsns_stream.files.sync", lambda path: seen.append((path, target.exists())))
+    monkeypatch.setattr("xsns_stream.io.atomic.sync_file", lambda file: seen.append(("file", target.exists())))
+    monkeypatch.setattr("xsns_stream.io.atomic.sync", lambda path: seen.append((path, target.exists())))
     write_whole(target, lambda file: file.write(b"{}") and None)
     assert seen == [("file", False), (tmp_path, True)]
 

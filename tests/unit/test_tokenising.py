@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from xsns_stream.models.tokenising import reserved_strings, tokenise
 from xsns_stream.objectives import (
     CausalLanguageModelling,
     MaskedLanguageModelling,
@@ -20,7 +21,6 @@ from xsns_stream.objectives import (
     TokenClassification,
 )
 from xsns_stream.pipeline.token_states import encode_plain
-from xsns_stream.tokenising import reserved_strings, tokenise
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import encode
 from xsns_stream.types import LabelledSplit, LanguageSample, TextExample

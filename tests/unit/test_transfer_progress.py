@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from xsns_stream.cli import transfer_progress
-from xsns_stream.cli.transfer_progress import TransferProgress
-from xsns_stream.pipeline.transfer_events import StepsDone, UnitStarted
-from xsns_stream.pipeline.transfer_settings import Unit
+from xsns_stream.cli import transfer as transfer_progress
+from xsns_stream.cli.transfer import TransferProgress
+from xsns_stream.pipeline.events import StepsDone, UnitStarted
+from xsns_stream.pipeline.finetune_settings import Unit
 
 UNIT = Unit("sw", 42)
 EVENTS = (

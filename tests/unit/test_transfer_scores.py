@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import LanguageError, UsageError
-from xsns_stream.types.joined import JoinedScores, Prediction
-from xsns_stream.types.transfer import TransferScores, mean_of_known
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction, TransferScores, mean_of_known
 
 NAN = float("nan")
 

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xsns_stream.cli.corpus_options import TASK_NAMES as NAMED_TASKS
+from xsns_stream.cli.option_groups import TASK_NAMES as NAMED_TASKS
 from xsns_stream.cli.transfer_options import PRESET_NAMES
 from xsns_stream.corpora import TASK_NAMES, open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.languages import mixture
+from xsns_stream.pipeline.finetune import gold_scores
+from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit, read_data
 from xsns_stream.pipeline.split_overlaps import OVERLAP
-from xsns_stream.pipeline.transfer_settings import TransferSettings, Unit, read_data
-from xsns_stream.pipeline.transfer_units import UnitFolder, check_beside, check_same, check_tests, other_versions
-from xsns_stream.pipeline.transferring import gold_scores
-from xsns_stream.provenance import library_versions
+from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, other_versions
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.types import TestScore, TransferRun
+from xsns_stream.types.provenance import library_versions
 
 TRAINED = {
     "dev": [1.5, 2.5],

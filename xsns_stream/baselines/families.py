@@ -8,9 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from xsns_stream.baselines.labels import sides
-from xsns_stream.baselines.tables import TEXT, LanguageValues, column_of, is_unknown, read_values
-from xsns_stream.labelled import TextTable
+from xsns_stream.baselines.tables import TEXT, LanguageValues, column_of, is_unknown, read_values, sides
+from xsns_stream.io.tables import TextTable
 from xsns_stream.types import SimilarityMatrix
 
 #: Of a language, the root first.

@@ -9,10 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from xsns_stream.baselines.labels import resolve, sides
-from xsns_stream.baselines.tables import names_for
+from xsns_stream.baselines.tables import names_for, resolve, sides
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.labelled import listed, numbers, read_table, twice
+from xsns_stream.io.tables import listed, numbers, read_table, twice
 from xsns_stream.types import Reals, SimilarityMatrix
 
 #: Unrelated languages lie near 100; a matrix whose largest distance is this small is not in percent.

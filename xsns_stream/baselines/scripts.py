@@ -8,9 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from xsns_stream.baselines.labels import normalised, sides
-from xsns_stream.baselines.tables import LanguageValues, column_of, is_unknown, read_values
-from xsns_stream.labelled import listed
+from xsns_stream.baselines.tables import LanguageValues, column_of, is_unknown, normalised, read_values, sides
+from xsns_stream.io.tables import listed
 from xsns_stream.types import SimilarityMatrix
 
 SCRIPT_COLUMNS: Final = ("script", "scripts", "writing_system")

@@ -9,10 +9,17 @@ from typing import Final
 
 import numpy as np
 
-from xsns_stream.baselines.labels import normalised, side
-from xsns_stream.baselines.tables import CODE_COLUMNS, LanguageValues, column_of, is_unknown, read_values
+from xsns_stream.baselines.tables import (
+    CODE_COLUMNS,
+    LanguageValues,
+    column_of,
+    is_unknown,
+    normalised,
+    read_values,
+    side,
+)
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.labelled import TextTable, listed
+from xsns_stream.io.tables import TextTable, listed
 from xsns_stream.types import SimilarityMatrix
 
 #: Columns of amounts, taken in this order where a table has several columns of numbers.

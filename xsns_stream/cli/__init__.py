@@ -88,10 +88,10 @@ class _Verbs(click.Group):
 
 def _tell_refusal(ctx: click.Context) -> None:
     """Say once that a file system does not support fsync."""
-    from xsns_stream.syncing import refusal
+    from xsns_stream.io.atomic import refusal
 
     if not ctx.meta.get("quiet") and (sentence := refusal()):
-        from xsns_stream.cli.common import note
+        from xsns_stream.cli.output import note
 
         note(f"note: {sentence}", quiet=False)
 
@@ -218,7 +218,7 @@ def _usage(error: click.UsageError) -> None:
 
 def _complain(message: str, hint: str) -> None:
     """Print an error, whose message and hint may hold other people's names."""
-    from xsns_stream.cli.common import say
+    from xsns_stream.cli.output import say
 
     say(f"error: {message}", err=True)
     if hint:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from xsns_stream.cli.common import examples
+from xsns_stream.cli.output import examples
 
 
 class Baseline(NamedTuple):

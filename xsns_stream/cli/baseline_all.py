@@ -10,19 +10,69 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.baseline_all_text import FROM_TEXT, possible, text_options
 from xsns_stream.cli.baseline_options import Pool, missing, of_table, pool_of, pool_options
 from xsns_stream.cli.baseline_running import compute, refuse_failures
-from xsns_stream.cli.common import common_options, emit_json, examples, note, stdout_console
-from xsns_stream.cli.sections import SectionedCommand
+from xsns_stream.cli.baseline_store import same_as_option
+from xsns_stream.cli.option_groups import Decorated, SectionedCommand, apply, corpus_options, model_options, section
+from xsns_stream.cli.output import common_options, emit_json, examples, note, stdout_console
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.labelled import listed
+from xsns_stream.io.tables import listed
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from xsns_stream.predictor_differences import Difference
     from xsns_stream.types import SimilarityMatrix
+
+
+#: What each needs, where it is not there.
+FROM_TEXT: Final = {
+    "lex": "--corpus, and --model for its tokenizer",
+    "emb": "--corpus and --model",
+    "nn-rank": "--corpus and --model",
+    "grad-cosine": "--corpus and --model",
+    "sue": "--corpus",
+}
+_model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
+
+
+def text_options(function: Decorated) -> Decorated:
+    """Add the options of corpus and model; neither has a default, for both have to be asked for."""
+    return apply(
+        function,
+        _model("--model", default=None, help="`mini`, a local folder, or a Hub id."),
+        model_options,
+        _model("--max-length", default=128, show_default=True, help="Longest example in pieces; longer text is cut."),
+        same_as_option(_text),
+        _text(
+            "--corpus",
+            multiple=True,
+            metavar="SPEC",
+            help="cldr, a folder with a file a language, LANG=FILE (repeatable), a recipe such as wikiann, or hub:ID.",
+        ),
+        corpus_options(_text),
+        _text("--examples", default=64, show_default=True, help="Examples a language, drawn as `build` draws them."),
+        _text("--seed", "seeds", type=int, multiple=True, default=(42,), show_default=True, help="Of the draw."),
+        _cost("--batch", default=8, show_default=True, help="Examples computed together."),
+        _cost("--max-tokens", type=int, default=None, help="Of nn-rank: tokens a language.  [default: all]"),
+        _cost(
+            "--scratch",
+            type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),
+            default=None,
+            metavar="DIR",
+            help="Folder for temporary files.  [default: the system's]",
+        ),
+    )
+
+
+def possible(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the baselines for which text, and where it is needed a model, were given."""
+    if options["store"] is not None:
+        return tuple(FROM_TEXT)
+    if not options["corpus"]:
+        return ()
+    return tuple(FROM_TEXT) if options["model"] else ("sue",)
+
 
 Read = Callable[[Path, Pool], "tuple[SimilarityMatrix, tuple[str, ...]]"]
 
@@ -188,8 +238,8 @@ def _customary(pool: Pool) -> Made | str:
 
 def _differences(made: dict[str, Made], store: str | None) -> tuple[Difference, ...]:
     """Compare what the baselines were made of with one another, and with the store where one was named."""
-    from xsns_stream.cli.predictor_records import record_of_store
-    from xsns_stream.cli.rows import open_rows
+    from xsns_stream.cli.predictors import record_of_store
+    from xsns_stream.cli.selection import open_rows
     from xsns_stream.predictor_differences import differences
 
     records = {name: of_table(one.matrix).record for name, one in made.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, output_option, pool_of, pool_options
-from xsns_stream.cli.common import common_options, examples
+from xsns_stream.cli.output import common_options, examples
 from xsns_stream.cli.predictors import (
     as_given_option,
     check_renamed,
@@ -58,7 +58,7 @@ def file_command(
     FILE is a .csv, .tsv, .parquet, .json or .npz with codes or names of languages on both sides, sources down and
     targets across.
     """
-    from xsns_stream.matrices import known_languages, read_matrix
+    from xsns_stream.similarity.matrix_io import known_languages, read_matrix
 
     pool = pool_of(options)
     check_outputs(outputs)
@@ -72,7 +72,7 @@ def file_command(
 
 def _restricted(matrix: SimilarityMatrix, pool: Pool, file: str) -> SimilarityMatrix:
     """Return the pairs of a matrix that were asked for."""
-    from xsns_stream.baselines.labels import side
+    from xsns_stream.baselines.tables import side
 
     rows = side(matrix.sources, pool.sources, f"'{file}'")
     columns = side(matrix.targets, pool.targets, f"'{file}'")

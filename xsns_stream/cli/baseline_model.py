@@ -10,10 +10,16 @@ import click
 from xsns_stream.cli.baseline_options import output_option, pool_options
 from xsns_stream.cli.baseline_running import run
 from xsns_stream.cli.baseline_store import same_as_option
-from xsns_stream.cli.common import common_options, examples
-from xsns_stream.cli.corpus_options import corpus_options
-from xsns_stream.cli.model_options import model_options, parameter_options
-from xsns_stream.cli.sections import Decorated, SectionedCommand, apply, section
+from xsns_stream.cli.option_groups import (
+    Decorated,
+    SectionedCommand,
+    apply,
+    corpus_options,
+    model_options,
+    parameter_options,
+    section,
+)
+from xsns_stream.cli.output import common_options, examples
 from xsns_stream.errors import UsageError
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import Decorated, csv_guard_option, emit_json, note, split_codes, stdout_console
 from xsns_stream.cli.matrix import NEIGHBOURS, WHOLE_UP_TO
-from xsns_stream.cli.sections import apply
+from xsns_stream.cli.option_groups import apply
+from xsns_stream.cli.output import Decorated, csv_guard_option, emit_json, note, split_codes, stdout_console
 from xsns_stream.errors import UsageError
-from xsns_stream.labelled import listed
+from xsns_stream.io.tables import listed
 
 if TYPE_CHECKING:
     from xsns_stream.types import SimilarityMatrix
@@ -213,7 +213,7 @@ def _of_gold(path: str | None) -> tuple[tuple[str, ...] | None, tuple[str, ...] 
 
 
 def _of_store(path: str) -> tuple[str, ...]:
-    from xsns_stream.cli.rows import open_rows
+    from xsns_stream.cli.selection import open_rows
 
     return open_rows(path).languages
 

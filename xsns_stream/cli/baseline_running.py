@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, pool_of, require_few
 from xsns_stream.cli.baseline_store import check_model, check_text, objective_of, with_store
-from xsns_stream.cli.common import counted, note, stderr_console
-from xsns_stream.cli.corpus_options import corpus_json, open_from
+from xsns_stream.cli.option_groups import corpus_json, open_from
+from xsns_stream.cli.output import counted, note, stderr_console
 from xsns_stream.errors import LanguageError, PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _loaded(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel 
 
 def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
     """Load a model, and for grad-cosine what it is asked and the parameters that are measured."""
-    from xsns_stream.cli.model_options import load
+    from xsns_stream.cli.option_groups import load
     from xsns_stream.models import longest_input, parameter_layout
     from xsns_stream.models.objectives import TASKS
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.common import lasting
-from xsns_stream.cli.predictor_records import longest_of
-from xsns_stream.cli.sections import Options
+from xsns_stream.cli.option_groups import Options
+from xsns_stream.cli.output import lasting
+from xsns_stream.cli.predictors import longest_of
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
-from xsns_stream.labelled import all_listed, listed, one_line
+from xsns_stream.io.tables import all_listed, listed, one_line
 
 if TYPE_CHECKING:
     from xsns_stream.corpora import Corpus
@@ -75,7 +75,7 @@ def stored_text(path: str) -> StoredText:
         StoreError: There is no such store.
         UsageError: It has no row.
     """
-    from xsns_stream.cli.rows import open_rows
+    from xsns_stream.cli.selection import open_rows
     from xsns_stream.types import Provenance
 
     rows = open_rows(path)

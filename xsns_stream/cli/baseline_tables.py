@@ -15,8 +15,8 @@ from xsns_stream.cli.baseline_options import (
     pool_options,
     require_few,
 )
-from xsns_stream.cli.common import Decorated, common_options, examples
-from xsns_stream.cli.sections import apply
+from xsns_stream.cli.option_groups import apply
+from xsns_stream.cli.output import Decorated, common_options, examples
 from xsns_stream.errors import UsageError
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.build_options import build_options, settings_of, with_model
-from xsns_stream.cli.common import (
+from xsns_stream.cli.option_groups import SectionedCommand, corpus_json, note_corpus
+from xsns_stream.cli.output import (
     DEFAULT_STORE,
     common_options,
     counted,
@@ -20,8 +21,6 @@ from xsns_stream.cli.common import (
     stderr_console,
     store_option,
 )
-from xsns_stream.cli.corpus_options import corpus_json, note_corpus
-from xsns_stream.cli.sections import SectionedCommand
 from xsns_stream.errors import PartialError
 
 if TYPE_CHECKING:

@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.corpus_options import corpus_options, open_from
-from xsns_stream.cli.model_options import model_options, parameter_options
-from xsns_stream.cli.sections import Decorated, apply, section
-from xsns_stream.cli.sizes import Batch, Size
+from xsns_stream.cli.option_groups import (
+    Batch,
+    Decorated,
+    Size,
+    apply,
+    corpus_options,
+    model_options,
+    open_from,
+    parameter_options,
+    section,
+)
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -244,7 +251,7 @@ def with_model(settings: BuildSettings, options: dict[str, Any]) -> tuple[BuildS
     """
     from dataclasses import replace
 
-    from xsns_stream.cli.model_options import load
+    from xsns_stream.cli.option_groups import load
     from xsns_stream.models import longest_input
     from xsns_stream.models.objectives import CLASSIFICATION, TASKS
     from xsns_stream.objectives import make_objective

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import (
+from xsns_stream.cli.matrix_options import coefficient_option
+from xsns_stream.cli.output import (
     common_options,
     csv_guard_option,
     emit_json,
@@ -15,7 +16,6 @@ from xsns_stream.cli.common import (
     row_options,
     stdout_console,
 )
-from xsns_stream.cli.matrix_options import coefficient_option
 from xsns_stream.cli.predictors import (
     NamedPath,
     as_given_option,
@@ -29,7 +29,7 @@ from xsns_stream.cli.predictors import (
 )
 
 if TYPE_CHECKING:
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.types.transfer_scores import TransferScores
 
 #: Of `xsns_stream.evaluation`, which a help page does not load; a test holds them together.
 NDCG_NAMES: Final = ("rank-linear", "score", "exponential")
@@ -115,9 +115,9 @@ def command(
     95 % intervals, and beside rows that cost nothing: random order, always English, the mean of each source on other
     targets, and other runs of the same scores.
     """
+    from xsns_stream.align_scores import join
     from xsns_stream.evaluation import evaluate
-    from xsns_stream.files import writable
-    from xsns_stream.joining import join
+    from xsns_stream.io.atomic import writable
     from xsns_stream.report import EVALUATION_FORMATS, evaluation_document, evaluation_table, write_evaluation
 
     for output in outputs:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, say, store_option
-from xsns_stream.cli.rows import choose, open_rows
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, say, store_option
+from xsns_stream.cli.selection import choose, open_rows
 from xsns_stream.errors import LanguageError, PartialError, StoreError, UsageError
 
 if TYPE_CHECKING:

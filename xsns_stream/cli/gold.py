@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
+from xsns_stream.cli.output import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
 from xsns_stream.cli.predictors import renamed
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from xsns_stream.gold import ScoreSummary
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.types.transfer_scores import TransferScores
 
 #: Of `xsns_stream.gold.FORMATS`, which a help page does not load; a test holds them together.
 FORMAT_NAMES: Final = ("xpos", "nnrank", "langrank", "sumeval", "matrix", "long")
@@ -102,8 +102,8 @@ def import_command(
     Codes of languages are normalised, and names of languages are matched. A file of which something would be lost is
     refused, with everything that is wrong in one message. Several files are runs of several seeds.
     """
-    from xsns_stream.files import writable
     from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores
+    from xsns_stream.io.atomic import writable
 
     writable(output, SCORE_FORMATS)
     found = import_scores(

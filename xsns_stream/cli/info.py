@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stdout_console, store_option
-from xsns_stream.cli.corpus_options import corpus_json, corpus_options, note_corpus, open_from
-from xsns_stream.cli.rows import open_rows
+from xsns_stream.cli.option_groups import corpus_json, corpus_options, note_corpus, open_from
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_option
+from xsns_stream.cli.selection import open_rows
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.common import (
+from xsns_stream.cli.matrix_options import coefficient_option, how_options, sides_options
+from xsns_stream.cli.output import (
     common_options,
     csv_guard_option,
     emit_json,
@@ -18,15 +19,62 @@ from xsns_stream.cli.common import (
     stdout_console,
     store_option,
 )
-from xsns_stream.cli.matrix_groups import finish_groups, labels
-from xsns_stream.cli.matrix_options import coefficient_option, how_options, sides_options
-from xsns_stream.cli.rows import Chosen, choose, count_rows, group_rows, open_rows, sample_rows, time_bar
+from xsns_stream.cli.selection import Chosen, choose, count_rows, group_rows, open_rows, sample_rows, time_bar
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
     from xsns_stream.similarity import By
     from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import Overlaps, Reals, SampledOverlaps, SimilarityMatrix
+    from xsns_stream.types import GroupedOverlaps, GroupedSimilarity, Overlaps, Reals, SampledOverlaps, SimilarityMatrix
+
+
+def finish_groups(
+    counts: Sequence[GroupedOverlaps], coefficient: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
+) -> None:
+    """Write, and print, what was compared by groups."""
+    from xsns_stream.report import groups_table, write_groups
+    from xsns_stream.similarity import similarity_by_group
+
+    found = similarity_by_group(counts, coefficient)
+    table = counts[0].tables[0]
+    for path in outputs:
+        write_groups(found, path, density=table.density)
+        note(f"wrote {path}", quiet)
+    if as_json:
+        emit_json("matrix", _groups_result(found, table))
+        return
+    stdout_console().print(groups_table(found))
+    if not outputs:
+        note("means over all pairs of languages; -o groups.csv writes every pair of every group.", quiet)
+
+
+def labels(table: Overlaps | SampledOverlaps) -> dict[str, list[str]]:
+    """Return what a result is labelled with: its languages, or sources and targets where these differ."""
+    if table.sources == table.targets:
+        return {"languages": list(table.sources)}
+    return {"sources": list(table.sources), "targets": list(table.targets)}
+
+
+def _groups_result(found: GroupedSimilarity, table: Overlaps) -> dict[str, Any]:
+    groups = [
+        {
+            "name": name,
+            "parameters": size,
+            "share": share,
+            "mean": matrix.mean_of_pairs,
+            found.coefficient: matrix.values.tolist(),
+        }
+        for (name, matrix), size, share in zip(found, found.sizes, found.shares, strict=True)
+    ]
+    return {
+        **labels(table),
+        "coefficient": found.coefficient,
+        "by": found.by,
+        "groups": groups,
+        "seeds": list(found.matrices[0].seeds),
+        "density": table.density,
+    }
+
 
 #: Up to this many languages the table is the matrix itself.
 WHOLE_UP_TO: Final = 12
@@ -96,7 +144,7 @@ def _count(
 ) -> Sequence[Overlaps | SampledOverlaps]:
     if fraction is not None:
         return sample_rows(chosen, fraction, quiet)
-    from xsns_stream.store.overlaps import keep_overlaps
+    from xsns_stream.store.overlap_cache import keep_overlaps
 
     # Who names a device wants it to count.
     use = not options["recount"] and chosen.device == "cpu"
@@ -113,7 +161,7 @@ def _finish(
     quiet: bool,
 ) -> None:
     """Write, and print, what was compared."""
-    from xsns_stream.cli.predictor_records import with_record
+    from xsns_stream.cli.predictors import with_record
     from xsns_stream.report import write_matrix
     from xsns_stream.similarity import similarity
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from xsns_stream.cli.common import Decorated
+from xsns_stream.cli.output import Decorated
 
 #: Of `xsns_stream.similarity.COEFFICIENTS`, which a help page does not load; a test holds them together.
 COEFFICIENT_NAMES: Final = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from xsns_stream.cli.common import common_options, examples, lasting, progress_bar
-from xsns_stream.cli.rows import open_rows
-from xsns_stream.cli.transfers import tell_transfer
+from xsns_stream.cli.copy import tell_transfer
+from xsns_stream.cli.output import common_options, examples, lasting, progress_bar
+from xsns_stream.cli.selection import open_rows
 
 
 @click.command(
@@ -28,7 +28,7 @@ def command(target: str, sources: tuple[str, ...], with_fisher: bool, as_json: b
     other bits, nothing is written.
     """
     from xsns_stream.store import open_store
-    from xsns_stream.store.merging import merge_stores
+    from xsns_stream.store.copy_merge import merge_stores
 
     opened = [open_rows(source) for source in sources]
     with progress_bar("merging", quiet) as on_progress:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
-from xsns_stream.cli.model_options import load, model_options, parameter_options
-from xsns_stream.cli.sections import SectionedCommand
+from xsns_stream.cli.option_groups import SectionedCommand, load, model_options, parameter_options
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
 
 if TYPE_CHECKING:
     from rich.table import Table

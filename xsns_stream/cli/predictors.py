@@ -1,23 +1,75 @@
-"""What the verbs share that hold predictors against gold scores: `--gold`, `--predict`, and how both are opened."""
+"""The options `--gold` and `--predict`, and how both are opened."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import Decorated, lasting, note
+from xsns_stream.cli.output import Decorated, lasting, note
 from xsns_stream.errors import UsageError, XsnsError
 
 if TYPE_CHECKING:
-    from xsns_stream.matrices import KnownLanguages
+    from xsns_stream.similarity.matrix_io import KnownLanguages
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix
-    from xsns_stream.types.joined import JoinedScores
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.types.predictor_records import PredictorRecord
+    from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
+
+
+def record_of_store(
+    rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float, coefficient: str
+) -> PredictorRecord:
+    """Return what the sub-networks of some languages were made of.
+
+    Args:
+        rows: The store.
+        languages: Codes of its rows.
+        seeds: Seeds of its rows.
+        density: Density of its rows.
+        coefficient: What is computed from them.
+    """
+    from xsns_stream.types import Provenance
+    from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
+
+    wanted = {(language, seed, density) for language in languages for seed in seeds}
+    texts: dict[str, dict[int, DrawnText]] = {}
+    for record in rows.records():
+        if (record.language, record.seed, record.density) in wanted:
+            made = record.provenance
+            drawn = DrawnText(record.language, made.corpus_digest, made.examples)
+            texts.setdefault(record.language, {})[record.seed] = drawn
+    shared = Provenance.from_json(rows.experiment)
+    return PredictorRecord(
+        coefficient,
+        model=shared.model,
+        weights_digest=shared.weights_digest,
+        tokenizer_digest=shared.tokenizer_digest,
+        corpus=shared.corpus,
+        examples_asked=shared.examples_asked,
+        seeds=tuple(seeds),
+        objective=shared.objective,
+        max_length=longest_of(shared.objective),
+        texts=texts,
+        settings={"estimator": shared.estimator, "stopping": shared.stopping, "density": density},
+    )
+
+
+def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
+    """Return the similarities of a store's rows with the record of what these were made of."""
+    both = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
+    return replace(matrix, record=record_of_store(rows, both, matrix.seeds, density, matrix.coefficient))
+
+
+def longest_of(objective: str) -> int:
+    """Return `max_length` of an objective as it is recorded, `masked-lm(rate=0.15,max_length=128)`; 0 for none."""
+    found = re.search(r"max_length=(\d{1,9})\b", objective)
+    return int(found[1]) if found else 0
+
 
 #: What `--regime` says where nothing was chosen: the first regime, whatever it is called.
 MAIN_REGIME: Final = "main"
@@ -124,7 +176,7 @@ def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix
     Raises:
         UsageError: There is one.
     """
-    from xsns_stream.labelled import listed, one_line
+    from xsns_stream.io.tables import listed, one_line
 
     there = dict.fromkeys(label for matrix in matrices for label in (*matrix.sources, *matrix.targets))
     if lost := [label for label in rename if label not in there]:
@@ -133,7 +185,7 @@ def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix
 
 def label_notes(known: KnownLanguages, of: str = "") -> tuple[str, ...]:
     """Return sentences on the labels of a matrix that were left out, or recognised by name."""
-    from xsns_stream.labelled import all_listed
+    from xsns_stream.io.tables import all_listed
 
     begins = f"'{of}': " if of else ""
     notes = []
@@ -244,7 +296,7 @@ def open_predictors(
         elif not Path(pair.path).exists():
             raise XsnsError(f"there is neither a store nor a file '{pair.path}'.", "check --predict NAME=PATH.")
         else:
-            from xsns_stream.matrices import known_languages, read_matrix
+            from xsns_stream.similarity.matrix_io import known_languages, read_matrix
 
             read.append(read_matrix(pair.path, as_given=as_given))
             known = known_languages(read[-1], f"'{pair.path}'", skip_unknown=skip_unknown, rename=rename)
@@ -274,12 +326,11 @@ def _is_store(path: str) -> bool:
 def _count(
     pair: NamedPath, gold: TransferScores, coefficient: str, seeds: tuple[int, ...], density: float | None, quiet: bool
 ) -> SimilarityMatrix:
-    from xsns_stream.cli.predictor_records import with_record
-    from xsns_stream.cli.rows import Chosen, count_rows, open_rows, require_labels
+    from xsns_stream.cli.selection import Chosen, count_rows, open_rows, require_labels
     from xsns_stream.languages import counterparts
     from xsns_stream.similarity import similarity
-    from xsns_stream.similarity.sources import only
-    from xsns_stream.store.overlaps import keep_overlaps
+    from xsns_stream.similarity.selection import only
+    from xsns_stream.store.overlap_cache import keep_overlaps
 
     rows = open_rows(pair.path)
     require_labels(rows, seeds, density)
@@ -315,6 +366,6 @@ def _with_every_seed(
 
 
 def _some(codes: Sequence[str]) -> str:
-    from xsns_stream.labelled import listed
+    from xsns_stream.io.tables import listed
 
     return listed(codes) or "no language with every seed"

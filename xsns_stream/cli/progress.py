@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from xsns_stream.cli.common import counted
+from xsns_stream.cli.output import counted
 from xsns_stream.pipeline import Event, ExamplesDone, Noted, Row, RowByOther, RowCommitted, RowFailed, RowStarted
 
 if TYPE_CHECKING:

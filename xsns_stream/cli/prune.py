@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, lasting, progress_bar, say
-from xsns_stream.cli.selecting import key_json, select_keys, selection_options
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, lasting, progress_bar, say
+from xsns_stream.cli.selection import key_json, select_keys, selection_options
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
     from xsns_stream.store import KeptKey, PartKey, RowKey, SubNetworkStore
-    from xsns_stream.store.pruning import PrunePlan
+    from xsns_stream.store.prune import PrunePlan
 
 _Key = TypeVar("_Key", "RowKey", "KeptKey")
 
@@ -41,7 +41,7 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
     nothing is asked, and nothing dropped without --yes.
     """
     from xsns_stream.store import open_store
-    from xsns_stream.store.pruning import plan_prune, prune
+    from xsns_stream.store.prune import plan_prune, prune
 
     if dry_run and yes:
         raise UsageError("--dry-run and --yes were both given.", "ask for one of them.")

@@ -2,20 +2,198 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import common_options, emit_json, examples, note, row_options, stdout_console, store_option
 from xsns_stream.cli.matrix_options import coefficient_option
-from xsns_stream.cli.rank_options import TOP, check_options, rank_options
-from xsns_stream.cli.rows import Chosen, choose, count_rows, open_rows
+from xsns_stream.cli.output import (
+    Decorated,
+    common_options,
+    emit_json,
+    examples,
+    note,
+    row_options,
+    stdout_console,
+    store_option,
+)
+from xsns_stream.cli.selection import Chosen, choose, count_rows, open_rows, time_bar
+from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import RankedSource, SourceRanking
-    from xsns_stream.types.comparisons import Explanation, SourceCover
+    from xsns_stream.types import RankedSource, SimilarityMatrix, SourceRanking
+    from xsns_stream.types.similarity_matrix import Explanation, SimilarityDraws, SourceCover
+    from xsns_stream.types.transfer_scores import TransferScores
+
+
+#: Sources in a table where --top does not say otherwise.
+TOP: Final = 10
+
+
+def rank_options(function: Decorated) -> Decorated:
+    """Add the options that say which sources are ranked, and what is told of them."""
+    for option in (
+        click.option(
+            "--regime",
+            default=None,
+            metavar="NAME",
+            help="Which training regime of the gold scores.  [default: their first]",
+        ),
+        click.option(
+            "--gold",
+            default=None,
+            metavar="FILE",
+            help="Gold scores, as `gold import` writes them: show the score that each source lets expect.",
+        ),
+        click.option(
+            "--strategy",
+            type=click.Choice(["top", "coverage"]),
+            default=None,
+            help="How several sources are chosen: the most similar ones, or, one after the other, the one whose "
+            "sub-network adds most to what is covered of the target's.  [default: top]",
+        ),
+        click.option(
+            "--sources-k",
+            type=click.IntRange(min=1),
+            default=None,
+            metavar="N",
+            help="Choose N sources to train on together too.",
+        ),
+        click.option("--explain", is_flag=True, help="Show which layers and kinds of modules make the first close."),
+        click.option(
+            "--top",
+            type=click.IntRange(min=0),
+            default=None,
+            metavar="N",
+            help=f"How many sources; 0 for all. {TOP} in a table and all with --json by default.",
+        ),
+        click.option(
+            "--sources",
+            multiple=True,
+            metavar="CODES",
+            help="Only these candidates, as `en,fi`; all other languages that have every seed by default.",
+        ),
+        click.option("--target", required=True, metavar="CODE", help="The language to find sources for."),
+    ):
+        function = option(function)
+    return function
+
+
+def check_options(strategy: str | None, sources_k: int | None, gold: str | None, regime: str | None) -> None:
+    """Refuse what means nothing.
+
+    Raises:
+        UsageError: An option without the one that it belongs to.
+    """
+    if strategy is not None and sources_k is None:
+        raise UsageError("--strategy means nothing without --sources-k.", "say how many sources, as --sources-k 3.")
+    if regime is not None and gold is None:
+        raise UsageError("--regime means nothing without --gold.", "give the gold scores, or leave it out.")
+
+
+def draws_for(
+    rows: SubNetworkStore, matrix: SimilarityMatrix, target: str, sources: Sequence[str], density: float, quiet: bool
+) -> SimilarityDraws | None:
+    """Return what the similarities might have been with other examples; None where nothing tells.
+
+    Parts tell it, of the candidates that have them; where there are none, three seeds or more do.
+    """
+    from xsns_stream.ranking import draws_of_parts, draws_of_seeds, part_similarities
+
+    count, having = _parts_of(rows, target, sources, matrix.seeds, density)
+    if not having:
+        return draws_of_seeds(matrix, target, sources)
+    lacking = [code for code in sources if code not in having]
+    if lacking:
+        note(f"no interval, because there are no {count} parts: {', '.join(lacking)}", quiet)
+    with time_bar("comparing without parts", quiet) as on_progress:
+        found = part_similarities(
+            rows, rows.parts(count), target, having, matrix.seeds, density, matrix.coefficient, on_progress
+        )
+    return draws_of_parts(found, matrix)
+
+
+def _parts_of(
+    rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
+) -> tuple[int, list[str]]:
+    """Return the number of parts that most candidates have, the largest of several, and these candidates."""
+    best: tuple[int, list[str]] = (0, [])
+    for count in rows.part_counts:
+        there = [set(part.languages_at(seed, density)) for part in rows.parts(count) for seed in seeds]
+        complete = set.intersection(*there)
+        having = [code for code in sources if code in complete]
+        if target in complete and len(having) >= max(1, len(best[1])):
+            best = count, having
+    return best
+
+
+def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> SourceRanking:
+    """Add what is known of how repeatable the rows of the target and of the sources are."""
+
+    def known(language: str) -> float | None:
+        reliability = [rows.record(language, seed, density).provenance.reliability for seed in ranking.seeds]
+        values = [float(one["split_half"]) for one in reliability if one.get("split_half") is not None]
+        return sum(values) / len(values) if len(values) == len(reliability) else None
+
+    sources = tuple(replace(source, reliability=known(source.language)) for source in ranking)
+    return replace(ranking, sources=sources, reliability=known(ranking.target))
+
+
+def with_expected(
+    ranking: SourceRanking, gold: TransferScores, matrix: SimilarityMatrix, quiet: bool
+) -> tuple[SourceRanking, dict[str, object]]:
+    """Add the scores that similarity lets expect, and those that were measured; also say what they rest on.
+
+    Args:
+        ranking: All sources that are shown.
+        gold: Scores of pairs of other languages, and maybe of these.
+        matrix: The store's similarities of the gold scores' pairs.
+        quiet: No notes.
+
+    Raises:
+        UsageError: Too few pairs have both.
+    """
+    import numpy as np
+
+    from xsns_stream.languages import counterparts
+    from xsns_stream.regression import calibrate
+    from xsns_stream.types.similarity_matrix import ExpectedScore
+
+    calibration = calibrate(gold, matrix)
+    for text in calibration.notes:
+        note(text, quiet)
+    codes = [source.language for source in ranking]
+    labels = tuple(dict.fromkeys((*gold.sources, *gold.targets)))
+    spelt = counterparts((ranking.target, *codes), labels)
+    target = spelt.get(ranking.target, ranking.target)
+    names = [spelt.get(code, code) for code in codes]
+    found = calibration.predict(np.array([source.similarity for source in ranking]), target, names)
+
+    def measured(source: str) -> float | None:
+        if source not in gold.sources or target not in gold.targets:
+            return None
+        score = gold[source, target]
+        return None if np.isnan(score) else score
+
+    expected = [
+        ExpectedScore(float(mean), float(low), float(high), measured(name))
+        for name, mean, low, high in zip(names, found.mean, found.low, found.high, strict=True)
+    ]
+    sources = tuple(replace(source, expected=score) for source, score in zip(ranking, expected, strict=True))
+    basis = {
+        "task": gold.task,
+        "metric": gold.metric,
+        "unit": found.unit,
+        "pairs": calibration.pairs,
+        "slope": calibration.slope,
+        "rmse_left_out": calibration.rmse_left_out,
+        "known_target": found.known_target,
+    }
+    return replace(ranking, sources=sources, unit=found.unit), basis
+
 
 #: Sources that a table explains side by side.
 EXPLAINED = 3
@@ -87,11 +265,10 @@ def _find(
     gold: str | None,
     regime: str | None,
 ) -> _Found:
-    from xsns_stream.cli.rank_details import draws_for, with_reliability
     from xsns_stream.languages import pick
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import similarity
-    from xsns_stream.store.overlaps import keep_overlaps
+    from xsns_stream.store.overlap_cache import keep_overlaps
 
     target = pick(target, rows.languages, f"the store '{store}'")
     candidates = choose(sources, rows, store)
@@ -120,7 +297,6 @@ def _add_expected(
 ) -> None:
     """Add the scores that gold scores of other pairs let expect."""
     from xsns_stream.cli.predictors import NamedPath, open_gold, open_predictors
-    from xsns_stream.cli.rank_details import with_expected
 
     scores = open_gold({"gold": gold, "regime": regime})
     matrices = open_predictors(
@@ -130,7 +306,7 @@ def _add_expected(
 
 
 def _together(rows: SubNetworkStore, ranking: SourceRanking, count: int, strategy: str, density: float) -> SourceCover:
-    from xsns_stream.similarity import cover_by, greedy_cover
+    from xsns_stream.ranking import cover_by, greedy_cover
 
     codes = [source.language for source in ranking]
     if strategy == "top":
@@ -141,8 +317,8 @@ def _together(rows: SubNetworkStore, ranking: SourceRanking, count: int, strateg
 def _explained(
     rows: SubNetworkStore, found: _Found, everybody: list[str], quiet: bool
 ) -> tuple[Explanation, Explanation]:
-    from xsns_stream.cli.rows import group_rows
-    from xsns_stream.similarity import explain
+    from xsns_stream.cli.selection import group_rows
+    from xsns_stream.ranking import explain
 
     ranking = found.ranking
     chosen = Chosen(rows, None, everybody, [ranking.target], ranking.seeds, found.density)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.common import (
+from xsns_stream.cli.matrix_options import coefficient_option
+from xsns_stream.cli.output import (
     common_options,
     csv_guard_option,
     emit_json,
@@ -18,7 +19,6 @@ from xsns_stream.cli.common import (
     split_codes,
     stdout_console,
 )
-from xsns_stream.cli.matrix_options import coefficient_option
 from xsns_stream.cli.predictors import (
     NamedPath,
     as_given_option,
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from xsns_stream.regression import Feature
     from xsns_stream.types import SimilarityMatrix
     from xsns_stream.types.evaluations import Evaluation
-    from xsns_stream.types.joined import JoinedScores
     from xsns_stream.types.regressions import PredictedScores, Regression
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
 
 @click.command(
@@ -119,11 +118,11 @@ def command(
     The errors are given in sample, as papers do, and with every target and every source left out in turn, as they are
     for languages that nobody has scores of. Below them stands how well the same predictions rank sources.
     """
+    from xsns_stream.align_scores import join
     from xsns_stream.evaluation import evaluate
-    from xsns_stream.files import writable
-    from xsns_stream.joining import join
+    from xsns_stream.io.atomic import writable
     from xsns_stream.regression import fit
-    from xsns_stream.report.regression_files import REGRESSION_FORMATS, write_regression
+    from xsns_stream.report.regression import REGRESSION_FORMATS, write_regression
 
     if random is not None and model != "mixed":
         raise UsageError("--random means nothing for least squares.", "add --model mixed.")
@@ -188,7 +187,7 @@ def _join(
     options: Mapping[str, Any],
     quiet: bool,
 ) -> JoinedScores:
-    from xsns_stream.joining import join
+    from xsns_stream.align_scores import join
     from xsns_stream.regression import feature_matrix, read_features
 
     matrices = open_predictors(

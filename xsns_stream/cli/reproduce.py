@@ -2,20 +2,198 @@
 
 from __future__ import annotations
 
+import io
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from xsns_stream.cli.common import common_options, counted, emit_json, examples, note, say, split_codes
-from xsns_stream.cli.reproduce_options import reproduce_options
-from xsns_stream.cli.sections import SectionedCommand
-from xsns_stream.errors import PartialError, XsnsError
-from xsns_stream.reproduce.catalogue import ALL, TARGETS
+from xsns_stream.cli.option_groups import Decorated, SectionedCommand, apply, section
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, say, split_codes
+from xsns_stream.errors import ExitCode, PartialError, XsnsError
+from xsns_stream.reproduce.config import PRESETS
+from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
+from xsns_stream.reproduce.step import ALL, TARGETS
 
 if TYPE_CHECKING:
     from xsns_stream.reproduce.data import Plan
-    from xsns_stream.reproduce.running import Outcome, Planned
+    from xsns_stream.reproduce.running import Event, Outcome, Planned
+
+
+_what, _sizes, _machine = section("Models and data"), section("Sizes and seeds"), section("Machine")
+_FEWEST: Final = click.IntRange(min=1)
+
+
+def reproduce_options(function: Decorated) -> Decorated:
+    """Add every option of `reproduce` but those of output on the terminal."""
+    return apply(function, _what_options, _size_options, _machine_options)
+
+
+def _what_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _what(
+            "--preset",
+            type=click.Choice(list(PRESETS)),
+            default="embedded",
+            show_default=True,
+            help="embedded: the model that is shipped, on local data. paper: the paper's models, sizes and data sets, "
+            "from the Hub.",
+        ),
+        _what("--model", default=None, help="Instead of the preset's: `mini`, a local folder, or a Hub id."),
+        _what("--other-model", "other_models", multiple=True, metavar="NAME", help="Beside it in table 4; repeatable."),
+        _what(
+            "--data",
+            multiple=True,
+            metavar="KIND=SPEC",
+            help="Data of a task, as `transfer --data` takes them: ner, pos, nli, pi, qa or topic. Also general=CORPUS "
+            "(in the place of Wikipedia), typology=feature_predictions.npz, ldnd=FILE. Or one folder that has folders "
+            "and files of these names. Repeatable.",
+        ),
+        _what("--tasks", multiple=True, metavar="NAMES", help="Only these tasks, as `pos,ner`."),
+        _what(
+            "--languages",
+            multiple=True,
+            metavar="CODES",
+            help="Sources and targets of every task, as `en,de`, instead of each task's pool.",
+        ),
+        _what(
+            "--low-resource",
+            multiple=True,
+            metavar="CODES",
+            help="Further targets, outside the pool, instead of the preset's.",
+        ),
+        _what(
+            "--out",
+            type=click.Path(path_type=Path, file_okay=False),
+            required=True,
+            metavar="DIR",
+            help="Folder of the results; what steps leave lies in DIR/work.",
+        ),
+    )
+
+
+def _size_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _sizes("--examples", type=_FEWEST, default=None, metavar="N", help="Examples a language, |D|."),
+        _sizes("--density", type=float, default=None, help="Share of parameters kept.  [default: 0.15]"),
+        _sizes("--seed", "fisher_seeds", type=int, multiple=True, help="Of examples and masking; repeatable."),
+        _sizes("--tuning-seed", "tuning_seeds", type=int, multiple=True, help="Of fine-tuning; repeatable."),
+        _sizes(
+            "--fine-tuning",
+            type=click.Choice(["paper", "quick"]),
+            default=None,
+            help="Preset of `transfer`.  [default: quick; with --preset paper, paper]",
+        ),
+        _sizes("--epochs", type=_FEWEST, default=None, metavar="N", help="Instead of that preset's."),
+        _sizes("--limit", type=_FEWEST, default=None, metavar="N", help="Most training examples of a source."),
+        _sizes("--test-limit", type=_FEWEST, default=None, metavar="N", help="Most test examples of a target."),
+        _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Longest example in pieces."),
+    )
+
+
+def _machine_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _machine("--device", default="cpu", show_default=True, help="As torch names it."),
+        _machine(
+            "--precision",
+            type=click.Choice(["float32", "bf16", "fp16"]),
+            default="float32",
+            show_default=True,
+            help="Of products, in Fisher passes and in fine-tuning.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Print the command lines and which are done, and stop."),
+    )
+
+
+class _Log(io.TextIOWrapper):
+    """A text file that is flushed at every line; what it is told goes to another stream too, where one is given."""
+
+    def __init__(self, path: Path, beside: TextIO | None = None) -> None:
+        super().__init__(path.open("wb"), encoding="utf-8", errors="replace", line_buffering=True)
+        self.beside = beside
+
+    def write(self, text: str, /) -> int:
+        if self.beside is not None:
+            self.beside.write(text)
+        return super().write(text)
+
+
+def run_verb(quiet: bool) -> Callable[[Sequence[str], Path, Path | None], int]:
+    """Return what runs a verb within this process.
+
+    What it says on stderr goes to its log and, unless quiet, to ours; what it says on stdout to a file beside the
+    log, or to the one that is made of it.
+    """
+
+    def run(args: Sequence[str], log: Path, stdout: Path | None) -> int:
+        with _Log(log, None if quiet else sys.stderr) as told:
+            if stdout is None:
+                with _Log(log.with_suffix(".out")) as result:
+                    return _call(args, result, told)
+            # Of one process alone: two may work on one folder.
+            aside = stdout.with_name(f".{stdout.name}.{uuid.uuid4().hex}.partial")
+            try:
+                with _Log(aside) as result:
+                    code = _call(args, result, told)
+                if code in {ExitCode.OK, ExitCode.SOME_LANGUAGES_FAILED}:
+                    aside.replace(stdout)
+            finally:
+                aside.unlink(missing_ok=True)
+            return code
+
+    return run
+
+
+def _call(args: Sequence[str], out: TextIO, err: TextIO) -> int:
+    """Run a command line and return its exit code.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted.
+    """
+    from xsns_stream.cli import main
+
+    code: object = ExitCode.OK
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(list(args), within_another=True)
+        except SystemExit as stop:
+            code = stop.code
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+class Progress:
+    """Draws events, one line each.
+
+    Args:
+        quiet: Draw none.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        match event:
+            case StepStarted(step, place, total, log):
+                note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.shown}", self.quiet)
+            case StepEnded(step, True, None):
+                note(f"{step.name}: was done.", self.quiet)
+            case StepEnded(step, done, seconds, why):
+                after = "" if seconds is None else f" after {seconds:.0f} s"
+                state = "done" if done else "failed"
+                note(f"{step.name}: {state}{after}{f': {why}' if why else '.'}", self.quiet)
+            case RecipeEnded(recipe, files, why):
+                said = f"left out: {why}" if why else f"wrote {', '.join(map(str, files))}"
+                note(f"{recipe.name}: {said}", self.quiet)
+
 
 #: Words that change nothing in what is made.
 _ASIDE: Final = frozenset({"-q", "--quiet", "-v", "--verbose", "--json"})
@@ -53,9 +231,9 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
     Each is a few command lines of the other verbs, and a page made of what they leave, in the folder --out. Running
     again goes on where the last run stopped; what is done is not done again. --dry-run prints the command lines.
     """
-    from xsns_stream.reproduce.catalogue import recipes
     from xsns_stream.reproduce.data import Asked, plan
     from xsns_stream.reproduce.running import foreseen, planned
+    from xsns_stream.reproduce.step import recipes
 
     called = shlex.join(("xsns-stream", "reproduce", *ctx.meta[_ARGUMENTS]))
     for name in ("tasks", "languages", "low_resource"):
@@ -67,7 +245,6 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
     if dry_run:
         _show_plan(foreseen(planned(chosen, made.setting), made.setting), made, target, as_json)
         return
-    from xsns_stream.cli.reproduce_running import Progress, run_verb
     from xsns_stream.reproduce.running import reproduce
 
     outcome = reproduce(chosen, made.setting, run_verb(quiet), Progress(quiet))

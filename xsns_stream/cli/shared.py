@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from xsns_stream.cli.common import common_options, emit_json, examples, row_options, stdout_console, store_option
 from xsns_stream.cli.matrix_options import GROUPING_NAMES
-from xsns_stream.cli.rows import choose, open_rows, require_labels, time_bar
+from xsns_stream.cli.output import common_options, emit_json, examples, row_options, stdout_console, store_option
+from xsns_stream.cli.selection import choose, open_rows, require_labels, time_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +49,7 @@ def command(
     has several seeds, the table shows their mean.
     """
     from xsns_stream.similarity import common, united
-    from xsns_stream.similarity.sources import ask
+    from xsns_stream.similarity.selection import ask
 
     rows = open_rows(store)
     require_labels(rows, seeds, density)

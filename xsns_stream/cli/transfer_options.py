@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import note, split_codes
-from xsns_stream.cli.corpus_options import TASK_NAMES
-from xsns_stream.cli.sections import Decorated, apply, section
+from xsns_stream.cli.option_groups import TASK_NAMES, Decorated, apply, section
+from xsns_stream.cli.output import note, split_codes
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 
 if TYPE_CHECKING:
     from xsns_stream.corpora import TaskCorpus
     from xsns_stream.models import LoadedModel
-    from xsns_stream.pipeline.transfer_settings import TransferSettings
+    from xsns_stream.pipeline.finetune_settings import TransferSettings
 
 #: As :data:`xsns_stream.transfer.PRESETS` has them, which a help page does not load; a test compares.
 PRESET_NAMES: Final = ("quick", "paper")
@@ -126,7 +125,7 @@ def settings_of(options: dict[str, Any]) -> TransferSettings:
         UsageError: Options that do not fit together.
     """
     from xsns_stream.corpora import open_task
-    from xsns_stream.pipeline.transfer_settings import TransferSettings
+    from xsns_stream.pipeline.finetune_settings import TransferSettings
     from xsns_stream.transfer import PRESETS, TASKS
 
     corpus = open_task(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.common import (
+from xsns_stream.cli.output import (
     common_options,
     counted,
     emit_json,
@@ -18,7 +18,7 @@ from xsns_stream.cli.common import (
     stdout_console,
     store_option,
 )
-from xsns_stream.cli.rows import open_rows
+from xsns_stream.cli.selection import open_rows
 from xsns_stream.errors import StoreError
 
 if TYPE_CHECKING:

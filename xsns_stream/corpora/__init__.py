@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 from xsns_stream.corpora.naming import NotRead
-from xsns_stream.corpora.opening import Corpus, not_read, open_corpus, reading_notes
+from xsns_stream.corpora.open import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora.readers import read_text
-from xsns_stream.corpora.splits import TASK_NAMES, TaskCorpus, TaskText, open_task
+from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, TaskText, open_task
 
 __all__ = [
     "TASK_NAMES",

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from xsns_stream.corpora.examples import Malformed, Unit, encodable
 from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.running_text import as_written
-from xsns_stream.corpora.units import Malformed, Unit, encodable
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 

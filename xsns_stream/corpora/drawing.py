@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from xsns_stream.corpora.examples import Tally, Unit
 from xsns_stream.corpora.running_text import GIVEN
-from xsns_stream.corpora.units import Tally, Unit
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import ReadCounts, TextExample
 

@@ -1,7 +1,7 @@
-"""Text of data sets in the layout of the Hugging Face Hub: on the Hub itself, or a copy of one in a folder.
+"""Text of data sets in the layout of the Hugging Face Hub: on the Hub, or a copy in a folder.
 
 Rows are streamed, so that a sample of Wikipedia does not need Wikipedia on the disk. The order of a stream is
-shuffled through a buffer (:mod:`xsns_stream.corpora.streams`). No code of a data set is ever run: `datasets` from
+shuffled through a buffer (:mod:`xsns_stream.corpora.hub`). No code of a data set is ever run: `datasets` from
 version 4 has no loading scripts, and nothing is unpickled.
 """
 
@@ -16,15 +16,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from xsns_stream.corpora.examples import Tell, Unit, collect, ignore, text_column
 from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union, say_choice
 from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.readers import describe
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.streams import class_names, no_progress_bars, shuffled
 from xsns_stream.corpora.suspicions import examined
-from xsns_stream.corpora.units import Tell, Unit, collect, ignore, text_column
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
@@ -406,3 +405,37 @@ def _reachable(endpoint: str) -> bool:
     except Exception:  # the client's HTTP library, and with it the class of its errors, changes with its version
         return False
     return True
+
+
+#: Rows held for shuffling: the draw is uniform over splits of up to so many; of larger ones, the earlier rows of each
+#: (randomly chosen) file are likelier.
+BUFFER: Final = 10_000
+
+
+def shuffled(stream: Any, seed: int) -> Any:
+    """Return the rows of a stream in the order that `seed` gives them."""
+    if stream.num_shards == 1:
+        # Interleaving would be of no use, and `datasets` waits five seconds for its threads to end.
+        return stream.shuffle(seed=seed, buffer_size=BUFFER, max_buffer_input_shards=1)
+    return stream.shuffle(seed=seed, buffer_size=BUFFER)
+
+
+def class_names(stream: Any, column: str) -> tuple[str, ...]:
+    """Return the names of the classes that a data set declares for a column; empty where it declares none."""
+    feature = (stream.features or {}).get(column)
+    # Labels of words are a list of class labels.
+    return tuple(getattr(getattr(feature, "feature", feature), "names", ()))
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep `datasets` from drawing: the library never prints."""
+    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were_disabled = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_disabled:
+            enable_progress_bars()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.corpora.decoding import decode, not_utf8_hint, open_bytes, whole_lines
+from xsns_stream.corpora.examples import TEXT_COLUMNS, Malformed, Tell, Unit, ignore
 from xsns_stream.corpora.labels import find_columns, say_choice
-from xsns_stream.corpora.units import TEXT_COLUMNS, Malformed, Tell, Unit, ignore
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 

@@ -14,9 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from xsns_stream.corpora.running_text import as_written
-from xsns_stream.corpora.suspicions import literal_list
-from xsns_stream.corpora.units import (
+from xsns_stream.corpora.examples import (
     TEXT_COLUMNS,
     Malformed,
     Tell,
@@ -27,6 +25,8 @@ from xsns_stream.corpora.units import (
     text_column,
     text_unit,
 )
+from xsns_stream.corpora.running_text import as_written
+from xsns_stream.corpora.suspicions import literal_list
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan

@@ -1,6 +1,6 @@
 """Reading one local file, by its suffix.
 
-Every reader yields a :data:`~xsns_stream.corpora.units.Unit` for each line, row or sentence. UTF-8 is taken
+Every reader yields a :data:`~xsns_stream.corpora.examples.Unit` for each line, row or sentence. UTF-8 is taken
 strictly: a byte that is not UTF-8 costs its line (sentence in CoNLL-U), never a silent replacement character.
 Normal forms are left alone, since tokenizers have their own.
 """
@@ -15,11 +15,11 @@ from xsns_stream.corpora.conllu import read_conllu
 from xsns_stream.corpora.decoding import COMPRESSIONS, check_counts, readable
 from xsns_stream.corpora.decoding import decode as _decode
 from xsns_stream.corpora.decoding import lines as _lines
+from xsns_stream.corpora.examples import Tell, Unit, collect, ignore
 from xsns_stream.corpora.json_rows import read_jsonl
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.suspicions import LinesAsRows, examined
 from xsns_stream.corpora.tables import read_parquet, read_table
-from xsns_stream.corpora.units import Tell, Unit, collect, ignore
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from xsns_stream.corpora.units import Tell, Unit, ignore
+from xsns_stream.corpora.examples import Tell, Unit, ignore
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 

@@ -1,6 +1,6 @@
 """Reading tables: Parquet, CSV, TSV.
 
-Each yields a :data:`~xsns_stream.corpora.units.Unit` for each row, from the columns that
+Each yields a :data:`~xsns_stream.corpora.examples.Unit` for each row, from the columns that
 :func:`~xsns_stream.corpora.labels.find_columns` chooses; no other column is read where the format allows that.
 """
 
@@ -15,9 +15,9 @@ from typing import Final
 
 from xsns_stream.corpora.decoding import not_utf8_hint, open_bytes
 from xsns_stream.corpora.dialects import dialect_of
+from xsns_stream.corpora.examples import Tell, Unit, ignore
 from xsns_stream.corpora.labels import find_columns
 from xsns_stream.corpora.rows import Row, not_a_table, read_rows
-from xsns_stream.corpora.units import Tell, Unit, ignore
 from xsns_stream.errors import CorpusError
 
 #: Rows that are held at a time.

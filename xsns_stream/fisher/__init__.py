@@ -19,13 +19,13 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
-from xsns_stream.fisher.batchwise import BatchGradients
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.grouped import diagonal_fisher_in_groups, moments_of
-from xsns_stream.fisher.guard import HalfPrecisionWarning, described, explained, half_precision
-from xsns_stream.fisher.modes import AUTOCAST
+from xsns_stream.fisher.errors import HalfPrecisionWarning, described, explained, half_precision
+from xsns_stream.fisher.estimators import BatchGradients
+from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, moments_of
+from xsns_stream.fisher.memory import groups_of_layers, is_out_of_memory, token_budget
+from xsns_stream.fisher.model_state import AUTOCAST
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
-from xsns_stream.fisher.sizing import groups_of_layers, is_out_of_memory, token_budget
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 __all__ = [

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
 from xsns_stream.fisher import predictions
+from xsns_stream.fisher.accumulators import Moments
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.modes import autocast, checkpointing, evaluating, loss_scale, replaced, wide
-from xsns_stream.fisher.moments import Moments
+from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, replaced, wide
 from xsns_stream.fisher.predictions import LANGUAGE_MODELS, Question
 from xsns_stream.fisher.rules import NotExactError, Rows, Rule, rule_for
 from xsns_stream.types import FisherSettings, ParameterLayout

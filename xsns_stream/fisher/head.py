@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from xsns_stream.fisher.modes import replaced
+from xsns_stream.fisher.model_state import replaced
 from xsns_stream.fisher.predictions import Question, head_of
 
 #: Scored positions whose logits are held at once, and the number of logits from which on that is done.

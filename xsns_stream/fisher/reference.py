@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xsns_stream.fisher import predictions
-from xsns_stream.fisher.modes import loss_scale, wide
+from xsns_stream.fisher.model_state import loss_scale, wide
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import confirmed, predictions
+from xsns_stream.fisher import predictions
+from xsns_stream.fisher import selfcheck_cache as confirmed
 from xsns_stream.fisher.engine import Engine, NotFiniteError
-from xsns_stream.fisher.modes import evaluating
+from xsns_stream.fisher.memory import groups_of_layers
+from xsns_stream.fisher.model_state import evaluating
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.rules import NotExactError
-from xsns_stream.fisher.sizing import groups_of_layers
 from xsns_stream.types import ParameterLayout
 
 LENGTHS = (7, 5, 4)

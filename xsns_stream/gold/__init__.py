@@ -4,9 +4,8 @@ A gold score is what fine-tuning on a source and testing on a target gave. Predi
 """
 
 from xsns_stream.gold.checking import ImportedScores
-from xsns_stream.gold.files import SCORE_FORMATS, read_scores, write_scores
+from xsns_stream.gold.files import SCORE_FORMATS, ScoreSummary, read_scores, summarise, write_scores
 from xsns_stream.gold.importing import FORMATS, import_scores
-from xsns_stream.gold.summary import ScoreSummary, summarise
 
 __all__ = [
     "FORMATS",

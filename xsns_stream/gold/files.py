@@ -1,4 +1,4 @@
-"""Our own files of transfer scores: a line for each score, in parquet with metadata, or in CSV.
+"""Our own files of transfer scores (Parquet with metadata, or CSV), and a summary of scores.
 
 Both bring back everything: values to the last bit, languages, regimes and seeds in their order, task, metric, unit and
 origin.
@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.files import read_parquet, writable, write_csv, write_parquet, write_whole
-from xsns_stream.gold.units import check_range
-from xsns_stream.labelled import TextTable, listed, read_table, same_code, to_codes, to_number
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.gold.raw import check_range
+from xsns_stream.io.atomic import read_parquet, writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.tables import TextTable, listed, read_table, same_code, to_codes, to_number
+from xsns_stream.languages import constituents
+from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 #: Of the parquet file's metadata, and of the columns of the CSV file.
 SCHEMA_VERSION: Final = 1
@@ -190,4 +192,64 @@ def _scores(
         cells[place] = math.nan if score is None else score
     return TransferScores(
         axes["sources"], axes["targets"], cells, regimes=axes["regimes"], seeds=axes["seeds"], **facts
+    )
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """Figures of the main regime, averaged over seeds; pairs of a source with a language of its own stand apart.
+
+    A source that is a mixture (`es+it`) has several languages of its own.
+
+    Attributes:
+        missing: Pairs (source, target) without a score, a source with its own language not counted.
+        lowest: The lowest score between two languages.
+        highest: The highest score between two languages.
+        mean: The mean score between two languages.
+        mean_own: The mean score of a source on its own language; NaN where there is none.
+        best_source: {target: (source, score)}, the source with the highest score; no entry where no source has one. Of
+            several with the same score the first.
+        source_means: {source: its mean over other languages}; no entry where there is none.
+        source_targets: {source: over how many other languages}.
+    """
+
+    missing: tuple[tuple[str, str], ...]
+    lowest: float
+    highest: float
+    mean: float
+    mean_own: float
+    best_source: dict[str, tuple[str, float]]
+    source_means: dict[str, float]
+    source_targets: dict[str, int]
+
+
+def summarise(scores: TransferScores) -> ScoreSummary:
+    """Return the figures of the main regime."""
+    values = scores.values
+    own = np.array([[target in constituents(source) for target in scores.targets] for source in scores.sources])
+    known = np.isfinite(values)
+    others = np.where(own, np.nan, values)
+    between, itself = others[np.isfinite(others)], values[own & known]
+    missing = tuple((scores.sources[row], scores.targets[column]) for row, column in np.argwhere(~known & ~own))
+    best = {}
+    for column, target in enumerate(scores.targets):
+        if np.isfinite(others[:, column]).any():
+            row = int(np.nanargmax(others[:, column]))
+            best[target] = (scores.sources[row], float(others[row, column]))
+    means, counts = mean_of_known(others.T), np.isfinite(others).sum(axis=1)
+    tested = {
+        source: (float(mean), int(count))
+        for source, mean, count in zip(scores.sources, means, counts, strict=True)
+        if count
+    }
+    low, high, mean = (float(figure(between)) if between.size else np.nan for figure in (np.min, np.max, np.mean))
+    return ScoreSummary(
+        missing=missing,
+        lowest=low,
+        highest=high,
+        mean=mean,
+        mean_own=float(itself.mean()) if itself.size else float("nan"),
+        best_source=best,
+        source_means={source: mean for source, (mean, _) in tested.items()},
+        source_targets={source: count for source, (_, count) in tested.items()},
     )

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold import langrank, nnrank, plain, sumeval, xpos
 from xsns_stream.gold.checking import Described, ImportedScores, assemble
+from xsns_stream.gold.formats import read_langrank, read_long, read_matrix, read_nnrank, read_sumeval, read_xpos
 from xsns_stream.gold.raw import LARGEST_SEED, RawScores, Wanted
-from xsns_stream.labelled import listed
+from xsns_stream.io.tables import listed
 
 _READERS: Final[dict[str, Callable[[Path, Wanted], RawScores]]] = {
-    "xpos": xpos.read,
-    "nnrank": nnrank.read,
-    "langrank": langrank.read,
-    "sumeval": sumeval.read,
-    "matrix": plain.read_matrix,
-    "long": plain.read_long,
+    "xpos": read_xpos,
+    "nnrank": read_nnrank,
+    "langrank": read_langrank,
+    "sumeval": read_sumeval,
+    "matrix": read_matrix,
+    "long": read_long,
 }
 
 #: Names of the formats that :func:`import_scores` reads.

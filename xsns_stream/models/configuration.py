@@ -17,8 +17,8 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError
 from xsns_stream.models.documents import UnusableError, read_object
 from xsns_stream.models.files import innermost, reason
+from xsns_stream.models.hf_logging import quiet_transformers
 from xsns_stream.models.weights import Tensors
-from xsns_stream.quiet import quiet_transformers
 
 #: More blocks than any model has, and the number that is allowed whatever the weights hold: blocks may share them.
 MOST_LAYERS: Final = 2_048

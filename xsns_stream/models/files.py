@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.files import at_home
+from xsns_stream.io.atomic import at_home
 from xsns_stream.models.documents import shown
 
 EMBEDDED: Final = "mini"

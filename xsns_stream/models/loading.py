@@ -19,6 +19,7 @@ from xsns_stream.models.configuration import (
 )
 from xsns_stream.models.documents import UnusableError, shown
 from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate, reason
+from xsns_stream.models.hf_logging import quiet_transformers
 from xsns_stream.models.layout import block_lists
 from xsns_stream.models.objectives import (
     CLASSIFICATION,
@@ -40,7 +41,6 @@ from xsns_stream.models.tokenizers import (
     tokenizer_digest,
 )
 from xsns_stream.models.weights import Tensors, has_safetensors, read_tensors
-from xsns_stream.quiet import quiet_transformers
 
 __all__ = ["DTYPES", "EMBEDDED", "EMBEDDED_FOLDER", "LoadedModel", "load_model"]
 

@@ -1,16 +1,13 @@
 """Objectives: what the model is asked about a text, as examples and batches of them.
 
-Masked language modelling is the paper's choice (:mod:`xsns_stream.objectives.masked_lm`); the others ask what other
-kinds of models were trained for (:mod:`~xsns_stream.objectives.causal_lm`,
-:mod:`~xsns_stream.objectives.span_corruption`) or a labelled task (:mod:`~xsns_stream.objectives.tasks`).
+Language modelling, masked (the paper's choice), causal and span corruption, is in
+:mod:`xsns_stream.objectives.language_modelling`, labelled tasks are in :mod:`~xsns_stream.objectives.tasks`.
 """
 
 from xsns_stream.objectives.batching import batches
-from xsns_stream.objectives.causal_lm import CausalLanguageModelling
 from xsns_stream.objectives.encoding import EncodedExample, EncodedSample, Objective
-from xsns_stream.objectives.making import OBJECTIVES, make_objective
-from xsns_stream.objectives.masked_lm import MaskedLanguageModelling
-from xsns_stream.objectives.span_corruption import SpanCorruption
+from xsns_stream.objectives.factory import OBJECTIVES, make_objective
+from xsns_stream.objectives.language_modelling import CausalLanguageModelling, MaskedLanguageModelling, SpanCorruption
 from xsns_stream.objectives.tasks import QuestionAnswering, SequenceClassification, TokenClassification
 
 __all__ = [

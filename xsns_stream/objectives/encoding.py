@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.tokenising import tokenise, tokens_left_special
+from xsns_stream.models.tokenising import tokenise, tokens_left_special
 from xsns_stream.types import LanguageSample, TextExample
 
 #: transformers' label for positions that are not scored.

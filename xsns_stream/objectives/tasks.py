@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xsns_stream.alignment import first_pieces, need_offsets
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.objectives.encoding import (
     IGNORED,
@@ -21,6 +20,7 @@ from xsns_stream.objectives.encoding import (
     check_length,
     encode_sample,
 )
+from xsns_stream.objectives.word_alignment import first_pieces, need_offsets
 from xsns_stream.types import LanguageSample, TextExample
 from xsns_stream.types.text import AnswerSpan
 

@@ -12,7 +12,7 @@ run, because it would go wrong for all.
 * `measuring`: one row. `memory`: what fits. `reliability`: how repeatable it is.
 """
 
-from xsns_stream.pipeline.building import build
+from xsns_stream.pipeline.build import build
 from xsns_stream.pipeline.events import (
     BuildResult,
     Event,

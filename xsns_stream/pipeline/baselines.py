@@ -39,9 +39,9 @@ from xsns_stream.pipeline.baseline_settings import (
     RowMeasured,
     Tell,
 )
-from xsns_stream.pipeline.building import ONE_LANGUAGE
+from xsns_stream.pipeline.build import ONE_LANGUAGE
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
-from xsns_stream.pipeline.reading import OneAhead
+from xsns_stream.pipeline.read_ahead import OneAhead
 from xsns_stream.pipeline.texts import MANY_UNKNOWN, unit_of
 from xsns_stream.pipeline.token_states import Body, encode_plain
 from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from xsns_stream.models import LoadedModel
+
 
 __all__ = [
     "MODEL_BASELINES",

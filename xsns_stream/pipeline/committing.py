@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from xsns_stream.pipeline.events import Noted, Row
-from xsns_stream.pipeline.measuring import Measured, Run
+from xsns_stream.pipeline.measure import Measured, Run
 from xsns_stream.store import OtherBitsError, SubNetworkStore
 from xsns_stream.types import SubNetwork
 

@@ -1,4 +1,4 @@
-"""What to measure, and how: everything but the model and the store."""
+"""Settings of a build: everything but the model and the store."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from xsns_stream.errors import UsageError
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.events import Row
 from xsns_stream.store import ENCODINGS, SubNetworkStore
-from xsns_stream.store.parts import check_count
-from xsns_stream.subnetwork import check_density, check_quantile
+from xsns_stream.store.folds import check_count
+from xsns_stream.subnetworks.select import check_density, check_quantile
 from xsns_stream.types import FisherSettings
-from xsns_stream.types.estimation import AUTHORS_BATCH
+from xsns_stream.types.fisher_settings import AUTHORS_BATCH
 
 DEFAULT_EXAMPLES: Final = 64
 DEFAULT_SEED: Final = 42

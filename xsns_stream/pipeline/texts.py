@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from xsns_stream.objectives import EncodedSample
 from xsns_stream.pipeline.events import Row
-from xsns_stream.pipeline.reading import RowText
+from xsns_stream.pipeline.read_ahead import RowText
 from xsns_stream.types import LanguageSample, ReadCounts
 
 #: Above this share of unknown pieces a language is measured on little more than its punctuation.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from xsns_stream.regression.calibration import Calibration, calibrate
 from xsns_stream.regression.features import KINDS, Feature, feature_matrix, parse_feature, read_features
-from xsns_stream.regression.fitting import MODELS, RANDOM, fit
-from xsns_stream.regression.predicting import predict
+from xsns_stream.regression.fitting import MODELS, RANDOM, fit, predict
 
 __all__ = [
     "KINDS",

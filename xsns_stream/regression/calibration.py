@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xsns_stream.joining import join
-from xsns_stream.regression.fitting import fit
-from xsns_stream.regression.predicting import predict
+from xsns_stream.align_scores import join
+from xsns_stream.regression.fitting import fit, predict
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.regressions import LEFT_OUT_TARGET, PredictedScores, Regression
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 
 @dataclass(frozen=True)

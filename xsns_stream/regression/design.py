@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
-from xsns_stream.types.joined import JoinedScores
+from xsns_stream.types.transfer_scores import JoinedScores
 
 #: Fewer languages on a side leave nothing to estimate a variance between languages from once one is left out.
 LEAST_LANGUAGES: Final = 3

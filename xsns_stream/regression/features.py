@@ -1,4 +1,4 @@
-"""Tables of languages, or of pairs of languages → predictors by pair.
+"""Tables of languages, or of pairs of languages → features of pairs.
 
 A language table has a column `code` and columns of whatever is known of a language; a pair table has columns `source`
 and `target`. Both are joined by label. A feature is asked for as `KIND:COLUMN`, or `NAME=KIND:COLUMN`:
@@ -30,8 +30,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.labelled import NOT_KNOWN, TextTable, listed, numbers, read_table, same_code, to_codes
-from xsns_stream.regression.scripts import script_type
+from xsns_stream.io.tables import NOT_KNOWN, TextTable, listed, numbers, read_table, same_code, to_codes
 from xsns_stream.types import Reals, SimilarityMatrix
 
 _SPOKEN: Final = {"yes": "1", "true": "1", "no": "0", "false": "0"}
@@ -265,3 +264,34 @@ _NUMBERS: Final[dict[str, Callable[[Reals, Reals], Reals]]] = {
 
 #: Kinds of features.
 KINDS: Final = (*_COMPARISONS, *_NUMBERS, "pair")
+
+
+_NAMES: Final = {
+    "alphabet": "latin cyrillic greek armenian georgian hangul mongolian coptic gothic runic ogham glagolitic nko "
+    "adlam osage old-turkic ol-chiki",
+    "abjad": "arabic hebrew syriac samaritan mandaic phoenician tifinagh",
+    "abugida": "devanagari bengali gurmukhi gujarati oriya odia tamil telugu kannada malayalam sinhala thai lao "
+    "tibetan myanmar burmese khmer ethiopic javanese balinese thaana meetei-mayek",
+    "syllabary": "kana hiragana katakana cherokee vai yi canadian-aboriginal",
+    "logography": "chinese han",
+}
+#: ISO 15924 codes that differ from the beginning of the name.
+_CODES: Final = {
+    "alphabet": "latn cyrl grek armn geor hang kore mong orkh runr ogam glag nkoo adlm osge copt goth",
+    "abjad": "arab hebr syrc samr mand phnx tfng",
+    "abugida": "deva beng guru gujr orya taml telu knda mlym sinh thai laoo tibt mymr khmr ethi java bali thaa mtei",
+    "syllabary": "kana hira hrkt cher vaii yiii cans",
+    "logography": "hani hans hant",
+}
+_TYPES: Final = {
+    script: kind for table in (_NAMES, _CODES) for kind, scripts in table.items() for script in scripts.split()
+}
+
+
+def script_type(script: str) -> str:
+    """Return `alphabet`, `abjad`, `abugida`, `syllabary` or `logography`; empty where that is unknown.
+
+    Args:
+        script: English name or ISO 15924 code, in any case.
+    """
+    return _TYPES.get(script.strip().lower().replace(" ", "-").replace("_", "-"), "")

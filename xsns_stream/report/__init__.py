@@ -6,14 +6,17 @@ matplotlib are imported by the function that needs them.
 
 from __future__ import annotations
 
-from xsns_stream.report.evaluation import evaluation_document, evaluation_sheets, evaluation_table
+from xsns_stream.report.evaluation import (
+    EVALUATION_FORMATS,
+    evaluation_document,
+    evaluation_sheets,
+    evaluation_table,
+    write_evaluation,
+)
 from xsns_stream.report.evaluation_figure import evaluation_figure
-from xsns_stream.report.evaluation_files import EVALUATION_FORMATS, write_evaluation
-from xsns_stream.report.files import FORMATS, check_destination, write_matrix
-from xsns_stream.report.grouped import GROUP_FORMATS, write_groups
+from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
 from xsns_stream.report.heatmap import cluster_order, heat_map
-from xsns_stream.report.names import shown_name
-from xsns_stream.report.tables import groups_table, matrix_table, neighbours_table, ranking_table
+from xsns_stream.report.tables import groups_table, matrix_table, neighbours_table, ranking_table, shown_name
 
 __all__ = [
     "EVALUATION_FORMATS",

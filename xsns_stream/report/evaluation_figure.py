@@ -8,9 +8,9 @@ import numpy as np
 
 from xsns_stream.report.escaping import PLAIN_TEXT
 from xsns_stream.report.heatmap import INK
-from xsns_stream.report.names import shown_name
+from xsns_stream.report.tables import shown_name
 from xsns_stream.types.evaluations import Evaluation
-from xsns_stream.types.joined import JoinedScores, Prediction
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

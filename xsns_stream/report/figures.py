@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from xsns_stream.report.escaping import PLAIN_TEXT
 from xsns_stream.report.heatmap import INK
-from xsns_stream.report.names import shown_name
+from xsns_stream.report.tables import shown_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

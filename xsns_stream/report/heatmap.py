@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.report.escaping import PLAIN_TEXT
-from xsns_stream.report.names import shown_name
+from xsns_stream.report.tables import shown_name
 from xsns_stream.types import Reals, SimilarityMatrix
 
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
-"""Tables for the terminal, as `rich` objects; printing them is the caller's."""
+"""Tables for the terminal, as `rich` objects."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from rich import box
@@ -11,9 +12,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.report.names import shown_name
+from xsns_stream.errors import LanguageError
+from xsns_stream.languages import language_name
 from xsns_stream.types import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
-from xsns_stream.types.comparisons import ExpectedScore, Explanation, SourceCover
+from xsns_stream.types.similarity_matrix import ExpectedScore, Explanation, SourceCover
 
 _UNKNOWN = "–"
 _DECIMALS = 3
@@ -230,3 +232,16 @@ def _percent(share: float | None) -> str:
 
 def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+
+
+@lru_cache(maxsize=4096)
+def shown_name(label: str) -> str:
+    """Return the English name of a language, or the label itself where it is not the code of one.
+
+    >>> shown_name("nan"), shown_name("my-own-corpus-7")
+    ('Min Nan Chinese', 'my-own-corpus-7')
+    """
+    try:
+        return language_name(label)
+    except LanguageError:
+        return label

@@ -1,15 +1,14 @@
-"""The steps that recipes share, as command lines of the other verbs; the same step in two recipes runs once."""
+"""The steps that recipes share, as command lines of the other verbs, and checks of their outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.reproduce.excess import excess_rows, excess_scores
-from xsns_stream.reproduce.setting import HEADS, Setting, TaskSetting, slug
+from xsns_stream.reproduce.config import HEADS, Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Step
 
 #: As the tables call it.
@@ -251,3 +250,37 @@ def _each(option: str, values: Sequence[float]) -> list[str]:
 
 def _given(option: str, value: object) -> list[str]:
     return [] if value is None else [option, str(value)]
+
+
+def excess_scores(path: Path, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> str:
+    """Return a sentence on the sources, targets and seeds of a file of scores that were not asked for.
+
+    Raises:
+        XsnsError: The file cannot be read.
+    """
+    from xsns_stream.gold import read_scores
+
+    found = read_scores(path)
+    more = _more(found.sources, sources, "sources") or _more(found.targets, targets, "targets")
+    return _sentence(path, more or _more(found.seeds, seeds, "seeds"))
+
+
+def excess_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> str:
+    """Return a sentence on the seeds and densities of a store that were not asked for.
+
+    Raises:
+        XsnsError: The store cannot be read.
+    """
+    from xsns_stream.store import open_store
+
+    found = open_store(path)
+    return _sentence(path, _more(found.seeds, seeds, "seeds") or _more(found.densities, densities, "densities"))
+
+
+def _more(found: Iterable[object], asked: Sequence[object], what: str) -> str:
+    more = [str(one) for one in found if one not in asked]
+    return f"{what} that were not asked for ({', '.join(more)})" if more else ""
+
+
+def _sentence(path: Path, more: str) -> str:
+    return f"'{path}' holds {more}: ask for these too, or give another --out." if more else ""

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from xsns_stream.reproduce.markdown import number, probability, table, with_interval
-from xsns_stream.reproduce.pages import METRICS, NDCG
-from xsns_stream.reproduce.setting import TITLES
+from xsns_stream.reproduce.config import TITLES
+from xsns_stream.reproduce.pages import METRICS, NDCG, number, probability, table, with_interval
 
 if TYPE_CHECKING:
-    from xsns_stream.report.figures_curves import Panel
+    from xsns_stream.reproduce.figures.lines import Panel
 
 #: Rows of an evaluation below the curves' own.
 _TRIVIAL: Final = ("random", "english", "source-mean", "ceiling")
@@ -34,7 +33,7 @@ def metric_panels(documents: Mapping[str, Mapping[str, Any]], values: Mapping[st
         documents: {task: evaluation whose predictors are called as `label` has it}.
         values: {task: the numbers, ascending}.
     """
-    from xsns_stream.report.figures_curves import Curve, Panel
+    from xsns_stream.reproduce.figures.lines import Curve, Panel
 
     panels = []
     for metric, title in METRICS.items():

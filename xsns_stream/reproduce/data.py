@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.labelled import listed
+from xsns_stream.io.tables import listed
 from xsns_stream.languages import counterparts, normalise
-from xsns_stream.reproduce.presets import (
+from xsns_stream.reproduce.config import (
     DENSITY,
     FEWEST,
     PAPER_POOLS,
     PRESETS,
+    TASKS,
     TOPIC_SOURCES,
     TOPIC_TARGETS,
     Preset,
+    Setting,
+    TaskSetting,
 )
-from xsns_stream.reproduce.setting import TASKS, Setting, TaskSetting
 
 GENERAL, TYPOLOGY, LDND = "general", "typology", "ldnd"
 #: Sources of a target without which there is nothing to choose.

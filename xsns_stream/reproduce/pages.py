@@ -1,13 +1,13 @@
-"""Parts of pages that several recipes have: tables of an evaluation, what the gold scores are worth, the paper's."""
+"""Parts of Markdown pages that several recipes share, and the numbers of the paper."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
-from xsns_stream.reproduce.papers import Row, comparable
-from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting
+from xsns_stream.report.escaping import in_markdown
+from xsns_stream.reproduce.config import DENSITY, PRESETS, TITLES, Setting, TaskSetting
 from xsns_stream.reproduce.step import Folder, Step
 
 NDCG: Final = "ndcg@3[rank-linear]"
@@ -187,3 +187,120 @@ def not_swept(setting: Setting) -> str:
     if not names:
         return ""
     return bullets([f"{', '.join(TITLES[name] for name in names)}: not run; `--tasks {','.join(names)}` does."])
+
+
+UNKNOWN: Final = "–"
+
+
+def table(header: Sequence[str], lines: Iterable[Sequence[str]], *, text_columns: int = 1) -> str:
+    """Return a table; the first columns hold text, the others numbers.
+
+    Args:
+        header: Names of the columns; escaped.
+        lines: Cells; escaped.
+        text_columns: How many columns are text.
+    """
+    rule = ["---" if place < text_columns else "---:" for place in range(len(header))]
+    rows = [[in_markdown(cell) for cell in line] for line in (header, *lines)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (rows[0], rule, *rows[1:])) + "\n"
+
+
+def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
+    """Return a number with so many decimals; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    # No minus before what rounds to zero.
+    rounded = round(float(value), decimals) + 0.0
+    return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
+
+
+def with_interval(mean: float | None, low: float | None, high: float | None, decimals: int = 2) -> str:
+    """Return `mean [low, high]`, the interval with one decimal less; without it where it is not known."""
+    text = number(mean, decimals)
+    if text == UNKNOWN or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return text
+    fewer = max(0, decimals - 1)
+    return f"{text} [{number(low, fewer)}, {number(high, fewer)}]"
+
+
+def probability(value: float | None) -> str:
+    """Return a p-value with three decimals; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """Return a list of sentences, each once; escaped."""
+    return "".join(f"* {in_markdown(sentence)}\n" for sentence in dict.fromkeys(sentences) if sentence)
+
+
+def code(lines: Iterable[str], language: str = "console") -> str:
+    """Return lines as a block of code, whatever ticks they hold."""
+    text = "\n".join(line.replace("\n", " ") for line in lines)
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text}\n{fence}\n"
+
+
+class Row(NamedTuple):
+    """Means over targets."""
+
+    pearson: float
+    spearman: float
+    top_1: float
+    ndcg: float
+
+
+#: {task: {predictor: means}}.
+TABLE2: Final[Mapping[str, Mapping[str, Row]]] = {
+    "ner": {
+        "L2V": Row(14.58, 17.73, 13.73, 62.35),
+        "LEX": Row(67.55, 53.92, 23.53, 76.20),
+        "SuE": Row(30.33, 10.29, 3.92, 47.46),
+        "EMB": Row(78.18, 49.52, 31.37, 76.06),
+        "X-SNS": Row(78.80, 58.20, 39.22, 78.12),
+    },
+    "pos": {
+        "L2V": Row(67.62, 56.97, 23.33, 78.06),
+        "LEX": Row(48.29, 39.78, 28.33, 77.44),
+        "SuE": Row(42.83, 48.99, 0.00, 33.26),
+        "EMB": Row(70.12, 51.81, 16.67, 74.65),
+        "X-SNS": Row(72.55, 65.52, 33.33, 83.73),
+    },
+    "nli": {"X-SNS": Row(24.47, 31.52, 11.11, 68.73)},
+    "pi": {"X-SNS": Row(73.59, 64.47, 52.38, 89.82)},
+    "qa": {"X-SNS": Row(72.58, 68.15, 50.00, 87.95)},
+}
+#: {task: {which text and output: means}}; those of task text and LM are those of table 2.
+TABLE1: Final[Mapping[str, Mapping[str, Row]]] = {
+    **{task: {"task text, LM": rows["X-SNS"]} for task, rows in TABLE2.items() if task != "pos"},
+    "pos": {"task text, LM": TABLE2["pos"]["X-SNS"], "task text, task head": Row(65.76, 51.42, 29.44, 80.01)},
+}
+#: {task: {model of the regression: root of the mean squared error in sample}}.
+TABLE3: Final[Mapping[str, Mapping[str, float]]] = {
+    "ner": {"ols": 8.88},
+    "pos": {"ols": 9.58},
+    "nli": {"ols": 3.95, "mixed": 1.67},
+    "qa": {"ols": 8.93, "mixed": 5.80},
+}
+#: {task: {model: means of X-SNS}}.
+TABLE4: Final[Mapping[str, Mapping[str, Row]]] = {
+    "ner": {
+        "FacebookAI/xlm-roberta-base": TABLE2["ner"]["X-SNS"],
+        "google-bert/bert-base-multilingual-cased": Row(86.83, 58.67, 41.18, 80.15),
+        "google/mt5-base": Row(68.06, 43.65, 29.41, 76.72),
+    }
+}
+
+
+def comparable(setting: Setting, task: TaskSetting, model: str | None = None) -> bool:
+    """Tell whether numbers of a run may stand beside the paper's: its model, data, languages, seeds and sizes."""
+    paper = PRESETS["paper"]
+    models = (paper.model, *paper.other_models)
+    sizes = (setting.examples, setting.density, task.limit, task.test_limit, setting.epochs, setting.max_length)
+    theirs = (paper.examples, DENSITY, None, None, None, None)
+    seeds = (*task.fisher_seeds, *task.tuning_seeds, setting.fine_tuning, setting.precision)
+    their_seeds = (*paper.fisher_seeds[""], *paper.tuning_seeds[""], paper.fine_tuning, "float32")
+    return task.papers and (model or setting.model) in models and sizes == theirs and seeds == their_seeds

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from xsns_stream.errors import ExitCode, XsnsError
-from xsns_stream.reproduce.records import DONE, Records, file_name, needed
-from xsns_stream.reproduce.results import write_result
-from xsns_stream.reproduce.setting import Setting
+from xsns_stream.reproduce.config import Setting
+from xsns_stream.reproduce.records import DONE, Records, file_name, needed, write_result
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Step
 
 #: Runs a verb's command line with its output in a file (`log`), its stdout in another where one is given.

@@ -1,19 +1,25 @@
-"""What several figures ask of gold scores: each target's scores by source, and paired means over targets."""
+"""Gold scores as figures need them: by source, paired means, agreement, choice of sources."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import gold
+from xsns_stream.reproduce.config import Setting, TaskSetting
 from xsns_stream.reproduce.pages import trivial
-from xsns_stream.reproduce.setting import Setting, TaskSetting
 from xsns_stream.reproduce.step import Folder, Step
 
 if TYPE_CHECKING:
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import SimilarityMatrix, SubNetwork
+    from xsns_stream.types.transfer_scores import TransferScores
+
 
 ENGLISH: Final = "en"
 RESAMPLES: Final = 10_000
@@ -167,3 +173,133 @@ def paired_means(rows: Mapping[str, Sequence[float]], reference: str) -> dict[st
 def as_record(found: PairedMean) -> dict[str, Any]:
     """Return a mean and its difference as plain values."""
     return dict(vars(found))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What is known of one store's rows, means over languages.
+
+    Attributes:
+        examples: Examples of a row; fewer than asked for where a language has no more.
+        short: Languages that have fewer than asked for.
+        languages: How many there are.
+        seeds: Jaccard coefficient between two seeds' rows of one language: other examples, as far as there are any,
+            and other masking; NaN for one seed.
+        largest: Between the rows of one language and seed here and in another store, of the largest number of
+            examples; NaN where there are none, and for that store itself. The larger draw holds the smaller one.
+        others: Between rows of two different languages of one seed; NaN for one language.
+    """
+
+    examples: float
+    short: int
+    languages: int
+    seeds: float
+    largest: float
+    others: float
+
+
+def agreement(path: Path, languages: Sequence[str], seeds: Sequence[int], density: float, largest: Path) -> Agreement:
+    """Compare the rows of a store with one another and with those of the largest number of examples.
+
+    Args:
+        path: The store.
+        languages: Codes; those without a row of every seed are left out.
+        seeds: Of the rows.
+        density: Of the rows.
+        largest: The other store; may be the same.
+
+    Raises:
+        StoreError: A row is damaged.
+    """
+    from xsns_stream.similarity import count_overlaps, similarity
+    from xsns_stream.store import open_store
+
+    store, other = open_store(path), open_store(largest)
+    there = [code for code in languages if all(store.is_committed(code, seed, density) for seed in seeds)]
+    drawn = {code: store.record(code, seeds[0], density).provenance for code in there}
+    between_seeds, to_largest = [], []
+    for code in there:
+        rows = [store.read(code, seed, density) for seed in seeds]
+        between_seeds += [jaccard(one, two) for one, two in combinations(rows, 2)]
+        to_largest += list(_with_those_of(other, rows)) if path != largest else []
+    others = []
+    if len(there) > 1:
+        tables = [count_overlaps(store, languages=there, seed=seed, density=density) for seed in seeds]
+        others = [similarity(table).mean_of_pairs for table in tables]
+    return Agreement(
+        _mean([float(one.examples) for one in drawn.values()]),
+        sum(one.examples < one.examples_asked for one in drawn.values()),
+        len(there),
+        _mean(between_seeds),
+        _mean(to_largest),
+        _mean(others),
+    )
+
+
+def jaccard(one: SubNetwork, two: SubNetwork) -> float:
+    """Return |A ∩ B| / |A ∪ B|; NaN for two empty sub-networks."""
+    shared = one.overlap(two)
+    union = one.cardinality + two.cardinality - shared
+    return shared / union if union else math.nan
+
+
+def _with_those_of(other: SubNetworkStore, rows: Sequence[SubNetwork]) -> Iterator[float]:
+    for row in rows:
+        if other.is_committed(row.language, row.seed, row.density):
+            yield jaccard(row, other.read(row.language, row.seed, row.density))
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return statistics.fmean(known) if known else math.nan
+
+
+#: How many are fine-tuned on together.
+TOGETHER: Final = 3
+#: Draws of sources at random for each target.
+DRAWS: Final = 2
+
+
+def first(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
+    """Return the sources most similar to a target, of equals the first by code; fewer than three where so few are."""
+    if target not in matrix.targets:
+        return ()
+    column = dict(zip(matrix.sources, matrix.column(target).tolist(), strict=True))
+    known = [code for code in sources if code != target and math.isfinite(column.get(code, math.nan))]
+    return tuple(sorted(known, key=lambda code: (-column[code], code))[:TOGETHER])
+
+
+def central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
+    """Return English, where it is a source and not the target, and the sources most similar to all other sources."""
+    means = {}
+    for code in sources:
+        others = [other for other in sources if other != code and code in matrix.sources and other in matrix.targets]
+        values = [value for other in others if math.isfinite(value := matrix[code, other])]
+        if code != target and values:
+            means[code] = math.fsum(values) / len(values)
+    ordered = sorted(means, key=lambda code: (code != ENGLISH, -means[code], code))
+    return tuple(ordered[:TOGETHER])
+
+
+def drawn(sources: Sequence[str], target: str) -> tuple[tuple[str, ...], ...]:
+    """Return sets of sources drawn at random, the same every time for the same target."""
+    import numpy as np
+
+    rng = np.random.default_rng(list(target.encode()))
+    others = sorted(code for code in sources if code != target)
+    if len(others) < TOGETHER:
+        return ()
+    return tuple(tuple(rng.choice(others, TOGETHER, replace=False).tolist()) for _ in range(DRAWS))
+
+
+def best_alone(scores: TransferScores, target: str) -> tuple[str, ...]:
+    """Return the sources whose scores on a target are highest, of equals the first by code."""
+    others = spread(scores, target, {}).others
+    return tuple(sorted(others, key=lambda code: (-others[code], code))[:TOGETHER])
+
+
+def of_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferScores:
+    """Return the scores of these seeds alone, so that one source and three are compared over the same."""
+    there = [seed for seed in seeds if seed in scores.seeds]
+    places = [scores.seeds.index(seed) for seed in there]
+    return replace(scores, cells=scores.cells[:, places], seeds=tuple(there)) if there else scores

@@ -1,4 +1,4 @@
-"""The words of a recipe: a step is a command line, a recipe is steps and what is made of their outputs."""
+"""Steps and recipes, and the catalogue of targets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from xsns_stream.errors import XsnsError
-from xsns_stream.files import read_json
+from xsns_stream.io.atomic import read_json
 
 if TYPE_CHECKING:
-    from xsns_stream.reproduce.setting import Setting
+    from xsns_stream.reproduce.config import Setting
+
 
 PROGRAM: Final = "xsns-stream"
 
@@ -185,3 +187,27 @@ class Recipe:
     steps: Callable[[Setting], Sequence[Step]]
     render: Callable[[Setting, Folder], Result]
     then: Callable[[Setting, Folder], Sequence[Step]] | None = None
+
+
+ALL: Final = "all"
+#: Target → one line of help. The file recipes/TARGET.py holds a recipe named `RECIPE`.
+TARGETS: Final[Mapping[str, str]] = {
+    "table1": "Which text, and which output of the model: task or general text, language model or task head.",
+    "table2": "Sub-networks against typology, text and embeddings, on every task.",
+    "table3": "How far scores fitted to similarity are off: least squares and mixed effects.",
+    "table4": "The same predictors on other models.",
+    "figure1": "Transfer of NER by source.",
+    "figure3": "Prediction by density of the sub-networks.",
+    "figure4": "Three sources at once, chosen by each predictor.",
+    "figure5": "How far transfer to a target spreads over sources.",
+    "figure6": "Prediction by number of examples.",
+    "figure7": "Low-resource targets: the predicted source against English.",
+    "choices": "Not the paper's: other estimators, thresholds and ways to compare.",
+}
+
+
+def recipes(target: str) -> list[Recipe]:
+    """Return the recipe of a target; all of them, in the order of the paper, for `all`."""
+    names = list(TARGETS) if target == ALL else [target]
+    found: list[Recipe] = [import_module(f"xsns_stream.reproduce.recipes.{name}").RECIPE for name in names]
+    return found

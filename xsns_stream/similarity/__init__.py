@@ -5,19 +5,15 @@ line, where a coefficient is made of them.
 """
 
 from xsns_stream.similarity.coefficients import COEFFICIENTS
-from xsns_stream.similarity.combining import common, count_parts, united
-from xsns_stream.similarity.counting import count_overlaps, count_overlaps_by_seed
-from xsns_stream.similarity.coverage import cover_by, greedy_cover
-from xsns_stream.similarity.explaining import explain
+from xsns_stream.similarity.count import count_overlaps, count_overlaps_by_seed
 from xsns_stream.similarity.groups import GROUPINGS, By
-from xsns_stream.similarity.matrices import jaccard, similarity, similarity_by_group
-from xsns_stream.similarity.parts import FEWEST_SEEDS, draws_of_parts, draws_of_seeds, part_similarities
-from xsns_stream.similarity.sampling import sample_overlaps, sample_overlaps_by_seed
-from xsns_stream.similarity.sources import Incomplete, OverlapKeeper, Progress, RowSource
+from xsns_stream.similarity.matrix import jaccard, similarity, similarity_by_group
+from xsns_stream.similarity.nway import common, count_parts, united
+from xsns_stream.similarity.sample import sample_overlaps, sample_overlaps_by_seed
+from xsns_stream.similarity.selection import Incomplete, OverlapKeeper, Progress, RowSource
 
 __all__ = [
     "COEFFICIENTS",
-    "FEWEST_SEEDS",
     "GROUPINGS",
     "By",
     "Incomplete",
@@ -28,13 +24,7 @@ __all__ = [
     "count_overlaps",
     "count_overlaps_by_seed",
     "count_parts",
-    "cover_by",
-    "draws_of_parts",
-    "draws_of_seeds",
-    "explain",
-    "greedy_cover",
     "jaccard",
-    "part_similarities",
     "sample_overlaps",
     "sample_overlaps_by_seed",
     "similarity",

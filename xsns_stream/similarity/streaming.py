@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.similarity.columns import Repeated
 from xsns_stream.similarity.groups import Groups
-from xsns_stream.similarity.sources import Pairs, Progress, RowSource
+from xsns_stream.similarity.selection import Pairs, Progress, Repeated, RowSource
 from xsns_stream.types import Counts
 
 if TYPE_CHECKING:

@@ -5,15 +5,14 @@ counts once its commit record, written after it, exists. Several processes may w
 """
 
 from xsns_stream.store.columns import StoredColumns
-from xsns_stream.store.core import SubNetworkStore, open_store
+from xsns_stream.store.fisher_array import ENCODINGS, KeptKey, KeptRecord
+from xsns_stream.store.folds import FEWEST_PARTS, MOST_PARTS, PartKey
 from xsns_stream.store.format import FORMAT_VERSION, RowKey
-from xsns_stream.store.kept import KeptKey, KeptRecord
-from xsns_stream.store.kept_array import ENCODINGS
-from xsns_stream.store.parts import FEWEST_PARTS, MOST_PARTS, PartKey
-from xsns_stream.store.place import MissingObjectError, Place, open_place
 from xsns_stream.store.records import CommitRecord
+from xsns_stream.store.storage.open import MissingObjectError, Place, open_place
+from xsns_stream.store.store import SubNetworkStore, open_store
 from xsns_stream.store.verify import Finding
-from xsns_stream.store.writing import OtherBitsError
+from xsns_stream.store.writer import OtherBitsError
 
 __all__ = [
     "ENCODINGS",

@@ -12,10 +12,10 @@ import numpy as np
 
 from xsns_kernels import popcount
 from xsns_stream.errors import StoreError
-from xsns_stream.store.array import RowArray
 from xsns_stream.store.format import RowKey
 from xsns_stream.store.reader import StoreReader
 from xsns_stream.store.records import CommitRecord
+from xsns_stream.store.row_array import RowArray
 
 # Rows in the message, which is one line; `verify` names every one.
 _NAMED: Final = 3

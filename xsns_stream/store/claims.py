@@ -16,9 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.store.files import check_unlinked, os_errors
 from xsns_stream.store.format import ARRAY, METADATA, RowKey
-from xsns_stream.store.place import Place
+from xsns_stream.store.storage.local import check_unlinked, os_errors
+from xsns_stream.store.storage.open import Place
 
 _WITHIN: Final = ".lock-claim-"
 _BESIDE: Final = ".claim-"

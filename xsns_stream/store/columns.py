@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.errors import StoreError
-from xsns_stream.store.array import RowArray
-from xsns_stream.store.files import os_errors
 from xsns_stream.store.format import RowKey
-from xsns_stream.store.plain import LocalRow, RowReader, read_fully
+from xsns_stream.store.plain_rows import LocalRow, RowReader, read_fully
 from xsns_stream.store.records import CommitRecord
+from xsns_stream.store.row_array import RowArray
+from xsns_stream.store.storage.local import os_errors
 from xsns_stream.types import Words
 
 #: Files held open, where the system allows as many; the rows past these are opened for each block.

@@ -12,7 +12,7 @@ from xsns_stream.errors import IncompatibleError, StoreError
 from xsns_stream.store import schemas
 from xsns_stream.store.documents import WrongFieldError, convert, parse, sentence, wrong
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
-from xsns_stream.store.place import Place
+from xsns_stream.store.storage.open import Place
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
 
 # What the name of a corpus says of text that is split into words.

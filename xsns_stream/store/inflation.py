@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.store import schemas
-from xsns_stream.store.plain import Geometry
+from xsns_stream.store.plain_rows import Geometry
 
 _WORD: Final = 8
 _INDEX_ENTRY: Final = 16

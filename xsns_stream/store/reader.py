@@ -10,13 +10,10 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from xsns_stream.errors import LanguageError, StoreError, UsageError
-from xsns_stream.store.array import RowArray
-from xsns_stream.store.array_document import Compressor
 from xsns_stream.store.columns import StoredColumns, open_columns
+from xsns_stream.store.fisher_array import KeptKey, KeptRecord, kept_keys, kept_record, read_values
 from xsns_stream.store.format import RowKey, Slot, check_language, suggestion
 from xsns_stream.store.header import Header, find_header
-from xsns_stream.store.kept import KeptKey, KeptRecord, kept_keys, kept_record, read_values
-from xsns_stream.store.place import Place
 from xsns_stream.store.records import (
     CommitRecord,
     committed_keys,
@@ -25,6 +22,8 @@ from xsns_stream.store.records import (
     read_records,
     record_key,
 )
+from xsns_stream.store.row_array import Compressor, RowArray
+from xsns_stream.store.storage.open import Place
 from xsns_stream.store.verify import unfinished_rows
 from xsns_stream.types import Counts, DiagonalFisher, ParameterLayout, SubNetwork, Words
 

@@ -16,7 +16,7 @@ from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store import schemas
 from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
 from xsns_stream.store.format import COMMITS, METADATA, RowKey, Slot, group_document
-from xsns_stream.store.place import Place
+from xsns_stream.store.storage.open import Place
 from xsns_stream.types import Provenance, SubNetwork, Words
 
 ACTION: Final = "commit a row to"

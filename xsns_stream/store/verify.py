@@ -14,14 +14,21 @@ import numpy as np
 
 from xsns_kernels import popcount
 from xsns_stream.errors import StoreError
-from xsns_stream.store.array import RowArray
+from xsns_stream.store.fisher_array import (
+    KEPT_COMMITS,
+    KeptArray,
+    KeptKey,
+    kept_key,
+    kept_keys,
+    kept_record,
+    read_values,
+)
+from xsns_stream.store.folds import PartKey, part_provenance
 from xsns_stream.store.format import ARRAY, COMMITS, METADATA, RowKey
 from xsns_stream.store.header import Header
-from xsns_stream.store.kept import KEPT_COMMITS, KeptKey, kept_key, kept_keys, kept_record, read_values
-from xsns_stream.store.kept_array import KeptArray
-from xsns_stream.store.parts import PartKey, part_provenance
-from xsns_stream.store.place import Place
 from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_key
+from xsns_stream.store.row_array import RowArray
+from xsns_stream.store.storage.open import Place
 from xsns_stream.types import WORD_BITS, ParameterLayout, Provenance, Words
 
 if TYPE_CHECKING:

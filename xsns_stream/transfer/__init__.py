@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-from xsns_stream.transfer.finetuning import FineTuned, equal_shares, fine_tune
-from xsns_stream.transfer.keeping import keep
+from xsns_stream.transfer.finetune import FineTuned, equal_shares, fine_tune, keep
 from xsns_stream.transfer.scoring import score
-from xsns_stream.transfer.settings import PRESETS, FineTuning
-from xsns_stream.transfer.tasks import TASKS, Task, class_names
+from xsns_stream.transfer.tasks import PRESETS, TASKS, FineTuning, Task, class_names
 from xsns_stream.transfer.timing import StepTimes, time_steps
 
 __all__ = [

@@ -1,10 +1,12 @@
-"""Features → tensors."""
+"""Features → batches of tensors, and the memory that they take."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from xsns_stream.errors import ModelError
 from xsns_stream.transfer.encoding import IGNORED, Feature
 
 
@@ -33,3 +35,22 @@ def by_length(features: Sequence[Feature], size: int) -> Iterator[list[int]]:
     order = sorted(range(len(features)), key=lambda place: -len(features[place]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
+
+
+@contextmanager
+def enough_memory(what: str, hint: str) -> Iterator[None]:
+    """Say that memory is not enough, where the block finds that out.
+
+    Raises:
+        ModelError: It is not.
+    """
+    import torch
+
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # The CPU's allocator has no exception of its own.
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+        if not known:
+            raise
+        raise ModelError(f"the device has not enough memory for {what}.", hint) from error

@@ -11,11 +11,9 @@ import numpy as np
 
 from xsns_stream.errors import CorpusError
 from xsns_stream.transfer import metrics
-from xsns_stream.transfer.batching import by_length, collate
+from xsns_stream.transfer.batching import by_length, collate, enough_memory
 from xsns_stream.transfer.encoding import Feature, encode
-from xsns_stream.transfer.memory import enough_memory
-from xsns_stream.transfer.settings import FineTuning
-from xsns_stream.transfer.tasks import Task
+from xsns_stream.transfer.tasks import FineTuning, Task
 from xsns_stream.types import LabelledSplit, TestScore
 from xsns_stream.types.text import AnswerSpan
 

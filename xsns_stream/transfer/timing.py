@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from xsns_stream.transfer.finetuning import drawn, fine_tune
+from xsns_stream.transfer.finetune import drawn, fine_tune
 from xsns_stream.transfer.scoring import score
-from xsns_stream.transfer.settings import FineTuning
-from xsns_stream.transfer.tasks import Task
+from xsns_stream.transfer.tasks import FineTuning, Task
 from xsns_stream.types import LabelledSplit
 
 _BATCHES: Final = 4

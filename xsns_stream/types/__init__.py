@@ -5,7 +5,28 @@ store works, and starts fast, without it. Symbols: L languages, P parameters, W 
 """
 
 from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
-from xsns_stream.types.comparisons import (
+from xsns_stream.types.evaluations import Evaluation
+from xsns_stream.types.fisher_settings import (
+    BATCH_WISE,
+    ESTIMATORS,
+    LABELS,
+    PRECISIONS,
+    TOKEN_REDUCTIONS,
+    FisherSettings,
+)
+from xsns_stream.types.overlaps import (
+    GroupedOverlaps,
+    KeptOverlaps,
+    OverlapCounts,
+    OverlapRectangle,
+    Overlaps,
+    SampledOverlaps,
+)
+from xsns_stream.types.parameter_set import ParameterSet, Share
+from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
+from xsns_stream.types.provenance import Provenance
+from xsns_stream.types.regressions import Regression
+from xsns_stream.types.similarity_matrix import (
     CoveringSource,
     ExpectedScore,
     Explanation,
@@ -17,25 +38,19 @@ from xsns_stream.types.comparisons import (
     SourceCover,
     SourceRanking,
 )
-from xsns_stream.types.estimation import BATCH_WISE, ESTIMATORS, LABELS, PRECISIONS, TOKEN_REDUCTIONS, FisherSettings
-from xsns_stream.types.evaluations import Evaluation
-from xsns_stream.types.joined import JoinedScores, Prediction
-from xsns_stream.types.networks import SubNetwork
-from xsns_stream.types.overlaps import (
-    GroupedOverlaps,
-    KeptOverlaps,
-    OverlapCounts,
-    OverlapRectangle,
-    Overlaps,
-    SampledOverlaps,
+from xsns_stream.types.subnetwork import SubNetwork
+from xsns_stream.types.text import (
+    SPLITS,
+    AnswerSpan,
+    Label,
+    LabelledSplit,
+    LanguageSample,
+    ReadCounts,
+    TestScore,
+    TextExample,
+    TransferRun,
 )
-from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
-from xsns_stream.types.provenance import Provenance
-from xsns_stream.types.regressions import Regression
-from xsns_stream.types.sets import ParameterSet, Share
-from xsns_stream.types.tasks import SPLITS, LabelledSplit, TestScore, TransferRun
-from xsns_stream.types.text import AnswerSpan, Label, LanguageSample, ReadCounts, TextExample
-from xsns_stream.types.transfer import TransferScores
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction, TransferScores
 
 __all__ = [
     "BATCH_WISE",

@@ -1,4 +1,4 @@
-"""Names for the arrays, and how many words hold how many bits."""
+"""Names for the arrays, and the number of words that hold a number of bits."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.errors import StoreError, UsageError, XsnsError
-from xsns_stream.syncing import sync, sync_file
+from xsns_stream.io.atomic import sync, sync_file
 from xsns_stream.types.arrays import WORD_BITS, Words, words_for
-from xsns_stream.types.networks import SubNetwork
 from xsns_stream.types.parameters import ParameterLayout
 from xsns_stream.types.provenance import Provenance
+from xsns_stream.types.subnetwork import SubNetwork
 
 KIND: Final = "xsns-sub-network"
 VERSION: Final = 1

@@ -1,10 +1,11 @@
-"""Everything that must be known to compute a result again."""
+"""The record of everything that is needed to compute a result again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
 
 @dataclass(frozen=True)
@@ -105,3 +106,26 @@ class Provenance:
         """Rebuild from :meth:`to_json`; unknown keys of later versions are ignored."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
         return cls(**(known | {"fallback": tuple(known.get("fallback", ()))}))
+
+
+LIBRARIES: Final = (
+    "xsns-stream",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "zarr",
+    "datasets",
+    "babel",
+)
+
+
+def library_versions() -> dict[str, str]:
+    """Return {library: installed version} of those that can change a sub-network; nothing is imported."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

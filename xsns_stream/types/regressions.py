@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.types.arrays import Reals
-from xsns_stream.types.comparisons import SimilarityMatrix
+from xsns_stream.types.similarity_matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
     import pandas as pd

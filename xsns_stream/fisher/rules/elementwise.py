@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xsns_stream.fisher.modes import wide
-from xsns_stream.fisher.rules.sink import NotExactError, Sink
+from xsns_stream.fisher.accumulators import NotExactError, Sink
+from xsns_stream.fisher.model_state import wide
 
 
 class _LayerNorm(torch.autograd.Function):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xsns_stream.fisher.rules.sink import Accumulator, NotExactError, Sink
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Sink
 
 
 class _ExpertLinear(torch.autograd.Function):

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from xsns_kernels import grouped
-from xsns_stream.fisher.modes import wide
-from xsns_stream.fisher.rules.sink import Accumulator, NotExactError, Rows, Sink
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, Sink
+from xsns_stream.fisher.model_state import wide
 
 # Below this share of rows with a gradient, products are computed for those rows alone.
 SPARSE_ROWS = 0.5

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xsns_stream.fisher.modes import wide
-from xsns_stream.fisher.rules.sink import NotExactError, Sink
+from xsns_stream.fisher.accumulators import NotExactError, Sink
+from xsns_stream.fisher.model_state import wide
 
 
 class _ByExample(torch.autograd.Function):

@@ -7,11 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from xsns_stream.reproduce.alternatives import WAYS, write_alternatives
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, sub_networks
-from xsns_stream.reproduce.comparing import scored
+from xsns_stream.reproduce.comparing import WAYS, scored, write_alternatives
+from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.pages import CAPTION, evaluation_page, not_swept, notes_of, strength
-from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TITLE: Final = "Choices: estimator, reduction, threshold, coefficient"
@@ -69,7 +68,7 @@ def _kept(setting: Setting, task: TaskSetting) -> Step:
 
 def _alternatives(setting: Setting, task: TaskSetting) -> Step:
     store, folder = _kept(setting, task).output, setting.place(slug(setting.model), task.name, "alternatives")
-    program = ("python", "-m", "xsns_stream.reproduce.alternatives")
+    program = ("python", "-m", "xsns_stream.reproduce.comparing")
     return Step(
         f"{slug(setting.model)}.{task.name}.alternatives",
         (),

@@ -8,15 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xsns_stream.reproduce.commands import gold
-from xsns_stream.reproduce.markdown import number, table
-from xsns_stream.reproduce.pages import strength
+from xsns_stream.reproduce.config import Setting, TaskSetting
+from xsns_stream.reproduce.pages import number, strength, table
 from xsns_stream.reproduce.scores import TargetScores, gold_scores, target_scores
-from xsns_stream.reproduce.setting import Setting, TaskSetting
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 if TYPE_CHECKING:
-    from xsns_stream.report.figures_grid import ScoreGrid
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.reproduce.figures.panels import ScoreGrid
+    from xsns_stream.types.transfer_scores import TransferScores
 
 TITLE: Final = "Figure 1: transfer by source"
 #: The paper's task; another takes its place where there are no data for it.
@@ -39,7 +38,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         LeftOutError: Nothing was fine-tuned.
     """
     from xsns_stream.report.figures import figure_writer
-    from xsns_stream.report.figures_grid import grid_figure
+    from xsns_stream.reproduce.figures.panels import grid_figure
 
     task = _task(setting)
     found = target_scores(setting, task, folder, task.targets)
@@ -77,7 +76,7 @@ def _grid(scores: TransferScores, found: Sequence[TargetScores]) -> ScoreGrid:
     import numpy as np
 
     from xsns_stream.report.figures import measured_in
-    from xsns_stream.report.figures_grid import ScoreGrid
+    from xsns_stream.reproduce.figures.panels import ScoreGrid
 
     targets = [one.target for one in found]
     means = {source: _mean([one.others[source] for one in found if source in one.others]) for source in scores.sources}

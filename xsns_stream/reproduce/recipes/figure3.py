@@ -8,10 +8,9 @@ from typing import Final
 
 from xsns_stream.reproduce.commands import evaluation, gold, sub_networks
 from xsns_stream.reproduce.comparing import scored
+from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.curves import highest, label, metric_panels, metric_table
-from xsns_stream.reproduce.markdown import number
-from xsns_stream.reproduce.pages import CAPTION, not_swept, notes_of, strength
-from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
+from xsns_stream.reproduce.pages import CAPTION, not_swept, notes_of, number, strength
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TITLE: Final = "Figure 3: prediction by density"
@@ -80,7 +79,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         LeftOutError: No task came to its end.
     """
     from xsns_stream.report.figures import figure_writer
-    from xsns_stream.report.figures_curves import Across, curves_figure
+    from xsns_stream.reproduce.figures.lines import Across, curves_figure
 
     documents = {name: folder.document(_name(setting, task)) for name, task in setting.swept.items()}
     found = {name: document for name, document in documents.items() if document is not None}

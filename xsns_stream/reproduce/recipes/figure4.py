@@ -14,15 +14,27 @@ from typing import TYPE_CHECKING, Any, Final
 from xsns_stream.languages import mixture
 from xsns_stream.reproduce.commands import XSNS, gold, predictors, tuning
 from xsns_stream.reproduce.comparing import scored
-from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
-from xsns_stream.reproduce.picking import DRAWS, TOGETHER, best_alone, central, drawn, first, of_seeds
-from xsns_stream.reproduce.scores import PairedMean, as_record, gold_scores, paired_means, spread
-from xsns_stream.reproduce.setting import Setting, TaskSetting, slug
+from xsns_stream.reproduce.config import Setting, TaskSetting, slug
+from xsns_stream.reproduce.pages import bullets, number, probability, table, with_interval
+from xsns_stream.reproduce.scores import (
+    DRAWS,
+    TOGETHER,
+    PairedMean,
+    as_record,
+    best_alone,
+    central,
+    drawn,
+    first,
+    gold_scores,
+    of_seeds,
+    paired_means,
+    spread,
+)
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 if TYPE_CHECKING:
-    from xsns_stream.report.figures_lines import MeanLine
-    from xsns_stream.types.transfer import TransferScores
+    from xsns_stream.reproduce.figures.lines import MeanLine
+    from xsns_stream.types.transfer_scores import TransferScores
 
 TITLE: Final = "Figure 4: three sources at once"
 _RANDOM: Final = "3 at random"
@@ -142,7 +154,7 @@ def _mixtures_name(setting: Setting, task: TaskSetting) -> str:
 
 def _picks(setting: Setting, task: TaskSetting, folder: Folder) -> Picks:
     """Return what every method picks for every target; nothing for a method that cannot tell three sources."""
-    from xsns_stream.matrices import read_matrix
+    from xsns_stream.similarity.matrix_io import read_matrix
 
     outputs = {name: step for name, step in _predictors(setting, task).items() if name != XSNS}
     outputs = {XSNS: _matrix(setting, task)} | outputs
@@ -178,7 +190,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         LeftOutError: Nothing was fine-tuned on three sources.
     """
     from xsns_stream.report.figures import figure_writer, measured_in
-    from xsns_stream.report.figures_lines import MeansPanel, means_figure
+    from xsns_stream.reproduce.figures.lines import MeansPanel, means_figure
 
     tasks = [task for task in _tasks(setting) if folder.done(_mixtures_name(setting, task))]
     if not tasks:
@@ -235,7 +247,7 @@ def _rows(
 
 def _alone(setting: Setting, task: TaskSetting, folder: Folder, targets: Sequence[str]) -> dict[str, list[float]]:
     """Return what single sources give: that of X-SNS, English, the best."""
-    from xsns_stream.matrices import read_matrix
+    from xsns_stream.similarity.matrix_io import read_matrix
 
     if not folder.done(step := gold(setting, task)):
         return {}
@@ -279,7 +291,7 @@ def _section(
 
 
 def _mean_lines(rows: Mapping[str, Sequence[float]], means: Mapping[str, PairedMean]) -> tuple[MeanLine, ...]:
-    from xsns_stream.report.figures_lines import MeanLine
+    from xsns_stream.reproduce.figures.lines import MeanLine
 
     return tuple(
         MeanLine(name, tuple(values), means[name].mean, means[name].low, means[name].high, name in _REFERENCES)

@@ -9,14 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import gold
-from xsns_stream.reproduce.markdown import number, table
-from xsns_stream.reproduce.pages import strength
+from xsns_stream.reproduce.config import Setting, TaskSetting
+from xsns_stream.reproduce.pages import number, strength, table
 from xsns_stream.reproduce.scores import TargetScores, gold_scores, target_scores
-from xsns_stream.reproduce.setting import Setting, TaskSetting
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 if TYPE_CHECKING:
-    from xsns_stream.report.figures_boxes import BoxPanel
+    from xsns_stream.reproduce.figures.panels import BoxPanel
 
 TITLE: Final = "Figure 5: how far transfer spreads over sources"
 #: What choosing a source can gain, as the overview calls it.
@@ -40,7 +39,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         LeftOutError: Nothing was fine-tuned.
     """
     from xsns_stream.report.figures import figure_writer
-    from xsns_stream.report.figures_boxes import boxes_figure
+    from xsns_stream.reproduce.figures.panels import boxes_figure
 
     found = {name: _ordered(setting, task, folder) for name, task in setting.tasks.items()}
     there = {setting.tasks[name]: lines for name, lines in found.items() if lines}
@@ -71,7 +70,7 @@ def _ordered(setting: Setting, task: TaskSetting, folder: Folder) -> list[Target
 
 def _panel(task: TaskSetting, lines: Sequence[TargetScores], metric: str, unit: str) -> BoxPanel:
     from xsns_stream.report.figures import measured_in
-    from xsns_stream.report.figures_boxes import Box, BoxPanel
+    from xsns_stream.reproduce.figures.panels import Box, BoxPanel
 
     boxes = tuple(Box(one.target, one.values, one.own, one.trivial) for one in lines)
     return BoxPanel(task.title, boxes, measured_in(metric, unit))

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from xsns_stream.reproduce.agreement import Agreement, agreement
 from xsns_stream.reproduce.commands import evaluation, gold, sub_networks
 from xsns_stream.reproduce.comparing import scored
+from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.curves import label, metric_panels, metric_table
-from xsns_stream.reproduce.markdown import number
-from xsns_stream.reproduce.pages import CAPTION, not_swept, notes_of, strength
-from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
+from xsns_stream.reproduce.pages import CAPTION, not_swept, notes_of, number, strength
+from xsns_stream.reproduce.scores import Agreement, agreement
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 if TYPE_CHECKING:
-    from xsns_stream.report.figures_curves import Panel
+    from xsns_stream.reproduce.figures.lines import Panel
 
 TITLE: Final = "Figure 6: prediction by number of examples"
 
@@ -69,7 +68,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         LeftOutError: No task came to its end.
     """
     from xsns_stream.report.figures import figure_writer
-    from xsns_stream.report.figures_curves import Across, curves_figure
+    from xsns_stream.reproduce.figures.lines import Across, curves_figure
 
     documents = {name: folder.document(_name(setting, task)) for name, task in setting.swept.items()}
     found = {name: document for name, document in documents.items() if document is not None}
@@ -142,7 +141,7 @@ def _columns(known: Mapping[int, Agreement]) -> dict[str, dict[str, str]]:
 
 def _repeatability(known: Mapping[str, Mapping[int, Agreement]], values: Mapping[str, Sequence[float]]) -> list[Panel]:
     """Return the panels of Jaccard coefficients; dotted is the mean over different languages at the largest |D|."""
-    from xsns_stream.report.figures_curves import Curve, Panel
+    from xsns_stream.reproduce.figures.lines import Curve, Panel
 
     nothing = float("nan")
     panels = []

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, predictors
 from xsns_stream.reproduce.comparing import MOST_LACKING, known, measured, scored
-from xsns_stream.reproduce.markdown import bullets, number, probability, table, with_interval
-from xsns_stream.reproduce.pages import notes_of
+from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
+from xsns_stream.reproduce.pages import bullets, notes_of, number, probability, table, with_interval
 from xsns_stream.reproduce.scores import ENGLISH, PairedMean, TargetScores, as_record, paired_means, target_scores
-from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 if TYPE_CHECKING:
-    from xsns_stream.report.figures_lines import ChoicePanel
+    from xsns_stream.reproduce.figures.lines import ChoicePanel
 
 TITLE: Final = "Figure 7: sources for low-resource targets"
 #: What the gold scores say by themselves.
@@ -95,7 +94,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         LeftOutError: No task came to its end.
     """
     from xsns_stream.report.figures import figure_writer
-    from xsns_stream.report.figures_lines import choices_figure
+    from xsns_stream.reproduce.figures.lines import choices_figure
 
     tasks = _tasks(setting)
     documents = {name: folder.document(_name(setting, task)) for name, task in tasks.items()}
@@ -200,7 +199,7 @@ def _section(task: TaskSetting, one: _Found) -> str:
 
 def _panel(task: TaskSetting, one: _Found, document: Mapping[str, Any]) -> ChoicePanel:
     from xsns_stream.report.figures import measured_in
-    from xsns_stream.report.figures_lines import ChoiceLine, ChoicePanel
+    from xsns_stream.reproduce.figures.lines import ChoiceLine, ChoicePanel
 
     lines = tuple(
         ChoiceLine(

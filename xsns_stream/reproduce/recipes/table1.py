@@ -7,9 +7,8 @@ from typing import Final
 
 from xsns_stream.reproduce.commands import evaluation, general_sub_networks, gold, sub_networks
 from xsns_stream.reproduce.comparing import scored
-from xsns_stream.reproduce.pages import CAPTION, evaluation_page, notes_of, papers_table, strength
-from xsns_stream.reproduce.papers import TABLE1
-from xsns_stream.reproduce.setting import TITLES, Setting, TaskSetting, slug
+from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
+from xsns_stream.reproduce.pages import CAPTION, TABLE1, evaluation_page, notes_of, papers_table, strength
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TASK_LM: Final = "task text, LM"

@@ -7,18 +7,18 @@ from typing import Final
 
 from xsns_stream.reproduce.commands import gold
 from xsns_stream.reproduce.comparing import held, measured, sort_predictors
-from xsns_stream.reproduce.markdown import bullets
+from xsns_stream.reproduce.config import TITLES, Setting
 from xsns_stream.reproduce.pages import (
     CAPTION,
+    TABLE2,
     apart_pages,
+    bullets,
     evaluation_page,
     notes_of,
     overview,
     papers_table,
     strength,
 )
-from xsns_stream.reproduce.papers import TABLE2
-from xsns_stream.reproduce.setting import TITLES, Setting
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TITLE: Final = "Table 2: sub-networks against other predictors of transfer"

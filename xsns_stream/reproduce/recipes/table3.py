@@ -7,10 +7,8 @@ from typing import Any, Final
 
 from xsns_stream.reproduce.commands import gold, regression
 from xsns_stream.reproduce.comparing import measured, scored, sort_predictors
-from xsns_stream.reproduce.markdown import bullets, number, table
-from xsns_stream.reproduce.pages import NOT_COMPARABLE, strength
-from xsns_stream.reproduce.papers import TABLE3, comparable
-from xsns_stream.reproduce.setting import Setting, TaskSetting, slug
+from xsns_stream.reproduce.config import Setting, TaskSetting, slug
+from xsns_stream.reproduce.pages import NOT_COMPARABLE, TABLE3, bullets, comparable, number, strength, table
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TITLE: Final = "Table 3: transfer scores predicted by regression"

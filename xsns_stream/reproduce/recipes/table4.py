@@ -9,11 +9,9 @@ from typing import Any, Final
 from xsns_stream.report.escaping import in_markdown
 from xsns_stream.reproduce.commands import gold
 from xsns_stream.reproduce.comparing import held, measured
-from xsns_stream.reproduce.markdown import bullets
-from xsns_stream.reproduce.pages import CAPTION, apart_pages, evaluation_page, papers_table, strength
-from xsns_stream.reproduce.papers import TABLE4
-from xsns_stream.reproduce.redrawn import redraw
-from xsns_stream.reproduce.setting import Setting, TaskSetting
+from xsns_stream.reproduce.config import Setting, TaskSetting
+from xsns_stream.reproduce.pages import CAPTION, TABLE4, apart_pages, bullets, evaluation_page, papers_table, strength
+from xsns_stream.reproduce.random_control import redraw
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TITLE: Final = "Table 4: other models"
@@ -56,7 +54,7 @@ def _control_model(setting: Setting) -> str:
 
 def _control(setting: Setting) -> Step:
     folder = setting.place("random-init")
-    command = ("python", "-m", "xsns_stream.reproduce.redrawn", setting.model, str(folder))
+    command = ("python", "-m", "xsns_stream.reproduce.random_control", setting.model, str(folder))
     return Step("random-init", (), (folder,), action=lambda: redraw(setting.model, folder), command=command)
 
 

@@ -1,0 +1,229 @@
+"""Output of all verbs: the JSON envelope, notes, tables and escaping."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from xsns_stream.io.escaping import visible, visible_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class VisibleConsole(Console):
+    """A console that escapes what cannot be seen, before widths are computed, and reads no markup in text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Raise, where rich would exit with 1: a reader that has seen enough (`| head`) is no failure."""
+        raise BrokenPipeError
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects whose texts are made visible."""
+        super().print(*map(_made_visible, objects), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render an object; what :meth:`print` does not see, as descriptions of a bar, is escaped here."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text, lines=True), segment.style)
+
+
+def _made_visible(shown: Any) -> Any:
+    """Return an object of rich in which each text is a line that can be seen; titles and captions may have several."""
+    if isinstance(shown, str):
+        return visible(shown)
+    if isinstance(shown, Text):
+        # A text in two styles is a cell that a table of ours has put together of several lines.
+        if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
+            shown.plain = plain
+    elif isinstance(shown, Table):
+        for column in shown.columns:
+            column.header, column.footer = _made_visible(column.header), _made_visible(column.footer)
+            column._cells[:] = map(_made_visible, column._cells)
+    elif isinstance(shown, Group):
+        for part in shown.renderables:
+            _made_visible(part)
+    return shown
+
+
+SCHEMA_VERSION: Final = 1
+DEFAULT_STORE: Final = "xsns.zarr"
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta["verbose"] = value
+
+
+def _remember_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    ctx.meta["quiet"] = value
+    return value
+
+
+def csv_guard_option(function: Decorated) -> Decorated:
+    """Add `--csv-guard`, for verbs that write .csv or .tsv."""
+
+    def guard(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        from xsns_stream.io.atomic import guarding_csv
+
+        ctx.with_resource(guarding_csv(value))
+
+    return click.option(
+        "--csv-guard",
+        is_flag=True,
+        expose_value=False,
+        callback=guard,
+        help="In .csv and .tsv put ' before cells that a spreadsheet would take for a formula (= + - @).",
+    )(function)
+
+
+def common_options(function: Decorated) -> Decorated:
+    """Add `--json`, `--quiet` and `--verbose`."""
+    for option in (
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember_verbose,
+            is_eager=True,
+            help="Show the traceback of an error.",
+        ),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            callback=_remember_quiet,
+            help="No progress and no notes; results and errors remain.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ):
+        function = option(function)
+    return function
+
+
+def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse stores in memory, which a command would find empty and leave to nobody."""
+    from xsns_stream.errors import UsageError
+
+    for name in value if isinstance(value, tuple) else (value,):
+        if str(name).lower().startswith("memory:"):
+            raise UsageError(
+                f"a store at '{name}' ends with the command.", "give a folder, or a URL such as s3://bucket/prefix."
+            )
+    return value
+
+
+def store_option(function: Decorated) -> Decorated:
+    """Add `--store`."""
+    return click.option(
+        "-s",
+        "--store",
+        default=DEFAULT_STORE,
+        show_default=True,
+        metavar="PATH",
+        callback=lasting,
+        help="The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…",
+    )(function)
+
+
+def row_options(function: Decorated) -> Decorated:
+    """Add `--seed` and `--density`, which choose rows of a store."""
+    function = click.option(
+        "--density", type=float, default=None, help="Which density, where the store holds several."
+    )(function)
+    return click.option(
+        "--seed",
+        "seeds",
+        type=int,
+        multiple=True,
+        help="Only these seeds; averaged over all of the store by default.",
+    )(function)
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a help page: examples, which the tests run."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the codes of a repeatable option that also takes lists: `--lang sw,en --lang fi`."""
+    return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number with its noun: `1 row`, `2 rows`."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
+    """Print the one JSON object of a verb; NaN becomes null, because JSON has none."""
+    document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
+    plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    click.echo(visible_json(json.dumps(_finite(document), ensure_ascii=plain, allow_nan=False)))
+
+
+def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
+    """Print a line; whatever a verb prints goes through here, through :func:`emit_json` or through a console below.
+
+    Args:
+        text: The line; what cannot be seen of it is shown as escapes.
+        err: Whether it goes to stderr.
+        lines: Whether the text has line breaks of its own.
+    """
+    click.echo(visible(text, lines=lines), err=err)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def stdout_console() -> Console:
+    """Return the console that results are drawn on; wide where nobody looks at it."""
+    return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
+
+
+def stderr_console(quiet: bool) -> Console:
+    """Return the console that progress and notes are drawn on."""
+    return VisibleConsole(stderr=True, quiet=quiet)
+
+
+def note(text: str, quiet: bool) -> None:
+    """Print a line beside the result; never wrapped, so that it can be searched for."""
+    if not quiet:
+        say(text, err=True)
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Draw a bar while the block runs; give what is to be called with (done, total), None off a terminal."""
+    console = stderr_console(quiet)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,91 @@
+"""Estimates of the memory that batches and groups of layers take."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from xsns_stream.fisher import predictions
+from xsns_stream.fisher.engine import Engine
+from xsns_stream.types import FisherSettings, ParameterLayout
+
+#: A batch of more positions than this computes no faster.
+MOST_TOKENS: Final = {"cpu": 4_096, "cuda": 65_536}
+#: Share of the memory for activations; the rest is for what cannot be foreseen.
+USED_SHARE: Final = 0.7
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that something did not fit into memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # The CPU's allocator has no exception of its own.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int, memory: int) -> int:
+    """Return how many positions (B × T) a batch may have so that its activations fit into `memory` bytes.
+
+    One example of the greatest length is sent forward, and what autograd keeps of it is counted; a batch's need is
+    proportional to that. Never less than one example.
+    """
+    per_example = _kept_bytes(model, layout, settings, longest)
+    device = next(model.parameters()).device.type
+    examples = int(memory * USED_SHARE) // max(per_example, 1)
+    return max(longest, min(examples * longest, MOST_TOKENS.get(device, MOST_TOKENS["cuda"])))
+
+
+def _kept_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int) -> int:
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    counting = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with Engine(model, layout, settings, measured=layout.names[:1]) as engine, counting:
+        engine.add(_one_example(model, engine.kind, longest))
+    return sum(size for place, size in storages.items() if place not in own)
+
+
+def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
+    """Return an example of `length` pieces, with as many scored positions as masking scores."""
+    device = next(model.parameters()).device
+    ids = torch.full((1, length), min(5, model.get_input_embeddings().weight.shape[0] - 1), device=device)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if kind == "sequence":
+        return batch | {"labels": torch.zeros(1, dtype=torch.int64, device=device)}
+    if kind == "span":
+        start = torch.zeros(1, dtype=torch.int64, device=device)
+        return batch | {"start_positions": start, "end_positions": start}
+    labels = torch.full_like(ids, predictions.IGNORED)
+    labels[:, 1::7] = 0
+    return batch | {"labels": labels}
+
+
+def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
+    """Cut θ into runs of neighbouring tensors whose float32 accumulators fit into `budget` bytes each.
+
+    Cuts are made between layers where a layer fits, between tensors where it does not; a single tensor larger than
+    the budget is a group of its own. The last layers come first: their passes end soonest.
+    """
+    layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]
+    starts = [layer.start for layer in layout.layers]
+    for name, offset, size in zip(layout.names, layout.offsets, layout.sizes, strict=True):
+        layers[max(n for n, start in enumerate(starts) if start <= offset)].append((name, 4 * size))
+    groups: list[list[str]] = []
+    room = 0
+    for layer in reversed(layers):
+        whole = sum(size for _, size in layer) <= budget
+        for part in [layer] if whole else [[tensor] for tensor in reversed(layer)]:
+            needed = sum(size for _, size in part)
+            if not groups or needed > room:
+                groups.append([])
+                room = max(budget, needed)
+            groups[-1] += [name for name, _ in part]
+            room -= needed
+    return [tuple(group) for group in groups]

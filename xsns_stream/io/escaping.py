@@ -1,0 +1,58 @@
+"""Names and messages made visible: control characters and overrides of writing direction are shown as escapes.
+
+Names of tensors, files, labels and models are other people's text. On a terminal a control character may move the
+cursor or recolour what follows, and an override of writing direction shows a name as another one. Whatever is printed
+goes through :func:`visible`, in :mod:`xsns_stream.cli.output`; CSV and JSON go through the functions beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: C0 (line breaks and tabs among them), DEL, C1, line and paragraph separators, and what changes the writing direction.
+_UNSEEN: Final = "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
+_IN_A_LINE: Final = re.compile(f"[{_UNSEEN}]")
+_IN_LINES: Final = re.compile(f"(?!\\n)[{_UNSEEN}]")
+_SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+#: With what a cell begins that spreadsheets take for a formula.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""Return text for a line of a terminal, or for several, with what cannot be seen as escapes.
+
+    Args:
+        text: Any.
+        lines: Whether line breaks are the program's own and stay.
+
+    >>> visible("a\x1b[31mb\u202ec\n")
+    'a\\x1b[31mb\\u202ec\\n'
+    """
+    return (_IN_LINES if lines else _IN_A_LINE).sub(lambda found: _escape(found[0]), text)
+
+
+def visible_json(document: str) -> str:
+    r"""Return JSON text in which the same characters stand as `\u` escapes; its meaning does not change.
+
+    Outside of strings JSON has none of them but line breaks, which stay; within strings it has escaped C0 already.
+    """
+    return _IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def guarded(cell: str) -> str:
+    """Return a cell of a table that no spreadsheet takes for a formula: `'` is put before it. Numbers stay.
+
+    >>> guarded("=1+1"), guarded("-0.5"), guarded("-x")
+    ("'=1+1", '-0.5', "'-x")
+    """
+    return f"'{cell}" if cell.startswith(_FORMULA) and not _is_number(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", text) is not None
+
+
+def _escape(sign: str) -> str:
+    number = ord(sign)
+    return _SHORT.get(sign) or (f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}")

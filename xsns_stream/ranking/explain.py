@@ -1,0 +1,54 @@
+"""Groups of parameters that make sources similar to a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from xsns_stream.errors import UsageError
+from xsns_stream.similarity.matrix import similarity_by_group
+from xsns_stream.types import GroupedOverlaps, Reals
+from xsns_stream.types.similarity_matrix import Explanation
+
+
+def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[str]) -> Explanation:
+    """Say in which groups of parameters sources are more similar to a target than the mean candidate is.
+
+    Args:
+        counts: Of all candidates with the target, one collection for each seed; means are over the candidates in it.
+        target: One of the targets.
+        sources: Those that are explained.
+
+    Raises:
+        IncompatibleError: Counts of different groups, languages or parameters.
+        UsageError: No counts, or no candidate but the target.
+    """
+    if not counts:
+        raise UsageError("there is nothing to explain: no table of counts.", "count overlaps first.")
+    candidates = [code for code in counts[0].tables[0].sources if code != target]
+    if not candidates:
+        raise UsageError(f"there is no candidate source for '{target}'.", "name other sources, or leave them out.")
+    corrected = similarity_by_group(counts, "corrected-jaccard")
+    terms = np.mean([_terms(one, target, candidates) for one in counts], axis=0)
+    chosen = [candidates.index(code) for code in sources]
+    column = corrected.matrices[0].targets.index(target)
+    rows = [corrected.matrices[0].sources.index(code) for code in sources]
+    return Explanation(
+        target,
+        corrected.by,
+        corrected.names,
+        tuple(sources),
+        corrected.values[:, rows, column],
+        (terms - np.nanmean(terms, axis=1, keepdims=True))[:, chosen],
+    )
+
+
+def _terms(counts: GroupedOverlaps, target: str, candidates: Sequence[str]) -> Reals:
+    """float64 [G, S]: |A ∩ B| within each group by |A ∪ B| of all groups, which add up to the Jaccard coefficient."""
+    tables = [table.between(candidates, [target]) for _, table in counts]
+    shared = np.array([table.intersection[:, 0] for table in tables], np.float64)
+    union = np.sum([table.union[:, 0] for table in tables], axis=0, dtype=np.int64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        terms: Reals = shared / union
+    return terms

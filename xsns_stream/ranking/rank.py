@@ -1,0 +1,143 @@
+"""Similarity matrix → the sources for a target, best first, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.languages import near_misses
+from xsns_stream.types import RankedSource, Reals, SimilarityMatrix, SourceRanking
+from xsns_stream.types.similarity_matrix import SimilarityDraws
+
+#: Share of the draws that an interval holds.
+CONFIDENCE: Final = 0.95
+
+
+def rank_sources(
+    matrix: SimilarityMatrix,
+    target: str,
+    sources: Sequence[str] | None = None,
+    top: int | None = None,
+    draws: SimilarityDraws | None = None,
+) -> SourceRanking:
+    """Rank the candidate sources of `target` by similarity, best first.
+
+    Equal similarities are marked as ties and ordered by language code, so that a ranking does not depend on
+    the order of the matrix. A source whose similarity is NaN is a candidate of which nothing is known: such
+    sources come last, ordered by code, and never tie.
+
+    Args:
+        matrix: Joined by label, never by position.
+        target: One of its targets; never a source of itself.
+        sources: The candidates; all sources of the matrix where left out.
+        top: How many to keep; all where left out. A tie with a source that is cut off stays marked.
+        draws: What the similarities might have been with other examples, as
+            :func:`xsns_stream.similarity.draws_of_parts` gives: intervals and probabilities are made of them. Sources
+            that they lack have none, and probabilities are those among the sources that they have.
+
+    Raises:
+        LanguageError: The target or a candidate is not in the matrix.
+        UsageError: `top` below 1, or no candidate besides the target.
+
+    >>> import numpy as np
+    >>> matrix = SimilarityMatrix(("sw", "rw"), ("sw", "yo"), np.array([[1.0, 0.2], [0.4, 0.1]]), "jaccard")
+    >>> [source.language for source in rank_sources(matrix, "yo")]
+    ['sw', 'rw']
+    """
+    if top is not None and top < 1:
+        raise UsageError(f"the number of sources to keep must be at least 1, not {top}.")
+    _require(target, matrix.targets, "target")
+    candidates = dict.fromkeys(matrix.sources if sources is None else sources)
+    for source in candidates:
+        if source != target:
+            _require(source, matrix.sources, "source")
+    candidates.pop(target, None)
+    if not candidates:
+        raise UsageError(
+            f"there is no candidate source for '{target}' besides itself.",
+            "name other sources, or leave them out.",
+        )
+    ranked = sorted(_describe(matrix, target, list(candidates)), key=_order)
+    ranking = SourceRanking(target, matrix.coefficient, tuple(ranked), matrix.seeds)
+    if draws is not None:
+        ranking = _with_intervals(ranking, draws)
+    return replace(ranking, sources=ranking.sources[:top])
+
+
+def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRanking:
+    """Add to each source its interval, how likely it is the best, and whether it can be told from the first."""
+    place = {language: i for i, language in enumerate(draws.sources)}
+    known = [source.language for source in ranking if source.language in place and not math.isnan(source.similarity)]
+    if not known:
+        return ranking
+    values = draws.values[:, [place[language] for language in known]]
+    ends = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [ends, 1 - ends], axis=0)
+    shares = _best_shares(values)
+    # Of the same draws, so that what moves both sources, as the target's examples do, does not count.
+    apart = np.quantile(values[:, :1] - values, [ends, 1 - ends], axis=0)
+    level = (apart[0] <= 0) & (apart[1] >= 0)
+    found: Mapping[str, int] = {language: i for i, language in enumerate(known)}
+    sources = tuple(
+        replace(
+            source,
+            low=float(low[i]),
+            high=float(high[i]),
+            best_probability=float(shares[i]),
+            level_with_first=bool(level[i]),
+        )
+        if (i := found.get(source.language)) is not None
+        else source
+        for source in ranking
+    )
+    return replace(ranking, sources=sources, basis=draws.basis)
+
+
+def _best_shares(values: Reals) -> Reals:
+    """float64 [S]: the share of draws [B, S] in which each source is the largest; several that are share a draw."""
+    largest = values == values.max(axis=1, keepdims=True)
+    shares: Reals = (largest / largest.sum(axis=1, keepdims=True)).mean(axis=0)
+    return shares
+
+
+def _require(language: str, labels: Sequence[str], role: str) -> None:
+    if language not in labels:
+        near = near_misses(language, labels)
+        raise LanguageError(
+            f"'{language}' is not a {role} of the matrix.",
+            f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {len(labels)} {role}s.",
+        )
+
+
+def _describe(matrix: SimilarityMatrix, target: str, candidates: Sequence[str]) -> list[RankedSource]:
+    """Return a line for each candidate, in no particular order."""
+    column = matrix.targets.index(target)
+    rows = [matrix.sources.index(source) for source in candidates]
+    similarities = [float(matrix.values[row, column]) for row in rows]
+    times = Counter(similarities)
+    corrected, spread = matrix.chance_corrected, matrix.spread
+    return [
+        RankedSource(
+            language=source,
+            similarity=similarity,
+            chance_corrected=_entry(corrected, row, column),
+            spread=_entry(spread, row, column),
+            tied=not math.isnan(similarity) and times[similarity] > 1,
+        )
+        for source, row, similarity in zip(candidates, rows, similarities, strict=True)
+    ]
+
+
+def _entry(table: Reals | None, row: int, column: int) -> float | None:
+    return None if table is None else float(table[row, column])
+
+
+def _order(source: RankedSource) -> tuple[bool, float, str]:
+    unknown = math.isnan(source.similarity)
+    return unknown, 0.0 if unknown else -source.similarity, source.language

@@ -1,0 +1,283 @@
+"""Similarity matrices, whole or by groups of parameters → files."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.escaping import visible_json
+from xsns_stream.report.heatmap import save_heat_map
+from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
+
+#: Of the JSON document and of the arrays in a .npz file.
+SCHEMA_VERSION: Final = 1
+
+__all__ = ["FORMATS", "SCHEMA_VERSION", "check_destination", "nested", "write_document", "write_matrix", "write_whole"]
+
+
+def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
+    """Write a matrix in the format that the suffix of `path` names.
+
+    ============== =========================================================================================
+    .csv, .tsv     The values: a line for each source, a column for each target, an empty field where
+                   undefined. Min Nan Chinese has the code `nan`, so read it with
+                   `pd.read_csv(path, index_col="source", keep_default_na=False, na_values=[""])`.
+    .parquet       The values, as pandas writes a frame: `pd.read_parquet(path)` returns it. Everything else is in the
+                   file's metadata, under the key `xsns_stream`.
+    .json          Everything; undefined values are null.
+    .npz           Everything; `np.load(path)` needs no pickles. What is not known is not there.
+    .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
+    ============== =========================================================================================
+
+    It is written under another name in the same folder and renamed: a reader sees the whole file, or the old one.
+
+    Args:
+        matrix: What to write.
+        path: Where to; an existing file is replaced.
+        density: Of the sub-networks that were compared, which the matrix does not know; for title and metadata.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: No format has this suffix, or the folder is not there.
+        XsnsError: The file cannot be written.
+    """
+    target = check_destination(path)
+    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](matrix, density, file))
+    return target
+
+
+def check_destination(path: str | Path, formats: Sequence[str] | None = None) -> Path:
+    """Return `path` if something can be written there, to be asked before what takes long.
+
+    Args:
+        path: Where to.
+        formats: The suffixes that there are; those of :func:`write_matrix` where left out.
+
+    Raises:
+        UsageError: No format has this suffix, or the folder is not there.
+    """
+    return writable(path, FORMATS if formats is None else formats)
+
+
+def _write_csv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    write_csv(matrix.to_frame(), file, index=True)
+
+
+def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    write_csv(matrix.to_frame(), file, index=True, separator="\t")
+
+
+def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+    """Write the values as a frame; everything else stands in the metadata, where no reader of frames stumbles on it."""
+    arrays = {"chance": matrix.chance, "per_seed": matrix.per_seed, "standard_error": matrix.standard_error}
+    notes = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "similarity-matrix",
+        "coefficient": matrix.coefficient,
+        "direction": matrix.direction,
+        "seeds": list(matrix.seeds),
+        "density": density,
+        "record": _record(matrix),
+        # As JSON numbers the values of a few hundred languages would be four times as long, and slow to read.
+        "arrays": {
+            name: {"shape": list(values.shape), "float64": base64.b64encode(values.astype("<f8").tobytes()).decode()}
+            for name, values in arrays.items()
+            if values is not None
+        },
+    }
+    write_parquet(matrix.to_frame(), notes, file)
+
+
+def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "coefficient": matrix.coefficient,
+        "direction": matrix.direction,
+        "seeds": list(matrix.seeds),
+        "density": density,
+        "sources": list(matrix.sources),
+        "targets": list(matrix.targets),
+        "values": nested(matrix.values),
+        "chance": nested(matrix.chance),
+        "chance_corrected": nested(matrix.chance_corrected),
+        "spread": nested(matrix.spread),
+        "per_seed": nested(matrix.per_seed),
+        "record": _record(matrix),
+    }
+    # Only what is an estimate has one.
+    if matrix.standard_error is not None:
+        document["standard_error"] = nested(matrix.standard_error)
+    write_document(document, file)
+
+
+def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
+    """Return what the matrix was made of, as JSON values."""
+    return None if matrix.record is None else matrix.record.to_json()
+
+
+def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
+    """Write one JSON object."""
+    file.write((visible_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n").encode())
+
+
+def nested(values: Reals | None) -> list[Any] | None:
+    """Return nested lists in which what JSON cannot say is null."""
+    if values is None:
+        return None
+    if values.ndim > 1:
+        return [nested(part) for part in values]
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+    optional = {
+        "chance": matrix.chance,
+        "chance_corrected": matrix.chance_corrected,
+        "spread": matrix.spread,
+        "per_seed": matrix.per_seed,
+        "standard_error": matrix.standard_error,
+        "density": None if density is None else np.array(density),
+        "record": None if matrix.record is None else np.array(json.dumps(_record(matrix)), np.str_),
+    }
+    arrays: dict[str, Any] = {
+        "schema_version": np.int64(SCHEMA_VERSION),
+        # Fixed-width text: arrays of Python objects would need pickles.
+        "coefficient": np.array(matrix.coefficient, np.str_),
+        "sources": np.array(matrix.sources, np.str_),
+        "targets": np.array(matrix.targets, np.str_),
+        "seeds": np.array(matrix.seeds, np.int64),
+        "values": matrix.values,
+    }
+    arrays.update((name, value) for name, value in optional.items() if value is not None)
+    np.savez(file, **arrays)
+
+
+def _figure_writer(kind: str) -> Callable[[SimilarityMatrix, float | None, BinaryIO], None]:
+    return lambda matrix, density, file: save_heat_map(matrix, file, kind, density=density)
+
+
+_WRITERS: Final[dict[str, Callable[[SimilarityMatrix, float | None, BinaryIO], None]]] = {
+    ".csv": _write_csv,
+    ".tsv": _write_tsv,
+    ".json": _write_json,
+    ".parquet": _write_parquet,
+    ".npz": _write_npz,
+    ".png": _figure_writer("png"),
+    ".svg": _figure_writer("svg"),
+    ".pdf": _figure_writer("pdf"),
+}
+
+#: Suffixes that :func:`write_matrix` knows.
+FORMATS: Final = tuple(_WRITERS)
+
+
+_Writer = Callable[[GroupedSimilarity, float | None, BinaryIO], None]
+
+
+def write_groups(found: GroupedSimilarity, path: str | Path, *, density: float | None = None) -> Path:
+    """Write matrices of groups in the format that the suffix of `path` names, whole or not at all.
+
+    ============== =========================================================================================
+    .csv, .tsv     A line for each group, source and target; an empty field where undefined.
+    .parquet       The same, with the columns `group`, `source`, `target` and the coefficient.
+    .json          Everything; undefined values are null.
+    .npz           `values` float64 [G, S, T] with `groups`, `sources`, `targets`, `sizes`, `shares`, `seeds`.
+    ============== =========================================================================================
+
+    Args:
+        found: What to write.
+        path: Where to; an existing file is replaced.
+        density: Of the sub-networks that were compared, for metadata.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: No format has this suffix, or the folder is not there.
+        XsnsError: The file cannot be written.
+    """
+    target = check_destination(path, GROUP_FORMATS)
+    write_whole(target, lambda file: _GROUP_WRITERS[target.suffix.lower()](found, density, file))
+    return target
+
+
+def _write_groups_csv(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    write_csv(found.to_frame(), file)
+
+
+def _write_groups_tsv(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    write_csv(found.to_frame(), file, separator="\t")
+
+
+def _write_groups_parquet(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    found.to_frame().to_parquet(file, index=False)
+
+
+def _write_groups_json(found: GroupedSimilarity, density: float | None, file: BinaryIO) -> None:
+    first = found.matrices[0]
+    groups: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "parameters": size,
+            "share": share if math.isfinite(share) else None,
+            "values": nested(matrix.values),
+            "chance": nested(matrix.chance),
+            "per_seed": nested(matrix.per_seed),
+        }
+        for (name, matrix), size, share in zip(found, found.sizes, found.shares, strict=True)
+    ]
+    write_document(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "coefficient": found.coefficient,
+            "direction": first.direction,
+            "by": found.by,
+            "seeds": list(first.seeds),
+            "density": density,
+            "sources": list(first.sources),
+            "targets": list(first.targets),
+            "groups": groups,
+        },
+        file,
+    )
+
+
+def _write_groups_npz(found: GroupedSimilarity, density: float | None, file: BinaryIO) -> None:
+    first = found.matrices[0]
+    arrays: dict[str, Any] = {
+        "schema_version": np.int64(SCHEMA_VERSION),
+        # Fixed-width text: arrays of Python objects would need pickles.
+        "coefficient": np.array(found.coefficient, np.str_),
+        "by": np.array(found.by, np.str_),
+        "groups": np.array(found.names, np.str_),
+        "sources": np.array(first.sources, np.str_),
+        "targets": np.array(first.targets, np.str_),
+        "seeds": np.array(first.seeds, np.int64),
+        "sizes": np.array(found.sizes, np.int64),
+        "shares": np.array(found.shares, np.float64),
+        "values": found.values,
+    }
+    if density is not None:
+        arrays["density"] = np.array(density)
+    np.savez(file, **arrays)
+
+
+_GROUP_WRITERS: Final[dict[str, _Writer]] = {
+    ".csv": _write_groups_csv,
+    ".tsv": _write_groups_tsv,
+    ".json": _write_groups_json,
+    ".parquet": _write_groups_parquet,
+    ".npz": _write_groups_npz,
+}
+
+#: Suffixes that :func:`write_groups` knows.
+GROUP_FORMATS: Final = tuple(_GROUP_WRITERS)

@@ -1,0 +1,93 @@
+"""Intersection and union of several languages' sub-networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from xsns_stream.similarity.groups import By, groups_of
+from xsns_stream.similarity.selection import Progress, RowSource, ask, only
+from xsns_stream.similarity.streaming import check_cardinalities, intersections
+from xsns_stream.types import ParameterSet, words_for
+
+# Memory for one block of columns of all languages.
+_BLOCK_BYTES: Final = 16 * 2**20
+
+
+def count_parts(bits: ParameterSet, by: By = "layer") -> dict[str, int]:
+    """Return how many parameters of each group are in a set: {name: number}."""
+    from xsns_kernels.streams import ArrayColumns
+
+    groups = groups_of(bits.layout, by)
+    found = intersections(ArrayColumns(bits.bits[None]), groups.segments, len(groups.names))
+    return dict(zip(groups.names, found[:, 0, 0].tolist(), strict=True))
+
+
+def common(
+    store: RowSource,
+    languages: Sequence[str] | None = None,
+    *,
+    seed: int | None = None,
+    density: float | None = None,
+    on_progress: Progress | None = None,
+) -> ParameterSet:
+    """Return the parameters that are in the sub-network of every one of several languages.
+
+    Args:
+        store: Where the rows are; they are read a block of columns at a time.
+        languages: Which; all that have a row for this seed and density where left out.
+        seed: May be left out where there is a single one.
+        density: May be left out where there is a single one.
+        on_progress: Called with (words done, words in all) after each block.
+
+    Returns:
+        What `store["sw"] & store["zu"] & …` gives, without ever holding more than one set.
+
+    Raises:
+        UsageError, LanguageError, StoreError: As for :func:`xsns_stream.similarity.count_overlaps`.
+    """
+    return _combine(store, languages, seed, density, np.bitwise_and, on_progress)
+
+
+def united(
+    store: RowSource,
+    languages: Sequence[str] | None = None,
+    *,
+    seed: int | None = None,
+    density: float | None = None,
+    on_progress: Progress | None = None,
+) -> ParameterSet:
+    """Return the parameters that are in the sub-network of at least one of several languages.
+
+    Arguments and errors as for :func:`common`.
+    """
+    return _combine(store, languages, seed, density, np.bitwise_or, on_progress)
+
+
+def _combine(
+    store: RowSource,
+    languages: Sequence[str] | None,
+    seed: int | None,
+    density: float | None,
+    operation: np.ufunc,
+    on_progress: Progress | None,
+) -> ParameterSet:
+    seed = only("seed", store.seeds) if seed is None else seed
+    asked = ask(store, languages=languages, sources=None, targets=None, seeds=(seed,), density=density)
+    chosen, words = asked.pairs.sources, words_for(store.layout.size)
+    bits, sizes = np.empty(words, np.uint64), np.zeros(len(chosen), np.int64)
+    step = max(1, _BLOCK_BYTES // (8 * len(chosen)))
+    space = np.empty((len(chosen), min(step, words)), np.uint64)
+    with store.columns(chosen, seed, asked.density) as columns:
+        for start in range(0, words, step):
+            stop = min(start + step, words)
+            block = space[:, : stop - start]
+            columns.read(start, stop, block)
+            operation.reduce(block, axis=0, out=bits[start:stop])
+            sizes += np.bitwise_count(block).sum(axis=1, dtype=np.int64)
+            if on_progress is not None:
+                on_progress(stop, words)
+    check_cardinalities(store, chosen, sizes, seed, asked.density)
+    return ParameterSet(bits, store.layout)

@@ -1,0 +1,1 @@
+"""Sub-networks: selected from Fisher information, exported to files."""

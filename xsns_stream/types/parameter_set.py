@@ -1,0 +1,319 @@
+"""Sets of parameters as packed bits, with the operators of Python's sets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xsns_kernels import popcount, unpack_bits
+from xsns_stream.errors import IncompatibleError
+from xsns_stream.types.arrays import WORD_BITS, Counts, Words, words_for
+from xsns_stream.types.parameters import ParameterLayout
+from xsns_stream.types.tensor_index import difference, place, shape, span
+
+if TYPE_CHECKING:
+    import bitarray
+
+
+def check_words(bits: Words, size: int) -> None:
+    """Raise ValueError where `bits` is not uint64 [W] for `size` parameters."""
+    if bits.dtype != np.uint64 or bits.shape != (words_for(size),):
+        raise ValueError(
+            f"a sub-network of {size} parameters needs uint64 [{words_for(size)}], not {bits.dtype} {list(bits.shape)}"
+        )
+
+
+def has_pad_bits(bits: Words, size: int) -> bool:
+    """Return whether a bit is set past the last parameter."""
+    tail = size % WORD_BITS
+    return bool(tail and int(bits[-1]) >> tail)
+
+
+def unpacked(bits: Words, start: int, stop: int) -> npt.NDArray[np.bool_]:
+    """Return bits `start` up to `stop` as booleans."""
+    first = start // WORD_BITS
+    octets = bits[first : words_for(stop)].astype("<u8", copy=False).view(np.uint8)
+    flat = np.unpackbits(octets, count=stop - first * WORD_BITS, bitorder="little")
+    return flat[start - first * WORD_BITS :].view(np.bool_)
+
+
+def count_bits(bits: Words, start: int, stop: int) -> int:
+    """Return how many of the bits `start` up to `stop` are set."""
+    if start == stop:
+        return 0
+    first, last = start // WORD_BITS, (stop - 1) // WORD_BITS
+    outside = int(bits[first]) & ((1 << start % WORD_BITS) - 1)
+    beyond = int(bits[last]) >> ((stop - 1) % WORD_BITS + 1)
+    return popcount(bits[first : last + 1]) - outside.bit_count() - beyond.bit_count()
+
+
+#: Words that are turned into booleans or indices at a time: 4 MiB of booleans.
+_BLOCK_WORDS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of a tensor or a layer is in a set.
+
+    Attributes:
+        name: Of the tensor, or of the layer.
+        cardinality: Its parameters that are in the set.
+        size: Its parameters.
+    """
+
+    name: str
+    cardinality: int
+    size: int
+
+    @property
+    def density(self) -> float:
+        """Fraction of its parameters that is in the set; 0 for a tensor without elements."""
+        return self.cardinality / self.size if self.size else 0.0
+
+
+class BitSet:
+    """What :class:`ParameterSet` and :class:`SubNetwork` share: they are sets of a layout's parameters.
+
+    ============================ =============================================================================
+    `a & b`, `a | b`, `a - b`,   A :class:`ParameterSet`, whichever kinds `a` and `b` are: what two languages
+    `a ^ b`                      share has no language, seed, threshold, density or provenance of its own.
+    `a <= b`, `a < b`, `a >= b`  Subset, proper subset, and the other way round.
+    `a == b`                     The same parameters of the same layout. Labels do not count, so that `a <= b` and
+                                 `a >= b` mean `a == b`. Sets of different layouts are unequal. No hash.
+    `len(a)`                     Its cardinality; an empty set is false.
+    `("encoder.w", (3, 4)) in a` Whether an element of a tensor is in it; `("encoder.w", 7)` counts row by row.
+    `12345 in a`                 The same by the parameter's place in the layout.
+    ============================ =============================================================================
+
+    Both sides must have one layout: everything but `==` raises :class:`IncompatibleError` otherwise. There is no
+    iteration, which over millions of parameters would be a mistake more often than an intention: take
+    :meth:`indices` or :meth:`to_numpy`.
+
+    Comparisons and counts of one pair are those of `bitarray`, which reads both sides where they lie and writes
+    nothing. Operators that make a set write one array, by NumPy. For all pairs of many sets take
+    :func:`xsns_stream.count_overlaps`: its kernel reads a block of every row once for all pairs, some 20 times
+    faster than a loop over pairs (`bench_matrix.py`).
+    """
+
+    bits: Words
+    layout: ParameterLayout
+    cardinality: int
+
+    # The bits would have to be read for a hash, and arrays can be changed.
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def size(self) -> int:
+        """P, the number of parameters of the layout."""
+        return self.layout.size
+
+    @property
+    def density_realised(self) -> float:
+        """Fraction of the parameters that is in the set, |S| / P."""
+        return self.cardinality / self.size
+
+    # ------------------------------------------------------------------------------------- algebra
+
+    def __and__(self, other: object) -> ParameterSet:
+        return self._made(np.bitwise_and, other) if isinstance(other, BitSet) else NotImplemented
+
+    def __or__(self, other: object) -> ParameterSet:
+        return self._made(np.bitwise_or, other) if isinstance(other, BitSet) else NotImplemented
+
+    def __xor__(self, other: object) -> ParameterSet:
+        return self._made(np.bitwise_xor, other) if isinstance(other, BitSet) else NotImplemented
+
+    def __sub__(self, other: object) -> ParameterSet:
+        if not isinstance(other, BitSet):
+            return NotImplemented
+        self._require_layout_of(other)
+        kept = np.bitwise_not(other.bits)
+        return ParameterSet(np.bitwise_and(self.bits, kept, out=kept), self.layout)
+
+    def _made(self, operator: np.ufunc, other: BitSet) -> ParameterSet:
+        self._require_layout_of(other)
+        return ParameterSet(operator(self.bits, other.bits), self.layout)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BitSet):
+            return NotImplemented
+        return (
+            self.cardinality == other.cardinality
+            and self.layout.digest == other.layout.digest
+            and self._padded() == other._padded()
+        )
+
+    def __le__(self, other: object) -> bool:
+        if not isinstance(other, BitSet):
+            return NotImplemented
+        from bitarray.util import subset
+
+        self._require_layout_of(other)
+        return self.cardinality <= other.cardinality and bool(subset(self._padded(), other._padded()))
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, BitSet):
+            return NotImplemented
+        return self <= other and self.cardinality < other.cardinality
+
+    def __ge__(self, other: object) -> bool:
+        return other <= self if isinstance(other, BitSet) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return other < self if isinstance(other, BitSet) else NotImplemented
+
+    def overlap(self, other: BitSet) -> int:
+        """Return |A ∩ B|, without making the intersection.
+
+        Raises:
+            IncompatibleError: The layouts differ.
+        """
+        from bitarray.util import count_and
+
+        self._require_layout_of(other)
+        return int(count_and(self._padded(), other._padded()))
+
+    def isdisjoint(self, other: BitSet) -> bool:
+        """Return whether no parameter is in both sets; reads up to the first that is.
+
+        Raises:
+            IncompatibleError: The layouts differ.
+        """
+        from bitarray.util import any_and
+
+        self._require_layout_of(other)
+        return not any_and(self._padded(), other._padded())
+
+    def _require_layout_of(self, other: BitSet) -> None:
+        if self.layout is not other.layout and self.layout.digest != other.layout.digest:
+            raise IncompatibleError(
+                f"these sets are of different parameters: {difference(self.layout, other.layout)}.",
+                "compare sub-networks of one model, measured with the same choice of parameters.",
+            )
+
+    # ---------------------------------------------------------------------------------- membership
+
+    def __len__(self) -> int:
+        return self.cardinality
+
+    def __contains__(self, parameter: object) -> bool:
+        """Return whether a parameter is in the set.
+
+        Args:
+            parameter: Its place in the layout, or (name of the tensor, place within the tensor), where that is a
+                tuple of one index for each axis, or one index row by row.
+
+        Raises:
+            UsageError: The layout has no such parameter. A misspelt name would otherwise read as "not selected".
+        """
+        bit = place(self.layout, parameter)
+        return bool(int(self.bits[bit // WORD_BITS]) >> bit % WORD_BITS & 1)
+
+    # ---------------------------------------------------------------------------------- other forms
+
+    def by_layer(self) -> tuple[Share, ...]:
+        """Return how much of each layer is in the set, in the layout's order."""
+        return tuple(self._share(layer.name, layer.start, layer.stop) for layer in self.layout.layers)
+
+    def by_tensor(self) -> tuple[Share, ...]:
+        """Return how much of each tensor is in the set, in the layout's order."""
+        spans = zip(self.layout.names, self.layout.offsets, self.layout.sizes, strict=True)
+        return tuple(self._share(name, start, start + size) for name, start, size in spans)
+
+    def _share(self, name: str, start: int, stop: int) -> Share:
+        return Share(name, count_bits(self.bits, start, stop), stop - start)
+
+    def to_numpy(self) -> npt.NDArray[np.bool_]:
+        """Return bool [P]."""
+        return unpack_bits(self.bits, self.size)
+
+    def mask(self, name: str) -> npt.NDArray[np.bool_]:
+        """Return which elements of a tensor are in the set: bool, in the tensor's shape.
+
+        Raises:
+            UsageError: The layout has no such tensor.
+        """
+        return unpacked(self.bits, *span(self.layout, name)).reshape(shape(self.layout, name))
+
+    def indices(self, name: str | None = None) -> Counts:
+        """Return the places of the set's parameters, sorted: int64 [|S|].
+
+        Args:
+            name: Only those of this tensor, counted row by row within it; places in the layout where left out.
+
+        Raises:
+            UsageError: The layout has no such tensor.
+        """
+        start, stop = (0, self.size) if name is None else span(self.layout, name)
+        found = [np.flatnonzero(part) + at for at, part in self._parts(start, stop)]
+        return np.concatenate(found) if found else np.empty(0, np.int64)
+
+    def _parts(self, start: int, stop: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        """Yield bits `start` up to `stop` as booleans, in blocks, each with its distance from `start`."""
+        step = _BLOCK_WORDS * WORD_BITS
+        for at in range(start, stop, step):
+            yield at - start, unpacked(self.bits, at, min(at + step, stop))
+
+    def to_bitarray(self) -> bitarray.bitarray:
+        """Return a little-endian `bitarray` of P bits that cannot be written to.
+
+        It is a view of :attr:`bits`, made in no time, where P is a multiple of 64 and the machine is little-endian;
+        a copy otherwise, since a view would end with pad bits. `bitarray(x)` of it can be written to.
+        """
+        import bitarray as ba
+
+        padded = self._padded()
+        return padded if len(padded) == self.size else ba.frozenbitarray(padded[: self.size])
+
+    def _padded(self) -> bitarray.bitarray:
+        """Return a `bitarray` of all words, the last of them ends with zeros; nothing is copied on usual machines."""
+        import bitarray as ba
+
+        if sys.byteorder != "little":
+            return ba.frozenbitarray(ba.bitarray(buffer=self.bits.astype("<u8").tobytes(), endian="little"))
+        words = self.bits.view()
+        words.flags.writeable = False
+        return ba.bitarray(buffer=words, endian="little")
+
+    def to_masks(self) -> dict[str, Any]:
+        """Return {tensor's name: boolean torch tensor of its shape}: P bytes.
+
+        Fine-tuning then changes the sub-network alone if gradients are multiplied by the masks after each backward:
+
+        >>> masks = store["sw"].to_masks()  # doctest: +SKIP
+        >>> for name, parameter in model.named_parameters():  # doctest: +SKIP
+        ...     parameter.requires_grad_(name in masks)
+        ...     if name in masks:
+        ...         parameter.register_hook(masks[name].mul)
+
+        Weight decay must be off, because it moves weights whose gradient is zero: see `docs/sub-networks.md`.
+        """
+        import torch
+
+        return {name: torch.from_numpy(self.mask(name)) for name in self.layout.names}
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterSet(BitSet):
+    """A set of parameters that is no language's sub-network: what operators on sub-networks make.
+
+    Attributes:
+        bits: uint64 [W]; parameter i is bit i % 64 of word i // 64; pad bits are zero.
+        layout: Says which bit is which.
+        cardinality: Number of set bits.
+    """
+
+    bits: Words
+    layout: ParameterLayout
+    cardinality: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_words(self.bits, self.size)
+        if has_pad_bits(self.bits, self.size):
+            raise ValueError("a set of parameters has bits set past its last parameter")
+        object.__setattr__(self, "cardinality", popcount(self.bits))
