@@ -1,5 +1,6 @@
 """Counts of layers, kinds of module and tensors."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,14 @@ CODES = ("en", "fi", "sw")
 @pytest.fixture(scope="module")
 def store(memory_rows, two_layers, random_rows):
     return memory_rows(random_rows(CODES, two_layers.size), two_layers)
+
+
+@pytest.mark.parametrize("by", ["layer", "module"])
+def test_a_layout_without_layers_is_grouped_by_tensor_alone(two_layers, by):
+    without = replace(two_layers, layers=())
+    with pytest.raises(UsageError, match=f"cannot be grouped by {by}: their layout names no layers"):
+        groups_of(without, by)
+    assert groups_of(without, "tensor").names == two_layers.names
 
 
 @pytest.mark.parametrize(

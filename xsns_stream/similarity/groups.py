@@ -44,10 +44,14 @@ def groups_of(layout: ParameterLayout, by: str) -> Groups:
             within its block without a last `weight` or `bias`, as `attention.self.query`, over all blocks.
 
     Raises:
-        UsageError: Another word.
+        UsageError: Another word, or a layout without layers is to be divided by layer or module.
     """
     from xsns_kernels.streams import Segment
 
+    if by in ("layer", "module") and not layout.layers:
+        raise UsageError(
+            f"the parameters cannot be grouped by {by}: their layout names no layers.", "group them by tensor."
+        )
     if by == "layer":
         spans = [(layer.name, layer.start, layer.stop) for layer in layout.layers]
     elif by in GROUPINGS:
