@@ -171,3 +171,30 @@ def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., 
     (note,) = json.loads(xsns("build", *asked).out)["result"]["notes"]
     assert "examples in common" in note or "the same text" in note
     assert "100%" in note or "en, zu" in note
+
+
+def test_few_examples_of_one_language_are_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for code, number in (("en", 12), ("fi", 12), ("et", 5), ("sw", 6)):
+        lines = [f"{code} sentence number {place} of this file" for place in range(number)]
+        (folder / f"{code}.txt").write_text("\n".join(lines), encoding="utf-8")
+    store = tmp_path / "few.zarr"
+    build = (
+        "build",
+        "--model",
+        tiny_folder,
+        "--corpus",
+        folder,
+        "--examples",
+        12,
+        "--max-length",
+        32,
+        "--store",
+        store,
+    )
+    assert xsns(*build).code == 0
+    said = "few examples lower a language's similarity to every other one: et (5), where other languages have up to 12."
+    for verb in (("rank", "--target", "fi"), ("matrix",)):
+        assert said in xsns(*verb, "--store", store).err
+    assert "few examples" not in xsns("rank", "--target", "fi", "--sources", "en,sw", "--store", store).err

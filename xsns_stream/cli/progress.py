@@ -63,7 +63,7 @@ class BuildProgress:
             self._say(f"note: {who}{event.text}")
         elif isinstance(event, RowFailed):
             self._advance()
-            self._say(f"failed: {_name(event.row)}: {event.error.message}")
+            self._say(f"failed: {_name(event.row)}: {event.error.message} {event.error.hint}".rstrip())
         elif isinstance(event, RowByOther):
             self._advance()
             if not self.console.is_terminal:

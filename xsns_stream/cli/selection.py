@@ -147,21 +147,25 @@ def _compare(chosen: Chosen, quiet: bool, compare: Callable[..., tuple[_T, ...]]
     if lacking:
         named = ", ".join(f"{language} ({seeds})" for language, seeds in lacking.items())
         note(f"left out, because there is no sub-network: {named}", quiet)
-    if said := _same_text(chosen):
+    for said in _notes_on_texts(chosen):
         note(said, quiet)
     return counts
 
 
-def _same_text(chosen: Chosen) -> str:
-    """Return what is to be said of compared languages whose rows are of the same text; empty where there are none."""
-    from xsns_stream.store.store import note_on_same_texts, same_texts
+def _notes_on_texts(chosen: Chosen) -> list[str]:
+    """Return notes on compared languages whose rows are of the same text, or of few examples."""
+    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
 
     sides = (chosen.languages, chosen.sources, chosen.targets)
     # A side that is not named is all of the store.
     named: set[str] = set()
     if chosen.languages is not None or (chosen.sources is not None and chosen.targets is not None):
         named = {code for side in sides for code in side or ()}
-    return note_on_same_texts(same_texts(chosen.rows, named, chosen.seeds))
+    notes = (
+        note_on_same_texts(same_texts(chosen.rows, named, chosen.seeds)),
+        note_on_few_examples(chosen.rows, named, chosen.seeds),
+    )
+    return [each for each in notes if each]
 
 
 def require_labels(rows: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:

@@ -427,8 +427,8 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     each = "both " if len(names) == 2 else ""
     return CorpusError(
         f"{each}{listed} are language '{code}'.",
-        f"choose one with a further --corpus {code}={folder / names[0]}, keep one of them, "
-        "or tell them apart in the name (as sr-Latn and sr-Cyrl).",
+        f"choose one with a further --corpus {code}={folder / names[0]} (recorded, so that it needs a new store), "
+        "keep one of them in the folder, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
     )
 
 

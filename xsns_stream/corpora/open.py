@@ -224,7 +224,10 @@ def _possible() -> str:
 def _unknown(spec: str) -> CorpusError:
     """Return the error for a corpus that is nothing known, with what it may have meant."""
     if Path(spec).is_file():
-        return CorpusError(f"'{spec}' is a file of no stated language.", f"say which: --corpus sw={spec}")
+        return CorpusError(
+            f"'{spec}' is a file of no stated language.",
+            f"say which, as LANG=FILE: --corpus sw={spec}, if it is Swahili.",
+        )
     near = get_close_matches(spec.lower(), [CLDR, *RECIPES], n=1)
     hint = (f"did you mean {near[0]}? " if near else "") + _possible()
     return CorpusError(f"there is no corpus '{spec}': no known name and no folder here.", hint)

@@ -391,6 +391,34 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
     )
 
 
+def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
+    """Return which rows were measured on fewer than half of the examples of another row; empty where there are none.
+
+    A sub-network of few examples is less similar to every other, so that its language is ranked too low. Rows that
+    stopped once they were stable are left out: they have as many examples as they need.
+
+    Args:
+        rows: The store.
+        languages: Of which; all where empty.
+        seeds: Of which; all where empty.
+    """
+    examples: dict[str, int] = {}
+    for one in rows.records():
+        known = one.provenance
+        if (languages and one.language not in languages) or (seeds and one.seed not in seeds) or known.stopping:
+            continue
+        if known.examples:
+            examples[one.language] = min(known.examples, examples.get(one.language, known.examples))
+    most = max(examples.values(), default=0)
+    few = [f"{language} ({number})" for language, number in examples.items() if 2 * number < most]
+    if not few:
+        return ""
+    return (
+        f"few examples lower a language's similarity to every other one: {_listed(tuple(few))}, where other languages "
+        f"have up to {most}."
+    )
+
+
 def _listed(languages: tuple[str, ...]) -> str:
     more = f" and {len(languages) - SHOWN} more" if len(languages) > SHOWN else ""
     return ", ".join(languages[:SHOWN]) + more
