@@ -295,5 +295,5 @@ def _estimated(matrix: SimilarityMatrix, standard_error: Reals, sampled: float) 
     known = f"± {errors.mean():.4f} on average, ± {errors.max():.4f} at most" if errors.size else "unknown"
     return (
         f"estimated from {sampled:.1%} of the parameters; one standard deviation of the estimates: {known}. "
-        "Where few blocks are read, as of a small model, the true error may be larger, and of one sign for all pairs."
+        "Where few blocks are read, as of a small model, estimates may be further off, and all in one direction."
     )
