@@ -146,7 +146,7 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.hint.startswith("did you mean wikiann? a corpus is cldr, a folder")
     assert "hub:OWNER/NAME" in complaint("./nowhere").hint
     monkeypatch.chdir(folder)
-    assert complaint("swa.txt").hint == "say which: --corpus sw=swa.txt"
+    assert complaint("swa.txt").hint == "say which, as LANG=FILE: --corpus sw=swa.txt, if it is Swahili."
     assert complaint(["cldr", "wikiann"]).message == "'cldr' cannot be combined with another corpus."
     assert complaint(["sw=swa.txt", "cldr"]).message == "'cldr' cannot be combined with another corpus."
     assert complaint([".", ".."]).message == "'.' cannot be combined with another corpus."
