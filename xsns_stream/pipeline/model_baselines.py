@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 from xsns_stream.baselines.nearest_tokens import STATE_TYPES
-from xsns_stream.baselines.subword_evenness import MERGES
+from xsns_stream.baselines.subwords import MERGES
 from xsns_stream.corpora import Corpus
 from xsns_stream.errors import CorpusError, LanguageError, ModelError, UsageError, XsnsError
 from xsns_stream.objectives import EncodedSample, Objective, batches, make_objective
