@@ -373,8 +373,6 @@ def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
     _, events, _ = run(made, loaded, path)
     expected = "of the tokens are unknown to the tokenizer; the result is not reliable."
     assert any(expected in text for text in notes(events))
-        "of the tokens are unknown to the tokenizer; the result is not reliable." in text for text in notes(events)
-    )
 
 
 def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, path: Path) -> None:
