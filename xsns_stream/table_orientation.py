@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.tables import one_line
+from xsns_stream.io.tables import visible
 from xsns_stream.types.arrays import Reals
 
 _SOURCE_WORDS: Final = frozenset(
@@ -62,12 +62,12 @@ def check_corner(corner: str, *, transpose: bool) -> None:
     said = lines_are(corner)
     if said == "target" and not transpose:
         raise UsageError(
-            f"the matrix is transposed: its lines are called '{one_line(corner)}', and lines must be sources.",
+            f"the matrix is transposed: its lines are called '{visible(corner)}', and lines must be sources.",
             "--transpose turns it round.",
         )
     if said == "source" and transpose:
         raise UsageError(
-            f"the lines of the matrix are called '{one_line(corner)}', and --transpose makes targets of them.",
+            f"the lines of the matrix are called '{visible(corner)}', and --transpose makes targets of them.",
             "leave --transpose out.",
         )
 

@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.numbers import ReadCells
-from xsns_stream.io.tables import TextTable, listed
+from xsns_stream.io.tables import ReadCells, TextTable, listed
 from xsns_stream.types.arrays import Reals
 from xsns_stream.types.transfer_scores import UNITS, TransferScores
 
