@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.tables import visible
+from xsns_stream.io.escaping import visible
 from xsns_stream.types.arrays import Reals
 
 _SOURCE_WORDS: Final = frozenset(
