@@ -17,8 +17,9 @@ import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.raw import check_range
-from xsns_stream.io.atomic import read_parquet, writable, write_csv, write_parquet, write_whole
-from xsns_stream.io.tables import TextTable, listed, read_table, same_code, to_codes, to_number
+from xsns_stream.io.atomic import writable, write_whole
+from xsns_stream.io.parquet import read_parquet, write_parquet
+from xsns_stream.io.tables import TextTable, listed, read_table, same_code, to_codes, to_number, write_csv
 from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.raw import LARGEST_SEED, RawCell, RawScores, Wanted, matrix_cells, one_of
-from xsns_stream.io.atomic import read_json
+from xsns_stream.io.json import read_json
 from xsns_stream.io.tables import TextTable, listed, read_table, to_number
 
 

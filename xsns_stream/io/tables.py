@@ -11,16 +11,21 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
-from xsns_stream.io.escaping import visible
+from xsns_stream.io.escaping import guarded, visible
 from xsns_stream.io.numbers import MISSING, NOT_KNOWN, plain_number
 from xsns_stream.languages import normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "MISSING",
@@ -28,6 +33,7 @@ __all__ = [
     "SEPARATORS",
     "TextTable",
     "all_listed",
+    "guarding_csv",
     "listed",
     "numbers",
     "one_line",
@@ -36,6 +42,7 @@ __all__ = [
     "to_codes",
     "to_number",
     "twice",
+    "write_csv",
 ]
 
 #: Suffix → what separates fields.
@@ -256,3 +263,45 @@ def _some(names: Sequence[str], most: int) -> str:
 def one_line(text: str) -> str:
     """Return text for one line of a message: line breaks and control characters are escapes."""
     return visible(text)
+
+
+# ------------------------------------------------------------------------------------------- CSV output
+
+
+_guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
+
+
+@contextmanager
+def guarding_csv(guard: bool = True) -> Iterator[None]:
+    """Guard cells of CSV files that spreadsheets would take for formulas, while the block runs."""
+    token = _guarding.set(guard)
+    try:
+        yield
+    finally:
+        _guarding.reset(token)
+
+
+def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separator: str = ",") -> None:
+    """Write a frame as CSV. Invisible characters of texts are written as escapes; numbers stay as they are.
+
+    Args:
+        frame: The frame; its cells are texts and numbers.
+        file: The file to write to.
+        index: Whether the row labels are written as a column.
+        separator: The character between cells.
+    """
+    import pandas as pd
+
+    guard = _guarding.get()
+
+    def cell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return guarded(visible(value)) if guard else visible(value)
+
+    shown = frame.rename(columns=cell, index=cell) if index else frame.rename(columns=cell)
+    for position, kind in enumerate(shown.dtypes):
+        if kind.kind not in "biufc":
+            texts = [cell(value) for value in shown.iloc[:, position]]
+            shown.isetitem(position, pd.Series(texts, dtype=object).to_numpy())
+    file.write(shown.to_csv(index=index, sep=separator, lineterminator="\n").encode())
