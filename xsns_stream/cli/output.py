@@ -81,7 +81,7 @@ def csv_guard_option(function: Decorated) -> Decorated:
     """Add `--csv-guard`, for verbs that write .csv or .tsv."""
 
     def guard(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        from xsns_stream.io.tables import guarding_csv
+        from xsns_stream.io.frames import guarding_csv
 
         ctx.with_resource(guarding_csv(value))
 

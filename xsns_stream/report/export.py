@@ -13,9 +13,8 @@ import numpy as np
 
 from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.escaping import visible_json
+from xsns_stream.io.frames import write_csv, write_parquet
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.io.parquet import write_parquet
-from xsns_stream.io.tables import write_csv
 from xsns_stream.report.heatmap import save_heat_map
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 

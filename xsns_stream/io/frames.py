@@ -1,20 +1,62 @@
-"""Parquet files with a JSON object of this program in their metadata."""
+"""Files of pandas frames: CSV for spreadsheets, and Parquet with a JSON object in its metadata."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from xsns_stream.errors import XsnsError
 from xsns_stream.io.atomic import unreadable
+from xsns_stream.io.escaping import guarded, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: The key of the JSON object in the metadata of a Parquet file.
 METADATA_KEY: Final = b"xsns_stream"
+
+
+_guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
+
+
+@contextmanager
+def guarding_csv(guard: bool = True) -> Iterator[None]:
+    """Guard cells of CSV files that spreadsheets would take for formulas, while the block runs."""
+    token = _guarding.set(guard)
+    try:
+        yield
+    finally:
+        _guarding.reset(token)
+
+
+def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separator: str = ",") -> None:
+    """Write a frame as CSV. Invisible characters of texts are written as escapes; numbers stay as they are.
+
+    Args:
+        frame: The frame; its cells are texts and numbers.
+        file: The file to write to.
+        index: Whether the row labels are written as a column.
+        separator: The character between cells.
+    """
+    import pandas as pd
+
+    guard = _guarding.get()
+
+    def cell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return guarded(visible(value)) if guard else visible(value)
+
+    shown = frame.rename(columns=cell, index=cell) if index else frame.rename(columns=cell)
+    for position, kind in enumerate(shown.dtypes):
+        if kind.kind not in "biufc":
+            texts = [cell(value) for value in shown.iloc[:, position]]
+            shown.isetitem(position, pd.Series(texts, dtype=object).to_numpy())
+    file.write(shown.to_csv(index=index, sep=separator, lineterminator="\n").encode())
 
 
 def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO) -> None:
