@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from xsns_stream.corpora.file_names import NotRead
+from xsns_stream.corpora.memory import MemoryCorpus, Texts, open_texts
 from xsns_stream.corpora.open import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora.readers import read_text
 from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, TaskText, open_task
@@ -14,12 +15,15 @@ from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, TaskText, open_tas
 __all__ = [
     "TASK_NAMES",
     "Corpus",
+    "MemoryCorpus",
     "NotRead",
     "TaskCorpus",
     "TaskText",
+    "Texts",
     "not_read",
     "open_corpus",
     "open_task",
+    "open_texts",
     "read_text",
     "reading_notes",
 ]

@@ -79,7 +79,7 @@ def resolve(config: Any, objective: str, name: str) -> str:
 def task_of(config: Any) -> str | None:
     """Return the task whose head a checkpoint was saved with."""
     kept = (getattr(config, "architectures", None) or [""])[0]
-    return next((task for task in TASKS if kept in _classes(task)), None)
+    return next((task for task in TASKS if kept in classes_of(task)), None)
 
 
 def auto_class(config: Any, objective: str) -> Any:
@@ -122,24 +122,25 @@ def reads_both_ways(config: Any) -> bool:
 def _pretrained_for(config: Any, kept: str) -> str | None:
     """Tell by the class that was saved, or, where none is named or it has no head, by the kind of model."""
     if config.is_encoder_decoder:
-        return "span-corruption" if _fits(config, "span-corruption") else None
+        return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):
-        if kept in _classes(objective) and _fits(config, objective):
+        if kept in classes_of(objective) and fits(config, objective):
             return objective
-    return next((o for o in ("masked-lm", "causal-lm") if _fits(config, o)), None)
+    return next((o for o in ("masked-lm", "causal-lm") if fits(config, o)), None)
 
 
 def _check_fits(config: Any, objective: str, name: str) -> None:
-    if _fits(config, objective):
+    if fits(config, objective):
         return
-    can = [other for other in OBJECTIVES if _fits(config, other)]
+    can = [other for other in OBJECTIVES if fits(config, other)]
     raise ModelError(
         f"the model '{name}' ({config.model_type}) cannot be asked for {objective}.",
         f"it can be asked for: {', '.join(can)}." if can else "models of text are needed.",
     )
 
 
-def _fits(config: Any, objective: str) -> bool:
+def fits(config: Any, objective: str) -> bool:
+    """Return whether a model of this configuration can predict what the objective needs."""
     if not any(config.model_type in _models(key) for key in _AUTO_CLASSES[objective]):
         return False
     if objective in TASKS:
@@ -157,7 +158,7 @@ def _models(key: str) -> dict[str, Any]:
     return known
 
 
-def _classes(objective: str) -> set[str]:
+def classes_of(objective: str) -> set[str]:
     """Return the names of all of transformers' classes for an objective."""
     entries = [entry for key in _AUTO_CLASSES[objective] for entry in _models(key).values()]
     return {name for entry in entries for name in ((entry,) if isinstance(entry, str) else entry)}
