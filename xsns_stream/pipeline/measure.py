@@ -134,7 +134,7 @@ def _shrink(row: Row, examples: Sequence[EncodedExample], run: Run) -> None:
 
 
 def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> Measured:
-    from xsns_stream.fisher import explained, measurement
+    from xsns_stream.fisher import error_context, measurement
 
     settings = run.settings
     curve = StabilityCurve(settings.stopping, settings.quantile_used) if settings.stopping else None
@@ -142,7 +142,7 @@ def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provena
     running = measurement(
         run.loaded.model, run.layout, settings.fisher, without_rules=provenance.fallback, seed=row.seed
     )
-    with running, explained(running, row.language):
+    with running, error_context(running, row.language):
         for chunk in _chunks(examples, settings.stopping.check_every if settings.stopping else len(examples)):
             _add(chunk, row, running, run, halves, len(examples))
             if curve is not None and curve.check(running.examples, running.sums):
@@ -158,14 +158,14 @@ def _in_parts(
     row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, count: int, undo: ExitStack
 ) -> Measured:
     """Measure the parts of a row one after the other; batches lie within parts."""
-    from xsns_stream.fisher import explained, measurement
+    from xsns_stream.fisher import error_context, measurement
 
     estimator = run.settings.fisher
     cuts = list(cut(examples, count, run.batching.size if estimator.batch_wise else 1, row.language))
     parts = Parts(undo.enter_context(run.store.scratch()), count)
     divisors: list[float] = []
     running = measurement(run.loaded.model, run.layout, estimator, without_rules=provenance.fallback, seed=row.seed)
-    with running, explained(running, row.language):
+    with running, error_context(running, row.language):
         for part in cuts:
             before = running.count
             _add_batches(part, row, running, run, len(examples))

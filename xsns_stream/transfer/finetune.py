@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xsns_stream.errors import CorpusError, UsageError, XsnsError
-from xsns_stream.models.hf_logging import quiet_transformers
+from xsns_stream.models.huggingface import quiet_transformers
 from xsns_stream.transfer.batching import collate, enough_memory
 from xsns_stream.transfer.encoding import IGNORED, Feature, encode
 from xsns_stream.transfer.scoring import measure, padding
