@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from xsns_stream.baselines.lexical_overlap import PieceCounts, count_pieces, lexical_overlap
+from xsns_stream.baselines.subwords import PieceCounts, count_pieces, lexical_overlap
 from xsns_stream.errors import CorpusError
 
 NONE = np.array([], np.int64)

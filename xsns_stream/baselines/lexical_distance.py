@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from xsns_stream.baselines.tables import names_for, resolve, sides
+from xsns_stream.baselines.language_values import names_for, resolve, sides
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.tables import listed, numbers, read_table, twice
 from xsns_stream.types import Reals, SimilarityMatrix

@@ -309,7 +309,7 @@ def open_predictors(
 
 def footing(joined: JoinedScores) -> dict[str, Any]:
     """Return what predictors were made of, in what they differ, and what each takes out of the pool, for `--json`."""
-    from xsns_stream.predictor_differences import differences
+    from xsns_stream.types.predictor_records import differences
 
     pool = tuple(dict.fromkeys((*joined.sources, *joined.targets)))
     return {

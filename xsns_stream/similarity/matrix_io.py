@@ -15,9 +15,9 @@ import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import read_json, read_parquet, unreadable
+from xsns_stream.io.table_orientation import check_corner, check_diagonal
 from xsns_stream.io.tables import all_listed, listed, numbers, read_table, same_code, to_codes, twice
 from xsns_stream.languages import SUMMARY_CODES, Labels, read_labels
-from xsns_stream.table_orientation import check_corner, check_diagonal
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import PredictorRecord
 

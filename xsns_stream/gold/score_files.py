@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.raw import check_range
+from xsns_stream.gold.checking import check_range
 from xsns_stream.io.atomic import read_parquet, writable, write_csv, write_parquet, write_whole
 from xsns_stream.io.tables import TextTable, listed, read_table, same_code, to_codes, to_number
 from xsns_stream.languages import constituents

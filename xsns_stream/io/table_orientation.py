@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.tables import one_line
-from xsns_stream.types.arrays import Reals
 
 _SOURCE_WORDS: Final = frozenset(
     {"source", "sources", "src", "train", "trained", "training", "tuned", "finetuned", "from", "donor", "donors"}
@@ -72,7 +72,9 @@ def check_corner(corner: str, *, transpose: bool) -> None:
         )
 
 
-def check_diagonal(sources: Sequence[str], targets: Sequence[str], values: Reals, what: str, *, distance: bool) -> None:
+def check_diagonal(
+    sources: Sequence[str], targets: Sequence[str], values: NDArray[np.float64], what: str, *, distance: bool
+) -> None:
     """Refuse similarities that look like distances, and distances that look like similarities.
 
     Rows whose numbers are all equal say nothing. At least two others are needed, and in all of them the language with
