@@ -12,8 +12,8 @@ import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.formats import RawCell
-from xsns_stream.io.numbers import ReadCells
-from xsns_stream.io.tables import all_listed, listed, one_line
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.tables import ReadCells, all_listed, listed
 from xsns_stream.languages import Labels
 from xsns_stream.types.arrays import Reals
 from xsns_stream.types.transfer_scores import UNITS, TransferScores
@@ -86,7 +86,7 @@ class Checked:
         if self.problems and not skip:
             lost = f"{self.left_out.scores} of {self.left_out.of} scores"
             if self.left_out.summaries:
-                label = one_line(next(iter(self.left_out.summaries)))
+                label = visible(next(iter(self.left_out.summaries)))
                 hints.append(f"--rename {label}={label} says that the language is meant")
             hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
         if self.left_out.cells and not skip:
@@ -156,12 +156,12 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
         named = [f"{label or 'an empty label'} ({count})" for label, count in lost.labels.items()]
         yield f"labels that are neither codes nor names of languages, with their scores: {all_listed(named)}"
     for label, code in lost.summaries.items():
-        yield f"'{one_line(label)}' is a word for a summary and the code of a language ({code})"
+        yield f"'{visible(label)}' is a word for a summary and the code of a language ({code})"
     for label, (code, other) in lost.ambiguous.items():
-        yield f"'{one_line(label)}' is the code of {code} and the name of {other}"
+        yield f"'{visible(label)}' is the code of {code} and the name of {other}"
     for code, names in lost.collisions.items():
         both = "both" if len(names) == 2 else "all"
-        yield f"{' and '.join(repr(one_line(name)) for name in names)} are {both} '{code}', and {both} have scores"
+        yield f"{' and '.join(repr(visible(name)) for name in names)} are {both} '{code}', and {both} have scores"
     for found, one, several in (
         (read.wrong, "holds no number", "hold no number"),
         (read.infinite, "is infinite", "are infinite"),
@@ -178,9 +178,9 @@ def _duplicates(cells: Sequence[RawCell]) -> Iterator[str]:
     for cell in cells:
         other = first.setdefault((cell.source, cell.target, cell.regime, cell.seed), cell)
         if other is not cell:
-            more = "" if cell.regime == "main" else f" of regime {one_line(cell.regime)}"
-            pair = f"{one_line(cell.source)} → {one_line(cell.target)}"
-            yield f"the score {pair}{more} stands twice: {one_line(str(other.score))} and {one_line(str(cell.score))}"
+            more = "" if cell.regime == "main" else f" of regime {visible(cell.regime)}"
+            pair = f"{visible(cell.source)} → {visible(cell.target)}"
+            yield f"the score {pair}{more} stands twice: {visible(str(other.score))} and {visible(str(cell.score))}"
 
 
 _PERCENT: Final = 100.0

@@ -24,9 +24,8 @@ from xsns_stream.gold.formats import (
     read_sumeval,
     read_xpos,
 )
-from xsns_stream.io.numbers import ReadCells, read_cells
 from xsns_stream.io.table_orientation import check_corner
-from xsns_stream.io.tables import all_listed, listed
+from xsns_stream.io.tables import ReadCells, all_listed, listed, read_cells
 from xsns_stream.languages import Labels, read_labels
 from xsns_stream.types.transfer_scores import TransferScores
 
