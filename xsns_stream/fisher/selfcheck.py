@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from xsns_stream.fisher.layer_groups import groups_of_layers
 from xsns_stream.fisher.model_state import evaluating
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.io.atomic import atomic_file
 from xsns_stream.types import ParameterLayout
 
 LENGTHS = (7, 5, 4)
@@ -319,10 +319,8 @@ def save_result(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> 
     }
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-        Path(partial).replace(path)
+        with atomic_file(path) as file:
+            file.write(json.dumps(document).encode())
 
 
 def _result_path(model: Any, layout: ParameterLayout) -> Path:

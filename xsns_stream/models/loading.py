@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.io.json import UnusableError, shown
 from xsns_stream.models.auto_classes import (
     CLASSIFICATION,
     TASKS,
@@ -20,7 +21,6 @@ from xsns_stream.models.auto_classes import (
     resolve,
     task_of,
 )
-from xsns_stream.models.documents import UnusableError, shown
 from xsns_stream.models.huggingface import (
     EMBEDDED,
     EMBEDDED_FOLDER,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.models.documents import MIB, UnusableError, check_regular, opened, parse_object, read_object
+from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse_object, read_object
 from xsns_stream.models.huggingface import broken_installation, needs_own_code, quiet_transformers, reason
 
 #: More blocks than any model has, and the number that is allowed whatever the weights hold: blocks may share them.

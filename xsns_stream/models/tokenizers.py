@@ -14,8 +14,8 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from xsns_stream.errors import ModelError
+from xsns_stream.io.json import UnusableError
 from xsns_stream.models.auto_classes import reads_both_ways
-from xsns_stream.models.documents import UnusableError
 from xsns_stream.models.huggingface import broken_installation, needs_own_code, reason
 from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code
 
