@@ -21,90 +21,94 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PieceCounts:
-    """How often each sub-word stands in a language's sample; sub-words that do not stand there are left out.
+class TokenCounts:
+    """How often each token occurs in a language's sample; tokens that do not occur are left out.
 
     Attributes:
-        pieces: int64 [U], ids, rising.
+        tokens: int64 [U], token ids in ascending order.
         counts: int64 [U], each at least 1.
     """
 
-    pieces: Counts
+    tokens: Counts
     counts: Counts
 
 
-def count_pieces(examples: Iterable[Counts], special: Counts) -> PieceCounts:
-    """Count the sub-words of encoded examples.
+def count_tokens(examples: Iterable[Counts], special: Counts) -> TokenCounts:
+    """Count the tokens of encoded examples.
 
     Args:
-        examples: int64 ids of each example, [T].
-        special: Ids that say nothing of a language (what frames a text, padding, the unknown piece), which are left
-            out.
+        examples: int64 token ids of each example, [T].
+        special: Ids of tokens that carry no information about a language (beginning, end, padding, unknown). They
+            are not counted.
 
     Raises:
-        CorpusError: Nothing is left.
+        CorpusError: No token is left to count.
     """
     ids = np.concatenate([np.empty(0, np.int64), *examples])
-    pieces, counts = np.unique(ids[~np.isin(ids, special)], return_counts=True)
-    if not len(pieces):
-        raise CorpusError("no sub-word is left to be counted.", "the tokenizer knows nothing of this text.")
-    return PieceCounts(pieces, counts.astype(np.int64))
+    tokens, counts = np.unique(ids[~np.isin(ids, special)], return_counts=True)
+    if not len(tokens):
+        raise CorpusError("there are no tokens to count.", "the tokenizer does not know any word of this text.")
+    return TokenCounts(tokens, counts.astype(np.int64))
 
 
-def lexical_overlap(languages: Mapping[str, PieceCounts]) -> Reals:
-    """Return float64 [L, L]: 1 − JSD(P, Q) of the languages' sub-word distributions, in [0, 1].
+def lexical_overlap(languages: Mapping[str, TokenCounts]) -> Reals:
+    """Return float64 [L, L]: 1 − JSD(P, Q) of the languages' token distributions, in [0, 1].
 
-    JSD is the Jensen–Shannon divergence in bits: 0 for the same distribution, 1 for disjoint ones. A pair takes
-    memory for the sub-words of the two, not for the vocabulary.
+    JSD is the Jensen–Shannon divergence in bits: 0 for equal distributions, 1 for disjoint ones. A pair needs memory
+    for the tokens of its two languages, not for the whole vocabulary.
 
     Source:
         The baseline LEX of Yun et al. (2023), section 4; the divergence: Lin (1991).
     """
     from scipy.spatial.distance import jensenshannon
 
-    found = list(languages.values())
-    values = np.eye(len(found))
-    for row, one in enumerate(found):
-        for column, other in enumerate(found[:row]):
-            pieces = np.union1d(one.pieces, other.pieces)
-            pair = np.zeros((2, len(pieces)))
-            for side, language in zip(pair, (one, other), strict=True):
-                side[np.searchsorted(pieces, language.pieces)] = language.counts / language.counts.sum()
+    counted = list(languages.values())
+    values = np.eye(len(counted))
+    for row, one in enumerate(counted):
+        for column, other in enumerate(counted[:row]):
+            tokens = np.union1d(one.tokens, other.tokens)
+            pair = np.zeros((2, len(tokens)))
+            for distribution, language in zip(pair, (one, other), strict=True):
+                distribution[np.searchsorted(tokens, language.tokens)] = language.counts / language.counts.sum()
             values[row, column] = values[column, row] = 1.0 - jensenshannon(*pair, base=2) ** 2
     return values
 
 
 #: Merges of a language's byte-pair encoding.
 MERGES: Final = 200
-#: Bands into which the density of the cloud is cut; the triangle stands round all but the lowest.
+#: Number of bands into which the point density is divided; the cloud is everything above the lowest band.
 BANDS: Final = 3
-#: Points of the density's grid along each side.
+#: Points of the density grid along each axis.
 GRID: Final = 128
 
 
 def words_of(texts: Iterable[str | Sequence[str]]) -> dict[str, int]:
-    """Count the words of texts: those given, or what stands between white space and punctuation; with a letter.
+    """Return how often each word occurs in texts.
 
-    Text of scripts without spaces is one word a phrase, unless it is given as words.
+    A text is either a sequence of words or a string, which is split at white space and punctuation. Words without a
+    letter are not counted. In scripts without spaces, a whole phrase of a string counts as one word.
     """
     from tokenizers.pre_tokenizers import Whitespace
 
     split = Whitespace()
     counts: dict[str, int] = {}
     for text in texts:
-        parts = [part for part, _ in split.pre_tokenize_str(text)] if isinstance(text, str) else text
-        for word in parts:
+        words = [word for word, _ in split.pre_tokenize_str(text)] if isinstance(text, str) else text
+        for word in words:
             if any(character.isalpha() for character in word):
                 counts[word] = counts.get(word, 0) + 1
     return counts
 
 
 def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tuple[int, ...]]:
-    """Return word → lengths of its sub-words in characters, by a byte-pair encoding learnt from these words.
+    """Return {word: lengths of its sub-words in characters}, by a byte-pair encoding trained on these words.
 
     Args:
-        words: Word → how often it stands there.
-        merges: Pairs that are merged, at most.
+        words: {word: how often it occurs}.
+        merges: Largest number of merges.
+
+    Raises:
+        UsageError: `merges` is below 1.
     """
     from tokenizers import Tokenizer
     from tokenizers.models import BPE
@@ -118,58 +122,64 @@ def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tup
         vocab_size=len(alphabet) + merges, min_frequency=2, initial_alphabet=alphabet, show_progress=False
     )
     encoding.train_from_iterator((word for word, count in sorted(words.items()) for _ in range(count)), trainer)
-    cut = encoding.encode_batch(sorted(words))
+    encoded = encoding.encode_batch(sorted(words))
     return {
-        word: tuple(stop - start for start, stop in found.offsets)
-        for word, found in zip(sorted(words), cut, strict=True)
+        word: tuple(stop - start for start, stop in segments.offsets)
+        for word, segments in zip(sorted(words), encoded, strict=True)
     }
 
 
 def evenness(lengths: Iterable[Sequence[int]]) -> float:
-    """Return SuE in degrees: 180 − |arctan 1| − |arctan k|, in [45, 135]; NaN where there is no cloud.
+    """Return the sub-word evenness SuE in degrees: 180 − |arctan 1| − |arctan k|, in [45, 135].
 
-    Each word of two sub-words or more is a point: its length in characters, and its unevenness, the longest of its
-    sub-words minus the shortest. Unevenness never exceeds length − 2, a line of slope 1: the left side of a triangle
-    round the cloud. Its right side falls from the cloud's highest point to its rightmost, with slope k. The cloud is
-    where the density of the points is at least a third of the highest; the density is that of a Gaussian kernel with a
-    standard deviation of one character, on a grid over their range. No cloud: fewer than three different points, or
-    all on one line.
+    Each word of at least two sub-words is a point. Its x is the word's length in characters; its y is its unevenness,
+    the length of its longest sub-word minus that of its shortest. Unevenness is at most length − 2, a line of slope 1,
+    which is the left side of a triangle around the cloud of points. The right side falls from the highest point of the
+    cloud to its rightmost point, with slope k. The cloud is the region where the density of the points is at least one
+    third of its maximum. The density is estimated with a Gaussian kernel with a standard deviation of one character, on
+    a grid over the range of the points.
 
     Args:
-        lengths: Of the sub-words of each different word.
+        lengths: Sub-word lengths of each distinct word.
+
+    Returns:
+        NaN where there is no cloud: fewer than three distinct points, or all points on one line.
 
     Source:
-        Pelloni et al. (EMNLP 2022). Theirs is the middle one of three bands of an R density plot, whose bandwidth
-        shrinks with the number of words until it shows the lattice of whole numbers. Ours agrees in idea, and need not
-        agree in value.
+        Pelloni et al. (EMNLP 2022). They take the middle one of three bands of an R density plot, whose bandwidth
+        shrinks with the number of words until it shows the lattice of integers. Our values follow the same idea, but
+        need not be equal to theirs.
     """
     points = [(sum(word), max(word) - min(word)) for word in lengths if len(word) >= 2]
     if not points:
         return math.nan
-    cells, counts = np.unique(np.array(points, np.float64), axis=0, return_counts=True)
-    if np.linalg.matrix_rank(cells - cells[0]) < 2:
+    distinct, counts = np.unique(np.array(points, np.float64), axis=0, return_counts=True)
+    if np.linalg.matrix_rank(distinct - distinct[0]) < 2:
         return math.nan
-    cloud = _dense(cells, counts)
+    cloud = _dense_region(distinct, counts)
     (top_x, top), (right, right_y) = _extreme(cloud, 1), _extreme(cloud, 0)
     return 180.0 - 45.0 - math.degrees(math.atan2(top - right_y, right - top_x))
 
 
-def _dense(cells: Reals, counts: NDArray[np.int64]) -> Reals:
-    """Return float64 [N, 2]: the points of the grid that belong to the cloud."""
-    axes = [np.linspace(low, high, GRID) for low, high in zip(cells.min(axis=0), cells.max(axis=0), strict=True)]
-    along = [np.exp(-((axis[:, None] - cells[:, n]) ** 2) / 2) for n, axis in enumerate(axes)]
+def _dense_region(points: Reals, counts: NDArray[np.int64]) -> Reals:
+    """Return float64 [N, 2]: the grid points that belong to the cloud."""
+    axes = [np.linspace(low, high, GRID) for low, high in zip(points.min(axis=0), points.max(axis=0), strict=True)]
+    along = [np.exp(-((axis[:, None] - points[:, n]) ** 2) / 2) for n, axis in enumerate(axes)]
     density = (along[0] * counts) @ along[1].T
     column, row = np.nonzero(density >= density.max() / BANDS)
     return np.stack([axes[0][column], axes[1][row]], axis=1)
 
 
 def _extreme(cloud: Reals, axis: int) -> tuple[float, float]:
-    """Return the point that lies farthest along an axis; the middle of several."""
+    """Return the point with the largest coordinate on an axis, or the mean of several such points."""
     x, y = cloud[cloud[:, axis] == cloud[:, axis].max()].mean(axis=0).tolist()
     return x, y
 
 
 def evenness_matrix(languages: Mapping[str, float]) -> Reals:
-    """Return float64 [L, L]: minus the source's SuE in degrees, the same for every target: the lowest is best."""
+    """Return float64 [L, L]: the negated SuE of each source in degrees, the same for every target.
+
+    A source with a low SuE is predicted to transfer best.
+    """
     values = -np.array(list(languages.values()), np.float64)
     return np.repeat(values[:, None], len(values), axis=1)
