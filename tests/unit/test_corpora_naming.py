@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from xsns_stream.corpora import open_corpus, reading_notes
+from xsns_stream.corpora.file_names import SPLIT_WORDS, language_of, missing_shards
 from xsns_stream.corpora.local import LocalCorpus
-from xsns_stream.corpora.naming import SPLIT_WORDS, language_of, missing_shards
 from xsns_stream.corpora.tasks import open_task
-from xsns_stream.corpora.tasks.folders import FolderTask
+from xsns_stream.corpora.tasks.task_corpus import FolderTask
 from xsns_stream.errors import CorpusError, LanguageError
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"

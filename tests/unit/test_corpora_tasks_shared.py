@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.corpora import open_task
-from xsns_stream.corpora.tasks.folders import FolderTask
+from xsns_stream.corpora.tasks.task_corpus import FolderTask
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 

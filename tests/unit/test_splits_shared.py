@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.corpora import open_task
-from xsns_stream.corpora.tasks.files import read_items
-from xsns_stream.corpora.tasks.splitting import cut
+from xsns_stream.corpora.tasks.readers import read_items
+from xsns_stream.corpora.tasks.splits import cut
 
 SHARED = Path(os.environ.get("XSNS_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 SPLITS = ("train", "dev", "test")
