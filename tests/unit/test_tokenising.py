@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from xsns_stream.models.tokenising import reserved_strings, tokenise
+from xsns_stream.models.tokenizers import reserved_strings, tokenise
 from xsns_stream.objectives import (
     CausalLanguageModelling,
     MaskedLanguageModelling,
