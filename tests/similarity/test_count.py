@@ -3,10 +3,25 @@
 import numpy as np
 import pytest
 
+from tests.support import networks
 from xsns_stream.errors import LanguageError, StoreError, UsageError
 from xsns_stream.ranking import rank_sources
 from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed, jaccard
 from xsns_stream.store import open_store
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "experiment.zarr"
+
+
+@pytest.fixture
+def filled(path):
+    """A store with three languages."""
+    store = open_store(path, "a")
+    for language in ("sw", "rw", "yo"):
+        store.write(networks.make_sub(language))
+    return store
 
 
 def selected(sub):
@@ -14,7 +29,7 @@ def selected(sub):
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
-def test_counts_are_those_of_sets(path, networks, compressor):
+def test_counts_are_those_of_sets(path, compressor):
     store = open_store(path, "a", compressor=compressor)
     layout = networks.make_layout(3, 192)
     subs = {code: networks.make_sub(code, layout=layout) for code in ("yo", "sw", "rw", "en")}
@@ -30,7 +45,7 @@ def test_counts_are_those_of_sets(path, networks, compressor):
     assert some.intersection[0, 1] == expected[2][0]
 
 
-def test_seeds_are_averaged_over_the_languages_that_have_all(filled, networks):
+def test_seeds_are_averaged_over_the_languages_that_have_all(filled):
     for seed in (1, 2):
         for language in ("sw", "yo"):
             filled.write(networks.make_sub(language, seed))
@@ -55,7 +70,7 @@ def test_seeds_are_averaged_over_the_languages_that_have_all(filled, networks):
         count_overlaps_by_seed(filled, languages=("rw", "sw"))
 
 
-def test_what_has_to_be_chosen(filled, networks, path):
+def test_what_has_to_be_chosen(filled, path):
     filled.write(networks.make_sub("sw", seed=1))
     with pytest.raises(UsageError, match="there are 2 seeds, and none was chosen") as caught:
         count_overlaps(filled)
