@@ -14,7 +14,7 @@ import pytest
 from xsns_stream.corpora import decoding, read_text
 from xsns_stream.corpora.decoding import lines
 from xsns_stream.corpora.examples import without_control
-from xsns_stream.corpora.tasks.files import file_text
+from xsns_stream.corpora.tasks.readers import file_text
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -177,7 +177,7 @@ def test_a_text_of_more_than_a_million_characters_is_cut_and_counted(tmp_path: P
 
 
 def test_a_row_of_json_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xsns_stream.corpora.json_rows._LONGEST_ROW", 2**20)
+    monkeypatch.setattr("xsns_stream.corpora.readers._LONGEST_ROW", 2**20)
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n{"text": "' + "b" * 2**21 + '"}\n', encoding="utf-8")
     assert complaint(path).message == "line 2 of x.jsonl is longer than 1 MiB."

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xsns_stream.corpora import drawing, open_corpus, read_text
-from xsns_stream.corpora.drawing import Digests, draw_examples
-from xsns_stream.corpora.examples import Unit, collect
+from xsns_stream.corpora import examples as examples_module
+from xsns_stream.corpora import open_corpus, read_text
+from xsns_stream.corpora.examples import Digests, Unit, collect, draw_examples
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LanguageSample, TextExample
 
@@ -37,8 +37,8 @@ def test_the_draw_is_that_of_all_examples_held(units: list[Unit], count: int, se
 @given(st.lists(st.integers(0, 9), max_size=60))
 def test_first_occurrences(numbers: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "_CHUNK", 4)
-        patch.setattr(drawing, "_BUCKET", 8)
+        patch.setattr(examples_module, "_CHUNK", 4)
+        patch.setattr(examples_module, "_BUCKET", 8)
         digests = Digests()
         for number in numbers:
             # The first half alone says too little; the second decides.
@@ -69,7 +69,7 @@ def test_files_that_are_read_twice_give_what_whole_files_give(
 ) -> None:
     path = tmp_path / name
     write(path, [f"line {number % 2500}" if number % 7 else "" for number in range(5000)])
-    monkeypatch.setattr(drawing.draw_examples, "__kwdefaults__", {"labelled": False, "held_bytes": 1000})
+    monkeypatch.setattr(examples_module.draw_examples, "__kwdefaults__", {"labelled": False, "held_bytes": 1000})
     whole = read_text("sw", path)
     for seed, count in ((0, 5), (1, 3000), (42, 17)):
         sample = open_corpus(f"sw={path}").sample("sw", count, seed)
@@ -105,4 +105,4 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
     tracemalloc.stop()
     assert sample.counts.usable == 40_000
     # What is held before the text is found to be large, 50 bytes a line, and a block of the file.
-    assert peak < drawing.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6
+    assert peak < examples_module.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6

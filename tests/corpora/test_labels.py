@@ -14,7 +14,8 @@ from datasets import ClassLabel, Dataset, Features, Value
 from pyarrow import parquet
 
 from xsns_stream.corpora import open_corpus, read_text
-from xsns_stream.corpora.labels import LABEL_COLUMNS, check_label_sets
+from xsns_stream.corpora.columns import LABEL_COLUMNS
+from xsns_stream.corpora.labels import check_label_sets
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample

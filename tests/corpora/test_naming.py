@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.paths import SHARED_CASES as CASES
 from xsns_stream.corpora import open_corpus, reading_notes
+from xsns_stream.corpora.file_names import SPLIT_WORDS, language_of, missing_shards
 from xsns_stream.corpora.local import LocalCorpus
-from xsns_stream.corpora.naming import SPLIT_WORDS, language_of, missing_shards
 from xsns_stream.corpora.tasks import open_task
-from xsns_stream.corpora.tasks.folders import FolderTask
+from xsns_stream.corpora.tasks.task_corpus import FolderTask
 from xsns_stream.errors import CorpusError, LanguageError
 
 

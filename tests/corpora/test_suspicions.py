@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.corpora import open_corpus, open_task, read_text
-from xsns_stream.corpora.suspicions import is_decoded_twice, literal_list
+from xsns_stream.corpora.text_checks import is_decoded_twice, literal_list
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LanguageSample
 

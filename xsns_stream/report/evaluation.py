@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
-from xsns_stream.report.escaping import in_latex, in_markdown
+from xsns_stream.io.escaping import in_latex, in_markdown
 from xsns_stream.report.evaluation_figure import save_evaluation_figure
 from xsns_stream.report.export import SCHEMA_VERSION, write_document
 from xsns_stream.report.tables import shown_name

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.report.escaping import PLAIN_TEXT
-from xsns_stream.report.heatmap import INK
+from xsns_stream.report.heatmap import INK, PLAIN_TEXT
 from xsns_stream.report.tables import shown_name
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.transfer_scores import JoinedScores, Prediction

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
-from xsns_stream.report.escaping import PLAIN_TEXT
-from xsns_stream.report.heatmap import INK
+from xsns_stream.report.heatmap import INK, PLAIN_TEXT
 from xsns_stream.report.tables import shown_name
 
 if TYPE_CHECKING:

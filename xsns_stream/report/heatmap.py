@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.report.escaping import PLAIN_TEXT
 from xsns_stream.report.tables import shown_name
 from xsns_stream.types import Reals, SimilarityMatrix
 
@@ -25,6 +24,12 @@ if TYPE_CHECKING:
 COLOURS: Final = "magma_r"
 UNDEFINED_COLOUR: Final = "#c9ccd1"
 INK: Final = "#22252b"
+#: Matplotlib settings of all figures: a font that is always installed, reproducible files, and `$` as a plain sign.
+PLAIN_TEXT: Final[Any] = {
+    "svg.hashsalt": "xsns-stream",
+    "font.family": ["DejaVu Sans"],
+    "text.parse_math": False,
+}
 
 _LONGEST_NAME: Final = 26
 # Up to this many languages there is room for the number itself in each cell.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
-from xsns_stream.report.escaping import PLAIN_TEXT, in_latex, in_markdown
+from xsns_stream.io.escaping import in_latex, in_markdown
+from xsns_stream.report.heatmap import PLAIN_TEXT
 from xsns_stream.report.tables import shown_name
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import IN_SAMPLE, PredictedScores, Regression

@@ -15,7 +15,7 @@ from rich.text import Text
 from xsns_stream.errors import LanguageError
 from xsns_stream.languages import language_name
 from xsns_stream.types import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
-from xsns_stream.types.similarity_matrix import ExpectedScore, Explanation, SourceCover
+from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceCover
 
 _UNKNOWN = "–"
 _DECIMALS = 3

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from xsns_stream.report.escaping import in_markdown
+from xsns_stream.io.escaping import in_markdown
 from xsns_stream.reproduce.config import DENSITY, PRESETS, TITLES, Setting, TaskSetting
 from xsns_stream.reproduce.step import Folder, Step
 

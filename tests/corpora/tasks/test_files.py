@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from xsns_stream.corpora import open_corpus, open_task
-from xsns_stream.corpora.tasks.files import read_items
+from xsns_stream.corpora.tasks.readers import read_items
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit, TextExample
 

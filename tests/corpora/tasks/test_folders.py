@@ -16,7 +16,7 @@ import pytest
 from xsns_stream.cli import option_groups as corpus_options
 from xsns_stream.corpora import TASK_NAMES, TaskCorpus, TaskText, open_corpus, open_task, reading_notes
 from xsns_stream.corpora.recipes import RECIPES
-from xsns_stream.corpora.tasks.hub_data import RECIPE_TASKS
+from xsns_stream.corpora.tasks.task_corpus import RECIPE_TASKS
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan

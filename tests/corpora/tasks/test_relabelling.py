@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.corpora import open_corpus, open_task
-from xsns_stream.corpora.tasks.relabelling import from_bioes
+from xsns_stream.corpora.labels import from_bioes
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit, TextExample
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.corpora import open_task
-from xsns_stream.corpora.tasks.folders import FolderTask
+from xsns_stream.corpora.tasks.task_corpus import FolderTask
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.corpora import open_task
-from xsns_stream.corpora.tasks.files import read_items
-from xsns_stream.corpora.tasks.splitting import cut
+from xsns_stream.corpora.tasks.readers import read_items
+from xsns_stream.corpora.tasks.splits import cut
 
 SPLITS = ("train", "dev", "test")
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xsns_stream.corpora.tasks.splitting import Item, cut, hold_out
+from xsns_stream.corpora.tasks.readers import Item
+from xsns_stream.corpora.tasks.splits import cut, hold_out
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 

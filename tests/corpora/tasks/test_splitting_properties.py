@@ -7,7 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xsns_stream.corpora.tasks.splitting import DEV_SHARE, TEST_SHARE, Item, cut, hold_out, shared_name
+from xsns_stream.corpora.tasks.readers import Item, shared_name
+from xsns_stream.corpora.tasks.splits import DEV_SHARE, TEST_SHARE, cut, hold_out
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.report.escaping import in_markdown
+from xsns_stream.io.escaping import in_markdown
 from xsns_stream.reproduce.commands import gold
 from xsns_stream.reproduce.comparing import held, measured
 from xsns_stream.reproduce.config import Setting, TaskSetting

@@ -1,9 +1,4 @@
-"""What the texts of a file say when looked at together: that it does not hold what its reader takes it for.
-
-Single texts may look odd. Where many of a file do, the file is refused: text that was decoded twice, lists of words
-that a table holds as text, lists of sentences where words are expected. Identifiers before the lines of a `.txt` are
-said.
-"""
+"""Checks of all texts of a file together."""
 
 from __future__ import annotations
 

@@ -1,15 +1,13 @@
-"""Reading CoNLL-U: sentences as their words and as they are written; with labels, the UPOS of each word.
-
-A sentence that is not CoNLL-U is skipped and counted; a file in which more than one in twenty is not is refused.
-A sentence of nothing but `_`, with which treebanks stand in for text that they may not publish, is empty.
-"""
+"""Readers for CoNLL formats, which have one word on each line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from xsns_stream.corpora.decoding import file_text
 from xsns_stream.corpora.examples import Malformed, Unit, encodable
 from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.running_text import as_written
@@ -19,7 +17,7 @@ from xsns_stream.types import TextExample
 #: Share of a file's sentences that may be malformed.
 MALFORMED_SHARE: Final = 0.05
 _UPOS: Final = "upos"
-_HINT: Final = (
+_CONLLU_HINT: Final = (
     "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. "
     "There are 10 columns, or those that `# global.columns` names."
 )
@@ -30,7 +28,7 @@ _BLANK: Final = "_"
 # Of up to nine digits: no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _RANGE: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
-_COLUMNS: Final = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
+_COLUMNS_COMMENT: Final = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
 _EMPTY_NODE: Final = re.compile(r"[0-9]+\.[0-9]+")
 #: Escapes of `SpacesAfter`, as UDPipe writes them.
 _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\\"}
@@ -63,7 +61,7 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
     fields: tuple[str, ...] = _FIELDS
     for number, block in enumerate(_blocks(lines), 1):
         fields = _named_columns(block) or fields
-        unit, hidden = _sentence(block, fields, labelled=labels is not None)
+        unit, hidden = _conllu_sentence(block, fields, labelled=labels is not None)
         withheld += hidden
         usable += isinstance(unit, TextExample) and bool(unit.text)
         if isinstance(unit, Malformed):
@@ -72,7 +70,7 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
         yield unit
     if malformed > MALFORMED_SHARE * number:
         many = f", and so are {malformed - 1} more of {number}" if malformed > 1 else ""
-        raise CorpusError(f"{first}{many}.", _HINT)
+        raise CorpusError(f"{first}{many}.", _CONLLU_HINT)
     if withheld and not usable:
         raise CorpusError(
             f"the text of {name} is withheld: all words of its {withheld} sentences are '{_BLANK}'.",
@@ -86,13 +84,13 @@ def _named_columns(block: bytes) -> tuple[str, ...]:
     `FORM` becomes `form`; those of no use here are numbered, so that the library leaves them as text.
     """
     for line in block.decode("utf-8", "replace").splitlines():
-        if match := _COLUMNS.match(line):
+        if match := _COLUMNS_COMMENT.match(line):
             named = match[1].lower().split()
             return tuple(name if name in _FIELDS else f"column {place}" for place, name in enumerate(named))
     return ()
 
 
-def _sentence(block: bytes, fields: Sequence[str], *, labelled: bool) -> tuple[Unit, bool]:
+def _conllu_sentence(block: bytes, fields: Sequence[str], *, labelled: bool) -> tuple[Unit, bool]:
     """Return the unit that a sentence is, and whether its words are withheld."""
     try:
         text, words = _parse(block.decode("utf-8"), fields)
@@ -250,3 +248,136 @@ def _after(line: Sequence[str], column: int) -> str | None:
 
 
 _PARSERS: Final[dict[str, Callable[[list[str], int], Any]]] = {"id": _numbers, "misc": _after}
+_COMMENT: Final = "#"
+_TEXT: Final = re.compile(r"#\s*text\s*=\s*(.*)")
+_WORD_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+#: A range, which stands for words that follow, or an empty node.
+_NO_WORD: Final = re.compile(r"[0-9]{1,9}[-.][0-9]{1,9}")
+#: Share of lines that have the number that is their turn, from which a file is numbered.
+_NUMBERED_SHARE: Final = 0.5
+_COLUMNS: Final = 3
+
+
+def is_numbered(lines: Sequence[str]) -> bool:
+    """Say whether most lines of words begin with their number in the sentence, with word and tag after it."""
+    turn = words = fits = 0
+    for line in lines:
+        fields = line.split("\t")
+        if not line.strip():
+            turn = 0
+        elif not (line.startswith(_COMMENT) or _NO_WORD.fullmatch(fields[0])):
+            turn += 1
+            words += 1
+            fits += len(fields) >= _COLUMNS and fields[0].strip() == str(turn)
+    return fits > _NUMBERED_SHARE * words
+
+
+def read_numbered(lines: Sequence[str], name: str) -> Iterator[Unit]:
+    """Yield the sentences: words with their tags, and the running text where a comment has it.
+
+    Args:
+        lines: The lines of the file.
+        name: Of the file, for messages.
+
+    Raises:
+        CorpusError: A line lacks a column, or its number is not the one after that of the line above.
+    """
+    words: list[str] = []
+    tags: list[str] = []
+    text: str | None = None
+    turn = 0
+    for number, line in enumerate((*lines, ""), 1):
+        if not line.strip():
+            if words:
+                yield _numbered_sentence(words, tags, text)
+            words, tags, text, turn = [], [], None, 0
+        elif line.startswith(_COMMENT):
+            match = _TEXT.match(line)
+            text = match[1] if match else text
+        else:
+            fields = [field.strip() for field in line.split("\t")]
+            if _NO_WORD.fullmatch(fields[0]):
+                continue
+            turn += 1
+            _check_numbered(fields, turn, f"line {number} of {name}", line)
+            if fields[1]:
+                words.append(fields[1])
+                tags.append("" if fields[2] == "_" else fields[2])
+
+
+def _check_numbered(fields: Sequence[str], turn: int, where: str, line: str) -> None:
+    if len(fields) < _COLUMNS or not _WORD_NUMBER.fullmatch(fields[0]) or int(fields[0]) != turn:
+        raise CorpusError(
+            f"{where} does not hold the word {turn} of its sentence with a tag: {line.strip()[:40]!r}.",
+            "the other lines are number, word and tag with tabs between, and an empty line ends a sentence.",
+        )
+
+
+def _numbered_sentence(words: Sequence[str], tags: Sequence[str], text: str | None) -> Unit:
+    running = None if text is None else as_written(text, ((word, None) for word in words))
+    return encodable(TextExample(tuple(words), None, tuple(tags) if any(tags) else None, running))
+
+
+def read_two_columns(path: Path) -> Iterator[Unit]:
+    """Yield the sentences of a file with a word and its tag a line, and empty lines between sentences.
+
+    The tag is the last field, the word the first, separated by a tab or by spaces; WikiANN's `de:` before words goes
+    where all words of the file have it. Files whose words are numbered have the tag in the third column.
+    """
+    words: list[str] = []
+    tags: list[str] = []
+    width = 0
+    lines = file_text(path).split("\n")
+    if is_numbered(lines):
+        yield from read_numbered(lines, path.name)
+        return
+    prefix = _language_prefix(lines, path)
+    for number, line in enumerate(lines, 1):
+        fields = _fields(line)
+        if not fields or fields[0] == "-DOCSTART-":
+            if words:
+                yield _tagged_sentence(words, tags)
+            words, tags = [], []
+            continue
+        # A word with a space in it would lose its end.
+        if len(fields) < 2 or (width and len(fields) != width):
+            raise _bad_line(line, fields, width, f"line {number} of {path.name}")
+        width = len(fields)
+        word = (fields[0].removeprefix(prefix) or fields[0]).strip()
+        if word:
+            words.append(word)
+            tags.append("" if fields[-1] == "_" else fields[-1])
+    if words:
+        yield _tagged_sentence(words, tags)
+
+
+def _fields(line: str) -> list[str]:
+    """Return the fields of a line; none where it is empty."""
+    if not line.strip():
+        return []
+    if "\t" in line:
+        return [field.strip() for field in line.split("\t")]
+    # No other white space separates: a no-break space stands in words.
+    return [field for field in line.split(" ") if field]
+
+
+def _tagged_sentence(words: list[str], tags: list[str]) -> Unit:
+    return encodable(TextExample(tuple(words), None, tuple(tags) if any(tags) else None))
+
+
+def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusError:
+    hint = "separate word and tag by a tab or a space, and sentences by an empty line."
+    if len(fields) < 2:
+        return CorpusError(f"{where} holds one field, not a word and its tag: {line.strip()[:40]!r}.", hint)
+    held = f"{len(fields)} fields, where the lines above have {width}"
+    return CorpusError(f"{where} holds {held}: {line.strip()[:40]!r}.", hint)
+
+
+def _language_prefix(lines: Iterable[str], path: Path) -> str:
+    """Return WikiANN's prefix, which is the name of the language's folder or file, where all words have it."""
+    words = [fields[0] for line in lines if (fields := _fields(line)) and fields[0] != "-DOCSTART-"]
+    before, colon, _ = (words[0] if words else "").partition(":")
+    named = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
+    if not before or not colon or not (named or before == path.parent.name):
+        return ""
+    return f"{before}:" if all(word.startswith(f"{before}:") for word in words) else ""

@@ -1,17 +1,15 @@
-"""From the name of a file to its language: codes, English names, names of splits, shards.
-
-A name that says no language for certain is never guessed at: the file is left out, with the reason.
-"""
+"""Names of files: language, split, shard and treebank."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from xsns_stream.errors import LanguageError
+from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise
 
 #: Names of splits and of sides of a translation; several are codes of small languages too (`dev` is Domung).
@@ -203,3 +201,79 @@ def _alpha3(language: object) -> str:
         return str(language.to_alpha3())  # type: ignore[attr-defined]
     except LookupError:
         return ""
+
+
+# Large treebanks have parts: cs_pdt-ud-train-c, de_hdt-ud-train-a-1.
+_TREEBANK_FILE: Final = re.compile(
+    r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-ud-(?P<split>train|dev|test)(?:-[a-z0-9]+)*"
+)
+
+
+class TreebankFile(NamedTuple):
+    """A file of a treebank, and what its name says.
+
+    Attributes:
+        path: The file.
+        treebank: Language and treebank as the name has them: `en_ewt`.
+        language: The language as the name has it: `en`.
+        split: `train`, `dev` or `test`.
+    """
+
+    path: Path
+    treebank: str
+    language: str
+    split: str
+
+
+def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
+    """Return what the name of a file says, whose suffix is known; None where it is not that of a treebank's file."""
+    match = _TREEBANK_FILE.fullmatch(path.name[: -len(suffix)]) if suffix else None
+    return TreebankFile(path, match["treebank"], match["language"], match["split"]) if match else None
+
+
+def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tuple[list[TreebankFile], list[Path]]:
+    """Return the files of treebanks in a folder in the order of their names, and all others that are not hidden.
+
+    Of files whose names differ in the suffix alone the first is taken: releases have the plain text beside the CoNLL-U.
+
+    Args:
+        folder: The folder.
+        suffix_of: Returns the suffix of a file's name; None where no file of a treebank has it.
+
+    Raises:
+        CorpusError: The folder cannot be read.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+    found: dict[str, TreebankFile] = {}
+    others: list[Path] = []
+    for path in paths:
+        suffix = suffix_of(path.name)
+        each = treebank_file(path, suffix)
+        if each is None or found.setdefault(path.name[: -len(suffix or "")], each) is not each:
+            others.append(path)
+    return list(found.values()), others
+
+
+def joined_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
+    """Yield a sentence on languages of several treebanks; none where there are none.
+
+    Args:
+        joined: Code → its treebanks, in the order in which they are read.
+    """
+    said = [f"{code} ({', '.join(names)})" for code, names in joined]
+    if said:
+        yield f"treebanks of one language are joined in this order: {'; '.join(said)}."
+
+
+#: What authors call their splits.
+SPLIT_NAMES: Final[Mapping[str, str]] = {
+    "train": "train",
+    "dev": "dev",
+    "validation": "dev",
+    "valid": "dev",
+    "val": "dev",
+    "test": "test",
+}
