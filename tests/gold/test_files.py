@@ -92,7 +92,7 @@ def test_files_that_are_no_gold_scores(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     for name, message in (
         ("frame.parquet", "holds no scores"),
-        ("text.parquet", "is no parquet file"),
+        ("text.parquet", "is not a readable Parquet file"),
         ("table.csv", "its columns are source, sw"),
         ("empty.csv", "is empty"),
         ("none.parquet", "there is no file"),

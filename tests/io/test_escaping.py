@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xsns_stream.io.atomic import guarding_csv, write_csv
 from xsns_stream.io.escaping import guarded, visible, visible_json
+from xsns_stream.io.frames import guarding_csv, write_csv
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 

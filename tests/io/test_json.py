@@ -8,7 +8,7 @@ import pytest
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold import import_scores
-from xsns_stream.io.atomic import read_json
+from xsns_stream.io.json import read_json
 from xsns_stream.similarity.matrix_io import read_matrix
 
 LONG = "9" * 400
@@ -31,7 +31,7 @@ def test_integers_that_fit_stay_integers_and_others_are_floats(tmp_path: Path) -
 
 @pytest.mark.parametrize("text", ["", "[", "\x00", "[" * 100_000])
 def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(XsnsError, match="no JSON"):
+    with pytest.raises(XsnsError, match="not valid JSON"):
         read_json(written(tmp_path, text))
 
 

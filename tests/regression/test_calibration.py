@@ -12,7 +12,7 @@ import pytest
 from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
-from xsns_stream.io.atomic import read_parquet
+from xsns_stream.io.frames import read_parquet
 from xsns_stream.regression import calibrate, fit
 from xsns_stream.report.regression import REGRESSION_FORMATS, blocks, document, prediction_block, write_regression
 from xsns_stream.types import SimilarityMatrix

@@ -16,8 +16,8 @@ from rich.console import Console
 from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
-from xsns_stream.io.atomic import read_parquet
 from xsns_stream.io.escaping import in_latex, in_markdown
+from xsns_stream.io.frames import read_parquet
 from xsns_stream.report import (
     EVALUATION_FORMATS,
     evaluation_document,

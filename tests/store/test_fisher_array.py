@@ -270,7 +270,7 @@ def test_a_damaged_array_document(kept, path, change):
     document = json.loads(file.read_text())
     change(document)
     file.write_text(json.dumps(document))
-    with pytest.raises(StoreError, match="is not as the format says"):
+    with pytest.raises(StoreError, match="does not follow the format"):
         kept.kept("sw", 0)
 
 

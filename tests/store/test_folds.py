@@ -95,7 +95,7 @@ def test_numbers_of_parts_that_cannot_be(cut, count):
 def test_a_damaged_group_is_said(cut, path, attributes):
     file = path / "parts" / "zarr.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"attributes": attributes}))
-    with pytest.raises(StoreError, match="is not as the format says: attributes"):
+    with pytest.raises(StoreError, match="does not follow the format: attributes"):
         _ = open_store(path).part_counts
 
 

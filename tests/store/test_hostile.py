@@ -230,7 +230,7 @@ def test_the_field_is_named(sound, tmp_path, xsns, file, path, value, field):
     store_damages.Damage(file, "put", path, value).apply(store)
     done = xsns("info", "--store", store)
     assert (done.code, done.out) == (1, "")
-    assert f"{file}' is not as the format says: " in done.err
+    assert f"{file}' does not follow the format: " in done.err
     assert field in done.err
 
 

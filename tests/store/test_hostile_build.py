@@ -52,7 +52,7 @@ def test_a_coordinate_that_zarr_cannot_use(sound, command, xsns, field, value):
     done = xsns(*command, "--lang", "sw", "--density", "0.5", "--store", sound)
     assert done.code in (0, 1)
     if done.code:
-        assert "density/zarr.json' is not as the format says: " in done.err
+        assert "density/zarr.json' does not follow the format: " in done.err
         assert "it is a copy of labels, and is made again" in done.err
 
 
@@ -60,6 +60,6 @@ def test_the_metadata_of_the_rows_are_read_where_counts_are_kept(sound, xsns):
     (sound / "subnetworks/zarr.json").write_text("{}")
     done = xsns("matrix", "--store", sound)
     assert done.code == 1
-    assert "subnetworks/zarr.json' is not as the format says" in done.err
-    with pytest.raises(XsnsError, match="not as the format says"):
+    assert "subnetworks/zarr.json' does not follow the format" in done.err
+    with pytest.raises(XsnsError, match="not follow the format"):
         open_store(sound).read("sw")

@@ -69,7 +69,7 @@ def test_documents(place):
     assert place.update_json("d/x.json", lambda found: found | {"b": found["a"]}) == {"a": 3, "b": 3}
     assert place.read_json("d/x.json") == {"a": 3, "b": 3}
     place.write("d/x.json", b"[1]")
-    with pytest.raises(StoreError, match="is not as the format says: expected an object, got a list"):
+    with pytest.raises(StoreError, match="does not follow the format: expected an object, got a list"):
         place.read_json("d/x.json")
     place.write("d/x.json", b"{")
     with pytest.raises(StoreError, match="not readable as JSON"):
@@ -284,7 +284,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
 
 def test_documents_have_a_largest_size(place):
     place.write("d/x.json", b'{"a": "' + b"x" * (16 * 2**20) + b'"}')
-    with pytest.raises(StoreError, match=r"x.json' is not as the format says: it has 16,777,225 bytes"):
+    with pytest.raises(StoreError, match=r"x.json' does not follow the format: it has 16,777,225 bytes"):
         place.read_json("d/x.json")
     with pytest.raises(StoreError, match="cannot be written: a store's documents have at most 16,777,216"):
         place.write_json("d/y.json", {"a": "x" * (16 * 2**20)})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 import transformers
 
+from xsns_stream.io.atomic import atomic_file
 from xsns_stream.types import ParameterLayout
 
 SCHEMA_VERSION = 1
@@ -53,10 +53,8 @@ def keep(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> None:
     document = {"schema_version": SCHEMA_VERSION, "model": _class(model), **_versions(), "without_rules": list(names)}
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-        Path(partial).replace(path)
+        with atomic_file(path) as file:
+            file.write(json.dumps(document).encode())
 
 
 def _path(model: Any, layout: ParameterLayout) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.models.documents import UnusableError, read_object
+from xsns_stream.io.json import UnusableError, read_object
 from xsns_stream.models.files import innermost, reason
 from xsns_stream.models.hf_logging import quiet_transformers
 from xsns_stream.models.weights import Tensors

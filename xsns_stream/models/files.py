@@ -9,7 +9,7 @@ from typing import Final
 
 from xsns_stream.errors import ModelError
 from xsns_stream.io.atomic import at_home
-from xsns_stream.models.documents import shown
+from xsns_stream.io.json import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.io.json import UnusableError, shown
 from xsns_stream.models.configuration import (
     broken_installation,
     check_described,
@@ -17,7 +18,6 @@ from xsns_stream.models.configuration import (
     make_config,
     read_configuration,
 )
-from xsns_stream.models.documents import UnusableError, shown
 from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate, reason
 from xsns_stream.models.hf_logging import quiet_transformers
 from xsns_stream.models.layout import block_lists

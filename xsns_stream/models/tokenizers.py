@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
+from xsns_stream.io.json import UnusableError
 from xsns_stream.models.configuration import broken_installation, needs_own_code
-from xsns_stream.models.documents import UnusableError
 from xsns_stream.models.files import reason
 from xsns_stream.models.objectives import reads_both_ways
 from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code

@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.models.documents import MIB, UnusableError, check_regular, opened, parse_object, read_object
+from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse_object, read_object
 
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"

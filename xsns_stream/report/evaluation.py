@@ -13,8 +13,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.escaping import in_latex, in_markdown
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.evaluation_figure import save_evaluation_figure
 from xsns_stream.report.export import SCHEMA_VERSION, write_document
 from xsns_stream.report.tables import shown_name
@@ -326,20 +328,11 @@ def _write_csv(written: _Written, file: BinaryIO) -> None:
 
 def _write_parquet(written: _Written, file: BinaryIO) -> None:
     document = {"schema_version": SCHEMA_VERSION, "kind": "evaluation", **evaluation_document(written.found)}
-    write_parquet(_frame(written), _plain(document), file)
+    write_parquet(_frame(written), nan_to_null(document), file)
 
 
 def _write_json(written: _Written, file: BinaryIO) -> None:
-    write_document(_plain({"schema_version": SCHEMA_VERSION, **evaluation_document(written.found)}), file)
-
-
-def _plain(value: Any) -> Any:
-    """Return the same with null for what JSON cannot say."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_document(nan_to_null({"schema_version": SCHEMA_VERSION, **evaluation_document(written.found)}), file)
 
 
 def _sheets(written: _Written) -> list[Sheet]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.escaping import in_latex, in_markdown
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.heatmap import PLAIN_TEXT
 from xsns_stream.report.tables import shown_name
 from xsns_stream.types.evaluations import Evaluation
@@ -266,15 +268,7 @@ def _write_json(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> 
     import json
 
     said = {"schema_version": SCHEMA_VERSION, **document(found, ranks)}
-    file.write((json.dumps(_finite(said), ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    file.write((json.dumps(nan_to_null(said), ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def _write_csv(found: Regression, _: Evaluation | None, file: BinaryIO) -> None:
@@ -283,7 +277,7 @@ def _write_csv(found: Regression, _: Evaluation | None, file: BinaryIO) -> None:
 
 def _write_parquet(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
     said = {"kind": "regression", "schema_version": SCHEMA_VERSION, **document(found, ranks)}
-    write_parquet(found.to_frame(), _finite(said), file)
+    write_parquet(found.to_frame(), nan_to_null(said), file)
 
 
 # ---------------------------------------------------------------------------------------------- figure

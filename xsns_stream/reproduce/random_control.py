@@ -5,12 +5,11 @@ Also a program: `python -m xsns_stream.reproduce.random_control MODEL FOLDER`.
 
 from __future__ import annotations
 
-import shutil
 import sys
-import uuid
 from pathlib import Path
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.io.atomic import atomic_folder
 
 
 def redraw(model: str, folder: Path, seed: int = 0) -> None:
@@ -35,20 +34,14 @@ def redraw(model: str, folder: Path, seed: int = 0) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         drawn = type(loaded.model)(loaded.model.config)
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        drawn.float().save_pretrained(aside)
-        loaded.tokenizer.save_pretrained(aside)
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
+        with atomic_folder(folder) as partial:
+            drawn.float().save_pretrained(partial)
+            loaded.tokenizer.save_pretrained(partial)
     except OSError as error:
         raise XsnsError(
-            f"cannot write '{folder}': {error.strerror or error}.", "check the space and the rights."
+            f"cannot write '{folder}': {error.strerror or error}.", "check the free space and the permissions."
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def main(words: list[str]) -> None:

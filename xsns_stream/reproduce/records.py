@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO, Final
 
 from xsns_stream.errors import ExitCode
 from xsns_stream.io.atomic import write_whole
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.reproduce.config import Setting, TaskSetting
 from xsns_stream.reproduce.pages import bullets, code
 from xsns_stream.reproduce.step import Figure, Folder, Recipe, Result, Step
@@ -169,7 +169,7 @@ def write_result(recipe: Recipe, result: Result, setting: Setting, folder: Folde
         "partly": dict(folder.partly),
         "commands": {step.name: step.shown for step in folder.steps.values()},
     }
-    text = json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     written = {stem.with_suffix(".md"): page, stem.with_suffix(".json"): text}
     for path, content in written.items():
         write_whole(path, partial(_write_text, content))
@@ -253,14 +253,3 @@ def _write_text(text: str, file: BinaryIO) -> None:
 
 def _draw(figure: Figure, kind: str, file: BinaryIO) -> None:
     figure(file, kind)
-
-
-def _plain(value: Any) -> Any:
-    """Return the same with null for what JSON cannot say, and text for paths."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
