@@ -217,7 +217,7 @@ def test_one_bad_language_of_three(trouble: bytes, build: Any, three: Path, tmp_
     (three / "fi.txt").write_text("habari ya asubuhi\n")
     mended = build(corpus=three, lang="all")
     assert (mended.code, open_store(tmp_path / "x.zarr").languages) == (0, ("et", "fi", "sw"))
-    assert "note: fi (seed 42) has only 1 of the 6 examples asked for." in mended.err
+    assert "note: fi (seed 42) has only 1 of the 6 examples requested." in mended.err
 
 
 def test_failures_as_json(build: Any, three: Path) -> None:

@@ -20,7 +20,7 @@ from xsns_stream.objectives import (
     SpanCorruption,
     TokenClassification,
 )
-from xsns_stream.pipeline.token_states import encode_plain
+from xsns_stream.pipeline.baseline_values import encode_plain
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import encode
 from xsns_stream.types import LabelledSplit, LanguageSample, TextExample

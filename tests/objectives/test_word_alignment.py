@@ -14,7 +14,7 @@ import pytest
 
 from xsns_stream.errors import ModelError
 from xsns_stream.objectives import CausalLanguageModelling, MaskedLanguageModelling, Objective, TokenClassification
-from xsns_stream.pipeline.token_states import encode_plain
+from xsns_stream.pipeline.baseline_values import encode_plain
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import encode
 from xsns_stream.types import LabelledSplit, LanguageSample, TextExample

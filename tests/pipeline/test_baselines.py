@@ -20,9 +20,9 @@ from xsns_stream.errors import CorpusError, FisherError, LanguageError, ModelErr
 from xsns_stream.models import EMBEDDED, LoadedModel, load_model, parameter_layout
 from xsns_stream.models.objectives import LANGUAGE_MODELLING
 from xsns_stream.objectives import MaskedLanguageModelling
-from xsns_stream.pipeline.baselines import MODEL_BASELINES, NeighboursFound, RowMeasured, model_baselines
+from xsns_stream.pipeline.baseline_values import Body, encode_plain
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
-from xsns_stream.pipeline.token_states import Body, encode_plain
+from xsns_stream.pipeline.model_baselines import MODEL_BASELINES, NeighboursFound, RowMeasured, model_baselines
 from xsns_stream.types import LanguageSample, SimilarityMatrix, TextExample
 
 LANGUAGES = ("sw", "fi", "et")
@@ -278,7 +278,7 @@ def test_events_tell_the_way(compute: Callable[..., Any]) -> None:
     compute("emb", "nn-rank", examples=100, on_event=events.append)
     kinds = [type(event) for event in events]
     assert kinds[:2] == [RowStarted, Noted]
-    assert events[1].text == "has only 20 of the 100 examples asked for."
+    assert events[1].text == "has only 20 of the 100 examples requested."
     done = [event for event in events if isinstance(event, ExamplesDone) and event.row.language == "sw"]
     assert [event.count for event in done] == [4, 8, 12, 16, 20]
     assert kinds.count(RowMeasured) == 3

@@ -16,7 +16,7 @@ from xsns_stream.fisher import measurement
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import EncodedExample, batches
 from xsns_stream.pipeline import Row, RowCommitted, Stopping
-from xsns_stream.pipeline.measure import Parts
+from xsns_stream.pipeline.measure import FoldSums
 from xsns_stream.store import open_store
 from xsns_stream.subnetworks.select import select_top
 from xsns_stream.types import FisherSettings, SubNetwork
@@ -73,7 +73,7 @@ def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
 def test_an_example_that_outweighs_all_others_leaves_no_rounding_behind(tmp_path: Path) -> None:
     """Taking its part off the total would: what is left of 1e9 + 1 − 1e9 in float32 is 0."""
     sums = {"a": torch.zeros(2), "b": torch.zeros(1, 2)}
-    parts = Parts(tmp_path, 3)
+    parts = FoldSums(tmp_path, 3)
     for row in ([1e9, 1, 0, 2], [1, 1, 1, 1], [2, 0, 0, 1]):
         sums["a"].add_(torch.tensor(row[:2]))
         sums["b"].add_(torch.tensor([row[2:]]))
@@ -146,7 +146,7 @@ def test_parts_of_changed_text_are_refused(make: Any, run: Any, write_texts: Any
     folder = write_texts(tmp_path / "texts", "sw", 18)
     run(make("sw", examples=18, corpus=open_corpus(str(folder))))
     (folder / "sw.txt").write_text("\n".join(f"maneno mengine {n} kabisa" for n in range(18)), encoding="utf-8")
-    with pytest.raises(IncompatibleError, match="is not what its row in the store was measured on"):
+    with pytest.raises(IncompatibleError, match="is not the text that its row in the store was measured on"):
         run(make("sw", examples=18, corpus=open_corpus(str(folder)), parts=3))
 
 

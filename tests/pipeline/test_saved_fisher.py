@@ -46,9 +46,7 @@ def test_another_density_is_made_from_kept_values(make: Any, run: Any, no_measur
     assert store.read("sw", density=0.3).provenance.values == ""
     assert told.corpus_digest == store.read("sw", density=0.3).provenance.corpus_digest
     assert [event.kept for event in events if isinstance(event, RowCommitted)] == [True, True]
-    assert [e.text for e in events if isinstance(e, Noted)] == [
-        "is taken from the Fisher values that the store has kept."
-    ] * 2
+    assert [e.text for e in events if isinstance(e, Noted)] == ["is made from the Fisher values in the store."] * 2
     assert store.verify() == []
 
 
@@ -114,7 +112,7 @@ def test_text_that_changed_since_values_were_kept_is_refused(
     folder = write_texts(tmp_path / "texts", "sw")
     run(make("sw", corpus=open_corpus(str(folder)), keep_fisher="float32"))
     (folder / "sw.txt").write_text("kitu kingine kabisa\n", encoding="utf-8")
-    with pytest.raises(IncompatibleError, match=r"the text of 'sw' .* is not what its row"):
+    with pytest.raises(IncompatibleError, match=r"the text of 'sw' .* is not the text that its row"):
         run(make("sw", corpus=open_corpus(str(folder)), densities=(0.5,)))
 
 
@@ -134,10 +132,10 @@ def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> 
     run(make("sw"))
     _, events, _ = run(make("sw fi", keep_fisher="float32", split_half=True))
     said = [event.text for event in events if isinstance(event, Noted) and event.row is None]
-    missing = "compared in halves or kept as Fisher values"
+    missing = "compared in halves or stored with its Fisher values"
     assert said == [
         f"1 of 2 rows are in the store already, and are not {missing}. "
-        "For that they would have to be dropped with prune, and measured again."
+        "To add that, remove these rows with prune, and build again."
     ]
     for again in (make("sw fi"), make("fi", keep_fisher="float32", split_half=True)):
         _, events, _ = run(again)

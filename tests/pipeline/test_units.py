@@ -17,8 +17,7 @@ from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsE
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.languages import mixture
 from xsns_stream.pipeline.finetune import gold_scores
-from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit, read_data
-from xsns_stream.pipeline.split_overlaps import OVERLAP
+from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferSettings, Unit, read_data
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, other_versions
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.types import TestScore, TransferRun

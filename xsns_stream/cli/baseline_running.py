@@ -105,7 +105,7 @@ def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bo
         XsnsError: The corpus or the model cannot be read, or fewer than two languages can be compared.
     """
     from xsns_stream.corpora import reading_notes
-    from xsns_stream.pipeline.baselines import model_baselines
+    from xsns_stream.pipeline.model_baselines import model_baselines
 
     options, stored = with_store(options, names)
     corpus = open_from(options, labels=None if stored is None else stored.labels)
@@ -161,7 +161,7 @@ def refuse_failures(computed: Computed) -> None:
 
 def _loaded(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
     """Load as much of the model as the baselines need, with the settings that follow from it."""
-    from xsns_stream.pipeline.baselines import NEED_WEIGHTS
+    from xsns_stream.pipeline.model_baselines import NEED_WEIGHTS
 
     if any(name in NEED_WEIGHTS for name in names):
         return with_weights(options)
@@ -259,8 +259,8 @@ def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str,
 def _progress(console: Console, rows: int, failed: dict[Row, XsnsError]) -> BuildProgress:
     """Return what draws events, and keeps what failed."""
     from xsns_stream.cli.progress import BuildProgress
-    from xsns_stream.pipeline.baselines import NeighboursFound, RowMeasured
     from xsns_stream.pipeline.events import RowFailed
+    from xsns_stream.pipeline.model_baselines import NeighboursFound, RowMeasured
 
     class Progress(BuildProgress):
         """A build's progress, for rows that are not stored."""

@@ -240,7 +240,7 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
     Raises:
         ModelError: Weights or tokenizer are not the store's.
     """
-    from xsns_stream.pipeline.baselines import NEED_WEIGHTS
+    from xsns_stream.pipeline.model_baselines import NEED_WEIGHTS
 
     if loaded is None:
         return
