@@ -85,7 +85,7 @@ def test_a_corpus_that_is_not_there(xsns: Any, tmp_path: Path) -> None:
 
 def test_objectives_are_those_that_there_are() -> None:
     from xsns_stream import objectives
-    from xsns_stream.models import objectives as of_models
+    from xsns_stream.models import auto_classes as of_models
 
     assert set(OBJECTIVES) == set(objectives.OBJECTIVES) == set(of_models.OBJECTIVES)
 

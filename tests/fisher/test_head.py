@@ -18,7 +18,7 @@ AT_ONCE = 3
 
 @pytest.fixture
 def few_at_a_time(monkeypatch):
-    monkeypatch.setattr(head, "ROWS", AT_ONCE)
+    monkeypatch.setattr(head, "CHUNK_ROWS", AT_ONCE)
     monkeypatch.setattr(head, "MANY_LOGITS", 1)
 
 
@@ -65,7 +65,7 @@ def test_positions_that_are_not_scored_never_reach_the_head(family, zoo) -> None
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert", "albert", "t5", "llama", "gpt2", "mixtral", "umt5"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_in_pieces_as_at_once(
+def test_in_chunks_as_at_once(
     family, reduction, zoo, errors, few_at_a_time, gradients, mean_square, float64_throughout
 ) -> None:
     model = zoo.make(family)
@@ -99,14 +99,14 @@ def test_a_head_whose_output_is_changed_afterwards_stays_whole(
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "llama", "t5"])
-def test_labels_are_drawn_the_same_in_pieces(family, zoo, errors, monkeypatch) -> None:
+def test_labels_are_drawn_the_same_in_chunks(family, zoo, errors, monkeypatch) -> None:
     model = zoo.make(family)
     layout, batches = parameter_layout(model), batches_of(zoo, model, family)
     at_once = diagonal_fisher(model, batches, layout, labels="sample", seed=8).to_dict()
-    monkeypatch.setattr(head, "ROWS", AT_ONCE)
+    monkeypatch.setattr(head, "CHUNK_ROWS", AT_ONCE)
     monkeypatch.setattr(head, "MANY_LOGITS", 1)
-    in_pieces = diagonal_fisher(model, batches, layout, labels="sample", seed=8).to_dict()
-    assert max(errors(in_pieces, at_once).values()) <= 1e-12
+    in_chunks = diagonal_fisher(model, batches, layout, labels="sample", seed=8).to_dict()
+    assert max(errors(in_chunks, at_once).values()) <= 1e-12
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -114,14 +114,14 @@ def test_pieces_in_mixed_precision(precision, zoo, errors, monkeypatch) -> None:
     model = zoo.make("xlm-roberta", torch.float32)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     at_once = diagonal_fisher(model, batches, layout, precision=precision).to_dict()
-    monkeypatch.setattr(head, "ROWS", AT_ONCE)
+    monkeypatch.setattr(head, "CHUNK_ROWS", AT_ONCE)
     monkeypatch.setattr(head, "MANY_LOGITS", 1)
-    in_pieces = diagonal_fisher(model, batches, layout, precision=precision).to_dict()
+    in_chunks = diagonal_fisher(model, batches, layout, precision=precision).to_dict()
     # The gradient of each piece is rounded to half precision by itself.
-    assert max(errors(in_pieces, at_once).values()) <= 2e-2
+    assert max(errors(in_chunks, at_once).values()) <= 2e-2
 
 
-def test_one_by_one_and_in_pieces(zoo, errors, few_at_a_time, gradients, mean_square) -> None:
+def test_one_by_one_and_in_chunks(zoo, errors, few_at_a_time, gradients, mean_square) -> None:
     model = zoo.make("deberta-v2")
     layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2")
     expected = mean_square(gradients(model, "masked-lm", batches, layout.names))
@@ -162,7 +162,7 @@ def with_more(model, more: tuple[str, ...]) -> ParameterLayout:
 @pytest.mark.parametrize("family", HEADS)
 def test_a_head_that_is_measured_too(family, pieces, zoo, errors, gradients, mean_square, monkeypatch) -> None:
     if pieces:
-        monkeypatch.setattr(head, "ROWS", AT_ONCE)
+        monkeypatch.setattr(head, "CHUNK_ROWS", AT_ONCE)
         monkeypatch.setattr(head, "MANY_LOGITS", 1)
     model = zoo.make(family)
     layout, batches = with_more(model, HEADS[family]), batches_of(zoo, model, family)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import diagonal_fisher, explained, measurement, self_check, without_rules
+from xsns_stream.fisher import diagonal_fisher, error_context, measurement, self_check, without_rules
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.models import parameter_layout
 
@@ -332,7 +332,7 @@ def test_what_was_not_checked_is_refused_where_it_shows(make_model, draw, collat
     running = measurement(model, parameter_layout(model))
     (batch,) = collate(draw(LENGTHS), 4)
     with pytest.raises(FisherError, match=r"Linear takes activations \(9, 4, 64\) in a batch of 4 × 9") as caught:  # noqa: SIM117
-        with running, explained(running, "sw"):
+        with running, error_context(running, "sw"):
             running.add(batch)
     assert caught.value.message.startswith("a batch of language 'sw' cannot be split into examples")
 

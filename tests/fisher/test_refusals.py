@@ -187,21 +187,21 @@ def test_an_empty_layout_has_nothing_to_measure(small, draw, collate) -> None:
 def test_unknown_choices(small) -> None:
     error = complaint(UsageError, small, [], estimator="fisher")
     assert (error.message, error.hint) == (
-        "no estimator 'fisher'.",
+        "'fisher' is not a valid estimator.",
         "choose one of per-example, per-batch, authors, grad-abs.",
     )
     error = complaint(UsageError, small, [], token_reduction="max")
-    assert (error.message, error.hint) == ("no token reduction 'max'.", "choose one of sum, mean.")
+    assert (error.message, error.hint) == ("'max' is not a valid token reduction.", "choose one of sum, mean.")
     error = complaint(UsageError, small, [], labels="true")
-    assert (error.message, error.hint) == ("no kind of labels 'true'.", "choose one of data, sample.")
+    assert (error.message, error.hint) == ("'true' is not a valid kind of labels.", "choose one of data, sample.")
     error = complaint(UsageError, small, [], precision="bfloat16")
-    assert (error.message, error.hint) == ("no precision 'bfloat16'.", "choose one of float32, bf16, fp16.")
+    assert (error.message, error.hint) == ("'bfloat16' is not a valid precision.", "choose one of float32, bf16, fp16.")
 
 
 @pytest.mark.parametrize("choice", [{"token_reduction": "mean"}, {"labels": "sample"}, {"precision": "bf16"}], ids=str)
 def test_the_authors_estimator_has_no_choices(choice, small) -> None:
     error = complaint(UsageError, small, [], estimator="authors", **choice)
-    assert error.message == "the authors' estimator has no choices of its own."
+    assert error.message == "the estimator 'authors' has no other settings."
 
 
 # ----------------------------------------------------------------------------- damaged weights

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from xsns_stream.fisher import diagonal_fisher, self_check, selfcheck, without_rules
-from xsns_stream.fisher import selfcheck_cache as confirmed
 from xsns_stream.models import parameter_layout
 
 BLOCK = "roberta.encoder.layer.0."
@@ -32,7 +31,7 @@ def checks(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path) -> Path:
-    monkeypatch.setenv(confirmed.FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(selfcheck.FOLDER_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -232,13 +231,13 @@ def test_nothing_is_learnt_from_damaged_weights(value, make_model, checks, folde
 
 
 def test_the_folder_follows_the_environment(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv(confirmed.FOLDER_VARIABLE, str(tmp_path / "own"))
-    assert confirmed.folder() == tmp_path / "own"
-    monkeypatch.delenv(confirmed.FOLDER_VARIABLE)
+    monkeypatch.setenv(selfcheck.FOLDER_VARIABLE, str(tmp_path / "own"))
+    assert selfcheck.cache_folder() == tmp_path / "own"
+    monkeypatch.delenv(selfcheck.FOLDER_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert confirmed.folder() == tmp_path / "xdg" / "xsns-stream"
+    assert selfcheck.cache_folder() == tmp_path / "xdg" / "xsns-stream"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert confirmed.folder() == Path.home() / ".cache" / "xsns-stream"
+    assert selfcheck.cache_folder() == Path.home() / ".cache" / "xsns-stream"
 
 
 def test_small_values_are_judged_in_float64(monkeypatch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
-from xsns_stream.models.tokenising import reserved_strings, tokenise
+from xsns_stream.models.tokenizers import reserved_strings, tokenise
 from xsns_stream.objectives import (
     CausalLanguageModelling,
     MaskedLanguageModelling,

@@ -18,7 +18,7 @@ from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.corpora import open_corpus
 from xsns_stream.errors import CorpusError, FisherError, LanguageError, ModelError, UsageError
 from xsns_stream.models import EMBEDDED, LoadedModel, load_model, parameter_layout
-from xsns_stream.models.objectives import LANGUAGE_MODELLING
+from xsns_stream.models.auto_classes import LANGUAGE_MODELLING
 from xsns_stream.objectives import MaskedLanguageModelling
 from xsns_stream.pipeline.baseline_values import Body, encode_plain
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted

@@ -34,10 +34,14 @@ def test_the_batch_is_recorded_where_values_depend_on_it() -> None:
 @pytest.mark.parametrize(
     ("choice", "message", "hint"),
     [
-        ({"estimator": "Fisher"}, "no estimator 'Fisher'.", "choose one of per-example, per-batch, authors, grad-abs."),
-        ({"token_reduction": ""}, "no token reduction ''.", "choose one of sum, mean."),
-        ({"labels": "true"}, "no kind of labels 'true'.", "choose one of data, sample."),
-        ({"precision": "bfloat16"}, "no precision 'bfloat16'.", "choose one of float32, bf16, fp16."),
+        (
+            {"estimator": "Fisher"},
+            "'Fisher' is not a valid estimator.",
+            "choose one of per-example, per-batch, authors, grad-abs.",
+        ),
+        ({"token_reduction": ""}, "'' is not a valid token reduction.", "choose one of sum, mean."),
+        ({"labels": "true"}, "'true' is not a valid kind of labels.", "choose one of data, sample."),
+        ({"precision": "bfloat16"}, "'bfloat16' is not a valid precision.", "choose one of float32, bf16, fp16."),
     ],
 )
 def test_unknown_choices(choice, message, hint) -> None:
@@ -48,5 +52,5 @@ def test_unknown_choices(choice, message, hint) -> None:
 
 @pytest.mark.parametrize("choice", [{"token_reduction": "mean"}, {"labels": "sample"}, {"precision": "bf16"}], ids=str)
 def test_the_authors_estimator_has_no_choices(choice) -> None:
-    with pytest.raises(UsageError, match="the authors' estimator has no choices of its own"):
+    with pytest.raises(UsageError, match="the estimator 'authors' has no other settings"):
         FisherSettings("authors", **choice)

@@ -153,7 +153,7 @@ def test_operands_of_another_kind(operation: str) -> None:
     [
         (layout_of((10, 7), name="v"), "tensor 0 is 'w.0' in one and 'v.0' in the other"),
         (layout_of((7, 10)), "'w.0' has the shape [10, 7] in one and [7, 10] in the other"),
-        (layout_of((10, 7), (3,)), "one has 1 tensors and the other 2"),
+        (layout_of((10, 7), (3,)), "one has 1 tensors and the other has 2"),
     ],
 )
 @pytest.mark.parametrize("operation", ["and_", "or_", "sub", "xor", "le", "lt", "ge", "gt", "overlap", "isdisjoint"])
@@ -173,14 +173,14 @@ def test_other_layouts_are_refused_and_what_differs_is_named(
     ("asked", "message"),
     [
         (("w.9", 1), "the layout has no tensor 'w.9'"),
-        (("w.0", (1, 50)), "there is no such place in 'w.0'"),
-        (("w.0", (-1, 0)), "there is no such place in 'w.0'"),
-        (("w.0", 150), "there is no such place in 'w.0'"),
-        (("w.0", (1,)), "(1,) is no place in 'w.0'"),
-        (("w.0", "all"), "'all' is no place in 'w.0'"),
-        (-1, "there is no such place in the layout"),
-        (LAYOUT.size, "there is no such place in the layout"),
-        ("w.0", "'w.0' names no parameter"),
+        (("w.0", (1, 50)), "the index is outside of 'w.0'"),
+        (("w.0", (-1, 0)), "the index is outside of 'w.0'"),
+        (("w.0", 150), "the index is outside of 'w.0'"),
+        (("w.0", (1,)), "(1,) is not an index into 'w.0'"),
+        (("w.0", "all"), "'all' is not an index into 'w.0'"),
+        (-1, "the index is outside of the layout"),
+        (LAYOUT.size, "the index is outside of the layout"),
+        ("w.0", "'w.0' is not a parameter"),
     ],
 )
 def test_what_is_no_parameter_is_not_silently_absent(asked: object, message: str) -> None:

@@ -193,7 +193,7 @@ def _trust_options(function: Decorated) -> Decorated:
 def settings_of(options: dict[str, Any]) -> BuildSettings:
     """Return the settings that the options mean; the objective is known when the model is."""
     from xsns_stream.languages import select
-    from xsns_stream.models.objectives import TASKS
+    from xsns_stream.models.auto_classes import TASKS
     from xsns_stream.pipeline import BuildSettings
     from xsns_stream.types import FisherSettings
 
@@ -253,7 +253,7 @@ def with_model(settings: BuildSettings, options: dict[str, Any]) -> tuple[BuildS
 
     from xsns_stream.cli.option_groups import load
     from xsns_stream.models import longest_input
-    from xsns_stream.models.objectives import CLASSIFICATION, TASKS
+    from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
     from xsns_stream.objectives import make_objective
 
     names = settings.corpus.label_names() if options["objective"] in TASKS else ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import CorpusError, FisherError, IncompatibleError, LanguageError, UsageError, XsnsError
 from xsns_stream.io.atomic import refusal
-from xsns_stream.models.objectives import TASKS
+from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.objectives import Objective, make_objective
 from xsns_stream.pipeline.events import (
     BuildResult,

@@ -59,7 +59,7 @@ def kind_of(model: Any) -> str:
     return "causal" if type(model).__name__.endswith("ForConditionalGeneration") else "masked"
 
 
-class Question(NamedTuple):
+class ScoredBatch(NamedTuple):
     """A batch, taken apart.
 
     Attributes:
@@ -70,12 +70,12 @@ class Question(NamedTuple):
     """
 
     inputs: dict[str, Any]
-    scored: Tensor | None
+    mask: Tensor | None
     targets: Tensor
-    owners: Tensor
+    example_index: Tensor
 
 
-def ask(model: Any, kind: str, batch: Batch) -> Question:
+def prepare(model: Any, kind: str, batch: Batch) -> ScoredBatch:
     """Take a batch apart.
 
     Raises:
@@ -88,13 +88,13 @@ def ask(model: Any, kind: str, batch: Batch) -> Question:
         )
     inputs: dict[str, Any] = {name: values for name, values in batch.items() if name not in TARGETS}
     if kind == "sequence":
-        return Question(
+        return ScoredBatch(
             inputs, None, batch["labels"], torch.arange(len(batch["labels"]), device=batch["labels"].device)
         )
     if kind == "span":
-        owners = torch.arange(len(batch["start_positions"]), device=batch["start_positions"].device)
+        example_index = torch.arange(len(batch["start_positions"]), device=batch["start_positions"].device)
         targets = torch.cat([batch["start_positions"], batch["end_positions"]])
-        return Question(inputs, None, targets, owners.repeat(2))
+        return ScoredBatch(inputs, None, targets, example_index.repeat(2))
     labels = batch["labels"]
     if kind == "causal":
         labels = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
@@ -106,28 +106,28 @@ def ask(model: Any, kind: str, batch: Batch) -> Question:
     if kind in ("causal", "seq2seq"):
         inputs["use_cache"] = False
     scored = labels != IGNORED
-    return Question(inputs, scored, labels[scored], scored.nonzero()[:, 0])
+    return ScoredBatch(inputs, scored, labels[scored], scored.nonzero()[:, 0])
 
 
-def answers(kind: str, output: Any, question: Question, gathered: bool) -> Tensor:
+def scored_logits(kind: str, output: Any, scored_batch: ScoredBatch, gathered: bool) -> Tensor:
     """Return the logits [N, C] that stand against the targets.
 
     Args:
         kind: As :func:`kind_of` says.
         output: What the model returned.
-        question: The batch.
+        scored_batch: The batch.
         gathered: Whether the head was given the scored positions alone.
     """
     if kind == "span":
         both = torch.cat([output.start_logits, output.end_logits])
-        attention = question.inputs.get("attention_mask")
+        attention = scored_batch.inputs.get("attention_mask")
         # Padding is no candidate: the answer must not depend on what else is in the batch.
         return both if attention is None else both.masked_fill(attention.repeat(2, 1) == 0, float("-inf"))
     logits: Tensor = output.logits
-    return logits if gathered or question.scored is None else logits[question.scored]
+    return logits if gathered or scored_batch.mask is None else logits[scored_batch.mask]
 
 
-def checked(model: Any, kind: str, batch: Batch, before: int) -> Question:
+def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredBatch:
     """Take a batch apart, and refuse one that would give a gradient of zero, a wrong one, or none, without a word.
 
     Args:
@@ -150,9 +150,9 @@ def checked(model: Any, kind: str, batch: Batch, before: int) -> Question:
         )
     if kind == "seq2seq" and "labels" in batch:
         _check_labels(model, kind, batch["labels"][batch["labels"] != IGNORED])  # before the decoder meets them
-    question = ask(model, kind, batch)
+    scored_batch = prepare(model, kind, batch)
     _check_padding(kind, batch)
-    counts = torch.bincount(question.owners, minlength=len(batch["input_ids"]))
+    counts = torch.bincount(scored_batch.example_index, minlength=len(batch["input_ids"]))
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
         raise FisherError(
@@ -160,8 +160,8 @@ def checked(model: Any, kind: str, batch: Batch, before: int) -> Question:
             f"its gradient would be zero without a word; hide at least one piece of every example (labels of {IGNORED} "
             "are not scored, nor is the first piece by a causal model).",
         )
-    _check_labels(model, kind, question.targets)
-    return question
+    _check_labels(model, kind, scored_batch.targets)
+    return scored_batch
 
 
 def _check_labels(model: Any, kind: str, targets: Tensor) -> None:
@@ -200,17 +200,17 @@ def _check_padding(kind: str, batch: Batch) -> None:
                 raise FisherError("an answer lies outside its text, in the padding.", f"correct '{name}'.")
 
 
-def draw_targets(logits: Tensor, question: Question, keys: list[int], seed: int) -> Tensor:
+def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], seed: int) -> Tensor:
     """Draw targets from the model's own distribution, one for each scored output.
 
     An example's draws depend on (seed, its key) and its logits alone, not on the batch: the inverse of the cumulative
     distribution at uniform numbers from a Philox generator.
     """
-    uniforms = np.empty(len(question.targets))
-    owners = question.owners.cpu().numpy()
+    uniforms = np.empty(len(scored_batch.targets))
+    example_index = scored_batch.example_index.cpu().numpy()
     for n, key in enumerate(keys):
         generator = np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, key % 2**64], np.uint64)))
-        mine = owners == n
+        mine = example_index == n
         uniforms[mine] = generator.random(int(mine.sum()))
     chances = logits.detach().to(torch.float64).softmax(dim=-1).cumsum(dim=-1)
     places = torch.from_numpy(uniforms).to(logits.device)[:, None] * chances[:, -1:]

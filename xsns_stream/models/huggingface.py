@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -87,3 +88,36 @@ def reason(error: BaseException) -> str:
     if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
         return "a value is of another type, or stands in another place, than transformers expects"
     return shown(first_line(error)[:-1])
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers while the block runs, and leave it as it was."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def needs_own_code(name: str, what: str) -> ModelError:
+    """Return the error for a model that cannot be loaded without code that comes with it."""
+    return ModelError(
+        f"the {what} of model '{name}' cannot be read: it needs code that comes with the model, which is never run.",
+        "use a model of a family that transformers knows.",
+    )
+
+
+def broken_installation(name: str, error: BaseException) -> ModelError:
+    """Return the error for a class that transformers has but cannot import: nothing is wrong with the model."""
+    return ModelError(
+        f"transformers cannot import what the model '{name}' needs: {reason(innermost(error))}.",
+        "the model's files are not the cause: installed libraries do not fit together (torchvision must match torch). "
+        "Reinstall or remove the one that is named.",
+    )
