@@ -35,8 +35,8 @@ def test_the_file_gives_back_what_was_added(tmp_path: Path, gradients: dict[str,
     assert (tmp_path / "gradients").stat().st_size == 3 * 19 * 4
 
 
-def test_a_gradient_of_another_size_is_a_bug(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="18 values does not fill a line of 19"):
+def test_gradient_of_another_size_is_a_value_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="18 values does not fill a row of 19"):
         GradientFile(tmp_path / "gradients", 1, 19).add("sw", [np.ones(18, np.float32)])
 
 

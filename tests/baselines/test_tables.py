@@ -1,4 +1,4 @@
-"""Tables of languages: columns, names, codes that come to one, and what is said of the rest."""
+"""Tables of languages: columns, names, several labels for one code, and notes about lines that are left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xsns_stream.baselines import (
     script,
     source_size,
 )
-from xsns_stream.baselines.language_values import read_names, read_table, resolve, sides
+from xsns_stream.baselines.language_values import match_labels, read_names, read_table, restrict_both
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 
 
@@ -33,47 +33,47 @@ def write(tmp_path: Path):
 # ----------------------------------------------------------------------------------------------- labels
 
 
-def test_of_several_labels_for_one_language_its_own_is_taken() -> None:
-    found = resolve(["arb", "ara", "swh", "zul", "swa", "en", "eng"], "t.csv")
-    assert dict(zip(found.codes, found.places, strict=True)) == {"ar": 1, "sw": 4, "zu": 3, "en": 5}
+def test_label_of_the_code_itself_is_preferred() -> None:
+    found = match_labels(["arb", "ara", "swh", "zul", "swa", "en", "eng"], "t.csv")
+    assert dict(zip(found.codes, found.indices, strict=True)) == {"ar": 1, "sw": 4, "zu": 3, "en": 5}
     assert found.notes == ()
-    assert resolve(["drw", "prs"], "t.csv").notes == ("t.csv has several entries for fa-AF; the first was taken.",)
+    assert match_labels(["drw", "prs"], "t.csv").notes == ("t.csv has several entries for fa-AF; the first was taken.",)
 
 
-def test_what_is_no_code_and_what_stands_twice_is_said() -> None:
-    found = resolve(["sw", "Klingon!", "", "sw"], "t.csv")
-    assert (found.codes, found.places) == (("sw",), (0,))
+def test_invalid_and_repeated_labels_are_noted() -> None:
+    found = match_labels(["sw", "Klingon!", "", "sw"], "t.csv")
+    assert (found.codes, found.indices) == (("sw",), (0,))
     assert found.notes == (
-        "2 labels are no language codes and were left out of t.csv: Klingon!, an empty label.",
+        "2 labels of t.csv are not language codes and were left out: Klingon!, an empty label.",
         "t.csv has several entries for sw; the first was taken.",
     )
 
 
-def test_names_come_before_codes() -> None:
+def test_names_are_looked_up_before_codes() -> None:
     # `mon` is the code of Mongolian; Mon is another language.
-    assert resolve(["Mon", "Old_Norse"], "t", {"mon": "mnw", "old norse": "non"}).codes == ("mnw", "non")
+    assert match_labels(["Mon", "Old_Norse"], "t", {"mon": "mnw", "old norse": "non"}).codes == ("mnw", "non")
 
 
-def test_sides_keep_the_order_of_asking_and_leave_out_what_is_not_there() -> None:
-    assert sides(["en", "sw", "fi"], ["fin", "zu", "sw", "fi"], None, "it") == (
+def test_restriction_keeps_the_requested_order_and_leaves_out_unknown_languages() -> None:
+    assert restrict_both(["en", "sw", "fi"], ["fin", "zu", "sw", "fi"], None, "it") == (
         {"fi": "fi", "sw": "sw"},
         {"en": "en", "sw": "sw", "fi": "fi"},
     )
     # A store of CLDR names says zh-Hans, and few tables do.
-    assert sides(["zh", "en"], ["zh-Hans"], ["en"], "it")[0] == {"zh-Hans": "zh"}
-    with pytest.raises(LanguageError, match="it has none of the languages that were asked for: zu, et"):
-        sides(["en", "sw", "fi"], ["zu", "et"], None, "it")
+    assert restrict_both(["zh", "en"], ["zh-Hans"], ["en"], "it")[0] == {"zh-Hans": "zh"}
+    with pytest.raises(LanguageError, match="it has none of the requested languages: zu, et"):
+        restrict_both(["en", "sw", "fi"], ["zu", "et"], None, "it")
 
 
 # ----------------------------------------------------------------------------------------------- tables
 
 
-def test_min_nan_is_a_language_and_nothing_missing(write) -> None:
+def test_nan_is_the_code_of_min_nan_and_not_a_missing_value(write) -> None:
     sizes = read_sizes(write("sizes.csv", "code,tokens", "nan,3", "en,5", "fi,"))
     assert dict(sizes.values) == {"nan": 3.0, "en": 5.0}
 
 
-def test_lines_without_a_header(write) -> None:
+def test_text_file_without_a_header(write) -> None:
     path = write("sizes.txt", "af Afrikaans 242 1.3", "zh Chinese (Simplified) 259 46.9", "", "en English 55608 300.8")
     assert read_table(path).header == ("label", "text", "1", "2")
     assert dict(read_sizes(path).values) == {"af": 242.0, "zh": 259.0, "en": 55608.0}
@@ -88,11 +88,11 @@ def test_lines_without_a_header(write) -> None:
         ("Glottocode,Name,ISO639P3code,Family", 'swed1254,Swedish,swe,"IE, Germanic"'),
     ],
 )
-def test_the_columns_of_published_tables_are_found(write, header: str, line: str) -> None:
+def test_columns_of_published_tables_are_found(write, header: str, line: str) -> None:
     assert dict(read_families(write("languages.csv", header, line)).values) == {"sv": ("IE", "Germanic")}
 
 
-def test_several_columns_make_a_path(write) -> None:
+def test_several_columns_form_one_path(write) -> None:
     path = write("w.csv", "ISO639P3code,Family,Subfamily,Genus", "swe,IE,,Germanic", "hin,IE,Indo-Iranian,Indic")
     families = read_families(path, ["family", "Subfamily", "Genus"])
     assert dict(families.values) == {"sv": ("IE", "Germanic"), "hi": ("IE", "Indo-Iranian", "Indic")}
@@ -103,12 +103,12 @@ def test_isolates_of_glottolog_are_families_of_their_own(write) -> None:
     lines = ("eus,,true", "ain,,true", "fin,Uralic,", "und,Uralic,", "zul,,false")
     families = read_families(write("g.csv", "ISO639P3code,Family,Is_Isolate", *lines))
     assert set(families.values) == {"eu", "ain", "fi"}
-    assert families.notes == ("1 label is no language code and was left out of g.csv: und.",)
+    assert families.notes == ("1 label of g.csv is not a language code and was left out: und.",)
     assert family(families).values.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
-def test_words_for_a_missing_value_are_no_family(write) -> None:
-    """Languages of which a table has NA, as R writes it, are not of one family called NA."""
+def test_words_for_a_missing_value_are_not_a_family(write) -> None:
+    """Languages with NA, as R writes it, do not belong to one family called NA."""
     words = ("NA", "na", "nan", "-", "?", "None", "unknown", "Unknown", "n/a", "Unclassified")
     codes = ("eu", "ja", "ko", "ain", "sw", "zu", "wo", "ff", "qu", "ka")
     lines = [f"{code},{word}" for code, word in zip(codes, words, strict=True)]
@@ -119,7 +119,7 @@ def test_words_for_a_missing_value_are_no_family(write) -> None:
     assert note.endswith("left out: eu, ja, ko, ain, sw, zu, wo, ff, qu, ka.")
 
 
-def test_a_missing_branch_is_none_and_isolates_are_alone(write) -> None:
+def test_missing_branch_is_left_out_and_isolates_are_alone(write) -> None:
     lines = ("en,Indo-European,NA", "de,Indo-European,Germanic", "eu,Isolate,", "ain,language isolate,-")
     found = read_families(write("f.csv", "code,family,branch", *lines), ["family", "branch"])
     assert dict(found.values) == {
@@ -132,29 +132,29 @@ def test_a_missing_branch_is_none_and_isolates_are_alone(write) -> None:
     assert family(found, ["eu"], ["ain"]).values.tolist() == [[0]]
 
 
-def test_words_for_a_missing_value_are_no_script(write) -> None:
+def test_words_for_a_missing_value_are_not_a_script(write) -> None:
     lines = ("en,Latin", "fi,latin", "eu,NA", "ja,?", "ase,Zxxx", "zu,")
     found = read_scripts(write("s.csv", "code,script", *lines))
     assert dict(found.values) == {"en": "latin", "fi": "latin"}
-    assert found.notes == ("s.csv has 'NA', '?', 'Zxxx' for a value that is not known; left out: eu, ja, ase.",)
+    assert found.notes == ("s.csv has 'NA', '?', 'Zxxx' for a missing value; left out: eu, ja, ase.",)
 
 
-def test_a_missing_size_does_not_cost_the_column(write) -> None:
+def test_missing_size_does_not_exclude_the_column(write) -> None:
     found = read_sizes(write("s.csv", "code,articles", "en,6000000", "no,NA", "na,10", "nan,400", "sw,0"))
     assert dict(found.values) == {"en": 6e6, "na": 10.0, "nan": 400.0, "sw": 0.0}
-    assert found.notes == ("s.csv has 'NA' for a value that is not known; left out: no.",)
+    assert found.notes == ("s.csv has 'NA' for a missing value; left out: no.",)
 
 
 @pytest.mark.parametrize("field", ["6,000,000", "1.2GB", "300 M"])
-def test_a_field_that_is_no_number_is_named(write, field: str) -> None:
+def test_field_that_is_not_a_number_is_named(write, field: str) -> None:
     path = write("s.csv", "code,articles", f'en,"{field}"', "fi,500")
-    with pytest.raises(UsageError, match=f"no column of numbers: column 'articles' has '{field}' of en"):
+    with pytest.raises(UsageError, match=f"no column of numbers: column 'articles' has '{field}' for en"):
         read_sizes(path)
 
 
-def test_names_are_looked_up_in_the_table_beside(write) -> None:
+def test_names_are_looked_up_in_a_table_beside_the_file(write) -> None:
     path = write("research/fams.txt", "Swedish IE, Germanic", "Old_French IE, Romance", "Abaza Northwest Caucasian")
-    with pytest.raises(XsnsError, match="says nothing of any language") as caught:
+    with pytest.raises(XsnsError, match="has no value for any language") as caught:
         read_families(path)
     assert "--names" in caught.value.hint
     names = write("languages.csv", "code,name", "sv,Swedish", "fro,Old French", "!,Abaza")
@@ -165,7 +165,7 @@ def test_names_are_looked_up_in_the_table_beside(write) -> None:
     assert set(read_families(path, names=other).values) == {"da"}
 
 
-def test_the_same_line_twice_contradicts_nothing_another_line_does(write) -> None:
+def test_repeated_lines_are_accepted_and_contradicting_lines_are_noted(write) -> None:
     again = read_scripts(write("s.csv", "code,script", "sr,cyrillic", "sr,cyrillic"))
     assert (dict(again.values), again.notes) == ({"sr": "cyrillic"}, ())
     other = read_scripts(write("s.csv", "code,script", "sr,cyrillic", "sr,latin"))
@@ -173,7 +173,7 @@ def test_the_same_line_twice_contradicts_nothing_another_line_does(write) -> Non
     assert other.notes == ("s.csv has several entries for sr; the first was taken.",)
 
 
-def test_the_column_of_sizes(write) -> None:
+def test_choice_of_the_column_of_sizes(write) -> None:
     one = write("one.csv", ",language,size,script", "0,hy,1785,armenian", "1,cy,303,latin")
     assert dict(read_sizes(one).values) == {"hy": 1785.0, "cy": 303.0}
     known = write("known.csv", "code,gold,tokens", "en,1,7", "fi,0,2")
@@ -188,8 +188,8 @@ def test_the_column_of_sizes(write) -> None:
 
 
 @pytest.mark.parametrize("field", ["many", "-1", "inf", "1 000"])
-def test_what_is_no_amount_is_refused(write, field: str) -> None:
-    with pytest.raises(XsnsError, match="of fi, which is no amount"):
+def test_invalid_amount_is_an_error(write, field: str) -> None:
+    with pytest.raises(XsnsError, match="for fi, which is not an amount"):
         read_sizes(write("s.csv", "code,tokens", "en,7", f"fi,{field}"), "tokens")
 
 
@@ -203,11 +203,11 @@ def test_what_is_no_amount_is_refused(write, field: str) -> None:
         ("t.csv", "word,script\nen,latin\n", "has no column of codes"),
         ("t.csv", "code,word\nen,latin\n", "has no column of scripts"),
         ("t.xlsx", "x", "is no table of text"),
-        ("t.csv", "code,script\nEnglisch!,latin\n", "says nothing of any language"),
-        ("t.csv", "code,script\nen,\n", "says nothing of any language"),
+        ("t.csv", "code,script\nEnglisch!,latin\n", "has no value for any language"),
+        ("t.csv", "code,script\nen,\n", "has no value for any language"),
     ],
 )
-def test_what_is_no_table_is_said(tmp_path: Path, name: str, text: str, complaint: str) -> None:
+def test_invalid_table_is_an_error(tmp_path: Path, name: str, text: str, complaint: str) -> None:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     with pytest.raises(XsnsError, match=complaint):
@@ -215,7 +215,7 @@ def test_what_is_no_table_is_said(tmp_path: Path, name: str, text: str, complain
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.txt"])
-def test_files_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+def test_unreadable_file_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(XsnsError, match="there is no file"):
         read_scripts(tmp_path / name)
     (tmp_path / name).write_bytes(b"code,script\nen,\xff\xfe\n")
@@ -245,7 +245,7 @@ def test_family_is_the_cosine_of_ancestor_sets(write) -> None:
     assert (binary["sv", "hi"], binary["sv", "da"]) == (0.0, 1.0)
 
 
-def test_branches_of_one_name_in_two_families_are_not_shared(write) -> None:
+def test_branches_of_the_same_name_in_two_families_are_not_shared(write) -> None:
     lines = ('sv,"IE, Northern"', 'zu,"Bantu, Northern"')
     assert family(read_families(write("f.csv", "code,family", *lines)))["sv", "zu"] == 0.0
 
@@ -261,13 +261,13 @@ def test_scripts_of_codes() -> None:
     assert (matrix.values == matrix.values.T).all()
 
 
-def test_a_language_whose_script_nobody_knows_is_named() -> None:
+def test_language_without_a_known_script_is_noted() -> None:
     scripts = customary_scripts(["en", "mis"])
     assert set(scripts.values) == {"en"}
-    assert scripts.notes == ("CLDR knows no script of mis.",)
+    assert scripts.notes == ("CLDR has no script for mis.",)
 
 
-def test_scripts_of_a_table_are_words(write) -> None:
+def test_scripts_of_a_table_are_compared_as_words(write) -> None:
     scripts = read_scripts(write("s.csv", "code,script", "sr,Latin", "ru,cyrillic", "sw,latin "))
     matrix = script(scripts, ["sr"], ["ru", "sw"])
     assert (matrix.sources, matrix.targets, matrix.values.tolist()) == (("sr",), ("ru", "sw"), [[0.0, 1.0]])
@@ -284,7 +284,7 @@ def test_source_size_is_the_same_for_every_target(write) -> None:
         source_size(sizes, ["zu"], ["en"])
 
 
-def test_the_order_of_lines_changes_nothing(write) -> None:
+def test_order_of_lines_does_not_matter(write) -> None:
     lines = ['sv,"IE, Germanic"', 'hi,"IE, Indic"', "fi,Uralic", "et,Uralic", "zu,Bantu"]
     forth, back = (read_families(write("f.csv", "code,family", *order)) for order in (lines, lines[::-1]))
     asked = ["et", "sv", "fi", "hi"]

@@ -1,4 +1,4 @@
-"""Typological features and word-list distances: against SciPy, made-up files of the published layouts, and bad ones."""
+"""Typological features and word-list distances, compared with SciPy, and errors for invalid files."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def features(tmp_path: Path) -> Callable[..., Path]:
 # --------------------------------------------------------------------------------------------------- l2v
 
 
-def test_l2v_is_scipy_s_cosine_of_the_three_groups(features: Callable[..., Path]) -> None:
+def test_l2v_equals_scipy_cosine_of_the_three_groups(features: Callable[..., Path]) -> None:
     path = features()
     read = read_features(path)
     assert read.languages == ("ar", "en", "fi", "no", "sw", "zh")
-    assert read.notes == ("1 label is no language code and was left out of feature_predictions.npz: und.",)
+    assert read.notes == ("1 label of feature_predictions.npz is not a language code and was left out: und.",)
     with np.load(path, allow_pickle=False) as archive:
         data = archive["data"][..., 0].astype(np.float64)
     own = data[[0, 2, 3, 4, 5, 6]][:, [0, 3, 2, 1, 4, 6]]
@@ -73,16 +73,16 @@ def test_l2v_is_scipy_s_cosine_of_the_three_groups(features: Callable[..., Path]
     assert np.isnan(matrix.values[:, 2]).all()
 
 
-def test_l2v_of_some_languages_is_part_of_the_whole(features: Callable[..., Path]) -> None:
+def test_l2v_of_some_languages_equals_part_of_the_full_matrix(features: Callable[..., Path]) -> None:
     read = read_features(features())
     part = l2v(read, ["zho", "sw", "is"], ["en"])
     assert (part.sources, part.targets) == (("zh", "sw"), ("en",))
     assert part["sw", "en"] == l2v(read)["sw", "en"]
-    with pytest.raises(LanguageError, match="none of the languages"):
+    with pytest.raises(LanguageError, match="none of the requested languages"):
         l2v(read, ["is"], None)
 
 
-def test_the_order_of_the_archive_changes_nothing(features: Callable[..., Path]) -> None:
+def test_order_of_the_archive_does_not_matter(features: Callable[..., Path]) -> None:
     asked = ["en", "sw", "zh", "ar", "no"]
     first = l2v(read_features(features()), asked, asked)
     with np.load(features(), allow_pickle=False) as archive:
@@ -94,33 +94,35 @@ def test_the_order_of_the_archive_changes_nothing(features: Callable[..., Path])
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"data": np.full((8, 7, 1), -1.0, np.float32)}, "has gaps"),
-        ({"data": np.full((8, 7, 1), np.nan, np.float32)}, "has gaps"),
-        ({"data": np.zeros((8, 7, 3), np.float32)}, "holds 3 sources for each feature"),
-        ({"data": np.zeros((8, 7), np.float32)}, "is not laid out"),
-        ({"data": np.zeros((7, 8, 1), np.float32)}, "is not laid out"),
-        ({"data": np.full((8, 7, 1), "--")}, "holds words where numbers"),
-        ({"data": None}, "is no archive of features"),
-        ({"langs": np.array([*LANGS], dtype=object)}, "is no archive of features"),
-        ({"feats": np.array([f"F_{name}" for name in FEATS])}, "has no features called S_…, P_…, INV_…"),
+        ({"data": np.full((8, 7, 1), -1.0, np.float32)}, "has missing values"),
+        ({"data": np.full((8, 7, 1), np.nan, np.float32)}, "has missing values"),
+        ({"data": np.zeros((8, 7, 3), np.float32)}, "has 3 sources for each feature"),
+        ({"data": np.zeros((8, 7), np.float32)}, "does not have the layout"),
+        ({"data": np.zeros((7, 8, 1), np.float32)}, "does not have the layout"),
+        ({"data": np.full((8, 7, 1), "--")}, "holds text instead of numbers"),
+        ({"data": None}, "is not an archive of features"),
+        ({"langs": np.array([*LANGS], dtype=object)}, "is not an archive of features"),
+        ({"feats": np.array([f"F_{name}" for name in FEATS])}, "has no features named S_…, P_…, INV_…"),
     ],
 )
-def test_archives_of_another_layout(features: Callable[..., Path], changed: dict[str, object], complaint: str) -> None:
+def test_archive_with_another_layout_is_an_error(
+    features: Callable[..., Path], changed: dict[str, object], complaint: str
+) -> None:
     with pytest.raises(XsnsError, match=complaint) as caught:
         read_features(features(**changed))
     assert "feature_predictions.npz" in caught.value.hint
 
 
-def test_what_is_no_archive(tmp_path: Path) -> None:
+def test_file_that_is_not_an_archive_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     with pytest.raises(XsnsError, match="there is no file"):
         read_features(path)
     for content in (b"", b"PK\x03\x04 nothing", b"langs,feats\n"):
         path.write_bytes(content)
-        with pytest.raises(XsnsError, match="is no archive of features"):
+        with pytest.raises(XsnsError, match="is not an archive of features"):
             read_features(path)
     np.save(tmp_path / "x.npy", np.zeros(3))
-    with pytest.raises(XsnsError, match="is no archive of features"):
+    with pytest.raises(XsnsError, match="is not an archive of features"):
         read_features(tmp_path / "x.npy")
 
 
@@ -140,7 +142,7 @@ def distances(tmp_path: Path) -> Callable[..., Path]:
 SQUARE = ",Swedish,Norwegian Bokmål,Nan\nSwedish,,40.5,99\nNorwegian Bokmål,40.5,0,101.25\nNan,99,101.25,\n"
 
 
-def test_ldnd_turns_percent_round(distances: Callable[..., Path]) -> None:
+def test_ldnd_is_one_minus_distance(distances: Callable[..., Path]) -> None:
     path = distances(SQUARE)
     distances("code,name\nsv,Swedish\nno,Norwegian Bokmål\nnan,Nan\n", "languages.csv")
     read = read_distances(path)
@@ -152,16 +154,16 @@ def test_ldnd_turns_percent_round(distances: Callable[..., Path]) -> None:
     assert ldnd(read)["no", "nan"] == pytest.approx(-0.0125)
 
 
-def test_labels_that_are_codes_need_no_names(distances: Callable[..., Path]) -> None:
+def test_labels_that_are_codes_do_not_need_names(distances: Callable[..., Path]) -> None:
     read = read_distances(distances("\tswe\tnor\tx!\nswe\t\t40\t1\nnor\t40\t\t2\nx!\t1\t2\t\n", "d.tsv"))
     assert read.languages == ("sv", "no")
-    assert read.notes == ("1 label is no language code and was left out of d.tsv: x!.",)
+    assert read.notes == ("1 label of d.tsv is not a language code and was left out: x!.",)
     assert read.percent.tolist()[0][1] == 40.0
 
 
-def test_names_that_nobody_explains(distances: Callable[..., Path]) -> None:
+def test_unknown_names_are_an_error(distances: Callable[..., Path]) -> None:
     text = SQUARE.replace("Nan", "Klingon!").replace("Swedish", "Old_Swedish")
-    with pytest.raises(XsnsError, match=r"no label of .* is a language code or a name") as caught:
+    with pytest.raises(XsnsError, match=r"no label of .* is a language code or a known name") as caught:
         read_distances(distances(text))
     assert "--names" in caught.value.hint
 
@@ -171,22 +173,22 @@ def test_names_that_nobody_explains(distances: Callable[..., Path]) -> None:
     [
         (",sv,no\nsv,,40\nno,x,\n", "holds no number: no → sv"),
         (",sv,no\nsv,,40\nno,inf,\n", "is infinite: no → sv"),
-        (",sv,no\nno,,40\nsv,40,\n", "its lines and columns are not labelled alike"),
-        (",sv,no\nsv,,40\n", "its lines and columns are not labelled alike"),
-        (",sv,sv\nsv,,40\nsv,40,\n", "sv stands twice"),
-        (",sv,no\nsv,,\nno,,\n", "holds no distances"),
-        (",sv,no\nsv,,-4\nno,-4,\n", "holds no distances"),
+        (",sv,no\nno,,40\nsv,40,\n", "the labels of its rows and columns differ"),
+        (",sv,no\nsv,,40\n", "the labels of its rows and columns differ"),
+        (",sv,sv\nsv,,40\nsv,40,\n", "sv occurs more than once"),
+        (",sv,no\nsv,,\nno,,\n", "does not hold distances"),
+        (",sv,no\nsv,,-4\nno,-4,\n", "does not hold distances"),
         (",sv,no\nsv,,0.4\nno,0.4,\n", "are not in percent: the largest is 0.4"),
         ("", "is empty"),
         ("sv\n", "is empty"),
     ],
 )
-def test_what_is_no_matrix_of_distances(distances: Callable[..., Path], text: str, complaint: str) -> None:
+def test_invalid_matrix_of_distances_is_an_error(distances: Callable[..., Path], text: str, complaint: str) -> None:
     with pytest.raises(XsnsError, match=complaint):
         read_distances(distances(text))
 
 
-def test_only_csv_and_tsv(distances: Callable[..., Path]) -> None:
+def test_other_file_formats_are_an_error(distances: Callable[..., Path]) -> None:
     with pytest.raises(UsageError, match="is no table of text"):
         read_distances(distances("x", "asjp-ldnd.txt"))
 
@@ -224,12 +226,12 @@ class TestRealTables:
         rows = data[[langs.index(code) for code in three]]
         assert np.allclose(matrix.values, 1 - cdist(rows, rows, "cosine"), atol=1e-12)
         assert l2v(read, ["ar", "sw", "fa"], ["en"]).values.shape == (3, 1)
-        # Ties stay ties, whichever languages are asked for.
+        # Tied values stay tied, whichever languages are requested.
         assert (l2v(read, [*POS, "sw"], ["zu", *POS]).values[:-1, 1:] == matrix.values).all()
         assert ndcg(matrix) == pytest.approx(78.69, abs=0.005)
 
     def test_word_lists(self) -> None:
-        """On these 20 languages and scores the distance of word lists is known to give 84.2."""
+        """The distance of word lists is known to give 84.2 on these 20 languages and scores."""
         distances = read_distances(SHARED / "xpos" / "results" / "ldnd.csv")
         assert (len(distances.languages), distances.notes) == (90, ())
         matrix = ldnd(distances, POS, POS)

@@ -301,7 +301,7 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
         ({"batch": 0}, UsageError, "batch size must be at least 1, not 0"),
         ({"neighbours": 0}, UsageError, "neighbours must be at least 1"),
         ({"max_tokens": 0}, UsageError, "tokens must be at least 1"),
-        ({"states": "int8"}, UsageError, "cannot be kept as 'int8'"),
+        ({"states": "int8"}, UsageError, "cannot be stored as 'int8'"),
         ({"layer": 3}, UsageError, "has no layer 3"),
         ({"neighbour_layer": -1}, UsageError, "has no layer -1"),
         ({"sources": ("sw", "de")}, LanguageError, "'de' is not among the languages"),
