@@ -172,7 +172,7 @@ def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
     """Load a model, and for grad-cosine what it is asked and the parameters that are measured."""
     from xsns_stream.cli.option_groups import load
     from xsns_stream.models import longest_input, parameter_layout
-    from xsns_stream.models.objectives import TASKS
+    from xsns_stream.models.auto_classes import TASKS
 
     if options["objective"] in TASKS:
         raise UsageError(
@@ -192,9 +192,9 @@ def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
 
 def tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
     """Load a tokenizer without its model, which is None."""
-    from xsns_stream.models.files import locate
+    from xsns_stream.models.auto_classes import reads_both_ways
+    from xsns_stream.models.huggingface import locate
     from xsns_stream.models.loading import LoadedModel, config_alone
-    from xsns_stream.models.objectives import reads_both_ways
     from xsns_stream.models.tokenizers import load_tokenizer, tokenizer_digest
 
     name = options["model"]

@@ -64,7 +64,7 @@ class StoredText:
     @property
     def labels(self) -> str | None:
         """How the corpus was read: with labels, where the model was asked for a task."""
-        from xsns_stream.models.objectives import TASKS
+        from xsns_stream.models.auto_classes import TASKS
 
         return "auto" if self.shared.objective.partition("(")[0] in TASKS else None
 
@@ -262,7 +262,7 @@ def objective_of(stored: StoredText) -> Any:
     Raises:
         UsageError: It is a task: baselines read no labels.
     """
-    from xsns_stream.models.objectives import TASKS
+    from xsns_stream.models.auto_classes import TASKS
     from xsns_stream.objectives import make_objective
 
     text = stored.shared.objective

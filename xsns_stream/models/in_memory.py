@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.models.loading import LoadedModel, load_model
-from xsns_stream.models.objectives import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
+from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
 from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, tokenizer_digest
 
 #: Entries of a configuration that do not change what a model computes.
@@ -81,7 +81,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
     Args:
         model: The model, with the head of its objective.
         tokenizer: Its tokenizer, in the fast form.
-        objective: One of :data:`~xsns_stream.models.objectives.OBJECTIVES`; `auto` follows from the model's class.
+        objective: One of :data:`~xsns_stream.models.auto_classes.OBJECTIVES`; `auto` follows from the model's class.
         label_count: Number of classes in the data of a classification task.
 
     Raises:

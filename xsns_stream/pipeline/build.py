@@ -15,7 +15,7 @@ from xsns_stream.errors import (
     PartialError,
     UsageError,
 )
-from xsns_stream.models.objectives import CLASSIFICATION, TASKS
+from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
 from xsns_stream.objectives import make_objective
 from xsns_stream.pipeline.events import (
     BuildResult,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -91,6 +91,28 @@ class Noted:
 
     text: str
     row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDone:
+    """Progress of one piece of work that reads a store or matrices.
+
+    Attributes:
+        task: The work, as `comparing` or `verifying`.
+        done: Amount of work that is done.
+        total: Amount of work in all; the work is finished when `done` equals `total`.
+    """
+
+    task: str
+    done: int
+    total: int
+
+
+#: Events of functions that read a store or matrices.
+ReadEvent: TypeAlias = WorkDone | Noted
+
+#: Handler that is called with each event.
+OnReadEvent: TypeAlias = Callable[[ReadEvent], None]
 
 
 @dataclass(frozen=True, slots=True)

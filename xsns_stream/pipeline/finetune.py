@@ -551,6 +551,6 @@ class _Run:
 
 
 def _digest(model: Path) -> str:
-    from xsns_stream.models.files import digest_files
+    from xsns_stream.models.huggingface import digest_files
 
     return digest_files([*model.glob("*.safetensors"), model / "config.json"])

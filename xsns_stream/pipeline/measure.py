@@ -184,7 +184,7 @@ def _shrink_batches(row: Row, examples: Sequence[EncodedExample], run: Run) -> N
 
 
 def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> MeasuredRow:
-    from xsns_stream.fisher import explained, measurement
+    from xsns_stream.fisher import error_context, measurement
 
     settings = run.settings
     curve = StabilityCurve(settings.stopping, settings.quantile_used) if settings.stopping else None
@@ -192,7 +192,7 @@ def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provena
     running = measurement(
         run.loaded.model, run.layout, settings.fisher, without_rules=provenance.fallback, seed=row.seed
     )
-    with running, explained(running, row.language):
+    with running, error_context(running, row.language):
         chunk_size = settings.stopping.check_every if settings.stopping else len(examples)
         for start in range(0, len(examples), chunk_size):
             _add_chunk(examples[start : start + chunk_size], row, running, run, halves, len(examples))
@@ -209,14 +209,14 @@ def _in_folds(
     row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, count: int, scratch: Path
 ) -> MeasuredRow:
     """Measure the folds of a row one after the other; no batch spans two folds."""
-    from xsns_stream.fisher import explained, measurement
+    from xsns_stream.fisher import error_context, measurement
 
     estimator = run.settings.fisher
     folds = list(split_into_folds(examples, count, run.batching.size if estimator.batch_wise else 1, row.language))
     fold_sums = FoldSums(scratch, count)
     divisors: list[float] = []
     running = measurement(run.loaded.model, run.layout, estimator, without_rules=provenance.fallback, seed=row.seed)
-    with running, explained(running, row.language):
+    with running, error_context(running, row.language):
         for fold in folds:
             before = running.count
             _add_batches(fold, row, running, run, len(examples))

@@ -433,7 +433,7 @@ class BaselineSettings:
             if number is not None and number < 1:
                 raise UsageError(f"the number for {what} must be at least 1, not {number}.")
         if self.states not in STATE_TYPES:
-            raise UsageError(f"token states cannot be kept as '{self.states}'.", f"one of {', '.join(STATE_TYPES)}.")
+            raise UsageError(f"token states cannot be stored as '{self.states}'.", f"one of {', '.join(STATE_TYPES)}.")
         if self.centre and "emb" in self.names and len(self.languages) < 3:
             raise UsageError("two language vectors cannot be centred.", "name three languages or more.")
         for code in (*self.rows, *self.columns):

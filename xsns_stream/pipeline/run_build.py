@@ -16,7 +16,7 @@ from xsns_stream.errors import (
     XsnsError,
 )
 from xsns_stream.io.atomic import refusal
-from xsns_stream.models.objectives import TASKS
+from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.objectives import Objective, make_objective
 from xsns_stream.pipeline.events import (
     BuildResult,

@@ -1,0 +1,298 @@
+"""Pages of the tables, from made-up scores, sub-networks and similarities; `evaluate` and `regress` are real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support import networks
+from xsns_stream.cli.reproduce import run_verb
+from xsns_stream.errors import ExitCode
+from xsns_stream.gold import write_scores
+from xsns_stream.report import write_matrix
+from xsns_stream.reproduce.config import Setting
+from xsns_stream.reproduce.data import Asked, plan
+from xsns_stream.reproduce.recipes import table1, table2, table3, table4
+from xsns_stream.reproduce.running import Outcome, reproduce
+from xsns_stream.reproduce.step import Recipe
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.transfer_scores import TransferScores
+
+#: Baselines that fail in a test, with whose they are.
+FAILING = (("any", "sue"), ("any", "l2v"), ("any", "ldnd"), ("mini", "emb"), ("mini", "nn-rank"))
+LANGUAGES = ("en", "fi", "et", "sw", "zu", "de")
+
+
+def value(args: Sequence[str], option: str) -> str:
+    return args[args.index(option) + 1]
+
+
+def write_gold(args: Sequence[str], stdout: Path) -> None:
+    """Transfer scores from 40 to 95, higher at home, that say nothing of any language."""
+    sources, targets = (tuple(value(args, side).split(",")) for side in ("--sources", "--targets"))
+    seeds = tuple(int(args[place + 1]) for place, word in enumerate(args) if word == "--seed")
+    drawn = np.random.default_rng(70).uniform(40, 70, (1, len(seeds), len(sources), len(targets)))
+    own = np.array([[source == target for target in targets] for source in sources])
+    cells = np.where(own, 95.0, drawn)
+    task, metric = value(args, "--task"), "accuracy"
+    write_scores(
+        TransferScores(sources, targets, cells, task, metric, "percent", "made up", seeds=seeds), value(args, "-o")
+    )
+    stdout.write_text(json.dumps({"result": {"trivial": dict.fromkeys(targets, 50.0)}}))
+
+
+def write_store(args: Sequence[str]) -> None:
+    seeds = [int(args[place + 1]) for place, word in enumerate(args) if word == "--seed"]
+    codes = value(args, "--lang").split(",")
+    networks.write_all(value(args, "--store"), [networks.make_sub(code, seed) for code in codes for seed in seeds])
+
+
+def write_similarities(args: Sequence[str]) -> None:
+    sources, targets = (tuple(value(args, side).split(",")) for side in ("--sources", "--targets"))
+    drawn = np.random.default_rng(len(args[1])).uniform(0, 1, (len(sources), len(targets)))
+    write_matrix(SimilarityMatrix(sources, targets, drawn, args[1]), value(args, "-o"))
+
+
+@pytest.fixture
+def fails() -> set[str]:
+    """Words of the commands that are to fail."""
+    return set()
+
+
+@pytest.fixture
+def run(fails: set[str]) -> Callable[..., Outcome]:
+    """Run recipes with what takes long made up."""
+    real = run_verb(quiet=True)
+
+    def verb(args: Sequence[str], log: Path, stdout: Path | None) -> int:
+        if fails & set(args):
+            log.write_text("error: no such model.\nhint: none.\n")
+            return ExitCode.FAILURE
+        if args[0] == "transfer":
+            assert stdout is not None
+            write_gold(args, stdout)
+        elif args[0] == "build":
+            write_store(args)
+        elif args[0] == "baseline" and "--corpus" in args:
+            write_similarities(args)
+        else:
+            return real(args, log, stdout)
+        return ExitCode.OK
+
+    return lambda setting, *recipes: reproduce(recipes, setting, verb, lambda _: None)
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Path:
+    folder = tmp_path / "pos"
+    folder.mkdir()
+    for language in LANGUAGES:
+        for split in ("train", "test"):
+            (folder / f"{language}-{split}.txt").write_text("a NOUN\n\n")
+    return folder
+
+
+@pytest.fixture
+def setting(tagged: Path, tmp_path: Path) -> Setting:
+    """POS in six languages, with everything that rows can be made of."""
+    typology, ldnd = write_tables(tmp_path)
+    data = (f"pos={tagged}", f"general={write_general(tmp_path)}", f"typology={typology}", f"ldnd={ldnd}")
+    asked = Asked("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
+    return plan(asked).setting
+
+
+def write_tables(folder: Path, known: Sequence[str] = LANGUAGES) -> tuple[Path, Path]:
+    """Features of all languages, and distances of those that are known."""
+    feats = np.array([f"{group}0" for group in ("S_", "P_", "INV_")])
+    codes = np.array(("eng", "fin", "est", "swa", "zul", "deu"))
+    np.savez(folder / "features.npz", langs=codes, feats=feats, data=np.ones((6, 3, 1), np.float32))
+    lines = [",".join([one, *("" if one == other else "90.5" for other in known)]) for one in known]
+    (folder / "ldnd.csv").write_text("\n".join([",".join(["", *known]), *lines]) + "\n")
+    return folder / "features.npz", folder / "ldnd.csv"
+
+
+def write_general(folder: Path) -> Path:
+    (folder / "general").mkdir()
+    for language in LANGUAGES:
+        (folder / "general" / f"{language}.txt").write_text("a line\n")
+    return folder / "general"
+
+
+def page(setting: Setting, recipe: Recipe) -> str:
+    return (setting.out / f"{recipe.name}.md").read_text(encoding="utf-8")
+
+
+def document_of(setting: Setting, recipe: Recipe) -> Any:
+    """What the recipe's JSON says; NaN and the like would be none."""
+
+    def refuse(word: str) -> Any:
+        raise AssertionError(word)
+
+    return json.loads((setting.out / f"{recipe.name}.json").read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def lines_of(text: str, heading: str) -> dict[str, list[str]]:
+    """{first cell: other cells} of the first table below a heading."""
+    found: dict[str, list[str]] = {}
+    for line in text.partition(f"{heading}\n")[2].splitlines():
+        if line.startswith("|"):
+            first, *cells = (cell.strip() for cell in line.strip("|").split(" | "))
+            found[first.strip()] = cells
+        elif found:
+            break
+    return found
+
+
+def test_table_2(setting: Setting, run: Callable[..., Outcome]) -> None:
+    outcome = run(setting, table2.RECIPE)
+    assert (outcome.failed, outcome.left_out) == ({}, {})
+    text = page(setting, table2.RECIPE)
+    rows = lines_of(text, "## POS tagging")
+    assert list(rows)[2:] == [
+        *("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean", "ceiling"),
+    ]
+    assert rows["predictor"] == ["Pearson", "Spearman", "Top-1", "NDCG@3", "regret", "NDCG@3 less X-SNS", "p (Holm)"]
+    assert rows["X-SNS"][-2:] == ["–", "–"]
+    document = document_of(setting, table2.RECIPE)
+    evaluated = document["result"]["tasks"]["pos"]["evaluation"]
+    mean = next(one for one in evaluated["predictors"] if one["name"] == "LEX")["metrics"]["pearson"]["mean"]
+    assert rows["LEX"][0].startswith(f"{100 * mean:.2f} [".replace("-", "−"))
+    overview = lines_of(text, "# Table 2: sub-networks against other predictors of transfer")
+    assert overview["NDCG@3"] == ["POS tagging (6)"]
+    assert overview["LEX"] == [rows["LEX"][3]]
+    assert "accuracy 95.0 on the source's own test set" in text
+    assert "50.0 for the answer that needs no model; " in text
+    assert "not comparable" in text
+    assert lines_of(text, "## The paper's numbers")["POS tagging"][-1].endswith("83.73")
+    assert "\nxsns-stream reproduce all\nxsns-stream transfer --task pos --model mini " in text
+    assert document["setting"]["tasks"]["pos"]["tuning_seeds"] == [42, 16, 10]
+
+
+def test_pages_are_the_same_every_time(setting: Setting, run: Callable[..., Outcome], tmp_path: Path) -> None:
+    run(setting, table2.RECIPE)
+    first = {path.name: path.read_bytes() for path in setting.out.glob("table2.*")}
+    run(setting, table2.RECIPE)
+    assert {path.name: path.read_bytes() for path in setting.out.glob("table2.*")} == first
+    assert len(first) == 2
+
+
+def test_rows_that_need_tables(setting: Setting, run: Callable[..., Outcome]) -> None:
+    without = replace(setting, typology=None, ldnd=None)
+    run(without, table2.RECIPE)
+    text = page(without, table2.RECIPE)
+    assert not {"L2V", "LDND"} & set(lines_of(text, "## POS tagging"))
+    assert "* No row L2V: it needs --data typology=feature\\_predictions.npz." in text
+
+
+def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
+    """It is compared on what it knows; the others are compared on the whole pool."""
+    _, ldnd = write_tables(tmp_path, LANGUAGES[:4])
+    asked = Asked(
+        "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
+    )
+    less = plan(asked).setting
+    run(less, table2.RECIPE)
+    text = page(less, table2.RECIPE)
+    assert "LDND" not in lines_of(text, "## POS tagging")
+    assert list(lines_of(text, "On the 4 targets that it knows:"))[2:4] == ["LDND", "X-SNS"]
+    assert document_of(less, table2.RECIPE)["result"]["tasks"]["pos"]["apart"]["LDND"]["against"] == "X-SNS"
+
+
+def test_a_table_that_knows_nearly_nothing(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
+    _, ldnd = write_tables(tmp_path, LANGUAGES[:2])
+    asked = Asked(
+        "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
+    )
+    less = plan(asked).setting
+    outcome = run(less, table2.RECIPE)
+    assert outcome.failed == {}
+    assert "POS tagging: no row LDND: it knows 2 of 6 sources, 2 of 6 targets." in page(less, table2.RECIPE)
+
+
+def test_a_baseline_that_fails_costs_its_row(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+    fails.add("nn-rank")
+    outcome = run(setting, table2.RECIPE)
+    assert outcome.failed == {"mini.pos.nn-rank": "no such model."}
+    text = page(setting, table2.RECIPE)
+    assert "NN-Rank" not in lines_of(text, "## POS tagging")
+    assert "The step mini.pos.nn-rank failed: no such model." in text
+
+
+def test_nothing_without_scores(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+    fails.add("transfer")
+    outcome = run(setting, table1.RECIPE, table2.RECIPE, table3.RECIPE)
+    assert outcome.results == {}
+    assert set(outcome.left_out) == {"table1", "table2", "table3"}
+
+
+def test_table_1(setting: Setting, run: Callable[..., Outcome]) -> None:
+    outcome = run(setting, table1.RECIPE)
+    assert outcome.failed == {}
+    text = page(setting, table1.RECIPE)
+    rows = lines_of(text, "## POS tagging")
+    assert list(rows)[2:5] == ["task text, LM", "task text, task head", "general text, LM"]
+    assert lines_of(text, "## The paper's numbers")["POS tagging"][0] == "task text, task head"
+    assert "--objective token-classification" in text
+    without = replace(setting, general=None)
+    run(without, table1.RECIPE)
+    assert "general text, LM" not in lines_of(page(without, table1.RECIPE), "## POS tagging")
+
+
+def test_table_3(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+    fails |= {verb for _, verb in FAILING}
+    outcome = run(setting, table3.RECIPE)
+    assert set(outcome.failed) == {f"{owner}.pos.{verb}" for owner, verb in FAILING}
+    text = page(setting, table3.RECIPE)
+    rows = lines_of(text, "## POS tagging")
+    assert rows["predictor"][:4] == ["model", "in sample", "leave one target out", "leave one source out"]
+    assert len([line for line in text.splitlines() if line.startswith("| X-SNS |")]) == 2
+    document = document_of(setting, table3.RECIPE)
+    fit = document["result"]["tasks"]["pos"]["fits"]["X-SNS, mixed"]
+    shown = next(line for line in text.splitlines() if line.startswith("| X-SNS | random intercept"))
+    assert f"| {fit['errors'][0]['rmse']:.2f} |" in shown
+    assert "| POS tagging | least squares | 9.58 |" in text
+
+
+def test_table_4(setting: Setting, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
+    other = replace(setting, model=str(tiny_folder), other_models=("google/mt5-base",))
+    fails.add("google/mt5-base")
+    outcome = run(other, table4.RECIPE)
+    assert outcome.results
+    text = page(other, table4.RECIPE)
+    assert "weights drawn anew\n" in text
+    assert "* google/mt5-base: no such model." in text
+    assert "python -m xsns_stream.reproduce.random_control" in text
+    drawn = other.place("random-init")
+    assert (drawn / "model.safetensors").read_bytes() != (tiny_folder / "model.safetensors").read_bytes()
+    assert json.loads((other.out / "table4.json").read_text())["result"]["lacking"] == [
+        "google/mt5-base: no such model."
+    ]
+
+
+def test_table_4_without_another_model(setting: Setting, run: Callable[..., Outcome]) -> None:
+    outcome = run(replace(setting, control=False), table4.RECIPE)
+    assert outcome.left_out["table4"].hint == "name one with --other-model."
+
+
+def test_the_paper_s_own_stand_beside(tmp_path: Path, run: Callable[..., Outcome]) -> None:
+    """With the paper's model, data and sizes, nothing is said of another."""
+    setting = plan(Asked("paper", tmp_path / "out", tasks=("pi",))).setting
+    run(setting, table2.RECIPE)
+    text = page(setting, table2.RECIPE)
+    assert "The paper's; Paraphrase identification: the same model, languages and sizes" in text
+    assert "not comparable" not in text
+    smaller = plan(Asked("paper", tmp_path / "less", tasks=("pi",), limit=100)).setting
+    run(smaller, table2.RECIPE)
+    assert "not comparable" in page(smaller, table2.RECIPE)
+
+
+def test_names_are_shown_not_obeyed(setting: Setting, run: Callable[..., Outcome]) -> None:
+    odd = replace(setting, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
+    run(odd, table4.RECIPE)
+    assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, table4.RECIPE)
