@@ -13,8 +13,8 @@ import click
 from xsns_stream.cli.baseline_options import Pool, missing, of_table, pool_of, pool_options
 from xsns_stream.cli.baseline_running import compute, refuse_failures
 from xsns_stream.cli.baseline_store import same_as_option
-from xsns_stream.cli.option_groups import Decorated, SectionedCommand, apply, corpus_options, model_options, section
-from xsns_stream.cli.output import common_options, emit_json, examples, note, stdout_console
+from xsns_stream.cli.option_groups import SectionedCommand, apply, corpus_options, model_options, section
+from xsns_stream.cli.output import Decorated, common_options, emit_json, examples, note, stdout_console
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.tables import listed
 

@@ -11,7 +11,6 @@ from xsns_stream.cli.baseline_options import output_option, pool_options
 from xsns_stream.cli.baseline_running import run
 from xsns_stream.cli.baseline_store import same_as_option
 from xsns_stream.cli.option_groups import (
-    Decorated,
     SectionedCommand,
     apply,
     corpus_options,
@@ -19,7 +18,7 @@ from xsns_stream.cli.option_groups import (
     parameter_options,
     section,
 )
-from xsns_stream.cli.output import common_options, examples
+from xsns_stream.cli.output import Decorated, common_options, examples
 from xsns_stream.errors import UsageError
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")

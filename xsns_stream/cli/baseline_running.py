@@ -15,10 +15,10 @@ from xsns_stream.errors import LanguageError, PartialError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xsns_stream.cli.progress import BuildProgress
     from xsns_stream.errors import XsnsError
     from xsns_stream.models import LoadedModel
     from xsns_stream.pipeline.events import Row
+    from xsns_stream.pipeline.progress import RowProgress
     from xsns_stream.types import SimilarityMatrix
 
 #: Stands for the layer's number in the name of a file.
@@ -170,16 +170,16 @@ def _loaded(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel 
 
 def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
     """Load a model, and for grad-cosine what it is asked and the parameters that are measured."""
-    from xsns_stream.cli.option_groups import load
     from xsns_stream.models import longest_input, parameter_layout
     from xsns_stream.models.auto_classes import TASKS
+    from xsns_stream.models.in_memory import open_model
 
     if options["objective"] in TASKS:
         raise UsageError(
             f"baselines do not ask for {options['objective']}: they read no labels.",
             "leave --objective out, or name one of language modelling.",
         )
-    loaded = load(options)
+    loaded = open_model(options["model"], **{k: options[k] for k in ("revision", "device", "objective", "dtype")})
     longest = longest_input(loaded.model, loaded.tokenizer)
     if options["max_length"] > longest:
         raise UsageError(
@@ -256,29 +256,19 @@ def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str,
     return tuple(spelt[code] for code in wanted if code in spelt)
 
 
-def _progress(console: Console, rows: int, failed: dict[Row, XsnsError]) -> BuildProgress:
+def _progress(console: Console, rows: int, failed: dict[Row, XsnsError]) -> RowProgress:
     """Return what draws events, and keeps what failed."""
-    from xsns_stream.cli.progress import BuildProgress
     from xsns_stream.pipeline.events import RowFailed
-    from xsns_stream.pipeline.model_baselines import NeighboursFound, RowMeasured
+    from xsns_stream.pipeline.progress import RowProgress
 
-    class Progress(BuildProgress):
+    class Progress(RowProgress):
         """A build's progress, for rows that are not stored."""
 
         def __call__(self, event: Any) -> None:
             """Draw one event."""
             if isinstance(event, RowFailed):
                 failed[event.row] = event.error
-            if isinstance(event, NeighboursFound):
-                what = f"neighbours (seed {event.seed}) {event.count:,}/{event.total:,} tokens"
-                self.bar.update(self.task, description=what)
-            elif isinstance(event, RowMeasured):
-                self._advance()
-                if not self.console.is_terminal:
-                    where = f"[{self.done}/{self.rows}] {event.row.language} (seed {event.row.seed})"
-                    self._say(f"{where}: {counted(event.examples, 'example')}, {event.seconds:.1f} s")
-            else:
-                super().__call__(event)
+            super().__call__(event)
 
     return Progress(console, rows)
 

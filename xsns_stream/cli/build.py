@@ -13,7 +13,6 @@ from xsns_stream.cli.option_groups import (
     PRECISIONS,
     SCORED_TOKENS_HELP,
     Batch,
-    Decorated,
     SectionedCommand,
     Size,
     apply,
@@ -29,6 +28,7 @@ from xsns_stream.cli.option_groups import (
 )
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
+    Decorated,
     common_options,
     counted,
     emit_json,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
-_result, _trust = section("Sub-networks"), section("How much to trust them")
+_selection, _trust = section("Sub-networks"), section("How much to trust them")
 
 
 def build_options(function: Decorated) -> Decorated:
@@ -115,7 +115,7 @@ def _text_options(function: Decorated) -> Decorated:
 def _estimator_options(function: Decorated) -> Decorated:
     return apply(
         function,
-        _result(
+        _selection(
             "--density",
             "densities",
             type=float,
@@ -124,35 +124,35 @@ def _estimator_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Share of parameters to select, in (0, 1]; repeatable.",
         ),
-        _result(
+        _selection(
             "--estimator",
             type=click.Choice(["per-example", "per-batch", "authors", "grad-abs"]),
             default="per-example",
             show_default=True,
             help="per-example is the paper's equation, authors is what its published code computes.",
         ),
-        _result(
+        _selection(
             "--labels",
             type=click.Choice(["data", "sample"]),
             default="data",
             show_default=True,
             help="Score the observed labels, or labels that are drawn from the model (true Fisher).",
         ),
-        _result(
+        _selection(
             "--token-reduction",
             type=click.Choice(["sum", "mean"]),
             default="sum",
             show_default=True,
             help=SCORED_TOKENS_HELP,
         ),
-        _result(
+        _selection(
             "--quantile",
             type=click.Choice(["exact", "histogram", "percentile"]),
             default=None,
             help="How the threshold is found: the K-th largest value; an estimate of it, within 0.8 %, from one "
             "histogram; or numpy.percentile, as in the authors' code.  [default: exact; authors: percentile]",
         ),
-        _result(
+        _selection(
             "--keep-fisher",
             type=click.Choice(["float32", "bf16"]),
             is_flag=False,

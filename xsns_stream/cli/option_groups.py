@@ -272,3 +272,19 @@ def scratch_option(function: Decorated) -> Decorated:
         help="Folder for temporary files.  [default: that of the system]",
     )(function)
     return decorated
+
+
+def open_from(options: dict[str, Any], labels: str | None = None) -> Any:
+    """Open the corpus of the options."""
+    from xsns_stream.corpora import open_corpus
+
+    return open_corpus(
+        options["corpus"],
+        text_column=options["text_column"],
+        split=options["split"],
+        config=options["config"],
+        revision=options["corpus_revision"],
+        labels=labels,
+        task=options["task"],
+        words=options["words"],
+    )

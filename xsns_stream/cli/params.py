@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.option_groups import SectionedCommand, load, model_options, parameter_options
+from xsns_stream.cli.option_groups import SectionedCommand, model_options, parameter_options
 from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
 
 if TYPE_CHECKING:
@@ -39,9 +39,17 @@ def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: A
     """
     from xsns_stream.fisher import self_check
     from xsns_stream.models import left_out, parameter_layout
+    from xsns_stream.models.in_memory import open_model
 
     with stderr_console(quiet).status("loading the model …"):
-        loaded = load(options, label_count=_LABELS if options["objective"].endswith("classification") else None)
+        loaded = open_model(
+            options["model"],
+            revision=options["revision"],
+            device=options["device"],
+            objective=options["objective"],
+            label_count=_LABELS if options["objective"].endswith("classification") else None,
+            dtype=options["dtype"],
+        )
     layout = parameter_layout(
         loaded.model, stack=options["stack"], include=options["include"], exclude=options["exclude"]
     )

@@ -17,13 +17,13 @@ from xsns_stream.cli.option_groups import (
     PRECISIONS,
     REVISION_HELP,
     TASK_NAMES,
-    Decorated,
     SectionedCommand,
     apply,
     corpus_json,
     section,
 )
 from xsns_stream.cli.output import (
+    Decorated,
     common_options,
     counted,
     csv_guard_option,

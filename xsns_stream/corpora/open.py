@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from xsns_stream.corpora.file_names import NotRead
 from xsns_stream.corpora.hub import open_hub, refuse_options
@@ -88,7 +88,7 @@ def open_corpus(
             "words": words,
         }
         return _open_in_memory(spec, text_column, others)
-    parts = [spec] if isinstance(spec, str) else [str(part) for part in spec]
+    parts = [spec] if isinstance(spec, str) else [str(part) for part in cast(Sequence[str], spec)]
     if not parts:
         raise UsageError("no corpus was given.", _possible())
     head = parts[0]

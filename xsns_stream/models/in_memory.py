@@ -7,8 +7,8 @@ import json
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
-from xsns_stream.models.loading import LoadedModel, load_model
 from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
+from xsns_stream.models.loading import LoadedModel, load_model
 from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, tokenizer_digest
 
 #: Entries of a configuration that do not change what a model computes.
