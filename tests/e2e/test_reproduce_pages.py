@@ -16,8 +16,8 @@ from xsns_stream.cli.reproduce import run_verb
 from xsns_stream.errors import ExitCode
 from xsns_stream.gold import write_scores
 from xsns_stream.report import write_matrix
-from xsns_stream.reproduce.config import Setting
-from xsns_stream.reproduce.data import Asked, plan
+from xsns_stream.reproduce.config import RunConfig
+from xsns_stream.reproduce.data import RunOptions, plan
 from xsns_stream.reproduce.recipes import table1, table2, table3, table4
 from xsns_stream.reproduce.running import Outcome, reproduce
 from xsns_stream.reproduce.step import Recipe
@@ -85,7 +85,7 @@ def run(fails: set[str]) -> Callable[..., Outcome]:
             return real(args, log, stdout)
         return ExitCode.OK
 
-    return lambda setting, *recipes: reproduce(recipes, setting, verb, lambda _: None)
+    return lambda config, *recipes: reproduce(recipes, config, verb, lambda _: None)
 
 
 @pytest.fixture
@@ -99,12 +99,12 @@ def tagged(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def setting(tagged: Path, tmp_path: Path) -> Setting:
+def config(tagged: Path, tmp_path: Path) -> RunConfig:
     """POS in six languages, with everything that rows can be made of."""
     typology, ldnd = write_tables(tmp_path)
     data = (f"pos={tagged}", f"general={write_general(tmp_path)}", f"typology={typology}", f"ldnd={ldnd}")
-    asked = Asked("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
-    return plan(asked).setting
+    asked = RunOptions("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
+    return plan(asked).config
 
 
 def write_tables(folder: Path, known: Sequence[str] = LANGUAGES) -> tuple[Path, Path]:
@@ -124,17 +124,17 @@ def write_general(folder: Path) -> Path:
     return folder / "general"
 
 
-def page(setting: Setting, recipe: Recipe) -> str:
-    return (setting.out / f"{recipe.name}.md").read_text(encoding="utf-8")
+def page(config: RunConfig, recipe: Recipe) -> str:
+    return (config.out / f"{recipe.name}.md").read_text(encoding="utf-8")
 
 
-def document_of(setting: Setting, recipe: Recipe) -> Any:
+def document_of(config: RunConfig, recipe: Recipe) -> Any:
     """What the recipe's JSON says; NaN and the like would be none."""
 
     def refuse(word: str) -> Any:
         raise AssertionError(word)
 
-    return json.loads((setting.out / f"{recipe.name}.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    return json.loads((config.out / f"{recipe.name}.json").read_text(encoding="utf-8"), parse_constant=refuse)
 
 
 def lines_of(text: str, heading: str) -> dict[str, list[str]]:
@@ -149,17 +149,17 @@ def lines_of(text: str, heading: str) -> dict[str, list[str]]:
     return found
 
 
-def test_table_2(setting: Setting, run: Callable[..., Outcome]) -> None:
-    outcome = run(setting, table2.RECIPE)
+def test_table_2(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    outcome = run(config, table2.RECIPE)
     assert (outcome.failed, outcome.left_out) == ({}, {})
-    text = page(setting, table2.RECIPE)
+    text = page(config, table2.RECIPE)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:] == [
         *("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean", "ceiling"),
     ]
     assert rows["predictor"] == ["Pearson", "Spearman", "Top-1", "NDCG@3", "regret", "NDCG@3 less X-SNS", "p (Holm)"]
     assert rows["X-SNS"][-2:] == ["–", "–"]
-    document = document_of(setting, table2.RECIPE)
+    document = document_of(config, table2.RECIPE)
     evaluated = document["result"]["tasks"]["pos"]["evaluation"]
     mean = next(one for one in evaluated["predictors"] if one["name"] == "LEX")["metrics"]["pearson"]["mean"]
     assert rows["LEX"][0].startswith(f"{100 * mean:.2f} [".replace("-", "−"))
@@ -174,16 +174,16 @@ def test_table_2(setting: Setting, run: Callable[..., Outcome]) -> None:
     assert document["setting"]["tasks"]["pos"]["tuning_seeds"] == [42, 16, 10]
 
 
-def test_pages_are_the_same_every_time(setting: Setting, run: Callable[..., Outcome], tmp_path: Path) -> None:
-    run(setting, table2.RECIPE)
-    first = {path.name: path.read_bytes() for path in setting.out.glob("table2.*")}
-    run(setting, table2.RECIPE)
-    assert {path.name: path.read_bytes() for path in setting.out.glob("table2.*")} == first
+def test_pages_are_the_same_every_time(config: RunConfig, run: Callable[..., Outcome], tmp_path: Path) -> None:
+    run(config, table2.RECIPE)
+    first = {path.name: path.read_bytes() for path in config.out.glob("table2.*")}
+    run(config, table2.RECIPE)
+    assert {path.name: path.read_bytes() for path in config.out.glob("table2.*")} == first
     assert len(first) == 2
 
 
-def test_rows_that_need_tables(setting: Setting, run: Callable[..., Outcome]) -> None:
-    without = replace(setting, typology=None, ldnd=None)
+def test_rows_that_need_tables(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    without = replace(config, typology=None, ldnd=None)
     run(without, table2.RECIPE)
     text = page(without, table2.RECIPE)
     assert not {"L2V", "LDND"} & set(lines_of(text, "## POS tagging"))
@@ -193,10 +193,10 @@ def test_rows_that_need_tables(setting: Setting, run: Callable[..., Outcome]) ->
 def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
     """It is compared on what it knows; the others are compared on the whole pool."""
     _, ldnd = write_tables(tmp_path, LANGUAGES[:4])
-    asked = Asked(
+    asked = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
-    less = plan(asked).setting
+    less = plan(asked).config
     run(less, table2.RECIPE)
     text = page(less, table2.RECIPE)
     assert "LDND" not in lines_of(text, "## POS tagging")
@@ -206,61 +206,61 @@ def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Pat
 
 def test_a_table_that_knows_nearly_nothing(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
     _, ldnd = write_tables(tmp_path, LANGUAGES[:2])
-    asked = Asked(
+    asked = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
-    less = plan(asked).setting
+    less = plan(asked).config
     outcome = run(less, table2.RECIPE)
     assert outcome.failed == {}
     assert "POS tagging: no row LDND: it knows 2 of 6 sources, 2 of 6 targets." in page(less, table2.RECIPE)
 
 
-def test_a_baseline_that_fails_costs_its_row(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_a_baseline_that_fails_costs_its_row(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("nn-rank")
-    outcome = run(setting, table2.RECIPE)
+    outcome = run(config, table2.RECIPE)
     assert outcome.failed == {"mini.pos.nn-rank": "no such model."}
-    text = page(setting, table2.RECIPE)
+    text = page(config, table2.RECIPE)
     assert "NN-Rank" not in lines_of(text, "## POS tagging")
     assert "The step mini.pos.nn-rank failed: no such model." in text
 
 
-def test_nothing_without_scores(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_nothing_without_scores(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("transfer")
-    outcome = run(setting, table1.RECIPE, table2.RECIPE, table3.RECIPE)
+    outcome = run(config, table1.RECIPE, table2.RECIPE, table3.RECIPE)
     assert outcome.results == {}
     assert set(outcome.left_out) == {"table1", "table2", "table3"}
 
 
-def test_table_1(setting: Setting, run: Callable[..., Outcome]) -> None:
-    outcome = run(setting, table1.RECIPE)
+def test_table_1(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    outcome = run(config, table1.RECIPE)
     assert outcome.failed == {}
-    text = page(setting, table1.RECIPE)
+    text = page(config, table1.RECIPE)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:5] == ["task text, LM", "task text, task head", "general text, LM"]
     assert lines_of(text, "## The paper's numbers")["POS tagging"][0] == "task text, task head"
     assert "--objective token-classification" in text
-    without = replace(setting, general=None)
+    without = replace(config, general=None)
     run(without, table1.RECIPE)
     assert "general text, LM" not in lines_of(page(without, table1.RECIPE), "## POS tagging")
 
 
-def test_table_3(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_table_3(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails |= {verb for _, verb in FAILING}
-    outcome = run(setting, table3.RECIPE)
+    outcome = run(config, table3.RECIPE)
     assert set(outcome.failed) == {f"{owner}.pos.{verb}" for owner, verb in FAILING}
-    text = page(setting, table3.RECIPE)
+    text = page(config, table3.RECIPE)
     rows = lines_of(text, "## POS tagging")
     assert rows["predictor"][:4] == ["model", "in sample", "leave one target out", "leave one source out"]
     assert len([line for line in text.splitlines() if line.startswith("| X-SNS |")]) == 2
-    document = document_of(setting, table3.RECIPE)
+    document = document_of(config, table3.RECIPE)
     fit = document["result"]["tasks"]["pos"]["fits"]["X-SNS, mixed"]
     shown = next(line for line in text.splitlines() if line.startswith("| X-SNS | random intercept"))
     assert f"| {fit['errors'][0]['rmse']:.2f} |" in shown
     assert "| POS tagging | least squares | 9.58 |" in text
 
 
-def test_table_4(setting: Setting, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
-    other = replace(setting, model=str(tiny_folder), other_models=("google/mt5-base",))
+def test_table_4(config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
+    other = replace(config, model=str(tiny_folder), other_models=("google/mt5-base",))
     fails.add("google/mt5-base")
     outcome = run(other, table4.RECIPE)
     assert outcome.results
@@ -275,24 +275,24 @@ def test_table_4(setting: Setting, run: Callable[..., Outcome], fails: set[str],
     ]
 
 
-def test_table_4_without_another_model(setting: Setting, run: Callable[..., Outcome]) -> None:
-    outcome = run(replace(setting, control=False), table4.RECIPE)
+def test_table_4_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    outcome = run(replace(config, control=False), table4.RECIPE)
     assert outcome.left_out["table4"].hint == "name one with --other-model."
 
 
 def test_the_paper_s_own_stand_beside(tmp_path: Path, run: Callable[..., Outcome]) -> None:
     """With the paper's model, data and sizes, nothing is said of another."""
-    setting = plan(Asked("paper", tmp_path / "out", tasks=("pi",))).setting
-    run(setting, table2.RECIPE)
-    text = page(setting, table2.RECIPE)
+    config = plan(RunOptions("paper", tmp_path / "out", tasks=("pi",))).config
+    run(config, table2.RECIPE)
+    text = page(config, table2.RECIPE)
     assert "The paper's; Paraphrase identification: the same model, languages and sizes" in text
     assert "not comparable" not in text
-    smaller = plan(Asked("paper", tmp_path / "less", tasks=("pi",), limit=100)).setting
+    smaller = plan(RunOptions("paper", tmp_path / "less", tasks=("pi",), limit=100)).config
     run(smaller, table2.RECIPE)
     assert "not comparable" in page(smaller, table2.RECIPE)
 
 
-def test_names_are_shown_not_obeyed(setting: Setting, run: Callable[..., Outcome]) -> None:
-    odd = replace(setting, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
+def test_names_are_shown_not_obeyed(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    odd = replace(config, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
     run(odd, table4.RECIPE)
     assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, table4.RECIPE)

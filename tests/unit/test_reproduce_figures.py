@@ -13,15 +13,15 @@ from xsns_stream.languages import mixture
 from xsns_stream.reproduce.curves import highest, label, metric_panels, metric_table
 from xsns_stream.reproduce.recipes.figure3 import chance
 from xsns_stream.reproduce.scores import (
-    TOGETHER,
+    SOURCES_TOGETHER,
     as_record,
-    best_alone,
-    central,
+    best_single,
+    most_central,
     drawn,
-    first,
-    of_seeds,
+    most_similar,
+    restrict_to_seeds,
     paired_means,
-    spread,
+    target_row,
 )
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores
@@ -42,10 +42,10 @@ def matrix(values: Any) -> SimilarityMatrix:
 
 
 def test_what_a_target_gets() -> None:
-    found = spread(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "de", {"de": 10.0})
+    found = target_row(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "de", {"de": 10.0})
     assert found.others == {"en": 60.0}
     assert (found.own, found.trivial, found.best, found.english) == (90.0, 10.0, 60.0, 60.0)
-    found = spread(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "et", {})
+    found = target_row(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "et", {})
     assert math.isnan(found.own)
     assert math.isnan(found.trivial)
     assert found.best_sources == ("en", "fi")
@@ -53,7 +53,7 @@ def test_what_a_target_gets() -> None:
     assert found.of(["de", "en"]) == 45.0
     assert math.isnan(found.of([]))
     assert math.isnan(found.of(["de", "sw"]))
-    nothing = spread(scores([[[NAN, NAN]]]), "et", {})
+    nothing = target_row(scores([[[NAN, NAN]]]), "et", {})
     assert all(math.isnan(value) for value in (nothing.best, nothing.worst, nothing.mean, nothing.english))
 
 
@@ -79,27 +79,27 @@ def test_paired_means() -> None:
 def test_the_first_sources_of_a_target() -> None:
     values = np.full((5, 5), 0.5)
     values[:, 0] = [1.0, 0.2, 0.9, 0.2, NAN]
-    assert first(matrix(values), CODES, "de") == ("fi", "en", "sw")
-    assert first(matrix(values), ("de", "en", "zu"), "de") == ("en",)
+    assert most_similar(matrix(values), CODES, "de") == ("fi", "en", "sw")
+    assert most_similar(matrix(values), ("de", "en", "zu"), "de") == ("en",)
     # All alike: by code.
-    assert first(matrix(values), CODES, "zu") == ("de", "en", "fi")
-    assert first(matrix(values), CODES, "et") == ()
+    assert most_similar(matrix(values), CODES, "zu") == ("de", "en", "fi")
+    assert most_similar(matrix(values), CODES, "et") == ()
 
 
 def test_english_and_the_most_central_sources() -> None:
     values = np.eye(5)
     for place, mean in enumerate((0.1, 0.0, 0.5, 0.9, 0.3)):
         values[place, [other for other in range(5) if other != place]] = mean
-    assert central(matrix(values), CODES, "de") == ("en", "sw", "fi")
-    assert central(matrix(values), CODES, "sw") == ("en", "fi", "zu")
-    assert central(matrix(values), CODES, "en") == ("sw", "fi", "zu")
-    assert central(matrix(values), ("fi", "sw"), "et") == ("sw", "fi")
+    assert most_central(matrix(values), CODES, "de") == ("en", "sw", "fi")
+    assert most_central(matrix(values), CODES, "sw") == ("en", "fi", "zu")
+    assert most_central(matrix(values), CODES, "en") == ("sw", "fi", "zu")
+    assert most_central(matrix(values), ("fi", "sw"), "et") == ("sw", "fi")
 
 
 def test_sources_at_random_are_the_same_every_time() -> None:
     found = drawn(CODES, "de")
     assert found == drawn(tuple(reversed(CODES)), "de")
-    assert all(len(set(one)) == TOGETHER and "de" not in one for one in found)
+    assert all(len(set(one)) == SOURCES_TOGETHER and "de" not in one for one in found)
     assert len({mixture(one) for target in CODES for one in drawn(CODES, target)}) > 2
     assert drawn(("en", "fi", "de"), "de") == ()
 
@@ -107,9 +107,9 @@ def test_sources_at_random_are_the_same_every_time() -> None:
 def test_the_best_alone_over_the_same_seeds() -> None:
     cells = [[[0.0, 10.0], [0.0, 30.0], [0.0, 20.0], [0.0, 30.0]], [[0.0, 90.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]]
     both = scores(cells, seeds=(1, 2))
-    assert best_alone(both, "et") == ("de", "en", "sw")
-    assert best_alone(of_seeds(both, (1,)), "et") == ("en", "sw", "fi")
-    assert of_seeds(both, (7,)) is both
+    assert best_single(both, "et") == ("de", "en", "sw")
+    assert best_single(restrict_to_seeds(both, (1,)), "et") == ("en", "sw", "fi")
+    assert restrict_to_seeds(both, (7,)) is both
 
 
 def document(**means: float | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from xsns_stream.reproduce.step import ALL, TARGETS
 
 if TYPE_CHECKING:
     from xsns_stream.reproduce.data import Plan
-    from xsns_stream.reproduce.running import Event, Outcome, Planned
+    from xsns_stream.reproduce.running import Event, Outcome, RecipePlan
 
 
 _what, _sizes, _machine = section("Models and data"), section("Sizes and seeds"), section("Machine")
@@ -231,33 +231,33 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
     Each is a few command lines of the other verbs, and a page made of what they leave, in the folder --out. Running
     again goes on where the last run stopped; what is done is not done again. --dry-run prints the command lines.
     """
-    from xsns_stream.reproduce.data import Asked, plan
-    from xsns_stream.reproduce.running import foreseen, planned
+    from xsns_stream.reproduce.data import RunOptions, plan
+    from xsns_stream.reproduce.running import with_follow_ups, plan_recipes
     from xsns_stream.reproduce.step import recipes
 
     called = shlex.join(("xsns-stream", "reproduce", *ctx.meta[_ARGUMENTS]))
     for name in ("tasks", "languages", "low_resource"):
         options[name] = split_codes(options[name])
-    made = plan(Asked(command=called, **options))
+    made = plan(RunOptions(command=called, **options))
     for name, error in made.failed.items():
         note(f"left out: {name}: {error.message}", quiet)
     chosen = recipes(target)
     if dry_run:
-        _show_plan(foreseen(planned(chosen, made.setting), made.setting), made, target, as_json)
+        _show_plan(with_follow_ups(plan_recipes(chosen, made.config), made.config), made, target, as_json)
         return
     from xsns_stream.reproduce.running import reproduce
 
-    outcome = reproduce(chosen, made.setting, run_verb(quiet), Progress(quiet))
+    outcome = reproduce(chosen, made.config, run_verb(quiet), Progress(quiet))
     _tell(outcome, made, as_json)
     _refuse(outcome, made, target)
 
 
-def _show_plan(plans: list[Planned], made: Plan, target: str, as_json: bool) -> None:
+def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) -> None:
     """Print every known command line, as a script that a shell can run, and whether it is done."""
     from xsns_stream.reproduce.running import states, unique
 
     steps = unique(step for one in plans for step in one.steps)
-    state = states(made.setting, steps)
+    state = states(made.config, steps)
     users = {
         step.name: [one.recipe.name for one in plans if step.name in {other.name for other in one.steps}]
         for step in steps
@@ -289,7 +289,7 @@ def _tell(outcome: Outcome, made: Plan, as_json: bool) -> None:
         result = {
             "results": {name: [str(path) for path in files] for name, files in outcome.results.items()},
             "left_out": {name: error.message for name, error in outcome.left_out.items()},
-            "tasks_left_out": dict(made.setting.left_out),
+            "tasks_left_out": dict(made.config.left_out),
             "failed": outcome.failed,
             "partly": outcome.partly,
         }

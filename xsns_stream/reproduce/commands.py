@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.reproduce.config import HEADS, Setting, TaskSetting, slug
+from xsns_stream.reproduce.config import HEADS, RunConfig, TaskConfig, slug
 from xsns_stream.reproduce.step import Step
 
 #: As the tables call it.
@@ -20,17 +20,17 @@ def joined(codes: Sequence[str]) -> str:
     return ",".join(codes)
 
 
-def gold(setting: Setting, task: TaskSetting, model: str | None = None) -> Step:
+def gold(config: RunConfig, task: TaskConfig, model: str | None = None) -> Step:
     """Fine-tune on every source of a task, test on all its targets: outputs gold.parquet and what was said as JSON."""
-    model = model or setting.model
+    model = model or config.model
     name = f"{slug(model)}.{task.name}.gold"
-    place = setting.place(slug(model), task.name)
+    place = config.path(slug(model), task.name)
     args = [
         "transfer",
         *("--task", task.name, "--model", model, "--data", task.data),
         *("--sources", joined(task.sources), "--targets", joined(task.all_targets)),
         *_each("--seed", task.tuning_seeds),
-        *tuning(setting, task),
+        *tuning(config, task),
         *("-o", str(place / "gold.parquet"), "--json"),
     ]
     scores, said = place / "gold.parquet", place / "gold.json"
@@ -38,21 +38,21 @@ def gold(setting: Setting, task: TaskSetting, model: str | None = None) -> Step:
     return Step(name, tuple(args), (scores, said), stdout=said, excess=beyond)
 
 
-def tuning(setting: Setting, task: TaskSetting) -> list[str]:
+def tuning(config: RunConfig, task: TaskConfig) -> list[str]:
     """Return the options of `transfer` that say how models are fine-tuned and tested on a task."""
     return [
-        *("--preset", setting.fine_tuning),
-        *_given("--epochs", setting.epochs),
+        *("--preset", config.fine_tuning),
+        *_given("--epochs", config.epochs),
         *_given("--limit", task.limit),
         *_given("--test-limit", task.test_limit),
-        *_given("--max-length", setting.max_length),
-        *_machine(setting),
+        *_given("--max-length", config.max_length),
+        *_machine(config),
     ]
 
 
 def sub_networks(
-    setting: Setting,
-    task: TaskSetting,
+    config: RunConfig,
+    task: TaskConfig,
     model: str | None = None,
     *,
     head: bool = False,
@@ -64,7 +64,7 @@ def sub_networks(
     """Measure the languages of a task on its own text: a store.
 
     Args:
-        setting: Of the run.
+        config: Of the run.
         task: Of which the text is.
         model: Instead of the setting's.
         head: Ask the task's head, drawn at random, instead of the language model.
@@ -73,75 +73,75 @@ def sub_networks(
         densities: Instead of the setting's one.
         languages: Instead of all of the task's that have text.
     """
-    model = model or setting.model
+    model = model or config.model
     kind = name or ("task-head" if head else "task-lm")
-    store = setting.place(slug(model), task.name, f"{kind}.zarr")
+    store = config.path(slug(model), task.name, f"{kind}.zarr")
     args = [
         "build",
         *("--model", model, "--corpus", task.data, "--task", task.name),
         *(("--objective", HEADS[task.name]) if head else _words(task)),
-        *_measuring(setting, languages or task.texts, task.fisher_seeds, examples, densities),
+        *_measuring(config, languages or task.texts, task.fisher_seeds, examples, densities),
         *("--store", str(store)),
     ]
-    beyond = partial(excess_rows, store, task.fisher_seeds, densities or (setting.density,))
+    beyond = partial(excess_rows, store, task.fisher_seeds, densities or (config.density,))
     return Step(f"{slug(model)}.{task.name}.{kind}", tuple(args), (store,), excess=beyond)
 
 
-def general_sub_networks(setting: Setting, model: str | None = None) -> Step:
+def general_sub_networks(config: RunConfig, model: str | None = None) -> Step:
     """Measure all tasks' languages on general text: one store for all tasks.
 
     Raises:
-        ValueError: The setting has no general text.
+        ValueError: The config has no general text.
     """
-    if setting.general is None:
+    if config.general is None:
         raise ValueError("there is no general text")
-    model = model or setting.model
-    store = setting.place(slug(model), "general-lm.zarr")
+    model = model or config.model
+    store = config.path(slug(model), "general-lm.zarr")
     args = [
         "build",
-        *("--model", model, "--corpus", setting.general),
-        *_measuring(setting, setting.general_languages, setting.fisher_seeds, None, ()),
+        *("--model", model, "--corpus", config.general),
+        *_measuring(config, config.general_languages, config.fisher_seeds, None, ()),
         *("--store", str(store)),
     ]
-    beyond = partial(excess_rows, store, setting.fisher_seeds, (setting.density,))
+    beyond = partial(excess_rows, store, config.fisher_seeds, (config.density,))
     return Step(f"{slug(model)}.general-lm", tuple(args), (store,), excess=beyond)
 
 
-def text_baselines(setting: Setting, task: TaskSetting, model: str | None = None) -> dict[str, Step]:
+def text_baselines(config: RunConfig, task: TaskConfig, model: str | None = None) -> dict[str, Step]:
     """Return {name in the tables: step} of the baselines that read the task's text: LEX, SuE, EMB, NN-Rank."""
-    model = model or setting.model
-    length = _given("--max-length", setting.max_length)
-    tokens = _given("--max-tokens", setting.neighbour_tokens)
+    model = model or config.model
+    length = _given("--max-length", config.max_length)
+    tokens = _given("--max-tokens", config.neighbour_tokens)
     options: dict[str, tuple[str, list[str]]] = {
         "LEX": ("lex", ["--model", model, *length]),
         "SuE": ("sue", []),
-        "EMB": ("emb", ["--model", model, *length, *_device(setting)]),
-        "NN-Rank": ("nn-rank", ["--model", model, *length, *tokens, *_device(setting)]),
+        "EMB": ("emb", ["--model", model, *length, *_device(config)]),
+        "NN-Rank": ("nn-rank", ["--model", model, *length, *tokens, *_device(config)]),
     }
-    return {shown: _text_baseline(setting, task, model, verb, more) for shown, (verb, more) in options.items()}
+    return {shown: _text_baseline(config, task, model, verb, more) for shown, (verb, more) in options.items()}
 
 
-def _text_baseline(setting: Setting, task: TaskSetting, model: str, verb: str, more: list[str]) -> Step:
+def _text_baseline(config: RunConfig, task: TaskConfig, model: str, verb: str, more: list[str]) -> Step:
     # SuE asks no model: all models share it.
-    place = setting.place(task.name) if verb == "sue" else setting.place(slug(model), task.name)
+    place = config.path(task.name) if verb == "sue" else config.path(slug(model), task.name)
     output = place / f"{verb}.parquet"
     args = [
         *("baseline", verb, *more),
         *("--corpus", task.data, "--task", task.name, *_words(task)),
         *("--sources", joined(_with_text(task, task.sources)), "--targets", joined(_with_text(task, task.all_targets))),
-        *("--examples", str(setting.examples), *_each("--seed", task.fisher_seeds)),
+        *("--examples", str(config.examples), *_each("--seed", task.fisher_seeds)),
         *("-o", str(output)),
     ]
     owner = "any" if verb == "sue" else slug(model)
     return Step(f"{owner}.{task.name}.{verb}", tuple(args), (output,))
 
 
-def table_baselines(setting: Setting, task: TaskSetting) -> dict[str, Step]:
+def table_baselines(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
     """Return {name in the tables: step} of the baselines that are read from tables: L2V and LDND, where given."""
     found = {}
-    for shown, verb, path in (("L2V", "l2v", setting.typology), ("LDND", "ldnd", setting.ldnd)):
+    for shown, verb, path in (("L2V", "l2v", config.typology), ("LDND", "ldnd", config.ldnd)):
         if path is not None:
-            output = setting.place(task.name, f"{verb}.parquet")
+            output = config.path(task.name, f"{verb}.parquet")
             sides = ("--sources", joined(task.sources), "--targets", joined(task.all_targets))
             args = ("baseline", verb, path, *sides, "-o", str(output))
             found[shown] = Step(f"any.{task.name}.{verb}", args, (output,))
@@ -151,7 +151,7 @@ def table_baselines(setting: Setting, task: TaskSetting) -> dict[str, Step]:
 def evaluation(
     name: str,
     output: Path,
-    task: TaskSetting,
+    task: TaskConfig,
     scores: Step,
     predictors: Mapping[str, Step],
     *more: str,
@@ -179,7 +179,7 @@ def evaluation(
 
 
 def regression(
-    name: str, output: Path, task: TaskSetting, scores: Step, predictors: Mapping[str, Step], model: str, *more: str
+    name: str, output: Path, task: TaskConfig, scores: Step, predictors: Mapping[str, Step], model: str, *more: str
 ) -> Step:
     """Fit gold scores to predictors by `ols` or `mixed`: a JSON document with coefficients and errors."""
     args = [
@@ -192,15 +192,15 @@ def regression(
     return Step(name, tuple(args), (output,), spare="--predict")
 
 
-def predictors(setting: Setting, task: TaskSetting, model: str | None = None) -> dict[str, Step]:
+def predictors(config: RunConfig, task: TaskConfig, model: str | None = None) -> dict[str, Step]:
     """Return {name in the tables: step} of sub-networks and all baselines, in the order of table 2."""
-    found = {**table_baselines(setting, task), **text_baselines(setting, task, model)}
+    found = {**table_baselines(config, task), **text_baselines(config, task, model)}
     ordered = [name for name in ("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND") if name in found]
-    return {name: found[name] for name in ordered} | {XSNS: sub_networks(setting, task, model)}
+    return {name: found[name] for name in ordered} | {XSNS: sub_networks(config, task, model)}
 
 
 def _measuring(
-    setting: Setting,
+    config: RunConfig,
     languages: Sequence[str],
     seeds: Sequence[int],
     examples: int | None,
@@ -208,23 +208,23 @@ def _measuring(
 ) -> list[str]:
     return [
         *("--lang", joined(languages)),
-        *("--examples", str(examples or setting.examples)),
+        *("--examples", str(examples or config.examples)),
         *_each("--seed", seeds),
-        *_each("--density", densities or (setting.density,)),
-        *_given("--max-length", setting.max_length),
-        *_machine(setting),
+        *_each("--density", densities or (config.density,)),
+        *_given("--max-length", config.max_length),
+        *_machine(config),
     ]
 
 
-def _machine(setting: Setting) -> list[str]:
-    return [*_device(setting), *(["--precision", setting.precision] if setting.precision != "float32" else [])]
+def _machine(config: RunConfig) -> list[str]:
+    return [*_device(config), *(["--precision", config.precision] if config.precision != "float32" else [])]
 
 
-def _device(setting: Setting) -> list[str]:
-    return ["--device", setting.device] if setting.device != "cpu" else []
+def _device(config: RunConfig) -> list[str]:
+    return ["--device", config.device] if config.device != "cpu" else []
 
 
-def _words(task: TaskSetting) -> tuple[str, ...]:
+def _words(task: TaskConfig) -> tuple[str, ...]:
     """Return the option that says how the text of a task of words is read: as running text.
 
     It is said though it is the default, so that what an older version measured from words as given is not taken over.
@@ -232,7 +232,7 @@ def _words(task: TaskSetting) -> tuple[str, ...]:
     return ("--words", "running") if HEADS[task.name] == "token-classification" else ()
 
 
-def _with_text(task: TaskSetting, codes: Sequence[str]) -> tuple[str, ...]:
+def _with_text(task: TaskConfig, codes: Sequence[str]) -> tuple[str, ...]:
     """Return those of `codes` whose text can be read.
 
     Raises:

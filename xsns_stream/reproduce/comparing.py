@@ -17,7 +17,7 @@ import numpy as np
 from xsns_stream.errors import StoreError, UsageError, XsnsError
 from xsns_stream.report import write_matrix
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, predictors
-from xsns_stream.reproduce.config import Setting, TaskSetting, slug
+from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug
 from xsns_stream.reproduce.step import Folder, Step
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.subnetworks.select import select_top
@@ -30,7 +30,7 @@ FEWEST_KNOWN: Final = 3
 
 
 @dataclass(frozen=True)
-class Sorted:
+class PredictorGroups:
     """A task's predictors, by how much of its pool they know.
 
     Attributes:
@@ -44,15 +44,15 @@ class Sorted:
     left_out: Mapping[str, str]
 
 
-def measured(setting: Setting, task: TaskSetting, model: str | None = None) -> list[Step]:
+def gold_and_predictors(config: RunConfig, task: TaskConfig, model: str | None = None) -> list[Step]:
     """Return the steps that fine-tune a model on a task and make all predictors of it."""
-    return [gold(setting, task, model), *predictors(setting, task, model).values()]
+    return [gold(config, task, model), *predictors(config, task, model).values()]
 
 
-def held(setting: Setting, task: TaskSetting, folder: Folder, model: str | None = None) -> list[Step]:
+def predictor_evaluations(config: RunConfig, task: TaskConfig, folder: Folder, model: str | None = None) -> list[Step]:
     """Return the steps that hold the predictors against the scores, the one of most of them first."""
-    model = model or setting.model
-    found, scores = sort_predictors(setting, task, folder, model), gold(setting, task, model)
+    model = model or config.model
+    found, scores = group_predictors(config, task, folder, model), gold(config, task, model)
     if XSNS not in found.together:
         return []
     groups = {"": dict(found.together)}
@@ -60,8 +60,8 @@ def held(setting: Setting, task: TaskSetting, folder: Folder, model: str | None 
     return [
         evaluation(
             f"{slug(model)}.{task.name}.evaluate{ending}",
-            setting.place(slug(model), task.name, f"evaluate{ending}.json"),
-            scored(task, scores, folder),
+            config.path(slug(model), task.name, f"evaluate{ending}.json"),
+            restrict_to_scores(task, scores, folder),
             scores,
             group,
             *("--against", XSNS),
@@ -70,7 +70,7 @@ def held(setting: Setting, task: TaskSetting, folder: Folder, model: str | None 
     ]
 
 
-def scored(task: TaskSetting, scores: Step, folder: Folder) -> TaskSetting:
+def restrict_to_scores(task: TaskConfig, scores: Step, folder: Folder) -> TaskConfig:
     """Return the task with the sources and targets that have scores, once these are there: some may have failed."""
     from xsns_stream.gold import read_scores
 
@@ -82,10 +82,10 @@ def scored(task: TaskSetting, scores: Step, folder: Folder) -> TaskSetting:
     return replace(task, sources=sources, targets=targets)
 
 
-def sort_predictors(setting: Setting, task: TaskSetting, folder: Folder, model: str | None = None) -> Sorted:
+def group_predictors(config: RunConfig, task: TaskConfig, folder: Folder, model: str | None = None) -> PredictorGroups:
     """Sort the predictors by how much of the task's pool they know; what is not made yet is taken to know all."""
     together, apart, left_out = {}, {}, {}
-    for shown, step in predictors(setting, task, model).items():
+    for shown, step in predictors(config, task, model).items():
         sources, targets, share = known(step, task) if folder.done(step) else (None, None, 1.0)
         if why := folder.why(step):
             left_out[shown] = why
@@ -97,10 +97,10 @@ def sort_predictors(setting: Setting, task: TaskSetting, folder: Folder, model: 
             )
         else:
             apart[shown] = step
-    return Sorted(together, apart, left_out)
+    return PredictorGroups(together, apart, left_out)
 
 
-def known(step: Step, task: TaskSetting) -> tuple[int | None, int | None, float]:
+def known(step: Step, task: TaskConfig) -> tuple[int | None, int | None, float]:
     """Return how many sources and targets of a pool a predictor knows, and of what share of its pairs a value.
 
     Of a store, whose rows are counted when it is compared, the numbers are not known.

@@ -32,7 +32,7 @@ HEADS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class TaskSetting:
+class TaskConfig:
     """One task's data and languages.
 
     Attributes:
@@ -80,7 +80,7 @@ class TaskSetting:
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunConfig:
     """Everything that the commands of a run depend on.
 
     Attributes:
@@ -88,7 +88,7 @@ class Setting:
         out: Folder of the results; what steps leave lies in `work`, below it.
         model: The model of all tables and figures.
         other_models: Those that table 4 holds beside it.
-        tasks: {name: setting} in the order of `TASKS`; those for which there are data.
+        tasks: {name: config} in the order of `TASKS`; those for which there are data.
         swept: Those of them for which everything is measured many times over (figures 3 and 6, choices).
         left_out: {task: why it is not among them}.
         general: Corpus of general text, in the place of Wikipedia; None where there is none.
@@ -113,8 +113,8 @@ class Setting:
     out: Path
     model: str
     other_models: tuple[str, ...]
-    tasks: Mapping[str, TaskSetting]
-    swept: Mapping[str, TaskSetting]
+    tasks: Mapping[str, TaskConfig]
+    swept: Mapping[str, TaskConfig]
     left_out: Mapping[str, str]
     general: str | None
     general_languages: tuple[str, ...]
@@ -140,7 +140,7 @@ class Setting:
         """The folder of what steps leave."""
         return self.out / "work"
 
-    def place(self, *parts: str) -> Path:
+    def path(self, *parts: str) -> Path:
         """Return a path below `work`."""
         return self.work.joinpath(*parts)
 

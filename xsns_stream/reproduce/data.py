@@ -1,4 +1,4 @@
-"""From options to a setting: which data there are, and which languages of each pool they have."""
+"""From options to a config: which data there are, and which languages of each pool they have."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from xsns_stream.reproduce.config import (
     TOPIC_SOURCES,
     TOPIC_TARGETS,
     Preset,
-    Setting,
-    TaskSetting,
+    RunConfig,
+    TaskConfig,
 )
 
 GENERAL, TYPOLOGY, LDND = "general", "typology", "ldnd"
@@ -33,7 +33,7 @@ _HINT: Final = "write --data pos=FOLDER, or one folder that has folders pos, ner
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunOptions:
     """What the options of `reproduce` say; None leaves it to the preset."""
 
     preset: str
@@ -60,18 +60,18 @@ class Asked:
 
 @dataclass(frozen=True)
 class Plan:
-    """A setting, and the tasks that were meant to be in it and cannot be.
+    """A config, and the tasks that were meant to be in it and cannot be.
 
     Attributes:
-        setting: Of the run.
+        config: Of the run.
         failed: {task: why}; those that were merely not asked for are not among them.
     """
 
-    setting: Setting
+    config: RunConfig
     failed: Mapping[str, XsnsError] = field(default_factory=dict)
 
 
-def plan(asked: Asked) -> Plan:
+def plan(asked: RunOptions) -> Plan:
     """Find the data, and cut each task's pool to what they have.
 
     Raises:
@@ -86,7 +86,7 @@ def plan(asked: Asked) -> Plan:
         raise UsageError(f"a density of {asked.density:g} keeps no share of the parameters.", "0.15 is the paper's.")
     if unknown := [name for name in wanted if name not in TASKS]:
         raise UsageError(f"there is no task '{unknown[0]}'.", f"the tasks are {', '.join(TASKS)}.")
-    tasks: dict[str, TaskSetting] = {}
+    tasks: dict[str, TaskConfig] = {}
     failed: dict[str, XsnsError] = {}
     for name in (name for name in TASKS if name in wanted):
         try:
@@ -135,7 +135,7 @@ def _listed_in(folder: Path) -> dict[str, str]:
 # ---------------------------------------------------------------------------------------- one task
 
 
-def _task(name: str, spec: str, asked: Asked, preset: Preset) -> TaskSetting:
+def _task(name: str, spec: str, asked: RunOptions, preset: Preset) -> TaskConfig:
     papers = preset.data.get(name) == spec
     tuning = _each(asked.tuning_seeds) or preset.tuning_seeds.get(name, preset.tuning_seeds[""])
     fisher = _each(asked.fisher_seeds) or preset.fisher_seeds.get(name, preset.fisher_seeds[""])
@@ -158,11 +158,11 @@ def _task(name: str, spec: str, asked: Asked, preset: Preset) -> TaskSetting:
     measured = tuple(code for code in pools if code in trained)
     limit = asked.limit or preset.limit.get(name, preset.limit[""])
     test_limit = asked.test_limit or preset.test_limit.get(name, preset.test_limit[""])
-    setting = TaskSetting(
+    config = TaskConfig(
         name, spec, sources, targets, measured, tuning, fisher, low, limit=limit, test_limit=test_limit, notes=notes
     )
     own = PAPER_POOLS.get(name, ())
-    return replace(setting, papers=papers and set(sources) == set(targets) == set(own))
+    return replace(config, papers=papers and set(sources) == set(targets) == set(own))
 
 
 def _each(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -202,7 +202,7 @@ def _pool(
 
 
 def _low_resource(
-    name: str, tested: Sequence[str], targets: Sequence[str], asked: Asked, preset: Preset
+    name: str, tested: Sequence[str], targets: Sequence[str], asked: RunOptions, preset: Preset
 ) -> tuple[str, ...]:
     if asked.low_resource:
         chosen: Sequence[str] = [normalise(code) for code in asked.low_resource]
@@ -223,16 +223,16 @@ def _those(wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
 
 
 def _setting(
-    asked: Asked,
+    asked: RunOptions,
     preset: Preset,
-    tasks: Mapping[str, TaskSetting],
+    tasks: Mapping[str, TaskConfig],
     left_out: Mapping[str, str],
     there: Mapping[str, str],
-) -> Setting:
+) -> RunConfig:
     model, general = asked.model or preset.model, there.get(GENERAL)
     # Other models are compared with the preset's own; with another model there is nothing to hold them against.
     others = asked.other_models or (preset.other_models if model == preset.model else ())
-    return Setting(
+    return RunConfig(
         preset=asked.preset,
         out=asked.out,
         model=model,
@@ -260,14 +260,14 @@ def _setting(
     )
 
 
-def _swept(asked: Asked, preset: Preset, tasks: Mapping[str, TaskSetting]) -> dict[str, TaskSetting]:
+def _swept(asked: RunOptions, preset: Preset, tasks: Mapping[str, TaskConfig]) -> dict[str, TaskConfig]:
     """Return the preset's swept tasks; all where the command names its tasks, or has none of the preset's."""
     if asked.tasks or preset.swept is None:
         return dict(tasks)
     return {name: task for name, task in tasks.items() if name in preset.swept} or dict(tasks)
 
 
-def _general_languages(general: str | None, preset: Preset, tasks: Iterable[TaskSetting]) -> tuple[str, ...]:
+def _general_languages(general: str | None, preset: Preset, tasks: Iterable[TaskConfig]) -> tuple[str, ...]:
     """Return the languages of the tasks' pools that the general text has, as it spells them."""
     wanted = tuple(dict.fromkeys(code for task in tasks for code in (*task.sources, *task.targets)))
     if general is None:

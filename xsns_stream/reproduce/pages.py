@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from xsns_stream.report.escaping import in_markdown
-from xsns_stream.reproduce.config import DENSITY, PRESETS, TITLES, Setting, TaskSetting
+from xsns_stream.reproduce.config import DENSITY, PRESETS, TITLES, RunConfig, TaskConfig
 from xsns_stream.reproduce.step import Folder, Step
 
 NDCG: Final = "ndcg@3[rank-linear]"
@@ -48,7 +48,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
     return table(header, lines)
 
 
-def apart_pages(steps: Sequence[Step], folder: Folder) -> tuple[dict[str, Any], str]:
+def separate_sections(steps: Sequence[Step], folder: Folder) -> tuple[dict[str, Any], str]:
     """Return the evaluations of predictors that lack many languages, each with X-SNS on what it knows, and the page."""
     found, parts = {}, []
     for step in steps:
@@ -104,7 +104,7 @@ def _trivial_last(names: Sequence[str]) -> list[str]:
 # ------------------------------------------------------------------------------- what the gold is worth
 
 
-def strength(task: TaskSetting, gold: Step, folder: Folder) -> tuple[str, dict[str, Any]]:
+def gold_quality(task: TaskConfig, gold: Step, folder: Folder) -> tuple[str, dict[str, Any]]:
     """Return a sentence on how well the fine-tuned models do at all, with its numbers.
 
     At home: a source's model on its own test set. Zero-shot: on the targets of the pool. Trivial: the answer that
@@ -142,7 +142,7 @@ def trivial(document: Mapping[str, Any] | None) -> dict[str, float]:
     return {target: float(value) for target, value in found.items() if value is not None}
 
 
-def _strength(task: TaskSetting, found: Mapping[str, Any]) -> str:
+def _strength(task: TaskConfig, found: Mapping[str, Any]) -> str:
     shown = {key: number(found[key], 1) for key in ("at_home", "zero_shot", "trivial")}
     text = (
         f"How far these scores mean anything: {found['metric']} {shown['at_home']} on the source's own test set, "
@@ -157,16 +157,16 @@ def _strength(task: TaskSetting, found: Mapping[str, Any]) -> str:
 # -------------------------------------------------------------------------------------- the paper's own
 
 
-def papers_table(setting: Setting, rows: Mapping[str, Mapping[str, Row]], what: str = "predictor") -> str:
+def paper_table(config: RunConfig, rows: Mapping[str, Mapping[str, Row]], what: str = "predictor") -> str:
     """Return the paper's numbers on the tasks of a run, and whether they may be held against ours."""
     lines = [
         [task.title, name, *(number(value) for value in row)]
-        for task in setting.tasks.values()
+        for task in config.tasks.values()
         for name, row in rows.get(task.name, {}).items()
     ]
     if not lines:
         return ""
-    same = [task.title for task in setting.tasks.values() if comparable(setting, task)]
+    same = [task.title for task in config.tasks.values() if comparable(config, task)]
     said = (
         f"The paper's; {', '.join(same)}: the same model, languages and sizes, data as the Hub has them."
         if same
@@ -176,14 +176,14 @@ def papers_table(setting: Setting, rows: Mapping[str, Mapping[str, Row]], what: 
     return f"## The paper's numbers\n\n{said}\n\n{table(header, lines, text_columns=2)}"
 
 
-def notes_of(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
+def evaluation_notes(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
     """Return what `evaluate` said beside its numbers, task by task."""
     return bullets(f"{titles(task)}: {note}" for task, document in documents.items() for note in document["notes"])
 
 
-def not_swept(setting: Setting) -> str:
+def not_swept(config: RunConfig) -> str:
     """Return a sentence on the tasks that the preset does not measure many times over; empty where there are none."""
-    names = [name for name in setting.tasks if name not in setting.swept]
+    names = [name for name in config.tasks if name not in config.swept]
     if not names:
         return ""
     return bullets([f"{', '.join(TITLES[name] for name in names)}: not run; `--tasks {','.join(names)}` does."])
@@ -295,12 +295,12 @@ TABLE4: Final[Mapping[str, Mapping[str, Row]]] = {
 }
 
 
-def comparable(setting: Setting, task: TaskSetting, model: str | None = None) -> bool:
+def comparable(config: RunConfig, task: TaskConfig, model: str | None = None) -> bool:
     """Tell whether numbers of a run may stand beside the paper's: its model, data, languages, seeds and sizes."""
     paper = PRESETS["paper"]
     models = (paper.model, *paper.other_models)
-    sizes = (setting.examples, setting.density, task.limit, task.test_limit, setting.epochs, setting.max_length)
+    sizes = (config.examples, config.density, task.limit, task.test_limit, config.epochs, config.max_length)
     theirs = (paper.examples, DENSITY, None, None, None, None)
-    seeds = (*task.fisher_seeds, *task.tuning_seeds, setting.fine_tuning, setting.precision)
+    seeds = (*task.fisher_seeds, *task.tuning_seeds, config.fine_tuning, config.precision)
     their_seeds = (*paper.fisher_seeds[""], *paper.tuning_seeds[""], paper.fine_tuning, "float32")
-    return task.papers and (model or setting.model) in models and sizes == theirs and seeds == their_seeds
+    return task.papers and (model or config.model) in models and sizes == theirs and seeds == their_seeds

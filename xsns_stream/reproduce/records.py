@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from xsns_stream.errors import ExitCode
 from xsns_stream.io.atomic import write_whole
-from xsns_stream.reproduce.config import Setting, TaskSetting
+from xsns_stream.reproduce.config import RunConfig, TaskConfig
 from xsns_stream.reproduce.pages import bullets, code
 from xsns_stream.reproduce.step import Figure, Folder, Recipe, Result, Step
 
@@ -147,7 +147,7 @@ SCHEMA_VERSION: Final = 1
 FIGURE_KINDS: Final = ("png", "svg")
 
 
-def write_result(recipe: Recipe, result: Result, setting: Setting, folder: Folder) -> tuple[Path, ...]:
+def write_result(recipe: Recipe, result: Result, config: RunConfig, folder: Folder) -> tuple[Path, ...]:
     """Write NAME.md and NAME.json, and NAME.png and NAME.svg where there is a figure, each whole or not at all.
 
     Returns:
@@ -156,14 +156,14 @@ def write_result(recipe: Recipe, result: Result, setting: Setting, folder: Folde
     Raises:
         XsnsError: One cannot be written.
     """
-    setting.out.mkdir(parents=True, exist_ok=True)
-    stem = setting.out / recipe.name
-    page = f"{result.markdown.rstrip()}\n\n{_ending(setting, folder)}"
+    config.out.mkdir(parents=True, exist_ok=True)
+    stem = config.out / recipe.name
+    page = f"{result.markdown.rstrip()}\n\n{_ending(config, folder)}"
     document = {
         "schema_version": SCHEMA_VERSION,
         "target": recipe.name,
         "title": recipe.title,
-        "setting": setting_record(setting),
+        "setting": config_record(config),
         "result": dict(result.record),
         "failed": dict(folder.failed),
         "partly": dict(folder.partly),
@@ -181,15 +181,15 @@ def write_result(recipe: Recipe, result: Result, setting: Setting, folder: Folde
     return (*written, *figures)
 
 
-def setting_record(setting: Setting) -> dict[str, Any]:
+def config_record(config: RunConfig) -> dict[str, Any]:
     """Return what the numbers depend on, as JSON can say it."""
     return {
-        "preset": setting.preset,
-        "model": setting.model,
-        "examples": setting.examples,
-        "density": setting.density,
-        "fine_tuning": setting.fine_tuning,
-        "epochs": setting.epochs,
+        "preset": config.preset,
+        "model": config.model,
+        "examples": config.examples,
+        "density": config.density,
+        "fine_tuning": config.fine_tuning,
+        "epochs": config.epochs,
         "tasks": {
             name: {
                 "data": task.data,
@@ -202,31 +202,31 @@ def setting_record(setting: Setting) -> dict[str, Any]:
                 "test_limit": task.test_limit,
                 "papers": task.papers,
             }
-            for name, task in setting.tasks.items()
+            for name, task in config.tasks.items()
         },
-        "left_out": dict(setting.left_out),
-        "general": setting.general,
+        "left_out": dict(config.left_out),
+        "general": config.general,
     }
 
 
-def _ending(setting: Setting, folder: Folder) -> str:
+def _ending(config: RunConfig, folder: Folder) -> str:
     """Return the settings, what went wrong, and the commands."""
     lines = [
-        f"preset {setting.preset}, model {setting.model}.",
-        f"sub-networks, where the page has any: {setting.examples:,} examples a language, density {setting.density:g}.",
-        f"fine-tuning preset {setting.fine_tuning}{f', {setting.epochs} epochs at most' if setting.epochs else ''}.",
+        f"preset {config.preset}, model {config.model}.",
+        f"sub-networks, where the page has any: {config.examples:,} examples a language, density {config.density:g}.",
+        f"fine-tuning preset {config.fine_tuning}{f', {config.epochs} epochs at most' if config.epochs else ''}.",
         *(
             f"{task.title}: {len(task.sources)} sources ({' '.join(task.sources)}), {len(task.targets)} targets; "
             f"Fisher seeds {_numbers(task.fisher_seeds)}; fine-tuning seeds {_numbers(task.tuning_seeds)}; "
             f"{_limits(task)}."
-            for task in setting.tasks.values()
+            for task in config.tasks.values()
         ),
-        *(note for task in setting.tasks.values() for note in _of(task.title, task.notes)),
-        *(f"{name} is left out: {why}" for name, why in setting.left_out.items()),
+        *(note for task in config.tasks.values() for note in _of(task.title, task.notes)),
+        *(f"{name} is left out: {why}" for name, why in config.left_out.items()),
         *(f"The step {name} failed: {why}" for name, why in folder.failed.items()),
         *(f"The step {name} is not done for every language: {why}" for name, why in folder.partly.items()),
     ]
-    commands = [setting.command] if setting.command else []
+    commands = [config.command] if config.command else []
     steps = [step.shown for step in folder.steps.values()]
     return f"## Settings\n\n{bullets(lines)}\n## Commands\n\n{code([*commands, *steps])}"
 
@@ -235,7 +235,7 @@ def _numbers(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def _limits(task: TaskSetting) -> str:
+def _limits(task: TaskConfig) -> str:
     limits = [
         f"at most {task.limit:,} training examples a source" if task.limit else "",
         f"at most {task.test_limit:,} test examples a target" if task.test_limit else "",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from xsns_stream.errors import ExitCode, XsnsError
-from xsns_stream.reproduce.config import Setting
+from xsns_stream.reproduce.config import RunConfig
 from xsns_stream.reproduce.records import DONE, Records, file_name, needed, write_result
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Step
 
@@ -76,7 +76,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Planned:
+class RecipePlan:
     """A recipe's steps as far as they are known, or why it is left out."""
 
     recipe: Recipe
@@ -84,27 +84,27 @@ class Planned:
     left_out: LeftOutError | None = None
 
 
-def foreseen(plans: Iterable[Planned], setting: Setting) -> list[Planned]:
+def with_follow_ups(plans: Iterable[RecipePlan], config: RunConfig) -> list[RecipePlan]:
     """Return plans with the steps that follow from results, as far as these can be told from what is done."""
     found = []
     for one in plans:
         if one.recipe.then is None or one.left_out is not None:
             found.append(one)
             continue
-        waiting = frozenset(name for name, state in states(setting, one.steps).items() if state != DONE)
+        waiting = frozenset(name for name, state in states(config, one.steps).items() if state != DONE)
         known = Folder({step.name: step for step in one.steps}, waiting=waiting)
-        found.append(replace(one, steps=unique((*one.steps, *one.recipe.then(setting, known)))))
+        found.append(replace(one, steps=unique((*one.steps, *one.recipe.then(config, known)))))
     return found
 
 
-def planned(recipes: Iterable[Recipe], setting: Setting) -> list[Planned]:
+def plan_recipes(recipes: Iterable[Recipe], config: RunConfig) -> list[RecipePlan]:
     """Return each recipe with the steps that are known before anything is run."""
     found = []
     for recipe in recipes:
         try:
-            found.append(Planned(recipe, unique(recipe.steps(setting))))
+            found.append(RecipePlan(recipe, unique(recipe.steps(config))))
         except LeftOutError as error:
-            found.append(Planned(recipe, left_out=error))
+            found.append(RecipePlan(recipe, left_out=error))
     unique(step for one in found for step in one.steps)
     return found
 
@@ -132,18 +132,18 @@ def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(ordered)
 
 
-def states(setting: Setting, steps: Sequence[Step]) -> dict[str, str]:
+def states(config: RunConfig, steps: Sequence[Step]) -> dict[str, str]:
     """Return {step: DONE, PARTLY or TO_DO}."""
-    records = Records(setting.work / "done")
+    records = Records(config.work / "done")
     return {step.name: records.state(step, steps) for step in steps}
 
 
-def reproduce(recipes: Sequence[Recipe], setting: Setting, run_verb: RunVerb, on_event: OnEvent) -> Outcome:
+def reproduce(recipes: Sequence[Recipe], config: RunConfig, run_verb: RunVerb, on_event: OnEvent) -> Outcome:
     """Run the steps of recipes that are not done, and write each recipe's result.
 
     Args:
         recipes: In this order; steps that they share run once.
-        setting: Of the run.
+        config: Of the run.
         run_verb: Runs one command line.
         on_event: Told of every step and recipe.
 
@@ -151,8 +151,8 @@ def reproduce(recipes: Sequence[Recipe], setting: Setting, run_verb: RunVerb, on
         KeyboardInterrupt: The run was interrupted; what is done is kept.
         XsnsError: A record cannot be written.
     """
-    run = _Run(setting, run_verb, on_event)
-    plans = planned(recipes, setting)
+    run = _Run(config, run_verb, on_event)
+    plans = plan_recipes(recipes, config)
     run.add(step for one in plans for step in one.steps)
     for one in plans:
         if one.left_out is not None:
@@ -165,9 +165,9 @@ def reproduce(recipes: Sequence[Recipe], setting: Setting, run_verb: RunVerb, on
 class _Run:
     """One run: the steps known so far, and what came of them."""
 
-    def __init__(self, setting: Setting, run_verb: RunVerb, on_event: OnEvent) -> None:
-        self.setting, self.run_verb, self.on_event = setting, run_verb, on_event
-        self.records = Records(setting.work / "done")
+    def __init__(self, config: RunConfig, run_verb: RunVerb, on_event: OnEvent) -> None:
+        self.config, self.run_verb, self.on_event = config, run_verb, on_event
+        self.records = Records(config.work / "done")
         self.steps: tuple[Step, ...] = ()
         self.visited: set[str] = set()
         self.outcome = Outcome()
@@ -175,7 +175,7 @@ class _Run:
     def add(self, steps: Iterable[Step]) -> None:
         self.steps = unique((*self.steps, *steps))
 
-    def recipe(self, one: Planned) -> None:
+    def recipe(self, one: RecipePlan) -> None:
         """Run a recipe's steps, those that follow from them, and write its result."""
         recipe = one.recipe
         self._run_all(one.steps)
@@ -199,12 +199,12 @@ class _Run:
             XsnsError: What a step has left cannot be read, or the files cannot be written.
         """
         if recipe.then is not None:
-            more = recipe.then(self.setting, self._folder(steps))
+            more = recipe.then(self.config, self._folder(steps))
             self.add(more)
             steps = unique((*steps, *more))
             self._run_all(steps)
         folder = self._folder(steps)
-        return write_result(recipe, recipe.render(self.setting, folder), self.setting, folder)
+        return write_result(recipe, recipe.render(self.config, folder), self.config, folder)
 
     def leave_out(self, recipe: Recipe, error: LeftOutError) -> None:
         self.outcome.left_out[recipe.name] = error
@@ -229,7 +229,7 @@ class _Run:
         if self.records.state(step, self.steps) == DONE:
             self.on_event(StepEnded(step, True))
             return
-        log = self.setting.work / "logs" / f"{file_name(step.name)}.log"
+        log = self.config.work / "logs" / f"{file_name(step.name)}.log"
         for path in (log, *step.outputs):
             path.parent.mkdir(parents=True, exist_ok=True)
         self.on_event(StepStarted(step, len(self.visited), len(self.steps), log))

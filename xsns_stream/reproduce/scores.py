@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import gold
-from xsns_stream.reproduce.config import Setting, TaskSetting
+from xsns_stream.reproduce.config import RunConfig, TaskConfig
 from xsns_stream.reproduce.pages import trivial
 from xsns_stream.reproduce.step import Folder, Step
 
@@ -86,21 +86,21 @@ def gold_scores(step: Step) -> TransferScores:
 
 
 def target_scores(
-    setting: Setting, task: TaskSetting, folder: Folder, targets: Sequence[str]
+    config: RunConfig, task: TaskConfig, folder: Folder, targets: Sequence[str]
 ) -> list[TargetScores] | None:
     """Return the scores of a task's targets in the order given; None where fine-tuning is not done.
 
     Targets that were not tested are left out.
     """
-    step = gold(setting, task)
+    step = gold(config, task)
     if not folder.done(step):
         return None
     floor = trivial(folder.document(step))
     scores = gold_scores(step)
-    return [spread(scores, target, floor) for target in targets if target in scores.targets]
+    return [target_row(scores, target, floor) for target in targets if target in scores.targets]
 
 
-def spread(scores: TransferScores, target: str, floor: Mapping[str, float]) -> TargetScores:
+def target_row(scores: TransferScores, target: str, floor: Mapping[str, float]) -> TargetScores:
     """Return what one target gets from each source, mean over seeds."""
     column = scores.values[:, scores.targets.index(target)].tolist()
     found = {source: score for source, score in zip(scores.sources, column, strict=True) if math.isfinite(score)}
@@ -255,21 +255,21 @@ def _mean(values: Sequence[float]) -> float:
 
 
 #: How many are fine-tuned on together.
-TOGETHER: Final = 3
+SOURCES_TOGETHER: Final = 3
 #: Draws of sources at random for each target.
-DRAWS: Final = 2
+RANDOM_SETS: Final = 2
 
 
-def first(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
+def most_similar(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
     """Return the sources most similar to a target, of equals the first by code; fewer than three where so few are."""
     if target not in matrix.targets:
         return ()
     column = dict(zip(matrix.sources, matrix.column(target).tolist(), strict=True))
     known = [code for code in sources if code != target and math.isfinite(column.get(code, math.nan))]
-    return tuple(sorted(known, key=lambda code: (-column[code], code))[:TOGETHER])
+    return tuple(sorted(known, key=lambda code: (-column[code], code))[:SOURCES_TOGETHER])
 
 
-def central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
+def most_central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
     """Return English, where it is a source and not the target, and the sources most similar to all other sources."""
     means = {}
     for code in sources:
@@ -278,7 +278,7 @@ def central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tu
         if code != target and values:
             means[code] = math.fsum(values) / len(values)
     ordered = sorted(means, key=lambda code: (code != ENGLISH, -means[code], code))
-    return tuple(ordered[:TOGETHER])
+    return tuple(ordered[:SOURCES_TOGETHER])
 
 
 def drawn(sources: Sequence[str], target: str) -> tuple[tuple[str, ...], ...]:
@@ -287,18 +287,18 @@ def drawn(sources: Sequence[str], target: str) -> tuple[tuple[str, ...], ...]:
 
     rng = np.random.default_rng(list(target.encode()))
     others = sorted(code for code in sources if code != target)
-    if len(others) < TOGETHER:
+    if len(others) < SOURCES_TOGETHER:
         return ()
-    return tuple(tuple(rng.choice(others, TOGETHER, replace=False).tolist()) for _ in range(DRAWS))
+    return tuple(tuple(rng.choice(others, SOURCES_TOGETHER, replace=False).tolist()) for _ in range(RANDOM_SETS))
 
 
-def best_alone(scores: TransferScores, target: str) -> tuple[str, ...]:
+def best_single(scores: TransferScores, target: str) -> tuple[str, ...]:
     """Return the sources whose scores on a target are highest, of equals the first by code."""
-    others = spread(scores, target, {}).others
-    return tuple(sorted(others, key=lambda code: (-others[code], code))[:TOGETHER])
+    others = target_row(scores, target, {}).others
+    return tuple(sorted(others, key=lambda code: (-others[code], code))[:SOURCES_TOGETHER])
 
 
-def of_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferScores:
+def restrict_to_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferScores:
     """Return the scores of these seeds alone, so that one source and three are compared over the same."""
     there = [seed for seed in seeds if seed in scores.seeds]
     places = [scores.seeds.index(seed) for seed in there]

@@ -14,7 +14,7 @@ from xsns_stream.errors import XsnsError
 from xsns_stream.io.atomic import read_json
 
 if TYPE_CHECKING:
-    from xsns_stream.reproduce.config import Setting
+    from xsns_stream.reproduce.config import RunConfig
 
 
 PROGRAM: Final = "xsns-stream"
@@ -184,9 +184,9 @@ class Recipe:
 
     name: str
     title: str
-    steps: Callable[[Setting], Sequence[Step]]
-    render: Callable[[Setting, Folder], Result]
-    then: Callable[[Setting, Folder], Sequence[Step]] | None = None
+    steps: Callable[[RunConfig], Sequence[Step]]
+    render: Callable[[RunConfig, Folder], Result]
+    then: Callable[[RunConfig, Folder], Sequence[Step]] | None = None
 
 
 ALL: Final = "all"

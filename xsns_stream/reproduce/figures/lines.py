@@ -1,4 +1,4 @@
-"""Figures of lines: curves over a setting, and marks on lines."""
+"""Figures of lines: curves over a config, and marks on lines."""
 
 from __future__ import annotations
 

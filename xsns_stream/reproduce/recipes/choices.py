@@ -8,9 +8,9 @@ from functools import partial
 from typing import Final
 
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, sub_networks
-from xsns_stream.reproduce.comparing import WAYS, scored, write_alternatives
-from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
-from xsns_stream.reproduce.pages import CAPTION, evaluation_page, not_swept, notes_of, strength
+from xsns_stream.reproduce.comparing import WAYS, restrict_to_scores, write_alternatives
+from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.pages import CAPTION, evaluation_page, not_swept, evaluation_notes, gold_quality
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TITLE: Final = "Choices: estimator, reduction, threshold, coefficient"
@@ -30,51 +30,51 @@ _SHOWN_WAYS: Final[Mapping[str, str]] = {
 }
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Fine-tune, and measure and compare every task in every way."""
-    return [step for task in setting.swept.values() for step in _steps(setting, task)]
+    return [step for task in config.swept.values() for step in _steps(config, task)]
 
 
-def _steps(setting: Setting, task: TaskSetting) -> list[Step]:
-    ways = {step.name: step for step in _compared(setting, task).values()}
-    return [gold(setting, task), _kept(setting, task), *ways.values()]
+def _steps(config: RunConfig, task: TaskConfig) -> list[Step]:
+    ways = {step.name: step for step in _compared(config, task).values()}
+    return [gold(config, task), _kept(config, task), *ways.values()]
 
 
-def _compared(setting: Setting, task: TaskSetting) -> dict[str, Step]:
+def _compared(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
     """Return {name in the table: step whose first output is a store or a matrix}."""
-    found = {XSNS: sub_networks(setting, task)}
+    found = {XSNS: sub_networks(config, task)}
     for shown, (name, words) in _MEASURED.items():
-        step = sub_networks(setting, task, name=name, languages=_pool(task))
+        step = sub_networks(config, task, name=name, languages=_pool(task))
         found[shown] = replace(step, args=(*step.args, *words))
     for shown, coefficient in _COEFFICIENTS.items():
-        output = setting.place(slug(setting.model), task.name, f"{coefficient}.parquet")
+        output = config.path(slug(config.model), task.name, f"{coefficient}.parquet")
         store = str(found[XSNS].output)
         words = ("matrix", "--store", store, "--lang", ",".join(_pool(task)), "--coefficient", coefficient)
-        name = f"{slug(setting.model)}.{task.name}.{coefficient}"
+        name = f"{slug(config.model)}.{task.name}.{coefficient}"
         found[shown] = Step(name, (*words, "-o", str(output)), (output,))
-    other = _alternatives(setting, task)
+    other = _alternatives(config, task)
     return found | {shown: replace(other, outputs=_first(other, way)) for shown, way in _SHOWN_WAYS.items()}
 
 
-def _pool(task: TaskSetting) -> tuple[str, ...]:
+def _pool(task: TaskConfig) -> tuple[str, ...]:
     return tuple(code for code in task.texts if code in (*task.sources, *task.targets))
 
 
-def _kept(setting: Setting, task: TaskSetting) -> Step:
+def _kept(config: RunConfig, task: TaskConfig) -> Step:
     """Measure the pool once more and keep the Fisher values, which take 32 times a sub-network's space."""
-    step = sub_networks(setting, task, name="kept", languages=_pool(task))
+    step = sub_networks(config, task, name="kept", languages=_pool(task))
     return replace(step, args=(*step.args, "--keep-fisher", "float32"))
 
 
-def _alternatives(setting: Setting, task: TaskSetting) -> Step:
-    store, folder = _kept(setting, task).output, setting.place(slug(setting.model), task.name, "alternatives")
+def _alternatives(config: RunConfig, task: TaskConfig) -> Step:
+    store, folder = _kept(config, task).output, config.path(slug(config.model), task.name, "alternatives")
     program = ("python", "-m", "xsns_stream.reproduce.comparing")
     return Step(
-        f"{slug(setting.model)}.{task.name}.alternatives",
+        f"{slug(config.model)}.{task.name}.alternatives",
         (),
         tuple(folder / f"{way}.parquet" for way in WAYS),
-        action=partial(write_alternatives, store, setting.density, folder),
-        command=(*program, str(store), f"{setting.density:g}", str(folder)),
+        action=partial(write_alternatives, store, config.density, folder),
+        command=(*program, str(store), f"{config.density:g}", str(folder)),
     )
 
 
@@ -83,32 +83,32 @@ def _first(step: Step, way: str) -> tuple:  # type: ignore[type-arg]
     return tuple(sorted(step.outputs, key=lambda path: path.stem != way))
 
 
-def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+def then(config: RunConfig, folder: Folder) -> Sequence[Step]:
     """Hold all of them against the same scores."""
     return [
         evaluation(
-            _name(setting, task),
-            setting.place("choices", f"{task.name}.json"),
-            scored(task, gold(setting, task), folder),
-            gold(setting, task),
-            _compared(setting, task),
+            _name(config, task),
+            config.path("choices", f"{task.name}.json"),
+            restrict_to_scores(task, gold(config, task), folder),
+            gold(config, task),
+            _compared(config, task),
             *("--against", XSNS),
         )
-        for task in setting.swept.values()
+        for task in config.swept.values()
     ]
 
 
-def _name(setting: Setting, task: TaskSetting) -> str:
-    return f"choices.{slug(setting.model)}.{task.name}.evaluate"
+def _name(config: RunConfig, task: TaskConfig) -> str:
+    return f"choices.{slug(config.model)}.{task.name}.evaluate"
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return a table a task.
 
     Raises:
         LeftOutError: No task came to its end.
     """
-    documents = {name: folder.document(_name(setting, task)) for name, task in setting.swept.items()}
+    documents = {name: folder.document(_name(config, task)) for name, task in config.swept.items()}
     found = {name: document for name, document in documents.items() if document is not None}
     if not found:
         raise LeftOutError("no task of the choices could be evaluated.")
@@ -119,12 +119,12 @@ def render(setting: Setting, folder: Folder) -> Result:
     ]
     record = {}
     for name, document in found.items():
-        task = setting.swept[name]
-        sentence, numbers = strength(task, gold(setting, task), folder)
+        task = config.swept[name]
+        sentence, numbers = gold_quality(task, gold(config, task), folder)
         parts.append(f"## {task.title}\n\n{sentence}\n\n{evaluation_page(document)}\n")
         record[name] = {"evaluation": document, "gold": numbers}
     return Result(
-        "".join([*parts, f"{CAPTION}\n\n", notes_of(found, TITLES.__getitem__), not_swept(setting)]), {"tasks": record}
+        "".join([*parts, f"{CAPTION}\n\n", evaluation_notes(found, TITLES.__getitem__), not_swept(config)]), {"tasks": record}
     )
 
 

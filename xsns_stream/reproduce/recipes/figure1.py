@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xsns_stream.reproduce.commands import gold
-from xsns_stream.reproduce.config import Setting, TaskSetting
-from xsns_stream.reproduce.pages import number, strength, table
+from xsns_stream.reproduce.config import RunConfig, TaskConfig
+from xsns_stream.reproduce.pages import number, gold_quality, table
 from xsns_stream.reproduce.scores import TargetScores, gold_scores, target_scores
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -22,16 +22,16 @@ TITLE: Final = "Figure 1: transfer by source"
 TASK: Final = "ner"
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Fine-tune on every source, test on every target."""
-    return [gold(setting, _task(setting))]
+    return [gold(config, _task(config))]
 
 
-def _task(setting: Setting) -> TaskSetting:
-    return setting.tasks.get(TASK) or next(iter(setting.tasks.values()))
+def _task(config: RunConfig) -> TaskConfig:
+    return config.tasks.get(TASK) or next(iter(config.tasks.values()))
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return the grid of scores, and a line a target.
 
     Raises:
@@ -40,13 +40,13 @@ def render(setting: Setting, folder: Folder) -> Result:
     from xsns_stream.report.figures import figure_writer
     from xsns_stream.reproduce.figures.panels import grid_figure
 
-    task = _task(setting)
-    found = target_scores(setting, task, folder, task.targets)
+    task = _task(config)
+    found = target_scores(config, task, folder, task.targets)
     if not found:
-        raise LeftOutError(f"nothing was fine-tuned for {task.title}.", folder.why(gold(setting, task)))
-    scores = gold_scores(gold(setting, task))
+        raise LeftOutError(f"nothing was fine-tuned for {task.title}.", folder.why(gold(config, task)))
+    scores = gold_scores(gold(config, task))
     grid = _grid(scores, found)
-    sentence, numbers = strength(task, gold(setting, task), folder)
+    sentence, numbers = gold_quality(task, gold(config, task), folder)
     caption = (
         f"{task.title}: what a model fine-tuned on one language (lines) scores on another (columns), mean over "
         "fine-tuning seeds. A frame is round a language's own score, a dot marks the best other source of a target. "

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.languages import mixture
 from xsns_stream.reproduce.commands import XSNS, gold, predictors, tuning
-from xsns_stream.reproduce.comparing import scored
-from xsns_stream.reproduce.config import Setting, TaskSetting, slug
+from xsns_stream.reproduce.comparing import restrict_to_scores
+from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug
 from xsns_stream.reproduce.pages import bullets, number, probability, table, with_interval
 from xsns_stream.reproduce.scores import (
-    DRAWS,
-    TOGETHER,
+    RANDOM_SETS,
+    SOURCES_TOGETHER,
     PairedMean,
     as_record,
-    best_alone,
-    central,
+    best_single,
+    most_central,
     drawn,
-    first,
+    most_similar,
     gold_scores,
-    of_seeds,
+    restrict_to_seeds,
     paired_means,
-    spread,
+    target_row,
 )
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -72,60 +72,60 @@ _COSTS: Final[Mapping[str, _Cost]] = {
 Picks = dict[str, dict[str, tuple[tuple[str, ...], ...]]]
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Fine-tune on single sources, make every predictor, and compare sub-networks.
 
     Raises:
         LeftOutError: No task has so many sources.
     """
-    tasks = _tasks(setting)
+    tasks = _tasks(config)
     if not tasks:
-        raise LeftOutError(f"no task has more than {TOGETHER} sources to pick {TOGETHER} from.", "give more languages.")
-    return [step for task in tasks for step in (gold(setting, task), *_predictors(setting, task).values())] + [
-        _matrix(setting, task) for task in tasks
+        raise LeftOutError(f"no task has more than {SOURCES_TOGETHER} sources to pick {SOURCES_TOGETHER} from.", "give more languages.")
+    return [step for task in tasks for step in (gold(config, task), *_predictors(config, task).values())] + [
+        _matrix(config, task) for task in tasks
     ]
 
 
-def _tasks(setting: Setting) -> list[TaskSetting]:
-    enough = {name: task for name, task in setting.tasks.items() if len(task.sources) > TOGETHER}
-    wanted = [enough[name] for name in _COSTS[setting.preset].tasks if name in enough]
+def _tasks(config: RunConfig) -> list[TaskConfig]:
+    enough = {name: task for name, task in config.tasks.items() if len(task.sources) > SOURCES_TOGETHER}
+    wanted = [enough[name] for name in _COSTS[config.preset].tasks if name in enough]
     return wanted or list(enough.values())[:1]
 
 
-def _targets(setting: Setting, task: TaskSetting) -> tuple[str, ...]:
+def _targets(config: RunConfig, task: TaskConfig) -> tuple[str, ...]:
     """Return the task's targets, or as many as the preset has, evenly from their order."""
-    most = _COSTS[setting.preset].targets
+    most = _COSTS[config.preset].targets
     if most is None or len(task.targets) <= most:
         return task.targets
     return tuple(task.targets[place * len(task.targets) // most] for place in range(most))
 
 
-def _seeds(setting: Setting, task: TaskSetting) -> tuple[int, ...]:
-    return task.tuning_seeds[: _COSTS[setting.preset].seeds]
+def _seeds(config: RunConfig, task: TaskConfig) -> tuple[int, ...]:
+    return task.tuning_seeds[: _COSTS[config.preset].seeds]
 
 
-def _predictors(setting: Setting, task: TaskSetting) -> dict[str, Step]:
-    return predictors(setting, task)
+def _predictors(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
+    return predictors(config, task)
 
 
-def _matrix(setting: Setting, task: TaskSetting) -> Step:
+def _matrix(config: RunConfig, task: TaskConfig) -> Step:
     """Return the step that writes the similarities of X-SNS to a file, as the others' are."""
-    store, output = _predictors(setting, task)[XSNS].output, setting.place("figure4", f"{task.name}.xsns.parquet")
-    args = ("matrix", "--store", str(store), "--density", str(setting.density), "-o", str(output))
-    return Step(f"figure4.{slug(setting.model)}.{task.name}.matrix", args, (output,))
+    store, output = _predictors(config, task)[XSNS].output, config.path("figure4", f"{task.name}.xsns.parquet")
+    args = ("matrix", "--store", str(store), "--density", str(config.density), "-o", str(output))
+    return Step(f"figure4.{slug(config.model)}.{task.name}.matrix", args, (output,))
 
 
-def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+def then(config: RunConfig, folder: Folder) -> Sequence[Step]:
     """Fine-tune on every set of sources that a method picks, and test where it was picked."""
     found = []
-    for task in _tasks(setting):
-        picks = _picks(setting, task, folder)
+    for task in _tasks(config):
+        picks = _picks(config, task, folder)
         if any(sets for targets in picks.values() for sets in targets.values()):
-            found.append(_mixtures(setting, task, picks))
+            found.append(_mixtures(config, task, picks))
     return found
 
 
-def _mixtures(setting: Setting, task: TaskSetting, picks: Picks) -> Step:
+def _mixtures(config: RunConfig, task: TaskConfig, picks: Picks) -> Step:
     """Return the step that fine-tunes on all sets; a set that two methods pick is one unit of work."""
     pairs = dict.fromkeys(
         f"{mixture(sources)}>{target}"
@@ -133,57 +133,57 @@ def _mixtures(setting: Setting, task: TaskSetting, picks: Picks) -> Step:
         for target, sets in targets.items()
         for sources in sets
     )
-    place = setting.place("figure4", slug(setting.model), f"{task.name}.mixtures.parquet")
+    place = config.path("figure4", slug(config.model), f"{task.name}.mixtures.parquet")
     args = [
-        *("transfer", "--task", task.name, "--model", setting.model, "--data", task.data),
+        *("transfer", "--task", task.name, "--model", config.model, "--data", task.data),
         *("--pairs", ",".join(pairs)),
-        *(word for seed in _seeds(setting, task) for word in ("--seed", str(seed))),
-        *tuning(setting, task),
+        *(word for seed in _seeds(config, task) for word in ("--seed", str(seed))),
+        *tuning(config, task),
         *("-o", str(place), "--json"),
     ]
     stdout = place.with_suffix(".json")
-    return Step(_mixtures_name(setting, task), tuple(args), (place, stdout), stdout=stdout)
+    return Step(_mixtures_name(config, task), tuple(args), (place, stdout), stdout=stdout)
 
 
-def _mixtures_name(setting: Setting, task: TaskSetting) -> str:
-    return f"figure4.{slug(setting.model)}.{task.name}.mixtures"
+def _mixtures_name(config: RunConfig, task: TaskConfig) -> str:
+    return f"figure4.{slug(config.model)}.{task.name}.mixtures"
 
 
 # ------------------------------------------------------------------------------------- what is picked
 
 
-def _picks(setting: Setting, task: TaskSetting, folder: Folder) -> Picks:
+def _picks(config: RunConfig, task: TaskConfig, folder: Folder) -> Picks:
     """Return what every method picks for every target; nothing for a method that cannot tell three sources."""
     from xsns_stream.similarity.matrix_io import read_matrix
 
-    outputs = {name: step for name, step in _predictors(setting, task).items() if name != XSNS}
-    outputs = {XSNS: _matrix(setting, task)} | outputs
+    outputs = {name: step for name, step in _predictors(config, task).items() if name != XSNS}
+    outputs = {XSNS: _matrix(config, task)} | outputs
     matrices = {name: read_matrix(step.output) for name, step in outputs.items() if folder.done(step)}
     # Sources and targets without data are in no scores, and cannot be picked.
-    there = scored(task, gold(setting, task), folder)
-    targets = [target for target in _targets(setting, task) if target in there.targets]
+    there = restrict_to_scores(task, gold(config, task), folder)
+    targets = [target for target in _targets(config, task) if target in there.targets]
     found: Picks = {
-        name: {target: _whole(first(matrix, there.sources, target)) for target in targets}
+        name: {target: _whole(most_similar(matrix, there.sources, target)) for target in targets}
         for name, matrix in matrices.items()
     }
     if XSNS in matrices:
-        found[_CENTRAL] = {target: _whole(central(matrices[XSNS], there.sources, target)) for target in targets}
+        found[_CENTRAL] = {target: _whole(most_central(matrices[XSNS], there.sources, target)) for target in targets}
     found[_RANDOM] = {target: drawn(there.sources, target) for target in targets}
-    if folder.done(step := gold(setting, task)):
-        scores = of_seeds(gold_scores(step), _seeds(setting, task))
-        found[_ORACLE] = {target: _whole(best_alone(scores, target)) for target in targets}
+    if folder.done(step := gold(config, task)):
+        scores = restrict_to_seeds(gold_scores(step), _seeds(config, task))
+        found[_ORACLE] = {target: _whole(best_single(scores, target)) for target in targets}
     return found
 
 
 def _whole(sources: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """Return one set; none where there are too few sources."""
-    return (sources,) if len(sources) == TOGETHER else ()
+    return (sources,) if len(sources) == SOURCES_TOGETHER else ()
 
 
 # -------------------------------------------------------------------------------------- what it gives
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return means over targets for each method, and what each picked.
 
     Raises:
@@ -192,7 +192,7 @@ def render(setting: Setting, folder: Folder) -> Result:
     from xsns_stream.report.figures import figure_writer, measured_in
     from xsns_stream.reproduce.figures.lines import MeansPanel, means_figure
 
-    tasks = [task for task in _tasks(setting) if folder.done(_mixtures_name(setting, task))]
+    tasks = [task for task in _tasks(config) if folder.done(_mixtures_name(config, task))]
     if not tasks:
         raise LeftOutError("nothing was fine-tuned on three sources.")
     most = next((task.limit for task in tasks if task.limit), None)
@@ -203,20 +203,20 @@ def render(setting: Setting, folder: Folder) -> Result:
     )
     parts = [
         f"# {TITLE}\n\n![three sources at once](figure4.svg)\n\nFine-tuning on the three sources that a method puts "
-        f"first for a target (equals by code), tested on that target. {limit} *{_RANDOM}*: mean of {DRAWS} draws a "
+        f"first for a target (equals by code), tested on that target. {limit} *{_RANDOM}*: mean of {RANDOM_SETS} draws a "
         f"target; *{_CENTRAL}*: the sources most similar to all others by {XSNS}; *{_ORACLE}* and *{_BEST}* know the "
         f"scores. Against {XSNS}: p of a sign-flip test over targets, Holm's correction over the lines.\n\n"
     ]
     record, panels = {}, []
     for task in tasks:
-        picks = _picks(setting, task, folder)
-        scores = gold_scores(_mixtures(setting, task, picks))
-        rows = _rows(setting, task, folder, picks, scores)
+        picks = _picks(config, task, folder)
+        scores = gold_scores(_mixtures(config, task, picks))
+        rows = _rows(config, task, folder, picks, scores)
         means = paired_means(rows, XSNS if XSNS in rows else next(iter(rows)))
-        parts.append(_section(setting, task, means, picks, scores))
+        parts.append(_section(config, task, means, picks, scores))
         height = measured_in(scores.metric, scores.unit)
         panels.append(MeansPanel(task.title, _mean_lines(rows, means), height))
-        record[task.name] = _record(setting, task, rows, means, picks)
+        record[task.name] = _record(config, task, rows, means, picks)
     parts.append(f"## The paper's finding\n\n{_PAPERS}\n")
     title, subtitle = "Three sources at once", "mean over targets with 95 % interval; a dot a target"
     draw = partial(means_figure, panels, title, subtitle)
@@ -224,10 +224,10 @@ def render(setting: Setting, folder: Folder) -> Result:
 
 
 def _rows(
-    setting: Setting, task: TaskSetting, folder: Folder, picks: Picks, scores: TransferScores
+    config: RunConfig, task: TaskConfig, folder: Folder, picks: Picks, scores: TransferScores
 ) -> dict[str, list[float]]:
     """Return {method: its score on each target, NaN where it picked nothing}."""
-    targets = _targets(setting, task)
+    targets = _targets(config, task)
     known = dict(zip(scores.sources, scores.values.tolist(), strict=True))
 
     def score(sets: Sequence[Sequence[str]], target: str) -> float:
@@ -241,33 +241,33 @@ def _rows(
         for method in [*(name for name in picks if name not in _REFERENCES), *_REFERENCES]
         if method in picks
     }
-    rows |= _alone(setting, task, folder, targets)
+    rows |= _alone(config, task, folder, targets)
     return {method: values for method, values in rows.items() if any(map(math.isfinite, values))}
 
 
-def _alone(setting: Setting, task: TaskSetting, folder: Folder, targets: Sequence[str]) -> dict[str, list[float]]:
+def _alone(config: RunConfig, task: TaskConfig, folder: Folder, targets: Sequence[str]) -> dict[str, list[float]]:
     """Return what single sources give: that of X-SNS, English, the best."""
     from xsns_stream.similarity.matrix_io import read_matrix
 
-    if not folder.done(step := gold(setting, task)):
+    if not folder.done(step := gold(config, task)):
         return {}
-    scores = of_seeds(gold_scores(step), _seeds(setting, task))
-    there = [spread(scores, target, {}) if target in scores.targets else None for target in targets]
+    scores = restrict_to_seeds(gold_scores(step), _seeds(config, task))
+    there = [target_row(scores, target, {}) if target in scores.targets else None for target in targets]
     nothing = math.nan
     rows = {
         _ENGLISH: [one.english if one else nothing for one in there],
         _BEST: [one.best if one else nothing for one in there],
     }
-    if folder.done(made := _matrix(setting, task)):
+    if folder.done(made := _matrix(config, task)):
         matrix = read_matrix(made.output)
-        rows[_ALONE] = [one.of(first(matrix, task.sources, one.target)[:1]) if one else nothing for one in there]
+        rows[_ALONE] = [one.of(most_similar(matrix, task.sources, one.target)[:1]) if one else nothing for one in there]
     return {name: rows[name] for name in _REFERENCES if name in rows}
 
 
 def _section(
-    setting: Setting, task: TaskSetting, means: Mapping[str, PairedMean], picks: Picks, scores: TransferScores
+    config: RunConfig, task: TaskConfig, means: Mapping[str, PairedMean], picks: Picks, scores: TransferScores
 ) -> str:
-    targets = _targets(setting, task)
+    targets = _targets(config, task)
     lines = [
         [
             name,
@@ -300,15 +300,15 @@ def _mean_lines(rows: Mapping[str, Sequence[float]], means: Mapping[str, PairedM
 
 
 def _record(
-    setting: Setting,
-    task: TaskSetting,
+    config: RunConfig,
+    task: TaskConfig,
     rows: Mapping[str, Sequence[float]],
     means: Mapping[str, PairedMean],
     picks: Picks,
 ) -> dict[str, Any]:
     return {
-        "targets": list(_targets(setting, task)),
-        "seeds": list(_seeds(setting, task)),
+        "targets": list(_targets(config, task)),
+        "seeds": list(_seeds(config, task)),
         "scores": {name: list(values) for name, values in rows.items()},
         "means": {name: as_record(mean) for name, mean in means.items()},
         "picks": {

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import gold
-from xsns_stream.reproduce.config import Setting, TaskSetting
-from xsns_stream.reproduce.pages import number, strength, table
+from xsns_stream.reproduce.config import RunConfig, TaskConfig
+from xsns_stream.reproduce.pages import number, gold_quality, table
 from xsns_stream.reproduce.scores import TargetScores, gold_scores, target_scores
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -27,12 +27,12 @@ WORTH: Final[Mapping[str, Callable[[TargetScores], float]]] = {
 }
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Fine-tune on every source of every task, test on every target."""
-    return [gold(setting, task) for task in setting.tasks.values()]
+    return [gold(config, task) for task in config.tasks.values()]
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return a panel a task, and a line a target.
 
     Raises:
@@ -41,8 +41,8 @@ def render(setting: Setting, folder: Folder) -> Result:
     from xsns_stream.report.figures import figure_writer
     from xsns_stream.reproduce.figures.panels import boxes_figure
 
-    found = {name: _ordered(setting, task, folder) for name, task in setting.tasks.items()}
-    there = {setting.tasks[name]: lines for name, lines in found.items() if lines}
+    found = {name: _ordered(config, task, folder) for name, task in config.tasks.items()}
+    there = {config.tasks[name]: lines for name, lines in found.items() if lines}
     if not there:
         raise LeftOutError("nothing was fine-tuned for figure 5.")
     parts = [
@@ -53,8 +53,8 @@ def render(setting: Setting, folder: Folder) -> Result:
     ]
     panels, record = [], {}
     for task, lines in there.items():
-        scores = gold_scores(gold(setting, task))
-        sentence, numbers = strength(task, gold(setting, task), folder)
+        scores = gold_scores(gold(config, task))
+        sentence, numbers = gold_quality(task, gold(config, task), folder)
         parts.append(f"## {task.title}\n\n{sentence}\n\n{_lines(lines)}\n")
         panels.append(_panel(task, lines, scores.metric, scores.unit))
         record[task.name] = {"gold": numbers, "targets": {one.target: _record(one) for one in lines}}
@@ -62,13 +62,13 @@ def render(setting: Setting, folder: Folder) -> Result:
     return Result("".join(parts), {"tasks": record}, figure_writer(partial(boxes_figure, panels, title, subtitle)))
 
 
-def _ordered(setting: Setting, task: TaskSetting, folder: Folder) -> list[TargetScores]:
+def _ordered(config: RunConfig, task: TaskConfig, folder: Folder) -> list[TargetScores]:
     """Return the targets that have other sources, by their median, highest first."""
-    lines = [one for one in target_scores(setting, task, folder, task.targets) or () if one.others]
+    lines = [one for one in target_scores(config, task, folder, task.targets) or () if one.others]
     return sorted(lines, key=lambda one: (-statistics.median(one.values), one.target))
 
 
-def _panel(task: TaskSetting, lines: Sequence[TargetScores], metric: str, unit: str) -> BoxPanel:
+def _panel(task: TaskConfig, lines: Sequence[TargetScores], metric: str, unit: str) -> BoxPanel:
     from xsns_stream.report.figures import measured_in
     from xsns_stream.reproduce.figures.panels import Box, BoxPanel
 
@@ -76,7 +76,7 @@ def _panel(task: TaskSetting, lines: Sequence[TargetScores], metric: str, unit: 
     return BoxPanel(task.title, boxes, measured_in(metric, unit))
 
 
-def _overview(there: Mapping[TaskSetting, Sequence[TargetScores]]) -> str:
+def _overview(there: Mapping[TaskConfig, Sequence[TargetScores]]) -> str:
     lines = []
     for task, found in there.items():
         means = []

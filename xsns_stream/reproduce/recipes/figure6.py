@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xsns_stream.reproduce.commands import evaluation, gold, sub_networks
-from xsns_stream.reproduce.comparing import scored
-from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
+from xsns_stream.reproduce.comparing import restrict_to_scores
+from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
 from xsns_stream.reproduce.curves import label, metric_panels, metric_table
-from xsns_stream.reproduce.pages import CAPTION, not_swept, notes_of, number, strength
+from xsns_stream.reproduce.pages import CAPTION, not_swept, evaluation_notes, number, gold_quality
 from xsns_stream.reproduce.scores import Agreement, agreement
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -22,46 +22,46 @@ TITLE: Final = "Figure 6: prediction by number of examples"
 _PAPERS: Final = "XLM-R base, |D| from 64 to 10,000: 256 is close to 1,024."
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Fine-tune, and measure every language with each number of examples."""
-    return [step for task in setting.swept.values() for step in (gold(setting, task), *_stores(setting, task).values())]
+    return [step for task in config.swept.values() for step in (gold(config, task), *_stores(config, task).values())]
 
 
-def _stores(setting: Setting, task: TaskSetting) -> dict[str, Step]:
-    return {label(count): _store(setting, task, count) for count in _counts(setting)}
+def _stores(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
+    return {label(count): _store(config, task, count) for count in _counts(config)}
 
 
-def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+def then(config: RunConfig, folder: Folder) -> Sequence[Step]:
     """Hold all numbers of examples against the same gold scores."""
-    return [_held(setting, task, folder) for task in setting.swept.values()]
+    return [_held(config, task, folder) for task in config.swept.values()]
 
 
-def _held(setting: Setting, task: TaskSetting, folder: Folder) -> Step:
-    scores, output = gold(setting, task), setting.place("figure6", f"{task.name}.json")
-    pool, against = scored(task, scores, folder), ("--against", label(setting.examples))
-    return evaluation(_name(setting, task), output, pool, scores, _stores(setting, task), *against)
+def _held(config: RunConfig, task: TaskConfig, folder: Folder) -> Step:
+    scores, output = gold(config, task), config.path("figure6", f"{task.name}.json")
+    pool, against = restrict_to_scores(task, scores, folder), ("--against", label(config.examples))
+    return evaluation(_name(config, task), output, pool, scores, _stores(config, task), *against)
 
 
-def _counts(setting: Setting) -> list[int]:
-    return sorted({*setting.example_counts, setting.examples})
+def _counts(config: RunConfig) -> list[int]:
+    return sorted({*config.example_counts, config.examples})
 
 
-def _store(setting: Setting, task: TaskSetting, count: int) -> Step:
-    if count == setting.examples:
+def _store(config: RunConfig, task: TaskConfig, count: int) -> Step:
+    if count == config.examples:
         # The store of all other results.
-        return sub_networks(setting, task)
-    return sub_networks(setting, task, name=f"examples-{count}", examples=count, languages=_pool(task))
+        return sub_networks(config, task)
+    return sub_networks(config, task, name=f"examples-{count}", examples=count, languages=_pool(task))
 
 
-def _pool(task: TaskSetting) -> tuple[str, ...]:
+def _pool(task: TaskConfig) -> tuple[str, ...]:
     return tuple(code for code in task.texts if code in (*task.sources, *task.targets))
 
 
-def _name(setting: Setting, task: TaskSetting) -> str:
-    return f"figure6.{slug(setting.model)}.{task.name}.evaluate"
+def _name(config: RunConfig, task: TaskConfig) -> str:
+    return f"figure6.{slug(config.model)}.{task.name}.evaluate"
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return a panel a metric and two of repeatability, and a table a task.
 
     Raises:
@@ -70,11 +70,11 @@ def render(setting: Setting, folder: Folder) -> Result:
     from xsns_stream.report.figures import figure_writer
     from xsns_stream.reproduce.figures.lines import Across, curves_figure
 
-    documents = {name: folder.document(_name(setting, task)) for name, task in setting.swept.items()}
+    documents = {name: folder.document(_name(config, task)) for name, task in config.swept.items()}
     found = {name: document for name, document in documents.items() if document is not None}
     if not found:
         raise LeftOutError("no task of figure 6 could be evaluated.")
-    known = {name: _agreements(setting, setting.swept[name], folder) for name in found}
+    known = {name: _agreements(config, config.swept[name], folder) for name in found}
     parts = [
         f"# {TITLE}\n\n![metrics by number of examples](figure6.svg)\n\nSub-networks from |D| examples a language, "
         "held against the same transfer scores; dotted: random order. *Between seeds*: Jaccard coefficient of two "
@@ -85,15 +85,15 @@ def render(setting: Setting, folder: Folder) -> Result:
     ]
     record = {}
     for name, document in found.items():
-        task = setting.swept[name]
-        sentence, numbers = strength(task, gold(setting, task), folder)
+        task = config.swept[name]
+        sentence, numbers = gold_quality(task, gold(config, task), folder)
         parts.append(f"## {task.title}\n\n{sentence}\n\n{metric_table(document, '|D|', _columns(known[name]))}\n")
         agreements = {label(count): vars(one) for count, one in known[name].items()}
         record[name] = {"evaluation": document, "gold": numbers, "agreement": agreements}
     parts += [
         f"{CAPTION}\n\n",
-        notes_of(found, TITLES.__getitem__),
-        not_swept(setting),
+        evaluation_notes(found, TITLES.__getitem__),
+        not_swept(config),
         f"\n## The paper's finding\n\n{_PAPERS}\n",
     ]
     values = {name: _different(counts) for name, counts in known.items()}
@@ -102,7 +102,7 @@ def render(setting: Setting, folder: Folder) -> Result:
         "examples a language, |D|",
         {float(count): f"{count:,}" for count in sorted({int(x) for some in values.values() for x in some})},
         logarithmic=True,
-        marked=setting.examples,
+        marked=config.examples,
     )
     title = "Prediction by number of examples"
     subtitle = "means with 95 % intervals · dotted: random order, and the mean Jaccard of different languages"
@@ -110,14 +110,14 @@ def render(setting: Setting, folder: Folder) -> Result:
     return Result("".join(parts), {"tasks": record}, figure_writer(draw))
 
 
-def _agreements(setting: Setting, task: TaskSetting, folder: Folder) -> dict[int, Agreement]:
+def _agreements(config: RunConfig, task: TaskConfig, folder: Folder) -> dict[int, Agreement]:
     """Return what is known of the stores that are there, by number of examples."""
-    there = {count: step for count in _counts(setting) if folder.done(step := _store(setting, task, count))}
+    there = {count: step for count in _counts(config) if folder.done(step := _store(config, task, count))}
     seeds, pool = task.fisher_seeds, _pool(task)
     if not there:
         return {}
     largest = there[max(there)].output
-    return {count: agreement(step.output, pool, seeds, setting.density, largest) for count, step in there.items()}
+    return {count: agreement(step.output, pool, seeds, config.density, largest) for count, step in there.items()}
 
 
 def _different(known: Mapping[int, Agreement]) -> list[float]:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.reproduce.commands import XSNS, evaluation, gold, predictors
-from xsns_stream.reproduce.comparing import MOST_LACKING, known, measured, scored
-from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
-from xsns_stream.reproduce.pages import bullets, notes_of, number, probability, table, with_interval
+from xsns_stream.reproduce.comparing import MOST_LACKING, known, gold_and_predictors, restrict_to_scores
+from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.pages import bullets, evaluation_notes, number, probability, table, with_interval
 from xsns_stream.reproduce.scores import ENGLISH, PairedMean, TargetScores, as_record, paired_means, target_scores
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -25,47 +25,47 @@ MEAN: Final = "mean of the sources"
 _SOURCE_MEAN: Final = "source-mean"
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Fine-tune, and make every predictor of the tasks that have low-resource targets.
 
     Raises:
         LeftOutError: No task has any.
     """
-    tasks = _tasks(setting)
+    tasks = _tasks(config)
     if not tasks:
         raise LeftOutError("no task has low-resource targets with text.", "name some with --low-resource.")
-    return [step for task in tasks.values() for step in measured(setting, task)]
+    return [step for task in tasks.values() for step in gold_and_predictors(config, task)]
 
 
-def _tasks(setting: Setting) -> dict[str, TaskSetting]:
-    return {name: task for name, task in setting.tasks.items() if _targets(task)}
+def _tasks(config: RunConfig) -> dict[str, TaskConfig]:
+    return {name: task for name, task in config.tasks.items() if _targets(task)}
 
 
-def _targets(task: TaskSetting) -> tuple[str, ...]:
+def _targets(task: TaskConfig) -> tuple[str, ...]:
     """Return the low-resource targets that predictors can say something of."""
     return tuple(code for code in task.low_resource if code in task.texts)
 
 
-def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+def then(config: RunConfig, folder: Folder) -> Sequence[Step]:
     """Hold the predictors that know these targets against the scores."""
-    return [step for task in _tasks(setting).values() for step in _held(setting, task, folder)]
+    return [step for task in _tasks(config).values() for step in _held(config, task, folder)]
 
 
-def _held(setting: Setting, task: TaskSetting, folder: Folder) -> list[Step]:
+def _held(config: RunConfig, task: TaskConfig, folder: Folder) -> list[Step]:
     """Return the evaluation; nothing where no target was tested, or no predictor is there."""
-    scores, output = gold(setting, task), setting.place("figure7", f"{task.name}.json")
-    low = scored(replace(task, targets=_targets(task)), scores, folder)
-    there = {shown: step for shown, step in predictors(setting, task).items() if folder.done(step)}
+    scores, output = gold(config, task), config.path("figure7", f"{task.name}.json")
+    low = restrict_to_scores(replace(task, targets=_targets(task)), scores, folder)
+    there = {shown: step for shown, step in predictors(config, task).items() if folder.done(step)}
     if not low.sources or not low.targets:
         return []
     found = {shown: step for shown, step in there.items() if known(step, low)[2] >= 1 - MOST_LACKING}
     if not found:
         return []
-    return [evaluation(_name(setting, task), output, low, scores, found)]
+    return [evaluation(_name(config, task), output, low, scores, found)]
 
 
-def _name(setting: Setting, task: TaskSetting) -> str:
-    return f"figure7.{slug(setting.model)}.{task.name}.evaluate"
+def _name(config: RunConfig, task: TaskConfig) -> str:
+    return f"figure7.{slug(config.model)}.{task.name}.evaluate"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class _Found:
     means: Mapping[str, PairedMean]
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return a panel a task, and tables by predictor and by target.
 
     Raises:
@@ -96,10 +96,10 @@ def render(setting: Setting, folder: Folder) -> Result:
     from xsns_stream.report.figures import figure_writer
     from xsns_stream.reproduce.figures.lines import choices_figure
 
-    tasks = _tasks(setting)
-    documents = {name: folder.document(_name(setting, task)) for name, task in tasks.items()}
+    tasks = _tasks(config)
+    documents = {name: folder.document(_name(config, task)) for name, task in tasks.items()}
     there = {name: document for name, document in documents.items() if document is not None}
-    found = {name: one for name, document in there.items() if (one := _found(setting, tasks[name], folder, document))}
+    found = {name: one for name, document in there.items() if (one := _found(config, tasks[name], folder, document))}
     if not found:
         raise LeftOutError("no low-resource target could be evaluated.")
     parts = [
@@ -114,22 +114,22 @@ def render(setting: Setting, folder: Folder) -> Result:
         parts.append(_section(tasks[name], one))
         panels.append(_panel(tasks[name], one, there[name]))
         record[name] = _record(one, there[name])
-    parts += [notes_of({name: there[name] for name in found}, TITLES.__getitem__), _papers(found)]
+    parts += [evaluation_notes({name: there[name] for name in found}, TITLES.__getitem__), _papers(found)]
     title, subtitle = "Low-resource targets: the predicted source against English", f"at the end: the source of {XSNS}"
     draw = partial(choices_figure, panels, XSNS, title, subtitle)
     return Result("".join(parts), {"tasks": record}, figure_writer(draw))
 
 
-def _found(setting: Setting, task: TaskSetting, folder: Folder, document: Mapping[str, Any]) -> _Found | None:
+def _found(config: RunConfig, task: TaskConfig, folder: Folder, document: Mapping[str, Any]) -> _Found | None:
     """Return what the targets get; None where none has another source, or X-SNS is not there."""
-    lines = [one for one in target_scores(setting, task, folder, _targets(task)) or () if one.others]
+    lines = [one for one in target_scores(config, task, folder, _targets(task)) or () if one.others]
     chosen = {one["target"]: one["followed"] for one in document["targets"]}
     lines = [one for one in lines if one.target in chosen]
     names = [one["name"] for one in document["predictors"] if not one["trivial"]]
     if not lines or XSNS not in names:
         return None
     names += [_SOURCE_MEAN] if any(one["name"] == _SOURCE_MEAN for one in document["predictors"]) else []
-    base, instead = _base(task, folder.document(gold(setting, task)))
+    base, instead = _base(task, folder.document(gold(config, task)))
     followed = {name: {one.target: chosen[one.target].get(name, []) for one in lines} for name in names}
     shown = _shown(base)
     rows = {shown: [one.others.get(base, math.nan) for one in lines]}
@@ -138,7 +138,7 @@ def _found(setting: Setting, task: TaskSetting, folder: Folder, document: Mappin
     return _Found(tuple(lines), base, instead, followed, paired_means(rows, shown))
 
 
-def _base(task: TaskSetting, document: Mapping[str, Any] | None) -> tuple[str, str]:
+def _base(task: TaskConfig, document: Mapping[str, Any] | None) -> tuple[str, str]:
     """Return the source to hold against: English, or else the one with most training examples, and why."""
     if ENGLISH in task.sources:
         return ENGLISH, ""
@@ -155,7 +155,7 @@ def _shown(code: str) -> str:
     return shown_name(code)
 
 
-def _section(task: TaskSetting, one: _Found) -> str:
+def _section(task: TaskConfig, one: _Found) -> str:
     """Return a line for each predictor, and a line for each target."""
     base = _shown(one.base)
     header = ["source", "targets", "mean score", f"less {base}", "p (Holm)", f"above {base}", "level", "below"]
@@ -197,7 +197,7 @@ def _section(task: TaskSetting, one: _Found) -> str:
     return f"## {task.title}\n\n{above}{table(header, means)}\n{table(heads, lines, text_columns=3)}\n"
 
 
-def _panel(task: TaskSetting, one: _Found, document: Mapping[str, Any]) -> ChoicePanel:
+def _panel(task: TaskConfig, one: _Found, document: Mapping[str, Any]) -> ChoicePanel:
     from xsns_stream.report.figures import measured_in
     from xsns_stream.reproduce.figures.lines import ChoiceLine, ChoicePanel
 

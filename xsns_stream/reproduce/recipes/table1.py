@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from xsns_stream.reproduce.commands import evaluation, general_sub_networks, gold, sub_networks
-from xsns_stream.reproduce.comparing import scored
-from xsns_stream.reproduce.config import TITLES, Setting, TaskSetting, slug
-from xsns_stream.reproduce.pages import CAPTION, TABLE1, evaluation_page, notes_of, papers_table, strength
+from xsns_stream.reproduce.comparing import restrict_to_scores
+from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.pages import CAPTION, TABLE1, evaluation_page, evaluation_notes, paper_table, gold_quality
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
 TASK_LM: Final = "task text, LM"
@@ -17,44 +17,44 @@ GENERAL_LM: Final = "general text, LM"
 TITLE: Final = "Table 1: which text, and which output of the model"
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Fine-tune, and measure each task three ways."""
-    return [step for task in setting.tasks.values() for step in (gold(setting, task), *_ways(setting, task).values())]
+    return [step for task in config.tasks.values() for step in (gold(config, task), *_ways(config, task).values())]
 
 
-def _ways(setting: Setting, task: TaskSetting) -> dict[str, Step]:
+def _ways(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
     pool = tuple(code for code in task.texts if code in (*task.sources, *task.targets))
     found = {
-        TASK_LM: sub_networks(setting, task),
-        TASK_HEAD: sub_networks(setting, task, head=True, languages=pool),
+        TASK_LM: sub_networks(config, task),
+        TASK_HEAD: sub_networks(config, task, head=True, languages=pool),
     }
-    if setting.general is not None:
-        found[GENERAL_LM] = general_sub_networks(setting)
+    if config.general is not None:
+        found[GENERAL_LM] = general_sub_networks(config)
     return found
 
 
-def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+def then(config: RunConfig, folder: Folder) -> Sequence[Step]:
     """Hold all three against the same scores."""
-    return [_held(setting, task, folder) for task in setting.tasks.values()]
+    return [_held(config, task, folder) for task in config.tasks.values()]
 
 
-def _held(setting: Setting, task: TaskSetting, folder: Folder) -> Step:
-    scores, output = gold(setting, task), setting.place("table1", f"{task.name}.json")
-    pool, ways = scored(task, scores, folder), _ways(setting, task)
-    return evaluation(_name(setting, task), output, pool, scores, ways, "--against", TASK_LM)
+def _held(config: RunConfig, task: TaskConfig, folder: Folder) -> Step:
+    scores, output = gold(config, task), config.path("table1", f"{task.name}.json")
+    pool, ways = restrict_to_scores(task, scores, folder), _ways(config, task)
+    return evaluation(_name(config, task), output, pool, scores, ways, "--against", TASK_LM)
 
 
-def _name(setting: Setting, task: TaskSetting) -> str:
-    return f"table1.{slug(setting.model)}.{task.name}.evaluate"
+def _name(config: RunConfig, task: TaskConfig) -> str:
+    return f"table1.{slug(config.model)}.{task.name}.evaluate"
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return a table a task.
 
     Raises:
         LeftOutError: No task came to its end.
     """
-    documents = {name: folder.document(_name(setting, task)) for name, task in setting.tasks.items()}
+    documents = {name: folder.document(_name(config, task)) for name, task in config.tasks.items()}
     found = {name: document for name, document in documents.items() if document is not None}
     if not found:
         raise LeftOutError("no task of table 1 could be evaluated.")
@@ -64,15 +64,15 @@ def render(setting: Setting, folder: Folder) -> Result:
     ]
     record = {}
     for name, document in found.items():
-        task = setting.tasks[name]
-        sentence, numbers = strength(task, gold(setting, task), folder)
+        task = config.tasks[name]
+        sentence, numbers = gold_quality(task, gold(config, task), folder)
         parts.append(f"## {task.title}\n\n{sentence}\n\n{evaluation_page(document)}\n")
         record[name] = {"evaluation": document, "gold": numbers}
     parts += [
         f"{CAPTION}\n\n",
-        notes_of(found, TITLES.__getitem__),
+        evaluation_notes(found, TITLES.__getitem__),
         "\n",
-        papers_table(setting, TABLE1, "text, output"),
+        paper_table(config, TABLE1, "text, output"),
     ]
     return Result("".join(parts), {"tasks": record})
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from xsns_stream.report.escaping import in_markdown
 from xsns_stream.reproduce.commands import gold
-from xsns_stream.reproduce.comparing import held, measured
-from xsns_stream.reproduce.config import Setting, TaskSetting
-from xsns_stream.reproduce.pages import CAPTION, TABLE4, apart_pages, bullets, evaluation_page, papers_table, strength
+from xsns_stream.reproduce.comparing import predictor_evaluations, gold_and_predictors
+from xsns_stream.reproduce.config import RunConfig, TaskConfig
+from xsns_stream.reproduce.pages import CAPTION, TABLE4, separate_sections, bullets, evaluation_page, paper_table, gold_quality
 from xsns_stream.reproduce.random_control import redraw
 from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
 
@@ -19,68 +19,68 @@ TITLE: Final = "Table 4: other models"
 TASK: Final = "ner"
 
 
-def steps(setting: Setting) -> Sequence[Step]:
+def steps(config: RunConfig) -> Sequence[Step]:
     """Make the control, and everything of table 2 for each model on one task.
 
     Raises:
         LeftOutError: There is no other model.
     """
-    models = _models(setting)
+    models = _models(config)
     if len(models) < 2:
         raise LeftOutError("there is no other model to hold beside the first.", "name one with --other-model.")
-    made = [_control(setting)] if setting.control else []
-    return made + [step for model in models for step in measured(setting, _task(setting), model)]
+    made = [_control(config)] if config.control else []
+    return made + [step for model in models for step in gold_and_predictors(config, _task(config), model)]
 
 
-def then(setting: Setting, folder: Folder) -> Sequence[Step]:
+def then(config: RunConfig, folder: Folder) -> Sequence[Step]:
     """Hold each model's predictors against its own scores."""
-    return [step for model in _models(setting) for step in held(setting, _task(setting), folder, model)]
+    return [step for model in _models(config) for step in predictor_evaluations(config, _task(config), folder, model)]
 
 
-def _task(setting: Setting) -> TaskSetting:
-    return setting.tasks.get(TASK) or next(iter(setting.tasks.values()))
+def _task(config: RunConfig) -> TaskConfig:
+    return config.tasks.get(TASK) or next(iter(config.tasks.values()))
 
 
-def _models(setting: Setting) -> list[str]:
-    control = [_control_model(setting)] if setting.control else []
-    return [setting.model, *control, *setting.other_models]
+def _models(config: RunConfig) -> list[str]:
+    control = [_control_model(config)] if config.control else []
+    return [config.model, *control, *config.other_models]
 
 
-def _control_model(setting: Setting) -> str:
-    folder = str(setting.place("random-init"))
+def _control_model(config: RunConfig) -> str:
+    folder = str(config.path("random-init"))
     # A relative path without a dot in front could be taken for a name on the Hub.
     return folder if Path(folder).is_absolute() else f"./{folder}"
 
 
-def _control(setting: Setting) -> Step:
-    folder = setting.place("random-init")
-    command = ("python", "-m", "xsns_stream.reproduce.random_control", setting.model, str(folder))
-    return Step("random-init", (), (folder,), action=lambda: redraw(setting.model, folder), command=command)
+def _control(config: RunConfig) -> Step:
+    folder = config.path("random-init")
+    command = ("python", "-m", "xsns_stream.reproduce.random_control", config.model, str(folder))
+    return Step("random-init", (), (folder,), action=lambda: redraw(config.model, folder), command=command)
 
 
-def render(setting: Setting, folder: Folder) -> Result:
+def render(config: RunConfig, folder: Folder) -> Result:
     """Return a table a model.
 
     Raises:
         LeftOutError: No model came to its end.
     """
-    task = _task(setting)
+    task = _task(config)
     parts = [
         f"# {TITLE}\n\n{task.title}: each model's sub-networks and embeddings, held against the transfer scores of "
         "the same model.\n\n"
     ]
     record: dict[str, Any] = {}
     lacking = []
-    for model in _models(setting):
-        evaluations = held(setting, task, folder, model)
-        shown = f"{setting.model}, weights drawn anew" if model == _control_model(setting) else model
+    for model in _models(config):
+        evaluations = predictor_evaluations(config, task, folder, model)
+        shown = f"{config.model}, weights drawn anew" if model == _control_model(config) else model
         document = folder.document(evaluations[0]) if evaluations else None
         if document is None:
-            lacking.append(f"{shown}: {_why(folder, [*measured(setting, task, model), *evaluations])}")
+            lacking.append(f"{shown}: {_why(folder, [*gold_and_predictors(config, task, model), *evaluations])}")
             continue
-        sentence, numbers = strength(task, gold(setting, task, model), folder)
+        sentence, numbers = gold_quality(task, gold(config, task, model), folder)
         notes = bullets(document["notes"])
-        apart, others = apart_pages(evaluations[1:], folder)
+        apart, others = separate_sections(evaluations[1:], folder)
         parts.append(f"## {in_markdown(shown)}\n\n{sentence}\n\n{evaluation_page(document)}\n{others}{notes}\n")
         record[shown] = {"evaluation": document, "apart": apart, "gold": numbers}
     if not record:
@@ -90,11 +90,11 @@ def render(setting: Setting, folder: Folder) -> Result:
         "the model has learnt.\n\n"
     )
     parts += [
-        control if setting.control else "",
+        control if config.control else "",
         f"{CAPTION}\n\n",
         bullets(lacking),
         "\n",
-        papers_table(setting, TABLE4),
+        paper_table(config, TABLE4),
     ]
     return Result("".join(parts), {"task": task.name, "models": record, "lacking": lacking})
 
