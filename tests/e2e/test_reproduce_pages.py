@@ -17,13 +17,14 @@ from xsns_stream.errors import ExitCode
 from xsns_stream.gold import write_scores
 from xsns_stream.report import write_matrix
 from xsns_stream.reproduce.config import RunConfig
-from xsns_stream.reproduce.data import RunOptions, plan
-from xsns_stream.reproduce.recipes import table1, table2, table3, table4
+from xsns_stream.reproduce.plan import RunOptions, plan
+from xsns_stream.reproduce.records import read_result
 from xsns_stream.reproduce.running import Outcome, reproduce
-from xsns_stream.reproduce.step import Recipe
+from xsns_stream.reproduce.step import Recipe, recipes
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores
 
+TABLE1, TABLE2, TABLE3, TABLE4 = (recipes(f"table{number}")[0] for number in range(1, 5))
 #: Baselines that fail in a test, with whose they are.
 FAILING = (("any", "sue"), ("any", "l2v"), ("any", "ldnd"), ("mini", "emb"), ("mini", "nn-rank"))
 LANGUAGES = ("en", "fi", "et", "sw", "zu", "de")
@@ -129,12 +130,10 @@ def page(config: RunConfig, recipe: Recipe) -> str:
 
 
 def document_of(config: RunConfig, recipe: Recipe) -> Any:
-    """What the recipe's JSON says; NaN and the like would be none."""
-
-    def refuse(word: str) -> Any:
-        raise AssertionError(word)
-
-    return json.loads((config.out / f"{recipe.name}.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    """The record of a recipe, which must not hold NaN or infinities."""
+    document = read_result(config.out, recipe.name)
+    json.dumps(document, allow_nan=False)
+    return document
 
 
 def lines_of(text: str, heading: str) -> dict[str, list[str]]:
@@ -150,24 +149,24 @@ def lines_of(text: str, heading: str) -> dict[str, list[str]]:
 
 
 def test_table_2(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    outcome = run(config, table2.RECIPE)
+    outcome = run(config, TABLE2)
     assert (outcome.failed, outcome.left_out) == ({}, {})
-    text = page(config, table2.RECIPE)
+    text = page(config, TABLE2)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:] == [
         *("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean", "ceiling"),
     ]
     assert rows["predictor"] == ["Pearson", "Spearman", "Top-1", "NDCG@3", "regret", "NDCG@3 less X-SNS", "p (Holm)"]
     assert rows["X-SNS"][-2:] == ["–", "–"]
-    document = document_of(config, table2.RECIPE)
+    document = document_of(config, TABLE2)
     evaluated = document["result"]["tasks"]["pos"]["evaluation"]
     mean = next(one for one in evaluated["predictors"] if one["name"] == "LEX")["metrics"]["pearson"]["mean"]
     assert rows["LEX"][0].startswith(f"{100 * mean:.2f} [".replace("-", "−"))
     overview = lines_of(text, "# Table 2: sub-networks against other predictors of transfer")
     assert overview["NDCG@3"] == ["POS tagging (6)"]
     assert overview["LEX"] == [rows["LEX"][3]]
-    assert "accuracy 95.0 on the source's own test set" in text
-    assert "50.0 for the answer that needs no model; " in text
+    assert "The mean accuracy of the fine-tuned models is 95.0 on the source's own test set" in text
+    assert "The answer that needs no model has 50.0; " in text
     assert "not comparable" in text
     assert lines_of(text, "## The paper's numbers")["POS tagging"][-1].endswith("83.73")
     assert "\nxsns-stream reproduce all\nxsns-stream transfer --task pos --model mini " in text
@@ -175,19 +174,19 @@ def test_table_2(config: RunConfig, run: Callable[..., Outcome]) -> None:
 
 
 def test_pages_are_the_same_every_time(config: RunConfig, run: Callable[..., Outcome], tmp_path: Path) -> None:
-    run(config, table2.RECIPE)
+    run(config, TABLE2)
     first = {path.name: path.read_bytes() for path in config.out.glob("table2.*")}
-    run(config, table2.RECIPE)
+    run(config, TABLE2)
     assert {path.name: path.read_bytes() for path in config.out.glob("table2.*")} == first
     assert len(first) == 2
 
 
 def test_rows_that_need_tables(config: RunConfig, run: Callable[..., Outcome]) -> None:
     without = replace(config, typology=None, ldnd=None)
-    run(without, table2.RECIPE)
-    text = page(without, table2.RECIPE)
+    run(without, TABLE2)
+    text = page(without, TABLE2)
     assert not {"L2V", "LDND"} & set(lines_of(text, "## POS tagging"))
-    assert "* No row L2V: it needs --data typology=feature\\_predictions.npz." in text
+    assert "* There is no row L2V, because it needs --data typology=feature\\_predictions.npz." in text
 
 
 def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
@@ -197,11 +196,11 @@ def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Pat
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
     less = plan(asked).config
-    run(less, table2.RECIPE)
-    text = page(less, table2.RECIPE)
+    run(less, TABLE2)
+    text = page(less, TABLE2)
     assert "LDND" not in lines_of(text, "## POS tagging")
     assert list(lines_of(text, "On the 4 targets that it knows:"))[2:4] == ["LDND", "X-SNS"]
-    assert document_of(less, table2.RECIPE)["result"]["tasks"]["pos"]["apart"]["LDND"]["against"] == "X-SNS"
+    assert document_of(less, TABLE2)["result"]["tasks"]["pos"]["apart"]["LDND"]["against"] == "X-SNS"
 
 
 def test_a_table_that_knows_nearly_nothing(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
@@ -210,49 +209,49 @@ def test_a_table_that_knows_nearly_nothing(run: Callable[..., Outcome], tmp_path
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
     less = plan(asked).config
-    outcome = run(less, table2.RECIPE)
+    outcome = run(less, TABLE2)
     assert outcome.failed == {}
-    assert "POS tagging: no row LDND: it knows 2 of 6 sources, 2 of 6 targets." in page(less, table2.RECIPE)
+    assert "POS tagging has no row LDND: it knows 2 of 6 sources, 2 of 6 targets." in page(less, TABLE2)
 
 
 def test_a_baseline_that_fails_costs_its_row(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("nn-rank")
-    outcome = run(config, table2.RECIPE)
+    outcome = run(config, TABLE2)
     assert outcome.failed == {"mini.pos.nn-rank": "no such model."}
-    text = page(config, table2.RECIPE)
+    text = page(config, TABLE2)
     assert "NN-Rank" not in lines_of(text, "## POS tagging")
     assert "The step mini.pos.nn-rank failed: no such model." in text
 
 
 def test_nothing_without_scores(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("transfer")
-    outcome = run(config, table1.RECIPE, table2.RECIPE, table3.RECIPE)
+    outcome = run(config, TABLE1, TABLE2, TABLE3)
     assert outcome.results == {}
     assert set(outcome.left_out) == {"table1", "table2", "table3"}
 
 
 def test_table_1(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    outcome = run(config, table1.RECIPE)
+    outcome = run(config, TABLE1)
     assert outcome.failed == {}
-    text = page(config, table1.RECIPE)
+    text = page(config, TABLE1)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:5] == ["task text, LM", "task text, task head", "general text, LM"]
     assert lines_of(text, "## The paper's numbers")["POS tagging"][0] == "task text, task head"
     assert "--objective token-classification" in text
     without = replace(config, general=None)
-    run(without, table1.RECIPE)
-    assert "general text, LM" not in lines_of(page(without, table1.RECIPE), "## POS tagging")
+    run(without, TABLE1)
+    assert "general text, LM" not in lines_of(page(without, TABLE1), "## POS tagging")
 
 
 def test_table_3(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails |= {verb for _, verb in FAILING}
-    outcome = run(config, table3.RECIPE)
+    outcome = run(config, TABLE3)
     assert set(outcome.failed) == {f"{owner}.pos.{verb}" for owner, verb in FAILING}
-    text = page(config, table3.RECIPE)
+    text = page(config, TABLE3)
     rows = lines_of(text, "## POS tagging")
     assert rows["predictor"][:4] == ["model", "in sample", "leave one target out", "leave one source out"]
     assert len([line for line in text.splitlines() if line.startswith("| X-SNS |")]) == 2
-    document = document_of(config, table3.RECIPE)
+    document = document_of(config, TABLE3)
     fit = document["result"]["tasks"]["pos"]["fits"]["X-SNS, mixed"]
     shown = next(line for line in text.splitlines() if line.startswith("| X-SNS | random intercept"))
     assert f"| {fit['errors'][0]['rmse']:.2f} |" in shown
@@ -262,37 +261,35 @@ def test_table_3(config: RunConfig, run: Callable[..., Outcome], fails: set[str]
 def test_table_4(config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
     other = replace(config, model=str(tiny_folder), other_models=("google/mt5-base",))
     fails.add("google/mt5-base")
-    outcome = run(other, table4.RECIPE)
+    outcome = run(other, TABLE4)
     assert outcome.results
-    text = page(other, table4.RECIPE)
-    assert "weights drawn anew\n" in text
+    text = page(other, TABLE4)
+    assert "random weights\n" in text
     assert "* google/mt5-base: no such model." in text
-    assert "python -m xsns_stream.reproduce.random_control" in text
-    drawn = other.place("random-init")
+    assert "python -m xsns_stream.reproduce.actions random-weights" in text
+    drawn = other.path("random-init")
     assert (drawn / "model.safetensors").read_bytes() != (tiny_folder / "model.safetensors").read_bytes()
-    assert json.loads((other.out / "table4.json").read_text())["result"]["lacking"] == [
-        "google/mt5-base: no such model."
-    ]
+    assert document_of(other, TABLE4)["result"]["lacking"] == ["google/mt5-base: no such model."]
 
 
 def test_table_4_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    outcome = run(replace(config, control=False), table4.RECIPE)
+    outcome = run(replace(config, control=False), TABLE4)
     assert outcome.left_out["table4"].hint == "name one with --other-model."
 
 
 def test_the_paper_s_own_stand_beside(tmp_path: Path, run: Callable[..., Outcome]) -> None:
     """With the paper's model, data and sizes, nothing is said of another."""
     config = plan(RunOptions("paper", tmp_path / "out", tasks=("pi",))).config
-    run(config, table2.RECIPE)
-    text = page(config, table2.RECIPE)
-    assert "The paper's; Paraphrase identification: the same model, languages and sizes" in text
+    run(config, TABLE2)
+    text = page(config, TABLE2)
+    assert "Model, languages and sizes are the same for Paraphrase identification; " in text
     assert "not comparable" not in text
     smaller = plan(RunOptions("paper", tmp_path / "less", tasks=("pi",), limit=100)).config
-    run(smaller, table2.RECIPE)
-    assert "not comparable" in page(smaller, table2.RECIPE)
+    run(smaller, TABLE2)
+    assert "not comparable" in page(smaller, TABLE2)
 
 
 def test_names_are_shown_not_obeyed(config: RunConfig, run: Callable[..., Outcome]) -> None:
     odd = replace(config, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
-    run(odd, table4.RECIPE)
-    assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, table4.RECIPE)
+    run(odd, TABLE4)
+    assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, TABLE4)

@@ -15,7 +15,7 @@ from xsns_stream.baselines import (
     script,
     source_size,
 )
-from xsns_stream.baselines.tables import read_names, read_table, resolve, sides
+from xsns_stream.baselines.language_values import read_names, read_table, resolve, sides
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 
 

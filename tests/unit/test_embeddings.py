@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from xsns_stream.baselines.embeddings import embedding_cosine
+from xsns_stream.baselines.model_vectors import embedding_cosine
 from xsns_stream.errors import UsageError
 
 

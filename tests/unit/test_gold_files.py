@@ -118,7 +118,7 @@ def test_a_csv_file_that_was_edited_badly_is_damaged(tmp_path: Path, old: str, n
 
 
 def test_a_newer_version_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xsns_stream.gold.files.SCHEMA_VERSION", 2)
+    monkeypatch.setattr("xsns_stream.gold.score_files.SCHEMA_VERSION", 2)
     path = write_scores(scores(), tmp_path / "gold.parquet")
     monkeypatch.undo()
     with pytest.raises(XsnsError, match="has version 2 of the format"):

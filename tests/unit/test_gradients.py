@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 
-from xsns_stream.baselines.gradients import GradientFile, gradient_cosine
+from xsns_stream.baselines.model_vectors import GradientFile, gradient_cosine
 
 LANGUAGES = ("sw", "zu", "fi")
 

@@ -6,33 +6,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from xsns_stream.baselines.lexical_overlap import PieceCounts, count_pieces, lexical_overlap
+from xsns_stream.baselines.subwords import TokenCounts, count_tokens, lexical_overlap
 from xsns_stream.errors import CorpusError
 
 NONE = np.array([], np.int64)
 
 
-def dense(counts: PieceCounts, size: int) -> np.ndarray:
+def dense(counts: TokenCounts, size: int) -> np.ndarray:
     vector = np.zeros(size)
-    vector[counts.pieces] = counts.counts
+    vector[counts.tokens] = counts.counts
     return vector / vector.sum()
 
 
-def test_pieces_are_counted_without_special_ones() -> None:
-    counts = count_pieces([np.array([0, 7, 5, 7, 2]), np.array([0, 5, 3, 2])], np.array([0, 2, 3]))
-    assert counts.pieces.tolist() == [5, 7]
+def test_tokens_are_counted_without_special_ones() -> None:
+    counts = count_tokens([np.array([0, 7, 5, 7, 2]), np.array([0, 5, 3, 2])], np.array([0, 2, 3]))
+    assert counts.tokens.tolist() == [5, 7]
     assert counts.counts.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("examples", [[], [np.array([0, 2])]])
-def test_nothing_to_count(examples: list[np.ndarray]) -> None:
-    with pytest.raises(CorpusError, match="no sub-word is left"):
-        count_pieces(examples, np.array([0, 2]))
+def test_sample_without_tokens_is_an_error(examples: list[np.ndarray]) -> None:
+    with pytest.raises(CorpusError, match="there are no tokens to count"):
+        count_tokens(examples, np.array([0, 2]))
 
 
 @given(st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=60), min_size=2, max_size=4))
-def test_it_is_scipy_s_divergence_of_dense_distributions(texts: list[list[int]]) -> None:
-    counts = {str(n): count_pieces([np.array(text)], NONE) for n, text in enumerate(texts)}
+def test_overlap_equals_scipy_divergence_of_dense_distributions(texts: list[list[int]]) -> None:
+    counts = {str(n): count_tokens([np.array(text)], NONE) for n, text in enumerate(texts)}
     values = lexical_overlap(counts)
     for row, one in enumerate(counts.values()):
         for column, other in enumerate(counts.values()):
@@ -40,8 +40,8 @@ def test_it_is_scipy_s_divergence_of_dense_distributions(texts: list[list[int]])
             assert values[row, column] == pytest.approx(expected, abs=1e-12)
 
 
-def test_disjoint_and_alike() -> None:
-    one, two = count_pieces([np.array([1, 2])], NONE), count_pieces([np.array([3])], NONE)
-    twice = count_pieces([np.array([1, 2, 1, 2])], NONE)
+def test_disjoint_and_equal_distributions() -> None:
+    one, two = count_tokens([np.array([1, 2])], NONE), count_tokens([np.array([3])], NONE)
+    twice = count_tokens([np.array([1, 2, 1, 2])], NONE)
     values = lexical_overlap({"a": one, "b": two, "c": twice})
     assert values.tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]

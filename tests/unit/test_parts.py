@@ -12,9 +12,9 @@ import pytest
 
 from xsns_kernels import ArrayColumns, pack_bits
 from xsns_stream.errors import LanguageError, StoreError, UsageError
-from xsns_stream.ranking import draws_of_parts, draws_of_seeds, part_similarities, rank_sources
+from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities, rank_sources
 from xsns_stream.types import LayerSpan, ParameterLayout, SimilarityMatrix
-from xsns_stream.types.similarity_matrix import PartSimilarity, SimilarityDraws
+from xsns_stream.types.source_ranking import FoldSimilarity, SimilarityDraws
 
 SIZE, DENSITY = 1000, 0.15
 LAYOUT = ParameterLayout(("w",), ((SIZE,),), (LayerSpan("0", 0, SIZE),))
@@ -56,7 +56,7 @@ def test_each_is_compared_without_each_of_its_parts(sources: list[str], monkeypa
     monkeypatch.setattr("xsns_stream.ranking.intervals._AT_ONCE", 8)
     store, parts = random_rows("a b c d", (1, 2)), [random_rows("a b c d", (1, 2), salt) for salt in (1, 2, 3, 4)]
     seen: list[tuple[int, int]] = []
-    found = part_similarities(store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: seen.append(n))
+    found = fold_similarities(store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: seen.append(n))
     assert (found.sources, found.seeds, found.count) == (tuple(sources), (2, 1), 4)
     for r, seed in enumerate((2, 1)):
         for k, part in enumerate(parts):
@@ -69,7 +69,7 @@ def test_each_is_compared_without_each_of_its_parts(sources: list[str], monkeypa
 
 def test_a_coefficient_with_a_direction_keeps_it() -> None:
     store, parts = random_rows("a b"), [random_rows("a b", salt=salt) for salt in (1, 2)]
-    found = part_similarities(store, parts, "a", ["b"], (1,), DENSITY, "containment")
+    found = fold_similarities(store, parts, "a", ["b"], (1,), DENSITY, "containment")
     a, b = store.bits["a", 1], parts[0].bits["b", 1]
     assert found.without_source[0, 0, 0] == (a & b).sum() / a.sum()
     a, b = parts[1].bits["a", 1], store.bits["b", 1]
@@ -79,14 +79,14 @@ def test_a_coefficient_with_a_direction_keeps_it() -> None:
 def test_what_cannot_be_compared() -> None:
     store, parts = random_rows("a b"), [random_rows("a b", salt=salt) for salt in (1, 2)]
     with pytest.raises(UsageError, match="nothing to compare"):
-        part_similarities(store, parts[:1], "a", ["b"], (1,), DENSITY)
+        fold_similarities(store, parts[:1], "a", ["b"], (1,), DENSITY)
     with pytest.raises(UsageError, match="nothing to compare"):
-        part_similarities(store, parts, "a", [], (1,), DENSITY)
+        fold_similarities(store, parts, "a", [], (1,), DENSITY)
     with pytest.raises(LanguageError, match="no sub-network of 'c'"):
-        part_similarities(store, parts, "a", ["c"], (1,), DENSITY)
+        fold_similarities(store, parts, "a", ["c"], (1,), DENSITY)
     damaged = Rows(parts[1].bits, {("b", 1): 7})
     with pytest.raises(StoreError, match=r"'b' has .* bits instead of 7"):
-        part_similarities(store, [parts[0], damaged], "a", ["b"], (1,), DENSITY)
+        fold_similarities(store, [parts[0], damaged], "a", ["b"], (1,), DENSITY)
 
 
 def matrix_of(values: dict[str, float], per_seed: Any = None) -> SimilarityMatrix:
@@ -99,9 +99,9 @@ def matrix_of(values: dict[str, float], per_seed: Any = None) -> SimilarityMatri
 def test_draws_have_the_covariances_of_the_jackknife() -> None:
     draw = np.random.default_rng(5)
     target, source = draw.normal(0.5, 0.02, (2, 6, 3)), draw.normal(0.5, 0.01, (2, 6, 3))
-    found = PartSimilarity("t", ("a", "b", "c"), target, source, "jaccard", (1, 2))
+    found = FoldSimilarity("t", ("a", "b", "c"), target, source, "jaccard", (1, 2))
     matrix = matrix_of({"c": 0.3, "a": 0.5, "b": 0.4})
-    draws = draws_of_parts(found, matrix, draws=200_000)
+    draws = draws_of_folds(found, matrix, draws=200_000)
     assert (draws.basis, draws.sources) == ("6 parts", ("a", "b", "c"))
     assert draws.values.mean(axis=0) == pytest.approx([0.5, 0.4, 0.3], abs=5e-4)
     expected = np.zeros((3, 3))
@@ -115,16 +115,16 @@ def test_a_mean_has_the_variance_that_the_jackknife_gives_it() -> None:
     """Of a mean the jackknife is exact: s² / n, of the parts' own values."""
     values = np.random.default_rng(6).normal(0.5, 0.02, 8)
     without = (values.sum() - values) / 7
-    found = PartSimilarity("t", ("a",), without[None, :, None], np.zeros((1, 8, 1)), "jaccard", (1,))
-    draws = draws_of_parts(found, matrix_of({"a": values.mean()}), draws=400_000)
+    found = FoldSimilarity("t", ("a",), without[None, :, None], np.zeros((1, 8, 1)), "jaccard", (1,))
+    draws = draws_of_folds(found, matrix_of({"a": values.mean()}), draws=400_000)
     assert draws.values.var() == pytest.approx(values.var(ddof=1) / 8, rel=0.01)
 
 
 @pytest.mark.parametrize(("coefficient", "low"), [("jaccard", 0), ("corrected-jaccard", -1)])
 def test_no_draw_is_a_value_that_cannot_be(coefficient: str, low: float) -> None:
     wide = np.random.default_rng(8).normal(0.5, 1, (1, 4, 2))
-    found = PartSimilarity("t", ("a", "b"), wide, wide, coefficient, (1,))
-    draws = draws_of_parts(found, matrix_of({"a": 0.9, "b": 0.1}))
+    found = FoldSimilarity("t", ("a", "b"), wide, wide, coefficient, (1,))
+    draws = draws_of_folds(found, matrix_of({"a": 0.9, "b": 0.1}))
     assert (draws.values.min(), draws.values.max()) == (low, 1)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from xsns_stream.predictor_differences import differences
-from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
+from xsns_stream.types.predictor_records import DrawnText, PredictorRecord, differences
 
 LANGUAGES = ("sw", "en")
 

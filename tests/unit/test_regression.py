@@ -17,7 +17,7 @@ from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.regression import fit, predict
 from xsns_stream.regression.design import design_of
-from xsns_stream.regression.mixed import sums_of
+from xsns_stream.regression.solvers import sums_of
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.regressions import IN_SAMPLE, LEFT_OUT_SOURCE, LEFT_OUT_TARGET
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores

@@ -17,6 +17,7 @@ from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
 from xsns_stream.io.atomic import read_parquet
+from xsns_stream.io.escaping import in_latex, in_markdown
 from xsns_stream.report import (
     EVALUATION_FORMATS,
     evaluation_document,
@@ -24,7 +25,6 @@ from xsns_stream.report import (
     evaluation_table,
     write_evaluation,
 )
-from xsns_stream.report.escaping import in_latex, in_markdown
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores

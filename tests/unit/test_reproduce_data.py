@@ -9,7 +9,7 @@ import pytest
 
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.reproduce.config import HEADS, PAPER_POOLS, PRESETS, TASKS, TITLES, TOPIC_SOURCES, TOPIC_TARGETS, slug
-from xsns_stream.reproduce.data import RunOptions, plan, sort_out
+from xsns_stream.reproduce.plan import RunOptions, plan, sort_out
 from xsns_stream.reproduce.step import TARGETS
 
 OUT = Path("out")
@@ -41,14 +41,16 @@ def test_the_pool_is_what_the_data_have_of_the_paper_s(tagged: Path) -> None:
 
 
 def test_languages_take_the_pool_s_place(tagged: Path) -> None:
-    asked = RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("swe", "sw", "en", "sr"), low_resource=("af", "en"))
+    asked = RunOptions(
+        "embedded", OUT, (f"pos={tagged}",), languages=("swe", "sw", "en", "sr"), low_resource=("af", "en")
+    )
     task = plan(asked).config.tasks["pos"]
     assert (task.sources, task.targets, task.low_resource) == (("sv", "sw", "en"), ("sv", "en", "sr"), ("af",))
     assert task.texts == ("sv", "sw", "en")
     task = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("sv", "sw", "en", "ta"))).config.tasks["pos"]
     assert (task.low_resource, task.notes) == ((), ("the data lack ta, which --languages names.",))
     task = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("sv", "en"))).config.tasks["pos"]
-    assert task.notes == ("no target has two other sources, so that there is nothing to rank.",)
+    assert task.notes == ("no target has two other sources that could be ranked.",)
     with pytest.raises(LanguageError, match="'xx-nothing'"):
         plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("xx-nothing",)))
 
@@ -61,7 +63,7 @@ def test_where_the_paper_s_pool_is_not_there(tmp_path: Path) -> None:
         (folder / f"{language}.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\t0\n")
     task = plan(RunOptions("embedded", OUT, (str(tmp_path),))).config.tasks["pi"]
     assert set(task.sources) == {"sw", "zu", "xh", "de"}
-    assert task.notes == ("the data have de of the usual pool: all of their languages are taken instead.",)
+    assert task.notes == ("the data have only de of the usual pool, so that all their languages are used.",)
 
 
 def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
@@ -81,9 +83,9 @@ def test_tasks_that_are_asked_for_without_data(tagged: Path) -> None:
     made = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
     assert made.failed["qa"].hint == "add --data qa=FOLDER."
     assert plan(RunOptions("embedded", OUT, (f"pos={tagged}",))).failed == {}
-    with pytest.raises(UsageError, match="no task 'mt'"):
+    with pytest.raises(UsageError, match="'mt' is not a task"):
         plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("mt",)))
-    with pytest.raises(UsageError, match="no data of any task"):
+    with pytest.raises(UsageError, match="the data of all tasks are missing"):
         plan(RunOptions("embedded", OUT))
     with pytest.raises(CorpusError, match="there is no folder"):
         plan(RunOptions("embedded", OUT, ("pos=nowhere",)))
@@ -103,10 +105,10 @@ def test_words_of_data(tmp_path: Path) -> None:
     assert sort_out([str(tmp_path)]) == found
     assert sort_out([str(tmp_path), "pos=udpos=copy"])["pos"] == "udpos=copy"
     for word, said in (
-        ("udpos=copy", "'udpos' no kind of data"),
-        ("pos=", "'pos=' names no data"),
-        ("nowhere", "there is no folder 'nowhere'"),
-        (str(tmp_path / "other"), "has none of: ner, pos"),
+        ("udpos=copy", "'udpos' is not a kind of data"),
+        ("pos=", "'pos=' does not name any data"),
+        ("nowhere", "the folder 'nowhere' does not exist"),
+        (str(tmp_path / "other"), "has no data of these kinds: ner, pos"),
     ):
         with pytest.raises(UsageError, match=said):
             sort_out([word])

@@ -12,9 +12,9 @@ import pytest
 
 from xsns_stream.errors import ModelError, XsnsError
 from xsns_stream.reproduce.config import RunConfig
-from xsns_stream.reproduce.records import DONE, PARTLY, TO_DO, file_name
+from xsns_stream.reproduce.records import DONE, PARTLY, TO_DO, file_name, read_result
 from xsns_stream.reproduce.running import StepEnded, StepStarted, plan_recipes, reproduce, states, unique
-from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
+from xsns_stream.reproduce.step import LeftOutError, Recipe, Result, Step, StepOutputs
 
 
 class Verbs:
@@ -73,8 +73,8 @@ def step(config: RunConfig, name: str, *words: str, **more: Any) -> Step:
 def recipe(name: str, steps: Callable[[RunConfig], list[Step]], **more: Any) -> Recipe:
     """A recipe whose page names the steps that are done."""
 
-    def render(_: RunConfig, folder: Folder) -> Result:
-        done = [name for name in folder.steps if folder.done(name)]
+    def render(_: RunConfig, outputs: StepOutputs) -> Result:
+        done = [name for name in outputs.steps if outputs.done(name)]
         if not done:
             raise LeftOutError("nothing is there.")
         return Result(f"# {name}\n\n{' '.join(done)}\n", {"done": done, "nan": float("nan")})
@@ -102,13 +102,13 @@ def chain(config: RunConfig) -> Recipe:
 def test_steps_run_once_and_in_order(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     outcome, events = run(config, verbs, chain)
     assert verbs.called == ["a", "b", "c"]
-    assert outcome.results == {"table9": (config.out / "table9.md", config.out / "table9.json")}
-    assert [event.place for event in events if isinstance(event, StepStarted)] == [1, 2, 3]
+    assert outcome.results == {"table9": (config.out / "table9.md", config.out / "table9.json.gz")}
+    assert [event.number for event in events if isinstance(event, StepStarted)] == [1, 2, 3]
     page = (config.out / "table9.md").read_text()
     assert page.startswith("# table9\n\na b c\n\n## Settings\n")
     commands = page.partition("## Commands")[2]
     assert commands.count("xsns-stream") == 3
-    record = json.loads((config.out / "table9.json").read_text())
+    record = read_result(config.out, "table9")
     assert record["result"] == {"done": ["a", "b", "c"], "nan": None}
     again, events = run(config, verbs, chain)
     assert verbs.called == []
@@ -180,7 +180,7 @@ def test_a_record_of_other_types_counts_for_nothing(name: str, config: RunConfig
 
 def test_outputs_that_hold_more_than_was_asked_for(config: RunConfig, verbs: Verbs) -> None:
     def made(config: RunConfig) -> list[Step]:
-        a = step(config, "a", excess=lambda: "'a.json' holds more.")
+        a = step(config, "a", precondition=lambda: "'a.json' holds more.")
         return [a, step(config, "b", f"x={a.output}"), step(config, "c")]
 
     outcome, _ = run(config, verbs, recipe("table9", made))
@@ -192,7 +192,7 @@ def test_outputs_that_hold_more_than_was_asked_for(config: RunConfig, verbs: Ver
 
 
 def test_a_result_that_cannot_be_made_costs_no_other(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
-    def broken(config: RunConfig, folder: Folder) -> Result:
+    def broken(config: RunConfig, outputs: StepOutputs) -> Result:
         raise ModelError("the file is damaged.", "make it again.")
 
     bad = replace(chain, name="table8", render=broken)
@@ -201,7 +201,7 @@ def test_a_result_that_cannot_be_made_costs_no_other(config: RunConfig, verbs: V
     assert outcome.failed == {"table8": "the file is damaged. make it again."}
     config.path("a.json").write_text('{"of": "anoth')
     with pytest.raises(XsnsError, match=r"a\.json"):
-        Folder({"a": step(config, "a")}).document("a")
+        StepOutputs({"a": step(config, "a")}).document("a")
 
 
 def test_a_failure_stops_what_needs_it_and_nothing_else(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
@@ -245,7 +245,7 @@ def test_spare_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
     def steps(config: RunConfig) -> list[Step]:
         a, b, gold = (step(config, name) for name in ("a", "b", "gold"))
         words = ["--gold", str(gold.output), "--predict", f"A={a.output}", "--predict", f"B={b.output}"]
-        return [gold, a, b, step(config, "held", *words, "--against", "A", spare="--predict")]
+        return [gold, a, b, step(config, "held", *words, "--against", "A", droppable="--predict")]
 
     made = recipe("table9", steps)
     verbs.codes["a"] = 1
@@ -270,7 +270,7 @@ def test_spare_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
 def test_nothing_spare_is_left(config: RunConfig, verbs: Verbs) -> None:
     def steps(config: RunConfig) -> list[Step]:
         a = step(config, "a")
-        return [a, step(config, "held", "--predict", f"A={a.output}", spare="--predict")]
+        return [a, step(config, "held", "--predict", f"A={a.output}", droppable="--predict")]
 
     verbs.codes["a"] = 1
     outcome, _ = run(config, verbs, recipe("table9", steps))
@@ -285,14 +285,14 @@ def test_two_recipes_share_a_step(config: RunConfig, verbs: Verbs, chain: Recipe
 
 
 def test_steps_that_follow_from_results(config: RunConfig, verbs: Verbs) -> None:
-    def then(config: RunConfig, folder: Folder) -> list[Step]:
-        found = folder.document("a")
+    def follow_up(config: RunConfig, outputs: StepOutputs) -> list[Step]:
+        found = outputs.document("a")
         return [] if found is None else [step(config, "e", found["of"][0])]
 
-    made = recipe("table9", lambda config: [step(config, "a")], then=then)
+    made = recipe("table9", lambda config: [step(config, "a")], follow_up=follow_up)
     run(config, verbs, made)
     assert verbs.called == ["a", "e"]
-    assert json.loads((config.out / "table9.json").read_text())["result"]["done"] == ["a", "e"]
+    assert read_result(config.out, "table9")["result"]["done"] == ["a", "e"]
 
 
 def test_left_out_recipes_are_named(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
@@ -317,7 +317,7 @@ def test_stdout_can_be_an_output(config: RunConfig, verbs: Verbs) -> None:
     told = Step("told", ("rank", "--json"), (path,), stdout=path)
     run(config, verbs, recipe("table9", lambda _: [told]))
     assert json.loads(path.read_text()) == {"of": ["rank", "--json"]}
-    assert told.shown == f"xsns-stream rank --json > {path}"
+    assert told.command_line == f"xsns-stream rank --json > {path}"
 
 
 def test_actions(config: RunConfig, verbs: Verbs) -> None:
@@ -344,11 +344,11 @@ def test_a_verb_that_leaves_nothing_has_failed(config: RunConfig, verbs: Verbs) 
 def test_names_must_be_of_one_step(config: RunConfig) -> None:
     with pytest.raises(ValueError, match="two steps are called 'a'"):
         unique([step(config, "a"), step(config, "a", "--limit", "5")])
-    with pytest.raises(ValueError, match="leaves nothing"):
+    with pytest.raises(ValueError, match="has no outputs"):
         Step("a", ("a",), ())
     with pytest.raises(ValueError, match="need one another"):
         unique([step(config, "a", str(config.path("b.json"))), step(config, "b", str(config.path("a.json")))])
-    with pytest.raises(ValueError, match="none of its outputs"):
+    with pytest.raises(ValueError, match="not one of its outputs"):
         Step("a", ("a",), (config.path("a.json"),), stdout=config.path("b.json"))
 
 

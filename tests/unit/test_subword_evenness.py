@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from xsns_stream.baselines.subword_evenness import evenness, evenness_matrix, segments_of, words_of
+from xsns_stream.baselines.subwords import evenness, evenness_matrix, segments_of, words_of
 from xsns_stream.errors import UsageError
 
 

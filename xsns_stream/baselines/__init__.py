@@ -7,11 +7,10 @@ model has said, and stand in the modules beside this one.
 
 from __future__ import annotations
 
-from xsns_stream.baselines.families import family, read_families
+from xsns_stream.baselines.categories import customary_scripts, family, read_families, read_scripts, script
+from xsns_stream.baselines.language_values import LanguageValues
 from xsns_stream.baselines.lexical_distance import LexicalDistances, ldnd, read_distances
-from xsns_stream.baselines.scripts import customary_scripts, read_scripts, script
 from xsns_stream.baselines.sizes import read_sizes, source_size
-from xsns_stream.baselines.tables import LanguageValues
 from xsns_stream.baselines.typology import TypologicalFeatures, l2v, read_features
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from xsns_stream.baselines.tables import names_for, resolve, sides
+from xsns_stream.baselines.language_values import names_for, resolve, sides
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.tables import listed, numbers, read_table, twice
+from xsns_stream.io.tables import duplicates, listed, numbers, read_table
 from xsns_stream.types import Reals, SimilarityMatrix
 
 #: Unrelated languages lie near 100; a matrix whose largest distance is this small is not in percent.
@@ -97,7 +97,7 @@ def ldnd(
 def _read_square(file: Path) -> tuple[list[str], Reals]:
     table = read_table(file)
     across, down = list(table.header[1:]), [line[0] for line in table.lines]
-    if repeated := twice(down):
+    if repeated := duplicates(down):
         raise XsnsError(f"'{file}' is no square matrix: {listed(repeated)} stands twice.", _SQUARE)
     if across != down:
         raise XsnsError(f"'{file}' is no square matrix: its lines and columns are not labelled alike.", _SQUARE)

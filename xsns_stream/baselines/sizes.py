@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from xsns_stream.baselines.tables import (
+from xsns_stream.baselines.language_values import (
     CODE_COLUMNS,
     LanguageValues,
     column_of,

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xsns_stream.baselines.tables import resolve, sides
+from xsns_stream.baselines.language_values import resolve, sides
 from xsns_stream.errors import XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.types import Reals, SimilarityMatrix

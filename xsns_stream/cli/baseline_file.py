@@ -72,7 +72,7 @@ def file_command(
 
 def _restricted(matrix: SimilarityMatrix, pool: Pool, file: str) -> SimilarityMatrix:
     """Return the pairs of a matrix that were asked for."""
-    from xsns_stream.baselines.tables import side
+    from xsns_stream.baselines.language_values import side
 
     rows = side(matrix.sources, pool.sources, f"'{file}'")
     columns = side(matrix.targets, pool.targets, f"'{file}'")

@@ -15,7 +15,8 @@ from xsns_stream.cli.option_groups import Options
 from xsns_stream.cli.output import lasting
 from xsns_stream.cli.predictors import longest_of
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
-from xsns_stream.io.tables import all_listed, listed, one_line
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.tables import all_listed, listed
 
 if TYPE_CHECKING:
     from xsns_stream.corpora import Corpus
@@ -133,7 +134,7 @@ def with_store(options: dict[str, Any], names: Sequence[str]) -> tuple[dict[str,
         if name in given or name not in options or (name == "model" and tuple(names) == ("sue",)):
             continue
         if found is None:
-            wrong.append(f"the {name} of the store, '{one_line(getattr(stored.shared, name))}', is not here by name")
+            wrong.append(f"the {name} of the store, '{visible(getattr(stored.shared, name))}', is not here by name")
             hints.append(
                 f"name it with {option} PATH, with the options that `build` had; it is compared with the store's"
             )
@@ -209,13 +210,13 @@ def check_text(stored: StoredText, corpus: Corpus, chosen: Mapping[str, str], op
         raise CorpusError(
             f"the text of {all_listed([*differing])} is not the text that the store '{stored.path}' was built on: "
             f"{len(differing)} of {len(differing.keys() | compared.keys())} languages differ. The corpus is "
-            f"'{one_line(corpus.name)}' here, and '{one_line(stored.shared.corpus)}' in the store.",
+            f"'{visible(corpus.name)}' here, and '{visible(stored.shared.corpus)}' in the store.",
             "name the corpus, and how it is read, as for `build`; or build the store anew from this text.",
         )
     notes = []
     if corpus.name != stored.shared.corpus:
         notes.append(
-            f"the corpus is '{one_line(corpus.name)}' here, and '{one_line(stored.shared.corpus)}' in the store; the "
+            f"the corpus is '{visible(corpus.name)}' here, and '{visible(stored.shared.corpus)}' in the store; the "
             "text is the same."
         )
     if unknown:
@@ -249,8 +250,8 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
     differ = [what for what, here, there in pairs if here and there and here != there]
     if differ:
         raise ModelError(
-            f"the model '{one_line(loaded.name)}' is not the one of the store '{stored.path}', which is "
-            f"'{one_line(stored.shared.model)}': {' and '.join(differ)} differ.",
+            f"the model '{visible(loaded.name)}' is not the one of the store '{stored.path}', which is "
+            f"'{visible(stored.shared.model)}': {' and '.join(differ)} differ.",
             "name the model of the build with --model.",
         )
 

@@ -176,11 +176,12 @@ def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix
     Raises:
         UsageError: There is one.
     """
-    from xsns_stream.io.tables import listed, one_line
+    from xsns_stream.io.escaping import visible
+    from xsns_stream.io.tables import listed
 
     there = dict.fromkeys(label for matrix in matrices for label in (*matrix.sources, *matrix.targets))
     if lost := [label for label in rename if label not in there]:
-        raise UsageError(f"no matrix has the label '{one_line(lost[0])}' to rename.", f"they have {listed([*there])}.")
+        raise UsageError(f"no matrix has the label '{visible(lost[0])}' to rename.", f"they have {listed([*there])}.")
 
 
 def label_notes(known: KnownLanguages, of: str = "") -> tuple[str, ...]:
@@ -309,7 +310,7 @@ def open_predictors(
 
 def footing(joined: JoinedScores) -> dict[str, Any]:
     """Return what predictors were made of, in what they differ, and what each takes out of the pool, for `--json`."""
-    from xsns_stream.predictor_differences import differences
+    from xsns_stream.types.predictor_records import differences
 
     pool = tuple(dict.fromkeys((*joined.sources, *joined.targets)))
     return {

@@ -25,7 +25,7 @@ from xsns_stream.errors import UsageError
 if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import RankedSource, SimilarityMatrix, SourceRanking
-    from xsns_stream.types.similarity_matrix import Explanation, SimilarityDraws, SourceCover
+    from xsns_stream.types.source_ranking import Explanation, SimilarityDraws, SourceCover
     from xsns_stream.types.transfer_scores import TransferScores
 
 
@@ -101,7 +101,7 @@ def draws_for(
 
     Parts tell it, of the candidates that have them; where there are none, three seeds or more do.
     """
-    from xsns_stream.ranking import draws_of_parts, draws_of_seeds, part_similarities
+    from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities
 
     count, having = _parts_of(rows, target, sources, matrix.seeds, density)
     if not having:
@@ -110,10 +110,10 @@ def draws_for(
     if lacking:
         note(f"no interval, because there are no {count} parts: {', '.join(lacking)}", quiet)
     with time_bar("comparing without parts", quiet) as on_progress:
-        found = part_similarities(
+        found = fold_similarities(
             rows, rows.parts(count), target, having, matrix.seeds, density, matrix.coefficient, on_progress
         )
-    return draws_of_parts(found, matrix)
+    return draws_of_folds(found, matrix)
 
 
 def _parts_of(
@@ -160,7 +160,7 @@ def with_expected(
 
     from xsns_stream.languages import counterparts
     from xsns_stream.regression import calibrate
-    from xsns_stream.types.similarity_matrix import ExpectedScore
+    from xsns_stream.types.source_ranking import ExpectedScore
 
     calibration = calibrate(gold, matrix)
     for text in calibration.notes:
@@ -399,7 +399,7 @@ def _explanation(found: Explanation) -> list[dict[str, Any]]:
 
 
 def _show(found: _Found, quiet: bool) -> None:
-    from xsns_stream.report.tables import cover_table, explanation_table, ranking_table
+    from xsns_stream.report.console_tables import cover_table, explanation_table, ranking_table
 
     console, ranking = stdout_console(), found.ranking
     console.print(ranking_table(ranking, console.width))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import metrics
 from xsns_stream.evaluation import reference_rows as trivial
+from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH, Mask, Metric, measure, metric_functions
 from xsns_stream.evaluation.notes import remarks
-from xsns_stream.evaluation.per_target import CORRELATIONS, OVER_ENGLISH, Mask, Metric, measure, metric_functions
 from xsns_stream.evaluation.resampling import (
     CONFIDENCE,
     FEWEST_RESAMPLES,

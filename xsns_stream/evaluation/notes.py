@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xsns_stream.evaluation import metrics
-from xsns_stream.evaluation.per_target import CORRELATIONS, OVER_ENGLISH
+from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH
 from xsns_stream.evaluation.reference_rows import ENGLISH_CODE
 from xsns_stream.types import Reals
 from xsns_stream.types.evaluations import Evaluation

@@ -3,9 +3,8 @@
 A gold score is what fine-tuning on a source and testing on a target gave. Predictions are held against it.
 """
 
-from xsns_stream.gold.checking import ImportedScores
-from xsns_stream.gold.files import SCORE_FORMATS, ScoreSummary, read_scores, summarise, write_scores
-from xsns_stream.gold.importing import FORMATS, import_scores
+from xsns_stream.gold.importing import FORMATS, ImportedScores, import_scores
+from xsns_stream.gold.score_files import SCORE_FORMATS, ScoreSummary, read_scores, summarise, write_scores
 
 __all__ = [
     "FORMATS",

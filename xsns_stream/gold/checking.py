@@ -1,22 +1,22 @@
-"""Raw cells → transfer scores: numbers, codes, duplicates, orientation, gaps, and what an import would lose."""
+"""Checks of raw scores: numbers, codes, duplicates, units, and what an import would lose."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.raw import RawCell, RawScores, check_percent_signs, check_unit
-from xsns_stream.io.numbers import ReadCells, read_cells
-from xsns_stream.io.tables import all_listed, listed, one_line
-from xsns_stream.languages import Labels, read_labels
-from xsns_stream.table_orientation import check_corner
-from xsns_stream.types.transfer_scores import TransferScores
+from xsns_stream.gold.formats import RawCell
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.tables import ReadCells, all_listed, listed
+from xsns_stream.languages import Labels
+from xsns_stream.types.arrays import Reals
+from xsns_stream.types.transfer_scores import UNITS, TransferScores
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Checked:
         if self.problems and not skip:
             lost = f"{self.left_out.scores} of {self.left_out.of} scores"
             if self.left_out.summaries:
-                label = one_line(next(iter(self.left_out.summaries)))
+                label = visible(next(iter(self.left_out.summaries)))
                 hints.append(f"--rename {label}={label} says that the language is meant")
             hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
         if self.left_out.cells and not skip:
@@ -156,12 +156,12 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
         named = [f"{label or 'an empty label'} ({count})" for label, count in lost.labels.items()]
         yield f"labels that are neither codes nor names of languages, with their scores: {all_listed(named)}"
     for label, code in lost.summaries.items():
-        yield f"'{one_line(label)}' is a word for a summary and the code of a language ({code})"
+        yield f"'{visible(label)}' is a word for a summary and the code of a language ({code})"
     for label, (code, other) in lost.ambiguous.items():
-        yield f"'{one_line(label)}' is the code of {code} and the name of {other}"
+        yield f"'{visible(label)}' is the code of {code} and the name of {other}"
     for code, names in lost.collisions.items():
         both = "both" if len(names) == 2 else "all"
-        yield f"{' and '.join(repr(one_line(name)) for name in names)} are {both} '{code}', and {both} have scores"
+        yield f"{' and '.join(repr(visible(name)) for name in names)} are {both} '{code}', and {both} have scores"
     for found, one, several in (
         (read.wrong, "holds no number", "hold no number"),
         (read.infinite, "is infinite", "are infinite"),
@@ -178,221 +178,154 @@ def _duplicates(cells: Sequence[RawCell]) -> Iterator[str]:
     for cell in cells:
         other = first.setdefault((cell.source, cell.target, cell.regime, cell.seed), cell)
         if other is not cell:
-            more = "" if cell.regime == "main" else f" of regime {one_line(cell.regime)}"
-            pair = f"{one_line(cell.source)} → {one_line(cell.target)}"
-            yield f"the score {pair}{more} stands twice: {one_line(str(other.score))} and {one_line(str(cell.score))}"
+            more = "" if cell.regime == "main" else f" of regime {visible(cell.regime)}"
+            pair = f"{visible(cell.source)} → {visible(cell.target)}"
+            yield f"the score {pair}{more} stands twice: {visible(str(other.score))} and {visible(str(cell.score))}"
 
 
-#: Task or metric where nobody named it.
-UNKNOWN: Final = "unknown"
+_PERCENT: Final = 100.0
+# So many scores of one run are not all at or below one percent by chance.
+_ENOUGH: Final = 3
+# Scores of one metric that are percent are seldom at or below 1 while others are above this and none lies between.
+_GAP: Final = 10.0
 
 
-@dataclass(frozen=True)
-class ImportedScores:
-    """Scores, and what a reader of them should know.
+def check_unit(scores: TransferScores, said: str | None) -> tuple[str, list[str]]:
+    """Return the unit of the scores, and notes.
 
-    Attributes:
-        scores: The scores.
-        notes: Sentences on what was left out, taken for granted, or looks odd; empty where there is nothing.
-        left_out: What the file has and the scores do not; empty unless `skip_unknown` allowed it.
-        by_name: {label: code} of the languages that were recognised by name.
-    """
+    Fractions are at most 1, percent at most 100. Where all are at most 1, percent cannot be meant. Where the scores of
+    a source, seed or regime are all at most 1 and others are not, both were mixed; of a target, that is a note. Both
+    were mixed cell by cell where some scores are at most 1, the others above 10, and none lies between; of a single
+    score, that is a note.
 
-    scores: TransferScores
-    notes: tuple[str, ...] = ()
-    left_out: LeftOut = field(default_factory=LeftOut)
-    by_name: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Described:
-    """What the user says about scores, before what a format says.
-
-    Attributes:
-        task: What was fine-tuned.
-        metric: What was measured.
-        unit: One of `types.transfer.UNITS`.
-        origin: Where the scores come from.
-        main: The regime that comes first.
-        rename: {label in the file: what it shall be called}.
-        transpose: Targets stand where sources are expected.
-        skip_unknown: Leave out what cannot be read, instead of refusing the file.
-    """
-
-    task: str | None = None
-    metric: str | None = None
-    unit: str | None = None
-    origin: str | None = None
-    main: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
-    transpose: bool = False
-    skip_unknown: bool = False
-
-
-def assemble(raw: RawScores, said: Described) -> ImportedScores:
-    """Check cells and put them into axes.
+    Args:
+        scores: Their own unit is not looked at.
+        said: What they are said to be; empty to find out.
 
     Raises:
-        XsnsError: A label, a cell or a language would be lost, and `skip_unknown` does not allow it; the same cell
-            stands twice; the unit does not fit; no language is left.
-        UsageError: A label to rename, or the main regime, is not there; or the matrix is turned round.
+        UsageError: There is no such unit, or none was named and the numbers do not tell.
+        XsnsError: The numbers are not of that unit, or of two.
     """
-    check_corner(raw.corner, transpose=said.transpose)
-    cells = list(raw.cells)
-    if said.transpose:
-        cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
-    labels = _labels(cells, said.rename)
-    read = read_cells((cell.source, cell.target, cell.score) for cell in cells)
-    checked = check(cells, labels, read)
-    if not any(labels.codes[cell.source] and labels.codes[cell.target] for cell in cells):
+    if said and said not in UNITS:
+        raise UsageError(f"there is no unit '{said}'.", f"units are {', '.join(UNITS)}.")
+    known = scores.cells[np.isfinite(scores.cells)]
+    low, high = float(known.min()), float(known.max())
+    unit = said or _found_out(low, high)
+    if unit == "fraction" and (high > 1 or low < 0):
+        outside = int(((known > 1) | (known < 0)).sum())
         raise XsnsError(
-            f"no score has the code of a language on both sides; labels are {listed(list(labels.codes))}.",
-            "check --format; --rename OLD=NEW maps labels to codes.",
+            f"{outside} of {known.size} scores are not between 0 and 1, and cannot be fractions ({low:g} to {high:g}).",
+            "--unit percent, or points for a metric with a scale of its own.",
         )
-    checked.require_nothing_lost(skip=said.skip_unknown)
-    kept, left_out = checked.kept, checked.left_out
-    notes = [*raw.notes, *_skipped(checked.problems, left_out), *_matched(labels), *_read_otherwise(read)]
-    if not kept:
-        raise XsnsError("no score is left.", "see what --skip-unknown leaves out: run the import without it.")
-    scores, lacking = _in_axes([cell for cell, _ in kept], [number for _, number in kept], labels.codes, raw, said)
-    notes += lacking
-    notes += _odd_orientation(scores, said.transpose)
-    asked = check_percent_signs(read, said.unit or raw.unit)
-    unit, unit_notes = check_unit(scores, asked)
-    unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
-    if unnamed:
-        notes.append(f"the format does not say what the scores are of: {' and '.join(unnamed)} would.")
-    return ImportedScores(replace(scores, unit=unit), tuple(notes + unit_notes), left_out, dict(labels.by_name))
+    if unit == "percent":
+        _check_percent(scores, low, high)
+    notes = [] if said else [f"no unit was named; scores from {low:g} to {high:g} are taken for {unit}."]
+    if unit == "percent" and (low_targets := list(_fractions_among(scores, ((3, "target", scores.targets),)))):
+        # A hard target may be like that, so that this is no error.
+        notes.append(f"every score is 1 or less for {listed(low_targets)}: are these fractions among percent?")
+    if unit == "percent" and len(lonely := _below_a_gap(scores)) == 1:
+        notes.append(f"the score of {lonely[0]} is 1 or less, and all others are above 10: is it a fraction?")
+    return unit, notes
 
 
-def _skipped(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
-    """Yield what was left out, and how much that is."""
-    if problems:
-        yield f"left out, {left_out.scores} of {left_out.of} scores: {'; '.join(problems)}."
+def check_percent_signs(read: ReadCells, said: str | None) -> str | None:
+    """Return what the scores are said to be, `percent` where some have a percent sign.
 
-
-def _matched(labels: Labels) -> Iterator[str]:
-    """Yield which labels were taken for names of languages."""
-    if labels.by_name:
-        named = [f"{label} = {code}" for label, code in labels.by_name.items()]
-        yield f"recognised by name: {all_listed(named)}; --rename OLD=NEW says otherwise."
-
-
-def _read_otherwise(read: ReadCells) -> Iterator[str]:
-    """Yield which cells were read with a decimal comma or a percent sign."""
-    if read.commas:
-        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
-    if any(read.percent):
-        yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percent."
-
-
-# -------------------------------------------------------------------------------------- orientation
-
-
-def _odd_orientation(scores: TransferScores, transpose: bool) -> Iterator[str]:
-    """Yield a note where every target is a source, but not every source a target.
-
-    Whoever has training data has test data too, so that it is mostly the other way round.
+    Raises:
+        XsnsError: They are said to be something else; or all without a sign look like fractions.
     """
-    more = set(scores.sources) - set(scores.targets)
-    if more and set(scores.targets) < set(scores.sources) and not transpose:
-        yield (
-            f"this looks transposed: every target is also a source, and {len(more)} sources are no targets, though "
-            "languages with training data mostly have test data; --transpose turns it round."
-        )
-
-
-# -------------------------------------------------------------------------------------------- codes
-
-
-def _labels(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
-    names = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
-    for label in rename:
-        if label not in names:
-            near = get_close_matches(label, names, n=3)
-            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(names)}."
-            raise UsageError(f"the file has no label '{label}' to rename.", hint)
-    labels = read_labels(names, rename)
-    if not any(labels.codes.values()) and not labels.ambiguous:
+    if not any(read.percent):
+        return said
+    if said and said != "percent":
         raise XsnsError(
-            f"no label is the code of a language: {listed(names)}.",
-            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'; --rename OLD=NEW maps others.",
+            f"{sum(read.percent)} cells have a percent sign, and the scores are said to be {said}.", "--unit percent"
         )
-    return labels
+    bare = [
+        number for number, sign in zip(read.values, read.percent, strict=True) if not sign and math.isfinite(number)
+    ]
+    if bare and 0 < max(bare) <= 1:
+        raise XsnsError(
+            f"{sum(read.percent)} cells have a percent sign, and all others are 1 or less: fractions and percent are "
+            "mixed.",
+            "write all scores in one way.",
+        )
+    return "percent"
 
 
-# --------------------------------------------------------------------------------------------- axes
+def check_range(scores: TransferScores) -> None:
+    """Refuse scores that their unit does not allow.
+
+    A file of our own says its unit, so that nothing is guessed: a weak model's percent may all be below one.
+
+    Raises:
+        XsnsError: Fractions above 1, percent above 100, or either below 0.
+    """
+    known = scores.cells[np.isfinite(scores.cells)]
+    most = {"fraction": 1.0, "percent": _PERCENT}.get(scores.unit, np.inf)
+    if scores.unit != "points" and ((known < 0) | (known > most)).any():
+        raise XsnsError(
+            f"scores from {known.min():g} to {known.max():g} are no {scores.unit}.",
+            "import them again with `xsns-stream gold import --unit …`.",
+        )
 
 
-def _in_axes(
-    cells: Sequence[RawCell],
-    found: Sequence[float],
-    codes: Mapping[str, str | None],
-    raw: RawScores,
-    said: Described,
-) -> tuple[TransferScores, list[str]]:
-    """Return the scores, in a unit that is not checked yet, and notes on gaps."""
-    sources, targets = (
-        dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
+def _found_out(low: float, high: float) -> str:
+    if low >= 0 and high <= 1:
+        return "fraction"
+    if low >= 0 and high <= _PERCENT:
+        return "percent"
+    raise UsageError(
+        f"scores from {low:g} to {high:g} are neither fractions nor percent.",
+        "--unit points is for a metric with a scale of its own.",
     )
-    regimes = _regimes(cells, raw, said)
-    seeds = _seeds(cells)
-    places = [
-        {label: place for place, label in enumerate(axis)} for axis in (regimes, seeds or (None,), sources, targets)
+
+
+def _check_percent(scores: TransferScores, low: float, high: float) -> None:
+    if high <= 1:
+        raise XsnsError(
+            f"every score is 1 or less ({low:g} to {high:g}): these are fractions, not percent.", "--unit fraction"
+        )
+    if low < 0 or high > _PERCENT:
+        raise XsnsError(
+            f"scores from {low:g} to {high:g} are no percent.", "--unit points is for a metric with a scale of its own."
+        )
+    runs = ((0, "regime", scores.regimes), (1, "seed", scores.seeds), (2, "source", scores.sources))
+    if mixed := list(_fractions_among(scores, runs)):
+        raise XsnsError(
+            f"fractions and percent are mixed: every score is 1 or less for {listed(mixed)}, and others are above.",
+            "give all scores in one unit; --unit points takes them as they are.",
+        )
+    if len(cells := _below_a_gap(scores)) > 1:
+        raise XsnsError(
+            f"fractions and percent are mixed: {len(cells)} scores are 1 or less, others are above {_GAP:g}, and none "
+            f"lies between: {listed(cells)}.",
+            "give all scores in one unit; --unit points takes them as they are.",
+        )
+
+
+def _below_a_gap(scores: TransferScores) -> list[str]:
+    """Return the scores between 0 and 1, as `fi → sw (0.8)`, where all others are zero or above a gap.
+
+    Targets with several scores that are all that low are not among them: such a target may be hard.
+    """
+    cells = scores.cells
+    above = np.isfinite(cells) & (cells > 1)
+    if not above.any() or cells[above].min() <= _GAP:
+        return []
+    hard = (np.isfinite(cells).sum(axis=(0, 1, 2)) >= _ENOUGH) & ~above.any(axis=(0, 1, 2))
+    low = (cells > 0) & (cells <= 1) & ~hard
+    return [
+        f"{scores.sources[source]} → {scores.targets[target]} ({cells[regime, seed, source, target]:g})"
+        for regime, seed, source, target in np.argwhere(low)
     ]
-    values = np.full([len(axis) for axis in places], np.nan)
-    for cell, number in zip(cells, found, strict=True):
-        key = (cell.regime, cell.seed, codes[cell.source], codes[cell.target])
-        values[tuple(axis[label] for axis, label in zip(places, key, strict=True))] = number
-    scores = TransferScores(
-        tuple(sources),
-        tuple(targets),
-        values,
-        task=said.task or raw.task or UNKNOWN,
-        metric=said.metric or raw.metric or UNKNOWN,
-        unit="points",
-        origin=said.origin or raw.origin,
-        regimes=regimes,
-        seeds=seeds,
-    )
-    return _without_empty(scores)
 
 
-def _regimes(cells: Sequence[RawCell], raw: RawScores, said: Described) -> tuple[str, ...]:
-    there = list(dict.fromkeys(cell.regime for cell in cells))
-    if said.main is not None and said.main not in there:
-        raise UsageError(f"there is no regime '{said.main}'.", f"there are {listed(there)}.")
-    main = said.main or (raw.main if raw.main in there else there[0])
-    return (main, *(name for name in there if name != main))
-
-
-def _seeds(cells: Sequence[RawCell]) -> tuple[int, ...]:
-    seeds = dict.fromkeys(cell.seed for cell in cells)
-    if None in seeds and len(seeds) > 1:
-        raise XsnsError("some scores have a seed, and others have none.", "give every line a seed, or none.")
-    return tuple(seed for seed in seeds if seed is not None)
-
-
-def _without_empty(scores: TransferScores) -> tuple[TransferScores, list[str]]:
-    """Leave out languages without any score, and say which pairs of the others have none."""
-    # How many scores each source, and each target, has in any regime and seed.
-    by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
-    sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
-    targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]
-    if not sources:
-        raise XsnsError("there is no score at all.", "every cell of the file is empty.")
-    notes = [
-        f"left out, because they have no score as a {side}: {listed(empty)}."
-        for side, all_of_them, kept in (("source", scores.sources, sources), ("target", scores.targets, targets))
-        if (empty := [code for code in all_of_them if code not in kept])
-    ]
-    scores = scores.restricted(sources, targets)
-    missing = [
-        f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(np.isnan(scores.values))
-    ]
-    if missing:
-        notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
-    further = int(np.isnan(scores.cells[1:]).sum())
-    if further:
-        notes.append(f"in the other regimes {further} of {scores.cells[1:].size} scores are missing.")
-    return scores, notes
+def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:
+    """Yield the labels of these axes whose scores look like fractions."""
+    for axis, kind, labels in axes:
+        for place, label in enumerate(labels):
+            part: Reals = np.take(scores.cells, place, axis=axis)
+            known = part[np.isfinite(part)]
+            # A model that learned nothing scores zero everywhere.
+            if known.size >= _ENOUGH and known.max() <= 1 and known.max() > 0:
+                yield f"{kind} {label}"

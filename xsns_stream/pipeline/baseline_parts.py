@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from xsns_stream.baselines.embeddings import embedding_cosine
-from xsns_stream.baselines.gradients import GradientFile, gradient_cosine
-from xsns_stream.baselines.lexical_overlap import PieceCounts, count_pieces, lexical_overlap
+from xsns_stream.baselines.model_vectors import GradientFile, embedding_cosine, gradient_cosine
 from xsns_stream.baselines.nearest_tokens import TokenStates, neighbour_shares
-from xsns_stream.baselines.subword_evenness import evenness, evenness_matrix, segments_of, words_of
+from xsns_stream.baselines.subwords import (
+    TokenCounts,
+    count_tokens,
+    evenness,
+    evenness_matrix,
+    lexical_overlap,
+    segments_of,
+    words_of,
+)
 from xsns_stream.objectives import EncodedSample
 from xsns_stream.pipeline.token_states import Body, first_tokens, special_ids
 from xsns_stream.types import LanguageSample, ParameterLayout, Reals
@@ -76,12 +82,12 @@ class LexicalPart:
 
     def __init__(self, tokenizer: Any) -> None:
         self._special = special_ids(tokenizer)
-        self._counts: dict[str, PieceCounts] = {}
+        self._counts: dict[str, TokenCounts] = {}
 
     def add_text(self, text: LanguageText) -> None:
         """Count the language's pieces."""
         assert text.plain is not None
-        self._counts[text.language] = count_pieces((each.input_ids for each in text.plain.examples), self._special)
+        self._counts[text.language] = count_tokens((each.input_ids for each in text.plain.examples), self._special)
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Compare the distributions."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from xsns_stream.baselines.nearest_tokens import STATE_TYPES
-from xsns_stream.baselines.subword_evenness import MERGES
+from xsns_stream.baselines.subwords import MERGES
 from xsns_stream.corpora import Corpus
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.objectives import Objective

@@ -17,7 +17,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.similarity.selection import Joined, Progress, RowSource, require
 from xsns_stream.similarity.streaming import check_cardinalities, cross_intersections
 from xsns_stream.types import Reals, Words, words_for
-from xsns_stream.types.similarity_matrix import CoveringSource, SourceCover
+from xsns_stream.types.source_ranking import CoveringSource, SourceCover
 
 if TYPE_CHECKING:
     from xsns_kernels.streams import Columns

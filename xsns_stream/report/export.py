@@ -1,4 +1,4 @@
-"""Similarity matrices, whole or by groups of parameters → files."""
+"""Files of similarity matrices, of all parameters or by groups of parameters."""
 
 from __future__ import annotations
 
@@ -125,8 +125,20 @@ def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
 
 
 def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write one JSON object."""
-    file.write((visible_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n").encode())
+    """Write one JSON object; NaN and infinities are written as null."""
+    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False)
+    file.write(f"{visible_json(text)}\n".encode())
+
+
+def nan_to_null(value: Any) -> Any:
+    """Return a value as JSON can represent it: NaN and infinities become null, and paths become text."""
+    if isinstance(value, Mapping):
+        return {str(key): nan_to_null(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [nan_to_null(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def nested(values: Reals | None) -> list[Any] | None:

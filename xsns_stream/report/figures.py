@@ -7,11 +7,11 @@ Axes are placed in inches from the top left of a page. pyplot is not used, so th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
-from xsns_stream.report.tables import shown_name
+from xsns_stream.report.console_tables import shown_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,16 +162,16 @@ def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size
             above += 1.45 * points * (1 + text.count("\n"))
 
 
-def is_dark(rgba: Sequence[float]) -> bool:
+def is_dark(rgba: Iterable[float]) -> bool:
     """Tell whether text on a colour must be white, by the colour's luma."""
     red, green, blue, _ = rgba
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
 
 
-def language(code: str) -> str:
+def language(code: str, longest: int = _MAX_NAME) -> str:
     """Return `Swahili  sw`; only the code if the language has no name."""
     name = shown_name(code)
-    return code if name == code else f"{cut(name)}  {code}"
+    return code if name == code else f"{cut(name, longest)}  {code}"
 
 
 def cut(name: str, longest: int = _MAX_NAME) -> str:

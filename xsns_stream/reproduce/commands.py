@@ -259,7 +259,7 @@ def predictor_evaluations(
 
 
 def restrict_to_scores(task: TaskConfig, scores: Step, outputs: StepOutputs) -> TaskConfig:
-    """Return the task without the sources and targets that have no scores; unchanged if the scores are not there yet."""
+    """Return the task without sources and targets that have no scores; unchanged if the scores are not there yet."""
     from xsns_stream.gold import read_scores
 
     if not outputs.done(scores):

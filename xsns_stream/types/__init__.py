@@ -26,15 +26,14 @@ from xsns_stream.types.parameter_set import ParameterSet, Share
 from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
 from xsns_stream.types.provenance import Provenance
 from xsns_stream.types.regressions import Regression
-from xsns_stream.types.similarity_matrix import (
+from xsns_stream.types.similarity_matrix import GroupedSimilarity, SimilarityMatrix
+from xsns_stream.types.source_ranking import (
     CoveringSource,
     ExpectedScore,
     Explanation,
-    GroupedSimilarity,
-    PartSimilarity,
+    FoldSimilarity,
     RankedSource,
     SimilarityDraws,
-    SimilarityMatrix,
     SourceCover,
     SourceRanking,
 )
@@ -68,6 +67,7 @@ __all__ = [
     "ExpectedScore",
     "Explanation",
     "FisherSettings",
+    "FoldSimilarity",
     "GroupedOverlaps",
     "GroupedSimilarity",
     "JoinedScores",
@@ -81,7 +81,6 @@ __all__ = [
     "Overlaps",
     "ParameterLayout",
     "ParameterSet",
-    "PartSimilarity",
     "Prediction",
     "Provenance",
     "RankedSource",

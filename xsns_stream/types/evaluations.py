@@ -9,6 +9,7 @@ import numpy as np
 
 from xsns_stream.errors import UsageError
 from xsns_stream.types.arrays import Counts, Reals
+from xsns_stream.types.html_table import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,6 +174,12 @@ class Evaluation:
             }
         labels = pd.MultiIndex.from_product([self.predictors, self.metrics], names=["predictor", "metric"])
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=labels).reset_index()
+
+    def _repr_html_(self) -> str:
+        frame = self.to_frame().pivot(index="predictor", columns="metric", values="mean")
+        frame = frame.loc[list(self.predictors), list(self.metrics)].rename_axis(index=None, columns=None)
+        about = f"{self.settings.task} ({self.settings.metric}, {self.settings.unit})"
+        return html_table(frame, f"Evaluation on {about}: means over {len(self.targets)} targets", index=True)
 
     def per_target_frame(self) -> pd.DataFrame:
         """Return a pandas frame with a line for each predictor and target, and a column for each metric."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from xsns_stream.types.arrays import Reals
+from xsns_stream.types.html_table import html_table
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
@@ -183,6 +184,16 @@ class Regression:
     def error(self, way: str) -> PredictionError:
         """Return the errors of one way of predicting."""
         return next(error for error in self.errors if error.way == way)
+
+    def coefficient_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with one row for each coefficient, the intercept first."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(coefficient) for coefficient in self.coefficients])
+
+    def _repr_html_(self) -> str:
+        title = f"Regression {self.name} of {self.task} ({self.metric}, {self.unit}) on {self.pairs} pairs"
+        return html_table(self.coefficient_frame(), f"{title}; R² {self.r_squared:.3f}")
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas frame with a line for each fitted pair: score, fitted value, and predictions left out."""

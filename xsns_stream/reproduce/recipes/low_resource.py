@@ -134,9 +134,9 @@ def render(config: RunConfig, outputs: StepOutputs) -> Result:
     if not results:
         raise LeftOutError("no low-resource target could be evaluated.")
     parts = [
-        f"# {TITLE}\n\n![the predicted source against English](figure7.svg)\n\nThe targets are outside the pool, and no "
-        "model was fine-tuned on them. Each predictor chooses the source with the highest mean similarity over Fisher "
-        "seeds. The tables show the score of this source, as a mean over fine-tuning seeds, and compare it with "
+        f"# {TITLE}\n\n![the predicted source against English](figure7.svg)\n\nThe targets are outside the pool, and "
+        "no model was fine-tuned on them. Each predictor chooses the source with the highest mean similarity over "
+        "Fisher seeds. The tables show the score of this source, as a mean over fine-tuning seeds, and compare it with "
         "English target by target. p is the probability of a sign-flip test over targets, with Holm's correction over "
         "the lines. *source-mean* chooses the source with the highest mean on the other low-resource targets. *Best "
         "source* and *mean of the sources* use the scores themselves.\n\n"
@@ -244,7 +244,8 @@ def _paper_finding(results: Mapping[str, _TaskResult]) -> str:
     if "ner" not in results:
         return ""
     sentence = (
-        "On NER with XLM-R base and 15 targets, the source of X-SNS is above English on 11 targets, by 1.8 F1 on average."
+        "On NER with XLM-R base and 15 targets, the source of X-SNS is above English on 11 targets, and by 1.8 F1 on "
+        "average."
     )
     return f"\n## The paper's numbers\n\n{sentence}\n"
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.report.escaping import in_markdown
+from xsns_stream.io.escaping import in_markdown
 from xsns_stream.reproduce.actions import random_control
 from xsns_stream.reproduce.commands import (
     gold,
@@ -64,7 +64,8 @@ def render_table2(config: RunConfig, outputs: StepOutputs) -> Result:
         raise LeftOutError("no task of table 2 could be evaluated.")
     parts = [
         f"# {TABLE2_TITLE}\n\nEach predictor ranks the sources of a target; the ranking is compared with the scores "
-        f"after fine-tuning. The number of targets is in round brackets.\n\n{overview(documents, TITLES)}\n{CAPTION}\n\n"
+        "after fine-tuning. The number of targets is in round brackets.\n\n",
+        f"{overview(documents, TITLES)}\n{CAPTION}\n\n",
     ]
     record, missing = {}, missing_rows(config)
     for name, document in documents.items():
@@ -132,7 +133,7 @@ def render_table3(config: RunConfig, outputs: StepOutputs) -> Result:
         names = {key: f"{key[0]}, {MODELS[key[1]]}" for key in documents}
         notes = bullets(f"{names[key]}: {note}" for key, document in documents.items() for note in document["notes"])
         parts.append(f"## {task.title}\n\n{sentence}\n\n{_error_table(documents)}\n{notes}\n")
-        record[name] = {"gold": quality, "fits": {names[key]: document for key, document in documents.items()}}
+        record[name] = {"gold": quality, "fits": {", ".join(key): document for key, document in documents.items()}}
     if not record:
         raise LeftOutError("no scores could be fitted for table 3.")
     return Result("".join([*parts, _paper_errors(config)]), {"tasks": record})

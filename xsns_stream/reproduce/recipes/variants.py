@@ -90,9 +90,7 @@ def _densities(config: RunConfig) -> list[float]:
 
 
 def _store_of_densities(config: RunConfig, task: TaskConfig) -> Step:
-    return sub_networks(
-        config, task, name="densities", densities=_densities(config), languages=ranked_with_text(task)
-    )
+    return sub_networks(config, task, name="densities", densities=_densities(config), languages=ranked_with_text(task))
 
 
 def _matrices_by_density(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
@@ -185,9 +183,7 @@ def _store_of_examples(config: RunConfig, task: TaskConfig, count: int) -> Step:
     if count == config.examples:
         # All other results use this store.
         return sub_networks(config, task)
-    return sub_networks(
-        config, task, name=f"examples-{count}", examples=count, languages=ranked_with_text(task)
-    )
+    return sub_networks(config, task, name=f"examples-{count}", examples=count, languages=ranked_with_text(task))
 
 
 _FIGURE6: Final = Sweep("figure6", _stores_by_examples, lambda config: value_label(config.examples))

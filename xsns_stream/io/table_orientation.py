@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.tables import one_line
-from xsns_stream.types.arrays import Reals
+from xsns_stream.io.escaping import visible
 
 _SOURCE_WORDS: Final = frozenset(
     {"source", "sources", "src", "train", "trained", "training", "tuned", "finetuned", "from", "donor", "donors"}
@@ -62,17 +62,19 @@ def check_corner(corner: str, *, transpose: bool) -> None:
     said = lines_are(corner)
     if said == "target" and not transpose:
         raise UsageError(
-            f"the matrix is transposed: its lines are called '{one_line(corner)}', and lines must be sources.",
+            f"the matrix is transposed: its lines are called '{visible(corner)}', and lines must be sources.",
             "--transpose turns it round.",
         )
     if said == "source" and transpose:
         raise UsageError(
-            f"the lines of the matrix are called '{one_line(corner)}', and --transpose makes targets of them.",
+            f"the lines of the matrix are called '{visible(corner)}', and --transpose makes targets of them.",
             "leave --transpose out.",
         )
 
 
-def check_diagonal(sources: Sequence[str], targets: Sequence[str], values: Reals, what: str, *, distance: bool) -> None:
+def check_diagonal(
+    sources: Sequence[str], targets: Sequence[str], values: NDArray[np.float64], what: str, *, distance: bool
+) -> None:
     """Refuse similarities that look like distances, and distances that look like similarities.
 
     Rows whose numbers are all equal say nothing. At least two others are needed, and in all of them the language with

@@ -1,4 +1,4 @@
-"""Tables with a line for each language: columns of codes, names and values."""
+"""Tables with one line for each language: columns of codes, names and values."""
 
 from __future__ import annotations
 
@@ -271,7 +271,7 @@ def resolve(labels: Sequence[str], what: str, names: Mapping[str, str] | None = 
     Args:
         labels: As the file has them.
         what: Name of the file, for notes.
-        names: {name: code}, as :func:`xsns_stream.baselines.tables.read_names` returns it.
+        names: {name: code}, as :func:`xsns_stream.baselines.language_values.read_names` returns it.
     """
     found: dict[str, list[int]] = {}
     unread: dict[str, None] = {}

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.raw import check_range
+from xsns_stream.gold.checking import check_range
 from xsns_stream.io.atomic import read_parquet, writable, write_csv, write_parquet, write_whole
-from xsns_stream.io.tables import TextTable, listed, read_table, same_code, to_codes, to_number
+from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes, to_number
 from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 
@@ -89,7 +89,7 @@ def read_scores(path: str | Path) -> TransferScores:
         raise XsnsError(f"'{file}' is damaged: {type(error).__name__}: {error}.", _AGAIN) from None
     # Files are edited by hand too: what an import refuses is refused here.
     for labels in (scores.sources, scores.targets):
-        if repeated := same_code(to_codes(labels)):
+        if repeated := labels_by_shared_code(to_codes(labels)):
             one = next(iter(repeated.values()))
             raise XsnsError(f"'{file}' has {listed(one)} for one language.", _AGAIN)
     check_range(scores)
