@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.atomic import read_json
+from xsns_stream.io.json import read_json
 from xsns_stream.io.tables import TextTable, listed, read_table, to_number
 
 #: Seeds are below this, so that no format rounds them.

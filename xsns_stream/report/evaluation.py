@@ -14,9 +14,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.atomic import writable, write_whole
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.console_tables import shown_name
-from xsns_stream.report.export import SCHEMA_VERSION, nan_to_null, write_document
+from xsns_stream.report.export import SCHEMA_VERSION, write_document
 from xsns_stream.report.figures import GREY, INK, PALE_INK, cut, language, look, save_figure
 from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation

@@ -11,8 +11,10 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.escaping import visible_json
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.heatmap import save_heat_map
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
@@ -130,24 +132,9 @@ def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
     file.write(f"{visible_json(text)}\n".encode())
 
 
-def nan_to_null(value: Any) -> Any:
-    """Return a value as JSON can represent it: NaN and infinities become null, and paths become text."""
-    if isinstance(value, Mapping):
-        return {str(key): nan_to_null(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [nan_to_null(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def nested(values: Reals | None) -> list[Any] | None:
-    """Return nested lists in which what JSON cannot say is null."""
-    if values is None:
-        return None
-    if values.ndim > 1:
-        return [nested(part) for part in values]
-    return [value if math.isfinite(value) else None for value in values.tolist()]
+    """Return the values as nested lists, with null for NaN and infinities."""
+    return None if values is None else nan_to_null(values.tolist())
 
 
 def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:

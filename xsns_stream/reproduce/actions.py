@@ -8,9 +8,7 @@ Each action is also a program, so that a page can show its command line:
 
 from __future__ import annotations
 
-import shutil
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import StoreError, UsageError, XsnsError
+from xsns_stream.io.atomic import atomic_folder
 from xsns_stream.report import write_matrix
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.subnetworks.select import select_top
@@ -51,20 +50,14 @@ def random_control(model: str, folder: Path, seed: int = 0) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         control = type(loaded.model)(loaded.model.config)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        control.float().save_pretrained(temporary)
-        loaded.tokenizer.save_pretrained(temporary)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        with atomic_folder(folder) as partial:
+            control.float().save_pretrained(partial)
+            loaded.tokenizer.save_pretrained(partial)
     except OSError as error:
         raise XsnsError(
             f"cannot write '{folder}': {error.strerror or error}.", "check the free space and the permissions."
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_alternatives(store: Path, density: float, folder: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from xsns_stream.errors import ExitCode, XsnsError
-from xsns_stream.io.atomic import read_json, write_whole
-from xsns_stream.report.export import nan_to_null
+from xsns_stream.io.atomic import write_whole
+from xsns_stream.io.json import nan_to_null, read_json
 from xsns_stream.reproduce.config import RunConfig, TaskConfig
 from xsns_stream.reproduce.pages import bullets, code
 from xsns_stream.reproduce.step import Figure, Recipe, Result, Step, StepOutputs

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from xsns_stream.errors import XsnsError
-from xsns_stream.io.atomic import read_json
+from xsns_stream.io.json import read_json
 
 if TYPE_CHECKING:
     from xsns_stream.reproduce.config import RunConfig
