@@ -10,7 +10,6 @@ from statistics import mean
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from xsns_stream.io.escaping import visible
 from xsns_stream.languages import constituents
 from xsns_stream.pipeline.events import (
     ExamplesDone,
@@ -42,10 +41,10 @@ _Self = TypeVar("_Self", bound="ProgressBar")
 
 
 def notebook_console() -> Console:
-    """Return a console on stderr that reads no markup in text; in a notebook it draws below the cell."""
-    from rich.console import Console
+    """Return a console on stderr; in a notebook it draws below the cell."""
+    from xsns_stream.io.console import VisibleConsole
 
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return VisibleConsole(stderr=True)
 
 
 def is_live(console: Console) -> bool:
@@ -92,7 +91,7 @@ class ProgressBar:
 
     def describe(self, text: str, part: float = 0.0) -> None:
         """Show a text beside the bar, and move the bar within the current item by a part of it, 0 to 1."""
-        self.bar.update(self.task, description=visible(text), completed=self.done + part)
+        self.bar.update(self.task, description=text, completed=self.done + part)
 
     def advance(self, line: str = "") -> None:
         """Count one more item as done; print a line about it where no bar is drawn."""
@@ -103,7 +102,7 @@ class ProgressBar:
 
     def say(self, text: str) -> None:
         """Print a line above the bar; it is neither wrapped nor read as markup."""
-        self.console.print(visible(text), markup=False, soft_wrap=True)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def _count(self) -> str:
         return f"{self.done}/{self.total}"
