@@ -124,7 +124,7 @@ def random_batch(batch: int, length: int, vocabulary: int) -> dict[str, Tensor]:
 MEMORY_SETUP = """
     import sys, tempfile, torch
     import xsns_stream as xs
-    from xsns_stream.pipeline import BuildSettings
+    from xsns_stream.pipeline.settings import BuildSettings
     languages, examples, batch = map(int, sys.argv[1:4])
     loaded = xs.load_model("mini")
     corpus = xs.open_corpus("cldr")

@@ -27,9 +27,9 @@ from xsns_stream.errors import (
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import MaskedLanguageModelling, batches
-from xsns_stream.pipeline import (
+from xsns_stream.pipeline.build import build
+from xsns_stream.pipeline.events import (
     BuildResult,
-    BuildSettings,
     Event,
     ExamplesDone,
     Noted,
@@ -37,9 +37,8 @@ from xsns_stream.pipeline import (
     RowCommitted,
     RowFailed,
     RowStarted,
-    Stopping,
-    build,
 )
+from xsns_stream.pipeline.settings import BuildSettings, Stopping
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.store import row_array as store_array
 from xsns_stream.subnetworks.select import extract_subnetwork

@@ -16,7 +16,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, load_model, parameter_layout
 from xsns_stream.objectives import CausalLanguageModelling, batches
-from xsns_stream.pipeline import Row
+from xsns_stream.pipeline.events import Row
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings
 

@@ -15,8 +15,9 @@ import torch
 
 from xsns_stream.errors import UsageError
 from xsns_stream.models import LoadedModel
-from xsns_stream.pipeline import ExamplesDone, Noted, Row, Stopping
+from xsns_stream.pipeline.events import ExamplesDone, Noted, Row
 from xsns_stream.pipeline.measure import Batching, _free_in_container, free_memory
+from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.types import FisherSettings
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from xsns_stream.errors import CorpusError
-from xsns_stream.pipeline import ExamplesDone, Row, RowStarted
+from xsns_stream.pipeline.events import ExamplesDone, Row, RowStarted
 from xsns_stream.pipeline.scheduling import ReadAhead
 from xsns_stream.types import LanguageSample, TextExample
 
@@ -101,7 +101,7 @@ def test_a_build_reads_the_next_text_while_it_computes(make: Callable[..., Any],
 
 
 def test_ctrl_c_does_not_wait_for_a_text_that_does_not_come(make: Callable[..., Any], loaded: Any, path: Any) -> None:
-    from xsns_stream.pipeline import build
+    from xsns_stream.pipeline.build import build
     from xsns_stream.store import open_store
 
     corpus = Watched()

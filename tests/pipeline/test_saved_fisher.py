@@ -13,7 +13,7 @@ from xsns_stream.errors import FisherError, IncompatibleError, StoreError, Usage
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import batches
-from xsns_stream.pipeline import Noted, Row, RowCommitted
+from xsns_stream.pipeline.events import Noted, Row, RowCommitted
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import IncompatibleError
-from xsns_stream.pipeline import Noted, Row, RowByOther, RowCommitted
+from xsns_stream.pipeline.events import Noted, Row, RowByOther, RowCommitted
 from xsns_stream.pipeline.rows import RowCommits
 from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.store import OtherBitsError, open_store
