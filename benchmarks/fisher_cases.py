@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import xsns_stream as xs
-from xsns_stream.fisher.predictions import single_examples
 from xsns_stream.fisher.reference import reference_fisher
+from xsns_stream.fisher.scoring import single_examples
 
 VOCABULARY = 4_096
 HEADS = 12

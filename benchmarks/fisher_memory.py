@@ -29,10 +29,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import xsns_stream as xs
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.predictions import Question
+from xsns_stream.fisher.scoring import ScoredBatch
 
 MIB = 2**20
 #: Of glibc; without effect elsewhere.
@@ -196,25 +196,25 @@ def _head_alone(model: Any, batch: Mapping[str, Tensor], undo: ExitStack) -> dic
     """Return: hidden states in, gradient by them out, without any weight's gradient."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    question = predictions.ask(model, "masked", batch)
+    scored_batch = scoring.prepare(model, "masked", batch)
     hidden = torch.randn(*batch["labels"].shape, model.config.hidden_size)
     labels = batch["labels"].flatten()
     part = ScoredHead(model, undo)
 
-    def loss_of(logits: Tensor, question: Question, _: Tensor | None) -> Tensor:
-        return F.cross_entropy(logits, question.targets, reduction="sum")
+    def loss_of(logits: Tensor, scored_batch: ScoredBatch, _: Tensor | None) -> Tensor:
+        return F.cross_entropy(logits, scored_batch.targets, reduction="sum")
 
     def all_positions() -> Tensor:
         leaf = hidden.flatten(0, 1).requires_grad_()
         loss = F.cross_entropy(type(model.lm_head).forward(model.lm_head, leaf), labels, reduction="sum")
         return torch.autograd.grad(loss, leaf)[0]
 
-    def scored_in_pieces() -> Tensor:
-        return part.backward(hidden[batch["labels"] != -100], question, None, loss_of)[1]
+    def scored_in_chunks() -> Tensor:
+        return part.backward(hidden[batch["labels"] != -100], scored_batch, None, loss_of)[1]
 
-    difference = (all_positions()[labels != -100] - scored_in_pieces()).abs().max()
-    assert float(difference) < 1e-5, f"the head in pieces is off by {float(difference):.1e}"
-    return {"engine's head": scored_in_pieces, "all positions": all_positions}
+    difference = (all_positions()[labels != -100] - scored_in_chunks()).abs().max()
+    assert float(difference) < 1e-5, f"the head in chunks is off by {float(difference):.1e}"
+    return {"engine's head": scored_in_chunks, "all positions": all_positions}
 
 
 def _head_rows(what: str, timings: Mapping[str, dict[str, float]], ours: str) -> list[dict[str, Any]]:

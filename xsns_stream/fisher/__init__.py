@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.errors import HalfPrecisionWarning, described, explained, half_precision
+from xsns_stream.fisher.errors import HalfPrecisionWarning, default_provenance, error_context, half_precision_note
 from xsns_stream.fisher.estimators import BatchGradients
-from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, moments_of
-from xsns_stream.fisher.memory import groups_of_layers, is_out_of_memory, token_budget
+from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of_layers, moments_of
+from xsns_stream.fisher.memory import is_out_of_memory, token_budget
 from xsns_stream.fisher.model_state import AUTOCAST
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
@@ -34,7 +34,7 @@ __all__ = [
     "ParameterCheck",
     "diagonal_fisher",
     "diagonal_fisher_in_groups",
-    "explained",
+    "error_context",
     "groups_of_layers",
     "is_out_of_memory",
     "mean_gradient",
@@ -125,14 +125,14 @@ def diagonal_fisher(
     running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
     _warn_of_halves(model, layout, unconfirmed)
     size = 0
-    with running, explained(running, language):
+    with running, error_context(running, language):
         for batch in batches:
             size = max(size, len(batch["input_ids"]) if "input_ids" in batch else 0)
             running.add(batch)
     _refuse_nothing(running, language)
     if provenance is None:
         provenance = replace(
-            described(model, layout, settings, size, running.examples, seed), fallback=tuple(unconfirmed)
+            default_provenance(model, layout, settings, size, running.examples, seed), fallback=tuple(unconfirmed)
         )
     values = tuple((running.sums[name] / running.count).cpu().numpy() for name in layout.names)
     return DiagonalFisher(values, layout, running.examples, language, provenance)
@@ -156,7 +156,7 @@ def mean_gradient(
     settings = FisherSettings(token_reduction=token_reduction)
     unconfirmed = without_rules(model, layout)
     _warn_of_halves(model, layout, unconfirmed)
-    with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, explained(running, language):
+    with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, error_context(running, language):
         for batch in batches:
             running.add(batch)
     _refuse_nothing(running, language)
@@ -166,7 +166,7 @@ def mean_gradient(
 def _warn_of_halves(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
     """Announce weights in half precision where the caller's caller stands."""
     if next(model.parameters()).dtype in HALVES:
-        warnings.warn(HalfPrecisionWarning(half_precision(model, layout, unconfirmed)), stacklevel=3)
+        warnings.warn(HalfPrecisionWarning(half_precision_note(model, layout, unconfirmed)), stacklevel=3)
 
 
 def _refuse_nothing(running: Measurement, language: str) -> None:

@@ -79,7 +79,7 @@ class Accumulator(Protocol):
         """Return the sums of `parameter[index]`."""
 
 
-class Sink(Protocol):
+class RuleEngine(Protocol):
     """The engine, as rules see it."""
 
     def accumulator(self, parameter: Tensor | None) -> Accumulator | None:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.accumulators import Moments
 from xsns_stream.fisher.head import ScoredHead
 from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, replaced, wide
-from xsns_stream.fisher.predictions import LANGUAGE_MODELS, Question
 from xsns_stream.fisher.rules import NotExactError, Rows, Rule, rule_for
+from xsns_stream.fisher.scoring import LANGUAGE_MODELS, ScoredBatch
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 
@@ -47,7 +47,7 @@ class Engine:
     Attributes:
         examples: Added so far.
         fallback: Names of measured parameters that take the batch-of-one path.
-        kind: What the model predicts, as :func:`xsns_stream.fisher.predictions.kind_of` says.
+        kind: What the model predicts, as :func:`xsns_stream.fisher.scoring.kind_of` says.
         examples_in_pass: B of the current batch.
     """
 
@@ -63,9 +63,9 @@ class Engine:
         seed: int = 0,
     ) -> None:
         self.model, self.layout, self.settings, self.seed = model, layout, settings or FisherSettings(), seed
-        self.kind = predictions.kind_of(model)
+        self.kind = scoring.kind_of(model)
         self.examples = self.examples_in_pass = 0
-        theta = predictions.theta_of(model, layout)
+        theta = scoring.theta_of(model, layout)
         chosen = theta if measured is None else {name: theta[name] for name in layout.names if name in set(measured)}
         buffers: dict[tuple[int, ...], Tensor] = {}
         self.moments = {name: Moments.zeros(p, moments, buffers) for name, p in chosen.items()}
@@ -190,14 +190,14 @@ class Engine:
         """Add every example of a batch.
 
         Args:
-            batch: As transformers has it; see :mod:`xsns_stream.fisher.predictions`.
+            batch: As transformers has it; see :mod:`xsns_stream.fisher.scoring`.
 
         Raises:
             FisherError: No example, one with nothing to score, a label outside the vocabulary, another device than the
                 model's, a loss that is not finite.
         """
-        predictions.checked(self.model, self.kind, batch, self.examples)
-        parts = predictions.single_examples(batch, self.kind) if self._one_by_one else [dict(batch)]
+        scoring.prepare_checked(self.model, self.kind, batch, self.examples)
+        parts = scoring.single_examples(batch, self.kind) if self._one_by_one else [dict(batch)]
         for part in parts:
             try:
                 self._backward(part)
@@ -206,13 +206,13 @@ class Engine:
         self.examples += len(batch["input_ids"])
 
     def _backward(self, batch: Mapping[str, Tensor]) -> None:
-        question = predictions.ask(self.model, self.kind, batch)
-        self._decide_on_pieces(batch, question)
-        self._note_lengths(batch, question)
+        scored_batch = scoring.prepare(self.model, self.kind, batch)
+        self._probe_head(batch, scored_batch)
+        self._note_lengths(batch, scored_batch)
         with torch.enable_grad():
             with self._autocast():
-                rows = self._outputs(question)
-            loss, start = self._losses(rows, question, batch)
+                rows = self._outputs(scored_batch)
+            loss, start = self._losses(rows, scored_batch, batch)
         if not bool(torch.isfinite(loss)):
             raise NotFiniteError(
                 "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
@@ -226,72 +226,74 @@ class Engine:
             if (total := self._by_id.get(parameter)) is not None:
                 total.add_each(gradients)
 
-    def _outputs(self, question: Question) -> Tensor:
+    def _outputs(self, scored_batch: ScoredBatch) -> Tensor:
         """Run the model; return the logits [N, C], or, where the head is to be run in pieces, what it takes [N, H]."""
         if self._head is None:
-            return predictions.answers(self.kind, self.model(**question.inputs), question, gathered=False)
-        with self._head.scoring(question):
-            output = self.model(**question.inputs)
-        return predictions.answers(self.kind, output, question, gathered=self._head.gathered)
+            return scoring.scored_logits(self.kind, self.model(**scored_batch.inputs), scored_batch, gathered=False)
+        with self._head.scoring(scored_batch):
+            output = self.model(**scored_batch.inputs)
+        return scoring.scored_logits(self.kind, output, scored_batch, gathered=self._head.gathered)
 
-    def _decide_on_pieces(self, batch: Mapping[str, Tensor], question: Question) -> None:
+    def _probe_head(self, batch: Mapping[str, Tensor], scored_batch: ScoredBatch) -> None:
         """Decide whether the head can be run piece by piece; asks the model once, with a single example."""
         head = self._head
-        if head is None or not head.pays(question):
+        if head is None or not head.needs_chunks(scored_batch):
             return
-        if head.separable is None:
+        if head.chunkable is None:
             if any(id(p) in self._by_id for p in head.module.parameters()):
-                head.separable = False  # a measured head must see all positions of an example at once
+                head.chunkable = False  # a measured head must see all positions of an example at once
                 return
-            alone = predictions.single_examples(batch, self.kind)[0]
-            asked = predictions.ask(self.model, self.kind, alone)
+            alone = scoring.single_examples(batch, self.kind)[0]
+            asked = scoring.prepare(self.model, self.kind, alone)
             self._note_lengths(alone, asked)
             with torch.no_grad(), self._autocast():
                 head.probe(asked)
             self._forget_pass()
 
     def _losses(
-        self, rows: Tensor, question: Question, batch: Mapping[str, Tensor]
+        self, rows: Tensor, scored_batch: ScoredBatch, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
         """Return the loss, and what runs the backward."""
-        divisors = self._divisors(question)
-        keys = predictions.example_keys(batch) if self.settings.labels == "sample" else []
+        divisors = self._divisors(scored_batch)
+        keys = scoring.example_keys(batch) if self.settings.labels == "sample" else []
 
-        def loss_of(logits: Tensor, question: Question, divisors: Tensor | None) -> Tensor:
-            targets = question.targets
+        def loss_of(logits: Tensor, scored_batch: ScoredBatch, divisors: Tensor | None) -> Tensor:
+            targets = scored_batch.targets
             if keys:
-                targets = predictions.draw_targets(logits, question, keys, self.seed)
+                targets = scoring.draw_targets(logits, scored_batch, keys, self.seed)
             losses = F.cross_entropy(logits.to(wide(logits.dtype)), targets, reduction="none")
             return (losses if divisors is None else losses / divisors).sum() * self._scale
 
-        if self._head is None or not self._head.in_pieces:
-            loss = loss_of(rows, question, divisors)
+        if self._head is None or not self._head.in_chunks:
+            loss = loss_of(rows, scored_batch, divisors)
             return loss.detach(), loss.backward
         if keys:
             # The uniform numbers of an example are drawn together: pieces of the head would cut through examples.
             with torch.no_grad(), self._autocast():
-                drawn = self._head.in_parts(lambda logits, part: _draw(logits, part, keys, self.seed), rows, question)
-            question, keys = question._replace(targets=torch.cat(drawn)), []
+                drawn = self._head.per_example(
+                    lambda logits, part: scoring.draw_targets(logits, part, keys, self.seed), rows, scored_batch
+                )
+            scored_batch, keys = scored_batch._replace(targets=torch.cat(drawn)), []
         with self._autocast():
-            loss, gradient = self._head.backward(rows, question, divisors, loss_of)
+            loss, gradient = self._head.backward(rows, scored_batch, divisors, loss_of)
         return loss, lambda: rows.backward(gradient)  # type: ignore[no-untyped-call]
 
-    def _divisors(self, question: Question) -> Tensor | None:
+    def _divisors(self, scored_batch: ScoredBatch) -> Tensor | None:
         if self.settings.token_reduction == "sum":
             return None
-        counts = torch.bincount(question.owners, minlength=self.examples_in_pass)
-        return counts[question.owners]
+        counts = torch.bincount(scored_batch.example_index, minlength=self.examples_in_pass)
+        return counts[scored_batch.example_index]
 
     def _autocast(self) -> Any:
         return autocast(self.settings, self._device)
 
-    def _note_lengths(self, batch: Mapping[str, Tensor], question: Question) -> None:
+    def _note_lengths(self, batch: Mapping[str, Tensor], scored_batch: ScoredBatch) -> None:
         examples, positions = batch["input_ids"].shape
         self.examples_in_pass = examples
-        self._lengths = {positions: predictions.real_lengths(batch.get("attention_mask"), examples, positions)}
-        if self.kind == "seq2seq" and question.scored is not None:
-            decoded = question.scored.shape[1]
-            own = predictions.real_lengths(question.scored, examples, decoded)
+        self._lengths = {positions: scoring.real_lengths(batch.get("attention_mask"), examples, positions)}
+        if self.kind == "seq2seq" and scored_batch.mask is not None:
+            decoded = scored_batch.mask.shape[1]
+            own = scoring.real_lengths(scored_batch.mask, examples, decoded)
             both = self._lengths.get(decoded, own)  # one length for two stacks: the longer of the two is safe
             self._lengths[decoded] = [max(pair) for pair in zip(own, both, strict=True)]
 
@@ -306,10 +308,6 @@ class Engine:
 
     def _forget_pass(self) -> None:
         self._small, self._uses, self._gathered, self._rows, self._backward_runs = {}, {}, {}, {}, False
-
-
-def _draw(logits: Tensor, question: Question, keys: list[int], seed: int) -> Tensor:
-    return predictions.draw_targets(logits, question, keys, seed)
 
 
 def _ruled_modules(

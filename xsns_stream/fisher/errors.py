@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher.predictions import theta_of
 from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.fisher.scoring import theta_of
 from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
 
 
@@ -31,7 +31,7 @@ class Running(Protocol):
 
 
 @contextmanager
-def explained(measurement: Running, language: str = "") -> Iterator[None]:
+def error_context(measurement: Running, language: str = "") -> Iterator[None]:
     """Turn what fails inside into an error that names the language; check at the end that all sums are finite.
 
     Raises:
@@ -50,7 +50,7 @@ def explained(measurement: Running, language: str = "") -> Iterator[None]:
     _refuse_not_finite(measurement.sums, about)
 
 
-def half_precision(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
+def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
     """Return what follows from weights in half precision, in a sentence or two.
 
     Args:
@@ -70,7 +70,7 @@ def half_precision(model: Any, layout: ParameterLayout, one_by_one: Collection[s
     )
 
 
-def described(
+def default_provenance(
     model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
 ) -> Provenance:
     """Return what can be told of a measurement without knowing where its model and text came from.

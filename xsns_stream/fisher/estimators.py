@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, training, wide
 from xsns_stream.types import FisherSettings, ParameterLayout
 
@@ -40,12 +40,12 @@ class BatchGradients:
 
     def __init__(self, model: Any, layout: ParameterLayout, settings: FisherSettings, *, seed: int = 0) -> None:
         self.model, self.layout, self.settings, self.seed = model, layout, settings, seed
-        self.kind = predictions.kind_of(model)
-        if self.kind in predictions.LANGUAGE_MODELS:
-            predictions.head_of(model)  # a model without one is refused here, in words
+        self.kind = scoring.kind_of(model)
+        if self.kind in scoring.LANGUAGE_MODELS:
+            scoring.head_of(model)  # a model without one is refused here, in words
         self.examples = 0
         self._batches, self._scale = 0, loss_scale(settings, next(model.parameters()).dtype)
-        self._theta = predictions.theta_of(model, layout)
+        self._theta = scoring.theta_of(model, layout)
         self.sums = {name: torch.zeros_like(p, dtype=wide(p.dtype)).detach() for name, p in self._theta.items()}
         self._undo = ExitStack()
 
@@ -85,10 +85,10 @@ class BatchGradients:
         Raises:
             FisherError: As for :meth:`xsns_stream.fisher.engine.Engine.add`.
         """
-        question = predictions.checked(self.model, self.kind, batch, self.examples)
+        scored_batch = scoring.prepare_checked(self.model, self.kind, batch, self.examples)
         authors = self.settings.estimator == "authors"
         with autocast(self.settings, next(self.model.parameters()).device):
-            loss = self._authors_loss(batch) if authors else self._mean_loss(question, batch) * self._scale
+            loss = self._authors_loss(batch) if authors else self._mean_loss(scored_batch, batch) * self._scale
         if not bool(torch.isfinite(loss)):
             raise FisherError("the loss is not finite.", "the weights may be damaged, or overflow in this precision.")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -101,15 +101,15 @@ class BatchGradients:
         loss: Tensor = self.model(**inputs).loss
         return loss
 
-    def _mean_loss(self, question: predictions.Question, batch: Mapping[str, Tensor]) -> Tensor:
+    def _mean_loss(self, scored_batch: scoring.ScoredBatch, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the mean over the batch's examples of −log p(y|x)."""
-        logits = predictions.answers(self.kind, self.model(**question.inputs), question, gathered=False)
-        targets = question.targets
+        logits = scoring.scored_logits(self.kind, self.model(**scored_batch.inputs), scored_batch, gathered=False)
+        targets = scored_batch.targets
         if self.settings.labels == "sample":
-            targets = predictions.draw_targets(logits, question, predictions.example_keys(batch), self.seed)
+            targets = scoring.draw_targets(logits, scored_batch, scoring.example_keys(batch), self.seed)
         losses = F.cross_entropy(logits.to(wide(logits.dtype)), targets, reduction="none")
         if self.settings.token_reduction == "mean":
-            losses = losses / torch.bincount(question.owners)[question.owners]
+            losses = losses / torch.bincount(scored_batch.example_index)[scored_batch.example_index]
         return losses.sum() / len(batch["input_ids"])
 
     def _squarer(self, total: Tensor, clip: bool) -> Callable[[Tensor], None]:

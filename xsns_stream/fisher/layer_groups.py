@@ -11,8 +11,7 @@ from torch import Tensor
 
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.errors import explained
-from xsns_stream.fisher.memory import groups_of_layers
+from xsns_stream.fisher.errors import error_context
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 
@@ -60,7 +59,7 @@ def diagonal_fisher_in_groups(
     examples = 0
     for group in groups_of_layers(layout, budget):
         engine = Engine(model, layout, settings, without_rules, measured=group, moments=moments_of(settings), seed=seed)
-        with engine, explained(engine, language):
+        with engine, error_context(engine, language):
             for batch in make_batches():
                 engine.add(batch)
         if not engine.examples:
@@ -80,3 +79,27 @@ def diagonal_fisher_in_groups(
 def moments_of(settings: FisherSettings) -> tuple[str, ...]:
     """Return the moment that an estimator averages."""
     return ("absolute",) if settings.estimator == "grad-abs" else ("square",)
+
+
+def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
+    """Cut θ into runs of neighbouring tensors whose float32 accumulators fit into `budget` bytes each.
+
+    Cuts are made between layers where a layer fits, between tensors where it does not; a single tensor larger than
+    the budget is a group of its own. The last layers come first: their passes end soonest.
+    """
+    layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]
+    starts = [layer.start for layer in layout.layers]
+    for name, offset, size in zip(layout.names, layout.offsets, layout.sizes, strict=True):
+        layers[max(n for n, start in enumerate(starts) if start <= offset)].append((name, 4 * size))
+    groups: list[list[str]] = []
+    room = 0
+    for layer in reversed(layers):
+        whole = sum(size for _, size in layer) <= budget
+        for part in [layer] if whole else [[tensor] for tensor in reversed(layer)]:
+            needed = sum(size for _, size in part)
+            if not groups or needed > room:
+                groups.append([])
+                room = max(budget, needed)
+            groups[-1] += [name for name, _ in part]
+            room -= needed
+    return [tuple(group) for group in groups]

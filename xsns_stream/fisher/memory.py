@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.types import FisherSettings, ParameterLayout
 
@@ -62,30 +62,6 @@ def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
     if kind == "span":
         start = torch.zeros(1, dtype=torch.int64, device=device)
         return batch | {"start_positions": start, "end_positions": start}
-    labels = torch.full_like(ids, predictions.IGNORED)
+    labels = torch.full_like(ids, scoring.IGNORED)
     labels[:, 1::7] = 0
     return batch | {"labels": labels}
-
-
-def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
-    """Cut θ into runs of neighbouring tensors whose float32 accumulators fit into `budget` bytes each.
-
-    Cuts are made between layers where a layer fits, between tensors where it does not; a single tensor larger than
-    the budget is a group of its own. The last layers come first: their passes end soonest.
-    """
-    layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]
-    starts = [layer.start for layer in layout.layers]
-    for name, offset, size in zip(layout.names, layout.offsets, layout.sizes, strict=True):
-        layers[max(n for n, start in enumerate(starts) if start <= offset)].append((name, 4 * size))
-    groups: list[list[str]] = []
-    room = 0
-    for layer in reversed(layers):
-        whole = sum(size for _, size in layer) <= budget
-        for part in [layer] if whole else [[tensor] for tensor in reversed(layer)]:
-            needed = sum(size for _, size in part)
-            if not groups or needed > room:
-                groups.append([])
-                room = max(budget, needed)
-            groups[-1] += [name for name, _ in part]
-            room -= needed
-    return [tuple(group) for group in groups]

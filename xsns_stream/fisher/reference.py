@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.model_state import loss_scale, wide
 from xsns_stream.types import FisherSettings, ParameterLayout
 
@@ -40,22 +40,22 @@ def reference_fisher(
         the gradients are rounded to it, and squared and added in float32.
     """
     names = layout.names if names is None else names
-    parameters = predictions.theta_of(model, layout)
+    parameters = scoring.theta_of(model, layout)
     theta = [parameters[name] for name in names]
     before = [p.requires_grad for p in theta]
     dtypes = {name: wide(parameters[name].dtype) for name in names}
     total = {name: torch.zeros_like(parameters[name], dtype=dtypes[name]) for name in names}
-    kind, count = predictions.kind_of(model), 0
+    kind, count = scoring.kind_of(model), 0
     scale = loss_scale(FisherSettings(), next(model.parameters()).dtype)
     try:
         for parameter in theta:
             parameter.requires_grad_(True)
         for batch in batches:
-            for example in predictions.single_examples(batch, kind):
-                question = predictions.ask(model, kind, example)
-                logits = predictions.answers(kind, model(**question.inputs), question, gathered=False)
+            for example in scoring.single_examples(batch, kind):
+                scored_batch = scoring.prepare(model, kind, example)
+                logits = scoring.scored_logits(kind, model(**scored_batch.inputs), scored_batch, gathered=False)
                 logits = logits.to(wide(logits.dtype))
-                loss = F.cross_entropy(logits, question.targets, reduction=token_reduction) * scale
+                loss = F.cross_entropy(logits, scored_batch.targets, reduction=token_reduction) * scale
                 # A parameter that the output does not depend on has a gradient of zero.
                 gradients = torch.autograd.grad(loss, theta, allow_unused=True, materialize_grads=True)
                 for name, gradient in zip(names, gradients, strict=True):

@@ -7,24 +7,30 @@ batch whose length is not three, go through the rules and through :func:`referen
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
+import transformers
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import predictions
-from xsns_stream.fisher import selfcheck_cache as confirmed
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine, NotFiniteError
-from xsns_stream.fisher.memory import groups_of_layers
+from xsns_stream.fisher.layer_groups import groups_of_layers
 from xsns_stream.fisher.model_state import evaluating
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.io.atomic import atomic_file
 from xsns_stream.types import ParameterLayout
 
 LENGTHS = (7, 5, 4)
@@ -79,9 +85,9 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
     Raises:
         FisherError: The model has no head, or even the batch-of-one path does not give the reference's values.
     """
-    kind = predictions.kind_of(model)
-    if kind in predictions.LANGUAGE_MODELS:
-        predictions.head_of(model)  # a model without one is refused here, in words
+    kind = scoring.kind_of(model)
+    if kind in scoring.LANGUAGE_MODELS:
+        scoring.head_of(model)  # a model without one is refused here, in words
     batch = _small_batch(model, kind)
     groups = [layout.names] if budget is None else groups_of_layers(layout, budget)
     compared: dict[str, _Comparison] = {}
@@ -139,7 +145,7 @@ def without_rules(
     known = _CONFIRMED.setdefault(model, {})
     key = (layout.digest, str(weight.dtype), str(weight.device))
     if key not in known:
-        names = confirmed.load(model, layout) if cached else None
+        names = load_result(model, layout) if cached else None
         if names is None:
             try:
                 checks = self_check(model, layout, budget=budget)
@@ -148,7 +154,7 @@ def without_rules(
                 return ()
             names = tuple(check.name for check in checks if not (check.by_rule and check.exact))
             if cached and not any(math.isnan(check.error) for check in checks):
-                confirmed.keep(model, layout, names)
+                save_result(model, layout, names)
         known[key] = names
     return known[key]
 
@@ -260,13 +266,13 @@ def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
     classes = int(getattr(config, "num_labels", 2))
     if kind == "seq2seq":
         decoded = torch.randint(min(10, rows - 1), rows, (len(DECODED), max(DECODED)), generator=generator)
-        batch["labels"] = decoded.masked_fill(_up_to(DECODED) == 0, predictions.IGNORED)
+        batch["labels"] = decoded.masked_fill(_up_to(DECODED) == 0, scoring.IGNORED)
     elif kind == "sequence":
         batch["labels"] = torch.arange(len(LENGTHS)) % classes
     elif kind == "span":
         batch |= {"start_positions": torch.tensor([1, 0, 2]), "end_positions": torch.tensor([3, 2, 2])}
     else:
-        labels = torch.full_like(ids, predictions.IGNORED)
+        labels = torch.full_like(ids, scoring.IGNORED)
         labels[:, 1:3] = ids[:, 1:3].roll(1) % (classes if kind == "tokens" else rows)
         batch["labels"] = labels
     return {name: values.to(device) for name, values in batch.items()}
@@ -274,3 +280,68 @@ def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
 
 def _up_to(lengths: Sequence[int]) -> Tensor:
     return (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
+
+
+SCHEMA_VERSION = 1
+#: The variable that moves the folder.
+FOLDER_VARIABLE = "XSNS_STREAM_CACHE"
+#: Of a configuration, what says nothing about how a model computes.
+_NOT_COMPUTED = ("_name_or_path", "transformers_version", "architectures", "id2label", "label2id")
+
+
+def cache_folder() -> Path:
+    """Return where results are kept: `$XSNS_STREAM_CACHE`, or `xsns-stream` in the user's cache folder."""
+    if chosen := os.environ.get(FOLDER_VARIABLE):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "xsns-stream"
+
+
+def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
+    """Return the names that need the batch-of-one path; None where this kind of model was not checked yet."""
+    try:
+        document = json.loads(_result_path(model, layout).read_text(encoding="utf-8"))
+        names = tuple(document["without_rules"])
+        known = document["schema_version"] == SCHEMA_VERSION and set(names) <= set(layout.names)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return names if known else None
+
+
+def save_result(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> None:
+    """Keep what a check found; silently nothing where the folder cannot be written."""
+    path = _result_path(model, layout)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "model": _class_name(model),
+        **_versions(),
+        "without_rules": list(names),
+    }
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            file.write(json.dumps(document).encode())
+
+
+def _result_path(model: Any, layout: ParameterLayout) -> Path:
+    weight = next(model.parameters())
+    config = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_COMPUTED}
+    key = {
+        "class": _class_name(model),
+        "config": config,
+        "attention": getattr(model.config, "_attn_implementation", None),
+        "layout": layout.digest,
+        "dtype": str(weight.dtype),
+        "device": weight.device.type,
+        **_versions(),
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+    return cache_folder() / "self-check" / f"{digest}.json"
+
+
+def _class_name(model: Any) -> str:
+    return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
+def _versions() -> dict[str, str]:
+    return {"xsns-stream": version("xsns-stream"), "torch": torch.__version__, "transformers": transformers.__version__}

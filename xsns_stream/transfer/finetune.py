@@ -16,7 +16,7 @@ import numpy as np
 
 from xsns_stream.errors import CorpusError, UsageError, XsnsError
 from xsns_stream.io.atomic import atomic_folder
-from xsns_stream.models.hf_logging import quiet_transformers
+from xsns_stream.models.huggingface import quiet_transformers
 from xsns_stream.transfer.batching import collate, enough_memory
 from xsns_stream.transfer.encoding import IGNORED, Feature, encode
 from xsns_stream.transfer.scoring import measure, padding

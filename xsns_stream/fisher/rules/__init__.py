@@ -16,13 +16,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, Sink
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, RuleEngine
 from xsns_stream.fisher.rules.elementwise import feature_wise, layer_norm, rms_norm
 from xsns_stream.fisher.rules.experts import experts
 from xsns_stream.fisher.rules.linear import conv1d, inner_linear, nn_linear
 from xsns_stream.fisher.rules.position_bias import compute_bias
 
-__all__ = ["Accumulator", "NotExactError", "Rows", "Rule", "Sink", "rule_for"]
+__all__ = ["Accumulator", "NotExactError", "Rows", "Rule", "RuleEngine", "rule_for"]
 
 Replacement = Callable[..., Any]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Sink
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, RuleEngine
 
 
 class _ExpertLinear(torch.autograd.Function):
@@ -39,16 +39,16 @@ class _ExpertLinear(torch.autograd.Function):
         return grad_input, None, None, None, None
 
 
-def experts(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def experts(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The rule for experts with `gate_up_proj` [E, 2I, H] and `down_proj` [E, H, I] (Mixtral, Qwen3-MoE)."""
 
     def forward(hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-        sink.note_use(module)
-        view = sink.by_example(hidden, module)
+        engine.note_use(module)
+        view = engine.by_example(hidden, module)
         if hidden.dim() != 2:
             raise NotExactError(f"{type(module).__name__} takes tokens of shape {tuple(hidden.shape)}", module)
         examples, positions = view.shape[:2]
-        totals = [sink.accumulator(module.gate_up_proj), sink.accumulator(module.down_proj)]
+        totals = [engine.accumulator(module.gate_up_proj), engine.accumulator(module.down_proj)]
         out = torch.zeros_like(hidden)
         for expert in torch.unique(chosen).tolist():
             token, slot = torch.where(chosen == expert)  # in the order of the tokens

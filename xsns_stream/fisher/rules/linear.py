@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from xsns_kernels import grouped
-from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, Sink
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, RuleEngine
 from xsns_stream.fisher.model_state import wide
 
 # Below this share of rows with a gradient, products are computed for those rows alone.
@@ -42,26 +42,26 @@ class Affine:
 
 class _Affine(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, A: Tensor, marker: Tensor, affine: Affine, sink: Sink) -> Tensor:
-        sink.by_example(A, affine.module)
-        sink.note_use(affine.module)
+    def forward(ctx: Any, A: Tensor, marker: Tensor, affine: Affine, engine: RuleEngine) -> Tensor:
+        engine.by_example(A, affine.module)
+        engine.note_use(affine.module)
         ctx.save_for_backward(_as_computed(A))
-        ctx.affine, ctx.sink, ctx.dtype = affine, sink, A.dtype
+        ctx.affine, ctx.engine, ctx.dtype = affine, engine, A.dtype
         return affine.output(A)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
         (A,), G = ctx.saved_tensors, grads[0]
-        affine, sink = ctx.affine, ctx.sink
+        affine, engine = ctx.affine, ctx.engine
         with torch.no_grad():
-            G_view = sink.by_example(G, affine.module)
-            rows = _rows_with_gradient(G_view, sink.real_rows(G_view.shape[1]))
-            if (F_weight := sink.accumulator(affine.weight)) is not None:
-                use = (G_view, sink.by_example(A, affine.module), rows)
-                if (uses := sink.gather_uses(affine.module, use)) is not None:
+            G_view = engine.by_example(G, affine.module)
+            rows = _rows_with_gradient(G_view, engine.real_rows(G_view.shape[1]))
+            if (F_weight := engine.accumulator(affine.weight)) is not None:
+                use = (G_view, engine.by_example(A, affine.module), rows)
+                if (uses := engine.gather_uses(affine.module, use)) is not None:
                     _add_products(F_weight, uses, affine.transposed)
-            if affine.bias is not None and sink.accumulator(affine.bias) is not None:
-                sink.add_small(affine.bias, G_view.sum(dim=1, dtype=wide(G.dtype)))
+            if affine.bias is not None and engine.accumulator(affine.bias) is not None:
+                engine.add_small(affine.bias, G_view.sum(dim=1, dtype=wide(G.dtype)))
             grad_input = None
             if ctx.needs_input_grad[0]:
                 grad_input = _input_gradient(G_view, affine, rows).view_as(A).to(ctx.dtype)
@@ -123,37 +123,37 @@ def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
     return out.view(*G.shape[:2], -1)
 
 
-def nn_linear(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
+def nn_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
     """The rule for `nn.Linear`, and for its subclasses that compute nothing else."""
     affine = Affine(module, module.weight, module.bias)
-    return lambda A: _Affine.apply(A, marker, affine, sink)  # type: ignore[no-untyped-call]
+    return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
-def conv1d(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
+def conv1d(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
     """The rule for `transformers.pytorch_utils.Conv1D`, whose weight is [I, O]."""
     affine = Affine(module, module.weight, module.bias, transposed=True)
-    return lambda A: _Affine.apply(A, marker, affine, sink)  # type: ignore[no-untyped-call]
+    return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
 class _LinearCalls(TorchFunctionMode):
     """While active, `F.linear` with the module's own weight goes through the rule."""
 
-    def __init__(self, affine: Affine, sink: Sink, marker: Tensor) -> None:
-        self.affine, self.sink, self.marker, self.met = affine, sink, marker, False
+    def __init__(self, affine: Affine, engine: RuleEngine, marker: Tensor) -> None:
+        self.affine, self.engine, self.marker, self.met = affine, engine, marker, False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.linear and args[1] is self.affine.weight and len(args) == 2 and not kwargs:
             self.met = True
-            return _Affine.apply(args[0], self.marker, self.affine, self.sink)  # type: ignore[no-untyped-call]
+            return _Affine.apply(args[0], self.marker, self.affine, self.engine)  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def inner_linear(module: Any, sink: Sink, marker: Tensor) -> Callable[..., Any]:
+def inner_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
     """The rule for a module that does more than one product with its weight [O, I], as a router of experts does."""
     affine, forward = Affine(module, module.weight, None), module.forward
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        with _LinearCalls(affine, sink, marker) as calls:
+        with _LinearCalls(affine, engine, marker) as calls:
             found = forward(*args, **kwargs)
         if not calls.met:
             # A copy of the weight was used, in another precision say: the gradient would be zero without a word.
