@@ -1,8 +1,8 @@
 """The array of saved Fisher values: a row is one object, which is written and read as a stream.
 
-Rows are large (4 bytes a parameter). They are neither put together in memory nor decoded by Zarr: an object is its values
-in order, then the index that makes it a Zarr shard. A row is read by mapping its object into memory, so that Fisher
-values are saved in folders only.
+Rows are large (4 bytes a parameter). They are neither put together in memory nor decoded by Zarr: an object is its
+values in order, then the index that makes it a Zarr shard. A row is read by mapping its object into memory, so that
+Fisher values are saved in folders only.
 """
 
 from __future__ import annotations

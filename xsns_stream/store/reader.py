@@ -210,8 +210,8 @@ class StoreReader:
     def columns(self, languages: Sequence[str], seed: int, density: float) -> Iterator[StoredColumns]:
         """Open committed rows for reading a block of columns of all of them at a time.
 
-        Uncompressed rows in a folder are read in place. All others are first copied, a piece at a time, into a temporary
-        file on this machine; set TMPDIR to choose its folder.
+        Uncompressed rows in a folder are read in place. All others are first copied, a piece at a time, into a
+        temporary file on this machine; set TMPDIR to choose its folder.
 
         Args:
             languages: The languages of the rows, in the order of the result.

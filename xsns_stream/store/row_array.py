@@ -1,7 +1,7 @@
 """The array of rows: a row is one object, and a word of it holds 64 parameters.
 
-Zarr creates the array, encodes rows, and reads compressed rows. Rows of plain little-endian words are read straight from
-their objects (`shards.py`): a block of columns of many rows then costs its own bytes and not those of whole chunks.
+Zarr creates the array, encodes rows, and reads compressed rows. Rows of plain little-endian words are read straight
+from their objects (`shards.py`): a block of columns of many rows then costs its own bytes, not those of whole chunks.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class RowArray:
             words: Words of a piece; by default 1 MiB, or whole inner chunks of about 1 MiB where they are compressed.
 
         Yields:
-            The position of the first word of the piece, and its words.
+            The position of the first word of the piece, and its words, in an array that the next piece overwrites.
 
         Raises:
             StoreError: The row cannot be read; or, after the last piece, the row does not have the committed bits.
@@ -192,8 +192,9 @@ class RowArray:
         with self.reading(record.key, record.slot):
             reader = self.open_row(record.slot)
         with closing(reader):
+            space = np.empty(min(words, self.words), np.uint64)
             for start in range(0, max(self.words, 1), words):
-                piece = np.empty(min(words, self.words - start), np.uint64)
+                piece = space[: self.words - start]
                 with self.reading(record.key, record.slot):
                     reader.read(start, piece)
                 digest.update(piece.astype("<u8", copy=False).data)

@@ -1,11 +1,11 @@
 """Objects of rows: their inner chunks, their index, and readers of rows that are not compressed.
 
 The object of a row is a Zarr shard: its inner chunks, then their index. The index holds for each chunk its offset and
-its length as little-endian uint64, and the CRC-32C of all of that. It is checked once when a row is opened; then a block
-of words is one range of bytes, which is read without Zarr.
+its length as little-endian uint64, and the CRC-32C of all of that. It is checked once when a row is opened; then a
+block of words is one range of bytes, which is read without Zarr.
 
-A few bytes of a compressed chunk may stand for gigabytes. Before a library decompresses a chunk, :func:`check_inflation`
-compares the size that the chunk states with the size that an inner chunk must have.
+A few bytes of a compressed chunk may stand for gigabytes. Before a library decompresses a chunk,
+:func:`check_inflation` compares the size that the chunk states with the size that an inner chunk must have.
 """
 
 from __future__ import annotations

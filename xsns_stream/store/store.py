@@ -11,7 +11,17 @@ from typing import Any, Final
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store.fisher_array import folder_of, save_fisher
 from xsns_stream.store.folds import announce_folds, check_fold_count, fold_counts, fold_provenance, fold_storage
-from xsns_stream.store.format import ARRAY, FORMAT, FORMAT_VERSION, METADATA, FisherKey, FoldKey, Header, RowKey, fold_node
+from xsns_stream.store.format import (
+    ARRAY,
+    FORMAT,
+    FORMAT_VERSION,
+    METADATA,
+    FisherKey,
+    FoldKey,
+    Header,
+    RowKey,
+    fold_node,
+)
 from xsns_stream.store.reader import Mode, StoreReader
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.row_array import Compressor, RowArray
@@ -116,7 +126,7 @@ class SubNetworkStore(StoreReader):
         Folds are written before their row, so that a committed row that was measured in folds has them.
 
         Args:
-            sub: The sub-network of the other folds; its provenance is that of the row except for the number of examples.
+            sub: The sub-network of the other folds; its provenance is that of the row but for the number of examples.
             count: K, the number of folds.
             number: The fold that is left out, from 1.
 
@@ -194,8 +204,8 @@ class SubNetworkStore(StoreReader):
 
         Args:
             fisher: The values; their language and the seed of their provenance name the row.
-            encoding: `float32`, which keeps the values exactly, or `bf16`, which rounds them to the nearest bfloat16 and
-                takes half the space. A store has one encoding.
+            encoding: `float32`, which keeps the values exactly, or `bf16`, which rounds them to the nearest bfloat16
+                and takes half the space. A store has one encoding.
 
         Returns:
             Whether anything was written.
@@ -243,7 +253,9 @@ class SubNetworkStore(StoreReader):
     def _ensure(self, header: Header, key: RowKey | None) -> None:
         """Create the store where there is none, and check that rows of the header may stand in it."""
         if self.mode == "r":
-            raise StoreError(f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows.")
+            raise StoreError(
+                f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows."
+            )
         if not self._ensured:
             may_exist = self.mode != "w-"
             self._header = ensure_store(self.storage, header, key, self._compressor, may_exist=may_exist)

@@ -129,7 +129,7 @@ def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = 
     """Return the faults of the rows of one store, without its folds."""
     storage = array.storage
     keys, fisher_keys = sorted(committed_keys(storage)), sorted(committed_fisher_keys(storage))
-    findings = list(_strangers(storage, {key.record for key in (*keys, *fisher_keys)}))
+    findings = list(_strangers(storage, {key.record for key in keys} | {key.record for key in fisher_keys}))
     records: list[CommitRecord] = []
     for record in storage.map(lambda key: _read_record(storage, key), keys):
         if isinstance(record, Finding):
@@ -210,7 +210,7 @@ def _check_row(
     key = record.key
     slot = array.labels.slot(key)
     if slot != record.slot:
-        now = "it has no label now" if slot is None else f"its label is slot {list(slot)} now"
+        now = "has no label now" if slot is None else f"is labelled as slot {list(slot)} now"
         yield Finding("label", f"the row {key} was written to slot {list(record.slot)}, and {now}.", key)
     path = array.object_key(record.slot)
     size = array.storage.size(path)

@@ -1,18 +1,16 @@
 """The interface of a storage: objects under keys, in a folder or in an object store.
 
-Keys are relative POSIX paths, such as `commits/0.15/0/sw/zarr.json`. An object is written whole or not at all. A storage
-does not know what a sub-network is.
+Keys are relative POSIX paths, such as `commits/0.15/0/sw/zarr.json`. An object is written whole or not at all. A
+storage does not know what a sub-network is.
 """
 
 from __future__ import annotations
 
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from xsns_stream.errors import StoreError
 from xsns_stream.io.json import RESTORE, parse
@@ -24,8 +22,6 @@ _Result = TypeVar("_Result")
 
 #: Longest time to wait for a lock, in seconds. Metadata is rewritten in milliseconds and a row in less than a second.
 LOCK_TIMEOUT_S = 120.0
-#: Requests to an object store that are under way at the same time.
-AT_ONCE: Final = 16
 
 
 class MissingObjectError(StoreError):
@@ -66,6 +62,7 @@ class Storage(ABC):
     def child(self, prefix: str) -> Storage:
         """Return the storage of the objects below `prefix/`."""
 
+    @abstractmethod
     def folder(self, what: str, hint: str) -> Path:
         """Return the folder of a store, for work that needs files.
 
@@ -76,7 +73,6 @@ class Storage(ABC):
         Raises:
             StoreError: The store is not in a folder.
         """
-        raise StoreError(f"{what}, not at '{self}'.", hint)
 
     # ------------------------------------------------------------------------------------- reading
 
@@ -136,17 +132,13 @@ class Storage(ABC):
         In a folder these are all files, including those that readers ignore (`*.partial`, `.lock*`).
         """
 
+    @abstractmethod
     def errors(self, action: str) -> AbstractContextManager[None]:
-        """Turn the errors of the storage's own library into a :class:`StoreError`; a folder raises `OSError`."""
-        return nullcontext()
+        """Turn the errors of the storage's own library into a :class:`StoreError` that names the attempt."""
 
-    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = AT_ONCE) -> Iterator[_Result]:
-        """Yield the result of `work` for each item, in order. On an object store, several calls run at once."""
-        if len(items) < 2:
-            yield from map(work, items)
-            return
-        with ThreadPoolExecutor(at_once) as pool:
-            yield from pool.map(work, items)
+    @abstractmethod
+    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
+        """Yield the result of `work` for each item, in order. On an object store, `at_once` calls run at a time."""
 
     # -------------------------------------------------------------------------------- writing objects
 
@@ -187,13 +179,13 @@ class Storage(ABC):
     def remove_tree(self, prefix: str) -> None:
         """Remove all objects below `prefix/`."""
 
+    @abstractmethod
     def check_no_links(self, key: str) -> None:
         """Check that no folder between the store and an object is a symbolic link, which may lead anywhere.
 
         Raises:
             StoreError: A folder is a link.
         """
-        # Object stores have no links.
 
     # --------------------------------------------------------------------------------- stores and rows
 
@@ -207,9 +199,9 @@ class Storage(ABC):
             last: The key of the object that says that the store is complete.
         """
 
+    @abstractmethod
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
         """Write the missing objects of a store whose writer may have been killed; arguments as for :meth:`create`."""
-        # A store in a folder appears whole.
 
     @abstractmethod
     def commit(
@@ -260,17 +252,16 @@ class Storage(ABC):
             StoreError: Another process held the lock for too long, or the lock cannot be created.
         """
 
-    @contextmanager
-    def exclusive(self, key: str) -> Iterator[bool]:
+    @abstractmethod
+    def exclusive(self, key: str) -> AbstractContextManager[bool]:
         """Try to keep other writers out while the block runs; give False where the storage has no such locks.
 
         Raises:
             StoreError: Another process holds the lock.
         """
-        yield False
 
-    @contextmanager
-    def claimed(self, name: str, folder: str, document: str) -> Iterator[bool]:
+    @abstractmethod
+    def claimed(self, name: str, folder: str, document: str) -> AbstractContextManager[bool]:
         """Claim a piece of work while the block runs, without waiting; give False where another process holds it.
 
         An object store has no locks that end with their holder. There every claim is granted, and the first commit
@@ -284,13 +275,14 @@ class Storage(ABC):
         Raises:
             StoreError: A lock file cannot be created.
         """
-        yield True
 
+    @abstractmethod
     def remove_stale_claims(self, folder: str, document: str) -> None:
         """Remove the lock files of claims whose holders were killed; arguments as for :meth:`claimed`."""
 
     # ----------------------------------------------------------------------------- files beside a store
 
+    @abstractmethod
     def check_creatable(self) -> None:
         """Check that a store can be created here, before a long computation.
 
@@ -298,11 +290,12 @@ class Storage(ABC):
             StoreError: The parent folder cannot be written to.
         """
 
+    @abstractmethod
     def sweep(self) -> None:
         """Remove folders beside the store in which killed processes worked."""
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
+    @abstractmethod
+    def scratch(self) -> AbstractContextManager[Path]:
         """Give a folder for large temporary files, which is removed when the block ends.
 
         The folder is on the disk of the store; for an object store it is among the temporary files of this machine.
@@ -310,14 +303,6 @@ class Storage(ABC):
         Raises:
             StoreError: The folder cannot be created.
         """
-        try:
-            folder = tempfile.TemporaryDirectory(prefix="xsns-")
-        except OSError as error:
-            raise StoreError(
-                f"cannot make a folder in '{tempfile.gettempdir()}': {error.strerror}.", "set TMPDIR to another folder."
-            ) from error
-        with folder as name:
-            yield Path(name)
 
     @abstractmethod
     def zarr_store(self) -> Any:

@@ -10,7 +10,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
@@ -20,7 +20,7 @@ from xsns_stream.io.json import MOST_BYTES, FieldError, IrregularFileError, chec
 from xsns_stream.io.json import open_regular as open_regular_file
 from xsns_stream.io.locks import hold_lock, try_lock
 from xsns_stream.store.storage import base
-from xsns_stream.store.storage.base import AT_ONCE, Document, MissingObjectError, Storage, checked_key
+from xsns_stream.store.storage.base import Document, MissingObjectError, Storage, checked_key
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -148,7 +148,11 @@ class LocalStorage(Storage):
             for name in names:
                 yield (above / name).as_posix()
 
-    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = AT_ONCE) -> Iterator[_Result]:
+    def errors(self, action: str) -> AbstractContextManager[None]:
+        """Do nothing: files raise `OSError`, which :func:`os_errors` turns into a :class:`StoreError`."""
+        return nullcontext()
+
+    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
         """Yield the result of `work` for each item, one after another: threads would not read files faster."""
         return map(work, items)
 
@@ -227,6 +231,9 @@ class LocalStorage(Storage):
             for name in (LOCKED, LOCK):
                 (self.root / name).unlink(missing_ok=True)
         return True
+
+    def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
+        """Do nothing: a store in a folder appears whole."""
 
     def commit(
         self,

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import random
 import re
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from xsns_stream.errors import StoreError, UsageError
@@ -33,6 +36,9 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 #: The identity of one state of an object: an e-tag, and a version where the server has versions.
 Version = dict[str, str]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _memories: dict[str, Any] = {}
 
@@ -120,9 +126,21 @@ class RemoteStorage(Storage):
         """Return the storage of a longer prefix."""
         return open_remote(self.url.partition("://")[0], f"{self.url}/{prefix}")
 
+    def folder(self, what: str, hint: str) -> Path:
+        """Raise an error: an object store is not a folder."""
+        raise StoreError(f"{what}, not at '{self}'.", hint)
+
     def errors(self, action: str) -> AbstractContextManager[None]:
         """Turn the errors of obstore into a :class:`StoreError`."""
         return _errors(action, self.url)
+
+    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
+        """Yield the result of `work` for each item, in order; several requests are under way at a time."""
+        if len(items) < 2:
+            yield from map(work, items)
+            return
+        with ThreadPoolExecutor(at_once) as pool:
+            yield from pool.map(work, items)
 
     # ------------------------------------------------------------------------------------- reading
 
@@ -289,6 +307,9 @@ class RemoteStorage(Storage):
                 if no_bucket(error):
                     raise
 
+    def check_no_links(self, key: str) -> None:
+        """Do nothing: an object store has no links."""
+
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
@@ -392,6 +413,39 @@ class RemoteStorage(Storage):
             if fetched is not None and fetched[0] == mine:
                 self.remove(key)
 
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[bool]:
+        """Give False: other writers may be at work."""
+        yield False
+
+    @contextmanager
+    def claimed(self, name: str, folder: str, document: str) -> Iterator[bool]:
+        """Grant every claim."""
+        yield True
+
+    def remove_stale_claims(self, folder: str, document: str) -> None:
+        """Do nothing: there are no lock files of claims."""
+
+    # ----------------------------------------------------------------------------- files beside a store
+
+    def check_creatable(self) -> None:
+        """Do nothing: only an attempt shows whether objects can be put."""
+
+    def sweep(self) -> None:
+        """Do nothing: no process works in a folder beside an object store."""
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder among the temporary files of this machine, which is removed when the block ends."""
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="xsns-")
+        except OSError as error:
+            raise StoreError(
+                f"cannot make a folder in '{tempfile.gettempdir()}': {error.strerror}.", "set TMPDIR to another folder."
+            ) from error
+        with folder as name:
+            yield Path(name)
+
     def zarr_store(self) -> Any:
         """Return the object store as Zarr sees it."""
         from zarr.storage import ObjectStore
@@ -418,25 +472,27 @@ def no_bucket(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> tuple[str, str]:
     """Return the meaning of an error of obstore, and a hint."""
-    text = str(error)
-    status = _STATUS.search(text)
+    text, kind = str(error), type(error).__name__
+    status, code = _STATUS.search(text), _CODE.search(text)
     if no_bucket(error):
-        return "there is no such bucket", "create it, or check the URL and the endpoint (AWS_ENDPOINT_URL)."
-    if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
-        return "access was denied", _CREDENTIALS
-    if "//169.254." in text or "//metadata.google" in text:
+        meaning = "there is no such bucket", "create it, or check the URL and the endpoint (AWS_ENDPOINT_URL)."
+    elif kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
+        meaning = "access was denied", _CREDENTIALS
+    elif "//169.254." in text or "//metadata.google" in text:
         # The addresses from which a machine in the cloud would get credentials of its own.
-        return "there are no credentials", _CREDENTIALS
-    if isinstance(error, FileNotFoundError):
-        return "an object is missing", "run `xsns-stream verify`."
-    if type(error).__name__ in ("NotSupportedError", "NotImplementedError"):
-        return "the server lacks a feature", "use a server with conditional writes (If-Match, If-None-Match)."
-    if status is not None:
-        code = _CODE.search(text)
+        meaning = "there are no credentials", _CREDENTIALS
+    elif isinstance(error, FileNotFoundError):
+        meaning = "an object is missing", "run `xsns-stream verify`."
+    elif kind in ("NotSupportedError", "NotImplementedError"):
+        meaning = "the server lacks a feature", "use a server with conditional writes (If-Match, If-None-Match)."
+    elif status is not None:
         answer = f"{status.group(1)}{status.group(2).rstrip()}" + (f", {code.group(1)}" if code else "")
-        return f"the server answered {answer}", "check the URL, the endpoint and the credentials, or try again later."
-    if _SILENT.search(text):
+        hint = "check the URL, the endpoint and the credentials, or try again later."
+        meaning = f"the server answered {answer}", hint
+    elif _SILENT.search(text):
         hint = "check the network and the endpoint (AWS_ENDPOINT_URL); plain http needs AWS_ALLOW_HTTP=true."
-        return "the server does not answer", hint
-    hint = "check the URL and the settings in the environment; plain http needs AWS_ALLOW_HTTP=true."
-    return f"the object store's client failed ({type(error).__name__})", hint
+        meaning = "the server does not answer", hint
+    else:
+        hint = "check the URL and the settings in the environment; plain http needs AWS_ALLOW_HTTP=true."
+        meaning = f"the object store's client failed ({kind})", hint
+    return meaning
