@@ -59,12 +59,11 @@ def open_store(
         raise UsageError(f"the compressor of a store must be 'none' or 'zstd', not {compressor!r}.")
     storage = open_storage(path)
     store = SubNetworkStore(storage, mode, compressor, sweep=sweep)
-    occupied = not storage.is_empty()
-    if mode == "w-" and occupied:
+    if mode == "w-" and not storage.is_empty():
         raise StoreError(f"'{path}' exists already.", "choose a new path, or open it with mode 'a' to add to it.")
     if mode != "r" and sweep:
         storage.sweep()
-    if mode == "r" or occupied:
+    if mode == "r" or not storage.is_empty():
         store.load()
     else:
         storage.check_creatable()
