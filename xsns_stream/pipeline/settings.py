@@ -14,7 +14,7 @@ from xsns_stream.languages import select
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.events import Row
 from xsns_stream.store import ENCODINGS, SubNetworkStore
-from xsns_stream.store.folds import check_count
+from xsns_stream.store.folds import check_fold_count
 from xsns_stream.subnetworks.select import check_density, check_quantile
 from xsns_stream.types import FisherSettings
 from xsns_stream.types.fisher import AUTHORS_BATCH
@@ -137,7 +137,7 @@ class BuildSettings:
             raise UsageError("no language was given.", "give `--lang all`, or codes such as `--lang sw,en`.")
 
     def _check_parts(self, parts: int) -> None:
-        check_count(parts)
+        check_fold_count(parts)
         if self.examples < parts:
             raise UsageError(f"{self.examples} examples cannot be split into {parts} parts.", "give more --examples.")
         for name, requested, reason in (
@@ -188,7 +188,7 @@ class BuildSettings:
         """Return whether the settings have parts that the store lacks of a row."""
         parts = self.parts
         return parts is not None and not all(
-            store.has_parts(row.language, row.seed, density, parts) for density in self.densities
+            store.has_folds(row.language, row.seed, density, parts) for density in self.densities
         )
 
 
