@@ -156,7 +156,7 @@ class FineTuning:
         if self.device.partition(":")[2] not in ("", "0"):
             raise UsageError(
                 f"fine-tuning uses the first GPU, not '{self.device}'.",
-                f"use --device cuda and set CUDA_VISIBLE_DEVICES={self.device.partition(':')[2]}, which makes it the first.",
+                f"use --device cuda, and CUDA_VISIBLE_DEVICES={self.device.partition(':')[2]} to make it the first.",
             )
         if self.precision == "fp16" and self.device.partition(":")[0] == "cpu":
             raise UsageError("fp16 needs a GPU.", "use float32 or bf16 on a CPU.")
