@@ -13,7 +13,7 @@ from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents, mixture, select
 from xsns_stream.transfer import PRESETS, TASKS, FineTuning, Task, class_names, equal_shares
-from xsns_stream.transfer.finetune import drawn
+from xsns_stream.transfer.finetune import subsample
 from xsns_stream.transfer.tasks import labels_of
 from xsns_stream.types import LabelledSplit, TransferRun
 
@@ -330,12 +330,12 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     _check_renamed(settings.corpus)
     notes |= dict.fromkeys(reading_notes(settings.corpus))
     sources = [source for source in settings.sources if training[source] and held_out[source]]
-    test = {target: drawn(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
+    test = {target: subsample(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
         raise CorpusError(f"no {side} data. The first: {first.message}", first.hint)
-    # Classes come from all data that were read, not from the examples that were drawn: --limit limits examples only.
+    # Classes come from all data that were read, not from the examples that were subsample: --limit limits examples only.
     used = dict.fromkeys(code for source in sources for code in constituents(source))
     read_whole = [split for code in used for split in (train[code], dev[code])] + [tests[target] for target in test]
     _check_spellings(settings, [split for split in read_whole if split is not None])
@@ -406,7 +406,7 @@ def _mixed(
     if len(available) < len(codes):
         return ()
     shares = equal_shares(available)
-    return shares if limit is None else tuple(drawn(split, max(1, limit // len(codes))) for split in shares)
+    return shares if limit is None else tuple(subsample(split, max(1, limit // len(codes))) for split in shares)
 
 
 def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[str]:
