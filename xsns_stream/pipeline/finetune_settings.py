@@ -335,7 +335,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
         raise CorpusError(f"no {side} data. The first: {first.message}", first.hint)
-    # Classes come from all data that were read, not from the examples that were subsample: --limit limits examples only.
+    # Classes come from all data that were read, not from the subsamples: --limit limits examples only.
     used = dict.fromkeys(code for source in sources for code in constituents(source))
     read_whole = [split for code in used for split in (train[code], dev[code])] + [tests[target] for target in test]
     _check_spellings(settings, [split for split in read_whole if split is not None])
