@@ -120,12 +120,16 @@ def read_long(path: Path, wanted: Wanted) -> RawScores:
     Raises:
         XsnsError: A column is missing, or a seed is no integer.
     """
-    table = read_table(path)
+    return long_scores(read_table(path), wanted)
+
+
+def long_scores(table: TextTable, wanted: Wanted) -> RawScores:
+    """Return the scores of a table with columns `source` and `target`; otherwise as :func:`read_long`."""
     scores = wanted.metric if wanted.metric in table.header else "score"
     if scores not in table.header:
         others = [name for name in table.header if name not in {"source", "target", "regime", "seed"}]
         raise XsnsError(
-            f"'{path.name}' has no column '{wanted.metric or 'score'}'.",
+            f"'{table.name}' has no column '{wanted.metric or 'score'}'.",
             f"name the column of the scores with --metric: it has {listed(others) or 'none'}.",
         )
     columns = [table.column(name) for name in ("source", "target", scores)]
@@ -133,11 +137,11 @@ def read_long(path: Path, wanted: Wanted) -> RawScores:
     seeds = _optional(table, "seed")
     lines = zip(*columns, regimes, seeds, strict=True)
     cells = tuple(
-        RawCell(source, target, score, regime or "main", _seed(seed, path.name))
+        RawCell(source, target, score, regime or "main", _seed(seed, table.name))
         for source, target, score, regime, seed in lines
     )
     metric = wanted.metric or ("" if scores == "score" else scores)
-    return RawScores(cells, metric=metric, origin=path.name, notes=table.notes)
+    return RawScores(cells, metric=metric, origin=table.name, notes=table.notes)
 
 
 def _optional(table: TextTable, name: str) -> list[str]:

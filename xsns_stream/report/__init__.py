@@ -15,7 +15,7 @@ from xsns_stream.report.evaluation import (
 )
 from xsns_stream.report.evaluation_figure import evaluation_figure
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
-from xsns_stream.report.heatmap import cluster_order, heat_map
+from xsns_stream.report.heatmap import heat_map
 from xsns_stream.report.tables import groups_table, matrix_table, neighbours_table, ranking_table, shown_name
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "FORMATS",
     "GROUP_FORMATS",
     "check_destination",
-    "cluster_order",
     "evaluation_document",
     "evaluation_figure",
     "evaluation_sheets",

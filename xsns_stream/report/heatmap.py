@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from xsns_stream.report.tables import shown_name
 from xsns_stream.types import Reals, SimilarityMatrix
+from xsns_stream.types.language_tree import cluster_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,35 +130,6 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
     _draw_bar(figure, colours, extend, matrix, sizes)
     _write_title(grid, matrix, density, sizes, top)
     return figure
-
-
-def cluster_order(similarity: Reals) -> tuple[Order, Reals | None]:
-    """Order languages so that similar ones are neighbours.
-
-    Average linkage on 1 − similarity, leaves ordered for the least distance between neighbours. The mean of both
-    directions is taken where the matrix is not symmetric; pairs whose similarity is undefined count as far apart
-    as the farthest that is known.
-
-    Args:
-        similarity: float64 [L, L]; the diagonal plays no part.
-
-    Returns:
-        (order [L], linkage [L − 1, 4] as SciPy has it). The linkage is None for fewer than three languages,
-        which keep their order.
-    """
-    side = len(similarity)
-    if side < 3:
-        return np.arange(side), None
-    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
-
-    distance = 1.0 - (similarity + similarity.T) / 2
-    pairs = distance[np.triu_indices(side, 1)]
-    known = np.isfinite(pairs)
-    pairs[~known] = pairs[known].max() if known.any() else 1.0
-    # Coefficients above 1 would be negative distances; a constant changes neither the tree nor the order.
-    pairs -= min(0.0, float(pairs.min()))
-    tree = optimal_leaf_ordering(linkage(pairs, "average"), pairs)
-    return leaves_list(tree).astype(np.intp), tree
 
 
 def _orders(matrix: SimilarityMatrix) -> tuple[Order, Order, Reals | None]:
