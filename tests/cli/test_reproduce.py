@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from xsns_stream.reproduce.records import read_result
 from xsns_stream.reproduce.step import TARGETS
 
 LANGUAGES = ("en", "fi", "sw", "de")
@@ -96,11 +97,11 @@ def page(folder: Path, name: str) -> str:
 def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> None:
     done = reproduce(table)
     assert done.code == 0, done.err
-    assert done.out == f"{table}: {out / table}.md {out / table}.json\n"
+    assert done.out == f"{table}: {out / table}.md {out / table}.json.gz\n"
     text = page(out, table)
     assert "## Commands\n\n```console\nxsns-stream reproduce" in text
     assert "failed" not in text
-    assert json.loads((out / f"{table}.json").read_text())["failed"] == {}
+    assert read_result(out, table)["failed"] == {}
     again = reproduce(table)
     assert (again.code, again.out) == (0, done.out)
     assert "done after" not in again.err
@@ -244,7 +245,7 @@ def test_killed_and_run_again(
     again = xsns(*words, tmp_path / "killed")
     assert again.code == 0, again.err
     assert {name: (units() / name).stat().st_mtime_ns for name in made} == made
-    document = json.loads((tmp_path / "killed" / "table1.json").read_text())
+    document = read_result(tmp_path / "killed", "table1")
     assert document["result"]["tasks"]["pos"]["evaluation"]["sources"] == ["en", "fi", "sw"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.gold import read_scores
+from xsns_stream.reproduce.records import read_result
 
 SOURCES = ("en", "fi", "sw", "de")
 LOW = ("et", "zu")
@@ -68,7 +68,8 @@ def reproduce(xsns: Callable[..., Any], data: Path, out: Path, tiny_folder: Path
 
 
 def result(out: Path, name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+    document = read_result(out, name)
+    assert document is not None
     return document
 
 
@@ -77,10 +78,10 @@ def made(reproduce: Callable[..., Any], out: Path) -> Callable[[str], dict[str, 
     """Make a figure unless another test has, and return its JSON document."""
 
     def make(figure: str) -> dict[str, Any]:
-        if not (out / f"{figure}.json").exists():
+        if not (out / f"{figure}.json.gz").exists():
             done = reproduce(figure)
             assert done.code == 0, done.err
-            files = " ".join(str(out / f"{figure}.{kind}") for kind in ("md", "json", "png", "svg"))
+            files = " ".join(str(out / f"{figure}.{kind}") for kind in ("md", "json.gz", "png", "svg"))
             assert done.out == f"{figure}: {files}\n"
         return result(out, figure)
 
@@ -102,7 +103,7 @@ def test_each_figure(figure: str, made: Callable[[str], Any], out: Path) -> None
 
 def test_again_nothing_changes(reproduce: Callable[..., Any], made: Callable[[str], Any], out: Path) -> None:
     made("figure5")
-    before = {kind: (out / f"figure5.{kind}").read_bytes() for kind in ("md", "json", "png", "svg")}
+    before = {kind: (out / f"figure5.{kind}").read_bytes() for kind in ("md", "json.gz", "png", "svg")}
     again = reproduce("figure5")
     assert again.code == 0
     assert "done after" not in again.err
@@ -119,7 +120,7 @@ def test_figure_1_holds_the_gold_scores(made: Callable[[str], Any], out: Path) -
     np.testing.assert_array_equal(np.array(found["scores"]), expected)
     means = np.where(np.eye(4, dtype=bool), 0.0, expected).sum(axis=1) / 3
     assert list(means) == sorted(means, reverse=True)
-    assert "The paper's figure is of NER" in (out / "figure1.md").read_text(encoding="utf-8")
+    assert "The paper's figure shows NER" in (out / "figure1.md").read_text(encoding="utf-8")
 
 
 def test_figure_3_is_one_fisher_pass(made: Callable[[str], Any], out: Path) -> None:
@@ -197,7 +198,7 @@ def test_without_english_the_largest_source_stands_in(
     done = reproduce("figure7", "-q", folder=tmp_path / "out", read=fewer, **pools)
     assert done.code == 0, done.err
     text = (tmp_path / "out" / "figure7.md").read_text(encoding="utf-8")
-    assert "English is no source here: the largest, sw, 14 examples, stands in its place." in text
+    assert "English is not a source here; the largest source, sw (14 examples), is used instead." in text
     assert "de: there is no text to measure." in text
     found = result(tmp_path / "out", "figure7")["result"]["tasks"]["pos"]
     assert (found["base"], list(found["targets"])) == ("sw", ["et", "zu"])
@@ -207,7 +208,7 @@ def test_what_the_data_do_not_allow(reproduce: Callable[..., Any], tmp_path: Pat
     few = {"languages": ("en", "fi", "sw"), "folder": tmp_path / "out"}
     left = reproduce("figure4", "--dry-run", **few)
     assert left.code != 0
-    assert "error: no task has more than 3 sources to pick 3 from." in left.err
+    assert "error: no task has more than 3 sources to choose 3 from." in left.err
     assert reproduce("figure7", "--dry-run", **few).code == 0
     none = reproduce("figure7", "--dry-run", **few | {"low_resource": ("en",)})
     assert "error: no task has low-resource targets" in none.err

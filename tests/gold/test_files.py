@@ -85,13 +85,13 @@ def test_the_parquet_file_is_long_and_says_what_it_is(tmp_path: Path) -> None:
     assert document["targets"] == list(CODES)
 
 
-def test_files_that_are_no_gold_scores(tmp_path: Path) -> None:
+def test_files_without_gold_scores_are_errors(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "frame.parquet")
     (tmp_path / "text.parquet").write_text("no parquet")
     (tmp_path / "table.csv").write_text("source,sw\nfi,1\n")
     (tmp_path / "empty.csv").write_text("")
     for name, message in (
-        ("frame.parquet", "holds no scores"),
+        ("frame.parquet", "was not written by `xsns-stream gold`"),
         ("text.parquet", "is not a readable Parquet file"),
         ("table.csv", "its columns are source, sw"),
         ("empty.csv", "is empty"),
@@ -100,7 +100,7 @@ def test_files_that_are_no_gold_scores(tmp_path: Path) -> None:
     ):
         with pytest.raises(XsnsError, match=message):
             read_scores(tmp_path / name)
-    with pytest.raises(UsageError, match="is no file of gold scores") as caught:
+    with pytest.raises(UsageError, match="is not a file of gold scores") as caught:
         read_scores(tmp_path / "gold.json")
     assert "gold import" in caught.value.hint
 
@@ -164,7 +164,7 @@ def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
     ("line", "said"),
     [
         ("swa,fi,main,,50\nswh,fi,main,,51", "has swa, swh for one language"),
-        ("sw,fi,main,,99999\nen,fi,main,,51", "are no percent"),
+        ("sw,fi,main,,99999\nen,fi,main,,51", "must be between 0 and 100 where the unit is percent"),
     ],
 )
 def test_a_file_that_was_edited_is_checked_again(line: str, said: str, tmp_path: Path) -> None:

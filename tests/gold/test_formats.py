@@ -58,17 +58,17 @@ def test_a_folder_of_xpos_has_training_sizes_as_regimes(tmp_path: Path) -> None:
         assert scores.regime("3epoch")["fi", "sw"] == 71
     write(tmp_path, "results/matrix-ft-10 000.csv", "no,matter\n1,2\n")
     notes = import_scores(tmp_path, "xpos").notes
-    assert "files that were not read, because their names say no training size (1): matrix-ft-10 000.csv." in notes
+    assert "files that were not read, because their names have no training size (1): matrix-ft-10 000.csv." in notes
     assert import_scores(tmp_path, "xpos", regime="630").scores.regimes == ("630", "2500", "10000", "3epoch")
     with pytest.raises(UsageError, match="no regime '64'") as caught:
         import_scores(tmp_path, "xpos", regime="64")
     assert "630" in caught.value.hint
 
 
-def test_a_folder_or_a_file_that_is_none_of_xpos(tmp_path: Path) -> None:
-    with pytest.raises(XsnsError, match="holds no file as matrix-ft-10000"):
+def test_folder_or_file_that_is_not_of_xpos_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(XsnsError, match="has no file such as matrix-ft-10000"):
         import_scores(tmp_path, "xpos")
-    with pytest.raises(XsnsError, match="is no file of xpos"):
+    with pytest.raises(XsnsError, match="is not a file of xpos"):
         import_scores(write(tmp_path, "x.csv", "a,b\n1,2\n"), "xpos")
     with pytest.raises(UsageError, match="no metric 'f1'"):
         import_scores(write(tmp_path, "y.csv", XPOS["matrix.csv"]), "xpos", metric="f1")
@@ -92,7 +92,7 @@ def test_nnrank_has_two_metrics_and_names_small_test_sets(tmp_path: Path) -> Non
     assert import_scores(path, "nnrank", metric="accuracy").scores["af", "am"] == 74.7
 
 
-def test_nnrank_leaves_small_test_sets_out_where_that_is_asked(tmp_path: Path) -> None:
+def test_nnrank_leaves_out_small_test_sets_on_request(tmp_path: Path) -> None:
     path = write(tmp_path, "ner.csv", NNRANK)
     found = import_scores(path, "nnrank", min_examples=500)
     assert found.scores.targets == ("af",)
@@ -123,7 +123,7 @@ LANGRANK_TABLES = {
 }
 
 
-def test_langrank_s_raw_results_without_the_three_best(tmp_path: Path) -> None:
+def test_langrank_raw_results_without_the_lines_of_the_best_three(tmp_path: Path) -> None:
     found = import_scores(write(tmp_path, "LangRank Raw Data - POS Results.csv", LANGRANK_POS), "langrank")
     scores = found.scores
     assert (scores.sources, scores.targets) == (("bua", "ku", "am"), ("pcm", "am"))
@@ -135,7 +135,7 @@ def test_langrank_s_raw_results_without_the_three_best(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", LANGRANK_TABLES)
-def test_langrank_s_training_tables(tmp_path: Path, task: str) -> None:
+def test_langrank_training_tables(tmp_path: Path, task: str) -> None:
     scores = import_scores(write(tmp_path, f"{task}.csv", LANGRANK_TABLES[task]), "langrank").scores
     assert (scores.sources, scores.targets, scores.task) == (("bua", "ku"), ("pcm",), task)
     assert (scores.metric, scores.unit) == (
@@ -145,8 +145,8 @@ def test_langrank_s_training_tables(tmp_path: Path, task: str) -> None:
     assert scores["ku", "pcm"] == (28.0 if task == "dep" else 0.28)
 
 
-def test_what_is_no_table_of_langrank(tmp_path: Path) -> None:
-    with pytest.raises(XsnsError, match="is no table of LangRank"):
+def test_other_tables_are_not_of_langrank(tmp_path: Path) -> None:
+    with pytest.raises(XsnsError, match="is not a table of LangRank"):
         import_scores(write(tmp_path, "x.csv", "source,sw\nfi,1\n"), "langrank")
 
 
@@ -176,17 +176,17 @@ def test_sumeval_keeps_runs_on_one_language(tmp_path: Path) -> None:
     assert scores.regimes == ("largest", "6855", "3696", "100")
     assert (scores["en", "ar"], scores["fi", "ar"], scores.regime("100")["en", "ar"]) == (0.71, 0.6, 0.41)
     assert "left out: 1 of 5 runs, on mixtures of languages." in found.notes
-    assert "left out: 1 of 5 runs, on no example of any language." in found.notes
+    assert "left out: 1 of 5 runs, without training examples." in found.notes
     assert any("--metric" in note for note in found.notes)
 
 
-def test_sumeval_without_scores_without_single_languages_and_without_sense(tmp_path: Path) -> None:
-    with pytest.raises(XsnsError, match="has no scores, only places"):
+def test_invalid_files_of_sumeval_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(XsnsError, match="has placeholders instead of scores"):
         import_scores(sumeval(tmp_path, [({"en": 5}, {"ar": "x", "sw": "x"})]), "sumeval")
     with pytest.raises(XsnsError, match="trained on several languages"):
         import_scores(sumeval(tmp_path, [({"en": 5, "ar": 1}, {"ar": 0.5})]), "sumeval")
     for count in (-1, float("nan"), float("inf")):
-        with pytest.raises(XsnsError, match="is no file of SumEval"):
+        with pytest.raises(XsnsError, match="is not a file of SumEval"):
             import_scores(sumeval(tmp_path, [({"en": 5, "ar": count}, {"ar": 0.5})]), "sumeval")
     for text in ("{}", "[1]", '[{"train_config": {"en": "many"}, "eval_results": {}}]', "[", '{"a": 1}'):
         with pytest.raises(XsnsError):
@@ -215,7 +215,7 @@ def test_the_metric_names_the_column_of_a_long_table(tmp_path: Path) -> None:
     assert "f1, accuracy" in caught.value.hint
 
 
-def test_a_matrix_of_anyone_s_own(tmp_path: Path) -> None:
+def test_matrix_of_a_user(tmp_path: Path) -> None:
     path = write(tmp_path, "x.csv", "\ufeff,swh_Latn,fin\neng,50,\nSW,55.5,60\n")
     found = import_scores(path, "matrix", task="pos", metric="accuracy", unit="percent")
     assert (found.scores.sources, found.scores.targets) == (("en", "sw"), ("sw", "fi"))
@@ -236,7 +236,7 @@ def test_several_files_are_runs_of_several_seeds(tmp_path: Path) -> None:
         import_scores(seeded, "long", seeds=(42,))
 
 
-def test_an_unknown_format_is_told_with_one_that_was_meant(tmp_path: Path) -> None:
+def test_unknown_format_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no format 'xpso'") as caught:
         import_scores(tmp_path, "xpso")
     assert caught.value.hint == "did you mean 'xpos'?"
@@ -251,7 +251,7 @@ def test_an_unknown_format_is_told_with_one_that_was_meant(tmp_path: Path) -> No
 
 @needs_shared
 @pytest.mark.shared_data
-def test_the_real_xpos_is_the_same_in_every_layout() -> None:
+def test_published_xpos_is_the_same_in_every_layout() -> None:
     folder = import_scores(SHARED / "xpos", "xpos").scores
     assert folder.cells.shape == (9, 1, 65, 105)
     assert folder.regimes[0] == "10000"
@@ -267,7 +267,7 @@ def test_the_real_xpos_is_the_same_in_every_layout() -> None:
 
 @needs_shared
 @pytest.mark.shared_data
-def test_the_real_nnrank() -> None:
+def test_published_nnrank() -> None:
     found = import_scores(SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank")
     assert found.scores.cells.shape == (1, 1, 51, 72)
     assert np.isfinite(found.scores.cells).all()
@@ -285,7 +285,7 @@ CASES = SHARED.parent / "cases" / "names"
 @pytest.mark.skipif(not CASES.is_dir(), reason="the tables of people are not here")
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["scores.csv", "semicolons.csv"])
-def test_tables_as_people_have_them(name: str) -> None:
+def test_tables_from_spreadsheets(name: str) -> None:
     scores = import_scores(CASES / name, "matrix").scores
     assert (scores.sources, scores.targets) == (("sw", "yo", "en"), ("en", "wo", "zh", "nb"))
     np.testing.assert_array_equal(scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan], [90, 28, 44, 70]])

@@ -14,7 +14,13 @@ from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
 from xsns_stream.io.frames import read_parquet
 from xsns_stream.regression import calibrate, fit
-from xsns_stream.report.regression import REGRESSION_FORMATS, blocks, document, prediction_block, write_regression
+from xsns_stream.report.regression import (
+    REGRESSION_FORMATS,
+    prediction_sheet,
+    regression_document,
+    regression_sheets,
+    write_regression,
+)
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import LEFT_OUT_TARGET, Regression
@@ -129,32 +135,32 @@ def test_predictions_end_where_the_unit_does() -> None:
 
 def test_tables(fitted: tuple[Regression, Evaluation]) -> None:
     found, ranks = fitted
-    coefficients, variances, errors, ranking = blocks(found, ranks)
+    coefficients, variances, errors, ranking = regression_sheets(found, ranks)
     assert coefficients.title == ("mixed (target × source): ner f1 (percent) of 132 pairs, 12 sources and 12 targets")
     assert [line[0] for line in coefficients.lines] == ["intercept", "x_s"]
     assert float(coefficients.lines[1][1]) == pytest.approx(found["x_s"].estimate, abs=1e-4)
     assert coefficients.lines[1][4] == "< 0.0001"
     assert [line[0] for line in variances.lines] == ["between targets", "between sources", "residual"]
-    assert errors.columns == ("prediction", "RMSE", "without predictors", "mean alone", "in 95 % interval", "pairs")
+    assert errors.header == ("prediction", "RMSE", "without predictors", "mean alone", "in 95 % interval", "pairs")
     assert float(errors.lines[1][1]) == pytest.approx(found.error(LEFT_OUT_TARGET).rmse, abs=0.005)
-    assert ranking.columns == ("prediction", "pearson %", "top-1 %", "ndcg@3[rank-linear] %", "regret")
+    assert ranking.header == ("prediction", "pearson %", "top-1 %", "ndcg@3[rank-linear] %", "regret")
     assert [line[0] for line in ranking.lines][:3] == ["in sample", "leave one target out", "leave one source out"]
     assert {"random", "english", "source-mean"} <= {line[0] for line in ranking.lines}
-    assert all(len(line) == len(block.columns) for block in blocks(found, ranks) for line in block.lines)
+    assert all(len(line) == len(sheet.header) for sheet in regression_sheets(found, ranks) for line in sheet.lines)
 
 
 def test_a_model_without_random_intercepts_has_no_column_for_them() -> None:
     gold, matrix = world()
-    (_, variances, errors) = blocks(fit(join(gold, {"x": matrix})))
+    (_, variances, errors) = regression_sheets(fit(join(gold, {"x": matrix})))
     assert [line[0] for line in variances.lines] == ["residual"]
-    assert "without predictors" not in errors.columns
+    assert "without predictors" not in errors.header
 
 
 def test_expected_scores_best_first() -> None:
     gold, matrix = world()
     similarities = matrix.column("sw").copy()
     similarities[4] = np.nan
-    found = prediction_block(calibrate(gold, matrix).predict(similarities, "mt"))
+    found = prediction_sheet(calibrate(gold, matrix).predict(similarities, "mt"))
     assert found.title == "Expected for Maltese (mt), a target without scores"
     assert "fi" not in {line[0] for line in found.lines}
     means = [float(line[2]) for line in found.lines]
@@ -198,9 +204,9 @@ def test_what_files_hold(fitted: tuple[Regression, Evaluation], tmp_path: Path) 
 
 def test_the_document_says_what_the_tables_say(fitted: tuple[Regression, Evaluation]) -> None:
     found, ranks = fitted
-    said = document(found, ranks)
+    said = regression_document(found, ranks)
     assert said["pairs"] == 132
     assert said["random_intercepts"] == ["target", "source"]
     assert set(said["intercepts"]["target"]) == set(CODES)
     assert [error["way"] for error in said["errors"]] == ["in sample", "leave one target out", "leave one source out"]
-    assert "ranking" not in document(found)
+    assert "ranking" not in regression_document(found)

@@ -15,20 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from xsns_stream.report.figures import cut, figure_writer, language, measured_in
-from xsns_stream.reproduce.figures.lines import (
-    Across,
-    ChoiceLine,
-    ChoicePanel,
-    Curve,
-    MeanLine,
-    MeansPanel,
-    Panel,
-    choices_figure,
-    curves_figure,
-    means_figure,
-)
-from xsns_stream.reproduce.figures.panels import Box, BoxPanel, ScoreGrid, boxes_figure, grid_figure
+from xsns_stream.report.figures import axis_label, cut, figure_writer, language
+from xsns_stream.reproduce.recipes.low_resource import ChoiceLine, ChoicePanel, choices_figure
+from xsns_stream.reproduce.recipes.source_choice import MeanLine, MeansPanel, means_figure
+from xsns_stream.reproduce.recipes.transfer_by_source import Box, BoxPanel, ScoreGrid, boxes_figure, grid_figure
+from xsns_stream.reproduce.sweep import Curve, Panel, XAxis, curves_figure
 
 CODES = ("ar", "zh", "en", "fi", "fr", "el", "he", "id", "it", "ja", "ko", "ru", "es", "sv", "th", "tr", "vi")
 NAN = math.nan
@@ -47,13 +38,13 @@ def curve(name: str, mean: tuple[float, ...] = (50.0, 60.0, 40.0), level: float 
     return Curve(name, PLACES, mean, low, high, level)
 
 
-def across(**more: object) -> Across:
-    return Across("density p", {place: f"{place:g}" for place in PLACES}, **more)  # type: ignore[arg-type]
+def x_axis(**more: object) -> XAxis:
+    return XAxis("density p", {place: f"{place:g}" for place in PLACES}, **more)  # type: ignore[arg-type]
 
 
 def curves(*names: str) -> Figure:
     panels = [Panel(title, tuple(map(curve, names))) for title in ("Pearson", "Spearman", "NDCG@3")]
-    return curves_figure(panels, across(above={0.15: "0.08"}, above_label="by chance", marked=0.15), "a title", "below")
+    return curves_figure(panels, x_axis(above={0.15: "0.08"}, above_label="by chance", marked=0.15), "a title", "below")
 
 
 def boxes(*panels: BoxPanel) -> Figure:
@@ -179,13 +170,13 @@ def test_a_grid_of_next_to_nothing(values: list[list[float]]) -> None:
 
 
 def test_a_grid_whose_labels_do_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 sources and 1 targets do not label"):
+    with pytest.raises(ValueError, match="the scores must have 2 rows and 1 columns"):
         ScoreGrid(("en", "fi"), ("sw",), np.zeros((1, 2)), np.zeros((1, 2), np.bool_), "F1")
 
 
 def test_curves_have_one_colour_a_name_and_one_legend() -> None:
     first, second = Panel("Pearson", (curve("NER"),)), Panel("Top-1", (curve("QA"), curve("NER")))
-    figure = curves_figure([first, second], across(), "a title")
+    figure = curves_figure([first, second], x_axis(), "a title")
     one, two = figure.axes[:2]
     assert one.lines[0].get_color() == two.lines[2].get_color() != two.lines[0].get_color()
     assert [text.get_text() for text in one.get_legend().get_texts()] == ["NER", "QA"]
@@ -199,7 +190,7 @@ def test_curves_have_one_colour_a_name_and_one_legend() -> None:
 
 
 def test_curves_of_numbers_of_examples_are_logarithmic() -> None:
-    figure = curves_figure([Panel("Pearson", (curve("NER"),))], across(logarithmic=True, marked=0.15), "t")
+    figure = curves_figure([Panel("Pearson", (curve("NER"),))], x_axis(logarithmic=True, marked=0.15), "t")
     assert figure.axes[0].get_xscale() == "log"
     assert [text.get_text() for text in figure.axes[0].get_xticklabels(which="both")] == ["0.05", "0.15", "0.25"]
 
@@ -208,11 +199,11 @@ def test_a_curve_without_intervals_or_numbers() -> None:
     nothing = (NAN, NAN, NAN)
     empty = Curve("QA", PLACES, nothing, nothing, nothing)
     single = Curve("PI", (0.15,), (3.0,), (NAN,), (NAN,))
-    assert written(lambda: curves_figure([Panel("Pearson", (empty, single))], across(), "t"))
-    with pytest.raises(ValueError, match="has not as many means and ends"):
+    assert written(lambda: curves_figure([Panel("Pearson", (empty, single))], x_axis(), "t"))
+    with pytest.raises(ValueError, match="must have one mean, low and high"):
         Curve("QA", PLACES, (1.0,), nothing, nothing)
-    with pytest.raises(ValueError, match="needs a panel"):
-        curves_figure([], across(), "t")
+    with pytest.raises(ValueError, match="must have a panel"):
+        curves_figure([], x_axis(), "t")
 
 
 def test_a_box_holds_the_quartiles_and_every_source() -> None:
@@ -224,7 +215,7 @@ def test_a_box_holds_the_quartiles_and_every_source() -> None:
     points = [np.asarray(one.get_offsets()).tolist() for one in axes.collections]
     assert points == [[[0, 10], [0, 20], [0, 30], [0, 40], [0, 50]], [[0, 70]], [[1, 5]]]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["Swahili  sw", "Finnish  fi"]
-    with pytest.raises(ValueError, match="needs a panel"):
+    with pytest.raises(ValueError, match="must have a panel"):
         boxes_figure([], "t")
 
 
@@ -251,7 +242,7 @@ def test_means_and_their_intervals() -> None:
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
     bare = MeansPanel("QA", (MeanLine("a", (NAN,), NAN),), "F1")
     assert written(partial(means_figure, [bare], "t"))
-    with pytest.raises(ValueError, match="needs a panel"):
+    with pytest.raises(ValueError, match="must have a panel"):
         means_figure([], "t")
 
 
@@ -275,11 +266,11 @@ def test_text_of_others_is_no_mathematics_and_is_cut() -> None:
     assert written(lambda: means(LONG))
     assert re.search("a name that goes", cut(LONG))
     panel = Panel(LONG, (curve(LONG),))
-    assert written(lambda: curves_figure([panel], Across(LONG, {0.1: LONG}), LONG, LONG))
+    assert written(lambda: curves_figure([panel], XAxis(LONG, {0.1: LONG}), LONG, LONG))
 
 
 def test_names() -> None:
     assert language("sw") == "Swahili  sw"
     assert language("my-own-corpus") == "my-own-corpus"
-    assert measured_in("f1", "percent") == "F1 (percent)"
-    assert measured_in("bleu", "points") == "bleu (points)"
+    assert axis_label("f1", "percent") == "F1 (percent)"
+    assert axis_label("bleu", "points") == "bleu (points)"

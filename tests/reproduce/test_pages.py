@@ -16,14 +16,15 @@ from xsns_stream.cli.reproduce import run_verb
 from xsns_stream.errors import ExitCode
 from xsns_stream.gold import write_scores
 from xsns_stream.report import write_matrix
-from xsns_stream.reproduce.config import Setting
-from xsns_stream.reproduce.data import Asked, plan
-from xsns_stream.reproduce.recipes import table1, table2, table3, table4
+from xsns_stream.reproduce.config import RunConfig
+from xsns_stream.reproduce.plan import RunOptions, plan
+from xsns_stream.reproduce.records import read_result
 from xsns_stream.reproduce.running import Outcome, reproduce
-from xsns_stream.reproduce.step import Recipe
+from xsns_stream.reproduce.step import Recipe, recipes
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores
 
+TABLE1, TABLE2, TABLE3, TABLE4 = (recipes(f"table{number}")[0] for number in range(1, 5))
 #: Baselines that fail in a test, with whose they are.
 FAILING = (("any", "sue"), ("any", "l2v"), ("any", "ldnd"), ("mini", "emb"), ("mini", "nn-rank"))
 LANGUAGES = ("en", "fi", "et", "sw", "zu", "de")
@@ -85,7 +86,7 @@ def run(fails: set[str]) -> Callable[..., Outcome]:
             return real(args, log, stdout)
         return ExitCode.OK
 
-    return lambda setting, *recipes: reproduce(recipes, setting, verb, lambda _: None)
+    return lambda config, *recipes: reproduce(recipes, config, verb, lambda _: None)
 
 
 @pytest.fixture
@@ -99,12 +100,12 @@ def tagged(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def setting(tagged: Path, tmp_path: Path) -> Setting:
+def config(tagged: Path, tmp_path: Path) -> RunConfig:
     """POS in six languages, with everything that rows can be made of."""
     typology, ldnd = write_tables(tmp_path)
     data = (f"pos={tagged}", f"general={write_general(tmp_path)}", f"typology={typology}", f"ldnd={ldnd}")
-    asked = Asked("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
-    return plan(asked).setting
+    asked = RunOptions("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
+    return plan(asked).config
 
 
 def write_tables(folder: Path, known: Sequence[str] = LANGUAGES) -> tuple[Path, Path]:
@@ -124,17 +125,15 @@ def write_general(folder: Path) -> Path:
     return folder / "general"
 
 
-def page(setting: Setting, recipe: Recipe) -> str:
-    return (setting.out / f"{recipe.name}.md").read_text(encoding="utf-8")
+def page(config: RunConfig, recipe: Recipe) -> str:
+    return (config.out / f"{recipe.name}.md").read_text(encoding="utf-8")
 
 
-def document_of(setting: Setting, recipe: Recipe) -> Any:
-    """What the recipe's JSON says; NaN and the like would be none."""
-
-    def refuse(word: str) -> Any:
-        raise AssertionError(word)
-
-    return json.loads((setting.out / f"{recipe.name}.json").read_text(encoding="utf-8"), parse_constant=refuse)
+def document_of(config: RunConfig, recipe: Recipe) -> Any:
+    """The record of a recipe, which must not hold NaN or infinities."""
+    document = read_result(config.out, recipe.name)
+    json.dumps(document, allow_nan=False)
+    return document
 
 
 def lines_of(text: str, heading: str) -> dict[str, list[str]]:
@@ -149,150 +148,148 @@ def lines_of(text: str, heading: str) -> dict[str, list[str]]:
     return found
 
 
-def test_table_2(setting: Setting, run: Callable[..., Outcome]) -> None:
-    outcome = run(setting, table2.RECIPE)
+def test_table_2(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    outcome = run(config, TABLE2)
     assert (outcome.failed, outcome.left_out) == ({}, {})
-    text = page(setting, table2.RECIPE)
+    text = page(config, TABLE2)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:] == [
         *("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean", "ceiling"),
     ]
     assert rows["predictor"] == ["Pearson", "Spearman", "Top-1", "NDCG@3", "regret", "NDCG@3 less X-SNS", "p (Holm)"]
     assert rows["X-SNS"][-2:] == ["–", "–"]
-    document = document_of(setting, table2.RECIPE)
+    document = document_of(config, TABLE2)
     evaluated = document["result"]["tasks"]["pos"]["evaluation"]
     mean = next(one for one in evaluated["predictors"] if one["name"] == "LEX")["metrics"]["pearson"]["mean"]
     assert rows["LEX"][0].startswith(f"{100 * mean:.2f} [".replace("-", "−"))
     overview = lines_of(text, "# Table 2: sub-networks against other predictors of transfer")
     assert overview["NDCG@3"] == ["POS tagging (6)"]
     assert overview["LEX"] == [rows["LEX"][3]]
-    assert "accuracy 95.0 on the source's own test set" in text
-    assert "50.0 for the answer that needs no model; " in text
+    assert "The mean accuracy of the fine-tuned models is 95.0 on the source's own test set" in text
+    assert "The answer that needs no model has 50.0; " in text
     assert "not comparable" in text
     assert lines_of(text, "## The paper's numbers")["POS tagging"][-1].endswith("83.73")
     assert "\nxsns-stream reproduce all\nxsns-stream transfer --task pos --model mini " in text
     assert document["setting"]["tasks"]["pos"]["tuning_seeds"] == [42, 16, 10]
 
 
-def test_pages_are_the_same_every_time(setting: Setting, run: Callable[..., Outcome], tmp_path: Path) -> None:
-    run(setting, table2.RECIPE)
-    first = {path.name: path.read_bytes() for path in setting.out.glob("table2.*")}
-    run(setting, table2.RECIPE)
-    assert {path.name: path.read_bytes() for path in setting.out.glob("table2.*")} == first
+def test_pages_are_the_same_every_time(config: RunConfig, run: Callable[..., Outcome], tmp_path: Path) -> None:
+    run(config, TABLE2)
+    first = {path.name: path.read_bytes() for path in config.out.glob("table2.*")}
+    run(config, TABLE2)
+    assert {path.name: path.read_bytes() for path in config.out.glob("table2.*")} == first
     assert len(first) == 2
 
 
-def test_rows_that_need_tables(setting: Setting, run: Callable[..., Outcome]) -> None:
-    without = replace(setting, typology=None, ldnd=None)
-    run(without, table2.RECIPE)
-    text = page(without, table2.RECIPE)
+def test_rows_that_need_tables(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    without = replace(config, typology=None, ldnd=None)
+    run(without, TABLE2)
+    text = page(without, TABLE2)
     assert not {"L2V", "LDND"} & set(lines_of(text, "## POS tagging"))
-    assert "* No row L2V: it needs --data typology=feature\\_predictions.npz." in text
+    assert "* There is no row L2V, because it needs --data typology=feature\\_predictions.npz." in text
 
 
 def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
     """It is compared on what it knows; the others are compared on the whole pool."""
     _, ldnd = write_tables(tmp_path, LANGUAGES[:4])
-    asked = Asked(
+    asked = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
-    less = plan(asked).setting
-    run(less, table2.RECIPE)
-    text = page(less, table2.RECIPE)
+    less = plan(asked).config
+    run(less, TABLE2)
+    text = page(less, TABLE2)
     assert "LDND" not in lines_of(text, "## POS tagging")
     assert list(lines_of(text, "On the 4 targets that it knows:"))[2:4] == ["LDND", "X-SNS"]
-    assert document_of(less, table2.RECIPE)["result"]["tasks"]["pos"]["apart"]["LDND"]["against"] == "X-SNS"
+    assert document_of(less, TABLE2)["result"]["tasks"]["pos"]["apart"]["LDND"]["against"] == "X-SNS"
 
 
 def test_a_table_that_knows_nearly_nothing(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
     _, ldnd = write_tables(tmp_path, LANGUAGES[:2])
-    asked = Asked(
+    asked = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
-    less = plan(asked).setting
-    outcome = run(less, table2.RECIPE)
+    less = plan(asked).config
+    outcome = run(less, TABLE2)
     assert outcome.failed == {}
-    assert "POS tagging: no row LDND: it knows 2 of 6 sources, 2 of 6 targets." in page(less, table2.RECIPE)
+    assert "POS tagging has no row LDND: it knows 2 of 6 sources, 2 of 6 targets." in page(less, TABLE2)
 
 
-def test_a_baseline_that_fails_costs_its_row(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_a_baseline_that_fails_costs_its_row(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("nn-rank")
-    outcome = run(setting, table2.RECIPE)
+    outcome = run(config, TABLE2)
     assert outcome.failed == {"mini.pos.nn-rank": "no such model."}
-    text = page(setting, table2.RECIPE)
+    text = page(config, TABLE2)
     assert "NN-Rank" not in lines_of(text, "## POS tagging")
     assert "The step mini.pos.nn-rank failed: no such model." in text
 
 
-def test_nothing_without_scores(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_nothing_without_scores(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("transfer")
-    outcome = run(setting, table1.RECIPE, table2.RECIPE, table3.RECIPE)
+    outcome = run(config, TABLE1, TABLE2, TABLE3)
     assert outcome.results == {}
     assert set(outcome.left_out) == {"table1", "table2", "table3"}
 
 
-def test_table_1(setting: Setting, run: Callable[..., Outcome]) -> None:
-    outcome = run(setting, table1.RECIPE)
+def test_table_1(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    outcome = run(config, TABLE1)
     assert outcome.failed == {}
-    text = page(setting, table1.RECIPE)
+    text = page(config, TABLE1)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:5] == ["task text, LM", "task text, task head", "general text, LM"]
     assert lines_of(text, "## The paper's numbers")["POS tagging"][0] == "task text, task head"
     assert "--objective token-classification" in text
-    without = replace(setting, general=None)
-    run(without, table1.RECIPE)
-    assert "general text, LM" not in lines_of(page(without, table1.RECIPE), "## POS tagging")
+    without = replace(config, general=None)
+    run(without, TABLE1)
+    assert "general text, LM" not in lines_of(page(without, TABLE1), "## POS tagging")
 
 
-def test_table_3(setting: Setting, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_table_3(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails |= {verb for _, verb in FAILING}
-    outcome = run(setting, table3.RECIPE)
+    outcome = run(config, TABLE3)
     assert set(outcome.failed) == {f"{owner}.pos.{verb}" for owner, verb in FAILING}
-    text = page(setting, table3.RECIPE)
+    text = page(config, TABLE3)
     rows = lines_of(text, "## POS tagging")
     assert rows["predictor"][:4] == ["model", "in sample", "leave one target out", "leave one source out"]
     assert len([line for line in text.splitlines() if line.startswith("| X-SNS |")]) == 2
-    document = document_of(setting, table3.RECIPE)
+    document = document_of(config, TABLE3)
     fit = document["result"]["tasks"]["pos"]["fits"]["X-SNS, mixed"]
     shown = next(line for line in text.splitlines() if line.startswith("| X-SNS | random intercept"))
     assert f"| {fit['errors'][0]['rmse']:.2f} |" in shown
     assert "| POS tagging | least squares | 9.58 |" in text
 
 
-def test_table_4(setting: Setting, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
-    other = replace(setting, model=str(tiny_folder), other_models=("google/mt5-base",))
+def test_table_4(config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
+    other = replace(config, model=str(tiny_folder), other_models=("google/mt5-base",))
     fails.add("google/mt5-base")
-    outcome = run(other, table4.RECIPE)
+    outcome = run(other, TABLE4)
     assert outcome.results
-    text = page(other, table4.RECIPE)
-    assert "weights drawn anew\n" in text
+    text = page(other, TABLE4)
+    assert "random weights\n" in text
     assert "* google/mt5-base: no such model." in text
-    assert "python -m xsns_stream.reproduce.random_control" in text
-    drawn = other.place("random-init")
+    assert "python -m xsns_stream.reproduce.actions random-weights" in text
+    drawn = other.path("random-init")
     assert (drawn / "model.safetensors").read_bytes() != (tiny_folder / "model.safetensors").read_bytes()
-    assert json.loads((other.out / "table4.json").read_text())["result"]["lacking"] == [
-        "google/mt5-base: no such model."
-    ]
+    assert document_of(other, TABLE4)["result"]["lacking"] == ["google/mt5-base: no such model."]
 
 
-def test_table_4_without_another_model(setting: Setting, run: Callable[..., Outcome]) -> None:
-    outcome = run(replace(setting, control=False), table4.RECIPE)
+def test_table_4_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    outcome = run(replace(config, control=False), TABLE4)
     assert outcome.left_out["table4"].hint == "name one with --other-model."
 
 
 def test_the_paper_s_own_stand_beside(tmp_path: Path, run: Callable[..., Outcome]) -> None:
     """With the paper's model, data and sizes, nothing is said of another."""
-    setting = plan(Asked("paper", tmp_path / "out", tasks=("pi",))).setting
-    run(setting, table2.RECIPE)
-    text = page(setting, table2.RECIPE)
-    assert "The paper's; Paraphrase identification: the same model, languages and sizes" in text
+    config = plan(RunOptions("paper", tmp_path / "out", tasks=("pi",))).config
+    run(config, TABLE2)
+    text = page(config, TABLE2)
+    assert "Model, languages and sizes are the same for Paraphrase identification; " in text
     assert "not comparable" not in text
-    smaller = plan(Asked("paper", tmp_path / "less", tasks=("pi",), limit=100)).setting
-    run(smaller, table2.RECIPE)
-    assert "not comparable" in page(smaller, table2.RECIPE)
+    smaller = plan(RunOptions("paper", tmp_path / "less", tasks=("pi",), limit=100)).config
+    run(smaller, TABLE2)
+    assert "not comparable" in page(smaller, TABLE2)
 
 
-def test_names_are_shown_not_obeyed(setting: Setting, run: Callable[..., Outcome]) -> None:
-    odd = replace(setting, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
-    run(odd, table4.RECIPE)
-    assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, table4.RECIPE)
+def test_names_are_shown_not_obeyed(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    odd = replace(config, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
+    run(odd, TABLE4)
+    assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, TABLE4)

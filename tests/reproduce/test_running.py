@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from xsns_stream.errors import ModelError, XsnsError
-from xsns_stream.reproduce.config import Setting
-from xsns_stream.reproduce.records import DONE, PARTLY, TO_DO, file_name
-from xsns_stream.reproduce.running import StepEnded, StepStarted, planned, reproduce, states, unique
-from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Result, Step
+from xsns_stream.reproduce.config import RunConfig
+from xsns_stream.reproduce.records import DONE, PARTLY, TO_DO, file_name, read_result
+from xsns_stream.reproduce.running import StepEnded, StepStarted, plan_recipes, reproduce, states, unique
+from xsns_stream.reproduce.step import LeftOutError, Recipe, Result, Step, StepOutputs
 
 
 class Verbs:
@@ -42,8 +42,8 @@ def verbs() -> Verbs:
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Setting:
-    return Setting(
+def config(tmp_path: Path) -> RunConfig:
+    return RunConfig(
         preset="embedded",
         out=tmp_path / "out",
         model="mini",
@@ -64,17 +64,17 @@ def setting(tmp_path: Path) -> Setting:
     )
 
 
-def step(setting: Setting, name: str, *words: str, **more: Any) -> Step:
+def step(config: RunConfig, name: str, *words: str, **more: Any) -> Step:
     """A step whose verb is its name."""
-    output = setting.place(f"{name}.json")
+    output = config.path(f"{name}.json")
     return Step(name, (name, *words, "-o", str(output)), (output,), **more)
 
 
-def recipe(name: str, steps: Callable[[Setting], list[Step]], **more: Any) -> Recipe:
+def recipe(name: str, steps: Callable[[RunConfig], list[Step]], **more: Any) -> Recipe:
     """A recipe whose page names the steps that are done."""
 
-    def render(_: Setting, folder: Folder) -> Result:
-        done = [name for name in folder.steps if folder.done(name)]
+    def render(_: RunConfig, outputs: StepOutputs) -> Result:
+        done = [name for name in outputs.steps if outputs.done(name)]
         if not done:
             raise LeftOutError("nothing is there.")
         return Result(f"# {name}\n\n{' '.join(done)}\n", {"done": done, "nan": float("nan")})
@@ -82,131 +82,131 @@ def recipe(name: str, steps: Callable[[Setting], list[Step]], **more: Any) -> Re
     return Recipe(name, name, steps, render, **more)
 
 
-def run(setting: Setting, verbs: Verbs, *recipes: Recipe) -> tuple[Any, list[Any]]:
+def run(config: RunConfig, verbs: Verbs, *recipes: Recipe) -> tuple[Any, list[Any]]:
     events: list[Any] = []
     verbs.called.clear()
-    return reproduce(recipes, setting, verbs, events.append), events
+    return reproduce(recipes, config, verbs, events.append), events
 
 
 @pytest.fixture
-def chain(setting: Setting) -> Recipe:
+def chain(config: RunConfig) -> Recipe:
     """b needs a; c needs neither."""
 
-    def steps(setting: Setting) -> list[Step]:
-        a = step(setting, "a")
-        return [step(setting, "b", f"x={a.output}"), a, step(setting, "c")]
+    def steps(config: RunConfig) -> list[Step]:
+        a = step(config, "a")
+        return [step(config, "b", f"x={a.output}"), a, step(config, "c")]
 
     return recipe("table9", steps)
 
 
-def test_steps_run_once_and_in_order(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    outcome, events = run(setting, verbs, chain)
+def test_steps_run_once_and_in_order(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    outcome, events = run(config, verbs, chain)
     assert verbs.called == ["a", "b", "c"]
-    assert outcome.results == {"table9": (setting.out / "table9.md", setting.out / "table9.json")}
-    assert [event.place for event in events if isinstance(event, StepStarted)] == [1, 2, 3]
-    page = (setting.out / "table9.md").read_text()
+    assert outcome.results == {"table9": (config.out / "table9.md", config.out / "table9.json.gz")}
+    assert [event.number for event in events if isinstance(event, StepStarted)] == [1, 2, 3]
+    page = (config.out / "table9.md").read_text()
     assert page.startswith("# table9\n\na b c\n\n## Settings\n")
     commands = page.partition("## Commands")[2]
     assert commands.count("xsns-stream") == 3
-    record = json.loads((setting.out / "table9.json").read_text())
+    record = read_result(config.out, "table9")
     assert record["result"] == {"done": ["a", "b", "c"], "nan": None}
-    again, events = run(setting, verbs, chain)
+    again, events = run(config, verbs, chain)
     assert verbs.called == []
     assert again.results == outcome.results
     assert [event.seconds for event in events if isinstance(event, StepEnded)] == [None] * 3
-    assert (setting.out / "table9.md").read_text() == page
+    assert (config.out / "table9.md").read_text() == page
 
 
-def test_another_command_runs_again_with_what_needs_it(setting: Setting, verbs: Verbs) -> None:
+def test_another_command_runs_again_with_what_needs_it(config: RunConfig, verbs: Verbs) -> None:
     def made(*words: str) -> Recipe:
-        def steps(setting: Setting) -> list[Step]:
-            a = step(setting, "a", *words)
-            return [a, step(setting, "b", str(a.output)), step(setting, "c")]
+        def steps(config: RunConfig) -> list[Step]:
+            a = step(config, "a", *words)
+            return [a, step(config, "b", str(a.output)), step(config, "c")]
 
         return recipe("table9", steps)
 
-    run(setting, verbs, made("--limit", "5"))
-    steps = unique(made("--limit", "6").steps(setting))
-    assert states(setting, steps) == {"a": TO_DO, "b": TO_DO, "c": DONE}
-    run(setting, verbs, made("--limit", "6"))
+    run(config, verbs, made("--limit", "5"))
+    steps = unique(made("--limit", "6").steps(config))
+    assert states(config, steps) == {"a": TO_DO, "b": TO_DO, "c": DONE}
+    run(config, verbs, made("--limit", "6"))
     assert verbs.called == ["a", "b"]
 
 
-def test_a_lost_output_is_made_again(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    run(setting, verbs, chain)
-    setting.place("a.json").unlink()
-    run(setting, verbs, chain)
+def test_a_lost_output_is_made_again(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    run(config, verbs, chain)
+    config.path("a.json").unlink()
+    run(config, verbs, chain)
     assert verbs.called == ["a", "b"]
 
 
-def test_a_damaged_record_counts_for_nothing(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    run(setting, verbs, chain)
-    (setting.work / "done" / "c.json").write_text('{"command": ')
-    run(setting, verbs, chain)
+def test_a_damaged_record_counts_for_nothing(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    run(config, verbs, chain)
+    (config.work / "done" / "c.json").write_text('{"command": ')
+    run(config, verbs, chain)
     assert verbs.called == ["c"]
 
 
 def test_what_another_command_has_made_of_an_output_is_made_again(
-    setting: Setting, verbs: Verbs, chain: Recipe
+    config: RunConfig, verbs: Verbs, chain: Recipe
 ) -> None:
     """Two models that write to one place: neither's page shows the other's numbers."""
-    run(setting, verbs, chain)
-    setting.place("b.json").write_text("{}")
-    run(setting, verbs, chain)
+    run(config, verbs, chain)
+    config.path("b.json").write_text("{}")
+    run(config, verbs, chain)
     assert verbs.called == ["b"]
-    setting.place("a.json").write_text('{"of": "anoth')
-    run(setting, verbs, chain)
+    config.path("a.json").write_text('{"of": "anoth')
+    run(config, verbs, chain)
     assert verbs.called == ["a", "b"]
-    assert json.loads(setting.place("a.json").read_text())["of"][0] == "a"
+    assert json.loads(config.path("a.json").read_text())["of"][0] == "a"
 
 
 def test_a_step_whose_record_was_lost_has_run_anew_for_what_needs_it(
-    setting: Setting, verbs: Verbs, chain: Recipe
+    config: RunConfig, verbs: Verbs, chain: Recipe
 ) -> None:
-    run(setting, verbs, chain)
-    (setting.work / "done" / "a.json").unlink()
-    run(setting, verbs, chain)
+    run(config, verbs, chain)
+    (config.work / "done" / "a.json").unlink()
+    run(config, verbs, chain)
     assert verbs.called == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", ["command", "exit_code", "run", "after", "left"])
-def test_a_record_of_other_types_counts_for_nothing(name: str, setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    run(setting, verbs, chain)
-    path = setting.work / "done" / "c.json"
+def test_a_record_of_other_types_counts_for_nothing(name: str, config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    run(config, verbs, chain)
+    path = config.work / "done" / "c.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: [1]}))
-    run(setting, verbs, chain)
+    run(config, verbs, chain)
     assert verbs.called == ["c"]
 
 
-def test_outputs_that_hold_more_than_was_asked_for(setting: Setting, verbs: Verbs) -> None:
-    def made(setting: Setting) -> list[Step]:
-        a = step(setting, "a", excess=lambda: "'a.json' holds more.")
-        return [a, step(setting, "b", f"x={a.output}"), step(setting, "c")]
+def test_outputs_that_hold_more_than_was_asked_for(config: RunConfig, verbs: Verbs) -> None:
+    def made(config: RunConfig) -> list[Step]:
+        a = step(config, "a", precondition=lambda: "'a.json' holds more.")
+        return [a, step(config, "b", f"x={a.output}"), step(config, "c")]
 
-    outcome, _ = run(setting, verbs, recipe("table9", made))
+    outcome, _ = run(config, verbs, recipe("table9", made))
     assert (verbs.called, outcome.failed) == (["a", "b", "c"], {}), "nothing is there at first"
-    before = setting.place("a.json").read_bytes()
-    outcome, _ = run(setting, verbs, recipe("table9", made))
+    before = config.path("a.json").read_bytes()
+    outcome, _ = run(config, verbs, recipe("table9", made))
     assert (verbs.called, outcome.failed) == ([], {"a": "'a.json' holds more.", "b": "it needs a."})
-    assert setting.place("a.json").read_bytes() == before
+    assert config.path("a.json").read_bytes() == before
 
 
-def test_a_result_that_cannot_be_made_costs_no_other(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    def broken(setting: Setting, folder: Folder) -> Result:
+def test_a_result_that_cannot_be_made_costs_no_other(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    def broken(config: RunConfig, outputs: StepOutputs) -> Result:
         raise ModelError("the file is damaged.", "make it again.")
 
     bad = replace(chain, name="table8", render=broken)
-    outcome, _ = run(setting, verbs, bad, chain)
+    outcome, _ = run(config, verbs, bad, chain)
     assert list(outcome.results) == ["table9"]
     assert outcome.failed == {"table8": "the file is damaged. make it again."}
-    setting.place("a.json").write_text('{"of": "anoth')
+    config.path("a.json").write_text('{"of": "anoth')
     with pytest.raises(XsnsError, match=r"a\.json"):
-        Folder({"a": step(setting, "a")}).document("a")
+        StepOutputs({"a": step(config, "a")}).document("a")
 
 
-def test_a_failure_stops_what_needs_it_and_nothing_else(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+def test_a_failure_stops_what_needs_it_and_nothing_else(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     verbs.codes["a"] = 1
-    outcome, events = run(setting, verbs, chain)
+    outcome, events = run(config, verbs, chain)
     assert verbs.called == ["a", "c"]
     assert outcome.failed == {"a": "a went wrong.", "b": "it needs a."}
     assert [(event.step.name, event.done) for event in events if isinstance(event, StepEnded)] == [
@@ -214,142 +214,142 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(setting: Setting, verbs:
         ("b", False),
         ("c", True),
     ]
-    assert "The step a failed: a went wrong." in (setting.out / "table9.md").read_text()
+    assert "The step a failed: a went wrong." in (config.out / "table9.md").read_text()
     verbs.codes.clear()
-    run(setting, verbs, chain)
+    run(config, verbs, chain)
     assert verbs.called == ["a", "b"]
 
 
-def test_what_an_earlier_run_left_is_not_taken_for_this_one_s(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    run(setting, verbs, chain)
-    changed = recipe("table9", lambda setting: [step(setting, "a", "--limit", "5")])
+def test_what_an_earlier_run_left_is_not_taken_for_this_one_s(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    run(config, verbs, chain)
+    changed = recipe("table9", lambda config: [step(config, "a", "--limit", "5")])
     verbs.codes["a"] = 1
-    outcome, _ = run(setting, verbs, changed)
+    outcome, _ = run(config, verbs, changed)
     assert outcome.results == {}
     assert outcome.left_out["table9"].message == "nothing is there."
 
 
-def test_partly_done_is_tried_again_and_used_meanwhile(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+def test_partly_done_is_tried_again_and_used_meanwhile(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     verbs.codes["a"] = 3
-    outcome, _ = run(setting, verbs, chain)
+    outcome, _ = run(config, verbs, chain)
     assert verbs.called == ["a", "b", "c"]
     assert (outcome.failed, outcome.partly) == ({}, {"a": "a went wrong."})
-    assert states(setting, unique(chain.steps(setting)))["a"] == PARTLY
+    assert states(config, unique(chain.steps(config)))["a"] == PARTLY
     verbs.codes.clear()
-    outcome, _ = run(setting, verbs, chain)
+    outcome, _ = run(config, verbs, chain)
     assert verbs.called == ["a", "b"]
     assert outcome.partly == {}
 
 
-def test_spare_inputs_are_left_out(setting: Setting, verbs: Verbs) -> None:
-    def steps(setting: Setting) -> list[Step]:
-        a, b, gold = (step(setting, name) for name in ("a", "b", "gold"))
+def test_spare_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
+    def steps(config: RunConfig) -> list[Step]:
+        a, b, gold = (step(config, name) for name in ("a", "b", "gold"))
         words = ["--gold", str(gold.output), "--predict", f"A={a.output}", "--predict", f"B={b.output}"]
-        return [gold, a, b, step(setting, "held", *words, "--against", "A", spare="--predict")]
+        return [gold, a, b, step(config, "held", *words, "--against", "A", droppable="--predict")]
 
     made = recipe("table9", steps)
     verbs.codes["a"] = 1
-    run(setting, verbs, made)
-    held = setting.place("held.json")
-    gold, b = setting.place("gold.json"), setting.place("b.json")
+    run(config, verbs, made)
+    held = config.path("held.json")
+    gold, b = config.path("gold.json"), config.path("b.json")
     assert json.loads(held.read_text())["of"][1:] == [
         *("--gold", str(gold), "--predict", f"B={b}"),
         *("-o", str(held)),
     ]
     verbs.codes = {"b": 1, "gold": 0}
-    outcome, _ = run(setting, verbs, made)
+    outcome, _ = run(config, verbs, made)
     assert verbs.called == ["a", "held"]
     assert outcome.failed == {}
     for path in (gold, held):
         path.unlink()
     verbs.codes = {"gold": 1}
-    outcome, _ = run(setting, verbs, made)
+    outcome, _ = run(config, verbs, made)
     assert outcome.failed["held"] == "it needs gold."
 
 
-def test_nothing_spare_is_left(setting: Setting, verbs: Verbs) -> None:
-    def steps(setting: Setting) -> list[Step]:
-        a = step(setting, "a")
-        return [a, step(setting, "held", "--predict", f"A={a.output}", spare="--predict")]
+def test_nothing_spare_is_left(config: RunConfig, verbs: Verbs) -> None:
+    def steps(config: RunConfig) -> list[Step]:
+        a = step(config, "a")
+        return [a, step(config, "held", "--predict", f"A={a.output}", droppable="--predict")]
 
     verbs.codes["a"] = 1
-    outcome, _ = run(setting, verbs, recipe("table9", steps))
+    outcome, _ = run(config, verbs, recipe("table9", steps))
     assert outcome.failed == {"a": "a went wrong.", "held": "it needs a."}
 
 
-def test_two_recipes_share_a_step(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    other = recipe("table8", lambda setting: [step(setting, "a"), step(setting, "d")])
-    outcome, _ = run(setting, verbs, chain, other)
+def test_two_recipes_share_a_step(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    other = recipe("table8", lambda config: [step(config, "a"), step(config, "d")])
+    outcome, _ = run(config, verbs, chain, other)
     assert verbs.called == ["a", "b", "c", "d"]
     assert list(outcome.results) == ["table9", "table8"]
 
 
-def test_steps_that_follow_from_results(setting: Setting, verbs: Verbs) -> None:
-    def then(setting: Setting, folder: Folder) -> list[Step]:
-        found = folder.document("a")
-        return [] if found is None else [step(setting, "e", found["of"][0])]
+def test_steps_that_follow_from_results(config: RunConfig, verbs: Verbs) -> None:
+    def follow_up(config: RunConfig, outputs: StepOutputs) -> list[Step]:
+        found = outputs.document("a")
+        return [] if found is None else [step(config, "e", found["of"][0])]
 
-    made = recipe("table9", lambda setting: [step(setting, "a")], then=then)
-    run(setting, verbs, made)
+    made = recipe("table9", lambda config: [step(config, "a")], follow_up=follow_up)
+    run(config, verbs, made)
     assert verbs.called == ["a", "e"]
-    assert json.loads((setting.out / "table9.json").read_text())["result"]["done"] == ["a", "e"]
+    assert read_result(config.out, "table9")["result"]["done"] == ["a", "e"]
 
 
-def test_left_out_recipes_are_named(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
-    def steps(_: Setting) -> list[Step]:
+def test_left_out_recipes_are_named(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    def steps(_: RunConfig) -> list[Step]:
         raise LeftOutError("there are no targets.", "give some.")
 
-    outcome, _ = run(setting, verbs, recipe("figure7", steps), chain)
+    outcome, _ = run(config, verbs, recipe("figure7", steps), chain)
     assert outcome.left_out["figure7"].hint == "give some."
     assert list(outcome.results) == ["table9"]
-    assert planned([recipe("figure7", steps)], setting)[0].left_out is not None
+    assert plan_recipes([recipe("figure7", steps)], config)[0].left_out is not None
 
 
-def test_an_interruption_ends_the_run(setting: Setting, verbs: Verbs, chain: Recipe) -> None:
+def test_an_interruption_ends_the_run(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     verbs.codes["b"] = 130
     with pytest.raises(KeyboardInterrupt):
-        run(setting, verbs, chain)
-    assert states(setting, unique(chain.steps(setting))) == {"a": DONE, "b": TO_DO, "c": TO_DO}
+        run(config, verbs, chain)
+    assert states(config, unique(chain.steps(config))) == {"a": DONE, "b": TO_DO, "c": TO_DO}
 
 
-def test_stdout_can_be_an_output(setting: Setting, verbs: Verbs) -> None:
-    path = setting.place("said.json")
+def test_stdout_can_be_an_output(config: RunConfig, verbs: Verbs) -> None:
+    path = config.path("said.json")
     told = Step("told", ("rank", "--json"), (path,), stdout=path)
-    run(setting, verbs, recipe("table9", lambda _: [told]))
+    run(config, verbs, recipe("table9", lambda _: [told]))
     assert json.loads(path.read_text()) == {"of": ["rank", "--json"]}
-    assert told.shown == f"xsns-stream rank --json > {path}"
+    assert told.command_line == f"xsns-stream rank --json > {path}"
 
 
-def test_actions(setting: Setting, verbs: Verbs) -> None:
-    made = setting.place("made")
+def test_actions(config: RunConfig, verbs: Verbs) -> None:
+    made = config.path("made")
 
     def fail() -> None:
         raise ModelError("no such model.", "give another.")
 
     one = Step("one", (), (made,), action=made.mkdir, command=("python", "-m", "made", str(made)))
-    outcome, _ = run(setting, verbs, recipe("table9", lambda setting: [one, step(setting, "a", str(made))]))
+    outcome, _ = run(config, verbs, recipe("table9", lambda config: [one, step(config, "a", str(made))]))
     assert verbs.called == ["a"]
     assert outcome.failed == {}
-    two = Step("two", (), (setting.place("other"),), action=fail, command=("python", "-m", "failing"))
-    outcome, _ = run(setting, verbs, recipe("table9", lambda _: [two]))
+    two = Step("two", (), (config.path("other"),), action=fail, command=("python", "-m", "failing"))
+    outcome, _ = run(config, verbs, recipe("table9", lambda _: [two]))
     assert outcome.failed == {"two": "no such model."}
 
 
-def test_a_verb_that_leaves_nothing_has_failed(setting: Setting, verbs: Verbs) -> None:
-    lost = replace(step(setting, "a"), outputs=(setting.place("elsewhere.json"),))
-    outcome, _ = run(setting, verbs, recipe("table9", lambda _: [lost]))
+def test_a_verb_that_leaves_nothing_has_failed(config: RunConfig, verbs: Verbs) -> None:
+    lost = replace(step(config, "a"), outputs=(config.path("elsewhere.json"),))
+    outcome, _ = run(config, verbs, recipe("table9", lambda _: [lost]))
     assert outcome.failed["a"].startswith("it ended with exit code 0; see ")
 
 
-def test_names_must_be_of_one_step(setting: Setting) -> None:
+def test_names_must_be_of_one_step(config: RunConfig) -> None:
     with pytest.raises(ValueError, match="two steps are called 'a'"):
-        unique([step(setting, "a"), step(setting, "a", "--limit", "5")])
-    with pytest.raises(ValueError, match="leaves nothing"):
+        unique([step(config, "a"), step(config, "a", "--limit", "5")])
+    with pytest.raises(ValueError, match="has no outputs"):
         Step("a", ("a",), ())
     with pytest.raises(ValueError, match="need one another"):
-        unique([step(setting, "a", str(setting.place("b.json"))), step(setting, "b", str(setting.place("a.json")))])
-    with pytest.raises(ValueError, match="none of its outputs"):
-        Step("a", ("a",), (setting.place("a.json"),), stdout=setting.place("b.json"))
+        unique([step(config, "a", str(config.path("b.json"))), step(config, "b", str(config.path("a.json")))])
+    with pytest.raises(ValueError, match="not one of its outputs"):
+        Step("a", ("a",), (config.path("a.json"),), stdout=config.path("b.json"))
 
 
 def test_file_names() -> None:

@@ -109,7 +109,7 @@ def command(store: str, target: str, top: int | None, as_json: bool, quiet: bool
 
 
 def _show(report: RankingReport, quiet: bool) -> None:
-    from xsns_stream.report.tables import cover_table, explanation_table, ranking_table
+    from xsns_stream.report.console_tables import cover_table, explanation_table, ranking_table
 
     console, ranking = stdout_console(), report.ranking
     console.print(ranking_table(ranking, console.width))

@@ -101,8 +101,8 @@ def command(
     from xsns_stream.report import check_destination
     from xsns_stream.report.regression import (
         REGRESSION_FORMATS,
-        blocks,
-        prediction_block,
+        prediction_sheet,
+        regression_sheets,
         regression_table,
         write_regression,
     )
@@ -117,5 +117,5 @@ def command(
     if as_json:
         emit_json("regress", report.to_dict())
     else:
-        tables = [*blocks(report, report.ranking), *map(prediction_block, report.predictions)]
+        tables = [*regression_sheets(report, report.ranking), *map(prediction_sheet, report.predictions)]
         stdout_console().print(regression_table(tables))

@@ -192,12 +192,12 @@ class RegressionReport(Regression):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `xsns-stream regress --json` prints them."""
-        from xsns_stream.report.regression import document, prediction_document
+        from xsns_stream.report.regression import prediction_document, regression_document
 
         assert self.joined is not None
         predictions = [prediction_document(each) for each in self.predictions]
         result: dict[str, Any] = nan_to_null(
-            {**document(self, self.ranking), "predictions": predictions, **comparability(self.joined)}
+            {**regression_document(self, self.ranking), "predictions": predictions, **comparability(self.joined)}
         )
         return result
 

@@ -1,4 +1,4 @@
-"""Similarity matrices, whole or by groups of parameters → files."""
+"""Files of similarity matrices, of all parameters or by groups of parameters."""
 
 from __future__ import annotations
 
@@ -127,8 +127,9 @@ def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
 
 
 def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write one JSON object."""
-    file.write((visible_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n").encode())
+    """Write one JSON object; NaN and infinities are written as null."""
+    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False)
+    file.write(f"{visible_json(text)}\n".encode())
 
 
 def nested(values: Reals | None) -> list[Any] | None:

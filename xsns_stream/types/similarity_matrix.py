@@ -157,7 +157,7 @@ class SimilarityMatrix:
         >>> values = np.array([[1.0, 0.6, 0.2], [0.6, 1.0, 0.2], [0.2, 0.2, 1.0]])
         >>> matrix = SimilarityMatrix(("sw", "zu", "fi"), ("sw", "zu", "fi"), values, "jaccard")
         >>> str(matrix.tree())
-        "('fi':0.4,('sw':0.2,'zu':0.2):0.2);"
+        "('fi':0.4,('zu':0.2,'sw':0.2):0.2);"
         """
         if set(self.sources) != set(self.targets) or len(self.sources) < 2:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""From the options of `reproduce` to a setting: data, pools, seeds."""
+"""From the options of `reproduce` to a config: data, pools, seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.reproduce.config import HEADS, PAPER_POOLS, PRESETS, TASKS, TITLES, TOPIC_SOURCES, TOPIC_TARGETS, slug
-from xsns_stream.reproduce.data import Asked, plan, sort_out
+from xsns_stream.reproduce.plan import RunOptions, plan, sort_out
 from xsns_stream.reproduce.step import TARGETS
 
 OUT = Path("out")
@@ -28,29 +28,31 @@ def tagged(tmp_path: Path) -> Path:
 
 
 def test_the_pool_is_what_the_data_have_of_the_paper_s(tagged: Path) -> None:
-    made = plan(Asked("embedded", OUT, (f"pos={tagged}",)))
+    made = plan(RunOptions("embedded", OUT, (f"pos={tagged}",)))
     assert made.failed == {}
-    task = made.setting.tasks["pos"]
+    task = made.config.tasks["pos"]
     assert task.sources == task.targets == ("zh", "en", "fi", "ru", "sv", "tr")
     assert task.low_resource == ("af",)
     assert task.texts == task.sources
     assert not task.papers
     assert task.notes == ("the data lack bg, nl, fr, hi, id, it, ja, ko, no, pl, pt, sk, es, uk of the paper's pool.",)
     assert (task.tuning_seeds, task.fisher_seeds) == ((42, 16, 10), (42, 16, 10))
-    assert set(made.setting.left_out) == set(TASKS) - {"pos"}
+    assert set(made.config.left_out) == set(TASKS) - {"pos"}
 
 
 def test_languages_take_the_pool_s_place(tagged: Path) -> None:
-    asked = Asked("embedded", OUT, (f"pos={tagged}",), languages=("swe", "sw", "en", "sr"), low_resource=("af", "en"))
-    task = plan(asked).setting.tasks["pos"]
+    asked = RunOptions(
+        "embedded", OUT, (f"pos={tagged}",), languages=("swe", "sw", "en", "sr"), low_resource=("af", "en")
+    )
+    task = plan(asked).config.tasks["pos"]
     assert (task.sources, task.targets, task.low_resource) == (("sv", "sw", "en"), ("sv", "en", "sr"), ("af",))
     assert task.texts == ("sv", "sw", "en")
-    task = plan(Asked("embedded", OUT, (f"pos={tagged}",), languages=("sv", "sw", "en", "ta"))).setting.tasks["pos"]
+    task = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("sv", "sw", "en", "ta"))).config.tasks["pos"]
     assert (task.low_resource, task.notes) == ((), ("the data lack ta, which --languages names.",))
-    task = plan(Asked("embedded", OUT, (f"pos={tagged}",), languages=("sv", "en"))).setting.tasks["pos"]
-    assert task.notes == ("no target has two other sources, so that there is nothing to rank.",)
+    task = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("sv", "en"))).config.tasks["pos"]
+    assert task.notes == ("no target has two other sources that could be ranked.",)
     with pytest.raises(LanguageError, match="'xx-nothing'"):
-        plan(Asked("embedded", OUT, (f"pos={tagged}",), languages=("xx-nothing",)))
+        plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("xx-nothing",)))
 
 
 def test_where_the_paper_s_pool_is_not_there(tmp_path: Path) -> None:
@@ -59,34 +61,34 @@ def test_where_the_paper_s_pool_is_not_there(tmp_path: Path) -> None:
     folder.mkdir()
     for language in ("sw", "zu", "xh", "de"):
         (folder / f"{language}.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\t0\n")
-    task = plan(Asked("embedded", OUT, (str(tmp_path),))).setting.tasks["pi"]
+    task = plan(RunOptions("embedded", OUT, (str(tmp_path),))).config.tasks["pi"]
     assert set(task.sources) == {"sw", "zu", "xh", "de"}
-    assert task.notes == ("the data have de of the usual pool: all of their languages are taken instead.",)
+    assert task.notes == ("the data have only de of the usual pool, so that all their languages are used.",)
 
 
 def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
     folder = tmp_path / "ner"
     folder.mkdir()
     (folder / "sw-train.txt").write_text("a O\n\n")
-    alone = Asked("embedded", OUT, (f"ner={folder}",))
+    alone = RunOptions("embedded", OUT, (f"ner={folder}",))
     with pytest.raises(UsageError, match="the data of ner have too few languages: sources sw, targets none"):
         plan(alone)
-    made = plan(Asked("embedded", OUT, (f"ner={folder}", f"pos={tagged}")))
-    assert list(made.setting.tasks) == ["pos"]
+    made = plan(RunOptions("embedded", OUT, (f"ner={folder}", f"pos={tagged}")))
+    assert list(made.config.tasks) == ["pos"]
     assert list(made.failed) == ["ner"]
-    assert made.setting.left_out["ner"].startswith("the data of ner have too few")
+    assert made.config.left_out["ner"].startswith("the data of ner have too few")
 
 
 def test_tasks_that_are_asked_for_without_data(tagged: Path) -> None:
-    made = plan(Asked("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
+    made = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
     assert made.failed["qa"].hint == "add --data qa=FOLDER."
-    assert plan(Asked("embedded", OUT, (f"pos={tagged}",))).failed == {}
-    with pytest.raises(UsageError, match="no task 'mt'"):
-        plan(Asked("embedded", OUT, (f"pos={tagged}",), tasks=("mt",)))
-    with pytest.raises(UsageError, match="no data of any task"):
-        plan(Asked("embedded", OUT))
+    assert plan(RunOptions("embedded", OUT, (f"pos={tagged}",))).failed == {}
+    with pytest.raises(UsageError, match="'mt' is not a task"):
+        plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("mt",)))
+    with pytest.raises(UsageError, match="the data of all tasks are missing"):
+        plan(RunOptions("embedded", OUT))
     with pytest.raises(CorpusError, match="there is no folder"):
-        plan(Asked("embedded", OUT, ("pos=nowhere",)))
+        plan(RunOptions("embedded", OUT, ("pos=nowhere",)))
 
 
 def test_words_of_data(tmp_path: Path) -> None:
@@ -103,42 +105,42 @@ def test_words_of_data(tmp_path: Path) -> None:
     assert sort_out([str(tmp_path)]) == found
     assert sort_out([str(tmp_path), "pos=udpos=copy"])["pos"] == "udpos=copy"
     for word, said in (
-        ("udpos=copy", "'udpos' no kind of data"),
-        ("pos=", "'pos=' names no data"),
-        ("nowhere", "there is no folder 'nowhere'"),
-        (str(tmp_path / "other"), "has none of: ner, pos"),
+        ("udpos=copy", "'udpos' is not a kind of data"),
+        ("pos=", "'pos=' does not name any data"),
+        ("nowhere", "the folder 'nowhere' does not exist"),
+        (str(tmp_path / "other"), "has no data of these kinds: ner, pos"),
     ):
         with pytest.raises(UsageError, match=said):
             sort_out([word])
 
 
 def test_the_paper_s_preset_needs_no_network_to_be_planned() -> None:
-    made = plan(Asked("paper", OUT))
+    made = plan(RunOptions("paper", OUT))
     assert made.failed == {}
-    setting = made.setting
-    assert list(setting.tasks) == ["ner", "pos", "nli", "pi", "qa"]
-    assert setting.left_out == {"topic": "no data were given for it."}
-    assert all(task.papers and task.sources == PAPER_POOLS[name] for name, task in setting.tasks.items())
-    assert len(setting.tasks["ner"].low_resource) == 15
-    assert (setting.model, setting.examples, setting.swept) == ("FacebookAI/xlm-roberta-base", 1024, setting.tasks)
-    assert all(task.limit is None for task in setting.tasks.values())
-    assert setting.other_models == ("google-bert/bert-base-multilingual-cased", "google/mt5-base")
-    assert set(setting.general_languages) == {code for task in setting.tasks.values() for code in task.sources}
+    config = made.config
+    assert list(config.tasks) == ["ner", "pos", "nli", "pi", "qa"]
+    assert config.left_out == {"topic": "no data were given for it."}
+    assert all(task.papers and task.sources == PAPER_POOLS[name] for name, task in config.tasks.items())
+    assert len(config.tasks["ner"].low_resource) == 15
+    assert (config.model, config.examples, config.swept) == ("FacebookAI/xlm-roberta-base", 1024, config.tasks)
+    assert all(task.limit is None for task in config.tasks.values())
+    assert config.other_models == ("google-bert/bert-base-multilingual-cased", "google/mt5-base")
+    assert set(config.general_languages) == {code for task in config.tasks.values() for code in task.sources}
 
 
 def test_other_data_or_another_pool_is_not_the_paper_s(tagged: Path) -> None:
-    assert not plan(Asked("paper", OUT, (f"pos={tagged}",), tasks=("pos",))).setting.tasks["pos"].papers
-    assert not plan(Asked("paper", OUT, tasks=("pos",), languages=("en", "fi", "sv"))).setting.tasks["pos"].papers
-    assert plan(Asked("paper", OUT, model="mini")).setting.other_models == ()
+    assert not plan(RunOptions("paper", OUT, (f"pos={tagged}",), tasks=("pos",))).config.tasks["pos"].papers
+    assert not plan(RunOptions("paper", OUT, tasks=("pos",), languages=("en", "fi", "sv"))).config.tasks["pos"].papers
+    assert plan(RunOptions("paper", OUT, model="mini")).config.other_models == ()
 
 
 def test_options_replace_the_preset_s(tagged: Path) -> None:
-    asked = Asked(
+    asked = RunOptions(
         "embedded", OUT, (f"pos={tagged}",), fisher_seeds=(1,), tuning_seeds=(2, 3), examples=4, density=0.3, limit=5
     )
-    setting = plan(asked).setting
-    task = setting.tasks["pos"]
-    assert (task.fisher_seeds, task.tuning_seeds, setting.examples, setting.density) == ((1,), (2, 3), 4, 0.3)
+    config = plan(asked).config
+    task = config.tasks["pos"]
+    assert (task.fisher_seeds, task.tuning_seeds, config.examples, config.density) == ((1,), (2, 3), 4, 0.3)
     assert (task.limit, task.test_limit) == (5, PRESETS["embedded"].test_limit["pos"])
 
 
@@ -147,8 +149,8 @@ def test_general_text(tagged: Path, tmp_path: Path) -> None:
     folder.mkdir()
     for code in ("zho_Hans", "fi", "en", "sw"):
         (folder / f"{code}.txt").write_text("a line\n")
-    setting = plan(Asked("embedded", OUT, (f"pos={tagged}", f"general={folder}"))).setting
-    assert setting.general_languages == ("zh-Hans", "en", "fi")
+    config = plan(RunOptions("embedded", OUT, (f"pos={tagged}", f"general={folder}"))).config
+    assert config.general_languages == ("zh-Hans", "en", "fi")
 
 
 def test_constants_agree() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.reproduce.comparing import WAYS, compare_values, main
+from xsns_stream.reproduce.actions import ALTERNATIVES, compare_fisher_values, main
 from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.store import open_store
 from xsns_stream.subnetworks.select import extract_subnetwork
@@ -37,9 +37,9 @@ def store(tmp_path: Path) -> Path:
 
 
 def test_each_way_is_what_a_loop_says(store: Path, tmp_path: Path) -> None:
-    main([str(store), "0.2", str(tmp_path / "out")])
+    main(["alternatives", str(store), "0.2", str(tmp_path / "out")])
     opened = open_store(store)
-    for way in WAYS:
+    for way in ALTERNATIVES:
         matrix = read_matrix(str(tmp_path / "out" / f"{way}.parquet"))
         assert (matrix.sources, matrix.seeds, matrix.coefficient) == (LANGUAGES, (1, 2), way)
         assert matrix.per_seed is not None
@@ -66,7 +66,7 @@ def top(values: np.ndarray, start: int, stop: int) -> list[int]:
 
 def test_a_threshold_per_layer_is_another(store: Path) -> None:
     opened = open_store(store)
-    found = compare_values(opened, 0.2)["per-layer"]
+    found = compare_fisher_values(opened, 0.2)["per-layer"]
     small = np.unpackbits(opened.read("en", 1, 0.2).bits.view(np.uint8), bitorder="little")[:67].sum()
     assert small < 0.2 * 67 / 2  # one threshold leaves the small layer nearly empty
     assert found["en", "en"] == 1.0
@@ -77,7 +77,7 @@ def test_a_store_without_values(store: Path, tmp_path: Path) -> None:
     kept = open_store(store).kept("en", 1)
     assert kept is not None
     opened.write(extract_subnetwork(kept, 0.2))
-    with pytest.raises(StoreError, match="does not keep Fisher values"):
-        compare_values(open_store(tmp_path / "other.zarr"), 0.2)
-    with pytest.raises(UsageError, match="a store, a density and a folder"):
+    with pytest.raises(StoreError, match="does not have Fisher values"):
+        compare_fisher_values(open_store(tmp_path / "other.zarr"), 0.2)
+    with pytest.raises(UsageError, match="the action or its arguments are missing"):
         main([])

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.errors import LanguageError
 from xsns_stream.languages import language_name
+from xsns_stream.report.markup import plain_table
 from xsns_stream.types import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
 from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceCover
 
@@ -49,7 +49,7 @@ def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
 
 
 def _matrix_part(matrix: SimilarityMatrix, targets: Sequence[str]) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("source", style="bold", no_wrap=True)
     for target in targets:
         table.add_column(Text(target), justify="right", no_wrap=True)
@@ -64,7 +64,7 @@ def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
 
     Equal similarities are ordered by code; undefined ones come last and show a dash.
     """
-    table = _table()
+    table = plain_table()
     table.add_column("code", style="bold", no_wrap=True)
     table.add_column("language", overflow="ellipsis")
     for rank in range(1, neighbours + 1):
@@ -89,7 +89,7 @@ def _nearest(matrix: SimilarityMatrix, target: str) -> list[str]:
 
 def groups_table(found: GroupedSimilarity) -> Table:
     """Return a line for each group: its parameters, its share of those selected, the mean coefficient of its pairs."""
-    table = _table()
+    table = plain_table()
     table.add_column(found.by, style="bold", overflow="fold")
     for name in ("parameters", "of all", "of selected", f"mean {found.coefficient}"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -110,7 +110,7 @@ def ranking_table(ranking: SourceRanking, width: int = 200) -> Table:
         ranking: The sources.
         width: Columns of the terminal. What can be spared is left out where it does not fit; a caption says so.
     """
-    table = _table()
+    table = plain_table()
     table.title = Text(f"Sources for {shown_name(ranking.target)} ({ranking.target}), most similar first")
     table.title_justify = "left"
     table.add_column("rank", justify="right", no_wrap=True)
@@ -172,7 +172,7 @@ def _ranking_columns(ranking: SourceRanking) -> Iterator[_Column]:
 
 def cover_table(cover: SourceCover) -> Group:
     """Return the sources that are trained on together, with what each adds to the part of the target they cover."""
-    table = _table()
+    table = plain_table()
     table.add_column("code", style="bold", no_wrap=True)
     table.add_column("language", overflow="ellipsis")
     for name in ("covers alone", "adds", "covered together"):
@@ -192,7 +192,7 @@ def explanation_table(found: Explanation) -> Group:
     The chance-corrected coefficient within the group, and in brackets what the group adds to the coefficient of the
     whole beyond what it adds for the mean candidate.
     """
-    table = _table()
+    table = plain_table()
     table.add_column(found.by, style="bold", overflow="fold")
     for source in found.sources:
         table.add_column(Text(source), justify="right", no_wrap=True)
@@ -228,10 +228,6 @@ def _percent(share: float | None) -> str:
     if share is None:
         return _UNKNOWN
     return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
 
 
 @lru_cache(maxsize=4096)
