@@ -306,7 +306,7 @@ def similarity(
     >>> matrix.sources
     ('en', 'fi', 'sw', 'zu')
     >>> round(matrix["sw", "zu"], 3)
-    0.548
+    0.728
     """
     from xsns_stream.similarity import similarity as similarity_of
     from xsns_stream.similarity import similarity_by_group
@@ -503,9 +503,9 @@ def shared(
         LanguageError: A language is not in the store, or lacks a seed.
 
     >>> import xsns_stream as xs
-    >>> found = xs.shared("xsns.zarr", "sw,zu")
-    >>> found.total.common, found.total.united
-    ((136,), (248,))
+    >>> parameters = xs.shared("xsns.zarr", "sw,zu")
+    >>> parameters.total.common, parameters.total.united
+    ((191, 197), (239, 300))
     """
     from xsns_stream.similarity import common, united
     from xsns_stream.similarity.selection import ask
