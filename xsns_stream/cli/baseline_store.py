@@ -16,7 +16,7 @@ from xsns_stream.cli.output import lasting
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.tables import all_listed, listed
-from xsns_stream.pipeline.predictors import max_length_of
+from xsns_stream.pipeline.row_selection import max_length_of
 
 if TYPE_CHECKING:
     from xsns_stream.corpora import Corpus

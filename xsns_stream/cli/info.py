@@ -16,7 +16,7 @@ from xsns_stream.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.store import RowKey
+    from xsns_stream.pipeline.inspection import StoreSummary
 
 #: Number of characters of a digest that are shown.
 _DIGEST: Final = 12
@@ -65,7 +65,7 @@ def _store(store: str, as_json: bool) -> None:
     console.print(_facts(facts))
     if facts["rows"]:
         console.print()
-        console.print(_rows_table(summary.keys, facts["languages"]))
+        console.print(_rows_table(summary))
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:
@@ -143,7 +143,7 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         yield "left out", f"{counted(unusable, 'example')} of which nothing could be asked"
 
 
-def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:
+def _rows_table(summary: StoreSummary) -> Table:
     """Return a table with the languages that each density and seed has, and those that it lacks."""
     from rich import box
     from rich.table import Table
@@ -153,9 +153,10 @@ def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:
     for name in ("density", "seed", "languages"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("not there", overflow="fold")
+    keys = summary.keys
     for density, seed in sorted({(key.density, key.seed) for key in keys}):
         there = {key.language for key in keys if (key.density, key.seed) == (density, seed)}
-        lacking = ", ".join(code for code in languages if code not in there)
+        lacking = ", ".join(code for code in summary.facts["languages"] if code not in there)
         table.add_row(str(density), str(seed), str(len(there)), Text(lacking or "–"))
     return table
 

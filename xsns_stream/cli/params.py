@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,6 @@ from xsns_stream.cli.output import common_options, counted, emit_json, examples,
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.fisher import ParameterCheck
     from xsns_stream.pipeline.inspection import ParameterReport
     from xsns_stream.types import ParameterLayout
 
@@ -66,7 +65,7 @@ def _show(report: ParameterReport, tensors: bool) -> None:
         f"A sub-network takes {-(-layout.size // 8):,} bytes."
     )
     if checks:
-        console.print(_checked(checks, report.modules))
+        console.print(_checked(report))
         by_rule = sum(check.by_rule and check.exact for check in checks)
         worst = max((check for check in checks if check.exact), key=lambda check: check.error, default=None)
         largest = f"; largest error {worst.error:.1e} ({worst.name})" if worst else ""
@@ -104,14 +103,14 @@ def _tensors(title: str, rows: Iterable[tuple[str, tuple[int, ...]]]) -> Table:
     return table
 
 
-def _checked(checks: Sequence[ParameterCheck], modules: Mapping[str, str]) -> Table:
+def _checked(report: ParameterReport) -> Table:
     """Return a table of how the parameters of each kind of module are measured, and how exactly."""
-    groups: dict[tuple[str, str], list[ParameterCheck]] = {}
-    for check in checks:
+    groups: dict[tuple[str, str], list[float]] = {}
+    for check in report.checks:
         way = f"rule {check.rule}" if check.by_rule and check.exact else "one example at a time"
-        groups.setdefault((modules[check.name], way), []).append(check)
+        groups.setdefault((report.modules[check.name], way), []).append(check.error)
     columns = (("module", "left"), ("tensors", "right"), ("measured by", "left"), ("largest error", "right"))
     table = _new_table("check", *columns)
-    for (kind, way), members in sorted(groups.items()):
-        table.add_row(kind, str(len(members)), way, f"{max(check.error for check in members):.1e}")
+    for (kind, way), errors in sorted(groups.items()):
+        table.add_row(kind, str(len(errors)), way, f"{max(errors):.1e}")
     return table

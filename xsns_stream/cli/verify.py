@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -22,7 +21,6 @@ from xsns_stream.errors import StoreError
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.inspection import Verification
-    from xsns_stream.store import Finding
 
 #: Number of rows that the error names, which is one line. The result names every row.
 _NAMED: Final = 3
@@ -44,14 +42,14 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
     if as_json:
         emit_json("verify", result.to_dict())
     elif result.findings:
-        _show(result.findings)
+        _show(result)
     else:
         values = f", and Fisher values of {counted(result.kept_rows, 'row')}" if result.kept_rows else ""
         parts = f", with {counted(result.parts, 'part')}" if result.parts else ""
         say(f"{counted(result.rows, 'row')} verified{parts}{values}")
     _note_unfinished(result, quiet)
     if result.findings:
-        raise _error(store, result.findings)
+        raise _error(store, result)
 
 
 def _note_unfinished(result: Verification, quiet: bool) -> None:
@@ -62,7 +60,7 @@ def _note_unfinished(result: Verification, quiet: bool) -> None:
         note(f"parts unfinished, to be built again with --parts {count}: {', '.join(rows)}", quiet)
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def _show(result: Verification) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -70,12 +68,13 @@ def _show(findings: Sequence[Finding]) -> None:
     table = Table("problem", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     # A path is continued on the next line rather than cut off.
     table.add_column("what is wrong", overflow="fold")
-    for finding in findings:
+    for finding in result.findings:
         table.add_row(Text(finding.problem), Text(finding.detail))
     stdout_console().print(table)
 
 
-def _error(store: str, findings: Sequence[Finding]) -> StoreError:
+def _error(store: str, result: Verification) -> StoreError:
+    findings = result.findings
     rows = list(dict.fromkeys(finding.row for finding in findings if finding.row is not None))
     count = f"{len(findings)} {'thing is' if len(findings) == 1 else 'things are'} wrong"
     if not rows:

@@ -1,7 +1,6 @@
 """Comparison of the rows of a store: overlap counts, similarity matrices, and parameters that languages share.
 
-:func:`similarity` and :func:`shared` are the public functions; the verbs `matrix` and `shared` call them. The other
-functions count overlaps for :mod:`xsns_stream.pipeline.source_ranking` and :mod:`xsns_stream.pipeline.predictors`.
+:func:`similarity` and :func:`shared` are the public functions; the verbs `matrix` and `shared` call them.
 
 The parameter `on_event` of each function receives progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes
 (:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result holds the same notes as `notes`.
@@ -9,205 +8,41 @@ The parameter `on_event` of each function receives progress (:class:`~xsns_strea
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from xsns_stream.errors import LanguageError, UsageError
-from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
+from xsns_stream.errors import UsageError
+from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
+from xsns_stream.pipeline.row_selection import (
+    Codes,
+    RowSelection,
+    Seeds,
+    StoreLike,
+    as_codes,
+    as_seeds,
+    as_store,
+    count_groups,
+    count_selected,
+    require_labels,
+    sample_selected,
+    select_languages,
+    with_record,
+)
 from xsns_stream.types.html_table import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xsns_stream.similarity import By, OverlapKeeper
+    from xsns_stream.similarity import By
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import (
-        GroupedOverlaps,
         GroupedSimilarity,
         Overlaps,
         ParameterSet,
         SampledOverlaps,
         SimilarityMatrix,
     )
-
-#: A store, or the folder or URL of one.
-StoreLike: TypeAlias = "SubNetworkStore | str | os.PathLike[str]"
-
-#: Language codes: a sequence, or one string with commas between the codes. `all` stands for every language.
-Codes: TypeAlias = "str | Sequence[str]"
-
-#: Seeds: one, or a sequence.
-Seeds: TypeAlias = "int | Sequence[int]"
-
-_T = TypeVar("_T")
-
-
-def as_store(store: StoreLike) -> SubNetworkStore:
-    """Return an open store, or open the one at a path for reading.
-
-    Raises:
-        StoreError: There is no store at the path, or it cannot be read.
-    """
-    from xsns_stream.store import SubNetworkStore, open_store
-
-    return store if isinstance(store, SubNetworkStore) else open_store(os.fspath(store))
-
-
-def as_codes(codes: Codes | None) -> tuple[str, ...]:
-    """Return language codes as a tuple; empty for None."""
-    return () if codes is None else (codes,) if isinstance(codes, str) else tuple(codes)
-
-
-def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
-    """Return seeds as a tuple, each once; empty for None."""
-    return () if seeds is None else (seeds,) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
-
-
-def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, ...] | None:
-    """Return the languages of a store that `codes` names; None if `codes` is empty or names all languages.
-
-    Raises:
-        LanguageError: A language is not in the store. The hint suggests similar codes.
-    """
-    from xsns_stream.languages import select
-
-    asked = as_codes(codes)
-    if not asked:
-        return None
-    selected = select(asked, store.languages, f"the store '{store.path}'")
-    return None if "all" in {word.strip() for code in asked for word in code.split(",")} else selected
-
-
-@dataclass(frozen=True)
-class RowSelection:
-    """Rows of a store that are compared. The store supplies what is left out.
-
-    Attributes:
-        store: The store.
-        languages: Languages that are compared with one another; by default those that have every seed.
-        sources: Sources that are compared with the targets, in place of `languages`.
-        targets: Targets; those that have every seed if only sources are given.
-        seeds: Seeds; all seeds of the store if empty.
-        density: Density; may be None if the store has only one.
-        required: A language that must have every seed.
-        device: Device on which overlaps are counted.
-    """
-
-    store: SubNetworkStore
-    languages: Sequence[str] | None = None
-    sources: Sequence[str] | None = None
-    targets: Sequence[str] | None = None
-    seeds: tuple[int, ...] = ()
-    density: float | None = None
-    required: str | None = None
-    device: str = "cpu"
-
-    @property
-    def named(self) -> set[str]:
-        """Languages that the selection names; empty if a side is not named and thus holds the whole store."""
-        if self.languages is not None:
-            return set(self.languages)
-        if self.sources is not None and self.targets is not None:
-            return {*self.sources, *self.targets}
-        return set()
-
-
-def count_selected(selection: RowSelection, cache: OverlapKeeper, on_event: OnReadEvent) -> tuple[Overlaps, ...]:
-    """Count overlaps, one table for each seed. A note names the languages that are left out because they lack a seed.
-
-    Raises:
-        UsageError: The store does not have the seed or the density.
-        LanguageError: A language that is named or required lacks a seed.
-    """
-    from xsns_stream.similarity import count_overlaps_by_seed
-
-    def count(**rows: Any) -> tuple[Overlaps, ...]:
-        return count_overlaps_by_seed(selection.store, keeper=cache, device=selection.device, **rows)
-
-    return _compare(selection, count, on_event)
-
-
-def count_groups(selection: RowSelection, by: By, on_event: OnReadEvent) -> tuple[GroupedOverlaps, ...]:
-    """Count overlaps within each group of parameters; otherwise as :func:`count_selected`."""
-    from xsns_stream.similarity import count_overlaps_by_seed
-
-    def count(**rows: Any) -> tuple[GroupedOverlaps, ...]:
-        return count_overlaps_by_seed(selection.store, by=by, device=selection.device, **rows)
-
-    return _compare(selection, count, on_event)
-
-
-def sample_selected(selection: RowSelection, fraction: float, on_event: OnReadEvent) -> tuple[SampledOverlaps, ...]:
-    """Estimate overlaps from a fraction of the parameters; otherwise as :func:`count_selected`."""
-    from xsns_stream.similarity import sample_overlaps_by_seed
-
-    def sample(**rows: Any) -> tuple[SampledOverlaps, ...]:
-        return sample_overlaps_by_seed(selection.store, fraction, **rows)
-
-    return _compare(selection, sample, on_event)
-
-
-def _compare(selection: RowSelection, compare: Callable[..., tuple[_T, ...]], on_event: OnReadEvent) -> tuple[_T, ...]:
-    """Call `compare` with the selection, and report progress and what is left out."""
-    require_labels(selection.store, selection.seeds, selection.density)
-    incomplete: dict[str, str] = {}
-
-    def leave_out(language: str, missing: tuple[int, ...]) -> None:
-        incomplete[language] = f"{'seed' if len(missing) == 1 else 'seeds'} {', '.join(map(str, missing))}"
-        if language == selection.required:
-            raise LanguageError(
-                f"'{language}' has no sub-network for {incomplete[language]}.",
-                "build it, or choose seeds that it has with --seed.",
-            )
-
-    sides: dict[str, Any] = {"languages": selection.languages}
-    if selection.sources is not None or selection.targets is not None:
-        sides = {"sources": selection.sources, "targets": selection.targets}
-    counts = compare(
-        **sides,
-        seeds=list(selection.seeds) or None,
-        density=selection.density,
-        on_progress=progress_of("comparing", on_event),
-        on_incomplete=leave_out,
-    )
-    if incomplete:
-        languages = ", ".join(f"{language} ({seeds})" for language, seeds in incomplete.items())
-        on_event(Noted(f"left out, because there is no sub-network: {languages}"))
-    _note_texts(selection, on_event)
-    return counts
-
-
-def _note_texts(selection: RowSelection, on_event: OnReadEvent) -> None:
-    """Note which of the compared languages were measured on the same text, or on few examples."""
-    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
-
-    languages, seeds = selection.named, selection.seeds
-    for note in (
-        note_on_same_texts(same_texts(selection.store, languages, seeds)),
-        note_on_few_examples(selection.store, languages, seeds),
-    ):
-        if note:
-            on_event(Noted(note))
-
-
-def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
-    """Check that a store has at least one row of each seed, and one of the density.
-
-    Raises:
-        UsageError: There is no such row.
-    """
-    for name, value, known in (
-        *(("seed", seed, store.seeds) for seed in seeds),
-        *([("density", density, store.densities)] if density is not None else []),
-    ):
-        if value not in known:
-            raise UsageError(
-                f"the store '{store.path}' has no {name} {value}.",
-                f"it has {', '.join(map(str, known))}." if known else "it does not contain any sub-network yet.",
-            )
-
 
 # ------------------------------------------------------------------------------------------ similarity
 
@@ -321,8 +156,6 @@ def similarity(
         return replace(similarity_by_group(grouped, coefficient), notes=tuple(log.notes))
     counts = _count(selection, sample, recount, save_counts, log)
     _check_counts(rows, counts, verify, log)
-    from xsns_stream.pipeline.predictors import with_record
-
     matrix = with_record(similarity_of(counts, coefficient), rows, counts[0].density)
     return replace(matrix, notes=tuple(log.notes))
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from xsns_stream.errors import UsageError
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.pipeline.comparison import Codes, Seeds, as_codes, as_seeds
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent
 from xsns_stream.pipeline.predictors import Gold, Predictor, comparability, load_ceiling, load_gold, load_predictors
+from xsns_stream.pipeline.row_selection import Codes, Seeds, as_codes, as_seeds
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import PredictedScores, Regression
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores

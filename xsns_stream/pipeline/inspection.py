@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from xsns_stream.pipeline.comparison import StoreLike, as_store
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
+from xsns_stream.pipeline.row_selection import StoreLike, as_store
 
 if TYPE_CHECKING:
     from xsns_stream.fisher import ParameterCheck

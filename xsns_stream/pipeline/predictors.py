@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.pipeline.comparison import RowSelection, as_store, count_selected, require_labels
 from xsns_stream.pipeline.events import Noted, OnReadEvent
+from xsns_stream.pipeline.row_selection import RowSelection, as_store, count_selected, require_labels, with_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from xsns_stream.similarity.matrix_io import KnownLanguages
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix
-    from xsns_stream.types.predictor_records import PredictorRecord
     from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
 #: A predictor: a store or its path, a similarity matrix or a file of one, or a pandas frame with sources as index and
@@ -282,56 +279,6 @@ def _listed(codes: Sequence[str]) -> str:
     from xsns_stream.io.tables import listed
 
     return listed(codes) or "no language with every seed"
-
-
-def record_of_store(
-    rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float, coefficient: str
-) -> PredictorRecord:
-    """Return a record of the text, the model and the settings that the rows of a store were measured with.
-
-    Args:
-        rows: The store.
-        languages: Languages of the rows.
-        seeds: Seeds of the rows.
-        density: Density of the rows.
-        coefficient: Coefficient that is computed from the rows.
-    """
-    from xsns_stream.types import Provenance
-    from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
-
-    wanted = {(language, seed, density) for language in languages for seed in seeds}
-    texts: dict[str, dict[int, DrawnText]] = {}
-    for record in rows.records():
-        if (record.language, record.seed, record.density) in wanted:
-            provenance = record.provenance
-            text = DrawnText(record.language, provenance.corpus_digest, provenance.examples)
-            texts.setdefault(record.language, {})[record.seed] = text
-    shared = Provenance.from_json(rows.experiment)
-    return PredictorRecord(
-        coefficient,
-        model=shared.model,
-        weights_digest=shared.weights_digest,
-        tokenizer_digest=shared.tokenizer_digest,
-        corpus=shared.corpus,
-        examples_asked=shared.examples_asked,
-        seeds=tuple(seeds),
-        objective=shared.objective,
-        max_length=max_length_of(shared.objective),
-        texts=texts,
-        settings={"estimator": shared.estimator, "stopping": shared.stopping, "density": density},
-    )
-
-
-def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
-    """Return the similarities of a store's rows with a record of what the rows were measured with."""
-    languages = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
-    return replace(matrix, record=record_of_store(rows, languages, matrix.seeds, density, matrix.coefficient))
-
-
-def max_length_of(objective: str) -> int:
-    """Return `max_length` of a recorded objective such as `masked-lm(rate=0.15,max_length=128)`; 0 if it has none."""
-    match = re.search(r"max_length=(\d{1,9})\b", objective)
-    return int(match[1]) if match else 0
 
 
 # ------------------------------------------------------------------------------------ what was compared

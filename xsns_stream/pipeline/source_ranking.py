@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from xsns_stream.errors import UsageError
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.pipeline.comparison import (
+from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
+from xsns_stream.pipeline.row_selection import (
     Codes,
     RowSelection,
     Seeds,
@@ -24,7 +25,6 @@ from xsns_stream.pipeline.comparison import (
     count_selected,
     select_languages,
 )
-from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
 from xsns_stream.types.html_table import html_table
 
 if TYPE_CHECKING:
