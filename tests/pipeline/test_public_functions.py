@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if (language, seed) != ("de", 2):
                 store.write(make_row(language, seed))
         for fold in range(1, 5):
-            parts.write_part(make_row(language, 1, fold), 4, fold)
+            parts.write_fold(make_row(language, 1, fold), 4, fold)
         parts.write(make_row(language, 1))
     cells = np.array(
         [[[80 - 4 * abs(a - b) - 2.5 * b + (a * b) % 3 + s for b in range(5)] for a in range(5)] for s in (0, 1)]

@@ -12,7 +12,7 @@ from xsns_stream.cli.output import Decorated, lasting, split_codes
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import KeptKey, PartKey, RowKey, SubNetworkStore
+    from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore
 
 #: Value of `--regime` that stands for the first regime, whatever it is called.
 MAIN_REGIME: Final = "main"
@@ -202,7 +202,7 @@ def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[s
     return None if "all" in split_codes(asked) else selected
 
 
-_Key = TypeVar("_Key", "RowKey", "KeptKey")
+_Key = TypeVar("_Key", "RowKey", "FisherKey")
 
 
 def select_keys(
@@ -240,6 +240,6 @@ def _require(name: str, asked: Sequence[Any], known: Sequence[Any], where: str) 
         )
 
 
-def key_json(key: RowKey | KeptKey | PartKey) -> dict[str, Any]:
+def key_json(key: RowKey | FisherKey | FoldKey) -> dict[str, Any]:
     """Return the labels of a row; the density of Fisher values is null."""
     return {"language": key.language, "seed": key.seed, "density": key.density}

@@ -196,11 +196,11 @@ def _count(
 ) -> Sequence[Overlaps | SampledOverlaps]:
     if sample is not None:
         return sample_selected(selection, sample, on_event)
-    from xsns_stream.store.overlap_cache import keep_overlaps
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     # A device is named in order to count on it, so that saved counts are not used.
     use = not recount and selection.device == "cpu"
-    return count_selected(selection, keep_overlaps(selection.store, use=use, write=save_counts), on_event)
+    return count_selected(selection, overlap_cache(selection.store, use=use, write=save_counts), on_event)
 
 
 def _check_counts(
@@ -217,14 +217,13 @@ def _check_counts(
     if not verify:
         return
     from xsns_stream.store import RowKey
-    from xsns_stream.store.checking import check_rows
 
     keys = [
         RowKey.checked(language, table.seed, table.density)
         for table in counts
         for language in dict.fromkeys((*table.sources, *table.targets))
     ]
-    check_rows(rows, keys, progress_of("verifying", on_event))
+    rows.check_rows(keys, progress_of("verifying", on_event))
 
 
 # ---------------------------------------------------------------------------------- shared parameters

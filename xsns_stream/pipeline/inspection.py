@@ -13,7 +13,7 @@ from xsns_stream.pipeline.row_selection import StoreLike, as_store
 if TYPE_CHECKING:
     from xsns_stream.fisher import ParameterCheck
     from xsns_stream.models import LoadedModel
-    from xsns_stream.store import Finding, PartKey, RowKey
+    from xsns_stream.store import Finding, FoldKey, RowKey
     from xsns_stream.types import ParameterLayout
 
 
@@ -72,7 +72,7 @@ class Verification:
     kept_rows: int
     parts: int
     unfinished_rows: tuple[RowKey, ...]
-    unfinished_parts: tuple[PartKey, ...]
+    unfinished_parts: tuple[FoldKey, ...]
 
     @property
     def sound(self) -> bool:
@@ -109,10 +109,10 @@ def verify_store(store: StoreLike, on_event: OnReadEvent | None = None) -> Verif
         str(rows.path),
         tuple(findings),
         len(rows.keys()),
-        len(rows.kept_keys()),
-        sum(len(rows.part_keys(count)) for count in rows.part_counts),
+        len(rows.fisher_keys()),
+        sum(len(rows.fold_keys(count)) for count in rows.fold_counts),
         tuple(rows.unfinished()),
-        tuple(rows.unfinished_parts()),
+        tuple(rows.unfinished_folds()),
     )
 
 

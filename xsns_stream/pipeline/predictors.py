@@ -238,7 +238,7 @@ def store_similarity(
     from xsns_stream.languages import counterparts
     from xsns_stream.similarity import similarity
     from xsns_stream.similarity.selection import only
-    from xsns_stream.store.overlap_cache import keep_overlaps
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     rows = as_store(store)  # type: ignore[arg-type]
     require_labels(rows, seeds, density)
@@ -257,7 +257,7 @@ def store_similarity(
                 f"the store '{rows.path}' has {_listed(complete)}.",
             )
     selection = RowSelection(rows, None, sides["source"], sides["target"], seeds, density)
-    counts = count_selected(selection, keep_overlaps(rows, write=False), on_event)
+    counts = count_selected(selection, overlap_cache(rows, write=False), on_event)
     return with_record(similarity(counts, coefficient), rows, density)
 
 

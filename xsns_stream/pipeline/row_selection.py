@@ -12,7 +12,7 @@ from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
 
 if TYPE_CHECKING:
-    from xsns_stream.similarity import By, OverlapKeeper
+    from xsns_stream.similarity import By, OverlapCache
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import GroupedOverlaps, Overlaps, SampledOverlaps, SimilarityMatrix
     from xsns_stream.types.predictor_records import PredictorRecord
@@ -99,7 +99,7 @@ class RowSelection:
         return set()
 
 
-def count_selected(selection: RowSelection, cache: OverlapKeeper, on_event: OnReadEvent) -> tuple[Overlaps, ...]:
+def count_selected(selection: RowSelection, cache: OverlapCache, on_event: OnReadEvent) -> tuple[Overlaps, ...]:
     """Count overlaps, one table for each seed. A note names the languages that are left out because they lack a seed.
 
     Raises:
@@ -109,7 +109,7 @@ def count_selected(selection: RowSelection, cache: OverlapKeeper, on_event: OnRe
     from xsns_stream.similarity import count_overlaps_by_seed
 
     def count(**rows: Any) -> tuple[Overlaps, ...]:
-        return count_overlaps_by_seed(selection.store, keeper=cache, device=selection.device, **rows)
+        return count_overlaps_by_seed(selection.store, cache=cache, device=selection.device, **rows)
 
     return _compare(selection, count, on_event)
 

@@ -167,7 +167,7 @@ def rank(
     from xsns_stream.languages import pick
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import similarity
-    from xsns_stream.store.overlap_cache import keep_overlaps
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     _check_arguments(strategy, sources_k, gold, regime)
     log = NoteLog(on_event)
@@ -177,7 +177,7 @@ def rank(
     # The target is read in any case. If it is the only candidate, `rank_sources` refuses the ranking.
     others = None if candidates is None else [code for code in candidates if code != target] or [target]
     selection = RowSelection(rows, None, others, [target], as_seeds(seeds), density, required=target)
-    counts = count_selected(selection, keep_overlaps(rows, write=False), log)
+    counts = count_selected(selection, overlap_cache(rows, write=False), log)
     matrix, density = similarity(counts, coefficient), counts[0].density
     codes = [source.language for source in rank_sources(matrix, target, candidates)]
     draws = _draws(rows, matrix, target, codes, density, log)
@@ -232,7 +232,7 @@ def _draws(
         on_event(Noted(f"no interval, because there are no {count} parts: {', '.join(without_folds)}"))
     progress = progress_of("comparing without parts", on_event)
     similarities = fold_similarities(
-        rows, rows.parts(count), target, with_folds, matrix.seeds, density, matrix.coefficient, progress
+        rows, rows.folds(count), target, with_folds, matrix.seeds, density, matrix.coefficient, progress
     )
     return draws_of_folds(similarities, matrix)
 
@@ -242,8 +242,8 @@ def _folds_of(
 ) -> tuple[int, list[str]]:
     """Return the number of folds that most candidates have, the largest of several, and these candidates."""
     best: tuple[int, list[str]] = (0, [])
-    for count in rows.part_counts:
-        languages = [set(fold.languages_at(seed, density)) for fold in rows.parts(count) for seed in seeds]
+    for count in rows.fold_counts:
+        languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]
         complete = set.intersection(*languages)
         with_folds = [code for code in sources if code in complete]
         if target in complete and len(with_folds) >= max(1, len(best[1])):
