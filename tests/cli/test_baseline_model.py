@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xsns_stream.cli.baseline_model import COMMANDS
+from xsns_stream.cli.baseline_text import COMMANDS
 from xsns_stream.similarity.matrix_io import read_matrix
 
 NAMES = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
@@ -158,7 +158,7 @@ def test_lex_needs_no_weights(xsns: Any, texts: Path, tiny_copy: Path, baseline:
 
 def test_help_loads_nothing_heavy() -> None:
     program = (
-        "import sys; from xsns_stream.cli.baseline_model import COMMANDS; "
+        "import sys; from xsns_stream.cli.baseline_text import COMMANDS; "
         "print(*{'torch', 'transformers', 'numba', 'pandas', 'scipy', 'zarr'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,6 @@ from xsns_stream.cli.output import (
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
-    from xsns_stream.store import SubNetworkStore
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
 _selection, _trust = section("Sub-networks"), section("How much to trust them")
@@ -238,15 +237,14 @@ def command(store: str, as_json: bool, quiet: bool, dry_run: bool, **options: An
     A row that is already in the store is skipped: running again continues where the last run stopped, and an
     interrupted run loses only the row that it was measuring.
     """
-    from xsns_stream.pipeline.build import build_plan, refuse_failures
-    from xsns_stream.store import open_store
+    from xsns_stream.pipeline.build import build_plan, refuse_failures, store_for_build
 
     model = options.pop("model")
     settings, model_options = build_plan(**options)
     note_corpus(settings.corpus, quiet)
-    opened = open_store(store, "a")
+    opened = store_for_build(store)
     if dry_run:
-        _show_plan(settings, opened, as_json)
+        _show_plan(settings, settings.missing_rows(opened), as_json)
         return
     result = _run(settings, model, model_options, opened, quiet)
     _show(result, settings, store, as_json)
@@ -257,8 +255,8 @@ def command(store: str, as_json: bool, quiet: bool, dry_run: bool, **options: An
         say(f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}", err=True)
 
 
-def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -> None:
-    rows, missing = settings.rows(), settings.missing_rows(store)
+def _show_plan(settings: BuildSettings, missing: Sequence[Row], as_json: bool) -> None:
+    rows = settings.rows()
     if as_json:
         plan = {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]}
         emit_json("build", plan | corpus_json(settings.corpus))
@@ -272,9 +270,7 @@ def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -
         say("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
 
 
-def _run(
-    settings: BuildSettings, model: str, model_options: dict[str, Any], store: SubNetworkStore, quiet: bool
-) -> BuildResult:
+def _run(settings: BuildSettings, model: str, model_options: dict[str, Any], store: Any, quiet: bool) -> BuildResult:
     from xsns_stream.pipeline.build import load_for_build
     from xsns_stream.pipeline.progress import RowProgress
     from xsns_stream.pipeline.run_build import run_build

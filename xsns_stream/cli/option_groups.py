@@ -174,20 +174,17 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
 
 def note_corpus(corpus: object, quiet: bool) -> None:
     """Print on stderr which files of a corpus are not read and why, and which are read as another language."""
-    from xsns_stream.corpora import reading_notes
+    from xsns_stream.pipeline.inspection import corpus_notes
 
-    for sentence in reading_notes(corpus):
+    for sentence in corpus_notes(corpus):
         note(f"note: {sentence}", quiet)
 
 
 def corpus_json(corpus: object) -> dict[str, Any]:
     """Return the entries on a corpus in the JSON of a verb: files that are not read, and notes."""
-    from xsns_stream.corpora import not_read
+    from xsns_stream.pipeline.inspection import corpus_record
 
-    return {
-        "files_not_read": [{"file": each.file, "reason": each.reason} for each in not_read(corpus)],
-        "corpus_notes": list(getattr(corpus, "notes", ())),
-    }
+    return corpus_record(corpus)
 
 
 # ------------------------------------------------------------------------------------------------------ the model
@@ -272,19 +269,3 @@ def scratch_option(function: Decorated) -> Decorated:
         help="Folder for temporary files.  [default: that of the system]",
     )(function)
     return decorated
-
-
-def open_from(options: dict[str, Any], labels: str | None = None) -> Any:
-    """Open the corpus of the options."""
-    from xsns_stream.corpora import open_corpus
-
-    return open_corpus(
-        options["corpus"],
-        text_column=options["text_column"],
-        split=options["split"],
-        config=options["config"],
-        revision=options["corpus_revision"],
-        labels=labels,
-        task=options["task"],
-        words=options["words"],
-    )

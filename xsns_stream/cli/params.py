@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from xsns_stream.pipeline.inspection import ParameterReport
     from xsns_stream.types import ParameterLayout
-
-#: Number of classes of a new task head. The head is measured only if it is included.
-_LABELS: Final = 2
 
 
 @click.command(
@@ -37,21 +34,10 @@ def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: A
 
     MODEL is `mini`, a local folder, or a Hub id. θ are the transformer blocks; embeddings and head are left out.
     """
-    from xsns_stream.models.in_memory import open_model
     from xsns_stream.pipeline.inspection import inspect_parameters
 
     with stderr_console(quiet).status("loading the model …"):
-        loaded = open_model(
-            options["model"],
-            revision=options["revision"],
-            device=options["device"],
-            objective=options["objective"],
-            label_count=_LABELS if options["objective"].endswith("classification") else None,
-            dtype=options["dtype"],
-        )
-    report = inspect_parameters(
-        loaded, stack=options["stack"], include=options["include"], exclude=options["exclude"], check=check
-    )
+        report = inspect_parameters(check=check, **options)
     for text in report.notes:
         note(f"note: {text}", quiet)
     if as_json:

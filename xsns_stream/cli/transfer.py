@@ -35,7 +35,6 @@ from xsns_stream.cli.output import (
     stdout_console,
 )
 from xsns_stream.errors import XsnsError
-from xsns_stream.languages import constituents
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
@@ -181,12 +180,17 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     holds the scores of all units. Running again makes the missing units, several processes may work on one FILE, and
     an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
-    from xsns_stream.gold import SCORE_FORMATS
-    from xsns_stream.io.atomic import writable
-    from xsns_stream.pipeline.finetune import ModelLoader, check_metric, plan_transfer, refuse_failures, units_folder
+    from xsns_stream.pipeline.finetune import (
+        ModelLoader,
+        check_metric,
+        check_output,
+        plan_transfer,
+        refuse_failures,
+        units_folder,
+    )
     from xsns_stream.pipeline.finetune_settings import read_data, transfer_settings
 
-    target = writable(output, SCORE_FORMATS)
+    target = check_output(output)
     settings = transfer_settings(**options)
     check_metric(settings.task, metric)
     console = stderr_console(quiet)
@@ -348,8 +352,14 @@ def _requested(run: TransferRun, settings: TransferSettings, data: TransferData)
     return replace(run, scores={target: score for target, score in run.scores.items() if target in targets})
 
 
+def _languages_of(run: TransferRun) -> tuple[str, ...]:
+    from xsns_stream.pipeline.finetune_settings import Unit
+
+    return Unit(run.source, run.seed).languages
+
+
 def _row(run: TransferRun, headline: str) -> dict[str, Any]:
-    languages = constituents(run.source)
+    languages = _languages_of(run)
     own = run.scores.get(run.source)
     others = {t: s.metrics[headline] for t, s in run.scores.items() if t not in languages}
     return {
@@ -373,7 +383,7 @@ def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
         (score.metrics[headline], score.trivial[headline])
         for run in runs
         for target, score in run.scores.items()
-        if target not in constituents(run.source)
+        if target not in _languages_of(run)
     ]
     return {
         "at_home": mean(own) if own else None,

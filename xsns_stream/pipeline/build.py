@@ -143,7 +143,7 @@ def build(
             raise UsageError("options were given beside BuildSettings.", "put them into the settings.")
         return run_build(texts, model, cast(SubNetworkStore, store), on_event)
     settings, model_options = build_plan(texts, **options)
-    opened = store if isinstance(store, SubNetworkStore) else open_store(store, "a")
+    opened = store_for_build(store)
     settings, loaded = load_for_build(settings, model, tokenizer, **model_options)
     with _shown(settings, opened, on_event, progress) as notify:
         for sentence in reading_notes(settings.corpus):
@@ -243,6 +243,15 @@ def load_for_build(
     check_length(loaded, max_length, longest_input(loaded.model, loaded.tokenizer))
     chosen = make_objective(loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names)
     return replace(settings, objective=chosen), loaded
+
+
+def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
+    """Return a store that is open for writing.
+
+    Raises:
+        StoreError: Something else is at the path.
+    """
+    return store if isinstance(store, SubNetworkStore) else open_store(store, "a")
 
 
 def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:

@@ -97,7 +97,7 @@ def transfer(
     """
     from xsns_stream.pipeline.progress import TransferProgress, notebook_console
 
-    target = writable(output, SCORE_FORMATS)
+    target = check_output(output)
     settings = transfer_settings(data, task=task, **options)
     check_metric(settings.task, metric)
     read = read_data(settings)
@@ -119,6 +119,15 @@ def transfer(
     if result.scores is None:
         raise XsnsError("no unit was fine-tuned.", "check sources, targets and pairs.")
     return gold_scores(UnitFolder(units_folder(target)).all(), settings, metric)
+
+
+def check_output(output: str | Path) -> Path:
+    """Return the path of a file of gold scores.
+
+    Raises:
+        UsageError: Its suffix is not a known format, or it cannot be written.
+    """
+    return writable(output, SCORE_FORMATS)
 
 
 def units_folder(output: Path) -> Path:
