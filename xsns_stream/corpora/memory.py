@@ -102,7 +102,7 @@ def open_texts(texts: Texts, name: str = "memory", text_column: str | None = Non
         code, note = _language(key)
         if code in checked:
             raise LanguageError(f"the language '{code}' is given twice.", "join its texts under one key.")
-        checked[code] = _checked(code, values, column, text_column is not None)
+        checked[code] = _checked(code, values, column, text_column is not None and isinstance(texts, Mapping))
         if note:
             notes.append(f"'{key}' {note}.")
     return MemoryCorpus(checked, name, tuple(notes))
