@@ -18,7 +18,8 @@ import numpy as np
 
 from xsns_stream.corpora import open_corpus
 from xsns_stream.models import load_model
-from xsns_stream.pipeline import BuildSettings, build
+from xsns_stream.pipeline.build import build
+from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.ranking import draws_of_folds, fold_similarities, rank_sources
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.types import SimilarityMatrix

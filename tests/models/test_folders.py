@@ -15,10 +15,10 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 
 from xsns_stream.errors import ExitCode, ModelError
+from xsns_stream.io.json import UnusableError
 from xsns_stream.models import EMBEDDED_FOLDER, load_model, loading
-from xsns_stream.models.documents import UnusableError
+from xsns_stream.models.model_files import read_header, read_tensors
 from xsns_stream.models.tokenizer_files import MOST_ADDED, check_tokenizer
-from xsns_stream.models.weights import read_header, read_tensors
 
 
 def configure(folder: Path, **values: Any) -> None:

@@ -14,8 +14,7 @@ import transformers as tf
 
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.models import load_model, loading, longest_input
-from xsns_stream.models.tokenising import tokenizer_limit
-from xsns_stream.models.tokenizers import notes_on_frame
+from xsns_stream.models.tokenizers import notes_on_frame, tokenizer_limit
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import encode
 from xsns_stream.types import LabelledSplit, TextExample

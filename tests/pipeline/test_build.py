@@ -27,9 +27,9 @@ from xsns_stream.errors import (
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import MaskedLanguageModelling, batches
-from xsns_stream.pipeline import (
+from xsns_stream.pipeline.build import build
+from xsns_stream.pipeline.events import (
     BuildResult,
-    BuildSettings,
     Event,
     ExamplesDone,
     Noted,
@@ -37,9 +37,8 @@ from xsns_stream.pipeline import (
     RowCommitted,
     RowFailed,
     RowStarted,
-    Stopping,
-    build,
 )
+from xsns_stream.pipeline.settings import BuildSettings, Stopping
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.store import row_array as store_array
 from xsns_stream.subnetworks.select import extract_subnetwork
@@ -355,7 +354,7 @@ def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: 
 
 def test_few_examples_are_all_used(texts: Path, loaded: LoadedModel, path: Path) -> None:
     _, events, store = run(settings(texts, "sw", examples=500), loaded, path)
-    assert notes(events) == ["has only 20 of the 500 examples asked for."]
+    assert notes(events) == ["has only 20 of the 500 examples requested."]
     assert (store["sw"].provenance.examples, store["sw"].provenance.examples_asked) == (20, 500)
 
 
@@ -371,7 +370,8 @@ def test_skipped_lines_are_counted(loaded: LoadedModel, path: Path, tmp_path: Pa
 def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
     made = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
     _, events, _ = run(made, loaded, path)
-    assert any("of the pieces are unknown to the tokenizer; the result says little." in text for text in notes(events))
+    expected = "of the tokens are unknown to the tokenizer; the result is not reliable."
+    assert any(expected in text for text in notes(events))
 
 
 def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, path: Path) -> None:
@@ -379,7 +379,7 @@ def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, 
     realised = store["sw"].density_realised
     if realised < 0.99:
         assert notes(events) == [
-            f"only {realised:.2%} of the parameters have a Fisher value above zero, fewer than the 100.00% asked for."
+            f"only {realised:.2%} of the parameters have a Fisher value above zero, fewer than the 100.00% requested."
         ]
     else:
         assert notes(events) == []

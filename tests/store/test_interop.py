@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import zarr
 
+from tests.support.paths import DOCS
 from xsns_stream.store import open_store
 from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
 
 FIXTURE = Path(__file__).with_name("fixtures") / "store_v1"
-PAGE = Path(__file__).parents[2] / "docs/store-format.md"
+PAGE = DOCS / "store-format.md"
 #: More words than an inner chunk has, and no multiple of it: the last chunk is filled up.
 UNEVEN = 131_072 * 64 + 6_464
 

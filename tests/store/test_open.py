@@ -105,7 +105,7 @@ def test_a_later_format_is_refused(filled, path):
         (lambda d: d["attributes"].pop("format_version"), "no valid format version"),
         (
             lambda d: d["attributes"].pop("layout"),
-            "is not as the format says: attributes: object missing required field `layout`",
+            "does not follow the format: attributes: object missing required field `layout`",
         ),
         (lambda d: d["attributes"]["layout"]["names"].reverse(), "does not match its own digest"),
     ],

@@ -4,17 +4,17 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.paths import SUPPORT
 from xsns_stream.errors import StoreError
 from xsns_stream.store import open_store
 from xsns_stream.store import writer as remote_writing
 from xsns_stream.store.row_array import RowArray
 
-SCRIPT = Path(__file__).with_name("remote_writers.py")
+SCRIPT = SUPPORT / "remote_writers.py"
 SECRETS = ("key-of-the-tests", "secret-of-the-tests")
 
 

@@ -1,8 +1,8 @@
-"""Other predictors of transfer: what X-SNS has to beat.
+"""Baselines: other predictors of transfer, which X-SNS is compared with.
 
-Each baseline is a function that returns a :class:`xsns_stream.types.SimilarityMatrix` whose coefficient is the
-baseline's name. Those here need tables and no model; `lex`, `emb`, `nn-rank`, `sue` and `grad-cosine` work on what a
-model has said, and stand in the modules beside this one.
+The functions below need tables but no model. Each returns a :class:`xsns_stream.types.SimilarityMatrix` whose
+coefficient is the name of the baseline. The baselines `lex` and `sue` (:mod:`.subwords`), `emb` and `grad-cosine`
+(:mod:`.model_vectors`) and `nn-rank` (:mod:`.nearest_tokens`) are computed from tokens, states or gradients of a model.
 """
 
 from __future__ import annotations

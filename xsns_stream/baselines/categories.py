@@ -13,19 +13,19 @@ from xsns_stream.baselines.language_values import (
     LanguageValues,
     column_of,
     is_unknown,
-    normalised,
     read_values,
-    sides,
+    restrict_both,
+    unique_codes,
 )
 from xsns_stream.io.tables import TextTable, listed
 from xsns_stream.types import SimilarityMatrix
 
-#: Of a language, the root first.
+#: The family of a language, its branch and so on: the root of the tree comes first.
 Ancestors = tuple[str, ...]
 
 FAMILY_COLUMNS: Final = ("family", "families", "family_name", TEXT)
-_ISOLATE: Final = "is_isolate"
-#: What tables have in place of a family, in small letters: the language has no relatives, or nobody knows them.
+_ISOLATE_COLUMN: Final = "is_isolate"
+#: Words that stand in place of a family, in lower case: the language has no relatives, or no known classification.
 _ISOLATES: Final = frozenset({"isolate", "isolates", "language isolate", "language isolates"})
 _NO_FAMILY: Final = frozenset({"unclassified", "unclassifiable", "unattested"})
 
@@ -33,37 +33,37 @@ _NO_FAMILY: Final = frozenset({"unclassified", "unclassifiable", "unattested"})
 def read_families(
     path: str | Path, columns: Sequence[str] = (), names: str | Path | None = None
 ) -> LanguageValues[Ancestors]:
-    """Read the family of each language, from the root down.
+    """Read the family of each language, from the root of the tree down.
 
-    A field may hold the path itself, as `IE, Germanic`; or several columns do, the outermost first. Languages that
-    Glottolog's table calls isolates, and those whose family is called `isolate`, are families of their own. Others
-    without a family are not known; nor are those of which the table has a word for a missing value (`NA`, `-`, `?`,
-    `unknown`) or for no classification (`Unclassified`), and a note names them.
+    One field may hold the whole path, as `IE, Germanic`, or several columns hold it, the outermost first. A language is
+    a family of its own if Glottolog's table calls it an isolate, or if its family is called `isolate`. Other languages
+    without a family are left out. So are languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or for a
+    missing classification (`Unclassified`); a note names these.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a family for each language.
-        columns: Columns of the family, the branch, …; `Family` where left out.
+        columns: Columns of the family, the branch, …; `Family` by default.
         names: A table of names, for labels that are names.
 
     Raises:
-        UsageError: There are no such columns.
+        UsageError: The table does not have these columns.
         XsnsError: The table cannot be read.
     """
 
-    def wanted(table: TextTable) -> list[str]:
+    def columns_of(table: TextTable) -> list[str]:
         chosen = [column_of(table, [name], "families") for name in columns or ()]
         chosen = chosen or [column_of(table, FAMILY_COLUMNS, "families")]
-        return chosen + [name for name in table.header if name.casefold() == _ISOLATE]
+        return chosen + [name for name in table.header if name.casefold() == _ISOLATE_COLUMN]
 
     def read(fields: Mapping[str, str], label: str) -> Ancestors | None:
-        told = {name.casefold(): field for name, field in fields.items()}
-        isolate = told.pop(_ISOLATE, "").casefold() == "true"
-        fields_told = [part.strip() for field in told.values() for part in field.split(",")]
-        parts = tuple(part for part in fields_told if not is_unknown(part, _NO_FAMILY))
-        alone = parts[0].casefold() in _ISOLATES if parts else isolate
-        return (label,) if alone else parts or None
+        by_column = {name.casefold(): field for name, field in fields.items()}
+        isolate = by_column.pop(_ISOLATE_COLUMN, "").casefold() == "true"
+        parts = [part.strip() for field in by_column.values() for part in field.split(",")]
+        ancestors = tuple(part for part in parts if not is_unknown(part, _NO_FAMILY))
+        alone = ancestors[0].casefold() in _ISOLATES if ancestors else isolate
+        return (label,) if alone else ancestors or None
 
-    return read_values(path, wanted, read, names, unknown=_NO_FAMILY)
+    return read_values(path, columns_of, read, names, unknown=_NO_FAMILY)
 
 
 def family(
@@ -77,33 +77,37 @@ def family(
 
         family(s, t) = |A_s ∩ A_t| / √(|A_s| |A_t|)
 
-    A language's ancestors A are its family, branch and so on: the cosine of URIEL's family vectors. In a table with one
-    level it is 1 for the same family and 0 otherwise; with `IE, Germanic` and `IE, Romance` it is 1/2.
+    A is the set of a language's ancestors: its family, branch and so on. The value is the cosine of URIEL's family
+    vectors. In a table with one level it is 1 for languages of one family and 0 for others; `IE, Germanic` and
+    `IE, Romance` give 1/2.
 
     Args:
-        families: What :func:`read_families` returns.
-        sources: Codes; all languages where left out. What the table lacks is left out.
-        targets: Likewise.
-        binary: 1 where the whole path is the same, and 0 otherwise.
+        families: The result of :func:`read_families`.
+        sources: Codes; all languages by default. Languages that the table lacks are left out.
+        targets: As `sources`.
+        binary: Return 1 where the whole path is the same, and 0 otherwise.
 
     Raises:
-        LanguageError: None of the languages is there.
+        LanguageError: The table has none of the languages.
 
     Source:
         Littell et al. (EACL 2017); binary: de Vries, Wieling and Nissim (ACL 2022).
     """
-    rows, columns = sides(list(families.values), sources, targets, "the table of families")
+    rows, columns = restrict_both(list(families.values), sources, targets, "the table of families")
     down, across = ([families.values[code] for code in side.values()] for side in (rows, columns))
     shared = np.array([[_shared(one, other) for other in across] for one in down], np.float64)
     depths = [np.array([len(ancestors) for ancestors in side], np.float64) for side in (down, across)]
     values = shared / np.sqrt(np.outer(*depths))
-    return SimilarityMatrix(
-        tuple(rows), tuple(columns), (values == 1.0).astype(np.float64) if binary else values, "family"
-    )
+    if binary:
+        values = (values == 1.0).astype(np.float64)
+    return SimilarityMatrix(tuple(rows), tuple(columns), values, "family")
 
 
 def _shared(one: Ancestors, other: Ancestors) -> int:
-    """Return how many ancestors are the same, from the root down: branches of one name in two families are not."""
+    """Count the ancestors that are the same from the root down.
+
+    Branches of the same name in two families are different ancestors.
+    """
     count = 0
     for mine, theirs in zip(one, other, strict=False):
         if mine != theirs:
@@ -113,7 +117,7 @@ def _shared(one: Ancestors, other: Ancestors) -> int:
 
 
 SCRIPT_COLUMNS: Final = ("script", "scripts", "writing_system")
-#: ISO 15924 calls these variants of the other: they share their characters.
+#: {variant of a script in ISO 15924: the script whose characters it shares}.
 _VARIANTS: Final = {
     "Hans": "Hani",
     "Hant": "Hani",
@@ -125,83 +129,81 @@ _VARIANTS: Final = {
     "Syrj": "Syrc",
     "Syrn": "Syrc",
 }
-
-
-#: Words for no script in small letters; the last three are those of ISO 15924.
+#: Words for no script, in lower case; the last three are codes of ISO 15924.
 _NO_SCRIPT: Final = frozenset({"unwritten", "zxxx", "zyyy", "zzzz"})
 
 
 def read_scripts(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[str]:
-    """Read the script of each language from a table, in whatever words it uses, as `latin`.
+    """Read the script of each language from a table, in the table's own words, as `latin`.
 
-    A language of which the table has a word for a missing value (`NA`, `-`, `?`, `unknown`) or for no script
-    (`unwritten`, `Zxxx`) has no known script, and a note names it.
+    Languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or for no script (`unwritten`, `Zxxx`) are
+    left out, and a note names them.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a script for each language.
-        column: Its column of scripts; `script` where left out.
+        column: The column of scripts; `script` by default.
         names: A table of names, for labels that are names.
 
     Raises:
-        UsageError: There is no such column.
+        UsageError: The table does not have this column.
         XsnsError: The table cannot be read.
     """
-    wanted = [column] if column else SCRIPT_COLUMNS
+    column_names = [column] if column else SCRIPT_COLUMNS
 
     def read(fields: Mapping[str, str], label: str) -> str | None:
         del label
         (field,) = fields.values()
         return None if is_unknown(field, _NO_SCRIPT) else field.strip().casefold()
 
-    return read_values(path, lambda table: [column_of(table, wanted, "scripts")], read, names, unknown=_NO_SCRIPT)
+    return read_values(path, lambda table: [column_of(table, column_names, "scripts")], read, names, unknown=_NO_SCRIPT)
 
 
 def customary_scripts(languages: Sequence[str]) -> LanguageValues[str]:
-    """Return the script that each code names, as `zh-Hant` does, or else the one that CLDR calls likely.
+    """Return the script of each language code: the one it names, as `zh-Hant` does, or CLDR's likely script.
 
-    Simplified and traditional characters count as one script, as other variants of ISO 15924 do.
+    Simplified and traditional Chinese characters count as one script, and so do other variants in ISO 15924.
 
     Raises:
-        LanguageError: What was given is no language code.
+        LanguageError: One of the codes is not a language code.
     """
-    found: dict[str, str] = {}
+    scripts: dict[str, str] = {}
     unknown = []
-    for code in normalised(languages):
-        script = _likely(code)
-        if script:
-            found[code] = _VARIANTS.get(script, script)
+    for code in unique_codes(languages):
+        likely = _likely_script(code)
+        if likely:
+            scripts[code] = _VARIANTS.get(likely, likely)
         else:
             unknown.append(code)
-    notes = (f"CLDR knows no script of {listed(unknown)}.",) if unknown else ()
-    return LanguageValues(found, "CLDR, likely subtags", notes)
+    notes = (f"CLDR has no script for {listed(unknown)}.",) if unknown else ()
+    return LanguageValues(scripts, "CLDR, likely subtags", notes)
 
 
 def script(
     scripts: LanguageValues[str], sources: Sequence[str] | None = None, targets: Sequence[str] | None = None
 ) -> SimilarityMatrix:
-    """Return 1 where source and target are written in the same script, and 0 otherwise.
+    """Return 1 where source and target have the same script, and 0 otherwise.
 
     Args:
-        scripts: What :func:`read_scripts` or :func:`customary_scripts` returns.
-        sources: Codes; all languages where left out. What has no known script is left out.
-        targets: Likewise.
+        scripts: The result of :func:`read_scripts` or :func:`customary_scripts`.
+        sources: Codes; all languages by default. Languages without a known script are left out.
+        targets: As `sources`.
 
     Raises:
-        LanguageError: None of the languages is there.
+        LanguageError: None of the languages has a known script.
 
     Source:
         de Vries, Wieling and Nissim (ACL 2022).
     """
-    rows, columns = sides(list(scripts.values), sources, targets, "the table of scripts")
+    rows, columns = restrict_both(list(scripts.values), sources, targets, "the table of scripts")
     down, across = (np.array([scripts.values[code] for code in side.values()]) for side in (rows, columns))
     same = np.equal(down[:, None], across[None, :]).astype(np.float64)
     return SimilarityMatrix(tuple(rows), tuple(columns), same, "script")
 
 
-def _likely(code: str) -> str | None:
-    """Return a code's own script, or CLDR's likely one of the language in its region, or at all; None where unknown.
+def _likely_script(code: str) -> str | None:
+    """Return the script that a code names, or CLDR's likely script for its region or language; None if unknown.
 
-    langcodes' `maximize` would say Latin of every language that CLDR does not know.
+    The function `maximize` of langcodes is not used: it returns Latin for every language that CLDR lacks.
     """
     import langcodes
     from babel.core import get_global
@@ -210,5 +212,5 @@ def _likely(code: str) -> str | None:
     if language.script:
         return str(language.script)
     likely = get_global("likely_subtags")
-    found = likely.get(f"{language.language}_{language.territory}") or likely.get(str(language.language))
-    return None if found is None else str(found.split("_")[1])
+    tag = likely.get(f"{language.language}_{language.territory}") or likely.get(str(language.language))
+    return None if tag is None else str(tag.split("_")[1])

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
-from xsns_stream.io import tables as labelled
+from xsns_stream.io import tables
 from xsns_stream.io.atomic import unreadable
-from xsns_stream.io.tables import NOT_KNOWN, TextTable, listed
+from xsns_stream.io.tables import NOT_KNOWN, TextTable, listed, to_codes
 from xsns_stream.languages import counterparts, normalise
 
 Value = TypeVar("Value")
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 #: Columns of a text file without a header: a label, the words after it, and the numbers at the end as 1, 2, …
 LABEL: Final = "label"
 TEXT: Final = "text"
-#: Columns that hold codes, the surest first; `language` holds codes in some tables and names in others.
+#: Columns that hold codes, the most reliable first; `language` holds codes in some tables and names in others.
 CODE_COLUMNS: Final = (
     "code",
     "language_id",
@@ -35,18 +35,18 @@ CODE_COLUMNS: Final = (
     "language",
 )
 NAME_COLUMNS: Final = ("name", "language_name", "language", TEXT)
-#: Tables of names that are found beside a file whose labels are names.
+#: Tables of names that are read automatically if they lie beside a file whose labels are names.
 NAMES_BESIDE: Final = ("udpos-langs.csv", "languages.csv")
 
 
 @dataclass(frozen=True)
 class LanguageValues(Generic[Value]):
-    """What a table says of each language.
+    """One value for each language of a table.
 
     Attributes:
         values: {normalised code: value}.
-        origin: File and column, for people to read.
-        notes: Sentences on what was left out; empty where nothing was.
+        origin: File and columns, as text for people.
+        notes: Sentences about lines that were left out; empty where none was.
     """
 
     values: Mapping[str, Value]
@@ -58,74 +58,79 @@ def read_table(path: str | Path) -> TextTable:
     """Read a table as text.
 
     ========== ============================================================================================
-    .csv .tsv  With a line of column names.
-    .txt       Without one: a label, then words, then numbers, apart by spaces, as `af Afrikaans 242 1.3`; the
-               columns are called `label`, `text`, `1`, `2` …
+    .csv .tsv  The first line holds the names of the columns.
+    .txt       No header. A line is a label, words and numbers, separated by spaces, as `af Afrikaans 242 1.3`;
+               the columns are called `label`, `text`, `1`, `2` …
     ========== ============================================================================================
 
     Raises:
-        UsageError: The suffix names none of these.
-        XsnsError: The file is not there, is empty, or is no such table.
+        UsageError: The file has another suffix.
+        XsnsError: The file does not exist, is empty, or is not such a table.
     """
     file = Path(path)
-    return _read_lines(file) if file.suffix.lower() == ".txt" else labelled.read_table(file)
+    return _read_lines(file) if file.suffix.lower() == ".txt" else tables.read_table(file)
 
 
-def column_of(table: TextTable, wanted: Sequence[str], what: str) -> str:
-    """Return the first column of these names, in whatever case.
+def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
+    """Return the first column that has one of these names, in upper or lower case.
+
+    Args:
+        table: The table.
+        names: Names of columns, in order of preference.
+        what: What the column holds, for the message.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The table has no such column.
     """
-    there = {name.casefold(): name for name in reversed(table.header)}
-    for name in wanted:
-        if name.casefold() in there:
-            return there[name.casefold()]
+    columns = {name.casefold(): name for name in reversed(table.header)}
+    for name in names:
+        if name.casefold() in columns:
+            return columns[name.casefold()]
     raise UsageError(
-        f"'{table.name}' has no column of {what} called {' or '.join(wanted)}.",
+        f"'{table.name}' has no column of {what} called {' or '.join(names)}.",
         f"its columns are {', '.join(filter(None, table.header))}.",
     )
 
 
 def read_names(path: str | Path) -> dict[str, str]:
-    """Return {name as :func:`spelt` has it: code} of a table with both.
+    """Return {name as :func:`name_key` spells it: code} from a table with a column of each.
 
     Raises:
-        UsageError: It has no column of codes, or none of names.
-        XsnsError: It cannot be read.
+        UsageError: The table has no column of codes, or none of names.
+        XsnsError: The table cannot be read.
     """
     table = read_table(path)
     codes = column_of(table, CODE_COLUMNS, "codes")
     names = column_of(table, [name for name in NAME_COLUMNS if name != codes.casefold()], "names")
-    found: dict[str, str] = {}
+    code_of: dict[str, str] = {}
     for code, name in zip(table.column(codes), table.column(names), strict=True):
         with suppress(LanguageError):
-            found.setdefault(spelt(name), normalise(code))
-    return found
+            code_of.setdefault(name_key(name), normalise(code))
+    return code_of
 
 
 def names_for(path: str | Path, labels: Sequence[str], names: str | Path | None = None) -> dict[str, str]:
-    """Return what a file's labels are the names of.
+    """Return {name: code} for the labels of a file; empty where most labels are codes.
 
     Args:
         path: The file.
-        labels: As it has them. Where most are codes, no names are looked for: `pol` in a column of codes is Polish, and
-            not the language of the name Pol.
-        names: A table of names. Where left out, one of NAMES_BESIDE in the file's folder or the one above.
+        labels: Its labels. A few may look like codes although they are names, as Mon and Pol do.
+        names: A table of names. By default a file of NAMES_BESIDE in the file's folder or in the folder above.
 
     Raises:
-        UsageError: The table that was given has no names, or no codes.
-        XsnsError: It cannot be read.
+        UsageError: The given table has no names, or no codes.
+        XsnsError: The given table cannot be read.
     """
     if names is not None:
         return read_names(names)
-    if 2 * sum(map(_is_code, labels)) > len(labels):
+    codes = to_codes(labels)
+    if 2 * sum(codes[label] is not None for label in labels) > len(labels):
         return {}
     folder = Path(path).resolve().parent
-    for place in (folder, folder.parent):
+    for parent in (folder, folder.parent):
         for name in NAMES_BESIDE:
             with suppress(XsnsError):
-                return read_names(place / name)
+                return read_names(parent / name)
     return {}
 
 
@@ -136,82 +141,74 @@ def read_values(
     names: str | Path | None = None,
     unknown: Collection[str] = (),
 ) -> LanguageValues[Value]:
-    """Read what some columns of a table say of each language.
+    """Read the value of each language from some columns of a table.
 
     Args:
         path: The table.
-        columns: Chooses the columns from the table.
-        read: What a line means, from {column: field} and its label; None where it says nothing.
+        columns: Returns the names of the columns to read.
+        read: Returns the value of a line, given {column: field} and the label; None where the value is not known.
         names: A table of names, for labels that are names.
-        unknown: Further words for a missing value, in small letters.
+        unknown: Further words for a missing value, in lower case.
 
     Raises:
-        UsageError: There are no codes, or not these columns.
-        XsnsError: The table cannot be read, or says nothing of any language.
+        UsageError: The table has no column of codes, or lacks one of the columns.
+        XsnsError: The table cannot be read, or has no value for any language.
     """
     table = read_table(path)
-    labels = column_of(table, CODE_COLUMNS, "codes")
-    wanted = columns(table)
-    rows = zip(table.column(labels), *map(table.column, wanted), strict=True)
-    # Whoever lists dialects repeats the language: the same line twice contradicts nothing.
-    lines = ((label, dict(zip(wanted, fields, strict=True))) for label, *fields in dict.fromkeys(rows))
+    label_column = column_of(table, CODE_COLUMNS, "codes")
+    value_columns = columns(table)
+    # Tables of dialects repeat a language. Equal lines do not contradict each other, so each is read once.
+    rows = dict.fromkeys(zip(table.column(label_column), *map(table.column, value_columns), strict=True))
+    lines = ((label, dict(zip(value_columns, fields, strict=True))) for label, *fields in rows)
     known = [(label, value) for label, fields in lines if (value := read(fields, label)) is not None]
-    told = [label for label, _ in known]
-    found = resolve(told, table.name, names_for(path, told, names))
-    origin = f"{table.name}, {'column' if len(wanted) == 1 else 'columns'} {', '.join(wanted)}"
-    if not found.codes:
+    labels = [label for label, _ in known]
+    matched = match_labels(labels, table.name, names_for(path, labels, names))
+    origin = f"{table.name}, {'column' if len(value_columns) == 1 else 'columns'} {', '.join(value_columns)}"
+    if not matched.codes:
         raise XsnsError(
-            f"'{path}' says nothing of any language ({origin}).",
+            f"'{path}' has no value for any language ({origin}).",
             "its labels must be language codes, or names that a table of names explains (--names).",
         )
-    values = {code: known[place][1] for code, place in zip(found.codes, found.places, strict=True)}
-    return LanguageValues(values, origin, (*found.notes, *_unknown_values(table, (labels, *wanted), told, unknown)))
+    values = {code: known[index][1] for code, index in zip(matched.codes, matched.indices, strict=True)}
+    missing = _missing_values(table, (label_column, *value_columns), set(labels), unknown)
+    return LanguageValues(values, origin, (*matched.notes, *missing))
 
 
 def is_unknown(field: str, words: Collection[str] = ()) -> bool:
     """Say whether a field is empty or holds a word for a missing value, as `NA`, `-`, `?` or `unknown`.
 
-    `na` and `nan` are codes of languages too, so that this is not for columns of codes.
+    Do not use it for columns of codes: `na` and `nan` are codes of languages too.
 
     Args:
-        field: Of a table.
-        words: Further words, in small letters, that mean the same in this column.
+        field: A field of a table.
+        words: Further words for a missing value in this column, in lower case.
     """
     word = field.strip().casefold()
     return word in NOT_KNOWN or word in words
 
 
-def _unknown_values(
-    table: TextTable, columns: Sequence[str], told: Collection[str], words: Collection[str]
+def _missing_values(
+    table: TextTable, columns: Sequence[str], known: Collection[str], words: Collection[str]
 ) -> tuple[str, ...]:
-    """Return a sentence on the languages that were left out because of a word for a missing value.
+    """Return a sentence about the languages that were left out because of a word for a missing value.
 
     Args:
         table: The table.
-        columns: That of the labels, then those that were read.
-        told: The labels of which something is known.
+        columns: The column of labels, then the columns that were read.
+        known: The labels that have a value.
         words: Further words for a missing value.
     """
-    known = set(told)
     left_out: dict[str, None] = {}
-    met: dict[str, None] = {}
+    words_used: dict[str, None] = {}
     for label, *fields in zip(*map(table.column, columns), strict=True):
-        said = [field.strip() for field in fields if field.strip() and is_unknown(field, words)]
-        if said and label not in known:
+        missing = [field.strip() for field in fields if field.strip() and is_unknown(field, words)]
+        if missing and label not in known:
             left_out[label] = None
-            met |= dict.fromkeys(said)
+            words_used |= dict.fromkeys(missing)
     if not left_out:
         return ()
-    marks = listed([repr(word) for word in met])
-    return (f"{table.name} has {marks} for a value that is not known; left out: {listed(list(left_out))}.",)
-
-
-def _is_code(label: str) -> bool:
-    try:
-        normalise(label)
-    except LanguageError:
-        return False
-    return True
+    marks = listed([repr(word) for word in words_used])
+    return (f"{table.name} has {marks} for a missing value; left out: {listed(list(left_out))}.",)
 
 
 def _read_lines(file: Path) -> TextTable:
@@ -223,15 +220,15 @@ def _read_lines(file: Path) -> TextTable:
         raise XsnsError(f"cannot read '{file}' as a table: {error}.", "save it as UTF-8 text.") from error
     rows = [_fields(line) for line in text.splitlines() if line.strip()]
     if not rows:
-        raise XsnsError(f"'{file}' is empty.", "a line for each language is needed.")
+        raise XsnsError(f"'{file}' is empty.", "write one line for each language.")
     numbers = zip_longest(*(row[2:] for row in rows), fillvalue="")
     lines = zip((row[0] for row in rows), (row[1] for row in rows), *numbers, strict=True)
     width = max(map(len, rows)) - 2
-    return TextTable((LABEL, TEXT, *(str(place) for place in range(1, width + 1))), tuple(lines), file.name)
+    return TextTable((LABEL, TEXT, *(str(number) for number in range(1, width + 1))), tuple(lines), file.name)
 
 
 def _fields(line: str) -> list[str]:
-    """Return a line's label, its words, and each number at its end."""
+    """Return the label of a line, its words as one field, and each number at its end."""
     label, *rest = line.split()
     first = len(rest)
     while first and _is_number(rest[first - 1]):
@@ -248,110 +245,96 @@ def _is_number(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """The languages of a file.
+class MatchedLabels:
+    """The languages that the labels of a file stand for.
 
     Attributes:
         codes: Normalised codes, each once, in the order of the file.
-        places: Where each stands among the file's labels.
-        notes: Sentences on labels that were left out; empty where none was.
+        indices: The index of the label of each code.
+        notes: Sentences about labels that were left out; empty where none was.
     """
 
     codes: tuple[str, ...]
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
 
-def resolve(labels: Sequence[str], what: str, names: Mapping[str, str] | None = None) -> Resolved:
+def match_labels(labels: Sequence[str], what: str, names: Mapping[str, str] | None = None) -> MatchedLabels:
     """Return the languages that labels stand for.
 
-    A label is looked up among `names` first, then read as a code. Where several labels come to one code, as `ara` and
-    `arb` do, the label of the code itself is taken: the macrolanguage before its largest member.
+    A label is looked up in `names` first, and is read as a code otherwise. Where several labels give one code, as `ara`
+    and `arb` do, the label of the code itself is taken: the macrolanguage rather than its largest member.
 
     Args:
-        labels: As the file has them.
+        labels: The labels, as the file spells them.
         what: Name of the file, for notes.
-        names: {name: code}, as :func:`xsns_stream.baselines.language_values.read_names` returns it.
+        names: {name: code}, as :func:`read_names` returns it.
     """
-    found: dict[str, list[int]] = {}
-    unread: dict[str, None] = {}
-    for place, label in enumerate(labels):
-        code = _code(label, names or {})
+    codes = to_codes(labels)
+    indices: dict[str, list[int]] = {}
+    unmatched: dict[str, None] = {}
+    for index, label in enumerate(labels):
+        code = (names or {}).get(name_key(label), codes[label])
         if code is None:
-            unread[label or "an empty label"] = None
+            unmatched[label or "an empty label"] = None
         else:
-            found.setdefault(code, []).append(place)
-    best = {code: _best(code, [(place, labels[place]) for place in several]) for code, several in found.items()}
-    doubtful = [code for code, places in best.items() if len(places) > 1]
-    return Resolved(
-        tuple(best), tuple(places[0] for places in best.values()), tuple(_notes(list(unread), doubtful, what))
-    )
+            indices.setdefault(code, []).append(index)
+    best = {code: _best(code, [(index, labels[index]) for index in several]) for code, several in indices.items()}
+    ambiguous = [code for code, candidates in best.items() if len(candidates) > 1]
+    first = tuple(candidates[0] for candidates in best.values())
+    return MatchedLabels(tuple(best), first, tuple(_notes(list(unmatched), ambiguous, what)))
 
 
-def sides(
+def restrict_both(
     known: Sequence[str], sources: Sequence[str] | None, targets: Sequence[str] | None, what: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the sources and targets that were asked for and are known.
+    """Return :func:`restrict` of the sources and of the targets."""
+    return restrict(known, sources, what), restrict(known, targets, what)
+
+
+def restrict(known: Sequence[str], requested: Sequence[str] | None, what: str) -> dict[str, str]:
+    """Return {requested code: code of the table} for the requested languages that a table has.
+
+    The two codes differ where only one of them names a script (:func:`xsns_stream.languages.counterparts`).
 
     Args:
-        known: The codes of a table.
-        sources: What is asked for; None asks for all.
-        targets: Likewise.
+        known: The codes of the table.
+        requested: The requested codes; None for all languages of the table.
         what: The table, for messages.
 
-    Returns:
-        For sources and for targets {code as it was asked for: code of the table}; the two differ where one names a
-        script and the other does not (:func:`xsns_stream.languages.counterparts`).
-
     Raises:
-        LanguageError: What was asked for is no language code, or none of it is known.
+        LanguageError: A requested code is not a language code, or the table has none of the languages.
     """
-    return side(known, sources, what), side(known, targets, what)
-
-
-def side(known: Sequence[str], asked: Sequence[str] | None, what: str) -> dict[str, str]:
-    """Return what :func:`sides` does, of one side."""
-    if asked is None:
+    if requested is None:
         return {code: code for code in known}
-    codes = normalised(asked)
-    there = counterparts(codes, known)
-    if not there:
-        raise LanguageError(
-            f"{what} has none of the languages that were asked for: {listed(codes)}.", f"it has {listed(known)}."
-        )
-    return {code: there[code] for code in codes if code in there}
+    codes = unique_codes(requested)
+    matches = counterparts(codes, known)
+    if not matches:
+        raise LanguageError(f"{what} has none of the requested languages: {listed(codes)}.", f"it has {listed(known)}.")
+    return {code: matches[code] for code in codes if code in matches}
 
 
-def normalised(codes: Sequence[str]) -> tuple[str, ...]:
+def unique_codes(codes: Sequence[str]) -> tuple[str, ...]:
     """Return codes as :func:`xsns_stream.languages.normalise` spells them, each once.
 
     Raises:
-        LanguageError: One of them is not the code of a language.
+        LanguageError: One of them is not a language code.
     """
     return tuple(dict.fromkeys(normalise(code) for code in codes))
 
 
-def spelt(name: str) -> str:
-    """Return a name as names are compared: in small letters, with spaces."""
+def name_key(name: str) -> str:
+    """Return a name in the form in which names are compared: lower case, with spaces for underscores."""
     return name.strip().replace("_", " ").casefold()
 
 
-def _code(label: str, names: Mapping[str, str]) -> str | None:
-    if (name := spelt(label)) in names:
-        return names[name]
-    try:
-        return normalise(label)
-    except LanguageError:
-        return None
-
-
 def _best(code: str, candidates: Sequence[tuple[int, str]]) -> list[int]:
-    """Return the places of the label that is the code itself, in two letters or in three; else all."""
+    """Return the index of the label that is the code itself, in two or three letters; otherwise all indices."""
     if len(candidates) > 1:
         for spelling in (code, _three_letters(code)):
-            if own := [place for place, label in candidates if label == spelling]:
-                return own
-    return [place for place, _ in candidates]
+            if exact := [index for index, label in candidates if label == spelling]:
+                return exact
+    return [index for index, _ in candidates]
 
 
 def _three_letters(code: str) -> str:
@@ -363,9 +346,11 @@ def _three_letters(code: str) -> str:
         return code
 
 
-def _notes(unread: Sequence[str], doubtful: Sequence[str], what: str) -> Iterator[str]:
-    if unread:
-        are = "label is no language code and was" if len(unread) == 1 else "labels are no language codes and were"
-        yield f"{len(unread)} {are} left out of {what}: {listed(unread)}."
-    if doubtful:
-        yield f"{what} has several entries for {listed(doubtful)}; the first was taken."
+def _notes(unmatched: Sequence[str], ambiguous: Sequence[str], what: str) -> Iterator[str]:
+    if unmatched:
+        if len(unmatched) == 1:
+            yield f"1 label of {what} is not a language code and was left out: {listed(unmatched)}."
+        else:
+            yield f"{len(unmatched)} labels of {what} are not language codes and were left out: {listed(unmatched)}."
+    if ambiguous:
+        yield f"{what} has several entries for {listed(ambiguous)}; the first was taken."

@@ -72,10 +72,10 @@ def file_command(
 
 def _restricted(matrix: SimilarityMatrix, pool: Pool, file: str) -> SimilarityMatrix:
     """Return the pairs of a matrix that were asked for."""
-    from xsns_stream.baselines.language_values import side
+    from xsns_stream.baselines.language_values import restrict
 
-    rows = side(matrix.sources, pool.sources, f"'{file}'")
-    columns = side(matrix.targets, pool.targets, f"'{file}'")
+    rows = restrict(matrix.sources, pool.sources, f"'{file}'")
+    columns = restrict(matrix.targets, pool.targets, f"'{file}'")
     down = [matrix.sources.index(code) for code in rows.values()]
     across = [matrix.targets.index(code) for code in columns.values()]
 

@@ -64,7 +64,7 @@ class StoredText:
     @property
     def labels(self) -> str | None:
         """How the corpus was read: with labels, where the model was asked for a task."""
-        from xsns_stream.models.objectives import TASKS
+        from xsns_stream.models.auto_classes import TASKS
 
         return "auto" if self.shared.objective.partition("(")[0] in TASKS else None
 
@@ -240,7 +240,7 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
     Raises:
         ModelError: Weights or tokenizer are not the store's.
     """
-    from xsns_stream.pipeline.baselines import NEED_WEIGHTS
+    from xsns_stream.pipeline.model_baselines import NEED_WEIGHTS
 
     if loaded is None:
         return
@@ -262,7 +262,7 @@ def objective_of(stored: StoredText) -> Any:
     Raises:
         UsageError: It is a task: baselines read no labels.
     """
-    from xsns_stream.models.objectives import TASKS
+    from xsns_stream.models.auto_classes import TASKS
     from xsns_stream.objectives import make_objective
 
     text = stored.shared.objective

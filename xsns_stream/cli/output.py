@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.io.escaping import visible, visible_json
+from xsns_stream.io.json import nan_to_null
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +81,7 @@ def csv_guard_option(function: Decorated) -> Decorated:
     """Add `--csv-guard`, for verbs that write .csv or .tsv."""
 
     def guard(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        from xsns_stream.io.atomic import guarding_csv
+        from xsns_stream.io.frames import guarding_csv
 
         ctx.with_resource(guarding_csv(value))
 
@@ -177,7 +177,7 @@ def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
     """Print the one JSON object of a verb; NaN becomes null, because JSON has none."""
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    click.echo(visible_json(json.dumps(_finite(document), ensure_ascii=plain, allow_nan=False)))
+    click.echo(visible_json(json.dumps(nan_to_null(document), ensure_ascii=plain, allow_nan=False)))
 
 
 def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
@@ -189,14 +189,6 @@ def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
         lines: Whether the text has line breaks of its own.
     """
     click.echo(visible(text, lines=lines), err=err)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def stdout_console() -> Console:

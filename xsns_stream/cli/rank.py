@@ -399,7 +399,7 @@ def _explanation(found: Explanation) -> list[dict[str, Any]]:
 
 
 def _show(found: _Found, quiet: bool) -> None:
-    from xsns_stream.report.tables import cover_table, explanation_table, ranking_table
+    from xsns_stream.report.console_tables import cover_table, explanation_table, ranking_table
 
     console, ranking = stdout_console(), found.ranking
     console.print(ranking_table(ranking, console.width))

@@ -247,15 +247,15 @@ def _show(
     as_json: bool,
 ) -> None:
     from xsns_stream.report.regression import (
-        blocks,
-        document,
-        prediction_block,
         prediction_document,
+        prediction_sheet,
+        regression_document,
+        regression_sheets,
         regression_table,
     )
 
     if as_json:
         said = [prediction_document(one) for one in predictions]
-        emit_json("regress", {**document(found, ranks), "predictions": said, **footing(joined)})
+        emit_json("regress", {**regression_document(found, ranks), "predictions": said, **footing(joined)})
         return
-    stdout_console().print(regression_table([*blocks(found, ranks), *map(prediction_block, predictions)]))
+    stdout_console().print(regression_table([*regression_sheets(found, ranks), *map(prediction_sheet, predictions)]))

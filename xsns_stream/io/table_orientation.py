@@ -1,7 +1,7 @@
-r"""Orientation of a table: what its first field and its diagonal say.
+r"""Orientation of tables of language pairs: whether rows are sources, and whether numbers are similarities.
 
-The first field of a matrix often names its lines, or its lines and its columns: `source`, `target/source`, `tgt\src`.
-The diagonal, a language with itself, is the largest similarity of its row, and the smallest distance.
+The first field of a matrix often names its rows, or its rows and its columns: `source`, `target/source`, `tgt\src`.
+The diagonal, a language with itself, holds the largest similarity of its row, or the smallest distance.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ _SOURCE_WORDS: Final = frozenset(
 _TARGET_WORDS: Final = frozenset(
     {"target", "targets", "tgt", "trg", "test", "tested", "testing", "eval", "evaluated", "evaluation", "pred", "to"}
 )
-#: Of nnrank: its lines are sources. Elsewhere the word may stand before either, as in `transfer target`.
+#: The first field of nnrank's matrices, whose rows are sources. In other fields the word may precede either word, as in
+#: `transfer target`.
 _TRANSFER: Final = "transfer"
-#: A word that is marked as the one that runs down.
-_DOWN: Final = re.compile(r"(\w+)\s*[↓⬇]|[↓⬇]\s*(\w+)")
-# Rows whose diagonal is at one end, so many of them that chance does not explain it.
+#: A word that an arrow marks as the name of the rows.
+_ROW_ARROW: Final = re.compile(r"(\w+)\s*[↓⬇]|[↓⬇]\s*(\w+)")
+# The number of rows with an extreme diagonal that cannot be chance.
 _ENOUGH: Final = 2
 
 
-def lines_are(corner: str) -> str:
-    r"""Return `source` or `target`: what the first field of a matrix says of its lines; empty where it says nothing.
+def rows_are(corner: str) -> str:
+    r"""Return `source` or `target`, whichever the first field of a matrix calls its rows; empty if it names neither.
 
-    The first word that means either decides: people write lines before columns.
+    The first word that means either decides, because rows are usually named before columns.
 
-    >>> lines_are(r"tgt\src"), lines_are("train/test"), lines_are("lang")
+    >>> rows_are(r"tgt\src"), rows_are("train/test"), rows_are("lang")
     ('target', 'source', '')
     """
-    down = _DOWN.search(corner)
-    text = (down[1] or down[2]) if down else corner
+    arrow = _ROW_ARROW.search(corner)
+    text = (arrow[1] or arrow[2]) if arrow else corner
     words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
     for word in words:
         if word in _SOURCE_WORDS:
@@ -50,24 +51,24 @@ def lines_are(corner: str) -> str:
 
 
 def check_corner(corner: str, *, transpose: bool) -> None:
-    """Refuse a matrix whose first field says that it is the other way round.
+    """Raise an error if the first field of a matrix contradicts its orientation.
 
     Args:
-        corner: The field above the lines' labels.
-        transpose: Whether lines are to be read as targets.
+        corner: The field above the labels of the rows.
+        transpose: Whether rows are to be read as targets.
 
     Raises:
-        UsageError: It is.
+        UsageError: The field names targets and `transpose` is not set, or it names sources and `transpose` is set.
     """
-    said = lines_are(corner)
-    if said == "target" and not transpose:
+    rows = rows_are(corner)
+    if rows == "target" and not transpose:
         raise UsageError(
-            f"the matrix is transposed: its lines are called '{visible(corner)}', and lines must be sources.",
-            "--transpose turns it round.",
+            f"the matrix is transposed: its rows are called '{visible(corner)}', and rows must be sources.",
+            "--transpose exchanges rows and columns.",
         )
-    if said == "source" and transpose:
+    if rows == "source" and transpose:
         raise UsageError(
-            f"the lines of the matrix are called '{visible(corner)}', and --transpose makes targets of them.",
+            f"the rows of the matrix are called '{visible(corner)}', but --transpose reads them as targets.",
             "leave --transpose out.",
         )
 
@@ -75,23 +76,23 @@ def check_corner(corner: str, *, transpose: bool) -> None:
 def check_diagonal(
     sources: Sequence[str], targets: Sequence[str], values: NDArray[np.float64], what: str, *, distance: bool
 ) -> None:
-    """Refuse similarities that look like distances, and distances that look like similarities.
+    """Raise an error for similarities that look like distances, and for distances that look like similarities.
 
-    Rows whose numbers are all equal say nothing. At least two others are needed, and in all of them the language with
-    itself must be at the wrong end.
+    Rows with equal numbers are ignored. At least two rows must remain, and in all of them the value of the language
+    with itself must be the smallest similarity or the largest distance.
 
     Args:
         sources: Codes of the rows.
         targets: Codes of the columns.
-        values: float64 [S, T] as they stand in the file; NaN = not known.
+        values: float64 [S, T], the numbers of the file; NaN = unknown.
         what: The table, for messages.
-        distance: Whether they are said to be distances.
+        distance: Whether the numbers are to be read as distances.
 
     Raises:
-        XsnsError: They look like the other.
+        XsnsError: The numbers look like the other kind.
     """
-    column = {target: place for place, target in enumerate(targets)}
-    found = 0
+    column = {target: index for index, target in enumerate(targets)}
+    reversed_rows = 0
     for row, source in zip(values, sources, strict=True):
         own = row[column[source]] if source in column else np.nan
         known = row[np.isfinite(row)]
@@ -99,12 +100,12 @@ def check_diagonal(
             continue
         if own != (known.max() if distance else known.min()):
             return
-        found += 1
-    if found < _ENOUGH:
+        reversed_rows += 1
+    if reversed_rows < _ENOUGH:
         return
-    end, other = ("largest", "similarities") if distance else ("smallest", "distances")
-    way = "leave --distance out" if distance else "`xsns-stream baseline file … --distance` turns distances round"
+    extreme, other = ("largest", "similarities") if distance else ("smallest", "distances")
+    hint = "leave --distance out" if distance else "convert distances with `xsns-stream baseline file … --distance`"
     raise XsnsError(
-        f"{what} looks like a table of {other}: the number of each language with itself is the {end} of its row.",
-        f"{way}; --as-given takes the numbers as they are.",
+        f"{what} looks like a table of {other}: the value of each language with itself is the {extreme} of its row.",
+        f"{hint}; --as-given reads the numbers unchanged.",
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
-from xsns_stream.models.tokenising import tokenizer_limit
+from xsns_stream.models.tokenizers import tokenizer_limit
 from xsns_stream.types import LayerSpan, ParameterLayout
 
 if TYPE_CHECKING:

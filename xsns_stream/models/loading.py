@@ -10,18 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
-from xsns_stream.models.configuration import (
-    broken_installation,
-    check_described,
-    check_layers,
-    make_config,
-    read_configuration,
-)
-from xsns_stream.models.documents import UnusableError, shown
-from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate, reason
-from xsns_stream.models.hf_logging import quiet_transformers
-from xsns_stream.models.layout import block_lists
-from xsns_stream.models.objectives import (
+from xsns_stream.io.json import UnusableError, shown
+from xsns_stream.models.auto_classes import (
     CLASSIFICATION,
     TASKS,
     auto_class,
@@ -30,6 +20,26 @@ from xsns_stream.models.objectives import (
     renamed_tensors,
     resolve,
     task_of,
+)
+from xsns_stream.models.huggingface import (
+    EMBEDDED,
+    EMBEDDED_FOLDER,
+    broken_installation,
+    digest_files,
+    first_line,
+    locate,
+    quiet_transformers,
+    reason,
+)
+from xsns_stream.models.layout import block_lists
+from xsns_stream.models.model_files import (
+    Tensors,
+    check_described,
+    check_layers,
+    has_safetensors,
+    make_config,
+    read_configuration,
+    read_tensors,
 )
 from xsns_stream.models.tokenizer_files import own_code
 from xsns_stream.models.tokenizers import (
@@ -40,7 +50,6 @@ from xsns_stream.models.tokenizers import (
     padding_id,
     tokenizer_digest,
 )
-from xsns_stream.models.weights import Tensors, has_safetensors, read_tensors
 
 __all__ = ["DTYPES", "EMBEDDED", "EMBEDDED_FOLDER", "LoadedModel", "load_model"]
 

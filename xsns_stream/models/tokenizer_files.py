@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.models.documents import MIB, UnusableError, check_levels, check_regular, opened, read_object
+from xsns_stream.io.json import MIB, UnusableError, check_levels, check_regular, opened, read_object
 
 TOKENIZER: Final = "tokenizer.json"
 #: Largest `tokenizer.json` (Gemma's 262,144 tokens take 33 MB, XLM-V's 901,629 about 65 MB) and vocabulary.

@@ -7,7 +7,7 @@ on the batch size nor on the order, and a run that resumes draws the same again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.models.tokenising import tokenise, tokens_left_special
+from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.models.tokenizers import tokenise, tokens_left_special
 from xsns_stream.types import LanguageSample, TextExample
 
 #: transformers' label for positions that are not scored.
@@ -268,3 +268,35 @@ def _nothing_left(sample: LanguageSample, understood: int, max_length: int) -> C
         f"nothing can be asked of any example of language '{sample.language}' within {max_length} pieces {here}.",
         "their texts may be too short, or what is labelled is cut off: allow longer examples.",
     )
+
+
+def need_offsets(tokenizer: Any) -> None:
+    """Refuse a tokenizer that cannot say which characters a piece comes from.
+
+    Raises:
+        ModelError: It is not one of the library `tokenizers`.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"{type(tokenizer).__name__} cannot say which characters a piece comes from.",
+            "labels of words and answers need a tokenizer that comes as tokenizer.json.",
+        )
+
+
+def first_pieces(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
+    """Return the position of the first piece of each word; None where it was cut off or has none.
+
+    Args:
+        words: The words, which were joined by spaces.
+        offsets: First character of each piece and the one after its last, (0, 0) for special pieces. A piece may
+            begin with the space before its word, or be nothing else; that space counts as the word's.
+    """
+    first: list[int | None] = [None] * len(words)
+    word, start = 0, 0
+    for place, (begin, end) in enumerate(offsets):
+        while word < len(words) and begin >= start + len(words[word]):
+            start += len(words[word]) + 1
+            word += 1
+        if word < len(words) and end > max(start - 1, 0) and first[word] is None:
+            first[word] = place
+    return first

@@ -19,8 +19,9 @@ from xsns_stream.objectives.encoding import (
     Pieces,
     check_length,
     encode_sample,
+    first_pieces,
+    need_offsets,
 )
-from xsns_stream.objectives.word_alignment import first_pieces, need_offsets
 from xsns_stream.types import LanguageSample, TextExample
 from xsns_stream.types.text import AnswerSpan
 

@@ -22,9 +22,8 @@ from xsns_stream.pipeline.events import (
     UnitsAwaited,
     UnitStarted,
 )
-from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings, Unit
-from xsns_stream.pipeline.sharing import SharedItems
-from xsns_stream.pipeline.split_overlaps import OVERLAP, overlaps, run_notes
+from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferData, TransferSettings, Unit, overlaps, run_notes
+from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, other_versions
 from xsns_stream.transfer import fine_tune, keep, score, time_steps
 from xsns_stream.types import TestScore, TransferRun, TransferScores
@@ -361,6 +360,6 @@ class _Run:
 
 
 def _digest(model: Path) -> str:
-    from xsns_stream.models.files import digest_files
+    from xsns_stream.models.huggingface import digest_files
 
     return digest_files([*model.glob("*.safetensors"), model / "config.json"])

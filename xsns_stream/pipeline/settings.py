@@ -14,7 +14,7 @@ from xsns_stream.store import ENCODINGS, SubNetworkStore
 from xsns_stream.store.folds import check_count
 from xsns_stream.subnetworks.select import check_density, check_quantile
 from xsns_stream.types import FisherSettings
-from xsns_stream.types.fisher_settings import AUTHORS_BATCH
+from xsns_stream.types.fisher import AUTHORS_BATCH
 
 DEFAULT_EXAMPLES: Final = 64
 DEFAULT_SEED: Final = 42

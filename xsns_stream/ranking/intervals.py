@@ -17,7 +17,7 @@ from xsns_stream.types.similarity_matrix import SimilarityMatrix
 from xsns_stream.types.source_ranking import FoldSimilarity, SimilarityDraws
 
 if TYPE_CHECKING:
-    from xsns_kernels.streams import Columns
+    from xsns_kernels.columns import Columns
 
 
 #: Rows that are open at once.

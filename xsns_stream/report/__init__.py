@@ -6,17 +6,17 @@ matplotlib are imported by the function that needs them.
 
 from __future__ import annotations
 
+from xsns_stream.report.console_tables import groups_table, matrix_table, neighbours_table, ranking_table, shown_name
 from xsns_stream.report.evaluation import (
     EVALUATION_FORMATS,
     evaluation_document,
+    evaluation_figure,
     evaluation_sheets,
     evaluation_table,
     write_evaluation,
 )
-from xsns_stream.report.evaluation_figure import evaluation_figure
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
 from xsns_stream.report.heatmap import cluster_order, heat_map
-from xsns_stream.report.tables import groups_table, matrix_table, neighbours_table, ranking_table, shown_name
 
 __all__ = [
     "EVALUATION_FORMATS",

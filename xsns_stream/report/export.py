@@ -1,4 +1,4 @@
-"""Similarity matrices, whole or by groups of parameters → files."""
+"""Files of similarity matrices, of all parameters or by groups of parameters."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.escaping import visible_json
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.heatmap import save_heat_map
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
@@ -125,17 +127,14 @@ def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
 
 
 def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write one JSON object."""
-    file.write((visible_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n").encode())
+    """Write one JSON object; NaN and infinities are written as null."""
+    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False)
+    file.write(f"{visible_json(text)}\n".encode())
 
 
 def nested(values: Reals | None) -> list[Any] | None:
-    """Return nested lists in which what JSON cannot say is null."""
-    if values is None:
-        return None
-    if values.ndim > 1:
-        return [nested(part) for part in values]
-    return [value if math.isfinite(value) else None for value in values.tolist()]
+    """Return the values as nested lists, with null for NaN and infinities."""
+    return None if values is None else nan_to_null(values.tolist())
 
 
 def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:

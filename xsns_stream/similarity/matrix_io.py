@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.atomic import read_json, read_parquet, unreadable
+from xsns_stream.io.atomic import unreadable
+from xsns_stream.io.frames import read_parquet
+from xsns_stream.io.json import read_json
 from xsns_stream.io.table_orientation import check_corner, check_diagonal
 from xsns_stream.io.tables import all_listed, duplicates, labels_by_shared_code, listed, numbers, read_table, to_codes
 from xsns_stream.languages import SUMMARY_CODES, Labels, read_labels

@@ -14,7 +14,7 @@ from xsns_stream.languages import near_misses
 from xsns_stream.types import Counts, KeptOverlaps, ParameterLayout, Words
 
 if TYPE_CHECKING:
-    from xsns_kernels.streams import Columns
+    from xsns_kernels.columns import Columns
 
 
 #: Called with (words done, words in all) after each block.

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.io.atomic import sync, sync_file
+from xsns_stream.io.json import FieldError, describe, format_error, parse
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, parse, sentence, wrong
 from xsns_stream.store.format import METADATA, RowKey
 from xsns_stream.store.records import checked_provenance, record_errors, write_group
 from xsns_stream.store.storage.local import (
@@ -88,8 +88,8 @@ class KeptArray:
             return None
         try:
             return cls(root, layout.size, *_checked(parse(data, schemas.KeptDocument, str(path)), layout.size))
-        except WrongFieldError as error:
-            raise wrong(str(path), sentence(error)) from error
+        except FieldError as error:
+            raise format_error(str(path), describe(error)) from error
 
     @classmethod
     def ensure(cls, root: Path, layout: ParameterLayout, encoding: str) -> KeptArray:
@@ -269,25 +269,25 @@ def _checked(found: schemas.KeptDocument, size: int) -> tuple[int, str, tuple[in
     """Return (chunk, encoding, seeds, languages) of a document that is as the format says.
 
     Raises:
-        WrongFieldError: Its fields do not fit one another.
+        FieldError: Its fields do not fit one another.
     """
     labels, sharding = found.attributes, found.codecs[0].configuration
     for name, values in (("seeds", labels.seeds), ("languages", labels.languages)):
         if len(set(values)) != len(values):
-            raise WrongFieldError(f"attributes.{name}: a label stands twice in '{name}'")
+            raise FieldError(f"attributes.{name}: a label stands twice in '{name}'")
     if found.data_type != ENCODINGS[labels.encoding][0]:
-        raise WrongFieldError(f"data_type: it is {found.data_type}, and the encoding is {labels.encoding}")
+        raise FieldError(f"data_type: it is {found.data_type}, and the encoding is {labels.encoding}")
     if tuple(found.dimension_names) != KEPT_DIMENSIONS:
-        raise WrongFieldError("dimension_names: not those of an array of seed, language and parameter")
+        raise FieldError("dimension_names: not those of an array of seed, language and parameter")
     if found.shape != [len(labels.seeds), len(labels.languages), size]:
-        raise WrongFieldError(f"shape: {found.shape} does not fit its labels and {size} parameters")
+        raise FieldError(f"shape: {found.shape} does not fit its labels and {size} parameters")
     chunk = sharding.chunk_shape[-1] if sharding.chunk_shape else 0
     if sharding.chunk_shape[:-1] != [1, 1] or not 1 <= chunk <= max(1, size):
-        raise WrongFieldError("codecs: inner chunks are not pieces of a row")
+        raise FieldError("codecs: inner chunks are not pieces of a row")
     if found.chunk_grid.configuration.chunk_shape != [1, 1, -(-size // chunk) * chunk]:
-        raise WrongFieldError("chunk_grid: a row is not one object")
+        raise FieldError("chunk_grid: a row is not one object")
     if len(sharding.codecs) != 1 or not schemas.plain(sharding):
-        raise WrongFieldError("codecs: a row is not one plain object")
+        raise FieldError("codecs: a row is not one plain object")
     return chunk, labels.encoding, tuple(labels.seeds), tuple(labels.languages)
 
 
@@ -361,7 +361,7 @@ class KeptRecord:
         """Rebuild from what :meth:`to_json` gave.
 
         Raises:
-            WrongFieldError: A field has no meaning.
+            FieldError: A field has no meaning.
         """
         return cls(
             key=KeptKey(found.seed, found.language),
@@ -394,8 +394,8 @@ def kept_record(place: Place, key: KeptKey) -> KeptRecord | None:
             return None
         try:
             record = KeptRecord.from_document(document.attributes)
-        except WrongFieldError as error:
-            raise wrong(place.at(kept_key(key)), sentence(error), hint) from error
+        except FieldError as error:
+            raise format_error(place.at(kept_key(key)), describe(error), hint) from error
     if record.key != key:
         raise StoreError(f"the commit record of {key} is that of {record.key}.", hint)
     return record

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from xsns_stream.errors import UsageError
+from xsns_stream.io.json import FieldError, convert, describe, format_error
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
 from xsns_stream.store.format import ARRAY, METADATA, RowKey, group_document
 from xsns_stream.store.storage.open import Place, open_place
 from xsns_stream.types import Provenance
@@ -110,8 +110,8 @@ def announce(place: Place, count: int) -> None:
     def with_count(document: dict[str, Any]) -> dict[str, Any]:
         try:
             there = convert(document, schemas.PartsDocument).attributes.counts
-        except WrongFieldError as error:
-            raise wrong(place.at(_GROUP), sentence(error), _HINT) from error
+        except FieldError as error:
+            raise format_error(place.at(_GROUP), describe(error), _HINT) from error
         return document if count in there else group_document({"counts": sorted([*there, count])})
 
     if place.local is None:

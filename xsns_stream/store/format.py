@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.io.json import FieldError, convert
 from xsns_stream.languages import near_misses
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, convert
 from xsns_stream.types import WORD_BITS, ParameterLayout, words_for
 
 FORMAT = "xsns-subnetworks"
@@ -144,13 +144,13 @@ class Labels:
         """Read the attributes of the array, parsed or checked already.
 
         Raises:
-            WrongFieldError: A label is missing, of the wrong type, unsafe or there twice.
+            FieldError: A label is missing, of the wrong type, unsafe or there twice.
         """
         found = data if isinstance(data, schemas.Labels) else convert(data, schemas.Labels, "attributes")
         labels = cls(tuple(found.densities), tuple(found.seeds), tuple(found.languages))
         for name, values in vars(labels).items():
             if len(set(values)) != len(values):
-                raise WrongFieldError(f"attributes.{name}: a label stands twice in '{name}'")
+                raise FieldError(f"attributes.{name}: a label stands twice in '{name}'")
         return labels
 
 

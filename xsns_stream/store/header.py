@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from xsns_stream.errors import IncompatibleError, StoreError
+from xsns_stream.io.json import FieldError, convert, describe, format_error, parse
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, convert, parse, sentence, wrong
 from xsns_stream.store.format import FORMAT, FORMAT_VERSION, METADATA
 from xsns_stream.store.storage.open import Place
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
@@ -63,8 +63,8 @@ class Header:
             # Fields that are known have the types that rows have.
             convert(root.experiment, Provenance, "attributes.experiment")
             header = cls(_layout_of(root), root.experiment)
-        except WrongFieldError as error:
-            raise wrong(place.at(METADATA), sentence(error)) from error
+        except FieldError as error:
+            raise format_error(place.at(METADATA), describe(error)) from error
         if header.layout.digest != root.layout_digest:
             raise StoreError(
                 f"the layout in '{place}' does not match its own digest.",
@@ -119,7 +119,7 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
     """Return the layout of a store.
 
     Raises:
-        WrongFieldError: Tensors and shapes do not fit one another or P, or layers do not cover the bits one by one.
+        FieldError: Tensors and shapes do not fit one another or P, or layers do not cover the bits one by one.
     """
     layout = root.layout
     try:
@@ -129,17 +129,17 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
             tuple(LayerSpan(*layer) for layer in layout.layers),
         )
     except ValueError as error:
-        raise WrongFieldError(f"attributes.layout: {error}") from error
+        raise FieldError(f"attributes.layout: {error}") from error
     if made.size != root.parameters:
         told = f"{root.parameters}, but the shapes of the layout make {made.size}"
-        raise WrongFieldError(f"attributes.parameters: it is {told}")
+        raise FieldError(f"attributes.parameters: it is {told}")
     ends = [0, *(layer.stop for layer in made.layers)]
     for number, (layer, end) in enumerate(zip(made.layers, ends, strict=False)):
         if layer.start != end or layer.stop < layer.start:
             told = f"it spans the bits {layer.start} up to {layer.stop}, and the layer before it ends at {end}"
-            raise WrongFieldError(f"attributes.layout.layers[{number}]: {told}")
+            raise FieldError(f"attributes.layout.layers[{number}]: {told}")
     if made.layers and ends[-1] != made.size:
-        raise WrongFieldError(f"attributes.layout.layers: they cover {ends[-1]} of {made.size} parameters")
+        raise FieldError(f"attributes.layout.layers: they cover {ends[-1]} of {made.size} parameters")
     return made
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.io.json import FieldError, convert, describe, format_error
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
 from xsns_stream.store.format import COMMITS, METADATA, RowKey, Slot, group_document
 from xsns_stream.store.storage.open import Place
 from xsns_stream.types import Provenance, SubNetwork, Words
@@ -100,7 +100,7 @@ class CommitRecord:
         """Rebuild from what :meth:`to_json` gave.
 
         Raises:
-            WrongFieldError: A field has no meaning.
+            FieldError: A field has no meaning.
         """
         return cls(
             key=RowKey(found.density, found.seed, found.language),
@@ -118,14 +118,14 @@ def _threshold(text: str) -> float:
     """Return a threshold from its exact, hexadecimal form.
 
     Raises:
-        WrongFieldError: It is none: no number, too large for one, or negative.
+        FieldError: It is none: no number, too large for one, or negative.
     """
     try:
         value = float.fromhex(text)
     except (ValueError, OverflowError):
         value = math.nan
     if not value >= 0:
-        raise WrongFieldError(f"attributes.threshold: {text!r} is not a threshold as '0x1.8p-3'")
+        raise FieldError(f"attributes.threshold: {text!r} is not a threshold as '0x1.8p-3'")
     return value
 
 
@@ -133,7 +133,7 @@ def checked_provenance(found: Provenance) -> Provenance:
     """Return a record's provenance, whose types are known to be right, if its numbers are too.
 
     Raises:
-        WrongFieldError: A number is out of its bounds.
+        FieldError: A number is out of its bounds.
     """
     convert(found, schemas.ProvenanceBounds, "attributes.provenance")
     return found
@@ -157,8 +157,8 @@ def read_record(place: Place, key: RowKey) -> CommitRecord | None:
             return None
         try:
             record = CommitRecord.from_document(document.attributes)
-        except WrongFieldError as error:
-            raise wrong(place.at(record_key(key)), sentence(error), hint) from error
+        except FieldError as error:
+            raise format_error(place.at(record_key(key)), describe(error), hint) from error
     if record.key != key:
         raise StoreError(f"the commit record of {key} is that of {record.key}.", hint)
     return record

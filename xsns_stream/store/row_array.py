@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from xsns_stream.errors import StoreError
 from xsns_stream.io.atomic import sync
+from xsns_stream.io.json import FieldError, describe, format_error
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, sentence, wrong
 from xsns_stream.store.format import ARRAY, DIMENSIONS, METADATA, Labels, RowKey, Slot, inner_chunk_words
 from xsns_stream.store.inflation import check_inflation
 from xsns_stream.store.plain_rows import Geometry, LocalRow, PlacedRow, RowReader
@@ -268,8 +268,8 @@ class _ZarrRow:
 def _document_errors(place: Place) -> Iterator[None]:
     try:
         yield
-    except WrongFieldError as error:
-        raise wrong(place.at(_DOCUMENT), sentence(error)) from error
+    except FieldError as error:
+        raise format_error(place.at(_DOCUMENT), describe(error)) from error
 
 
 def _lost(place: Place) -> StoreError:
@@ -351,7 +351,7 @@ def _zarr_errors(root: Any, name: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError, ArithmeticError) as error:
         at = f"{root}/{name}/{METADATA}" if isinstance(root, Path) else f"{name}/{METADATA}"
-        raise wrong(at, "Zarr cannot use it", _COPY_HINT.format(at.removesuffix(f"/{METADATA}"))) from error
+        raise format_error(at, "Zarr cannot use it", _COPY_HINT.format(at.removesuffix(f"/{METADATA}"))) from error
 
 
 def check_coordinates(place: Place) -> None:
@@ -367,7 +367,7 @@ def check_coordinates(place: Place) -> None:
         place.read_as(f"{name}/{METADATA}", schemas.CoordinateDocument, hint)
         for key in place.list(name):
             if (place.size(key) or 0) > 8 * schemas.MOST_LABELS or not place.exists(key):
-                raise wrong(place.at(key), "it is not a small regular file", hint)
+                raise format_error(place.at(key), "it is not a small regular file", hint)
 
 
 def geometry_of(
@@ -376,21 +376,21 @@ def geometry_of(
     """Return (words, words of an inner chunk, compressed, what a shard is made of) of a document that is as it must be.
 
     Raises:
-        WrongFieldError: Its fields do not fit one another, or the layout.
+        FieldError: Its fields do not fit one another, or the layout.
     """
     sharding, shape = found.codecs[0].configuration, tuple(found.shape)
     words = words_for(layout.size)
     if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
-        raise WrongFieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
+        raise FieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
     if shape[-1] != words:
-        raise WrongFieldError(f"shape: {shape[-1]} words cannot hold {layout.size} parameters")
+        raise FieldError(f"shape: {shape[-1]} words cannot hold {layout.size} parameters")
     if tuple(found.dimension_names) != DIMENSIONS:
-        raise WrongFieldError("dimension_names: not those of an array of density, seed, language and word")
+        raise FieldError("dimension_names: not those of an array of density, seed, language and word")
     chunk = sharding.chunk_shape[-1] if sharding.chunk_shape else 0
     if sharding.chunk_shape[:-1] != [1, 1, 1] or not 1 <= chunk <= max(1, words):
-        raise WrongFieldError("codecs: inner chunks are not pieces of a row")
+        raise FieldError("codecs: inner chunks are not pieces of a row")
     if found.chunk_grid.configuration.chunk_shape != [1, 1, 1, -(-words // chunk) * chunk]:
-        raise WrongFieldError("chunk_grid: a row is not one object")
+        raise FieldError("chunk_grid: a row is not one object")
     if not schemas.words_first(sharding):
-        raise WrongFieldError("codecs: rows are not shards of words, which one compressor may follow")
+        raise FieldError("codecs: rows are not shards of words, which one compressor may follow")
     return words, chunk, not schemas.plain(sharding), sharding

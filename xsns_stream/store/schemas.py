@@ -1,4 +1,4 @@
-"""What the documents of a store hold, as types that `documents.parse` checks. `docs/store-format.md` is the norm.
+"""Types that the documents of a store must have; `docs/store-format.md` is the norm.
 
 Numbers have bounds, so that nothing is allocated or counted for a size that no store has. Fields that are not named
 here are skipped, because other programs may add their own.

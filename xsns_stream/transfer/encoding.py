@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.models.tokenising import tokenise, tokenizer_limit
-from xsns_stream.objectives.word_alignment import first_pieces, need_offsets
+from xsns_stream.models.tokenizers import tokenise, tokenizer_limit
+from xsns_stream.objectives.encoding import first_pieces, need_offsets
 from xsns_stream.transfer.tasks import FineTuning, Task
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xsns_stream.errors import CorpusError, UsageError, XsnsError
-from xsns_stream.models.hf_logging import quiet_transformers
+from xsns_stream.io.atomic import atomic_folder
+from xsns_stream.models.huggingface import quiet_transformers
 from xsns_stream.transfer.batching import collate, enough_memory
 from xsns_stream.transfer.encoding import IGNORED, Feature, encode
 from xsns_stream.transfer.scoring import measure, padding
@@ -40,22 +39,15 @@ def keep(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) -> Non
     if labels:
         model.config.id2label = dict(enumerate(labels))
         model.config.label2id = {name: number for number, name in enumerate(labels)}
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_transformers():
-            model.save_pretrained(aside)
-            tokenizer.save_pretrained(aside)
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
+        with atomic_folder(folder) as partial, quiet_transformers():
+            model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
     except OSError as error:
         raise XsnsError(
             f"the fine-tuned model cannot be kept in '{folder}': {error.strerror or error}.",
-            "check the space and the rights; its scores are there.",
+            "check the free space and the permissions; its scores are written.",
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 #: (steps done, steps at most, last dev metric in percent).

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LabelledSplit
-from xsns_stream.types.fisher_settings import PRECISIONS
+from xsns_stream.types.fisher import PRECISIONS
 from xsns_stream.types.text import AnswerSpan
 
 #: Universal POS tags, version 2: https://universaldependencies.org/u/pos/.

@@ -6,12 +6,13 @@ store works, and starts fast, without it. Symbols: L languages, P parameters, W 
 
 from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
 from xsns_stream.types.evaluations import Evaluation
-from xsns_stream.types.fisher_settings import (
+from xsns_stream.types.fisher import (
     BATCH_WISE,
     ESTIMATORS,
     LABELS,
     PRECISIONS,
     TOKEN_REDUCTIONS,
+    DiagonalFisher,
     FisherSettings,
 )
 from xsns_stream.types.overlaps import (
@@ -23,7 +24,7 @@ from xsns_stream.types.overlaps import (
     SampledOverlaps,
 )
 from xsns_stream.types.parameter_set import ParameterSet, Share
-from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
+from xsns_stream.types.parameters import LayerSpan, ParameterLayout
 from xsns_stream.types.provenance import Provenance
 from xsns_stream.types.regressions import Regression
 from xsns_stream.types.similarity_matrix import GroupedSimilarity, SimilarityMatrix

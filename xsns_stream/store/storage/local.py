@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import StoreError
 from xsns_stream.io.atomic import sync, sync_file
-from xsns_stream.store.documents import MOST_BYTES, WrongFieldError, check_size, encode, sentence, wrong
+from xsns_stream.io.json import MOST_BYTES, FieldError, check_size, describe, encode, format_error
 from xsns_stream.store.storage.open import Document, MissingObjectError, Place, checked_key
 
 #: What file systems say that have no hard links, as exFAT and some of a network.
@@ -280,8 +280,8 @@ def read_document(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise StoreError(f"cannot read '{path}': {error.strerror}.", "check its permissions.") from error
-    except WrongFieldError as error:
-        raise wrong(str(path), sentence(error)) from None
+    except FieldError as error:
+        raise format_error(str(path), describe(error)) from None
 
 
 def check_unlinked(root: Path, path: Path) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.documents import RESTORE, parse
+from xsns_stream.io.json import RESTORE, parse
 
 Document = dict[str, Any]
 _Item = TypeVar("_Item")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.documents import WrongFieldError, check_size, encode, parse, sentence, wrong
+from xsns_stream.io.json import FieldError, check_size, describe, encode, format_error, parse
 from xsns_stream.store.storage import local as files
 from xsns_stream.store.storage.open import Document, MissingObjectError, Place, checked_key
 
@@ -194,8 +194,8 @@ class RemotePlace(Place):
     def _fetch_document(self, key: str) -> tuple[bytes, Version] | None:
         try:
             return self.fetch(key, check_size)
-        except WrongFieldError as error:
-            raise wrong(self.at(key), sentence(error)) from None
+        except FieldError as error:
+            raise format_error(self.at(key), describe(error)) from None
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys of all objects below `prefix/`."""
