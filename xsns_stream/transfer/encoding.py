@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.models.tokenizers import tokenise, tokenizer_limit
-from xsns_stream.objectives.encoding import first_pieces, need_offsets
+from xsns_stream.objectives.encoding import first_tokens, require_offsets
 from xsns_stream.transfer.tasks import FineTuning, Task
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -69,7 +69,7 @@ def encode(
     number = _numbers(labels, split)
     if task.kind == "sequence-classification":
         return [_text(example, place, tokenizer, settings, number) for place, example in enumerate(split.examples)]
-    need_offsets(tokenizer)
+    require_offsets(tokenizer)
     if task.kind == "token-classification":
         return list(_sentences(split.examples, tokenizer, settings.max_length, room, number))
     return [
@@ -171,7 +171,7 @@ def _window(
     names = example.label if isinstance(example.label, tuple) else ()
     labels = [IGNORED] * len(offsets)
     found = []
-    for word, position in enumerate(first_pieces(example.text[start:stop], offsets), start):
+    for word, position in enumerate(first_tokens(example.text[start:stop], offsets), start):
         if position is not None:
             found.append((word, position))
             if name := names[word]:
@@ -234,7 +234,7 @@ def _passage(example: TextExample, place: int, tokenizer: Any, settings: FineTun
     ]
     last = max((span[1] for offsets in spans for span in offsets if span is not None), default=0)
     for window, offsets in enumerate(spans):
-        start, end = _answer_pieces(answer, offsets, last)
+        start, end = _answer_tokens(answer, offsets, last)
         inputs = {name: encoding[name][window] for name in _names(tokenizer)}
         yield Feature(inputs, {"start_positions": start, "end_positions": end}, place, offsets=offsets)
 
@@ -247,7 +247,7 @@ def _shortened(question: str, tokenizer: Any, most: int) -> str:
     return question if len(offsets) <= most else question[: offsets[most - 1][1]]
 
 
-def _answer_pieces(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | None], end: int) -> tuple[int, int]:
+def _answer_tokens(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | None], end: int) -> tuple[int, int]:
     """Return the positions of the answer's first and last piece; the first special piece where it is not all here.
 
     Args:
