@@ -310,7 +310,11 @@ def test_objectives_by_name() -> None:
     [
         ("causal-lm", {"rate": 0.15}, "causal-lm does not use the option 'mask rate'."),
         ("masked-lm", {"mean_span": 3.0}, "masked-lm does not use the option 'mean span'."),
-        ("token-classification", {"rate": 0.1, "labels": TAGS}, "token-classification does not use the option 'mask rate'."),
+        (
+            "token-classification",
+            {"rate": 0.1, "labels": TAGS},
+            "token-classification does not use the option 'mask rate'.",
+        ),
         ("question-answering", {"labels": TAGS}, "question-answering does not use the option 'labels'."),
         ("span-corruption", {"labels": TAGS}, "span-corruption does not use the option 'labels'."),
     ],
