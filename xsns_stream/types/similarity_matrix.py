@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.types.arrays import Reals
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:
