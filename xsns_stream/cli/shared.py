@@ -48,23 +48,22 @@ def command(
     For each layer: how many parameters are in all of the sub-networks, and in at least one of them. Where the store
     has several seeds, the table shows their mean.
     """
-    from xsns_stream.similarity import common, united
-    from xsns_stream.similarity.selection import ask
+    from xsns_stream.similarity import common, select, united
 
     rows = open_rows(store)
     require_labels(rows, seeds, density)
     chosen = choose(languages, rows, store)
     # Where all languages were asked for, these are the ones that have every seed.
     wanted = tuple(dict.fromkeys(seeds)) or None
-    asked = ask(rows, languages=chosen, sources=None, targets=None, seeds=wanted, density=density)
-    compared = asked.pairs.sources
+    selection = select(rows, languages=chosen, seeds=wanted, density=density)
+    compared = selection.sources
     together: list[ParameterSet] = []
     either: list[ParameterSet] = []
-    for seed in asked.seeds:
+    for seed in selection.seeds:
         for found, combine in ((together, common), (either, united)):
             with time_bar(f"comparing, seed {seed}", quiet) as on_progress:
-                found.append(combine(rows, compared, seed=seed, density=asked.density, on_progress=on_progress))
-    labels = {"languages": list(compared), "seeds": list(asked.seeds), "density": asked.density}
+                found.append(combine(rows, compared, seed=seed, density=selection.density, on_progress=on_progress))
+    labels = {"languages": list(compared), "seeds": list(selection.seeds), "density": selection.density}
     result = labels | _result(together, either, cast("By", by))
     if as_json:
         emit_json("shared", result)
@@ -74,12 +73,12 @@ def command(
 
 def _result(together: list[ParameterSet], either: list[ParameterSet], by: By) -> dict[str, Any]:
     """Return numbers of parameters; each list holds one number for each seed."""
-    from xsns_stream.similarity import count_parts
+    from xsns_stream.similarity import count_by_group
     from xsns_stream.similarity.groups import groups_of
 
     first = together[0]
     groups = groups_of(first.layout, by)
-    in_all, in_any = ([count_parts(one, by) for one in every] for every in (together, either))
+    in_all, in_any = ([count_by_group(one, by) for one in every] for every in (together, either))
     return {
         "parameters": first.size,
         "common": [one.cardinality for one in together],
