@@ -1,7 +1,7 @@
-"""Similarity matrices, rankings and evaluations → tables, files and figures.
+"""Tables, files and figures of similarity matrices, rankings, evaluations and regressions.
 
-Nothing here prints: tables are objects of `rich`, files are written where the caller says. pandas, SciPy and
-matplotlib are imported by the function that needs them.
+The functions return tables as `rich` objects or write files; they do not print. pandas, SciPy and matplotlib are
+imported by the functions that need them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from xsns_stream.report.evaluation import (
     write_evaluation,
 )
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
-from xsns_stream.report.heatmap import cluster_order, heat_map
+from xsns_stream.report.heatmap import heat_map
 
 __all__ = [
     "EVALUATION_FORMATS",
     "FORMATS",
     "GROUP_FORMATS",
     "check_destination",
-    "cluster_order",
     "evaluation_document",
     "evaluation_figure",
     "evaluation_sheets",
