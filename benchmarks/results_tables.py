@@ -12,7 +12,7 @@ from table_text import table
 
 from xsns_stream.reproduce.commands import XSNS
 from xsns_stream.reproduce.config import TITLES
-from xsns_stream.reproduce.pages import NDCG, cell, evaluation_page, number, overview, probability, with_interval
+from xsns_stream.reproduce.pages import NDCG, evaluation_page, metric_cell, number, overview, probability, with_interval
 
 _REGRET = "regret"
 FOLDER = Path(__file__).parents[1] / "docs" / "results"
@@ -62,9 +62,9 @@ def summary(results: Path) -> str:
     lines = [
         [
             shown,
-            cell(metrics, NDCG),
-            cell(metrics, _REGRET, scale=1.0),
-            cell(rows["ner"][shown], NDCG) if shown in rows["ner"] else "–",
+            metric_cell(metrics, NDCG),
+            metric_cell(metrics, _REGRET, scale=1.0),
+            metric_cell(rows["ner"][shown], NDCG) if shown in rows["ner"] else "–",
         ]
         for shown, metrics in rows.get("pos", {}).items()
     ]
