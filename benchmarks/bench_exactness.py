@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import fisher_cases as cases
+import fisher_contestants as cases
 import harness
 import torch
 from torch import Tensor

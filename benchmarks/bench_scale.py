@@ -27,7 +27,7 @@ from typing import Any
 import harness
 import numpy as np
 import synthetic
-from scale_fits import TERMS, fits, predicted
+from scale_tables import TERMS, fits, predicted
 
 from xsns_stream.ranking import rank_sources
 from xsns_stream.similarity import count_overlaps, jaccard, sample_overlaps

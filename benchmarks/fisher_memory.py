@@ -14,7 +14,7 @@ from typing import Any
 
 import harness
 import torch
-from fisher_cases import (
+from fisher_contestants import (
     TOLERANCE,
     batch_of,
     compared,
@@ -46,7 +46,7 @@ SETUP = f"""
     from pathlib import Path
     sys.path.insert(0, {str(Path(__file__).parent)!r})
     import torch
-    import fisher_cases as cases, fisher_peers as peers
+    import fisher_contestants as cases
     import xsns_stream as xs
     from xsns_stream.fisher.engine import Engine
     from xsns_stream.fisher import diagonal_fisher_in_groups
@@ -67,8 +67,8 @@ SETUP = f"""
         engine(checkpoint, small, xs.parameter_layout(small), few)
     cases.plain(small, [few], None, cases.full_loss)()
     cases.SingleExamples(small, [few], xs.parameter_layout(small))()
-    if name in peers.PEERS:
-        peers.PEERS[name][0](small, few, xs.parameter_layout(small))()
+    if name in cases.PEERS:
+        cases.PEERS[name][0](small, few, xs.parameter_layout(small))()
 """
 
 #: Name in the table → (statement, whether it holds F).
@@ -79,9 +79,9 @@ METHODS: dict[str, tuple[str, bool]] = {
     "training step, gradients of θ": ("cases.plain(model, [batch], layout.names)()", False),
     "training step, all gradients and logits": ("cases.plain(model, [batch], None, cases.full_loss)()", False),
     "loop over single examples": ("cases.SingleExamples(model, [batch], layout)()", True),
-    "torch.func vmap": ("peers.VectorisedMap(model, batch, layout)()", True),
-    "Opacus": ("peers.Opacus(model, batch, layout)()", True),
-    "BackPACK": ("peers.BackPack(model, batch, layout)()", True),
+    "torch.func vmap": ("cases.VectorisedMap(model, batch, layout)()", True),
+    "Opacus": ("cases.Opacus(model, batch, layout)()", True),
+    "BackPACK": ("cases.BackPack(model, batch, layout)()", True),
 }
 
 STEP = "training step, gradients of θ"

@@ -69,7 +69,7 @@ def test_terms_and_exponents_are_found() -> None:
         }
         for series, count, size in sizes
     ]
-    program = f"import json, scale_fits; print(json.dumps(scale_fits.fits('matrix', {points!r})))"
+    program = f"import json, scale_tables; print(json.dumps(scale_tables.fits('matrix', {points!r})))"
     terms, languages, parameters = in_the_folder(program)
     assert {(c["languages"], c["parameters"]): c["seconds"] for c in terms["coefficients"]} == {
         (2, 1): pytest.approx(2e-12),
