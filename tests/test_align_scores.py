@@ -1,4 +1,4 @@
-"""Gold scores and predictions are joined by label: order changes nothing, and nothing is dropped in silence."""
+"""Alignment of gold scores and predictions by label, and notes about everything that is left out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def matrix(
 
 
 def by_pair(joined: JoinedScores) -> dict[tuple[str, str], tuple[float, ...]]:
-    """Every candidate pair with its score and what each predictor says of it."""
+    """Return {candidate pair: its score and the value of each predictor}."""
     return {
         (joined.sources[row], joined.targets[column]): (
             float(joined.gold.values[row, column]),
@@ -45,7 +45,7 @@ def by_pair(joined: JoinedScores) -> dict[tuple[str, str], tuple[float, ...]]:
 
 
 def shuffled(found: Any, rows: list[int], columns: list[int]) -> Any:
-    """The same scores or similarities with their languages in another order."""
+    """Return the same scores or similarities with their languages in another order."""
     more = {
         name: None if (array := getattr(found, name)) is None else array[..., rows, :][..., columns]
         for name in (("cells",) if isinstance(found, TransferScores) else ("values", "per_seed"))
@@ -62,7 +62,7 @@ def shuffled(found: Any, rows: list[int], columns: list[int]) -> Any:
 
 
 @given(data=st.data())
-def test_the_order_of_languages_changes_nothing(data: st.DataObject) -> None:
+def test_order_of_languages_does_not_matter(data: st.DataObject) -> None:
     scores, similarities = gold(), matrix(seeds=(7, 8))
     expected = by_pair(join(scores, {"x": similarities}))
     assert len(expected) == 4 * 6 - 4
@@ -73,7 +73,7 @@ def test_the_order_of_languages_changes_nothing(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-def test_languages_that_the_gold_does_not_know_change_nothing(data: st.DataObject) -> None:
+def test_languages_without_gold_scores_do_not_matter(data: st.DataObject) -> None:
     scores, similarities = gold(), matrix()
     expected = by_pair(join(scores, {"x": similarities}))
     extra = ("yo", "ru", "ja")[: data.draw(st.integers(1, 3))]
@@ -86,7 +86,7 @@ def test_languages_that_the_gold_does_not_know_change_nothing(data: st.DataObjec
     assert all(any(code in note for note in joined.notes) for code in extra)
 
 
-def test_other_names_for_the_same_languages_change_the_names_alone() -> None:
+def test_renaming_languages_changes_only_their_names() -> None:
     names = dict(zip(CODES, ("ca", "ro", "lv", "uk", "bg", "el"), strict=True))
 
     def renamed(found: Any) -> Any:
@@ -101,7 +101,7 @@ def test_other_names_for_the_same_languages_change_the_names_alone() -> None:
     assert found == {(names[source], names[target]): cell for (source, target), cell in expected.items()}
 
 
-def test_the_transposed_matrix_of_the_same_languages_is_another_prediction() -> None:
+def test_transposed_square_matrix_is_another_prediction() -> None:
     similarities = matrix()
     turned = replace(similarities, values=similarities.values.T)
     one, two = (by_pair(join(gold(), {"x": found})) for found in (similarities, turned))
@@ -113,7 +113,7 @@ def test_the_transposed_matrix_of_the_same_languages_is_another_prediction() -> 
 # ----------------------------------------------------------------------------------------- contract
 
 
-def test_the_pool_is_what_all_predictors_know() -> None:
+def test_pool_is_the_intersection_of_all_predictors() -> None:
     narrow = matrix(sources=("sw", "fi"), targets=CODES[:5])
     joined = join(gold(), {"wide": matrix(sources=CODES[:3]), "narrow": narrow})
     assert joined.sources == ("sw", "fi")
@@ -124,11 +124,11 @@ def test_the_pool_is_what_all_predictors_know() -> None:
         assert any(f"'{name}'" in note and code in note for note in joined.notes)
 
 
-def test_everything_matches_and_there_is_nothing_to_note() -> None:
+def test_no_notes_where_everything_matches() -> None:
     assert join(gold(), {"x": matrix(sources=CODES[:4])}).notes == ()
 
 
-def test_missing_cells_on_either_side_are_no_candidates() -> None:
+def test_missing_cells_on_either_side_are_not_candidates() -> None:
     scores, similarities = gold(), matrix(seeds=(7, 8))
     scores.cells[0, :, 0, 1] = NAN  # sw → fi, with either seed
     scores.cells[0, 0, 1, 0] = NAN  # fi → sw, with one of two
@@ -141,7 +141,7 @@ def test_missing_cells_on_either_side_are_no_candidates() -> None:
     assert not any(source == target for source, target in found)
 
 
-def test_seeds_stay_apart_on_either_side() -> None:
+def test_seeds_of_scores_and_predictions_are_kept() -> None:
     joined = join(gold(), {"seeded": matrix(seeds=(7, 8, 9)), "plain": matrix()})
     seeded, plain = joined.predictions
     assert (seeded.seeds, seeded.per_seed.shape, plain.seeds, plain.per_seed.shape) == (
@@ -154,46 +154,46 @@ def test_seeds_stay_apart_on_either_side() -> None:
     np.testing.assert_array_equal(seeded.values, seeded.per_seed.mean(axis=0))
 
 
-def test_a_pool_can_be_asked_for_and_stays_in_that_order() -> None:
+def test_requested_pool_keeps_its_order() -> None:
     joined = join(gold(), {"x": matrix()}, sources=["et,sw"], targets=["zu", "swh,fi"])
     assert (joined.sources, joined.targets) == (("et", "sw"), ("zu", "sw", "fi"))
     with pytest.raises(LanguageError, match="no language 'ru' in the gold scores' sources"):
         join(gold(), {"x": matrix()}, sources=["ru"])
 
 
-def test_other_spellings_of_a_language_are_matched_and_said() -> None:
+def test_other_codes_of_a_language_are_matched_and_noted() -> None:
     chinese = (*CODES[:3], "zh")
     hani = (*CODES[:3], "zh-Hani")
     joined = join(gold(sources=chinese, targets=chinese), {"emb": matrix(sources=hani, targets=hani)})
     assert ("zh", "sw") in by_pair(joined)
-    assert joined.notes == ("'emb' has zh-Hani for zh.",)
+    assert joined.notes == ("'emb' has other codes: zh-Hani for zh.",)
 
 
 # ------------------------------------------------------------------------------------------- errors
 
 
-def test_disjoint_languages() -> None:
+def test_disjoint_languages_are_an_error() -> None:
     for side, lost in (("source", {"sources": ("ru", "ja")}), ("target", {"targets": ("ru", "ja")})):
         with pytest.raises(UsageError, match=f"'x' and the gold scores have no {side} in common") as caught:
             join(gold(), {"fine": matrix(), "x": matrix(**lost)})  # type: ignore[arg-type]
         assert "ru, ja" in caught.value.hint
 
 
-def test_a_transposed_rectangle_is_called_that() -> None:
+def test_transposed_rectangle_is_an_error() -> None:
     turned = matrix(sources=CODES, targets=CODES[:4])
     with pytest.raises(UsageError, match="the matrix 'x' looks transposed"):
         join(gold(), {"x": turned})
 
 
-def test_no_predictor_and_no_pair() -> None:
-    with pytest.raises(UsageError, match="nothing to evaluate"):
+def test_missing_predictors_and_missing_pairs_are_errors() -> None:
+    with pytest.raises(UsageError, match="there is no predictor to compare"):
         join(gold(), {})
     empty = replace(matrix(), values=np.full((6, 6), NAN))
-    with pytest.raises(UsageError, match="no pair of a source and another target"):
+    with pytest.raises(UsageError, match="no pair of two different languages"):
         join(gold(), {"x": matrix(), "empty": empty})
 
 
-def test_a_language_under_two_codes_is_no_candidate_for_itself() -> None:
+def test_language_with_two_codes_is_not_a_candidate_for_itself() -> None:
     values = np.arange(6.0).reshape(1, 1, 3, 2)
     gold = TransferScores(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), values, "pos", "accuracy", "percent", "made up")
     matrix = SimilarityMatrix(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), np.ones((3, 2)), "x")
@@ -203,13 +203,13 @@ def test_a_language_under_two_codes_is_no_candidate_for_itself() -> None:
     assert any("one language: zh for zh-Hans." in sentence for sentence in joined.notes)
 
 
-def test_a_language_without_any_pair_is_left_out_and_named() -> None:
+def test_language_without_pairs_is_left_out_and_noted() -> None:
     scores = gold()
     scores.cells[:, :, :, 1] = NAN
     joined = join(scores, {"x": matrix()})
     assert scores.targets[1] not in joined.targets
     assert (
-        f"left out as a target, because no pair has a score and every prediction: {scores.targets[1]}." in joined.notes
+        f"left out as a target, because no pair has a score and all predictions: {scores.targets[1]}." in joined.notes
     )
     assert join(scores, {"x": matrix()}, targets=["all"]).targets == scores.targets
 
@@ -222,11 +222,11 @@ def test_pairs_without_a_score_or_a_prediction_are_counted() -> None:
     own = sum(code in scores.targets for code in scores.sources)
     pairs = len(scores.sources) * len(scores.targets) - own
     assert f"1 of {pairs} pairs of the pool have no score." in notes
-    assert any(f"'x' says nothing of 1 of {pairs - 1} pairs" in note for note in notes)
+    assert any(f"'x' has no value for 1 of {pairs - 1} pairs" in note for note in notes)
     assert not any("'y'" in note for note in notes)
 
 
-def test_what_each_predictor_alone_takes_out_of_the_pool() -> None:
+def test_pairs_that_only_one_predictor_lacks() -> None:
     whole, few = matrix(), matrix(sources=CODES[:3])
     joined = join(gold(), {"whole": whole, "few": few})
     first, second = joined.costs
@@ -236,9 +236,9 @@ def test_what_each_predictor_alone_takes_out_of_the_pool() -> None:
     assert second.pairs == tuple((last, target) for target in gold().targets if target != last)
     count = len(second.pairs)
     assert (
-        f"'few' alone lacks some: without it the pool would have {count} more pairs, 1 more source ({last})."
-        in joined.notes
+        f"'few' lacks pairs that all other predictors have: without it, the pool would have {count} more pairs, "
+        f"1 more source ({last})." in joined.notes
     )
-    # What two predictors lack, neither takes away alone.
+    # Pairs that two predictors lack are not the cost of either.
     both = join(gold(), {"one": few, "two": few})
     assert [cost.pairs for cost in both.costs] == [(), ()]

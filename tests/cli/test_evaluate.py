@@ -72,7 +72,7 @@ def test_a_table(folder: Path, xsns: Any) -> None:
     for name in ("l2v", "best", "random", "english", "source-mean"):
         assert f"\n{name} " in done.out
     assert "pos accuracy, regime 10000: 6 sources, 6 targets" in done.out
-    assert "note: the gold scores hold nothing of fr" in done.err
+    assert "note: the gold scores do not have fr" in done.err
     assert "note: there is no row `ceiling`" in done.err
 
 
@@ -196,7 +196,7 @@ def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (GOLD, "there is nothing to evaluate.", "--predict NAME=FILE"),
+        (GOLD, "there is no predictor to compare with the gold scores.", "--predict NAME=FILE"),
         ((*BOTH, "--ceiling", "10000"), "is the regime that is predicted", "name another: 5000."),
         ((*BOTH, "--ceiling", "20000"), "no regime '20000'", "10000, 5000"),
         ((*BOTH, "--against", "xsns"), "no predictor 'xsns' to compare with", "l2v, best, random"),

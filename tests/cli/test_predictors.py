@@ -117,7 +117,7 @@ def test_a_store_is_counted_for_the_gold_s_languages(folder, capsys):
     joined = join(gold(), found)
     assert joined.candidates.sum() == 5
     assert any("zh-Hant for zh" in note for note in joined.notes)
-    assert any("'xsns' knows nothing of" in note and "ja" in note for note in joined.notes)
+    assert any("'xsns' has no values for" in note and "ja" in note for note in joined.notes)
 
 
 def test_seeds_of_a_store_can_be_chosen(folder):

@@ -65,7 +65,7 @@ def test_a_table(folder: Path, xsns: Any) -> None:
     assert done.out.startswith("mixed (target): pos accuracy (percent) of 56 pairs, 8 sources and 8 targets\n")
     for name in ("intercept", "ldnd", "between targets", "leave one target out", "english", "source-mean"):
         assert f"\n{name} " in done.out
-    assert "note: the gold scores hold nothing of mt" in done.err
+    assert "note: the gold scores do not have mt" in done.err
     assert xsns(*LDND, "--model", "mixed", "--quiet").err == ""
 
 

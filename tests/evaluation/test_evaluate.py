@@ -373,7 +373,7 @@ def test_unknown_predictors_and_metrics() -> None:
         found["z", "mrr"]
     with pytest.raises(UsageError, match="there is no metric 'ndcg'"):
         found.interval("x", "ndcg")
-    with pytest.raises(ValueError, match="ask for"):
+    with pytest.raises(ValueError, match="the labels need"):
         dataclasses.replace(found, metrics=found.metrics[1:])
 
 

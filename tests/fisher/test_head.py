@@ -133,7 +133,7 @@ def test_a_label_outside_the_vocabulary_is_found_in_any_piece(zoo, few_at_a_time
     model = zoo.make("llama")
     layout, (_, batch) = parameter_layout(model), batches_of(zoo, model, "llama")
     batch["labels"][1, 10] = zoo.VOCABULARY
-    with pytest.raises(Exception, match="a label lies outside the vocabulary of 97 pieces"):
+    with pytest.raises(Exception, match="a label is outside of the vocabulary of 97 tokens"):
         diagonal_fisher(model, [batch], layout)
 
 

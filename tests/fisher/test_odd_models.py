@@ -331,7 +331,7 @@ def test_what_was_not_checked_is_refused_where_it_shows(make_model, draw, collat
     turned(model.bert.encoder.layer)
     running = measurement(model, parameter_layout(model))
     (batch,) = collate(draw(LENGTHS), 4)
-    with pytest.raises(FisherError, match=r"Linear takes activations \(9, 4, 64\) in a batch of 4 × 9") as caught:  # noqa: SIM117
+    with pytest.raises(FisherError, match=r"Linear got activations \(9, 4, 64\) in a batch of 4 × 9") as caught:  # noqa: SIM117
         with running, error_context(running, "sw"):
             running.add(batch)
     assert caught.value.message.startswith("a batch of language 'sw' cannot be split into examples")

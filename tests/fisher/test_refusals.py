@@ -39,7 +39,7 @@ def test_a_label_outside_the_vocabulary(label, estimator, small, draw, collate) 
     (batch,) = collate(draw((6, 4)), 2)
     batch["labels"][1, 2] = label
     error = complaint(FisherError, small, [batch], estimator=estimator, language="sw")
-    assert error.message == "a label lies outside the vocabulary of 97 pieces (or classes) of language 'sw'."
+    assert error.message == "language 'sw': a label is outside of the vocabulary of 97 tokens (or classes)."
     assert "belong to another model" in error.hint
 
 
@@ -59,7 +59,7 @@ def test_so_with_every_kind_of_label(family, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["labels"].view(-1)[3 if batch["labels"].dim() > 1 else 0] = 1000
-    assert "a label lies outside the vocabulary of" in complaint(FisherError, model, [batch]).message
+    assert "a label is outside of the vocabulary of" in complaint(FisherError, model, [batch]).message
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -67,8 +67,8 @@ def test_an_example_with_nothing_to_score(estimator, small, draw, collate) -> No
     batches = collate(draw((6, 4, 5, 6)), 2)
     batches[1]["labels"][1] = -100
     error = complaint(FisherError, small, batches, estimator=estimator, language="fi")
-    assert error.message == "example 3 has no position to score of language 'fi'."
-    assert "hide at least one piece" in error.hint
+    assert error.message == "language 'fi': example 3 has no position to score."
+    assert "hide at least one token" in error.hint
 
 
 def test_a_batch_with_nothing_to_score(small, draw, collate) -> None:
@@ -88,12 +88,12 @@ def test_a_decoder_with_nothing_to_score(family, zoo) -> None:
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "llama", "gpt2", "xlm-roberta-token-classification"])
 def test_padding_is_not_scored(family, zoo) -> None:
-    """Labels that are a copy of the pieces score their padding too, which no example's gradient should contain."""
+    """Labels that are a copy of the tokens score their padding too, which no example's gradient should contain."""
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["labels"] = batch["input_ids"] % 5
     error = complaint(FisherError, model, [batch], language="sw")
-    assert error.message == "a position that is scored is padding of language 'sw'."
+    assert error.message == "language 'sw': a scored position is padding."
     assert error.hint == "set its label to -100."
 
 
@@ -104,7 +104,7 @@ def test_an_answer_outside_its_text(which, place, zoo) -> None:
     batch = zoo.batch(model, QUESTIONS, (6, 4))
     batch[which][1] = place
     error = complaint(FisherError, model, [batch])
-    assert error.message == "an answer lies outside its text, in the padding."
+    assert error.message == "an answer is outside of its text, in the padding."
     assert which in error.hint
 
 
@@ -116,7 +116,7 @@ def test_no_batch_and_an_empty_one(estimator, small, draw, collate) -> None:
     assert error.message == "there is no batch of language 'sw' to compute the Fisher information from."
     (batch,) = collate(draw((6,)), 1)
     error = complaint(FisherError, small, [{name: values[:0] for name, values in batch.items()}], estimator=estimator)
-    assert error.message == "a batch holds no example."
+    assert error.message == "a batch has no examples."
 
 
 @pytest.mark.parametrize("estimator", ["per-example", "authors"])
@@ -125,8 +125,8 @@ def test_a_batch_on_another_device(estimator, small, draw, collate) -> None:
     for moved in (batch, {"labels": batch["labels"]}):
         there = batch | {name: values.to("meta") for name, values in moved.items()}
         error = complaint(FisherError, small, [there], estimator=estimator)
-        assert error.message.endswith("is on meta, the model on cpu.")
-        assert error.hint == "move batches to the model's device."
+        assert error.message.endswith("is on meta and the model is on cpu.")
+        assert error.hint == "move the batches to the model's device."
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_batch_that_lacks_what_is_scored(family, missing, zoo) -> None:
     batch = zoo.batch(model, family, (6, 4))
     del batch[missing]
     error = complaint(FisherError, model, [batch], language="sw")
-    assert error.message == f"a batch for {type(model).__name__} holds no '{missing}' of language 'sw'."
+    assert error.message == f"language 'sw': a batch for {type(model).__name__} has no '{missing}'."
 
 
 # ---------------------------------------------------------------------------------- model and θ
@@ -156,8 +156,8 @@ def test_a_batch_that_lacks_what_is_scored(family, missing, zoo) -> None:
 def test_a_model_without_a_head(estimator, make_model, draw, collate) -> None:
     body = make_model("bert").bert
     error = complaint(FisherError, body, collate(draw((6, 4)), 2), estimator=estimator)
-    assert error.message.startswith("BertModel has no head that predicts pieces or classes, so there is nothing to")
-    assert "load it with its language-modelling head" in error.hint
+    assert error.message.startswith("BertModel has no head that predicts tokens or classes, so there is nothing to")
+    assert "load the model with its language-modelling head" in error.hint
 
 
 @pytest.mark.parametrize("measure", [diagonal_fisher, mean_gradient, without_rules])

@@ -76,12 +76,12 @@ def test_the_frame_is_labelled() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"sources": ("sw",)}, "ask for"),
-        ({"seeds": (1, 2, 3)}, "ask for"),
-        ({"seeds": ()}, "ask for"),
-        ({"sources": ("sw", "sw")}, "twice"),
-        ({"regimes": ("long", "long")}, "twice"),
-        ({"seeds": (1, 1)}, "twice"),
+        ({"sources": ("sw",)}, "the labels need"),
+        ({"seeds": (1, 2, 3)}, "the labels need"),
+        ({"seeds": ()}, "the labels need"),
+        ({"sources": ("sw", "sw")}, "more than once"),
+        ({"regimes": ("long", "long")}, "more than once"),
+        ({"seeds": (1, 1)}, "more than once"),
         ({"unit": "per cent"}, "percent, fraction, points"),
         ({"cells": np.full((2, 2, 2, 3), np.inf)}, "infinite"),
     ],

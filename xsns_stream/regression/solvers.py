@@ -24,7 +24,7 @@ import numpy as np
 
 from xsns_stream.regression.design import Design
 from xsns_stream.types import Reals
-from xsns_stream.types.regressions import Effects, Solution
+from xsns_stream.types.regressions import RandomIntercepts, Solution
 
 #: Below this ratio of standard deviations a variance between languages counts as zero.
 _ZERO: Final = 1e-3
@@ -250,7 +250,7 @@ def _solution(design: Design, sums: Sums, factors: Sequence[str], theta: Reals) 
     parts = np.split(values, np.cumsum([sums.width, *map(len, kept)])[:-1])
     labels = {"target": design.targets, "source": design.sources}
     effects = {
-        factor: Effects(tuple(labels[factor][place] for place in places), part, variance * float(ratio) ** 2)
+        factor: RandomIntercepts(tuple(labels[factor][place] for place in places), part, variance * float(ratio) ** 2)
         for factor, places, part, ratio in zip(factors, kept, parts[1:], theta, strict=True)
     }
     return Solution(

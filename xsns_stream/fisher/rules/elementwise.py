@@ -1,7 +1,7 @@
-"""Parameters that act on features one by one: the scales and shifts of normalisations.
+"""Rules for parameters that act on features one by one: the scales and shifts of normalisations.
 
-Their gradient for one example is a sum over its positions, [B, D] for a batch: small enough to be kept until the pass
-is over, which also makes several uses of one module exact.
+The gradient for one example is a sum over its positions, [B, D] for a batch. It is small enough to be kept until the
+pass is over, so that several uses of one module are exact as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xsns_stream.fisher.accumulators import NotExactError, RuleEngine
-from xsns_stream.fisher.model_state import wide
+from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _LayerNorm(torch.autograd.Function):
@@ -25,7 +25,7 @@ class _LayerNorm(torch.autograd.Function):
         engine.by_example(x, module)
         ctx.dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
-            x = x.float()  # normalisations stay in full precision, as under an ordinary autocast
+            x = x.float()  # normalisations stay in full precision, as with ordinary autocast
         shape = list(module.normalized_shape)
         weight, bias = _like(module.weight, x), _like(module.bias, x)
         y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, module.eps)
@@ -40,9 +40,9 @@ class _LayerNorm(torch.autograd.Function):
         with torch.no_grad():
             if engine.accumulator(module.weight) is not None:
                 product = engine.by_example((x - mean).mul_(rstd).mul_(G), module)
-                engine.add_small(module.weight, product.sum(dim=1, dtype=wide(G.dtype)))
+                engine.add_small(module.weight, product.sum(dim=1, dtype=sum_dtype(G.dtype)))
             if module.bias is not None and engine.accumulator(module.bias) is not None:
-                engine.add_small(module.bias, engine.by_example(G, module).sum(dim=1, dtype=wide(G.dtype)))
+                engine.add_small(module.bias, engine.by_example(G, module).sum(dim=1, dtype=sum_dtype(G.dtype)))
             grad_input = None
             if ctx.needs_input_grad[0]:
                 weight, bias = _like(module.weight, x), _like(module.bias, x)
@@ -57,12 +57,12 @@ def _like(parameter: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def layer_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """The rule for `nn.LayerNorm` over the last axis."""
+    """Return the replacement for `nn.LayerNorm` over the last axis."""
     return lambda x: _LayerNorm.apply(x, marker, module, engine)  # type: ignore[no-untyped-call]
 
 
 class _Expand(torch.autograd.Function):
-    """One copy of a parameter for each example, shaped so that it broadcasts as the parameter itself would."""
+    """One copy of a parameter for each example, shaped so that it broadcasts as the parameter itself does."""
 
     @staticmethod
     def forward(
@@ -75,26 +75,26 @@ class _Expand(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
         G = grads[0]
         with torch.no_grad():
-            by_example = G.reshape(-1, ctx.rows, G.shape[-1]).sum(dim=1, dtype=wide(G.dtype))
+            by_example = G.reshape(-1, ctx.rows, G.shape[-1]).sum(dim=1, dtype=sum_dtype(G.dtype))
             ctx.engine.add_small(ctx.parameter, by_example)
         return None, None, None, None, None
 
 
 def expanded(parameter: Tensor, x: Tensor, engine: RuleEngine, marker: Tensor, module: nn.Module) -> Tensor:
-    """Return `parameter` [D] once for each example, to be multiplied with x [B, …, D] or [B · T, D]."""
+    """Return one copy of `parameter` [D] for each example, to be multiplied with x [B, …, D] or [B · T, D]."""
     examples, features = len(engine.by_example(x, module)), parameter.shape[-1]
     if features != x.shape[-1]:
         raise NotExactError(f"{type(module).__name__} does not act on the last axis of its input", module)
     if x.shape[0] == examples:
         shape, rows = (examples, *(1 for _ in x.shape[1:-1]), features), 1
     else:
-        # Examples are stacked along the first axis: every position gets its own copy.
+        # The examples are stacked along the first axis, so that every position gets its own copy.
         shape, rows = (x.shape[0], *(1 for _ in x.shape[1:-1]), features), x.shape[0] // examples
     return _Expand.apply(marker, parameter, engine, shape, rows)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def rms_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """The rule for `nn.RMSNorm` over the last axis."""
+    """Return the replacement for `nn.RMSNorm` over the last axis."""
 
     def forward(x: Tensor) -> Tensor:
         scale = expanded(module.weight, x, engine, marker, module)
@@ -104,16 +104,16 @@ def rms_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tenso
 
 
 def feature_wise(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
-    """The rule for any module whose parameters are vectors that broadcast over its input.
+    """Return the replacement for a module whose parameters are vectors that broadcast over its input.
 
-    It covers the many forms of RMS normalisation, (1 + w) variants included: the module's own forward runs, with one
+    It covers the many forms of RMS normalisation, including (1 + w) variants: the forward of the module runs with one
     copy of its parameters for each example.
     """
     forward = module.forward
 
     def with_copies(*args: Any, **kwargs: Any) -> Any:
         if not args or not isinstance(args[0], Tensor):
-            raise NotExactError(f"{type(module).__name__} takes no activations first", module)
+            raise NotExactError(f"the first argument of {type(module).__name__} is not a tensor", module)
         own = dict(module._parameters)
         try:
             for name, parameter in own.items():

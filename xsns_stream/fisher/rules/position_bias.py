@@ -1,4 +1,4 @@
-"""T5's relative position bias: a table [buckets, heads] whose values [1, heads, q, k] are shared by all examples."""
+"""Rule for T5's relative position bias: a table [buckets, heads] with values [1, heads, q, k] for all examples."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from xsns_stream.fisher.accumulators import NotExactError, RuleEngine
-from xsns_stream.fisher.model_state import wide
+from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _ByExample(torch.autograd.Function):
-    """The bias once for each example, so that each example's gradient arrives apart."""
+    """One copy of the bias for each example, so that each example has its own gradient."""
 
     @staticmethod
     def forward(
@@ -27,7 +27,7 @@ class _ByExample(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
         (buckets,), G, table = ctx.saved_tensors, grads[0], ctx.table
         with torch.no_grad():
-            dtype = wide(G.dtype)
+            dtype = sum_dtype(G.dtype)
             sums = torch.zeros(*G.shape[:2], table.shape[0], dtype=dtype, device=G.device)  # [B, heads, buckets]
             sums.index_add_(2, buckets.flatten(), G.flatten(2).to(dtype))
             ctx.engine.add_small(table, sums.transpose(1, 2))
@@ -35,7 +35,7 @@ class _ByExample(torch.autograd.Function):
 
 
 def compute_bias(module: Any, engine: Any, marker: Tensor) -> Callable[..., Tensor]:
-    """The rule for an attention's `compute_bias`, which looks the table `relative_attention_bias` up."""
+    """Return the replacement for `compute_bias` of an attention, which reads the table `relative_attention_bias`."""
     original, table = module.compute_bias, module.relative_attention_bias
 
     def by_example(*args: Any, **kwargs: Any) -> Tensor:
@@ -46,7 +46,7 @@ def compute_bias(module: Any, engine: Any, marker: Tensor) -> Callable[..., Tens
         finally:
             hook.remove()
         if len(seen) != 1 or tuple(bias.shape) != (1, table.weight.shape[1], *seen[0].shape):
-            raise NotExactError(f"{type(module).__name__} makes its position bias in another way", table)
+            raise NotExactError(f"{type(module).__name__} computes its position bias in another way", table)
         return _ByExample.apply(marker, bias, seen[0], table.weight, engine, engine.examples_in_pass)  # type: ignore[no-any-return, no-untyped-call]
 
     return by_example
