@@ -74,7 +74,7 @@ def outcomes(stores: Sequence[SubNetworkStore], parts: int) -> Iterator[dict[str
         matrix = SimilarityMatrix(languages, languages, every[draw, :, draw], "jaccard", seeds=(SEED,))
         for column, target in enumerate(languages):
             sources = [code for code in languages if code != target]
-            found = fold_similarities(store, store.parts(parts), target, sources, (SEED,), DENSITY)
+            found = fold_similarities(store, store.folds(parts), target, sources, (SEED,), DENSITY)
             draws = draws_of_folds(found, matrix)
             true = {code: float(truth[languages.index(code), column]) for code in sources}
             ranking = rank_sources(matrix, target, draws=draws)

@@ -15,9 +15,6 @@ from tests.support.paths import ROOT
 FOLDERS = (ROOT / "xsns_stream", ROOT / "kernels" / "xsns_kernels")
 #: Circles that have not been removed yet. This list may only become shorter.
 KNOWN_CIRCLES: set[frozenset[str]] = {
-    frozenset(
-        {"xsns_stream.store.storage.local", "xsns_stream.store.storage.open", "xsns_stream.store.storage.remote"}
-    ),
     frozenset({"xsns_stream.types.exports", "xsns_stream.types.subnetwork"}),
 }
 

@@ -30,7 +30,7 @@ def folder(tmp_path):
 def keep(store, language):
     sub = networks.make_sub(language, 7)
     values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
-    store.keep(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
+    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
 
 
 def result(done, verb):
@@ -99,13 +99,13 @@ def test_zstd_is_chosen_measured_and_kept_by_a_copy_of_the_copy(folder, in_proce
 
 def test_fisher_values_go_along_when_asked(folder, in_process):
     in_process(folder, "copy", "a.zarr", "without.zarr")
-    assert open_store(folder / "without.zarr").kept_keys() == ()
+    assert open_store(folder / "without.zarr").fisher_keys() == ()
     code, out, _ = in_process(folder, "copy", "a.zarr", "with.zarr", "--with-fisher", "--lang", "sw")
     assert code == 0
     assert "Fisher values: 1 row" in out
-    assert open_store(folder / "with.zarr").kept("sw", 7).values[0][0] == 1
+    assert open_store(folder / "with.zarr").fisher_values("sw", 7).values[0][0] == 1
     in_process(folder, "copy", "a.zarr", "fi.zarr", "--with-fisher", "--lang", "fi")
-    assert open_store(folder / "fi.zarr").kept_keys() == ()
+    assert open_store(folder / "fi.zarr").fisher_keys() == ()
 
 
 def test_a_damaged_row_is_left_behind_with_exit_code_3(folder, in_process):
@@ -183,7 +183,7 @@ def test_what_is_dropped_and_what_stays(folder, options, left, in_process):
     assert len(found["rows"]) == 4 - len(left)
     assert names(folder / "a.zarr") == left
     # Fisher values go when they are asked to, and only then.
-    assert len(open_store(folder / "a.zarr").kept_keys()) == (0 if "--fisher" in options else 1)
+    assert len(open_store(folder / "a.zarr").fisher_keys()) == (0 if "--fisher" in options else 1)
     assert in_process(folder, "verify", "-s", "a.zarr", "--quiet")[0] == 0
 
 
@@ -233,7 +233,7 @@ def test_on_a_terminal_it_asks(folder, start, answer, left):
         (["copy", "a.zarr", "c.zarr", "--seed", "9"], 2, "no seed 9 in the store 'a.zarr'", "there is 7, 8."),
         (["copy", "a.zarr", "c.zarr", "--density", "0.3"], 2, "no density 0.3", "there is 0.15."),
         (["copy", "a.zarr", "b.zarr", "--codec", "zstd"], 2, "exists with codec none", "a store has one codec"),
-        (["copy", "a.zarr", "a.zarr/c"], 2, "lie within one another", "beside the store"),
+        (["copy", "a.zarr", "a.zarr/c"], 2, "lies within the other", "beside the store"),
         (["copy", "a.zarr", "c.zarr", "--lang", "fi", "--seed", "8"], 1, "no row to copy", "choose other rows"),
         (["merge", "all.zarr", "a.zarr", "none.zarr"], 1, "there is no store at 'none.zarr'", "check the path"),
         (["merge", "all.zarr"], 2, "Missing argument 'SOURCE...'", "merge --help"),

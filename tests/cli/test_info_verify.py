@@ -210,7 +210,7 @@ def test_damaged_fisher_values_are_named(tmp_path, in_process):
     sub = networks.make_sub("sw", 7)
     values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
     store = open_store(tmp_path / "xsns.zarr", "a")
-    store.keep(DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance))
+    store.save_fisher(DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance))
     file = tmp_path / "xsns.zarr/fisher/c/0/0/0"
     file.write_bytes(file.read_bytes()[:-9])
     code, out, err = in_process(tmp_path, "verify", "--json", "--quiet")

@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
     store = open_store(folder / "parts.zarr", "a")
     for language in CODES:
         for number in range(1, 5) if language != "et" else ():
-            store.write_part(sub_of(language, part=number), 4, number)
+            store.write_fold(sub_of(language, part=number), 4, number)
         store.write(sub_of(language, reliability={"split_half": 0.6}))
     seeds = open_store(folder / "seeds.zarr", "a")
     for language in CODES:
@@ -97,7 +97,7 @@ def test_no_reliable_difference_is_an_answer(folder, in_process):
         like = "zu" if language == "xh" else language
         for number in range(1, 5):
             bits = bits_of(like, 7, number + (4 if language == "xh" else 0))
-            store.write_part(networks.make_sub(language, 7, 0.15, LAYOUT, bits), 4, number)
+            store.write_fold(networks.make_sub(language, 7, 0.15, LAYOUT, bits), 4, number)
         store.write(networks.make_sub(language, 7, 0.15, LAYOUT, bits_of(like, 7)))
     code, out, _ = in_process(folder, "rank", "-s", "level.zarr", "--target", "sw", "--top", "2")
     assert code == 0

@@ -393,7 +393,7 @@ def test_a_model_that_cannot_be_kept_costs_no_scores(kitchen: Path, in_process: 
     (kitchen / "models" / "en-42").write_text("a file in the way")
     done = in_process(kitchen, *arguments("--keep-models", "models", sources="en,fi"))
     assert done.code == 3
-    assert "cannot be kept in 'models/en-42': Not a directory." in done.err
+    assert "cannot be saved in 'models/en-42': Not a directory." in done.err
     assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
     assert sorted(path.name for path in (kitchen / "models").iterdir()) == ["en-42", "fi-42"]
     again = in_process(kitchen, *arguments("--keep-models", "models", "--dry-run", sources="en,fi"))

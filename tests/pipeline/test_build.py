@@ -40,7 +40,7 @@ from xsns_stream.pipeline.events import (
 )
 from xsns_stream.pipeline.settings import BuildSettings, Stopping
 from xsns_stream.store import SubNetworkStore, open_store
-from xsns_stream.store import row_array as store_array
+from xsns_stream.store.storage import local
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings, LanguageSample, TextExample
 
@@ -326,24 +326,25 @@ def test_a_model_that_does_nothing_has_no_sub_network(texts: Path, damaged: Load
 
 def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second row's object finds no room: the run ends, the first row stays, and a later run goes on."""
-    synced: list[Path] = []
-    sync = store_array.sync
+    objects: list[Path] = []
+    atomic_file = local.atomic_file
 
-    def fills_up(target: Path) -> None:
-        synced.append(target)
-        if len(synced) > 2:  # a row's object, and its folder
+    def fills_up(target: Path) -> Any:
+        if target.name == "0":
+            objects.append(target)
+        if len(objects) > 1:
             raise OSError(errno.ENOSPC, "No space left on device", str(target))
-        sync(target)
+        return atomic_file(target)
 
-    monkeypatch.setattr(store_array, "sync", fills_up)
+    monkeypatch.setattr(local, "atomic_file", fills_up)
     with pytest.raises(StoreError) as caught:
         run(settings(texts), loaded, path)
     assert caught.value.message == f"cannot write to '{path}': the disk or the quota is full."
-    assert "rows that are committed stay" in caught.value.hint
+    assert "committed rows stay" in caught.value.hint
     assert caught.value.exit_code == ExitCode.FAILURE
     store = open_store(path)
     assert (store.languages, store.verify()) == (("sw",), [])
-    monkeypatch.setattr(store_array, "sync", sync)
+    monkeypatch.setattr(local, "atomic_file", atomic_file)
     result, _, store = run(settings(texts), loaded, path)
     assert result.skipped == (Row("sw", 42),)
     assert (len(store.keys()), store.verify(), store.unfinished()) == (3, [], ())

@@ -42,7 +42,7 @@ def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
 ) -> None:
     _, _, store = run(make("sw", examples=18, parts=4, densities=(0.15, 0.4)))
     layout = parameter_layout(loaded.model)
-    assert store.part_counts == (4,)
+    assert store.fold_counts == (4,)
     bounds = [0, 4, 9, 13, 18]
     cuts = [encoded[start:stop] for start, stop in pairwise(bounds)]
     sums = []
@@ -51,7 +51,7 @@ def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
             for batch in batches(part, 4, 1):
                 running.add(batch)
         sums.append({name: values.clone() for name, values in running.sums.items()})
-    for number, left_out in enumerate(store.parts(4)):
+    for number, left_out in enumerate(store.folds(4)):
         others = [k for k in range(4) if k != number]
         count = sum(len(cuts[k]) for k in others)
         values = []
@@ -103,7 +103,7 @@ def test_halves_come_along(make: Any, run: Any, tmp_path: Any) -> None:
     for language in ("sw", "fi"):
         expected = halved[language].provenance.reliability["split_half"]
         assert store[language].provenance.reliability == {"split_half": pytest.approx(expected, abs=2e-3)}
-        assert all(part[language].provenance.reliability == {} for part in store.parts(4))
+        assert all(part[language].provenance.reliability == {} for part in store.folds(4))
         assert result.reliability[Row(language, 42)] == store[language].provenance.reliability
     assert store.info()["parts"] == [{"count": 4, "rows": 2, "bytes": store.info()["bytes"] * 4}]
     assert store.verify() == []
@@ -116,7 +116,7 @@ def test_rows_that_are_there_get_their_parts_later(make: Any, run: Any) -> None:
     before = open_store(store.path)["sw"].bits
     assert set(result.committed) == {Row("sw", 42), Row("et", 42)}
     assert np.array_equal(store["sw"].bits, before)
-    assert [store.has_parts(code, 42, 0.15, 3) for code in ("sw", "fi", "et")] == [True, False, True]
+    assert [store.has_folds(code, 42, 0.15, 3) for code in ("sw", "fi", "et")] == [True, False, True]
     again, _, _ = run(make("sw et", examples=18, parts=3))
     assert again.committed == ()
     assert again.skipped == (Row("sw", 42), Row("et", 42))
@@ -125,19 +125,19 @@ def test_rows_that_are_there_get_their_parts_later(make: Any, run: Any) -> None:
 def test_a_row_whose_parts_were_interrupted_is_measured_again(make: Any, run: Any) -> None:
     settings = make("sw", examples=18, parts=3)
     _, _, store = run(settings)
-    expected = [part["sw"].bits for part in store.parts(3)]
-    store.parts(3)[1].discard("sw", 42, 0.15)
-    assert not store.has_parts("sw", 42, 0.15, 3)
+    expected = [part["sw"].bits for part in store.folds(3)]
+    store.folds(3)[1].discard("sw", 42, 0.15)
+    assert not store.has_folds("sw", 42, 0.15, 3)
     result, _, store = run(settings)
     assert result.committed == (Row("sw", 42),)
-    assert all(np.array_equal(part["sw"].bits, bits) for part, bits in zip(store.parts(3), expected, strict=True))
+    assert all(np.array_equal(part["sw"].bits, bits) for part, bits in zip(store.folds(3), expected, strict=True))
 
 
 def test_parts_of_kept_values_are_measured(make: Any, run: Any) -> None:
     run(make("sw", examples=18, keep_fisher="float32"))
     result, _, store = run(make("sw", examples=18, keep_fisher="float32", parts=3))
     assert result.committed == (Row("sw", 42),)
-    assert store.has_parts("sw", 42, 0.15, 3)
+    assert store.has_folds("sw", 42, 0.15, 3)
     assert store.verify() == []
 
 
@@ -165,8 +165,8 @@ def test_too_few_examples_fail_their_language_alone(make: Any, run: Any, write_t
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"parts": 1}, "examples are cut into 2 to 64 parts, not 1."),
-        ({"parts": 65, "examples": 100}, "examples are cut into 2 to 64 parts, not 65."),
+        ({"parts": 1}, "examples can be divided into 2 to 64 parts, not 1."),
+        ({"parts": 65, "examples": 100}, "examples can be divided into 2 to 64 parts, not 65."),
         ({"parts": 8}, "6 examples cannot be cut into 8 parts."),
         ({"parts": 2, "split_half": True}, "--parts and --split-half were both given."),
         ({"parts": 2, "stopping": Stopping(0.9)}, "--parts and --until-stable were both given."),

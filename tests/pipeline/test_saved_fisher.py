@@ -55,7 +55,7 @@ def test_values_are_those_of_the_engine(make: Any, run: Any, loaded: LoadedModel
     _, _, store = run(settings)
     encoded = settings.objective.encode(settings.corpus.sample("sw", 6, 42), loaded.tokenizer, 42)
     wanted = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), parameter_layout(loaded.model))
-    kept = store.kept("sw", 42)
+    kept = store.fisher_values("sw", 42)
     assert kept.examples == 6
     assert all(np.array_equal(a, b) for a, b in zip(kept.values, wanted.values, strict=True))
 
@@ -79,7 +79,7 @@ def test_rounded_values_give_an_approximation_and_say_so(
 def test_values_measured_in_groups_are_kept_too(make: Any, run: Any, tmp_path: Path) -> None:
     _, _, whole = run(make("sw", keep_fisher="float32"), at=tmp_path / "whole.zarr")
     _, _, store = run(make("sw", keep_fisher="float32", memory=40_000))
-    kept, wanted = store.kept("sw", 42), whole.kept("sw", 42)
+    kept, wanted = store.fisher_values("sw", 42), whole.fisher_values("sw", 42)
     assert all(np.array_equal(a, b) for a, b in zip(kept.values, wanted.values, strict=True))
 
 

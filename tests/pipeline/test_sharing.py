@@ -124,13 +124,13 @@ def test_a_claim_is_held_by_one_at_a_time_before_and_after_the_store_is_there(
 
 def test_a_store_that_comes_to_be_between_two_looks(path: Path, make: Any, run: Any, monkeypatch: Any) -> None:
     """A process that found no store, and one that found it just created, do not both get the row."""
-    from xsns_stream.store import claims
+    from xsns_stream.store.storage.local import LocalStorage
 
     run(make("fi"))
     answers = iter([False])
-    real = claims._is_created
-    monkeypatch.setattr(claims, "_is_created", lambda root: next(answers, None) is None and real(root))
-    with claims.claimed(open_store(path).place, "sw", 42) as late, open_store(path).claimed("sw", 42) as other:
+    real = LocalStorage._is_created
+    monkeypatch.setattr(LocalStorage, "_is_created", lambda *given: next(answers, None) is None and real(*given))
+    with open_store(path).claimed("sw", 42) as late, open_store(path).claimed("sw", 42) as other:
         assert (late, other) == (True, False)
 
 

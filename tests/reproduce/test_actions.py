@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Path:
                 rng.gamma(0.3, size=s).astype(np.float32) * (50 if i == 2 else 1) for i, s in enumerate(LAYOUT.shapes)
             ]
             fisher = DiagonalFisher(tuple(values), LAYOUT, 4, language, Provenance(model="m", seed=seed))
-            opened.keep(fisher)
+            opened.save_fisher(fisher)
             opened.write(extract_subnetwork(fisher, 0.2))
     return tmp_path / "kept.zarr"
 
@@ -44,7 +44,7 @@ def test_each_way_is_what_a_loop_says(store: Path, tmp_path: Path) -> None:
         assert (matrix.sources, matrix.seeds, matrix.coefficient) == (LANGUAGES, (1, 2), way)
         assert matrix.per_seed is not None
         for number, seed in enumerate(matrix.seeds):
-            kept = [opened.kept(code, seed) for code in LANGUAGES]
+            kept = [opened.fisher_values(code, seed) for code in LANGUAGES]
             rows = [np.concatenate([v.ravel() for v in fisher.values]).astype(float) for fisher in kept if fisher]
             expected = [[slow(way, a, b) for b in rows] for a in rows]
             np.testing.assert_allclose(matrix.per_seed[number], expected, rtol=1e-6)
@@ -74,7 +74,7 @@ def test_a_threshold_per_layer_is_another(store: Path) -> None:
 
 def test_a_store_without_values(store: Path, tmp_path: Path) -> None:
     opened = open_store(tmp_path / "other.zarr", "a")
-    kept = open_store(store).kept("en", 1)
+    kept = open_store(store).fisher_values("en", 1)
     assert kept is not None
     opened.write(extract_subnetwork(kept, 0.2))
     with pytest.raises(StoreError, match="does not have Fisher values"):

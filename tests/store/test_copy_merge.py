@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
-from xsns_stream.store import KeptKey, RowKey, open_store
-from xsns_stream.store.checking import check_rows
+from xsns_stream.store import FisherKey, RowKey, open_store
 from xsns_stream.store.copy_merge import copy_rows, merge_stores
 from xsns_stream.types import DiagonalFisher
 
@@ -226,7 +225,7 @@ def keep(store, networks, language, encoding, scale=1.0):
     sub = networks.make_sub(language)
     draws = np.random.Generator(np.random.PCG64(len(language) + 3))
     values = tuple(draws.random(shape, np.float32) * np.float32(scale) for shape in sub.layout.shapes)
-    store.keep(DiagonalFisher(values, sub.layout, 7, language, sub.provenance), encoding)
+    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance), encoding)
 
 
 @pytest.mark.parametrize("encoding", ["float32", "bf16"])
@@ -235,15 +234,15 @@ def test_fisher_values_travel_when_they_are_asked_to(make, tmp_path, networks, e
     keep(source, networks, "sw", encoding)
     plain = open_store(tmp_path / "plain", "a")
     merge_stores(plain, [source])
-    assert plain.kept_keys() == ()
+    assert plain.fisher_keys() == ()
     target = open_store(tmp_path / "t", "a")
     done = merge_stores(target, [source], with_fisher=True)
-    assert done.written[0] == KeptKey(0, "sw")
+    assert done.written[0] == FisherKey(0, "sw")
     assert len(done.written) == 3
-    record = target.kept_record("sw", 0)
-    assert (record.sha256, record.encoding) == (source.kept_record("sw", 0).sha256, encoding)
-    assert done.kept_bytes == record.bytes
-    for mine, yours in zip(source.kept("sw", 0).values, target.kept("sw", 0).values, strict=True):
+    record = target.fisher_record("sw", 0)
+    assert (record.sha256, record.encoding) == (source.fisher_record("sw", 0).sha256, encoding)
+    assert done.fisher_bytes == record.bytes
+    for mine, yours in zip(source.fisher_values("sw", 0).values, target.fisher_values("sw", 0).values, strict=True):
         assert np.array_equal(mine, yours)
     assert target.verify() == []
     again = merge_stores(target, [source], with_fisher=True)
@@ -257,7 +256,7 @@ def test_fisher_values_of_two_encodings_do_not_mix(make, tmp_path, networks):
     target = open_store(tmp_path / "t", "a")
     with pytest.raises(IncompatibleError, match=r"kept as float32 in .* and as bf16 in") as caught:
         merge_stores(target, [a, b], with_fisher=True)
-    assert "leave the values behind" in caught.value.hint
+    assert "leave the values out" in caught.value.hint
     assert not (tmp_path / "t").exists()
     merge_stores(target, [a], with_fisher=True)
     with pytest.raises(IncompatibleError, match=r"kept as bf16 in .* and as float32 in"):
@@ -282,9 +281,9 @@ def test_damaged_fisher_values_stay_behind(make, tmp_path, networks):
     file.write_bytes(data)
     target = open_store(tmp_path / "t", "a")
     done = merge_stores(target, [source], with_fisher=True)
-    assert list(done.failed) == [KeptKey(0, "sw")]
+    assert list(done.failed) == [FisherKey(0, "sw")]
     assert target.languages == ("sw",)
-    assert target.kept_keys() == ()
+    assert target.fisher_keys() == ()
 
 
 # ------------------------------------------------------------------------------------------- checking
@@ -292,23 +291,23 @@ def test_damaged_fisher_values_stay_behind(make, tmp_path, networks):
 
 def test_checking_names_every_damaged_row(filled, object_of):
     seen = []
-    assert check_rows(filled, filled.keys(), lambda *progress: seen.append(progress)) is None
+    assert filled.check_rows(filled.keys(), lambda *progress: seen.append(progress)) is None
     assert seen == [(1, 3), (2, 3), (3, 3)]
     object_of("sw").unlink()
     data = bytearray(object_of("yo").read_bytes())
     data[0] ^= 1
     object_of("yo").write_bytes(data)
     with pytest.raises(StoreError, match=r"^2 of 3 rows are not what was committed: 'sw' .*'yo'.*is missing") as caught:
-        check_rows(filled, filled.keys())
+        filled.check_rows(filled.keys())
     assert "xsns-stream verify" in caught.value.hint
-    check_rows(filled, [RowKey(0.15, 0, "rw")])
+    filled.check_rows([RowKey(0.15, 0, "rw")])
     with pytest.raises(LanguageError, match="no sub-network of 'fi'"):
-        check_rows(filled, [RowKey(0.15, 0, "fi")])
+        filled.check_rows([RowKey(0.15, 0, "fi")])
 
 
 def test_a_store_within_another_is_refused(filled, path):
     before = files(path)
-    with pytest.raises(UsageError, match="lie within one another"):
+    with pytest.raises(UsageError, match="lies within the other"):
         copy_rows(filled, open_store(path / "inner", "a"))
     assert files(path) == before
     # Only the name begins alike.

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
-from xsns_stream.store import KeptKey, open_store
+from xsns_stream.store import FisherKey, open_store
 from xsns_stream.store import fisher_array as kept_array
 from xsns_stream.store.fisher_array import from_bf16, to_bf16
 from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
@@ -37,7 +37,7 @@ def kept(path, make_fisher):
     """A store that keeps three rows, and has no sub-network yet."""
     store = open_store(path, "a")
     for language in ("sw", "rw", "yo"):
-        assert store.keep(make_fisher(language))
+        assert store.save_fisher(make_fisher(language))
     return store
 
 
@@ -57,24 +57,24 @@ def same(found, wanted):
 def test_values_come_back_as_they_were(kept, make_fisher, path):
     again = open_store(path)
     for language in ("sw", "rw", "yo"):
-        found, wanted = again.kept(language, 0), make_fisher(language)
+        found, wanted = again.fisher_values(language, 0), make_fisher(language)
         assert same(found, wanted)
         assert (found.language, found.examples, found.provenance) == (language, 7, wanted.provenance)
         assert found.layout == wanted.layout
-    assert again.kept("fr", 0) is None
-    assert again.kept("sw", 1) is None
+    assert again.fisher_values("fr", 0) is None
+    assert again.fisher_values("sw", 1) is None
     assert again.languages == (), "no sub-network is committed"
     assert again.verify() == []
-    assert open_store(path.with_name("none"), "a").kept("sw", 0) is None
+    assert open_store(path.with_name("none"), "a").fisher_values("sw", 0) is None
 
 
 def test_more_values_than_a_chunk_and_tensors_across_chunks(path, make_fisher, monkeypatch):
     monkeypatch.setattr(kept_array, "CHUNK_VALUES", 100)
-    monkeypatch.setattr(kept_array, "_PART", 64)
+    monkeypatch.setattr(kept_array, "_PIECE", 64)
     layout = ParameterLayout(("a", "b"), ((13, 17), (204,)), (LayerSpan("all", 0, 425),))
     store, wanted = open_store(path, "a"), make_fisher(layout=layout)
-    store.keep(wanted)
-    assert same(store.kept("sw", 0), wanted)
+    store.save_fisher(wanted)
+    assert same(store.fisher_values("sw", 0), wanted)
     array = zarr.open_group(path, mode="r")["fisher"]
     assert (array.shape, array.shards, array.chunks) == ((1, 1, 425), (1, 1, 500), (1, 1, 100))
     assert np.array_equal(array[0, 0], np.concatenate([v.ravel() for v in wanted.values]))
@@ -83,12 +83,12 @@ def test_more_values_than_a_chunk_and_tensors_across_chunks(path, make_fisher, m
 
 
 def test_labels_grow_and_no_row_moves(kept, make_fisher):
-    kept.keep(make_fisher("sw", 5))
-    kept.keep(make_fisher("fr", 5))
-    assert same(kept.kept("sw", 0), make_fisher("sw"))
-    assert same(kept.kept("sw", 5), make_fisher("sw", 5))
-    assert same(kept.kept("fr", 5), make_fisher("fr", 5))
-    assert kept.kept("fr", 0) is None
+    kept.save_fisher(make_fisher("sw", 5))
+    kept.save_fisher(make_fisher("fr", 5))
+    assert same(kept.fisher_values("sw", 0), make_fisher("sw"))
+    assert same(kept.fisher_values("sw", 5), make_fisher("sw", 5))
+    assert same(kept.fisher_values("fr", 5), make_fisher("fr", 5))
+    assert kept.fisher_values("fr", 0) is None
     assert kept.verify() == []
 
 
@@ -106,17 +106,17 @@ def test_plain_zarr_reads_them(kept, path, make_fisher):
 
 
 def test_keeping_again_is_no_work_and_other_values_are_refused(kept, make_fisher):
-    assert kept.keep(make_fisher()) is False
+    assert kept.save_fisher(make_fisher()) is False
     other = make_fisher("sw")
     other.values[0][3] += 1
     with pytest.raises(StoreError, match=r"'sw' \(seed 0, Fisher values\) .* is committed already, with other values"):
-        kept.keep(other)
-    assert same(kept.kept("sw", 0), make_fisher())
+        kept.save_fisher(other)
+    assert same(kept.fisher_values("sw", 0), make_fisher())
 
 
 def test_sub_networks_and_values_live_in_one_store(filled, make_fisher, networks):
-    assert filled.keep(make_fisher("sw"))
-    assert filled.keep(make_fisher("fr"))
+    assert filled.save_fisher(make_fisher("sw"))
+    assert filled.save_fisher(make_fisher("fr"))
     assert filled.write(networks.make_sub("fr"))
     assert filled.languages == ("fr", "rw", "sw", "yo")
     found = filled.info()
@@ -151,9 +151,9 @@ def test_rounding_is_torch_s(values):
 
 def test_values_in_bf16(path, make_fisher):
     store, wanted = open_store(path, "a"), make_fisher()
-    assert store.keep(wanted, "bf16")
-    assert store.keep(wanted, "bf16") is False
-    found = store.kept("sw", 0)
+    assert store.save_fisher(wanted, "bf16")
+    assert store.save_fisher(wanted, "bf16") is False
+    found = store.fisher_values("sw", 0)
     for ours, theirs in zip(found.values, wanted.values, strict=True):
         assert ours.dtype == np.float32
         assert np.all(np.abs(ours - theirs) <= theirs * 2**-8)
@@ -161,13 +161,13 @@ def test_values_in_bf16(path, make_fisher):
     array = zarr.open_group(path, mode="r")["fisher"]
     assert (array.dtype, array.attrs["encoding"]) == (np.uint16, "bf16")
     assert np.array_equal(array[0, 0], to_bf16(np.concatenate([v.ravel() for v in wanted.values])))
-    assert store.kept_record("sw", 0).encoding == "bf16"
+    assert store.fisher_record("sw", 0).encoding == "bf16"
     assert store.verify() == []
 
 
 def test_a_store_has_one_encoding(kept, make_fisher):
     with pytest.raises(StoreError, match="keeps Fisher values as float32, not as bf16"):
-        kept.keep(make_fisher("fr"), "bf16")
+        kept.save_fisher(make_fisher("fr"), "bf16")
 
 
 # ------------------------------------------------------------------------------------------- refusals
@@ -176,19 +176,19 @@ def test_a_store_has_one_encoding(kept, make_fisher):
 def test_what_cannot_be_kept(path, make_fisher):
     store, wanted = open_store(path, "a"), make_fisher()
     with pytest.raises(UsageError, match="no encoding 'float16'"):
-        store.keep(wanted, "float16")
+        store.save_fisher(wanted, "float16")
     wide = tuple(values.astype(np.float64) for values in wanted.values)
     with pytest.raises(UsageError, match="float64 cannot be kept"):
-        store.keep(replace(wanted, values=wide))
+        store.save_fisher(replace(wanted, values=wide))
     with pytest.raises(LanguageError, match="cannot name a row"):
-        store.keep(replace(wanted, language="../x"))
+        store.save_fisher(replace(wanted, language="../x"))
 
 
 def test_reading_stores_and_other_experiments_are_refused(kept, path, make_fisher):
     with pytest.raises(StoreError, match="opened for reading"):
-        open_store(path).keep(make_fisher("fr"))
+        open_store(path).save_fisher(make_fisher("fr"))
     with pytest.raises(IncompatibleError, match="dtype is 'float32' in the store and 'float64' here"):
-        kept.keep(make_fisher("fr", dtype="float64"))
+        kept.save_fisher(make_fisher("fr", dtype="float64"))
 
 
 # --------------------------------------------------------------------------------------------- damage
@@ -214,7 +214,7 @@ def test_a_damaged_object(kept, path, damage, told):
     assert problems(kept) == {("values", SW)}
     assert told in str(kept.verify()[0])
     with pytest.raises(StoreError, match=told) as caught:
-        kept.kept("sw", 0)
+        kept.fisher_values("sw", 0)
     assert "fisher_commits/0/sw" in caught.value.hint
 
 
@@ -231,7 +231,7 @@ def test_an_object_that_is_gone(kept, path):
     object_of(path).unlink()
     assert problems(kept) == {("values", SW)}
     with pytest.raises(StoreError, match=r"cannot be read: .*No such file"):
-        kept.kept("sw", 0)
+        kept.fisher_values("sw", 0)
 
 
 def test_labels_that_were_swapped(kept, path):
@@ -240,15 +240,15 @@ def test_labels_that_were_swapped(kept, path):
     document["attributes"]["languages"][:2] = reversed(document["attributes"]["languages"][:2])
     file.write_text(json.dumps(document))
     assert {row for _, row in problems(kept)} == {SW, "'rw' (seed 0, Fisher values)"}
-    with pytest.raises(StoreError, match="has no such place"):
-        kept.kept("sw", 0)
+    with pytest.raises(StoreError, match="does not have this slot"):
+        kept.fisher_values("sw", 0)
 
 
 def test_values_that_no_engine_gives(path, make_fisher):
     wanted = make_fisher()
     wanted.values[1][5] = math.inf
     store = open_store(path, "a")
-    store.keep(wanted)
+    store.save_fisher(wanted)
     assert "negative or not finite" in str(store.verify()[0])
 
 
@@ -271,7 +271,7 @@ def test_a_damaged_array_document(kept, path, change):
     change(document)
     file.write_text(json.dumps(document))
     with pytest.raises(StoreError, match="does not follow the format"):
-        kept.kept("sw", 0)
+        kept.fisher_values("sw", 0)
 
 
 def test_records_that_are_damaged_or_of_others(kept, path):
@@ -280,7 +280,7 @@ def test_records_that_are_damaged_or_of_others(kept, path):
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/00/rw")
     assert problems(kept) == {("record", SW), ("record", "'fr' (seed 0, Fisher values)"), ("record", "None")}
     with pytest.raises(StoreError, match="is that of 'rw'"):
-        kept.kept_record("fr", 0)
+        kept.fisher_record("fr", 0)
 
 
 def test_a_row_that_was_torn_before_its_commit_is_written_again(kept, path, make_fisher):
@@ -288,10 +288,10 @@ def test_a_row_that_was_torn_before_its_commit_is_written_again(kept, path, make
     file = object_of(path)
     file.write_bytes(file.read_bytes()[:50])
     file.with_name("0.0123.partial").write_bytes(b"left by a killed writer")
-    assert kept.kept("sw", 0) is None
-    assert kept.keep(make_fisher())
+    assert kept.fisher_values("sw", 0) is None
+    assert kept.save_fisher(make_fisher())
     assert [entry.name for entry in file.parent.iterdir()] == ["0"]
-    assert same(kept.kept("sw", 0), make_fisher())
+    assert same(kept.fisher_values("sw", 0), make_fisher())
     assert not list((path / "fisher").glob(".lock-*"))
 
 
@@ -305,13 +305,13 @@ def test_a_full_disk_leaves_what_is_kept(kept, path, make_fisher, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(StoreError, match="full"):
-            kept.keep(make_fisher("fr"))
-    assert kept.kept("fr", 0) is None
+            kept.save_fisher(make_fisher("fr"))
+    assert kept.fisher_values("fr", 0) is None
     assert not list(path.rglob("*.partial"))
-    assert kept.keep(make_fisher("fr"))
+    assert kept.save_fisher(make_fisher("fr"))
     assert kept.verify() == []
 
 
 def test_a_key_says_what_it_names():
-    key = KeptKey.checked("sw", 3)
+    key = FisherKey.checked("sw", 3)
     assert (str(key), key.node, key.density) == ("'sw' (seed 3, Fisher values)", "fisher_commits/3/sw", None)

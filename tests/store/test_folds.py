@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from xsns_stream.errors import IncompatibleError, StoreError, UsageError
-from xsns_stream.store import MOST_PARTS, PartKey, RowKey, open_store
+from xsns_stream.store import MOST_FOLDS, FoldKey, RowKey, open_store
 from xsns_stream.store.copy_merge import copy_rows, merge_stores
 from xsns_stream.store.prune import plan_prune, prune
 
@@ -23,7 +23,7 @@ def sub_without(networks, language, number, seed=0, **changed):
 def write(store, networks, *languages, count=3, seed=0):
     for language in languages:
         for number in range(1, count + 1):
-            assert store.write_part(sub_without(networks, language, number, seed), count, number)
+            assert store.write_fold(sub_without(networks, language, number, seed), count, number)
         store.write(networks.make_sub(language, seed, **TEXT))
     return store
 
@@ -38,30 +38,30 @@ def cut(path, networks):
 
 def test_parts_come_back(cut, path, networks):
     store = open_store(path)
-    assert store.part_counts == (3,)
+    assert store.fold_counts == (3,)
     assert store.languages == ("rw", "sw", "yo")
     for language in ("sw", "rw"):
-        assert store.has_parts(language, 0, 0.15, 3)
-        for number, part in enumerate(store.parts(3), 1):
+        assert store.has_folds(language, 0, 0.15, 3)
+        for number, part in enumerate(store.folds(3), 1):
             expected = sub_without(networks, language, number)
             found = part.read(language)
             assert found.bits.tolist() == expected.bits.tolist()
             assert found.provenance.corpus == f"texts, without part {number} of 3"
-    assert not store.has_parts("yo", 0, 0.15, 3)
-    assert not store.has_parts("sw", 0, 0.15, 4)
-    assert len(store.part_keys(3)) == 6
-    assert str(store.part_keys(3)[0]) == "'rw' (seed 0, density 0.15) without part 1 of 3"
+    assert not store.has_folds("yo", 0, 0.15, 3)
+    assert not store.has_folds("sw", 0, 0.15, 4)
+    assert len(store.fold_keys(3)) == 6
+    assert str(store.fold_keys(3)[0]) == "'rw' (seed 0, density 0.15) without part 1 of 3"
     (known,) = store.info()["parts"]
     assert (known["count"], known["rows"]) == (3, 2)
     assert store.verify() == []
 
 
 def test_the_same_part_is_written_once_and_another_never_over_it(cut, networks):
-    assert not cut.write_part(sub_without(networks, "sw", 2), 3, 2)
+    assert not cut.write_fold(sub_without(networks, "sw", 2), 3, 2)
     with pytest.raises(StoreError, match="is committed already, with other bits"):
-        cut.write_part(sub_of(networks, "sw", "yo2"), 3, 2)
+        cut.write_fold(sub_of(networks, "sw", "yo2"), 3, 2)
     with pytest.raises(IncompatibleError, match="model is 'mini' in the store and 'other' here"):
-        cut.write_part(sub_without(networks, "sw", 1, model="other"), 3, 1)
+        cut.write_fold(sub_without(networks, "sw", 1, model="other"), 3, 1)
 
 
 def sub_of(networks, language, other):
@@ -70,10 +70,10 @@ def sub_of(networks, language, other):
 
 def test_several_numbers_of_parts_stand_side_by_side(cut, networks):
     write(cut, networks, "sw", count=5)
-    assert cut.part_counts == (3, 5)
-    assert cut.has_parts("sw", 0, 0.15, 3)
-    assert cut.has_parts("sw", 0, 0.15, 5)
-    assert not cut.has_parts("rw", 0, 0.15, 5)
+    assert cut.fold_counts == (3, 5)
+    assert cut.has_folds("sw", 0, 0.15, 3)
+    assert cut.has_folds("sw", 0, 0.15, 5)
+    assert not cut.has_folds("rw", 0, 0.15, 5)
     assert cut.verify() == []
 
 
@@ -85,10 +85,10 @@ def test_a_reader_that_knows_nothing_of_parts_sees_the_rows(cut, path):
     assert sorted(zarr.open_group(path / "parts", mode="r").group_keys()) == ["3"]
 
 
-@pytest.mark.parametrize("count", [1, 0, MOST_PARTS + 1])
+@pytest.mark.parametrize("count", [1, 0, MOST_FOLDS + 1])
 def test_numbers_of_parts_that_cannot_be(cut, count):
-    with pytest.raises(UsageError, match=f"examples are cut into 2 to 64 parts, not {count}"):
-        cut.parts(count)
+    with pytest.raises(UsageError, match=f"examples can be divided into 2 to 64 parts, not {count}"):
+        cut.folds(count)
 
 
 @pytest.mark.parametrize("attributes", [{}, {"counts": [1]}, {"counts": ["a"]}, {"counts": 3}])
@@ -96,7 +96,7 @@ def test_a_damaged_group_is_said(cut, path, attributes):
     file = path / "parts" / "zarr.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"attributes": attributes}))
     with pytest.raises(StoreError, match="does not follow the format: attributes"):
-        _ = open_store(path).part_counts
+        _ = open_store(path).fold_counts
 
 
 def test_verify_finds_what_is_wrong_with_a_part(cut, path):
@@ -108,7 +108,7 @@ def test_verify_finds_what_is_wrong_with_a_part(cut, path):
     findings = open_store(path).verify(lambda done, total: seen.append((done, total)))
     assert {finding.problem for finding in findings} == {"bits", "cardinality"}
     key = RowKey(0.15, 0, "rw")
-    assert {finding.row for finding in findings} == {PartKey(3, 2, key)}
+    assert {finding.row for finding in findings} == {FoldKey(3, 2, key)}
     assert findings[0].row.node == "parts/3/2/commits/0.15/0/rw"
     assert findings[0].detail.startswith("without part 2 of 3: the bits of row 'rw'")
     assert seen[-1] == (9, 9)
@@ -117,13 +117,13 @@ def test_verify_finds_what_is_wrong_with_a_part(cut, path):
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_parts_of_a_killed_build_are_unfinished_and_not_wrong(cut, path, networks, xsns, committed):
-    cut.parts(3)[0].discard("sw", 0, 0.15)
-    cut.parts(3)[2].discard("sw", 0, 0.15)
+    cut.folds(3)[0].discard("sw", 0, 0.15)
+    cut.folds(3)[2].discard("sw", 0, 0.15)
     if not committed:
         cut.discard("sw", 0, 0.15)
     store = open_store(path)
     assert store.verify() == []
-    assert store.unfinished_parts() == tuple(PartKey(3, k, RowKey(0.15, 0, "sw")) for k in (1, 3))
+    assert store.unfinished_folds() == tuple(FoldKey(3, k, RowKey(0.15, 0, "sw")) for k in (1, 3))
     done = xsns("verify", "--store", path)
     assert done.code == 0
     assert "parts unfinished, to be built again with --parts 3: 'sw' (seed 0, density 0.15)" in done.err
@@ -131,12 +131,12 @@ def test_parts_of_a_killed_build_are_unfinished_and_not_wrong(cut, path, network
     assert (found["sound"], len(found["unfinished_parts"])) == (True, 2)
     write(cut, networks, "xh")
     for number in (1, 3):
-        cut.write_part(sub_without(networks, "sw", number), 3, number)
-    assert open_store(path).unfinished_parts() == ()
+        cut.write_fold(sub_without(networks, "sw", number), 3, number)
+    assert open_store(path).unfinished_folds() == ()
 
 
 def test_a_part_that_is_damaged_is_still_wrong_where_others_are_missing(cut, path, xsns):
-    cut.parts(3)[0].discard("sw", 0, 0.15)
+    cut.folds(3)[0].discard("sw", 0, 0.15)
     damaged = path / "parts/3/2/subnetworks/c/0/0/0/0"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     assert {finding.problem for finding in open_store(path).verify()} == {"size", "unreadable"}
@@ -144,11 +144,11 @@ def test_a_part_that_is_damaged_is_still_wrong_where_others_are_missing(cut, pat
 
 
 def test_verify_finds_a_part_of_other_text(cut, networks):
-    cut.parts(3)[0].discard("sw", 0, 0.15)
-    cut.write_part(sub_without(networks, "sw", 1, corpus_digest="d2"), 3, 1)
+    cut.folds(3)[0].discard("sw", 0, 0.15)
+    cut.write_fold(sub_without(networks, "sw", 1, corpus_digest="d2"), 3, 1)
     (finding,) = cut.verify()
     assert finding.problem == "text"
-    assert finding.row == PartKey(3, 1, RowKey(0.15, 0, "sw"))
+    assert finding.row == FoldKey(3, 1, RowKey(0.15, 0, "sw"))
 
 
 # --------------------------------------------------------------------------------- copies and merges
@@ -157,14 +157,14 @@ def test_verify_finds_a_part_of_other_text(cut, networks):
 def test_copies_take_parts_along(cut, tmp_path, networks):
     copy = open_store(tmp_path / "copy.zarr", "a", compressor="zstd")
     done = copy_rows(cut, copy, [RowKey(0.15, 0, "sw"), RowKey(0.15, 0, "yo")])
-    assert (len(done.written), done.parts_written, done.parts_skipped) == (2, 3, 0)
-    assert copy.has_parts("sw", 0, 0.15, 3)
-    assert copy.parts(3)[1]["sw"].bits.tolist() == cut.parts(3)[1]["sw"].bits.tolist()
-    assert all(part.info()["compressed"] for part in copy.parts(3))
+    assert (len(done.written), done.folds_written, done.folds_skipped) == (2, 3, 0)
+    assert copy.has_folds("sw", 0, 0.15, 3)
+    assert copy.folds(3)[1]["sw"].bits.tolist() == cut.folds(3)[1]["sw"].bits.tolist()
+    assert all(part.info()["compressed"] for part in copy.folds(3))
     assert copy.verify() == []
     again = copy_rows(cut, copy)
-    assert (len(again.written), again.parts_written, again.parts_skipped) == (1, 3, 3)
-    assert copy_rows(cut, copy).parts_skipped == 6
+    assert (len(again.written), again.folds_written, again.folds_skipped) == (1, 3, 3)
+    assert copy_rows(cut, copy).folds_skipped == 6
 
 
 def test_merges_bring_parts_together(cut, tmp_path, networks):
@@ -172,15 +172,15 @@ def test_merges_bring_parts_together(cut, tmp_path, networks):
     write(other, networks, "xh", count=4)
     target = open_store(tmp_path / "all.zarr", "a")
     done = merge_stores(target, [cut, other])
-    assert (len(done.written), done.parts_written) == (5, 13)
-    assert target.part_counts == (3, 4)
+    assert (len(done.written), done.folds_written) == (5, 13)
+    assert target.fold_counts == (3, 4)
     assert target.info()["parts"][0]["rows"] == 3
     assert target.verify() == []
 
 
 def test_parts_of_other_bits_are_refused_before_anything_is_written(cut, tmp_path, networks):
     other = open_store(tmp_path / "other.zarr", "a")
-    other.write_part(sub_of(networks, "sw", "another"), 3, 1)
+    other.write_fold(sub_of(networks, "sw", "another"), 3, 1)
     other.write(networks.make_sub("sw", **TEXT))
     target = open_store(tmp_path / "all.zarr", "a")
     with pytest.raises(StoreError, match="rows of the same name hold different bits"):
@@ -193,9 +193,9 @@ def test_a_part_that_cannot_be_read_is_told(cut, path, tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     copy = open_store(tmp_path / "copy.zarr", "a")
     done = copy_rows(open_store(path), copy)
-    assert list(done.failed) == [PartKey(3, 2, RowKey(0.15, 0, "rw"))]
-    assert done.parts_written == 5
-    assert not copy.has_parts("rw", 0, 0.15, 3)
+    assert list(done.failed) == [FoldKey(3, 2, RowKey(0.15, 0, "rw"))]
+    assert done.folds_written == 5
+    assert not copy.has_folds("rw", 0, 0.15, 3)
 
 
 # ------------------------------------------------------------------------------------------- pruning
@@ -203,21 +203,21 @@ def test_a_part_that_cannot_be_read_is_told(cut, path, tmp_path):
 
 def test_rows_go_with_their_parts(cut):
     plan = plan_prune(cut, [RowKey(0.15, 0, "sw")])
-    assert (len(plan.rows), len(plan.parts), plan.things) == (1, 3, 4)
+    assert (len(plan.rows), len(plan.folds), plan.things) == (1, 3, 4)
     assert plan.bytes == 4 * next(iter(plan.rows.values()))
     done = prune(cut, plan)
     assert done == plan
-    assert [key.language for key in cut.part_keys(3)] == ["rw"] * 3
+    assert [key.language for key in cut.fold_keys(3)] == ["rw"] * 3
     assert cut.languages == ("rw", "yo")
     assert cut.verify() == []
 
 
 def test_parts_go_and_rows_stay(cut):
-    plan = plan_prune(cut, parts=cut.part_keys(3))
-    assert (len(plan.rows), len(plan.parts)) == (0, 6)
+    plan = plan_prune(cut, folds=cut.fold_keys(3))
+    assert (len(plan.rows), len(plan.folds)) == (0, 6)
     prune(cut, plan)
     assert cut.languages == ("rw", "sw", "yo")
-    assert cut.part_keys(3) == ()
+    assert cut.fold_keys(3) == ()
     assert cut.verify() == []
 
 
@@ -234,16 +234,16 @@ def test_what_killed_writers_left_in_parts_goes_too(cut, path):
 def test_parts_on_an_object_store(s3, networks):
     store = write(open_store(f"{s3}/x", "a"), networks, "sw")
     again = open_store(f"{s3}/x")
-    assert again.part_counts == (3,)
-    assert again.has_parts("sw", 0, 0.15, 3)
+    assert again.fold_counts == (3,)
+    assert again.has_folds("sw", 0, 0.15, 3)
     assert again.verify() == []
-    assert store.parts(3)[2]["sw"].bits.tolist() == sub_without(networks, "sw", 3).bits.tolist()
+    assert store.folds(3)[2]["sw"].bits.tolist() == sub_without(networks, "sw", 3).bits.tolist()
 
 
 def test_a_part_that_is_gone_or_exchanged_is_found(cut, path):
     second, third = (path / "parts" / "3" / number for number in "23")
     shutil.rmtree(third)
     assert open_store(path).verify() == []
-    assert [(key.number, key.language) for key in open_store(path).unfinished_parts()] == [(3, "rw"), (3, "sw")]
+    assert [(key.number, key.language) for key in open_store(path).unfinished_folds()] == [(3, "rw"), (3, "sw")]
     shutil.copytree(second, third)
     assert {finding.problem for finding in open_store(path).verify()} == {"swapped"}

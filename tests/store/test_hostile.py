@@ -14,7 +14,7 @@ from tests.support import store_damages
 from xsns_stream.errors import ExitCode, XsnsError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import open_store
-from xsns_stream.store.overlap_cache import keep_overlaps
+from xsns_stream.store.overlap_cache import overlap_cache
 from xsns_stream.types import DiagonalFisher
 
 LANGUAGES = ("sw", "rw", "yo")
@@ -66,12 +66,12 @@ def make_store(path, networks, compressor="none"):
     for language in LANGUAGES:
         sub = networks.make_sub(language, **TEXT)
         values = np.linspace(0, 1, layout.size, dtype=np.float32).reshape(3, -1)
-        store.keep(DiagonalFisher(tuple(values), layout, 7, language, sub.provenance))
+        store.save_fisher(DiagonalFisher(tuple(values), layout, 7, language, sub.provenance))
         for number in (1, 2) if language != "yo" else ():
             bits = networks.make_bits(layout.size, number)
-            store.write_part(networks.make_sub(language, bits=bits, **TEXT), 2, number)
+            store.write_fold(networks.make_sub(language, bits=bits, **TEXT), 2, number)
         store.write(sub)
-    count_overlaps(store, keeper=keep_overlaps(store))
+    count_overlaps(store, cache=overlap_cache(store))
     return path
 
 
@@ -240,7 +240,7 @@ def test_building_onto_a_damaged_store_is_refused(sound, tmp_path, networks):
         damage.apply(store)
         with alarm(3 * SECONDS), contextlib.suppress(XsnsError):
             opened = open_store(store, "a")
-            opened.write_part(networks.make_sub("zu", density=0.5, **TEXT), 2, 1)
+            opened.write_fold(networks.make_sub("zu", density=0.5, **TEXT), 2, 1)
             opened.write(networks.make_sub("zu", density=0.5, **TEXT))
             assert open_store(store).read("zu").bits.tolist() == networks.make_sub("zu", density=0.5).bits.tolist()
         shutil.rmtree(store)

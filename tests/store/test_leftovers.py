@@ -10,7 +10,7 @@ from filelock import FileLock
 from xsns_stream.errors import StoreError
 from xsns_stream.store import open_store
 from xsns_stream.store.prune import plan_prune, prune
-from xsns_stream.store.storage.local import LocalPlace
+from xsns_stream.store.storage.local import LocalStorage
 
 HEX = "0123456789abcdef" * 2
 
@@ -87,7 +87,7 @@ def test_a_folder_for_large_files_goes_with_its_block(path):
 def test_no_place_for_large_files(tmp_path):
     (tmp_path / "file").write_text("")
     store = open_store(tmp_path / "x.zarr", "a")
-    store.place = LocalPlace(tmp_path / "file" / "x.zarr")
+    store.storage = LocalStorage(tmp_path / "file" / "x.zarr")
     with pytest.raises(StoreError, match="cannot make a folder beside"), store.scratch():
         pass
 
@@ -101,7 +101,7 @@ def test_a_new_store_has_no_lock_left_in_it(filled, path):
 @pytest.mark.parametrize("place", ["", "parts/3/1"])
 def test_prune_names_what_was_left_aside_and_drops_it(filled, path, networks, place):
     for number in (1, 2, 3):
-        filled.write_part(networks.make_sub("sw"), 3, number)
+        filled.write_fold(networks.make_sub("sw"), 3, number)
     beside = path / place
     left = leave(beside, f"{beside.name}.{HEX}.partial")
     name = f"parts/3/{left.name}" if place else f"../{left.name}"

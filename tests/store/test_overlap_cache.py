@@ -16,8 +16,8 @@ import zarr
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps, count_overlaps_by_seed
 from xsns_stream.store import open_store
-from xsns_stream.store.overlap_cache import keep_overlaps
-from xsns_stream.types import KeptOverlaps
+from xsns_stream.store.overlap_cache import overlap_cache
+from xsns_stream.types import CachedOverlaps
 
 CODES = ("en", "fi", "rw", "sw", "xh", "yo")
 
@@ -69,11 +69,11 @@ def arrays(path):
 
 
 def test_what_was_counted_is_not_read_again(store):
-    keeper, expected = keep_overlaps(store), exact(store)
-    first = count_overlaps(store, keeper=keeper)
+    cache, expected = overlap_cache(store), exact(store)
+    first = count_overlaps(store, cache=cache)
     assert sorted(store.taken()) == sorted(CODES)
     progress = []
-    second = count_overlaps(store, keeper=keeper, on_progress=lambda *done: progress.append(done))
+    second = count_overlaps(store, cache=cache, on_progress=lambda *done: progress.append(done))
     assert store.taken() == []
     assert progress == [(9, 9)]
     for found in (first, second):
@@ -83,12 +83,12 @@ def test_what_was_counted_is_not_read_again(store):
 
 
 def test_a_part_in_another_order_is_served_from_the_whole(store, path):
-    keeper = keep_overlaps(store)
-    count_overlaps(store, keeper=keeper)
+    cache = overlap_cache(store)
+    count_overlaps(store, cache=cache)
     kept = arrays(path)
     store.taken()
-    some = count_overlaps(store, languages=("yo", "en", "sw"), keeper=keeper)
-    rectangle = count_overlaps(store, sources=("yo", "fi"), targets=("fi", "sw"), keeper=keeper)
+    some = count_overlaps(store, languages=("yo", "en", "sw"), cache=cache)
+    rectangle = count_overlaps(store, sources=("yo", "fi"), targets=("fi", "sw"), cache=cache)
     assert store.taken() == []
     assert some.languages == ("yo", "en", "sw")
     assert some.intersection.tolist() == exact(store, languages=("yo", "en", "sw")).intersection.tolist()
@@ -99,8 +99,8 @@ def test_a_part_in_another_order_is_served_from_the_whole(store, path):
 
 
 def test_a_new_language_is_counted_alone(store, path, networks):
-    keeper = keep_overlaps(store)
-    count_overlaps(store, keeper=keeper)
+    cache = overlap_cache(store)
+    count_overlaps(store, cache=cache)
     store.taken()
     store.write(networks.make_sub("de"))
     calls = []
@@ -118,74 +118,74 @@ def test_a_new_language_is_counted_alone(store, path, networks):
             yield columns
 
     store.columns = counting
-    grown = count_overlaps(store, keeper=keeper)
+    grown = count_overlaps(store, cache=cache)
     del store.columns
     # One row against all: the new one first, and every word of every row once.
     assert store.taken() == ["de", *CODES]
     assert sum((stop - start) * rows for start, stop, rows in calls) == 7 * 9
     assert grown.intersection.tolist() == exact(store).intersection.tolist()
-    count_overlaps(store, keeper=keeper)
+    count_overlaps(store, cache=cache)
     assert store.taken() == []
     assert len(arrays(path)) == 1, "older ones are removed"
 
 
 def test_a_row_that_was_built_again_is_counted_again(store, networks):
-    keeper = keep_overlaps(store)
-    before = count_overlaps(store, keeper=keeper)
+    cache = overlap_cache(store)
+    before = count_overlaps(store, cache=cache)
     store.taken()
     replace_row(store, networks, "rw")
     assert (
-        count_overlaps(store, sources=["rw"], targets=["sw"], keeper=keeper).intersection[0, 0]
+        count_overlaps(store, sources=["rw"], targets=["sw"], cache=cache).intersection[0, 0]
         == (exact(store, languages=("rw", "sw")).intersection[0, 1])
     )
-    after = count_overlaps(store, keeper=keeper)
+    after = count_overlaps(store, cache=cache)
     assert store.taken()[0] == "rw"
     assert after.intersection.tolist() == exact(store).intersection.tolist()
     assert after.intersection.tolist() != before.intersection.tolist()
 
 
 def test_many_new_ones_are_counted_as_a_square(store, networks):
-    keeper = keep_overlaps(store)
-    count_overlaps(store, languages=("en", "fi"), keeper=keeper)
+    cache = overlap_cache(store)
+    count_overlaps(store, languages=("en", "fi"), cache=cache)
     store.taken()
-    found = count_overlaps(store, keeper=keeper)
+    found = count_overlaps(store, cache=cache)
     assert store.taken() == list(CODES)
     assert found.intersection.tolist() == exact(store).intersection.tolist()
 
 
 def test_a_language_that_is_gone(store, path):
-    keeper = keep_overlaps(store)
-    count_overlaps(store, keeper=keeper)
+    cache = overlap_cache(store)
+    count_overlaps(store, cache=cache)
     store.discard("fi", 0, 0.15)
     store.taken()
-    found = count_overlaps(store, keeper=keeper)
+    found = count_overlaps(store, cache=cache)
     assert (found.languages, store.taken()) == (("en", "rw", "sw", "xh", "yo"), [])
     assert found.intersection.tolist() == exact(store).intersection.tolist()
 
 
 def test_a_smaller_comparison_does_not_take_the_place_of_a_larger_one(store, networks, path):
-    keeper = keep_overlaps(store)
-    count_overlaps(store, languages=CODES[:5], keeper=keeper)
-    count_overlaps(store, languages=("en", "yo"), keeper=keeper)
-    assert keeper.load(0, 0.15).languages == CODES[:5]
-    count_overlaps(store, keeper=keeper)
-    assert keeper.load(0, 0.15).languages == CODES
+    cache = overlap_cache(store)
+    count_overlaps(store, languages=CODES[:5], cache=cache)
+    count_overlaps(store, languages=("en", "yo"), cache=cache)
+    assert cache.load(0, 0.15).languages == CODES[:5]
+    count_overlaps(store, cache=cache)
+    assert cache.load(0, 0.15).languages == CODES
 
 
 def test_counting_a_few_anew_does_not_take_the_place_of_all_either(store, path):
-    count_overlaps(store, keeper=keep_overlaps(store))
+    count_overlaps(store, cache=overlap_cache(store))
     before = arrays(path)
-    count_overlaps(store, languages=CODES[:2], keeper=keep_overlaps(store, use=False))
+    count_overlaps(store, languages=CODES[:2], cache=overlap_cache(store, use=False))
     assert arrays(path) == before
 
 
 def test_seeds_are_kept_apart(store, networks, path):
     for code in CODES:
         store.write(networks.make_sub(code, seed=3))
-    keeper = keep_overlaps(store)
-    counted = count_overlaps_by_seed(store, keeper=keeper)
+    cache = overlap_cache(store)
+    counted = count_overlaps_by_seed(store, cache=cache)
     assert [file.parent.name for file in arrays(path)] == ["0", "3"]
-    again = count_overlaps_by_seed(store, keeper=keeper)
+    again = count_overlaps_by_seed(store, cache=cache)
     for one, other in zip(counted, again, strict=True):
         assert one.seed == other.seed
         assert one.intersection.tolist() == other.intersection.tolist()
@@ -193,7 +193,7 @@ def test_seeds_are_kept_apart(store, networks, path):
 
 
 def test_any_reader_of_zarr_can_open_it(store, path):
-    counted = count_overlaps(store, keeper=keep_overlaps(store))
+    counted = count_overlaps(store, cache=overlap_cache(store))
     (node,) = arrays(path)
     array = zarr.open_array(path, path=str(node.relative_to(path)), mode="r")
     assert np.asarray(array[:]).tolist() == counted.intersection.tolist()
@@ -210,8 +210,8 @@ def test_any_reader_of_zarr_can_open_it(store, path):
     "damage", ["flip", "truncate", "missing", "metadata", "depth", "labels", "overlaps_version", "parameters", "seed"]
 )
 def test_what_is_damaged_is_counted_again(store, path, damage):
-    keeper, expected = keep_overlaps(store), exact(store)
-    count_overlaps(store, keeper=keeper)
+    cache, expected = overlap_cache(store), exact(store)
+    count_overlaps(store, cache=cache)
     store.taken()
     (node,) = arrays(path)
     payload, metadata = node / "c/0/0", node / "zarr.json"
@@ -234,60 +234,60 @@ def test_what_is_damaged_is_counted_again(store, path, damage):
         # Infinity is no JSON, and Python reads it.
         document["attributes"][damage] = float("inf")
         metadata.write_text(json.dumps(document))
-    assert count_overlaps(store, keeper=keeper).intersection.tolist() == expected.intersection.tolist()
+    assert count_overlaps(store, cache=cache).intersection.tolist() == expected.intersection.tolist()
     assert sorted(store.taken()) == sorted(CODES)
-    assert count_overlaps(store, keeper=keeper).intersection.tolist() == expected.intersection.tolist()
+    assert count_overlaps(store, cache=cache).intersection.tolist() == expected.intersection.tolist()
     assert store.taken() == []
 
 
 def test_what_a_killed_writer_left_is_ignored_and_removed(store, path):
-    keeper = keep_overlaps(store)
-    count_overlaps(store, languages=CODES[:4], keeper=keeper)
+    cache = overlap_cache(store)
+    count_overlaps(store, languages=CODES[:4], cache=cache)
     left = path / "overlaps/0.15/0/00000007-0123abcd"
     (left / "c/0").mkdir(parents=True)
     (left / "c/0/0").write_bytes(b"half of the cou")
-    assert keeper.load(0, 0.15).languages == CODES[:4]
-    count_overlaps(store, keeper=keeper)
+    assert cache.load(0, 0.15).languages == CODES[:4]
+    count_overlaps(store, cache=cache)
     assert not left.exists()
     assert [node.name[:8] for node in arrays(path)] == ["00000008"]
 
 
 def test_the_newest_that_can_be_read_is_used(store, path):
-    keeper = keep_overlaps(store)
-    count_overlaps(store, languages=CODES[:4], keeper=keeper)
+    cache = overlap_cache(store)
+    count_overlaps(store, languages=CODES[:4], cache=cache)
     (old,) = arrays(path)
     newer = old.with_name("00000009-0123abcd")
     shutil.copytree(old, newer)
     (newer / "c/0/0").write_bytes(b"")
-    assert keeper.load(0, 0.15).languages == CODES[:4]
+    assert cache.load(0, 0.15).languages == CODES[:4]
 
 
 def test_a_name_after_which_there_is_none_is_started_over(store, path):
-    keeper = keep_overlaps(store)
+    cache = overlap_cache(store)
     (path / "overlaps/0.15/0/99999999-0123abcd").mkdir(parents=True)
     for _ in range(2):
-        count_overlaps(store, keeper=keeper)
+        count_overlaps(store, cache=cache)
     assert [node.name[:8] for node in arrays(path)] == ["00000001"]
 
 
 def test_nobody_waits_for_another_writer_of_counts(store, path):
-    from xsns_stream.store.storage.local import locked
+    from xsns_stream.store.storage.local import locked_file
 
-    with locked(path / "subnetworks/.lock-overlaps"):
+    with locked_file(path / "subnetworks/.lock-overlaps"):
         started = time.monotonic()
-        counted = count_overlaps(store, keeper=keep_overlaps(store))
+        counted = count_overlaps(store, cache=overlap_cache(store))
         assert time.monotonic() - started < 60
     assert counted.intersection.tolist() == exact(store).intersection.tolist()
     assert arrays(path) == []
 
 
 def test_not_using_and_not_writing(store, path):
-    count_overlaps(store, keeper=keep_overlaps(store, write=False))
+    count_overlaps(store, cache=overlap_cache(store, write=False))
     assert not (path / "overlaps").exists()
-    count_overlaps(store, keeper=keep_overlaps(store))
+    count_overlaps(store, cache=overlap_cache(store))
     before = arrays(path)
     store.taken()
-    count_overlaps(store, keeper=keep_overlaps(store, use=False))
+    count_overlaps(store, cache=overlap_cache(store, use=False))
     assert len(store.taken()) == len(CODES)
     assert arrays(path) != before, "what was counted anew is kept"
 
@@ -295,15 +295,15 @@ def test_not_using_and_not_writing(store, path):
 READER = """
 import os, sys
 from xsns_stream.store import open_store
-from xsns_stream.store.overlap_cache import keep_overlaps
+from xsns_stream.store.overlap_cache import overlap_cache
 from xsns_stream.similarity import count_overlaps
 store = open_store(sys.argv[1])
 # Everything is imported now; another user may not even be able to read what is installed.
-count_overlaps(store, keeper=keep_overlaps(store, write=False))
+count_overlaps(store, cache=overlap_cache(store, write=False))
 if os.geteuid() == 0:
     os.setuid(65534)
-assert not store.place.writable
-print(count_overlaps(store, keeper=keep_overlaps(store)).intersection.tolist())
+assert not store.storage.writable
+print(count_overlaps(store, cache=overlap_cache(store)).intersection.tolist())
 """
 
 
@@ -325,20 +325,20 @@ def test_a_store_that_cannot_be_written_to(store, path):
 def test_counts_that_cannot_be_written_are_not_kept(store, path):
     (path / "overlaps").write_text("in the way")
     expected = exact(store)
-    found = count_overlaps(store, keeper=keep_overlaps(store))
+    found = count_overlaps(store, cache=overlap_cache(store))
     assert found.intersection.tolist() == expected.intersection.tolist()
     assert (path / "overlaps").read_text() == "in the way"
 
 
 def test_a_damaged_row_is_never_kept(store, path, object_of):
-    keeper = keep_overlaps(store)
+    cache = overlap_cache(store)
     file = object_of("sw")
     data = bytearray(file.read_bytes())
     data[20] ^= 4
     file.write_bytes(data)
     with pytest.raises(StoreError, match="changed since they were committed: 'sw' has"):
-        count_overlaps(store, keeper=keeper)
-    assert keeper.load(0, 0.15) is None
+        count_overlaps(store, cache=cache)
+    assert cache.load(0, 0.15) is None
 
 
 def test_bits_that_were_exchanged_are_found_before_their_counts_are_kept(store, path, object_of, networks):
@@ -350,24 +350,24 @@ def test_bits_that_were_exchanged_are_found_before_their_counts_are_kept(store, 
     object_of("sw").write_bytes(data)
     assert int(count_overlaps(store, languages=["sw", "en"]).intersection[0, 0]) == ones
     with pytest.raises(StoreError, match="1 of 6 rows are not what was committed: 'sw'"):
-        count_overlaps(store, keeper=keep_overlaps(store))
+        count_overlaps(store, cache=overlap_cache(store))
     assert arrays(path) == []
     object_of("sw").write_bytes(good)
     expected = exact(store).intersection.tolist()
-    assert count_overlaps(store, keeper=keep_overlaps(store)).intersection.tolist() == expected
+    assert count_overlaps(store, cache=overlap_cache(store)).intersection.tolist() == expected
 
 
 def test_a_row_that_was_built_again_meanwhile_is_not_kept(store, path, networks, monkeypatch):
-    from xsns_stream.store import overlap_cache as overlaps
+    from xsns_stream.store.reader import StoreReader
 
-    checked = overlaps.check_rows
+    checked = StoreReader.check_rows
 
     def meanwhile(*given):
         checked(*given)
         replace_row(store._store, networks, "sw")
 
-    monkeypatch.setattr(overlaps, "check_rows", meanwhile)
-    count_overlaps(store, keeper=keep_overlaps(store))
+    monkeypatch.setattr(StoreReader, "check_rows", meanwhile)
+    count_overlaps(store, cache=overlap_cache(store))
     assert arrays(path) == []
 
 
@@ -375,22 +375,22 @@ def test_in_memory(networks):
     store = open_store("memory://overlaps-test", "a")
     for code in CODES:
         store.write(networks.make_sub(code))
-    store, keeper = Watched(store), keep_overlaps(store)
+    store, cache = Watched(store), overlap_cache(store)
     expected = exact(store)
     for rows in (len(CODES), 0):
-        assert count_overlaps(store, keeper=keeper).intersection.tolist() == expected.intersection.tolist()
+        assert count_overlaps(store, cache=cache).intersection.tolist() == expected.intersection.tolist()
         assert len(store.taken()) == rows
 
 
 WRITER = """
 import sys
 from xsns_stream.store import open_store
-from xsns_stream.store.overlap_cache import keep_overlaps
+from xsns_stream.store.overlap_cache import overlap_cache
 from xsns_stream.similarity import count_overlaps
 store = open_store(sys.argv[1])
 for turn in range(15):
-    count_overlaps(store, languages=sys.argv[2].split(","), keeper=keep_overlaps(store, use=False))
-    kept = keep_overlaps(store).load(0, 0.15)
+    count_overlaps(store, languages=sys.argv[2].split(","), cache=overlap_cache(store, use=False))
+    kept = overlap_cache(store).load(0, 0.15)
     if kept is None:
         continue  # Whoever finds the other one writing keeps nothing.
     assert kept.counts.intersection.tolist() == count_overlaps(store, languages=kept.languages).intersection.tolist()
@@ -407,10 +407,10 @@ def test_two_processes_at_once(store, path):
         _, err = writer.communicate(timeout=200)
         assert writer.returncode == 0, err
     (node,) = arrays(path)
-    assert keep_overlaps(store).load(0, 0.15).languages in (CODES, CODES[::-1])
+    assert overlap_cache(store).load(0, 0.15).languages in (CODES, CODES[::-1])
     assert int(node.name[:8]) <= 30
 
 
 def test_every_language_needs_a_digest(store):
     with pytest.raises(ValueError, match="every language needs the digest of its row"):
-        KeptOverlaps(exact(store), ("only one",))
+        CachedOverlaps(exact(store), ("only one",))

@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps
-from xsns_stream.store import KeptKey, RowKey, open_store
+from xsns_stream.store import FisherKey, RowKey, open_store
 from xsns_stream.store.prune import PrunePlan, plan_prune, prune
 from xsns_stream.types import DiagonalFisher
 
@@ -28,7 +28,7 @@ def files(path):
 def keep(store, networks, language):
     sub = networks.make_sub(language)
     values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
-    store.keep(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
+    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
 
 
 def leave(path, name, age=3600.0):
@@ -110,8 +110,8 @@ def test_a_crash_between_record_and_object_leaves_an_unfinished_row(filled, path
             raise KeyboardInterrupt
         return before(place, key)
 
-    before = type(filled.place).remove
-    monkeypatch.setattr(type(filled.place), "remove", dies)
+    before = type(filled.storage).remove
+    monkeypatch.setattr(type(filled.storage), "remove", dies)
     with pytest.raises(KeyboardInterrupt):
         prune(filled, plan_prune(filled, [row("sw")]))
     monkeypatch.undo()
@@ -129,17 +129,17 @@ def test_fisher_values_go_and_sub_networks_stay(filled, path, networks):
     keep(filled, networks, "sw")
     keep(filled, networks, "rw")
     before = files(path)
-    plan = plan_prune(filled, kept=[KeptKey(0, "sw")])
+    plan = plan_prune(filled, fisher=[FisherKey(0, "sw")])
     assert plan.bytes == (path / "fisher/c/0/0/0").stat().st_size
     assert prune(filled, plan) == plan
     assert set(before) - set(files(path)) == {"fisher_commits/0/sw/zarr.json", "fisher/c/0/0/0"}
-    assert filled.kept("sw", 0) is None
-    assert filled.kept_keys() == (KeptKey(0, "rw"),)
+    assert filled.fisher_values("sw", 0) is None
+    assert filled.fisher_keys() == (FisherKey(0, "rw"),)
     assert len(filled.keys()) == 3
     assert filled.verify() == []
     assert prune(filled, plan).things == 0
     keep(filled, networks, "sw")
-    assert filled.kept_record("sw", 0).slot == (0, 0)
+    assert filled.fisher_record("sw", 0).slot == (0, 0)
 
 
 # ------------------------------------------------------------------------------------- leftovers
@@ -199,5 +199,5 @@ def test_an_object_store_has_no_leftovers_that_can_be_told(networks):
     store.write(networks.make_sub("rw"))
     prune(store, plan_prune(store, [row("sw")]))
     assert store.languages == ("rw",)
-    with pytest.raises(StoreError, match="cannot be told from what is being written"):
+    with pytest.raises(StoreError, match="can be told from objects that are being written in folders only"):
         plan_prune(store, leftovers=True)

@@ -1,4 +1,4 @@
-"""A folder, memory and S3 are the same kind of place."""
+"""A folder, memory and S3 are the same kind of storage."""
 
 import errno
 import json
@@ -12,91 +12,90 @@ import pytest
 
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.store import open_store
-from xsns_stream.store.storage import local as files
-from xsns_stream.store.storage.local import LocalPlace
-from xsns_stream.store.storage.open import MissingObjectError, open_place
+from xsns_stream.store.storage import MissingObjectError, base, open_storage
+from xsns_stream.store.storage.local import LocalStorage
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
-def place(request, tmp_path):
+def storage(request, tmp_path):
     if request.param == "s3":
-        return open_place(request.getfixturevalue("s3") + "/a/b")
-    return open_place(tmp_path / "place" if request.param == "folder" else f"memory://{request.node.nodeid}")
+        return open_storage(request.getfixturevalue("s3") + "/a/b")
+    return open_storage(tmp_path / "storage" if request.param == "folder" else f"memory://{request.node.nodeid}")
 
 
-# ------------------------------------------------------------------------------------ what a place does
+# ------------------------------------------------------------------------------------ what a storage does
 
 
-def test_objects_are_written_read_and_removed(place):
-    assert not place.occupied()
-    assert place.writable
-    place.write("a/b/c", b"0123456789")
-    assert place.occupied()
-    assert place.read("a/b/c") == b"0123456789"
+def test_objects_are_written_read_and_removed(storage):
+    assert storage.is_empty()
+    assert storage.writable
+    storage.write("a/b/c", b"0123456789")
+    assert not storage.is_empty()
+    assert storage.read("a/b/c") == b"0123456789"
     for start, stop in [(0, 3), (3, None), (3, 3), (8, 20), (10, None), (12, 20), (5, 2)]:
-        assert place.read("a/b/c", start, stop) == b"0123456789"[start:stop]
-    assert (place.exists("a/b/c"), place.size("a/b/c")) == (True, 10)
-    assert (place.exists("a/b"), place.exists("a/x"), place.size("a/x")) == (False, False, None)
-    place.write("a/b/c", b"")
-    assert (place.read("a/b/c"), place.size("a/b/c")) == (b"", 0)
-    place.remove("a/b/c")
-    place.remove("a/b/c")
-    assert not place.exists("a/b/c")
+        assert storage.read("a/b/c", start, stop) == b"0123456789"[start:stop]
+    assert (storage.exists("a/b/c"), storage.size("a/b/c")) == (True, 10)
+    assert (storage.exists("a/b"), storage.exists("a/x"), storage.size("a/x")) == (False, False, None)
+    storage.write("a/b/c", b"")
+    assert (storage.read("a/b/c"), storage.size("a/b/c")) == (b"", 0)
+    storage.remove("a/b/c")
+    storage.remove("a/b/c")
+    assert not storage.exists("a/b/c")
     with pytest.raises(MissingObjectError, match=r"there is no '.*a/b/c'"):
-        place.read("a/b/c")
+        storage.read("a/b/c")
     with pytest.raises(MissingObjectError):
-        place.read("a/b/c", 3, 5)
+        storage.read("a/b/c", 3, 5)
 
 
-def test_keys_are_listed_by_folders_and_not_by_letters(place):
+def test_keys_are_listed_by_folders_and_not_by_letters(storage):
     for key in ("x/1", "x/y/2", "xy/3", "z"):
-        place.write(key, b"1")
-    assert sorted(place.list()) == ["x/1", "x/y/2", "xy/3", "z"]
-    assert sorted(place.list("x")) == ["x/1", "x/y/2"]
-    assert sorted(place.list("x/y")) == ["x/y/2"]
-    assert list(place.list("none")) == []
-    place.remove_tree("x")
-    place.remove_tree("none")
-    assert sorted(place.list()) == ["xy/3", "z"]
+        storage.write(key, b"1")
+    assert sorted(storage.list()) == ["x/1", "x/y/2", "xy/3", "z"]
+    assert sorted(storage.list("x")) == ["x/1", "x/y/2"]
+    assert sorted(storage.list("x/y")) == ["x/y/2"]
+    assert list(storage.list("none")) == []
+    storage.remove_tree("x")
+    storage.remove_tree("none")
+    assert sorted(storage.list()) == ["xy/3", "z"]
 
 
-def test_documents(place):
-    assert place.read_json("d/x.json") is None
-    assert place.create_json("d/x.json", {"a": "ä"})
-    assert place.create_json("d/x.json", {"a": 2}) is False
-    assert place.read_json("d/x.json") == {"a": "ä"}
-    place.write_json("d/x.json", {"a": 3})
-    assert place.update_json("d/x.json", lambda found: found | {"b": found["a"]}) == {"a": 3, "b": 3}
-    assert place.read_json("d/x.json") == {"a": 3, "b": 3}
-    place.write("d/x.json", b"[1]")
+def test_documents(storage):
+    assert storage.read_json("d/x.json") is None
+    assert storage.create_json("d/x.json", {"a": "ä"})
+    assert storage.create_json("d/x.json", {"a": 2}) is False
+    assert storage.read_json("d/x.json") == {"a": "ä"}
+    storage.write_json("d/x.json", {"a": 3})
+    assert storage.update_json("d/x.json", lambda found: found | {"b": found["a"]}) == {"a": 3, "b": 3}
+    assert storage.read_json("d/x.json") == {"a": 3, "b": 3}
+    storage.write("d/x.json", b"[1]")
     with pytest.raises(StoreError, match="does not follow the format: expected an object, got a list"):
-        place.read_json("d/x.json")
-    place.write("d/x.json", b"{")
+        storage.read_json("d/x.json")
+    storage.write("d/x.json", b"{")
     with pytest.raises(StoreError, match="not readable as JSON"):
-        place.read_json("d/x.json")
+        storage.read_json("d/x.json")
     with pytest.raises(MissingObjectError):
-        place.update_json("d/none.json", lambda found: found)
-    assert [key for key in place.list() if "lock" not in key] == ["d/x.json"]
+        storage.update_json("d/none.json", lambda found: found)
+    assert [key for key in storage.list() if "lock" not in key] == ["d/x.json"]
 
 
-def test_no_update_is_lost(place):
-    place.write_json("d/n.json", {"n": 0})
+def test_no_update_is_lost(storage):
+    storage.write_json("d/n.json", {"n": 0})
 
     def work():
         for _ in range(5):
-            place.update_json("d/n.json", lambda found: {"n": found["n"] + 1})
+            storage.update_json("d/n.json", lambda found: {"n": found["n"] + 1})
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert place.read_json("d/n.json") == {"n": 20}
+    assert storage.read_json("d/n.json") == {"n": 20}
 
 
-def test_of_many_creators_one_succeeds(place):
+def test_of_many_creators_one_succeeds(storage):
     made = []
-    threads = [threading.Thread(target=lambda n=n: made.append(place.create_json("x", {"n": n}))) for n in range(6)]
+    threads = [threading.Thread(target=lambda n=n: made.append(storage.create_json("x", {"n": n}))) for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -104,12 +103,12 @@ def test_of_many_creators_one_succeeds(place):
     assert sorted(made) == [False] * 5 + [True]
 
 
-def test_a_lock_excludes_others(place):
-    place.write("d/x", b"")
+def test_a_lock_excludes_others(storage):
+    storage.write("d/x", b"")
     inside = []
 
     def work():
-        with place.locked("d/lock"):
+        with storage.locked("d/lock"):
             inside.append(1)
             assert sum(inside) == 1
             time.sleep(0.02)
@@ -124,17 +123,23 @@ def test_a_lock_excludes_others(place):
 
 
 def test_a_lock_of_the_dead_is_taken(request, monkeypatch):
-    place = open_place(f"memory://{request.node.nodeid}")
-    monkeypatch.setattr(files, "LOCK_TIMEOUT_S", 0.1)
-    place.write("lock", b"of a process that was killed")
-    with place.locked("lock"):
-        assert place.read("lock") != b"of a process that was killed"
-    assert not place.exists("lock")
+    storage = open_storage(f"memory://{request.node.nodeid}")
+    monkeypatch.setattr(base, "LOCK_TIMEOUT_S", 0.1)
+    storage.write("lock", b"of a process that was killed")
+    with storage.locked("lock"):
+        assert storage.read("lock") != b"of a process that was killed"
+    assert not storage.exists("lock")
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "a/../../b", "a//b", "./a", "a/"])
-def test_no_key_leads_out_of_a_place(place, key):
-    for action in (place.exists, place.read, place.remove, place.remove_tree, lambda key: place.write(key, b"")):
+def test_no_key_leads_out_of_a_place(storage, key):
+    for action in (
+        storage.exists,
+        storage.read,
+        storage.remove,
+        storage.remove_tree,
+        lambda key: storage.write(key, b""),
+    ):
         with pytest.raises(ValueError, match="not a key of a store"):
             action(key)
 
@@ -144,17 +149,17 @@ def test_no_key_leads_out_of_a_place(place, key):
 
 def test_folders(tmp_path, networks):
     open_store(tmp_path / "x y.zarr", "a").write(networks.make_sub())
-    place = open_place((tmp_path / "x y.zarr").as_uri())
-    assert (place.local, place.url) == (tmp_path / "x y.zarr", (tmp_path / "x y.zarr").as_uri())
-    assert open_store(place.url).languages == ("sw",)
-    assert open_place("x.zarr").local.as_posix() == "x.zarr"
-    assert str(open_place("x.zarr")) == "x.zarr"
+    storage = open_storage((tmp_path / "x y.zarr").as_uri())
+    assert (storage.path, storage.url) == (tmp_path / "x y.zarr", (tmp_path / "x y.zarr").as_uri())
+    assert open_store(storage.url).languages == ("sw",)
+    assert open_storage("x.zarr").path.as_posix() == "x.zarr"
+    assert str(open_storage("x.zarr")) == "x.zarr"
 
 
 def test_what_may_not_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
-    assert not open_place(tmp_path / "file").writable
-    assert open_place(tmp_path / "a" / "b").writable
+    assert not open_storage(tmp_path / "file").writable
+    assert open_storage(tmp_path / "a" / "b").writable
 
 
 @pytest.mark.parametrize(
@@ -163,12 +168,12 @@ def test_what_may_not_be_written_to(tmp_path):
         ("http://example.org/x.zarr", "cannot be at a URL that begins with 'http://'"),
         ("s3:///x", "without user, password"),
         ("memory://[x", "without user, password"),
-        ("", "no store was named"),
-        ("s3://bu cket/x", "no bucket can be named 'bu cket'"),
-        ("s3://../x", "no bucket can be named"),
+        ("", "the path of the store is empty"),
+        ("s3://bu cket/x", "'bu cket' is not a valid name of a bucket"),
+        ("s3://../x", "is not a valid name of a bucket"),
         ("s3://key:very-secret@bucket/x", "without user, password"),
         ("az://container/x?sig=very-secret", "without user, password"),
-        ("file://elsewhere/x", "names no folder of this machine"),
+        ("file://elsewhere/x", "is not a folder of this machine"),
     ],
 )
 def test_urls_that_name_no_place(url, message):
@@ -214,7 +219,7 @@ def test_a_store_in_memory_is_known_by_its_name(request, networks):
     with pytest.raises(StoreError, match="exists already"):
         open_store(name, "w-")
     assert again.verify() == []
-    assert open_place(f"{name}-other").occupied() is False
+    assert open_storage(f"{name}-other").is_empty()
 
 
 def test_scratch_is_on_this_machine(request, tmp_path, monkeypatch):
@@ -233,12 +238,12 @@ def test_fisher_values_are_kept_in_folders_only(request, networks):
     values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
     fisher = DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance)
     with pytest.raises(StoreError, match="Fisher values are kept in folders only, not at 'memory://") as caught:
-        store.keep(fisher)
+        store.save_fisher(fisher)
     assert "--keep-fisher" in caught.value.hint
     assert store.write(sub)
     # As a copy of a folder, object by object, would bring them.
-    store.place.write_json("fisher_commits/0/sw/zarr.json", {"attributes": {}})
-    assert (store.kept("sw", 0), store.kept_record("sw", 0), store.kept_keys()) == (None, None, ())
+    store.storage.write_json("fisher_commits/0/sw/zarr.json", {"attributes": {}})
+    assert (store.fisher_values("sw", 0), store.fisher_record("sw", 0), store.fisher_keys()) == (None, None, ())
     assert store.info()["kept_rows"] == 0
     assert store.verify() == []
 
@@ -275,20 +280,20 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    place = open_place(tmp_path)
-    assert place.create_json("a/zarr.json", {"first": 1})
-    assert not place.create_json("a/zarr.json", {"second": 2})
-    assert place.read_json("a/zarr.json") == {"first": 1}
+    storage = open_storage(tmp_path)
+    assert storage.create_json("a/zarr.json", {"first": 1})
+    assert not storage.create_json("a/zarr.json", {"second": 2})
+    assert storage.read_json("a/zarr.json") == {"first": 1}
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["zarr.json"]
 
 
-def test_documents_have_a_largest_size(place):
-    place.write("d/x.json", b'{"a": "' + b"x" * (16 * 2**20) + b'"}')
+def test_documents_have_a_largest_size(storage):
+    storage.write("d/x.json", b'{"a": "' + b"x" * (16 * 2**20) + b'"}')
     with pytest.raises(StoreError, match=r"x.json' does not follow the format: it has 16,777,225 bytes"):
-        place.read_json("d/x.json")
+        storage.read_json("d/x.json")
     with pytest.raises(StoreError, match="cannot be written: a store's documents have at most 16,777,216"):
-        place.write_json("d/y.json", {"a": "x" * (16 * 2**20)})
-    assert place.read_json("d/y.json") is None
+        storage.write_json("d/y.json", {"a": "x" * (16 * 2**20)})
+    assert storage.read_json("d/y.json") is None
 
 
 @pytest.mark.parametrize(
@@ -307,25 +312,25 @@ def test_documents_have_a_largest_size(place):
 def test_documents_that_are_no_documents(tmp_path, text, told):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(StoreError, match=told):
-        LocalPlace(tmp_path).read_json("x.json")
+        LocalStorage(tmp_path).read_json("x.json")
 
 
 def test_brackets_in_strings_are_no_depth(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps({"a": "[" * 200, "b": '\\"[' * 100, "c": [[]] * 100}))
-    assert len(LocalPlace(tmp_path).read_json("x.json")["a"]) == 200
+    assert len(LocalStorage(tmp_path).read_json("x.json")["a"]) == 200
 
 
 def test_pipes_and_devices_are_not_opened(tmp_path):
-    place = LocalPlace(tmp_path)
+    storage = LocalStorage(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "zero").symlink_to("/dev/zero")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "file").write_text('{"a": 1}')
     for name in ("pipe", "zero"):
-        for read in (place.read, place.read_json, place.document):
+        for read in (storage.read, storage.read_json, storage.read_document):
             with pytest.raises(StoreError, match=f"{name}' is not a regular file"):
                 read(name)
-        assert (place.size(name), place.exists(name), place.present(name)) == (None, False, True)
-        with pytest.raises(StoreError, match="is not a regular file"), place.locked(name):
+        assert (storage.size(name), storage.exists(name), storage.has_entry(name)) == (None, False, True)
+        with pytest.raises(StoreError, match="is not a regular file"), storage.locked(name):
             pass
-    assert place.read_json("link") == {"a": 1}
+    assert storage.read_json("link") == {"a": 1}

@@ -11,8 +11,7 @@ import pytest
 from tests.support.paths import MINI
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.transfer import PRESETS, TASKS
-from xsns_stream.transfer.batching import by_length, collate
-from xsns_stream.transfer.encoding import IGNORED, Feature, encode
+from xsns_stream.transfer.encoding import IGNORED, Feature, by_length, collate, encode
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
 
@@ -278,7 +277,9 @@ def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, re
     ],
 )
 def test_a_label_that_is_no_class(task: Any, example: TextExample, mini: Any) -> None:
-    with pytest.raises(CorpusError, match="the test data of 'sw' have the label 'NUM'") as caught:
+    with pytest.raises(
+        CorpusError, match="the label 'NUM' in the test data of 'sw' is not one of the classes"
+    ) as caught:
         encode(task, CLASSES, split(example, name="test"), mini, SETTINGS)
     assert "ADJ, NOUN, VERB" in caught.value.hint
     assert "--relabel NUM=" in caught.value.hint
@@ -316,7 +317,7 @@ def test_a_tokenizer_that_cannot_align_words() -> None:
 
 def test_inputs_longer_than_the_model_takes(mini: Any) -> None:
     longest = mini.model_max_length
-    with pytest.raises(UsageError, match=f"takes {longest} pieces, not {longest + 1}"):
+    with pytest.raises(UsageError, match=f"have at most {longest} tokens, not {longest + 1}"):
         encode(POS, CLASSES, split(tagged(("a",))), mini, replace(SETTINGS, max_length=longest + 1))
 
 

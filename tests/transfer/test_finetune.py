@@ -25,12 +25,12 @@ from xsns_stream.transfer import (
     class_names,
     equal_shares,
     fine_tune,
-    keep,
+    save_model,
     score,
     time_steps,
 )
-from xsns_stream.transfer.batching import enough_memory
-from xsns_stream.transfer.finetune import drawn
+from xsns_stream.transfer.encoding import enough_memory
+from xsns_stream.transfer.finetune import subsample
 from xsns_stream.transfer.scoring import _best_span
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -236,7 +236,7 @@ def test_several_sources_share_equally() -> None:
 
 def test_a_larger_draw_holds_the_smaller() -> None:
     whole = made("pos", 30)
-    draws = [set(drawn(whole, count).examples) for count in (5, 10, 30, 99)]
+    draws = [set(subsample(whole, count).examples) for count in (5, 10, 30, 99)]
     assert [len(found) for found in draws] == [5, 10, len(set(whole.examples)), len(set(whole.examples))]
     assert draws[0] < draws[1] < draws[2] == draws[3]
 
@@ -460,7 +460,7 @@ def test_a_kept_model_is_the_model(task: str, tokenizer: Any, tmp_path: Path) ->
     model, _, labels = tuned(task, tokenizer, replace(SETTINGS, epochs=1))
     folder = tmp_path / "kept" / "sw-1"
     for _ in range(2):  # an existing one is replaced
-        keep(model, tokenizer, folder, labels)
+        save_model(model, tokenizer, folder, labels)
     assert [path.name for path in folder.parent.iterdir()] == ["sw-1"]
     assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".txt"}
     back = load_model(str(folder), objective=TASKS[task].kind, label_count=len(labels) or None, head_seed=99)
@@ -491,7 +491,7 @@ def test_weights_that_stop_being_numbers(tokenizer: Any) -> None:
     model = model_for("pos", labels)
     with torch.no_grad():
         model.classifier.bias[0] = torch.inf
-    with pytest.raises(XsnsError, match="stopped being numbers") as caught:
+    with pytest.raises(XsnsError, match="became NaN or infinite") as caught:
         tuned("pos", tokenizer, model=model)
     assert "--lr" in caught.value.hint
     assert "float32" in caught.value.hint
@@ -521,7 +521,7 @@ def test_dev_labels_are_looked_at_before_training(tokenizer: Any) -> None:
     dev = LabelledSplit("fi", "dev", (TextExample("ba", label="four"),), "a test")
     labels = class_names(TASKS["topic"], [made("topic", 20)])
     steps: list[Any] = []
-    with pytest.raises(CorpusError, match="dev data of 'fi' have the label 'four'"):
+    with pytest.raises(CorpusError, match="the label 'four' in the dev data of 'fi'"):
         fine_tune(
             model_for("topic", labels),
             tokenizer,
@@ -537,7 +537,10 @@ def test_dev_labels_are_looked_at_before_training(tokenizer: Any) -> None:
 
 
 def test_too_little_memory_is_said_in_words() -> None:
-    with pytest.raises(ModelError, match="not enough memory for testing") as caught, enough_memory("testing", "less."):
+    with (
+        pytest.raises(ModelError, match="does not have enough memory for testing") as caught,
+        enough_memory("testing", "less."),
+    ):
         torch.empty(1 << 55)
     assert caught.value.hint == "less."
     with pytest.raises(ModelError), enough_memory("testing", "less."):

@@ -173,7 +173,7 @@ def test_the_classes_of_a_task() -> None:
 
 def test_parts_of_speech_are_no_named_entities() -> None:
     wrong = split(TextExample(("a", "b"), label=("NOUN", "O")), language="fi", name="test")
-    with pytest.raises(CorpusError, match="test data of 'fi' have the tag 'NOUN'") as caught:
+    with pytest.raises(CorpusError, match="the tag 'NOUN' in the test data of 'fi'") as caught:
         class_names(TASKS["ner"], [wrong])
     assert "--task" in caught.value.hint
 

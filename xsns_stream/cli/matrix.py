@@ -144,12 +144,12 @@ def _count(
 ) -> Sequence[Overlaps | SampledOverlaps]:
     if fraction is not None:
         return sample_rows(chosen, fraction, quiet)
-    from xsns_stream.store.overlap_cache import keep_overlaps
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     # Who names a device wants it to count.
     use = not options["recount"] and chosen.device == "cpu"
-    keeper = keep_overlaps(chosen.rows, use=use, write=options["keep"])
-    return count_rows(chosen, keeper, quiet)
+    cache = overlap_cache(chosen.rows, use=use, write=options["keep"])
+    return count_rows(chosen, cache, quiet)
 
 
 def _finish(
@@ -231,7 +231,6 @@ def _verify(rows: SubNetworkStore, counts: Sequence[Overlaps | SampledOverlaps],
     if not asked:
         return
     from xsns_stream.store import RowKey
-    from xsns_stream.store.checking import check_rows
 
     keys = [
         RowKey.checked(language, table.seed, table.density)
@@ -239,7 +238,7 @@ def _verify(rows: SubNetworkStore, counts: Sequence[Overlaps | SampledOverlaps],
         for language in dict.fromkeys((*table.sources, *table.targets))
     ]
     with time_bar("verifying", quiet) as on_progress:
-        check_rows(rows, keys, on_progress)
+        rows.check_rows(keys, on_progress)
 
 
 # ---------------------------------------------------------------------------------- what is printed

@@ -331,7 +331,7 @@ def _count(
     from xsns_stream.languages import counterparts
     from xsns_stream.similarity import similarity
     from xsns_stream.similarity.selection import only
-    from xsns_stream.store.overlap_cache import keep_overlaps
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     rows = open_rows(pair.path)
     require_labels(rows, seeds, density)
@@ -350,7 +350,7 @@ def _count(
                 f"the store '{pair.path}' has {_some(there)}.",
             )
     asked = Chosen(rows, None, sides["source"], sides["target"], seeds, chosen)
-    found = similarity(count_rows(asked, keep_overlaps(rows, write=False), quiet), coefficient)
+    found = similarity(count_rows(asked, overlap_cache(rows, write=False), quiet), coefficient)
     return with_record(found, rows, chosen)
 
 

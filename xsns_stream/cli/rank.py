@@ -111,7 +111,7 @@ def draws_for(
         note(f"no interval, because there are no {count} parts: {', '.join(lacking)}", quiet)
     with time_bar("comparing without parts", quiet) as on_progress:
         found = fold_similarities(
-            rows, rows.parts(count), target, having, matrix.seeds, density, matrix.coefficient, on_progress
+            rows, rows.folds(count), target, having, matrix.seeds, density, matrix.coefficient, on_progress
         )
     return draws_of_folds(found, matrix)
 
@@ -121,8 +121,8 @@ def _parts_of(
 ) -> tuple[int, list[str]]:
     """Return the number of parts that most candidates have, the largest of several, and these candidates."""
     best: tuple[int, list[str]] = (0, [])
-    for count in rows.part_counts:
-        there = [set(part.languages_at(seed, density)) for part in rows.parts(count) for seed in seeds]
+    for count in rows.fold_counts:
+        there = [set(part.languages_at(seed, density)) for part in rows.folds(count) for seed in seeds]
         complete = set.intersection(*there)
         having = [code for code in sources if code in complete]
         if target in complete and len(having) >= max(1, len(best[1])):
@@ -268,14 +268,14 @@ def _find(
     from xsns_stream.languages import pick
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import similarity
-    from xsns_stream.store.overlap_cache import keep_overlaps
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     target = pick(target, rows.languages, f"the store '{store}'")
     candidates = choose(sources, rows, store)
     # The target is read in any case, and may be the only candidate that was named, which the ranking refuses.
     others = None if candidates is None else [code for code in candidates if code != target] or [target]
     chosen = Chosen(rows, None, others, [target], seeds, density, needed=target)
-    counts = count_rows(chosen, keep_overlaps(rows, write=False), quiet)
+    counts = count_rows(chosen, overlap_cache(rows, write=False), quiet)
     matrix, density = similarity(counts, coefficient), counts[0].density
     everybody = [source.language for source in rank_sources(matrix, target, candidates)]
     ranking = rank_sources(matrix, target, candidates, draws=draws_for(rows, matrix, target, everybody, density, quiet))

@@ -13,8 +13,8 @@ from xsns_stream.cli.output import Decorated, note, split_codes, stderr_console
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.similarity import By, OverlapKeeper
-    from xsns_stream.store import KeptKey, PartKey, RowKey, SubNetworkStore
+    from xsns_stream.similarity import By, OverlapCache
+    from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore
     from xsns_stream.types import GroupedOverlaps, Overlaps, SampledOverlaps
 
 
@@ -71,7 +71,7 @@ class Chosen:
     device: str = "cpu"
 
 
-def count_rows(chosen: Chosen, keeper: OverlapKeeper, quiet: bool) -> tuple[Overlaps, ...]:
+def count_rows(chosen: Chosen, cache: OverlapCache, quiet: bool) -> tuple[Overlaps, ...]:
     """Count overlaps, a table for each seed; languages that lack a seed are left out and named on stderr.
 
     Languages that were asked for must have every seed.
@@ -83,7 +83,7 @@ def count_rows(chosen: Chosen, keeper: OverlapKeeper, quiet: bool) -> tuple[Over
     from xsns_stream.similarity import count_overlaps_by_seed
 
     return _compare(
-        chosen, quiet, lambda **more: count_overlaps_by_seed(chosen.rows, keeper=keeper, device=chosen.device, **more)
+        chosen, quiet, lambda **more: count_overlaps_by_seed(chosen.rows, cache=cache, device=chosen.device, **more)
     )
 
 
@@ -186,7 +186,7 @@ def require_labels(rows: SubNetworkStore, seeds: Sequence[int], density: float |
             )
 
 
-_Key = TypeVar("_Key", "RowKey", "KeptKey")
+_Key = TypeVar("_Key", "RowKey", "FisherKey")
 
 
 def selection_options(function: Decorated) -> Decorated:
@@ -235,6 +235,6 @@ def _require(name: str, asked: Sequence[Any], known: Sequence[Any], where: str) 
         )
 
 
-def key_json(key: RowKey | KeptKey | PartKey) -> dict[str, Any]:
+def key_json(key: RowKey | FisherKey | FoldKey) -> dict[str, Any]:
     """Return a row's names; the density of Fisher values is null."""
     return {"language": key.language, "seed": key.seed, "density": key.density}

@@ -40,9 +40,9 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
     rows = open_rows(store)
     with progress_bar("verifying", quiet) as on_progress:
         findings = rows.verify(on_progress)
-    unfinished, lacking = rows.unfinished(), rows.unfinished_parts()
-    checked, kept = len(rows.keys()), len(rows.kept_keys())
-    parts = sum(len(rows.part_keys(count)) for count in rows.part_counts)
+    unfinished, lacking = rows.unfinished(), rows.unfinished_folds()
+    checked, kept = len(rows.keys()), len(rows.fisher_keys())
+    parts = sum(len(rows.fold_keys(count)) for count in rows.fold_counts)
     if as_json:
         emit_json(
             "verify",

@@ -73,7 +73,7 @@ def build(
     provenance = _provenance(settings, objective, loaded, layout)
     store.check_experiment(provenance, layout)
     if settings.keep_fisher is not None:
-        store.check_keeping()
+        store.check_saves_fisher()
     missing = settings.missing_rows(store)
     from_fisher = frozenset(row for row in missing if _has_stored_fisher(row, settings, store))
     _check_text(settings, store)
@@ -207,7 +207,7 @@ def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
     """Return what was requested in addition to the sub-networks of a row and is missing; empty for nothing."""
     missing = {
         _HALVES: settings.split_half and not _has_halves(row, settings, store),
-        _FISHER: bool(settings.keep_fisher) and store.kept_record(row.language, row.seed) is None,
+        _FISHER: bool(settings.keep_fisher) and store.fisher_record(row.language, row.seed) is None,
     }
     return " or ".join(name for name, is_missing in missing.items() if is_missing)
 
@@ -231,7 +231,7 @@ def _waiting(rows: Sequence[Row]) -> str:
 def _has_stored_fisher(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
     """Return whether a row can be made from Fisher values in the store."""
     # The values of all examples together do not determine the values without one part of them.
-    return not settings.lacks_parts(row, store) and store.kept_record(row.language, row.seed) is not None
+    return not settings.lacks_parts(row, store) and store.fisher_record(row.language, row.seed) is not None
 
 
 def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:
@@ -287,7 +287,7 @@ def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_
 
 def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:
     """Return the digest of the text that a row was measured on before; None where the store holds nothing of it."""
-    record = store.kept_record(row.language, row.seed)
+    record = store.fisher_record(row.language, row.seed)
     if record is not None:
         return record.provenance.corpus_digest
     for density in settings.densities:

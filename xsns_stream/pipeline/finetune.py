@@ -25,7 +25,7 @@ from xsns_stream.pipeline.events import (
 from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferData, TransferSettings, Unit, overlaps, run_notes
 from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, other_versions
-from xsns_stream.transfer import fine_tune, keep, score, time_steps
+from xsns_stream.transfer import fine_tune, save_model, score, time_steps
 from xsns_stream.types import TestScore, TransferRun, TransferScores
 from xsns_stream.types.provenance import library_versions
 
@@ -267,7 +267,7 @@ class _Run:
         """
         kept = self._kept(unit)
         if kept is not None and _KEPT not in made.training:
-            keep(loaded.model, loaded.tokenizer, kept, self.data.labels)
+            save_model(loaded.model, loaded.tokenizer, kept, self.data.labels)
             self.folder.write(replace(made, training={**made.training, _KEPT: _digest(kept)}))
 
     def check_beside(self) -> None:

@@ -13,7 +13,7 @@ from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents
 from xsns_stream.transfer import FineTuning, Task, class_names, equal_shares
-from xsns_stream.transfer.finetune import drawn
+from xsns_stream.transfer.finetune import subsample
 from xsns_stream.transfer.tasks import labels_of
 from xsns_stream.types import LabelledSplit, TransferRun
 
@@ -167,7 +167,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     _check_renamed(settings.corpus)
     notes |= dict.fromkeys(reading_notes(settings.corpus))
     sources = [source for source in settings.sources if whole[source] and held[source]]
-    test = {target: drawn(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
+    test = {target: subsample(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
@@ -243,7 +243,7 @@ def _mixed(
     if len(found) < len(codes):
         return ()
     shares = equal_shares(found)
-    return shares if limit is None else tuple(drawn(split, max(1, limit // len(codes))) for split in shares)
+    return shares if limit is None else tuple(subsample(split, max(1, limit // len(codes))) for split in shares)
 
 
 def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[str]:

@@ -232,13 +232,13 @@ def _save(row: Row, measurement: MeasuredRow, run: Run) -> None:
     settings = run.settings
     if settings.split_half and not measurement.reliability(settings.densities[0]).get("split_half"):
         run.notify(Noted("has too few examples to compare two halves of them.", row))
-    if settings.keep_fisher is not None and run.store.kept_record(row.language, row.seed) is None:
-        run.store.keep(measurement.fisher, settings.keep_fisher)
+    if settings.keep_fisher is not None and run.store.fisher_record(row.language, row.seed) is None:
+        run.store.save_fisher(measurement.fisher, settings.keep_fisher)
 
 
 def _from_stored_fisher(row: Row, run: Run) -> MeasuredRow:
     """Return a row's Fisher values from the store."""
-    fisher, record = run.store.kept(row.language, row.seed), run.store.kept_record(row.language, row.seed)
+    fisher, record = run.store.fisher_values(row.language, row.seed), run.store.fisher_record(row.language, row.seed)
     if fisher is None or record is None:
         raise FisherError(f"the Fisher values of '{row.language}' were removed from the store.", "run the build again.")
     rounded = ", rounded to bf16: their sub-network is an approximation" if record.encoding == "bf16" else ""
@@ -284,7 +284,7 @@ class RowCommits:
         self.row, self.run = row, run
         self.written = self.lost = 0
         self._noted = False
-        stores = [run.store, *(run.store.parts(run.settings.parts) if run.settings.parts else ())]
+        stores = [run.store, *(run.store.folds(run.settings.parts) if run.settings.parts else ())]
         self._committed = {
             (number, density)
             for number, store in enumerate(stores)
@@ -296,9 +296,9 @@ class RowCommits:
         """Commit the sub-networks that leave out a fold; before the row, so that a committed row has all of them."""
         count = len(measurement.leave_one_out)
         for number, networks in enumerate(measurement.leave_one_out, start=1):
-            write = partial(self.run.store.write_part, count=count, number=number)
+            write = partial(self.run.store.write_fold, count=count, number=number)
             for network in networks:
-                self._add(network, number, self.run.store.parts(count)[number - 1], write)
+                self._add(network, number, self.run.store.folds(count)[number - 1], write)
 
     def write(self, network: SubNetwork, measurement: MeasuredRow) -> None:
         """Commit the row's sub-network of one density.

@@ -1,7 +1,7 @@
-"""Similarity matrices, rankings and evaluations → tables, files and figures.
+"""Tables, files and figures of similarity matrices, rankings, evaluations and regressions.
 
-Nothing here prints: tables are objects of `rich`, files are written where the caller says. pandas, SciPy and
-matplotlib are imported by the function that needs them.
+The functions return tables as `rich` objects or write files; they do not print. pandas, SciPy and matplotlib are
+imported by the functions that need them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables for the terminal, as `rich` objects."""
+"""Tables of matrices and rankings for the terminal, as `rich` objects."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceC
 
 _UNKNOWN = "–"
 _DECIMALS = 3
-# Close sources differ in the third decimal: a ranking shows one more.
+# The similarities of close sources differ in the third decimal, so that a ranking shows four.
 _RANKING_DECIMALS = 4
 _PADDING = 2
-#: Columns of a ranking that can be spared on a narrow terminal, in this order.
-_SPARED = ("± seeds", "chance-corrected", "split-half")
-#: Letters of a language's name that are shown at least.
-_NAME = 8
+#: Columns of a ranking that are left out on a narrow terminal, in this order.
+_OPTIONAL_COLUMNS = ("± seeds", "chance-corrected", "split-half")
+#: Smallest number of letters that are shown of a language's name.
+_MIN_NAME = 8
 
-#: Name of a column, and how a source's cell is made.
+#: Name of a column, and the function that returns the cell of a source.
 _Column: TypeAlias = tuple[str, Callable[[RankedSource], str]]
 
 
 def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
-    """Return the whole matrix, sources down and targets across, three decimals.
+    """Return the whole matrix with three decimals; rows are sources and columns are targets.
 
     Args:
-        matrix: Of a dozen languages; more are hard to read, not wrong.
-        width: Columns of the terminal. Targets that do not fit follow in a table below, since a number that is
-            cut off would be another number.
+        matrix: The matrix; with more than a dozen languages the table is hard to read.
+        width: Width of the terminal. Targets that do not fit are continued in a table below, because a number must not
+            be cut off.
     """
     label = max(map(len, (*matrix.sources, "source")))
     cell = max(_DECIMALS + 3, *map(len, matrix.targets)) + _PADDING
-    at_once = max(1, (width - label - _PADDING) // cell)
+    per_table = max(1, (width - label - _PADDING) // cell)
     targets = matrix.targets
-    parts = [targets[i : i + at_once] for i in range(0, len(targets), at_once)]
+    parts = [targets[i : i + per_table] for i in range(0, len(targets), per_table)]
     tables = [_matrix_part(matrix, part) for part in parts]
     return Group(tables[0], *(piece for table in tables[1:] for piece in ("", table)))
 
@@ -60,9 +60,9 @@ def _matrix_part(matrix: SimilarityMatrix, targets: Sequence[str]) -> Table:
 
 
 def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
-    """Return a line for each target with the sources most similar to it, nearest first.
+    """Return a line for each target with the sources that are most similar to it, most similar first.
 
-    Equal similarities are ordered by code; undefined ones come last and show a dash.
+    Sources with equal similarities are ordered by code; undefined similarities come last and are shown as a dash.
     """
     table = plain_table()
     table.add_column("code", style="bold", no_wrap=True)
@@ -78,23 +78,24 @@ def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
 
 
 def _nearest(matrix: SimilarityMatrix, target: str) -> list[str]:
-    found = [
-        (math.isnan(value), -value, source)
-        for source, value in zip(matrix.sources, matrix.column(target).tolist(), strict=True)
+    values = zip(matrix.sources, matrix.column(target).tolist(), strict=True)
+    # NaN cannot be ordered, so that it is replaced by 0 and ordered by the first key.
+    keys = [
+        (math.isnan(value), 0.0 if math.isnan(value) else -value, source)
+        for source, value in values
         if source != target
     ]
-    # NaN compares to nothing, itself included: it must not take part in the order.
-    return [source for *_, source in sorted((nan, 0.0 if nan else v, s) for nan, v, s in found)]
+    return [source for *_, source in sorted(keys)]
 
 
-def groups_table(found: GroupedSimilarity) -> Table:
-    """Return a line for each group: its parameters, its share of those selected, the mean coefficient of its pairs."""
+def groups_table(groups: GroupedSimilarity) -> Table:
+    """Return a line for each group: its parameters, its share of the selected ones, and the mean over its pairs."""
     table = plain_table()
-    table.add_column(found.by, style="bold", overflow="fold")
-    for name in ("parameters", "of all", "of selected", f"mean {found.coefficient}"):
+    table.add_column(groups.by, style="bold", overflow="fold")
+    for name in ("parameters", "of all", "of selected", f"mean {groups.coefficient}"):
         table.add_column(name, justify="right", no_wrap=True)
-    total = sum(found.sizes)
-    for (name, matrix), size, share in zip(found, found.sizes, found.shares, strict=True):
+    total = sum(groups.sizes)
+    for (name, matrix), size, share in zip(groups, groups.sizes, groups.shares, strict=True):
         shares = [_UNKNOWN if math.isnan(part) else f"{part:.1%}" for part in (size / total, share)]
         table.add_row(*map(Text, (name, f"{size:,}", *shares, _number(matrix.mean_of_pairs))))
     return table
@@ -103,12 +104,13 @@ def groups_table(found: GroupedSimilarity) -> Table:
 def ranking_table(ranking: SourceRanking, width: int = 200) -> Table:
     """Return the sources of a ranking, best first, with their ranks and names.
 
-    Sources of exactly the same similarity share a rank, marked as `2=`; an undefined similarity has none. Sources that
-    cannot be told from the first are marked as `2~`. What no source has, as intervals, has no column.
+    Sources with exactly the same similarity share a rank, shown as `2=`; a source with an undefined similarity has no
+    rank. Sources that cannot be distinguished from the first are shown as `2~`. A column whose values are all missing,
+    such as intervals, is left out.
 
     Args:
-        ranking: The sources.
-        width: Columns of the terminal. What can be spared is left out where it does not fit; a caption says so.
+        ranking: The ranking.
+        width: Width of the terminal. Optional columns that do not fit are left out; a caption names them.
     """
     table = plain_table()
     table.title = Text(f"Sources for {shown_name(ranking.target)} ({ranking.target}), most similar first")
@@ -116,36 +118,36 @@ def ranking_table(ranking: SourceRanking, width: int = 200) -> Table:
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("code", style="bold", no_wrap=True)
     table.add_column("language", overflow="ellipsis")
-    every = list(_ranking_columns(ranking))
-    columns = _fitting(every, ranking, width)
+    available = list(_ranking_columns(ranking))
+    columns = _fitting_columns(available, ranking, width)
     for name, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for rank, source in _ranks(ranking):
         shown = (show(source) for _, show in columns)
         table.add_row(*map(Text, (rank, source.language, shown_name(source.language), *shown)))
-    remarks = ["= exactly as similar as another source"] if any(source.tied for source in ranking) else []
-    if left_out := [name for name, _ in every if name not in dict(columns)]:
-        remarks.append(f"no room for: {', '.join(left_out)}")
-    if remarks:
-        table.caption = "\n".join(remarks)
+    notes = ["= exactly as similar as another source"] if any(source.tied for source in ranking) else []
+    if left_out := [name for name, _ in available if name not in dict(columns)]:
+        notes.append(f"no room for: {', '.join(left_out)}")
+    if notes:
+        table.caption = "\n".join(notes)
         table.caption_justify = "left"
     return table
 
 
-def _fitting(columns: Sequence[_Column], ranking: SourceRanking, width: int) -> list[_Column]:
-    """Return the columns that fit beside rank, code and name, without the first of those that can be spared."""
-    kept = list(columns)
-    for spared in (*_SPARED, None):
-        cells = (max(len(name), *(len(show(source)) for source in ranking)) + 1 for name, show in kept)
-        beside = _NAME + 6 + max(len(source.language) for source in ranking)
-        if sum(cells) + beside <= width or spared is None:
+def _fitting_columns(columns: Sequence[_Column], ranking: SourceRanking, width: int) -> list[_Column]:
+    """Return the columns that fit beside rank, code and name; optional columns are left out in their order."""
+    shown = list(columns)
+    for optional in (*_OPTIONAL_COLUMNS, None):
+        cells = (max(len(name), *(len(show(source)) for source in ranking)) + 1 for name, show in shown)
+        beside = _MIN_NAME + 6 + max(len(source.language) for source in ranking)
+        if sum(cells) + beside <= width or optional is None:
             break
-        kept = [column for column in kept if column[0] != spared]
-    return kept
+        shown = [column for column in shown if column[0] != optional]
+    return shown
 
 
 def _ranking_columns(ranking: SourceRanking) -> Iterator[_Column]:
-    """Yield the numbers that there are: name of the column, and how a source's cell is made."""
+    """Yield the columns that have values."""
 
     def some(name: str) -> bool:
         return any(getattr(source, name) is not None for source in ranking)
@@ -171,7 +173,7 @@ def _ranking_columns(ranking: SourceRanking) -> Iterator[_Column]:
 
 
 def cover_table(cover: SourceCover) -> Group:
-    """Return the sources that are trained on together, with what each adds to the part of the target they cover."""
+    """Return the sources of a joint training, with the share of the target's sub-network that each of them adds."""
     table = plain_table()
     table.add_column("code", style="bold", no_wrap=True)
     table.add_column("language", overflow="ellipsis")
@@ -186,30 +188,30 @@ def cover_table(cover: SourceCover) -> Group:
     return Group(Text(f"{what}, {how}: {cover.covered:.1%} of its sub-network", "italic"), table)
 
 
-def explanation_table(found: Explanation) -> Group:
+def explanation_table(explanation: Explanation) -> Group:
     """Return a line for each group of parameters, with two numbers for each source.
 
-    The chance-corrected coefficient within the group, and in brackets what the group adds to the coefficient of the
-    whole beyond what it adds for the mean candidate.
+    The first number is the chance-corrected coefficient within the group. The number in brackets is the contribution of
+    the group to the coefficient of all parameters, less the mean contribution over the candidates.
     """
     table = plain_table()
-    table.add_column(found.by, style="bold", overflow="fold")
-    for source in found.sources:
+    table.add_column(explanation.by, style="bold", overflow="fold")
+    for source in explanation.sources:
         table.add_column(Text(source), justify="right", no_wrap=True)
-    for name, corrected, excess in zip(found.names, found.corrected, found.excess, strict=True):
+    for name, corrected, excess in zip(explanation.names, explanation.corrected, explanation.excess, strict=True):
         cells = (f"{_number(a)} ({b:+.4f})" for a, b in zip(corrected.tolist(), excess.tolist(), strict=True))
         table.add_row(*map(Text, (name, *cells)))
-    totals = [f"({value:+.4f})" for value in found.excess.sum(axis=0).tolist()]
+    totals = [f"({value:+.4f})" for value in explanation.excess.sum(axis=0).tolist()]
     table.add_row(*map(Text, ("all", *totals)))
-    title = f"Jaccard by {found.by}, chance-corrected (adds to the whole, beyond the mean candidate)"
+    title = f"Jaccard by {explanation.by}, chance-corrected (adds to the whole, beyond the mean candidate)"
     return Group(Text(title, "italic"), table)
 
 
 def _ranks(ranking: SourceRanking) -> Iterator[tuple[str, RankedSource]]:
     rank, before = 0, math.nan
-    for place, source in enumerate(ranking, start=1):
+    for position, source in enumerate(ranking, start=1):
         if source.similarity != before:
-            rank, before = place, source.similarity
+            rank, before = position, source.similarity
         level = ranking.level > 1 and source.level_with_first
         mark = "=" if source.tied else "~" if level else " "
         yield _UNKNOWN if math.isnan(source.similarity) else f"{rank}{mark}", source
@@ -224,7 +226,7 @@ def _interval(low: float | None, high: float | None, decimals: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Return a share of draws in whole percents; draws prove nothing certain."""
+    """Return a share of draws in whole percent, never as 0 or 100, because draws cannot prove certainty."""
     if share is None:
         return _UNKNOWN
     return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"
@@ -232,7 +234,7 @@ def _percent(share: float | None) -> str:
 
 @lru_cache(maxsize=4096)
 def shown_name(label: str) -> str:
-    """Return the English name of a language, or the label itself where it is not the code of one.
+    """Return the English name of a language, or the label itself if it is not a language code.
 
     >>> shown_name("nan"), shown_name("my-own-corpus-7")
     ('Min Nan Chinese', 'my-own-corpus-7')

@@ -89,7 +89,7 @@ def compare_fisher_values(store: SubNetworkStore, density: float) -> dict[str, S
     Raises:
         StoreError: The store has no Fisher values, or not of every language for each seed.
     """
-    keys = store.kept_keys()
+    keys = store.fisher_keys()
     languages = tuple(dict.fromkeys(key.language for key in keys))
     seeds = tuple(dict.fromkeys(key.seed for key in keys))
     if not keys or len(keys) != len(languages) * len(seeds):
@@ -105,7 +105,7 @@ def compare_fisher_values(store: SubNetworkStore, density: float) -> dict[str, S
 
 def _compare_seed(store: SubNetworkStore, languages: Sequence[str], seed: int, density: float) -> Reals:
     """Return float64 [3, L, L]: the similarities of one seed, in the order of :data:`ALTERNATIVES`."""
-    rows = [fisher for language in languages if (fisher := store.kept(language, seed)) is not None]
+    rows = [fisher for language in languages if (fisher := store.fisher_values(language, seed)) is not None]
     # Intersection and union of the bits; sums of minima and maxima of the values; dot products.
     sums = np.zeros((5, len(rows), len(rows)))
     for start, stop in _layers(store.layout):

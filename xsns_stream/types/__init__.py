@@ -16,8 +16,8 @@ from xsns_stream.types.fisher import (
     FisherSettings,
 )
 from xsns_stream.types.overlaps import (
+    CachedOverlaps,
     GroupedOverlaps,
-    KeptOverlaps,
     OverlapCounts,
     OverlapRectangle,
     Overlaps,
@@ -61,6 +61,7 @@ __all__ = [
     "TOKEN_REDUCTIONS",
     "WORD_BITS",
     "AnswerSpan",
+    "CachedOverlaps",
     "Counts",
     "CoveringSource",
     "DiagonalFisher",
@@ -72,7 +73,6 @@ __all__ = [
     "GroupedOverlaps",
     "GroupedSimilarity",
     "JoinedScores",
-    "KeptOverlaps",
     "Label",
     "LabelledSplit",
     "LanguageSample",
