@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from xsns_stream.align_scores import join
     from xsns_stream.corpora import open_corpus, read_text
     from xsns_stream.errors import XsnsError
-    from xsns_stream.evaluation import evaluate
     from xsns_stream.fisher import diagonal_fisher, mean_gradient, self_check
     from xsns_stream.gold import import_scores, read_scores, write_scores
     from xsns_stream.models import load_model, parameter_layout
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
     from xsns_stream.pipeline.build import build
+    from xsns_stream.pipeline.comparison import shared, similarity
+    from xsns_stream.pipeline.gold_comparison import evaluate, regress
     from xsns_stream.pipeline.settings import BuildSettings, Stopping
+    from xsns_stream.pipeline.source_ranking import rank
     from xsns_stream.ranking import rank_sources
     from xsns_stream.regression import calibrate
     from xsns_stream.similarity import common, count_overlaps, count_overlaps_by_seed, jaccard, sample_overlaps, united
@@ -95,7 +97,11 @@ _HOMES = {
     "SourceRanking": "types",
     "SubNetwork": "types",
     "TextExample": "types",
-    "evaluate": "evaluation",
+    "evaluate": "pipeline.gold_comparison",
+    "rank": "pipeline.source_ranking",
+    "regress": "pipeline.gold_comparison",
+    "shared": "pipeline.comparison",
+    "similarity": "pipeline.comparison",
     "import_scores": "gold",
     "read_scores": "gold",
     "write_scores": "gold",
@@ -149,12 +155,16 @@ __all__ = [
     "open_corpus",
     "open_store",
     "parameter_layout",
+    "rank",
     "rank_sources",
     "read_matrix",
     "read_scores",
     "read_text",
+    "regress",
     "sample_overlaps",
     "self_check",
+    "shared",
+    "similarity",
     "united",
     "write_scores",
 ]

@@ -40,7 +40,7 @@ def test_a_table_is_made_anew_between_its_markers(tmp_path: Path) -> None:
     assert text.endswith("<!-- end of table -->\nafter\n")
 
 
-def test_the_page_shows_the_coverage_that_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documentation_shows_the_measured_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import bench_bootstrap
 

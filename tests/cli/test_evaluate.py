@@ -56,7 +56,7 @@ def named(found: dict[str, Any]) -> dict[str, Any]:
     return {row["name"]: row["metrics"] for row in found["predictors"]}
 
 
-def test_options_name_what_there_is() -> None:
+def test_option_values_match_the_package() -> None:
     assert verb.NDCG_NAMES == NDCG
     assert verb.AVERAGE_NAMES == AVERAGES
     assert (verb.RESAMPLES, verb.FEWEST_RESAMPLES, verb.MOST_RESAMPLES) == (
@@ -100,7 +100,7 @@ def test_options_reach_the_evaluation(folder: Path, xsns: Any) -> None:
     assert [choice["candidates"] for choice in found["targets"]] == [4, 4, 3]
 
 
-def test_tables_of_anyone_are_asked_about(folder: Path, xsns: Any) -> None:
+def test_tables_of_other_programs_are_checked(folder: Path, xsns: Any) -> None:
     lines = ["target \\ source,sw,en,max", "sw,0,.2,.1", "en,.3,0,.1", "max,.3,.1,0"]
     (folder / "odd.csv").write_text("\n".join(lines) + "\n")
     for name in ("evaluate", "regress"):
@@ -202,10 +202,12 @@ def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str
         ((*BOTH, "--against", "xsns"), "no predictor 'xsns' to compare with", "l2v, best, random"),
         ((*BOTH, "-o", "table.txt"), "does not end in the name of a format", ".md, .tex, .csv"),
         ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "make it first"),
-        ((*GOLD, "--predict", "english=l2v.parquet"), "a predictor is called 'english'", "call it something else"),
+        ((*GOLD, "--predict", "english=l2v.parquet"), "a predictor has the name 'english'", "give it another name"),
     ],
 )
-def test_what_is_refused(arguments: tuple[Any, ...], message: str, hint: str, folder: Path, xsns: Any) -> None:
+def test_invalid_arguments_are_errors(
+    arguments: tuple[Any, ...], message: str, hint: str, folder: Path, xsns: Any
+) -> None:
     done = xsns(*arguments)
     assert (done.code, done.out) == (2, "")
     assert message in done.err

@@ -156,7 +156,7 @@ def test_a_finding_without_a_row(damaged, in_process):
         (["info", "-s", "none.zarr"], 1, "there is no store at 'none.zarr'.", "build the store"),
         (["info", "-s", "commits"], 1, "'commits' is not a store of sub-networks", "check the path"),
         (["info", "--corpus", "cldrr"], 1, "there is no corpus 'cldrr'", "did you mean cldr?"),
-        (["info", "-s", "xsns.zarr", "--corpus", "cldr"], 2, "--store and --corpus were both given.", "one of them"),
+        (["info", "-s", "xsns.zarr", "--corpus", "cldr"], 2, "--store and --corpus cannot be combined.", "one of them"),
     ],
 )
 def test_errors_say_what_was_asked_and_what_to_do(sound, arguments, code, message, hint, in_process):
@@ -190,11 +190,11 @@ def test_a_corpus_is_opened_with_the_options_of_build(tmp_path, in_process):
     assert err.startswith("error: --config means nothing for local files.")
 
 
-def test_options_of_a_corpus_mean_nothing_for_a_store(sound, in_process):
+def test_options_of_a_corpus_cannot_be_used_with_a_store(sound, in_process):
     for option in ("--text-column", "--split", "--config", "--corpus-revision"):
         code, out, err = in_process(sound, "info", option, "x")
         assert (code, out) == (2, "")
-        assert err == f"error: {option} means nothing for a store.\nhint: give --corpus too.\n"
+        assert err == f"error: {option} cannot be used with a store.\nhint: give --corpus too.\n"
 
 
 def test_one_row_is_one_row(tmp_path, in_process):

@@ -211,12 +211,12 @@ def test_verify_finds_bits_that_kept_counts_do_not_show(folder, matrix, in_proce
 @pytest.mark.parametrize(
     ("arguments", "code", "message", "hint"),
     [
-        (["--lang", "sw,fi", "--target", "en"], 2, "--lang was given, and --sources or --target too.", "--lang"),
-        (["--by", "layer", "--sample", "0.1"], 2, "--by and --sample were both given.", "not estimated"),
-        (["--by", "layer", "--recount"], 2, "--recount means nothing with --by.", "never kept"),
-        (["--sample", "0.1", "--no-keep"], 2, "--no-keep means nothing with --sample.", "never kept"),
+        (["--lang", "sw,fi", "--target", "en"], 2, "--lang cannot be combined with --sources or --target.", "--lang"),
+        (["--by", "layer", "--sample", "0.1"], 2, "--by and --sample cannot be combined.", "not estimated"),
+        (["--by", "layer", "--recount"], 2, "--recount cannot be combined with --by.", "never saved"),
+        (["--sample", "0.1", "--no-keep"], 2, "--no-keep cannot be combined with --sample.", "never saved"),
         (["--by", "layer", "-o", "m.png"], 2, "'m.png' does not end in the name of a format.", ".npz"),
-        (["--sample", "0.1", "--device", "cuda"], 2, "--device means nothing with --sample.", "on the CPU"),
+        (["--sample", "0.1", "--device", "cuda"], 2, "--device cannot be combined with --sample.", "on the CPU"),
         (["--by", "block"], 2, "'block' is not one of", "--help"),
         (["--sample", "0"], 2, "0.0 is not in the range", "--help"),
         (["--coefficient", "jacard"], 2, "'jacard' is not one of", "--help"),

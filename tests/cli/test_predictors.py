@@ -1,4 +1,4 @@
-"""`--gold` and `--predict`: what verbs share that hold predictors against gold scores."""
+"""The options `--gold` and `--predict`, and the functions that open gold scores and predictors."""
 
 from typing import Any
 
@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from tests.support import networks
 from xsns_stream.align_scores import join
-from xsns_stream.cli.predictors import NamedPath, gold_options, open_gold, open_predictors, predict_option
+from xsns_stream.cli.selection import gold_options, predict_option
 from xsns_stream.errors import LanguageError, StoreError, UsageError, XsnsError
 from xsns_stream.gold import write_scores
+from xsns_stream.pipeline.events import NoteLog
+from xsns_stream.pipeline.predictors import load_gold, load_predictors
 from xsns_stream.report import write_matrix
 from xsns_stream.similarity import count_overlaps_by_seed, similarity
 from xsns_stream.store import open_store
@@ -67,11 +69,7 @@ def parse(*arguments: str) -> Any:
 
 def test_predictors_have_names():
     found = parse("--predict", "x=a/b.zarr", "--predict", "data/l2v.parquet", "--predict", "s3://b/c=d/e.zarr/")
-    assert found["predict"] == (
-        NamedPath("x", "a/b.zarr"),
-        NamedPath("l2v", "data/l2v.parquet"),
-        NamedPath("e", "s3://b/c=d/e.zarr/"),
-    )
+    assert found["predictors"] == {"x": "a/b.zarr", "l2v": "data/l2v.parquet", "e": "s3://b/c=d/e.zarr/"}
     assert (found["gold"], found["regime"], found["sources"], found["targets"]) == ("gold.parquet", "main", (), ())
 
 
@@ -92,25 +90,27 @@ def test_names_that_cannot_be(arguments, message):
 
 
 def test_the_first_regime_is_the_main_one(folder):
-    assert open_gold({"gold": folder / "gold.parquet"}).regimes == ("10000",)
-    assert open_gold({"gold": folder / "gold.parquet", "regime": "main"}).regimes == ("10000",)
-    assert open_gold({"gold": folder / "gold.parquet", "regime": "630"}).regimes == ("630",)
+    log = NoteLog(None)
+    for regime in (None, "main"):
+        assert load_gold(folder / "gold.parquet", regime, log).regimes == ("10000",)
+    assert load_gold(folder / "gold.parquet", "630", log).regimes == ("630",)
     with pytest.raises(UsageError, match="no regime 'big'"):
-        open_gold({"gold": folder / "gold.parquet", "regime": "big"})
+        load_gold(folder / "gold.parquet", "big", log)
 
 
 # ------------------------------------------------------------------------------------------ opening
 
 
-def test_a_store_is_counted_for_the_gold_s_languages(folder, capsys):
-    pairs = [NamedPath("xsns", str(folder / "mine.zarr")), NamedPath("l2v", str(folder / "l2v.csv"))]
-    found = open_predictors(pairs, gold(), coefficient="dice", seeds=(), density=None, quiet=False)
+def test_a_store_is_counted_for_the_gold_s_languages(folder):
+    log = NoteLog(None)
+    paths = {"xsns": str(folder / "mine.zarr"), "l2v": str(folder / "l2v.csv")}
+    found = load_predictors(paths, gold(), coefficient="dice", on_event=log)
     assert list(found) == ["xsns", "l2v"]
     store, table = found.values()
     # Japanese is not in the store, Finnish lacks a seed, and Yoruba is not among the scores.
     assert (store.sources, store.targets) == (("en", "de", "zh-Hant"), ("sw", "en"))
     assert (store.coefficient, store.seeds, table.coefficient) == ("dice", (7, 8), "l2v")
-    assert "'xsns' lacks a seed of, and leaves out: fi" in capsys.readouterr().err
+    assert "'xsns' lacks a seed of, and leaves out: fi" in log.notes
     rows = open_store(folder / "mine.zarr")
     whole = similarity(count_overlaps_by_seed(rows, languages=["sw", "en", "de", "zh-Hant"]), "dice")
     assert store["de", "sw"] == whole["de", "sw"]
@@ -121,10 +121,10 @@ def test_a_store_is_counted_for_the_gold_s_languages(folder, capsys):
 
 
 def test_seeds_of_a_store_can_be_chosen(folder):
-    (found,) = open_predictors([NamedPath("x", str(folder / "mine.zarr"))], gold(), seeds=(7,)).values()
+    (found,) = load_predictors({"x": folder / "mine.zarr"}, gold(), on_event=NoteLog(None), seeds=(7,)).values()
     assert (found.seeds, found.targets) == ((7,), ("sw", "fi", "en"))
     with pytest.raises(UsageError, match="has no seed 9"):
-        open_predictors([NamedPath("x", str(folder / "mine.zarr"))], gold(), seeds=(9,))
+        load_predictors({"x": folder / "mine.zarr"}, gold(), on_event=NoteLog(None), seeds=(9,))
 
 
 def test_predictors_that_cannot_be_opened(folder, tmp_path):
@@ -134,9 +134,9 @@ def test_predictors_that_cannot_be_opened(folder, tmp_path):
         (folder / "gold.parquet", XsnsError),
     ):
         with pytest.raises(kind):
-            open_predictors([NamedPath("x", str(path))], gold())
+            load_predictors({"x": path}, gold(), on_event=NoteLog(None))
     other = TransferScores(("ru",), ("sw",), np.ones((1, 1, 1, 1)), "pos", "accuracy", "percent", "us")
     with pytest.raises(UsageError, match="'x' and the gold scores have no source in common") as caught:
-        open_predictors([NamedPath("x", str(folder / "mine.zarr"))], other)
+        load_predictors({"x": folder / "mine.zarr"}, other, on_event=NoteLog(None))
     assert not isinstance(caught.value, LanguageError)
     assert "sw" in caught.value.hint

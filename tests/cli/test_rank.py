@@ -58,7 +58,7 @@ def test_the_table_shows_ten_sources_best_first(folder, run):
     assert [row[:2] for row in rows if row[0].endswith("=")] == [["9=", "xh"]]
     assert lines[9].startswith("= exactly as similar")
     assert done.stderr.splitlines() == [
-        "left out, because there is no sub-network: et (seed 8)",
+        "note: left out, because there is no sub-network: et (seed 8)",
         "1 more source; --top 0 shows all.",
         "no intervals: build with --parts 8, or with three seeds or more.",
     ]
@@ -149,13 +149,13 @@ def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, messa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--strategy", "top"], "--strategy means nothing without --sources-k."),
-        (["--regime", "small"], "--regime means nothing without --gold."),
+        (["--strategy", "top"], "--strategy cannot be used without --sources-k."),
+        (["--regime", "small"], "--regime cannot be used without --gold."),
         (["--sources-k", "0"], "0 is not in the range x>=1"),
         (["--gold", "none.parquet"], "none.parquet"),
     ],
 )
-def test_options_that_mean_nothing(folder, arguments, message, in_process):
+def test_options_without_the_option_that_they_need(folder, arguments, message, in_process):
     code, out, err = in_process(folder, "rank", "--target", "sw", *arguments)
     assert (code != 0, out) == (True, "")
     assert message in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xsns_stream.cli.rank import _compared
+from xsns_stream.pipeline.source_ranking import compared_with_first
 from xsns_stream.types import RankedSource, SourceRanking
 
 AMONG = " of the 2 that have an interval"
@@ -36,4 +36,4 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
 )
 def test_the_verdict(levels: tuple[bool | None, ...], said: str) -> None:
     sources = tuple(source(f"s{place}", 0.9 - place / 10, level) for place, level in enumerate(levels))
-    assert _compared(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == said
+    assert compared_with_first(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == said

@@ -117,10 +117,10 @@ def test_files(folder: Path, xsns: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (GOLD, "there is nothing to regress on.", "give --predict NAME=PATH"),
-        ((*GOLD, "--features", "languages.csv"), "tables were given alone.", "give --feature KIND:COLUMN"),
-        ((*GOLD, "--feature", "same:family"), "features were given alone.", "give --features FILE"),
-        ((*LDND, "--random", "crossed"), "--random means nothing for least squares.", "add --model mixed."),
+        (GOLD, "no predictor was given.", "give --predict NAME=PATH"),
+        ((*GOLD, "--features", "languages.csv"), "tables were given without features.", "give --feature KIND:COLUMN"),
+        ((*GOLD, "--feature", "same:family"), "features were given without tables.", "give --features FILE"),
+        ((*LDND, "--random", "crossed"), "--random cannot be used with least squares.", "add --model mixed."),
         ((*FEATURES, "--feature", "same_family=source:size"), "two predictors are called 'same_family'.", "name one"),
         (
             (*FEATURES, "--feature", "same:family=x"),
@@ -133,7 +133,7 @@ def test_files(folder: Path, xsns: Any) -> None:
             "leave one of them out",
         ),
         ((*LDND, "--sources", "en,de"), "the pairs have 2 sources", "give gold scores and predictors"),
-        ((*LDND, "--new", "yo"), "the predictor 'ldnd' knows nothing of the target 'yo'.", "give predictors"),
+        ((*LDND, "--new", "yo"), "the predictor 'ldnd' has no value for the target 'yo'.", "give predictors"),
         ((*LDND, "--new", "not a code"), "'not a code' is not a language code.", "write it"),
         ((*LDND, "-o", "out.xls"), "'out.xls' does not end in the name of a format.", "end it in one of"),
         ((*GOLD, "--predict", "missing.parquet"), "there is neither a store nor a file 'missing.parquet'.", "check"),

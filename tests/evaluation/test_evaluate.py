@@ -56,7 +56,7 @@ def small(**options: object) -> Evaluation:
     return evaluate(joined, resamples=200, **options)  # type: ignore[arg-type]
 
 
-def test_means_are_those_of_a_loop_over_labels() -> None:
+def test_means_equal_a_loop_over_labels() -> None:
     """Labels in different orders on both sides, and more languages than the other knows."""
     rng = np.random.default_rng(0)
     scores, values = made_up(0, (8, 6)), rng.random((7, 8))
@@ -93,7 +93,7 @@ def test_means_are_those_of_a_loop_over_labels() -> None:
     assert any("mt" in note for note in found.notes)
 
 
-def test_the_rows_that_are_always_there() -> None:
+def test_trivial_baselines() -> None:
     scores = made_up()
     found = small()
     assert found.predictors == ("x", "y", "random", "english", "source-mean")
@@ -117,7 +117,7 @@ def test_the_rows_that_are_always_there() -> None:
     assert any("`ceiling`" in note for note in found.notes)
 
 
-def test_without_them() -> None:
+def test_without_trivial_baselines() -> None:
     found = small(with_trivial=False)
     assert found.predictors == ("x", "y")
     assert found.settings.trivial == ()
@@ -152,7 +152,7 @@ def test_metrics_of_every_pair_of_seeds_or_of_mean_matrices() -> None:
 
 
 @pytest.mark.parametrize("average", AVERAGES)
-def test_the_ceiling_of_seeds_leaves_one_out(average: str) -> None:
+def test_ceiling_predicts_each_seed_by_the_others(average: str) -> None:
     scores = made_up(0, (3, 8, 8))
     found = evaluate(join(gold(scores, seeds=(1, 2, 3)), {"x": matrix(made_up(9))}), average=average, resamples=100)
     single = []
@@ -167,7 +167,7 @@ def test_the_ceiling_of_seeds_leaves_one_out(average: str) -> None:
     np.testing.assert_allclose(ours, np.mean(single, axis=0))
 
 
-def test_the_ceiling_of_another_regime_is_joined_by_label() -> None:
+def test_ceiling_of_another_regime_is_aligned_by_label() -> None:
     scores = gold(made_up(0, (2, 1, 8, 8)))
     other = scores.regime("regime1").restricted(CODES[::-1], CODES[::-1])
     joined = join(scores.regime("regime0"), {"x": matrix(made_up(5))})
@@ -178,7 +178,7 @@ def test_the_ceiling_of_another_regime_is_joined_by_label() -> None:
     assert not any("ceiling" in note for note in found.notes)
     fewer = evaluate(joined, ceiling=other.restricted(CODES, CODES[:5]), resamples=100)
     assert fewer.undefined[fewer.predictors.index("ceiling"), 0] == 3
-    assert "'ceiling' is undefined for et, fr, ru: it says nothing of a source that competes." in fewer.notes
+    assert "'ceiling' is undefined for et, fr, ru: it has no value for one of the candidates." in fewer.notes
 
 
 def test_constant_predictions_have_no_correlation_and_are_counted() -> None:
@@ -189,15 +189,15 @@ def test_constant_predictions_have_no_correlation_and_are_counted() -> None:
     assert found.undefined[0, 3] == 0
     defined = np.delete(found.per_target[0, 0], [2, 5])
     assert found["x", "pearson"] == pytest.approx(defined.mean())
-    assert "'x' has no correlation for fi, et: predictions or scores are all the same." in found.notes
-    assert "'x' predicts several sources best for fi, et: the mean over them counts." in found.notes
+    assert "'x' has no correlation for fi, et: predictions or scores are equal." in found.notes
+    assert "'x' has several best sources for fi, et: metrics are averaged over them." in found.notes
     np.testing.assert_allclose(found.per_target[0, 3:8, [2, 5]], found.per_target[1, 3:8, [2, 5]])
     nothing = evaluate(join(gold(made_up()), {"x": matrix(np.ones((8, 8)))}), resamples=100)
     assert np.isnan(nothing["x", "pearson"])
     assert all(np.isnan(nothing.interval("x", "pearson")))
 
 
-def test_constant_scores_have_no_correlation_either_with_random_order() -> None:
+def test_constant_scores_have_no_correlation_with_random_order() -> None:
     scores = made_up()
     scores[:, 4] = 50.0
     found = evaluate(join(gold(scores), {"x": matrix(made_up(1))}), resamples=100)
@@ -216,16 +216,16 @@ def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
     # English is the second source: with fewer than two there is no choice that it could be.
     assert missing.sum() == undefined
     about = [note for note in found.notes if " zu:" in note]
-    expected = {0: ["undefined for zu: fewer than 2 sources compete."], 3: []}
+    expected = {0: ["undefined for zu: fewer than 2 candidate sources."], 3: []}
     expected[1] = expected[0]
     expected[2] = ["correlations are undefined for zu: two sources always correlate."]
     if candidates > 1:
-        assert "Top-3 is certain, and NDCG@3 high in any order, for zu: no more than 3 sources compete." in about
-        about.remove("Top-3 is certain, and NDCG@3 high in any order, for zu: no more than 3 sources compete.")
+        assert "Top-3 is always 1, and NDCG@3 is high in any order, for zu: at most 3 candidates." in about
+        about.remove("Top-3 is always 1, and NDCG@3 is high in any order, for zu: at most 3 candidates.")
     assert about == expected[candidates]
 
 
-def test_every_predictor_answers_the_same_question() -> None:
+def test_all_predictors_have_the_same_candidates() -> None:
     """A pair that one predictor lacks is no candidate for any."""
     values = made_up(1)
     values[3, 0] = np.nan
@@ -237,14 +237,14 @@ def test_every_predictor_answers_the_same_question() -> None:
     np.testing.assert_array_equal(alone.per_target[0, :, 1:], together.per_target[0, :, 1:])
 
 
-def test_a_cell_that_one_gold_seed_lacks() -> None:
+def test_cell_that_is_missing_for_one_gold_seed() -> None:
     scores = made_up(0, (2, 8, 8))
     scores[1, 3:, 0] = np.nan
     found = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)
     # Two sources are left in the second seed: no correlation there, and the first seed's stands alone.
     alone = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
     assert found.per_target[0, 0, 0] == alone.per_target[0, 0, 0]
-    assert "'x' is undefined for some seeds of sw, and averaged over the others." in found.notes
+    assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in found.notes
 
 
 def test_without_english() -> None:
@@ -254,10 +254,10 @@ def test_without_english() -> None:
     found = evaluate(joined, resamples=100)
     assert "english" not in found.predictors
     assert "over-english" not in found.metrics
-    assert "English is no source of the pool: nothing is compared with always taking it." in found.notes
+    assert "English is not a source of the pool: there is no comparison with always choosing English." in found.notes
 
 
-def test_against_one_predictor() -> None:
+def test_comparison_with_a_reference() -> None:
     found = small(reference="y")
     made = found.comparison
     assert made is not None
@@ -274,7 +274,7 @@ def test_against_one_predictor() -> None:
     assert made.p_holm[[0, 2, 3, 4], 3].min() == pytest.approx(min(1.0, 4 * column.min()))
 
 
-def test_a_difference_that_is_there_is_found() -> None:
+def test_real_difference_is_significant() -> None:
     scores = made_up(0, (8, 8))
     found = evaluate(
         join(gold(scores), {"good": matrix(scores + made_up(7) / 20), "bad": matrix(made_up(8))}),
@@ -288,7 +288,7 @@ def test_a_difference_that_is_there_is_found() -> None:
     assert made.p_holm[row, column] < 0.05
 
 
-def test_relabelling_and_permuting_change_nothing() -> None:
+def test_relabelling_and_permuting_do_not_matter() -> None:
     rng = np.random.default_rng(3)
     scores, values = made_up(), made_up(1)
     rows, columns = rng.permutation(8), rng.permutation(8)
@@ -305,7 +305,7 @@ def test_relabelling_and_permuting_change_nothing() -> None:
         np.testing.assert_array_equal(getattr(called, field), getattr(plain, field))
 
 
-def test_a_target_twice_changes_no_mean() -> None:
+def test_repeated_target_does_not_change_means() -> None:
     """The same columns under a second name, for languages that are no sources."""
     scores, values = made_up(0, (8, 3)), made_up(1, (8, 3))
     once = evaluate(join(gold(scores, CODES, ("hu", "nl", "it")), {"x": matrix(values, CODES, ("hu", "nl", "it"))}))
@@ -338,31 +338,31 @@ def test_the_same_seed_gives_the_same_evaluation() -> None:
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        ({"ndcg": "gain"}, "there is no NDCG 'gain'.", f"it is one of {', '.join(NDCG)}."),
-        ({"average": "seeds"}, "there is no way to average 'seeds'.", "it is one of metrics, matrices."),
-        ({"resamples": 10}, "10 resamples give no interval.", "take at least 100."),
+        ({"ndcg": "gain"}, "there is no NDCG 'gain'.", f"choose one of {', '.join(NDCG)}."),
+        ({"average": "seeds"}, "there is no way to average 'seeds'.", "choose one of metrics, matrices."),
+        ({"resamples": 10}, "10 resamples are too few for an interval.", "use at least 100."),
         (
             {"reference": "z"},
             "there is no predictor 'z' to compare with.",
-            "there are x, random, english, source-mean.",
+            "choose one of x, random, english, source-mean.",
         ),
         (
             {"reference": "x", "with_trivial": False},
-            "there is nothing to compare 'x' with.",
-            "name another predictor.",
+            "there is no other predictor to compare 'x' with.",
+            "give another predictor.",
         ),
     ],
 )
-def test_what_is_refused(options: dict[str, object], message: str, hint: str) -> None:
+def test_invalid_arguments_are_errors(options: dict[str, object], message: str, hint: str) -> None:
     joined = join(gold(made_up()), {"x": matrix(made_up(1))})
     with pytest.raises(UsageError) as caught:
         evaluate(joined, **{"resamples": 100} | options)  # type: ignore[arg-type]
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_names_of_trivial_rows_are_taken() -> None:
+def test_names_of_trivial_baselines_are_reserved() -> None:
     joined = join(gold(made_up()), {"random": matrix(made_up(1))})
-    with pytest.raises(UsageError, match="a predictor is called 'random', as a row that is always there"):
+    with pytest.raises(UsageError, match="a predictor has the name 'random', which is a trivial baseline"):
         evaluate(joined, resamples=100)
     assert evaluate(joined, resamples=100, with_trivial=False).predictors == ("random",)
 
@@ -392,7 +392,7 @@ def test_frames() -> None:
     assert line["followed"] == " ".join(found.choices[4].followed[1])
 
 
-def test_a_large_pool_is_quick_enough_to_be_used() -> None:
+def test_large_pool_is_fast_enough() -> None:
     """65 × 105, eight predictors, 10,000 draws; in how many seconds is measured elsewhere, here that it ends."""
     rng = np.random.default_rng(0)
     sources, targets = tuple(f"s{n}" for n in range(65)), tuple(f"t{n}" for n in range(105))
@@ -404,7 +404,7 @@ def test_a_large_pool_is_quick_enough_to_be_used() -> None:
     assert found["p1", "mrr"] == pytest.approx(found["random", "mrr"], abs=0.08)
 
 
-def test_it_needs_neither_torch_nor_pandas() -> None:
+def test_evaluation_imports_neither_torch_nor_pandas() -> None:
     code = "import sys, xsns_stream.evaluation; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
@@ -471,7 +471,7 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
     np.testing.assert_allclose([found["emb", metric] for metric in metrics], np.mean(expected, axis=0), atol=1e-9)
 
 
-def test_rounding_is_no_evidence() -> None:
+def test_rounding_differences_are_not_significant() -> None:
     """A constant prediction of several seeds is random order, also where means over seeds round."""
     rng = np.random.default_rng(0)
     labels = tuple("en de fr sw fi ru zh ja ko ar hi tr bg nl it pt es sv uk sk".split())  # noqa: SIM905
@@ -485,7 +485,7 @@ def test_rounding_is_no_evidence() -> None:
 
 
 @pytest.mark.parametrize("seed", [3, 43, 163])
-def test_the_mean_of_a_source_does_not_depend_on_the_order_of_languages(seed: int) -> None:
+def test_source_mean_does_not_depend_on_the_order_of_languages(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = np.array(["en", "de", "fr", "sw", "fi", "ru"])
     cells, order = np.round(rng.random((1, 3, 6, 6)) * 4) / 10, rng.permutation(6)

@@ -17,7 +17,7 @@ def cells(values: np.ndarray) -> np.ndarray:
     return values[None, :, None, None]
 
 
-def test_means_of_draws_are_scipy_s_bootstrap() -> None:
+def test_means_of_resamples_match_scipy_bootstrap() -> None:
     """The same distribution, not the same draws: quantiles agree to what 20,000 draws leave open."""
     values = np.random.default_rng(0).beta(4, 1, 20)
     ours = bootstrap([cells(values)], 20_000, 0, None)[0][0, 0]
@@ -28,7 +28,7 @@ def test_means_of_draws_are_scipy_s_bootstrap() -> None:
     assert ours.std() == pytest.approx(theirs.standard_error, rel=0.03)
 
 
-def test_the_interval_is_wider_for_few_targets_and_the_percentile_one_for_many() -> None:
+def test_interval_is_wider_for_few_targets_and_equals_percentiles_for_many() -> None:
     draws = np.random.default_rng(0).normal(size=200_000)
     assert interval(draws, 100_000) == pytest.approx((-1.96, 1.96), abs=0.03)
     # √(n / (n − 1)) times Student's t with n − 1 degrees of freedom.
@@ -50,7 +50,7 @@ def test_intervals_cover_the_truth(targets: int) -> None:
     assert np.mean((plain[0] <= 0.8) & (plain[1] >= 0.8)) < covered
 
 
-def test_undefined_targets_take_no_part() -> None:
+def test_undefined_targets_are_ignored() -> None:
     values = np.random.default_rng(0).random(12)
     gaps = values.copy()
     gaps[[2, 5]] = np.nan
@@ -61,7 +61,7 @@ def test_undefined_targets_take_no_part() -> None:
     assert np.isnan(bootstrap([cells(only)], 200, 0, None)[0]).all()
 
 
-def test_seeds_are_drawn_as_well() -> None:
+def test_seeds_are_resampled() -> None:
     """Where targets agree and seeds differ, the spread is that of means of three seeds drawn from three."""
     by_seed = np.array([0.1, 0.2, 0.6])
     values = np.broadcast_to(by_seed[None, None, :, None], (1, 6, 3, 1)).copy()
@@ -74,7 +74,7 @@ def test_seeds_are_drawn_as_well() -> None:
     assert bootstrap([gold], 20_000, 0, None)[0][0, 0].std() == pytest.approx(draws.std(), rel=0.03)
 
 
-def test_predictors_are_drawn_together() -> None:
+def test_predictors_share_their_resamples() -> None:
     """Differences of two predictors that differ by a constant have no spread, with seeds and without."""
     rng = np.random.default_rng(0)
     for shape in ((2, 9, 1, 1), (2, 9, 3, 2)):
@@ -84,7 +84,7 @@ def test_predictors_are_drawn_together() -> None:
         np.testing.assert_allclose(differences[1], 0.25, atol=1e-12)
 
 
-def test_undefined_seeds_are_left_out_of_a_target_s_mean() -> None:
+def test_undefined_seeds_are_left_out_of_the_mean() -> None:
     values = np.random.default_rng(0).random((1, 5, 3, 2))
     values[0, 2, 1, 0] = np.nan
     draws = bootstrap([values], 4000, 0, None)[0][0, 0]
@@ -92,7 +92,7 @@ def test_undefined_seeds_are_left_out_of_a_target_s_mean() -> None:
 
 
 @pytest.mark.parametrize("targets", [3, 8, 12])
-def test_signs_of_few_targets_are_all_gone_through(targets: int) -> None:
+def test_all_sign_patterns_are_enumerated_for_few_targets(targets: int) -> None:
     values = np.random.default_rng(targets).normal(0.4, 1, (2, targets))
     values[1, 0] = np.nan
     expected = []
@@ -102,7 +102,7 @@ def test_signs_of_few_targets_are_all_gone_through(targets: int) -> None:
     np.testing.assert_allclose(sign_flip(values, 100, 0), expected)
 
 
-def test_signs_of_many_targets_against_scipy() -> None:
+def test_sign_flip_of_many_targets_matches_scipy() -> None:
     values = np.random.default_rng(3).normal(0.35, 1, 25)
     theirs = stats.permutation_test(
         (values,),
@@ -114,19 +114,19 @@ def test_signs_of_many_targets_against_scipy() -> None:
     assert sign_flip(values[None], 20_000, 0)[0] == pytest.approx(theirs.pvalue, abs=0.01)
 
 
-def test_signs_hold_their_level() -> None:
+def test_sign_flip_has_its_nominal_level() -> None:
     """Of 600 comparisons without a difference, 5 % ± 0.9 % fall below 0.05."""
     p = sign_flip(np.random.default_rng(0).standard_cauchy((600, 20)), 1000, 0)
     assert 0.03 <= np.mean(p <= 0.05) <= 0.075
 
 
-def test_nothing_to_tell_apart() -> None:
+def test_equal_predictors_have_p_value_one() -> None:
     p = sign_flip(np.array([[0.0] * 15, [np.nan] * 15]), 100, 0)
     assert p[0] == 1.0
     assert np.isnan(p[1])
 
 
-def test_holm_is_statsmodels_s() -> None:
+def test_holm_equals_statsmodels() -> None:
     rng = np.random.default_rng(0)
     for size in (1, 2, 7, 30):
         p = np.round(rng.random(size) ** 3, 2)
@@ -135,7 +135,7 @@ def test_holm_is_statsmodels_s() -> None:
     np.testing.assert_allclose(holm(gaps), [0.02, np.nan, 0.04])
 
 
-def test_the_same_seed_gives_the_same_draws() -> None:
+def test_same_seed_gives_same_resamples() -> None:
     values = [np.random.default_rng(0).random((2, 7, 2, 2))]
     first, again, other = (bootstrap(values, 300, seed, None)[0] for seed in (5, 5, 6))
     assert np.array_equal(first, again)

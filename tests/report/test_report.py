@@ -14,7 +14,6 @@ from xsns_stream.ranking import rank_sources
 from xsns_stream.report import (
     FORMATS,
     check_destination,
-    cluster_order,
     heat_map,
     heatmap,
     matrix_table,
@@ -25,6 +24,7 @@ from xsns_stream.report import (
 )
 from xsns_stream.report import export as files
 from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.language_tree import cluster_order
 
 # Codes that other programs take for something else: not a number, false, and a number.
 CODES = ("nan", "no", "null", "sw", "zh-Hant", "1e5")

@@ -143,7 +143,7 @@ def test_the_neighbour_search_compares_everybody_before_timing(tmp_path: Path) -
     assert all(row["median_s"] > 0 for row in document["results"])
 
 
-def test_the_program_behind_the_table_of_coverage_runs(tmp_path: Path) -> None:
+def test_benchmark_of_coverage_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "bench_bootstrap.py"), "--smoke", "-o", str(tmp_path / "result.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True)
     results = json.loads((tmp_path / "result.json").read_text())["results"]

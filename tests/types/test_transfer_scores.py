@@ -1,4 +1,4 @@
-"""Transfer scores hold their invariants, and average what was measured."""
+"""Invariants of transfer scores, and means over measured seeds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_values_are_the_mean_over_the_seeds_of_the_main_regime() -> None:
     assert found["fi", "et"] == 8
 
 
-def test_a_seed_that_was_not_measured_does_not_take_the_other_along() -> None:
+def test_missing_seed_is_left_out_of_the_mean() -> None:
     cells = np.arange(24, dtype=np.float64).reshape(2, 2, 2, 3)
     cells[0, 0, 1, 2] = NAN
     cells[0, :, 0, 0] = NAN
@@ -55,14 +55,14 @@ def test_another_regime_is_chosen_by_name() -> None:
     assert "long, short" in caught.value.hint
 
 
-def test_a_restriction_follows_the_order_that_was_asked_for() -> None:
+def test_restriction_keeps_the_requested_order() -> None:
     found = scores().restricted(["fi"], ["et", "sw"])
     assert (found.sources, found.targets) == (("fi",), ("et", "sw"))
     np.testing.assert_array_equal(found.values, [[8, 6]])
     np.testing.assert_array_equal(found.regime("short").values, [[20, 18]])
 
 
-def test_a_pair_that_is_not_there_is_named() -> None:
+def test_unknown_pair_is_an_error() -> None:
     with pytest.raises(LanguageError, match="'et' → 'fi'"):
         scores()["et", "fi"]
 
@@ -86,16 +86,16 @@ def test_the_frame_is_labelled() -> None:
         ({"cells": np.full((2, 2, 2, 3), np.inf)}, "infinite"),
     ],
 )
-def test_what_does_not_fit_is_refused(changed: dict[str, Any], said: str) -> None:
+def test_inconsistent_values_are_errors(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         scores(**changed)
 
 
-def test_the_mean_of_nothing_is_nothing() -> None:
+def test_mean_of_missing_values_is_missing() -> None:
     np.testing.assert_array_equal(mean_of_known(np.array([[1.0, NAN], [3.0, NAN]])), [2.0, NAN])
 
 
-def test_a_source_of_its_own_target_is_no_candidate() -> None:
+def test_source_is_not_a_candidate_for_itself() -> None:
     gold = scores(np.arange(6.0).reshape(1, 1, 2, 3), regimes=("main",), seeds=())
     sure = Prediction("a", "jaccard", np.ones((1, 2, 3)))
     unsure = Prediction("b", "jaccard", np.array([[[1, 1, 1], [1, 1, NAN]], [[1, NAN, 1], [1, 1, 1]]]), (1, 2))

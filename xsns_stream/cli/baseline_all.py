@@ -238,8 +238,8 @@ def _customary(pool: Pool) -> Made | str:
 
 def _differences(made: dict[str, Made], store: str | None) -> tuple[Difference, ...]:
     """Compare what the baselines were made of with one another, and with the store where one was named."""
-    from xsns_stream.cli.predictors import record_of_store
     from xsns_stream.cli.selection import open_rows
+    from xsns_stream.pipeline.row_selection import record_of_store
     from xsns_stream.types.predictor_records import differences
 
     records = {name: of_table(one.matrix).record for name, one in made.items()}

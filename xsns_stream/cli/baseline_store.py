@@ -13,10 +13,10 @@ from click.core import ParameterSource
 
 from xsns_stream.cli.option_groups import Options
 from xsns_stream.cli.output import lasting
-from xsns_stream.cli.predictors import longest_of
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.tables import all_listed, listed
+from xsns_stream.pipeline.row_selection import max_length_of
 
 if TYPE_CHECKING:
     from xsns_stream.corpora import Corpus
@@ -111,7 +111,7 @@ def with_store(options: dict[str, Any], names: Sequence[str]) -> tuple[dict[str,
     wrong: list[str] = []
     hints: list[str] = []
     taken: dict[str, Any] = {}
-    longest, how = longest_of(stored.shared.objective), _WORDS.search(stored.shared.corpus)
+    longest, how = max_length_of(stored.shared.objective), _WORDS.search(stored.shared.corpus)
     for name, option, value in (
         ("examples", "--examples", stored.shared.examples_asked),
         ("max_length", "--max-length", longest),
@@ -277,5 +277,5 @@ def objective_of(stored: StoredText) -> Any:
         name,
         rate=float(rate[1]) if rate else None,
         mean_span=float(mean_span[1]) if mean_span else None,
-        max_length=longest_of(text),
+        max_length=max_length_of(text),
     )

@@ -1,4 +1,4 @@
-"""Predictions held against gold scores: metrics with intervals, tests, and the rows that cost nothing."""
+"""Evaluation of predictors on gold scores: metrics with confidence intervals, paired tests and trivial baselines."""
 
 from xsns_stream.evaluation.evaluate import AVERAGES, RESAMPLES, evaluate
 from xsns_stream.evaluation.metrics import CORRELATIONS, GAINS, OVER_ENGLISH, SMALLER_IS_BETTER, ndcg_name

@@ -4,7 +4,7 @@ A gold score is the measured score of a model that was fine-tuned on a source la
 Predictions are compared with gold scores.
 """
 
-from xsns_stream.gold.importing import FORMATS, ImportedScores, import_scores
+from xsns_stream.gold.importing import FORMATS, ImportedScores, frame_scores, import_scores
 from xsns_stream.gold.score_files import SCORE_FORMATS, ScoreSummary, read_scores, summarise, write_scores
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "SCORE_FORMATS",
     "ImportedScores",
     "ScoreSummary",
+    "frame_scores",
     "import_scores",
     "read_scores",
     "summarise",

@@ -119,22 +119,26 @@ def read_long(path: Path, options: ReadOptions) -> RawScores:
     Raises:
         XsnsError: A column is missing, or a seed is not an integer.
     """
-    table = read_table(path)
+    return long_scores(read_table(path), options)
+
+
+def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
+    """Return the scores of a table with columns `source` and `target`, as :func:`read_long`."""
     score_column = options.metric if options.metric in table.header else "score"
     if score_column not in table.header:
         others = [name for name in table.header if name not in {"source", "target", "regime", "seed"}]
         raise XsnsError(
-            f"'{path.name}' has no column '{options.metric or 'score'}'.",
+            f"'{table.name}' has no column '{options.metric or 'score'}'.",
             f"name the column of the scores with --metric: it has {listed(others) or 'none'}.",
         )
     columns = [table.column(name) for name in ("source", "target", score_column)]
     lines = zip(*columns, _optional_column(table, "regime"), _optional_column(table, "seed"), strict=True)
     cells = tuple(
-        RawCell(source, target, score, regime or "main", _seed(seed, path.name))
+        RawCell(source, target, score, regime or "main", _seed(seed, table.name))
         for source, target, score, regime, seed in lines
     )
     metric = options.metric or ("" if score_column == "score" else score_column)
-    return RawScores(cells, metric=metric, origin=path.name, notes=table.notes)
+    return RawScores(cells, metric=metric, origin=table.name, notes=table.notes)
 
 
 def _optional_column(table: TextTable, name: str) -> list[str]:

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.checking import LeftOut, check_cells, check_percent_signs, check_unit
-from xsns_stream.gold.formats import LARGEST_SEED, READERS, RawCell, RawScores, ReadOptions
+from xsns_stream.gold.formats import LARGEST_SEED, READERS, RawCell, RawScores, ReadOptions, long_scores
 from xsns_stream.io.table_orientation import check_corner
-from xsns_stream.io.tables import ReadCells, all_listed, listed, read_cells
+from xsns_stream.io.tables import ReadCells, TextTable, all_listed, listed, read_cells
 from xsns_stream.languages import Labels, read_labels
 from xsns_stream.types.transfer_scores import TransferScores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Names of the formats that :func:`import_scores` reads.
 FORMATS: Final = tuple(READERS)
@@ -119,6 +122,28 @@ def import_scores(
     return _assemble(
         merged, _ImportOptions(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
     )
+
+
+def frame_scores(
+    frame: pd.DataFrame, *, task: str | None = None, metric: str | None = None, unit: str | None = None
+) -> ImportedScores:
+    """Return the gold scores of a long pandas frame, and check them.
+
+    Args:
+        frame: One row for each score, with columns `source`, `target` and `score` (or the name of the metric), and
+            optionally `regime` and `seed`. Missing scores are pairs that were not measured.
+        task: Name of the task, for tables.
+        metric: Name of the metric, for tables.
+        unit: `percent`, `fraction` or `points`; by default it follows from the range of the scores.
+
+    Raises:
+        UsageError: The unit is invalid, or cannot be determined.
+        XsnsError: A column is missing, or a label or a score is invalid.
+    """
+    cells = frame.astype(object).where(frame.notna(), "")
+    lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
+    table = TextTable(tuple(map(str, frame.columns)), lines, "the frame of gold scores")
+    return _assemble(long_scores(table, ReadOptions(metric, 0)), _ImportOptions(task, metric, unit))
 
 
 def _reader(name: str) -> Callable[[Path, ReadOptions], RawScores]:

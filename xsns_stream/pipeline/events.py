@@ -105,6 +105,31 @@ ReadEvent: TypeAlias = WorkDone | Noted
 #: Handler that is called with each event.
 OnReadEvent: TypeAlias = Callable[[ReadEvent], None]
 
+
+class NoteLog:
+    """Handler that collects the text of notes, and passes every event on to another handler.
+
+    Attributes:
+        notes: Texts of the notes so far.
+    """
+
+    def __init__(self, on_event: OnReadEvent | None) -> None:
+        self.notes: list[str] = []
+        self._on_event = on_event
+
+    def __call__(self, event: ReadEvent) -> None:
+        """Collect or pass on one event."""
+        if isinstance(event, Noted):
+            self.notes.append(event.text)
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def progress_of(task: str, on_event: OnReadEvent) -> Callable[[int, int], None]:
+    """Return a function of (done, total) that reports the progress of a task as events."""
+    return lambda done, total: on_event(WorkDone(task, done, total))
+
+
 Event: TypeAlias = RowStarted | ExamplesDone | RowCommitted | RowByOther | RowFailed | Noted
 
 

@@ -16,14 +16,13 @@ from xsns_stream.report.evaluation import (
     write_evaluation,
 )
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
-from xsns_stream.report.heatmap import cluster_order, heat_map
+from xsns_stream.report.heatmap import heat_map
 
 __all__ = [
     "EVALUATION_FORMATS",
     "FORMATS",
     "GROUP_FORMATS",
     "check_destination",
-    "cluster_order",
     "evaluation_document",
     "evaluation_figure",
     "evaluation_sheets",

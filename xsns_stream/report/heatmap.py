@@ -16,6 +16,7 @@ import numpy.typing as npt
 from xsns_stream.report.console_tables import shown_name
 from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SCALE, UNDEFINED_COLOUR, cut, is_dark, save_figure
 from xsns_stream.types import Reals, SimilarityMatrix
+from xsns_stream.types.language_tree import cluster_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,35 +113,6 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
     _draw_bar(figure, colours, extend, matrix, sizes)
     _write_title(grid, matrix, density, sizes, top)
     return figure
-
-
-def cluster_order(similarity: Reals) -> tuple[Order, Reals | None]:
-    """Order languages so that similar languages are neighbours.
-
-    The order is that of the leaves of average linkage on 1 − similarity, with the smallest total distance between
-    neighbours. A matrix that is not symmetric is averaged over both directions. Pairs with an undefined similarity get
-    the largest known distance.
-
-    Args:
-        similarity: float64 [L, L]; the diagonal is ignored.
-
-    Returns:
-        The order [L], and the linkage [L − 1, 4] in SciPy's format. The linkage is None for fewer than three languages,
-        which keep their order.
-    """
-    side = len(similarity)
-    if side < 3:
-        return np.arange(side), None
-    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
-
-    distance = 1.0 - (similarity + similarity.T) / 2
-    pairs = distance[np.triu_indices(side, 1)]
-    known = np.isfinite(pairs)
-    pairs[~known] = pairs[known].max() if known.any() else 1.0
-    # Coefficients above 1 give negative distances. Adding a constant changes neither the tree nor the order.
-    pairs -= min(0.0, float(pairs.min()))
-    tree = optimal_leaf_ordering(linkage(pairs, "average"), pairs)
-    return leaves_list(tree).astype(np.intp), tree
 
 
 def _orders(matrix: SimilarityMatrix) -> tuple[Order, Order, Reals | None]:

@@ -426,6 +426,7 @@ def known_languages(
         chance=cut(matrix.chance),
         per_seed=cut(matrix.per_seed),
         standard_error=cut(matrix.standard_error),
+        counts=(),
     )
     return KnownLanguages(kept, dict(labels.by_name), tuple(lost))
 

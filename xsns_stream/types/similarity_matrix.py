@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xsns_stream.errors import LanguageError
+from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.types.arrays import Reals
+from xsns_stream.types.html_table import html_table
+from xsns_stream.types.language_tree import LanguageTree, average_linkage, cluster_order
+from xsns_stream.types.overlaps import OverlapCounts, Overlaps, SampledOverlaps
 from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class SimilarityMatrix:
         per_seed: float64 [R, S, T], one matrix for each seed; None where seeds mean nothing.
         standard_error: float64 [S, T], of the values where they are estimated from a sample of the parameters; None
             where all were counted.
-        record: What the values were made of; None where that is not known.
+        record: Record of the texts, the model and the settings that the values come from; None where unknown.
+        counts: The overlap counts that the values were computed from, one table for each seed; empty where unknown.
+        notes: Notes on languages that were left out, and on the texts that were compared.
     """
 
     sources: tuple[str, ...]
@@ -42,6 +49,8 @@ class SimilarityMatrix:
     per_seed: Reals | None = None
     standard_error: Reals | None = None
     record: PredictorRecord | None = None
+    counts: tuple[Overlaps | SampledOverlaps, ...] = ()
+    notes: tuple[str, ...] = ()
 
     #: Distances are turned round before they become a SimilarityMatrix.
     direction = "similarity"
@@ -101,6 +110,107 @@ class SimilarityMatrix:
             columns=pd.Index(self.targets, name="target"),
         )
 
+    def _repr_html_(self) -> str:
+        frame = self.to_frame().rename_axis(index=None, columns=None)
+        seeds = f", mean over seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else ""
+        return html_table(
+            frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}", index=True
+        )
+
+    @property
+    def density(self) -> float | None:
+        """Density of the sub-networks that were compared; None where unknown."""
+        return self.counts[0].density if self.counts else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream matrix --json` prints them; undefined values are None."""
+        spread, corrected = self.spread, self.chance_corrected
+        result: dict[str, Any] = {
+            **_labels(self),
+            "coefficient": self.coefficient,
+            self.coefficient: self.values.tolist(),
+            "chance_corrected": None if corrected is None else corrected.tolist(),
+            "spread": None if spread is None else spread.tolist(),
+            "parameters": self.counts[0].size if self.counts else None,
+            "seeds": list(self.seeds),
+            "density": self.density,
+        }
+        cardinalities = [table.cardinality.tolist() for table in self.counts if isinstance(table, OverlapCounts)]
+        if cardinalities:
+            # One entry for each language, with one number for each seed.
+            result["cardinality"] = [list(numbers) for numbers in zip(*cardinalities, strict=True)]
+        if self.standard_error is not None and self.counts and isinstance(self.counts[0], SampledOverlaps):
+            result |= {"standard_error": self.standard_error.tolist(), "sampled": self.counts[0].sampled}
+        plain: dict[str, Any] = nan_to_null(result)
+        return plain
+
+    def tree(self) -> LanguageTree:
+        """Cluster the languages: average linkage on 1 − similarity, by SciPy.
+
+        Returns:
+            The tree. `str(tree)` is in the Newick format, `tree.linkage` is SciPy's array, `tree.plot()` draws it.
+
+        Raises:
+            UsageError: Sources and targets are not the same languages, or there are fewer than two.
+
+        >>> import numpy as np
+        >>> values = np.array([[1.0, 0.6, 0.2], [0.6, 1.0, 0.2], [0.2, 0.2, 1.0]])
+        >>> matrix = SimilarityMatrix(("sw", "zu", "fi"), ("sw", "zu", "fi"), values, "jaccard")
+        >>> str(matrix.tree())
+        "('fi':0.4,('zu':0.2,'sw':0.2):0.2);"
+        """
+        if set(self.sources) != set(self.targets) or len(self.sources) < 2:
+            raise UsageError(
+                "a tree needs a matrix of at least two languages with the same languages as sources and as targets.",
+                "compare all languages with one another, without sources and targets.",
+            )
+        columns = [self.targets.index(code) for code in self.sources]
+        return LanguageTree(self.sources, average_linkage(self.values[:, columns]))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a heat map. Similar languages are neighbours; a language with itself is left blank.
+
+        `xsns-stream matrix -o matrix.png` and :func:`xsns_stream.report.heat_map` draw a whole page, with names, a tree
+        and a title.
+
+        Args:
+            ax: Axes to draw into; a new figure of pyplot if None.
+
+        Returns:
+            The axes, with a colour bar beside them.
+        """
+        if ax is None:
+            from matplotlib import pyplot
+
+            side = float(np.clip(0.3 * max(self.values.shape), 3.0, 12.0))
+            _, ax = pyplot.subplots(figsize=(1.2 * side, side))
+        rows, columns = self._plot_order()
+        sources, targets = [self.sources[row] for row in rows], [self.targets[column] for column in columns]
+        own = np.equal(np.array(sources)[:, None], np.array(targets)[None, :])
+        image = ax.imshow(np.where(own, np.nan, self.values[np.ix_(rows, columns)]), cmap="magma_r", aspect="auto")
+        ax.set_xticks(range(len(targets)), targets, rotation=90)
+        ax.set_yticks(range(len(sources)), sources)
+        for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+            label.set_parse_math(False)
+        ax.set(xlabel="target", ylabel="source")
+        ax.figure.colorbar(image, ax=ax, label=self.coefficient)
+        return ax
+
+    def _plot_order(self) -> tuple[list[int], list[int]]:
+        """Return the rows and the columns in the order of a plot: clustered if both sides are the same languages."""
+        if set(self.sources) != set(self.targets):
+            return list(range(len(self.sources))), list(range(len(self.targets)))
+        columns = [self.targets.index(code) for code in self.sources]
+        rows = cluster_order(self.values[:, columns])[0].tolist()
+        return rows, [columns[row] for row in rows]
+
+
+def _labels(matrix: SimilarityMatrix) -> dict[str, list[str]]:
+    """Return the languages, or the sources and the targets if these differ."""
+    if matrix.sources == matrix.targets:
+        return {"languages": list(matrix.sources)}
+    return {"sources": list(matrix.sources), "targets": list(matrix.targets)}
+
 
 @dataclass(frozen=True)
 class GroupedSimilarity:
@@ -113,6 +223,7 @@ class GroupedSimilarity:
         sizes: Number of parameters of each group.
         shares: Share of all languages' selected parameters that lie in each group, mean over seeds; they add up to
             one, and are NaN where nothing is selected.
+        notes: Notes on languages that were left out, and on the texts that were compared.
     """
 
     by: str
@@ -120,6 +231,7 @@ class GroupedSimilarity:
     matrices: tuple[SimilarityMatrix, ...]
     sizes: tuple[int, ...]
     shares: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if {len(self.matrices), len(self.sizes), len(self.shares)} != {len(self.names)} or not self.names:
@@ -155,3 +267,42 @@ class GroupedSimilarity:
             [self.names, first.sources, first.targets], names=["group", "source", "target"]
         )
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        rows = [
+            (name, size, share, matrix.mean_of_pairs)
+            for (name, matrix), size, share in zip(self, self.sizes, self.shares, strict=True)
+        ]
+        frame = pd.DataFrame(rows, columns=[self.by, "parameters", "share of selected", f"mean {self.coefficient}"])
+        return html_table(frame, f"Similarity by {self.by}, means over all pairs of languages")
+
+    @property
+    def density(self) -> float | None:
+        """Density of the sub-networks that were compared; None where unknown."""
+        return self.matrices[0].density
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream matrix --by … --json` prints them; undefined values are None."""
+        groups = [
+            {
+                "name": name,
+                "parameters": size,
+                "share": share,
+                "mean": matrix.mean_of_pairs,
+                self.coefficient: matrix.values.tolist(),
+            }
+            for (name, matrix), size, share in zip(self, self.sizes, self.shares, strict=True)
+        ]
+        plain: dict[str, Any] = nan_to_null(
+            {
+                **_labels(self.matrices[0]),
+                "coefficient": self.coefficient,
+                "by": self.by,
+                "groups": groups,
+                "seeds": list(self.matrices[0].seeds),
+                "density": self.density,
+            }
+        )
+        return plain
