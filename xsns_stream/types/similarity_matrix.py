@@ -10,10 +10,10 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.types.arrays import Reals
 from xsns_stream.types.html_table import html_table
 from xsns_stream.types.language_tree import LanguageTree, average_linkage, cluster_order
 from xsns_stream.types.overlaps import OverlapCounts, Overlaps, SampledOverlaps
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:
