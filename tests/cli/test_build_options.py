@@ -45,8 +45,8 @@ def test_a_density_that_is_none(density: str, build: Any, tmp_path: Path) -> Non
     [
         ("examples", "0", "error: the number for examples must be at least 1, not 0."),
         ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
-        ("mask_rate", "1", "error: the mask rate must lie between 0 and 1, not 1.0."),
-        ("max_length", "2", "error: the longest example must have at least 3 pieces, not 2."),
+        ("mask_rate", "1", "error: the mask rate must be between 0 and 1, not 1.0."),
+        ("max_length", "2", "error: the greatest length must be at least 3 tokens, not 2."),
         ("max_length", "65", "error: the model 'tiny' takes at most 64 tokens, not 65.\nhint: give `--max-length 64`"),
         ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
@@ -61,7 +61,7 @@ def test_a_density_that_is_none(density: str, build: Any, tmp_path: Path) -> Non
         ),
         ("memory", "0", "error: the number for memory must be at least 1, not 0."),
         ("objective", "lm", "error: Invalid value for '--objective'"),
-        ("mean_span", "3", "error: a mean span means nothing for masked-lm."),
+        ("mean_span", "3", "error: masked-lm does not use the option 'mean span'."),
         ("stack", "encoder", "error: "),
         ("include", "no such name", "error: "),
         ("label_column", "x", "error: --label-column does not apply to the objective auto.\nhint: labels are for"),
@@ -107,7 +107,7 @@ def test_a_causal_model_is_asked_for_the_next_piece(build: Any, causal: Path, tm
     assert store.experiment["objective"] == "causal-lm(max_length=24)"
     assert any("attn" in name for name in store.layout.names)
     done = build(model=causal, mask_rate="0.2", store=tmp_path / "y.zarr")
-    assert (done.code, done.err.splitlines()[0]) == (2, "error: a rate means nothing for causal-lm.")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: causal-lm does not use the option 'mask rate'.")
 
 
 def test_a_task_with_labels(build: Any, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_damaged_weights(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
     done = build(model=tiny_copy)
     assert (done.code, done.out) == (1, "")
     assert f"error: the weights of model '{tiny_copy}' cannot be read: " in done.err
-    assert "hint: the files may be incomplete; fetch or export them again." in done.err
+    assert "hint: the files may be incomplete; download or export them again." in done.err
     assert not (tmp_path / "x.zarr").exists()
 
 
@@ -282,7 +282,7 @@ def causal(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
 def test_no_such_model(build: Any, tmp_path: Path) -> None:
     done = build(model=tmp_path / "nothing")
     assert (done.code, done.out) == (1, "")
-    assert f"error: no model folder '{tmp_path / 'nothing'}'.\nhint: give `mini`, a local folder" in done.err
+    assert f"error: there is no model folder '{tmp_path / 'nothing'}'.\nhint: give `mini`, a local folder" in done.err
 
 
 def test_a_moved_model_is_the_same_model(build: Any, tiny_copy: Path, tmp_path: Path) -> None:

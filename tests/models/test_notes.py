@@ -32,7 +32,7 @@ def test_a_padding_id_that_the_configuration_lacks_is_the_tokenizers(tiny_copy: 
     """RoBERTa counts positions by it; None ended in torch's words."""
     loaded = load_model(changed(tiny_copy, "config.json", pad_token_id=None))
     (note,) = loaded.notes
-    assert note.endswith("names no padding token (pad_token_id); the tokenizer's, 1, is used.")
+    assert note.endswith("names no padding token (pad_token_id); the tokenizer's padding id 1 is used.")
     right = load_model(str(tiny_folder))
     assert right.notes == ()
     batch = loaded.tokenizer("watoto wanasoma", return_tensors="pt")
@@ -41,14 +41,14 @@ def test_a_padding_id_that_the_configuration_lacks_is_the_tokenizers(tiny_copy: 
 
 
 def test_a_mask_that_means_unknown_is_refused(tiny_copy: Path) -> None:
-    with pytest.raises(ModelError, match=r"masks with the token that stands for unknown text \('<unk>'\)"):
+    with pytest.raises(ModelError, match=r"uses the token for unknown text as its mask \('<unk>'\)"):
         load_model(changed(tiny_copy, "tokenizer_config.json", mask_token="<unk>"))
 
 
 def test_a_tokenizer_that_frames_nothing_is_named(tiny_copy: Path) -> None:
     loaded = load_model(changed(tiny_copy, "tokenizer.json", post_processor=None))
     (note,) = loaded.notes
-    assert "has a token for the beginning of a text ('<s>') and does not put it there" in note
+    assert "has a token for the beginning of a text ('<s>') but does not put it there" in note
 
 
 def test_a_token_that_parts_documents_is_no_frame() -> None:

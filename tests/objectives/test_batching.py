@@ -142,7 +142,7 @@ def test_a_budget_that_is_none() -> None:
 
 
 def test_an_order_that_is_none() -> None:
-    with pytest.raises(UsageError, match="no order 'random' of examples") as caught:
+    with pytest.raises(UsageError, match="'random' is not a valid order of examples") as caught:
         next(batches(lengths_of(3), 8, 1, order="random"))
     assert caught.value.hint == "choose one of length, drawn."
 

@@ -121,7 +121,7 @@ def test_a_single_piece_leaves_nothing_to_ask(gpt2: Any) -> None:
     encoded = CausalLanguageModelling().encode(sample("a", "qx", "b"), gpt2, seed=3)
     assert [example.input_ids.tolist() for example in encoded.examples] == [gpt2("qx")["input_ids"]]
     assert encoded.unusable == 2
-    with pytest.raises(CorpusError, match="nothing can be asked of any example of language 'sw' within 128 pieces"):
+    with pytest.raises(CorpusError, match="no example of language 'sw' has a target within 128 tokens"):
         CausalLanguageModelling().encode(sample("a", "b"), gpt2, seed=3)
 
 
@@ -150,14 +150,14 @@ def test_text_of_unknown_pieces_alone(objective: Any) -> None:
     bert = BertTokenizer(vocab={name: number for number, name in enumerate(names)})
     encoded = objective.encode(sample("habari leo", "watoto leo", "kitabu"), bert, 0)
     assert (len(encoded.examples), encoded.unusable, encoded.unknown_share) == (2, 1, 3 / 5)
-    with pytest.raises(CorpusError, match="no example of language 'got' holds a piece that the tokenizer knows"):
+    with pytest.raises(CorpusError, match="no example of language 'got' has a token that the tokenizer knows"):
         objective.encode(sample("habari leo", language="got"), bert, 0)
 
 
 @pytest.mark.parametrize("longest", [1, 0])
 def test_lengths_that_are_none(longest: int) -> None:
     for objective in (CausalLanguageModelling, SpanCorruption):
-        with pytest.raises(UsageError, match=f"at least 2 pieces, not {longest}"):
+        with pytest.raises(UsageError, match=f"at least 2 tokens, not {longest}"):
             objective(max_length=longest)
 
 
@@ -309,7 +309,7 @@ def test_sentinels_that_a_text_holds_are_characters(mt5: Any) -> None:
 
 def test_more_spans_than_sentinels(t5: Any) -> None:
     text = " ".join(WORDS[i % 13] for i in range(300))
-    with pytest.raises(UsageError, match=r"an example has \d+ spans, and the vocabulary sentinels for 99"):
+    with pytest.raises(UsageError, match=r"an example has \d+ spans, but the vocabulary has sentinels for only 99"):
         SpanCorruption(0.5, 1.0, max_length=400).encode(sample(text), t5, 0)
 
 
@@ -370,7 +370,7 @@ def test_a_mean_span_that_is_none(mean: float) -> None:
 
 
 def test_a_share_that_is_none() -> None:
-    with pytest.raises(UsageError, match=r"must lie between 0 and 1, not 1\.5"):
+    with pytest.raises(UsageError, match=r"must be between 0 and 1, not 1\.5"):
         SpanCorruption(rate=1.5)
 
 

@@ -221,19 +221,19 @@ def test_a_pair_needs_room(longest: int, tokenizer: Any) -> None:
     with pytest.raises(UsageError) as caught:
         MaskedLanguageModelling(max_length=longest).encode(sample(TextExample("a", "b")), tokenizer, 0)
     assert caught.value.message == (
-        f"the longest example must have more than 4 pieces, not {longest}: so many are special."
+        f"the greatest length must be more than 4 tokens, not {longest}: 4 tokens are special."
     )
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
 def test_a_rate_that_is_none(rate: float) -> None:
-    with pytest.raises(UsageError, match="the mask rate must lie between 0 and 1, not "):
+    with pytest.raises(UsageError, match="the mask rate must be between 0 and 1, not "):
         MaskedLanguageModelling(rate=rate)
 
 
 @pytest.mark.parametrize("longest", [2, 0, -5])
 def test_a_length_that_is_none(longest: int) -> None:
-    with pytest.raises(UsageError, match=f"at least 3 pieces, not {longest}"):
+    with pytest.raises(UsageError, match=f"at least 3 tokens, not {longest}"):
         MaskedLanguageModelling(max_length=longest)
 
 
@@ -265,7 +265,7 @@ def test_text_of_unknown_pieces_alone() -> None:
     with pytest.raises(CorpusError) as caught:
         MaskedLanguageModelling().encode(sample("xyz", "zyx", language="zh"), Ignorant(), 0)
     assert caught.value.message == (
-        "no example of language 'zh' holds a piece that the tokenizer knows (2 examples from a test)."
+        "no example of language 'zh' has a token that the tokenizer knows (2 examples from a test)."
     )
     assert "script" in caught.value.hint
 

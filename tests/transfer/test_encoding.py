@@ -310,7 +310,7 @@ def test_a_tokenizer_that_cannot_align_words() -> None:
             return 2 + pair
 
     for task, example in ((POS, tagged(("a",))), (QA, question("a", "b c", "c"))):
-        with pytest.raises(ModelError, match="Slow cannot say which characters a piece comes from") as caught:
+        with pytest.raises(ModelError, match="Slow does not provide the character range of each token") as caught:
             encode(task, CLASSES, split(example), Slow(), SETTINGS)
         assert "tokenizer.json" in caught.value.hint
 

@@ -1,4 +1,4 @@
-"""What a checkpoint is asked: read from its configuration, or chosen and checked against it."""
+"""Objectives that a checkpoint supports, and the transformers classes that load it for each of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CLASSIFICATION: Final = ("token-classification", "sequence-classification")
 TASKS: Final = (*CLASSIFICATION, "question-answering")
 OBJECTIVES: Final = (*LANGUAGE_MODELLING, *TASKS)
 
-#: Which of transformers' lists of models can be asked it, the first that knows the model being used.
+#: Lists of transformers models for each objective; the first list that has the model is used.
 _AUTO_CLASSES: Final = {
     "masked-lm": {"MASKED_LM": "AutoModelForMaskedLM"},
     "causal-lm": {"CAUSAL_LM": "AutoModelForCausalLM", "MULTIMODAL_LM": "AutoModelForMultimodalLM"},
@@ -20,43 +20,43 @@ _AUTO_CLASSES: Final = {
     "sequence-classification": {"SEQUENCE_CLASSIFICATION": "AutoModelForSequenceClassification"},
     "question-answering": {"QUESTION_ANSWERING": "AutoModelForQuestionAnswering"},
 }
-#: Pre-trained to tell replaced pieces from true ones: they have no distribution over pieces.
+#: Models that were pre-trained to detect replaced tokens: they have no distribution over tokens.
 _DISCRIMINATORS: Final = ("ElectraForPreTraining", "FunnelForPreTraining")
 
 
 def check_arguments(objective: str, label_count: int | None) -> None:
-    """Refuse an objective that is none, and labels where there are none or too few.
+    """Check the name of an objective, and whether a number of labels fits it.
 
     Raises:
-        UsageError: As above.
+        UsageError: The objective is unknown; labels are given where there are none, or there are fewer than two.
     """
     if objective not in ("auto", *OBJECTIVES):
-        raise UsageError(f"there is no objective '{objective}'.", f"one of: auto, {', '.join(OBJECTIVES)}.")
+        raise UsageError(f"'{objective}' is not a valid objective.", f"choose one of auto, {', '.join(OBJECTIVES)}.")
     if objective in CLASSIFICATION:
         if label_count is None or label_count < 2:
-            given = "none was given" if label_count is None else f"not {label_count}"
+            given = "no number was given" if label_count is None else f"not {label_count}"
             raise UsageError(
-                f"{objective} needs a number of labels, {given}.", "give the number of classes, two or more."
+                f"{objective} needs a number of labels of at least 2, {given}.", "give the number of classes."
             )
     elif label_count is not None:
-        raise UsageError(f"{objective} has no labels to count.", f"labels are for {' and '.join(CLASSIFICATION)}.")
+        raise UsageError(f"{objective} has no labels.", f"only {' and '.join(CLASSIFICATION)} have labels.")
 
 
 def resolve(config: Any, objective: str, name: str) -> str:
-    """Return the objective of a checkpoint: the given one where it fits, or what it was pre-trained for.
+    """Return the objective of a checkpoint: the given one where it fits, or the one it was pre-trained for.
 
     Args:
-        config: The checkpoint's configuration.
+        config: The configuration of the checkpoint.
         objective: One of :data:`OBJECTIVES`, or `auto`.
-        name: The model's, for messages.
+        name: Name of the model, for messages.
 
     Raises:
-        ModelError: The checkpoint cannot be asked this, or nothing is known that it can be asked.
+        ModelError: The checkpoint does not support the objective, or no objective is known for it.
     """
-    kept = (getattr(config, "architectures", None) or [""])[0]
-    if kept in _DISCRIMINATORS and objective not in TASKS:
+    saved_class = (getattr(config, "architectures", None) or [""])[0]
+    if saved_class in _DISCRIMINATORS and objective not in TASKS:
         raise ModelError(
-            f"the model '{name}' is a discriminator ({kept}): it has no language-modelling head.",
+            f"the model '{name}' is a discriminator ({saved_class}): it has no language-modelling head.",
             "use the generator of the same model, such as google/electra-base-generator.",
         )
     if objective != "auto":
@@ -64,26 +64,26 @@ def resolve(config: Any, objective: str, name: str) -> str:
         return objective
     if task := task_of(config):
         raise ModelError(
-            f"the model '{name}' is a {kept}, without the head that it was pre-trained with.",
-            f"give `--objective {task}` with labelled text, or a checkpoint with its language-modelling head.",
+            f"the model '{name}' is a {saved_class}, without the head of its pre-training.",
+            f"give `--objective {task}` with labelled text, or use a checkpoint with a language-modelling head.",
         )
-    found = _pretrained_for(config, kept)
+    found = _pretrained_for(config, saved_class)
     if found is None:
         raise ModelError(
-            f"what the model '{name}' ({kept or config.model_type}) can be asked is not known.",
-            "models of text are needed: encoders, decoders or both, with their language-modelling heads.",
+            f"no objective is known for the model '{name}' ({saved_class or config.model_type}).",
+            "use a text model with its language-modelling head: an encoder, a decoder, or both.",
         )
     return found
 
 
 def task_of(config: Any) -> str | None:
-    """Return the task whose head a checkpoint was saved with."""
-    kept = (getattr(config, "architectures", None) or [""])[0]
-    return next((task for task in TASKS if kept in classes_of(task)), None)
+    """Return the task whose head a checkpoint was saved with; None where it has none."""
+    saved_class = (getattr(config, "architectures", None) or [""])[0]
+    return next((task for task in TASKS if saved_class in classes_of(task)), None)
 
 
 def auto_class(config: Any, objective: str) -> Any:
-    """Return transformers' class that loads a checkpoint for a resolved objective."""
+    """Return the transformers class that loads a checkpoint for a resolved objective."""
     import transformers
 
     lists = _AUTO_CLASSES[objective]
@@ -100,10 +100,10 @@ def model_class(config: Any, objective: str) -> Any:
 
 
 def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
-    """Return {regular expression: replacement} for the names in a checkpoint whose body has another name in a head.
+    """Return {regular expression: replacement} for tensor names, where a class names the body differently.
 
-    LlamaForQuestionAnswering and its kin call `transformer` what every other class of theirs calls `model`, and would
-    find nothing of the body in an ordinary checkpoint.
+    LlamaForQuestionAnswering and related classes call `transformer` what all their other classes call `model`, and
+    would not find the tensors of the body in an ordinary checkpoint.
     """
     import transformers
 
@@ -115,16 +115,16 @@ def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
 
 
 def reads_both_ways(config: Any) -> bool:
-    """Tell whether each position sees those after it, so that asking for the next piece would mean nothing."""
+    """Return whether each position sees the positions after it, so that predicting the next token means nothing."""
     return config.model_type in _models("MASKED_LM") and not getattr(config, "is_decoder", False)
 
 
-def _pretrained_for(config: Any, kept: str) -> str | None:
-    """Tell by the class that was saved, or, where none is named or it has no head, by the kind of model."""
+def _pretrained_for(config: Any, saved_class: str) -> str | None:
+    """Return the objective of the saved class or, where it is not named or has no head, of the kind of model."""
     if config.is_encoder_decoder:
         return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):
-        if kept in classes_of(objective) and fits(config, objective):
+        if saved_class in classes_of(objective) and fits(config, objective):
             return objective
     return next((o for o in ("masked-lm", "causal-lm") if fits(config, o)), None)
 
@@ -132,10 +132,10 @@ def _pretrained_for(config: Any, kept: str) -> str | None:
 def _check_fits(config: Any, objective: str, name: str) -> None:
     if fits(config, objective):
         return
-    can = [other for other in OBJECTIVES if fits(config, other)]
+    supported = [other for other in OBJECTIVES if fits(config, other)]
     raise ModelError(
-        f"the model '{name}' ({config.model_type}) cannot be asked for {objective}.",
-        f"it can be asked for: {', '.join(can)}." if can else "models of text are needed.",
+        f"the model '{name}' ({config.model_type}) does not support {objective}.",
+        f"it supports {', '.join(supported)}." if supported else "use a text model.",
     )
 
 
@@ -145,7 +145,7 @@ def fits(config: Any, objective: str) -> bool:
         return False
     if objective in TASKS:
         return True
-    # transformers lists mBART under all three, and XLM-R as a decoder: they compute, but not what they learnt.
+    # transformers lists mBART under all three, and XLM-R as a decoder: these would run, but were not trained for it.
     if config.is_encoder_decoder or objective == "span-corruption":
         return bool(config.is_encoder_decoder) and objective == "span-corruption"
     return reads_both_ways(config) == (objective == "masked-lm")
@@ -159,6 +159,6 @@ def _models(key: str) -> dict[str, Any]:
 
 
 def classes_of(objective: str) -> set[str]:
-    """Return the names of all of transformers' classes for an objective."""
+    """Return the names of all transformers classes for an objective."""
     entries = [entry for key in _AUTO_CLASSES[objective] for entry in _models(key).values()]
     return {name for entry in entries for name in ((entry,) if isinstance(entry, str) else entry)}

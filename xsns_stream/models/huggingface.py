@@ -1,4 +1,4 @@
-"""Where a model's files are: beside the package, in a folder, or on the Hub; and what identifies them."""
+"""The boundary to the Hugging Face libraries: model folders from the Hub, quiet logging, errors in plain words."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xsns_stream.io.json import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
-#: What is fetched from the Hub: safetensors and the tokenizer; never a pickle, never code.
+#: Files that are downloaded from the Hub: safetensors and the tokenizer; never a pickle, never code.
 HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
-#: {digest of a file: digest of the file that it took the place of}. What is computed from the two is the same: `mini`'s
-#: configuration named float16 as the precision to load in, which transformers heeds and this package never did. Stores
-#: that were built before record the earlier digest, and can be extended.
+#: {digest of a file: digest of the file that it replaced}. Both files give the same results: the configuration of
+#: `mini` named float16 as the precision to load in, which transformers uses and this package never did. Stores that
+#: were built before record the earlier digest, and can be extended.
 SAME_MODEL: Final = {
     "beca3bd8fb3400b0f3c149db1e6ed15cc7ed1b3f52a74f294a1d249845db8b18": (
         "d80c9f2c0d4e0775628c4ec115277b21b49b0400d8bf575a91e4046fab81cbcb"
@@ -30,7 +30,7 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
     """Return (folder, Hub commit); the commit is empty for local folders.
 
     Raises:
-        ModelError: No such folder, or the Hub does not give it.
+        ModelError: There is no such folder, or the Hub does not provide the model.
     """
     if name == EMBEDDED:
         return EMBEDDED_FOLDER, ""
@@ -39,7 +39,7 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
         return folder, ""
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(
-            f"no model folder '{name}'.",
+            f"there is no model folder '{name}'.",
             "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base.",
         )
     from huggingface_hub import snapshot_download
@@ -47,10 +47,10 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
     try:
         path = snapshot_download(name, revision=revision, allow_patterns=HUB_FILES)
     except Exception as error:
-        # Every failure here (offline, gated, no such id) is the Hub's; the cause's first line tells which.
+        # Every failure here comes from the Hub (offline, gated, no such id); the first line of the cause names it.
         raise ModelError(
-            f"the model '{name}' could not be fetched from the Hub: {first_line(error)}",
-            "check the id and the network, or give the path of a local folder.",
+            f"the model '{name}' could not be downloaded from the Hub: {first_line(error)}",
+            "check the id and the network connection, or give the path of a local folder.",
         ) from error
     return Path(path), Path(path).name
 
@@ -58,7 +58,7 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
 def digest_files(paths: Iterable[Path]) -> str:
     """Return the SHA-256 over the digests of files, in the order of their paths (hexadecimal).
 
-    A file of :data:`SAME_MODEL` counts as what it was before.
+    A file of :data:`SAME_MODEL` counts as the file that it replaced.
     """
     digest = hashlib.sha256()
     for path in sorted(paths):
@@ -69,30 +69,30 @@ def digest_files(paths: Iterable[Path]) -> str:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """Return the error that all others of a chain come from."""
+    """Return the first error of a chain of errors."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error of another library says in its first line, as a sentence."""
+    """Return the first line of the message of another library's error, as a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
 
 
 def reason(error: BaseException) -> str:
     """Return why another library could not use the files of a model, as the end of a sentence.
 
-    Errors of Python itself (a list where a number was expected) say nothing to somebody who did not write the library.
+    Errors of Python itself (a list where a number was expected) mean nothing to a user who did not write the library.
     """
     if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
-        return "a value is of another type, or stands in another place, than transformers expects"
+        return "a value has another type or another place than transformers expects"
     return shown(first_line(error)[:-1])
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence transformers while the block runs, and leave it as it was."""
+    """Silence the progress bars and reports of transformers inside the block, and restore its settings afterwards."""
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -107,17 +107,18 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def needs_own_code(name: str, what: str) -> ModelError:
-    """Return the error for a model that cannot be loaded without code that comes with it."""
+    """Return the error for a model that cannot be loaded without the code that comes with it."""
     return ModelError(
-        f"the {what} of model '{name}' cannot be read: it needs code that comes with the model, which is never run.",
+        f"the {what} of model '{name}' cannot be read: it needs code that comes with the model, and "
+        "such code is never run.",
         "use a model of a family that transformers knows.",
     )
 
 
 def broken_installation(name: str, error: BaseException) -> ModelError:
-    """Return the error for a class that transformers has but cannot import: nothing is wrong with the model."""
+    """Return the error for a transformers class that cannot be imported. The model is not the cause."""
     return ModelError(
         f"transformers cannot import what the model '{name}' needs: {reason(innermost(error))}.",
-        "the model's files are not the cause: installed libraries do not fit together (torchvision must match torch). "
-        "Reinstall or remove the one that is named.",
+        "the model's files are not the cause: installed libraries are not compatible (torchvision must match torch). "
+        "Reinstall or remove the library that is named.",
     )

@@ -23,7 +23,7 @@ from xsns_stream.baselines.subwords import (
 )
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import EncodedSample
-from xsns_stream.objectives.encoding import Pieces, encode_sample
+from xsns_stream.objectives.encoding import TokenisedExample, encode_sample
 from xsns_stream.types import LanguageSample, ParameterLayout, Reals
 
 if TYPE_CHECKING:
@@ -226,10 +226,10 @@ def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_len
         CorpusError: No example has a piece that the tokenizer knows.
     """
 
-    def ask(_: object, pieces: Pieces) -> Mapping[str, Counts]:
+    def make_arrays(_: object, pieces: TokenisedExample) -> Mapping[str, Counts]:
         return {"input_ids": pieces.ids}
 
-    return encode_sample(sample, loaded.tokenizer, seed, max_length, ask)
+    return encode_sample(sample, loaded.tokenizer, seed, max_length, make_arrays)
 
 
 def special_ids(tokenizer: Any) -> Counts:

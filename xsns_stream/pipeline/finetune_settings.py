@@ -375,7 +375,7 @@ def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]
     check_spellings(
         classes,
         words=TASK_NAMES[settings.task.name] == "words",
-        insisted={new for old, new in settings.corpus.relabel.items() if old == new},
+        exempt={new for old, new in settings.corpus.relabel.items() if old == new},
         hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD declares it a class of its own.",
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.models.tokenizers import tokenise, tokenizer_limit
-from xsns_stream.objectives.encoding import first_pieces, need_offsets
+from xsns_stream.objectives.encoding import first_tokens, require_offsets
 from xsns_stream.transfer.tasks import FineTuning, Task
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -72,7 +72,7 @@ def encode(
         return [
             _text_feature(example, index, tokenizer, settings, number) for index, example in enumerate(split.examples)
         ]
-    need_offsets(tokenizer)
+    require_offsets(tokenizer)
     if task.kind == "token-classification":
         return list(_sentence_features(split.examples, tokenizer, settings.max_length, room, number))
     return [
@@ -179,7 +179,7 @@ def _window_feature(
     names = example.label if isinstance(example.label, tuple) else ()
     labels = [IGNORED] * len(offsets)
     words = []
-    for word, position in enumerate(first_pieces(example.text[start:stop], offsets), start):
+    for word, position in enumerate(first_tokens(example.text[start:stop], offsets), start):
         if position is not None:
             words.append((word, position))
             if name := names[word]:
