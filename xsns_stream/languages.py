@@ -63,6 +63,14 @@ def normalise(code: str) -> str:
     return str(_without_plain_script(language))
 
 
+def code_or_none(text: str) -> str | None:
+    """Return the normalised code of a language; None where `text` is not a language code."""
+    try:
+        return normalise(text)
+    except LanguageError:
+        return None
+
+
 def _registered(language: Language) -> bool:
     """Say whether the language exists, by IANA's registry or, for newer codes, by CLDR."""
     import langcodes
@@ -275,10 +283,7 @@ def _spelt_out(code: str) -> str:
 def _find(word: str, known: Sequence[str]) -> str | None:
     if word in known:
         return word
-    try:
-        code = normalise(word)
-    except LanguageError:
-        return None
+    code = code_or_none(word)
     return code if code in known else None
 
 
@@ -362,7 +367,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
     by_name: dict[str, str] = {}
     summaries: dict[str, str] = {}
     for label in dict.fromkeys(labels):
-        code = renamed.get(label) or _code(label)
+        code = renamed.get(label) or code_or_none(label)
         if code is None and (named := code_of_name(label)) is not None:
             code = by_name[label] = named
         if code is not None and label not in renamed and label.strip().lower() in SUMMARY_CODES:
@@ -422,10 +427,3 @@ def _normal(language: Language) -> str | None:
     with suppress(LanguageError):
         return normalise(tag.removesuffix("-001"))
     return None
-
-
-def _code(label: str) -> str | None:
-    try:
-        return normalise(label)
-    except LanguageError:
-        return None

@@ -301,7 +301,7 @@ def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:
 
 def test_files_of_no_language_are_told(ner: Path) -> None:
     tagged(ner, "zzzqq-test.txt", "leo Turku", "O B-LOC", 3)
-    assert "1 file is not read: zzzqq-test.txt (its name says no language)." in read_data(settings(ner)).notes
+    assert "1 file is not read: zzzqq-test.txt (its name does not state a language)." in read_data(settings(ner)).notes
 
 
 def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:

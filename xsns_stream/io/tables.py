@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from xsns_stream.errors import LanguageError, UsageError, XsnsError
+from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.escaping import visible
-from xsns_stream.languages import normalise
+from xsns_stream.languages import code_or_none, normalise
 
 __all__ = [
     "MISSING",
@@ -215,14 +215,7 @@ def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> 
         LanguageError: What a label shall be called is no code.
     """
     renamed = {label: normalise(code) for label, code in (rename or {}).items()}
-    return {label: renamed.get(label) or _code(label) for label in dict.fromkeys(labels)}
-
-
-def _code(label: str) -> str | None:
-    try:
-        return normalise(label)
-    except LanguageError:
-        return None
+    return {label: renamed.get(label) or code_or_none(label) for label in dict.fromkeys(labels)}
 
 
 def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str]]:

@@ -212,7 +212,7 @@ def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]
     check_spellings(
         found,
         words=TASK_NAMES[settings.task.name] == "words",
-        insisted={new for old, new in settings.corpus.relabel.items() if old == new},
+        exempt={new for old, new in settings.corpus.relabel.items() if old == new},
         hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD says that it is a class of its own.",
     )
 
