@@ -125,11 +125,11 @@ def test_files(folder: Path, xsns: Any) -> None:
         (
             (*FEATURES, "--feature", "same:family=x"),
             "no table of --features has a column 'family=x'.",
-            "there are code",
+            "columns are code",
         ),
         (
             (*GOLD, "--features", "languages.csv", "--feature", "target:size", "--feature", "t=target:size"),
-            "the predictor 't' is determined by 'target_size'.",
+            "the predictor 't' is a linear combination of 'target_size'.",
             "leave one of them out",
         ),
         ((*LDND, "--sources", "en,de"), "the pairs have 2 sources", "give gold scores and predictors"),
@@ -139,7 +139,9 @@ def test_files(folder: Path, xsns: Any) -> None:
         ((*GOLD, "--predict", "missing.parquet"), "there is neither a store nor a file 'missing.parquet'.", "check"),
     ],
 )
-def test_what_is_refused(folder: Path, xsns: Any, arguments: tuple[str, ...], message: str, hint: str) -> None:
+def test_invalid_arguments_are_errors(
+    folder: Path, xsns: Any, arguments: tuple[str, ...], message: str, hint: str
+) -> None:
     done = xsns(*arguments)
     assert done.code in {1, 2}
     assert done.out == ""
@@ -148,7 +150,7 @@ def test_what_is_refused(folder: Path, xsns: Any, arguments: tuple[str, ...], me
     assert "Traceback" not in done.err
 
 
-def test_the_page_runs(folder: Path, xsns: Any) -> None:
+def test_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
     blocks = re.findall(r"```(console|python)\n(.*?)```", PAGE, re.DOTALL)
     assert [kind for kind, _ in blocks] == ["console", "python"]
     for line in blocks[0][1].splitlines():
@@ -200,7 +202,7 @@ def test_directions_of_effects(xpos: Any) -> None:
 
 
 @pytest.mark.shared_data
-def test_what_confounds_least_squares(xpos: Any) -> None:
+def test_confounding_of_least_squares(xpos: Any) -> None:
     """Without intercepts of targets the same script comes out as harmful; beside LDND, so do branches of families."""
     gold, matrices = xpos
     assert fit(join(gold, matrices), left_out=())["script"].estimate < 0
