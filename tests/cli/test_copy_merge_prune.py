@@ -158,7 +158,7 @@ def test_a_dry_run_says_what_would_go(folder, in_process):
     *rows, last = out.splitlines()
     assert rows == ["  'sw' (seed 7, density 0.15)", "  'sw' (seed 8, density 0.15)"]
     assert last.startswith("a.zarr: 2 rows, ")
-    assert last.endswith(" would be dropped.")
+    assert last.endswith(" would be removed.")
     assert len(names(folder / "a.zarr")) == 4
 
 
@@ -199,9 +199,8 @@ def test_what_a_crash_left(folder, in_process):
 def test_without_a_terminal_nothing_is_asked_and_nothing_dropped(folder, extra, in_process):
     code, _, err = in_process(folder, "prune", "a.zarr", "--lang", "sw", *extra)
     assert code == 2
-    assert err == (
-        "error: nothing was dropped, because nobody could be asked.\nhint: give --yes, or --dry-run to look only.\n"
-    )
+    message = "nothing was removed, because there is no terminal for the confirmation."
+    assert err == f"error: {message}\nhint: give --yes, or --dry-run.\n"
     assert len(names(folder / "a.zarr")) == 4
 
 
@@ -216,7 +215,7 @@ def test_on_a_terminal_it_asks(folder, start, answer, left):
     out = program.communicate(timeout=60)[0].decode()
     os.close(ours)
     assert program.returncode == 0
-    assert ("nothing was dropped" in out) == (left == 4)
+    assert ("nothing was removed" in out) == (left == 4)
     assert len(names(folder / "a.zarr")) == left
 
 
