@@ -199,7 +199,7 @@ NOT_RUN = "Not measured yet.\n"
 
 
 def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; the first column is flush left."""
+    """Return a Markdown table whose first column is aligned to the left."""
     if not lines:
         return NOT_RUN
     aligned = ["---", *("--:" for _ in columns[1:])]
@@ -207,24 +207,24 @@ def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return two decimals."""
+    """Return a number with two decimals; a dash for None."""
     return "–" if value is None else f"{value:.2f}"
 
 
 def power(value: float) -> str:
-    """Return one digit and its power of ten."""
+    """Return a number with one digit and a power of ten."""
     return "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-")
 
 
-def aim(value: float | None, target: float | None) -> str:
-    """Say whether a ratio is as small as it was to be."""
+def at_most(value: float | None, target: float | None) -> str:
+    """Return whether a ratio is at most its goal."""
     if target is None or value is None:
         return "–"
     return f"≤ {target:.2f}: {'met' if value <= target else '**missed**'}"
 
 
-def aim_at_least(value: float | None, target: float | None) -> str:
-    """Say whether a ratio is as large as it was to be."""
+def at_least(value: float | None, target: float | None) -> str:
+    """Return whether a ratio is at least its goal."""
     if target is None or value is None:
         return "–"
     return f"≥ {target:g}: {'met' if value >= target else '**missed**'}"

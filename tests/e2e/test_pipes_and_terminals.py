@@ -35,7 +35,7 @@ def names(path: Path) -> list[tuple[str, int]]:
     return [(key.language, key.seed) for key in open_store(path).keys()]  # noqa: SIM118
 
 
-def test_the_installed_program() -> None:
+def test_the_program_runs_by_its_entry_point_and_as_a_module() -> None:
     """By its entry point, and as a module."""
     script = Path(sys.executable).with_name("xsns-stream")
     for command in ([str(script)], [sys.executable, "-m", "xsns_stream"]):
@@ -43,13 +43,13 @@ def test_the_installed_program() -> None:
         assert (done.stdout.strip(), done.stderr) == (version("xsns-stream"), "")
 
 
-def test_an_unknown_language_in_a_process_of_its_own(folder: Path, run: Callable[..., Any]) -> None:
+def test_an_unknown_language_ends_the_process_with_exit_code_2(folder: Path, run: Callable[..., Any]) -> None:
     done = run(folder, "matrix", "-s", "a.zarr", "--lang", "sw,swahili")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("error: no language 'swahili' in the store 'a.zarr'.\nhint: did you mean 'sw' (Swahili)?\n")
 
 
-def test_standard_input(tmp_path: Path) -> None:
+def test_a_corpus_may_be_read_from_standard_input(tmp_path: Path) -> None:
     if not stat.S_ISLNK(Path("/dev/stdin").lstat().st_mode):
         pytest.skip("the system has no /dev/stdin")
     command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "sw=/dev/stdin", "--json"]
@@ -60,7 +60,7 @@ def test_standard_input(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------- pipes that are closed
 
 
-def test_a_reader_that_closes_the_pipe() -> None:
+def test_info_into_a_closed_pipe_is_not_an_error() -> None:
     """`xsns-stream info --corpus cldr | head -1`: no complaint, whoever closes the pipe."""
     command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "cldr"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -74,21 +74,21 @@ def test_a_reader_that_closes_the_pipe() -> None:
     assert "BrokenPipe" not in err
 
 
-def test_a_corpus_is_listed_with_names_and_head_may_stop_reading(tmp_path: Path, start: list[str]) -> None:
+def test_head_may_stop_reading_a_list_of_languages(tmp_path: Path, start: list[str]) -> None:
     line = f"{shlex.join([*start, 'info', '--corpus', 'cldr', '--quiet'])} | head -n 3"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert done.stderr == ""
     assert [line.split() for line in done.stdout.splitlines()[::2]] == [["code", "language"], ["ab", "Abkhazian"]]
 
 
-def test_a_reader_that_has_seen_enough(folder: Path, start: list[str]) -> None:
+def test_matrix_into_a_closed_pipe_is_not_an_error(folder: Path, start: list[str]) -> None:
     line = f"{shlex.join([*start, 'matrix', '-s', 'a.zarr', '--seed', '7'])} | head -n 1"
     done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["source", "en", "fi", "sw"]
     assert done.stderr == ""
 
 
-def test_a_reader_that_is_gone(folder: Path, start: list[str]) -> None:
+def test_rank_into_a_closed_pipe_is_not_an_error(folder: Path, start: list[str]) -> None:
     line = f"{shlex.join([*start, 'rank', '-s', 'a.zarr', '--target', 'sw', '--seed', '7', '-q'])} | true"
     done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == ("", "")
@@ -98,7 +98,7 @@ def test_a_reader_that_is_gone(folder: Path, start: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("answer", "left"), [(b"n\n", 4), (b"y\n", 2)])
-def test_on_a_terminal_it_asks(folder: Path, start: list[str], answer: bytes, left: int) -> None:
+def test_prune_asks_on_a_terminal(folder: Path, start: list[str], answer: bytes, left: int) -> None:
     ours, theirs = pty.openpty()
     program = subprocess.Popen(
         [*start, "prune", "a.zarr", "--lang", "sw"], cwd=folder, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs
@@ -112,7 +112,7 @@ def test_on_a_terminal_it_asks(folder: Path, start: list[str], answer: bytes, le
     assert len(names(folder / "a.zarr")) == left
 
 
-def test_progress_with_the_time_that_is_left(folder: Path, start: list[str]) -> None:
+def test_progress_shows_the_remaining_time(folder: Path, start: list[str]) -> None:
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [*start, "matrix", "-s", "a.zarr", "--seed", "7", "--recount"],

@@ -15,7 +15,7 @@ from xsns_stream.gold.formats import RawCell
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.tables import ReadCells, all_listed, listed
 from xsns_stream.languages import Labels
-from xsns_stream.types.arrays import Reals
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.transfer_scores import UNITS, TransferScores
 
 
