@@ -17,21 +17,21 @@ from xsns_stream.store import open_store
 #: These tests compare with one build, which takes long.
 pytestmark = pytest.mark.xdist_group("build")
 
-LANGUAGES = ("de", "en", "et", "fi", "sw", "zu")
-SEEDS = (1, 2, 3, 4)
+LANGUAGES = ("en", "fi", "sw", "zu")
+SEEDS = (1, 2, 3)
 ROWS = len(LANGUAGES) * len(SEEDS)
 LIMIT = 120
 
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
-    """A corpus of six languages."""
+    """A corpus of four languages."""
     return write_texts(tmp_path_factory.mktemp("build") / "texts", " ".join(LANGUAGES), 30)
 
 
 @pytest.fixture(scope="module")
 def long_build(tiny_folder: Path, texts: Path) -> list[str]:
-    """The arguments of a build of 24 rows, but for its store."""
+    """The arguments of a build of 12 rows, but for its store."""
     seeds = [part for seed in SEEDS for part in ("--seed", str(seed))]
     options = ["--examples", "24", "--max-length", "24"]
     return ["build", "--model", str(tiny_folder), "--corpus", str(texts), *options, *seeds]
@@ -95,7 +95,7 @@ def test_piped_progress_is_one_line_a_row(whole: tuple[Path, str, str]) -> None:
     assert "\x1b" not in err
     *lines, last = err.splitlines()
     rows = [line for line in lines if not line.startswith("note: ")]
-    line = r"\[(\d+)/24\] \w+ \(seed \d\): 24 examples, [\d,]+ parameters, [\d.]+ s \(\d+ examples/s\)"
+    line = r"\[(\d+)/12\] \w+ \(seed \d\): 24 examples, [\d,]+ parameters, [\d.]+ s \(\d+ examples/s\)"
     numbers = [re.fullmatch(line, row) for row in rows]
     assert all(numbers), err
     assert [int(match[1]) for match in numbers] == list(range(1, ROWS + 1))
@@ -136,10 +136,10 @@ def test_kill_minus_nine_loses_nothing(
 ) -> None:
     store = tmp_path / "killed.zarr"
     process = start_xsns(*long_build, "--store", store)
-    stop_midway(process, store, 4, signal.SIGKILL)
+    stop_midway(process, store, 3, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     kept = digests(store)
-    assert 4 <= len(kept) < ROWS
+    assert 3 <= len(kept) < ROWS
     assert open_store(store).verify() == []
     assert kept.items() <= digests(whole[0]).items()
 

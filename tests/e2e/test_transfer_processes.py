@@ -39,6 +39,7 @@ def test_killed_and_resumed(kitchen: Path, start: list[str], in_process: Callabl
     assert all((units / name).read_bytes() == data for name, data in kept.items())
 
 
+@pytest.mark.slow
 def test_interrupted(kitchen: Path, start: list[str]) -> None:
     process = subprocess.Popen(
         [*start, *arguments("--seed", "1", "--seed", "2", "--seed", "3", sources="all")],
@@ -56,6 +57,7 @@ def test_interrupted(kitchen: Path, start: list[str]) -> None:
     assert read_scores(kitchen / "gold.parquet").sources
 
 
+@pytest.mark.slow
 def test_another_process_begins_with_other_settings(
     kitchen: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_unit_that_another_process_makes_is_reported(
     assert read_scores(kitchen / "gold.parquet").sources == ("en", "fi")
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(kitchen: Path, start: list[str]) -> None:
     command = [*start, *arguments("--seed", "1", "--seed", "2", sources="all")]
     both = [
