@@ -134,7 +134,7 @@ def test_a_finding_without_a_row(damaged, in_process):
     shutil.copytree(commits / "0.15/7/nan", commits / "0.150/7/nan")
     code, out, err = in_process(damaged, "verify", "--quiet")
     assert code == 1
-    assert "the commit record 'commits/0.150/7/nan' stands where no row's can." in out
+    assert "the commit record 'commits/0.150/7/nan' stands at a path that no row can have." in out
     assert err == ("error: 1 thing is wrong with the store 'xsns.zarr'.\nhint: restore what is damaged from a copy.\n")
 
 
@@ -179,7 +179,7 @@ def test_a_corpus_is_opened_with_the_options_of_build(tmp_path, in_process):
     assert (code, json.loads(out)["result"]["languages"]) == (0, ["sw"])
     code, out, err = in_process(tmp_path, "info", "--corpus", "texts", "--config", "x")
     assert (code, out) == (2, "")
-    assert err.startswith("error: --config has no meaning for local files.")
+    assert err.startswith("error: --config cannot be used with local files.")
 
 
 def test_options_of_a_corpus_cannot_be_used_with_a_store(sound, in_process):
