@@ -187,7 +187,7 @@ def test_a_corpus_is_opened_with_the_options_of_build(tmp_path, in_process):
     assert (code, json.loads(out)["result"]["languages"]) == (0, ["sw"])
     code, out, err = in_process(tmp_path, "info", "--corpus", "texts", "--config", "x")
     assert (code, out) == (2, "")
-    assert err.startswith("error: --config has no meaning for local files.")
+    assert err.startswith("error: --config cannot be used with local files.")
 
 
 def test_options_of_a_corpus_cannot_be_used_with_a_store(sound, in_process):
