@@ -67,13 +67,13 @@ def resolve(config: Any, objective: str, name: str) -> str:
             f"the model '{name}' is a {saved_class}, without the head of its pre-training.",
             f"give `--objective {task}` with labelled text, or use a checkpoint with a language-modelling head.",
         )
-    found = _pretrained_for(config, saved_class)
-    if found is None:
+    pretrained = _pretrained_for(config, saved_class)
+    if pretrained is None:
         raise ModelError(
             f"no objective is known for the model '{name}' ({saved_class or config.model_type}).",
             "use a text model with its language-modelling head: an encoder, a decoder, or both.",
         )
-    return found
+    return pretrained
 
 
 def task_of(config: Any) -> str | None:
@@ -92,11 +92,11 @@ def auto_class(config: Any, objective: str) -> Any:
 
 def model_class(config: Any, objective: str) -> Any:
     """Return the class of the model that :func:`auto_class` loads; importing it may fail."""
-    found = auto_class(config, objective)._model_mapping[type(config)]
-    if not isinstance(found, list | tuple):
-        return found
+    classes = auto_class(config, objective)._model_mapping[type(config)]
+    if not isinstance(classes, list | tuple):
+        return classes
     named = set(getattr(config, "architectures", None) or ())
-    return next((one for one in found if one.__name__ in named), found[0])
+    return next((candidate for candidate in classes if candidate.__name__ in named), classes[0])
 
 
 def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
