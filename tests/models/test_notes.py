@@ -101,8 +101,8 @@ def test_a_build_says_that_weights_hold_more_layers(
     assert f"note: {note}" in done.err
 
 
-def test_fine_tuning_says_how_its_model_was_loaded(tiny_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from xsns_stream.cli.transfer_options import Loader
+def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> None:
+    from xsns_stream.pipeline.finetune import ModelLoader
 
     settings: Any = SimpleNamespace(
         model=changed(tiny_copy, "config.json", num_hidden_layers=1),
@@ -110,9 +110,10 @@ def test_fine_tuning_says_how_its_model_was_loaded(tiny_copy: Path, capsys: pyte
         fine_tuning=SimpleNamespace(device="cpu"),
         task=SimpleNamespace(kind="sequence-classification"),
     )
-    load = Loader(settings, ("A", "B"), quiet=False)
+    sent: list[str] = []
+    load = ModelLoader(settings, ("A", "B"), sent.append)
     load(0)
     load(1)
     (note,) = load.notes
     assert "tensors of blocks that its configuration does not have" in note
-    assert capsys.readouterr().err.count(f"note: {note}") == 1, "said once, whatever number of heads is drawn"
+    assert sent == [note], "sent once, whatever number of heads is drawn"
