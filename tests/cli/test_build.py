@@ -302,7 +302,7 @@ def test_a_bug_is_called_a_bug(build: Any, monkeypatch: pytest.MonkeyPatch) -> N
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a surprise")
 
-    monkeypatch.setattr("xsns_stream.pipeline.build.build", breaks)
+    monkeypatch.setattr("xsns_stream.pipeline.run_build.run_build", breaks)
     done = build()
     assert (done.code, done.out) == (70, "")
     assert "Traceback" in done.err

@@ -95,7 +95,7 @@ def test_lexical_overlap_of_task_text(
         (("--task", "pos", "--corpus", "xnli"), 2, "xnli does not hold data of the task pos"),
         (("--task", "nli", "--corpus", "pos"), 1, "which language and split of nli it holds"),
         (("--task", "pos", "--corpus", "nowhere"), 1, "there is no folder 'nowhere'"),
-        (("--task", "pos"), 2, "--task means nothing for a store"),
+        (("--task", "pos"), 2, "--task cannot be used with a store"),
     ],
 )
 def test_bad_input(place: Path, in_process: Callable[..., Any], options: tuple[str, ...], code: int, said: str) -> None:

@@ -4,63 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
 
+from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.events import Noted, OnReadEvent, ReadEvent, WorkDone
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
-
-
-class VisibleConsole(Console):
-    """A console that escapes invisible characters before widths are computed, and does not read markup in text."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, **options)
-
-    def on_broken_pipe(self) -> None:
-        """Raise an error. Rich would exit with 1, although a reader that ends early (`| head`) is not a failure."""
-        raise BrokenPipeError
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print objects with escaped texts."""
-        super().print(*map(_made_visible, objects), **options)
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render an object; escape texts that :meth:`print` does not handle, such as the description of a bar."""
-        for segment in super().render(renderable, options):
-            if segment.control:
-                yield segment
-            else:
-                yield Segment(visible(segment.text, lines=True), segment.style)
-
-
-def _made_visible(shown: Any) -> Any:
-    """Escape the texts of an object of rich, each of which is one line; titles and captions may have several lines."""
-    if isinstance(shown, str):
-        return visible(shown)
-    if isinstance(shown, Text):
-        # A text with two styles is a cell that our tables compose of several lines.
-        if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
-            shown.plain = plain
-    elif isinstance(shown, Table):
-        for column in shown.columns:
-            column.header, column.footer = _made_visible(column.header), _made_visible(column.footer)
-            column._cells[:] = map(_made_visible, column._cells)
-    elif isinstance(shown, Group):
-        for part in shown.renderables:
-            _made_visible(part)
-    return shown
 
 
 SCHEMA_VERSION: Final = 1

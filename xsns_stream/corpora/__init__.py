@@ -8,6 +8,7 @@ data of a task; :func:`read_text` reads a single file. Importing this package do
 from __future__ import annotations
 
 from xsns_stream.corpora.file_names import UnreadFile
+from xsns_stream.corpora.memory import MemoryCorpus, Texts, open_texts
 from xsns_stream.corpora.open import Corpus, TaskText, not_read, open_corpus, reading_notes
 from xsns_stream.corpora.readers import read_text
 from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, open_task
@@ -15,12 +16,15 @@ from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, open_task
 __all__ = [
     "TASK_NAMES",
     "Corpus",
+    "MemoryCorpus",
     "TaskCorpus",
     "TaskText",
+    "Texts",
     "UnreadFile",
     "not_read",
     "open_corpus",
     "open_task",
+    "open_texts",
     "read_text",
     "reading_notes",
 ]

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
 from xsns_stream.corpora.labels import AUTO, MOST_CLASSES, TASK_NAMES, check_split, label_union
 from xsns_stream.corpora.local import open_files, open_folder
+from xsns_stream.corpora.memory import Texts, is_in_memory, open_texts
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
@@ -47,7 +48,7 @@ class Corpus(Protocol):
 
 
 def open_corpus(
-    spec: Sequence[str] | str,
+    spec: Sequence[str] | str | Texts | Corpus,
     *,
     text_column: str | None = None,
     split: str | None = None,
@@ -63,7 +64,8 @@ def open_corpus(
         spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
             `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a folder with pairs that
             replace or add files. A name wins over a folder of that name, so that a command means the same everywhere;
-            write `./wikiann` for the folder.
+            write `./wikiann` for the folder. Texts in memory, as
+            :func:`~xsns_stream.corpora.open_texts` takes them, and an open corpus are accepted too.
         text_column: The column that holds the text.
         split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.
         config: Name of the configurations of a data set, with `{lang}` for the language.
@@ -80,7 +82,17 @@ def open_corpus(
         LanguageError: The text before `=` in a pair is not a language.
         UsageError: An option has no meaning for this kind of corpus.
     """
-    parts = [spec] if isinstance(spec, str) else list(spec)
+    if not isinstance(spec, str) and (_is_corpus(spec) or is_in_memory(spec)):
+        others = {
+            "split": split,
+            "config": config,
+            "revision": revision,
+            "labels": labels,
+            "task": task,
+            "words": words,
+        }
+        return _open_in_memory(spec, text_column, others)
+    parts = [spec] if isinstance(spec, str) else [str(part) for part in cast(Sequence[str], spec)]
     if not parts:
         raise UsageError("no corpus was given.", _possible())
     head = parts[0]
@@ -122,6 +134,21 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
         files = f"1 {left[0].kind} is" if len(left) == 1 else f"{len(left)} {left[0].kind}s are"
         notes.append(f"{files} not read: {shown}{more}.")
     return tuple(notes)
+
+
+def _is_corpus(value: object) -> bool:
+    # A pandas frame has a method `sample` too.
+    return all(callable(getattr(value, name, None)) for name in ("sample", "languages", "label_names"))
+
+
+def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str | None]) -> Corpus:
+    """Return a corpus of texts in memory, or the corpus that is open already."""
+    if _is_corpus(given):
+        corpus: Corpus = given
+        refuse_options(others | {"text_column": text_column}, kind="a corpus that is open already")
+        return corpus
+    refuse_options(others, kind="texts in memory")
+    return open_texts(given, text_column=text_column)
 
 
 def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
