@@ -226,6 +226,7 @@ def in_the_hub_s_columns(recipe: str, code: str, lines: list[list[str]]) -> tupl
     return code, rows
 
 
+@pytest.mark.slow
 def test_killed_and_run_again(
     start_xsns: Callable[..., subprocess.Popen[str]],
     xsns: Callable[..., Any],
