@@ -56,7 +56,7 @@ def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_copy(tmp_path_factory.mktemp("hub") / "xnli", configs)
 
 
-def test_rows_in_the_order_of_the_data_set_with_what_is_there_twice(xnli: Path) -> None:
+def test_rows_keep_order_and_repetitions(xnli: Path) -> None:
     corpus = HubCorpus(RECIPES["xnli"], xnli, labels=AUTO)
     found = [unit and (unit.text, unit.label) for unit in corpus.in_order("swa")]
     assert found == [("b", "0"), ("a", "1"), ("b", "2"), ("a", "0")]
@@ -87,7 +87,7 @@ def test_splits_of_a_copy(xnli: Path) -> None:
     assert corpus.split("sw", "dev").note == ""
 
 
-def test_what_is_left_out_of_a_copy_is_said(xnli: Path) -> None:
+def test_note_on_rows_left_out_of_a_copy(xnli: Path) -> None:
     found = open_task(f"xnli={xnli}", "nli").split("sw", "test")
     assert [example.text for example in found.examples] == ["b", "b", "x"]
     assert found.note == "left out of the 4 examples of the test data of 'sw': 1 empty."

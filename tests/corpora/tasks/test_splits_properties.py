@@ -90,7 +90,7 @@ def test_what_is_held_out_is_not_trained_on(items: list[IdentifiedExample]) -> N
 
 
 @given(st.integers(0, 2**32))
-def test_shares_are_about_what_is_said(start: int) -> None:
+def test_shares_of_the_splits(start: int) -> None:
     items = [IdentifiedExample("", words(str(number), "x")) for number in range(start, start + 2000)]
     shares = {name: len(part) / 20 for name, part in cut_into_splits(items).items()}
     # More than six standard deviations of any share of 2,000.
