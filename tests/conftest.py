@@ -35,6 +35,14 @@ WORDS = {
     "zu": "sawubona ekuseni izingane zifunda incwadi ekhaya namuhla uthisha ufundisa esikoleni esikhulu",
 }
 
+#: The beginning of a command line in a process of its own. A shell that starts the tests in the background lets all
+#: of its children ignore Ctrl-C.
+START = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from xsns_stream.cli import run; run()",
+]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--exhaustive`."""
@@ -143,18 +151,41 @@ def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
     return run
 
 
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, xsns: Callable[..., Finished]) -> Callable[..., Finished]:
+    """Run a command line within this process, in a given folder."""
+
+    def call(folder: Path, *arguments: str) -> Finished:
+        monkeypatch.chdir(folder)
+        return xsns(*arguments)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def start() -> list[str]:
+    """The beginning of a command line in a process of its own."""
+    return START
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command line in a process of its own, in a given folder."""
+
+    def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*START, *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def start_xsns() -> Callable[..., subprocess.Popen[str]]:
     """Start a command line in a process of its own, with pipes for stdout and stderr."""
-    # A shell that starts the tests in the background ignores Ctrl-C for all of its children.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from xsns_stream.cli import run; run()"
-    )
 
     def start(*args: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", program, *map(str, args)],
+            [*START, *map(str, args)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,39 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.tagged_text import QUICK, arguments, sentences, write_tagged_folder
 from xsns_stream.gold import read_scores
-
-pytestmark = pytest.mark.xdist_group("transfer")
-
-WORDS = {"en": "red dog runs fast", "fi": "koira juoksee nopeasti kotiin", "sw": "mbwa anakimbia haraka sana"}
-TAGS = ("ADJ", "NOUN", "VERB", "ADV")
-QUICK = ("--limit", "12", "--test-limit", "6", "--epochs", "1", "--max-length", "32")
-
-
-def sentences(language: str, count: int, shift: int) -> str:
-    words = WORDS[language].split()
-    rows = [
-        "\n".join(f"{words[(i + n + shift) % 4]} {TAGS[(i + n + shift) % 4]}" for i in range(3 + n % 2))
-        + f"\n{n} NUM\n"
-        for n in range(count)
-    ]
-    return "\n".join(rows)
 
 
 @pytest.fixture
 def kitchen(tmp_path: Path) -> Path:
     """A folder with `pos`: three languages with all splits, and a fourth that is only tested."""
-    folder = tmp_path / "pos"
-    folder.mkdir()
-    for language in WORDS:
-        for shift, (split, count) in enumerate({"train": 24, "dev": 6, "test": 8}.items()):
-            (folder / f"{language}-{split}.txt").write_text(sentences(language, count, shift))
-    (folder / "et-test.txt").write_text(sentences("fi", 7, 1))
-    return tmp_path
-
-
-def arguments(*more: str, sources: str = "en,fi", output: str = "gold.parquet") -> tuple[str, ...]:
-    return ("transfer", "--task", "pos", "--data", "pos", "--sources", sources, *QUICK, "-o", output, *more)
+    return write_tagged_folder(tmp_path)
 
 
 def test_scores_from_python_are_those_of_the_verb(kitchen: Path, in_process: Callable[..., Any]) -> None:
@@ -320,22 +293,6 @@ def test_one_bad_language_does_not_stop_the_others(kitchen: Path, in_process: Ca
     assert read_scores(kitchen / "gold.parquet").sources == ("en",)
 
 
-def test_killed_and_resumed(kitchen: Path, start: list[str], in_process: Callable[..., Any]) -> None:
-    command = [*start, *arguments("--seed", "1", "--seed", "2", sources="all")]
-    process = subprocess.Popen(command, cwd=kitchen, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    units = kitchen / "gold.parquet.units"
-    wait_for(lambda: (kitchen / "gold.parquet").exists() and len(list(units.glob("*.json"))) >= 1, process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    kept = {path.name: path.read_bytes() for path in units.glob("*.json")}
-    assert 1 <= len(kept) < 6
-    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).any()
-    done = in_process(kitchen, *arguments("--seed", "1", "--seed", "2", sources="all"))
-    assert done.code == 0, done.err
-    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
-    assert all((units / name).read_bytes() == data for name, data in kept.items())
-
-
 def test_other_test_data_in_one_file(kitchen: Path, in_process: Callable[..., Any]) -> None:
     """A column of scores is of one test set, whichever source and option came first."""
     assert in_process(kitchen, *arguments("--targets", "sw", sources="en")).code == 0
@@ -347,69 +304,6 @@ def test_other_test_data_in_one_file(kitchen: Path, in_process: Callable[..., An
     done = in_process(kitchen, *arguments("--targets", "sw", sources="fi"))
     assert (done.code, "--test-limit or --relabel make other test data" in done.err) == (1, True)
     assert (kitchen / "gold.parquet").read_bytes() == before
-
-
-def test_another_process_begins_with_other_settings(
-    kitchen: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither sees a unit of the other when it starts: the first to commit decides."""
-    from xsns_stream.pipeline import finetune as transferring
-
-    real = transferring.fine_tune
-
-    def meanwhile(*values: Any, **named: Any) -> Any:
-        other = run(kitchen, *arguments("--lr", "0.3", sources="fi"))
-        assert other.returncode == 0, other.stderr
-        return real(*values, **named)
-
-    monkeypatch.setattr(transferring, "fine_tune", meanwhile)
-    done = in_process(kitchen, *arguments(sources="en"))
-    assert done.code == 1
-    assert "'fi' (seed 42) in 'gold.parquet.units' was made otherwise: learning_rate" in done.err
-    assert read_scores(kitchen / "gold.parquet").sources == ("fi",)
-
-
-def test_two_processes_divide_the_units(kitchen: Path, start: list[str]) -> None:
-    """The first is stopped while it holds a unit: the second makes the others, waits, and takes the unit up."""
-    command = [*start, *arguments("--seed", "1", "--seed", "2", "--json")]
-    pipes: dict[str, Any] = {"cwd": kitchen, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    units = kitchen / "gold.parquet.units"
-    first = subprocess.Popen(command, **pipes)
-    wait_for((units / "en-1.lock").exists, first)
-    first.send_signal(signal.SIGSTOP)
-    second = subprocess.Popen(command, **pipes)
-    assert second.stderr is not None
-    told = next((line for line in second.stderr if "waited for" in line), "")
-    first.send_signal(signal.SIGKILL)
-    first.communicate(timeout=60)
-    out, err = second.communicate(timeout=100)
-    assert second.returncode == 0, err
-    assert told == "note: being made by another process, and waited for: en (seed 1).\n"
-    result = json.loads(out)["result"]
-    assert result["committed"][-1] == ["en", 1]
-    assert sorted(result["committed"]) == [["en", 1], ["en", 2], ["fi", 1], ["fi", 2]]
-    assert (result["by_others"], result["elsewhere"]) == ([], [])
-    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
-
-
-def test_a_unit_that_another_process_makes_is_reported(
-    kitchen: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from xsns_stream.pipeline import finetune as transferring
-
-    real, others = transferring.fine_tune, list[Any]()
-
-    def meanwhile(*values: Any, **named: Any) -> Any:
-        if not others:
-            others.append(run(kitchen, *arguments(sources="fi")))
-            assert others[0].returncode == 0, others[0].stderr
-        return real(*values, **named)
-
-    monkeypatch.setattr(transferring, "fine_tune", meanwhile)
-    done = in_process(kitchen, *arguments(sources="en,fi"))
-    assert done.code == 0, done.err
-    assert "gold.parquet: 1 unit made, 1 made by another process, 2 there.\n" in done.out
-    assert read_scores(kitchen / "gold.parquet").sources == ("en", "fi")
 
 
 def test_a_model_that_cannot_be_kept_costs_no_scores(kitchen: Path, in_process: Callable[..., Any]) -> None:
@@ -430,45 +324,6 @@ def test_a_pair_whose_mixture_is_one_language(kitchen: Path, in_process: Callabl
     done = in_process(kitchen, *command, "--pairs", "en+en>fi")
     assert done.code == 2
     assert "error: 'en+en' is one language." in done.err
-
-
-def test_interrupted(kitchen: Path, start: list[str]) -> None:
-    process = subprocess.Popen(
-        [*start, *arguments("--seed", "1", "--seed", "2", "--seed", "3", sources="all")],
-        cwd=kitchen,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    wait_for((kitchen / "gold.parquet").exists, process)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert "error: interrupted." in told
-    assert "Traceback" not in told
-    assert read_scores(kitchen / "gold.parquet").sources
-
-
-def test_two_processes_share_the_work(kitchen: Path, start: list[str]) -> None:
-    command = [*start, *arguments("--seed", "1", "--seed", "2", sources="all")]
-    both = [
-        subprocess.Popen(command, cwd=kitchen, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        for _ in range(2)
-    ]
-    told = [process.communicate(timeout=200)[1] for process in both]
-    assert all(process.returncode in (0, 3) for process in both), told
-    made = [line.partition("] ")[2].partition(":")[0] for text in told for line in text.splitlines() if line[:1] == "["]
-    assert len(made) == len(set(made)) == 6
-    assert np.isfinite(read_scores(kitchen / "gold.parquet").cells).all()
-
-
-def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
-    """Wait until something is there, or fail with what the process said."""
-    limit = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def test_nothing_heavy_for_help(start: list[str]) -> None:

@@ -124,6 +124,7 @@ def test_the_folder_is_not_a_package():
     assert not (ROOT / "__init__.py").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
     # The name alone would keep the features of this machine: both must be given.
