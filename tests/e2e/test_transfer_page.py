@@ -1,4 +1,4 @@
-"""The commands of docs/transfer.md run as they stand, one after the other."""
+"""The commands of docs/transfer.md run unchanged, one after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = (DOCS / "transfer.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that help pages' examples are tried in."""
+    """The folder in which examples of help pages are run."""
     lay_out(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -45,7 +45,7 @@ def test_the_python_runs_and_scores_as_the_command_does(kitchen: Path, xsns: Any
     assert read_scores(kitchen / "gold.csv")["en", "fi"] == space["finnish"].metrics["accuracy"]
 
 
-def test_the_tables_are_the_program_s() -> None:
+def test_the_tables_equal_the_tasks_and_presets() -> None:
     for name, task in TASKS.items():
         row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` "))
         assert re.findall(r"`([a-z0-9-]+)`", row) == [name, *task.metrics]
