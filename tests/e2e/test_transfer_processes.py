@@ -62,7 +62,7 @@ def test_another_process_begins_with_other_settings(
     kitchen: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither sees a unit of the other when it starts: the first to commit decides."""
-    from xsns_stream.pipeline import finetune as transferring
+    from xsns_stream.pipeline import run_transfer as transferring
 
     real = transferring.fine_tune
 
@@ -104,7 +104,7 @@ def test_two_processes_divide_the_units(kitchen: Path, start: list[str]) -> None
 def test_a_unit_that_another_process_makes_is_reported(
     kitchen: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xsns_stream.pipeline import finetune as transferring
+    from xsns_stream.pipeline import run_transfer as transferring
 
     real, others = transferring.fine_tune, list[Any]()
 
