@@ -176,7 +176,7 @@ def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_
         assert "several stand for one: the average." in done.err
         done = xsns(*command, "--skip-unknown")
         assert done.code == 0, done.err
-        assert "left out, because no language, or several labels for one, is meant: the average." in done.err
+        assert "labels that do not stand for exactly one language are left out: the average." in done.err
         assert "recognised by name: Finnish = fi." in done.err
     result = json.loads(xsns("baseline", "file", table, "--skip-unknown", "--json").out)["result"]
     assert (result["left_out"], result["by_name"]) == (["the average"], {"Finnish": "fi"})

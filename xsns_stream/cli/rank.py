@@ -132,4 +132,4 @@ def _show(report: RankingReport, quiet: bool) -> None:
     if hidden:
         note(f"{hidden} more {'source' if hidden == 1 else 'sources'}; --top 0 shows all.", quiet)
     if not ranking.basis:
-        note("no intervals: build with --parts 8, or with three seeds or more.", quiet)
+        note("there are no intervals: build the store with --parts 8, or with at least three seeds.", quiet)
