@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from tests.support import networks
 from xsns_stream.align_scores import join
-from xsns_stream.cli.selection import gold_options, predict_option
+from xsns_stream.cli.option_groups import gold_options, predict_option
 from xsns_stream.errors import LanguageError, StoreError, UsageError, XsnsError
 from xsns_stream.gold import write_scores
 from xsns_stream.pipeline.events import NoteLog

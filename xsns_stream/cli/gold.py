@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.option_groups import parse_renames
 from xsns_stream.cli.output import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
-from xsns_stream.cli.selection import parse_renames
 
 if TYPE_CHECKING:
     from rich.table import Table
