@@ -1,4 +1,4 @@
-"""What docs/corpora.md shows of labelled data in Python runs, on folders of the names it uses."""
+"""The Python block of docs/corpora.md on labelled data, run on folders with the names that it uses."""
 
 from __future__ import annotations
 
