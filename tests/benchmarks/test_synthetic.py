@@ -1,4 +1,4 @@
-"""Synthetic rows of the benchmarks: they are reproducible, may be cut anywhere, and overlap as real rows do."""
+"""Synthetic rows of the benchmarks: reproducible, divisible at any word, and overlapping as real rows do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xsns_stream.store import open_store
 
 @pytest.fixture(scope="module")
 def synthetic() -> ModuleType:
-    """The program as a module. The folder of the benchmarks is not a package."""
+    """The program as a module; it does not belong to a package."""
     spec = importlib.util.spec_from_file_location("synthetic", BENCHMARKS / "synthetic.py")
     assert spec is not None
     assert spec.loader is not None
@@ -38,8 +38,8 @@ def test_a_row_depends_on_seed_language_and_word_alone(synthetic: ModuleType, si
     assert size % 64 == 0 or int(row[-1]) >> size % 64 == 0
 
 
-def test_rows_overlap_as_rows_of_a_real_store_do(synthetic: ModuleType) -> None:
-    """Figures of the docstring, for languages drawn from 235."""
+def test_rows_overlap_as_those_of_the_real_store(synthetic: ModuleType) -> None:
+    """The shares of the docstring, for languages drawn from 235."""
     size, languages = 768 * 4096, 36
     counts = np.zeros(size, np.int32)
     for language in np.random.default_rng(0).permutation(235)[:languages].tolist():
@@ -61,7 +61,7 @@ def test_rows_overlap_as_rows_of_a_real_store_do(synthetic: ModuleType) -> None:
     assert parts.max() > 2.5 * parts.min()
 
 
-def test_a_store_is_completed(synthetic: ModuleType, tmp_path: Path) -> None:
+def test_missing_rows_of_a_store_are_written(synthetic: ModuleType, tmp_path: Path) -> None:
     synthetic.write_store(tmp_path / "x.zarr", 2, 12 * 640)
     store = synthetic.write_store(tmp_path / "x.zarr", 4, 12 * 640)
     assert store.languages == ("aaa", "aab", "aac", "aad")

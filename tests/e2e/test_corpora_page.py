@@ -1,4 +1,4 @@
-"""The Python example of docs/corpora.md on labelled data runs, on folders with the names that it uses."""
+"""The Python block of docs/corpora.md on labelled data, run on folders with the names that it uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands and the Python example of docs/transfer.md run unchanged, and its tables are those of the program."""
+"""The commands of docs/transfer.md run unchanged, one after the other."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_python_example_gives_the_scores_of_the_command(folder: Path, xsns: 
     assert read_scores(folder / "gold.csv")["en", "fi"] == space["finnish"].metrics["accuracy"]
 
 
-def test_the_tables_show_the_tasks_and_presets_of_the_program() -> None:
+def test_the_tables_equal_the_tasks_and_presets() -> None:
     for name, task in TASKS.items():
         row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` "))
         assert re.findall(r"`([a-z0-9-]+)`", row) == [name, *task.metrics]
