@@ -74,7 +74,7 @@ def test_two_processes_with_different_settings_do_not_mix(
     monkeypatch.setattr(transferring, "fine_tune", meanwhile)
     done = in_process(folder, *arguments(sources="en"))
     assert done.code == 1
-    assert "'fi' (seed 42) in 'gold.parquet.units' was made otherwise: learning_rate" in done.err
+    assert "'fi' (seed 42) in 'gold.parquet.units' has other settings: learning_rate" in done.err
     assert read_scores(folder / "gold.parquet").sources == ("fi",)
 
 
@@ -88,12 +88,12 @@ def test_a_unit_of_a_killed_process_is_made_by_another_one(folder: Path, start: 
     first.send_signal(signal.SIGSTOP)
     second = subprocess.Popen(command, **pipes)
     assert second.stderr is not None
-    told = next((line for line in second.stderr if "waited for" in line), "")
+    told = next((line for line in second.stderr if "waiting for them" in line), "")
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=60)
     out, err = second.communicate(timeout=100)
     assert second.returncode == 0, err
-    assert told == "note: being made by another process, and waited for: en (seed 1).\n"
+    assert told == "note: other processes are fine-tuning en (seed 1); waiting for them.\n"
     result = json.loads(out)["result"]
     assert result["committed"][-1] == ["en", 1]
     assert sorted(result["committed"]) == [["en", 1], ["en", 2], ["fi", 1], ["fi", 2]]
