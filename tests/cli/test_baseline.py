@@ -234,7 +234,7 @@ def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], kitchen:
         (("script", "--lang", "en,sw", "-o", "x.xlsx"), 2, "does not end in the name of a format"),
         (("script", "--lang", "en,sw", "-o", "nowhere/x.csv"), 2, "there is no folder 'nowhere'"),
         (("script", "--gold", "nothing.parquet"), 1, "nothing.parquet"),
-        (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is no matrix"),
+        (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is not a matrix"),
         (("file", "similarity.csv", "--lang", "is"), 2, "has none of the requested languages"),
         (("all", "-o", "out"), 2, "no language was given"),
         (("all", "--lang", "en,sw"), 2, "Missing option"),
