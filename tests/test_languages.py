@@ -1,4 +1,4 @@
-"""Language codes: normalising, naming, near misses, choosing."""
+"""Language codes: normal forms, names, near misses and selection."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_importing_is_cheap() -> None:
         (["sw", "fi"], ["fi", "sw"], {"sw": "sw", "fi": "fi"}),
         (["zh"], ["zh-Hani"], {"zh": "zh-Hani"}),
         (["zh-Hant"], ["zh"], {"zh-Hant": "zh"}),
-        # Of several, the customary script and region.
+        # Of several codes, the one in the usual script and region.
         (["zh"], ["zh-Hant", "zh-Hans"], {"zh": "zh-Hans"}),
         (["sr"], ["sr-Latn", "sr-Cyrl"], {"sr": "sr-Cyrl"}),
         (["zh"], ["zh-Hant", "zh-Latn"], {}),

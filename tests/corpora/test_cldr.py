@@ -1,4 +1,4 @@
-"""The corpus cldr: many languages, and in each nothing but its own words."""
+"""The corpus cldr: its languages, and their own words."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_examples_are_enough_distinct_and_whole(language: str, cldr: CldrCorpus)
 
 
 def test_every_language_has_enough(cldr: CldrCorpus) -> None:
-    # All 235 would take seconds; these are the shortest codes of each script and size there is.
+    # All 235 languages would take seconds; these are the shortest codes of each script and size.
     for language in cldr.languages()[::20]:
         assert len(cldr.read(language)) >= 64, language
 

@@ -1,4 +1,4 @@
-"""From bytes to lines: encodings, line ends, compression, control characters, lines without end."""
+"""Lines from bytes: encodings, line ends, compression, control characters, lines without end."""
 
 from __future__ import annotations
 

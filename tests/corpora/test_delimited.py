@@ -1,4 +1,4 @@
-"""How tables of text are written: quotation marks in a .tsv, separators of a .csv."""
+"""Dialects of text tables: quotation marks in a .tsv, separators of a .csv."""
 
 from __future__ import annotations
 

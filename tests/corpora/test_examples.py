@@ -1,4 +1,4 @@
-"""Drawing from text that is not held: the same draw as from text that is, in bounded memory."""
+"""Draws from text that does not fit into memory: the same sample as from text that does, in bounded memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_first_occurrences(numbers: list[int]) -> None:
         patch.setattr(examples_module, "_BUCKET", 8)
         digests = Digests()
         for number in numbers:
-            # The first half alone says too little; the second decides.
+            # The first half of the digest is not enough; the second half decides.
             digests.add(np.array([number % 3, number], np.uint64).tobytes())
         first = digests.first_occurrences()
     assert first.tolist() == [number not in numbers[:place] for place, number in enumerate(numbers)]
@@ -102,5 +102,5 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sample.counts.usable == 40_000
-    # What is held before the text is found to be large, 50 bytes a line, and a block of the file.
+    # Examples in memory before the text exceeds the limit, 50 bytes per line, and a block of the file.
     assert peak < examples_module.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6

@@ -100,7 +100,7 @@ def test_names_of_splits_are_not_languages(tmp_path: Path) -> None:
         open_corpus(str(folder))
     assert "are named by split, without their language: dev.txt, test.txt, train.txt" in str(caught.value)
     assert f"--corpus sw={folder / 'train.txt'}" in caught.value.hint
-    # The code itself stays: Domung is a language.
+    # The code is still valid: Domung is a language.
     assert open_corpus(f"dev={folder / 'dev.txt'}").languages() == ("dev",)
     assert {"src", "all", "log"} <= SPLIT_WORDS
 

@@ -1,4 +1,4 @@
-"""Data sets in the Hub's layout, read from local copies that are laid out as the originals are."""
+"""Data sets in the Hub's layout, read from local copies with the layout of the originals."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(copies: Path) ->
 
 
 def test_several_files_are_drawn_from_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What `datasets` waits for its threads to end; they have ended before the interpreter does.
+    # `datasets` waits for its threads to end; they have ended before the interpreter does.
     monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
     root = write_data_set(tmp_path / "many", {"sw": {"train": [{"text": f"0 {i}"} for i in range(40)]}})
     for number in (1, 2):

@@ -1,4 +1,4 @@
-"""Labels: what a corpus gives when it is asked for them, and that nothing changes when it is not."""
+"""Labels that a corpus reads, and text that does not change where no labels are read."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_conllu_has_one_tag_per_word(tmp_path: Path, labels: str) -> None:
     sample = read_text("sw", path, labels=labels)
     assert sample.examples == (
         TextExample(("Watoto", "wanasoma"), label=("NOUN", "VERB"), running="Watoto wanasoma"),
-        # The word on the page has no tag of its own: its parts have different ones.
+        # The written word has no tag of its own, because its parts have different tags.
         TextExample(("im", "Haus"), label=("", "NOUN"), running="im Haus"),
     )
     assert sample.counts == ReadCounts(read=3, usable=2, unlabelled=1)

@@ -1,4 +1,4 @@
-"""Folders and pairs of local files, and what `--corpus` may be."""
+"""Folders and pairs of local files, and the values of `--corpus`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of three languages, with files that are none."""
+    """A folder of three languages, with files of no language."""
     place = tmp_path / "texts"
     place.mkdir()
     for name in ("swa.txt", "zho_Hant.txt", "en.txt"):

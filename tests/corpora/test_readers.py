@@ -1,4 +1,4 @@
-"""Reading single files: every suffix, every count, every complaint."""
+"""Readers of single files: every suffix, every count, every error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of JSON: arrays, objects over several lines, keys that stand twice, rows without the column of the text."""
+"""JSON rows: arrays, objects over several lines, repeated keys, rows without the column of the text."""
 
 from __future__ import annotations
 

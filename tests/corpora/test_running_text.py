@@ -1,4 +1,4 @@
-"""From words to the sentence that they come from: CoNLL-U, columns of words, data of tasks; and what is malformed."""
+"""Sentences from their words: CoNLL-U, columns of words, data of tasks; and malformed sentences."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_columns_of_words(tmp_path: Path) -> None:
     running, given = (read_text("zh", path, words=words) for words in ("running", "given"))
     assert sentences(running) == ["我爱", "Hello , you"]
     assert sentences(given) == ["我 爱", "Hello , you"]
-    # Where spaces are right, the key that seeds masks is what it was.
+    # Where words are joined by spaces, the key that seeds masks has not changed.
     assert [example.key() for example in running.examples] == ["我爱", "Hello\x1f,\x1fyou"]
 
 

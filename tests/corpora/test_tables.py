@@ -1,4 +1,4 @@
-"""Tables of text: quotation marks that do not balance, escapes, headers and columns that stand twice, long rows."""
+"""Tables of text: quotation marks that do not balance, escapes, repeated headers and columns, long rows."""
 
 from __future__ import annotations
 

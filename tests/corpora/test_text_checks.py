@@ -1,4 +1,4 @@
-"""Files that do not hold what they seem to: text decoded twice, lists as text, lists of sentences, tables as lines."""
+"""Files that are not what they seem: text decoded twice, lists as text, lists of sentences, tables as lines."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from xsns_stream.errors import CorpusError
 
 
 def bank(folder: Path, treebank: str, words: str, split: str = "train", part: str = "") -> Path:
-    """A treebank of one sentence a word, which is two words long."""
+    """A treebank with one sentence of two words for each given word."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{treebank}-ud-{split}{part}.conllu"
     lines = (f"1\t{word}\t_\tNOUN\n2\t{split}\t_\tX\n\n" for word in words.split())

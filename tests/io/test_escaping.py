@@ -1,4 +1,4 @@
-"""What cannot be seen is shown as escapes: in lines, in JSON, in cells of CSV; formulas are guarded on request."""
+"""Invisible characters as escapes in lines, JSON and cells of CSV; and guarded formulas."""
 
 from __future__ import annotations
 

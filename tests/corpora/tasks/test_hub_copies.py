@@ -1,4 +1,4 @@
-"""Local copies in the Hub's layout: the order of rows, what is left out, and splits that are missing."""
+"""Labelled data in local copies of the Hub's layout: order of rows, examples left out, and missing splits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def asked(name: str, passage: str) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="module")
 def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of XNLI: Swahili as it is but for an empty premise; of French no more than training data."""
+    """A copy of XNLI: all splits of Swahili, with an empty premise, and only the training data of French."""
     configs = {
         "sw": {
             "train": pairs("b", "a", "b", "a"),

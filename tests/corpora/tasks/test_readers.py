@@ -1,4 +1,4 @@
-"""Files of labelled data that are not quite as they should be: what is kept, what goes, and who is told."""
+"""Files of labelled data with defects: examples that are kept or left out, and the notes on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cuts of data whose identifiers and texts overlap: what belongs together is followed through."""
+"""Cuts of data whose identifiers and texts overlap: groups are transitive."""
 
 from __future__ import annotations
 

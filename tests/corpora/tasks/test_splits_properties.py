@@ -1,4 +1,4 @@
-"""What holds for the splits of any labelled data that have none of their own."""
+"""Properties of cuts into splits that hold for all labelled data."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ ITEMS = st.lists(st.builds(IdentifiedExample, NAME, EXAMPLE), max_size=60)
 
 
 def leading(example: TextExample) -> object:
-    """What examples of one group share: a passage, a first text, all words."""
+    """The part that examples of one group share: a passage, a first text, all words."""
     return example.pair if isinstance(example.label, AnswerSpan) else example.text
 
 
 def in_order(part: tuple[TextExample, ...], items: list[IdentifiedExample]) -> bool:
-    """Tell whether a part is a subsequence of the items."""
+    """Whether a part is a subsequence of the items."""
     rest = iter([item.example for item in items])
     return all(any(example == other for other in rest) for example in part)
 

@@ -1,4 +1,4 @@
-"""Files of named entities as others write them: numbered words (Universal NER), BIOES and BILOU."""
+"""Files of named entities in other tag schemes: numbered words (Universal NER), BIOES and BILOU."""
 
 from __future__ import annotations
 

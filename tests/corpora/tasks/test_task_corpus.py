@@ -1,4 +1,4 @@
-"""Labelled data in folders: every layout, and what is wrong with some."""
+"""Labelled data in folders: every layout, and invalid ones."""
 
 from __future__ import annotations
 
