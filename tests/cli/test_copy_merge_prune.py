@@ -155,7 +155,7 @@ def test_a_dry_run_says_what_would_go(folder, in_process):
     *rows, last = out.splitlines()
     assert rows == ["  'sw' (seed 7, density 0.15)", "  'sw' (seed 8, density 0.15)"]
     assert last.startswith("a.zarr: 2 rows, ")
-    assert last.endswith(" would be dropped.")
+    assert last.endswith(" would be removed.")
     assert len(names(folder / "a.zarr")) == 4
 
 
@@ -196,9 +196,8 @@ def test_what_a_crash_left(folder, in_process):
 def test_without_a_terminal_nothing_is_asked_and_nothing_dropped(folder, extra, in_process):
     code, _, err = in_process(folder, "prune", "a.zarr", "--lang", "sw", *extra)
     assert code == 2
-    assert err == (
-        "error: nothing was dropped, because nobody could be asked.\nhint: give --yes, or --dry-run to look only.\n"
-    )
+    message = "nothing was removed, because there is no terminal for the confirmation."
+    assert err == f"error: {message}\nhint: give --yes, or --dry-run.\n"
     assert len(names(folder / "a.zarr")) == 4
 
 
@@ -220,12 +219,12 @@ def test_without_a_terminal_nothing_is_asked_and_nothing_dropped(folder, extra, 
         (["merge", "all.zarr", "a.zarr", "none.zarr"], 1, "there is no store at 'none.zarr'", "check the path"),
         (["merge", "all.zarr"], 2, "Missing argument 'SOURCE...'", "merge --help"),
         (["prune", "none.zarr", "--lang", "sw", "--yes"], 1, "there is no store at 'none.zarr'", "check the path"),
-        (["prune", "a.zarr", "--yes"], 2, "nothing of the store 'a.zarr' was asked", "--keep-lang"),
+        (["prune", "a.zarr", "--yes"], 2, "nothing to remove from the store 'a.zarr' was selected", "--keep-lang"),
         (["prune", "a.zarr", "--lang", ",", "--yes"], 2, "no language was asked for", "give codes"),
         (["prune", "a.zarr", "--keep-lang", ",", "--yes"], 2, "no language was asked for", "give codes"),
-        (["prune", "a.zarr", "--lang", "sw", "--keep-lang", "fi"], 2, "were both given", "what stays"),
+        (["prune", "a.zarr", "--lang", "sw", "--keep-lang", "fi"], 2, "were both given", "the languages to keep"),
         (["prune", "a.zarr", "--lang", "sw", "--dry-run", "--yes"], 2, "were both given", "one of them"),
-        (["prune", "a.zarr", "--fisher", "--density", "0.15"], 2, "means nothing for Fisher values", "leave"),
+        (["prune", "a.zarr", "--fisher", "--density", "0.15"], 2, "does not apply to Fisher values", "omit"),
         (["prune", "a.zarr", "--fisher", "--lang", "fi"], 2, "no language 'fi' in the Fisher values of", "it has sw"),
         (["prune", "a.zarr", "--fisher", "--seed", "8"], 2, "no seed 8 in the Fisher values of", "there is 7."),
     ],

@@ -108,7 +108,7 @@ def test_prune_asks_on_a_terminal(folder: Path, start: list[str], answer: bytes,
     out = program.communicate(timeout=60)[0].decode()
     os.close(ours)
     assert program.returncode == 0
-    assert ("nothing was dropped" in out) == (left == 4)
+    assert ("nothing was removed" in out) == (left == 4)
     assert len(names(folder / "a.zarr")) == left
 
 

@@ -74,7 +74,7 @@ def test_another_process_begins_with_other_settings(
     monkeypatch.setattr(transferring, "fine_tune", meanwhile)
     done = in_process(kitchen, *arguments(sources="en"))
     assert done.code == 1
-    assert "'fi' (seed 42) in 'gold.parquet.units' was made otherwise: learning_rate" in done.err
+    assert "'fi' (seed 42) in 'gold.parquet.units' has other settings: learning_rate" in done.err
     assert read_scores(kitchen / "gold.parquet").sources == ("fi",)
 
 
@@ -88,12 +88,12 @@ def test_two_processes_divide_the_units(kitchen: Path, start: list[str]) -> None
     first.send_signal(signal.SIGSTOP)
     second = subprocess.Popen(command, **pipes)
     assert second.stderr is not None
-    told = next((line for line in second.stderr if "waited for" in line), "")
+    told = next((line for line in second.stderr if "waiting for them" in line), "")
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=60)
     out, err = second.communicate(timeout=100)
     assert second.returncode == 0, err
-    assert told == "note: being made by another process, and waited for: en (seed 1).\n"
+    assert told == "note: other processes are fine-tuning en (seed 1); waiting for them.\n"
     result = json.loads(out)["result"]
     assert result["committed"][-1] == ["en", 1]
     assert sorted(result["committed"]) == [["en", 1], ["en", 2], ["fi", 1], ["fi", 2]]
