@@ -54,8 +54,8 @@ COMMANDS = list(dict.fromkeys(command for verb in EVERY for command in examples(
 
 
 @pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
-    """A folder in which the examples make sense: texts, and the store that the first example of `build` makes."""
+def examples_folder(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
+    """The working folder of the examples: texts, and the store that the first example of `build` makes."""
     from xsns_stream.cli import main
 
     folder = write_texts(tmp_path_factory.mktemp("help"), "sw fi")
@@ -102,8 +102,8 @@ def test_some_examples_run_without_a_network() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not needs_network(command)])
-def test_the_example_runs(command: str, kitchen: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(kitchen)
+def test_the_example_runs(command: str, examples_folder: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(examples_folder)
     program, *arguments = shlex.split(command)
     assert program == "xsns-stream"
     done = xsns(*arguments)
