@@ -173,7 +173,7 @@ def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_
     for command in (evaluate, ("baseline", "file", table)):
         done = xsns(*command)
         assert (done.code, done.out) == (1, "")
-        assert "several stand for one: the average." in done.err
+        assert "do not stand for one language each: the average." in done.err
         done = xsns(*command, "--skip-unknown")
         assert done.code == 0, done.err
         assert "left out, because no language, or several labels for one, is meant: the average." in done.err
