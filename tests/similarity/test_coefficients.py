@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.metrics import jaccard_score, mutual_info_score
 
-from xsns_stream.cli.selection import COEFFICIENT_NAMES, GROUPING_NAMES
+from xsns_stream.cli.option_groups import COEFFICIENT_NAMES, GROUPING_NAMES
 from xsns_stream.errors import UsageError
 from xsns_stream.similarity import COEFFICIENTS, GROUPINGS, jaccard, similarity
 from xsns_stream.types import OverlapCounts, OverlapRectangle
