@@ -101,6 +101,7 @@ def test_a_unit_of_a_killed_process_is_made_by_another_one(folder: Path, start: 
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()
 
 
+@pytest.mark.slow
 def test_units_of_another_process_are_reported(
     folder: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
