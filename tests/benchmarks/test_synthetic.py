@@ -26,7 +26,7 @@ def synthetic() -> ModuleType:
 
 
 @pytest.mark.parametrize("size", [768, 12 * 640, 10_000, 123_457])
-def test_a_row_is_a_function_of_seed_language_and_word(synthetic: ModuleType, size: int) -> None:
+def test_a_row_depends_on_seed_language_and_word_alone(synthetic: ModuleType, size: int) -> None:
     row = synthetic.row_words(size, 5, seed=3)
     assert (row.dtype, row.shape) == (np.uint64, (-(-size // 64),))
     assert np.array_equal(row, list(synthetic.rows(6, size, 3))[5])

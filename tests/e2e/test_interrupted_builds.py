@@ -1,4 +1,4 @@
-"""`xsns-stream build` in a process of its own: a whole run, and runs that are interrupted and taken up again."""
+"""`xsns-stream build` in a process of its own: a whole run, and runs that are interrupted and then continued."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from xsns_stream.store import open_store
 
-#: These tests compare with one build, which takes long.
+#: The tests compare with one whole build, which should run in one worker only.
 pytestmark = pytest.mark.xdist_group("build")
 
 LANGUAGES = ("en", "fi", "sw", "zu")
@@ -53,7 +53,7 @@ def whole(
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """As many threads as the other processes have, so that sums are rounded alike."""
+    """One thread, as in the other processes, so that sums are rounded in the same way."""
     import torch
 
     before = torch.get_num_threads()
@@ -67,12 +67,12 @@ def committed(store: Path) -> int:
 
 
 def digests(store: Path) -> dict[Any, tuple[Any, ...]]:
-    """What must be the same, bit for bit, however often a build was interrupted."""
+    """Digest, cardinality and threshold of each row: these do not depend on interruptions."""
     return {record.key: (record.sha256, record.cardinality, record.threshold) for record in open_store(store).records()}
 
 
 def stop_midway(process: subprocess.Popen[str], store: Path, rows: int, how: signal.Signals) -> tuple[str, str]:
-    """Send a signal as soon as so many rows are committed; return stdout and stderr."""
+    """Send a signal as soon as `rows` rows are committed; return stdout and stderr."""
     give_up = time.monotonic() + LIMIT
     while committed(store) < rows and process.poll() is None and time.monotonic() < give_up:
         time.sleep(0.005)
@@ -80,7 +80,7 @@ def stop_midway(process: subprocess.Popen[str], store: Path, rows: int, how: sig
     return process.communicate(timeout=LIMIT)
 
 
-def test_a_build_fills_a_store(whole: tuple[Path, str, str]) -> None:
+def test_a_build_writes_every_row(whole: tuple[Path, str, str]) -> None:
     store = open_store(whole[0])
     assert store.languages == LANGUAGES
     assert store.seeds == SEEDS
@@ -89,7 +89,7 @@ def test_a_build_fills_a_store(whole: tuple[Path, str, str]) -> None:
     assert whole[1] == f"{whole[0]}: {ROWS} rows measured, 0 were there, 0 failed.\n"
 
 
-def test_piped_progress_is_one_line_a_row(whole: tuple[Path, str, str]) -> None:
+def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) -> None:
     err = whole[2]
     assert "\r" not in err
     assert "\x1b" not in err
@@ -102,7 +102,7 @@ def test_piped_progress_is_one_line_a_row(whole: tuple[Path, str, str]) -> None:
     assert last.startswith("next: xsns-stream matrix --store ")
 
 
-def test_running_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:
+def test_the_same_build_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")}
     done = xsns(*long_build, "--store", whole[0])
     assert (done.code, done.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} were there, 0 failed.\n")
@@ -110,7 +110,7 @@ def test_running_again_measures_nothing(whole: tuple[Path, str, str], long_build
     assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")} == before
 
 
-def test_ctrl_c_keeps_what_is_committed(
+def test_ctrl_c_keeps_the_committed_rows(
     whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
 ) -> None:
     store = tmp_path / "stopped.zarr"
@@ -131,7 +131,7 @@ def test_ctrl_c_keeps_what_is_committed(
     assert digests(store) == digests(whole[0])
 
 
-def test_kill_minus_nine_loses_nothing(
+def test_a_killed_build_loses_no_committed_row(
     whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
 ) -> None:
     store = tmp_path / "killed.zarr"

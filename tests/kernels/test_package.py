@@ -132,7 +132,9 @@ def test_exact_on_a_processor_without_avx(tmp_path):
     assert finished.returncode == 0, finished.stderr
 
 
-@pytest.mark.parametrize("trouble", [WITHOUT_PLACE, WITHOUT_ROOM], ids=["no place", "no room"])
+@pytest.mark.parametrize(
+    "trouble", [WITHOUT_PLACE, pytest.param(WITHOUT_ROOM, marks=pytest.mark.slow)], ids=["no place", "no room"]
+)
 def test_works_where_nothing_can_be_cached(tmp_path, trouble):
     finished = _python(trouble + EXACT_PAIRS, tmp_path)
     assert finished.returncode == 0, finished.stderr
@@ -199,8 +201,8 @@ def test_the_specification_agrees_on_tops_and_quantiles(specification, size, dty
 
     pieces = np.split(random_values(size, dtype), [size // 3, size // 2])
     ranks = sorted({1, size // 3 + 1, size})
-    found = kernels.top_bits_many(pieces, ranks)
-    for mine, specified in zip(found, specification["top_bits_many"](pieces, ranks), strict=True):
+    result = kernels.top_bits_many(pieces, ranks)
+    for mine, specified in zip(result, specification["top_bits_many"](pieces, ranks), strict=True):
         assert np.array_equal(mine[0], specified[0])
         assert mine[1:] == specified[1:]
     counts = kernels.pattern_histogram(pieces)

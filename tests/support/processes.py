@@ -1,4 +1,4 @@
-"""Waiting for what a process does."""
+"""Waiting for the effects of a process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
-    """Wait until something is there, or fail with what the process said."""
+    """Wait until `ready` returns true; fail with the output of the process if it ends before."""
     limit = time.monotonic() + 120
     while not ready():
         assert process.poll() is None, process.communicate()
