@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 import xsns_stream as xs
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.predictions import single_examples
 from xsns_stream.fisher.reference import reference_fisher
+from xsns_stream.fisher.scoring import single_examples
 
 # Of a tensor's largest value. Rounding alone gives up to 6e-6 with trained weights; a wrong rule gives 0.1 and more.
 TOLERANCE = 2e-5
@@ -124,7 +124,7 @@ def random_batch(batch: int, length: int, vocabulary: int) -> dict[str, Tensor]:
 MEMORY_SETUP = """
     import sys, tempfile, torch
     import xsns_stream as xs
-    from xsns_stream.pipeline import BuildSettings
+    from xsns_stream.pipeline.settings import BuildSettings
     languages, examples, batch = map(int, sys.argv[1:4])
     loaded = xs.load_model("mini")
     corpus = xs.open_corpus("cldr")

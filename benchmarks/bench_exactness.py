@@ -1,27 +1,30 @@
 """How exact the Fisher engine is, family by family, and which parameters it has a rule for.
 
-Every family of `zoo.py` is made tiny, with random weights, and measured on four examples of different lengths in one
-padded batch. The values are compared with a loop over single examples that shares nothing with the package: it asks
-the model for the logits of one unpadded example, and scores them itself. In float64 every step is computed in it,
-also those that a family by itself takes in float32.
+Every family of `tests/support/zoo.py` is made tiny, with random weights, and measured on four examples of different
+lengths in one padded batch. The values are compared with a loop over single examples that shares nothing with the
+package: the loop asks the model for the logits of one unpadded example, and scores them itself. In float64 every step
+is computed in float64, also the steps that a family takes in float32.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import fisher_cases as cases
+import fisher_contestants as cases
 import harness
 import torch
-import zoo
 from torch import Tensor
 
 import xsns_stream as xs
 from xsns_stream.fisher import measurement, self_check, without_rules
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.types import FisherSettings
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+import zoo
 
 LENGTHS = (9, 6, 4, 7)
 IGNORED = -100

@@ -18,8 +18,9 @@ import numpy as np
 
 from xsns_stream.corpora import open_corpus
 from xsns_stream.models import load_model
-from xsns_stream.pipeline import BuildSettings, build
-from xsns_stream.ranking import draws_of_parts, part_similarities, rank_sources
+from xsns_stream.pipeline.build import build
+from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.ranking import draws_of_folds, fold_similarities, rank_sources
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.types import SimilarityMatrix
 
@@ -73,8 +74,8 @@ def outcomes(stores: Sequence[SubNetworkStore], parts: int) -> Iterator[dict[str
         matrix = SimilarityMatrix(languages, languages, every[draw, :, draw], "jaccard", seeds=(SEED,))
         for column, target in enumerate(languages):
             sources = [code for code in languages if code != target]
-            found = part_similarities(store, store.parts(parts), target, sources, (SEED,), DENSITY)
-            draws = draws_of_parts(found, matrix)
+            found = fold_similarities(store, store.folds(parts), target, sources, (SEED,), DENSITY)
+            draws = draws_of_folds(found, matrix)
             true = {code: float(truth[languages.index(code), column]) for code in sources}
             ranking = rank_sources(matrix, target, draws=draws)
             best = max(sources, key=lambda code: true[code])

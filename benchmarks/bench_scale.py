@@ -27,12 +27,12 @@ from typing import Any
 import harness
 import numpy as np
 import synthetic
-from scale_fits import TERMS, fits, predicted
+from scale_tables import TERMS, fits, predicted
 
 from xsns_stream.ranking import rank_sources
 from xsns_stream.similarity import count_overlaps, jaccard, sample_overlaps
 from xsns_stream.store import SubNetworkStore, open_store
-from xsns_stream.store.overlap_cache import keep_overlaps
+from xsns_stream.store.overlap_cache import overlap_cache
 
 #: 4,096 · 768: about the embedded model's; XLM-R base; XLM-R large.
 SMALL, BASE, LARGE = 3_145_728, 85_054_464, 302_309_376
@@ -199,12 +199,12 @@ def measure(operation: str, path: Path, tiny: Path, languages: int, rounds: int)
 def call(operation: str, store: SubNetworkStore, codes: list[str], keep: bool) -> Callable[[], object]:
     """Return an operation on a store as a call without arguments; `add` finds what `matrix` has kept."""
     if operation in ("matrix", "count"):
-        keeper = keep_overlaps(store, use=False, write=keep)
-        return lambda: count_overlaps(store, languages=codes, keeper=keeper)
+        cache = overlap_cache(store, use=False, write=keep)
+        return lambda: count_overlaps(store, languages=codes, cache=cache)
     if operation == "add":
-        keeper = keep_overlaps(store, use=keep, write=keep)
+        cache = overlap_cache(store, use=keep, write=keep)
         every = [*codes, synthetic.code(len(codes))] if keep else codes
-        return lambda: count_overlaps(store, languages=every, keeper=keeper)
+        return lambda: count_overlaps(store, languages=every, cache=cache)
     if operation == "rank":
         return lambda: rank_sources(jaccard(count_overlaps(store, sources=codes, targets=codes[:1])), target=codes[0])
     return lambda: sample_overlaps(store, SAMPLE, languages=codes)

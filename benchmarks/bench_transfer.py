@@ -189,7 +189,7 @@ def make_case(data: str, language: str, options: Any) -> Case:
     from xsns_stream.corpora import open_task
     from xsns_stream.models import load_model
     from xsns_stream.transfer import PRESETS, TASKS, class_names
-    from xsns_stream.transfer.finetune import drawn
+    from xsns_stream.transfer.finetune import subsample
 
     corpus, task = open_task(data, "pos"), TASKS["pos"]
     train, dev = (corpus.split(language, split) for split in ("train", "dev"))
@@ -197,8 +197,8 @@ def make_case(data: str, language: str, options: Any) -> Case:
     loaded = load_model("mini", objective=task.kind, label_count=len(labels), head_seed=SEED)
     initial = {name: value.detach().clone() for name, value in loaded.model.state_dict().items()}
     settings = replace(PRESETS["quick"], epochs=options.epochs, patience=options.epochs)
-    train = drawn(train, options.limit)
-    return Case(loaded.model, initial, loaded.tokenizer, task, labels, train, drawn(dev, 1), settings)
+    train = subsample(train, options.limit)
+    return Case(loaded.model, initial, loaded.tokenizer, task, labels, train, subsample(dev, 1), settings)
 
 
 def by_trainer(case: Case, *, dropout: bool) -> Any:
@@ -239,7 +239,7 @@ def by_loop(case: Case, batches: Sequence[Sequence[int]], *, dropout: bool) -> f
     """Fine-tune by nothing but PyTorch; return the seconds of training."""
     import torch
 
-    from xsns_stream.transfer.batching import collate
+    from xsns_stream.transfer.encoding import collate
 
     features, pad_id = case.features(), case.tokenizer.pad_token_id
     model, settings = case.reset(dropout).train(), case.settings

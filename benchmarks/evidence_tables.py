@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from table_text import table
+from harness import table
 
 Row = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import harness
 import torch
-from fisher_cases import (
+from fisher_contestants import (
     TOLERANCE,
     batch_of,
     compared,
@@ -29,10 +29,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import xsns_stream as xs
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.predictions import Question
+from xsns_stream.fisher.scoring import ScoredBatch
 
 MIB = 2**20
 #: Of glibc; without effect elsewhere.
@@ -46,7 +46,7 @@ SETUP = f"""
     from pathlib import Path
     sys.path.insert(0, {str(Path(__file__).parent)!r})
     import torch
-    import fisher_cases as cases, fisher_peers as peers
+    import fisher_contestants as cases
     import xsns_stream as xs
     from xsns_stream.fisher.engine import Engine
     from xsns_stream.fisher import diagonal_fisher_in_groups
@@ -67,8 +67,8 @@ SETUP = f"""
         engine(checkpoint, small, xs.parameter_layout(small), few)
     cases.plain(small, [few], None, cases.full_loss)()
     cases.SingleExamples(small, [few], xs.parameter_layout(small))()
-    if name in peers.PEERS:
-        peers.PEERS[name][0](small, few, xs.parameter_layout(small))()
+    if name in cases.PEERS:
+        cases.PEERS[name][0](small, few, xs.parameter_layout(small))()
 """
 
 #: Name in the table → (statement, whether it holds F).
@@ -79,9 +79,9 @@ METHODS: dict[str, tuple[str, bool]] = {
     "training step, gradients of θ": ("cases.plain(model, [batch], layout.names)()", False),
     "training step, all gradients and logits": ("cases.plain(model, [batch], None, cases.full_loss)()", False),
     "loop over single examples": ("cases.SingleExamples(model, [batch], layout)()", True),
-    "torch.func vmap": ("peers.VectorisedMap(model, batch, layout)()", True),
-    "Opacus": ("peers.Opacus(model, batch, layout)()", True),
-    "BackPACK": ("peers.BackPack(model, batch, layout)()", True),
+    "torch.func vmap": ("cases.VectorisedMap(model, batch, layout)()", True),
+    "Opacus": ("cases.Opacus(model, batch, layout)()", True),
+    "BackPACK": ("cases.BackPack(model, batch, layout)()", True),
 }
 
 STEP = "training step, gradients of θ"
@@ -196,25 +196,25 @@ def _head_alone(model: Any, batch: Mapping[str, Tensor], undo: ExitStack) -> dic
     """Return: hidden states in, gradient by them out, without any weight's gradient."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    question = predictions.ask(model, "masked", batch)
+    scored_batch = scoring.prepare(model, "masked", batch)
     hidden = torch.randn(*batch["labels"].shape, model.config.hidden_size)
     labels = batch["labels"].flatten()
     part = ScoredHead(model, undo)
 
-    def loss_of(logits: Tensor, question: Question, _: Tensor | None) -> Tensor:
-        return F.cross_entropy(logits, question.targets, reduction="sum")
+    def loss_of(logits: Tensor, scored_batch: ScoredBatch, _: Tensor | None) -> Tensor:
+        return F.cross_entropy(logits, scored_batch.targets, reduction="sum")
 
     def all_positions() -> Tensor:
         leaf = hidden.flatten(0, 1).requires_grad_()
         loss = F.cross_entropy(type(model.lm_head).forward(model.lm_head, leaf), labels, reduction="sum")
         return torch.autograd.grad(loss, leaf)[0]
 
-    def scored_in_pieces() -> Tensor:
-        return part.backward(hidden[batch["labels"] != -100], question, None, loss_of)[1]
+    def scored_in_chunks() -> Tensor:
+        return part.backward(hidden[batch["labels"] != -100], scored_batch, None, loss_of)[1]
 
-    difference = (all_positions()[labels != -100] - scored_in_pieces()).abs().max()
-    assert float(difference) < 1e-5, f"the head in pieces is off by {float(difference):.1e}"
-    return {"engine's head": scored_in_pieces, "all positions": all_positions}
+    difference = (all_positions()[labels != -100] - scored_in_chunks()).abs().max()
+    assert float(difference) < 1e-5, f"the head in chunks is off by {float(difference):.1e}"
+    return {"engine's head": scored_in_chunks, "all positions": all_positions}
 
 
 def _head_rows(what: str, timings: Mapping[str, dict[str, float]], ours: str) -> list[dict[str, Any]]:

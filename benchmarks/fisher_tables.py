@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from table_text import NOT_RUN, aim, number, power, table
+from harness import NOT_RUN, aim, number, power, table
 
 Row = Mapping[str, Any]
 

@@ -191,3 +191,40 @@ def _cpuinfo() -> dict[str, str]:
     first = source.read_text(encoding="utf-8").split("\n\n", 1)[0]
     pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
+
+
+# --------------------------------------------------------------------------- Markdown tables of results
+
+NOT_RUN = "Not measured yet.\n"
+
+
+def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; the first column is flush left."""
+    if not lines:
+        return NOT_RUN
+    aligned = ["---", *("--:" for _ in columns[1:])]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (columns, aligned, *lines))
+
+
+def number(value: float | None) -> str:
+    """Return two decimals."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def power(value: float) -> str:
+    """Return one digit and its power of ten."""
+    return "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-")
+
+
+def aim(value: float | None, target: float | None) -> str:
+    """Say whether a ratio is as small as it was to be."""
+    if target is None or value is None:
+        return "–"
+    return f"≤ {target:.2f}: {'met' if value <= target else '**missed**'}"
+
+
+def aim_at_least(value: float | None, target: float | None) -> str:
+    """Say whether a ratio is as large as it was to be."""
+    if target is None or value is None:
+        return "–"
+    return f"≥ {target:g}: {'met' if value >= target else '**missed**'}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from table_text import aim, aim_at_least, number, table
+from harness import aim, aim_at_least, number, table
 
 #: Times that the others were to be slower, and the share of the limit that was to be reached.
 SLOWER = {

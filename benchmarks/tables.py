@@ -15,7 +15,6 @@ from pathlib import Path
 import evidence_tables
 import fisher_tables
 import kernel_tables
-import results_tables
 import scale_tables
 import transfer_tables
 
@@ -36,12 +35,7 @@ MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", 
 
 #: Name in a page's markers → what makes the table.
 TABLES: dict[str, Callable[[Path], str]] = (
-    evidence_tables.TABLES
-    | fisher_tables.TABLES
-    | kernel_tables.TABLES
-    | results_tables.TABLES
-    | scale_tables.TABLES
-    | transfer_tables.TABLES
+    evidence_tables.TABLES | fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES | transfer_tables.TABLES
 )
 
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
+
+from tests.support.paths import MINI
 
 # A kernel's first call may compile it, which no deadline for a single example allows for.
 settings.register_profile("house", deadline=None)
@@ -22,7 +25,6 @@ settings.load_profile("house")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-EMBEDDED = Path(__file__).resolve().parents[1] / "xsns_stream" / "assets" / "mini"
 #: Made-up sentences of real words: what they say is of no matter, that they differ by language is.
 WORDS = {
     "sw": "habari ya asubuhi watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa",
@@ -79,7 +81,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers.utils import logging
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    rows = len(AutoTokenizer.from_pretrained(EMBEDDED))
+    rows = len(AutoTokenizer.from_pretrained(MINI))
     config = XLMRobertaConfig(
         vocab_size=rows,
         hidden_size=32,
@@ -95,8 +97,16 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logging.disable_progress_bar()
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(EMBEDDED / name, folder / name)
+        shutil.copy(MINI / name, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def zoo() -> ModuleType:
+    """Tiny models of every family, and batches for them."""
+    from tests.support import zoo
+
+    return zoo
 
 
 @pytest.fixture

@@ -1,17 +1,18 @@
 """Train the embedded model `mini` from scratch: `python tools/train_mini.py --data DIR --out DIR`.
 
-XLM-R's architecture at 4 layers × 256, a 16,384-piece Unigram vocabulary, masked LM on NTREX, UDHR and CLDR text.
-`--data` holds `ntrex/` (one file a language) and `udhr/`; CLDR comes with Babel. The last 100 lines of every NTREX
-file are held out. What lets one CPU core do it in an hour:
+The model has XLM-R's architecture with 4 layers × 256 and a Unigram vocabulary of 16,384 tokens. It is trained with
+masked language modelling on NTREX, UDHR and CLDR text. `--data` holds `ntrex/` (one file for each language) and
+`udhr/`; CLDR comes with Babel. The last 100 lines of every NTREX file are held out. Four measures let one CPU core
+train the model in an hour:
 
-* short pieces of one length range in a batch, and only the hidden positions through the head;
-* embeddings that start from a factorised co-occurrence matrix and an output bias that starts at the log frequencies,
-  so that the model need not spend its budget on finding out which pieces belong to one language;
-* a first block whose heads look at the neighbours from the first step on;
-* matrix products rounded to bfloat16 where the processor multiplies those faster (weights stay float32).
+* a batch holds short segments of similar length, and only the hidden positions pass through the head;
+* embeddings start from a factorised co-occurrence matrix, and the output bias starts at the log frequencies, so that
+  the model need not learn which tokens belong to the same language;
+* the heads of the first block attend to neighbouring positions from the first step on;
+* matrix products are rounded to bfloat16 where the processor multiplies it faster (weights stay float32).
 
-Repeatable for one seed, data digest, number of steps and kind of processor; `training.json` records them with the loss
-curve and the held-out figures. The tokenizer is trained first (about five minutes) and kept in `--out`.
+The result is repeatable for one seed, data digest, number of steps and kind of processor; `training.json` records them
+with the loss curve and the held-out metrics. The tokenizer is trained first (about five minutes) and kept in `--out`.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ BOS, PAD, EOS, UNK, MASK = range(5)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the outcome, besides the data."""
+    """All settings that determine the result, besides the data."""
 
     vocabulary: int = 16_384
     layers: int = 4
     hidden: int = 256
     feed_forward: int = 1_024
     heads: int = 4
-    piece_tokens: int = 64  # longest training piece, with <s> and </s>
+    piece_tokens: int = 64  # longest training segment, with <s> and </s>
     batch_tokens: int = 1_024
     mask_rate: float = 0.25
     learning_rate: float = 1.5e-3
@@ -76,7 +77,7 @@ def read_corpus(data: Path) -> tuple[dict[str, list[str]], dict[str, list[str]],
 
 
 def train_tokenizer(train: dict[str, list[str]], recipe: Recipe):
-    """Train XLM-R's kind of tokenizer: Unigram pieces over NFKC text with metaspaces."""
+    """Train a tokenizer of XLM-R's kind: Unigram tokens over NFKC text with metaspaces."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.Unigram())
@@ -86,7 +87,7 @@ def train_tokenizer(train: dict[str, list[str]], recipe: Recipe):
     trainer = trainers.UnigramTrainer(
         vocab_size=recipe.vocabulary, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
     )
-    # The same number of lines a file keeps large languages from taking the vocabulary.
+    # A limit on the lines of a file prevents large languages from filling the vocabulary.
     lines = [line for name, text in train.items() for line in text[: 600 if name.startswith("ntrex") else 60]]
     tokenizer.train_from_iterator(lines, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -96,7 +97,7 @@ def train_tokenizer(train: dict[str, list[str]], recipe: Recipe):
 
 
 def encode(tokenizer, train: dict[str, list[str]], recipe: Recipe) -> dict[str, list[np.ndarray]]:
-    """Return {name: pieces of at most `piece_tokens` ids, <s> and </s> included}."""
+    """Return {name: segments of at most `piece_tokens` ids, including <s> and </s>}."""
     pieces: dict[str, list[np.ndarray]] = {}
     room = recipe.piece_tokens - 2
     for name, lines in train.items():
@@ -107,7 +108,7 @@ def encode(tokenizer, train: dict[str, list[str]], recipe: Recipe) -> dict[str, 
 
 
 def factorised_embeddings(pieces: list[np.ndarray], recipe: Recipe) -> np.ndarray:
-    """Return [V, d] from a truncated SVD of the positive pointwise mutual information of pieces in one line."""
+    """Return [V, d] from a truncated SVD of the positive pointwise mutual information of tokens in one segment."""
     from sklearn.utils.extmath import randomized_svd
 
     size = recipe.vocabulary
@@ -126,11 +127,11 @@ def factorised_embeddings(pieces: list[np.ndarray], recipe: Recipe) -> np.ndarra
 
 
 def start_local(model, recipe: Recipe) -> None:
-    """Let the first block's heads look at the neighbours from the first step on.
+    """Make the heads of the first block attend to neighbouring positions from the first step on.
 
-    Positions are sinusoids in dimensions of their own; queries of head h turn them by offset δ_h, so that
-    q_i · k_j peaks at j = i + δ_h. Finding this out from the text is what keeps a small model on the plateau of
-    piece frequencies for most of a short training.
+    Positions are sinusoids in dimensions of their own. The queries of head h rotate them by the offset δ_h, so that q_i
+    · k_j has its maximum at j = i + δ_h. A small model that must learn this from the text predicts little more than
+    token frequencies for most of a short training.
     """
     room, size = recipe.position_dims, recipe.hidden // recipe.heads
     speeds = (np.arange(room // 2) + 0.5) * (2 * np.pi / room)
@@ -156,7 +157,7 @@ def start_local(model, recipe: Recipe) -> None:
 
 
 def build_model(recipe: Recipe, pieces: list[np.ndarray]):
-    """Return the model, its embeddings and output bias started from the text's statistics."""
+    """Return the model, with embeddings and output bias initialised from statistics of the text."""
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
     torch.manual_seed(recipe.seed)
@@ -175,7 +176,7 @@ def build_model(recipe: Recipe, pieces: list[np.ndarray]):
         eos_token_id=EOS,
         layer_norm_eps=1e-5,
     )
-    # On CPUs the fused attention's backward took a third of a step at these lengths; plain products do not.
+    # On CPUs, the backward of fused attention took a third of a step at these lengths; plain products are faster.
     config._attn_implementation = "eager"
     model = XLMRobertaForMaskedLM(config)
     counts = np.bincount(np.concatenate(pieces), minlength=recipe.vocabulary) + 1.0
@@ -192,7 +193,7 @@ def build_model(recipe: Recipe, pieces: list[np.ndarray]):
 
 
 def batches(pieces: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
-    """Yield int64 [B, T] arrays without end: languages by temperature, one length range a batch."""
+    """Yield int64 [B, T] arrays without end: languages are drawn by temperature, lengths in a batch are similar."""
     rng = np.random.default_rng(seed)
     names = list(pieces)
     tokens = np.array([sum(map(len, pieces[name])) for name in names], dtype=float)
@@ -202,7 +203,7 @@ def batches(pieces: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
         drawn = []
         for index in rng.choice(len(names), size=4_096, p=share):
             name = names[index]
-            if not cursors[name]:  # an epoch of this language ends: shuffle it anew
+            if not cursors[name]:  # an epoch of this language ends: shuffle again
                 cursors[name] = list(rng.permutation(len(pieces[name])))
             drawn.append(pieces[name][cursors[name].pop()])
         drawn.sort(key=len)
@@ -220,7 +221,7 @@ def batches(pieces: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
 
 
 def mask(block: torch.Tensor, rate: float, vocabulary: int, generator: torch.Generator, *, always: bool = False):
-    """Return (inputs, selected): 80 % <mask>, 10 % random, 10 % kept; all <mask> with `always`."""
+    """Return (inputs, selected): 80 % <mask>, 10 % random, 10 % unchanged; all <mask> with `always`."""
     selected = (torch.rand(block.shape, generator=generator) < rate) & (block >= len(SPECIAL))
     kind = torch.rand(block.shape, generator=generator)
     inputs = block.masked_fill(selected & ((kind < 0.8) | always), MASK)
@@ -239,7 +240,7 @@ def masked_loss(model, inputs: torch.Tensor, block: torch.Tensor, selected: torc
 
 
 def optimizer(model, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; vectors and biases are not decayed."""
+    """Return AdamW without weight decay for vectors and biases."""
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim == 2], "weight_decay": 0.01},
@@ -249,10 +250,11 @@ def optimizer(model, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def evaluate(model, tokenizer, train, held_out, recipe: Recipe) -> dict[str, object]:
-    """Masked cross-entropy (15 %, every selected piece replaced by <mask>) on the held-out lines, per language.
+    """Return the masked cross-entropy on the held-out lines of each language.
 
-    The baseline knows each language and its own piece frequencies (from its training lines, additively smoothed;
-    the best of four smoothing constants on the very held-out text, so it errs on the strong side).
+    Every selected token (15 %) becomes <mask>. The baseline knows each language and its token frequencies in the
+    training lines, with additive smoothing. The smoothing constant is the best of four on the held-out text itself,
+    which favours the baseline.
     """
     rows = {}
     for name, lines in held_out.items():
@@ -282,7 +284,7 @@ def evaluate(model, tokenizer, train, held_out, recipe: Recipe) -> dict[str, obj
 
 
 def train_model(model, pieces, recipe: Recipe, steps: int) -> list[tuple[int, float]]:
-    """Run `steps` steps of a linearly decaying schedule; return [(step, running loss)]."""
+    """Run `steps` steps with a linearly decaying learning rate; return [(step, running loss)]."""
     device = next(model.parameters()).device
     adamw = optimizer(model, recipe)
     generator = torch.Generator().manual_seed(recipe.seed + 1)
@@ -310,11 +312,11 @@ def train_model(model, pieces, recipe: Recipe, steps: int) -> list[tuple[int, fl
 
 
 def export(model, out: Path) -> None:
-    """Write float16 safetensors, the configuration and what AutoTokenizer needs beside tokenizer.json."""
+    """Write float16 safetensors, the configuration, and the files that AutoTokenizer needs beside tokenizer.json."""
     model.config._attn_implementation = None
     model.half().save_pretrained(out)
     config = json.loads((out / "config.json").read_text())
-    # transformers loads in the precision that is named here. Half precision is for the file's size alone.
+    # transformers loads in the precision that is named here. Half precision only reduces the size of the file.
     (out / "config.json").write_text(json.dumps(config | {"dtype": "float32"}, indent=2, sort_keys=True) + "\n")
     named = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
     named |= {"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
@@ -323,13 +325,19 @@ def export(model, out: Path) -> None:
 
 
 def main() -> None:
-    """Parse arguments, train, measure, export."""
+    """Parse the arguments, then train, evaluate and export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=9_500)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change the recipe",
+    )
     options = parser.parse_args()
     changes = dict(item.split("=", 1) for item in options.set)
     recipe = Recipe(**{k: type(getattr(Recipe, k))(json.loads(v)) for k, v in changes.items()})
@@ -345,7 +353,7 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     pieces = encode(tokenizer, train, recipe)
     flat = [piece for group in pieces.values() for piece in group]
-    print(f"{len(flat)} pieces, {sum(map(len, flat)) / 1e6:.1f} M tokens, data {digest[:12]}", flush=True)
+    print(f"{len(flat)} segments, {sum(map(len, flat)) / 1e6:.1f} M tokens, data {digest[:12]}", flush=True)
     model = build_model(recipe, flat).to(options.device)
     curve = train_model(model, pieces, recipe, options.steps)
     figures = evaluate(model.eval(), tokenizer, train, held_out, recipe)

@@ -1,4 +1,4 @@
-"""Which source language transfers best to a target? Ask the model's own sub-networks.
+"""Ranking of source languages for cross-lingual transfer, by the sub-networks of a multilingual model.
 
 >>> import xsns_stream as xs
 >>> loaded = xs.load_model("mini")
@@ -6,25 +6,33 @@
 >>> layout.size
 3159040
 
-Names are loaded when they are first used, so that importing the package is cheap and reading a store needs neither
+A name is loaded when it is first used. Importing the package is therefore cheap, and reading a store needs neither
 torch nor transformers.
+
+A function and a subpackage may have the same name. `xs.NAME` is then always the function; the modules of the
+subpackage are imported as usual, for example with `from xsns_stream.similarity import count_overlaps`.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xsns_stream.align_scores import join
     from xsns_stream.corpora import open_corpus, read_text
     from xsns_stream.errors import XsnsError
-    from xsns_stream.evaluation import evaluate
     from xsns_stream.fisher import diagonal_fisher, mean_gradient, self_check
     from xsns_stream.gold import import_scores, read_scores, write_scores
     from xsns_stream.models import load_model, parameter_layout
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
-    from xsns_stream.pipeline import BuildSettings, Stopping, build
+    from xsns_stream.pipeline.build import build
+    from xsns_stream.pipeline.comparison import shared, similarity
+    from xsns_stream.pipeline.gold_comparison import evaluate, regress
+    from xsns_stream.pipeline.settings import BuildSettings, Stopping
+    from xsns_stream.pipeline.source_ranking import rank
     from xsns_stream.ranking import rank_sources
     from xsns_stream.regression import calibrate
     from xsns_stream.similarity import common, count_overlaps, count_overlaps_by_seed, jaccard, sample_overlaps, united
@@ -64,9 +72,9 @@ _HOMES = {
     "MaskedLanguageModelling": "objectives",
     "batches": "objectives",
     "make_objective": "objectives",
-    "BuildSettings": "pipeline",
-    "Stopping": "pipeline",
-    "build": "pipeline",
+    "BuildSettings": "pipeline.settings",
+    "Stopping": "pipeline.settings",
+    "build": "pipeline.build",
     "rank_sources": "ranking",
     "common": "similarity",
     "count_overlaps": "similarity",
@@ -89,7 +97,11 @@ _HOMES = {
     "SourceRanking": "types",
     "SubNetwork": "types",
     "TextExample": "types",
-    "evaluate": "evaluation",
+    "evaluate": "pipeline.gold_comparison",
+    "rank": "pipeline.source_ranking",
+    "regress": "pipeline.gold_comparison",
+    "shared": "pipeline.comparison",
+    "similarity": "pipeline.comparison",
     "import_scores": "gold",
     "read_scores": "gold",
     "write_scores": "gold",
@@ -143,15 +155,31 @@ __all__ = [
     "open_corpus",
     "open_store",
     "parameter_layout",
+    "rank",
     "rank_sources",
     "read_matrix",
     "read_scores",
     "read_text",
+    "regress",
     "sample_overlaps",
     "self_check",
+    "shared",
+    "similarity",
     "united",
     "write_scores",
 ]
+
+
+class _Package(ModuleType):
+    """Module class of the package. A public function keeps its name when a subpackage has the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Python binds every imported subpackage as an attribute of its parent.
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

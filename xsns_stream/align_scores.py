@@ -1,4 +1,4 @@
-"""Gold scores × similarity matrices → one pool of sources and targets, joined by label, never by position."""
+"""Alignment of gold scores and similarity matrices by label, never by position."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from xsns_stream.errors import UsageError
 from xsns_stream.io.tables import listed
 from xsns_stream.languages import counterparts, same_language, select
-from xsns_stream.predictor_differences import differences
 from xsns_stream.types.arrays import Reals
+from xsns_stream.types.predictor_records import differences
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
 from xsns_stream.types.transfer_scores import JoinedScores, PoolCost, Prediction, TransferScores
+
+#: Codes of sources and of targets.
+Axes = tuple[Sequence[str], Sequence[str]]
 
 
 def join(
@@ -26,145 +29,184 @@ def join(
 ) -> JoinedScores:
     """Put predictions beside the scores they predict.
 
-    The pool is what was asked for, or else the sources and targets of at least one candidate pair
-    (`JoinedScores.candidates`). A language that one side lacks is named in `notes`, and so is one that they spell
+    The pool is the requested sources and targets, or else the sources and targets of at least one candidate pair
+    (`JoinedScores.candidates`). A note names languages that one side lacks, and languages that the two sides spell
     differently, as `zh` and `zh-Hani` (:func:`xsns_stream.languages.counterparts`).
 
     Args:
         gold: The scores.
-        matrices: {name of the predictor: its similarities}; at least one.
-        sources: Only these; `all` and lists with commas are understood.
-        targets: Only these.
-        unscored: Targets of the gold that stay in the pool though nothing of them may have been measured: what is
-            predicted for them is asked for.
+        matrices: {name of a predictor: its similarities}; at least one.
+        sources: Restrict the pool to these sources; `all` and lists with commas are accepted.
+        targets: Restrict the pool to these targets, likewise.
+        unscored: Targets of the gold scores that stay in the pool even if none of their scores was measured, because
+            scores are to be predicted for them.
 
     Raises:
-        LanguageError: A language was asked for that the gold does not hold.
-        UsageError: No predictor; one shares no source, or no target, with the gold (a matrix that would fit the other
-            way round is called that); or there is no pair of two different languages.
+        LanguageError: A requested language is not in the gold scores.
+        UsageError: There is no predictor; a predictor shares no source or no target with the gold scores (the message
+            says so if the transposed matrix would fit); or there is no pair of two different languages.
     """
     if not matrices:
-        raise UsageError("there is nothing to evaluate.", "give at least one --predict NAME=FILE.")
-    kept_sources = select(sources, gold.sources, "the gold scores' sources") if sources else gold.sources
-    kept_targets = select(targets, gold.targets, "the gold scores' targets") if targets else gold.targets
-    spelt = {name: _spelling(gold, matrix) for name, matrix in matrices.items()}
-    for name, matrix in spelt.items():
-        _require_overlap(name, matrix, kept_sources, kept_targets)
-    stays = kept_sources if sources else (), (*(kept_targets if targets else ()), *unscored)
-    rows, columns = _pool(gold, spelt, (kept_sources, kept_targets), stays)
+        raise UsageError("there is no predictor to compare with the gold scores.", "give --predict NAME=FILE.")
+    requested = (
+        select(sources, gold.sources, "the gold scores' sources") if sources else gold.sources,
+        select(targets, gold.targets, "the gold scores' targets") if targets else gold.targets,
+    )
+    renamed = {name: _with_codes_of(gold, matrix) for name, matrix in matrices.items()}
+    for name, matrix in renamed.items():
+        _require_overlap(name, matrix, requested)
+    always = requested[0] if sources else (), (*(requested[1] if targets else ()), *unscored)
+    pool = _pool(gold, renamed, requested, always)
+    costs = _costs(gold, renamed, requested)
+    records = {name: matrix.record for name, matrix in renamed.items()}
+    same = frozenset((s, t) for s in pool[0] for t in pool[1] if s != t and same_language(s, t))
     notes = (
-        *_respelt(matrices, spelt, {*rows, *columns}),
-        *_notes(gold, spelt, (kept_sources, kept_targets)),
-        *_without_pairs(spelt, (kept_sources, kept_targets), (rows, columns)),
+        *_spelling_notes(matrices, renamed, {*pool[0], *pool[1]}),
+        *_coverage_notes(gold, renamed, requested),
+        *_pairless_notes(renamed, requested, pool),
+        *_cost_notes(costs),
+        *(difference.sentence for difference in differences(records, tuple(dict.fromkeys((*pool[0], *pool[1]))))),
+        *_same_language_note(same),
     )
-    costs = _costs(gold, spelt, (kept_sources, kept_targets))
-    notes += tuple(_cost_notes(costs, len(spelt)))
-    records = {name: matrix.record for name, matrix in spelt.items()}
-    pool = tuple(dict.fromkeys((*rows, *columns)))
-    notes += tuple(found.sentence for found in differences(records, pool))
     predictions = tuple(
-        Prediction(name, matrix.coefficient, _aligned(matrix, rows, columns), matrix.seeds if _seeded(matrix) else ())
-        for name, matrix in spelt.items()
+        Prediction(name, matrix.coefficient, _per_seed(matrix, pool), matrix.seeds if _has_seeds(matrix) else ())
+        for name, matrix in renamed.items()
     )
-    spelt_twice = frozenset((s, t) for s in rows for t in columns if s != t and same_language(s, t))
-    if spelt_twice:
-        notes += (
-            f"no candidates, because they are one language: {listed(sorted(f'{s} for {t}' for s, t in spelt_twice))}.",
-        )
-    joined = JoinedScores(gold.restricted(rows, columns), predictions, notes, spelt_twice, costs, records)
-    joined = replace(joined, notes=(*notes, *_gaps(joined)))
+    joined = JoinedScores(gold.restricted(*pool), predictions, notes, same, costs, records)
+    joined = replace(joined, notes=(*notes, *_gap_notes(joined)))
     if not joined.candidates.any():
         raise UsageError(
-            "no pair of a source and another target has a gold score and every prediction.",
-            "leave out the predictor that knows the fewest languages, or see `xsns-stream gold show`.",
+            "no pair of two different languages has a gold score and all predictions.",
+            "leave out the predictor with the fewest languages; `xsns-stream gold show` lists the gold scores.",
         )
     return joined
 
 
-def _spelling(gold: TransferScores, matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with its languages called as the gold calls them, where the two mean the same."""
-    ours = tuple(dict.fromkeys((*gold.sources, *gold.targets)))
-    theirs = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
-    called = {theirs: ours for ours, theirs in counterparts(ours, theirs).items()}
-    return replace(
-        matrix,
-        sources=tuple(called.get(code, code) for code in matrix.sources),
-        targets=tuple(called.get(code, code) for code in matrix.targets),
-        record=None if matrix.record is None else matrix.record.renamed(called),
+def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
+    """Return values in the order of other labels.
+
+    Args:
+        values: float64 [..., S, T].
+        labels: S sources and T targets of the values.
+        axes: S' sources and T' targets of the result.
+
+    Returns:
+        float64 [..., S', T']; NaN where the values have no such source or target.
+    """
+    aligned = np.full((*values.shape[:-2], len(axes[0]), len(axes[1])), np.nan)
+    (to_rows, from_rows), (to_columns, from_columns) = (
+        _matching_indices(before, after) for before, after in zip(labels, axes, strict=True)
     )
+    aligned[..., np.array(to_rows, np.intp)[:, None], to_columns] = values[..., from_rows, :][..., from_columns]
+    return aligned
 
 
-def _respelt(
-    matrices: Mapping[str, SimilarityMatrix], spelt: Mapping[str, SimilarityMatrix], pool: set[str]
-) -> Iterator[str]:
-    """Yield a sentence for each predictor that calls a language of the pool otherwise."""
-    for name, matrix in matrices.items():
-        called = {
-            ours: theirs
-            for before, after in ((matrix.sources, spelt[name].sources), (matrix.targets, spelt[name].targets))
-            for theirs, ours in zip(before, after, strict=True)
-            if ours != theirs and ours in pool
-        }
-        if called:
-            yield f"'{name}' has {listed([f'{theirs} for {ours}' for ours, theirs in called.items()])}."
+def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the indices in `after`, and in `before`, of the labels that both have."""
+    index = {label: place for place, label in enumerate(before)}
+    pairs = [(place, index[label]) for place, label in enumerate(after) if label in index]
+    return [new for new, _ in pairs], [old for _, old in pairs]
 
 
-def _seeded(matrix: SimilarityMatrix) -> bool:
+def _per_seed(matrix: SimilarityMatrix, axes: Axes) -> Reals:
+    """Return float64 [R, S, T], R = 1 for a matrix without seeds."""
+    values = matrix.per_seed if _has_seeds(matrix) and matrix.per_seed is not None else matrix.values[None]
+    return align(values, (matrix.sources, matrix.targets), axes)
+
+
+def _has_seeds(matrix: SimilarityMatrix) -> bool:
     return matrix.per_seed is not None and bool(matrix.seeds)
 
 
-def _pool(
-    gold: TransferScores,
-    matrices: Mapping[str, SimilarityMatrix],
-    kept: tuple[Sequence[str], Sequence[str]],
-    stays: tuple[Sequence[str], Sequence[str]],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the sources and targets that stay in any case, and those of pairs of which everything is known.
+def _with_codes_of(gold: TransferScores, matrix: SimilarityMatrix) -> SimilarityMatrix:
+    """Return the matrix with the gold scores' codes for its languages."""
+    ours = tuple(dict.fromkeys((*gold.sources, *gold.targets)))
+    theirs = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
+    code_of = {theirs: ours for ours, theirs in counterparts(ours, theirs).items()}
+    return replace(
+        matrix,
+        sources=tuple(code_of.get(code, code) for code in matrix.sources),
+        targets=tuple(code_of.get(code, code) for code in matrix.targets),
+        record=None if matrix.record is None else matrix.record.renamed(code_of),
+    )
 
-    What is not compared is not in the pool either: a source's mean over it, for one, would depend on languages of
-    which nothing else in a table knows.
+
+def _require_overlap(name: str, matrix: SimilarityMatrix, axes: Axes) -> None:
+    sources, targets = axes
+    shared = set(sources) & set(matrix.sources), set(targets) & set(matrix.targets)
+    shared_transposed = set(sources) & set(matrix.targets), set(targets) & set(matrix.sources)
+    if _fits_transposed(shared, shared_transposed, matrix):
+        raise UsageError(
+            f"the matrix '{name}' looks transposed: its rows fit the gold scores' targets, and its columns "
+            "fit the sources.",
+            "rows must be sources; `xsns-stream baseline file MATRIX --transpose -o NEW` transposes it.",
+        )
+    for kind, common, theirs, ours in (
+        ("source", shared[0], matrix.sources, sources),
+        ("target", shared[1], matrix.targets, targets),
+    ):
+        if not common:
+            raise UsageError(
+                f"'{name}' and the gold scores have no {kind} in common.",
+                f"it has {listed(theirs)}; the gold scores have {listed(ours)}.",
+            )
+
+
+def _fits_transposed(
+    shared: tuple[set[str], set[str]], shared_transposed: tuple[set[str], set[str]], matrix: SimilarityMatrix
+) -> bool:
+    """Say whether the labels fit the gold scores better after transposition; for a square matrix they never do."""
+    if set(matrix.sources) == set(matrix.targets):
+        return False
+    return len(shared_transposed[0]) * len(shared_transposed[1]) > len(shared[0]) * len(shared[1])
+
+
+# -------------------------------------------------------------------------------------------------- pool
+
+
+def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
+    """Return the languages of the pool: those of `always`, and those of a pair with a score and all predictions.
+
+    Other languages are left out of the pool. Otherwise the mean of a source over the pool, for instance, would depend
+    on languages that no other row of a table takes into account.
     """
-    known = _scored(gold, kept)
+    known = _scored(gold, requested)
     for matrix in matrices.values():
-        known &= np.isfinite(_aligned(matrix, *kept)).all(axis=0)
-    rows = tuple(code for row, code in enumerate(kept[0]) if code in stays[0] or known[row].any())
-    columns = tuple(code for column, code in enumerate(kept[1]) if code in stays[1] or known[:, column].any())
-    return rows, columns
+        known &= np.isfinite(_per_seed(matrix, requested)).all(axis=0)
+    sources = tuple(code for row, code in enumerate(requested[0]) if code in always[0] or known[row].any())
+    targets = tuple(code for column, code in enumerate(requested[1]) if code in always[1] or known[:, column].any())
+    return sources, targets
 
 
-def _scored(gold: TransferScores, kept: tuple[Sequence[str], Sequence[str]]) -> NDArray[np.bool_]:
-    """Return boolean [S, T]: which pairs of two languages have a score."""
-    known: NDArray[np.bool_] = np.isfinite(gold.restricted(*kept).values)
-    for row, source in enumerate(kept[0]):
-        for column, target in enumerate(kept[1]):
+def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
+    """Return boolean [S, T]: whether a pair of two different languages has a score."""
+    known: NDArray[np.bool_] = np.isfinite(gold.restricted(*axes).values)
+    for row, source in enumerate(axes[0]):
+        for column, target in enumerate(axes[1]):
             known[row, column] &= not same_language(source, target)
     return known
 
 
-def _costs(
-    gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], kept: tuple[Sequence[str], Sequence[str]]
-) -> tuple[PoolCost, ...]:
-    """Return what each predictor takes out of the pool of the others."""
-    scored = _scored(gold, kept)
-    known = {name: np.isfinite(_aligned(matrix, *kept)).all(axis=0) for name, matrix in matrices.items()}
-    found = []
+def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> tuple[PoolCost, ...]:
+    """Return the pairs that each predictor removes from the pool of the others."""
+    scored = _scored(gold, axes)
+    known = {name: np.isfinite(_per_seed(matrix, axes)).all(axis=0) for name, matrix in matrices.items()}
+    costs = []
     for name, own in known.items():
         others: NDArray[np.bool_] = scored.copy()
-        for other, here in known.items():
+        for other, predicted in known.items():
             if other != name:
-                others &= here
-        found.append(_cost(name, others, np.asarray(own), kept))
-    return tuple(found)
+                others &= predicted
+        costs.append(_cost(name, others, np.asarray(own), axes))
+    return tuple(costs)
 
 
-def _cost(
-    name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], kept: tuple[Sequence[str], Sequence[str]]
-) -> PoolCost:
-    """Compare the pairs of which all others know everything with those that the predictor knows too."""
-    sources, targets = kept
-    with_it = others & own
-    lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(with_it.any(axis=1))
-    lost_columns: NDArray[np.bool_] = np.asarray(others.any(axis=0)) & ~np.asarray(with_it.any(axis=0))
+def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Axes) -> PoolCost:
+    """Compare the pairs that all others predict with those that this predictor predicts too."""
+    sources, targets = axes
+    both = others & own
+    lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(both.any(axis=1))
+    lost_columns: NDArray[np.bool_] = np.asarray(others.any(axis=0)) & ~np.asarray(both.any(axis=0))
     return PoolCost(
         name,
         tuple(code for code, lost in zip(targets, lost_columns, strict=True) if lost),
@@ -173,107 +215,94 @@ def _cost(
     )
 
 
-def _cost_notes(costs: Sequence[PoolCost], predictors: int) -> Iterator[str]:
-    """Yield what the pool would have without each predictor that alone lacks something."""
-    for cost in costs:
-        if not cost.pairs or predictors < 2:
-            continue
-        parts = [f"{len(cost.pairs)} more {'pair' if len(cost.pairs) == 1 else 'pairs'}"]
-        for what, codes in (("target", cost.targets), ("source", cost.sources)):
-            if codes:
-                parts.append(f"{len(codes)} more {what if len(codes) == 1 else f'{what}s'} ({listed(codes)})")
-        yield f"'{cost.predictor}' alone lacks some: without it the pool would have {', '.join(parts)}."
+# ------------------------------------------------------------------------------------------------- notes
 
 
-def _aligned(matrix: SimilarityMatrix, sources: Sequence[str], targets: Sequence[str]) -> Reals:
-    """Return float64 [R, S, T] in the pool's order; NaN where the matrix has no such source or target."""
-    values = matrix.values[None] if matrix.per_seed is None or not matrix.seeds else matrix.per_seed
-    aligned = np.full((len(values), len(sources), len(targets)), np.nan)
-    there = [(place, matrix.sources.index(code)) for place, code in enumerate(sources) if code in matrix.sources]
-    across = [(place, matrix.targets.index(code)) for place, code in enumerate(targets) if code in matrix.targets]
-    to_rows, from_rows = ([pair[side] for pair in there] for side in (0, 1))
-    to_columns, from_columns = ([pair[side] for pair in across] for side in (0, 1))
-    aligned[np.ix_(range(len(values)), to_rows, to_columns)] = values[:, from_rows][:, :, from_columns]
-    return aligned
-
-
-def _require_overlap(name: str, matrix: SimilarityMatrix, sources: Sequence[str], targets: Sequence[str]) -> None:
-    here = set(sources) & set(matrix.sources), set(targets) & set(matrix.targets)
-    turned = set(sources) & set(matrix.targets), set(targets) & set(matrix.sources)
-    if _fits_turned(here, turned, matrix):
-        raise UsageError(
-            f"the matrix '{name}' looks transposed: its rows fit the gold scores' targets and its columns the sources.",
-            "rows must be sources; `xsns-stream baseline file MATRIX --transpose -o NEW` turns it round.",
-        )
-    for kind, shared, theirs, ours in (
-        ("source", here[0], matrix.sources, sources),
-        ("target", here[1], matrix.targets, targets),
-    ):
-        if not shared:
-            raise UsageError(
-                f"'{name}' and the gold scores have no {kind} in common.",
-                f"it has {listed(theirs)}; the gold scores have {listed(ours)}.",
-            )
-
-
-def _fits_turned(here: tuple[set[str], set[str]], turned: tuple[set[str], set[str]], matrix: SimilarityMatrix) -> bool:
-    """Say whether the labels fit the gold better the other way round; a square matrix fits both ways."""
-    if set(matrix.sources) == set(matrix.targets):
-        return False
-    return len(turned[0]) * len(turned[1]) > len(here[0]) * len(here[1])
-
-
-def _notes(
-    gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], kept: tuple[Sequence[str], Sequence[str]]
+def _spelling_notes(
+    matrices: Mapping[str, SimilarityMatrix], renamed: Mapping[str, SimilarityMatrix], pool: set[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each predictor that lacks languages of the pool, and for each that has more."""
+    """Yield a sentence for each predictor that has other codes for languages of the pool."""
+    for name, matrix in matrices.items():
+        theirs_of = {
+            ours: theirs
+            for before, after in (
+                (matrix.sources, renamed[name].sources),
+                (matrix.targets, renamed[name].targets),
+            )
+            for theirs, ours in zip(before, after, strict=True)
+            if ours != theirs and ours in pool
+        }
+        if theirs_of:
+            yield f"'{name}' has other codes: {listed([f'{theirs} for {ours}' for ours, theirs in theirs_of.items()])}."
+
+
+def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> Iterator[str]:
+    """Yield sentences about languages that a predictor lacks, and about those that only the predictor has."""
+    languages = dict.fromkeys((*axes[0], *axes[1]))
     for name, matrix in matrices.items():
         lacking = [
-            {code for code in wanted if code not in theirs}
-            for wanted, theirs in zip(kept, (matrix.sources, matrix.targets), strict=True)
+            {code for code in codes if code not in theirs}
+            for codes, theirs in zip(axes, (matrix.sources, matrix.targets), strict=True)
         ]
-        there = [set(wanted) - lost for wanted, lost in zip(kept, lacking, strict=True)]
-        unknown = [code for code in dict.fromkeys((*kept[0], *kept[1])) if code not in there[0] | there[1]]
+        present = [set(codes) - lost for codes, lost in zip(axes, lacking, strict=True)]
+        unknown = [code for code in languages if code not in present[0] | present[1]]
         if unknown:
-            yield f"'{name}' knows nothing of {listed(unknown)}."
+            yield f"'{name}' has no values for {listed(unknown)}."
         for role, lost in zip(("source", "target"), lacking, strict=True):
-            halfway = [code for code in dict.fromkeys((*kept[0], *kept[1])) if code in lost and code not in unknown]
-            if halfway:
-                yield f"'{name}' does not have {listed(halfway)} as a {role}."
-        foreign = [
+            one_side = [code for code in languages if code in lost and code not in unknown]
+            if one_side:
+                yield f"'{name}' does not have {listed(one_side)} as a {role}."
+        extra = [
             code
             for code in dict.fromkeys((*matrix.sources, *matrix.targets))
             if code not in gold.sources and code not in gold.targets
         ]
-        if foreign:
-            yield f"the gold scores hold nothing of {listed(foreign)}, which '{name}' knows."
+        if extra:
+            yield f"the gold scores do not have {listed(extra)}, which '{name}' has."
 
 
-def _without_pairs(
-    matrices: Mapping[str, SimilarityMatrix],
-    kept: tuple[Sequence[str], Sequence[str]],
-    pool: tuple[Sequence[str], Sequence[str]],
-) -> Iterator[str]:
-    """Yield a sentence on languages that all know, and that are not in the pool all the same."""
-    for role, wanted, there, sides in (
-        ("source", kept[0], pool[0], [matrix.sources for matrix in matrices.values()]),
-        ("target", kept[1], pool[1], [matrix.targets for matrix in matrices.values()]),
+def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, pool: Axes) -> Iterator[str]:
+    """Yield sentences about languages that all predictors have, but that are not in the pool."""
+    for role, codes, in_pool, predicted in (
+        ("source", requested[0], pool[0], [matrix.sources for matrix in matrices.values()]),
+        ("target", requested[1], pool[1], [matrix.targets for matrix in matrices.values()]),
     ):
-        lost = [code for code in wanted if code not in there and all(code in side for side in sides)]
+        lost = [code for code in codes if code not in in_pool and all(code in side for side in predicted)]
         if lost:
-            yield f"left out as a {role}, because no pair has a score and every prediction: {listed(lost)}."
+            yield f"left out as a {role}, because no pair has a score and all predictions: {listed(lost)}."
 
 
-def _gaps(joined: JoinedScores) -> Iterator[str]:
-    """Yield a sentence on pairs of the pool that have no score, and on those of which a predictor says nothing."""
+def _cost_notes(costs: Sequence[PoolCost]) -> Iterator[str]:
+    """Yield what the pool would gain without each predictor that alone lacks pairs."""
+    for cost in costs:
+        if not cost.pairs or len(costs) < 2:
+            continue
+        gains = [f"{len(cost.pairs)} more {'pair' if len(cost.pairs) == 1 else 'pairs'}"]
+        for kind, codes in (("target", cost.targets), ("source", cost.sources)):
+            if codes:
+                gains.append(f"{len(codes)} more {kind if len(codes) == 1 else f'{kind}s'} ({listed(codes)})")
+        yield (
+            f"'{cost.predictor}' lacks pairs that all other predictors have: without it, the pool would have "
+            f"{', '.join(gains)}."
+        )
+
+
+def _same_language_note(pairs: frozenset[tuple[str, str]]) -> Iterator[str]:
+    if pairs:
+        named = listed(sorted(f"{source} for {target}" for source, target in pairs))
+        yield f"not candidates, because source and target are one language: {named}."
+
+
+def _gap_notes(joined: JoinedScores) -> Iterator[str]:
+    """Yield sentences about pairs of the pool without a score, and about pairs without a prediction."""
     pairs = ~joined.own
     scored = pairs & np.isfinite(joined.gold.values)
     if missing := int(pairs.sum() - scored.sum()):
         yield f"{missing} of {int(pairs.sum())} pairs of the pool have no score."
     for prediction in joined.predictions:
-        silent = int((scored & ~np.isfinite(prediction.values)).sum())
-        if silent:
+        unpredicted = int((scored & ~np.isfinite(prediction.values)).sum())
+        if unpredicted:
             yield (
-                f"'{prediction.name}' says nothing of {silent} of {int(scored.sum())} pairs that have a score: "
-                "they are compared for no predictor."
+                f"'{prediction.name}' has no value for {unpredicted} of {int(scored.sum())} pairs that have a score: "
+                "these pairs are left out for all predictors."
             )

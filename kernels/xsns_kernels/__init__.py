@@ -1,8 +1,8 @@
 """Kernels on packed bits and on non-negative floats: select, pack, count, intersect.
 
-The package knows arrays, never languages. Importing it imports nothing and compiles nothing: each
-name is loaded when it is first used, and machine code is compiled once and kept on disk. What works on torch
-tensors is imported from its module: `xsns_kernels.device` (the same selection on a device) and
+The package works on arrays and knows nothing of languages. Importing it loads no other library and compiles nothing:
+each name is loaded when it is first used, and machine code is compiled once and kept on disk. Functions for torch
+tensors are imported from their modules: `xsns_kernels.device` (the same selection on a device) and
 `xsns_kernels.grouped` (squared products of many examples).
 
 >>> import numpy as np
@@ -17,23 +17,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xsns_kernels.columns import ArrayColumns, Columns, Segment
     from xsns_kernels.dispatch import implementations
-    from xsns_kernels.overlap import (
+    from xsns_kernels.packing import pack_bits, popcount, unpack_bits
+    from xsns_kernels.quantiles import pattern_histogram
+    from xsns_kernels.reference import (
         accumulate_cross_intersections,
         accumulate_intersections,
         cross_intersection_counts,
         intersection_counts,
     )
-    from xsns_kernels.packing import pack_bits, popcount, unpack_bits
-    from xsns_kernels.quantiles import pattern_histogram
     from xsns_kernels.selection import kth_largest, threshold_bits
-    from xsns_kernels.streams import (
-        ArrayColumns,
-        Columns,
-        Segment,
-        stream_cross_intersections,
-        stream_intersections,
-    )
+    from xsns_kernels.streams import stream_cross_intersections, stream_intersections
     from xsns_kernels.top import top_bits, top_bits_many
 
 __all__ = [
@@ -58,14 +53,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArrayColumns": "streams",
-    "Columns": "streams",
-    "Segment": "streams",
-    "accumulate_cross_intersections": "overlap",
-    "accumulate_intersections": "overlap",
-    "cross_intersection_counts": "overlap",
+    "ArrayColumns": "columns",
+    "Columns": "columns",
+    "Segment": "columns",
+    "accumulate_cross_intersections": "reference",
+    "accumulate_intersections": "reference",
+    "cross_intersection_counts": "reference",
     "implementations": "dispatch",
-    "intersection_counts": "overlap",
+    "intersection_counts": "reference",
     "kth_largest": "selection",
     "pack_bits": "packing",
     "pattern_histogram": "quantiles",

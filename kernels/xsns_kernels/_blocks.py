@@ -1,8 +1,8 @@
-"""Feed the intersection kernels: cut the columns into windows, read each, count it, add up.
+"""Scheduling of the intersection kernels: columns → windows → kernel → sums.
 
-Rows in memory are counted where they lie. Other rows are read into a buffer of one window first, which is the only
-memory that grows with their number. The kernels want whole vectors and a multiple of four rows: what is missing are
-zeros of our own.
+Rows in memory are counted where they are. Other rows are first read into a buffer that holds one window, which is the
+only memory that grows with their number. The kernels need whole vectors and a multiple of four rows; missing words
+and rows are replaced by zeros.
 """
 
 from __future__ import annotations
@@ -19,27 +19,25 @@ from numpy.typing import NDArray
 from xsns_kernels import _numba_overlap as dense
 from xsns_kernels import _numba_squeeze as squeeze
 from xsns_kernels._numba_jit import LANES
-from xsns_kernels.streams import ArrayColumns, Columns, Part, Progress
-
-Words = NDArray[np.uint64]
-Counts = NDArray[np.int64]
+from xsns_kernels.columns import ArrayColumns, Columns, Counts, Part, Progress, Words
 
 TILE = dense.TILE
 _WORD_BYTES = 8
 
-#: Words of a row in one window: of rows that are read, of rows in memory; and the memory of a thread's buffer.
+#: Words of a row in one window: of rows that are read, of rows in memory, the least; and the memory of a thread's
+#: buffer.
 _WINDOW, _WINDOW_IN_MEMORY, _LEAST_WINDOW, _BUFFER_BYTES = 8192, 32_768, 512, 16_000_000
-#: Words of a row that are counted at a time: those of all rows should fit in the second-level cache.
+#: Words of a row that are counted at a time. The words of all rows should fit in the second-level cache.
 _LEAST_BLOCK, _MOST_BLOCK, _BLOCK_BYTES = 512, 1024, 1_500_000
-#: Columns of the result at a time.
+#: Number of columns of the result that are computed at a time.
 _PANEL = 128
-#: A thread is worth starting for about a millisecond of work: pairs of rows times words.
+#: Work for which starting a thread pays, about a millisecond, in pairs of rows times words.
 _WORK_OF_A_THREAD = 1 << 23
-#: What leaving out columns costs for a vector of a row, in pairs of vectors that could be counted meanwhile: measured.
+#: Cost of removing columns for one vector of a row, measured in pairs of vectors that could be counted in that time.
 _COST_OF_SQUEEZING = 22.0
-#: Places of a window at which columns are judged before it is decided, and words at each.
+#: Number of places of a window at which columns are examined, and number of words at each place.
 _SAMPLES, _SAMPLE_WORDS = 4, 64
-#: Windows that are counted without another look where squeezing would not have paid.
+#: Number of windows that are counted without another examination after one where removing columns did not pay.
 _PATIENCE = 7
 
 
@@ -70,9 +68,9 @@ def rectangle(
     threads: int | None,
     on_progress: Progress | None,
 ) -> tuple[Counts, Counts]:
-    """Return the counts of rows 0 … split with the others, and all cardinalities."""
+    """Return the counts of the first `split` rows with the other rows, and the cardinalities of all rows."""
     count = columns.rows
-    # The cardinalities are a last line of the table.
+    # The last line of the table holds the cardinalities.
     out = np.zeros((groups, split + 1, max(count, count - split)), np.int64)
     work = max(count, split * (count - split))
     _run(lambda: _Cross(count, split), columns, parts, out, work, threads, on_progress)
@@ -80,17 +78,17 @@ def rectangle(
 
 
 class _Counter(Protocol):
-    """Counts windows of rows into sums of its own; one a thread."""
+    """Counts windows of rows into its own sums; one for each thread."""
 
     def count(self, rows: Counts, words: int) -> None:
-        """Count a window; `rows` [R] are addresses, R a multiple of four, words a multiple of eight."""
+        """Count a window; `rows` [R] are addresses, R is a multiple of four and `words` a multiple of eight."""
 
     def take(self) -> Counts:
-        """Return the sums since the last call."""
+        """Return the sums since the last call, and start at zero again."""
 
 
 class _Pairs:
-    """All pairs of one set of rows."""
+    """Counts all pairs of one set of rows."""
 
     def __init__(self, count: int, squeezed: bool | None) -> None:
         self._rows, self._squeezed, self._wait = count, squeezed, 0
@@ -112,7 +110,7 @@ class _Pairs:
         np.fill_diagonal(self._sums, diagonal + sizes)
 
     def _pays(self, rows: Counts, words: int) -> bool:
-        """Judge a few columns of the window: is what they save worth what it costs?"""
+        """Examine a sample of the window's columns: does leaving columns out save more than it costs?"""
         pairs = (self._rows + 1) / 2
         if not squeeze.AVAILABLE or words < _SAMPLES * _SAMPLE_WORDS or pairs <= _COST_OF_SQUEEZING:
             return False
@@ -135,7 +133,7 @@ class _Pairs:
 
 
 class _Cross:
-    """The first rows with each of the others, and what every row has."""
+    """Counts the first rows with each of the other rows, and the cardinalities of all rows."""
 
     def __init__(self, count: int, split: int) -> None:
         self._rows, self._split, self._block = count, split, _block(count)
@@ -163,7 +161,7 @@ class _Cross:
 
 
 class _Window:
-    """Gives the addresses of a window of all rows, reading it where it does not lie in memory; one a thread."""
+    """Provides the addresses of one window of all rows, and reads rows that are not in memory; one for each thread."""
 
     def __init__(self, columns: Columns, words: int) -> None:
         self._columns = columns
@@ -173,8 +171,8 @@ class _Window:
         self._buffered = _addresses(self._buffer)
         self._zeros = np.zeros(pitch, np.uint64)
 
-    def pieces(self, part: Part) -> Iterator[tuple[Counts, int]]:
-        """Yield (addresses of all rows, words): whole vectors where they lie, the rest from the buffer."""
+    def blocks(self, part: Part) -> Iterator[tuple[Counts, int]]:
+        """Yield (addresses of all rows, words): whole vectors in place, the rest from the buffer."""
         start = part.start
         if self._array is not None and part.mask is None:
             whole = (part.stop - start) // LANES * LANES
@@ -191,7 +189,7 @@ class _Window:
         return found
 
     def _read(self, start: int, stop: int, mask: np.uint64 | None) -> int:
-        """Fill the buffer, and return its words rounded up to whole vectors of zeros."""
+        """Fill the buffer; return its number of words, padded with zeros to whole vectors."""
         words = stop - start
         padded = _up(words, LANES)
         block = self._buffer[: self._columns.rows]
@@ -211,9 +209,9 @@ def _run(
     threads: int | None,
     on_progress: Progress | None,
 ) -> None:
-    """Add the counts of workers that draw windows from one queue to `out`.
+    """Let workers take windows from one queue, and add their counts to `out`.
 
-    The queue is dynamic because a static split waits for whichever core is shared with others.
+    The queue is dynamic: with a fixed division, all workers would wait for a core that other programs use.
     """
     words = sum(part.stop - part.start for part in parts)
     if columns.rows == 0 or words == 0:
@@ -232,7 +230,7 @@ def _run(
                 with lock:
                     out[group] += mine.take()
             group = part.group
-            for rows, length in windows.pieces(part):
+            for rows, length in windows.blocks(part):
                 mine.count(rows, length)
             queue.done(part)
         if group >= 0:
@@ -248,7 +246,7 @@ def _run(
             for finished in running:
                 finished.result()
         finally:
-            # After an error, or Ctrl-C, nobody takes another window.
+            # After an error or Ctrl-C, no thread takes another window.
             queue.close()
 
 
@@ -265,14 +263,14 @@ class _Queue(Iterator[Part]):
             return next(self._windows)
 
     def done(self, part: Part) -> None:
-        """Note that a window was counted."""
+        """Report that a window was counted."""
         with self._lock:
             self._done += part.stop - part.start
             if self._progress is not None:
                 self._progress(self._done, self._total)
 
     def close(self) -> None:
-        """Hand out no more."""
+        """Hand out no more windows."""
         with self._lock:
             self._windows = iter(())
 
@@ -284,7 +282,7 @@ def _windows(parts: Sequence[Part], window: int) -> Iterator[Part]:
 
 
 def _in_place(columns: Columns) -> Words | None:
-    """Return rows that can be counted where they lie: in memory, word after word."""
+    """Return the array of rows that can be counted in place: in memory, with neighbouring words."""
     array = columns.array if isinstance(columns, ArrayColumns) else None
     return array if array is not None and array.strides[1] == _WORD_BYTES else None
 

@@ -1,4 +1,4 @@
-"""Checks at the public edge: each message says what was asked for and what was given."""
+"""Argument checks of the public functions. Each message says what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = 
     """Return `value` if it is an array of this dtype and number of axes.
 
     Raises:
-        TypeError: not a NumPy array, or one of another dtype or byte order.
-        ValueError: another number of axes.
+        TypeError: It is not a NumPy array, or has another dtype or byte order.
+        ValueError: It has another number of axes.
     """
     wanted = np.dtype(dtype)
     if not isinstance(value, np.ndarray):
@@ -34,7 +34,7 @@ def contiguous(name: str, value: NDArray[Any]) -> NDArray[Any]:
     """Return a C-contiguous array as one axis, without a copy.
 
     Raises:
-        ValueError: the array is strided; a hidden copy would be as large as the input.
+        ValueError: The array is strided; a hidden copy would be as large as the input.
     """
     if not value.flags.c_contiguous:
         raise ValueError(
@@ -44,23 +44,25 @@ def contiguous(name: str, value: NDArray[Any]) -> NDArray[Any]:
     return value.reshape(-1)
 
 
-def pieces(values: object) -> list[Floats]:
-    """Return one array or a sequence of arrays as a list of flat float pieces of one dtype.
+def float_arrays(values: object) -> list[Floats]:
+    """Return one array or a sequence of arrays as a list of flat float arrays of one dtype.
 
     Raises:
-        TypeError: a piece is not an array of float32 or float64, or the dtypes differ.
-        ValueError: a piece is not C-contiguous.
+        TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
+        ValueError: An array is not C-contiguous.
     """
     given = [values] if isinstance(values, np.ndarray) else list(_iterable(values))
     flat: list[Floats] = []
-    for at, piece in enumerate(given):
-        if not isinstance(piece, np.ndarray):
-            raise TypeError(f"values[{at}] must be a NumPy array, got {type(piece).__name__}")
-        if piece.dtype not in _FLOATS:
-            raise TypeError(f"values[{at}] must have dtype float32 or float64, got {piece.dtype}")
-        if flat and piece.dtype != flat[0].dtype:
-            raise TypeError(f"pieces must share one dtype: values[0] is {flat[0].dtype}, values[{at}] is {piece.dtype}")
-        flat.append(contiguous(f"values[{at}]", piece))
+    for at, item in enumerate(given):
+        if not isinstance(item, np.ndarray):
+            raise TypeError(f"values[{at}] must be a NumPy array, got {type(item).__name__}")
+        if item.dtype not in _FLOATS:
+            raise TypeError(f"values[{at}] must have dtype float32 or float64, got {item.dtype}")
+        if flat and item.dtype != flat[0].dtype:
+            raise TypeError(
+                f"all arrays must have one dtype: values[0] is {flat[0].dtype}, values[{at}] is {item.dtype}"
+            )
+        flat.append(contiguous(f"values[{at}]", item))
     return flat
 
 
@@ -71,36 +73,36 @@ def _iterable(values: object) -> Iterable[object]:
 
 
 def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Return a matrix of counts that may be written to.
+    """Return a writable matrix of counts.
 
     Raises:
-        TypeError: not an array of int64.
-        ValueError: another shape, or read-only.
+        TypeError: It is not an array of int64.
+        ValueError: It has another shape, or is read-only.
     """
     matrix = array(name, value, np.int64, 2)
     if matrix.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {matrix.shape}")
     if not matrix.flags.writeable:
-        raise ValueError(f"{name} is added to and must be writable, got a read-only array")
+        raise ValueError(f"{name} must be writable, because counts are added to it; got a read-only array")
     return matrix
 
 
 def same_words(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
-    """Return the words of a row, the same on both sides.
+    """Return the number of words of a row, which is the same in both arrays.
 
     Raises:
-        ValueError: the rows differ in length.
+        ValueError: The rows differ in length.
     """
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"rows of a and b must have one length: a has {a.shape[1]} words, b has {b.shape[1]}")
+        raise ValueError(f"rows of a and b must have the same length: a has {a.shape[1]} words, b has {b.shape[1]}")
     return int(a.shape[1])
 
 
 def threads(given: int | None) -> None:
-    """Accept None or a number of worker threads.
+    """Check a number of worker threads; None is accepted.
 
     Raises:
-        ValueError: below 1.
+        ValueError: The number is below 1.
     """
     if given is not None and given < 1:
         raise ValueError(f"threads must be at least 1, got {given}")

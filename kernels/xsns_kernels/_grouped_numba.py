@@ -1,10 +1,11 @@
-"""The grouped squared product on a CPU: a tile of F in registers, every example's rows past it.
+"""The grouped squared product on a CPU: a tile of F stays in registers while the rows of each example pass.
 
 A tile of 6 x 64 sums fills twenty-four of the thirty-two vector registers of AVX-512. For each example the rows are
-multiplied into it, and its squares are added to F, so that F is read and written once a call instead of once an
-example, and no product is ever written to memory.
+multiplied into the tile, and its squares are added to F. F is therefore read and written once in each call instead of
+once for each example, and no product is ever written to memory.
 
-The rows are first copied into panels, in the order in which they are read: G six columns at a time, A sixty-four.
+The rows are first copied into panels, in the order in which they are read: six columns of G at a time, and sixty-four
+columns of A.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation.
@@ -30,33 +31,33 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _BYTES = 4
 _ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
 _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
-# Rows of G packed together: as many as keep the lines that they are read from in the first-level cache.
+# Number of rows of G that are packed together, so that the lines they are read from stay in the first-level cache.
 _STRIP = 32
-# Rows of one go: their panel of A, 512 KiB, leaves room in the second-level cache.
+# Number of rows of one run: their panel of A, 512 KiB, leaves room in the second-level cache.
 _MOST_ROWS = 2048
-# A thread is worth starting for about a millisecond of work: multiplications.
+# Work for which starting a thread pays, about a millisecond, in multiplications.
 _WORK_OF_A_THREAD = 1 << 25
 
 Floats = NDArray[np.float32]
 
 
 def worth_it() -> bool:
-    """Tell whether this CPU has the registers that the tile was made for."""
+    """Return whether this CPU has the registers that the tile was designed for."""
     return bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
 def add_squared_products(
     F: Floats, G: Floats, A: Floats, rows: NDArray[np.int64], bounds: NDArray[np.int64], threads: int
 ) -> None:
-    """Add the squared products of the examples to F, float32 [O, I] in C order; G [M, O], A [M, I] of any strides.
+    """Add the squared products of the examples to F, float32 [O, I] in C order; G [M, O] and A [M, I] have any strides.
 
     Args:
-        F: updated in place.
-        G: rows of all examples.
-        A: likewise.
-        rows: int64 [R], which rows count, those of an example one after another.
-        bounds: int64 [N + 1], where each example's begin and end in `rows`.
-        threads: at most so many work at once.
+        F: Updated in place.
+        G: Output gradients of the rows of all examples.
+        A: Inputs of the rows of all examples.
+        rows: int64 [R], the rows that count, those of an example one after another.
+        bounds: int64 [N + 1], where the rows of each example begin and end in `rows`.
+        threads: Largest number of threads.
     """
     outputs, inputs = F.shape
     blocks = -(-inputs // WIDTH)
@@ -78,7 +79,7 @@ def add_squared_products(
 
 
 def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield runs of examples whose panels stay in the second-level cache: at most _MOST_ROWS rows, or one example."""
+    """Yield runs of examples whose panels fit in the second-level cache: at most _MOST_ROWS rows, or one example."""
     first, count = 0, len(bounds) - 1
     while first < count:
         last = first + 1
@@ -90,7 +91,7 @@ def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 @intrinsic
 def _add_tile(typingctx: Any, g: Any, a: Any, start: Any, stop: Any, f: Any, pitch: Any) -> Any:
-    """Add (Σ_t g[t, r] · a[t, c])² over t in [start, stop) to f[r, c]; all but t are addresses or bytes."""
+    """Add (Σ_t g[t, r] · a[t, c])² over t in [start, stop) to f[r, c]; all arguments but t are addresses or bytes."""
     return VOID(INTP, INTP, INTP, INTP, INTP, INTP), _emit_tile
 
 
@@ -112,7 +113,7 @@ def _emit_products(builder: Any, g: Any, a: Any, start: Any, stop: Any) -> Any:
     sums = [[create(builder, _VECTOR) for _ in range(VECTORS)] for _ in range(HEIGHT)]
     for line in sums:
         for place in line:
-            # Here, not where it is made: a tile starts anew for every example.
+            # The zeros are stored here because the tile starts at zero for every example.
             builder.store(zero, place)
     with cgutils.for_range_slice(builder, start, stop, ir.Constant(INT64, 1)) as (t, _):
         left = builder.add(g, times(builder, t, HEIGHT * _BYTES))
@@ -176,7 +177,7 @@ def pack_columns(G: Any, rows: Any, panels: Any) -> None:
 
 @compiled(VOID(_MATRIX, _PANELS, _ROWS, _OFFSETS, _OFFSETS, INTP, INTP))
 def add_blocks(F: Any, panels: Any, A: Any, rows: Any, bounds: Any, first: int, last: int) -> None:
-    """Do the columns of F from 64 · first up to 64 · last."""
+    """Compute the columns of F from 64 · first up to 64 · last."""
     outputs, inputs = F.shape
     count, tiles = len(rows), panels.shape[0]
     panel, edge = np.zeros((count, WIDTH), np.float32), np.empty((HEIGHT, WIDTH), np.float32)
@@ -190,7 +191,7 @@ def add_blocks(F: Any, panels: Any, A: Any, rows: Any, bounds: Any, first: int, 
         for tile in range(tiles):
             top, height = tile * HEIGHT, min(HEIGHT, outputs - tile * HEIGHT)
             whole = width == WIDTH and height == HEIGHT
-            # A tile that hangs over the edge is added up beside F.
+            # A tile that extends past the edge of F is summed in a buffer.
             edge[:] = 0.0
             target = F.ctypes.data + (top * inputs + left) * _BYTES if whole else edge.ctypes.data
             pitch = inputs * _BYTES if whole else WIDTH * _BYTES

@@ -1,7 +1,7 @@
-"""The grouped squared product in Triton: one program a tile of F, which it reads and writes once.
+"""The grouped squared product in Triton: one program for each tile of F, which it reads and writes once.
 
-Importing this module needs Triton. Where TRITON_INTERPRET=1 is set before that, Triton's interpreter runs the
-kernel on the CPU, with small tiles: slow, and there to be tested.
+Importing this module needs Triton. Where TRITON_INTERPRET=1 is set before the import, Triton's interpreter runs the
+kernel on the CPU with small tiles; this is slow and serves the tests.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation; blocks are in capitals by Triton's custom.
@@ -36,8 +36,8 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
 ):
     """F[o, i] += Σ_n (Σ_r G[r, o] · A[r, i])² for one tile of [BLOCK_O, BLOCK_I].
 
-    A segment is read in blocks of BLOCK_R rows; what lies past its end counts as zero. Offsets are clamped, so that
-    none points outside of G and A. Element numbers are int64: R · I may pass 2³¹.
+    A segment is read in blocks of BLOCK_R rows; rows past its end count as zero. Offsets are clamped, so that none
+    points outside of G and A. Element numbers are int64: R · I may pass 2³¹.
     """
     tiles = tl.cdiv(features_in, BLOCK_I)
     o = (tl.program_id(0) // tiles).to(tl.int64) * BLOCK_O + tl.arange(0, BLOCK_O)
@@ -51,7 +51,7 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
             r = (first + tl.arange(0, BLOCK_R)).to(tl.int64)[:, None]
             g = tl.load(G + r * G_row + o[None, :] * G_column, (r < stop) & (o[None, :] < features_out), 0.0)
             a = tl.load(A + r * A_row + i[None, :] * A_column, (r < stop) & (i[None, :] < features_in), 0.0)
-            # "ieee": float32 is not rounded to TF32. Products of halves are exact in float32 anyway.
+            # "ieee" keeps float32 from being rounded to TF32. Products of half precision are exact in float32.
             product = tl.dot(tl.trans(g), a, product, input_precision="ieee")
         total += product * product
     places = F + o[:, None] * features_in + i[None, :]
@@ -60,7 +60,7 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
 
 
 _COMPILED = isinstance(_kernel, triton.JITFunction)
-# Triton's default is about to change: `total += product * product` shall stay one fused operation.
+# Triton's default is about to change, and `total += product * product` must stay one fused operation.
 _OPTIONS = {"enable_fp_fusion": True}
 _INTERPRETED_TILE = {"BLOCK_O": 32, "BLOCK_I": 32}
 # Two accumulators of a tile must fit in registers: 128 x 128 with 256 threads takes 128 a thread.
@@ -73,10 +73,10 @@ _tuned = triton.autotune(
 
 
 def add_squared_products(F: Tensor, G: Tensor, A: Tensor, segments: Tensor) -> None:
-    """Launch the kernel; arguments as for `xsns_kernels.grouped.add_squared_products`, and checked by it.
+    """Launch the kernel. `xsns_kernels.grouped.add_squared_products` documents and checks the arguments.
 
     Raises:
-        ValueError: F lies where Triton does not run, the rows are float64, or they are bfloat16 and interpreted:
+        ValueError: Triton does not run on the device of F, the rows are float64, or they are bfloat16 and interpreted:
             the interpreter multiplies the bits of bfloat16 as integers.
     """
     if _COMPILED and F.device.type != "cuda":
@@ -94,16 +94,16 @@ def add_squared_products(F: Tensor, G: Tensor, A: Tensor, segments: Tensor) -> N
     if not _COMPILED:
         _kernel[_grid(F)](*arguments, BLOCK_R=block, **_INTERPRETED_TILE)
         return
-    # Triton launches on the current device, which need not be F's.
+    # Triton launches on the current device, which may be another than the device of F.
     with torch.cuda.device(F.device):
         _tuned[_grid(F)](*arguments, BLOCK_R=block, **_OPTIONS)
 
 
 def _block(rows: int, segments: int, dtype: torch.dtype) -> int:
-    """Return how many rows are multiplied together: 16, 32 or 64, about the mean of a segment.
+    """Return how many rows are multiplied together: 16, 32 or 64, about the mean length of a segment.
 
     Without tensor cores, which float32 does not use, a product is unrolled over all its rows; compiled for compute
-    capability 8.0, most tiles no longer fit in registers with more than 16 of them.
+    capability 8.0, most tiles no longer fit in registers with more than 16 rows.
     """
     most = 16 if dtype == torch.float32 else 64
     return min(most, max(16, 1 << (-(-rows // segments) - 1).bit_length()))

@@ -1,8 +1,8 @@
-"""Turn 64 comparisons into one word: packing, thresholds, population counts, radix histograms.
+"""Compiled kernels that turn 64 comparisons into one word: packing, thresholds, popcounts, histograms.
 
-The comparisons are written as one LLVM vector of 64 lanes, whose mask *is* the word in little-endian
-bit order; LLVM cuts it to the width of the machine. Kernels and intrinsics share this file because
-Numba's cache looks at the file of the kernel alone: a change of either must change it.
+The comparisons are written as one LLVM vector of 64 lanes, whose mask *is* the word in little-endian bit order; LLVM
+splits it to the vector width of the machine. Kernels and intrinsics share this file because Numba's cache looks at the
+file of the kernel alone: a change of either must change that file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _ones(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def _first_one(typingctx: Any, word: Any) -> Any:
-    """Return the place of the lowest one of a word that is not zero."""
+    """Return the position of the lowest one of a word that is not zero."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(_FLAG, 1))
@@ -58,7 +58,7 @@ def _first_one(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def _mask_within(typingctx: Any, patterns: Any, first: Any, keep: Any, lowest: Any, span: Any) -> Any:
-    """Return a word whose bit i says if (patterns[first + i] & keep) - lowest <= span, unsigned."""
+    """Return a word whose bit i is set where (patterns[first + i] & keep) - lowest <= span, unsigned."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_type = signature.args[0]
@@ -90,13 +90,13 @@ def _splat(builder: Any, value: Any, element: Any) -> Any:
     )
 )
 def mask_into(patterns: Any, lowest: int, span: int, start: int, words: Any) -> int:
-    """Set bit `start + i` of `words` where patterns[i] - lowest <= span, unsigned; return how many.
+    """Set bit `start + i` of `words` where patterns[i] - lowest <= span, unsigned; return how many were set.
 
     Args:
-        patterns: unsigned integers [n]; n need not be a multiple of 64.
-        lowest: the least pattern that counts; at most the largest value of the dtype.
-        span: the last pattern that counts, minus `lowest`.
-        start: offset in bits of the first pattern, any number.
+        patterns: Unsigned integers [n]; n need not be a multiple of 64.
+        lowest: The smallest pattern that is selected; at most the largest value of the dtype.
+        span: The largest pattern that is selected, minus `lowest`.
+        start: Bit of the first pattern, any number.
         words: uint64, zeros at the bits to be set.
     """
     total = 0
@@ -137,17 +137,17 @@ def count_ones(words: Any) -> int:
 
 @compiled(*(types.int64(patterns, _UINT64, _UINT64, writable(types.int64, 2)) for patterns in _FLOATS))
 def count_high(patterns: Any, infinity: int, shift: int, counts: Any) -> int:
-    """Count float patterns by their sixteen highest bits; return how many are not valid.
+    """Count float patterns by their sixteen highest bits; return how many are invalid.
 
-    Non-negative IEEE numbers are in the order of their patterns, so one comparison with the pattern
-    of infinity finds what is negative, infinite or NaN. The pattern of -0.0 counts as that of 0.0.
+    Non-negative IEEE numbers have the same order as their patterns, so that one comparison with the pattern of infinity
+    finds negative, infinite and NaN values. The pattern of -0.0 counts as that of 0.0.
 
     Args:
-        patterns: unsigned integers [n].
-        infinity: the pattern of infinity.
-        shift: bits below the sixteen highest.
-        counts: int64 [2, 32768], added to; the histogram is the sum of both rows. Two rows, because
-            neighbours are often equal and an addition then waits for the one before.
+        patterns: Unsigned integers [n].
+        infinity: The pattern of infinity.
+        shift: Number of bits below the sixteen highest.
+        counts: int64 [2, 32768], added to; the histogram is the sum of both rows. There are two rows because neighbours
+            are often equal, and an addition would then wait for the one before.
     """
     invalid = 0
     minus_zero = np.uint64(1) << (shift + np.uint64(15))
@@ -173,14 +173,13 @@ def count_high(patterns: Any, infinity: int, shift: int, counts: Any) -> int:
 def count_low(patterns: Any, prefix: int, shift: int, sign: int, counts: Any) -> None:
     """Count the patterns of one bin by their next sixteen bits.
 
-    Few groups of 64 hold a pattern of the bin, so that the rest is passed over at the speed of
-    reading.
+    Few groups of 64 hold a pattern of the bin, so that the other groups are skipped at the speed of reading.
 
     Args:
-        patterns: unsigned integers [n], all valid.
-        prefix: the bits above the next sixteen.
-        shift: bits below the next sixteen.
-        sign: the pattern of -0.0, which counts as 0.0.
+        patterns: Unsigned integers [n], all valid.
+        prefix: The bits above the next sixteen.
+        shift: Number of bits below the next sixteen.
+        sign: The pattern of -0.0, which counts as 0.0.
         counts: int64 [65536], added to.
     """
     magnitude = sign - np.uint64(1)
@@ -230,18 +229,18 @@ def bracket_into(
     """Set bit `start + i` of `words` where patterns[i] >= highest, and collect the patterns just below.
 
     Args:
-        patterns: unsigned integers [n]; n need not be a multiple of 64.
-        lowest: the least pattern that is collected, with its place `start + i`.
-        highest: the least pattern whose bit is set; above `lowest` and below `infinity`.
-        infinity: the pattern of infinity; this and what is above is not valid, but for -0.0.
-        start: offset in bits of the first pattern, any number.
+        patterns: Unsigned integers [n]; n need not be a multiple of 64.
+        lowest: The smallest pattern that is collected, with its position `start + i`.
+        highest: The smallest pattern whose bit is set; above `lowest` and below `infinity`.
+        infinity: The pattern of infinity; this and larger patterns are invalid, except -0.0.
+        start: Bit of the first pattern, any number.
         words: uint64, zeros at the bits to be set.
-        found: collected patterns, 64 more than may be collected before the search is given up.
-        places: their places, of the same length.
-        tally: int64 [3], added to: bits set, patterns collected, patterns that are not valid.
+        found: Collected patterns; 64 longer than the number of patterns at which the search stops.
+        places: Positions of the collected patterns, of the same length.
+        tally: int64 [3], added to: number of bits set, of patterns collected, and of invalid patterns.
 
     Returns:
-        Whether there was room; where not, the pass stopped somewhere.
+        Whether there was room. Where there was not, the pass stopped before the end.
     """
     top, middle = infinity - np.uint64(1) - highest, highest - np.uint64(1) - lowest
     minus_zero = np.uint64(1) << np.uint64(8 * patterns.itemsize - 1)
@@ -287,7 +286,7 @@ def bracket_into(
     )
 )
 def set_found(found: Any, places: Any, lowest: int, words: Any) -> None:
-    """Set the bits at the places of collected patterns that are at least `lowest`."""
+    """Set the bits at the positions of collected patterns that are at least `lowest`."""
     for i in range(found.size):
         if np.uint64(found[i]) >= lowest:
             words[places[i] >> 6] |= np.uint64(1) << np.uint64(places[i] & 63)
@@ -295,8 +294,8 @@ def set_found(found: Any, places: Any, lowest: int, words: Any) -> None:
 
 @compiled(*(_UINT64(patterns, _UINT64) for patterns in _FLOATS))
 def least_positive(patterns: Any, infinity: int) -> Any:
-    """Return the least pattern of a positive number, all being valid; `infinity` where there is none."""
-    # Less one, zero becomes the largest and needs no branch; -0.0 stays above all numbers.
+    """Return the smallest pattern of a positive number, where all are valid; `infinity` where none is positive."""
+    # Minus one, zero becomes the largest pattern and needs no branch; -0.0 stays above all numbers.
     least = infinity - np.uint64(1)
     for i in range(patterns.size):
         least = min(least, np.uint64(patterns[i]) - np.uint64(1))

@@ -1,4 +1,4 @@
-"""Compile with Numba, and keep the machine code on disk where there is a place for it."""
+"""Compilation with Numba, a cache of the machine code on disk, and shared emitters of LLVM instructions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _NO_PLACE = "no locator available"
 
-# Numba's types describe neither what an intrinsic is called with nor what a compiled function is.
+# Numba has annotations neither for the arguments of an intrinsic nor for a compiled function.
 intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = cast(Any, _intrinsic)
 
 INT64 = ir.IntType(64)
 INTP = types.intp
 VOID = types.void
 
-#: Words of a vector, and the vector: 512 bits.
+#: Number of words of a vector, and its type: 512 bits.
 LANES = 8
 VECTOR = ir.VectorType(INT64, LANES)
 WORD_BYTES = 8
@@ -30,12 +30,12 @@ WORD_BYTES = 8
 def compiled(*signatures: Any) -> Callable[[Function], Function]:
     """Compile a function for the given signatures, without the GIL, and cache the machine code.
 
-    The cache lies beside the source file, or else in the user's cache folder. Where neither can be
-    written (a read-only image, a full disk) the function is compiled anew in each process.
+    The cache is beside the source file or, where that folder cannot be written, in the user's cache folder. Where
+    neither can be written (a read-only image, a full disk), each process compiles the function again.
 
     Args:
-        signatures: Numba signatures. They are explicit so that a kernel has one machine code, and
-            so that threads never wait for one another's compilation.
+        signatures: Numba signatures. They are explicit so that each kernel has one machine code, and so that threads
+            never wait for one another's compilation.
 
     Raises:
         RuntimeError: Numba failed for another reason than a missing cache folder.
@@ -61,8 +61,8 @@ def _jit(function: Function, signatures: tuple[Any, ...], cache: bool) -> Functi
 def readable(dtype: Any, ndim: int = 1) -> Any:
     """Return the Numba type of a C-contiguous input array that may be read-only or misaligned.
 
-    Writable and aligned arrays convert to it, so that one machine code serves memory maps, views of
-    files and ordinary arrays alike.
+    Writable and aligned arrays convert to it, so that one machine code serves memory maps, views of files and ordinary
+    arrays.
     """
     return types.Array(dtype, ndim, "C", readonly=True, aligned=False)
 
@@ -95,7 +95,7 @@ def plus(builder: Any, value: Any, constant: int) -> Any:
 def row_addresses(
     context: Any, builder: Any, array_type: Any, array: Any, first: Any, offset: Any, count: int
 ) -> list[Any]:
-    """Emit addresses `offset` past those of `count` rows from `first` on; `array`, int64 [R], holds the rows'."""
+    """Emit the addresses `offset` bytes past `count` rows, from row `first` on; `array` [R] holds row addresses."""
     fields = context.make_array(array_type)(context, builder, array)
     start = builder.add(builder.ptrtoint(fields.data, INT64), times(builder, first, WORD_BYTES))
     return [
@@ -105,18 +105,18 @@ def row_addresses(
 
 
 def load_vector(builder: Any, address: Any, offset: Any) -> Any:
-    """Emit eight words from an address on, which need not be aligned."""
+    """Emit a load of eight words from an address that need not be aligned."""
     return builder.load(at(builder, builder.add(address, offset), VECTOR), align=WORD_BYTES)
 
 
 def variable(builder: Any, value: Any) -> Any:
-    """Emit a variable: on the stack in name only, LLVM keeps it in a register."""
+    """Emit a variable. It is on the stack in name only: LLVM keeps it in a register."""
     create: Any = cgutils.alloca_once_value
     return create(builder, value)
 
 
 def call(builder: Any, name: str, result: Any, argument: Any) -> Any:
-    """Emit a call of one of LLVM's functions of one argument."""
+    """Emit a call of an LLVM function with one argument."""
     insert: Any = cgutils.get_or_insert_function
     function = insert(builder.module, ir.FunctionType(result, [argument.type]), name)
     return builder.call(function, [argument])

@@ -1,9 +1,9 @@
-"""Count common bits of all pairs of rows, four rows by four at a time, where the rows lie.
+"""Intersection counts of all pairs of rows, in tiles of four rows by four.
 
-A tile of 4 x 4 pairs keeps its sixteen sums in vector registers: eight loads feed sixteen
-AND + popcount + ADD. The vectors are written out as `<8 x i64>` in LLVM's language, because LLVM
-left to itself prefers 256-bit vectors; on a CPU without AVX-512 it splits them and stays correct.
-Rows are given by their addresses, so that nothing is copied before it is counted.
+A tile of 4 x 4 pairs keeps its sixteen sums in vector registers: eight loads feed sixteen times AND, popcount and add.
+The vectors are written as `<8 x i64>` in LLVM's language, because LLVM by itself prefers 256-bit vectors. On a CPU
+without AVX-512, LLVM splits them, and the result stays correct. Rows are given by their addresses, so that nothing is
+copied before it is counted.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def _add_tile(
 ) -> Any:
     """Add popcount(left[i + r] & right[j + c]) to out[i + r, j + c] for r, c in 0..3.
 
-    `left` and `right` are addresses of rows, of which `vectors` vectors from word `first` on are read. Meanwhile fetch
-    one cache line a vector from the address `ahead` on into the second-level cache.
+    `left` and `right` are arrays of row addresses. `vectors` vectors of each row are read, from word `first` on. At the
+    same time one cache line for each vector is fetched into the second-level cache, from the address `ahead` on.
     """
     signature = VOID(left, INTP, right, INTP, INTP, INTP, out, INTP)
     return signature, _emit_tile
@@ -86,7 +86,7 @@ def _emit_loop(builder: Any, lefts: Any, rights: Any, vectors: Any, ahead: Any) 
 
 
 def _prefetch(builder: Any, address: Any) -> None:
-    # For reading, into the second-level cache, as data. It never faults, whatever the address.
+    # A prefetch for reading, of data, into the second-level cache. It never faults, whatever the address is.
     flag = ir.IntType(32)
     pointer = at(builder, address, ir.IntType(8))
     insert: Any = cgutils.get_or_insert_function
@@ -97,7 +97,7 @@ def _prefetch(builder: Any, address: Any) -> None:
 
 @intrinsic
 def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
-    """Return the ones of some vectors from an address on."""
+    """Return the number of ones of several vectors from an address on."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         total = variable(builder, ir.Constant(VECTOR, [0] * LANES))
@@ -114,16 +114,16 @@ def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
 def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
     """Add the counts of all pairs of rows to the tiles of `out` on and above the diagonal.
 
-    The last tiles of a block fetch one row each of the next block from memory, which otherwise would wait while
-    nothing is counted. Columns of `out` are taken a panel at a time, so that with many rows the right-hand side of the
-    tiles still comes from the second-level cache.
+    The last tiles of a block each fetch one row of the next block from memory, which would otherwise be waited for
+    while nothing is counted. Columns of `out` are processed one panel at a time, so that with many rows the right-hand
+    side of the tiles still comes from the second-level cache.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4.
-        words: words of a row to read, a multiple of 8.
-        block: words of a row that are counted before the next ones are read, a multiple of 8.
-        panel: columns of `out` at a time, a multiple of 4.
-        out: int64 [R, R]. Tiles below the diagonal are not touched.
+        words: Number of words of a row to read, a multiple of 8.
+        block: Number of words of a row that are counted before the next ones are read, a multiple of 8.
+        panel: Number of columns of `out` at a time, a multiple of 4.
+        out: int64 [R, R]. Tiles below the diagonal are not changed.
     """
     count = rows.size
     for first in range(0, words, block):
@@ -154,6 +154,6 @@ def add_cross(left: Any, right: Any, words: int, block: int, panel: int, out: An
 
 @compiled(VOID(_ADDRESSES, INTP, _ADDRESSES))
 def add_sizes(rows: Any, words: int, out: Any) -> None:
-    """Add the ones of each row to `out`, int64 [L]; `words` is a multiple of 8."""
+    """Add the number of ones of each row to `out`, int64 [L]; `words` is a multiple of 8."""
     for i in range(rows.size):
         out[i] += _size(rows[i], words // LANES)

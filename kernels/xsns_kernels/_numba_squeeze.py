@@ -1,9 +1,9 @@
-"""Leave out the columns that tell no two rows apart, before pairs are counted.
+"""Removal of columns that do not distinguish any two rows, before pairs are counted.
 
-A column that no row has, or one row alone, adds nothing to any pair of different rows; one that all rows have adds one
-to every pair. What is left is joined, bit after bit, by the same positions in every row: the cost is linear in the
-rows, what it saves is quadratic. The extraction is the processor's `pext`, which not every processor has; `AVAILABLE`
-says whether the code for this one may use it.
+A column that no row or only one row has adds nothing to any pair of different rows; a column that all rows have adds
+one to every pair. The other columns are packed together at the same positions in every row. The cost is linear in the
+number of rows, and the saving is quadratic. The extraction uses the processor's instruction `pext`, which not every
+processor has; `AVAILABLE` says whether the code for this processor may use it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from xsns_kernels._numba_jit import (
 )
 from xsns_kernels._numba_overlap import TILE, add_pairs
 
-# Numba does not say what this returns.
+# Numba has no annotation for this function.
 _host_features: Callable[[], str] = cast(Any, codegen.get_host_cpu_features)
 
 _UINT64 = types.uint64
@@ -48,24 +48,24 @@ _PLAN = writable(types.int64, 2)
 _MOST_BITS = 56
 _LOW_HALF = np.uint64(2**32 - 1)
 
-#: Words of a row whose columns are judged together, a multiple of eight.
+#: Number of words of a row whose columns are examined together, a multiple of eight.
 CHUNK = 512
 
 
 def _has_pext() -> bool:
-    """Return whether the code that Numba makes may use BMI2; the rule is Numba's own."""
+    """Return whether the code that Numba generates may use BMI2, by the same rule as Numba's own."""
     asked: str | None = getattr(config, "CPU_FEATURES", None)
     features: str = _host_features() if asked is None else asked
     return "+bmi2" in features.split(",")
 
 
-#: Whether columns are left out on this machine.
+#: Whether columns are removed on this machine.
 AVAILABLE = _has_pext()
 
 
 @intrinsic
 def _pext_of_the_processor(typingctx: Any, word: Any, mask: Any) -> Any:
-    """Return the bits of `word` under `mask`, joined at the low end."""
+    """Return the bits of `word` under `mask`, packed at the low end."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         insert: Any = cgutils.get_or_insert_function
@@ -77,7 +77,7 @@ def _pext_of_the_processor(typingctx: Any, word: Any, mask: Any) -> Any:
 
 @compiled(_UINT64(_UINT64, _UINT64))
 def _pext_bit_by_bit(word: Any, mask: Any) -> Any:
-    """Return the bits of `word` under `mask`, joined at the low end: right anywhere, and too slow to pay."""
+    """Return the bits of `word` under `mask`, packed at the low end. Correct everywhere, but too slow to save time."""
     found, place = np.uint64(0), np.uint64(0)
     while mask:
         lowest = mask & (~mask + np.uint64(1))
@@ -123,7 +123,7 @@ def _put(typingctx: Any, address: Any, word: Any) -> Any:
 
 
 def _judge(count: int) -> Any:
-    """Return an intrinsic that lets `count` rows have their say on the columns of some vectors."""
+    """Return an intrinsic that updates the column masks of some vectors with `count` rows."""
 
     @intrinsic
     def judge(
@@ -170,17 +170,17 @@ _judge_four, _judge_one = _judge(TILE), _judge(1)
 
 @compiled(types.int64(_ADDRESSES, INTP, INTP, INTP, _WORDS, _WORDS, _WORDS, _ADDRESSES))
 def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twice: Any, every: Any, sizes: Any) -> int:
-    """Find the columns that two rows at least have, and not all; return how many there are.
+    """Find the columns that at least two rows have but not all rows, and return how many there are.
 
     Args:
-        rows: int64 [R], addresses; the first `count` of them are judged.
+        rows: int64 [R], addresses; the first `count` rows are examined.
         count: L, at least 1.
-        first: first word.
-        words: how many, a multiple of 8, at most the sizes of the next three.
+        first: First word.
+        words: Number of words, a multiple of 8, at most the length of the next three arrays.
         keep: uint64, becomes the useful columns.
         twice: uint64, scratch.
         every: uint64, becomes the columns that all rows have.
-        sizes: int64 [R]; each row's ones within these words are added.
+        sizes: int64 [R]; the number of ones of each row within these words is added.
     """
     vectors = words // LANES
     for w in range(words):
@@ -201,17 +201,18 @@ def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twi
 
 @compiled(INTP(_WORDS, INTP, INTP, _WORDS, _PLAN))
 def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
-    """List what is to be extracted from each row.
+    """List the bits to extract from each row.
 
-    At most 56 bits of a word are taken at a time, so that they fit into eight bytes from any bit of the first on.
+    At most 56 bits of a word are extracted at a time, so that they fit into eight bytes wherever in the first byte they
+    start.
 
     Args:
         keep: uint64 [words], the useful columns.
-        words: how many words.
-        filled: bits that were joined before.
+        words: Number of words.
+        filled: Number of bits that were packed before.
         masks: uint64, becomes the bits of each extraction.
-        plan: int64 [.., 4], becomes: byte of the row, byte of the joined row, bits to shift up, bits that
-            are whole bytes then.
+        plan: int64 [.., 4], becomes for each extraction: byte of the row, byte of the packed row, bits to shift up,
+            bits that form whole bytes after that.
 
     Returns:
         The number of extractions.
@@ -220,7 +221,7 @@ def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
     for w in range(words):
         rest = keep[w]
         while rest:
-            # More than 56 ones leave 24 at least in either half.
+            # With more than 56 ones, each half holds at least 24 of them.
             mask = rest if _ones(rest) <= _MOST_BITS else rest & _LOW_HALF
             shift, bits = filled & 7, _ones(mask)
             masks[listed] = mask
@@ -234,9 +235,9 @@ def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
 
 @compiled(VOID(_ADDRESSES, INTP, INTP, _WORDS, _PLAN, INTP, _WORDS, _ADDRESSES))
 def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: int, pending: Any, joined: Any) -> None:
-    """Append the useful columns of each row to its joined row, which holds `filled` bits after that.
+    """Append the useful columns of each row to its packed row, which holds `filled` bits afterwards.
 
-    Four rows at a time share what is read of the plan. `pending` [R] has the last, unfinished byte of each row.
+    Four rows at a time share what is read of the plan. `pending` [R] holds the last, incomplete byte of each row.
     """
     for r in range(0, rows.size, 4):
         a, b, c, d = rows[r] + first * 8, rows[r + 1] + first * 8, rows[r + 2] + first * 8, rows[r + 3] + first * 8
@@ -268,7 +269,7 @@ def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: 
 
 @compiled(VOID(_ADDRESSES, _ROWS, INTP, INTP, _COUNTS))
 def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: Any) -> None:
-    """Count the pairs of the joined columns: the last word's rest is zero, the words after it are made so."""
+    """Count the pairs of the packed columns. Bits past the last are zero, and the words after it are set to zero."""
     full = (filled + 63) // 64
     padded = (full + LANES - 1) // LANES * LANES
     scratch[:, full:padded] = np.uint64(0)
@@ -279,16 +280,16 @@ def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: An
 def add_pairs_squeezed(
     rows: Any, count: int, words: int, panel: int, scratch: Any, addresses: Any, sizes: Any, out: Any
 ) -> None:
-    """Add what `add_pairs` adds, except on the diagonal, which is left wrong.
+    """Add what `add_pairs` adds, except on the diagonal, whose values are wrong afterwards.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4. Rows past `count` are zeros.
         count: L.
-        words: words of a row to read, a multiple of 8.
-        panel: as for `add_pairs`.
-        scratch: uint64 [R, S], for the joined columns.
-        addresses: int64 [R], of the rows of `scratch`.
-        sizes: int64 [R]; the rows' cardinalities are added.
+        words: Number of words of a row to read, a multiple of 8.
+        panel: As for `add_pairs`.
+        scratch: uint64 [R, S], for the packed columns.
+        addresses: int64 [R], addresses of the rows of `scratch`.
+        sizes: int64 [R]; the cardinalities of the rows are added.
         out: int64 [R, R]; tiles on and above the diagonal are added to.
     """
     keep, twice, every = np.empty(CHUNK, np.uint64), np.empty(CHUNK, np.uint64), np.empty(CHUNK, np.uint64)

@@ -1,4 +1,4 @@
-"""What selection knows of IEEE numbers: patterns, the bin of the K-th, the least pattern that reaches a threshold."""
+"""Bit patterns of IEEE numbers, as all selection kernels use them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bits of a pattern that one histogram looks at.
+#: Number of bits of a pattern that one histogram counts by.
 DIGIT = 16
 PATTERN: dict[np.dtype[Any], type[np.unsignedinteger[Any]]] = {
     np.dtype(np.float32): np.uint32,
@@ -28,7 +28,7 @@ def number_of(dtype: np.dtype[Any], pattern: int) -> np.floating[Any]:
 
 
 def lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
-    """Return the pattern of the least positive number that is at least `threshold`."""
+    """Return the pattern of the smallest positive number that is at least `threshold`."""
     if threshold <= 0:
         return 1
     with np.errstate(over="ignore", under="ignore"):
@@ -39,34 +39,34 @@ def lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
 
 
 def locate(counts: NDArray[np.int64], k: int) -> tuple[int, int]:
-    """Return the bin of the K-th largest and its rank within that bin."""
+    """Return the bin that holds the K-th largest value, and the rank of that value within the bin."""
     reached = np.cumsum(counts[::-1])
     at = int(np.searchsorted(reached, k))
     return counts.size - 1 - at, k - int(reached[at] - counts[counts.size - 1 - at])
 
 
 def check_rank(k: int, size: int) -> None:
-    """Accept a rank from the largest.
+    """Check a rank from the largest.
 
     Raises:
-        ValueError: not in 1 to `size`.
+        ValueError: The rank is not in 1 to `size`.
     """
     if not 1 <= k <= size:
         raise ValueError(f"k must be from 1 to the number of values, {size}; got {k}")
 
 
 def check_threshold(threshold: float) -> None:
-    """Accept any number.
+    """Check that a threshold is a number.
 
     Raises:
-        ValueError: NaN.
+        ValueError: The threshold is NaN.
     """
     if math.isnan(threshold):
         raise ValueError("threshold must be a number, got NaN")
 
 
 def refuse_invalid(invalid: int, size: int) -> None:
-    """Refuse values that have no place in the order.
+    """Refuse values that are not non-negative and finite.
 
     Raises:
         ValueError: `invalid` of the `size` values are negative, infinite or NaN.

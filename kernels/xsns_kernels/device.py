@@ -1,9 +1,9 @@
-"""The K-th largest, thresholds and histograms of torch tensors, computed where the tensors lie.
+"""The K-th largest, thresholds and histograms of torch tensors, computed on the device of the tensors.
 
-The same results as of `kth_largest`, `threshold_bits` and `pattern_histogram` of `xsns_kernels`, bit for bit, for
-values that a device holds: nothing but histograms and packed bits is copied from it. Nothing is sorted or joined,
-and scratch stays bounded, since pieces are looked at in parts. All comparisons are of bit patterns read as
-signed integers, so that no treatment of subnormal numbers by a device can change a result.
+The results are those of `kth_largest`, `threshold_bits` and `pattern_histogram` of `xsns_kernels`, bit for bit, for
+values on a device: only histograms and packed bits are copied from it. Nothing is sorted or joined, and scratch stays
+bounded, because tensors are processed in parts. All comparisons are of bit patterns read as signed integers, so that
+the treatment of subnormal numbers by a device cannot change a result.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from xsns_kernels._patterns import (
 
 Words = NDArray[np.uint64]
 
-# Values looked at together: enough to keep a device busy; scratch is some tens of bytes for each of them.
+# Number of values of a part: enough to keep a device busy. Scratch is some tens of bytes for each value.
 _PART = 1 << 22
 _BINS = 1 << DIGIT
 _LOW = _BINS - 1
@@ -38,8 +38,8 @@ _DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float64: np.dtype(np.float64),
 }
 _PATTERN = {torch.float32: torch.int32, torch.float64: torch.int64}
-# Eight octets that are 0 or 1, read as one little-endian integer: the product's highest octet has octet i as bit i.
-# No two terms of the product fall on the same bit, so that nothing is carried into it.
+# Eight bytes that are 0 or 1 are read as one little-endian integer. Bit i of the highest byte of the product is byte i.
+# No two terms of the product fall on the same bit, so that nothing is carried into that byte.
 _GATHER = 0x0102_0408_1020_4080
 
 
@@ -49,32 +49,32 @@ def kth_largest(values: Tensor | Sequence[Tensor], k: int) -> np.floating[Any]:
     sorted(values, reverse=True)[k - 1]
 
     Args:
-        values: one tensor or a sequence of tensors, float32 or float64 throughout, of any shape, on any
-            devices, contiguous, n values together. -0.0 counts as 0.0. Equal values count each.
-        k: rank from the largest, 1 to n.
+        values: One tensor or a sequence of tensors, all float32 or all float64, of any shape, on any devices,
+            contiguous, n values in total. -0.0 counts as 0.0. Each of several equal values counts.
+        k: Rank from the largest, 1 to n.
 
     Returns:
-        A NumPy scalar of the dtype of `values`, one of them.
+        A NumPy scalar of the dtype of `values`, equal to one of them.
 
     Raises:
-        TypeError: a piece is not a tensor of float32 or float64, or the dtypes differ.
-        ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; a piece is strided.
+        TypeError: A given tensor is not a torch tensor of float32 or float64, or the dtypes differ.
+        ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; a tensor is strided.
 
-    Reads all values twice (float32) or four times (float64), as `xsns_kernels.kth_largest` does. Scratch is
-    bounded by the parts in which pieces are read, not by n. From the device come 0.5 MB of counts a pass.
+    Bytes moved: all values are read twice (float32) or four times (float64), as by `xsns_kernels.kth_largest`; 0.5 MB
+    of counts are copied from the device in each pass. Scratch is bounded by the size of a part, not by n.
 
     >>> float(kth_largest([torch.tensor([3.0, 1.0]), torch.tensor([2.0, 3.0])], k=2))
     3.0
     """
-    pieces = _pieces(values)
-    size = sum(piece.numel() for piece in pieces)
+    tensors = _flat_tensors(values)
+    size = sum(tensor.numel() for tensor in tensors)
     check_rank(k, size)
-    dtype = _DTYPES[pieces[0].dtype]
+    dtype = _DTYPES[tensors[0].dtype]
     shift = 8 * dtype.itemsize - DIGIT
-    prefix, rank = locate(_high_digits(pieces, size), k)
+    prefix, rank = locate(_high_digits(tensors, size), k)
     while shift:
         shift -= DIGIT
-        digit, rank = locate(_count(_next_digits(pieces, prefix, shift)), rank)
+        digit, rank = locate(_count(_next_digits(tensors, prefix, shift)), rank)
         prefix = prefix << DIGIT | digit
     return number_of(dtype, prefix)
 
@@ -82,25 +82,25 @@ def kth_largest(values: Tensor | Sequence[Tensor], k: int) -> np.floating[Any]:
 def pattern_histogram(values: Tensor | Sequence[Tensor]) -> NDArray[np.int64]:
     """Count non-negative, finite values by the sixteen highest bits of their patterns, on the device.
 
-    counts[b] = how many values have b as the sixteen highest bits of their IEEE pattern
+    counts[b] = number of values that have b as the sixteen highest bits of their IEEE pattern
 
     Args:
-        values: one tensor or a sequence of tensors, as for `kth_largest`.
+        values: One tensor or a sequence of tensors, as for `kth_largest`.
 
     Returns:
-        NumPy int64 [32768], as of `xsns_kernels.pattern_histogram`.
+        NumPy int64 [32768], as from `xsns_kernels.pattern_histogram`.
 
     Raises:
-        TypeError: a piece is not a tensor of float32 or float64, or the dtypes differ.
-        ValueError: a value is negative, infinite or NaN; a piece is strided.
+        TypeError: A given tensor is not a torch tensor of float32 or float64, or the dtypes differ.
+        ValueError: A value is negative, infinite or NaN; a tensor is strided.
 
-    Reads all values once. From the device come 0.5 MB of counts.
+    Bytes moved: all values are read once; 0.5 MB of counts are copied from the device.
 
     >>> int(pattern_histogram(torch.tensor([1.0, 1.0, 2.0]))[0x3F80])
     2
     """
-    pieces = _pieces(values)
-    return _high_digits(pieces, sum(piece.numel() for piece in pieces))
+    tensors = _flat_tensors(values)
+    return _high_digits(tensors, sum(tensor.numel() for tensor in tensors))
 
 
 def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple[Words, int]:
@@ -109,30 +109,32 @@ def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple
     bits[i] = (values[i] >= threshold) and (values[i] > 0)
 
     Args:
-        values: one tensor or a sequence of tensors, as for `kth_largest`. Pieces follow one another at
-            running offsets that need not be multiples of 64. NaN and negative values are never selected.
-        threshold: compared exactly: it is not rounded to float32. Zero or less selects every positive value.
+        values: One tensor or a sequence of tensors, as for `kth_largest`. The tensors follow one another at running
+            offsets, which need not be multiples of 64. NaN and negative values are never selected.
+        threshold: Compared exactly: it is not rounded to float32. A threshold of zero or less selects every positive
+            value.
 
     Returns:
-        NumPy uint64 [ceil(n / 64)], little-endian bit order, pad bits zero; and its population count.
+        The bits, NumPy uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero, and their population count.
 
     Raises:
-        TypeError: a piece is not a tensor of float32 or float64, or the dtypes differ.
-        ValueError: `threshold` is NaN; a piece is strided.
+        TypeError: A given tensor is not a torch tensor of float32 or float64, or the dtypes differ.
+        ValueError: `threshold` is NaN; a tensor is strided.
 
-    Reads all values once; one bit a value leaves the device. The device must be little-endian.
+    Bytes moved: all values are read once; one bit for each value is copied from the device. The device must be
+    little-endian.
 
     >>> words, cardinality = threshold_bits([torch.tensor([1.0, 0.0]), torch.tensor([2.0])], threshold=1.0)
     >>> words.tolist(), cardinality
     ([5], 2)
     """
-    pieces = _pieces(values)
+    tensors = _flat_tensors(values)
     check_threshold(threshold)
-    octets = np.zeros(-(-sum(piece.numel() for piece in pieces) // 64) * 8, np.uint8)
+    octets = np.zeros(-(-sum(tensor.numel() for tensor in tensors) // 64) * 8, np.uint8)
     start = 0
-    for part in _parts(pieces):
+    for part in _parts(tensors):
         packed = _pack(part, threshold, lead=start % 8).cpu().numpy()
-        # The first octet may hold the end of the part before.
+        # The first byte may hold the end of the part before.
         octets[start // 8 : start // 8 + packed.size] |= packed
         start += part.numel()
     words = octets.view("<u8").astype(np.uint64, copy=False)
@@ -140,7 +142,7 @@ def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple
 
 
 def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
-    """Return uint8 [ceil((lead + n) / 8)] on the device: `lead` zeros, then one bit a pattern, lowest first."""
+    """Return uint8 [ceil((lead + n) / 8)] on the device: `lead` zeros, then one bit for each pattern, lowest first."""
     dtype = np.dtype(np.float32 if patterns.dtype == torch.int32 else np.float64)
     size = patterns.numel()
     flags = torch.zeros(-(-(lead + size) // 8) * 8, dtype=torch.bool, device=patterns.device)
@@ -150,26 +152,26 @@ def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
     return (flags.view(torch.int64) * _GATHER >> 56).to(torch.uint8)
 
 
-def _high_digits(pieces: Sequence[Tensor], size: int) -> NDArray[np.int64]:
-    """Return the histogram of the digits that hold the sign, without the half of the negative ones.
+def _high_digits(tensors: Sequence[Tensor], size: int) -> NDArray[np.int64]:
+    """Return the histogram of the digits that hold the sign, without the half for negative values.
 
     Raises:
-        ValueError: a value is negative, infinite or NaN.
+        ValueError: A value is negative, infinite or NaN.
     """
-    if not pieces:
+    if not tensors:
         return np.zeros(_BINS // 2, np.int64)
-    dtype = _DTYPES[pieces[0].dtype]
+    dtype = _DTYPES[tensors[0].dtype]
     shift = 8 * dtype.itemsize - DIGIT
-    counts = _count((part >> shift) & _LOW for part in _parts(pieces))
-    minus_zeros = _minus_zeros(pieces) if counts[_BINS // 2] else 0
+    counts = _count((part >> shift) & _LOW for part in _parts(tensors))
+    minus_zeros = _minus_zeros(tensors) if counts[_BINS // 2] else 0
     refuse_invalid(int(counts[pattern_of(dtype, np.inf) >> shift :].sum()) - minus_zeros, size)
     counts[0] += minus_zeros
     return counts[: _BINS // 2]
 
 
-def _next_digits(pieces: Sequence[Tensor], prefix: int, shift: int) -> Iterator[Tensor]:
-    """Yield, of the patterns whose higher bits are `prefix`, the digit above the lowest `shift` bits."""
-    for part in _parts(pieces):
+def _next_digits(tensors: Sequence[Tensor], prefix: int, shift: int) -> Iterator[Tensor]:
+    """Yield, for the patterns whose higher bits are `prefix`, the digit above the lowest `shift` bits."""
+    for part in _parts(tensors):
         # Without the sign, -0.0 has the pattern of 0.0.
         magnitudes = part & torch.iinfo(part.dtype).max
         yield (magnitudes[magnitudes >> (shift + DIGIT) == prefix] >> shift) & _LOW
@@ -187,43 +189,43 @@ def _count(parts: Iterable[Tensor]) -> NDArray[np.int64]:
     return total
 
 
-def _minus_zeros(pieces: Sequence[Tensor]) -> int:
-    return sum(int(torch.count_nonzero(part == torch.iinfo(part.dtype).min)) for part in _parts(pieces))
+def _minus_zeros(tensors: Sequence[Tensor]) -> int:
+    return sum(int(torch.count_nonzero(part == torch.iinfo(part.dtype).min)) for part in _parts(tensors))
 
 
-def _parts(pieces: Sequence[Tensor]) -> Iterator[Tensor]:
+def _parts(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
     """Yield bit patterns, int32 or int64 [at most 2²²], in order and without copies."""
-    for piece in pieces:
-        if piece.numel():
-            yield from torch.split(piece.view(_PATTERN[piece.dtype]), _PART)
+    for tensor in tensors:
+        if tensor.numel():
+            yield from torch.split(tensor.view(_PATTERN[tensor.dtype]), _PART)
 
 
-def _pieces(values: object) -> list[Tensor]:
+def _flat_tensors(values: object) -> list[Tensor]:
     """Return one tensor or a sequence of tensors as flat tensors of one dtype.
 
     Raises:
-        TypeError: a piece is not a tensor of float32 or float64, or the dtypes differ.
-        ValueError: a piece is strided; a hidden copy would be as large as the input.
+        TypeError: A given tensor is not a torch tensor of float32 or float64, or the dtypes differ.
+        ValueError: A tensor is strided; a hidden copy would be as large as the input.
     """
     if not isinstance(values, Tensor | Iterable):
         raise TypeError(f"values must be a tensor or a sequence of tensors, got {type(values).__name__}")
     flat: list[Tensor] = []
-    for at, piece in enumerate([values] if isinstance(values, Tensor) else values):
-        if not isinstance(piece, Tensor):
-            raise TypeError(f"values[{at}] must be a torch tensor, got {type(piece).__name__}")
-        if piece.dtype not in _DTYPES:
-            raise TypeError(f"values[{at}] must have dtype float32 or float64, got {_name(piece.dtype)}")
-        if flat and piece.dtype != flat[0].dtype:
+    for at, tensor in enumerate([values] if isinstance(values, Tensor) else values):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"values[{at}] must be a torch tensor, got {type(tensor).__name__}")
+        if tensor.dtype not in _DTYPES:
+            raise TypeError(f"values[{at}] must have dtype float32 or float64, got {_name(tensor.dtype)}")
+        if flat and tensor.dtype != flat[0].dtype:
             raise TypeError(
-                f"pieces must share one dtype: values[0] is {_name(flat[0].dtype)}, "
-                f"values[{at}] is {_name(piece.dtype)}"
+                f"all tensors must have one dtype: values[0] is {_name(flat[0].dtype)}, "
+                f"values[{at}] is {_name(tensor.dtype)}"
             )
-        if not piece.is_contiguous():
+        if not tensor.is_contiguous():
             raise ValueError(
-                f"values[{at}] must be contiguous, got shape {tuple(piece.shape)} with strides {piece.stride()}; "
+                f"values[{at}] must be contiguous, got shape {tuple(tensor.shape)} with strides {tensor.stride()}; "
                 "pass tensor.contiguous() if a copy is acceptable"
             )
-        flat.append(piece.detach().view(-1))
+        flat.append(tensor.detach().view(-1))
     return flat
 
 

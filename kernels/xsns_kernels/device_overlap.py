@@ -1,7 +1,7 @@
-"""Count common bits on a device: unpacked blocks of columns, multiplied as 8-bit integers by its matrix units.
+"""Intersection counts on a device: unpacked blocks of columns, multiplied as 8-bit integers by its matrix units.
 
-A product of two matrices of zeros and ones counts common ones. That is one multiplication a bit, on units that do
-them far faster than anything else on the chip counts words; the same code is exact, and slow, on a CPU.
+A product of two matrices of zeros and ones counts common ones. This takes one multiplication for each bit, on units
+that multiply much faster than any other unit of a GPU counts words. The same code is exact, and slow, on a CPU.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xsns_kernels.streams import Columns, Part, Progress, Segment, parts_of
+from xsns_kernels.columns import Columns, Counts, Part, Progress, Segment, parts_of
 
-Counts = NDArray[np.int64]
-
-#: Unpacked bits of all rows on the device at a time, one byte each.
+#: Size of the unpacked bits of all rows on the device at a time, one byte each.
 _UNPACKED_BYTES = 1 << 28
-#: What 8-bit products ask of their shapes: rows a multiple of this.
+#: 8-bit products need a number of rows that is a multiple of this.
 _ROWS = 32
-#: Sums of a product are int32: no block has as many columns.
+#: The sums of a product are int32, so that a block has at most 2²⁶ columns.
 _MOST_WORDS = 1 << 20
 
 
@@ -34,13 +32,15 @@ def stream_intersections_on(
     groups: int = 1,
     on_progress: Progress | None = None,
 ) -> Counts:
-    """Count the common bits of all pairs of rows on a device; arguments, result and errors as `stream_intersections`.
+    """Count the common bits of all pairs of rows on a device.
 
-    Blocks of columns are read by one thread while the device multiplies the ones before.
+    Arguments, result and errors are those of `xsns_kernels.stream_intersections`. One thread reads blocks of columns
+    while the device multiplies the blocks before.
 
-    Takes about 0.6 GB on the device, and two blocks of packed rows here: 8 MB or, with very many rows, a little more.
+    Memory: about 0.6 GB on the device, and two blocks of packed rows on the host: 8 MB or, with very many rows,
+    slightly more. The sums of a block are int32 and cannot overflow; sums over blocks are int64.
 
-    >>> from xsns_kernels.streams import ArrayColumns
+    >>> from xsns_kernels import ArrayColumns
     >>> rows = ArrayColumns(np.array([[0b0111], [0b1110]], np.uint64))
     >>> stream_intersections_on(rows, "cpu").tolist()
     [[[3, 2], [2, 3]]]
@@ -60,11 +60,12 @@ def stream_cross_intersections_on(
     groups: int = 1,
     on_progress: Progress | None = None,
 ) -> tuple[Counts, Counts]:
-    """Count rows 0 … split with each of the others on a device; all else as `stream_cross_intersections`.
+    """Count the common bits of the first `split` rows with each of the other rows on a device.
 
-    The whole square is multiplied: for a device it is no work.
+    Arguments, result and errors are those of `xsns_kernels.stream_cross_intersections`. The whole square is multiplied,
+    which costs a device little.
 
-    >>> from xsns_kernels.streams import ArrayColumns
+    >>> from xsns_kernels import ArrayColumns
     >>> counts, cardinalities = stream_cross_intersections_on(ArrayColumns(np.array([[7], [6]], np.uint64)), 1, "cpu")
     >>> counts.tolist(), cardinalities.tolist()
     ([[[2]]], [[3, 2]])
@@ -82,7 +83,7 @@ def _products(
     groups: int,
     on_progress: Progress | None,
 ) -> Iterator[tuple[int, Counts]]:
-    """Yield (group, counts of all pairs) for a block of columns after the other."""
+    """Yield (group, counts of all pairs) for one block of columns after another."""
     parts = parts_of(columns, segments, groups)
     total = sum(part.stop - part.start for part in parts)
     if columns.rows == 0 or total == 0:
@@ -109,7 +110,7 @@ def _products(
 
 
 def _read(columns: Columns, part: Part, device: torch.device) -> torch.Tensor:
-    """Return a block of columns as uint8 [L, 8 · words], in memory that the device can fetch from."""
+    """Return a block of columns as uint8 [L, 8 · words], in memory that the device can read directly."""
     words = part.stop - part.start
     block = torch.empty((columns.rows, words), dtype=torch.int64, pin_memory=device.type == "cuda")
     array: NDArray[Any] = block.numpy().view(np.uint64)
@@ -123,7 +124,7 @@ def _product(packed: torch.Tensor, shifts: torch.Tensor, height: int) -> Counts:
     """Return the common ones of all pairs of rows: int64 [L, L]."""
     rows = len(packed)
     bits = torch.zeros((height, packed.shape[1], 8), dtype=torch.uint8, device=packed.device)
-    # Which bit of its octet a bit is matters to nobody, as long as it is the same in all rows.
+    # The order of the bits within a byte does not matter, as long as it is the same in all rows.
     torch.bitwise_right_shift(packed.unsqueeze(-1), shifts, out=bits[:rows])
     flat = bits.bitwise_and_(1).view(height, -1).view(torch.int8)
     counts: Counts = torch._int_mm(flat, flat.t())[:rows, :rows].to(torch.int64).cpu().numpy()

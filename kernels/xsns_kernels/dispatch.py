@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Slow and obvious first; the last one is what "auto" means. Nothing depends on the machine.
+# The reference is first; "auto" stands for the last one. The choice does not depend on the machine.
 _IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
     "pack_bits": ("numpy", "numba"),
     "unpack_bits": ("numpy",),
@@ -25,13 +25,13 @@ def implementations(name: str) -> tuple[str, ...]:
     """Return the names of a kernel's implementations, the reference first and the fastest last.
 
     Args:
-        name: a public function of this package, such as ``"intersection_counts"``.
+        name: A public function of this package, such as ``"intersection_counts"``.
 
     Returns:
-        Names that the function takes as `impl`. ``"auto"`` stands for the last one.
+        Names that the function accepts as `impl`. ``"auto"`` stands for the last one.
 
     Raises:
-        ValueError: no kernel has this name.
+        ValueError: No kernel has this name.
 
     >>> implementations("intersection_counts")
     ('numpy', 'bitarray', 'numba')
@@ -44,7 +44,7 @@ def implementations(name: str) -> tuple[str, ...]:
 
 
 def resolve(name: str, impl: str) -> str:
-    """Return the implementation that `impl` asks for; an explicit name never falls back.
+    """Return the implementation that `impl` stands for; an explicit name never falls back to another one.
 
     Raises:
         ValueError: `impl` is neither ``"auto"`` nor an implementation of this kernel.

@@ -1,7 +1,7 @@
-"""The grouped squared product: add the squared weight gradients of many examples to an accumulator.
+"""The grouped squared product: squared weight gradients of many examples, added to an accumulator.
 
-An example's gradient of a linear layer's weight is G_nᵀ A_n: its rows of output gradients times its rows of
-inputs. Only the sum of their squares is wanted, and no such product need ever lie in memory.
+The gradient of one example by the weight of a linear layer is G_nᵀ A_n: the output gradients of its rows times the
+inputs of its rows. Only the sum of their squares is needed, so that no such product has to be stored.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation.
@@ -16,9 +16,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-#: The reference first.
+#: The reference is first.
 IMPLEMENTATIONS = ("torch", "numba", "triton")
-#: Environment variable that names an implementation in place of "auto".
+#: Environment variable whose value replaces "auto".
 VARIABLE = "XSNS_KERNELS_GROUPED"
 
 _HALVES = (torch.float16, torch.bfloat16)
@@ -33,29 +33,29 @@ def add_squared_products(
     F[o, i] += Σ_n (Σ_{r in segment n} G[r, o] · A[r, i])²
 
     Args:
-        F: float32 [O, I], contiguous; or float64 for float64 rows.
-        G: float32, float16, bfloat16 or float64 [R, O], any strides; on the device of F. The rows of an example
-            lie one after another.
-        A: [R, I], of the dtype and on the device of G, any strides; row r belongs with row r of G.
-        segments: int32 or int64 [N + 1], rising from 0 to R: rows segments[n] to segments[n + 1] - 1 are
-            example n's. Equal neighbours are an example without rows, which adds nothing. It may lie on the
-            CPU or on the device of F. ``"triton"`` does not look at one on a device, since that would wait for
-            it: there, wrong offsets give wrong sums, but no row outside of G and A is read.
-        rows: int64 [R] on the device of G, or None for all rows of G in their order. Where it is given, it is what
-            `segments` counts: example n's rows are rows[segments[n]], rows[segments[n] + 1], …
+        F: float32 [O, I], contiguous; float64 for float64 rows.
+        G: float32, float16, bfloat16 or float64 [R, O], any strides, on the device of F. The rows of an example follow
+            one another.
+        A: [R, I], of the dtype and on the device of G, any strides. Row r of A belongs to row r of G.
+        segments: int32 or int64 [N + 1], rising from 0 to R: rows segments[n] to segments[n + 1] - 1 belong to example
+            n. Equal neighbours mean an example without rows, which adds nothing. The tensor may be on the CPU or on the
+            device of F. ``"triton"`` does not check offsets on a device, because that would wait for the device: wrong
+            offsets then give wrong sums, but no row outside of G and A is read.
         impl: ``"torch"``, ``"numba"`` (on a CPU), ``"triton"``, or ``"auto"``, which is `choose(F.device, G.dtype)`.
+        rows: int64 [R] on the device of G, or None for all rows of G in order. Where it is given, `segments` refers to
+            it: the rows of example n are rows[segments[n]], rows[segments[n] + 1], …
 
     Raises:
-        TypeError: a dtype is none of these, or those of G, A and F do not belong together.
-        ValueError: shapes or devices do not fit, F is strided, `segments` does not rise from 0 to R, `impl` is
-            unknown, or it has no form for this device or dtype.
-        ImportError: ``"triton"`` was asked for and is not installed.
+        TypeError: A dtype is not supported, or the dtypes of G, A and F do not fit together.
+        ValueError: Shapes or devices do not fit, F is strided, `segments` does not rise from 0 to R, `impl` is unknown,
+            or it has no form for this device or dtype.
+        ImportError: ``"triton"`` was requested and is not installed.
 
-    Products and sums are of F's dtype, whatever the dtype of the rows. ``"torch"`` multiplies float32 as precisely
-    as torch is set to (`torch.set_float32_matmul_precision`), and takes scratch of the size of F. ``"triton"``
-    never rounds float32 rows, reads and writes F once a call and takes no scratch, but tries a few tile sizes when
-    it first meets a shape, with one copy of F. ``"numba"`` reads and writes F once for every 2,048 rows, takes scratch
-    of the size of G, and works with as many threads as torch does.
+    Products and sums have the dtype of F, whatever the dtype of the rows. ``"torch"`` multiplies float32 with the
+    precision that torch is set to (`torch.set_float32_matmul_precision`), and needs scratch of the size of F.
+    ``"triton"`` never rounds float32 rows, reads and writes F once in each call and needs no scratch, but tries several
+    tile sizes when it first sees a shape, with one copy of F. ``"numba"`` reads and writes F once for every 2,048 rows,
+    needs scratch of the size of G, and uses as many threads as torch does. Complexity: 2·R·O·I operations.
 
     >>> F, G, A = torch.zeros(1, 2), torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[1.0, 0.0]] * 3)
     >>> add_squared_products(F, G, A, torch.tensor([0, 2, 3]))  # (1 + 2)² + 3²
@@ -81,16 +81,16 @@ def add_squared_products(
 def choose(device: torch.device, dtype: torch.dtype) -> str:
     """Return the implementation that ``"auto"`` stands for.
 
-    The environment variable XSNS_KERNELS_GROUPED, where it is set, names it. Otherwise, for float32, float16 and
-    bfloat16, ``"triton"`` on a CUDA device of compute capability 8.0 or more (what Triton supports) where Triton is
-    installed, and ``"numba"`` on a CPU with AVX-512; else ``"torch"``.
+    The environment variable XSNS_KERNELS_GROUPED names it where the variable is set. Otherwise, for float32, float16
+    and bfloat16, it is ``"triton"`` on a CUDA device of compute capability 8.0 or more (the devices that Triton
+    supports) where Triton is installed, and ``"numba"`` on a CPU with AVX-512. In all other cases it is ``"torch"``.
 
     Args:
-        device: where F, G and A lie.
-        dtype: of G and A.
+        device: The device of F, G and A.
+        dtype: The dtype of G and A.
 
     Raises:
-        ValueError: the environment variable names no implementation.
+        ValueError: The environment variable does not name an implementation.
 
     >>> choose(torch.device("cpu"), torch.float64)
     'torch'
@@ -118,7 +118,7 @@ def _add_one_by_one(F: Tensor, G: Tensor, A: Tensor, bounds: list[int]) -> None:
 
 def _add_in_registers(F: Tensor, G: Tensor, A: Tensor, rows: Tensor | None, segments: Tensor) -> None:
     if F.device.type != "cpu" or F.dtype != torch.float32:
-        raise ValueError(f"'numba' has no form for F of {F.dtype} on {F.device}; choose 'torch'")
+        raise ValueError(f"'numba' cannot be used for F of {F.dtype} on {F.device}; choose 'torch'")
     import numpy as np
 
     from xsns_kernels import _grouped_numba

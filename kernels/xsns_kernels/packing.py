@@ -1,7 +1,7 @@
-"""Pack booleans into 64-bit words, unpack them, and count ones.
+"""Packing of booleans into 64-bit words, unpacking, and counting of ones.
 
-Bit i of the vector is bit i mod 64, counted from the lowest, of word i div 64. Bits of the last
-word past the end of the vector are zeros.
+Bit i of the vector is bit i mod 64, counted from the lowest, of word i div 64. Bits of the last word past the end of
+the vector are zeros.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ def pack_bits(bits: NDArray[np.bool_], impl: str = "auto") -> Words:
     words[i div 64] = Σ bits[i] · 2^(i mod 64)
 
     Args:
-        bits: bool [P], C-contiguous, read-only or not.
-        impl: an implementation of `implementations("pack_bits")`, or ``"auto"``.
+        bits: bool [P], C-contiguous, may be read-only.
+        impl: One of `implementations("pack_bits")`, or ``"auto"``.
 
     Returns:
         uint64 [ceil(P / 64)], pad bits zero.
 
     Raises:
         TypeError: `bits` is not an array of bool.
-        ValueError: `bits` has not one axis or is strided, or `impl` is unknown.
+        ValueError: `bits` does not have one axis or is strided, or `impl` is unknown.
 
-    Reads P bytes and writes P/8, in one pass, in one thread, without the GIL.
+    Bytes moved: P are read and P/8 written, in one pass, in one thread without the GIL.
 
     >>> pack_bits(np.array([True, False, True])).tolist()
     [5]
@@ -43,7 +43,7 @@ def pack_bits(bits: NDArray[np.bool_], impl: str = "auto") -> Words:
     from xsns_kernels._numba_bits import mask_into
 
     words = np.zeros(-(-flat.size // 64), np.uint64)
-    # Any byte but zero is true, as it is to NumPy.
+    # Every byte except zero is true, as in NumPy.
     mask_into(flat.view(np.uint8), 1, 254, 0, words)
     return words
 
@@ -56,17 +56,17 @@ def unpack_bits(words: Words, size: int, impl: str = "auto") -> NDArray[np.bool_
     Args:
         words: uint64 [ceil(size / 64)], C-contiguous, pad bits zero.
         size: P, the number of bits.
-        impl: an implementation of `implementations("unpack_bits")`, or ``"auto"``.
+        impl: One of `implementations("unpack_bits")`, or ``"auto"``.
 
     Returns:
         bool [P].
 
     Raises:
         TypeError: `words` is not an array of uint64.
-        ValueError: the number of words does not fit `size`, or a pad bit is set, which means that
-            the words hold another vector than `size` says.
+        ValueError: The number of words does not fit `size`, or a pad bit is set, which means that the words hold a
+            vector of another length.
 
-    Reads P/8 bytes and writes P, in one thread.
+    Bytes moved: P/8 are read and P written, in one thread.
 
     >>> unpack_bits(np.array([5], np.uint64), 3).tolist()
     [True, False, True]
@@ -86,8 +86,8 @@ def popcount(words: NDArray[np.uint64], impl: str = "auto") -> int:
     Σ_w popcount(words[w])
 
     Args:
-        words: uint64, any number of axes, C-contiguous, read-only or not.
-        impl: an implementation of `implementations("popcount")`, or ``"auto"``.
+        words: uint64, any number of axes, C-contiguous, may be read-only.
+        impl: One of `implementations("popcount")`, or ``"auto"``.
 
     Returns:
         The exact count, at most 64·W.
@@ -96,7 +96,7 @@ def popcount(words: NDArray[np.uint64], impl: str = "auto") -> int:
         TypeError: `words` is not an array of uint64.
         ValueError: `words` is strided, or `impl` is unknown.
 
-    Reads 8·W bytes in one pass, in one thread, without the GIL.
+    Bytes moved: 8·W are read in one pass, in one thread without the GIL.
 
     >>> popcount(np.array([0b1011, 1], np.uint64))
     4

@@ -1,6 +1,6 @@
-"""Thresholds by other rules than the exact K-th largest: from one histogram, and as `numpy.percentile` has them.
+"""Thresholds by other rules than the exact K-th largest: from one histogram, and by the rule of `numpy.percentile`.
 
-What is here is arithmetic on counts and on neighbours in order; it is the same for arrays and for tensors on a device.
+These functions are arithmetic on counts and on neighbours in order; they serve arrays as well as tensors on a device.
 """
 
 from __future__ import annotations
@@ -15,51 +15,51 @@ from numpy.typing import NDArray
 from xsns_kernels import _checks
 from xsns_kernels._patterns import DIGIT, PATTERN, check_rank, locate, number_of, pattern_of, refuse_invalid
 from xsns_kernels.dispatch import resolve
-from xsns_kernels.selection import Pieces
+from xsns_kernels.selection import FloatArrays
 
 
-def pattern_histogram(values: Pieces, impl: str = "auto") -> NDArray[np.int64]:
+def pattern_histogram(values: FloatArrays, impl: str = "auto") -> NDArray[np.int64]:
     """Count non-negative, finite values by the sixteen highest bits of their patterns.
 
-    counts[b] = how many values have b as the sixteen highest bits of their IEEE pattern
+    counts[b] = number of values that have b as the sixteen highest bits of their IEEE pattern
 
-    The first of these bits is the sign, so that half of the 65,536 bins suffice. A bin's values differ by less than a
-    factor of 1 + 2⁻⁷ (float32) or 1 + 2⁻⁴ (float64), but for subnormal numbers.
+    The first of these bits is the sign, so that half of the 65,536 bins suffice. The values of a bin differ by less
+    than a factor of 1 + 2⁻⁷ (float32) or 1 + 2⁻⁴ (float64), except for subnormal numbers.
 
     Args:
-        values: one array or a sequence of arrays, float32 or float64 throughout, of any shape, C-contiguous. -0.0 is
-            counted as 0.0.
-        impl: an implementation of `implementations("pattern_histogram")`, or ``"auto"``.
+        values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous. -0.0 counts
+            as 0.0.
+        impl: One of `implementations("pattern_histogram")`, or ``"auto"``.
 
     Returns:
         int64 [32768].
 
     Raises:
-        TypeError: a piece is not an array of float32 or float64, or the dtypes differ.
-        ValueError: a value is negative, infinite or NaN; a piece is strided.
+        TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
+        ValueError: A value is negative, infinite or NaN; an array is strided.
 
-    Reads all values once, in one thread, without the GIL, with 0.8 MB of extra memory (``"numpy"``: several copies).
+    Bytes moved: all values, once, in one thread without the GIL. Memory: 0.8 MB (``"numpy"``: several copies).
 
     >>> int(pattern_histogram(np.float32([1, 1, 2]))[0x3F80])
     2
     """
     chosen = resolve("pattern_histogram", impl)
-    pieces = _checks.pieces(values)
-    size = sum(piece.size for piece in pieces)
+    arrays = _checks.float_arrays(values)
+    size = sum(array.size for array in arrays)
     counts: NDArray[np.int64] = np.zeros((2, 1 << (DIGIT - 1)), np.int64)
     if chosen == "numpy":
-        refuse_invalid(sum(int(np.count_nonzero(~((piece >= 0) & (piece < np.inf)))) for piece in pieces), size)
-        for piece in pieces:
-            patterns = (piece + piece.dtype.type(0)).view(PATTERN[piece.dtype])
+        refuse_invalid(sum(int(np.count_nonzero(~((array >= 0) & (array < np.inf)))) for array in arrays), size)
+        for array in arrays:
+            patterns = (array + array.dtype.type(0)).view(PATTERN[array.dtype])
             digits = (patterns >> (8 * patterns.itemsize - DIGIT)).astype(np.int64)
             counts[0] += np.bincount(digits, minlength=counts.shape[1])
     else:
         from xsns_kernels._numba_bits import count_high
 
         invalid = 0
-        for piece in pieces:
-            shift = 8 * piece.itemsize - DIGIT
-            invalid += count_high(piece.view(PATTERN[piece.dtype]), pattern_of(piece.dtype, np.inf), shift, counts)
+        for array in arrays:
+            shift = 8 * array.itemsize - DIGIT
+            invalid += count_high(array.view(PATTERN[array.dtype]), pattern_of(array.dtype, np.inf), shift, counts)
         refuse_invalid(invalid, size)
     total: NDArray[np.int64] = counts.sum(axis=0)
     return total
@@ -67,11 +67,11 @@ def pattern_histogram(values: Pieces, impl: str = "auto") -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number near the K-th largest.
+    """An estimate of the K-th largest value.
 
     Attributes:
-        value: the estimate.
-        error: a bound: the K-th largest differs from `value` by at most `error` times the K-th largest.
+        value: The estimate.
+        error: An error bound: the K-th largest differs from `value` by at most `error` times the K-th largest.
     """
 
     value: float
@@ -79,19 +79,19 @@ class Estimate:
 
 
 def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
-    """Estimate the K-th largest from a histogram, as if the values of a bin lay evenly in it.
+    """Estimate the K-th largest from a histogram, as if the values of a bin were evenly distributed in it.
 
-    value = upper - (upper - lower) · r / c, for the K-th being the r-th largest of the c values of its bin
+    value = upper - (upper - lower) · r / c, where the K-th largest is the r-th largest of the c values of its bin
 
     Args:
         counts: int64 [32768], as `pattern_histogram` returns it.
-        k: rank from the largest, 1 to the sum of the counts.
-        dtype: float32 or float64, of the values that were counted.
+        k: Rank from the largest, 1 to the sum of the counts.
+        dtype: float32 or float64, the dtype of the values that were counted.
 
     Returns:
-        A value from the lower edge of the bin up, below its upper edge; the error is the bin's width by its lower edge:
-        at most 2⁻⁷ (float32) or 2⁻⁴ for normal numbers. In the lowest bin, which holds zero, nothing is estimated:
-        the value is 0, and its error infinity.
+        A value at or above the lower edge of the bin and below its upper edge. The error bound is the width of the bin
+        divided by its lower edge: at most 2⁻⁷ (float32) or 2⁻⁴ (float64) for normal numbers. For the lowest bin, which
+        holds zero, nothing is estimated: the value is 0 and the error is infinity.
 
     Raises:
         ValueError: `k` is not in its range.
@@ -106,7 +106,7 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
         return Estimate(0.0, math.inf)
     shift = 8 * kind.itemsize - DIGIT
     lower = float(number_of(kind, found << shift))
-    # The bin of the largest numbers has infinity for its edge; its width is that of the bin below.
+    # The upper edge of the last bin is infinity; the width of the bin below is used in its place.
     width = float(number_of(kind, (found + 1) << shift)) - lower
     if math.isinf(width):
         width = lower - float(number_of(kind, (found - 1) << shift))
@@ -115,11 +115,11 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
 
 @dataclass(frozen=True)
 class Between:
-    """Where `numpy.percentile` looks: between two neighbours in order.
+    """The two neighbours in order that `numpy.percentile` interpolates between.
 
     Attributes:
-        ranks: of the smaller and of the larger neighbour, from the largest; the same where there is but one.
-        weight: how far from the smaller to the larger, in [0, 1).
+        ranks: Ranks of the smaller and of the larger neighbour, from the largest; equal where there is only one.
+        weight: Distance from the smaller to the larger neighbour, in [0, 1).
     """
 
     ranks: tuple[int, int]
@@ -138,16 +138,16 @@ class Between:
 def percentile_ranks(size: int, percent: float) -> Between:
     """Return the neighbours that `numpy.percentile(values, percent)` interpolates between.
 
-    NumPy's default rule ("linear", the seventh of Hyndman and Fan): the place in ascending order, from 0, is
+    NumPy's default rule is "linear", the seventh of Hyndman and Fan: the position in ascending order, from 0, is
     (n - 1) · percent / 100, computed in float64. This is the arithmetic of NumPy 2.4 for a percentage that is a Python
     float; other versions may round differently.
 
     Args:
         size: n, at least 1.
-        percent: from 0 to 100.
+        percent: A number from 0 to 100.
 
     Raises:
-        ValueError: either is out of its range.
+        ValueError: An argument is out of its range.
 
     >>> percentile_ranks(5, 30.0)
     Between(ranks=(4, 3), weight=0.19999999999999996)

@@ -1,8 +1,8 @@
-"""Find the K-th largest of many floats, and pack which of them reach a threshold, in streaming passes.
+"""Selection of the K-th largest of many floats, and packing of values that reach a threshold.
 
-Both read values that may lie in many pieces (one a tensor), in order, and never join them. Both work
-on bit patterns: non-negative IEEE numbers are in the order of their patterns read as integers, which
-needs no sort and does not depend on the treatment of subnormal numbers by the processor.
+Both kernels read values in streaming passes. The values may be in several arrays (one for each tensor), which are read
+in order and never joined. Both kernels work on bit patterns: non-negative IEEE numbers have the same order as their
+patterns read as integers. This needs no sort and does not depend on how the processor treats subnormal numbers.
 """
 
 from __future__ import annotations
@@ -29,111 +29,109 @@ from xsns_kernels._patterns import (
 from xsns_kernels.dispatch import resolve
 
 Words = NDArray[np.uint64]
-Pieces: TypeAlias = Floats | Sequence[NDArray[np.float32]] | Sequence[NDArray[np.float64]]
+FloatArrays: TypeAlias = Floats | Sequence[NDArray[np.float32]] | Sequence[NDArray[np.float64]]
 
 
-def kth_largest(values: Pieces, k: int, impl: str = "auto") -> np.floating[Any]:
+def kth_largest(values: FloatArrays, k: int, impl: str = "auto") -> np.floating[Any]:
     """Return the exact K-th largest of non-negative, finite values.
 
     sorted(values, reverse=True)[k - 1]
 
-    The first pass counts the values by the sixteen highest bits of their patterns, each further pass
-    counts the values of the bin where the K-th lies by the next sixteen: two passes for float32, four
-    for float64.
+    The first pass counts the values by the sixteen highest bits of their patterns. Each further pass counts the values
+    of the bin that holds the K-th largest by the next sixteen bits: two passes for float32, four for float64.
 
     Args:
-        values: one array or a sequence of arrays, float32 or float64 throughout, of any shape,
-            C-contiguous, n values together. -0.0 counts as 0.0. Equal values count each.
-        k: rank from the largest, 1 to n.
-        impl: an implementation of `implementations("kth_largest")`, or ``"auto"``.
+        values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values in
+            total. -0.0 counts as 0.0. Each of several equal values counts.
+        k: Rank from the largest, 1 to n.
+        impl: One of `implementations("kth_largest")`, or ``"auto"``.
 
     Returns:
-        A scalar of the dtype of `values`, one of them.
+        A scalar of the dtype of `values`, equal to one of them.
 
     Raises:
-        TypeError: a piece is not an array of float32 or float64, or the dtypes differ.
-        ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; a piece is strided.
+        TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
+        ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; an array is strided.
 
-    Reads all values once a pass, in one thread, without the GIL, with 0.5 MB of extra memory
-    (``"numpy"``: a copy of all values). Time is linear in n whatever the values are.
+    Bytes moved: all values, once in each pass. Complexity: linear in n for any values. Runs in one thread without the
+    GIL. Memory: 0.5 MB (``"numpy"``: a copy of all values). Counts are int64.
 
     >>> float(kth_largest([np.float32([3, 1]), np.float32([2, 3])], k=2))
     3.0
     """
     chosen = resolve("kth_largest", impl)
-    pieces = _checks.pieces(values)
-    size = sum(piece.size for piece in pieces)
+    arrays = _checks.float_arrays(values)
+    size = sum(array.size for array in arrays)
     check_rank(k, size)
     if chosen == "numpy":
-        refuse_invalid(sum(int(np.count_nonzero(~((piece >= 0) & (piece < np.inf)))) for piece in pieces), size)
-        return reference.kth_largest(pieces, k)
-    return _select(pieces, k, size)
+        refuse_invalid(sum(int(np.count_nonzero(~((array >= 0) & (array < np.inf)))) for array in arrays), size)
+        return reference.kth_largest(arrays, k)
+    return _select(arrays, k, size)
 
 
-def threshold_bits(values: Pieces, threshold: float, impl: str = "auto") -> tuple[Words, int]:
+def threshold_bits(values: FloatArrays, threshold: float, impl: str = "auto") -> tuple[Words, int]:
     """Pack which values reach a threshold, and count them.
 
     bits[i] = (values[i] >= threshold) and (values[i] > 0)
 
     Args:
-        values: one array or a sequence of arrays, as for `kth_largest`. Pieces follow one another at
-            running offsets that need not be multiples of 64. NaN and negative values are never
-            selected.
-        threshold: compared exactly: it is not rounded to float32. Zero or less selects every
-            positive value.
-        impl: an implementation of `implementations("threshold_bits")`, or ``"auto"``.
+        values: One array or a sequence of arrays, as for `kth_largest`. The arrays follow one another at running
+            offsets, which need not be multiples of 64. NaN and negative values are never selected.
+        threshold: Compared exactly: it is not rounded to float32. A threshold of zero or less selects every positive
+            value.
+        impl: One of `implementations("threshold_bits")`, or ``"auto"``.
 
     Returns:
-        uint64 [ceil(n / 64)], little-endian bit order, pad bits zero; and its population count.
+        The bits, uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero, and their population count.
 
     Raises:
-        TypeError: a piece is not an array of float32 or float64, or the dtypes differ.
-        ValueError: `threshold` is NaN; a piece is strided.
+        TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
+        ValueError: `threshold` is NaN; an array is strided.
 
-    Reads all values once and writes 1/32 (float32) or 1/64 (float64) of their bytes; compares, packs
-    and counts in that one pass, in one thread, without the GIL.
+    Bytes moved: all values are read once, and 1/32 (float32) or 1/64 (float64) of their bytes are written. One pass
+    compares, packs and counts, in one thread without the GIL.
 
     >>> words, cardinality = threshold_bits([np.float32([1, 0]), np.float32([2])], threshold=1.0)
     >>> words.tolist(), cardinality
     ([5], 2)
     """
     chosen = resolve("threshold_bits", impl)
-    pieces = _checks.pieces(values)
+    arrays = _checks.float_arrays(values)
     check_threshold(threshold)
     if chosen == "numpy":
-        return reference.threshold_bits(pieces, float(threshold))
+        return reference.threshold_bits(arrays, float(threshold))
     from xsns_kernels._numba_bits import mask_into
 
-    words = np.zeros(-(-sum(piece.size for piece in pieces) // 64), np.uint64)
+    words = np.zeros(-(-sum(array.size for array in arrays) // 64), np.uint64)
     start = cardinality = 0
-    for piece, patterns in _patterns(pieces):
-        lowest = lowest_pattern(float(threshold), piece.dtype)
-        cardinality += mask_into(patterns, lowest, pattern_of(piece.dtype, np.inf) - lowest, start, words)
-        start += piece.size
+    for array, patterns in _patterns(arrays):
+        lowest = lowest_pattern(float(threshold), array.dtype)
+        cardinality += mask_into(patterns, lowest, pattern_of(array.dtype, np.inf) - lowest, start, words)
+        start += array.size
     return words, cardinality
 
 
-def _select(pieces: Sequence[Floats], k: int, size: int) -> np.floating[Any]:
+def _select(arrays: Sequence[Floats], k: int, size: int) -> np.floating[Any]:
     from xsns_kernels._numba_bits import HIGH_BINS, LOW_BINS, count_high, count_low
 
-    dtype = pieces[0].dtype
+    dtype = arrays[0].dtype
     infinity = pattern_of(dtype, np.inf)
     sign = 1 << (8 * dtype.itemsize - 1)
     shift = 8 * dtype.itemsize - DIGIT
     high = np.zeros((2, HIGH_BINS), np.int64)
-    refuse_invalid(sum(count_high(patterns, infinity, shift, high) for _, patterns in _patterns(pieces)), size)
+    refuse_invalid(sum(count_high(patterns, infinity, shift, high) for _, patterns in _patterns(arrays)), size)
     prefix, rank = locate(high.sum(axis=0), k)
     del high
     while shift:
         shift -= DIGIT
         counts = np.zeros(LOW_BINS, np.int64)
-        for _, patterns in _patterns(pieces):
+        for _, patterns in _patterns(arrays):
             count_low(patterns, prefix, shift, sign, counts)
         digit, rank = locate(counts, rank)
         prefix = prefix << DIGIT | digit
     return number_of(dtype, prefix)
 
 
-def _patterns(pieces: Sequence[Floats]) -> Iterator[tuple[Floats, NDArray[Any]]]:
-    for piece in pieces:
-        yield piece, piece.view(PATTERN[piece.dtype])
+def _patterns(arrays: Sequence[Floats]) -> Iterator[tuple[Floats, NDArray[Any]]]:
+    for array in arrays:
+        yield array, array.view(PATTERN[array.dtype])

@@ -1,106 +1,19 @@
-"""Count common bits of rows that need not lie in memory, for the whole row or for parts of it, in one pass.
+"""Intersection counts of rows that need not lie in memory, for whole rows or for groups of bits, in one pass.
 
-Rows are read a block of columns at a time from whatever gives them: an array, files, a store. The parts (layers,
-tensors) are ranges of bits with any bounds; each belongs to a group, and every group has counts of its own.
+Rows are read one block of columns at a time from an array, from files or from a store (`xsns_kernels.columns`).
+Ranges of bits (layers, tensors) may have any bounds; each range belongs to a group, and every group has its own
+counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xsns_kernels import _checks, reference
+from xsns_kernels.columns import Columns, Counts, Part, Progress, Segment, Words, parts_of
 from xsns_kernels.dispatch import resolve
-
-Words = NDArray[np.uint64]
-Counts = NDArray[np.int64]
-
-#: Called with (words done, words in all).
-Progress = Callable[[int, int], None]
-
-_WORD = 64
-_ALL = np.uint64(2**64 - 1)
-
-
-class Columns(Protocol):
-    """Rows of packed bits that are read a block of columns at a time."""
-
-    @property
-    def rows(self) -> int:
-        """L, the number of rows."""
-
-    @property
-    def words(self) -> int:
-        """W, the number of words of a row."""
-
-    def read(self, start: int, stop: int, out: Words) -> None:
-        """Fill `out`, uint64 [L, stop − start], whose rows may lie apart; several threads call it at once."""
-
-
-class ArrayColumns:
-    """Rows of an array in memory, or mapped into it."""
-
-    def __init__(self, array: Words) -> None:
-        self.array = _checks.array("rows", array, np.uint64, 2)
-
-    @property
-    def rows(self) -> int:
-        """L, the number of rows."""
-        return len(self.array)
-
-    @property
-    def words(self) -> int:
-        """W, the number of words of a row."""
-        return int(self.array.shape[1])
-
-    def read(self, start: int, stop: int, out: Words) -> None:
-        """Copy a block of columns."""
-        out[...] = self.array[:, start:stop]
-
-
-class PairedColumns:
-    """Rows of two arrays in memory, one set after the other."""
-
-    def __init__(self, first: Words, second: Words) -> None:
-        self._sets = (ArrayColumns(first), ArrayColumns(second))
-        self.rows = len(first) + len(second)
-        self.words = _checks.same_words(first, second)
-
-    def read(self, start: int, stop: int, out: Words) -> None:
-        """Copy a block of columns of both."""
-        first, second = self._sets
-        first.read(start, stop, out[: first.rows])
-        second.read(start, stop, out[first.rows :])
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Bits `start` up to `stop` of every row, counted in one group; bounds need not be multiples of 64."""
-
-    start: int
-    stop: int
-    group: int = 0
-
-
-@dataclass(frozen=True)
-class Part:
-    """Whole words, or one word of which some bits count.
-
-    Attributes:
-        start: First word.
-        stop: Past the last word.
-        group: Where they count.
-        mask: The bits that count, for a single word; None where all do.
-    """
-
-    start: int
-    stop: int
-    group: int
-    mask: np.uint64 | None = None
 
 
 def stream_intersections(
@@ -118,26 +31,30 @@ def stream_intersections(
     out[g, i, j] = Σ over the bits b of the segments of group g of rows[i, b] · rows[j, b]
 
     Args:
-        columns: L rows of W words, whose pad bits are zero; read once, except for words that several segments share.
-        segments: Ranges of bits, in any order; all bits are group 0 where left out.
+        columns: L rows of W words, whose pad bits are zero. Each word is read once, except words that several
+            segments share.
+        segments: Ranges of bits, in any order; None puts all bits into group 0.
         groups: G, the number of groups.
-        threads: Worker threads of ``"numba"``; by default one a core that this process may use, fewer where there is
-            little work. Each reads blocks of its own, so that one reads while others count.
-        squeeze: Whether ``"numba"`` leaves out columns that tell no two rows apart before it counts pairs: always,
-            never, or, by default, where a look at some of them says that it pays and the processor can do it quickly.
-        impl: ``"numba"``, ``"numpy"`` (slow and obvious), or ``"auto"``.
-        on_progress: Called with (words done, words in all) after each block, by one thread at a time.
+        threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use,
+            fewer where there is little work. Each thread reads its own blocks, so that one thread can read while
+            others count.
+        squeeze: Whether ``"numba"`` removes columns that do not distinguish any two rows before it counts pairs.
+            True removes them always and False never. None (the default) examines a sample of the columns and removes
+            them where this saves time and the processor has the instruction for it.
+        impl: ``"numba"``, ``"numpy"`` (the reference), or ``"auto"``.
+        on_progress: Called with (words done, words in total) after each block, by one thread at a time.
 
     Returns:
-        int64 [G, L, L], symmetric; a diagonal holds the rows' cardinalities within the group.
+        int64 [G, L, L], symmetric. The diagonal of a group holds the cardinalities of the rows within the group.
 
     Raises:
         ValueError: A segment lies outside of the rows, or its group is not one of `groups`.
-        Exception: Whatever `columns.read` raises.
+        Exception: Any exception that `columns.read` raises.
 
-    Takes about 20 MB and one int64 [L, L] a thread beside the result, however long the rows are. Counts are exact
-    in any case.
+    Bytes moved: 8·L·W, once. Work: 8·W·L(L+1)/2 bytes of AND and popcount. Memory: about 20 MB and one int64 [L, L]
+    for each thread beside the result, whatever the length of the rows. Counts are exact, at most 64·W.
 
+    >>> from xsns_kernels.columns import ArrayColumns
     >>> rows = ArrayColumns(np.array([[0b0111], [0b1110]], np.uint64))
     >>> stream_intersections(rows, segments=[Segment(0, 2, 0), Segment(2, 64, 1)], groups=2).tolist()
     [[[2, 1], [1, 1]], [[1, 1], [1, 2]]]
@@ -166,13 +83,13 @@ def stream_cross_intersections(
     impl: str = "auto",
     on_progress: Progress | None = None,
 ) -> tuple[Counts, Counts]:
-    """Count the common bits of the first rows with each of the others, for each group of segments.
+    """Count the common bits of the first rows with each of the other rows, for each group of segments.
 
     out[g, i, j] = Σ over the bits b of the segments of group g of rows[i, b] · rows[split + j, b]
 
     Args:
         columns: L rows, as for :func:`stream_intersections`.
-        split: A, how many rows are on the left; the other L − A are on the right.
+        split: A, the number of rows on the left; the other L − A rows are on the right.
         segments: As for :func:`stream_intersections`.
         groups: As for :func:`stream_intersections`.
         threads: As for :func:`stream_intersections`.
@@ -180,11 +97,14 @@ def stream_cross_intersections(
         on_progress: As for :func:`stream_intersections`.
 
     Returns:
-        int64 [G, A, L − A], and the cardinalities of all rows, int64 [G, L].
+        The counts, int64 [G, A, L − A], and the cardinalities of all rows, int64 [G, L].
 
     Raises:
         ValueError: As for :func:`stream_intersections`; or `split` is not within 0 … L.
 
+    Bytes moved and memory: as for :func:`stream_intersections`. Work: 8·W·A·(L − A) bytes of AND and popcount.
+
+    >>> from xsns_kernels.columns import ArrayColumns
     >>> rows = ArrayColumns(np.array([[7], [6], [8]], np.uint64))
     >>> counts, cardinalities = stream_cross_intersections(rows, 1)
     >>> counts.tolist(), cardinalities.tolist()
@@ -206,41 +126,6 @@ def stream_cross_intersections(
         reference.add_cross_counts(block[:split], block[split:], counts[part.group], "numpy")
         sizes[part.group] += np.bitwise_count(block).sum(axis=1, dtype=np.int64)
     return counts, sizes
-
-
-def parts_of(columns: Columns, segments: Sequence[Segment] | None, groups: int) -> list[Part]:
-    """Cut segments at words: whole words, and single words of which some bits count."""
-    if groups < 1:
-        raise ValueError(f"groups must be at least 1, got {groups}")
-    bits = columns.words * _WORD
-    parts: list[Part] = []
-    for segment in [Segment(0, bits)] if segments is None else segments:
-        if not 0 <= segment.start <= segment.stop <= bits:
-            raise ValueError(f"bits {segment.start} up to {segment.stop} are not within rows of {bits} bits")
-        if not 0 <= segment.group < groups:
-            raise ValueError(f"group {segment.group} is not one of {groups}")
-        parts.extend(_cut(segment))
-    return parts
-
-
-def _cut(segment: Segment) -> list[Part]:
-    first, before = divmod(segment.start, _WORD)
-    last, after = divmod(segment.stop, _WORD)
-    head = _ALL << np.uint64(before)
-    tail = np.uint64((1 << after) - 1)
-    if segment.start == segment.stop:
-        return []
-    if first == last:
-        return [Part(first, first + 1, segment.group, head & tail)]
-    parts = []
-    if before:
-        parts.append(Part(first, first + 1, segment.group, head))
-        first += 1
-    if first < last:
-        parts.append(Part(first, last, segment.group))
-    if after:
-        parts.append(Part(last, last + 1, segment.group, tail))
-    return parts
 
 
 def _read(columns: Columns, part: Part) -> Words:

@@ -1,47 +1,77 @@
-"""The largest K of many floats as packed bits: which, how many, and from which value on."""
+"""The K largest of many floats as packed bits, in one pass over the values.
+
+A random sample brackets the K-th largest value between two patterns. One pass packs the bits of all values above the
+bracket, collects the few values inside it with their positions, and counts both. If the counts prove that the K-th
+largest is among the collected values, it is selected there and the bits of those that reach it are set: the result is
+exact, whatever the sample was. If they do not prove it, or if more values lie in the bracket than expected (many
+values are equal), no second bracket is tried: a histogram finds the K-th largest, and a further pass packs the bits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xsns_kernels import _checks, reference
 from xsns_kernels._checks import Floats
-from xsns_kernels._patterns import check_rank, refuse_invalid
+from xsns_kernels._patterns import PATTERN, check_rank, number_of, pattern_of, refuse_invalid
 from xsns_kernels.dispatch import resolve
-from xsns_kernels.selection import Pieces, kth_largest, threshold_bits
+from xsns_kernels.selection import FloatArrays, kth_largest, threshold_bits
 
 Words = NDArray[np.uint64]
+Patterns = NDArray[Any]
+#: Packed bits, their population count, and the smallest value whose bit is set.
+TopBits = tuple[Words, int, float]
+
+# Below this many values a histogram is as fast as a sample and one pass.
+LEAST_VALUES = 1 << 16
+# Number of neighbouring values in a line of the sample; fewest and most lines; number of values for each line.
+_LINE, _FEWEST_LINES, _MOST_LINES, _VALUES_PER_LINE = 16, 256, 1 << 17, 1 << 12
+# Half the width of the bracket in standard deviations of the sample's rank: one bracket in 100,000 misses.
+_DEVIATIONS = 4.5
+# Number of values that may be collected, each of 12 or 16 bytes: at least, and as a share of all values.
+_ROOM, _SHARE_OF_ROOM = 1 << 20, 1 << 7
+# A block of values stays in the second-level cache while it is compared with the brackets of several ranks.
+_BLOCK_OCTETS = 1 << 20
+# With fewer blocks than this, another thread costs more than it saves.
+_BLOCKS_OF_A_THREAD = 4
+_SEED = 0
 
 
-def top_bits(values: Pieces, k: int, impl: str = "auto", threads: int | None = None) -> tuple[Words, int, float]:
+def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | None = None) -> TopBits:
     """Pack which of non-negative, finite values are among the K largest.
 
     bits[i] = (values[i] >= K-th largest) and (values[i] > 0)
 
     Args:
-        values: one array or a sequence of arrays, float32 or float64 throughout, of any shape, C-contiguous, n values
-            together. Pieces follow one another at running offsets that need not be multiples of 64. -0.0 is 0.0.
-        k: rank from the largest, 1 to n.
-        impl: an implementation of `implementations("top_bits")`, or ``"auto"``.
-        threads: how many threads may share the work; None takes as many as there are cores, where it is worth it.
-            The result does not depend on it.
+        values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values
+            in total. The arrays follow one another at running offsets, which need not be multiples of 64. -0.0 counts
+            as 0.0.
+        k: Rank from the largest, 1 to n.
+        impl: One of `implementations("top_bits")`, or ``"auto"``.
+        threads: Largest number of threads that share the work. None takes one for each core, where there is enough
+            work. The result does not depend on it.
 
     Returns:
-        uint64 [ceil(n / 64)], little-endian bit order, pad bits zero; its population count, which is above K where
-        values equal the K-th, and below where fewer than K are positive; and the smallest value whose bit is set,
-        infinity where all are zero.
+        The bits, uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero; their population count, which
+        is above K where several values equal the K-th largest, and below K where fewer than K values are positive;
+        and the smallest value whose bit is set, or infinity where all values are zero.
 
     Raises:
-        TypeError: a piece is not an array of float32 or float64, or the dtypes differ.
-        ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; a piece is strided.
+        TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
+        ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; an array is strided.
 
-    Reads all values once, where the K-th does not lie among very many equal ones; otherwise that once in vain, and
-    then as often as `kth_largest` and `threshold_bits` do. Runs without the GIL. Extra memory is 12 octets (float32) or
-    16 for each value near the K-th, about one in 200 (at most 2²⁰, or n / 128 where that is more), and two copies of
-    a sample of n / 256 values.
+    Bytes moved: all values once. Where very many values equal the K-th largest, that pass is lost, and the values are
+    read again as often as by `kth_largest` and `threshold_bits`. Complexity: linear in n. Runs without the GIL.
+    Memory: 12 bytes (float32) or 16 bytes (float64) for each value near the K-th largest, about one value in 200 (at
+    most 2²⁰, or n / 128 where that is more), and two copies of a sample of n / 256 values.
 
     >>> words, cardinality, threshold = top_bits([np.float32([3, 1]), np.float32([2, 3])], k=3)
     >>> words.tolist(), cardinality, threshold
@@ -51,23 +81,24 @@ def top_bits(values: Pieces, k: int, impl: str = "auto", threads: int | None = N
 
 
 def top_bits_many(
-    values: Pieces, ranks: Sequence[int], impl: str = "auto", threads: int | None = None
-) -> list[tuple[Words, int, float]]:
-    """Return what `top_bits` returns for each of several ranks, and read the values from memory once for all.
+    values: FloatArrays, ranks: Sequence[int], impl: str = "auto", threads: int | None = None
+) -> list[TopBits]:
+    """Return the result of `top_bits` for each of several ranks, and read the values from memory once for all ranks.
 
     [top_bits(values, k) for k in ranks]
 
     Args:
-        values: as for `top_bits`.
-        ranks: each from 1 to n, in any order. What a smaller rank selects, a larger one does too.
-        impl: an implementation of `implementations("top_bits_many")`, or ``"auto"``.
-        threads: as for `top_bits`.
+        values: As for `top_bits`.
+        ranks: Ranks from the largest, each from 1 to n, in any order. A larger rank selects everything that a smaller
+            rank selects.
+        impl: One of `implementations("top_bits_many")`, or ``"auto"``.
+        threads: As for `top_bits`.
 
     Raises:
-        TypeError: as for `top_bits`.
-        ValueError: as for `top_bits`.
+        TypeError: As for `top_bits`.
+        ValueError: As for `top_bits`.
 
-    Each rank takes the memory that `top_bits` takes.
+    Memory: as for `top_bits`, for each rank.
 
     >>> [words.tolist() for words, _, _ in top_bits_many(np.float64([1, 3, 2]), (1, 2))]
     [[2], [6]]
@@ -75,33 +106,266 @@ def top_bits_many(
     return _top(values, tuple(ranks), resolve("top_bits_many", impl), threads)
 
 
-def _top(values: Pieces, ranks: Sequence[int], chosen: str, threads: int | None) -> list[tuple[Words, int, float]]:
+def _top(values: FloatArrays, ranks: Sequence[int], chosen: str, threads: int | None) -> list[TopBits]:
     _checks.threads(threads)
-    pieces = _checks.pieces(values)
-    size = sum(piece.size for piece in pieces)
+    arrays = _checks.float_arrays(values)
+    size = sum(array.size for array in arrays)
     for rank in ranks:
         check_rank(rank, size)
     if chosen == "numpy":
-        refuse_invalid(sum(int(np.count_nonzero(~((piece >= 0) & (piece < np.inf)))) for piece in pieces), size)
-        return [_by_sorting(pieces, rank) for rank in ranks]
-    from xsns_kernels import _fused
-
-    found = _fused.select(pieces, ranks, threads) if ranks else []
-    return [_by_counting(pieces, rank) if each is None else each for rank, each in zip(ranks, found, strict=True)]
+        refuse_invalid(sum(int(np.count_nonzero(~((array >= 0) & (array < np.inf)))) for array in arrays), size)
+        return [_by_sorting(arrays, rank) for rank in ranks]
+    selected = _select(arrays, ranks, threads) if ranks else []
+    return [_by_counting(arrays, rank) if each is None else each for rank, each in zip(ranks, selected, strict=True)]
 
 
-def _by_sorting(pieces: Sequence[Floats], rank: int) -> tuple[Words, int, float]:
-    threshold = float(reference.kth_largest(pieces, rank))
+def _by_sorting(arrays: Sequence[Floats], rank: int) -> TopBits:
+    threshold = float(reference.kth_largest(arrays, rank))
     if threshold == 0:
-        threshold = min(float(np.min(piece, where=piece > 0, initial=np.inf)) for piece in pieces)
-    return *reference.threshold_bits(pieces, threshold), threshold
+        threshold = min(float(np.min(array, where=array > 0, initial=np.inf)) for array in arrays)
+    return *reference.threshold_bits(arrays, threshold), threshold
 
 
-def _by_counting(pieces: Sequence[Floats], rank: int) -> tuple[Words, int, float]:
-    """Count digits of patterns, then compare: what does not depend on how the values are spread."""
-    from xsns_kernels._fused import smallest_positive
-
-    threshold = float(kth_largest(list(pieces), rank))  # type: ignore[arg-type]
+def _by_counting(arrays: Sequence[Floats], rank: int) -> TopBits:
+    """Find the K-th largest by histograms of patterns, which work for any distribution of the values."""
+    threshold = float(kth_largest(list(arrays), rank))  # type: ignore[arg-type]
     if threshold == 0:
-        threshold = smallest_positive(pieces)
-    return *threshold_bits(list(pieces), threshold), threshold  # type: ignore[arg-type]
+        dtype = arrays[0].dtype
+        threshold = _smallest([array.view(PATTERN[dtype]) for array in arrays], dtype)
+    return *threshold_bits(list(arrays), threshold), threshold  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------- sample, bracket, one pass
+
+
+@dataclass(frozen=True)
+class _Bracket:
+    """Patterns from `lowest` up to, and without, `highest`, where the K-th largest is expected."""
+
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Neighbouring patterns; the first of them belongs to bit `start` of the words."""
+
+    patterns: Patterns
+    start: int
+
+
+class _Collected:
+    """The values that one thread collected inside one bracket, and its counts."""
+
+    def __init__(self, dtype: np.dtype[Any], bracket: _Bracket, words: Words, room: int) -> None:
+        self.bracket, self.words = bracket, words
+        # Long enough for every case: the system provides only the pages that are written to.
+        self._patterns, self._positions = np.empty(room, PATTERN[dtype]), np.empty(room, np.int64)
+        self._tally = np.zeros(3, np.int64)
+        self._infinity = pattern_of(dtype, np.inf)
+        self.complete = True
+
+    def add(self, block: _Block) -> None:
+        """Compare one more block with the bracket, unless the room was exceeded before."""
+        from xsns_kernels._numba_bits import bracket_into
+
+        if self.complete:
+            self.complete = bracket_into(
+                block.patterns,
+                self.bracket.lowest,
+                self.bracket.highest,
+                self._infinity,
+                block.start,
+                self.words,
+                self._patterns,
+                self._positions,
+                self._tally,
+            )
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of bits set, of values collected, and of invalid values."""
+        return self._tally
+
+    @property
+    def patterns(self) -> Patterns:
+        """The collected patterns."""
+        return self._patterns[: self._tally[1]]
+
+    def settle(self, lowest: int) -> None:
+        """Set the bits of the collected patterns that are at least `lowest`."""
+        from xsns_kernels._numba_bits import set_found
+
+        set_found(self.patterns, self._positions[: self._tally[1]], lowest, self.words)
+
+
+def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None) -> list[TopBits | None]:
+    """Return the result of `top_bits` for each rank; None for a rank whose bracket failed.
+
+    Args:
+        arrays: Flat arrays of one float dtype.
+        ranks: Ranks from the largest, each from 1 to n.
+        threads: Largest number of threads; None takes one for each core, where there is enough work.
+
+    Raises:
+        ValueError: A value is negative, infinite or NaN, and at least one bracket had room for all its values.
+    """
+    size = sum(array.size for array in arrays)
+    dtype = arrays[0].dtype
+    patterns = [array.view(PATTERN[dtype]) for array in arrays]
+    sample = _sample(patterns, size) if size >= LEAST_VALUES else None
+    if sample is None:
+        return [None] * len(ranks)
+    brackets = [_bracket(sample, rank / size, dtype) for rank in ranks]
+    del sample
+    words = [np.zeros(-(-size // 64), np.uint64) for _ in ranks]
+    collected = _run(patterns, dtype, brackets, words, threads)
+    invalid = [sum(int(one.counts[2]) for one in each) for each in collected if all(one.complete for one in each)]
+    refuse_invalid(max(invalid, default=0), size)
+    return [_finish(patterns, dtype, rank, each) for rank, each in zip(ranks, collected, strict=True)]
+
+
+def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
+    """Return the smallest positive value of valid ones; infinity where no value is positive."""
+    from xsns_kernels._numba_bits import least_positive
+
+    infinity = pattern_of(dtype, np.inf)
+    return float(number_of(dtype, min(int(least_positive(each, infinity)) for each in patterns)))
+
+
+def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
+    """Return magnitudes at random positions, [lines, 16]; None where the arrays are too short for a sample.
+
+    One line is drawn from each of several stretches of equal length.
+    """
+    lines = min(_MOST_LINES, max(_FEWEST_LINES, size // _VALUES_PER_LINE))
+    positions = ((np.arange(lines) + np.random.default_rng(_SEED).random(lines)) * (size / lines)).astype(np.int64)
+    starts = np.cumsum([0, *(array.size for array in patterns)])
+    cuts = np.searchsorted(positions, starts)
+    drawn = [
+        array[: array.size // _LINE * _LINE].reshape(-1, _LINE)[
+            np.minimum((positions[low:high] - start) // _LINE, array.size // _LINE - 1)
+        ]
+        for array, start, low, high in zip(patterns, starts, cuts, cuts[1:], strict=False)
+        if low < high and array.size >= _LINE
+    ]
+    sample = np.concatenate(drawn) if drawn else np.zeros((0, _LINE), np.uint64)
+    if 2 * len(sample) < lines:
+        return None
+    # The sign is removed, so that -0.0 is 0.0. Negative numbers are refused later.
+    return sample & sample.dtype.type(np.iinfo(sample.dtype).max >> 1)
+
+
+def _bracket(sample: Patterns, share: float, dtype: np.dtype[Any]) -> _Bracket:
+    """Return a bracket that should hold the value that this share of all values reaches."""
+    size = sample.size
+    at = size - 1 - min(size - 1, int(share * size))
+    ordered = sample.flatten()
+    ordered.partition(at)
+    # The values of a line are alike, so that a line carries less information than independent draws would. Lines that
+    # follow one another come from one tensor and are alike as well: only their differences are due to chance.
+    steps = np.diff((sample >= ordered[at]).sum(axis=1))
+    spread = max(float(steps @ steps) / 2, size * share * (1 - share)) ** 0.5
+    width = int(_DEVIATIONS * spread) + 2
+    low, high = at - width, at + width
+    ordered.partition((max(low, 0), min(high, size - 1)))
+    # Zero is never selected, so the bracket starts above it.
+    lowest = max(1, int(ordered[low])) if low >= 0 else 1
+    largest = pattern_of(dtype, np.finfo(dtype).max)
+    highest = int(ordered[high]) if high < size else largest
+    if highest == 0:
+        # Fewer than K values are positive, so the smallest positive value is needed. It is hardly ever above the
+        # smallest positive value of the sample.
+        highest = int(np.min(ordered, where=ordered > 0, initial=largest))
+    return _Bracket(min(lowest, largest - 1), min(max(highest, lowest + 1), largest))
+
+
+def _run(
+    patterns: Sequence[Patterns],
+    dtype: np.dtype[Any],
+    brackets: Sequence[_Bracket],
+    words: Sequence[Words],
+    threads: int | None,
+) -> list[list[_Collected]]:
+    """Compare all values with all brackets; return, for each bracket, what each thread collected.
+
+    The bits of values above a bracket are set in `words`.
+    """
+    size = sum(array.size for array in patterns)
+    room = min(size // 8, max(_ROOM, size // _SHARE_OF_ROOM)) + 64
+    edges, blocks = _cut(patterns)
+
+    def work(blocks: Iterator[_Block], room: int) -> list[_Collected]:
+        mine = [_Collected(dtype, each, out, room) for each, out in zip(brackets, words, strict=True)]
+        for block in blocks:
+            for one in mine:
+                one.add(block)
+        return mine
+
+    workers = _workers(threads, len(blocks))
+    # Words that two arrays share are written by this thread alone, before the other threads start.
+    done = [work(iter(edges), sum(edge.patterns.size for edge in edges) + 64)]
+    queue = _Queue(blocks)
+    if workers == 1:
+        done.append(work(queue, room))
+    else:
+        with ThreadPoolExecutor(workers, thread_name_prefix="xsns-select") as pool:
+            done += [each.result() for each in [pool.submit(work, queue, room) for _ in range(workers)]]
+    return [list(each) for each in zip(*done, strict=True)]
+
+
+def _finish(
+    patterns: Sequence[Patterns], dtype: np.dtype[Any], rank: int, collected: Sequence[_Collected]
+) -> TopBits | None:
+    """Select the K-th largest among the collected values and set their bits; None where it is not proven there."""
+    above, between, _ = (int(count) for count in np.sum([one.counts for one in collected], axis=0))
+    bracket, words = collected[0].bracket, collected[0].words
+    if above >= rank or not all(one.complete for one in collected):
+        return None
+    inside = np.concatenate([one.patterns for one in collected])
+    if above + between >= rank:
+        at = between - (rank - above)
+        inside.partition(at)
+        lowest = int(inside[at])
+        threshold = float(number_of(dtype, lowest))
+    elif bracket.lowest == 1:
+        # Fewer than K values are positive: all of them are selected.
+        lowest = 1
+        threshold = float(number_of(dtype, int(inside.min()))) if between else _smallest(patterns, dtype)
+    else:
+        return None
+    for one in collected:
+        one.settle(lowest)
+    return words, above + int(np.count_nonzero(inside >= lowest)), threshold
+
+
+def _cut(patterns: Sequence[Patterns]) -> tuple[list[_Block], list[_Block]]:
+    """Split arrays into edges, whose words are shared with a neighbouring array, and blocks of whole words."""
+    edges, blocks, start = [], [], 0
+    for array in patterns:
+        block = _BLOCK_OCTETS // array.itemsize
+        head = min(array.size, -start % 64)
+        tail = head + (array.size - head) // 64 * 64
+        edges += [_Block(array[low:high], start + low) for low, high in ((0, head), (tail, array.size)) if low < high]
+        blocks += [_Block(array[at : min(at + block, tail)], start + at) for at in range(head, tail, block)]
+        start += array.size
+    return edges, blocks
+
+
+class _Queue(Iterator[_Block]):
+    """Blocks, each handed to exactly one thread. With a fixed division, all would wait for a core that is shared."""
+
+    def __init__(self, blocks: Sequence[_Block]) -> None:
+        self._blocks = iter(blocks)
+        self._lock = threading.Lock()
+
+    def __next__(self) -> _Block:
+        with self._lock:
+            return next(self._blocks)
+
+
+def _workers(threads: int | None, blocks: int) -> int:
+    if threads is not None:
+        return max(1, min(threads, blocks))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, blocks // _BLOCKS_OF_A_THREAD))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from xsns_stream.cli import VERBS
 
-ROOT = Path(__file__).resolve().parents[2]
 LEFT_OF_THE_STORE = {"corpora", "objectives", "models", "fisher", "transfer"}
 #: Where stages meet.
 MEETING = {"pipeline", "reproduce", "cli"}

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.paths import SHARED_CASES as CASES
 from xsns_stream.corpora import open_corpus, open_task
 from xsns_stream.gold import read_scores
 from xsns_stream.store import open_store
 
-CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 pytestmark = [
     pytest.mark.shared_data,
     pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the project"),

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "corpora.md"
+from tests.support.paths import DOCS
+
+PAGE = DOCS / "corpora.md"
 WORD = "1\tleo\t_\tADV\t_\t_\t0\troot\t_\t_\n2\t{n}\t_\t_\t_\t_\t1\tdep\t_\t_\n\n"
 
 

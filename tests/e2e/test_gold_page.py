@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "gold.md").read_text(encoding="utf-8")
+from tests.support.paths import DOCS
+
+TEXT = (DOCS / "gold.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
 
 

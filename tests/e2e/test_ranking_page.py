@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.paths import DOCS
 from xsns_stream.gold import write_scores
 from xsns_stream.types.transfer_scores import TransferScores
 
-TEXT = (Path(__file__).parents[2] / "docs" / "ranking.md").read_text(encoding="utf-8")
+TEXT = (DOCS / "ranking.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
 CODES = ("de", "en", "et", "fi", "sw", "zu")
 

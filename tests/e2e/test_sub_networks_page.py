@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import xsns_stream as xs
+from tests.support.paths import DOCS
 from xsns_kernels import pack_bits
 from xsns_stream.types import Provenance, SubNetwork
 
-PAGE = Path(__file__).parents[2] / "docs" / "sub-networks.md"
+PAGE = DOCS / "sub-networks.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -10,22 +9,19 @@ from typing import Any
 
 import pytest
 
+from tests.support.example_files import lay_out
+from tests.support.paths import DOCS
 from xsns_stream.gold import read_scores
 from xsns_stream.transfer import PRESETS, TASKS
 
 pytestmark = pytest.mark.xdist_group("transfer")
-TEXT = (Path(__file__).parents[2] / "docs" / "transfer.md").read_text(encoding="utf-8")
+TEXT = (DOCS / "transfer.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that help pages' examples are tried in."""
-    spec = importlib.util.spec_from_file_location("help_pages", Path(__file__).with_name("test_help.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.lay_out(tmp_path)
+    lay_out(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -145,7 +145,7 @@ def test_kth_refuses_what_is_not_non_negative_and_finite(device, dtype, bad):
             [torch.ones(3), torch.ones(3).double()],
             1,
             TypeError,
-            r"pieces must share one dtype: values\[0\] is float32, values\[1\] is float64",
+            r"all tensors must have one dtype: values\[0\] is float32, values\[1\] is float64",
         ),
         (torch.ones(6)[::2], 1, ValueError, r"values\[0\] must be contiguous, got shape \(3,\) with strides \(2,\)"),
     ],

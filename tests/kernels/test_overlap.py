@@ -146,7 +146,7 @@ def test_more_rows_than_a_panel(random_words, count_pairs):
         (
             lambda k: k.cross_intersection_counts(np.zeros((2, 2), np.uint64), np.zeros((2, 3), np.uint64)),
             ValueError,
-            "rows of a and b must have one length: a has 2 words, b has 3",
+            "rows of a and b must have the same length: a has 2 words, b has 3",
         ),
         (
             lambda k: k.accumulate_intersections(np.zeros((2, 2), np.uint64), np.zeros((2, 2), np.float64)),
@@ -161,7 +161,7 @@ def test_more_rows_than_a_panel(random_words, count_pairs):
         (
             lambda k: k.accumulate_intersections(np.zeros((1, 1), np.uint64), np.broadcast_to(np.int64(0), (1, 1))),
             ValueError,
-            "out is added to and must be writable, got a read-only array",
+            "out must be writable, because counts are added to it; got a read-only array",
         ),
     ],
 )

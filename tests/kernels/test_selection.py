@@ -160,7 +160,7 @@ def test_pieces_of_any_shape_read_only_and_misaligned(dtype, random_values):
             [np.ones(3, np.float32), np.ones(3)],
             1,
             TypeError,
-            r"pieces must share one dtype: values\[0\] is float32, values\[1\] is float64",
+            r"all arrays must have one dtype: values\[0\] is float32, values\[1\] is float64",
         ),
         (np.ones(6)[::2], 1, ValueError, r"values\[0\] must be C-contiguous"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import xsns_kernels as kernels
-from xsns_kernels import _fused
+from xsns_kernels import top
 
 SIZE = 40_003
 every_impl = pytest.mark.parametrize("impl", kernels.implementations("top_bits"))
@@ -55,14 +55,14 @@ def kinds(size=SIZE):
 @pytest.fixture
 def sampled(monkeypatch):
     """The fused pass for small inputs too."""
-    monkeypatch.setattr(_fused, "LEAST_VALUES", 1)
-    monkeypatch.setattr(_fused, "_FEWEST_LINES", 16)
+    monkeypatch.setattr(top, "LEAST_VALUES", 1)
+    monkeypatch.setattr(top, "_FEWEST_LINES", 16)
 
 
 @pytest.fixture
 def fused(sampled, monkeypatch):
     """As `sampled`, in many blocks of a few words."""
-    monkeypatch.setattr(_fused, "_BLOCK_OCTETS", 64 * 8 * 3)
+    monkeypatch.setattr(top, "_BLOCK_OCTETS", 64 * 8 * 3)
 
 
 def check(values, pieces, k, **options):
@@ -144,7 +144,7 @@ def test_one_pass_is_enough_for_what_is_usual(kind, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["mostly zeros", "one positive"])
 def test_the_smallest_of_few_positive_values_needs_no_further_pass(kind, monkeypatch):
-    monkeypatch.delattr(_fused, "_smallest")
+    monkeypatch.delattr(top, "_smallest")
     values = kinds(200_003)[kind]
     check(values, values, values.size * 15 // 100)
 
@@ -162,7 +162,7 @@ def test_heavy_ties_are_left_to_the_histogram_after_one_miss(kind, threads, fuse
 @pytest.mark.parametrize(("lowest", "highest"), [(1, 2), (0x7F7F0000, 0x7F7FFFFF), (0x3F000000, 0x3F000001)])
 def test_a_wrong_bracket_changes_nothing(lowest, highest, fused, monkeypatch):
     """Below, above and beside the K-th: whatever the sample says, the counts find it out."""
-    monkeypatch.setattr(_fused, "_bracket", lambda *_: _fused._Bracket(lowest, highest))
+    monkeypatch.setattr(top, "_bracket", lambda *_: top._Bracket(lowest, highest))
     for kind in ("squares", "two values", "mostly zeros"):
         values = kinds()[kind].astype(np.float32)
         check(values, values, 6_000)
@@ -170,7 +170,7 @@ def test_a_wrong_bracket_changes_nothing(lowest, highest, fused, monkeypatch):
 
 
 def test_no_more_is_collected_than_there_is_room_for(fused, monkeypatch):
-    monkeypatch.setattr(_fused, "_ROOM", 100)
+    monkeypatch.setattr(top, "_ROOM", 100)
     calls = counted_misses(monkeypatch)
     values = kinds()["squares"].astype(np.float32)
     for threads in (1, 2):
@@ -261,16 +261,16 @@ def test_all_forms_agree_for_all_values_cuts_and_ranks(dtype, data):
     pieces = np.split(values, sorted(data.draw(st.lists(st.integers(0, values.size), max_size=5))))
     k = data.draw(st.integers(1, values.size))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_fused, "LEAST_VALUES", 1)
-        patch.setattr(_fused, "_FEWEST_LINES", 1)
-        patch.setattr(_fused, "_BLOCK_OCTETS", 64 * 8)
+        patch.setattr(top, "LEAST_VALUES", 1)
+        patch.setattr(top, "_FEWEST_LINES", 1)
+        patch.setattr(top, "_BLOCK_OCTETS", 64 * 8)
         check(np.abs(values), pieces, k, threads=data.draw(st.integers(1, 3)))
 
 
 ELSEWHERE = """
 import numpy as np
 import xsns_kernels as kernels
-from xsns_kernels import _fused, _numba_bits
+from xsns_kernels import _numba_bits, top
 values = np.random.default_rng(1).standard_normal(100_003) ** 2
 values[::7] = -0.0
 for array in (values.astype(np.float32), values, np.where(values > 2, values, 0)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import resource
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import model_damages
 from xsns_stream.errors import ExitCode, ModelError
 from xsns_stream.models import load_model
 
@@ -22,21 +22,9 @@ FOREIGN = re.compile(
 )
 
 
-def _damages() -> Any:
-    spec = importlib.util.spec_from_file_location("model_damages", Path(__file__).with_name("damages.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-DAMAGES = _damages()
-
-
-@pytest.mark.parametrize("what", DAMAGES.ALL)
+@pytest.mark.parametrize("what", model_damages.ALL)
 def test_a_damaged_folder_is_refused_in_a_sentence(what: str, tiny_copy: Path) -> None:
-    damage, words = DAMAGES.ALL[what]
+    damage, words = model_damages.ALL[what]
     damage(tiny_copy)
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     with pytest.raises(ModelError) as caught:
@@ -72,7 +60,7 @@ SOME = (
 @pytest.mark.parametrize("what", SOME)
 @pytest.mark.parametrize("verb", ["params", "build", "baseline"])
 def test_every_verb_ends_with_a_sentence(what: str, verb: str, tiny_copy: Path, tmp_path: Path, xsns: Any) -> None:
-    damage, words = DAMAGES.ALL[what]
+    damage, words = model_damages.ALL[what]
     damage(tiny_copy)
     for language in ("sw", "fi"):
         (tmp_path / f"{language}.txt").write_text("habari ya asubuhi\n")

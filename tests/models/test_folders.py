@@ -15,10 +15,10 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 
 from xsns_stream.errors import ExitCode, ModelError
+from xsns_stream.io.json import UnusableError
 from xsns_stream.models import EMBEDDED_FOLDER, load_model, loading
-from xsns_stream.models.documents import UnusableError
+from xsns_stream.models.model_files import read_header, read_tensors
 from xsns_stream.models.tokenizer_files import MOST_ADDED, check_tokenizer
-from xsns_stream.models.weights import read_header, read_tensors
 
 
 def configure(folder: Path, **values: Any) -> None:
@@ -69,7 +69,7 @@ def test_code_of_a_known_family_is_left_alone_and_said(
     (tiny_copy / "own.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\nclass Own: pass\n")
     (note,) = load_model(str(tiny_copy)).notes
     assert note == (
-        f"the model '{tiny_copy}' names code of its own (auto_map), which is never run; transformers' class "
+        f"the model '{tiny_copy}' names its own code (auto_map), which is never run; the transformers class "
         "XLMRobertaForMaskedLM is used."
     )
     done = xsns("params", tiny_copy, "--json")
@@ -90,11 +90,11 @@ def test_blocks_that_the_configuration_leaves_out_are_said(tiny_copy: Path) -> N
     names = [name for name in load_file(tiny_copy / "model.safetensors") if ".layer.1." in name]
     configure(tiny_copy, num_hidden_layers=1)
     (note,) = load_model(str(tiny_copy)).notes
-    assert f"hold {len(names)} tensors of blocks that its configuration does not have, such as 'roberta." in note
+    assert f"have {len(names)} tensors of blocks that its configuration does not have, such as 'roberta." in note
     weights = {name.removeprefix("roberta."): w for name, w in load_file(tiny_copy / "model.safetensors").items()}
     save_file(weights, tiny_copy / "model.safetensors", metadata={"format": "pt"})
     (note,) = load_model(str(tiny_copy)).notes
-    assert f"hold {len(names)} tensors of blocks" in note
+    assert f"have {len(names)} tensors of blocks" in note
 
 
 def test_half_precision_that_was_asked_for_is_said(tiny_folder: Path) -> None:
@@ -110,7 +110,8 @@ def test_an_adapter_alone(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
     error = refused(tmp_path)
     assert error.message == (
-        f"the model '{tmp_path}' comes with an adapter (adapter_config.json), such as LoRA, which is not loaded."
+        f"the model '{tmp_path}' comes with an adapter (adapter_config.json), such as LoRA, and adapters are not "
+        "loaded."
     )
     assert "merge_and_unload" in error.hint
 
@@ -150,11 +151,11 @@ def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:
     configure(tiny_copy, auto_map={"AutoTokenizer": ["own.Own", None]})
     (tiny_copy / "own.py").write_text(f"open({str(tiny_copy / 'was-run')!r}, 'w')\nclass Own: pass\n")
     ours = load_model(str(tiny_copy))
-    assert [note.partition(" names code of its own")[0] for note in ours.notes] == [
+    assert [note.partition(" names its own code")[0] for note in ours.notes] == [
         f"the model '{tiny_copy}'",
         f"the tokenizer of model '{tiny_copy}'",
     ]
-    assert ours.notes[1].endswith(f"transformers' class {type(ours.tokenizer).__name__} is used.")
+    assert ours.notes[1].endswith(f"the transformers class {type(ours.tokenizer).__name__} is used.")
     assert not (tiny_copy / "was-run").exists()
 
 
@@ -212,7 +213,7 @@ def test_headers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
 def test_bytes_that_no_tensor_names(tiny_copy: Path) -> None:
     path = tiny_copy / "model.safetensors"
     path.write_bytes(path.read_bytes() + b"more")
-    with pytest.raises(UnusableError, match="bytes of values, its header names"):
+    with pytest.raises(UnusableError, match="bytes of values, but its header names"):
         read_header(path)
 
 

@@ -14,8 +14,7 @@ import transformers as tf
 
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.models import load_model, loading, longest_input
-from xsns_stream.models.tokenising import tokenizer_limit
-from xsns_stream.models.tokenizers import notes_on_frame
+from xsns_stream.models.tokenizers import notes_on_frame, tokenizer_limit
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import encode
 from xsns_stream.types import LabelledSplit, TextExample
@@ -33,7 +32,7 @@ def test_a_padding_id_that_the_configuration_lacks_is_the_tokenizers(tiny_copy: 
     """RoBERTa counts positions by it; None ended in torch's words."""
     loaded = load_model(changed(tiny_copy, "config.json", pad_token_id=None))
     (note,) = loaded.notes
-    assert note.endswith("names no padding token (pad_token_id); the tokenizer's, 1, is used.")
+    assert note.endswith("names no padding token (pad_token_id); the tokenizer's padding id 1 is used.")
     right = load_model(str(tiny_folder))
     assert right.notes == ()
     batch = loaded.tokenizer("watoto wanasoma", return_tensors="pt")
@@ -42,14 +41,14 @@ def test_a_padding_id_that_the_configuration_lacks_is_the_tokenizers(tiny_copy: 
 
 
 def test_a_mask_that_means_unknown_is_refused(tiny_copy: Path) -> None:
-    with pytest.raises(ModelError, match=r"masks with the token that stands for unknown text \('<unk>'\)"):
+    with pytest.raises(ModelError, match=r"uses the token for unknown text as its mask \('<unk>'\)"):
         load_model(changed(tiny_copy, "tokenizer_config.json", mask_token="<unk>"))
 
 
 def test_a_tokenizer_that_frames_nothing_is_named(tiny_copy: Path) -> None:
     loaded = load_model(changed(tiny_copy, "tokenizer.json", post_processor=None))
     (note,) = loaded.notes
-    assert "has a token for the beginning of a text ('<s>') and does not put it there" in note
+    assert "has a token for the beginning of a text ('<s>') but does not put it there" in note
 
 
 def test_a_token_that_parts_documents_is_no_frame() -> None:

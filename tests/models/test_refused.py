@@ -36,7 +36,7 @@ def test_weights_cut_short(share: float, tiny_copy: Path) -> None:
     path.write_bytes(data[: int(share * len(data))])
     error = refused(tiny_copy)
     assert error.message.startswith(f"the weights of model '{tiny_copy}' cannot be read: ")
-    assert error.hint == "the files may be incomplete; fetch or export them again."
+    assert error.hint == "the files may be incomplete; download or export them again."
 
 
 def test_weights_of_zeros(tiny_copy: Path) -> None:
@@ -132,8 +132,8 @@ def test_a_configuration_that_is_none(text: str, tiny_copy: Path) -> None:
 def test_a_model_of_another_kind(tiny_copy: Path) -> None:
     tf.GPT2LMHeadModel(tf.GPT2Config(**GPT2)).save_pretrained(tiny_copy)
     error = refused(tiny_copy, objective="masked-lm")
-    assert error.message == f"the model '{tiny_copy}' (gpt2) cannot be asked for masked-lm."
-    assert error.hint.startswith("it can be asked for: causal-lm, token-classification,")
+    assert error.message == f"the model '{tiny_copy}' (gpt2) does not support masked-lm."
+    assert error.hint.startswith("it supports causal-lm, token-classification,")
 
 
 # --------------------------------------------------------------------------- another model's tokenizer
@@ -149,14 +149,14 @@ def test_a_tokenizer_that_is_too_large(tmp_path: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(EMBEDDED_FOLDER / name, tmp_path)
     error = refused(tmp_path)
-    assert error.message == (f"the tokenizer of model '{tmp_path}' has 16384 pieces, its embeddings have 50 rows.")
+    assert error.message == (f"the tokenizer of model '{tmp_path}' has 16384 tokens, but the model has 50 embeddings.")
     assert error.hint == "put the model's own tokenizer files into the folder."
 
 
 def test_a_tokenizer_with_another_padding(tiny_copy: Path) -> None:
     configure(tiny_copy, "tokenizer_config.json", pad_token="<unk>")
     error = refused(tiny_copy)
-    assert error.message == f"the tokenizer of model '{tiny_copy}' pads with id 3, its model with 1."
+    assert error.message == f"the tokenizer of model '{tiny_copy}' pads with id 3, but the model with 1."
 
 
 @pytest.mark.parametrize("token", ["mask_token", "pad_token"])
@@ -187,7 +187,7 @@ def test_a_tokenizer_that_cannot_be_read(damage: str, tiny_copy: Path) -> None:
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/nowhere", "nowhere", "a/b/c", ""])
 def test_no_such_folder(name: str) -> None:
     error = refused(name)
-    assert error.message == f"no model folder '{name}'."
+    assert error.message == f"there is no model folder '{name}'."
     assert "`mini`" in error.hint
 
 
@@ -201,22 +201,25 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def test_a_hub_id_without_a_network() -> None:
     error = refused("nobody/no-such-model-anywhere", revision="main")
-    assert error.message.startswith("the model 'nobody/no-such-model-anywhere' could not be fetched from the Hub: ")
-    assert error.hint == "check the id and the network, or give the path of a local folder."
+    assert error.message.startswith("the model 'nobody/no-such-model-anywhere' could not be downloaded from the Hub: ")
+    assert error.hint == "check the id and the network connection, or give the path of a local folder."
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "translation"}, "there is no objective 'translation'."),
-        ({"dtype": "float8"}, "there is no dtype 'float8' for weights."),
-        ({"objective": "token-classification"}, "token-classification needs a number of labels, none was given."),
+        ({"objective": "translation"}, "'translation' is not a valid objective."),
+        ({"dtype": "float8"}, "'float8' is not a valid dtype for weights."),
+        (
+            {"objective": "token-classification"},
+            "token-classification needs a number of labels of at least 2, no number was given.",
+        ),
         (
             {"objective": "sequence-classification", "label_count": 1},
-            "sequence-classification needs a number of labels, not 1.",
+            "sequence-classification needs a number of labels of at least 2, not 1.",
         ),
-        ({"label_count": 3}, "auto has no labels to count."),
-        ({"objective": "question-answering", "label_count": 2}, "question-answering has no labels to count."),
+        ({"label_count": 3}, "auto has no labels."),
+        ({"objective": "question-answering", "label_count": 2}, "question-answering has no labels."),
     ],
 )
 def test_options_that_mean_nothing(options: dict[str, Any], message: str) -> None:

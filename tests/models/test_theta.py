@@ -47,13 +47,13 @@ def test_a_stack_that_is_not_there(family: str, stack: str, zoo: Any) -> None:
     assert parameter_layout(model, stack="both").size > 0
     with pytest.raises(UsageError) as caught:
         parameter_layout(model, stack=stack)
-    assert caught.value.message == f"the stack '{stack}' was asked for, but {type(model).__name__} has only one."
+    assert caught.value.message == f"the stack '{stack}' was requested, but {type(model).__name__} has only one stack."
 
 
 def test_a_stack_that_is_none(zoo: Any) -> None:
-    with pytest.raises(UsageError, match="there is no stack 'middle'") as caught:
+    with pytest.raises(UsageError, match="'middle' is not a valid stack") as caught:
         parameter_layout(zoo.make("t5"), stack="middle")
-    assert caught.value.hint == "one of: both, encoder, decoder."
+    assert caught.value.hint == "choose one of both, encoder, decoder."
 
 
 def test_what_is_included_comes_last(zoo: Any) -> None:
@@ -120,17 +120,17 @@ def test_a_block_that_is_excluded_has_no_span(zoo: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"include": ["no_such"]}, "include 'no_such' matches no parameter outside the blocks."),
+        ({"include": ["no_such"]}, "include 'no_such' matches no parameter outside of the blocks."),
         # The blocks are there already, and the other stack's are not outside of blocks either.
-        ({"include": ["SelfAttention"]}, "include 'SelfAttention' matches no parameter outside the blocks."),
+        ({"include": ["SelfAttention"]}, "include 'SelfAttention' matches no parameter outside of the blocks."),
         (
             {"include": [r"decoder\.block"], "stack": "encoder"},
-            r"include 'decoder\.block' matches no parameter outside the blocks.",
+            r"include 'decoder\.block' matches no parameter outside of the blocks.",
         ),
         ({"exclude": ["shared"]}, "exclude 'shared' matches no parameter that is measured."),
         ({"exclude": [".", "no_such"]}, "exclude 'no_such' matches no parameter that is measured."),
-        ({"exclude": ["[a"]}, "'[a' is no regular expression: unterminated character set at position 0."),
-        ({"exclude": ["."]}, "every parameter is excluded: nothing is left to measure."),
+        ({"exclude": ["[a"]}, "'[a' is not a valid regular expression: unterminated character set at position 0."),
+        ({"exclude": ["."]}, "every parameter is excluded, so that nothing is left to measure."),
     ],
 )
 def test_a_choice_that_chooses_nothing(options: dict[str, Any], message: str, zoo: Any) -> None:

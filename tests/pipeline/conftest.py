@@ -11,7 +11,9 @@ import pytest
 from xsns_stream.corpora import open_corpus
 from xsns_stream.models import LoadedModel, load_model
 from xsns_stream.objectives import MaskedLanguageModelling
-from xsns_stream.pipeline import BuildResult, BuildSettings, Event, build
+from xsns_stream.pipeline.build import build
+from xsns_stream.pipeline.events import BuildResult, Event
+from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.store import SubNetworkStore, open_store
 
 

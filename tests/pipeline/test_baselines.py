@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,33 +13,20 @@ import torch
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics.pairwise import cosine_similarity
 
+from tests.support import zoo
+from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.corpora import open_corpus
 from xsns_stream.errors import CorpusError, FisherError, LanguageError, ModelError, UsageError
 from xsns_stream.models import EMBEDDED, LoadedModel, load_model, parameter_layout
-from xsns_stream.models.objectives import LANGUAGE_MODELLING
+from xsns_stream.models.auto_classes import LANGUAGE_MODELLING
 from xsns_stream.objectives import MaskedLanguageModelling
-from xsns_stream.pipeline.baselines import MODEL_BASELINES, NeighboursFound, RowMeasured, model_baselines
+from xsns_stream.pipeline.baseline_values import Body, encode_plain
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
-from xsns_stream.pipeline.token_states import Body, encode_plain
+from xsns_stream.pipeline.model_baselines import MODEL_BASELINES, NeighboursFound, RowMeasured, model_baselines
 from xsns_stream.types import LanguageSample, SimilarityMatrix, TextExample
 
 LANGUAGES = ("sw", "fi", "et")
 EXAMPLES, LENGTH = 6, 24
-SHARED = Path(os.environ.get("XSNS_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-
-
-def _zoo() -> Any:
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "zoo.py"
-    spec = importlib.util.spec_from_file_location("baselines_zoo", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its data classes look themselves up
-    spec.loader.exec_module(module)
-    return module
-
-
-ZOO = _zoo()
 
 
 @pytest.fixture
@@ -294,7 +278,7 @@ def test_events_tell_the_way(compute: Callable[..., Any]) -> None:
     compute("emb", "nn-rank", examples=100, on_event=events.append)
     kinds = [type(event) for event in events]
     assert kinds[:2] == [RowStarted, Noted]
-    assert events[1].text == "has only 20 of the 100 examples asked for."
+    assert events[1].text == "has only 20 of the 100 examples requested."
     done = [event for event in events if isinstance(event, ExamplesDone) and event.row.language == "sw"]
     assert [event.count for event in done] == [4, 8, 12, 16, 20]
     assert kinds.count(RowMeasured) == 3
@@ -317,7 +301,7 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
         ({"batch": 0}, UsageError, "batch size must be at least 1, not 0"),
         ({"neighbours": 0}, UsageError, "neighbours must be at least 1"),
         ({"max_tokens": 0}, UsageError, "tokens must be at least 1"),
-        ({"states": "int8"}, UsageError, "cannot be kept as 'int8'"),
+        ({"states": "int8"}, UsageError, "cannot be stored as 'int8'"),
         ({"layer": 3}, UsageError, "has no layer 3"),
         ({"neighbour_layer": -1}, UsageError, "has no layer -1"),
         ({"sources": ("sw", "de")}, LanguageError, "'de' is not among the languages"),
@@ -361,15 +345,15 @@ def test_lex_and_sue_need_no_weights(texts: Path, loaded: LoadedModel, compute: 
 
 
 @pytest.mark.parametrize(
-    "family", [name for name, kind in ZOO.FAMILIES.items() if kind.objective in LANGUAGE_MODELLING]
+    "family", [name for name, kind in zoo.FAMILIES.items() if kind.objective in LANGUAGE_MODELLING]
 )
 def test_states_of_every_family_do_not_depend_on_padding(family: str) -> None:
-    model = ZOO.make(family)
-    body = Body(SimpleNamespace(model=model, name=family, pad_id=ZOO.PADDING))  # type: ignore[arg-type]
-    assert (body.layers, body.width) == (2, ZOO.WIDTH)
+    model = zoo.make(family)
+    body = Body(SimpleNamespace(model=model, name=family, pad_id=zoo.PADDING))  # type: ignore[arg-type]
+    assert (body.layers, body.width) == (2, zoo.WIDTH)
     lengths = (9, 4)
-    batch = ZOO.batch(model, family, lengths)
-    with ZOO.float64_throughout():
+    batch = zoo.batch(model, family, lengths)
+    with zoo.float64_throughout():
         together = body.states(batch)
         for row, length in enumerate(lengths):
             alone = body.states({name: batch[name][row : row + 1, :length] for name in ("input_ids", "attention_mask")})

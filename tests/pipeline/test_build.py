@@ -27,9 +27,9 @@ from xsns_stream.errors import (
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import MaskedLanguageModelling, batches
-from xsns_stream.pipeline import (
+from xsns_stream.pipeline.build import build
+from xsns_stream.pipeline.events import (
     BuildResult,
-    BuildSettings,
     Event,
     ExamplesDone,
     Noted,
@@ -37,11 +37,10 @@ from xsns_stream.pipeline import (
     RowCommitted,
     RowFailed,
     RowStarted,
-    Stopping,
-    build,
 )
+from xsns_stream.pipeline.settings import BuildSettings, Stopping
 from xsns_stream.store import SubNetworkStore, open_store
-from xsns_stream.store import row_array as store_array
+from xsns_stream.store.storage import local
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings, LanguageSample, TextExample
 
@@ -327,24 +326,25 @@ def test_a_model_that_does_nothing_has_no_sub_network(texts: Path, damaged: Load
 
 def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second row's object finds no room: the run ends, the first row stays, and a later run goes on."""
-    synced: list[Path] = []
-    sync = store_array.sync
+    objects: list[Path] = []
+    atomic_file = local.atomic_file
 
-    def fills_up(target: Path) -> None:
-        synced.append(target)
-        if len(synced) > 2:  # a row's object, and its folder
+    def fills_up(target: Path) -> Any:
+        if target.name == "0":
+            objects.append(target)
+        if len(objects) > 1:
             raise OSError(errno.ENOSPC, "No space left on device", str(target))
-        sync(target)
+        return atomic_file(target)
 
-    monkeypatch.setattr(store_array, "sync", fills_up)
+    monkeypatch.setattr(local, "atomic_file", fills_up)
     with pytest.raises(StoreError) as caught:
         run(settings(texts), loaded, path)
     assert caught.value.message == f"cannot write to '{path}': the disk or the quota is full."
-    assert "rows that are committed stay" in caught.value.hint
+    assert "committed rows stay" in caught.value.hint
     assert caught.value.exit_code == ExitCode.FAILURE
     store = open_store(path)
     assert (store.languages, store.verify()) == (("sw",), [])
-    monkeypatch.setattr(store_array, "sync", sync)
+    monkeypatch.setattr(local, "atomic_file", atomic_file)
     result, _, store = run(settings(texts), loaded, path)
     assert result.skipped == (Row("sw", 42),)
     assert (len(store.keys()), store.verify(), store.unfinished()) == (3, [], ())
@@ -355,7 +355,7 @@ def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: 
 
 def test_few_examples_are_all_used(texts: Path, loaded: LoadedModel, path: Path) -> None:
     _, events, store = run(settings(texts, "sw", examples=500), loaded, path)
-    assert notes(events) == ["has only 20 of the 500 examples asked for."]
+    assert notes(events) == ["has only 20 of the 500 examples requested."]
     assert (store["sw"].provenance.examples, store["sw"].provenance.examples_asked) == (20, 500)
 
 
@@ -371,7 +371,8 @@ def test_skipped_lines_are_counted(loaded: LoadedModel, path: Path, tmp_path: Pa
 def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
     made = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
     _, events, _ = run(made, loaded, path)
-    assert any("of the pieces are unknown to the tokenizer; the result says little." in text for text in notes(events))
+    expected = "of the tokens are unknown to the tokenizer; the result is not reliable."
+    assert any(expected in text for text in notes(events))
 
 
 def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, path: Path) -> None:
@@ -379,7 +380,7 @@ def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, 
     realised = store["sw"].density_realised
     if realised < 0.99:
         assert notes(events) == [
-            f"only {realised:.2%} of the parameters have a Fisher value above zero, fewer than the 100.00% asked for."
+            f"only {realised:.2%} of the parameters have a Fisher value above zero, fewer than the 100.00% requested."
         ]
     else:
         assert notes(events) == []

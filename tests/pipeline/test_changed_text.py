@@ -25,7 +25,7 @@ def test_text_that_changed_under_a_row_is_refused(tmp_path: Path) -> None:
     build(folder, tmp_path / "a.zarr", model)
     assert not build(folder, tmp_path / "a.zarr", model).committed  # type: ignore[attr-defined]
     (folder / "sw.txt").write_text("Kitu kingine kabisa\n", encoding="utf-8")
-    with pytest.raises(IncompatibleError, match=r"the text of 'sw' .* is not what its row in the store"):
+    with pytest.raises(IncompatibleError, match=r"the text of 'sw' .* is not the text that its row in the store"):
         build(folder, tmp_path / "a.zarr", model)
 
 

@@ -16,7 +16,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, load_model, parameter_layout
 from xsns_stream.objectives import CausalLanguageModelling, batches
-from xsns_stream.pipeline import Row
+from xsns_stream.pipeline.events import Row
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings
 
@@ -110,7 +110,7 @@ def test_a_model_is_asked_what_it_was_trained_for(make: Any, run: Any, loaded: L
 
 
 def test_a_model_is_not_asked_what_it_was_not_loaded_for(make: Any, run: Any) -> None:
-    with pytest.raises(UsageError, match="was loaded for masked-lm, and is asked for causal-lm"):
+    with pytest.raises(UsageError, match="was loaded for masked-lm, not for causal-lm"):
         run(make("sw", objective=CausalLanguageModelling(max_length=24)))
 
 

@@ -15,8 +15,9 @@ import torch
 
 from xsns_stream.errors import UsageError
 from xsns_stream.models import LoadedModel
-from xsns_stream.pipeline import ExamplesDone, Noted, Row, Stopping
-from xsns_stream.pipeline.memory import Batching, _of_the_container, free_memory
+from xsns_stream.pipeline.events import ExamplesDone, Noted, Row
+from xsns_stream.pipeline.measure import Batching, _free_in_container, free_memory
+from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.types import FisherSettings
 
 
@@ -131,9 +132,9 @@ def test_batches_of_as_many_pieces_as_fit(make: Callable[..., Any], run: Callabl
         (Batching(8, None, "length"), 99, 10, (4, None), "batches of 4"),
         (Batching(64, None, "length"), 6, 10, (3, None), "batches of 3"),
         (Batching(2, None, "length"), 9, 10, (1, None), "one example at a time"),
-        (Batching(8, 1000, "length"), 99, 30, (8, 500), "batches of at most 500 pieces"),
-        (Batching(8, 1000, "length"), 4, 30, (8, 60), "batches of at most 60 pieces"),
-        (Batching(8, 50, "length"), 9, 30, (8, 30), "batches of at most 30 pieces"),
+        (Batching(8, 1000, "length"), 99, 30, (8, 500), "batches of at most 500 tokens"),
+        (Batching(8, 1000, "length"), 4, 30, (8, 60), "batches of at most 60 tokens"),
+        (Batching(8, 50, "length"), 9, 30, (8, 30), "batches of at most 30 tokens"),
     ],
 )
 def test_half_of_a_batch(before: Batching, examples: int, longest: int, after: Any, told: str) -> None:
@@ -151,7 +152,7 @@ def test_what_is_free(loaded: LoadedModel, tmp_path: Path) -> None:
     (tmp_path / "memory.current").write_text("300\n")
     for limit, left in (("1000", 700), ("100", 0), ("max", 1 << 62)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
-        assert _of_the_container(tmp_path) == left
+        assert _free_in_container(tmp_path) == left
 
 
 # ------------------------------------------------------------------------------------ groups of layers

@@ -12,7 +12,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import batches
-from xsns_stream.pipeline import Noted
+from xsns_stream.pipeline.events import Noted
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings
 

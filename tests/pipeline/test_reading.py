@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from xsns_stream.errors import CorpusError
-from xsns_stream.pipeline import ExamplesDone, Row, RowStarted
-from xsns_stream.pipeline.read_ahead import OneAhead
+from xsns_stream.pipeline.events import ExamplesDone, Row, RowStarted
+from xsns_stream.pipeline.scheduling import ReadAhead
 from xsns_stream.types import LanguageSample, TextExample
 
 
@@ -23,7 +23,7 @@ def test_results_come_in_order_and_one_ahead() -> None:
         return item * 10
 
     seen = []
-    for item, take in OneAhead(range(4), make):
+    for item, take in ReadAhead(range(4), make):
         seen.append((item, take()))
         give_up = time.monotonic() + 10
         while len(made) < min(item + 2, 4) and time.monotonic() < give_up:
@@ -44,7 +44,7 @@ def test_one_thread_at_a_time_and_never_this_one() -> None:
         running -= 1
         return item
 
-    assert [take() for _, take in OneAhead(range(8), make)] == list(range(8))
+    assert [take() for _, take in ReadAhead(range(8), make)] == list(range(8))
     assert most == 1
 
 
@@ -56,7 +56,7 @@ def test_an_error_is_raised_where_its_item_is_taken(error: BaseException) -> Non
         return item
 
     found: list[Any] = []
-    for _, take in OneAhead(range(3), make):
+    for _, take in ReadAhead(range(3), make):
         try:
             found.append(take())
         except BaseException as caught:
@@ -65,7 +65,7 @@ def test_an_error_is_raised_where_its_item_is_taken(error: BaseException) -> Non
 
 
 def test_nothing_to_read() -> None:
-    assert list(OneAhead([], str)) == []
+    assert list(ReadAhead([], str)) == []
 
 
 class Watched:
@@ -101,7 +101,7 @@ def test_a_build_reads_the_next_text_while_it_computes(make: Callable[..., Any],
 
 
 def test_ctrl_c_does_not_wait_for_a_text_that_does_not_come(make: Callable[..., Any], loaded: Any, path: Any) -> None:
-    from xsns_stream.pipeline import build
+    from xsns_stream.pipeline.build import build
     from xsns_stream.store import open_store
 
     corpus = Watched()

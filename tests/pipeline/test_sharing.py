@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from xsns_stream.errors import IncompatibleError
-from xsns_stream.pipeline import Noted, Row, RowByOther, RowCommitted
-from xsns_stream.pipeline.committing import RowCommits
-from xsns_stream.pipeline.sharing import SharedItems
+from xsns_stream.pipeline.events import Noted, Row, RowByOther, RowCommitted
+from xsns_stream.pipeline.rows import RowCommits
+from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.store import OtherBitsError, open_store
 
 #: The module; the package has a function of the same name.
@@ -74,7 +74,7 @@ def test_items_of_others_are_deferred_and_taken_up_when_they_are_free(monkeypatc
         locks.done.add("b")
         locks.held.clear()
 
-    monkeypatch.setattr("xsns_stream.pipeline.sharing.time.sleep", others_go_on)
+    monkeypatch.setattr("xsns_stream.pipeline.scheduling.time.sleep", others_go_on)
     with items:
         for item in items.free():
             items.release(item)
@@ -124,13 +124,13 @@ def test_a_claim_is_held_by_one_at_a_time_before_and_after_the_store_is_there(
 
 def test_a_store_that_comes_to_be_between_two_looks(path: Path, make: Any, run: Any, monkeypatch: Any) -> None:
     """A process that found no store, and one that found it just created, do not both get the row."""
-    from xsns_stream.store import claims
+    from xsns_stream.store.storage.local import LocalStorage
 
     run(make("fi"))
     answers = iter([False])
-    real = claims._is_created
-    monkeypatch.setattr(claims, "_is_created", lambda root: next(answers, None) is None and real(root))
-    with claims.claimed(open_store(path).place, "sw", 42) as late, open_store(path).claimed("sw", 42) as other:
+    real = LocalStorage._is_created
+    monkeypatch.setattr(LocalStorage, "_is_created", lambda *given: next(answers, None) is None and real(*given))
+    with open_store(path).claimed("sw", 42) as late, open_store(path).claimed("sw", 42) as other:
         assert (late, other) == (True, False)
 
 
@@ -206,7 +206,7 @@ def test_a_row_of_another_process_is_not_read_and_is_reported(path: Path, make: 
     assert corpus.read == ["fi", "et"], "the text of a row that another process measures is not read"
     assert result.committed == (Row("fi", 42), Row("et", 42))
     assert (result.by_others, result.skipped) == ((Row("sw", 42),), ())
-    assert waited == ["1 row is being measured by another process, and waited for: sw (seed 42)."]
+    assert waited == ["1 row is being measured by another process; this process waits for: sw (seed 42)."]
     assert RowByOther(Row("sw", 42)) in events
 
 
@@ -229,7 +229,7 @@ def test_a_row_that_was_committed_since_the_start_is_left_alone(
     result = building.build(settings, loaded, store, listen)
     assert (result.committed, result.by_others) == ((Row("sw", 42), Row("et", 42)), (Row("fi", 42),))
     (note,) = [event.text for event in events if isinstance(event, Noted) and event.row == Row("fi", 42)]
-    assert note == "was measured by another process, and is not compared in halves or kept as Fisher values."
+    assert note == "was measured by another process, and is not compared in halves or stored with its Fisher values."
 
 
 def test_another_experiment_that_was_begun_meanwhile_is_refused(
@@ -263,13 +263,13 @@ def test_of_two_that_measured_one_row_the_first_commit_counts(
     store = open_store(path, "a")
     store.write(open_store(aside)["sw"])
     store.discard("sw", 42, 0.15)
-    write_parts = RowCommits.write_parts
+    write_folds = RowCommits.write_folds
 
     def other_is_faster(self: RowCommits, measured: Any) -> None:
         open_store(path, "a").write({"sw": same, "fi": rounded}[self.row.language])
-        write_parts(self, measured)
+        write_folds(self, measured)
 
-    monkeypatch.setattr(RowCommits, "write_parts", other_is_faster)
+    monkeypatch.setattr(RowCommits, "write_folds", other_is_faster)
     result, events, _ = run(make("sw fi"))
     assert (result.committed, result.by_others) == ((), (Row("sw", 42), Row("fi", 42)))
     (note,) = [event for event in events if isinstance(event, Noted) and "cut there" not in event.text]
@@ -279,7 +279,7 @@ def test_of_two_that_measured_one_row_the_first_commit_counts(
 
     other_text = replace(rounded, seed=7, provenance=replace(rounded.provenance, seed=7, corpus_digest="0" * 64))
     monkeypatch.setattr(
-        RowCommits, "write_parts", lambda self, measured: open_store(path, "a").write(other_text) and None
+        RowCommits, "write_folds", lambda self, measured: open_store(path, "a").write(other_text) and None
     )
     with pytest.raises(OtherBitsError, match="with other bits"):
         run(make("fi", seeds=(7,)))
@@ -358,7 +358,9 @@ def test_a_row_whose_process_is_killed_is_taken_up(two_builds: Any, path: Path) 
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=LIMIT)
     result = finished(second)
-    assert any("being measured by another process, and waited for: sw (seed 1)" in line for line in lines), lines
+    assert any("being measured by another process; this process waits for: sw (seed 1)" in line for line in lines), (
+        lines
+    )
     store = open_store(path)
     assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
     assert len(result["committed"]) + len(result["skipped"]) + len(result["by_others"]) == ROWS

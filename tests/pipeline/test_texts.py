@@ -11,8 +11,7 @@ import pytest
 
 from xsns_stream.objectives import CausalLanguageModelling, EncodedSample
 from xsns_stream.pipeline.events import Row
-from xsns_stream.pipeline.read_ahead import RowText
-from xsns_stream.pipeline.texts import RowTexts, note_on_shared, notes_on_text
+from xsns_stream.pipeline.rows import RowText, RowTexts, note_on_shared, notes_on_text
 from xsns_stream.store import open_store
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
@@ -59,13 +58,13 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
     sample = LanguageSample("sw", (TextExample("a"), TextExample("b")), "a test", counts)
     encoded = EncodedSample((), 1, 0.5, cut=2, left_out_share=0.9999, special=1)
     assert list(notes_on_text(sample, encoded, 4, 128)) == [
-        "has only 2 of the 4 examples asked for.",
+        "has only 2 of the 4 examples requested.",
         "2 empty, 1 duplicate of 10 lines skipped.",
         "1 of 10 lines are longer than a million characters (2^20), and cut there.",
-        "1 of 2 examples are left out, because nothing could be asked of them.",
+        "1 of 2 examples are left out, because they have nothing to predict.",
         "2 of 2 examples are longer than 128 tokens, and cut there: 99.9 % of the text's tokens are left out.",
         "1 of 2 examples hold a character that is a special token of this model, and is read as that token.",
-        "50% of the pieces are unknown to the tokenizer; the result says little.",
+        "50% of the tokens are unknown to the tokenizer; the result is not reliable.",
     ]
     assert "less than 0.1 %" in list(notes_on_text(sample, EncodedSample((), 0, 0.0, 1, 1e-5), 2, 8))[-1]
 
@@ -101,7 +100,7 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
     (shared,) = found.shared()
     assert (shared.languages, shared.share) == (("en", "zu"), 0.5)
     assert note_on_shared([shared]) == (
-        "these languages have examples in common, so that they are similar whatever the languages are: "
+        "these languages have examples in common, which makes their sub-networks similar whatever the languages are: "
         "en and zu (seed 42) 50%."
     )
 

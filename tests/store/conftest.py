@@ -1,17 +1,15 @@
-import importlib.util
-from pathlib import Path
+"""A store with three languages, the files of its rows, and an S3 server on this machine."""
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("store_networks", Path(__file__).with_name("networks.py"))
-_networks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_networks)
+from tests.support import networks as made_up_networks
+from tests.support.paths import SUPPORT
 
 
 @pytest.fixture(scope="session")
 def networks():
-    """The module that makes sub-networks; tests are imported by path, so it has no name."""
-    return _networks
+    """The module that makes sub-networks."""
+    return made_up_networks
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ def s3_endpoint():
     import subprocess
     import sys
 
-    script = Path(__file__).with_name("s3_server.py")
+    script = SUPPORT / "s3_server.py"
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as server:
         try:
             yield f"http://127.0.0.1:{int(server.stdout.readline())}"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from xsns_stream.errors import LanguageError, StoreError
 from xsns_stream.store import columns as columns_module
 from xsns_stream.store import open_store
-from xsns_stream.store.plain_rows import Geometry, LocalRow, ranges, runs_of
+from xsns_stream.store import row_array as row_array_module
+from xsns_stream.store.shards import Geometry, LocalRow, ranges, runs_of
 from xsns_stream.types import LayerSpan, ParameterLayout
 
 CODES = ("yo", "sw", "rw", "zh-Hant", "en")
@@ -45,7 +46,7 @@ def read(store, codes, start, stop, stride=0):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("piece", [1, 4, 1 << 18])
 def test_blocks_are_those_of_the_rows(make_store, networks, monkeypatch, kind, piece):
-    monkeypatch.setattr(columns_module, "PIECE_WORDS", piece)
+    monkeypatch.setattr(row_array_module, "PIECE_WORDS", piece)
     layout = networks.make_layout(3, 192 + 64)
     store = make_store(kind, layout)
     whole = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES[:3]])
@@ -129,7 +130,7 @@ def test_copies_take_a_bounded_memory(make_store, networks):
     import tracemalloc
 
     store = make_store("folder-zstd", networks.make_layout(16, 8_000_032), CODES)
-    assert store.info()["inner_chunk_words"] == columns_module.PIECE_WORDS
+    assert store.info()["inner_chunk_words"] == row_array_module.PIECE_WORDS
     with store.columns(("sw",), 0, 0.15):
         pass
     tracemalloc.start()
@@ -196,9 +197,9 @@ def test_a_damaged_index(filled, object_of, at):
 def test_copies_are_compared_with_the_records(make_store, networks):
     store = make_store("memory", networks.make_layout())
     key = "subnetworks/c/0/0/1/0"
-    data = bytearray(store.place.read(key))
+    data = bytearray(store.storage.read(key))
     data[5] ^= 1
-    store.place.write(key, bytes(data))
+    store.storage.write(key, bytes(data))
     with pytest.raises(StoreError, match=r"the row 'sw' .* does not hold the bits that were committed"):
         read(store, CODES, 0, 9)
 

@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store import open_store
-from xsns_stream.store.storage import local as files
+from xsns_stream.store.storage import base, local
 
 CASES = [
     (errno.ENOSPC, "the disk or the quota is full", "free some space"),
@@ -30,7 +30,7 @@ def failing(code):
 def test_a_row_that_cannot_be_written(filled, networks, monkeypatch, case):
     code, reason, hint = case
     with monkeypatch.context() as patch:
-        patch.setattr("zarr.storage._local._put", failing(code))
+        patch.setattr("os.fsync", failing(code))
         with pytest.raises(StoreError, match=reason) as caught:
             filled.write(networks.make_sub("fr"))
         assert hint in caught.value.hint
@@ -54,18 +54,18 @@ def test_a_full_disk_at_any_step_leaves_the_store_sound(filled, networks, monkey
     assert not list(filled.path.rglob("*.partial"))
 
 
-WRITE_JSON = files.write_json
+ATOMIC_FILE = local.atomic_file
 
 
-def failing_for_records(path, data):
+def failing_for_records(path):
     if "commits" in path.parts:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-    WRITE_JSON(path, data)
+    return ATOMIC_FILE(path)
 
 
 def test_a_commit_that_cannot_be_written(filled, networks, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("xsns_stream.store.storage.local.write_json", failing_for_records)
+        patch.setattr(local, "atomic_file", failing_for_records)
         with pytest.raises(StoreError, match="cannot commit a row to"):
             filled.write(networks.make_sub("fr"))
     assert [key.language for key in filled.unfinished()] == ["fr"]
@@ -73,7 +73,7 @@ def test_a_commit_that_cannot_be_written(filled, networks, monkeypatch):
 
 
 def test_a_store_that_cannot_be_created(path, networks, monkeypatch):
-    monkeypatch.setattr("zarr.storage._local._put", failing(errno.EROFS))
+    monkeypatch.setattr("os.fsync", failing(errno.EROFS))
     with pytest.raises(StoreError, match=r"cannot create a store at .*: no permission to write there"):
         open_store(path, "a").write(networks.make_sub())
     assert list(path.parent.iterdir()) == []
@@ -89,7 +89,7 @@ def test_a_path_under_a_file(tmp_path, networks):
 
 
 def test_a_lock_that_is_held_for_too_long(filled, networks, monkeypatch):
-    monkeypatch.setattr(files, "LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(base, "LOCK_TIMEOUT_S", 0.1)
     with (
         FileLock(filled.path / "subnetworks/.lock"),
         pytest.raises(StoreError, match=r"another process has held .*lock' for 0 seconds") as caught,

@@ -1,7 +1,6 @@
 """No store, however damaged, hangs a verb, fills the memory, is called a bug, or gives another result in silence."""
 
 import contextlib
-import importlib.util
 import json
 import resource
 import shutil
@@ -11,15 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support import store_damages
 from xsns_stream.errors import ExitCode, XsnsError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import open_store
-from xsns_stream.store.overlap_cache import keep_overlaps
+from xsns_stream.store.overlap_cache import overlap_cache
 from xsns_stream.types import DiagonalFisher
-
-_spec = importlib.util.spec_from_file_location("store_hostile", Path(__file__).with_name("hostile.py"))
-hostile = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(hostile)
 
 LANGUAGES = ("sw", "rw", "yo")
 TEXT = {
@@ -70,12 +66,12 @@ def make_store(path, networks, compressor="none"):
     for language in LANGUAGES:
         sub = networks.make_sub(language, **TEXT)
         values = np.linspace(0, 1, layout.size, dtype=np.float32).reshape(3, -1)
-        store.keep(DiagonalFisher(tuple(values), layout, 7, language, sub.provenance))
+        store.save_fisher(DiagonalFisher(tuple(values), layout, 7, language, sub.provenance))
         for number in (1, 2) if language != "yo" else ():
             bits = networks.make_bits(layout.size, number)
-            store.write_part(networks.make_sub(language, bits=bits, **TEXT), 2, number)
+            store.write_fold(networks.make_sub(language, bits=bits, **TEXT), 2, number)
         store.write(sub)
-    count_overlaps(store, keeper=keep_overlaps(store))
+    count_overlaps(store, cache=overlap_cache(store))
     return path
 
 
@@ -174,29 +170,29 @@ def turns(each):
 
 
 def test_links_pipes_devices_and_sizes(attack):
-    attack_all(attack, hostile.special(), turns(1))
+    attack_all(attack, store_damages.special(), turns(1))
 
 
 def test_types_nobody_expected(attack, sound):
-    attack_all(attack, hostile.sample(sound, 20, 90), turns(1))
+    attack_all(attack, store_damages.sample(sound, 20, 90), turns(1))
 
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_every_verb_on_every_special_damage(attack):
-    attack_all(attack, hostile.special(), lambda number: VERBS)
+    attack_all(attack, store_damages.special(), lambda number: VERBS)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_every_verb_on_many_types(attack, sound):
-    attack_all(attack, hostile.sample(sound, 21, 300), lambda number: VERBS)
+    attack_all(attack, store_damages.sample(sound, 21, 300), lambda number: VERBS)
 
 
 def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
     store = shutil.copytree(sound, tmp_path / "s.zarr")
-    for name in hostile.DOCUMENTS[:7]:
-        hostile.Damage(name, "many").apply(store)
+    for name in store_damages.DOCUMENTS[:7]:
+        store_damages.Damage(name, "many").apply(store)
     with alarm(60):
         done = xsns("verify", "--store", store)
     assert (done.code, done.err) == (0, "")
@@ -231,20 +227,20 @@ def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
 )
 def test_the_field_is_named(sound, tmp_path, xsns, file, path, value, field):
     store = shutil.copytree(sound, tmp_path / "s.zarr")
-    hostile.Damage(file, "put", path, value).apply(store)
+    store_damages.Damage(file, "put", path, value).apply(store)
     done = xsns("info", "--store", store)
     assert (done.code, done.out) == (1, "")
-    assert f"{file}' is not as the format says: " in done.err
+    assert f"{file}' does not follow the format: " in done.err
     assert field in done.err
 
 
 def test_building_onto_a_damaged_store_is_refused(sound, tmp_path, networks):
-    for number, damage in enumerate(hostile.special()[::3]):
+    for number, damage in enumerate(store_damages.special()[::3]):
         store = shutil.copytree(sound, tmp_path / str(number))
         damage.apply(store)
         with alarm(3 * SECONDS), contextlib.suppress(XsnsError):
             opened = open_store(store, "a")
-            opened.write_part(networks.make_sub("zu", density=0.5, **TEXT), 2, 1)
+            opened.write_fold(networks.make_sub("zu", density=0.5, **TEXT), 2, 1)
             opened.write(networks.make_sub("zu", density=0.5, **TEXT))
             assert open_store(store).read("zu").bits.tolist() == networks.make_sub("zu", density=0.5).bits.tolist()
         shutil.rmtree(store)

@@ -1,18 +1,13 @@
 """No store, however damaged, makes `build` hang, end as a bug, or leave rows that are not what was measured."""
 
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
+from tests.support import store_damages
 from xsns_stream.errors import XsnsError
 from xsns_stream.store import open_store
-
-_spec = importlib.util.spec_from_file_location("hostile_build", Path(__file__).with_name("hostile.py"))
-hostile = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(hostile)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +31,7 @@ def test_build_on_damaged_stores(sound, command, tmp_path, xsns):
     assert xsns(*command, "--lang", "et", "--store", whole).code == 0
     expected = open_store(whole).read("et").bits.tolist()
     faults = []
-    for number, damage in enumerate([*hostile.special()[::9], *hostile.sample(sound, 22, 20)]):
+    for number, damage in enumerate([*store_damages.special()[::9], *store_damages.sample(sound, 22, 20)]):
         store = shutil.copytree(sound, tmp_path / f"{number}.zarr")
         damage.apply(store)
         done = xsns(*command, "--lang", "sw,et", "--store", store)
@@ -53,11 +48,11 @@ def test_build_on_damaged_stores(sound, command, tmp_path, xsns):
 @pytest.mark.parametrize("field", [("chunk_grid", "name"), ("fill_value",), ("attributes",), ("dimension_names",)])
 @pytest.mark.parametrize("value", [None, [], {}, "abc", 10**30])
 def test_a_coordinate_that_zarr_cannot_use(sound, command, xsns, field, value):
-    hostile.Damage("density/zarr.json", "put", field, value).apply(sound)
+    store_damages.Damage("density/zarr.json", "put", field, value).apply(sound)
     done = xsns(*command, "--lang", "sw", "--density", "0.5", "--store", sound)
     assert done.code in (0, 1)
     if done.code:
-        assert "density/zarr.json' is not as the format says: " in done.err
+        assert "density/zarr.json' does not follow the format: " in done.err
         assert "it is a copy of labels, and is made again" in done.err
 
 
@@ -65,6 +60,6 @@ def test_the_metadata_of_the_rows_are_read_where_counts_are_kept(sound, xsns):
     (sound / "subnetworks/zarr.json").write_text("{}")
     done = xsns("matrix", "--store", sound)
     assert done.code == 1
-    assert "subnetworks/zarr.json' is not as the format says" in done.err
-    with pytest.raises(XsnsError, match="not as the format says"):
+    assert "subnetworks/zarr.json' does not follow the format" in done.err
+    with pytest.raises(XsnsError, match="not follow the format"):
         open_store(sound).read("sw")

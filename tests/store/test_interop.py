@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import zarr
 
+from tests.support.paths import DOCS
 from xsns_stream.store import open_store
 from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
 
 FIXTURE = Path(__file__).with_name("fixtures") / "store_v1"
-PAGE = Path(__file__).parents[2] / "docs/store-format.md"
+PAGE = DOCS / "store-format.md"
 #: More words than an inner chunk has, and no multiple of it: the last chunk is filled up.
 UNEVEN = 131_072 * 64 + 6_464
 
@@ -110,12 +111,12 @@ def test_kept_fisher_values(path, networks, encoding):
     sub = networks.make_sub("sw")
     values = tuple(np.linspace(0, 1, int(np.prod(shape)), dtype=np.float32) for shape in sub.layout.shapes)
     store = open_store(path, "a")
-    store.keep(DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance), encoding)
+    store.save_fisher(DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance), encoding)
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "fisher")}}
     theirs = tensorstore.open(spec, read=True).result()[0, 0].read().result()
     if encoding == "bf16":
         theirs = (theirs.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    ours = np.concatenate([piece.reshape(-1) for piece in store.kept("sw", 0).values])
+    ours = np.concatenate([piece.reshape(-1) for piece in store.fisher_values("sw", 0).values])
     assert np.array_equal(theirs, ours)
 
 

@@ -9,7 +9,7 @@ import pytest
 from xsns_stream.errors import StoreError, XsnsError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import open_store
-from xsns_stream.store.overlap_cache import keep_overlaps
+from xsns_stream.store.overlap_cache import overlap_cache
 from xsns_stream.store.prune import plan_prune, prune
 from xsns_stream.types import DiagonalFisher
 
@@ -72,7 +72,7 @@ def test_a_link_in_place_of_a_folder(filled, path, networks, mine, name, copied)
     sub = networks.make_sub("sw")
     if name.startswith("fisher/c"):
         # The folder of a row that comes next.
-        filled.keep(DiagonalFisher(values, layout, 7, "xx", networks.make_sub("xx").provenance))
+        filled.save_fisher(DiagonalFisher(values, layout, 7, "xx", networks.make_sub("xx").provenance))
         (path / "fisher/c/0/0/0").unlink()
         (path / "fisher/c/0/0").rmdir()
         (path / "fisher_commits/0/xx/zarr.json").unlink()
@@ -80,11 +80,11 @@ def test_a_link_in_place_of_a_folder(filled, path, networks, mine, name, copied)
             json.dumps(json.loads((path / "fisher/zarr.json").read_text())).replace('"xx"', '"zu"')
         )
     elif name == "fisher":
-        filled.keep(DiagonalFisher(values, layout, 7, "sw", sub.provenance))
+        filled.save_fisher(DiagonalFisher(values, layout, 7, "sw", sub.provenance))
     if name.startswith("parts"):
         for number in (1, 2):
-            filled.write_part(networks.make_sub("sw"), 2, number)
-    count_overlaps(filled, keeper=keep_overlaps(filled))
+            filled.write_fold(networks.make_sub("sw"), 2, number)
+    count_overlaps(filled, cache=overlap_cache(filled))
     link(path, name, mine, copied=copied)
     before = tree(mine)
     for act in _acts(path, networks, DiagonalFisher(values, layout, 7, "zu", networks.make_sub("zu").provenance)):
@@ -102,11 +102,11 @@ def _acts(path, networks, fisher):
     def write_density():
         open_store(path, "a").write(networks.make_sub("zu", density=0.5))
 
-    def write_part():
-        open_store(path, "a").write_part(networks.make_sub("zu"), 2, 1)
+    def write_fold():
+        open_store(path, "a").write_fold(networks.make_sub("zu"), 2, 1)
 
     def keep():
-        open_store(path, "a").keep(fisher)
+        open_store(path, "a").save_fisher(fisher)
 
     def claim():
         store = open_store(path, "a")
@@ -116,20 +116,20 @@ def _acts(path, networks, fisher):
 
     def count():
         store = open_store(path)
-        count_overlaps(store, density=0.15, keeper=keep_overlaps(store, use=False))
+        count_overlaps(store, density=0.15, cache=overlap_cache(store, use=False))
 
     def drop():
         store = open_store(path, "a")
         prune(store, plan_prune(store, store.keys(), leftovers=True))
 
-    return write, write_part, keep, claim, count, write_density, drop
+    return write, write_fold, keep, claim, count, write_density, drop
 
 
 def test_the_link_is_named(filled, path, networks, mine):
     (path / "subnetworks/c/0/0/3").symlink_to(mine)
     with pytest.raises(StoreError, match=r"subnetworks/c/0/0/3' is a link: nothing is written or removed") as caught:
         filled.write(networks.make_sub("zu"))
-    assert "put the folder itself in place of the link" in caught.value.hint
+    assert "replace the link by the folder itself" in caught.value.hint
     (path / "subnetworks/c/0/0/3").unlink()
     assert filled.write(networks.make_sub("zu"))
 

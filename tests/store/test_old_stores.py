@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+from tests.support.paths import DOCS
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import open_store
 
@@ -41,7 +42,7 @@ def test_version_1_goes_on(tmp_path, networks):
 
 
 def test_the_format_page_shows_how_plain_zarr_reads_it():
-    page = Path(__file__).parents[2] / "docs/store-format.md"
+    page = DOCS / "store-format.md"
     (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     names = {"path": FIXTURE}
     exec(code, names)  # its assertion is the test

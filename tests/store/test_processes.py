@@ -3,18 +3,18 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.paths import SUPPORT
 from xsns_stream.store import open_store
 
 pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="forks")
 
 
 def run(*arguments):
-    script = Path(__file__).with_name("networks.py")
+    script = SUPPORT / "networks.py"
     command = [sys.executable, str(script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -4,17 +4,17 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.paths import SUPPORT
 from xsns_stream.errors import StoreError
-from xsns_stream.store import open_store
-from xsns_stream.store import writer as remote_writing
+from xsns_stream.store import RowKey, open_store
 from xsns_stream.store.row_array import RowArray
+from xsns_stream.store.storage import remote
 
-SCRIPT = Path(__file__).with_name("remote_writers.py")
+SCRIPT = SUPPORT / "remote_writers.py"
 SECRETS = ("key-of-the-tests", "secret-of-the-tests")
 
 
@@ -69,8 +69,8 @@ def test_rows_are_built_resumed_read_and_verified(url, networks, compressor):
 
 
 def test_objects_are_those_of_a_folder(stored, filled):
-    here = {key: (filled.path / key).read_bytes() for key in filled.place.list() if not key.endswith(".lock")}
-    there = {key: stored.place.read(key) for key in stored.place.list()}
+    here = {key: (filled.path / key).read_bytes() for key in filled.storage.list() if not key.endswith(".lock")}
+    there = {key: stored.storage.read(key) for key in stored.storage.list()}
     assert {k for k in there if "/c/" in k} == {k for k in here if "/c/" in k}
     assert {k: v for k, v in there.items() if "zarr.json" not in k} == {
         k: v for k, v in here.items() if "zarr.json" not in k
@@ -83,7 +83,7 @@ def test_objects_are_those_of_a_folder(stored, filled):
 def test_plain_zarr_reads_it(stored, networks):
     import zarr
 
-    group = zarr.open_group(stored.place.zarr_store(), mode="r")
+    group = zarr.open_group(stored.storage.zarr_store(), mode="r")
     assert np.array_equal(group["subnetworks"][0, 0, 1], networks.make_sub("rw").bits)
     assert group["commits/0.15/0/sw"].attrs["slot"] == [0, 0, 0]
     assert group["seed"][:].tolist() == [0]
@@ -96,7 +96,7 @@ def test_the_command_line_takes_its_url(stored, url, xsns):
     assert xsns("verify", "--store", url).code == 0
     assert xsns("rank", "--store", url, "--target", "sw").code == 0
     assert json.loads(xsns("info", "--store", url, "--json").out)["result"]["rows"] == 3
-    stored.place.remove("subnetworks/c/0/0/1/0")
+    stored.storage.remove("subnetworks/c/0/0/1/0")
     assert xsns("verify", "--store", url).code == 1
 
 
@@ -166,9 +166,9 @@ def test_what_a_killed_process_committed_stays_and_the_rest_is_built(url, networ
 def leave_object(store, networks, bits):
     """Put a row's object as a writer does that is killed before it commits."""
     sub = networks.make_sub("fr", bits=bits)
-    array = RowArray.open(store.place, store.layout).grow(remote_writing.RowKey.checked("fr", 0, 0.15))
-    slot = array.slot(remote_writing.RowKey.checked("fr", 0, 0.15))
-    store.place.write(array.object_key(slot), array.encoded(slot, sub.bits))
+    array = RowArray.open(store.storage, store.layout).grow(RowKey.checked("fr", 0, 0.15))
+    slot = array.slot(RowKey.checked("fr", 0, 0.15))
+    store.storage.write(array.object_key(slot), array.encoded(slot, sub.bits))
 
 
 def test_the_bits_of_a_killed_writer_are_committed_where_they_are_the_same(stored, networks):
@@ -179,8 +179,8 @@ def test_the_bits_of_a_killed_writer_are_committed_where_they_are_the_same(store
 
 
 def test_other_bits_of_a_killed_writer_are_replaced_after_a_while(stored, networks, monkeypatch):
-    monkeypatch.setattr(remote_writing, "SETTLE_S", 0.05)
-    monkeypatch.setattr(remote_writing, "_POLL_S", 0.01)
+    monkeypatch.setattr(remote, "SETTLE_S", 0.05)
+    monkeypatch.setattr(remote, "_POLL_S", 0.01)
     leave_object(stored, networks, networks.make_bits(576, 99))
     assert stored.write(networks.make_sub("fr"))
     assert stored.verify() == []
@@ -190,9 +190,9 @@ def test_other_bits_of_a_killed_writer_are_replaced_after_a_while(stored, networ
 def test_a_store_whose_maker_was_killed_is_completed(url, networks):
     store = open_store(url, "a")
     store.write(networks.make_sub("sw"))
-    for key in [*store.place.list()]:
+    for key in [*store.storage.list()]:
         if key != "zarr.json":
-            store.place.remove(key)
+            store.storage.remove(key)
     again = open_store(url, "a")
     assert again.languages == ()
     assert again.write(networks.make_sub("rw"))
@@ -229,7 +229,7 @@ def test_nothing_there_and_something_else_there(s3, url):
     with pytest.raises(StoreError, match="there is no store at 's3://"):
         open_store(url)
     store = open_store(url, "a")
-    store.place.write("notes.txt", b"mine")
+    store.storage.write("notes.txt", b"mine")
     with pytest.raises(StoreError, match="is not a store of sub-networks"):
         open_store(url, "a")
     with pytest.raises(StoreError, match="exists already"):
@@ -238,13 +238,13 @@ def test_nothing_there_and_something_else_there(s3, url):
 
 def test_truncated_and_missing_objects_name_their_row(stored):
     key = "subnetworks/c/0/0/0/0"
-    data = stored.place.read(key)
+    data = stored.storage.read(key)
     for kept in (0, 40, len(data) - 1):
-        stored.place.write(key, data[:kept])
+        stored.storage.write(key, data[:kept])
         with pytest.raises(StoreError, match=r"the row 'sw' \(seed 0, density 0.15\) cannot be read"):
             stored["sw"]
         assert {(f.problem, f.row.language) for f in stored.verify()} == {("size", "sw"), ("unreadable", "sw")}
-    stored.place.remove(key)
+    stored.storage.remove(key)
     with pytest.raises(StoreError, match=r"the row 'sw' .* is committed, but its object 's3://.*' is missing"):
         stored["sw"]
     with pytest.raises(StoreError, match="is missing"), stored.columns(("rw", "sw"), 0, 0.15):

@@ -4,16 +4,16 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
+from tests.support.paths import SUPPORT
 from xsns_stream.store import open_store
 from xsns_stream.store.prune import plan_prune, prune
 
-SCRIPT = Path(__file__).with_name("stressing.py")
+SCRIPT = SUPPORT / "stressing.py"
 KILLS, ROUNDS = 100, 20
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

@@ -122,7 +122,7 @@ def test_records_that_cannot_be_read(filled, path):
     shutil.copytree(path / "commits/0.15/0/yo", path / "commits/0.150/0/yo")
     assert problems(filled) == {("record", "sw"), ("record", "rw"), ("record", None)}
     with pytest.raises(
-        StoreError, match=r"commit record of 'sw' .* is not as the format says: object missing required field"
+        StoreError, match=r"commit record of 'sw' .* does not follow the format: object missing required field"
     ) as caught:
         filled["sw"]
     assert "delete" in caught.value.hint

@@ -1,17 +1,16 @@
-"""Other predictors of transfer: what X-SNS has to beat.
+"""Baselines: other predictors of transfer, which X-SNS is compared with.
 
-Each baseline is a function that returns a :class:`xsns_stream.types.SimilarityMatrix` whose coefficient is the
-baseline's name. Those here need tables and no model; `lex`, `emb`, `nn-rank`, `sue` and `grad-cosine` work on what a
-model has said, and stand in the modules beside this one.
+The functions below need tables but no model. Each returns a :class:`xsns_stream.types.SimilarityMatrix` whose
+coefficient is the name of the baseline. The baselines `lex` and `sue` (:mod:`.subwords`), `emb` and `grad-cosine`
+(:mod:`.model_vectors`) and `nn-rank` (:mod:`.nearest_tokens`) are computed from tokens, states or gradients of a model.
 """
 
 from __future__ import annotations
 
-from xsns_stream.baselines.families import family, read_families
+from xsns_stream.baselines.categories import customary_scripts, family, read_families, read_scripts, script
+from xsns_stream.baselines.language_values import LanguageValues
 from xsns_stream.baselines.lexical_distance import LexicalDistances, ldnd, read_distances
-from xsns_stream.baselines.scripts import customary_scripts, read_scripts, script
 from xsns_stream.baselines.sizes import read_sizes, source_size
-from xsns_stream.baselines.tables import LanguageValues
 from xsns_stream.baselines.typology import TypologicalFeatures, l2v, read_features
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""l2v: cosine of typological features, as lang2vec publishes URIEL."""
+"""Baseline that compares typological features of URIEL, as lang2vec publishes them (`l2v`)."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xsns_stream.baselines.tables import resolve, sides
+from xsns_stream.baselines.language_values import match_labels, restrict_both
 from xsns_stream.errors import XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.types import Reals, SimilarityMatrix
 
-#: Syntax, phonology, inventory; concatenated in this order.
+#: Prefixes of the names of features: syntax, phonology, inventory. The groups are concatenated in this order.
 GROUPS: Final = ("S_", "P_", "INV_")
-_HINT: Final = "give lang2vec's feature_predictions.npz, in which all gaps are filled."
+_HINT: Final = "give the file feature_predictions.npz of lang2vec, which has no missing values."
 
 
 @dataclass(frozen=True)
 class TypologicalFeatures:
-    """Features of languages.
+    """Typological features of languages.
 
     Attributes:
         languages: L normalised codes.
-        values: float64 [L, features], without gaps.
-        notes: Sentences on labels that were left out.
+        values: float64 [L, F], without missing values.
+        notes: Sentences about labels that were left out.
     """
 
     languages: tuple[str, ...]
@@ -41,11 +41,11 @@ def read_features(path: str | Path) -> TypologicalFeatures:
     """Read the features of lang2vec's `feature_predictions.npz`.
 
     The file holds `langs` [L] (ISO 639-3), `feats` [F], `sources` [1] and `data` [L, F, 1]. The features whose names
-    begin with `S_`, `P_` and `INV_` are kept: 103, 28 and 158 of URIEL's. Of a macrolanguage and its largest member
-    the macrolanguage is taken (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
+    begin with `S_`, `P_` and `INV_` are used: 103, 28 and 158 features of URIEL. Where the file has a macrolanguage and
+    its largest member, the macrolanguage is taken (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
 
     Raises:
-        XsnsError: The file cannot be read, is of another layout, or has gaps.
+        XsnsError: The file cannot be read, has another layout, or has missing values.
 
     Source:
         Littell et al. (EACL 2017), URIEL and lang2vec; Yun et al. (2023), section 4.
@@ -54,20 +54,22 @@ def read_features(path: str | Path) -> TypologicalFeatures:
     arrays = _arrays(file)
     labels, names, data = arrays["langs"], arrays["feats"], arrays["data"]
     if data.ndim != 3 or data.shape[:2] != (len(labels), len(names)):
-        raise XsnsError(f"'{file}' is not laid out as language × feature × source.", _HINT)
+        raise XsnsError(f"'{file}' does not have the layout language × feature × source.", _HINT)
     if data.shape[2] != 1:
-        raise XsnsError(f"'{file}' holds {data.shape[2]} sources for each feature and leaves gaps.", _HINT)
-    chosen = [place for group in GROUPS for place, name in enumerate(names) if str(name).startswith(group)]
+        raise XsnsError(
+            f"'{file}' has {data.shape[2]} sources for each feature, and values are missing in them.", _HINT
+        )
+    chosen = [index for group in GROUPS for index, name in enumerate(names) if str(name).startswith(group)]
     absent = [group for group in GROUPS if not any(str(name).startswith(group) for name in names)]
     if absent:
-        raise XsnsError(f"'{file}' has no features called {', '.join(f'{group}…' for group in absent)}.", _HINT)
+        raise XsnsError(f"'{file}' has no features named {', '.join(f'{group}…' for group in absent)}.", _HINT)
     if data.dtype.kind not in "fiu":
-        raise XsnsError(f"'{file}' holds words where numbers should be.", _HINT)
+        raise XsnsError(f"'{file}' holds text instead of numbers.", _HINT)
     values = data[:, chosen, 0].astype(np.float64)
     if not np.isfinite(values).all() or (values < 0).any():
-        raise XsnsError(f"'{file}' has gaps.", _HINT)
-    found = resolve([str(label) for label in labels], file.name)
-    return TypologicalFeatures(found.codes, values[list(found.places)], found.notes)
+        raise XsnsError(f"'{file}' has missing values.", _HINT)
+    matched = match_labels([str(label) for label in labels], file.name)
+    return TypologicalFeatures(matched.codes, values[list(matched.indices)], matched.notes)
 
 
 def l2v(
@@ -78,21 +80,22 @@ def l2v(
         l2v(s, t) = ⟨f_s, f_t⟩ / (|f_s| |f_t|)
 
     Args:
-        features: What :func:`read_features` returns.
-        sources: Codes; all languages where left out. What the features lack is left out.
-        targets: Likewise.
+        features: The result of :func:`read_features`.
+        sources: Codes; all languages by default. Languages without features are left out.
+        targets: As `sources`.
 
     Returns:
-        Values between 0 and 1, because features are not negative; NaN where a language has none of the features.
+        Values between 0 and 1, because features are not negative; NaN where all features of a language are 0.
 
     Raises:
-        LanguageError: None of the languages is there.
+        LanguageError: None of the languages has features.
     """
-    rows, columns = sides(features.languages, sources, targets, "the table of features")
-    place = {code: index for index, code in enumerate(features.languages)}
-    down, across = (features.values[[place[code] for code in side.values()]] for side in (rows, columns))
+    rows, columns = restrict_both(features.languages, sources, targets, "the table of features")
+    index = {code: row for row, code in enumerate(features.languages)}
+    down, across = (features.values[[index[code] for code in side.values()]] for side in (rows, columns))
     squares = np.outer((down**2).sum(axis=1), (across**2).sum(axis=1))
-    # Features are 0 or 1: products are whole numbers, and equal cosines equal in the last bit, whoever else is there.
+    # Features are 0 or 1, so that products are integers. Equal cosines are therefore equal to the last bit, whichever
+    # other languages are present.
     values = np.divide(down @ across.T, np.sqrt(squares), out=np.full(squares.shape, np.nan), where=squares > 0)
     return SimilarityMatrix(tuple(rows), tuple(columns), values, "l2v")
 
@@ -102,12 +105,12 @@ def _arrays(file: Path) -> dict[str, NDArray[Any]]:
         with file.open("rb") as stream, zipfile.ZipFile(stream):
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:
-                found = {name: archive[name] for name in ("langs", "feats", "data")}
+                arrays = {name: archive[name] for name in ("langs", "feats", "data")}
     except OSError as error:
         raise unreadable(file, error) from error
-    # What is no archive, is damaged, encrypted, enormous, or holds pickles.
+    # The file is not an archive, or the archive is damaged, encrypted, too large for memory, or contains pickles.
     except (LookupError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise XsnsError(f"'{file}' is no archive of features that can be read without running code.", _HINT) from error
-    if not all(isinstance(array, np.ndarray) and array.ndim for array in found.values()):
-        raise XsnsError(f"'{file}' is not laid out as language × feature × source.", _HINT)
-    return found
+        raise XsnsError(f"'{file}' is not an archive of features, or cannot be read safely.", _HINT) from error
+    if not all(isinstance(array, np.ndarray) and array.ndim for array in arrays.values()):
+        raise XsnsError(f"'{file}' does not have the layout language × feature × source.", _HINT)
+    return arrays

@@ -21,8 +21,8 @@ from xsns_stream.io.tables import listed
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.predictor_differences import Difference
     from xsns_stream.types import SimilarityMatrix
+    from xsns_stream.types.predictor_records import Difference
 
 
 #: What each needs, where it is not there.
@@ -238,9 +238,9 @@ def _customary(pool: Pool) -> Made | str:
 
 def _differences(made: dict[str, Made], store: str | None) -> tuple[Difference, ...]:
     """Compare what the baselines were made of with one another, and with the store where one was named."""
-    from xsns_stream.cli.predictors import record_of_store
     from xsns_stream.cli.selection import open_rows
-    from xsns_stream.predictor_differences import differences
+    from xsns_stream.pipeline.row_selection import record_of_store
+    from xsns_stream.types.predictor_records import differences
 
     records = {name: of_table(one.matrix).record for name, one in made.items()}
     languages = dict.fromkeys(code for one in made.values() for code in (*one.matrix.sources, *one.matrix.targets))

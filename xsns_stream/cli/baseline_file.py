@@ -9,13 +9,7 @@ import click
 
 from xsns_stream.cli.baseline_options import Pool, check_outputs, finish, output_option, pool_of, pool_options
 from xsns_stream.cli.output import common_options, examples
-from xsns_stream.cli.predictors import (
-    as_given_option,
-    check_renamed,
-    label_notes,
-    rename_option,
-    skip_unknown_option,
-)
+from xsns_stream.cli.selection import as_given_option, rename_option, skip_unknown_option
 
 if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix
@@ -58,6 +52,7 @@ def file_command(
     FILE is a .csv, .tsv, .parquet, .json or .npz with codes or names of languages on both sides, sources down and
     targets across.
     """
+    from xsns_stream.pipeline.predictors import check_renamed, label_notes
     from xsns_stream.similarity.matrix_io import known_languages, read_matrix
 
     pool = pool_of(options)
@@ -72,10 +67,10 @@ def file_command(
 
 def _restricted(matrix: SimilarityMatrix, pool: Pool, file: str) -> SimilarityMatrix:
     """Return the pairs of a matrix that were asked for."""
-    from xsns_stream.baselines.tables import side
+    from xsns_stream.baselines.language_values import restrict
 
-    rows = side(matrix.sources, pool.sources, f"'{file}'")
-    columns = side(matrix.targets, pool.targets, f"'{file}'")
+    rows = restrict(matrix.sources, pool.sources, f"'{file}'")
+    columns = restrict(matrix.targets, pool.targets, f"'{file}'")
     down = [matrix.sources.index(code) for code in rows.values()]
     across = [matrix.targets.index(code) for code in columns.values()]
 

@@ -105,7 +105,7 @@ def compute(names: Sequence[str], options: dict[str, Any], pool: Pool, quiet: bo
         XsnsError: The corpus or the model cannot be read, or fewer than two languages can be compared.
     """
     from xsns_stream.corpora import reading_notes
-    from xsns_stream.pipeline.baselines import model_baselines
+    from xsns_stream.pipeline.model_baselines import model_baselines
 
     options, stored = with_store(options, names)
     corpus = open_from(options, labels=None if stored is None else stored.labels)
@@ -161,7 +161,7 @@ def refuse_failures(computed: Computed) -> None:
 
 def _loaded(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
     """Load as much of the model as the baselines need, with the settings that follow from it."""
-    from xsns_stream.pipeline.baselines import NEED_WEIGHTS
+    from xsns_stream.pipeline.model_baselines import NEED_WEIGHTS
 
     if any(name in NEED_WEIGHTS for name in names):
         return with_weights(options)
@@ -172,7 +172,7 @@ def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
     """Load a model, and for grad-cosine what it is asked and the parameters that are measured."""
     from xsns_stream.cli.option_groups import load
     from xsns_stream.models import longest_input, parameter_layout
-    from xsns_stream.models.objectives import TASKS
+    from xsns_stream.models.auto_classes import TASKS
 
     if options["objective"] in TASKS:
         raise UsageError(
@@ -192,9 +192,9 @@ def with_weights(options: dict[str, Any]) -> tuple[LoadedModel, dict[str, Any]]:
 
 def tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
     """Load a tokenizer without its model, which is None."""
-    from xsns_stream.models.files import locate
+    from xsns_stream.models.auto_classes import reads_both_ways
+    from xsns_stream.models.huggingface import locate
     from xsns_stream.models.loading import LoadedModel, config_alone
-    from xsns_stream.models.objectives import reads_both_ways
     from xsns_stream.models.tokenizers import load_tokenizer, tokenizer_digest
 
     name = options["model"]
@@ -259,8 +259,8 @@ def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str,
 def _progress(console: Console, rows: int, failed: dict[Row, XsnsError]) -> BuildProgress:
     """Return what draws events, and keeps what failed."""
     from xsns_stream.cli.progress import BuildProgress
-    from xsns_stream.pipeline.baselines import NeighboursFound, RowMeasured
     from xsns_stream.pipeline.events import RowFailed
+    from xsns_stream.pipeline.model_baselines import NeighboursFound, RowMeasured
 
     class Progress(BuildProgress):
         """A build's progress, for rows that are not stored."""

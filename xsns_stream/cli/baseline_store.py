@@ -13,9 +13,10 @@ from click.core import ParameterSource
 
 from xsns_stream.cli.option_groups import Options
 from xsns_stream.cli.output import lasting
-from xsns_stream.cli.predictors import longest_of
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
-from xsns_stream.io.tables import all_listed, listed, one_line
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.tables import all_listed, listed
+from xsns_stream.pipeline.row_selection import max_length_of
 
 if TYPE_CHECKING:
     from xsns_stream.corpora import Corpus
@@ -63,7 +64,7 @@ class StoredText:
     @property
     def labels(self) -> str | None:
         """How the corpus was read: with labels, where the model was asked for a task."""
-        from xsns_stream.models.objectives import TASKS
+        from xsns_stream.models.auto_classes import TASKS
 
         return "auto" if self.shared.objective.partition("(")[0] in TASKS else None
 
@@ -110,7 +111,7 @@ def with_store(options: dict[str, Any], names: Sequence[str]) -> tuple[dict[str,
     wrong: list[str] = []
     hints: list[str] = []
     taken: dict[str, Any] = {}
-    longest, how = longest_of(stored.shared.objective), _WORDS.search(stored.shared.corpus)
+    longest, how = max_length_of(stored.shared.objective), _WORDS.search(stored.shared.corpus)
     for name, option, value in (
         ("examples", "--examples", stored.shared.examples_asked),
         ("max_length", "--max-length", longest),
@@ -133,7 +134,7 @@ def with_store(options: dict[str, Any], names: Sequence[str]) -> tuple[dict[str,
         if name in given or name not in options or (name == "model" and tuple(names) == ("sue",)):
             continue
         if found is None:
-            wrong.append(f"the {name} of the store, '{one_line(getattr(stored.shared, name))}', is not here by name")
+            wrong.append(f"the {name} of the store, '{visible(getattr(stored.shared, name))}', is not here by name")
             hints.append(
                 f"name it with {option} PATH, with the options that `build` had; it is compared with the store's"
             )
@@ -209,13 +210,13 @@ def check_text(stored: StoredText, corpus: Corpus, chosen: Mapping[str, str], op
         raise CorpusError(
             f"the text of {all_listed([*differing])} is not the text that the store '{stored.path}' was built on: "
             f"{len(differing)} of {len(differing.keys() | compared.keys())} languages differ. The corpus is "
-            f"'{one_line(corpus.name)}' here, and '{one_line(stored.shared.corpus)}' in the store.",
+            f"'{visible(corpus.name)}' here, and '{visible(stored.shared.corpus)}' in the store.",
             "name the corpus, and how it is read, as for `build`; or build the store anew from this text.",
         )
     notes = []
     if corpus.name != stored.shared.corpus:
         notes.append(
-            f"the corpus is '{one_line(corpus.name)}' here, and '{one_line(stored.shared.corpus)}' in the store; the "
+            f"the corpus is '{visible(corpus.name)}' here, and '{visible(stored.shared.corpus)}' in the store; the "
             "text is the same."
         )
     if unknown:
@@ -239,7 +240,7 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
     Raises:
         ModelError: Weights or tokenizer are not the store's.
     """
-    from xsns_stream.pipeline.baselines import NEED_WEIGHTS
+    from xsns_stream.pipeline.model_baselines import NEED_WEIGHTS
 
     if loaded is None:
         return
@@ -249,8 +250,8 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
     differ = [what for what, here, there in pairs if here and there and here != there]
     if differ:
         raise ModelError(
-            f"the model '{one_line(loaded.name)}' is not the one of the store '{stored.path}', which is "
-            f"'{one_line(stored.shared.model)}': {' and '.join(differ)} differ.",
+            f"the model '{visible(loaded.name)}' is not the one of the store '{stored.path}', which is "
+            f"'{visible(stored.shared.model)}': {' and '.join(differ)} differ.",
             "name the model of the build with --model.",
         )
 
@@ -261,7 +262,7 @@ def objective_of(stored: StoredText) -> Any:
     Raises:
         UsageError: It is a task: baselines read no labels.
     """
-    from xsns_stream.models.objectives import TASKS
+    from xsns_stream.models.auto_classes import TASKS
     from xsns_stream.objectives import make_objective
 
     text = stored.shared.objective
@@ -276,5 +277,5 @@ def objective_of(stored: StoredText) -> Any:
         name,
         rate=float(rate[1]) if rate else None,
         mean_span=float(mean_span[1]) if mean_span else None,
-        max_length=longest_of(text),
+        max_length=max_length_of(text),
     )

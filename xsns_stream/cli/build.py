@@ -24,7 +24,8 @@ from xsns_stream.cli.output import (
 from xsns_stream.errors import PartialError
 
 if TYPE_CHECKING:
-    from xsns_stream.pipeline import BuildResult, BuildSettings, Row
+    from xsns_stream.pipeline.events import BuildResult, Row
+    from xsns_stream.pipeline.settings import BuildSettings
     from xsns_stream.store import SubNetworkStore
 
 
@@ -75,7 +76,7 @@ def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -
 
 def _run(settings: BuildSettings, options: dict[str, Any], store: SubNetworkStore, quiet: bool) -> BuildResult:
     from xsns_stream.cli.progress import BuildProgress
-    from xsns_stream.pipeline import build
+    from xsns_stream.pipeline.build import build
 
     console = stderr_console(quiet)
     with console.status("loading the model …"):

@@ -21,7 +21,7 @@ from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
-    from xsns_stream.pipeline import BuildSettings, Stopping
+    from xsns_stream.pipeline.settings import BuildSettings, Stopping
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
 _result, _trust = section("Sub-networks"), section("How much to trust them")
@@ -193,8 +193,8 @@ def _trust_options(function: Decorated) -> Decorated:
 def settings_of(options: dict[str, Any]) -> BuildSettings:
     """Return the settings that the options mean; the objective is known when the model is."""
     from xsns_stream.languages import select
-    from xsns_stream.models.objectives import TASKS
-    from xsns_stream.pipeline import BuildSettings
+    from xsns_stream.models.auto_classes import TASKS
+    from xsns_stream.pipeline.settings import BuildSettings
     from xsns_stream.types import FisherSettings
 
     labelled = options["objective"] in TASKS
@@ -232,7 +232,7 @@ def settings_of(options: dict[str, Any]) -> BuildSettings:
 
 
 def _stopping(options: dict[str, Any]) -> Stopping | None:
-    from xsns_stream.pipeline import Stopping
+    from xsns_stream.pipeline.settings import Stopping
 
     given = {name: options[name] for name in ("check_every", "at_least") if options[name] is not None}
     if options["until_stable"] is not None:
@@ -253,7 +253,7 @@ def with_model(settings: BuildSettings, options: dict[str, Any]) -> tuple[BuildS
 
     from xsns_stream.cli.option_groups import load
     from xsns_stream.models import longest_input
-    from xsns_stream.models.objectives import CLASSIFICATION, TASKS
+    from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
     from xsns_stream.objectives import make_objective
 
     names = settings.corpus.label_names() if options["objective"] in TASKS else ()

@@ -12,7 +12,7 @@ from xsns_stream.errors import PartialError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
-    from xsns_stream.store.copy_merge import Transfer
+    from xsns_stream.store.copy_merge import CopyResult
 
 
 @click.command(
@@ -57,12 +57,12 @@ def command(
     chosen = {key.language for key in rows}
     kept = tuple(
         key
-        for key in (origin.kept_keys() if with_fisher else ())
+        for key in (origin.fisher_keys() if with_fisher else ())
         if (not lang or key.language in chosen) and (not seeds or key.seed in seeds)
     )
     opened = _open_target(target, origin, codec)
     with progress_bar("copying", quiet) as on_progress:
-        done = copy_rows(origin, opened, rows, kept=kept, on_progress=on_progress)
+        done = copy_rows(origin, opened, rows, fisher=kept, on_progress=on_progress)
     tell_transfer("copy", done, target, as_json, source=source)
 
 
@@ -95,7 +95,7 @@ def _codec(store: SubNetworkStore) -> str:
 _NAMED: Final = 3
 
 
-def tell_transfer(verb: str, done: Transfer, target: str, as_json: bool, **more: Any) -> None:
+def tell_transfer(verb: str, done: CopyResult, target: str, as_json: bool, **more: Any) -> None:
     """Print what was copied and what it takes.
 
     Args:
@@ -128,31 +128,31 @@ def tell_transfer(verb: str, done: Transfer, target: str, as_json: bool, **more:
         )
 
 
-def _result(done: Transfer, ratio: float | None) -> dict[str, Any]:
+def _result(done: CopyResult, ratio: float | None) -> dict[str, Any]:
     return {
         "written": [key_json(key) for key in done.written],
         "skipped": [key_json(key) for key in done.skipped],
-        "parts_written": done.parts_written,
-        "parts_skipped": done.parts_skipped,
+        "parts_written": done.folds_written,
+        "parts_skipped": done.folds_skipped,
         "failed": [key_json(key) | {"error": error.message, "hint": error.hint} for key, error in done.failed.items()],
         "words_bytes": done.words_bytes,
         "source_bytes": done.source_bytes,
         "target_bytes": done.target_bytes,
-        "kept_bytes": done.kept_bytes,
+        "kept_bytes": done.fisher_bytes,
         "ratio": ratio,
     }
 
 
-def _show(done: Transfer, target: str, ratio: float | None) -> None:
+def _show(done: CopyResult, target: str, ratio: float | None) -> None:
     from rich.filesize import decimal
 
     written = [key for key in done.written if key.density is not None]
     values = len(done.written) - len(written)
     say(f"{target}: {counted(len(written), 'row')} copied, {len(done.skipped)} were there.")
-    if done.parts_written or done.parts_skipped:
-        say(f"parts: {counted(done.parts_written, 'row')} copied, {done.parts_skipped} were there.")
+    if done.folds_written or done.folds_skipped:
+        say(f"parts: {counted(done.folds_written, 'row')} copied, {done.folds_skipped} were there.")
     if values:
-        say(f"Fisher values: {counted(values, 'row')}, {decimal(done.kept_bytes)}.")
+        say(f"Fisher values: {counted(values, 'row')}, {decimal(done.fisher_bytes)}.")
     if ratio is not None:
         sizes = f"size: {decimal(done.target_bytes)}, {decimal(done.source_bytes)} in the source"
         # Below 1 there is nothing compressed, but an index and the filling of the last chunk.

@@ -1,37 +1,32 @@
-"""`xsns-stream evaluate`: hold predictors against gold scores."""
+"""`xsns-stream evaluate`: compare predictors with gold scores, target by target."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 
-from xsns_stream.cli.matrix_options import coefficient_option
 from xsns_stream.cli.output import (
     common_options,
     csv_guard_option,
     emit_json,
+    event_display,
     examples,
     note,
     row_options,
     stdout_console,
 )
-from xsns_stream.cli.predictors import (
-    NamedPath,
+from xsns_stream.cli.selection import (
     as_given_option,
-    footing,
+    coefficient_option,
     gold_options,
-    open_gold,
-    open_predictors,
     predict_option,
     rename_option,
     skip_unknown_option,
 )
 
-if TYPE_CHECKING:
-    from xsns_stream.types.transfer_scores import TransferScores
-
-#: Of `xsns_stream.evaluation`, which a help page does not load; a test holds them together.
+#: Copies of constants of `xsns_stream.evaluation`, which a help page does not import; a test compares them.
 NDCG_NAMES: Final = ("rank-linear", "score", "exponential")
 AVERAGE_NAMES: Final = ("metrics", "matrices")
 RESAMPLES: Final = 10_000
@@ -56,8 +51,8 @@ MOST_RESAMPLES: Final = 1_000_000
 @click.option(
     "--ceiling",
     metavar="REGIME",
-    help="Another training regime of the gold scores, as predictor of this one; other seeds by default, where there "
-    "are some.",
+    help="Another training regime of the gold scores, as a predictor of this one.  [default: other seeds, if the gold "
+    "scores have several]",
 )
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
@@ -65,14 +60,14 @@ MOST_RESAMPLES: Final = 1_000_000
     type=click.Choice(NDCG_NAMES),
     default=NDCG_NAMES[0],
     show_default=True,
-    help="What NDCG@3 gains by a source: its rank, its score, or 2 to the power of LangRank's relevance.",
+    help="Gain of a source in NDCG@3: its rank, its score, or 2 to the power of LangRank's relevance.",
 )
 @click.option(
     "--average",
     type=click.Choice(AVERAGE_NAMES),
     default=AVERAGE_NAMES[0],
     show_default=True,
-    help="Over seeds: the mean of every pair's metrics, as in the paper, or metrics of mean matrices.",
+    help="Average over seeds: the mean of every pair's metrics, as in the paper, or metrics of mean matrices.",
 )
 @click.option(
     "--resamples",
@@ -80,94 +75,60 @@ MOST_RESAMPLES: Final = 1_000_000
     default=RESAMPLES,
     show_default=True,
     metavar="N",
-    help="Draws of the bootstrap and of the test.",
+    help="Number of draws of the bootstrap and of the test.",
 )
 @click.option(
-    "--random-seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of these draws."
+    "--random-seed",
+    "seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of these draws.",
 )
-@click.option("--per-target", is_flag=True, help="A line for each target, in the table and in files.")
+@click.option("--per-target", is_flag=True, help="Show one row for each target, in the table and in files.")
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Write it as well: .md .tex .csv .json .parquet, or .png .svg .pdf for a figure. Repeatable.",
+    help="Also write the result: .md .tex .csv .json .parquet, or .png .svg .pdf for a figure. May be given more than "
+    "once.",
 )
 @csv_guard_option
 @row_options
 @coefficient_option
 @common_options
 def command(
-    predict: tuple[NamedPath, ...],
-    sources: tuple[str, ...],
-    targets: tuple[str, ...],
+    predictors: Mapping[str, str],
     outputs: tuple[str, ...],
-    seeds: tuple[int, ...],
+    no_trivial: bool,
+    per_target: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Hold predictors against gold transfer scores, target by target.
+    """Compare predictors with gold transfer scores, target by target.
 
-    A predictor is a store of sub-networks, or a matrix as `matrix` and `baseline` write them. For each target, its
-    sources are ordered by prediction and by score; the target itself is never among them. Means over targets come with
-    95 % intervals, and beside rows that cost nothing: random order, always English, the mean of each source on other
+    A predictor is a store of sub-networks, or a matrix that `matrix` or `baseline` wrote. For each target, its sources
+    are ordered by prediction and by score; the target itself is never among them. Means over targets have 95 %
+    intervals. They stand beside trivial baselines: random order, always English, the mean of each source on other
     targets, and other runs of the same scores.
     """
-    from xsns_stream.align_scores import join
-    from xsns_stream.evaluation import evaluate
-    from xsns_stream.io.atomic import writable
-    from xsns_stream.report import EVALUATION_FORMATS, evaluation_document, evaluation_table, write_evaluation
+    from xsns_stream.pipeline.gold_comparison import evaluate
+    from xsns_stream.report import EVALUATION_FORMATS, check_destination, evaluation_table, write_evaluation
 
-    for output in outputs:
-        writable(output, EVALUATION_FORMATS)
-    gold = open_gold(options)
-    ceiling = None if options["ceiling"] is None else _ceiling(options["gold"], options["ceiling"], gold)
-    matrices = open_predictors(
-        predict,
-        gold,
-        coefficient=options["coefficient"],
-        seeds=seeds,
-        density=options["density"],
-        skip_unknown=options["skip_unknown"],
-        rename=options["rename"],
-        as_given=options["as_given"],
-        quiet=quiet,
-    )
-    joined = join(gold, matrices, sources, targets)
-    found = evaluate(
-        joined,
-        ndcg=options["ndcg"],
-        average=options["average"],
-        resamples=options["resamples"],
-        seed=options["random_seed"],
-        reference=options["reference"],
-        ceiling=ceiling,
-        with_trivial=not options["no_trivial"],
-    )
-    for output in outputs:
-        write_evaluation(found, joined, output, per_target=options["per_target"])
-        note(f"wrote {output}", quiet)
-    for sentence in found.notes:
-        note(f"note: {sentence}", quiet)
+    for path in outputs:
+        check_destination(path, EVALUATION_FORMATS)
+    with event_display(quiet) as on_event:
+        report = evaluate(predictors, with_trivial=not no_trivial, on_event=on_event, **options)
+    for path in outputs:
+        assert report.joined is not None
+        write_evaluation(report, report.joined, path, per_target=per_target)
+        note(f"wrote {path}", quiet)
     if as_json:
-        emit_json("evaluate", evaluation_document(found) | footing(joined))
+        emit_json("evaluate", report.to_dict())
     else:
         console = stdout_console()
-        console.print(evaluation_table(found, console.width, per_target=options["per_target"]))
-
-
-def _ceiling(path: str, regime: str, gold: TransferScores) -> TransferScores:
-    """Return another regime of the same gold scores."""
-    from xsns_stream.errors import UsageError
-    from xsns_stream.gold import read_scores
-
-    scores = read_scores(path)
-    if regime == gold.regimes[0]:
-        others = [name for name in scores.regimes if name != regime]
-        raise UsageError(
-            f"'--ceiling {regime}' is the regime that is predicted.",
-            f"name another: {', '.join(others)}." if others else "the gold scores have no other.",
-        )
-    return scores.regime(regime)
+        console.print(evaluation_table(report, console.width, per_target=per_target))

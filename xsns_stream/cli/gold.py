@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from xsns_stream.cli.output import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
-from xsns_stream.cli.predictors import renamed
+from xsns_stream.cli.selection import parse_renames
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,7 +115,7 @@ def import_command(
         origin=options["origin"],
         seeds=options["seeds"],
         regime=options["main_regime"],
-        rename=renamed(options["renamed"]),
+        rename=parse_renames(options["renamed"]),
         transpose=options["transpose"],
         min_examples=options["min_examples"],
         skip_unknown=options["skip_unknown"],
@@ -145,8 +145,8 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
 
     Task, metric, unit, seeds and regimes; the best source of each target, and each source's mean over other languages.
     """
-    from xsns_stream.cli.predictors import regime_of
     from xsns_stream.gold import read_scores, summarise
+    from xsns_stream.pipeline.predictors import regime_of
 
     everything = read_scores(file)
     scores = regime_of(everything, regime)

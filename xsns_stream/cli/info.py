@@ -1,4 +1,4 @@
-"""`xsns-stream info`: what a store, or a corpus, holds."""
+"""`xsns-stream info`: contents of a store or of a corpus."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from click.core import ParameterSource
 
 from xsns_stream.cli.option_groups import corpus_json, corpus_options, note_corpus, open_from
 from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_option
-from xsns_stream.cli.selection import open_rows
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.store import RowKey
+    from xsns_stream.pipeline.inspection import StoreSummary
 
+#: Number of characters of a digest that are shown.
 _DIGEST: Final = 12
-#: What became of lines, where the name says it too shortly.
+#: Longer names of the ways in which lines were treated.
 _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2^20 characters, and cut"}
 
 
@@ -36,17 +36,17 @@ _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Show what a store holds: the experiment, its languages, seeds and densities, what is unfinished.
+    """Show the contents of a store: the experiment, its languages, seeds and densities, and what is unfinished.
 
-    With --corpus, list the languages of a corpus with their names instead.
+    With --corpus, the languages of a corpus are listed with their names instead.
     """
     if not options["corpus"]:
         for name in ("task", "text_column", "split", "config", "corpus_revision"):
             if options[name] is not None:
-                raise UsageError(f"--{name.replace('_', '-')} means nothing for a store.", "give --corpus too.")
+                raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
         _store(store, as_json)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
-        raise UsageError("--store and --corpus were both given.", "ask for one of them.")
+        raise UsageError("--store and --corpus cannot be combined.", "give one of them.")
     else:
         _corpus(options, as_json, quiet)
 
@@ -55,65 +55,64 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
 
 
 def _store(store: str, as_json: bool) -> None:
-    from xsns_stream.report import shown_name
+    from xsns_stream.pipeline.inspection import summarise_store
 
-    rows = open_rows(store)
-    found = rows.info()
+    summary = summarise_store(store)
     if as_json:
-        emit_json("info", found | {"names": {code: shown_name(code) for code in found["languages"]}})
+        emit_json("info", summary.to_dict())
         return
-    console = stdout_console()
-    console.print(_facts(found))
-    if found["rows"]:
+    console, facts = stdout_console(), summary.facts
+    console.print(_facts(facts))
+    if facts["rows"]:
         console.print()
-        console.print(_rows_table(rows.keys(), found["languages"]))
+        console.print(_rows_table(summary))
 
 
-def _facts(found: Mapping[str, Any]) -> Table:
+def _facts(facts: Mapping[str, Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _sentences(found):
+    for name, value in _sentences(facts):
         table.add_row(name, Text(value))
     return table
 
 
-def _sentences(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what there is to say about a store: name, text."""
+def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the facts on a store, each as a name and a text."""
     from rich.filesize import decimal
 
-    yield "store", found["path"]
-    yield "format", f"{found['format']} {found['format_version']}"
-    for name, value in found["experiment"].items():
+    yield "store", facts["path"]
+    yield "format", f"{facts['format']} {facts['format_version']}"
+    for name, value in facts["experiment"].items():
         digest = name.endswith("_digest")
         yield name.replace("_", " "), (str(value)[:_DIGEST] if digest else str(value)) or "–"
-    yield "layout", f"{found['parameters']:,} parameters in {found['layers']} layers"
-    yield "languages", f"{len(found['languages'])}: {', '.join(found['languages'])}"
-    yield "seeds", ", ".join(map(str, found["seeds"])) or "none"
-    yield "densities", ", ".join(map(str, found["densities"])) or "none"
-    full = len(found["languages"]) * len(found["seeds"]) * len(found["densities"])
-    yield "rows", f"{found['rows']} of {full} (languages × seeds × densities)"
-    yield "unfinished", ", ".join(found["unfinished_rows"]) or "none"
-    yield "size", decimal(found["bytes"]) + (", compressed" if found["compressed"] else "")
-    if found["kept_rows"]:
-        kept = f"{counted(found['kept_rows'], 'row')} as {', '.join(found['kept_fisher'])}"
-        yield "Fisher values", f"{kept}, {decimal(found['kept_bytes'])}"
-    for parts in found["parts"]:
+    yield "layout", f"{facts['parameters']:,} parameters in {facts['layers']} layers"
+    yield "languages", f"{len(facts['languages'])}: {', '.join(facts['languages'])}"
+    yield "seeds", ", ".join(map(str, facts["seeds"])) or "none"
+    yield "densities", ", ".join(map(str, facts["densities"])) or "none"
+    full = len(facts["languages"]) * len(facts["seeds"]) * len(facts["densities"])
+    yield "rows", f"{facts['rows']} of {full} (languages × seeds × densities)"
+    yield "unfinished", ", ".join(facts["unfinished_rows"]) or "none"
+    yield "size", decimal(facts["bytes"]) + (", compressed" if facts["compressed"] else "")
+    if facts["kept_rows"]:
+        kept = f"{counted(facts['kept_rows'], 'row')} as {', '.join(facts['kept_fisher'])}"
+        yield "Fisher values", f"{kept}, {decimal(facts['kept_bytes'])}"
+    for parts in facts["parts"]:
         rows = f"{counted(parts['rows'], 'row')} without each of {parts['count']}"
         yield "parts", f"{rows}, {decimal(parts['bytes'])}"
-    yield from _reliability(found["reliability"])
-    yield from _text(found["text"])
-    for same in found["same_text"]:
+    yield from _reliability(facts["reliability"])
+    yield from _text(facts["text"])
+    for same in facts["same_text"]:
         yield "same text", f"{', '.join(same['languages'])} (seed {same['seed']})"
 
 
 def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield what is known of the rows' repeatability: mean over languages, and the lowest."""
-    lasts = [{**row, "stability": row["stability"][-1][1]} for row in rows if row.get("stability")]
-    for name, label, known in (("split_half", "split-half", rows), ("stability", "last check", lasts)):
+    """Yield the reliability of the rows: the mean over languages, and the lowest."""
+    last_checks = [{**row, "stability": row["stability"][-1][1]} for row in rows if row.get("stability")]
+    for name, label, known in (("split_half", "split-half", rows), ("stability", "last check", last_checks)):
         values = {f"{row['language']}, seed {row['seed']}": row[name] for row in known if row.get(name) is not None}
         if values:
             worst = min(values, key=lambda row: values[row])
@@ -125,9 +124,9 @@ def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
 
 
 def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield what of the rows' text was not measured: lines skipped, examples cut, examples left out."""
+    """Yield the text that was not measured: lines skipped, examples cut, examples left out."""
     lines: Counter[str] = Counter()
-    for row in {row["language"]: row for row in rows}.values():  # every seed reads the same lines
+    for row in {row["language"]: row for row in rows}.values():  # All seeds read the same lines.
         lines.update({what: number for what, number in row.get("lines", {}).items() if what not in ("read", "usable")})
     if lines:
         yield "lines", ", ".join(f"{number:,} {_LINES.get(what, what)}" for what, number in lines.items())
@@ -144,8 +143,8 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         yield "left out", f"{counted(unusable, 'example')} of which nothing could be asked"
 
 
-def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:
-    """Say for each density and seed how many languages there are, and which are not."""
+def _rows_table(summary: StoreSummary) -> Table:
+    """Return a table with the languages that each density and seed has, and those that it lacks."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -154,9 +153,10 @@ def _rows_table(keys: Sequence[RowKey], languages: Sequence[str]) -> Table:
     for name in ("density", "seed", "languages"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("not there", overflow="fold")
+    keys = summary.keys
     for density, seed in sorted({(key.density, key.seed) for key in keys}):
         there = {key.language for key in keys if (key.density, key.seed) == (density, seed)}
-        lacking = ", ".join(code for code in languages if code not in there)
+        lacking = ", ".join(code for code in summary.facts["languages"] if code not in there)
         table.add_row(str(density), str(seed), str(len(there)), Text(lacking or "–"))
     return table
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.io.escaping import visible, visible_json
+from xsns_stream.io.json import nan_to_null
+from xsns_stream.pipeline.events import Noted, OnReadEvent, ReadEvent, WorkDone
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.progress import Progress
 
 
 class VisibleConsole(Console):
@@ -81,7 +82,7 @@ def csv_guard_option(function: Decorated) -> Decorated:
     """Add `--csv-guard`, for verbs that write .csv or .tsv."""
 
     def guard(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-        from xsns_stream.io.atomic import guarding_csv
+        from xsns_stream.io.frames import guarding_csv
 
         ctx.with_resource(guarding_csv(value))
 
@@ -177,7 +178,7 @@ def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
     """Print the one JSON object of a verb; NaN becomes null, because JSON has none."""
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
-    click.echo(visible_json(json.dumps(_finite(document), ensure_ascii=plain, allow_nan=False)))
+    click.echo(visible_json(json.dumps(nan_to_null(document), ensure_ascii=plain, allow_nan=False)))
 
 
 def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
@@ -189,14 +190,6 @@ def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
         lines: Whether the text has line breaks of its own.
     """
     click.echo(visible(text, lines=lines), err=err)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def stdout_console() -> Console:
@@ -227,3 +220,47 @@ def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] 
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _EventDisplay:
+    """Handler of events that prints notes, and draws a progress bar of the current task on a terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._console = stderr_console(quiet)
+        self._quiet = quiet
+        self._bar: Progress | None = None
+        self._task = ""
+
+    def __call__(self, event: ReadEvent) -> None:
+        if isinstance(event, Noted):
+            self.stop()
+            note(f"note: {event.text}", self._quiet)
+        elif not self._quiet and self._console.is_terminal:
+            self._draw(event)
+
+    def _draw(self, event: WorkDone) -> None:
+        if self._bar is None or event.task != self._task:
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+            self.stop()
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+            self._bar, self._task = Progress(*columns, console=self._console, transient=True), event.task
+            self._bar.add_task(event.task, total=None)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=event.done, total=event.total)
+
+    def stop(self) -> None:
+        """Remove the progress bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+@contextmanager
+def event_display(quiet: bool) -> Iterator[OnReadEvent]:
+    """Yield a handler that prints notes, and draws progress bars, while the block runs."""
+    display = _EventDisplay(quiet)
+    try:
+        yield display
+    finally:
+        display.stop()

@@ -1,8 +1,8 @@
-"""`xsns-stream params`: which parameters are θ, and which are not."""
+"""`xsns-stream params`: the parameters of a model that are measured (θ), and those that are left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +14,10 @@ from xsns_stream.cli.output import common_options, counted, emit_json, examples,
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.fisher import ParameterCheck
+    from xsns_stream.pipeline.inspection import ParameterReport
     from xsns_stream.types import ParameterLayout
 
-#: Classes of a new task head, of which nothing is measured unless it is included.
+#: Number of classes of a new task head. The head is measured only if it is included.
 _LABELS: Final = 2
 
 
@@ -37,71 +37,42 @@ def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: A
 
     MODEL is `mini`, a local folder, or a Hub id. θ are the transformer blocks; embeddings and head are left out.
     """
-    from xsns_stream.fisher import self_check
-    from xsns_stream.models import left_out, parameter_layout
+    from xsns_stream.pipeline.inspection import inspect_parameters
 
     with stderr_console(quiet).status("loading the model …"):
         loaded = load(options, label_count=_LABELS if options["objective"].endswith("classification") else None)
-    layout = parameter_layout(
-        loaded.model, stack=options["stack"], include=options["include"], exclude=options["exclude"]
+    report = inspect_parameters(
+        loaded, stack=options["stack"], include=options["include"], exclude=options["exclude"], check=check
     )
-    out = {name: tuple(p.shape) for name, p in left_out(loaded.model, layout).items()}
-    checks = self_check(loaded.model, layout) if check else ()
-    kinds = {name: type(loaded.model.get_submodule(name.rpartition(".")[0])).__name__ for name in layout.names}
-    for text in loaded.notes:
+    for text in report.notes:
         note(f"note: {text}", quiet)
     if as_json:
-        result = _result(loaded.name, loaded.objective, layout, out, checks, kinds)
-        emit_json("params", result | {"notes": list(loaded.notes)})
-        return
-    console = stdout_console()
+        emit_json("params", report.to_dict())
+    else:
+        _show(report, tensors)
+
+
+def _show(report: ParameterReport, tensors: bool) -> None:
+    console, layout, checks = stdout_console(), report.layout, report.checks
     if tensors:
         console.print(_tensors("measured (θ)", zip(layout.names, layout.shapes, strict=True)))
     else:
         console.print(_blocks(layout))
-    console.print(_tensors("left out", out.items()))
+    console.print(_tensors("left out", report.left_out.items()))
     console.print(
-        f"{loaded.name}, {loaded.objective}: P = {layout.size:,} parameters measured in "
-        f"{counted(len(layout.layers), 'block')}, {sum(map(prod, out.values())):,} left out. "
+        f"{report.model}, {report.objective}: P = {layout.size:,} parameters measured in "
+        f"{counted(len(layout.layers), 'block')}, {sum(map(prod, report.left_out.values())):,} left out. "
         f"A sub-network takes {-(-layout.size // 8):,} bytes."
     )
     if checks:
-        console.print(_checked(checks, kinds))
-        ruled = sum(c.by_rule and c.exact for c in checks)
-        worst = max((c for c in checks if c.exact), key=lambda c: c.error, default=None)
+        console.print(_checked(report))
+        by_rule = sum(check.by_rule and check.exact for check in checks)
+        worst = max((check for check in checks if check.exact), key=lambda check: check.error, default=None)
         largest = f"; largest error {worst.error:.1e} ({worst.name})" if worst else ""
         console.print(
-            f"check: {ruled} of {len(checks)} tensors by rule and exact, "
-            f"{len(checks) - ruled} one example at a time{largest}."
+            f"check: {by_rule} of {len(checks)} tensors by rule and exact, "
+            f"{len(checks) - by_rule} one example at a time{largest}."
         )
-
-
-def _result(
-    model: str,
-    objective: str,
-    layout: ParameterLayout,
-    out: dict[str, tuple[int, ...]],
-    checks: Sequence[ParameterCheck],
-    kinds: dict[str, str],
-) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "model": model,
-        "objective": objective,
-        "parameters": layout.size,
-        "layout_digest": layout.digest,
-        "blocks": [{"name": b.name, "size": b.stop - b.start} for b in layout.layers],
-        "measured": [_entry(n, s) | {"module": kinds[n]} for n, s in zip(layout.names, layout.shapes, strict=True)],
-        "left_out": [_entry(name, shape) for name, shape in out.items()],
-    }
-    if checks:
-        result["check"] = [
-            {"name": c.name, "rule": c.rule, "by_rule": c.by_rule, "error": c.error, "exact": c.exact} for c in checks
-        ]
-    return result
-
-
-def _entry(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    return {"name": name, "shape": list(shape), "size": prod(shape)}
 
 
 def _new_table(title: str, *columns: tuple[str, Any]) -> Table:
@@ -132,14 +103,14 @@ def _tensors(title: str, rows: Iterable[tuple[str, tuple[int, ...]]]) -> Table:
     return table
 
 
-def _checked(checks: Sequence[ParameterCheck], kinds: dict[str, str]) -> Table:
-    """Say for each kind of module how its parameters are measured, and how exactly."""
-    groups: dict[tuple[str, str], list[ParameterCheck]] = {}
-    for check in checks:
+def _checked(report: ParameterReport) -> Table:
+    """Return a table of how the parameters of each kind of module are measured, and how exactly."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for check in report.checks:
         way = f"rule {check.rule}" if check.by_rule and check.exact else "one example at a time"
-        groups.setdefault((kinds[check.name], way), []).append(check)
+        groups.setdefault((report.modules[check.name], way), []).append(check.error)
     columns = (("module", "left"), ("tensors", "right"), ("measured by", "left"), ("largest error", "right"))
     table = _new_table("check", *columns)
-    for (kind, way), members in sorted(groups.items()):
-        table.add_row(kind, str(len(members)), way, f"{max(check.error for check in members):.1e}")
+    for (kind, way), errors in sorted(groups.items()):
+        table.add_row(kind, str(len(errors)), way, f"{max(errors):.1e}")
     return table

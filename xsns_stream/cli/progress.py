@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from xsns_stream.cli.output import counted
-from xsns_stream.pipeline import Event, ExamplesDone, Noted, Row, RowByOther, RowCommitted, RowFailed, RowStarted
+from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row, RowByOther, RowCommitted, RowFailed, RowStarted
 
 if TYPE_CHECKING:
     from rich.console import Console

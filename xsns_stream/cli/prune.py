@@ -13,10 +13,10 @@ from xsns_stream.cli.selection import key_json, select_keys, selection_options
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import KeptKey, PartKey, RowKey, SubNetworkStore
+    from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore
     from xsns_stream.store.prune import PrunePlan
 
-_Key = TypeVar("_Key", "RowKey", "KeptKey")
+_Key = TypeVar("_Key", "RowKey", "FisherKey")
 
 
 @click.command(
@@ -49,7 +49,7 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
     opened = open_store(store, "r" if dry_run else "a", sweep=False)
     opened.load()
     rows, kept, parts = _chosen(opened, store, **options)
-    plan = plan_prune(opened, rows, kept, parts=parts, leftovers=options["unfinished"])
+    plan = plan_prune(opened, rows, kept, folds=parts, leftovers=options["unfinished"])
     if not as_json:
         _show(plan, store, "would be dropped" if dry_run else "to be dropped")
     dropped = not dry_run and (yes or not plan.things or _agreed(as_json))
@@ -72,7 +72,7 @@ def _chosen(
     fisher: bool,
     parts: bool,
     unfinished: bool,
-) -> tuple[Sequence[RowKey], Sequence[KeptKey], Sequence[PartKey]]:
+) -> tuple[Sequence[RowKey], Sequence[FisherKey], Sequence[FoldKey]]:
     """Return the rows, the kept values and the parts that are meant.
 
     Raises:
@@ -92,12 +92,12 @@ def _chosen(
     if not (fisher or parts or filtered):
         return (), (), ()
     where = f"the store '{store}'"
-    every = [key for count in opened.part_counts for key in opened.part_keys(count)] if parts else []
+    every = [key for count in opened.fold_counts for key in opened.fold_keys(count)] if parts else []
     if parts:
         rows = _keys(sorted({key.row for key in every}), lang, keep_lang, seeds, densities, f"the parts of {where}")
         return (), (), [key for key in every if key.row in set(rows)]
     if fisher:
-        return (), _keys(opened.kept_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}"), ()
+        return (), _keys(opened.fisher_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}"), ()
     return _keys(opened.keys(), lang, keep_lang, seeds, densities, where), (), ()
 
 
@@ -139,15 +139,15 @@ def _amount(plan: PrunePlan) -> str:
 
     parts = [
         counted(len(plan.rows), "row"),
-        *([f"Fisher values of {counted(len(plan.kept), 'row')}"] if plan.kept else []),
-        *([counted(len(plan.parts), "part")] if plan.parts else []),
+        *([f"Fisher values of {counted(len(plan.fisher), 'row')}"] if plan.fisher else []),
+        *([counted(len(plan.folds), "part")] if plan.folds else []),
         *([counted(len(plan.leftovers), "leftover")] if plan.leftovers else []),
     ]
     return f"{', '.join(parts)}, {decimal(plan.bytes)}"
 
 
 def _show(plan: PrunePlan, store: str, what: str) -> None:
-    for key in (*plan.rows, *plan.kept, *plan.parts, *plan.leftovers):
+    for key in (*plan.rows, *plan.fisher, *plan.folds, *plan.leftovers):
         say(f"  {key}")
     say(f"{store}: {_amount(plan)} {what}.")
 
@@ -157,8 +157,8 @@ def _result(plan: PrunePlan, store: str, dropped: bool) -> dict[str, Any]:
         "store": store,
         "dropped": dropped,
         "rows": [key_json(key) for key in plan.rows],
-        "kept_rows": [key_json(key) for key in plan.kept],
-        "parts": [key_json(key.row) | {"part": key.number, "parts": key.count} for key in plan.parts],
+        "kept_rows": [key_json(key) for key in plan.fisher],
+        "parts": [key_json(key.row) | {"part": key.number, "parts": key.count} for key in plan.folds],
         "leftovers": list(plan.leftovers),
         "bytes": plan.bytes,
     }

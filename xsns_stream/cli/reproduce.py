@@ -21,8 +21,8 @@ from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
 from xsns_stream.reproduce.step import ALL, TARGETS
 
 if TYPE_CHECKING:
-    from xsns_stream.reproduce.data import Plan
-    from xsns_stream.reproduce.running import Event, Outcome, Planned
+    from xsns_stream.reproduce.plan import Plan
+    from xsns_stream.reproduce.running import Event, Outcome, RecipePlan
 
 
 _what, _sizes, _machine = section("Models and data"), section("Sizes and seeds"), section("Machine")
@@ -183,7 +183,7 @@ class Progress:
         """Draw one event."""
         match event:
             case StepStarted(step, place, total, log):
-                note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.shown}", self.quiet)
+                note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.command_line}", self.quiet)
             case StepEnded(step, True, None):
                 note(f"{step.name}: was done.", self.quiet)
             case StepEnded(step, done, seconds, why):
@@ -231,42 +231,42 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
     Each is a few command lines of the other verbs, and a page made of what they leave, in the folder --out. Running
     again goes on where the last run stopped; what is done is not done again. --dry-run prints the command lines.
     """
-    from xsns_stream.reproduce.data import Asked, plan
-    from xsns_stream.reproduce.running import foreseen, planned
+    from xsns_stream.reproduce.plan import RunOptions, plan
+    from xsns_stream.reproduce.running import plan_recipes, with_follow_ups
     from xsns_stream.reproduce.step import recipes
 
     called = shlex.join(("xsns-stream", "reproduce", *ctx.meta[_ARGUMENTS]))
     for name in ("tasks", "languages", "low_resource"):
         options[name] = split_codes(options[name])
-    made = plan(Asked(command=called, **options))
+    made = plan(RunOptions(command=called, **options))
     for name, error in made.failed.items():
         note(f"left out: {name}: {error.message}", quiet)
     chosen = recipes(target)
     if dry_run:
-        _show_plan(foreseen(planned(chosen, made.setting), made.setting), made, target, as_json)
+        _show_plan(with_follow_ups(plan_recipes(chosen, made.config), made.config), made, target, as_json)
         return
     from xsns_stream.reproduce.running import reproduce
 
-    outcome = reproduce(chosen, made.setting, run_verb(quiet), Progress(quiet))
+    outcome = reproduce(chosen, made.config, run_verb(quiet), Progress(quiet))
     _tell(outcome, made, as_json)
     _refuse(outcome, made, target)
 
 
-def _show_plan(plans: list[Planned], made: Plan, target: str, as_json: bool) -> None:
+def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) -> None:
     """Print every known command line, as a script that a shell can run, and whether it is done."""
     from xsns_stream.reproduce.running import states, unique
 
     steps = unique(step for one in plans for step in one.steps)
-    state = states(made.setting, steps)
+    state = states(made.config, steps)
     users = {
         step.name: [one.recipe.name for one in plans if step.name in {other.name for other in one.steps}]
         for step in steps
     }
     left_out = {one.recipe.name: one.left_out for one in plans if one.left_out is not None}
-    later = [one.recipe.name for one in plans if one.recipe.then is not None and one.left_out is None]
+    later = [one.recipe.name for one in plans if one.recipe.follow_up is not None and one.left_out is None]
     if as_json:
         listed = [
-            {"name": step.name, "targets": users[step.name], "command": step.shown, "state": state[step.name]}
+            {"name": step.name, "targets": users[step.name], "command": step.command_line, "state": state[step.name]}
             for step in steps
         ]
         why = {name: error.message for name, error in left_out.items()}
@@ -275,7 +275,7 @@ def _show_plan(plans: list[Planned], made: Plan, target: str, as_json: bool) -> 
         for folder in dict.fromkeys(path.parent for step in steps for path in step.outputs):
             say(shlex.join(("mkdir", "-p", str(folder))))
         for step in steps:
-            say(f"\n# {step.name} ({', '.join(users[step.name])}): {state[step.name]}\n{step.shown}", lines=True)
+            say(f"\n# {step.name} ({', '.join(users[step.name])}): {state[step.name]}\n{step.command_line}", lines=True)
         for name, error in left_out.items():
             say(f"\n# {name} is left out: {error.message}", lines=True)
         for name in later:
@@ -289,7 +289,7 @@ def _tell(outcome: Outcome, made: Plan, as_json: bool) -> None:
         result = {
             "results": {name: [str(path) for path in files] for name, files in outcome.results.items()},
             "left_out": {name: error.message for name, error in outcome.left_out.items()},
-            "tasks_left_out": dict(made.setting.left_out),
+            "tasks_left_out": dict(made.config.left_out),
             "failed": outcome.failed,
             "partly": outcome.partly,
         }

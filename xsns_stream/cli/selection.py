@@ -1,196 +1,51 @@
-"""Options and functions that select rows of a store, shared by the verbs that read rows."""
+"""Options that select rows of a store, languages, predictors and gold scores; shared by several verbs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from xsns_stream.cli.output import Decorated, note, split_codes, stderr_console
+from xsns_stream.cli.output import Decorated, lasting, split_codes
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.similarity import By, OverlapKeeper
-    from xsns_stream.store import KeptKey, PartKey, RowKey, SubNetworkStore
-    from xsns_stream.types import GroupedOverlaps, Overlaps, SampledOverlaps
+    from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore
+
+#: Value of `--regime` that stands for the first regime, whatever it is called.
+MAIN_REGIME: Final = "main"
+#: Copies of names of `xsns_stream.similarity`, which a help page does not import; a test compares them.
+COEFFICIENT_NAMES: Final = (
+    "jaccard",
+    "dice",
+    "overlap",
+    "containment",
+    "cosine",
+    "corrected-jaccard",
+    "mutual-information",
+)
+GROUPING_NAMES: Final = ("layer", "module", "tensor")
 
 
-_T = TypeVar("_T")
+# ----------------------------------------------------------------------------------------- rows of a store
 
 
-def open_rows(store: str) -> SubNetworkStore:
-    """Open a store for reading.
-
-    Raises:
-        StoreError: There is none.
-    """
-    from xsns_stream.store import open_store
-
-    return open_store(store)
-
-
-def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[str, ...] | None:
-    """Return the languages of a store that were asked for; None where none was, or all were.
-
-    Raises:
-        LanguageError: One is not in the store; near misses are suggested.
-    """
-    from xsns_stream.languages import select
-
-    if not asked:
-        return None
-    chosen = select(asked, rows.languages, f"the store '{store}'")
-    return None if "all" in split_codes(asked) else chosen
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Which rows of a store are compared.
-
-    Attributes:
-        rows: The store.
-        languages: All with one another; those that have every seed where nothing is named.
-        sources: Instead: these with the targets.
-        targets: Those that have every seed where only sources are named.
-        seeds: All of the store where empty.
-        density: May be None where the store has one.
-        needed: A language that must have every seed.
-        device: Where overlaps are counted.
-    """
-
-    rows: SubNetworkStore
-    languages: Sequence[str] | None = None
-    sources: Sequence[str] | None = None
-    targets: Sequence[str] | None = None
-    seeds: tuple[int, ...] = ()
-    density: float | None = None
-    needed: str | None = None
-    device: str = "cpu"
-
-
-def count_rows(chosen: Chosen, keeper: OverlapKeeper, quiet: bool) -> tuple[Overlaps, ...]:
-    """Count overlaps, a table for each seed; languages that lack a seed are left out and named on stderr.
-
-    Languages that were asked for must have every seed.
-
-    Raises:
-        UsageError: The store has no such seed or density.
-        LanguageError: A language was asked for, or is needed, that lacks a seed.
-    """
-    from xsns_stream.similarity import count_overlaps_by_seed
-
-    return _compare(
-        chosen, quiet, lambda **more: count_overlaps_by_seed(chosen.rows, keeper=keeper, device=chosen.device, **more)
-    )
-
-
-def group_rows(chosen: Chosen, by: By, quiet: bool) -> tuple[GroupedOverlaps, ...]:
-    """Count overlaps of each group of parameters; otherwise as :func:`count_rows`."""
-    from xsns_stream.similarity import count_overlaps_by_seed
-
-    return _compare(
-        chosen, quiet, lambda **more: count_overlaps_by_seed(chosen.rows, by=by, device=chosen.device, **more)
-    )
-
-
-def sample_rows(chosen: Chosen, fraction: float, quiet: bool) -> tuple[SampledOverlaps, ...]:
-    """Estimate overlaps from a part of the parameters; otherwise as :func:`count_rows`."""
-    from xsns_stream.similarity import sample_overlaps_by_seed
-
-    return _compare(chosen, quiet, lambda **more: sample_overlaps_by_seed(chosen.rows, fraction, **more))
-
-
-@contextmanager
-def time_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Draw a bar with the time that is left; give what is to be called with (done, total), None off a terminal."""
-    console = stderr_console(quiet)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _compare(chosen: Chosen, quiet: bool, compare: Callable[..., tuple[_T, ...]]) -> tuple[_T, ...]:
-    """Call `compare` with what was chosen, draw its progress, and say what was left out."""
-    from xsns_stream.errors import LanguageError
-
-    require_labels(chosen.rows, chosen.seeds, chosen.density)
-    lacking: dict[str, str] = {}
-
-    def leave_out(language: str, missing: tuple[int, ...]) -> None:
-        lacking[language] = f"{'seed' if len(missing) == 1 else 'seeds'} {', '.join(map(str, missing))}"
-        if language == chosen.needed:
-            raise LanguageError(
-                f"'{language}' has no sub-network for {lacking[language]}.",
-                "build it, or choose seeds that it has with --seed.",
-            )
-
-    sides: dict[str, Any] = {"languages": chosen.languages}
-    if chosen.sources is not None or chosen.targets is not None:
-        sides = {"sources": chosen.sources, "targets": chosen.targets}
-    with time_bar("comparing", quiet) as on_progress:
-        counts = compare(
-            **sides,
-            seeds=list(dict.fromkeys(chosen.seeds)) or None,
-            density=chosen.density,
-            on_progress=on_progress,
-            on_incomplete=leave_out,
-        )
-    if lacking:
-        named = ", ".join(f"{language} ({seeds})" for language, seeds in lacking.items())
-        note(f"left out, because there is no sub-network: {named}", quiet)
-    for said in _notes_on_texts(chosen):
-        note(said, quiet)
-    return counts
-
-
-def _notes_on_texts(chosen: Chosen) -> list[str]:
-    """Return notes on compared languages whose rows are of the same text, or of few examples."""
-    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
-
-    sides = (chosen.languages, chosen.sources, chosen.targets)
-    # A side that is not named is all of the store.
-    named: set[str] = set()
-    if chosen.languages is not None or (chosen.sources is not None and chosen.targets is not None):
-        named = {code for side in sides for code in side or ()}
-    notes = (
-        note_on_same_texts(same_texts(chosen.rows, named, chosen.seeds)),
-        note_on_few_examples(chosen.rows, named, chosen.seeds),
-    )
-    return [each for each in notes if each]
-
-
-def require_labels(rows: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
-    """Check that a store has some row of each seed, and of the density.
-
-    Raises:
-        UsageError: It has none.
-    """
-    known_seeds, known_densities = rows.seeds, rows.densities
-    for name, value, known in (
-        *(("seed", seed, known_seeds) for seed in seeds),
-        *([("density", density, known_densities)] if density is not None else []),
-    ):
-        if value not in known:
-            raise UsageError(
-                f"the store '{rows.path}' has no {name} {value}.",
-                f"it has {', '.join(map(str, known))}." if known else "it has no sub-network at all yet.",
-            )
-
-
-_Key = TypeVar("_Key", "RowKey", "KeptKey")
+def coefficient_option(function: Decorated) -> Decorated:
+    """Add `--coefficient`."""
+    return click.option(
+        "--coefficient",
+        type=click.Choice(COEFFICIENT_NAMES),
+        default="jaccard",
+        show_default=True,
+        help="How similarity is computed from overlap. containment is the share of the target that the source "
+        "contains; mutual-information is in nats.",
+    )(function)
 
 
 def selection_options(function: Decorated) -> Decorated:
-    """Add `--lang`, `--seed` and `--density`, each of which may be given several times."""
+    """Add `--lang`, `--seed` and `--density`, each of which may be given more than once."""
     for option in (
         click.option("--density", "densities", type=float, multiple=True, help="Only these densities."),
         click.option("--seed", "seeds", type=int, multiple=True, help="Only these seeds."),
@@ -200,14 +55,164 @@ def selection_options(function: Decorated) -> Decorated:
     return function
 
 
+# --------------------------------------------------------------------------------- predictors and gold scores
+
+
+def _parse_predictors(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Return {name: path}. A value `NAME=PATH` is split; a path alone is named by its stem."""
+    paths: dict[str, str] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        # A path alone may contain `=` in the name of a folder.
+        if not equals or "/" in name:
+            path, name = value, Path(value.rstrip("/")).stem
+        name, path = name.strip(), path.strip()
+        if not name or not path:
+            raise UsageError(f"'--predict {value}' has no {'path' if name else 'name'}.", "write --predict NAME=PATH.")
+        if name in paths:
+            raise UsageError(
+                f"two predictors are called '{name}': '{paths[name]}' and '{path}'.",
+                "name each: --predict first=PATH --predict second=PATH.",
+            )
+        lasting(ctx, parameter, path)
+        paths[name] = path
+    return paths
+
+
+def predict_option(function: Decorated) -> Decorated:
+    """Add `--predict`; the verb receives `predictors`, {name: path}."""
+    return click.option(
+        "--predict",
+        "predictors",
+        multiple=True,
+        metavar="NAME=PATH",
+        callback=_parse_predictors,
+        help="A predictor: a store of sub-networks, or a file with a matrix (.parquet .csv .tsv .json .npz). A path "
+        "alone is named by its stem. May be given more than once.",
+    )(function)
+
+
+def skip_unknown_option(function: Decorated) -> Decorated:
+    """Add `--skip-unknown`."""
+    return click.option(
+        "--skip-unknown",
+        is_flag=True,
+        help="Leave out rows and columns of a matrix whose labels do not stand for a language, or several for one. By "
+        "default such a matrix is refused.",
+    )(function)
+
+
+def as_given_option(function: Decorated) -> Decorated:
+    """Add `--as-given`."""
+    return click.option(
+        "--as-given",
+        is_flag=True,
+        help="Accept a table although its numbers of each language with itself look like distances where similarities "
+        "are expected, or the reverse.",
+    )(function)
+
+
+def rename_option(function: Decorated) -> Decorated:
+    """Add `--rename`; the verb receives `rename`, a dictionary."""
+    return click.option(
+        "--rename",
+        multiple=True,
+        metavar="OLD=NEW",
+        callback=lambda ctx, parameter, values: parse_renames(values),
+        help="The code that a label of a matrix stands for, as Swahili=sw; or max=max, if a language is meant and not "
+        "a summary. May be given more than once.",
+    )(function)
+
+
+def parse_renames(pairs: Sequence[str]) -> dict[str, str]:
+    """Return {label: code} of the values of `--rename`.
+
+    Raises:
+        UsageError: A value is not OLD=NEW, or a label is given twice.
+    """
+    codes: dict[str, str] = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not equals or not old.strip() or not new.strip():
+            raise UsageError(f"'--rename {pair}' is not OLD=NEW.", "write --rename OLD=NEW, as Swahili=sw.")
+        if old.strip() in codes:
+            raise UsageError(f"'{old.strip()}' is renamed twice.", "give one --rename for each label.")
+        codes[old.strip()] = new.strip()
+    return codes
+
+
+def gold_options(function: Decorated) -> Decorated:
+    """Add `--gold`, `--regime`, `--sources` and `--targets`; the first is required."""
+    for option in (
+        click.option(
+            "--targets",
+            multiple=True,
+            metavar="CODES",
+            help="Targets to compare, as `sw,zu`.  [default: all that every predictor has]",
+        ),
+        click.option(
+            "--sources",
+            multiple=True,
+            metavar="CODES",
+            help="Sources to compare, as `en,de`.  [default: all that every predictor has]",
+        ),
+        click.option(
+            "--regime",
+            default=MAIN_REGIME,
+            show_default=True,
+            metavar="NAME",
+            help="Training regime of the gold scores; main stands for their first.",
+        ),
+        click.option(
+            "--gold",
+            required=True,
+            metavar="FILE",
+            help="Gold scores that `xsns-stream gold import` wrote.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+# ------------------------------------------------------------------------------------------ keys of rows
+
+
+def open_rows(store: str) -> SubNetworkStore:
+    """Open a store for reading.
+
+    Raises:
+        StoreError: There is no store.
+    """
+    from xsns_stream.store import open_store
+
+    return open_store(store)
+
+
+def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[str, ...] | None:
+    """Return the languages of a store that are named; None if none is named, or all are.
+
+    Raises:
+        LanguageError: A language is not in the store. The hint suggests similar codes.
+    """
+    from xsns_stream.languages import select
+
+    if not asked:
+        return None
+    selected = select(asked, rows.languages, f"the store '{store}'")
+    return None if "all" in split_codes(asked) else selected
+
+
+_Key = TypeVar("_Key", "RowKey", "FisherKey")
+
+
 def select_keys(
     keys: Sequence[_Key], lang: Sequence[str], seeds: Sequence[int], densities: Sequence[float], where: str
 ) -> tuple[_Key, ...]:
-    """Return the rows that all filters let through; an empty filter lets everything through.
+    """Return the rows that pass all filters; an empty filter passes everything.
 
     Raises:
-        LanguageError: A language is not among `keys`; near misses are suggested.
-        UsageError: A seed or a density is not.
+        LanguageError: A language is not among `keys`. The hint suggests similar codes.
+        UsageError: A seed or a density is not among `keys`.
     """
     from xsns_stream.languages import select
 
@@ -215,12 +220,12 @@ def select_keys(
     if densities:
         _require("density", densities, sorted({key.density for key in keys if key.density is not None}), where)
     languages = sorted({key.language for key in keys})
-    # A filter that was given and names nothing is a mistake, and no leave to take everything.
-    chosen = set(select(lang, languages, where) if lang else languages)
+    # A filter that was given but names nothing is an error: it must not select everything.
+    selected = set(select(lang, languages, where) if lang else languages)
     return tuple(
         key
         for key in keys
-        if key.language in chosen
+        if key.language in selected
         and (not seeds or key.seed in seeds)
         and (not densities or key.density is None or key.density in densities)
     )
@@ -235,6 +240,6 @@ def _require(name: str, asked: Sequence[Any], known: Sequence[Any], where: str) 
         )
 
 
-def key_json(key: RowKey | KeptKey | PartKey) -> dict[str, Any]:
-    """Return a row's names; the density of Fisher values is null."""
+def key_json(key: RowKey | FisherKey | FoldKey) -> dict[str, Any]:
+    """Return the labels of a row; the density of Fisher values is null."""
     return {"language": key.language, "seed": key.seed, "density": key.density}

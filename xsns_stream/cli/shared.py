@@ -1,20 +1,26 @@
-"""`xsns-stream shared`: what the sub-networks of several languages have in common."""
+"""`xsns-stream shared`: parameters that the sub-networks of several languages have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.matrix_options import GROUPING_NAMES
-from xsns_stream.cli.output import common_options, emit_json, examples, row_options, stdout_console, store_option
-from xsns_stream.cli.selection import choose, open_rows, require_labels, time_bar
+from xsns_stream.cli.output import (
+    common_options,
+    emit_json,
+    event_display,
+    examples,
+    row_options,
+    stdout_console,
+    store_option,
+)
+from xsns_stream.cli.selection import GROUPING_NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.similarity import By
-    from xsns_stream.types import ParameterSet
+    from xsns_stream.pipeline.comparison import SharedParameters
 
 
 @click.command(
@@ -23,7 +29,12 @@ if TYPE_CHECKING:
 )
 @store_option
 @click.option(
-    "--lang", "languages", multiple=True, required=True, metavar="CODES", help="The languages, as `sw,zu,xh`, or all."
+    "--lang",
+    "languages",
+    multiple=True,
+    required=True,
+    metavar="CODES",
+    help="The languages, as `sw,zu,xh`, or `all`.",
 )
 @row_options
 @click.option(
@@ -31,86 +42,38 @@ if TYPE_CHECKING:
     type=click.Choice(GROUPING_NAMES),
     default="layer",
     show_default=True,
-    help="Count layers, kinds of module, or tensors by themselves.",
+    help="Count layers, kinds of modules, or tensors separately.",
 )
 @common_options
-def command(
-    store: str,
-    languages: tuple[str, ...],
-    seeds: tuple[int, ...],
-    density: float | None,
-    by: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Show what the sub-networks of several languages have in common.
+def command(store: str, languages: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+    """Show which parameters the sub-networks of several languages have in common.
 
-    For each layer: how many parameters are in all of the sub-networks, and in at least one of them. Where the store
-    has several seeds, the table shows their mean.
+    For each layer: the number of parameters that are in all of the sub-networks, and in at least one of them. If the
+    store has several seeds, the table shows the mean over seeds.
     """
-    from xsns_stream.similarity import common, united
-    from xsns_stream.similarity.selection import ask
+    from xsns_stream.pipeline.comparison import shared
 
-    rows = open_rows(store)
-    require_labels(rows, seeds, density)
-    chosen = choose(languages, rows, store)
-    # Where all languages were asked for, these are the ones that have every seed.
-    wanted = tuple(dict.fromkeys(seeds)) or None
-    asked = ask(rows, languages=chosen, sources=None, targets=None, seeds=wanted, density=density)
-    compared = asked.pairs.sources
-    together: list[ParameterSet] = []
-    either: list[ParameterSet] = []
-    for seed in asked.seeds:
-        for found, combine in ((together, common), (either, united)):
-            with time_bar(f"comparing, seed {seed}", quiet) as on_progress:
-                found.append(combine(rows, compared, seed=seed, density=asked.density, on_progress=on_progress))
-    labels = {"languages": list(compared), "seeds": list(asked.seeds), "density": asked.density}
-    result = labels | _result(together, either, cast("By", by))
+    with event_display(quiet) as on_event:
+        result = shared(store, languages, on_event=on_event, **options)
     if as_json:
-        emit_json("shared", result)
+        emit_json("shared", result.to_dict())
     else:
         stdout_console().print(_table(result))
 
 
-def _result(together: list[ParameterSet], either: list[ParameterSet], by: By) -> dict[str, Any]:
-    """Return numbers of parameters; each list holds one number for each seed."""
-    from xsns_stream.similarity import count_parts
-    from xsns_stream.similarity.groups import groups_of
-
-    first = together[0]
-    groups = groups_of(first.layout, by)
-    in_all, in_any = ([count_parts(one, by) for one in every] for every in (together, either))
-    return {
-        "parameters": first.size,
-        "common": [one.cardinality for one in together],
-        "united": [one.cardinality for one in either],
-        "by": by,
-        "groups": [
-            {
-                "name": name,
-                "parameters": size,
-                "common": [counts[name] for counts in in_all],
-                "united": [counts[name] for counts in in_any],
-            }
-            for name, size in zip(groups.names, groups.sizes, strict=True)
-        ],
-    }
-
-
-def _table(found: dict[str, Any]) -> Table:
+def _table(result: SharedParameters) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column(found["by"], style="bold", overflow="fold")
-    for name in ("parameters", f"in all {len(found['languages'])}", "", "in any", ""):
+    table.add_column(result.by, style="bold", overflow="fold")
+    for name in ("parameters", f"in all {len(result.languages)}", "", "in any", ""):
         table.add_column(name, justify="right", no_wrap=True)
-    total = {"name": "all", **found}
-    for group in (*found["groups"], total):
-        cells = [f"{group['parameters']:,}"]
-        for kind in ("common", "united"):
-            mean = sum(group[kind]) / len(group[kind])
-            cells += [f"{mean:,.0f}", f"{mean / group['parameters']:.1%}"]
-        table.add_row(*map(Text, (group["name"], *cells)))
+    for group in (*result.groups, result.total):
+        cells = [f"{group.parameters:,}"]
+        for numbers in (group.common, group.united):
+            mean = sum(numbers) / len(numbers)
+            cells += [f"{mean:,.0f}", f"{mean / group.parameters:.1%}"]
+        table.add_row(*map(Text, (group.name, *cells)))
     return table

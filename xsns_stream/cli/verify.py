@@ -1,9 +1,8 @@
-"""`xsns-stream verify`: check every bit of a store against its records."""
+"""`xsns-stream verify`: compare every bit of a store with its records."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,20 +10,19 @@ from xsns_stream.cli.output import (
     common_options,
     counted,
     emit_json,
+    event_display,
     examples,
     note,
-    progress_bar,
     say,
     stdout_console,
     store_option,
 )
-from xsns_stream.cli.selection import open_rows
 from xsns_stream.errors import StoreError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import Finding
+    from xsns_stream.pipeline.inspection import Verification
 
-# Rows in the error, which is one line; the result names every one.
+#: Number of rows that the error names, which is one line. The result names every row.
 _NAMED: Final = 3
 
 
@@ -32,72 +30,51 @@ _NAMED: Final = 3
 @store_option
 @common_options
 def command(store: str, as_json: bool, quiet: bool) -> None:
-    """Check every bit of a store against its records.
+    """Compare every bit of a store with its records.
 
-    Exits with 1 where anything is wrong, and names each row. Rows that were never finished are not wrong: building
-    again finishes them.
+    The exit code is 1 if anything is wrong; each such row is named. Rows that were never finished are not errors: the
+    next build finishes them.
     """
-    rows = open_rows(store)
-    with progress_bar("verifying", quiet) as on_progress:
-        findings = rows.verify(on_progress)
-    unfinished, lacking = rows.unfinished(), rows.unfinished_parts()
-    checked, kept = len(rows.keys()), len(rows.kept_keys())
-    parts = sum(len(rows.part_keys(count)) for count in rows.part_counts)
+    from xsns_stream.pipeline.inspection import verify_store
+
+    with event_display(quiet) as on_event:
+        result = verify_store(store, on_event)
     if as_json:
-        emit_json(
-            "verify",
-            {
-                "store": store,
-                "sound": not findings,
-                "rows": checked,
-                "kept_rows": kept,
-                "parts": parts,
-                "findings": [_finding(finding) for finding in findings],
-                "unfinished_rows": [str(key) for key in unfinished],
-                "unfinished_parts": [str(key) for key in lacking],
-            },
-        )
-    elif findings:
-        _show(findings)
+        emit_json("verify", result.to_dict())
+    elif result.findings:
+        _show(result)
     else:
-        values = f", and Fisher values of {counted(kept, 'row')}" if kept else ""
-        pieces = f", with {counted(parts, 'part')}" if parts else ""
-        say(f"{counted(checked, 'row')} verified{pieces}{values}")
-    if unfinished:
-        note(f"unfinished, to be built again: {', '.join(map(str, unfinished))}", quiet)
-    for count in sorted({key.count for key in lacking}):
-        named = dict.fromkeys(str(key.row) for key in lacking if key.count == count)
-        note(f"parts unfinished, to be built again with --parts {count}: {', '.join(named)}", quiet)
-    if findings:
-        raise _error(store, findings)
+        values = f", and Fisher values of {counted(result.kept_rows, 'row')}" if result.kept_rows else ""
+        parts = f", with {counted(result.parts, 'part')}" if result.parts else ""
+        say(f"{counted(result.rows, 'row')} verified{parts}{values}")
+    _note_unfinished(result, quiet)
+    if result.findings:
+        raise _error(store, result)
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    row = finding.row
-    return {
-        "problem": finding.problem,
-        "detail": finding.detail,
-        "language": row.language if row else None,
-        "seed": row.seed if row else None,
-        "density": row.density if row else None,
-        "node": row.node if row else None,
-    }
+def _note_unfinished(result: Verification, quiet: bool) -> None:
+    if result.unfinished_rows:
+        note(f"unfinished, to be built again: {', '.join(map(str, result.unfinished_rows))}", quiet)
+    for count in sorted({key.count for key in result.unfinished_parts}):
+        rows = dict.fromkeys(str(key.row) for key in result.unfinished_parts if key.count == count)
+        note(f"parts unfinished, to be built again with --parts {count}: {', '.join(rows)}", quiet)
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def _show(result: Verification) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table("problem", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    # A path that is cut off cannot be looked at: it goes on in the next line.
+    # A path is continued on the next line rather than cut off.
     table.add_column("what is wrong", overflow="fold")
-    for finding in findings:
+    for finding in result.findings:
         table.add_row(Text(finding.problem), Text(finding.detail))
     stdout_console().print(table)
 
 
-def _error(store: str, findings: Sequence[Finding]) -> StoreError:
+def _error(store: str, result: Verification) -> StoreError:
+    findings = result.findings
     rows = list(dict.fromkeys(finding.row for finding in findings if finding.row is not None))
     count = f"{len(findings)} {'thing is' if len(findings) == 1 else 'things are'} wrong"
     if not rows:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from xsns_stream.corpora.naming import NotRead
+from xsns_stream.corpora.file_names import NotRead
 from xsns_stream.corpora.open import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora.readers import read_text
 from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, TaskText, open_task

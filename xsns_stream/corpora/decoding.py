@@ -12,6 +12,7 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import shlex
 import stat
 import zlib
@@ -326,3 +327,27 @@ def _shortened(line: bytes, longest: int) -> tuple[bytes, bool]:
     while end > longest - 4 and line[end] & 0xC0 == 0x80:
         end -= 1
     return line[:end] + b"\n", True
+
+
+# As in :func:`lines`.
+_LINE_END: Final = re.compile(r"\r*\n|\r")
+# A byte order mark as `cat` leaves it at the beginning of a later line; not a word of nothing else.
+_LATER_MARK: Final = re.compile("\n\ufeff(?![ \t])")
+
+
+def file_text(path: Path) -> str:
+    """Return a whole file, compressed or not, without a byte order mark, all line ends alike.
+
+    Raises:
+        CorpusError: It cannot be read, or is not UTF-8.
+    """
+    with readable(path), open_bytes(path) as stream:
+        data = stream.read()
+    check_encoding(data, path.name)
+    try:
+        return _LATER_MARK.sub("\n", _LINE_END.sub("\n", data.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CorpusError(
+            f"line {line} of {path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)
+        ) from error

@@ -1,21 +1,22 @@
-"""Raw units of a corpus (lines, rows, sentences) → distinct examples, with counts of what was skipped.
-
-A reader yields a :data:`Unit` for each unit that it meets; :func:`collect` keeps the usable ones and counts
-the others. Files and Hub data sets share both, so that "empty" and "duplicate" mean the same everywhere.
-"""
+"""Distinct text examples from the units that readers yield: cleaning, counting and drawing."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Final, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xsns_stream.corpora.decoding import LONGEST_TEXT
 from xsns_stream.corpora.running_text import GIVEN, read_as
-from xsns_stream.errors import CorpusError
+from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
 
@@ -33,7 +34,6 @@ class Malformed:
 
 #: An example that may still be empty, None where its bytes are not UTF-8, or what is malformed.
 Unit: TypeAlias = TextExample | Malformed | None
-
 #: Takes a sentence on how a text is read, where that had to be decided.
 Tell: TypeAlias = Callable[[str], None]
 
@@ -42,8 +42,6 @@ def ignore(said: str) -> None:
     """Take a sentence for which nobody asks."""
 
 
-#: Names under which corpora keep their text, in the order in which they are tried.
-TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
 # Unicode's category Cc without white space: tab, LF, VT, FF, CR and NEL stay.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 # Format characters that are seen: signs of Arabic, Syriac and Kaithi that enclose numbers.
@@ -263,24 +261,156 @@ def _clean(value: object, where: str) -> str | tuple[str, ...]:
     )
 
 
-def text_column(columns: Sequence[str], asked: str | None, where: str) -> str:
-    """Return the name of the column that holds the text.
+#: Bytes of examples, as Python holds them, up to which a text is read once.
+HELD_BYTES: Final = 2**25
+_OBJECT: Final = 120
+_WORD: Final = 60
+_DIGEST: Final = 16
+_CHUNK: Final = 2**16
+_BUCKET: Final = 2**18
+_MOST_BUCKETS: Final = 2**8
+
+
+def draw_examples(
+    units: Callable[[], Iterable[Unit]],
+    count: int,
+    seed: int,
+    name: str,
+    *,
+    labelled: bool = False,
+    words: str = GIVEN,
+    held_bytes: int = HELD_BYTES,
+) -> tuple[tuple[TextExample, ...], ReadCounts]:
+    """Return `count` distinct examples drawn without replacement, and what became of all units.
 
     Args:
-        columns: The columns there are.
-        asked: What `--text-column` says; None takes the first of `TEXT_COLUMNS` that is there.
-        where: The file or data set, for the message.
+        units: Gives the units from their beginning, each time that it is called.
+        count: |D|, at least 1; where there are fewer examples, all are taken.
+        seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
+        name: Of the text, for messages.
+        labelled: Leave out what has no label.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+        held_bytes: Up to how many bytes the examples are held, so that they are read once.
 
     Raises:
-        CorpusError: There is no such column.
+        UsageError: `count` is below 1.
+        CorpusError: The text cannot be read, or changed while it was read.
     """
-    if asked is None:
-        found = next((name for name in TEXT_COLUMNS if name in columns), None)
-    else:
-        found = asked if asked in columns else None
-    if found is not None:
-        return found
-    have = ", ".join(columns) or "none"
-    if asked is None:
-        raise CorpusError(f"no column of {where} is known to hold text ({have}).", "name one: --text-column.")
-    raise CorpusError(f"{where} has no column '{asked}'.", f"it has {have}.")
+    if count < 1:
+        raise UsageError(f"the number of examples must be at least 1, not {count}.")
+    reading = _FirstPass(Tally(labelled=labelled, words=words), held_bytes)
+    for unit in units():
+        reading.take(unit)
+    first = reading.digests.first_occurrences()
+    reading.tally.duplicate = len(first) - int(first.sum())
+    drawn = _drawn(first, count, seed)
+    counts = reading.tally.counts(int(first.sum()))
+    if reading.held is not None:
+        return tuple(reading.held[place] for place in drawn), counts
+    again = _SecondPass(Tally(labelled=labelled, words=words), drawn)
+    for unit in units():
+        again.take(unit)
+    if again.whole.digest() != reading.whole.digest():
+        raise CorpusError(f"{name} was changed while it was read.", "run again when nothing writes to it.")
+    return tuple(again.found[place] for place in drawn), counts
+
+
+def _drawn(first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
+    """Return the places of the examples that are drawn, in the order of the draw."""
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(int(first.sum()))[:count].copy()
+    places: list[int] = np.flatnonzero(first)[order].tolist()
+    return places
+
+
+class _FirstPass:
+    """The first reading: a digest of each usable example, and the examples as long as they are few."""
+
+    def __init__(self, tally: Tally, held_bytes: int) -> None:
+        self.tally = tally
+        self.digests = Digests()
+        self.whole = hashlib.blake2b()
+        self.held: list[TextExample] | None = []
+        self._left = held_bytes
+
+    def take(self, unit: Unit) -> None:
+        example = self.tally.usable(unit)
+        if example is None:
+            return
+        digest = _digest(example)
+        self.digests.add(digest)
+        self.whole.update(digest)
+        if self.held is None:
+            return
+        self.held.append(example)
+        words = 0 if isinstance(example.text, str) else len(example.text)
+        self._left -= _OBJECT + _WORD * words + sys.getsizeof(example.text)
+        self._left -= sys.getsizeof(example.pair) + sys.getsizeof(example.running)
+        if self._left < 0:
+            self.held = None
+
+
+class _SecondPass:
+    """The second reading: the examples at the places that were drawn."""
+
+    def __init__(self, tally: Tally, places: Iterable[int]) -> None:
+        self.tally = tally
+        self.whole = hashlib.blake2b()
+        self.found: dict[int, TextExample] = {}
+        self._wanted = frozenset(places)
+        self._place = 0
+
+    def take(self, unit: Unit) -> None:
+        example = self.tally.usable(unit)
+        if example is None:
+            return
+        self.whole.update(_digest(example))
+        if self._place in self._wanted:
+            self.found[self._place] = example
+        self._place += 1
+
+
+def _digest(example: TextExample) -> bytes:
+    return hashlib.blake2b(example.identity().encode(), digest_size=_DIGEST).digest()
+
+
+class Digests:
+    """Digests of 16 bytes, in the order in which they came: 16 bytes each."""
+
+    def __init__(self) -> None:
+        self._chunks: list[NDArray[np.uint64]] = []
+        self._last = bytearray()
+
+    def add(self, digest: bytes) -> None:
+        """Append a digest."""
+        self._last += digest
+        if len(self._last) == _CHUNK * _DIGEST:
+            self._close()
+
+    def _close(self) -> None:
+        self._chunks.append(np.frombuffer(bytes(self._last), np.uint64).reshape(-1, 2))
+        self._last = bytearray()
+
+    def first_occurrences(self) -> NDArray[np.bool_]:
+        """Return for each digest whether none before it is equal.
+
+        Sorting goes bucket by bucket, so that it needs little memory beside the digests; they are dropped.
+        """
+        self._close()
+        chunks, self._chunks = self._chunks, []
+        size = sum(map(len, chunks))
+        first = np.zeros(size, bool)
+        buckets = min(_MOST_BUCKETS, 1 + size // _BUCKET)
+        of = [(chunk[:, 0] % np.uint64(buckets)).astype(np.uint8) for chunk in chunks]
+        starts = np.cumsum([0, *map(len, chunks)])
+        for bucket in range(buckets):
+            inside = [np.flatnonzero(each == bucket) for each in of]
+            digests = np.concatenate([chunk[rows] for chunk, rows in zip(chunks, inside, strict=True)])
+            places = np.concatenate([start + rows for start, rows in zip(starts, inside, strict=False)])
+            if not len(places):
+                continue
+            # lexsort is stable: of equal digests the earliest comes first.
+            order = np.lexsort((digests[:, 1], digests[:, 0]))
+            digests = digests[order]
+            new = np.concatenate(([True], (digests[1:] != digests[:-1]).any(axis=1)))
+            first[places[order[new]]] = True
+        return first

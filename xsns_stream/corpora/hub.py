@@ -16,18 +16,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.corpora.examples import Tell, Unit, collect, ignore, text_column
-from xsns_stream.corpora.labels import AUTO, Columns, find_columns, label_union, say_choice
+from xsns_stream.corpora.columns import Columns, find_columns, say_choice, text_column
+from xsns_stream.corpora.examples import Tell, Unit, collect, ignore
+from xsns_stream.corpora.file_names import NotRead
+from xsns_stream.corpora.labels import AUTO, label_union
 from xsns_stream.corpora.local import corpus_name
-from xsns_stream.corpora.naming import NotRead
 from xsns_stream.corpora.readers import describe
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.suspicions import examined
+from xsns_stream.corpora.text_checks import examined
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
+_LABELLED: Final = f"these have: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
 #: Rows that are looked through for a text, to see whether a data set's texts are split into words.
 _FIRST_ROWS: Final = 100
@@ -383,6 +385,55 @@ class HubCorpus:
             f"the Hugging Face Hub cannot be reached for {self.recipe.hub_id}.",
             _OFFLINE_HINT.format(id=self.recipe.hub_id, again=again),
         )
+
+
+def open_hub(
+    recipe: Recipe,
+    root: Path | None,
+    *,
+    text_column: str | None = None,
+    split: str | None = None,
+    config: str | None = None,
+    revision: str | None = None,
+    labels: str | None = None,
+    words: str | None = None,
+) -> HubCorpus:
+    """Open a data set in the Hub's layout with the options of `--corpus`.
+
+    Args:
+        recipe: Where the data set keeps its text.
+        root: A folder that holds a copy of the data set; None reads from the Hub.
+        text_column: The column that holds the text; None takes the recipe's.
+        split: The split to read; None takes the recipe's.
+        config: Name of the configurations, with `{lang}` for the language; None takes the recipe's.
+        revision: Branch, tag or commit on the Hub; None takes the newest.
+        labels: None reads no labels, `auto` the recipe's or a usual column, else the column that holds them.
+        words: `running` or `given`; None is `running`.
+
+    Raises:
+        UsageError: An option has no meaning for this data set.
+    """
+    if root is not None and revision is not None:
+        raise UsageError("--revision means nothing for a local copy.", "leave it out.")
+    if config is not None and LANG in recipe.config and recipe.subsets and LANG not in config:
+        raise UsageError(
+            f"--config '{config}' would be the same text for every language.",
+            f"put {LANG} where the language stands.",
+        )
+    if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
+        raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
+    return HubCorpus(recipe, root, split, text_column, config, revision, labels, words or RUNNING)
+
+
+def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
+    """Refuse options that would silently do nothing; all of them where none is named.
+
+    Raises:
+        UsageError: One of them was given.
+    """
+    for name in names or options:
+        if options[name] is not None:
+            raise UsageError(f"--{name.replace('_', '-')} means nothing for {kind}.", "leave it out.")
 
 
 @lru_cache(maxsize=1024)

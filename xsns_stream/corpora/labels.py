@@ -1,150 +1,18 @@
-"""From the values of a label column to labels of examples.
-
-A label column holds class names, one a row (XNLI) or one a word (WikiANN), or answers as SQuAD writes them. Numbers
-become the names that the data set has for them, or are their own names; `1.0`, as pandas writes integers of a column
-with gaps, is 1. A value that says nothing (empty, None, NaN, a number below zero, `-` in place of a class, an answer
-that does not stand in its passage) is no label, and the row is counted as `unlabelled`.
-"""
+"""Labels of examples."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
-from xsns_stream.corpora.examples import (
-    TEXT_COLUMNS,
-    Malformed,
-    Tell,
-    Unit,
-    encodable,
-    ignore,
-    pair_unit,
-    text_column,
-    text_unit,
-)
-from xsns_stream.corpora.running_text import as_written
-from xsns_stream.corpora.suspicions import literal_list
-from xsns_stream.errors import CorpusError
+from xsns_stream.corpora.examples import Malformed, Unit
+from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import TextExample
-from xsns_stream.types.text import AnswerSpan
+from xsns_stream.types.text import SPLITS, AnswerSpan
 
 #: Takes the labels that the recipe or the format has.
 AUTO: Final = "auto"
-#: Names under which tables keep labels, in the order in which they are tried.
-LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
-#: Columns that hold lists of words; a table without lists may hold them written as text.
-WORD_COLUMNS: Final = ("tokens", "words")
-#: Texts that belong together where labels are asked for: a label of two texts means little beside one of them.
-PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
-#: What stands in place of a class where there is none, in small letters: `-` is SNLI's for no consensus.
-_NO_CLASS: Final = frozenset({"-", "nan", "<na>", "null"})
-#: An integer as pandas writes it in a column with gaps.
-_WHOLE: Final = re.compile(r"-?\d+\.0+")
-_FORMS: Final = "labels are class names, one a row or one a word, or answers with `text` and `answer_start`."
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns make an example.
-
-    Attributes:
-        text: The text, or the first of a pair.
-        pair: The second text; empty where there are no pairs.
-        label: The labels; empty where none were asked for.
-        sentence: The sentence as it is written, beside words; empty where there is no such column.
-    """
-
-    text: str
-    pair: str = ""
-    label: str = ""
-    sentence: str = ""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns to read, each once."""
-        return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence))))
-
-    def unit(self, row: Mapping[str, Any], where: str, classes: Sequence[str] = ()) -> TextExample | None:
-        """Make a unit of a row.
-
-        Args:
-            row: Column → value; a column that is not there counts as empty.
-            where: The file or data set, for messages.
-            classes: Name of each class, where labels are numbers.
-
-        Raises:
-            CorpusError: A value is not what its column should hold.
-        """
-        place = f"column '{self.text}' of {where}"
-        first, second = row.get(self.text), row.get(self.pair)
-        if self.text in WORD_COLUMNS:
-            first = _from_literal(first, place)
-        unit = pair_unit(first, second, place) if self.pair else text_unit(first, place)
-        if unit is not None and self.sentence:
-            unit = _with_sentence(unit, row.get(self.sentence))
-        if unit is None or not self.label:
-            return unit
-        value = row.get(self.label)
-        if not isinstance(unit.text, str):
-            value = _from_literal(value, f"column '{self.label}' of {where}")
-        label = _label(value, classes, f"column '{self.label}' of {where}")
-        if isinstance(label, tuple):
-            return _with_words(unit, first, label, f"column '{self.label}' of {where}")
-        if isinstance(label, AnswerSpan):
-            return _with_answer(unit, second, label, where)
-        return encodable(TextExample(unit.text, unit.pair, label))
-
-
-def find_columns(
-    columns: Sequence[str], text: str | None, labels: str | None, where: str, tell: Tell = ignore
-) -> Columns:
-    """Choose among the columns of a table that no recipe describes.
-
-    Args:
-        columns: The columns there are.
-        text: What `--text-column` says; it is then the only text. None looks for a usual name, and with labels
-            first for a usual pair.
-        labels: None reads no labels, `auto` takes the first of `LABEL_COLUMNS` that is there, else a column.
-        where: The file or data set, for messages.
-        tell: Takes a sentence on which column is the text, where there are more candidates.
-
-    Raises:
-        CorpusError: There is no such column, or two of one name.
-    """
-    chosen = _columns(columns, text, labels, where)
-    for name in chosen.names:
-        if columns.count(name) > 1:
-            raise CorpusError(f"{where} has {columns.count(name)} columns called '{name}'.", "give each its own name.")
-    if text is None and not chosen.pair:
-        say_choice(chosen.text, columns, where, tell)
-    return chosen
-
-
-def say_choice(chosen: str, columns: Iterable[str], where: str, tell: Tell) -> None:
-    """Tell which column is read as the text, where others could be."""
-    others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
-    if others:
-        tell(
-            f"of {where} the column '{chosen}' is read as the text, and not {', '.join(map(repr, others))}: "
-            "--text-column chooses."
-        )
-
-
-def _columns(columns: Sequence[str], text: str | None, labels: str | None, where: str) -> Columns:
-    if labels is None:
-        return Columns(text_column(columns, text, where))
-    label = next((name for name in LABEL_COLUMNS if name in columns), None) if labels == AUTO else labels
-    if label is None:
-        have = ", ".join(columns) or "none"
-        hint = f"name the column of the labels; those looked for are {', '.join(LABEL_COLUMNS)}."
-        raise CorpusError(f"no column of {where} is known to hold labels ({have}).", hint)
-    text_column(columns, label, where)
-    pairs = (pair for pair in PAIR_COLUMNS if set(pair) <= set(columns) and text is None)
-    first, second = next(pairs, (None, ""))
-    return Columns(first or text_column(columns, text, where), second, label)
 
 
 def label_union(
@@ -254,99 +122,193 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
-def _from_literal(value: object, where: str) -> object:
-    """Return the list that a value writes as text, as tables without lists have it; other values as they are.
+#: Names of the tasks, and what a label is in each: one a word, one a text, one a pair of texts, or an answer.
+TASK_NAMES: Final[Mapping[str, str]] = {
+    "ner": "words",
+    "pos": "words",
+    "nli": "pair",
+    "pi": "pair",
+    "qa": "answer",
+    "topic": "text",
+}
+#: How many classes a task has at most, where that is known: XNLI calls one of its three by two names.
+MOST_CLASSES: Final[Mapping[str, int]] = {"nli": 3, "pi": 2}
+#: Outside every named entity.
+OUTSIDE: Final = "O"
+#: What CoNLL-U writes where there is nothing.
+BLANK: Final = "_"
+_PREFIXES: Final = ("B-", "I-")
+#: The last word of an entity in BIOES and BILOU, and entities of one word.
+_LAST: Final = ("E-", "L-")
+_SINGLE: Final = ("S-", "U-")
+_ALL_PREFIXES: Final = (*_PREFIXES, *_LAST, *_SINGLE)
+_LOOKS: Final = {
+    "words": "a label for each word",
+    "pair": "a class for each pair of texts",
+    "text": "a class for each text",
+    "answer": "an answer for each question",
+}
+
+
+def check_task(task: str) -> str:
+    """Return the name of a task.
 
     Raises:
-        CorpusError: It is a list in a form from which the members cannot be told, as NumPy prints it.
+        UsageError: There is none of this name.
     """
-    if not isinstance(value, str) or not (text := value.strip()).startswith("[") or not text.endswith("]"):
-        return value
-    found = literal_list(text)
-    if found is None and text != "[]":
-        hint = 'write it as JSON (`["a", "b"]`), or the table as .jsonl or .parquet, which have lists.'
-        raise CorpusError(f"{where} holds a list as text, whose members cannot be told apart: {text[:40]!r}.", hint)
-    return found or []
+    if task not in TASK_NAMES:
+        raise UsageError(f"there is no task '{task}'.", f"one of: {', '.join(TASK_NAMES)}.")
+    return task
 
 
-def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...] | str | AnswerSpan | None:
-    """Return the label that a value is; None where it says nothing."""
-    if isinstance(value, Mapping):
-        return _answer(value, where)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if value and isinstance(value[0], Mapping):
-            return _answer(value[0], where)
-        names = tuple(_name(each, classes, where) for each in value)
-        return names if any(names) else None
-    name = _name(value, classes, where)
-    return None if name.casefold() in _NO_CLASS else name or None
+def check_split(split: str) -> str:
+    """Return the name of a split.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"there is no split '{split}' of a task.", f"one of: {', '.join(SPLITS)}.")
+    return split
 
 
-def _name(value: object, classes: Sequence[str], where: str) -> str:
-    """Return the name of a class; empty where the value says nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        text = value.strip()
-        number = int(float(text)) if _WHOLE.fullmatch(text) else None
-        return "" if text == "-1" or (number is not None and number < 0) else text if number is None else str(number)
-    if isinstance(value, float) and math.isnan(value):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int):
-        raise CorpusError(f"{where} holds {type(value).__name__}, which is no label.", _FORMS)
-    if value < 0:
-        return ""
-    if classes and value >= len(classes):
-        raise CorpusError(f"{where} holds the class {value}, but names only {len(classes)} classes.", _FORMS)
-    return classes[value] if classes else str(int(value))
+def checked(example: TextExample, task: str, where: str) -> TextExample:
+    """Return an example with a label if the label is one of the task's kind.
+
+    Raises:
+        CorpusError: The label is of another kind, or no tag of named entities in IOB, BIOES or BILOU.
+    """
+    kind = TASK_NAMES[task]
+    label = example.label
+    fits = {
+        "words": isinstance(label, tuple),
+        "pair": isinstance(label, str) and example.pair is not None,
+        "text": isinstance(label, str) and example.pair is None,
+        "answer": isinstance(label, AnswerSpan),
+    }[kind]
+    if not fits:
+        raise CorpusError(f"{where} does not hold what {task} needs: {_LOOKS[kind]}.", "check --task and the columns.")
+    if task == "ner" and isinstance(label, tuple):
+        odd = next((tag for tag in label if tag and tag != OUTSIDE and not _is_entity(tag, _ALL_PREFIXES)), None)
+        if odd is not None:
+            hint = "tags are O, B-TYPE and I-TYPE; in BIOES also E-TYPE and S-TYPE, in BILOU L-TYPE and U-TYPE."
+            raise CorpusError(f"{where} has the tag '{odd}', which is none of IOB.", hint)
+    return example
 
 
-def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
-    """Return the first answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists."""
-    text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
-    if text is None or start is None:
-        if {"text", "answer_start"} <= set(value):
-            return None  # a question without an answer
-        raise CorpusError(f"{where} holds {', '.join(map(str, value)) or 'nothing'}, which is no answer.", _FORMS)
-    if not isinstance(text, str) or not isinstance(start, int):
-        raise CorpusError(f"{where} holds an answer that is not text with a number.", _FORMS)
-    return AnswerSpan(start, text)
+def unlabelled_where_blank(example: TextExample) -> TextExample:
+    """Return the example with `_`, which CoNLL-U writes for nothing, as no label; of no labels, none."""
+    if not isinstance(example.label, tuple) or BLANK not in example.label:
+        return example
+    label = tuple("" if tag == BLANK else tag for tag in example.label)
+    return replace(example, label=label if any(label) else None)
 
 
-def _first(value: object) -> object:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return value[0] if value else None
-    return value
+def from_bioes(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], tuple[str, ...]]:
+    """Return examples of named entities with tags in IOB2, and the prefixes of BIOES and BILOU that they had.
+
+    BIOES marks the last word of an entity by `E-` and an entity of one word by `S-`; BILOU by `L-` and `U-`. Where
+    there are none of these, the examples are returned as they are.
+    """
+    ends = (*_LAST, *_SINGLE)
+    labels = [example.label for example in examples if isinstance(example.label, tuple)]
+    met_ends = {tag[:2] for label in labels for tag in label if tag.startswith(ends)}
+    if not met_ends:
+        return tuple(examples), ()
+    found = tuple(
+        replace(example, label=tuple(_as_iob2(tag, before) for tag, before in _with_before(label)))
+        if isinstance(label := example.label, tuple)
+        else example
+        for example in examples
+    )
+    return found, tuple(prefix for prefix in ends if prefix in met_ends)
 
 
-def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
-    """Give words the sentence that they come from, where the two agree."""
-    if not unit.text or isinstance(unit.text, str) or not isinstance(sentence, str):
-        return unit
-    running = as_written(sentence, ((word, None) for word in unit.text))
-    if running != sentence.strip():
-        return unit
-    return encodable(TextExample(unit.text, unit.pair, unit.label, running))
+def _as_iob2(tag: str, before: str) -> str:
+    """Return the tag of IOB2 for one of BIOES or BILOU: `I-` only where it goes on with the entity before it."""
+    if not _is_entity(tag, _ALL_PREFIXES):
+        return tag
+    goes_on = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
+    return f"{'I' if goes_on else 'B'}{tag[1:]}"
 
 
-def _with_words(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> TextExample | None:
-    """Give each word its label; a word of nothing but white space has gone, and so does its label."""
-    if isinstance(unit.text, str) or not isinstance(words, Sequence):
-        raise CorpusError(f"{where} holds a label a word, but the text is not split into words.", _FORMS)
-    if len(words) != len(labels):
-        raise CorpusError(f"{where} holds {len(labels)} labels for {len(words)} words.", "give one for each word.")
-    kept = tuple(label for word, label in zip(words, labels, strict=True) if word and word.strip())
-    return encodable(TextExample(unit.text, unit.pair, kept if any(kept) else None, unit.running))
+def in_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], int]:
+    """Return examples of named entities with tags in IOB2, and how many had others.
+
+    In IOB1 an entity begins with `I-`, and with `B-` only where one of the same type goes before it. A file is IOB1
+    where that is so of all its entities; where some others begin with `B-`, the file is IOB2, and is left as it is.
+    """
+    labels = [example.label for example in examples if isinstance(example.label, tuple)]
+    begins = {tag[0] for label in labels for tag, before in _with_before(label) if _begins(tag, before)}
+    if begins != {"I"}:
+        return tuple(examples), 0
+    found = tuple(
+        replace(
+            example, label=tuple(f"B{tag[1:]}" if _begins(tag, before) else tag for tag, before in _with_before(label))
+        )
+        if isinstance(label := example.label, tuple)
+        else example
+        for example in examples
+    )
+    return found, sum(new is not old and new != old for new, old in zip(found, examples, strict=True))
 
 
-def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: str) -> TextExample | None:
-    """Move the answer with the passage, whose ends were cleaned; none where it does not stand there."""
-    if not isinstance(passage, str) or unit.pair is None:
-        raise CorpusError(f"{where} has answers, but no passage beside the question.", "columns: question and context.")
-    text = answer.text.strip()
-    ahead = len(answer.text) - len(answer.text.lstrip())
-    start = answer.start + ahead - (len(passage) - len(passage.lstrip()))
-    stands = bool(text) and start >= 0 and unit.pair[start : start + len(text)] == text
-    return encodable(TextExample(unit.text, unit.pair, AnswerSpan(start, text) if stands else None))
+def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each tag with the one before it; `O` before the first."""
+    return zip(label, (OUTSIDE, *label), strict=False)
+
+
+def _begins(tag: str, before: str) -> bool:
+    """Say whether a tag begins an entity that does not follow one of its own type."""
+    return _is_entity(tag) and not (_is_entity(before) and before[2:] == tag[2:])
+
+
+def relabelled(examples: Iterable[TextExample], names: Mapping[str, str], task: str) -> tuple[TextExample, ...]:
+    """Return the examples with other names for their labels.
+
+    Args:
+        examples: With labels.
+        names: {old: new}; of named entities the types, and `O` as a new name makes them no entities.
+        task: Of the examples.
+    """
+    return tuple(_relabelled(example, names, task) for example in examples) if names else tuple(examples)
+
+
+def met(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
+    """Return those of some names that the examples have as labels; of named entities, as types."""
+    wanted = set(names)
+    if not wanted:
+        return wanted
+    found: set[str] = set()
+    for example in examples:
+        if isinstance(example.label, str):
+            found.add(example.label)
+        elif isinstance(example.label, tuple):
+            found.update(tag.partition("-")[2] if task == "ner" else tag for tag in example.label)
+    return wanted & found
+
+
+def _relabelled(example: TextExample, names: Mapping[str, str], task: str) -> TextExample:
+    label = example.label
+    if label is None or isinstance(label, AnswerSpan):
+        return example
+    if isinstance(label, str):
+        return replace(example, label=names.get(label, label))
+    rename = _renamed_entity if task == "ner" else _renamed_class
+    return replace(example, label=tuple(rename(tag, names) for tag in label))
+
+
+def _is_entity(tag: str, prefixes: tuple[str, ...] = _PREFIXES) -> bool:
+    return tag.startswith(prefixes) and len(tag) > len(_PREFIXES[0])
+
+
+def _renamed_class(tag: str, names: Mapping[str, str]) -> str:
+    return names.get(tag, tag)
+
+
+def _renamed_entity(tag: str, names: Mapping[str, str]) -> str:
+    prefix, dash, kind = tag.partition("-")
+    if not dash:
+        return tag
+    new = names.get(kind, kind)
+    return OUTSIDE if new == OUTSIDE else f"{prefix}-{new}"

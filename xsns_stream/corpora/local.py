@@ -17,14 +17,22 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from xsns_stream.corpora.columns import WORD_COLUMNS
 from xsns_stream.corpora.decoding import A_FOLDER, lines, not_regular, readable
-from xsns_stream.corpora.drawing import draw_examples
-from xsns_stream.corpora.examples import Tell, Unit, ignore
-from xsns_stream.corpora.labels import WORD_COLUMNS, label_union
-from xsns_stream.corpora.naming import SPLIT_WORDS, NotRead, Shard, language_of, missing_shards, shard_of
+from xsns_stream.corpora.examples import Tell, Unit, draw_examples, ignore
+from xsns_stream.corpora.file_names import (
+    SPLIT_WORDS,
+    NotRead,
+    Shard,
+    joined_note,
+    language_of,
+    missing_shards,
+    shard_of,
+    treebank_files,
+)
+from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.readers import SUFFIXES, check_usable, json_reason, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.treebanks import joined_note, treebank_files
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Protocol
 
-from xsns_stream.corpora.hub import HubCorpus
+from xsns_stream.corpora.file_names import NotRead
+from xsns_stream.corpora.hub import open_hub, refuse_options
 from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.local import open_files, open_folder
-from xsns_stream.corpora.naming import NotRead
-from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
+from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.io.atomic import at_home
 from xsns_stream.types import LanguageSample
 
 CLDR: Final = "cldr"
-_LABELLED: Final = f"these have: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
-HUB_PREFIX: Final = "hub:"
 #: Files that a note names.
 _NAMED: Final = 5
-_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 class Corpus(Protocol):
@@ -98,23 +93,19 @@ def open_corpus(
     }
     if task is not None:
         return _open_task_text(parts, task, options)
-    name, equals, path = head.partition("=")
     if len(parts) == 1:
         if head == CLDR:
             return _open_cldr(options)
-        if name in RECIPES:
-            return _open_hub(RECIPES[name], _folder(path) if equals else None, **options)
-        if head.startswith(HUB_PREFIX):
-            recipe, root = _hub(head.removeprefix(HUB_PREFIX))
-            return _open_hub(recipe, root, **options)
-    refuse(options, "config", "revision", kind="local files")
+        if data_set := recipe_of(head):
+            return open_hub(data_set[0], data_set[1], **options)
+    refuse_options(options, "config", "revision", kind="local files")
     folders = [part for part in parts if Path(part).is_dir()]
     if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
         folder = open_folder(Path(folders[0]), text_column, split, labels, words or RUNNING)
         pairs = [part for part in parts if part != folders[0]]
         return folder.choosing(pairs) if pairs else folder
     if all("=" in part for part in parts):
-        refuse(options, "split", kind="language=file pairs")
+        refuse_options(options, "split", kind="language=file pairs")
         return open_files(parts, text_column, labels, words or RUNNING)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
@@ -144,7 +135,7 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
 def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None]) -> Corpus:
     from xsns_stream.corpora.tasks import TASK_NAMES, TaskText, open_task
 
-    refuse(options, "text_column", kind="labelled data of a task")
+    refuse_options(options, "text_column", kind="labelled data of a task")
     if options["labels"] not in (None, AUTO):
         raise UsageError("--label-column means nothing with --task.", "a task's data say by themselves where they are.")
     if len(parts) != 1:
@@ -159,59 +150,8 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
 def _open_cldr(options: dict[str, str | None]) -> Corpus:
     from xsns_stream.corpora.cldr import CldrCorpus
 
-    refuse(options, kind="the corpus cldr")
+    refuse_options(options, kind="the corpus cldr")
     return CldrCorpus()
-
-
-def _open_hub(
-    recipe: Recipe,
-    root: Path | None,
-    *,
-    text_column: str | None,
-    split: str | None,
-    config: str | None,
-    revision: str | None,
-    labels: str | None,
-    words: str | None,
-) -> HubCorpus:
-    if root is not None and revision is not None:
-        raise UsageError("--revision means nothing for a local copy.", "leave it out.")
-    if config is not None and LANG in recipe.config and recipe.subsets and LANG not in config:
-        raise UsageError(
-            f"--config '{config}' would be the same text for every language.",
-            f"put {LANG} where the language stands.",
-        )
-    if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
-        raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
-    return HubCorpus(recipe, root, split, text_column, config, revision, labels, words or RUNNING)
-
-
-def _hub(place: str) -> tuple[Recipe, Path | None]:
-    """Return the recipe of `hub:…`, which knows nothing but the place, and the folder where it is one."""
-    if place.startswith((".", "/", "~")):
-        return Recipe("hub", "", subsets="", text=""), _folder(place)
-    if not _HUB_ID.fullmatch(place):
-        hint = "write hub:OWNER/NAME, or hub:./FOLDER for a local copy."
-        raise CorpusError(f"'{place}' is not the name of a data set on the Hub.", hint)
-    return Recipe("hub", place, subsets="", text=""), None
-
-
-def _folder(path: str) -> Path:
-    folder = at_home(path)
-    if not folder.is_dir():
-        raise CorpusError(f"there is no folder '{path}'.", "check the path of the local copy.")
-    return folder.resolve()
-
-
-def refuse(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Refuse options that would silently do nothing; all of them where none is named.
-
-    Raises:
-        UsageError: One of them was given.
-    """
-    for name in names or options:
-        if options[name] is not None:
-            raise UsageError(f"--{name.replace('_', '-')} means nothing for {kind}.", "leave it out.")
 
 
 def _possible() -> str:

@@ -5,16 +5,22 @@ A recipe is data, not code. A column of lists gives texts split into words, a co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from xsns_stream.corpora.labels import Columns
+from xsns_stream.corpora.columns import Columns
+from xsns_stream.errors import CorpusError
+from xsns_stream.io.atomic import at_home
 from xsns_stream.languages import normalise
 
 LANG: Final = "{lang}"
+HUB_PREFIX: Final = "hub:"
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 #: Column in which recipes keep texts that are split into words.
 SPLIT_COLUMN: Final = "tokens"
 
@@ -204,3 +210,37 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         )
     }
 )
+
+
+def recipe_of(spec: str) -> tuple[Recipe, Path | None] | None:
+    """Return the recipe that a value of `--corpus` names, and the folder of a local copy of the data set.
+
+    Args:
+        spec: `wikiann`, `wikiann=FOLDER`, `hub:OWNER/NAME` or `hub:./FOLDER`.
+
+    Returns:
+        The recipe and the folder, which is None for a data set on the Hub; None where `spec` is another kind of corpus.
+        The recipe of `hub:…` has no languages and no text column: both are looked up in the data set.
+
+    Raises:
+        CorpusError: The folder does not exist, or the name cannot be that of a data set.
+    """
+    name, equals, path = spec.partition("=")
+    if name in RECIPES:
+        return RECIPES[name], _existing(path) if equals else None
+    if not spec.startswith(HUB_PREFIX):
+        return None
+    place = spec.removeprefix(HUB_PREFIX)
+    if place.startswith((".", "/", "~")):
+        return Recipe("hub", "", subsets="", text=""), _existing(place)
+    if not _HUB_ID.fullmatch(place):
+        hint = "write hub:OWNER/NAME, or hub:./FOLDER for a local copy."
+        raise CorpusError(f"'{place}' is not the name of a data set on the Hub.", hint)
+    return Recipe("hub", place, subsets="", text=""), None
+
+
+def _existing(path: str) -> Path:
+    folder = at_home(path)
+    if not folder.is_dir():
+        raise CorpusError(f"there is no folder '{path}'.", "check the path of the local copy.")
+    return folder.resolve()

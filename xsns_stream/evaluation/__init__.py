@@ -1,8 +1,7 @@
-"""Predictions held against gold scores: metrics with intervals, tests, and the rows that cost nothing."""
+"""Evaluation of predictors on gold scores: metrics with confidence intervals, paired tests and trivial baselines."""
 
 from xsns_stream.evaluation.evaluate import AVERAGES, RESAMPLES, evaluate
-from xsns_stream.evaluation.metrics import GAINS
-from xsns_stream.evaluation.per_target import CORRELATIONS, OVER_ENGLISH, SMALLER_IS_BETTER, ndcg_name
+from xsns_stream.evaluation.metrics import CORRELATIONS, GAINS, OVER_ENGLISH, SMALLER_IS_BETTER, ndcg_name
 from xsns_stream.evaluation.reference_rows import TRIVIAL
 from xsns_stream.evaluation.resampling import FEWEST_RESAMPLES, MOST_RESAMPLES
 

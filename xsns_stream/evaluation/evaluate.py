@@ -1,4 +1,4 @@
-"""Predictors × gold scores → metrics, intervals, tests and reference rows."""
+"""Evaluation of predictors on gold scores: metrics, confidence intervals, paired tests and trivial baselines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError
-from xsns_stream.evaluation import metrics
-from xsns_stream.evaluation import reference_rows as trivial
-from xsns_stream.evaluation.notes import remarks
-from xsns_stream.evaluation.per_target import CORRELATIONS, OVER_ENGLISH, Mask, Metric, measure, metric_functions
+from xsns_stream.evaluation import metrics, reference_rows
+from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH, Mask, Metric, measure, metric_functions
+from xsns_stream.evaluation.notes import with_notes
 from xsns_stream.evaluation.resampling import (
     CONFIDENCE,
     FEWEST_RESAMPLES,
@@ -26,32 +25,40 @@ from xsns_stream.types import Counts, Reals
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation, EvaluationSettings
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores, mean_of_known
 
-#: Of how seeds are averaged over.
+#: Ways of averaging over seeds.
 AVERAGES: Final = ("metrics", "matrices")
 RESAMPLES: Final = 10_000
 
+# Relative difference below which two values count as equal.
 _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A predictor: its mean matrix [S, T], and its metrics [M, T, R, Q]."""
+    """The row of one predictor.
+
+    Attributes:
+        name: Name of the predictor.
+        values: Its mean matrix [S, T].
+        metrics: [M, T, R, Q].
+    """
 
     name: str
     values: Reals
-    cells: Reals
+    metrics: Reals
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """What all predictors answer.
+    """The scores, candidates and metrics that are the same for all predictors.
 
     Attributes:
-        joined: Predictions and scores by label.
+        joined: Aligned predictions and scores.
         scores: float64 [Q, S, T].
-        candidates: [Q, S, T]: which sources compete.
-        functions: The metrics of one target's candidates.
-        english: [T, 1, Q]: the regret of always English, NaN where it does not compete; None where it is no source.
+        candidates: [Q, S, T].
+        functions: {name: metric}.
+        english: [T, 1, Q]: the regret of always choosing English, NaN where English is not a candidate; None where it
+            is not a source.
     """
 
     joined: JoinedScores
@@ -62,24 +69,24 @@ class _Pool:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """M names."""
+        """M names of metrics."""
         return (*self.functions, *([] if self.english is None else [OVER_ENGLISH]))
 
     def row(self, name: str, x: Reals) -> _Row:
-        """Measure a predictor [R, S, T] against every gold seed."""
-        return _Row(name, x.mean(axis=0), self._measured(x, slice(None)))
+        """Return the row of a predictor [R, S, T], with metrics for every gold seed."""
+        return _Row(name, x.mean(axis=0), self._measure(x, slice(None)))
 
     def paired_row(self, name: str, x: Reals) -> _Row:
-        """Measure predictions [Q, S, T], each against the gold seed of its place alone."""
-        parts = [self._measured(x[q : q + 1], slice(q, q + 1)) for q in range(len(self.scores))]
+        """Return the row of predictions [Q, S, T], with metrics for the q-th gold seed of the q-th prediction only."""
+        parts = [self._measure(x[q : q + 1], slice(q, q + 1)) for q in range(len(self.scores))]
         return _Row(name, mean_of_known(x), np.concatenate(parts, axis=3))
 
-    def _measured(self, x: Reals, gold: slice) -> Reals:
-        cells = measure(x, self.scores[gold], self.candidates[gold], self.functions)
+    def _measure(self, x: Reals, gold: slice) -> Reals:
+        values = measure(x, self.scores[gold], self.candidates[gold], self.functions)
         if self.english is None:
-            return cells
-        gained = self.english[:, :, gold] - cells[self.metrics.index("regret")]
-        return np.concatenate([cells, gained[None]])
+            return values
+        over_english = self.english[:, :, gold] - values[self.metrics.index("regret")]
+        return np.concatenate([values, over_english[None]])
 
 
 def _pool(joined: JoinedScores, ndcg: str, average: str) -> _Pool:
@@ -89,13 +96,13 @@ def _pool(joined: JoinedScores, ndcg: str, average: str) -> _Pool:
 
 
 def _english_regret(joined: JoinedScores, scores: Reals, candidates: Mask) -> Reals | None:
-    english = trivial.always_english(joined)
+    english = reference_rows.always_english(joined)
     if english is None:
         return None
-    lost = measure(english, scores, candidates, {"regret": metrics.regret})[0]
-    competes = candidates[:, joined.sources.index(trivial.ENGLISH_CODE)]
-    found: Reals = np.where(competes.T[:, None, :], lost, np.nan)
-    return found
+    regret = measure(english, scores, candidates, {"regret": metrics.regret})[0]
+    is_candidate = candidates[:, joined.sources.index(reference_rows.ENGLISH_CODE)]
+    defined: Reals = np.where(is_candidate.T[:, None, :], regret, np.nan)
+    return defined
 
 
 def evaluate(
@@ -109,35 +116,35 @@ def evaluate(
     ceiling: TransferScores | None = None,
     with_trivial: bool = True,
 ) -> Evaluation:
-    """Hold predictors against gold scores, target by target.
+    """Evaluate predictors on gold scores, target by target.
 
-    For each target the sources that compete are `joined.candidates`: never the target itself, and the same for every
-    predictor. Metrics are averaged over targets; what is undefined is counted and takes no part in any mean.
+    The candidates of a target are `joined.candidates`: never the target itself, and the same for all predictors.
+    Metrics are averaged over targets; undefined values are counted and left out of the means.
 
     Args:
-        joined: Predictions beside the scores they predict.
+        joined: Aligned scores and predictions.
         ndcg: Variant of NDCG@3; see :func:`xsns_stream.evaluation.metrics.ndcg`.
-        average: `metrics`: of every pair of a prediction's seed and a gold seed, then their mean, as the paper;
-            `matrices`: of the mean matrices.
-        resamples: Draws of the bootstrap, and of signs.
-        seed: Of these draws.
-        reference: A predictor that every other is tested against.
-        ceiling: Other scores of the same pairs, as another training regime, for the row `ceiling`. Where left out and
-            the gold scores have several seeds, each is predicted by the mean of the others.
-        with_trivial: Whether to add the rows of :mod:`xsns_stream.evaluation.reference_rows`.
+        average: `metrics`: compute metrics for every pair of a prediction seed and a gold seed, then average them, as
+            in the paper; `matrices`: average predictions and scores over seeds first.
+        resamples: Number of bootstrap resamples, and of random sign patterns.
+        seed: Seed for resampling.
+        reference: Name of a predictor with which all others are compared.
+        ceiling: Other scores of the same pairs, as another training regime, for the row `ceiling`. By default, if the
+            gold scores have several seeds, each seed is predicted by the mean of the others.
+        with_trivial: Whether to add the trivial baselines of :mod:`xsns_stream.evaluation.reference_rows`.
 
     Returns:
-        Everything, with notes on what is missing, tied or undefined.
+        Metrics, intervals and comparisons, with notes on missing, tied and undefined values.
 
     Raises:
-        UsageError: An argument that cannot mean anything; a predictor with the name of a trivial row.
+        UsageError: An argument is invalid, or a predictor has the name of a trivial baseline.
     """
     _check(joined, ndcg, average, resamples, with_trivial)
     pool = _pool(joined, ndcg, average)
     by_metric = average == "metrics"
-    asked = [pool.row(made.name, made.per_seed if by_metric else made.values[None]) for made in joined.predictions]
+    given = [pool.row(made.name, made.per_seed if by_metric else made.values[None]) for made in joined.predictions]
     extra = _trivial_rows(pool, ndcg, ceiling) if with_trivial else []
-    with_seeds = max(row.cells.shape[2] * row.cells.shape[3] for row in asked) > 1
+    with_seeds = max(row.metrics.shape[2] * row.metrics.shape[3] for row in given) > 1
     settings = EvaluationSettings(
         task=joined.gold.task,
         metric=joined.gold.metric,
@@ -155,21 +162,21 @@ def evaluate(
         trivial=tuple(row.name for row in extra),
         ceiling=_ceiling_name(extra, ceiling),
     )
-    rows = [*asked, *extra]
-    return remarks(joined, _summed_up(pool, rows, reference, settings), [row.cells for row in rows])
+    rows = [*given, *extra]
+    return with_notes(joined, _summarise(pool, rows, reference, settings), [row.metrics for row in rows])
 
 
-def _summed_up(pool: _Pool, rows: list[_Row], reference: str | None, settings: EvaluationSettings) -> Evaluation:
-    """Average over seeds and targets, with intervals and the comparison asked for."""
-    cells = [row.cells for row in rows]
-    place = _place(reference, [row.name for row in rows])
-    draws, differences = bootstrap(cells, settings.resamples, settings.seed, place)
-    per_target = np.stack([mean_of_known(np.moveaxis(c.reshape(*c.shape[:2], -1), 2, 0)) for c in cells])
+def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: EvaluationSettings) -> Evaluation:
+    """Average metrics over seeds and targets, with intervals and, where there is a reference, a comparison."""
+    by_seed = [row.metrics for row in rows]
+    index = _reference_index(reference, [row.name for row in rows])
+    means, differences = bootstrap(by_seed, settings.resamples, settings.seed, index)
+    per_target = np.stack([mean_of_known(np.moveaxis(m.reshape(*m.shape[:2], -1), 2, 0)) for m in by_seed])
     known = np.isfinite(per_target)
-    low, high = _intervals(draws, known.sum(axis=2))
+    low, high = _intervals(means, known.sum(axis=2))
     comparison = None
-    if place is not None and differences is not None:
-        comparison = _comparison(rows[place].name, per_target, differences, place, settings)
+    if index is not None and differences is not None:
+        comparison = _comparison(rows[index].name, per_target, differences, index, settings)
     return Evaluation(
         predictors=tuple(row.name for row in rows),
         metrics=pool.metrics,
@@ -188,74 +195,74 @@ def _summed_up(pool: _Pool, rows: list[_Row], reference: str | None, settings: E
 def _check(joined: JoinedScores, ndcg: str, average: str, resamples: int, with_trivial: bool) -> None:
     for what, given, known in (("NDCG", ndcg, tuple(metrics.GAINS)), ("way to average", average, AVERAGES)):
         if given not in known:
-            raise UsageError(f"there is no {what} '{given}'.", f"it is one of {', '.join(known)}.")
+            raise UsageError(f"there is no {what} '{given}'.", f"choose one of {', '.join(known)}.")
     if resamples < FEWEST_RESAMPLES:
-        raise UsageError(f"{resamples} resamples give no interval.", f"take at least {FEWEST_RESAMPLES}.")
+        raise UsageError(f"{resamples} resamples are too few for an interval.", f"use at least {FEWEST_RESAMPLES}.")
     if resamples > MOST_RESAMPLES:
-        raise UsageError(f"{resamples} resamples do not fit into memory.", f"take at most {MOST_RESAMPLES:,}.")
-    taken = [made.name for made in joined.predictions if made.name in trivial.TRIVIAL]
+        raise UsageError(f"{resamples} resamples do not fit into memory.", f"use at most {MOST_RESAMPLES:,}.")
+    taken = [made.name for made in joined.predictions if made.name in reference_rows.TRIVIAL]
     if with_trivial and taken:
         raise UsageError(
-            f"a predictor is called '{taken[0]}', as a row that is always there.", "call it something else."
+            f"a predictor has the name '{taken[0]}', which is a trivial baseline.", "give it another name."
         )
 
 
 def _trivial_rows(pool: _Pool, ndcg: str, ceiling: TransferScores | None) -> list[_Row]:
     joined = pool.joined
     rows = [_random(pool)]
-    english = trivial.always_english(joined)
+    english = reference_rows.always_english(joined)
     if english is not None:
-        rows.append(pool.row(trivial.ENGLISH, english))
-    rows.append(pool.row(trivial.SOURCE_MEAN, trivial.source_mean(joined)))
+        rows.append(pool.row(reference_rows.ENGLISH, english))
+    rows.append(pool.row(reference_rows.SOURCE_MEAN, reference_rows.source_mean(joined)))
     if ceiling is not None:
-        rows.append(pool.row(trivial.CEILING, trivial.other_scores(joined, ceiling)))
+        rows.append(pool.row(reference_rows.CEILING, reference_rows.other_scores(joined, ceiling)))
     elif len(joined.gold.seeds) > 1:
-        # Seed against seed whatever the average: a mean over seeds has no other seed to be predicted by.
+        # Seeds are compared one by one for either average, because a mean over all seeds leaves no other seed.
         by_seed = _pool(joined, ndcg, "metrics")
-        rows.append(by_seed.paired_row(trivial.CEILING, trivial.other_seeds(joined)))
+        rows.append(by_seed.paired_row(reference_rows.CEILING, reference_rows.other_seeds(joined)))
     return rows
 
 
 def _random(pool: _Pool) -> _Row:
-    """Return the expectation over all orders: that of a constant prediction; of correlations zero."""
-    row = pool.row(trivial.RANDOM, trivial.constant(pool.joined))
-    # Where the scores correlate with themselves, they are enough and not all the same.
-    defined = np.isfinite(pool.paired_row(trivial.RANDOM, pool.scores).cells)
-    for place, name in enumerate(pool.functions):
+    """Return the expectation over all orders: metrics of a constant prediction, and zero for correlations."""
+    row = pool.row(reference_rows.RANDOM, reference_rows.constant(pool.joined))
+    # A correlation is defined where the correlation of the scores with themselves is.
+    defined = np.isfinite(pool.paired_row(reference_rows.RANDOM, pool.scores).metrics)
+    for index, name in enumerate(pool.functions):
         if name in CORRELATIONS:
-            row.cells[place] = np.where(defined[place], 0.0, np.nan)
+            row.metrics[index] = np.where(defined[index], 0.0, np.nan)
     return row
 
 
-def _place(reference: str | None, names: list[str]) -> int | None:
+def _reference_index(reference: str | None, names: list[str]) -> int | None:
     if reference is None:
         return None
     if reference not in names:
-        raise UsageError(f"there is no predictor '{reference}' to compare with.", f"there are {', '.join(names)}.")
+        raise UsageError(f"there is no predictor '{reference}' to compare with.", f"choose one of {', '.join(names)}.")
     if len(names) == 1:
-        raise UsageError(f"there is nothing to compare '{reference}' with.", "name another predictor.")
+        raise UsageError(f"there is no other predictor to compare '{reference}' with.", "give another predictor.")
     return names.index(reference)
 
 
-def _intervals(draws: Reals, targets: Counts) -> tuple[Reals, Reals]:
-    """Return the ends of every predictor's and metric's interval. [P, M, B], [P, M] → twice [P, M]."""
+def _intervals(means: Reals, targets: Counts) -> tuple[Reals, Reals]:
+    """Return the lower and upper ends of the intervals. [P, M, B], [P, M] → twice [P, M]."""
     ends = np.full((2, *targets.shape), np.nan)
-    for place in np.ndindex(*targets.shape):
-        ends[:, *place] = interval(draws[place], int(targets[place]))
+    for index in np.ndindex(*targets.shape):
+        ends[:, *index] = interval(means[index], int(targets[index]))
     return ends[0], ends[1]
 
 
 def _comparison(
-    name: str, per_target: Reals, differences: Reals, place: int, settings: EvaluationSettings
+    name: str, per_target: Reals, differences: Reals, reference: int, settings: EvaluationSettings
 ) -> Comparison:
-    """Compare every predictor with the one at `place`."""
-    paired = per_target - per_target[place]
-    # What differs by rounding alone, as means over seeds do, must not become a difference that always has one sign.
-    sizes = np.maximum(1.0, np.maximum(np.abs(per_target), np.abs(per_target[place])))
+    """Compare every predictor with the one at index `reference`."""
+    paired = per_target - per_target[reference]
+    # Means over seeds can differ by rounding. Such differences are set to zero, because they all may have one sign.
+    sizes = np.maximum(1.0, np.maximum(np.abs(per_target), np.abs(per_target[reference])))
     paired[np.abs(paired) <= _ROUNDING * sizes] = 0.0
-    paired[place] = np.nan
+    paired[reference] = np.nan
     targets = np.isfinite(paired).sum(axis=2)
-    differences[place] = np.nan
+    differences[reference] = np.nan
     low, high = _intervals(differences, targets)
     flat = paired.reshape(-1, paired.shape[2])
     p = sign_flip(flat, settings.resamples, settings.seed).reshape(targets.shape)
@@ -264,31 +271,31 @@ def _comparison(
 
 
 def _ceiling_name(rows: list[_Row], ceiling: TransferScores | None) -> str:
-    if all(row.name != trivial.CEILING for row in rows):
+    if all(row.name != reference_rows.CEILING for row in rows):
         return ""
     return "each seed predicted by the mean of the others" if ceiling is None else f"regime {ceiling.regimes[0]}"
 
 
 def _choices(joined: JoinedScores, rows: list[_Row]) -> tuple[Choice, ...]:
     scores, candidates = joined.gold.values, joined.candidates
-    found = []
-    for place, target in enumerate(joined.targets):
-        there = np.flatnonzero(candidates[:, place])
-        best = scores[there, place].max() if there.size else np.nan
-        found.append(
+    choices = []
+    for column, target in enumerate(joined.targets):
+        sources = np.flatnonzero(candidates[:, column])
+        best = scores[sources, column].max() if sources.size else np.nan
+        choices.append(
             Choice(
                 target,
-                len(there),
-                _named(joined, there, scores[there, place]),
+                len(sources),
+                _largest(joined, sources, scores[sources, column]),
                 float(best),
-                tuple(_named(joined, there, row.values[there, place]) for row in rows),
+                tuple(_largest(joined, sources, row.values[sources, column]) for row in rows),
             )
         )
-    return tuple(found)
+    return tuple(choices)
 
 
-def _named(joined: JoinedScores, places: NDArray[np.intp], values: Reals) -> tuple[str, ...]:
-    """Return the sources with the largest value; none where one is undefined, or there is no choice."""
+def _largest(joined: JoinedScores, sources: NDArray[np.intp], values: Reals) -> tuple[str, ...]:
+    """Return the sources with the largest value; empty where there is no source, or a value is undefined."""
     if not values.size or not np.isfinite(values).all():
         return ()
-    return tuple(joined.sources[place] for place in places[values == values.max()])
+    return tuple(joined.sources[source] for source in sources[values == values.max()])

@@ -1,16 +1,16 @@
-"""How well predicted similarities order one target's sources; usable alone.
+"""Metrics of the order in which a predictor puts the candidate sources of a target.
 
-Index letters: n candidates, the sources that compete for one target, on the last axis. Every function takes
-x, the predictions [..., n], and y, the scores [..., n], both larger is better, and returns [...]; leading axes
-broadcast, so that all targets with as many candidates go through in one call. NaN is "undefined", never a bad value.
+The last axis is n, the candidates of one target. Every metric takes predictions x [..., n] and scores y [..., n], where
+larger is better for both, and returns [...]. Leading axes broadcast, so that one call covers all targets with the same
+number of candidates. NaN means "undefined".
 
-Ties among predictions: whatever depends on which tied source comes first is the expectation over their orders, all
-equally likely. A constant prediction therefore gets exactly what random order gives on average.
+Where predictions are tied, a metric that depends on the order of the tied sources is the expectation over all their
+orders, each equally likely. A constant prediction therefore has exactly the expected value of a random order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Final
 
@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
 
-#: Sources that NDCG@3 and Top-3 look at.
+#: Number of sources that NDCG@3 and Top-3 take into account.
 DEPTH: Final = 3
-#: Two points correlate perfectly whatever they are.
+#: Fewest candidates for a correlation; two points always correlate perfectly.
 FEWEST_FOR_CORRELATION: Final = 3
-#: One candidate is no choice.
+#: Fewest candidates for a choice.
 FEWEST: Final = 2
-#: LangRank's relevance of the best source; one less for each place, none below.
+#: LangRank's relevance of the best source. It decreases by one with each rank, down to zero.
 LANGRANK_BEST: Final = 10
-# Where all values differ by no more than rounding leaves, a correlation would be that of the rounding.
+# Relative spread below which values count as constant; their correlation would be that of rounding errors.
 _ROUNDING: Final = 1e-13
 
 
@@ -40,7 +40,7 @@ def pearson(x: Reals, y: Reals) -> Reals:
 
 
 def spearman(x: Reals, y: Reals) -> Reals:
-    """Return Spearman's ρ, Pearson's r of the ranks, ties averaged; NaN as for :func:`pearson`."""
+    """Return Spearman's ρ: Pearson's r of the ranks, with ties averaged; NaN as for :func:`pearson`."""
     from scipy.stats import pearsonr, rankdata
 
     return _correlation(x, y, lambda a, b: pearsonr(rankdata(a, axis=-1), rankdata(b, axis=-1), axis=-1).statistic)
@@ -54,65 +54,66 @@ def kendall(x: Reals, y: Reals) -> Reals:
 
 
 def top_k(x: Reals, y: Reals, k: int = 1) -> Reals:
-    """Return 1 where the best source is among the first k predicted, else 0; a share where predictions are tied.
+    """Return 1 where the best source is among the k sources predicted best, and 0 otherwise.
 
-    Where several sources have the best score, one of them is enough.
+    Where predictions are tied, the value is a probability. Where several sources have the best score, one of them is
+    enough.
     """
-    places: Reals = _best_place(x, y)[..., :k].sum(axis=-1)
-    return places
+    probability: Reals = _rank_of_best(x, y)[..., :k].sum(axis=-1)
+    return probability
 
 
 def reciprocal_rank(x: Reals, y: Reals) -> Reals:
-    """Return 1 / the place at which the best source is predicted; their mean over targets is the MRR."""
-    places = _best_place(x, y)
-    found: Reals = (places / np.arange(1, places.shape[-1] + 1)).sum(axis=-1)
-    return found
+    """Return 1 / the predicted rank of the best source; the mean over targets is the MRR."""
+    probability = _rank_of_best(x, y)
+    expected: Reals = (probability / np.arange(1, probability.shape[-1] + 1)).sum(axis=-1)
+    return expected
 
 
 def regret(x: Reals, y: Reals) -> Reals:
-    """Return the best score less the score of the source predicted best, in the unit of y; 0 is perfect.
+    """Return the best score minus the score of the source predicted best, in the unit of y; 0 is perfect.
 
-    The mean over the sources that are tied for the best prediction.
+    Where several sources are tied for the best prediction, their mean score is used.
     """
     lost: Reals = y.max(axis=-1) - followed_score(x, y)
     return lost
 
 
 def followed_score(x: Reals, y: Reals) -> Reals:
-    """Return the score of the source predicted best; the mean where several are tied for it."""
+    """Return the score of the source predicted best, or the mean score of several tied sources."""
     best = x == x.max(axis=-1, keepdims=True)
     score: Reals = np.where(best, y, 0.0).sum(axis=-1) / best.sum(axis=-1)
     return score
 
 
 def ndcg(x: Reals, y: Reals, variant: str = "rank-linear", k: int = DEPTH) -> Reals:
-    """Return NDCG@k: Σ_{r≤k} gain_r / log2(r + 1), over the same for the best order.
+    """Return NDCG@k: Σ_{r≤k} gain_r / log2(r + 1), divided by the same sum for the best order.
 
     =============== =====================================================================================
-    `rank-linear`   gain = rank of the score among the candidates, worst 1, best n, ties averaged (X-SNS)
+    `rank-linear`   gain = rank of the score among the candidates: worst 1, best n, ties averaged (X-SNS)
     `score`         gain = the score itself, which must not be negative
-    `exponential`   gain = 2^γ − 1, γ = 10 for the best source, 9 for the next …, 0 from the eleventh on
+    `exponential`   gain = 2^γ − 1; γ = 10 for the best source, 9 for the next …, 0 from the eleventh on
                     (LangRank: Lin et al. 2019)
     =============== =====================================================================================
 
-    Tied predictions share the mean of their gains, as in scikit-learn's `ndcg_score`, whose value this is. Where all
-    gains are zero there is nothing to find: 0, as there.
+    Tied predictions share the mean of their gains. The value is that of scikit-learn's `ndcg_score`, which is also 0
+    where all gains are zero.
 
     Args:
         x: Predictions [..., n].
         y: Scores [..., n].
-        variant: How a score becomes a gain.
-        k: Places that count.
+        variant: The gain function.
+        k: Number of ranks that count.
 
     Raises:
-        UsageError: No variant has this name, or `score` meets a negative score.
+        UsageError: The variant is unknown, or a score is negative with the variant `score`.
     """
     if variant not in GAINS:
         raise UsageError(f"there is no NDCG '{variant}'.", f"it is one of {', '.join(GAINS)}.")
     gain = GAINS[variant](y)
-    # One beyond the end: the discounts of the first r places, from none to all.
+    # The summed discounts of the first r ranks, r = 0 … n.
     discounts = np.concatenate([[0.0], np.cumsum(_discounts(gain.shape[-1], k))])
-    first, last = _tied_places(x)
+    first, last = _tied_ranks(x)
     reached = (gain * (discounts[last] - discounts[first - 1]) / (last - first + 1)).sum(axis=-1)
     best = (-np.sort(-gain, axis=-1) * np.diff(discounts)).sum(axis=-1)
     value: Reals = np.divide(
@@ -131,8 +132,8 @@ def _rank_gain(y: Reals) -> Reals:
 def _score_gain(y: Reals) -> Reals:
     if (y < 0).any():
         raise UsageError(
-            "NDCG on scores needs scores that are not negative.",
-            "take --ndcg rank-linear, which needs their order alone.",
+            "NDCG with gains equal to scores cannot have negative scores.",
+            "use --ndcg rank-linear, which needs only the order of the scores.",
         )
     return y
 
@@ -142,23 +143,23 @@ def _exponential_gain(y: Reals) -> Reals:
     return gain
 
 
-#: How a score becomes a gain, by the name of the variant.
+#: {variant of NDCG: its gain function}.
 GAINS: Final = MappingProxyType({"rank-linear": _rank_gain, "score": _score_gain, "exponential": _exponential_gain})
 
 
 def _discounts(n: int, k: int) -> Reals:
-    places = np.arange(1, n + 1)
-    return np.where(places <= k, 1.0 / np.log2(places + 1.0), 0.0)
+    ranks = np.arange(1, n + 1)
+    return np.where(ranks <= k, 1.0 / np.log2(ranks + 1.0), 0.0)
 
 
 def _correlation(x: Reals, y: Reals, statistic: Callable[[Reals, Reals], Reals]) -> Reals:
-    """Return a statistic where it is defined; SciPy never sees the rest, so that it has nothing to warn of."""
+    """Return a statistic where it is defined, and NaN elsewhere; SciPy would warn of undefined values."""
     x, y = np.broadcast_arrays(x, y)
     defined = np.asarray(~(_constant(x) | _constant(y)) & (x.shape[-1] >= FEWEST_FOR_CORRELATION))
-    found = np.full(defined.shape, np.nan)
+    correlation = np.full(defined.shape, np.nan)
     if defined.any():
-        found[defined] = statistic(x[defined], y[defined])
-    return found
+        correlation[defined] = statistic(x[defined], y[defined])
+    return correlation
 
 
 def _constant(values: Reals) -> NDArray[np.bool_]:
@@ -167,31 +168,100 @@ def _constant(values: Reals) -> NDArray[np.bool_]:
     return constant
 
 
-def _tied_places(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first and the last place that each source may have, best 1. [..., n] each."""
+def _tied_ranks(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the lowest and the highest rank that each source can have, best 1. [..., n] each."""
     from scipy.stats import rankdata
 
     first, last = (rankdata(-x, method=method, axis=-1).astype(np.intp) for method in ("min", "max"))
     return first, last
 
 
-def _best_place(x: Reals, y: Reals) -> Reals:
-    """Return the probability that the first of the best sources stands at each place. [..., n].
+def _rank_of_best(x: Reals, y: Reals) -> Reals:
+    """Return the probability of each rank for the first of the best sources. [..., n].
 
-    Only the first group of tied predictions that holds a best source matters: after a sources come m tied ones, b of
-    them best. The first best stands beyond the j-th of these with Π_{i<j} (m − i − b) / (m − i).
+    Only the first group of tied predictions with a best source matters. Let a sources precede the group of m sources, b
+    of which are best. The probability that no best source is among the first j of the group is
+    Π_{i<j} (m − i − b) / (m − i).
     """
     x, y = np.broadcast_arrays(x, y)
-    first, _ = _tied_places(x)
+    first, _ = _tied_ranks(x)
     best = y == y.max(axis=-1, keepdims=True)
     start = np.where(best, first, x.shape[-1] + 1).min(axis=-1, keepdims=True)
     group = first == start
     tied = group.sum(axis=-1, keepdims=True)
     among = (group & best).sum(axis=-1, keepdims=True)
-    # Place r of all is place j = r − a of the group.
+    # Rank r of all sources is rank j = r − a of the group.
     before = np.arange(x.shape[-1]) - (start - 1)
     inside = (before >= 0) & (before < tied)
     missed = np.where(inside, (tied - before - among).clip(0) / np.where(inside, tied - before, 1), 1.0)
-    beyond = np.cumprod(missed, axis=-1)
-    places: Reals = np.concatenate([np.ones_like(beyond[..., :1]), beyond[..., :-1]], axis=-1) - beyond
-    return places
+    none_yet = np.cumprod(missed, axis=-1)
+    probability: Reals = np.concatenate([np.ones_like(none_yet[..., :1]), none_yet[..., :-1]], axis=-1) - none_yet
+    return probability
+
+
+# ------------------------------------------------------------------------------------ all targets and seeds
+
+
+#: Correlations: undefined for a constant prediction, and zero on average for a random order.
+CORRELATIONS: Final = ("pearson", "spearman", "kendall")
+OVER_ENGLISH: Final = "over-english"
+#: Metrics for which smaller is better; for all others larger is better.
+SMALLER_IS_BETTER: Final = frozenset({"regret"})
+
+Mask = NDArray[np.bool_]
+Metric = Callable[[Reals, Reals], Reals]
+
+
+def ndcg_name(variant: str) -> str:
+    """Return the name of NDCG with its variant, because variants differ by tens of points."""
+    return f"ndcg@{DEPTH}[{variant}]"
+
+
+def metric_functions(ndcg_variant: str) -> dict[str, Metric]:
+    """Return {name: metric}, in the order of the columns of a table."""
+    return {
+        "pearson": pearson,
+        "spearman": spearman,
+        "kendall": kendall,
+        "top-1": lambda x, y: top_k(x, y, 1),
+        "top-3": lambda x, y: top_k(x, y, 3),
+        ndcg_name(ndcg_variant): lambda x, y: ndcg(x, y, ndcg_variant),
+        "mrr": reciprocal_rank,
+        "regret": regret,
+    }
+
+
+def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Metric]) -> Reals:
+    """Return every metric of every target and pair of seeds.
+
+    The metrics of a target are undefined where it has fewer than two candidates, and where the predictor lacks a value
+    of any candidate: with fewer candidates the task would be easier than for the other predictors.
+
+    Args:
+        x: Predictions [R, S, T] with R seeds.
+        y: Scores [Q, S, T] with Q seeds.
+        candidates: [Q, S, T]: the candidates, the same for all predictors.
+        functions: M metrics, from :func:`metric_functions`.
+
+    Returns:
+        float64 [M, T, R, Q].
+    """
+    values = np.full((len(functions), x.shape[2], len(x), len(y)), np.nan)
+    for gold in range(len(y)):
+        incomplete = (candidates[gold] & ~np.isfinite(x).all(axis=0)).any(axis=0)
+        for targets, sources in _by_candidate_count(candidates[gold], ~incomplete):
+            predicted = x[:, sources, targets[:, None]]
+            scores = y[gold][sources, targets[:, None]]
+            for index, function in enumerate(functions.values()):
+                values[index, targets, :, gold] = function(predicted, scores[None]).T
+    return values
+
+
+def _by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield groups of targets [N] with equally many candidates, and these candidates [N, n]."""
+    sizes = np.where(usable, candidates.sum(axis=0), 0)
+    for size in np.unique(sizes[sizes >= FEWEST]):
+        targets = np.flatnonzero(sizes == size)
+        # nonzero of the transpose lists the sources of each target in order, target by target.
+        sources = np.nonzero(candidates[:, targets].T)[1].reshape(len(targets), size)
+        yield targets, sources

@@ -1,4 +1,4 @@
-"""Notes beside an evaluation: what is missing, tied or undefined."""
+"""Notes on an evaluation: missing, tied and undefined values."""
 
 from __future__ import annotations
 
@@ -9,100 +9,101 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xsns_stream.evaluation import metrics
-from xsns_stream.evaluation.per_target import CORRELATIONS, OVER_ENGLISH
+from xsns_stream.evaluation.metrics import CORRELATIONS, DEPTH, FEWEST, FEWEST_FOR_CORRELATION, OVER_ENGLISH
 from xsns_stream.evaluation.reference_rows import ENGLISH_CODE
+from xsns_stream.io.tables import listed
 from xsns_stream.types import Reals
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.transfer_scores import JoinedScores
 
-# Names listed before a remark says how many more there are.
-_LISTED: Final = 12
-# Targets below which a bootstrap over them means little.
+# A bootstrap over fewer targets has little meaning.
 _FEW_TARGETS: Final = 5
 
 
-def remarks(joined: JoinedScores, found: Evaluation, cells: Sequence[Reals]) -> Evaluation:
-    """Return the evaluation with its notes.
+def with_notes(joined: JoinedScores, evaluation: Evaluation, per_seed: Sequence[Reals]) -> Evaluation:
+    """Return an evaluation with its notes.
 
     Args:
-        joined: Its notes, on languages that did not match, come first.
-        found: Without notes.
-        cells: For each predictor [M, T, R, Q], before seeds were averaged over.
+        joined: Its notes, about languages that were left out, come first.
+        evaluation: The evaluation without notes.
+        per_seed: Metrics [M, T, R, Q] of each predictor, before the mean over seeds.
     """
-    notes = (*joined.notes, *_few(found), *_constant(found), *_tied(found), *_seeds(found, cells), *_absent(found))
-    return replace(found, notes=notes)
-
-
-def _few(found: Evaluation) -> Iterator[str]:
-    """Yield what holds for targets with few candidates."""
-    by_count = {choice.target: choice.candidates for choice in found.choices}
-    none = [target for target, count in by_count.items() if count < metrics.FEWEST]
-    two = [target for target, count in by_count.items() if count == metrics.FEWEST]
-    sure = [target for target, count in by_count.items() if metrics.FEWEST <= count <= metrics.DEPTH]
-    if none:
-        yield f"undefined for {_listed(none)}: fewer than {metrics.FEWEST} sources compete."
-    if two:
-        yield f"correlations are undefined for {_listed(two)}: two sources always correlate."
-    some = len(by_count) - len(none)
-    if 0 < some < _FEW_TARGETS:
-        yield f"the intervals are drawn over {some} {'target' if some == 1 else 'targets'}: too narrow to be trusted."
-    if sure:
-        yield (
-            f"Top-3 is certain, and NDCG@3 high in any order, for {_listed(sure)}: no more than {metrics.DEPTH} "
-            "sources compete."
-        )
-
-
-def _constant(found: Evaluation) -> Iterator[str]:
-    """Yield which predictors are undefined, or have no correlation, on targets with enough candidates."""
-    correlation = np.isfinite(found.per_target[:, found.metrics.index(CORRELATIONS[0])])
-    enough: NDArray[np.bool_] = np.array(
-        [choice.candidates >= metrics.FEWEST_FOR_CORRELATION for choice in found.choices]
+    notes = (
+        *joined.notes,
+        *_candidate_notes(evaluation),
+        *_undefined_notes(evaluation),
+        *_tie_notes(evaluation),
+        *_seed_notes(evaluation, per_seed),
+        *_baseline_notes(evaluation),
     )
-    for row, name in enumerate(found.predictors):
-        silent = enough & np.array([not choice.followed[row] for choice in found.choices])
-        if silent.any():
-            yield f"'{name}' is undefined for {_targets(found, silent)}: it says nothing of a source that competes."
-        flat: NDArray[np.bool_] = enough & ~silent & ~correlation[row]
-        if name not in found.settings.trivial and flat.any():
-            yield f"'{name}' has no correlation for {_targets(found, flat)}: predictions or scores are all the same."
+    return replace(evaluation, notes=notes)
 
 
-def _tied(found: Evaluation) -> Iterator[str]:
-    """Yield where several sources are predicted best."""
-    for row, name in enumerate(found.predictors):
-        if name in found.settings.trivial:
+def _candidate_notes(evaluation: Evaluation) -> Iterator[str]:
+    """Yield notes on targets with few candidates, and on few targets."""
+    counts = {choice.target: choice.candidates for choice in evaluation.choices}
+    too_few = [target for target, count in counts.items() if count < FEWEST]
+    two = [target for target, count in counts.items() if count == FEWEST]
+    certain = [target for target, count in counts.items() if FEWEST <= count <= DEPTH]
+    if too_few:
+        yield f"undefined for {listed(too_few)}: fewer than {FEWEST} candidate sources."
+    if two:
+        yield f"correlations are undefined for {listed(two)}: two sources always correlate."
+    targets = len(counts) - len(too_few)
+    if 0 < targets < _FEW_TARGETS:
+        number = f"{targets} {'target' if targets == 1 else 'targets'}"
+        yield f"the intervals are computed from {number}: they are too narrow to be reliable."
+    if certain:
+        yield f"Top-3 is always 1, and NDCG@3 is high in any order, for {listed(certain)}: at most {DEPTH} candidates."
+
+
+def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the predictors that are undefined, or have no correlation, on targets with enough candidates."""
+    correlation = np.isfinite(evaluation.per_target[:, evaluation.metrics.index(CORRELATIONS[0])])
+    enough: NDArray[np.bool_] = np.array([choice.candidates >= FEWEST_FOR_CORRELATION for choice in evaluation.choices])
+    for row, name in enumerate(evaluation.predictors):
+        incomplete = enough & np.array([not choice.followed[row] for choice in evaluation.choices])
+        if incomplete.any():
+            targets = _targets(evaluation, incomplete)
+            yield f"'{name}' is undefined for {targets}: it has no value for one of the candidates."
+        constant: NDArray[np.bool_] = enough & ~incomplete & ~correlation[row]
+        if name not in evaluation.settings.trivial and constant.any():
+            yield f"'{name}' has no correlation for {_targets(evaluation, constant)}: predictions or scores are equal."
+
+
+def _tie_notes(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the targets for which several sources are tied for the best prediction."""
+    for row, name in enumerate(evaluation.predictors):
+        if name in evaluation.settings.trivial:
             continue
-        tied = [choice.target for choice in found.choices if len(choice.followed[row]) > 1]
+        tied = [choice.target for choice in evaluation.choices if len(choice.followed[row]) > 1]
         if tied:
-            yield f"'{name}' predicts several sources best for {_listed(tied)}: the mean over them counts."
+            yield f"'{name}' has several best sources for {listed(tied)}: metrics are averaged over them."
 
 
-def _seeds(found: Evaluation, cells: Sequence[Reals]) -> Iterator[str]:
-    """Yield where a mean over seeds lacks some of them."""
-    for name, values in zip(found.predictors, cells, strict=True):
+def _seed_notes(evaluation: Evaluation, per_seed: Sequence[Reals]) -> Iterator[str]:
+    """Yield the targets for which a mean over seeds lacks some of them."""
+    for name, values in zip(evaluation.predictors, per_seed, strict=True):
         known = np.isfinite(values).reshape(*values.shape[:2], -1)
         count = known.sum(axis=2)
         partly = ((count > 0) & (count < known.shape[2])).sum(axis=0) > 0
         if partly.any():
-            yield f"'{name}' is undefined for some seeds of {_targets(found, partly)}, and averaged over the others."
+            targets = _targets(evaluation, partly)
+            yield f"'{name}' is undefined with some seeds for {targets}: metrics are averaged over the other seeds."
 
 
-def _absent(found: Evaluation) -> Iterator[str]:
-    """Yield which trivial rows could not be made, and what others mean."""
-    if OVER_ENGLISH not in found.metrics:
-        yield "English is no source of the pool: nothing is compared with always taking it."
-    elif ENGLISH_CODE in found.targets:
-        yield "English cannot be its own source: for it, `english` is a random pick, and `over-english` is undefined."
-    if found.settings.trivial and not found.settings.ceiling:
-        yield "there is no row `ceiling`: the gold scores have one seed, and no other regime was named."
+def _baseline_notes(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the trivial baselines that are missing, and those that have another meaning for English."""
+    if OVER_ENGLISH not in evaluation.metrics:
+        yield "English is not a source of the pool: there is no comparison with always choosing English."
+    elif ENGLISH_CODE in evaluation.targets:
+        yield (
+            "English cannot be its own source: for the target English, `english` is a random choice, and "
+            "`over-english` is undefined."
+        )
+    if evaluation.settings.trivial and not evaluation.settings.ceiling:
+        yield "there is no row `ceiling`: the gold scores have one seed, and no other regime was given."
 
 
-def _targets(found: Evaluation, which: NDArray[np.bool_]) -> str:
-    return _listed([target for target, there in zip(found.targets, which, strict=True) if there])
-
-
-def _listed(codes: Sequence[str]) -> str:
-    shown = ", ".join(codes[:_LISTED])
-    return shown if len(codes) <= _LISTED else f"{shown} and {len(codes) - _LISTED} more"
+def _targets(evaluation: Evaluation, mask: NDArray[np.bool_]) -> str:
+    return listed([target for target, selected in zip(evaluation.targets, mask, strict=True) if selected])

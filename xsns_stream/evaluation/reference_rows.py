@@ -1,11 +1,11 @@
-"""Reference rows: random order, always English, the mean of each source, and the ceiling.
+"""Trivial baselines, which need no model: random order, always English, the mean of each source, and the ceiling.
 
-========== ============================================================================================================
-random     Random order: the exact expectation of each metric, not a draw.
-english    Always English. For English itself, and where English does not compete, it prefers no source: a random pick.
-source-mean A source's mean score on the pool's other targets, itself left out: knows the scores, not the target.
-ceiling    Other training runs of the same sources and targets: about as well as anything can predict these.
-========== ============================================================================================================
+=========== ===========================================================================================================
+random      The exact expectation of each metric over all orders of the sources.
+english     English for every target. For English itself, and where English is not a candidate, no source is preferred.
+source-mean The mean score of each source on the other targets of the pool. It knows the scores, but not the target.
+ceiling     Other fine-tuning runs of the same sources and targets: about the best that any predictor can reach.
+=========== ===========================================================================================================
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from xsns_stream.align_scores import align
 from xsns_stream.types import Reals
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores, mean_of_known
 
@@ -22,18 +23,18 @@ RANDOM: Final = "random"
 ENGLISH: Final = "english"
 SOURCE_MEAN: Final = "source-mean"
 CEILING: Final = "ceiling"
-#: Names that no other predictor may have while these rows are there.
+#: Names of the trivial baselines; a predictor cannot have one of these names if they are included.
 TRIVIAL: Final = (RANDOM, ENGLISH, SOURCE_MEAN, CEILING)
 ENGLISH_CODE: Final = "en"
 
 
 def constant(joined: JoinedScores) -> Reals:
-    """Return the prediction that prefers nothing. [1, S, T]."""
+    """Return a prediction that prefers no source. [1, S, T]."""
     return np.zeros((1, len(joined.sources), len(joined.targets)))
 
 
 def always_english(joined: JoinedScores) -> Reals | None:
-    """Return 1 for English and 0 for all others, [1, S, T]; None where English is no source."""
+    """Return 1 for English and 0 for other sources, [1, S, T]; None where English is not a source."""
     if ENGLISH_CODE not in joined.sources:
         return None
     values = constant(joined)
@@ -42,29 +43,26 @@ def always_english(joined: JoinedScores) -> Reals | None:
 
 
 def source_mean(joined: JoinedScores) -> Reals:
-    """Return each source's mean score on the other targets, itself left out. [1, S, T]; NaN where there is none."""
+    """Return the mean score of each source on the other targets, its own language excluded. [1, S, T].
+
+    NaN where a source has no such score.
+    """
     known = np.isfinite(joined.gold.values) & ~joined.own
     means = np.full(known.shape, np.nan)
-    for row, (scores, there) in enumerate(zip(joined.gold.values, known, strict=True)):
+    for row, (scores, has_score) in enumerate(zip(joined.gold.values, known, strict=True)):
         for column in range(len(joined.targets)):
-            others = np.delete(scores, column)[np.delete(there, column)]
-            # Summed exactly: rounding that depends on the order of languages would make and break ties.
+            others = np.delete(scores, column)[np.delete(has_score, column)]
+            # An exact sum: rounding that depends on the order of languages would create and break ties.
             means[row, column] = math.fsum(others) / len(others) if len(others) else np.nan
     return means[None]
 
 
 def other_scores(joined: JoinedScores, other: TransferScores) -> Reals:
-    """Return other scores of the same pairs as a prediction. [1, S, T]; NaN where they have none."""
-    values = np.full((1, len(joined.sources), len(joined.targets)), np.nan)
-    rows = [(place, other.sources.index(code)) for place, code in enumerate(joined.sources) if code in other.sources]
-    columns = [(place, other.targets.index(code)) for place, code in enumerate(joined.targets) if code in other.targets]
-    for row, theirs in rows:
-        for column, theirs_too in columns:
-            values[0, row, column] = other.values[theirs, theirs_too]
-    return values
+    """Return other scores of the same pairs as a prediction. [1, S, T]; NaN where they lack the pair."""
+    return align(other.values[None], (other.sources, other.targets), (joined.sources, joined.targets))
 
 
 def other_seeds(joined: JoinedScores) -> Reals:
-    """Return, for each seed of the gold scores, the mean of the others. [Q, S, T]."""
+    """Return, for each seed of the gold scores, the mean of the other seeds. [Q, S, T]."""
     scores = joined.gold.per_seed
-    return np.stack([mean_of_known(np.delete(scores, place, axis=0)) for place in range(len(scores))])
+    return np.stack([mean_of_known(np.delete(scores, seed, axis=0)) for seed in range(len(scores))])

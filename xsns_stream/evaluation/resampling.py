@@ -1,6 +1,6 @@
-"""How sure a mean over targets is: bootstrap intervals, a sign-flip test, Holm's correction.
+"""Uncertainty of means over targets: bootstrap intervals, a paired sign-flip test, Holm's correction.
 
-Index letters: B draws, M metrics, T targets, R seeds of a prediction, Q seeds of the gold scores.
+Index letters: B resamples, M metrics, T targets, R seeds of a prediction, Q seeds of the gold scores.
 """
 
 from __future__ import annotations
@@ -14,26 +14,25 @@ import numpy as np
 from xsns_stream.types import Reals
 
 CONFIDENCE: Final = 0.95
-#: Below these the ends of an interval are those of a handful of draws.
+#: With fewer resamples, the ends of an interval depend on a handful of them.
 FEWEST_RESAMPLES: Final = 100
 MOST_RESAMPLES: Final = 1_000_000
-#: Up to this many targets all patterns of signs are gone through.
+#: Up to this number of targets, the test enumerates all patterns of signs.
 _ALL_SIGNS_UP_TO: Final = 12
-# Draws at once: seeds times targets times metrics stay in the cache.
+# Number of resamples per block: the block stays in the processor's cache.
 _BLOCK: Final = 128
-# Sums of the same numbers in another order, as signs give them, are the same.
+# Relative difference below which two sums count as equal; sign flips change the order of additions.
 _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """How often each target and seed was drawn, in a block of b draws.
+class _Resamples:
+    """Multiplicities of targets and seeds in a block of b resamples.
 
     Attributes:
         targets: [b, T].
         gold: [b, Q].
-        seeds: For each number R of seeds, [b, R]: predictions with as many seeds share their draws, so that they stay
-            paired.
+        seeds: {R: [b, R]}. Predictions with equally many seeds share their resamples, so that they stay paired.
     """
 
     targets: Reals
@@ -42,56 +41,57 @@ class _Draw:
 
 
 def bootstrap(cells: Sequence[Reals], resamples: int, seed: int, reference: int | None) -> tuple[Reals, Reals | None]:
-    """Draw targets anew, and seeds where there are several; return the means of every draw.
+    """Resample targets, and seeds where there are several, and return the mean of every resample.
 
-    Seeds are drawn once for all targets, as one run covers all: the gold scores' and each prediction's on their own.
+    A fine-tuning run covers all targets, so that seeds are resampled once for all targets. The seeds of the gold scores
+    and those of the predictions are resampled independently.
 
     Args:
-        cells: For each of P predictors float64 [M, T, R, Q]; NaN = undefined.
+        cells: Metrics float64 [M, T, R, Q] of each of P predictors; NaN = undefined.
         resamples: B.
-        seed: Of the draws.
-        reference: The predictor to take differences from.
+        seed: Seed for resampling.
+        reference: Index of the reference predictor for differences.
 
     Returns:
-        Means [P, M, B], and means of the differences from the reference, on the targets where both are defined.
+        Means [P, M, B], and mean differences from the reference over the targets where both are defined.
     """
     means = np.full((len(cells), cells[0].shape[0], resamples), np.nan)
     differences = None if reference is None else np.full_like(means, np.nan)
     start = 0
-    for draw in _draws(cells, resamples, seed):
-        block = slice(start, start + len(draw.targets))
+    for resampled in _blocks(cells, resamples, seed):
+        block = slice(start, start + len(resampled.targets))
         start = block.stop
-        base = None if reference is None else _over_seeds(cells[reference], draw)
-        for place, values in enumerate(cells):
-            drawn = _over_seeds(values, draw)
-            means[place, :, block] = _over_targets(drawn, draw.targets).T
+        base = None if reference is None else _mean_over_seeds(cells[reference], resampled)
+        for row, values in enumerate(cells):
+            averaged = _mean_over_seeds(values, resampled)
+            means[row, :, block] = _mean_over_targets(averaged, resampled.targets).T
             if differences is not None and base is not None:
-                differences[place, :, block] = _over_targets(drawn - base, draw.targets).T
+                differences[row, :, block] = _mean_over_targets(averaged - base, resampled.targets).T
     return means, differences
 
 
-def _draws(cells: Sequence[Reals], resamples: int, seed: int) -> Iterator[_Draw]:
+def _blocks(cells: Sequence[Reals], resamples: int, seed: int) -> Iterator[_Resamples]:
     rng = np.random.default_rng(seed)
     targets, gold = cells[0].shape[1], max(values.shape[3] for values in cells)
     seeds = sorted({values.shape[2] for values in cells})
     for start in range(0, resamples, _BLOCK):
         count = min(_BLOCK, resamples - start)
-        drawn = [rng.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64) for n in (targets, gold, *seeds)]
-        yield _Draw(drawn[0], drawn[1], dict(zip(seeds, drawn[2:], strict=True)))
+        times = [rng.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64) for n in (targets, gold, *seeds)]
+        yield _Resamples(times[0], times[1], dict(zip(seeds, times[2:], strict=True)))
 
 
-def _over_seeds(values: Reals, draw: _Draw) -> Reals:
-    """Return the values of each target, averaged over the pairs of seeds drawn. [b, M, T]; b = 1 without seeds."""
+def _mean_over_seeds(values: Reals, resampled: _Resamples) -> Reals:
+    """Return the mean of each target over the resampled pairs of seeds. [b, M, T]; b = 1 without seeds."""
     metrics, targets, runs, gold = values.shape
     if runs * gold == 1:
         return values[None, :, :, 0, 0]
-    pairs = (draw.seeds[runs][:, :, None] * draw.gold[:, None, :]).reshape(-1, runs * gold)
+    pairs = (resampled.seeds[runs][:, :, None] * resampled.gold[:, None, :]).reshape(-1, runs * gold)
     flat = values.reshape(metrics * targets, runs * gold)
-    return _weighted(flat, pairs).reshape(-1, metrics, targets)
+    return _weighted_mean(flat, pairs).reshape(-1, metrics, targets)
 
 
-def _weighted(values: Reals, weights: Reals) -> Reals:
-    """Return the weighted means over the last axis of what is known. [K, N], [b, N] → [b, K]."""
+def _weighted_mean(values: Reals, weights: Reals) -> Reals:
+    """Return weighted means over the last axis, ignoring NaN. [K, N], [b, N] → [b, K]."""
     known = np.isfinite(values)
     if known.all():
         every: Reals = weights @ values.T / weights.sum(axis=1, keepdims=True)
@@ -101,12 +101,12 @@ def _weighted(values: Reals, weights: Reals) -> Reals:
     return mean
 
 
-def _over_targets(values: Reals, weights: Reals) -> Reals:
-    """Return weighted means over targets of what is known. [b or 1, M, T], [b, T] → [b, M]."""
+def _mean_over_targets(values: Reals, weights: Reals) -> Reals:
+    """Return weighted means over targets, ignoring NaN. [b or 1, M, T], [b, T] → [b, M]."""
     if len(values) == 1:
-        return _weighted(values[0], weights)
+        return _weighted_mean(values[0], weights)
     known = np.isfinite(values)
-    # einsum goes through once, without a weighted copy.
+    # einsum makes one pass without a weighted copy.
     total = np.einsum("bmt,bt->bm", values if known.all() else np.where(known, values, 0.0), weights)
     weight = np.einsum("bmt,bt->bm", known, weights)
     mean: Reals = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
@@ -114,19 +114,21 @@ def _over_targets(values: Reals, weights: Reals) -> Reals:
 
 
 def interval(draws: Reals, targets: int) -> tuple[float, float]:
-    """Return the percentile interval of the means of all draws, widened for few targets.
+    """Return the expanded percentile interval of a bootstrap distribution of means.
 
-    The plain percentile interval of a mean is too narrow by √((n − 1) / n) and by normal instead of t quantiles.
-    Percentiles at Φ(√(n / (n − 1)) · t_{n−1}) make up for both and keep what a percentile interval has: it never leaves
-    the range of the metric, and follows the skew. Source: Hesterberg, What Teachers Should Know About the Bootstrap,
-    The American Statistician 69 (2015).
+    The plain percentile interval of a mean is too narrow, by the factor √((n − 1) / n) and because it has normal
+    instead of t quantiles. Percentiles at Φ(√(n / (n − 1)) · t_{n−1}) correct both. Like any percentile interval, this
+    one stays inside the range of the metric and follows the skewness of the distribution.
 
     Args:
-        draws: [B], NaN where no target was drawn that is defined.
-        targets: n, on how many the mean rests; below two there is no interval.
+        draws: Means of the resamples [B]; NaN for a resample without any target on which the metric is defined.
+        targets: n, the number of targets on which the metric is defined; at least two for an interval.
 
     Returns:
-        (low, high); NaN where there is none.
+        (low, high); NaN where there is no interval.
+
+    Source:
+        Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015).
     """
     from scipy.stats import norm, t
 
@@ -139,24 +141,24 @@ def interval(draws: Reals, targets: int) -> tuple[float, float]:
 
 
 def sign_flip(differences: Reals, resamples: int, seed: int) -> Reals:
-    """Test whether paired differences have mean zero, by flipping their signs at random; two-sided.
+    """Return p-values of two-sided paired sign-flip tests: whether paired differences have mean zero.
 
-    All 2^T patterns up to 12 targets, else as many draws as asked for, and then the observed pattern counts as one of
-    them. What is undefined takes no part.
+    Up to 12 targets, the test enumerates all 2^T patterns of signs. Beyond, it draws random patterns and adds the
+    observed one. Undefined differences are ignored.
 
     Args:
-        differences: [K, T], NaN = undefined.
-        resamples: Draws where not all patterns are gone through.
-        seed: Of the draws.
+        differences: [K, T]; NaN = undefined.
+        resamples: Number of random patterns.
+        seed: Seed for the random patterns.
 
     Returns:
-        p [K]; NaN where nothing is defined.
+        p-values [K]; NaN where no difference is defined.
     """
     targets = differences.shape[1]
     values = np.nan_to_num(differences)
     observed = np.abs(values.sum(axis=1)) - _ROUNDING * np.abs(values).sum(axis=1)
     exact = targets <= _ALL_SIGNS_UP_TO
-    patterns = _all_signs(targets) if exact else _some_signs(targets, resamples, seed)
+    patterns = _all_signs(targets) if exact else _random_signs(targets, resamples, seed)
     reached, count = np.zeros(len(values)), 0
     for signs in patterns:
         reached += (np.abs(signs @ values.T) >= observed).sum(axis=0)
@@ -170,14 +172,14 @@ def _all_signs(targets: int) -> Iterator[Reals]:
     yield np.where(bits == 1, -1.0, 1.0)
 
 
-def _some_signs(targets: int, resamples: int, seed: int) -> Iterator[Reals]:
+def _random_signs(targets: int, resamples: int, seed: int) -> Iterator[Reals]:
     rng = np.random.default_rng(seed)
     for start in range(0, resamples, _BLOCK):
         yield rng.choice([-1.0, 1.0], size=(min(_BLOCK, resamples - start), targets))
 
 
 def holm(p: Reals) -> Reals:
-    """Return p values corrected for how many there are (Holm 1979); NaN takes no part. [K] → [K]."""
+    """Return p-values with Holm's correction for multiple tests (Holm 1979), ignoring NaN. [K] → [K]."""
     known = np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]
     raised = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))

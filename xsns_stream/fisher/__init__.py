@@ -1,12 +1,15 @@
-"""Diagonal empirical Fisher information, streamed: model × batches → :class:`DiagonalFisher`.
+"""Diagonal empirical Fisher information, computed from a stream of batches: model × batches → :class:`DiagonalFisher`.
 
-* `engine`: squares and accumulates inside the backward, each example's gradient apart.
-* `rules`: how each kind of module does that.
-* `predictions`, `head`: what a batch asks the model for, and how the head is spared.
-* `batchwise`: estimators that square a whole batch's gradient, to be compared with.
-* `grouped`, `sizing`: θ in groups that fit; batches that fit.
-* `reference`: the slow, obvious computation of the same.
-* `selfcheck`, `confirmed`: the two compared on a small batch before a model is trusted to the rules.
+* `engine`: squares and accumulates the gradient of each example within the backward pass.
+* `rules`: one rule for each kind of module, which gives the squared gradients of its parameters.
+* `accumulators`: the running sums, and the part of the engine that rules use.
+* `scoring`, `head`: the outputs of a batch that are scored, and a head that computes only these.
+* `model_state`: evaluation mode, precision, checkpointing.
+* `estimators`: estimators that square the gradient of a whole batch, for comparison.
+* `layer_groups`, `memory`: measurement in groups of layers that fit into memory; batches that fit.
+* `reference`: the slow and obvious computation of the same values.
+* `selfcheck`: a comparison of the two on a small batch, before the rules are used for a model.
+* `errors`: errors and warnings of a measurement, with the language and the parameter.
 """
 
 from __future__ import annotations
@@ -20,10 +23,10 @@ from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.errors import HalfPrecisionWarning, described, explained, half_precision
+from xsns_stream.fisher.errors import HalfPrecisionWarning, default_provenance, error_context, half_precision_note
 from xsns_stream.fisher.estimators import BatchGradients
-from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, moments_of
-from xsns_stream.fisher.memory import groups_of_layers, is_out_of_memory, token_budget
+from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of_layers, moments_of
+from xsns_stream.fisher.memory import is_out_of_memory, token_budget
 from xsns_stream.fisher.model_state import AUTOCAST
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
@@ -34,7 +37,7 @@ __all__ = [
     "ParameterCheck",
     "diagonal_fisher",
     "diagonal_fisher_in_groups",
-    "explained",
+    "error_context",
     "groups_of_layers",
     "is_out_of_memory",
     "mean_gradient",
@@ -55,17 +58,27 @@ def measurement(
     without_rules: Collection[str] = (),
     seed: int = 0,
 ) -> Measurement:
-    """Return an open-ended measurement: a context manager whose `add` takes one batch after the other.
+    """Return a measurement without an end: a context manager whose `add` takes one batch after another.
 
-    `sums` divided by `count` is the running Fisher information at any moment. :func:`diagonal_fisher` is this with a
-    self-check before it and errors that name the language.
+    At any moment, `sums` divided by `count` is the Fisher information so far. :func:`diagonal_fisher` does the same
+    with a self-check before it, and with errors that name the language.
+
+    Args:
+        model: The model, with its head.
+        layout: θ, from :func:`xsns_stream.parameter_layout`.
+        settings: Settings of the estimate; by default the paper's equation in float32.
+        without_rules: Names of parameters that are measured one example at a time.
+        seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
+
+    Raises:
+        UsageError: The weights are in half precision, and the settings name another half precision.
     """
     settings = settings or FisherSettings()
     weights, computed = next(model.parameters()).dtype, AUTOCAST.get(settings.precision)
     if computed is not None and weights in AUTOCAST.values() and weights != computed:
         raise UsageError(
             f"weights in {str(weights).removeprefix('torch.')} cannot be computed in {settings.precision}.",
-            "load the weights in float32, or choose the precision that they have.",
+            "load the weights in float32, or choose the precision of the weights.",
         )
     if settings.batch_wise:
         return BatchGradients(model, layout, settings, seed=seed)
@@ -88,51 +101,55 @@ def diagonal_fisher(
 ) -> DiagonalFisher:
     """Compute the exact per-example diagonal Fisher information of θ.
 
-    Weights in half precision are announced by a :class:`HalfPrecisionWarning`: transformers loads a checkpoint in the
-    precision that its configuration or its file names, float16 for many.
+    f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)², where log p(y_j|x_j) is the sum over the scored positions of example j.
+    The values do not depend on how the examples are batched or padded.
 
-    f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)², where log p(y_j|x_j) is the sum over example j's own scored
-    positions. The values do not depend on how the examples are batched, padding included.
+    Weights in half precision cause a :class:`HalfPrecisionWarning`: transformers loads a checkpoint in the precision
+    that its configuration or its file names, which is float16 for many.
 
     Args:
-        model: A model of transformers with a language-modelling or a task head; run in evaluation mode, left as it
-            was found.
-        batches: As transformers has them: int64 `input_ids` and `attention_mask` [B, T], and `labels` (−100 = not
-            scored; a causal model's are not shifted), or `start_positions` and `end_positions`; on the model's device.
+        model: A transformers model with a language-modelling head or a task head. It runs in evaluation mode, and its
+            state is restored afterwards.
+        batches: Batches in transformers' format, on the model's device: int64 `input_ids` and `attention_mask` [B, T],
+            and `labels` (−100 marks positions that are not scored; the labels of a causal model are not shifted), or
+            `start_positions` and `end_positions`.
         layout: θ, from :func:`xsns_stream.parameter_layout`.
-        estimator: `per-example`, the paper's equation; see :class:`xsns_stream.types.FisherSettings` for the others.
-        token_reduction: `sum` reads the equation literally; `mean` divides an example's log-likelihood by its
-            number of scored positions first, which weights examples by its inverse square.
+        estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the
+            others.
+        token_reduction: `sum` takes the equation literally. `mean` first divides the log-likelihood of an example by
+            its number of scored positions, which weights the example by the inverse square of that number.
         labels: `data`, or `sample` to draw each label from the model (true Fisher).
-        precision: `float32`, or `bf16`, `fp16` for automatic mixed precision.
-        checkpoint: Compute activations again in the backward: less memory, more time, the same values.
-        seed: For labels drawn from the model, and for the authors' dropout.
-        language: Code of the language; also named in errors.
-        provenance: Kept with the result; by default what is known here: model, weights, θ, estimator, precision, seed.
+        precision: `float32`, or `bf16` or `fp16` for automatic mixed precision.
+        checkpoint: Whether activations are computed again in the backward pass: less memory, more time, the same
+            values.
+        seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
+        language: Code of the language, recorded with the values and named in errors.
+        provenance: Record to keep with the values. By default it holds what is known here: model, weights, θ,
+            estimator, precision, seed.
 
     Returns:
         float32 values (float64 for a float64 model), finite and ≥ 0.
 
     Raises:
-        FisherError: No batch; an example with nothing to score; a gradient that is not finite (the parameter and
-            the language are named).
-        UsageError: An unknown estimator, token reduction, kind of labels or precision.
+        FisherError: There is no batch; an example has nothing to score; a gradient is not finite (the error names the
+            parameter and the language).
+        UsageError: The estimator, token reduction, kind of labels or precision is unknown.
 
-    Source: X-SNS, equation 1; expectation over y replaced by the observed labels (empirical Fisher).
+    Source: X-SNS, equation 1; the expectation over y is replaced by the observed labels (empirical Fisher).
     """
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
     unconfirmed = () if settings.batch_wise else without_rules(model, layout)
     running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
-    _warn_of_halves(model, layout, unconfirmed)
+    _warn_of_half_precision(model, layout, unconfirmed)
     size = 0
-    with running, explained(running, language):
+    with running, error_context(running, language):
         for batch in batches:
             size = max(size, len(batch["input_ids"]) if "input_ids" in batch else 0)
             running.add(batch)
-    _refuse_nothing(running, language)
+    _require_examples(running, language)
     if provenance is None:
         provenance = replace(
-            described(model, layout, settings, size, running.examples, seed), fallback=tuple(unconfirmed)
+            default_provenance(model, layout, settings, size, running.examples, seed), fallback=tuple(unconfirmed)
         )
     values = tuple((running.sums[name] / running.count).cpu().numpy() for name in layout.names)
     return DiagonalFisher(values, layout, running.examples, language, provenance)
@@ -146,30 +163,31 @@ def mean_gradient(
     *,
     language: str = "",
 ) -> dict[str, Tensor]:
-    """Return 1/|D| Σ_j ∂ −log p(y_j|x_j;θ)/∂θ, the signed mean whose cosine compares languages' directions.
+    """Return 1/|D| Σ_j ∂ −log p(y_j|x_j;θ)/∂θ, the mean gradient with its sign.
 
-    Arguments, warnings and errors as for :func:`diagonal_fisher`.
+    The cosine of two such means compares the directions of two languages. Arguments, warnings and errors are those of
+    :func:`diagonal_fisher`.
 
     Returns:
         {parameter name: float32 tensor of its shape (float64 for a float64 model)}.
     """
     settings = FisherSettings(token_reduction=token_reduction)
     unconfirmed = without_rules(model, layout)
-    _warn_of_halves(model, layout, unconfirmed)
-    with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, explained(running, language):
+    _warn_of_half_precision(model, layout, unconfirmed)
+    with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, error_context(running, language):
         for batch in batches:
             running.add(batch)
-    _refuse_nothing(running, language)
+    _require_examples(running, language)
     return {name: total / running.count for name, total in running.sums.items()}
 
 
-def _warn_of_halves(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
-    """Announce weights in half precision where the caller's caller stands."""
+def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
+    """Warn of weights in half precision, at the line that called the public function."""
     if next(model.parameters()).dtype in HALVES:
-        warnings.warn(HalfPrecisionWarning(half_precision(model, layout, unconfirmed)), stacklevel=3)
+        warnings.warn(HalfPrecisionWarning(half_precision_note(model, layout, unconfirmed)), stacklevel=3)
 
 
-def _refuse_nothing(running: Measurement, language: str) -> None:
+def _require_examples(running: Measurement, language: str) -> None:
     if not running.examples:
         about = f" of language '{language}'" if language else ""
         raise FisherError(f"there is no batch{about} to compute the Fisher information from.")

@@ -1,7 +1,7 @@
-"""Accumulators of squared gradients, and of the mean gradient.
+"""Running sums of squared gradients and of mean gradients, and the interface between the engine and its rules.
 
-Letters used by all rules: B examples, T positions, I inputs, O outputs, D features. G is the gradient of the loss by a
-module's output, A its input.
+Letters in all rules: B examples, T positions, I inputs, O outputs, D features. G is the gradient of the loss by the
+output of a module, and A is the input of the module.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, Final, Protocol
 import torch
 from torch import Tensor, nn
 
-from xsns_stream.fisher.model_state import wide
+from xsns_stream.fisher.model_state import sum_dtype
 
 
 class NotExactError(Exception):
-    """A module was met in a form that its rule does not cover; its parameters need the batch-of-one path.
+    """A module is used in a way that its rule does not cover; its parameters must be measured one example at a time.
 
     Attributes:
         module: The module; None where the whole model is meant.
@@ -31,12 +31,12 @@ class NotExactError(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows of activations [B · T, …] count, those of an example one after another.
+    """The rows of activations [B · T, …] that count, in the order of the examples.
 
     Attributes:
-        counts: How many each example has: B numbers.
-        index: int64 [sum of counts], their places; None where all rows count.
-        segments: int64 [B + 1], where each example's begin in `index`; on the CPU.
+        counts: The number of rows of each example: B numbers.
+        index: int64 [sum of counts], positions of the rows; None where all rows count.
+        segments: int64 [B + 1], where the rows of each example begin in `index`; on the CPU.
     """
 
     counts: tuple[int, ...]
@@ -45,19 +45,19 @@ class Rows:
 
     @classmethod
     def of(cls, counts: Sequence[int], index: Tensor | None) -> Rows:
-        """Number the examples' segments."""
+        """Make the rows from their counts and positions, and compute the segments."""
         return cls(tuple(counts), index, torch.tensor([0, *accumulate(counts)]))
 
     @classmethod
     def up_to(cls, lengths: Sequence[int], positions: int, device: torch.device) -> Rows:
-        """Return the first `lengths[n]` of the T = `positions` rows of each example."""
+        """Return the first `lengths[n]` of the T = `positions` rows of each example n."""
         if all(length == positions for length in lengths):
             return cls.of(lengths, None)
         real = torch.arange(positions)[None] < torch.tensor(lengths)[:, None]
         return cls.of(lengths, real.flatten().nonzero().flatten().to(device))
 
     def take(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return each example's rows of x [B, T, …]."""
+        """Return the rows of each example from x [B, T, …]."""
         flat = x.flatten(0, 1)
         return torch.split(flat if self.index is None else flat[self.index], list(self.counts))
 
@@ -67,20 +67,20 @@ class Accumulator(Protocol):
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares where that is all there is: what a fused kernel can update."""
+        """The sum of squares where it is the only sum, so that a fused kernel can update it; otherwise None."""
 
     def add(self, gradient: Tensor) -> None:
-        """Add one example's gradient, of the parameter's shape; `gradient` may be overwritten."""
+        """Add the gradient of one example, which has the shape of the parameter and may be overwritten."""
 
     def scratch(self) -> Tensor:
-        """Return a buffer of the parameter's shape and the sums' dtype, whose content is of no matter."""
+        """Return a buffer with the shape of the parameter and the dtype of the sums. Its content is undefined."""
 
     def part(self, index: int) -> Accumulator:
         """Return the sums of `parameter[index]`."""
 
 
-class Sink(Protocol):
-    """The engine, as rules see it."""
+class RuleEngine(Protocol):
+    """The part of the engine that rules use."""
 
     def accumulator(self, parameter: Tensor | None) -> Accumulator | None:
         """Return the running sums of `parameter`; None where it is not measured in this pass."""
@@ -89,35 +89,35 @@ class Sink(Protocol):
         """View activations [B, T, …] or [B · T, …] as [B, T, …].
 
         Raises:
-            NotExactError: They are neither.
+            NotExactError: The activations have another shape.
         """
 
     def real_rows(self, positions: int) -> Rows:
         """Return the rows of activations [B · positions, …] that are not padding."""
 
     def add_small(self, parameter: Tensor, gradients: Tensor) -> None:
-        """Add to the examples' gradients [B, *shape] of a small parameter; squared when the pass is over.
+        """Add gradients of a small parameter, [B, *shape], one for each example.
 
-        A pass may add several times, once for each use of the parameter.
+        They are squared at the end of the pass. A pass may call this several times, once for each use of the parameter.
         """
 
     def note_use(self, module: nn.Module) -> None:
-        """Count a use of `module` in the forward of this pass; a forward that is computed again does not count."""
+        """Count a use of `module` in the forward of this pass. A forward that checkpointing repeats does not count."""
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Keep what one use left for the square of the sum over all uses.
+        """Keep the data of one use, until the sum over all uses can be squared.
 
         Returns:
-            Every use of this pass, once the last has come; None before.
+            The data of every use of this pass, once the last use has been seen; None before that.
         """
 
 
-#: Of an example's gradient g: g², |g|, g.
+#: Moments of the gradient g of an example: g², |g|, g.
 MOMENTS: Final = ("square", "absolute", "signed")
 
 
 class Moments:
-    """The running sums of one parameter (or of a slice of one).
+    """The running sums of one parameter, or of a slice of one.
 
     Args:
         sums: {moment: tensor of the parameter's shape}; updated in place.
@@ -129,16 +129,18 @@ class Moments:
 
     @classmethod
     def zeros(cls, parameter: Tensor, kinds: Sequence[str], buffers: dict[tuple[int, ...], Tensor]) -> Moments:
-        """Start at zero: float32, or float64 for a float64 parameter, on the parameter's device."""
-        return cls({kind: torch.zeros_like(parameter, dtype=wide(parameter.dtype)).detach() for kind in kinds}, buffers)
+        """Return sums of zeros: float32, or float64 for a float64 parameter, on the device of the parameter."""
+        return cls(
+            {kind: torch.zeros_like(parameter, dtype=sum_dtype(parameter.dtype)).detach() for kind in kinds}, buffers
+        )
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares where that is all there is: what a fused kernel can update."""
+        """The sum of squares where it is the only sum, so that a fused kernel can update it; otherwise None."""
         return self.sums["square"] if len(self.sums) == 1 and "square" in self.sums else None
 
     def add(self, gradient: Tensor) -> None:
-        """Add one example's gradient; `gradient` may be overwritten."""
+        """Add the gradient of one example; `gradient` may be overwritten."""
         if (square := self.sums.get("square")) is not None:
             square.addcmul_(gradient, gradient)
         if (signed := self.sums.get("signed")) is not None:
@@ -147,7 +149,7 @@ class Moments:
             absolute.add_(gradient.abs_())
 
     def add_each(self, gradients: Tensor) -> None:
-        """Add several examples' gradients [B, *shape] of a small parameter."""
+        """Add the gradients of several examples, [B, *shape], of a small parameter."""
         if (square := self.sums.get("square")) is not None:
             square.add_(gradients.square().sum(dim=0))
         if (signed := self.sums.get("signed")) is not None:
@@ -156,7 +158,7 @@ class Moments:
             absolute.add_(gradients.abs().sum(dim=0))
 
     def scratch(self) -> Tensor:
-        """Return a buffer of the parameter's shape; one is shared by all parameters of that shape."""
+        """Return a buffer with the shape of the parameter; parameters of the same shape share one buffer."""
         like = next(iter(self.sums.values()))
         key = tuple(like.shape)
         if key not in self._buffers:
@@ -164,5 +166,5 @@ class Moments:
         return self._buffers[key]
 
     def part(self, index: int) -> Moments:
-        """Return the sums of `parameter[index]`, sharing memory."""
+        """Return the sums of `parameter[index]`, which share memory with these sums."""
         return Moments({kind: total[index] for kind, total in self.sums.items()}, self._buffers)

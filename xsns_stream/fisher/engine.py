@@ -1,9 +1,9 @@
-"""The streaming engine: squares and adds inside the backward, so that no gradient of θ is ever held.
+"""The streaming engine, which squares and adds gradients within the backward pass and never holds a gradient of θ.
 
-While an engine is open, the model's modules that own parameters of θ run under the rules of
-:mod:`xsns_stream.fisher.rules`; nothing else of the model is changed, and closing puts everything back. Parameters
-that no rule covers get an ordinary gradient, from one example at a time, that is squared and dropped the moment it
-exists. Peak memory is the model, one float32 per measured parameter, and one batch's activations.
+While an engine is open, the modules that own parameters of θ run under the rules of :mod:`xsns_stream.fisher.rules`.
+Nothing else of the model is changed, and closing restores everything. A parameter that no rule covers gets an ordinary
+gradient from one example at a time, which is squared and dropped as soon as it exists. Peak memory is the model, one
+float32 for each measured parameter, and the activations of one batch.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.accumulators import Moments
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, replaced, wide
-from xsns_stream.fisher.predictions import LANGUAGE_MODELS, Question
+from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, replaced, sum_dtype
 from xsns_stream.fisher.rules import NotExactError, Rows, Rule, rule_for
+from xsns_stream.fisher.scoring import LANGUAGE_MODELS, ScoredBatch
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 
@@ -32,22 +32,22 @@ class NotFiniteError(FisherError):
 
 
 class Engine:
-    """Accumulates moments of per-example gradients of θ over batches; use as a context manager.
+    """Accumulates moments of per-example gradients of θ over batches; to be used as a context manager.
 
     Args:
-        model: A model of transformers with a language-modelling or a task head.
+        model: A transformers model with a language-modelling head or a task head.
         layout: The parameters θ.
         settings: Token reduction, labels, precision, checkpointing.
-        without_rules: Names of parameters that must not go through a rule.
-        measured: Names of the parameters to measure in this pass; all of θ by default. The others keep their rules, so
-            that the bits do not depend on how θ is cut into passes.
-        moments: Which of `square`, `absolute`, `signed` to accumulate.
-        seed: For labels drawn from the model.
+        without_rules: Names of parameters that must not be measured by a rule.
+        measured: Names of the parameters to measure in this pass; all of θ by default. The other parameters keep their
+            rules, so that the bits of the result do not depend on how θ is divided into passes.
+        moments: The moments to accumulate: any of `square`, `absolute`, `signed`.
+        seed: Seed for labels drawn from the model.
 
     Attributes:
-        examples: Added so far.
-        fallback: Names of measured parameters that take the batch-of-one path.
-        kind: What the model predicts, as :func:`xsns_stream.fisher.predictions.kind_of` says.
+        examples: Number of examples added so far.
+        fallback: Names of measured parameters that are measured one example at a time.
+        kind: Kind of the model, as from :func:`xsns_stream.fisher.scoring.kind_of`.
         examples_in_pass: B of the current batch.
     """
 
@@ -63,18 +63,18 @@ class Engine:
         seed: int = 0,
     ) -> None:
         self.model, self.layout, self.settings, self.seed = model, layout, settings or FisherSettings(), seed
-        self.kind = predictions.kind_of(model)
+        self.kind = scoring.kind_of(model)
         self.examples = self.examples_in_pass = 0
-        theta = predictions.theta_of(model, layout)
+        theta = scoring.theta_of(model, layout)
         chosen = theta if measured is None else {name: theta[name] for name in layout.names if name in set(measured)}
         buffers: dict[tuple[int, ...], Tensor] = {}
         self.moments = {name: Moments.zeros(p, moments, buffers) for name, p in chosen.items()}
         self._buffers = buffers
-        self._by_id = {id(chosen[name]): found for name, found in self.moments.items()}
+        self._by_id = {id(chosen[name]): moments for name, moments in self.moments.items()}
         self.ruled = _ruled_modules(model, theta, set(without_rules))
         covered = {id(p) for _, rule in self.ruled for p in rule.parameters}
         self.fallback = tuple(name for name, p in chosen.items() if id(p) not in covered)
-        # Also where the name is measured in another pass: the bits must not depend on how θ is cut.
+        # True also where the parameter is measured in another pass: the bits must not depend on how θ is divided.
         self._one_by_one = any(id(p) not in covered for p in theta.values())
         self._fallback_parameters = [chosen[name] for name in self.fallback]
         self._device = next(model.parameters()).device
@@ -91,18 +91,18 @@ class Engine:
     @property
     def sums(self) -> dict[str, Tensor]:
         """{name: running sum of the first moment}; live tensors."""
-        return {name: next(iter(found.sums.values())) for name, found in self.moments.items()}
+        return {name: next(iter(moments.sums.values())) for name, moments in self.moments.items()}
 
     @property
     def count(self) -> float:
-        """What the sums of the first moment are divided by."""
+        """The number that the sums of the first moment are divided by."""
         return self.divisor(next(iter(next(iter(self.moments.values())).sums)))
 
     def divisor(self, moment: str) -> float:
-        """Return what the sums of `moment` are divided by to give its mean over examples."""
+        """Return the number that the sums of `moment` are divided by to give its mean over examples."""
         return self.examples * (self._scale**2 if moment == "square" else self._scale)
 
-    # The sink of the rules.
+    # The interface for the rules.
 
     def accumulator(self, parameter: Tensor | None) -> Moments | None:
         """Return the running sums of `parameter`; None where it is not measured in this pass."""
@@ -119,7 +119,7 @@ class Engine:
             return x[:, None]
         positions = " or ".join(str(n) for n in self._lengths)
         raise NotExactError(
-            f"{type(module).__name__} takes activations {tuple(x.shape)} in a batch of {examples} × {positions}", module
+            f"{type(module).__name__} got activations {tuple(x.shape)} in a batch of {examples} × {positions}", module
         )
 
     def real_rows(self, positions: int) -> Rows:
@@ -130,17 +130,17 @@ class Engine:
         return self._rows[positions]
 
     def add_small(self, parameter: Tensor, gradients: Tensor) -> None:
-        """Add to the examples' gradients of a small parameter; squared when the pass is over."""
+        """Add gradients of a small parameter, one for each example; they are squared at the end of the pass."""
         before = self._small.get(id(parameter))
         self._small[id(parameter)] = gradients if before is None else before.add_(gradients)
 
     def note_use(self, module: nn.Module) -> None:
-        """Count a use of `module` in this pass; what checkpointing computes again does not count."""
+        """Count a use of `module` in this pass. A forward that checkpointing repeats does not count."""
         if not self._backward_runs:
             self._uses[id(module)] = self._uses.get(id(module), 0) + 1
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Keep one use; return all of them once the last has come."""
+        """Keep the data of one use; return the data of all uses once the last use has been seen."""
         uses = self._gathered.setdefault(id(module), [])
         uses.append(use)
         if len(uses) < self._uses[id(module)]:
@@ -159,13 +159,13 @@ class Engine:
             for module, rule in self.ruled:
                 here = any(id(p) in self._by_id for p in rule.parameters)
                 if here or rule.every_pass:
-                    made = rule.make(module, self, marker if here else marker.detach())
-                    undo.enter_context(replaced(module, rule.method, made))
+                    replacement = rule.make(module, self, marker if here else marker.detach())
+                    undo.enter_context(replaced(module, rule.method, replacement))
             if self.settings.checkpoint:
-                # Around the rules: what is computed again must go through them again.
+                # The rules must be inside: what is computed again must pass through them again.
                 undo.enter_context(checkpointing(self.model, self.layout))
             for parameter in self._fallback_parameters:
-                # A gradient that the caller left there would be squared with ours.
+                # A gradient that the caller left there would be squared together with the new one.
                 undo.callback(setattr, parameter, "grad", parameter.grad)
                 parameter.grad = None
                 parameter.requires_grad_(True)
@@ -173,7 +173,7 @@ class Engine:
                 undo.callback(hook.remove)
             if self.kind in LANGUAGE_MODELS:
                 self._head = ScoredHead(self.model, undo)
-            # Only now is everything in place; an error before this line has put everything back.
+            # Everything is in place now; an error before this line has restored everything.
             self._undo = undo.pop_all()
         return self
 
@@ -190,14 +190,14 @@ class Engine:
         """Add every example of a batch.
 
         Args:
-            batch: As transformers has it; see :mod:`xsns_stream.fisher.predictions`.
+            batch: A batch in transformers' format; see :mod:`xsns_stream.fisher.scoring`.
 
         Raises:
-            FisherError: No example, one with nothing to score, a label outside the vocabulary, another device than the
-                model's, a loss that is not finite.
+            FisherError: The batch has no example, or an example with nothing to score; a label is outside of the
+                vocabulary; the batch is on another device than the model; the loss is not finite.
         """
-        predictions.checked(self.model, self.kind, batch, self.examples)
-        parts = predictions.single_examples(batch, self.kind) if self._one_by_one else [dict(batch)]
+        scoring.prepare_checked(self.model, self.kind, batch, self.examples)
+        parts = scoring.single_examples(batch, self.kind) if self._one_by_one else [dict(batch)]
         for part in parts:
             try:
                 self._backward(part)
@@ -206,13 +206,13 @@ class Engine:
         self.examples += len(batch["input_ids"])
 
     def _backward(self, batch: Mapping[str, Tensor]) -> None:
-        question = predictions.ask(self.model, self.kind, batch)
-        self._decide_on_pieces(batch, question)
-        self._note_lengths(batch, question)
+        scored_batch = scoring.prepare(self.model, self.kind, batch)
+        self._probe_head(batch, scored_batch)
+        self._note_lengths(batch, scored_batch)
         with torch.enable_grad():
             with self._autocast():
-                rows = self._outputs(question)
-            loss, start = self._losses(rows, question, batch)
+                rows = self._outputs(scored_batch)
+            loss, start = self._losses(rows, scored_batch, batch)
         if not bool(torch.isfinite(loss)):
             raise NotFiniteError(
                 "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
@@ -221,78 +221,80 @@ class Engine:
         if rows.requires_grad:
             start()
         for left in self._gathered:
-            raise NotExactError("a module's output was used once, and left unused once", self._module(left))
+            raise NotExactError("one output of a module was used and another was not", self._module(left))
         for parameter, gradients in self._small.items():
             if (total := self._by_id.get(parameter)) is not None:
                 total.add_each(gradients)
 
-    def _outputs(self, question: Question) -> Tensor:
-        """Run the model; return the logits [N, C], or, where the head is to be run in pieces, what it takes [N, H]."""
+    def _outputs(self, scored_batch: ScoredBatch) -> Tensor:
+        """Run the model; return the logits [N, C], or the inputs of the head [N, H] where it is run in chunks."""
         if self._head is None:
-            return predictions.answers(self.kind, self.model(**question.inputs), question, gathered=False)
-        with self._head.scoring(question):
-            output = self.model(**question.inputs)
-        return predictions.answers(self.kind, output, question, gathered=self._head.gathered)
+            return scoring.scored_logits(self.kind, self.model(**scored_batch.inputs), scored_batch, gathered=False)
+        with self._head.scoring(scored_batch):
+            output = self.model(**scored_batch.inputs)
+        return scoring.scored_logits(self.kind, output, scored_batch, gathered=self._head.gathered)
 
-    def _decide_on_pieces(self, batch: Mapping[str, Tensor], question: Question) -> None:
-        """Decide whether the head can be run piece by piece; asks the model once, with a single example."""
+    def _probe_head(self, batch: Mapping[str, Tensor], scored_batch: ScoredBatch) -> None:
+        """Find out whether the head can be run in chunks. The model is run once for this, on a single example."""
         head = self._head
-        if head is None or not head.pays(question):
+        if head is None or not head.needs_chunks(scored_batch):
             return
-        if head.separable is None:
+        if head.chunkable is None:
             if any(id(p) in self._by_id for p in head.module.parameters()):
-                head.separable = False  # a measured head must see all positions of an example at once
+                head.chunkable = False  # a measured head must see all positions of an example at once
                 return
-            alone = predictions.single_examples(batch, self.kind)[0]
-            asked = predictions.ask(self.model, self.kind, alone)
+            alone = scoring.single_examples(batch, self.kind)[0]
+            asked = scoring.prepare(self.model, self.kind, alone)
             self._note_lengths(alone, asked)
             with torch.no_grad(), self._autocast():
                 head.probe(asked)
             self._forget_pass()
 
     def _losses(
-        self, rows: Tensor, question: Question, batch: Mapping[str, Tensor]
+        self, rows: Tensor, scored_batch: ScoredBatch, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
-        """Return the loss, and what runs the backward."""
-        divisors = self._divisors(question)
-        keys = predictions.example_keys(batch) if self.settings.labels == "sample" else []
+        """Return the loss, and a function that runs the backward pass."""
+        divisors = self._divisors(scored_batch)
+        keys = scoring.example_keys(batch) if self.settings.labels == "sample" else []
 
-        def loss_of(logits: Tensor, question: Question, divisors: Tensor | None) -> Tensor:
-            targets = question.targets
+        def loss_of(logits: Tensor, scored_batch: ScoredBatch, divisors: Tensor | None) -> Tensor:
+            targets = scored_batch.targets
             if keys:
-                targets = predictions.draw_targets(logits, question, keys, self.seed)
-            losses = F.cross_entropy(logits.to(wide(logits.dtype)), targets, reduction="none")
+                targets = scoring.draw_targets(logits, scored_batch, keys, self.seed)
+            losses = F.cross_entropy(logits.to(sum_dtype(logits.dtype)), targets, reduction="none")
             return (losses if divisors is None else losses / divisors).sum() * self._scale
 
-        if self._head is None or not self._head.in_pieces:
-            loss = loss_of(rows, question, divisors)
+        if self._head is None or not self._head.in_chunks:
+            loss = loss_of(rows, scored_batch, divisors)
             return loss.detach(), loss.backward
         if keys:
-            # The uniform numbers of an example are drawn together: pieces of the head would cut through examples.
+            # The uniform numbers of an example are drawn together, and chunks of the head would divide examples.
             with torch.no_grad(), self._autocast():
-                drawn = self._head.in_parts(lambda logits, part: _draw(logits, part, keys, self.seed), rows, question)
-            question, keys = question._replace(targets=torch.cat(drawn)), []
+                drawn = self._head.per_example(
+                    lambda logits, part: scoring.draw_targets(logits, part, keys, self.seed), rows, scored_batch
+                )
+            scored_batch, keys = scored_batch._replace(targets=torch.cat(drawn)), []
         with self._autocast():
-            loss, gradient = self._head.backward(rows, question, divisors, loss_of)
+            loss, gradient = self._head.backward(rows, scored_batch, divisors, loss_of)
         return loss, lambda: rows.backward(gradient)  # type: ignore[no-untyped-call]
 
-    def _divisors(self, question: Question) -> Tensor | None:
+    def _divisors(self, scored_batch: ScoredBatch) -> Tensor | None:
         if self.settings.token_reduction == "sum":
             return None
-        counts = torch.bincount(question.owners, minlength=self.examples_in_pass)
-        return counts[question.owners]
+        counts = torch.bincount(scored_batch.example_index, minlength=self.examples_in_pass)
+        return counts[scored_batch.example_index]
 
     def _autocast(self) -> Any:
         return autocast(self.settings, self._device)
 
-    def _note_lengths(self, batch: Mapping[str, Tensor], question: Question) -> None:
+    def _note_lengths(self, batch: Mapping[str, Tensor], scored_batch: ScoredBatch) -> None:
         examples, positions = batch["input_ids"].shape
         self.examples_in_pass = examples
-        self._lengths = {positions: predictions.real_lengths(batch.get("attention_mask"), examples, positions)}
-        if self.kind == "seq2seq" and question.scored is not None:
-            decoded = question.scored.shape[1]
-            own = predictions.real_lengths(question.scored, examples, decoded)
-            both = self._lengths.get(decoded, own)  # one length for two stacks: the longer of the two is safe
+        self._lengths = {positions: scoring.real_lengths(batch.get("attention_mask"), examples, positions)}
+        if self.kind == "seq2seq" and scored_batch.mask is not None:
+            decoded = scored_batch.mask.shape[1]
+            own = scoring.real_lengths(scored_batch.mask, examples, decoded)
+            both = self._lengths.get(decoded, own)  # both stacks have this length: the longer one is safe
             self._lengths[decoded] = [max(pair) for pair in zip(own, both, strict=True)]
 
     def _module(self, identity: int) -> nn.Module:
@@ -308,25 +310,25 @@ class Engine:
         self._small, self._uses, self._gathered, self._rows, self._backward_runs = {}, {}, {}, {}, False
 
 
-def _draw(logits: Tensor, question: Question, keys: list[int], seed: int) -> Tensor:
-    return predictions.draw_targets(logits, question, keys, seed)
-
-
 def _ruled_modules(
-    model: nn.Module, theta: Mapping[str, Tensor], without: Collection[str]
+    model: nn.Module, theta: Mapping[str, Tensor], without_rules: Collection[str]
 ) -> list[tuple[nn.Module, Rule]]:
-    """Return the modules whose parameters of θ a rule covers: each parameter owned by one module alone."""
+    """Return the modules whose parameters of θ a rule covers, where each parameter belongs to one module only."""
     names = {id(p): name for name, p in theta.items()}
     owners: dict[int, int] = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
             owners[id(parameter)] = owners.get(id(parameter), 0) + 1
-    found = []
+    ruled = []
     for module in model.modules():
         rule = rule_for(module)
         if rule is None:
             continue
-        mine = [names[id(p)] for p in rule.parameters if id(p) in names]
-        if mine and all(owners[id(p)] == 1 for p in rule.parameters) and not any(name in without for name in mine):
-            found.append((module, rule))
-    return found
+        covered = [names[id(p)] for p in rule.parameters if id(p) in names]
+        if (
+            covered
+            and all(owners[id(p)] == 1 for p in rule.parameters)
+            and not any(name in without_rules for name in covered)
+        ):
+            ruled.append((module, rule))
+    return ruled

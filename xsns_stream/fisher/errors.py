@@ -1,4 +1,4 @@
-"""Errors and warnings of one Fisher run, with the language and the parameter that they concern."""
+"""Errors and warnings of a measurement, with the language and the parameter that they concern."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ import torch
 from torch import Tensor
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher.predictions import theta_of
 from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.fisher.scoring import theta_of
 from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
 
 
 class HalfPrecisionWarning(UserWarning):
-    """The weights of a model that is measured are float16 or bfloat16, and with them its gradients."""
+    """The measured model has weights in float16 or bfloat16, so that its gradients are rounded to that precision."""
 
 
-class Running(Protocol):
+class RunningMeasurement(Protocol):
     """A measurement: :class:`Engine` or :class:`BatchGradients`."""
 
     model: Any
 
     @property
     def sums(self) -> Mapping[str, Tensor]:
-        """Running sums by name."""
+        """{name: running sum}."""
 
 
 @contextmanager
-def explained(measurement: Running, language: str = "") -> Iterator[None]:
-    """Turn what fails inside into an error that names the language; check at the end that all sums are finite.
+def error_context(measurement: RunningMeasurement, language: str = "") -> Iterator[None]:
+    """Turn failures inside the block into errors that name the language; check at the end that all sums are finite.
 
     Raises:
-        FisherError: A batch that cannot be split into examples or scored, damaged weights, a gradient that is not
-            finite.
+        FisherError: A batch cannot be split into examples or scored; the weights are damaged; a gradient is not finite.
     """
     about = f" of language '{language}'" if language else ""
     try:
@@ -46,15 +45,16 @@ def explained(measurement: Running, language: str = "") -> Iterator[None]:
     except FisherError as error:
         _refuse_not_finite(measurement.sums, about)
         _refuse_damaged(measurement.model, about)
-        raise FisherError(f"{error.message.rstrip('.')}{about}.", error.hint) from error
+        prefix = f"language '{language}': " if language else ""
+        raise FisherError(f"{prefix}{error.message}", error.hint) from error
     _refuse_not_finite(measurement.sums, about)
 
 
-def half_precision(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
-    """Return what follows from weights in half precision, in a sentence or two.
+def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
+    """Return the consequences of weights in half precision, in one or two sentences.
 
     Args:
-        model: Whose weights they are.
+        model: The model with these weights.
         layout: θ.
         one_by_one: Names of the parameters that are measured one example at a time.
     """
@@ -70,13 +70,13 @@ def half_precision(model: Any, layout: ParameterLayout, one_by_one: Collection[s
     )
 
 
-def described(
+def default_provenance(
     model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
 ) -> Provenance:
-    """Return what can be told of a measurement without knowing where its model and text came from.
+    """Return what is known of a measurement without the origin of its model and text.
 
-    The weights' digest is over the first 4,096 values of every parameter of θ: enough to tell models apart, and
-    cheap for the largest.
+    The digest of the weights covers the first 4,096 values of every parameter of θ: this distinguishes models and is
+    fast for the largest of them.
     """
     digest = hashlib.sha256()
     for parameter in theta_of(model, layout).values():
@@ -100,7 +100,7 @@ def _refuse_not_finite(sums: Mapping[str, Tensor], about: str) -> None:
         if not bool(torch.isfinite(total).all()):
             raise FisherError(
                 f"the gradient{about} by parameter '{name}' is not finite (NaN or infinite).",
-                "the weights may be damaged, or overflow in this precision; try bf16 or float32.",
+                "the weights may be damaged, or a value may overflow in this precision; try bf16 or float32.",
             )
 
 
@@ -109,5 +109,5 @@ def _refuse_damaged(model: Any, about: str) -> None:
         if not bool(torch.isfinite(parameter).all()):
             raise FisherError(
                 f"the loss{about} is not finite, because parameter '{name}' holds NaN or infinite values.",
-                "the weights are damaged; fetch or export them again.",
+                "the weights are damaged; download or export them again.",
             )

@@ -1,8 +1,7 @@
 """Estimators that square the gradient of a whole batch.
 
-They are not the paper's equation: their values depend on which examples share a batch. `per-batch` is what is computed
-elsewhere in the name of speed; `authors` is what the code published with the paper does. Both are here to be compared
-with.
+They are not the paper's equation: their values depend on which examples share a batch. `per-batch` is often computed
+elsewhere because it is fast; `authors` is what the code published with the paper computes. Both exist for comparison.
 """
 
 from __future__ import annotations
@@ -17,41 +16,42 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import predictions
-from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, training, wide
+from xsns_stream.fisher import scoring
+from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, sum_dtype, training
 from xsns_stream.types import FisherSettings, ParameterLayout
 
-#: The authors clip every tensor's gradient to this norm before squaring it.
+#: The authors clip the gradient of every tensor to this norm before squaring it.
 CLIPPED_NORM = 1.0
 
 
 class BatchGradients:
-    """Accumulates squared gradients of batches; use as a context manager.
+    """Accumulates squared gradients of batches; to be used as a context manager.
 
-    Each parameter's gradient is squared and dropped the moment it exists, so that no two are held.
+    The gradient of each parameter is squared and dropped as soon as it exists, so that only one gradient is held at a
+    time.
 
     Attributes:
-        examples: Added so far.
+        examples: Number of examples added so far.
         sums: {name: running sum}, live tensors.
-        fallback: Empty; no parameter needs another path.
+        fallback: Empty, because every parameter is measured in the same way.
     """
 
     fallback: tuple[str, ...] = ()
 
     def __init__(self, model: Any, layout: ParameterLayout, settings: FisherSettings, *, seed: int = 0) -> None:
         self.model, self.layout, self.settings, self.seed = model, layout, settings, seed
-        self.kind = predictions.kind_of(model)
-        if self.kind in predictions.LANGUAGE_MODELS:
-            predictions.head_of(model)  # a model without one is refused here, in words
+        self.kind = scoring.kind_of(model)
+        if self.kind in scoring.LANGUAGE_MODELS:
+            scoring.head_of(model)  # raises an error for a model without a head
         self.examples = 0
         self._batches, self._scale = 0, loss_scale(settings, next(model.parameters()).dtype)
-        self._theta = predictions.theta_of(model, layout)
-        self.sums = {name: torch.zeros_like(p, dtype=wide(p.dtype)).detach() for name, p in self._theta.items()}
+        self._theta = scoring.theta_of(model, layout)
+        self.sums = {name: torch.zeros_like(p, dtype=sum_dtype(p.dtype)).detach() for name, p in self._theta.items()}
         self._undo = ExitStack()
 
     @property
     def count(self) -> float:
-        """What the sums are divided by: the number of batches."""
+        """The number that the sums are divided by: the number of batches."""
         return self._batches * self._scale**2
 
     def __enter__(self) -> BatchGradients:
@@ -85,10 +85,10 @@ class BatchGradients:
         Raises:
             FisherError: As for :meth:`xsns_stream.fisher.engine.Engine.add`.
         """
-        question = predictions.checked(self.model, self.kind, batch, self.examples)
+        scored_batch = scoring.prepare_checked(self.model, self.kind, batch, self.examples)
         authors = self.settings.estimator == "authors"
         with autocast(self.settings, next(self.model.parameters()).device):
-            loss = self._authors_loss(batch) if authors else self._mean_loss(question, batch) * self._scale
+            loss = self._authors_loss(batch) if authors else self._mean_loss(scored_batch, batch) * self._scale
         if not bool(torch.isfinite(loss)):
             raise FisherError("the loss is not finite.", "the weights may be damaged, or overflow in this precision.")
         loss.backward()  # type: ignore[no-untyped-call]
@@ -96,20 +96,20 @@ class BatchGradients:
         self._batches += 1
 
     def _authors_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the model's own loss: the mean over all scored positions of the batch."""
+        """Return the loss that the model computes itself: the mean over all scored positions of the batch."""
         inputs = {name: values for name, values in batch.items() if name != "example_keys"}
         loss: Tensor = self.model(**inputs).loss
         return loss
 
-    def _mean_loss(self, question: predictions.Question, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the mean over the batch's examples of −log p(y|x)."""
-        logits = predictions.answers(self.kind, self.model(**question.inputs), question, gathered=False)
-        targets = question.targets
+    def _mean_loss(self, scored_batch: scoring.ScoredBatch, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean of −log p(y|x) over the examples of the batch."""
+        logits = scoring.scored_logits(self.kind, self.model(**scored_batch.inputs), scored_batch, gathered=False)
+        targets = scored_batch.targets
         if self.settings.labels == "sample":
-            targets = predictions.draw_targets(logits, question, predictions.example_keys(batch), self.seed)
-        losses = F.cross_entropy(logits.to(wide(logits.dtype)), targets, reduction="none")
+            targets = scoring.draw_targets(logits, scored_batch, scoring.example_keys(batch), self.seed)
+        losses = F.cross_entropy(logits.to(sum_dtype(logits.dtype)), targets, reduction="none")
         if self.settings.token_reduction == "mean":
-            losses = losses / torch.bincount(question.owners)[question.owners]
+            losses = losses / torch.bincount(scored_batch.example_index)[scored_batch.example_index]
         return losses.sum() / len(batch["input_ids"])
 
     def _squarer(self, total: Tensor, clip: bool) -> Callable[[Tensor], None]:

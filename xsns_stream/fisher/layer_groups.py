@@ -1,4 +1,4 @@
-"""Groups of layers, with one pass over the text for each, where the Fisher values do not fit into memory."""
+"""Measurement in groups of layers, one pass over the text for each, where the Fisher values do not fit into memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.errors import explained
-from xsns_stream.fisher.memory import groups_of_layers
+from xsns_stream.fisher.errors import error_context
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 
@@ -29,26 +28,26 @@ def diagonal_fisher_in_groups(
     language: str = "",
     provenance: Provenance | None = None,
 ) -> DiagonalFisher:
-    """Compute what :func:`xsns_stream.diagonal_fisher` computes, bit for bit, in bounded memory for the values.
+    """Compute the values of :func:`xsns_stream.diagonal_fisher`, bit for bit, with bounded memory for the accumulators.
 
-    T5's kind with fused attention agrees to rounding alone (1e-6): torch takes another kernel where the position bias
-    needs a gradient, which only the pass that measures the bias asks for.
+    For T5 and related models with fused attention the values agree only up to rounding (1e-6): torch chooses another
+    kernel where the position bias needs a gradient, and only the pass that measures the bias asks for this gradient.
 
     Args:
-        model: As there.
-        make_batches: Gives the same batches each time it is called; once for each group.
+        model: As for :func:`xsns_stream.diagonal_fisher`.
+        make_batches: Returns the same batches each time it is called; it is called once for each group.
         layout: θ.
-        settings: An estimator that works example by example.
+        settings: Settings with an estimator that works example by example.
         budget: Bytes that the accumulators of a group may take. A tensor larger than this is a group of its own.
-        folder: Where the values are kept, in one file that is mapped into memory; the caller removes it.
-        without_rules: Names for the batch-of-one path.
-        seed: For labels drawn from the model.
-        language: Named in errors.
-        provenance: Kept with the result.
+        folder: Folder for the values, which are in one file that is mapped into memory; the caller removes it.
+        without_rules: Names of parameters that are measured one example at a time.
+        seed: Seed for labels drawn from the model.
+        language: Code of the language, named in errors.
+        provenance: Record to keep with the values.
 
     Raises:
-        UsageError: An estimator that squares whole batches.
-        FisherError: As there.
+        UsageError: The estimator squares whole batches.
+        FisherError: As for :func:`xsns_stream.diagonal_fisher`.
     """
     settings = settings or FisherSettings()
     if settings.batch_wise:
@@ -56,27 +55,51 @@ def diagonal_fisher_in_groups(
     dtype = np.float64 if str(next(model.parameters()).dtype) == "torch.float64" else np.float32
     path = folder / "fisher.values"
     values = np.memmap(path, dtype=dtype, mode="w+", shape=(layout.size,))
-    place = dict(zip(layout.names, zip(layout.offsets, layout.sizes, strict=True), strict=True))
+    bits = dict(zip(layout.names, zip(layout.offsets, layout.sizes, strict=True), strict=True))
     examples = 0
     for group in groups_of_layers(layout, budget):
         engine = Engine(model, layout, settings, without_rules, measured=group, moments=moments_of(settings), seed=seed)
-        with engine, explained(engine, language):
+        with engine, error_context(engine, language):
             for batch in make_batches():
                 engine.add(batch)
         if not engine.examples:
             raise FisherError(f"there is no batch{f' of language {language!r}' if language else ''} to measure.")
         examples = engine.examples
         for name, total in engine.sums.items():
-            offset, size = place[name]
+            offset, size = bits[name]
             values[offset : offset + size] = (total / engine.count).cpu().numpy().ravel()
         values.flush()
-    pieces = tuple(
+    tensors = tuple(
         values[offset : offset + size].reshape(shape)
         for offset, size, shape in zip(layout.offsets, layout.sizes, layout.shapes, strict=True)
     )
-    return DiagonalFisher(pieces, layout, examples, language, provenance or Provenance())
+    return DiagonalFisher(tensors, layout, examples, language, provenance or Provenance())
 
 
 def moments_of(settings: FisherSettings) -> tuple[str, ...]:
-    """Return the moment that an estimator averages."""
+    """Return the moment that the estimator of these settings averages."""
     return ("absolute",) if settings.estimator == "grad-abs" else ("square",)
+
+
+def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
+    """Divide θ into runs of neighbouring tensors whose float32 accumulators fit into `budget` bytes each.
+
+    Groups are divided between layers where a layer fits, and between tensors where it does not. A single tensor larger
+    than the budget is a group of its own. The last layers come first, because their passes are the shortest.
+    """
+    layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]
+    starts = [layer.start for layer in layout.layers]
+    for name, offset, size in zip(layout.names, layout.offsets, layout.sizes, strict=True):
+        layers[max(n for n, start in enumerate(starts) if start <= offset)].append((name, 4 * size))
+    groups: list[list[str]] = []
+    room = 0
+    for layer in reversed(layers):
+        whole = sum(size for _, size in layer) <= budget
+        for part in [layer] if whole else [[tensor] for tensor in reversed(layer)]:
+            needed = sum(size for _, size in part)
+            if not groups or needed > room:
+                groups.append([])
+                room = max(budget, needed)
+            groups[-1] += [name for name, _ in part]
+            room -= needed
+    return [tuple(group) for group in groups]

@@ -1,4 +1,4 @@
-"""Estimates of the memory that batches and groups of layers take."""
+"""Memory of batches: an estimate of how many tokens fit, and recognition of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -7,37 +7,45 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from xsns_stream.fisher import predictions
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.types import FisherSettings, ParameterLayout
 
-#: A batch of more positions than this computes no faster.
+#: A batch with more positions than this is not faster.
 MOST_TOKENS: Final = {"cpu": 4_096, "cuda": 65_536}
-#: Share of the memory for activations; the rest is for what cannot be foreseen.
+#: Share of the memory for activations; the rest is a reserve.
 USED_SHARE: Final = 0.7
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that something did not fit into memory."""
+    """Return whether an error means that something did not fit into memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The CPU's allocator has no exception of its own.
+    # The CPU's allocator has no exception class of its own.
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int, memory: int) -> int:
     """Return how many positions (B × T) a batch may have so that its activations fit into `memory` bytes.
 
-    One example of the greatest length is sent forward, and what autograd keeps of it is counted; a batch's need is
-    proportional to that. Never less than one example.
+    One example of the greatest length is run forward, and the bytes that autograd keeps for it are counted; the memory
+    of a batch is proportional to them. The result is never less than one example.
+
+    Args:
+        model: The model, with its head.
+        layout: θ.
+        settings: Settings of the estimate.
+        longest: Number of tokens of the longest example.
+        memory: Bytes available for activations.
     """
-    per_example = _kept_bytes(model, layout, settings, longest)
+    per_example = _saved_bytes(model, layout, settings, longest)
     device = next(model.parameters()).device.type
     examples = int(memory * USED_SHARE) // max(per_example, 1)
     return max(longest, min(examples * longest, MOST_TOKENS.get(device, MOST_TOKENS["cuda"])))
 
 
-def _kept_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int) -> int:
+def _saved_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int) -> int:
+    """Return the bytes that autograd keeps for one example, without the model's parameters."""
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -49,11 +57,11 @@ def _kept_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, l
     counting = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     with Engine(model, layout, settings, measured=layout.names[:1]) as engine, counting:
         engine.add(_one_example(model, engine.kind, longest))
-    return sum(size for place, size in storages.items() if place not in own)
+    return sum(size for address, size in storages.items() if address not in own)
 
 
 def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
-    """Return an example of `length` pieces, with as many scored positions as masking scores."""
+    """Return an example of `length` tokens with about as many scored positions as masking gives."""
     device = next(model.parameters()).device
     ids = torch.full((1, length), min(5, model.get_input_embeddings().weight.shape[0] - 1), device=device)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -62,30 +70,6 @@ def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
     if kind == "span":
         start = torch.zeros(1, dtype=torch.int64, device=device)
         return batch | {"start_positions": start, "end_positions": start}
-    labels = torch.full_like(ids, predictions.IGNORED)
+    labels = torch.full_like(ids, scoring.IGNORED)
     labels[:, 1::7] = 0
     return batch | {"labels": labels}
-
-
-def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
-    """Cut θ into runs of neighbouring tensors whose float32 accumulators fit into `budget` bytes each.
-
-    Cuts are made between layers where a layer fits, between tensors where it does not; a single tensor larger than
-    the budget is a group of its own. The last layers come first: their passes end soonest.
-    """
-    layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]
-    starts = [layer.start for layer in layout.layers]
-    for name, offset, size in zip(layout.names, layout.offsets, layout.sizes, strict=True):
-        layers[max(n for n, start in enumerate(starts) if start <= offset)].append((name, 4 * size))
-    groups: list[list[str]] = []
-    room = 0
-    for layer in reversed(layers):
-        whole = sum(size for _, size in layer) <= budget
-        for part in [layer] if whole else [[tensor] for tensor in reversed(layer)]:
-            needed = sum(size for _, size in part)
-            if not groups or needed > room:
-                groups.append([])
-                room = max(budget, needed)
-            groups[-1] += [name for name, _ in part]
-            room -= needed
-    return [tuple(group) for group in groups]

@@ -1,4 +1,4 @@
-"""Context managers for the state of a model: evaluation mode, checkpointing, a fixed random state."""
+"""Context managers for the state of a model: evaluation mode, checkpointing, precision, a fixed random state."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from torch.utils.checkpoint import checkpoint
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 AUTOCAST: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
-#: float16 holds nothing below 6e-8: the loss is multiplied, the sums are divided again.
+#: float16 has no number below 6e-8: the loss is multiplied by this factor, and the sums are divided again.
 LOSS_SCALE: Final = {"fp16": 2.0**10}
 
 
 def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
-    """Return what the loss is multiplied by, so that gradients stay within the range of float16.
+    """Return the factor of the loss that keeps gradients within the range of float16.
 
-    Where the weights are float16 themselves, so is everything that flows back through them. A power of two changes no
-    bit of what is in range.
+    Where the weights are float16, so is everything that flows back through them. The factor is a power of two, which
+    changes no bit of a number within the range.
     """
     if settings.estimator == "authors":
-        return 1.0  # gradients are clipped at a norm of 1 as they are
+        return 1.0  # gradients are clipped to norm 1 without scaling
     return LOSS_SCALE["fp16"] if weights == torch.float16 else LOSS_SCALE.get(settings.precision, 1.0)
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
-    """Return the precision of sums: float32, float64 for float64."""
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the precision of sums: float64 for float64, otherwise float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def autocast(settings: FisherSettings, device: torch.device) -> AbstractContextManager[Any]:
-    """Return automatic mixed precision where the settings ask for it."""
+    """Return a context of automatic mixed precision where the settings ask for it."""
     dtype = AUTOCAST.get(settings.precision)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode, and each back into its own mode afterwards."""
+    """Put every module into evaluation mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -53,7 +53,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def training(model: nn.Module, seed: int) -> Iterator[None]:
-    """Put every module into training mode (dropout on), with the random state of `seed`; put both back afterwards."""
+    """Put every module into training mode (dropout on) with the random state of `seed`; restore both afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -68,9 +68,9 @@ def training(model: nn.Module, seed: int) -> Iterator[None]:
 
 @contextmanager
 def checkpointing(model: nn.Module, layout: ParameterLayout) -> Iterator[None]:
-    """Let every block compute its activations again in the backward.
+    """Let every block compute its activations again in the backward pass.
 
-    Not transformers' own switch, which works in training mode alone, where dropout is on.
+    This does not use transformers' own switch, which works only in training mode, where dropout is on.
     """
     with ExitStack() as undo:
         for block in _blocks(model, layout):
@@ -80,7 +80,7 @@ def checkpointing(model: nn.Module, layout: ParameterLayout) -> Iterator[None]:
 
 @contextmanager
 def replaced(module: nn.Module, method: str, replacement: Callable[..., Any]) -> Iterator[None]:
-    """Give one module another method for a while; one that it had of its own comes back."""
+    """Replace a method of one module inside the block; a method that the module had on its own is restored."""
     own = vars(module).get(method)
     setattr(module, method, replacement)
     try:

@@ -1,7 +1,7 @@
-"""The slow, obvious diagonal Fisher: one example at a time, one ordinary backward each.
+"""The reference: a slow and obvious computation of the diagonal Fisher information, one example at a time.
 
-It is what the equation says, with nothing clever in it, and what the fast engine is compared with: in the tests, and
-on a small batch the first time a model is seen.
+It follows the equation literally. The fast engine is compared with it in the tests, and on a small batch the first time
+a model is seen.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xsns_stream.fisher import predictions
-from xsns_stream.fisher.model_state import loss_scale, wide
+from xsns_stream.fisher import scoring
+from xsns_stream.fisher.model_state import loss_scale, sum_dtype
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 
@@ -26,37 +26,37 @@ def reference_fisher(
     *,
     names: Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
-    """Return 1/|D| Σ_j (∂ log p(y_j|x_j)/∂θ)² by a loop over single examples, trimmed to their own length.
+    """Return 1/|D| Σ_j (∂ log p(y_j|x_j)/∂θ)² by a loop over single examples without padding.
 
     Args:
-        model: In evaluation mode.
-        batches: As :func:`xsns_stream.diagonal_fisher` takes them.
+        model: The model, in evaluation mode.
+        batches: As for :func:`xsns_stream.diagonal_fisher`.
         layout: The parameters θ.
-        token_reduction: `sum` or `mean` over an example's scored positions.
-        names: Some of θ; all of it by default.
+        token_reduction: `sum` or `mean` over the scored positions of an example.
+        names: Names of the parameters to measure; all of θ by default.
 
     Returns:
-        {parameter name: tensor of its shape}: float32, or float64 for a float64 model. Of a model in half precision
-        the gradients are rounded to it, and squared and added in float32.
+        {parameter name: tensor of its shape}: float32, or float64 for a float64 model. The gradients of a model in half
+        precision are rounded to that precision; they are squared and added in float32.
     """
     names = layout.names if names is None else names
-    parameters = predictions.theta_of(model, layout)
+    parameters = scoring.theta_of(model, layout)
     theta = [parameters[name] for name in names]
     before = [p.requires_grad for p in theta]
-    dtypes = {name: wide(parameters[name].dtype) for name in names}
+    dtypes = {name: sum_dtype(parameters[name].dtype) for name in names}
     total = {name: torch.zeros_like(parameters[name], dtype=dtypes[name]) for name in names}
-    kind, count = predictions.kind_of(model), 0
+    kind, count = scoring.kind_of(model), 0
     scale = loss_scale(FisherSettings(), next(model.parameters()).dtype)
     try:
         for parameter in theta:
             parameter.requires_grad_(True)
         for batch in batches:
-            for example in predictions.single_examples(batch, kind):
-                question = predictions.ask(model, kind, example)
-                logits = predictions.answers(kind, model(**question.inputs), question, gathered=False)
-                logits = logits.to(wide(logits.dtype))
-                loss = F.cross_entropy(logits, question.targets, reduction=token_reduction) * scale
-                # A parameter that the output does not depend on has a gradient of zero.
+            for example in scoring.single_examples(batch, kind):
+                scored_batch = scoring.prepare(model, kind, example)
+                logits = scoring.scored_logits(kind, model(**scored_batch.inputs), scored_batch, gathered=False)
+                logits = logits.to(sum_dtype(logits.dtype))
+                loss = F.cross_entropy(logits, scored_batch.targets, reduction=token_reduction) * scale
+                # A parameter that does not affect the output has a gradient of zero.
                 gradients = torch.autograd.grad(loss, theta, allow_unused=True, materialize_grads=True)
                 for name, gradient in zip(names, gradients, strict=True):
                     total[name] += (gradient.to(dtypes[name]) / scale).square()

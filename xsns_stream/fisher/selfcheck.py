@@ -1,58 +1,70 @@
-"""Find out, on a small batch, whether the rules are exact for a model; what is not goes to the batch-of-one path.
+"""The self-check: are the rules exact for a model? Parameters where they are not are measured one example at a time.
 
-A rule can be wrong without an error: a subclass that does more in its forward, activations in another order of axes,
-a module used in a way nobody thought of. So the first time a model is seen, three examples of different lengths, in a
-batch whose length is not three, go through the rules and through :func:`reference_fisher`, parameter by parameter.
+A rule can be wrong without an error: a subclass may do more in its forward, activations may have another order of axes,
+or a module may be used in an unexpected way. The first time a model is seen, three examples of different lengths, in a
+batch whose length is not three, are therefore measured with the rules and with :func:`reference_fisher`, and compared
+parameter by parameter.
+
+Results are kept on disk, in one small file for each kind of model and library versions. The key is a digest of
+everything that the result depends on except the values of the weights: the class and configuration of the model, θ,
+precision, kind of device, attention, and the versions of the libraries. An entry that cannot be read is computed again;
+where an entry cannot be written, the next run repeats the check.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
+import transformers
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import predictions
-from xsns_stream.fisher import selfcheck_cache as confirmed
+from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine, NotFiniteError
-from xsns_stream.fisher.memory import groups_of_layers
+from xsns_stream.fisher.layer_groups import groups_of_layers
 from xsns_stream.fisher.model_state import evaluating
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.rules import NotExactError
+from xsns_stream.io.atomic import atomic_file
 from xsns_stream.types import ParameterLayout
 
 LENGTHS = (7, 5, 4)
-#: Of the decoder, where there is one; its batch is as long as no other axis.
+#: Lengths of the decoder's examples; the batch has a length that no other axis has.
 DECODED = (6, 3, 5)
 #: Largest accepted error of a tensor, relative to its largest value. Rounding alone gives about 1e-6 in float32
 #: (sums of some hundred products) and 1e-15 in float64; a wrong rule gives 0.1 and more.
 TOLERANCE = {torch.float64: 1e-10}
 TOLERANCE_FLOAT32 = 1e-4
-#: The same for tensors whose error in float32 was larger: they are compared again in float64, where some models still
-#: compute single steps in float32.
+#: The tolerance for tensors whose error in float32 was larger. They are compared again in float64, where some models
+#: still compute single steps in float32.
 TOLERANCE_DOUBTFUL = 1e-4
 HALVES = (torch.float16, torch.bfloat16)
 #: Values below this share of the largest of all tensors are rounding noise: the gradient of an attention key's bias
-#: is mathematically zero, and two correct computations of it agree in nothing.
+#: is mathematically zero, and two correct computations of it give different noise.
 NOISE = 1e-9
 
 
 @dataclass(frozen=True)
 class ParameterCheck:
-    """What the check found for one parameter.
+    """Result of the check for one parameter.
 
     Attributes:
         name: The parameter.
-        rule: Which rule covers it; empty where none does.
-        error: Largest difference to the reference, relative to the tensor's largest value; NaN where the model's
-            gradients are not finite.
-        exact: Whether that is rounding.
+        rule: Name of the rule that covers the parameter; empty where none does.
+        error: Largest difference to the reference, relative to the largest value of the tensor; NaN where the gradients
+            of the model are not finite.
+        exact: Whether the difference is only rounding.
     """
 
     name: str
@@ -67,21 +79,22 @@ class ParameterCheck:
 
 
 def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None = None) -> tuple[ParameterCheck, ...]:
-    """Compare the rules with the batch-of-one reference on a small batch, one line for each parameter of θ.
+    """Compare the rules with the reference on a small batch; return one result for each parameter of θ.
 
-    Weights in half precision are compared in float32, and put back bit for bit: their own rounding would hide errors.
+    Weights in half precision are compared in float32, because their own rounding would hide errors, and restored bit
+    for bit.
 
     Args:
-        model: With its head.
+        model: The model, with its head.
         layout: θ.
         budget: Bytes for the values of one side of the comparison; θ is compared in groups that fit.
 
     Raises:
-        FisherError: The model has no head, or even the batch-of-one path does not give the reference's values.
+        FisherError: The model has no head, or even one example at a time does not give the values of the reference.
     """
-    kind = predictions.kind_of(model)
-    if kind in predictions.LANGUAGE_MODELS:
-        predictions.head_of(model)  # a model without one is refused here, in words
+    kind = scoring.kind_of(model)
+    if kind in scoring.LANGUAGE_MODELS:
+        scoring.head_of(model)  # raises an error for a model without a head
     batch = _small_batch(model, kind)
     groups = [layout.names] if budget is None else groups_of_layers(layout, budget)
     compared: dict[str, _Comparison] = {}
@@ -99,56 +112,57 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
     doubtful = {check.name for check in checks if not check.exact and not math.isnan(check.error)}
     wrong = _still_wrong(model, layout, batch, doubtful, tolerance)
     if wrong and next(model.parameters()).dtype != torch.float64:
-        # Small values of a tensor may differ by more than the tolerance through rounding alone. In float64 rounding is
-        # nothing beside what mixing examples does.
+        # Small values of a tensor may differ by more than the tolerance by rounding alone. In float64, rounding is
+        # negligible beside the effect of mixing examples.
         wrong = _still_wrong(model, layout, batch, set(wrong), TOLERANCE_DOUBTFUL, torch.float64)
     if wrong:
         raise FisherError(
             f"the gradient of '{wrong[0]}' depends on how examples are batched, so it cannot be measured.",
-            "the self-check compared it in float64 with the gradients of single examples. The model may mix examples "
-            "of a batch, or be random in evaluation mode; `--exclude` leaves parameters out.",
+            "the self-check compared it in float64 with the gradients of single examples. The model may mix the "
+            "examples of a batch, or be random in evaluation mode; `--exclude` leaves parameters out.",
         )
     return checks
 
 
 class _Comparison(NamedTuple):
-    """One tensor: which rule covers it, the largest difference to the reference, the reference's largest value."""
+    """One tensor: the rule that covers it, its largest difference to the reference, and the reference's maximum."""
 
     rule: str
     difference: float
     peak: float
 
 
-#: Model → (layout, dtype, device) → names; by model, because two of a kind may be wired differently.
-_CONFIRMED: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
+#: Model → (layout, dtype, device) → names. The key is the model, because two models of a class may differ inside.
+_CHECKED_MODELS: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
 
 
 def without_rules(
     model: nn.Module, layout: ParameterLayout, *, cached: bool = False, budget: int | None = None
 ) -> tuple[str, ...]:
-    """Return the names whose rules the check did not confirm; each model is checked once.
+    """Return the names of parameters whose rules the check did not confirm; each model is checked once.
 
     Args:
-        model: With its head.
+        model: The model, with its head.
         layout: θ.
-        cached: Also look for, and leave, the result on disk, where it counts for every model of the same class and
-            configuration under the same library versions. Only for a model that was loaded and not changed since.
+        cached: Whether the result is also read from disk and written to it, where it holds for every model of the same
+            class and configuration under the same library versions. Only for a model that was loaded and not changed
+            since.
         budget: As for :func:`self_check`.
     """
     weight = next(model.parameters())
-    known = _CONFIRMED.setdefault(model, {})
+    known = _CHECKED_MODELS.setdefault(model, {})
     key = (layout.digest, str(weight.dtype), str(weight.device))
     if key not in known:
-        names = confirmed.load(model, layout) if cached else None
+        names = load_result(model, layout) if cached else None
         if names is None:
             try:
                 checks = self_check(model, layout, budget=budget)
             except NotFiniteError:
-                # Nothing can be told from such weights; measuring fails by itself, and can name the language.
+                # Such weights cannot be checked. The measurement will fail, and its error names the language.
                 return ()
             names = tuple(check.name for check in checks if not (check.by_rule and check.exact))
             if cached and not any(math.isnan(check.error) for check in checks):
-                confirmed.keep(model, layout, names)
+                save_result(model, layout, names)
         known[key] = names
     return known[key]
 
@@ -175,14 +189,14 @@ def _compare(
 def _measured(
     model: nn.Module, layout: ParameterLayout, names: Sequence[str], batch: Mapping[str, Tensor], refused: set[str]
 ) -> Engine:
-    """Measure a batch; names whose module refuses its rule are added to `refused`, and go without."""
+    """Measure a batch. Parameters whose module refuses its rule are added to `refused` and measured without a rule."""
     while True:
         engine = Engine(model, layout, without_rules=refused, measured=names)
         try:
             with engine:
                 engine.add(batch)
         except NotExactError as error:
-            refused |= _owned(model, layout, error, refused)
+            refused |= _parameters_of(model, layout, error, refused)
         else:
             return engine
 
@@ -195,7 +209,7 @@ def _still_wrong(
     tolerance: float,
     dtype: torch.dtype = torch.float32,
 ) -> list[str]:
-    """Return those of `names` that do not agree with the reference even one example at a time."""
+    """Return those of `names` that differ from the reference even when measured one example at a time."""
     if not names:
         return []
     with _in_full_precision(model, dtype):
@@ -213,8 +227,8 @@ def _refusing(
     return refused
 
 
-def _owned(model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: set[str]) -> set[str]:
-    """Return the names in θ of the module that refused its rule; all of θ where that would change nothing."""
+def _parameters_of(model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: set[str]) -> set[str]:
+    """Return the names in θ of the module that refused its rule; all of θ where these names were refused before."""
     if refused >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error
     own = {id(p) for p in error.module.parameters(recurse=False)} if error.module is not None else set()
@@ -224,7 +238,7 @@ def _owned(model: nn.Module, layout: ParameterLayout, error: NotExactError, refu
 
 
 def _errors(compared: Mapping[str, _Comparison]) -> dict[str, float]:
-    """Return {name: error relative to the tensor's largest value}; NaN for all where one is not finite."""
+    """Return {name: error relative to the largest value of the tensor}; NaN for all where a value is not finite."""
     peaks = [comparison.peak for comparison in compared.values()]
     if not all(math.isfinite(peak) for peak in peaks):
         return dict.fromkeys(compared, math.nan)
@@ -235,7 +249,7 @@ def _errors(compared: Mapping[str, _Comparison]) -> dict[str, float]:
 
 @contextmanager
 def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator[None]:
-    """Hold less precise weights in a higher precision for a while; going there and back changes no bit."""
+    """Convert less precise weights to a higher precision inside the block; converting them back changes no bit."""
     lower = HALVES if dtype == torch.float32 else (*HALVES, torch.float32)
     changed = [(tensor, tensor.dtype) for tensor in (*model.parameters(), *model.buffers()) if tensor.dtype in lower]
     try:
@@ -248,7 +262,7 @@ def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> 
 
 
 def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
-    """Return three examples of different lengths, with arbitrary pieces and two or more scored positions each."""
+    """Return three examples of different lengths, with arbitrary tokens and at least two scored positions each."""
     rows = model.get_input_embeddings().weight.shape[0]
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
     padding = getattr(config, "pad_token_id", None) or 0
@@ -260,13 +274,13 @@ def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
     classes = int(getattr(config, "num_labels", 2))
     if kind == "seq2seq":
         decoded = torch.randint(min(10, rows - 1), rows, (len(DECODED), max(DECODED)), generator=generator)
-        batch["labels"] = decoded.masked_fill(_up_to(DECODED) == 0, predictions.IGNORED)
+        batch["labels"] = decoded.masked_fill(_up_to(DECODED) == 0, scoring.IGNORED)
     elif kind == "sequence":
         batch["labels"] = torch.arange(len(LENGTHS)) % classes
     elif kind == "span":
         batch |= {"start_positions": torch.tensor([1, 0, 2]), "end_positions": torch.tensor([3, 2, 2])}
     else:
-        labels = torch.full_like(ids, predictions.IGNORED)
+        labels = torch.full_like(ids, scoring.IGNORED)
         labels[:, 1:3] = ids[:, 1:3].roll(1) % (classes if kind == "tokens" else rows)
         batch["labels"] = labels
     return {name: values.to(device) for name, values in batch.items()}
@@ -274,3 +288,68 @@ def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
 
 def _up_to(lengths: Sequence[int]) -> Tensor:
     return (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
+
+
+SCHEMA_VERSION = 1
+#: Environment variable that sets the folder.
+FOLDER_VARIABLE = "XSNS_STREAM_CACHE"
+#: Fields of a configuration that do not affect the computation.
+_NOT_COMPUTED = ("_name_or_path", "transformers_version", "architectures", "id2label", "label2id")
+
+
+def cache_folder() -> Path:
+    """Return the folder of the results: `$XSNS_STREAM_CACHE`, or `xsns-stream` in the user's cache folder."""
+    if chosen := os.environ.get(FOLDER_VARIABLE):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "xsns-stream"
+
+
+def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
+    """Return the names of parameters without a confirmed rule; None where this kind of model was not checked yet."""
+    try:
+        document = json.loads(_result_path(model, layout).read_text(encoding="utf-8"))
+        names = tuple(document["without_rules"])
+        known = document["schema_version"] == SCHEMA_VERSION and set(names) <= set(layout.names)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return names if known else None
+
+
+def save_result(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> None:
+    """Save the result of a check; a folder that cannot be written is ignored."""
+    path = _result_path(model, layout)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "model": _class_name(model),
+        **_versions(),
+        "without_rules": list(names),
+    }
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            file.write(json.dumps(document).encode())
+
+
+def _result_path(model: Any, layout: ParameterLayout) -> Path:
+    weight = next(model.parameters())
+    config = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_COMPUTED}
+    key = {
+        "class": _class_name(model),
+        "config": config,
+        "attention": getattr(model.config, "_attn_implementation", None),
+        "layout": layout.digest,
+        "dtype": str(weight.dtype),
+        "device": weight.device.type,
+        **_versions(),
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+    return cache_folder() / "self-check" / f"{digest}.json"
+
+
+def _class_name(model: Any) -> str:
+    return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
+def _versions() -> dict[str, str]:
+    return {"xsns-stream": version("xsns-stream"), "torch": torch.__version__, "transformers": transformers.__version__}

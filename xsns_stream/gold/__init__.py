@@ -1,17 +1,18 @@
-"""Gold transfer scores: public formats → `TransferScores`, checked; one file format of our own.
+"""Gold transfer scores: import from public formats, checks, and files in the program's own format.
 
-A gold score is what fine-tuning on a source and testing on a target gave. Predictions are held against it.
+A gold score is the measured score of a model that was fine-tuned on a source language and tested on a target language.
+Predictions are compared with gold scores.
 """
 
-from xsns_stream.gold.checking import ImportedScores
-from xsns_stream.gold.files import SCORE_FORMATS, ScoreSummary, read_scores, summarise, write_scores
-from xsns_stream.gold.importing import FORMATS, import_scores
+from xsns_stream.gold.importing import FORMATS, ImportedScores, frame_scores, import_scores
+from xsns_stream.gold.score_files import SCORE_FORMATS, ScoreSummary, read_scores, summarise, write_scores
 
 __all__ = [
     "FORMATS",
     "SCORE_FORMATS",
     "ImportedScores",
     "ScoreSummary",
+    "frame_scores",
     "import_scores",
     "read_scores",
     "summarise",

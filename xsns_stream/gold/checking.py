@@ -1,36 +1,36 @@
-"""Raw cells → transfer scores: numbers, codes, duplicates, orientation, gaps, and what an import would lose."""
+"""Checks of imported scores: labels, numbers, duplicates, units, and what an import would lose."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.raw import RawCell, RawScores, check_percent_signs, check_unit
-from xsns_stream.io.numbers import ReadCells, read_cells
-from xsns_stream.io.tables import all_listed, listed, one_line
-from xsns_stream.languages import Labels, read_labels
-from xsns_stream.table_orientation import check_corner
-from xsns_stream.types.transfer_scores import TransferScores
+from xsns_stream.gold.formats import RawCell
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.tables import ReadCells, all_listed, listed
+from xsns_stream.languages import Labels
+from xsns_stream.types.arrays import Reals
+from xsns_stream.types.transfer_scores import UNITS, TransferScores
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What an import left out because that was allowed, or must not leave out otherwise.
+    """The parts of a file that an import leaves out, or would leave out.
 
     Attributes:
-        labels: {label that is neither a code nor a name of a language: scores that it has}.
-        ambiguous: {label: (code, code)} of labels that are a code of one language and the name of another.
-        summaries: {label: code} of labels that are a word for a summary, as `max`, and the code of a language.
-        collisions: {code: labels} of languages that stand under several labels on one side.
-        cells: Cells that hold no number, that are infinite, or that may be read in two ways.
-        scores: How many cells of the file are left out in all.
-        of: How many cells the file has.
+        labels: {label that is neither a code nor a name of a language: its number of scores}.
+        ambiguous: {label: (code, code)} for labels that are the code of one language and the name of another.
+        summaries: {label: code} for labels that are both a word for a summary, as `max`, and a language code.
+        collisions: {code: labels} for languages with several labels on one side.
+        cells: Descriptions of cells that do not hold a number, are infinite, or can be read in two ways.
+        scores: Number of cells of the file that are left out in total.
+        of: Number of cells of the file.
     """
 
     labels: dict[str, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class LeftOut:
     summaries: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return a dictionary of JSON types."""
         return {
             "labels": dict(self.labels),
             "ambiguous": {label: list(codes) for label, codes in self.ambiguous.items()},
@@ -55,29 +55,29 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """The cells of an import, sorted into those that can be kept and those that cannot.
+class CheckedCells:
+    """The cells of an import, divided into valid ones and ones that are left out.
 
     Attributes:
-        kept: Cells, each with its number.
-        left_out: What is lost.
-        problems: A sentence, without its full stop, on each kind of loss.
-        duplicates: Sentences on scores that stand twice under the same labels. These cannot be skipped.
+        valid: Cells with their numbers.
+        left_out: The cells and labels that are left out.
+        problems: One sentence, without its full stop, for each kind of loss.
+        duplicates: Sentences about scores that occur twice under the same labels. These cannot be skipped.
     """
 
-    kept: tuple[tuple[RawCell, float], ...]
+    valid: tuple[tuple[RawCell, float], ...]
     left_out: LeftOut
     problems: tuple[str, ...]
     duplicates: tuple[str, ...]
 
-    def require_nothing_lost(self, *, skip: bool) -> None:
-        """Refuse losses, all of them in one message.
+    def require_complete(self, *, skip: bool) -> None:
+        """Raise an error with all problems in one message.
 
         Args:
-            skip: Losses are allowed; scores that stand twice are not.
+            skip: Whether cells may be left out. Duplicate scores are an error in any case.
 
         Raises:
-            XsnsError: Something would be lost, or a score stands twice.
+            XsnsError: Something would be left out, or a score occurs twice.
         """
         problems = (*(() if skip else self.problems), *self.duplicates)
         if not problems:
@@ -86,313 +86,257 @@ class Checked:
         if self.problems and not skip:
             lost = f"{self.left_out.scores} of {self.left_out.of} scores"
             if self.left_out.summaries:
-                label = one_line(next(iter(self.left_out.summaries)))
+                label = visible(next(iter(self.left_out.summaries)))
                 hints.append(f"--rename {label}={label} says that the language is meant")
             hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
         if self.left_out.cells and not skip:
-            hints.append("leave a cell empty where nothing was measured")
+            hints.append("leave a cell empty where the score is unknown")
         if self.duplicates:
             hints.append("a file has one score for each pair, regime and seed; several runs need a column `seed`")
         raise XsnsError(f"{'; '.join(problems)}.", f"{'; '.join(hints)}.")
 
 
-def check(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Checked:
-    """Sort the cells of an import.
+def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> CheckedCells:
+    """Divide the cells of an import into valid ones and ones that are left out.
 
     Args:
-        cells: As they stand in the file.
-        labels: What their labels stand for.
+        cells: The cells as they are written in the file.
+        labels: The languages that their labels stand for.
         read: Their numbers.
     """
-    colliding = _collisions(cells, labels)
-    lost_labels = {label for several in colliding.values() for label in several}
+    collisions = _collisions(cells, labels)
+    colliding = {label for several in collisions.values() for label in several}
     usable = [
-        all(labels.codes[label] is not None and label not in lost_labels for label in (cell.source, cell.target))
+        all(labels.codes[label] is not None and label not in colliding for label in (cell.source, cell.target))
         for cell in cells
     ]
-    kept = tuple(
+    valid = tuple(
         (cell, number)
-        for cell, number, fine, readable in zip(cells, read.values, usable, read.readable, strict=True)
-        if fine and readable
+        for cell, number, has_codes, readable in zip(cells, read.values, usable, read.readable, strict=True)
+        if has_codes and readable
     )
     unknown = {
         label: count
-        for label, count in _counts(cells).items()
+        for label, count in _cells_per_label(cells).items()
         if labels.codes[label] is None and label not in labels.ambiguous and label not in labels.summaries
     }
     left_out = LeftOut(
         unknown,
         dict(labels.ambiguous),
-        colliding,
+        collisions,
         (*read.wrong, *read.infinite, *read.either),
-        len(cells) - len(kept),
+        len(cells) - len(valid),
         len(cells),
         dict(labels.summaries),
     )
-    return Checked(kept, left_out, tuple(_problems(left_out, read)), tuple(_duplicates([cell for cell, _ in kept])))
+    duplicates = tuple(_duplicates([cell for cell, _ in valid]))
+    return CheckedCells(valid, left_out, tuple(_problems(left_out, read)), duplicates)
 
 
-def _counts(cells: Sequence[RawCell]) -> Counter[str]:
-    """Return how many cells each label has; a cell of a language with itself counts once."""
+def _cells_per_label(cells: Sequence[RawCell]) -> Counter[str]:
+    """Count the cells of each label; a cell of a language with itself counts once."""
     return Counter(label for cell in cells for label in dict.fromkeys((cell.source, cell.target)))
 
 
 def _collisions(cells: Sequence[RawCell], labels: Labels) -> dict[str, tuple[str, ...]]:
-    """Return the languages that stand under several labels on one side of one run."""
-    stands: dict[tuple[str, str, int | None, str], dict[str, None]] = {}
+    """Return {code: labels} for languages with several labels on one side of one run."""
+    labels_by_side: dict[tuple[str, str, int | None, str], dict[str, None]] = {}
     for cell in cells:
         for side, label in (("source", cell.source), ("target", cell.target)):
             if (code := labels.codes[label]) is not None:
-                stands.setdefault((side, cell.regime, cell.seed, code), {})[label] = None
-    found: dict[str, dict[str, None]] = {}
-    for (*_, code), names in stands.items():
+                labels_by_side.setdefault((side, cell.regime, cell.seed, code), {})[label] = None
+    collisions: dict[str, dict[str, None]] = {}
+    for (*_, code), names in labels_by_side.items():
         if len(names) > 1:
-            found.setdefault(code, {}).update(names)
-    return {code: tuple(names) for code, names in found.items()}
+            collisions.setdefault(code, {}).update(names)
+    return {code: tuple(names) for code, names in collisions.items()}
 
 
 def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
     if lost.labels:
         named = [f"{label or 'an empty label'} ({count})" for label, count in lost.labels.items()]
-        yield f"labels that are neither codes nor names of languages, with their scores: {all_listed(named)}"
+        yield f"labels that are neither codes nor names of languages, with their number of scores: {all_listed(named)}"
     for label, code in lost.summaries.items():
-        yield f"'{one_line(label)}' is a word for a summary and the code of a language ({code})"
+        yield f"'{visible(label)}' is a word for a summary and the code of a language ({code})"
     for label, (code, other) in lost.ambiguous.items():
-        yield f"'{one_line(label)}' is the code of {code} and the name of {other}"
+        yield f"'{visible(label)}' is the code of {code} and the name of {other}"
     for code, names in lost.collisions.items():
         both = "both" if len(names) == 2 else "all"
-        yield f"{' and '.join(repr(one_line(name)) for name in names)} are {both} '{code}', and {both} have scores"
-    for found, one, several in (
-        (read.wrong, "holds no number", "hold no number"),
+        yield f"{' and '.join(repr(visible(name)) for name in names)} are {both} '{code}', and {both} have scores"
+    for cells, singular, plural in (
+        (read.wrong, "does not hold a number", "do not hold a number"),
         (read.infinite, "is infinite", "are infinite"),
-        (read.either, "may be read in two ways", "may be read in two ways"),
+        (read.either, "can be read in two ways", "can be read in two ways"),
     ):
-        if found:
-            what = f"1 cell of the scores {one}" if len(found) == 1 else f"{len(found)} cells of the scores {several}"
-            yield f"{what}: {all_listed(found)}"
+        if cells:
+            count = (
+                f"1 cell of the scores {singular}" if len(cells) == 1 else f"{len(cells)} cells of the scores {plural}"
+            )
+            yield f"{count}: {all_listed(cells)}"
 
 
 def _duplicates(cells: Sequence[RawCell]) -> Iterator[str]:
-    """Yield a sentence on each score that stands twice."""
+    """Yield a sentence about each score that occurs twice."""
     first: dict[tuple[str, str, str, int | None], RawCell] = {}
     for cell in cells:
         other = first.setdefault((cell.source, cell.target, cell.regime, cell.seed), cell)
         if other is not cell:
-            more = "" if cell.regime == "main" else f" of regime {one_line(cell.regime)}"
-            pair = f"{one_line(cell.source)} → {one_line(cell.target)}"
-            yield f"the score {pair}{more} stands twice: {one_line(str(other.score))} and {one_line(str(cell.score))}"
+            regime = "" if cell.regime == "main" else f" of regime {visible(cell.regime)}"
+            pair = f"{visible(cell.source)} → {visible(cell.target)}"
+            yield f"the score {pair}{regime} occurs twice: {visible(str(other.score))} and {visible(str(cell.score))}"
 
 
-#: Task or metric where nobody named it.
-UNKNOWN: Final = "unknown"
+# ------------------------------------------------------------------------------------------------- units
+
+_PERCENT: Final = 100.0
+# This many scores of one run are not all at or below one percent by chance.
+_ENOUGH: Final = 3
+# In percent, scores at or below 1 seldom occur together with scores above this, with nothing in between.
+_GAP: Final = 10.0
 
 
-@dataclass(frozen=True)
-class ImportedScores:
-    """Scores, and what a reader of them should know.
+def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list[str]]:
+    """Return the unit of the scores, and notes.
 
-    Attributes:
-        scores: The scores.
-        notes: Sentences on what was left out, taken for granted, or looks odd; empty where there is nothing.
-        left_out: What the file has and the scores do not; empty unless `skip_unknown` allowed it.
-        by_name: {label: code} of the languages that were recognised by name.
-    """
+    Fractions are at most 1 and percentages at most 100. The checks are:
 
-    scores: TransferScores
-    notes: tuple[str, ...] = ()
-    left_out: LeftOut = field(default_factory=LeftOut)
-    by_name: Mapping[str, str] = field(default_factory=dict)
+    * Scores that are all at most 1 cannot be percent.
+    * Units are mixed where the scores of one source, seed or regime are all at most 1 and others are not. For a target,
+      this is a note, because the target may be hard.
+    * Units are mixed cell by cell where some scores are at most 1, all others above 10, and none in between. For a
+      single score, this is a note.
 
-
-@dataclass(frozen=True)
-class Described:
-    """What the user says about scores, before what a format says.
-
-    Attributes:
-        task: What was fine-tuned.
-        metric: What was measured.
-        unit: One of `types.transfer.UNITS`.
-        origin: Where the scores come from.
-        main: The regime that comes first.
-        rename: {label in the file: what it shall be called}.
-        transpose: Targets stand where sources are expected.
-        skip_unknown: Leave out what cannot be read, instead of refusing the file.
-    """
-
-    task: str | None = None
-    metric: str | None = None
-    unit: str | None = None
-    origin: str | None = None
-    main: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
-    transpose: bool = False
-    skip_unknown: bool = False
-
-
-def assemble(raw: RawScores, said: Described) -> ImportedScores:
-    """Check cells and put them into axes.
+    Args:
+        scores: The scores; their attribute `unit` is ignored.
+        requested: The unit that the user gave; empty to infer it.
 
     Raises:
-        XsnsError: A label, a cell or a language would be lost, and `skip_unknown` does not allow it; the same cell
-            stands twice; the unit does not fit; no language is left.
-        UsageError: A label to rename, or the main regime, is not there; or the matrix is turned round.
+        UsageError: The unit is unknown, or it was not given and cannot be inferred.
+        XsnsError: The scores do not have this unit, or have two.
     """
-    check_corner(raw.corner, transpose=said.transpose)
-    cells = list(raw.cells)
-    if said.transpose:
-        cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
-    labels = _labels(cells, said.rename)
-    read = read_cells((cell.source, cell.target, cell.score) for cell in cells)
-    checked = check(cells, labels, read)
-    if not any(labels.codes[cell.source] and labels.codes[cell.target] for cell in cells):
+    if requested and requested not in UNITS:
+        raise UsageError(f"there is no unit '{requested}'.", f"units are {', '.join(UNITS)}.")
+    known = scores.cells[np.isfinite(scores.cells)]
+    low, high = float(known.min()), float(known.max())
+    unit = requested or _inferred_unit(low, high)
+    if unit == "fraction" and (high > 1 or low < 0):
+        outside = int(((known > 1) | (known < 0)).sum())
         raise XsnsError(
-            f"no score has the code of a language on both sides; labels are {listed(list(labels.codes))}.",
-            "check --format; --rename OLD=NEW maps labels to codes.",
+            f"{outside} of {known.size} scores are not between 0 and 1, and cannot be fractions ({low:g} to {high:g}).",
+            "give --unit percent, or --unit points for a metric with another range.",
         )
-    checked.require_nothing_lost(skip=said.skip_unknown)
-    kept, left_out = checked.kept, checked.left_out
-    notes = [*raw.notes, *_skipped(checked.problems, left_out), *_matched(labels), *_read_otherwise(read)]
-    if not kept:
-        raise XsnsError("no score is left.", "see what --skip-unknown leaves out: run the import without it.")
-    scores, lacking = _in_axes([cell for cell, _ in kept], [number for _, number in kept], labels.codes, raw, said)
-    notes += lacking
-    notes += _odd_orientation(scores, said.transpose)
-    asked = check_percent_signs(read, said.unit or raw.unit)
-    unit, unit_notes = check_unit(scores, asked)
-    unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
-    if unnamed:
-        notes.append(f"the format does not say what the scores are of: {' and '.join(unnamed)} would.")
-    return ImportedScores(replace(scores, unit=unit), tuple(notes + unit_notes), left_out, dict(labels.by_name))
+    if unit == "percent":
+        _check_percent(scores, low, high)
+    notes = [] if requested else [f"no unit was given; scores from {low:g} to {high:g} are assumed to be {unit}."]
+    if unit == "percent" and (low_targets := list(_fractions_among(scores, ((3, "target", scores.targets),)))):
+        notes.append(f"every score is 1 or less for {listed(low_targets)}: are these fractions among percentages?")
+    if unit == "percent" and len(isolated := _below_a_gap(scores)) == 1:
+        notes.append(f"the score of {isolated[0]} is 1 or less, and all others are above 10: is it a fraction?")
+    return unit, notes
 
 
-def _skipped(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
-    """Yield what was left out, and how much that is."""
-    if problems:
-        yield f"left out, {left_out.scores} of {left_out.of} scores: {'; '.join(problems)}."
+def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:
+    """Return the requested unit, or `percent` where some cells have a percent sign.
 
-
-def _matched(labels: Labels) -> Iterator[str]:
-    """Yield which labels were taken for names of languages."""
-    if labels.by_name:
-        named = [f"{label} = {code}" for label, code in labels.by_name.items()]
-        yield f"recognised by name: {all_listed(named)}; --rename OLD=NEW says otherwise."
-
-
-def _read_otherwise(read: ReadCells) -> Iterator[str]:
-    """Yield which cells were read with a decimal comma or a percent sign."""
-    if read.commas:
-        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
-    if any(read.percent):
-        yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percent."
-
-
-# -------------------------------------------------------------------------------------- orientation
-
-
-def _odd_orientation(scores: TransferScores, transpose: bool) -> Iterator[str]:
-    """Yield a note where every target is a source, but not every source a target.
-
-    Whoever has training data has test data too, so that it is mostly the other way round.
+    Raises:
+        XsnsError: Another unit was requested, or all cells without a sign look like fractions.
     """
-    more = set(scores.sources) - set(scores.targets)
-    if more and set(scores.targets) < set(scores.sources) and not transpose:
-        yield (
-            f"this looks transposed: every target is also a source, and {len(more)} sources are no targets, though "
-            "languages with training data mostly have test data; --transpose turns it round."
-        )
-
-
-# -------------------------------------------------------------------------------------------- codes
-
-
-def _labels(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
-    names = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
-    for label in rename:
-        if label not in names:
-            near = get_close_matches(label, names, n=3)
-            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(names)}."
-            raise UsageError(f"the file has no label '{label}' to rename.", hint)
-    labels = read_labels(names, rename)
-    if not any(labels.codes.values()) and not labels.ambiguous:
+    if not any(read.percent):
+        return requested
+    if requested and requested != "percent":
         raise XsnsError(
-            f"no label is the code of a language: {listed(names)}.",
-            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'; --rename OLD=NEW maps others.",
+            f"{sum(read.percent)} cells have a percent sign, but the unit was given as {requested}.",
+            "give --unit percent.",
         )
-    return labels
+    without_sign = [
+        number for number, sign in zip(read.values, read.percent, strict=True) if not sign and math.isfinite(number)
+    ]
+    if without_sign and 0 < max(without_sign) <= 1:
+        raise XsnsError(
+            f"{sum(read.percent)} cells have a percent sign, and all others are 1 or less: fractions and percentages "
+            "are mixed.",
+            "write all scores in the same unit.",
+        )
+    return "percent"
 
 
-# --------------------------------------------------------------------------------------------- axes
+def check_range(scores: TransferScores) -> None:
+    """Raise an error for scores outside the range of their unit.
+
+    Use it for files that state their unit. Nothing is inferred: all percentages of a weak model may be below one.
+
+    Raises:
+        XsnsError: Fractions above 1, percentages above 100, or either below 0.
+    """
+    known = scores.cells[np.isfinite(scores.cells)]
+    largest = {"fraction": 1.0, "percent": _PERCENT}.get(scores.unit, np.inf)
+    if scores.unit != "points" and ((known < 0) | (known > largest)).any():
+        raise XsnsError(
+            f"scores must be between 0 and {largest:g} where the unit is {scores.unit}; these are between "
+            f"{known.min():g} and {known.max():g}.",
+            "import them again with `xsns-stream gold import --unit …`.",
+        )
 
 
-def _in_axes(
-    cells: Sequence[RawCell],
-    found: Sequence[float],
-    codes: Mapping[str, str | None],
-    raw: RawScores,
-    said: Described,
-) -> tuple[TransferScores, list[str]]:
-    """Return the scores, in a unit that is not checked yet, and notes on gaps."""
-    sources, targets = (
-        dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
+def _inferred_unit(low: float, high: float) -> str:
+    if low >= 0 and high <= 1:
+        return "fraction"
+    if low >= 0 and high <= _PERCENT:
+        return "percent"
+    raise UsageError(
+        f"scores from {low:g} to {high:g} are neither fractions nor percentages.",
+        "give --unit points for a metric with another range.",
     )
-    regimes = _regimes(cells, raw, said)
-    seeds = _seeds(cells)
-    places = [
-        {label: place for place, label in enumerate(axis)} for axis in (regimes, seeds or (None,), sources, targets)
+
+
+def _check_percent(scores: TransferScores, low: float, high: float) -> None:
+    if high <= 1:
+        raise XsnsError(
+            f"every score is 1 or less ({low:g} to {high:g}): these are fractions, not percentages.",
+            "give --unit fraction.",
+        )
+    if low < 0 or high > _PERCENT:
+        raise XsnsError(
+            f"scores from {low:g} to {high:g} cannot be percentages.",
+            "give --unit points for a metric with another range.",
+        )
+    runs = ((0, "regime", scores.regimes), (1, "seed", scores.seeds), (2, "source", scores.sources))
+    if mixed := list(_fractions_among(scores, runs)):
+        raise XsnsError(
+            f"fractions and percentages are mixed: every score is 1 or less for {listed(mixed)}, and others are above.",
+            "give all scores in one unit; --unit points imports them unchanged.",
+        )
+    if len(cells := _below_a_gap(scores)) > 1:
+        raise XsnsError(
+            f"fractions and percentages are mixed: {len(cells)} scores are 1 or less, others are above {_GAP:g}, and "
+            f"none is in between: {listed(cells)}.",
+            "give all scores in one unit; --unit points imports them unchanged.",
+        )
+
+
+def _below_a_gap(scores: TransferScores) -> list[str]:
+    """Return the scores between 0 and 1, as `fi → sw (0.8)`, where all others are zero or above a gap.
+
+    Targets with several scores that are all at most 1 are ignored, because such a target may be hard.
+    """
+    cells = scores.cells
+    above = np.isfinite(cells) & (cells > 1)
+    if not above.any() or cells[above].min() <= _GAP:
+        return []
+    hard = (np.isfinite(cells).sum(axis=(0, 1, 2)) >= _ENOUGH) & ~above.any(axis=(0, 1, 2))
+    low = (cells > 0) & (cells <= 1) & ~hard
+    return [
+        f"{scores.sources[source]} → {scores.targets[target]} ({cells[regime, seed, source, target]:g})"
+        for regime, seed, source, target in np.argwhere(low)
     ]
-    values = np.full([len(axis) for axis in places], np.nan)
-    for cell, number in zip(cells, found, strict=True):
-        key = (cell.regime, cell.seed, codes[cell.source], codes[cell.target])
-        values[tuple(axis[label] for axis, label in zip(places, key, strict=True))] = number
-    scores = TransferScores(
-        tuple(sources),
-        tuple(targets),
-        values,
-        task=said.task or raw.task or UNKNOWN,
-        metric=said.metric or raw.metric or UNKNOWN,
-        unit="points",
-        origin=said.origin or raw.origin,
-        regimes=regimes,
-        seeds=seeds,
-    )
-    return _without_empty(scores)
 
 
-def _regimes(cells: Sequence[RawCell], raw: RawScores, said: Described) -> tuple[str, ...]:
-    there = list(dict.fromkeys(cell.regime for cell in cells))
-    if said.main is not None and said.main not in there:
-        raise UsageError(f"there is no regime '{said.main}'.", f"there are {listed(there)}.")
-    main = said.main or (raw.main if raw.main in there else there[0])
-    return (main, *(name for name in there if name != main))
-
-
-def _seeds(cells: Sequence[RawCell]) -> tuple[int, ...]:
-    seeds = dict.fromkeys(cell.seed for cell in cells)
-    if None in seeds and len(seeds) > 1:
-        raise XsnsError("some scores have a seed, and others have none.", "give every line a seed, or none.")
-    return tuple(seed for seed in seeds if seed is not None)
-
-
-def _without_empty(scores: TransferScores) -> tuple[TransferScores, list[str]]:
-    """Leave out languages without any score, and say which pairs of the others have none."""
-    # How many scores each source, and each target, has in any regime and seed.
-    by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
-    sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
-    targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]
-    if not sources:
-        raise XsnsError("there is no score at all.", "every cell of the file is empty.")
-    notes = [
-        f"left out, because they have no score as a {side}: {listed(empty)}."
-        for side, all_of_them, kept in (("source", scores.sources, sources), ("target", scores.targets, targets))
-        if (empty := [code for code in all_of_them if code not in kept])
-    ]
-    scores = scores.restricted(sources, targets)
-    missing = [
-        f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(np.isnan(scores.values))
-    ]
-    if missing:
-        notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
-    further = int(np.isnan(scores.cells[1:]).sum())
-    if further:
-        notes.append(f"in the other regimes {further} of {scores.cells[1:].size} scores are missing.")
-    return scores, notes
+def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:
+    """Yield the labels of these axes whose scores look like fractions."""
+    for axis, kind, labels in axes:
+        for index, label in enumerate(labels):
+            part: Reals = np.take(scores.cells, index, axis=axis)
+            known = part[np.isfinite(part)]
+            # A model that learned nothing scores zero everywhere.
+            if known.size >= _ENOUGH and known.max() <= 1 and known.max() > 0:
+                yield f"{kind} {label}"

@@ -1,66 +1,147 @@
-"""Public formats of transfer scores: matrix, long, xpos, nnrank, langrank, sumeval.
+"""Readers for public formats of transfer scores: matrix, long, xpos, nnrank, langrank, sumeval.
 
-Source: github.com/microsoft/Litmus at 012b5c7434ae73657bb2dcdef18be706f19ac77d, `SumEval/data/README.md`. A list of
-objects, each with `train_config`, {language: training examples}, and `eval_results`, {language: score}; scores are
-fractions. In the released test files each score is `"x"`.
-
-Only a run on a single language is a transfer score; mixtures are counted and left out. Sizes of training sets are
-regimes.
+Each reader returns :class:`RawScores`: the cells of a file as they are written, before labels, numbers and units are
+checked. To add a format, write a reader and register it in :data:`READERS`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.raw import LARGEST_SEED, RawCell, RawScores, Wanted, matrix_cells, one_of
-from xsns_stream.io.atomic import read_json
+from xsns_stream.io.json import read_json
 from xsns_stream.io.tables import TextTable, listed, read_table, to_number
 
+#: All seeds are below this number, so that no file format rounds them.
+LARGEST_SEED: Final = 2**53
 
-def read_matrix(path: Path, wanted: Wanted) -> RawScores:
-    """Read a CSV or TSV file: a first line with targets, then a line for each source."""
-    table = read_table(path)
-    if {"source", "target"} <= set(table.header):
-        raise XsnsError(f"'{path.name}' is a long table, no matrix.", "import it with --format long.")
-    return RawScores(
-        matrix_cells(table), metric=wanted.metric or "", origin=path.name, notes=table.notes, corner=table.header[0]
+
+class RawCell(NamedTuple):
+    """One score as it is written in a file.
+
+    Attributes:
+        source: Label of the language that the model was fine-tuned on.
+        target: Label of the language that the model was tested on.
+        score: A number, or the text in its place.
+        regime: The training regime; `main` where there is only one.
+        seed: The seed of fine-tuning; None where it is unknown.
+    """
+
+    source: str
+    target: str
+    score: object
+    regime: str = "main"
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class RawScores:
+    """The cells of a file, and the facts that its format implies.
+
+    Attributes:
+        cells: In the order of the file, which determines the order of languages, regimes and seeds.
+        task: The task; empty where the format does not imply it, as are the following fields.
+        metric: The metric.
+        unit: The unit of the scores.
+        origin: The publication.
+        notes: Sentences about what the reader left out or chose.
+        main: The main regime; empty for the first regime of the file.
+        corner: The first field of a matrix, above the labels of its rows.
+    """
+
+    cells: tuple[RawCell, ...]
+    task: str = ""
+    metric: str = ""
+    unit: str = ""
+    origin: str = ""
+    notes: tuple[str, ...] = ()
+    main: str = ""
+    corner: str = ""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options of a reader.
+
+    Attributes:
+        metric: The metric to read from a file with several; None for the usual one.
+        min_examples: Leave out targets that were tested on fewer examples, where the file has their number.
+    """
+
+    metric: str | None = None
+    min_examples: int = 0
+
+
+def _matrix_cells(table: TextTable, regime: str = "main") -> tuple[RawCell, ...]:
+    """Return the cells of a table with one row for each source and one column for each target."""
+    return tuple(
+        RawCell(line[0], target, score, regime)
+        for line in table.lines
+        for target, score in zip(table.header[1:], line[1:], strict=True)
     )
 
 
-def read_long(path: Path, wanted: Wanted) -> RawScores:
-    """Read a CSV or TSV file with columns `source`, `target`, one with scores, and maybe `regime` and `seed`.
-
-    The scores are in the column that the metric names, or in `score`.
+def _choose_metric(requested: str | None, available: Iterable[str], default: str, name: str) -> str:
+    """Return the requested metric, or the default.
 
     Raises:
-        XsnsError: A column is missing, or a seed is no integer.
+        UsageError: The file has no such metric.
     """
+    metrics = list(available)
+    if requested is not None and requested not in metrics:
+        raise UsageError(f"'{name}' has no metric '{requested}'.", f"it has {listed(metrics)}.")
+    return default if requested is None else requested
+
+
+# --------------------------------------------------------------------------------- matrix and long table
+
+
+def read_matrix(path: Path, options: ReadOptions) -> RawScores:
+    """Read a CSV or TSV file: the first line holds the targets, every other line a source and its scores."""
     table = read_table(path)
-    scores = wanted.metric if wanted.metric in table.header else "score"
-    if scores not in table.header:
+    if {"source", "target"} <= set(table.header):
+        raise XsnsError(f"'{path.name}' is a long table, not a matrix.", "import it with --format long.")
+    return RawScores(
+        _matrix_cells(table), metric=options.metric or "", origin=path.name, notes=table.notes, corner=table.header[0]
+    )
+
+
+def read_long(path: Path, options: ReadOptions) -> RawScores:
+    """Read a CSV or TSV file with columns `source`, `target`, a column of scores, and optionally `regime` and `seed`.
+
+    The column of scores has the name of the metric, or is called `score`.
+
+    Raises:
+        XsnsError: A column is missing, or a seed is not an integer.
+    """
+    return long_scores(read_table(path), options)
+
+
+def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
+    """Return the scores of a table with columns `source` and `target`, as :func:`read_long`."""
+    score_column = options.metric if options.metric in table.header else "score"
+    if score_column not in table.header:
         others = [name for name in table.header if name not in {"source", "target", "regime", "seed"}]
         raise XsnsError(
-            f"'{path.name}' has no column '{wanted.metric or 'score'}'.",
+            f"'{table.name}' has no column '{options.metric or 'score'}'.",
             f"name the column of the scores with --metric: it has {listed(others) or 'none'}.",
         )
-    columns = [table.column(name) for name in ("source", "target", scores)]
-    regimes = _optional(table, "regime")
-    seeds = _optional(table, "seed")
-    lines = zip(*columns, regimes, seeds, strict=True)
+    columns = [table.column(name) for name in ("source", "target", score_column)]
+    lines = zip(*columns, _optional_column(table, "regime"), _optional_column(table, "seed"), strict=True)
     cells = tuple(
-        RawCell(source, target, score, regime or "main", _seed(seed, path.name))
+        RawCell(source, target, score, regime or "main", _seed(seed, table.name))
         for source, target, score, regime, seed in lines
     )
-    metric = wanted.metric or ("" if scores == "score" else scores)
-    return RawScores(cells, metric=metric, origin=path.name, notes=table.notes)
+    metric = options.metric or ("" if score_column == "score" else score_column)
+    return RawScores(cells, metric=metric, origin=table.name, notes=table.notes)
 
 
-def _optional(table: TextTable, name: str) -> list[str]:
+def _optional_column(table: TextTable, name: str) -> list[str]:
     return table.column(name) if name in table.header else [""] * len(table.lines)
 
 
@@ -68,185 +149,218 @@ def _seed(text: str, name: str) -> int | None:
     if not text:
         return None
     number = to_number(text)
-    # pandas writes a column of integers with gaps as 42.0.
+    # pandas writes a column of integers with missing values as 42.0.
     if number is None or not number.is_integer() or abs(number) >= LARGEST_SEED:
-        raise XsnsError(f"'{text}' in column 'seed' of '{name}' is no integer.", "a seed is a number as 42.")
+        raise XsnsError(f"'{text}' in column 'seed' of '{name}' is not an integer.", "a seed is an integer, as 42.")
     return int(number)
 
 
+# -------------------------------------------------------------------------------------------------- xpos
+
 #: The training size of the published results; the main regime of a folder.
-MAIN: Final = "10000"
-_SIZE: Final = re.compile(r"(?:matrix|udpos)-ft-(\w+)\.csv")
-_METRIC: Final = "accuracy"
+_XPOS_MAIN: Final = "10000"
+_XPOS_FILE: Final = re.compile(r"(?:matrix|udpos)-ft-(\w+)\.csv")
+_XPOS_METRIC: Final = "accuracy"
 
 
-def read_xpos(path: Path, wanted: Wanted) -> RawScores:
-    """Read one file, or every training size of a folder.
+def read_xpos(path: Path, options: ReadOptions) -> RawScores:
+    """Read one file of xpos, or a folder with one file for each training size.
 
     Raises:
-        XsnsError: It is none of the layouts, or the folder has no such file.
+        XsnsError: The file has none of the published layouts, or the folder has no such file.
+
+    Source:
+        github.com/wietsedv/xpos; de Vries, Wieling and Nissim (ACL 2022).
     """
-    one_of(wanted.metric, [_METRIC], _METRIC, path.name)
-    files, unread = _sizes(path) if path.is_dir() else ([path], [])
+    _choose_metric(options.metric, [_XPOS_METRIC], _XPOS_METRIC, path.name)
+    files, skipped = _xpos_files(path) if path.is_dir() else ([path], [])
     tables = [read_table(file) for file in files]
-    cells = tuple(cell for file, table in zip(files, tables, strict=True) for cell in _cells(table, _regime(file)))
+    cells = tuple(
+        cell for file, table in zip(files, tables, strict=True) for cell in _xpos_cells(table, _xpos_regime(file))
+    )
     notes = [note for table in tables for note in table.notes]
-    if unread:
+    if skipped:
         notes.append(
-            f"files that were not read, because their names say no training size ({len(unread)}): {listed(unread)}."
+            f"files that were not read, because their names have no training size ({len(skipped)}): {listed(skipped)}."
         )
     corner = "source" if not path.is_dir() else ""
-    main = MAIN if any(cell.regime == MAIN for cell in cells) else ""
-    return RawScores(cells, "pos", _METRIC, "percent", "xpos (de Vries et al. 2022)", tuple(notes), main, corner)
+    main = _XPOS_MAIN if any(cell.regime == _XPOS_MAIN for cell in cells) else ""
+    return RawScores(cells, "pos", _XPOS_METRIC, "percent", "xpos (de Vries et al. 2022)", tuple(notes), main, corner)
 
 
-def _sizes(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return the files of a folder, or of its folder `results`, and the names of files that look like them.
+def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the files of a folder or of its sub-folder `results`, and the names of similar files that are skipped.
 
-    The smallest training size comes first, epochs last.
+    Files are sorted by training size; files named after epochs come last.
     """
-    for place in (folder, folder / "results"):
-        alike = sorted(place.glob("*-ft-*.csv"))
-        found = [file for file in alike if _SIZE.fullmatch(file.name)]
-        if found:
-            unread = [file.name for file in alike if file not in found]
-            found.sort(key=lambda file: (not _regime(file).isdecimal(), _regime(file).zfill(12)))
-            return found, unread
+    for parent in (folder, folder / "results"):
+        similar = sorted(parent.glob("*-ft-*.csv"))
+        files = [file for file in similar if _XPOS_FILE.fullmatch(file.name)]
+        if files:
+            skipped = [file.name for file in similar if file not in files]
+            files.sort(key=lambda file: (not _xpos_regime(file).isdecimal(), _xpos_regime(file).zfill(12)))
+            return files, skipped
     raise XsnsError(
-        f"'{folder}' holds no file as matrix-ft-10000.csv or udpos-ft-10000.csv.", "name the folder `results` of xpos."
+        f"'{folder}' has no file such as matrix-ft-10000.csv or udpos-ft-10000.csv.",
+        "give the folder `results` of xpos.",
     )
 
 
-def _regime(file: Path) -> str:
-    """Return the training size in a file's name, as `630` or `3epoch`."""
-    named = _SIZE.fullmatch(file.name)
-    if named is None:
+def _xpos_regime(file: Path) -> str:
+    """Return the training size in the name of a file, as `630` or `3epoch`."""
+    match = _XPOS_FILE.fullmatch(file.name)
+    if match is None:
         return "main"
-    return named[1].lstrip("0") or named[1]
+    return match[1].lstrip("0") or match[1]
 
 
-def _cells(table: TextTable, regime: str) -> tuple[RawCell, ...]:
+def _xpos_cells(table: TextTable, regime: str) -> tuple[RawCell, ...]:
     for names in (("lang_train", "lang_pred", "score"), ("source", "target", "accuracy")):
         if set(names) <= set(table.header):
             lines = zip(*(table.column(name) for name in names), strict=True)
             return tuple(RawCell(source, target, score, regime) for source, target, score in lines)
     if table.header[0] == "source":
-        return matrix_cells(table, regime)
+        return _matrix_cells(table, regime)
     raise XsnsError(
-        f"'{table.name}' is no file of xpos.",
-        "it starts with `source,af,…`, or has columns source, target, accuracy or lang_train, lang_pred, score.",
+        f"'{table.name}' is not a file of xpos.",
+        "such a file starts with `source,af,…`, or has columns source, target, accuracy or lang_train, lang_pred, "
+        "score.",
     )
 
 
-_METRICS: Final = ("f1", "accuracy")
-#: Below this a score moves by points when another draw of sentences is tested on; the targets are named.
-_FEW: Final = 500
+# ------------------------------------------------------------------------------------------------ nnrank
+
+_NNRANK_METRICS: Final = ("f1", "accuracy")
+#: With fewer test examples, a score changes by points with the choice of sentences; a note names these targets.
+_FEW_EXAMPLES: Final = 500
 
 
-def read_nnrank(path: Path, wanted: Wanted) -> RawScores:
-    """Read the table; entity F1 where no metric was asked for.
+def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
+    """Read the table of NN-Rank; entity F1 by default.
 
     Raises:
         XsnsError: A column is missing.
-        UsageError: There is no such metric, or no target was tested on as many examples.
+        UsageError: The table has no such metric, or no target was tested on that many examples.
+
+    Source:
+        github.com/abteen/nn-rank.
     """
     table = read_table(path)
-    metric = one_of(wanted.metric, _METRICS, _METRICS[0], path.name)
+    metric = _choose_metric(options.metric, _NNRANK_METRICS, _NNRANK_METRICS[0], path.name)
     columns = (table.column(name) for name in ("source", "target", metric, "num_eval_examples"))
     lines = list(zip(*columns, strict=True))
     sizes: dict[str, float] = {}
-    unsized: dict[str, None] = {}
+    unknown: dict[str, None] = {}
     for _, target, _, examples in lines:
         size = to_number(examples)
-        # A number that nobody knows does not leave a target out.
-        known = math.inf if size is None or math.isnan(size) else size
-        if known == math.inf:
-            unsized[target] = None
-        sizes[target] = min(sizes.get(target, math.inf), known)
-    few = {target: size for target, size in sizes.items() if size < wanted.min_examples}
+        # A target whose number of examples is unknown is never left out.
+        known_size = math.inf if size is None or math.isnan(size) else size
+        if known_size == math.inf:
+            unknown[target] = None
+        sizes[target] = min(sizes.get(target, math.inf), known_size)
+    few = {target: size for target, size in sizes.items() if size < options.min_examples}
     if len(few) == len(sizes):
         raise UsageError(
-            f"no target was tested on {wanted.min_examples} examples or more.",
-            f"the most is {max(sizes.values()):.0f}: lower --min-examples.",
+            f"no target was tested on {options.min_examples} examples or more.",
+            f"lower --min-examples: the largest number is {max(sizes.values()):.0f}.",
         )
     cells = tuple(RawCell(source, target, score) for source, target, score, _ in lines if target not in few)
-    notes = (*table.notes, *_notes(sizes, few, metric, len(lines) - len(cells)))
-    if unsized and wanted.min_examples:
-        notes += (f"kept, because the file does not say on how many examples they were tested: {listed([*unsized])}.",)
+    notes = (*table.notes, *_nnrank_notes(sizes, few, metric, len(lines) - len(cells)))
+    if unknown and options.min_examples:
+        notes += (f"not left out, because the file does not have their number of test examples: {listed([*unknown])}.",)
     return RawScores(cells, "ner", metric, "percent", "nn-rank, WikiANN, XLM-R base", notes)
 
 
-def _notes(sizes: Mapping[str, float], few: Mapping[str, float], metric: str, lost: int) -> list[str]:
-    notes = [f"the metric is {metric}; the file also has {listed([name for name in _METRICS if name != metric])}."]
+def _nnrank_notes(sizes: Mapping[str, float], few: Mapping[str, float], metric: str, lost: int) -> list[str]:
+    other = listed([name for name in _NNRANK_METRICS if name != metric])
+    notes = [f"the metric is {metric}; the file also has {other}."]
     if few:
-        notes.append(f"left out, tested on too few examples: {_named(few)}; these are {lost} scores.")
-    small = {target: size for target, size in sizes.items() if size < _FEW and target not in few}
+        notes.append(f"left out, tested on too few examples: {_with_sizes(few)}; these are {lost} scores.")
+    small = {target: size for target, size in sizes.items() if size < _FEW_EXAMPLES and target not in few}
     if small:
-        notes.append(f"tested on fewer than {_FEW} examples: {_named(small)}; --min-examples leaves them out.")
+        notes.append(
+            f"tested on fewer than {_FEW_EXAMPLES} examples: {_with_sizes(small)}; --min-examples leaves them out."
+        )
     return notes
 
 
-def _named(sizes: Mapping[str, float]) -> str:
+def _with_sizes(sizes: Mapping[str, float]) -> str:
     return listed([f"{target} ({size:.0f})" for target, size in sorted(sizes.items(), key=lambda item: item[1])])
 
 
-_ORIGIN: Final = "LangRank (Lin et al. 2019)"
-#: First field of a matrix → task and metric.
-_CORNERS: Final = {"train/target": ("pos", "accuracy"), r"v extra v \ trg >>": ("mt", "BLEU")}
-#: Columns of a training table (transfer language, task language, score) → metric.
-_COLUMNS: Final = {
+# ---------------------------------------------------------------------------------------------- langrank
+
+_LANGRANK_ORIGIN: Final = "LangRank (Lin et al. 2019)"
+#: {first field of a matrix: (task, metric)}.
+_LANGRANK_CORNERS: Final = {"train/target": ("pos", "accuracy"), r"v extra v \ trg >>": ("mt", "BLEU")}
+#: {columns of a training table (transfer language, task language, score): metric}.
+_LANGRANK_COLUMNS: Final = {
     ("Aux lang", "Task lang", "Accuracy"): "accuracy",
     ("Transfer lang", "Source lang", "BLEU"): "BLEU",
     ("Transfer lang", "Target lang", "Accuracy"): "accuracy",
 }
 
 
-def read_langrank(path: Path, wanted: Wanted) -> RawScores:
-    """Read either layout.
+def read_langrank(path: Path, options: ReadOptions) -> RawScores:
+    """Read a file of LangRank: a matrix of raw results, or a training table of the ranker.
 
     Raises:
-        XsnsError: It is neither.
-        UsageError: It has another metric than was asked for.
+        XsnsError: The file has neither layout.
+        UsageError: The file does not have the requested metric.
+
+    Source:
+        github.com/neulab/langrank; Lin et al. (ACL 2019).
     """
     table = read_table(path)
-    if table.header[0] in _CORNERS:
-        task, metric = _CORNERS[table.header[0]]
-        one_of(wanted.metric, [metric], metric, path.name)
-        scores = _without_best(table)
+    if table.header[0] in _LANGRANK_CORNERS:
+        task, metric = _LANGRANK_CORNERS[table.header[0]]
+        _choose_metric(options.metric, [metric], metric, path.name)
+        scores = _without_best_lines(table)
         best = len(table.lines) - len(scores.lines)
         notes = (f"left out: {best} lines below the scores, which name the best three of each column.",) if best else ()
         return RawScores(
-            matrix_cells(scores), task, metric, origin=_ORIGIN, notes=(*table.notes, *notes), corner="source"
+            _matrix_cells(scores), task, metric, origin=_LANGRANK_ORIGIN, notes=(*table.notes, *notes), corner="source"
         )
-    for names, metric in _COLUMNS.items():
+    for names, metric in _LANGRANK_COLUMNS.items():
         if set(names) <= set(table.header):
-            one_of(wanted.metric, [metric], metric, path.name)
+            _choose_metric(options.metric, [metric], metric, path.name)
             lines = zip(*(table.column(name) for name in names), strict=True)
             cells = tuple(RawCell(source, target, score) for source, target, score in lines)
-            return RawScores(cells, path.stem, metric, origin=_ORIGIN, notes=table.notes)
+            return RawScores(cells, path.stem, metric, origin=_LANGRANK_ORIGIN, notes=table.notes)
     raise XsnsError(
-        f"'{path.name}' is no table of LangRank.",
-        "it starts with `train/target` or `v extra v \\ trg >>`, or has columns as Task lang, Aux lang, Accuracy.",
+        f"'{path.name}' is not a table of LangRank.",
+        "such a table starts with `train/target` or `v extra v \\ trg >>`, or has columns as Task lang, Aux lang, "
+        "Accuracy.",
     )
 
 
-def _without_best(table: TextTable) -> TextTable:
-    """Leave out the lines below the scores, which say the three best of each column."""
+def _without_best_lines(table: TextTable) -> TextTable:
+    """Return the table without the lines below the scores, which name the best three of each column."""
     return TextTable(table.header, tuple(line for line in table.lines if not line[0].startswith("#")), table.name)
 
 
-#: The regime of each source's largest run, where sources were run on several sizes or on different ones.
-LARGEST: Final = "largest"
-_UNKNOWN: Final = "x"
+# ----------------------------------------------------------------------------------------------- sumeval
+
+#: The main regime: the largest run of each source. The sizes of the runs are further regimes.
+_LARGEST: Final = "largest"
+#: A placeholder for scores that were not released.
+_NO_SCORE: Final = "x"
 
 
-def read_sumeval(path: Path, wanted: Wanted) -> RawScores:
-    """Read the runs on single languages; the metric is the task's own, unless it is named.
+def read_sumeval(path: Path, options: ReadOptions) -> RawScores:
+    """Read the runs on single languages from a file of SumEval 2022; the metric is the usual one of the task.
+
+    The file is a JSON list of objects, each with `train_config`, {language: number of training examples}, and
+    `eval_results`, {language: score}. Scores are fractions; in the released test files each score is `"x"`. Only a run
+    on a single language gives transfer scores. Runs on several languages are counted and left out.
 
     Raises:
-        XsnsError: The file is no such JSON, or has no run on a single language, or no score.
+        XsnsError: The file does not have this structure, or has no run on a single language, or no score.
+
+    Source:
+        github.com/microsoft/Litmus at 012b5c7434ae73657bb2dcdef18be706f19ac77d, `SumEval/data/README.md`.
     """
-    runs = _runs(path)
+    runs = _sumeval_runs(path)
     single: list[tuple[str, int, dict[str, Any]]] = []
     untrained = 0
     for configuration, results in runs:
@@ -258,64 +372,75 @@ def read_sumeval(path: Path, wanted: Wanted) -> RawScores:
     if not single:
         raise XsnsError(
             f"each of the {mixtures} runs of '{path.name}' was trained on several languages.",
-            "a transfer score is of one source; mixtures have none.",
+            "transfer scores need runs on a single source language.",
         )
-    if all(score == _UNKNOWN for _, _, results in single for score in results.values()):
-        raise XsnsError(f"'{path.name}' has no scores, only places for them.", "name a file with scores.")
+    if all(score == _NO_SCORE for _, _, results in single for score in results.values()):
+        raise XsnsError(f"'{path.name}' has placeholders instead of scores.", "give a file with scores.")
     notes: tuple[str, ...] = (
         (f"left out: {mixtures} of {len(runs)} runs, on mixtures of languages.",) if mixtures else ()
     )
     if untrained:
-        notes += (f"left out: {untrained} of {len(runs)} runs, on no example of any language.",)
+        notes += (f"left out: {untrained} of {len(runs)} runs, without training examples.",)
     return RawScores(
         _sumeval_cells(single),
         path.stem.split("_")[0].lower(),
-        wanted.metric or "",
+        options.metric or "",
         "fraction",
         "SumEval 2022",
         notes,
-        LARGEST,
+        _LARGEST,
     )
 
 
-def _runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
+def _sumeval_runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
     document = read_json(path)
     try:
         return [
             (
-                {str(language): _examples(count) for language, count in run["train_config"].items()},
+                {str(language): _example_count(count) for language, count in run["train_config"].items()},
                 {str(language): score for language, score in run["eval_results"].items()},
             )
             for run in document
         ]
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         raise XsnsError(
-            f"'{path.name}' is no file of SumEval.",
-            "it is a JSON list of objects with `train_config` and `eval_results`.",
+            f"'{path.name}' is not a file of SumEval.",
+            "such a file is a JSON list of objects with `train_config` and `eval_results`.",
         ) from None
 
 
-def _examples(count: Any) -> float:
+def _example_count(count: Any) -> float:
     """Return a number of training examples.
 
     Raises:
-        ValueError: It is negative, infinite, or not a number.
+        ValueError: The number is negative or infinite, or is not a number.
     """
     number = float(count)
     if not 0 <= number < math.inf:
-        raise ValueError(f"{count} is no number of examples")
+        raise ValueError(f"{count} is not a number of examples")
     return number
 
 
 def _sumeval_cells(single: list[tuple[str, int, dict[str, Any]]]) -> tuple[RawCell, ...]:
-    """Return the cells of the largest run of each source and, where there are several sizes, of each size."""
+    """Return the cells of each source's largest run and, where runs differ in size, the cells of each size."""
     largest: Mapping[str, int] = {source: max(c for s, c, _ in single if s == source) for source, _, _ in single}
     sizes = sorted({count for _, count, _ in single}, reverse=True)
-    found: list[RawCell] = []
+    cells: list[RawCell] = []
     for source, count, results in single:
-        regimes = [LARGEST] * (count == largest[source]) + [str(count)] * (len(sizes) > 1)
+        regimes = [_LARGEST] * (count == largest[source]) + [str(count)] * (len(sizes) > 1)
         for target, score in results.items():
-            known = None if score == _UNKNOWN else score
-            found += [RawCell(source, target, known, regime) for regime in regimes]
-    order = [LARGEST, *map(str, sizes)]
-    return tuple(sorted(found, key=lambda cell: order.index(cell.regime)))
+            known_score = None if score == _NO_SCORE else score
+            cells += [RawCell(source, target, known_score, regime) for regime in regimes]
+    order = [_LARGEST, *map(str, sizes)]
+    return tuple(sorted(cells, key=lambda cell: order.index(cell.regime)))
+
+
+#: {name of a format: its reader}.
+READERS: Final[Mapping[str, Callable[[Path, ReadOptions], RawScores]]] = {
+    "xpos": read_xpos,
+    "nnrank": read_nnrank,
+    "langrank": read_langrank,
+    "sumeval": read_sumeval,
+    "matrix": read_matrix,
+    "long": read_long,
+}

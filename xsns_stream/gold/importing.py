@@ -1,30 +1,72 @@
-"""One entry for all formats."""
+"""Import of gold scores: files in a public format → checked transfer scores with labelled axes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.checking import Described, ImportedScores, assemble
-from xsns_stream.gold.formats import read_langrank, read_long, read_matrix, read_nnrank, read_sumeval, read_xpos
-from xsns_stream.gold.raw import LARGEST_SEED, RawScores, Wanted
-from xsns_stream.io.tables import listed
+from xsns_stream.gold.checking import LeftOut, check_cells, check_percent_signs, check_unit
+from xsns_stream.gold.formats import LARGEST_SEED, READERS, RawCell, RawScores, ReadOptions, long_scores
+from xsns_stream.io.table_orientation import check_corner
+from xsns_stream.io.tables import ReadCells, TextTable, all_listed, listed, read_cells
+from xsns_stream.languages import Labels, read_labels
+from xsns_stream.types.transfer_scores import TransferScores
 
-_READERS: Final[dict[str, Callable[[Path, Wanted], RawScores]]] = {
-    "xpos": read_xpos,
-    "nnrank": read_nnrank,
-    "langrank": read_langrank,
-    "sumeval": read_sumeval,
-    "matrix": read_matrix,
-    "long": read_long,
-}
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Names of the formats that :func:`import_scores` reads.
-FORMATS: Final = tuple(_READERS)
+FORMATS: Final = tuple(READERS)
+#: Task or metric where neither the user nor the format names it.
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True)
+class ImportedScores:
+    """Imported scores, with notes.
+
+    Attributes:
+        scores: The scores.
+        notes: Sentences about what was left out, assumed, or looks unusual; empty where there is nothing to report.
+        left_out: The parts of the file that were left out; empty unless `skip_unknown` was set.
+        by_name: {label: code} for the languages that were recognised by name.
+    """
+
+    scores: TransferScores
+    notes: tuple[str, ...] = ()
+    left_out: LeftOut = field(default_factory=LeftOut)
+    by_name: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _ImportOptions:
+    """Options of an import. Those that are given override the facts that the format implies.
+
+    Attributes:
+        task: The task.
+        metric: The metric.
+        unit: One of `types.transfer_scores.UNITS`.
+        origin: Where the scores come from.
+        main: The main regime, which comes first.
+        rename: {label in the file: code}.
+        transpose: Whether rows are targets.
+        skip_unknown: Whether to leave out what cannot be read, instead of raising an error.
+    """
+
+    task: str | None = None
+    metric: str | None = None
+    unit: str | None = None
+    origin: str | None = None
+    main: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    transpose: bool = False
+    skip_unknown: bool = False
 
 
 def import_scores(
@@ -45,64 +87,263 @@ def import_scores(
     """Read gold scores in a public format, and check them.
 
     Args:
-        path: A file, or several files of one seed each; for `xpos` also a folder of training sizes.
+        path: A file, or several files of one seed each; for `xpos` also a folder with one file for each training size.
         format: One of :data:`FORMATS`.
-        task: What was fine-tuned; what the format says where left out, and so for the next three.
-        metric: What was measured; where a file has several metrics, which.
+        task: The task; by default the one that the format implies. The same holds for the next three arguments.
+        metric: The metric; it also chooses one where a file has several.
         unit: `percent`, `fraction` or `points`.
         origin: Where the scores come from.
-        seeds: One for each file.
+        seeds: One seed for each file.
         regime: The main regime, which comes first.
-        rename: {label in the file: code that it stands for}.
-        transpose: Targets stand on lines, or in the column `source`.
-        min_examples: Leave out targets that were tested on fewer; where the format says on how many.
-        skip_unknown: Leave out labels that are no languages, languages under several labels, and cells that hold no
-            number, and list them in `left_out`. By default a file with any of these is refused.
+        rename: {label in the file: language code}.
+        transpose: Set this where the rows, or the column `source`, are targets.
+        min_examples: Leave out targets that were tested on fewer examples, where the file has their number.
+        skip_unknown: Leave out labels that are not languages, languages with several labels, and cells that do not hold
+            a number, and list them in `left_out`. By default a file with any of these is an error.
 
     Raises:
-        UsageError: An option that cannot mean anything.
-        XsnsError: A file that cannot be read, or is not what the format is; a file of which something would be lost,
-            all of it in one message; another check that fails.
+        UsageError: An argument is invalid.
+        XsnsError: A file cannot be read or does not have the format; a part of it would be lost (one message lists all
+            such parts); or another check fails.
     """
     reader = _reader(format)
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
-    if not paths:
-        raise UsageError("no file was named.", "name at least one.")
-    if (seeds or len(paths) > 1) and len(set(seeds)) != len(paths):
-        raise UsageError(
-            f"{len(paths)} files and {len(set(seeds))} different seeds were named.",
-            "several files are runs of several seeds: give one --seed for each, in the same order.",
-        )
-    if any(abs(seed) >= LARGEST_SEED for seed in seeds):
-        raise UsageError("a seed is too large.", "give one of at most fifteen digits.")
-    for one in paths:
-        if not one.exists():
-            raise XsnsError(f"there is no file '{one}'.", "check the path.")
-        if one.is_dir() and format != "xpos":
-            raise UsageError(f"'{one}' is a folder.", "name a file; only xpos has folders.")
-    wanted = Wanted(metric, min_examples)
-    raws = [reader(one, wanted) for one in paths]
+    _check_files(paths, format, seeds)
+    options = ReadOptions(metric, min_examples)
+    raws = [reader(one, options) for one in paths]
     if seeds:
-        raws = [_of_seed(raw, seed) for raw, seed in zip(raws, seeds, strict=True)]
-    joined = replace(
+        raws = [_with_seed(raw, seed) for raw, seed in zip(raws, seeds, strict=True)]
+    merged = replace(
         raws[0],
         cells=tuple(cell for raw in raws for cell in raw.cells),
         notes=tuple(dict.fromkeys(note for raw in raws for note in raw.notes)),
         origin=", ".join(dict.fromkeys(raw.origin for raw in raws)),
     )
-    said = Described(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
-    return assemble(joined, said)
+    return _assemble(
+        merged, _ImportOptions(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
+    )
 
 
-def _reader(name: str) -> Callable[[Path, Wanted], RawScores]:
-    if name not in _READERS:
+def frame_scores(
+    frame: pd.DataFrame, *, task: str | None = None, metric: str | None = None, unit: str | None = None
+) -> ImportedScores:
+    """Return the gold scores of a long pandas frame, and check them.
+
+    Args:
+        frame: One row for each score, with columns `source`, `target` and `score` (or the name of the metric), and
+            optionally `regime` and `seed`. Missing scores are pairs that were not measured.
+        task: Name of the task, for tables.
+        metric: Name of the metric, for tables.
+        unit: `percent`, `fraction` or `points`; by default it follows from the range of the scores.
+
+    Raises:
+        UsageError: The unit is invalid, or cannot be determined.
+        XsnsError: A column is missing, or a label or a score is invalid.
+    """
+    cells = frame.astype(object).where(frame.notna(), "")
+    lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
+    table = TextTable(tuple(map(str, frame.columns)), lines, "the frame of gold scores")
+    return _assemble(long_scores(table, ReadOptions(metric, 0)), _ImportOptions(task, metric, unit))
+
+
+def _reader(name: str) -> Callable[[Path, ReadOptions], RawScores]:
+    if name not in READERS:
         near = get_close_matches(name.lower(), FORMATS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"formats are {listed(FORMATS)}."
         raise UsageError(f"there is no format '{name}'.", hint)
-    return _READERS[name]
+    return READERS[name]
 
 
-def _of_seed(raw: RawScores, seed: int) -> RawScores:
+def _check_files(paths: Sequence[Path], format_name: str, seeds: Sequence[int]) -> None:
+    if not paths:
+        raise UsageError("no file was given.", "give at least one file.")
+    if (seeds or len(paths) > 1) and len(set(seeds)) != len(paths):
+        raise UsageError(
+            f"{len(paths)} files and {len(set(seeds))} different seeds were given.",
+            "several files are runs of several seeds: give one --seed for each file, in the same order.",
+        )
+    if any(abs(seed) >= LARGEST_SEED for seed in seeds):
+        raise UsageError("a seed is too large.", "give seeds of at most fifteen digits.")
+    for path in paths:
+        if not path.exists():
+            raise XsnsError(f"there is no file '{path}'.", "check the path.")
+        if path.is_dir() and format_name != "xpos":
+            raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos has folders.")
+
+
+def _with_seed(raw: RawScores, seed: int) -> RawScores:
     if any(cell.seed is not None for cell in raw.cells):
         raise UsageError("the file has seeds of its own.", "leave --seed out.")
     return replace(raw, cells=tuple(cell._replace(seed=seed) for cell in raw.cells))
+
+
+def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
+    """Check the cells of a file, and arrange them on labelled axes.
+
+    Raises:
+        XsnsError: Something would be lost and `skip_unknown` is not set; a cell occurs twice; the unit does not fit; no
+            language is left.
+        UsageError: A label to rename or the main regime does not exist, or the matrix is transposed.
+    """
+    check_corner(raw.corner, transpose=options.transpose)
+    cells = list(raw.cells)
+    if options.transpose:
+        cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
+    labels = _labels(cells, options.rename)
+    read = read_cells((cell.source, cell.target, cell.score) for cell in cells)
+    checked = check_cells(cells, labels, read)
+    if not any(labels.codes[cell.source] and labels.codes[cell.target] for cell in cells):
+        raise XsnsError(
+            f"no score has the code of a language on both sides; labels are {listed(list(labels.codes))}.",
+            "check --format; --rename OLD=NEW maps labels to codes.",
+        )
+    checked.require_complete(skip=options.skip_unknown)
+    if not checked.valid:
+        raise XsnsError("no score is left.", "import without --skip-unknown to see what it leaves out.")
+    scores, gap_notes = _on_axes(checked.valid, labels.codes, raw, options)
+    unit, unit_notes = check_unit(scores, check_percent_signs(read, options.unit or raw.unit))
+    notes = (
+        *raw.notes,
+        *_skipped_note(checked.problems, checked.left_out),
+        *_name_note(labels),
+        *_number_notes(read),
+        *gap_notes,
+        *_orientation_note(scores, options.transpose),
+        *_unnamed_note(scores),
+        *unit_notes,
+    )
+    return ImportedScores(replace(scores, unit=unit), notes, checked.left_out, dict(labels.by_name))
+
+
+# ------------------------------------------------------------------------------------------------- notes
+
+
+def _skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
+    if problems:
+        yield f"left out, {left_out.scores} of {left_out.of} scores: {'; '.join(problems)}."
+
+
+def _name_note(labels: Labels) -> Iterator[str]:
+    if labels.by_name:
+        named = [f"{label} = {code}" for label, code in labels.by_name.items()]
+        yield f"recognised by name: {all_listed(named)}; use --rename OLD=NEW to change this."
+
+
+def _number_notes(read: ReadCells) -> Iterator[str]:
+    if read.commas:
+        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
+    if any(read.percent):
+        yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percentages."
+
+
+def _orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
+    """Yield a note where every target is a source, but not every source a target.
+
+    A language with training data nearly always has test data, so that the opposite is usual.
+    """
+    more = set(scores.sources) - set(scores.targets)
+    if more and set(scores.targets) < set(scores.sources) and not transpose:
+        yield (
+            f"this looks transposed: every target is also a source, and {len(more)} sources are not targets, although "
+            "languages with training data usually have test data; --transpose exchanges sources and targets."
+        )
+
+
+def _unnamed_note(scores: TransferScores) -> Iterator[str]:
+    unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
+    if unnamed:
+        missing = " and ".join(name.removeprefix("--") for name in unnamed)
+        yield f"the format does not name the {missing} of the scores; give {' and '.join(unnamed)}."
+
+
+# -------------------------------------------------------------------------------------------------- axes
+
+
+def _labels(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
+    names = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
+    for label in rename:
+        if label not in names:
+            near = get_close_matches(label, names, n=3)
+            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(names)}."
+            raise UsageError(f"the file has no label '{label}' to rename.", hint)
+    labels = read_labels(names, rename)
+    if not any(labels.codes.values()) and not labels.ambiguous:
+        raise XsnsError(
+            f"no label is the code of a language: {listed(names)}.",
+            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'; --rename OLD=NEW maps others.",
+        )
+    return labels
+
+
+def _on_axes(
+    valid: Sequence[tuple[RawCell, float]],
+    codes: Mapping[str, str | None],
+    raw: RawScores,
+    options: _ImportOptions,
+) -> tuple[TransferScores, list[str]]:
+    """Return the scores, in a unit that is not checked yet, and notes about missing scores."""
+    cells = [cell for cell, _ in valid]
+    sources, targets = (
+        dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
+    )
+    regimes = _regimes(cells, raw, options)
+    seeds = _seeds(cells)
+    indices = [
+        {label: index for index, label in enumerate(axis)} for axis in (regimes, seeds or (None,), sources, targets)
+    ]
+    values = np.full([len(axis) for axis in indices], np.nan)
+    for cell, number in valid:
+        key = (cell.regime, cell.seed, codes[cell.source], codes[cell.target])
+        values[tuple(axis[label] for axis, label in zip(indices, key, strict=True))] = number
+    scores = TransferScores(
+        tuple(sources),
+        tuple(targets),
+        values,
+        task=options.task or raw.task or UNKNOWN,
+        metric=options.metric or raw.metric or UNKNOWN,
+        unit="points",
+        origin=options.origin or raw.origin,
+        regimes=regimes,
+        seeds=seeds,
+    )
+    return _without_empty_languages(scores)
+
+
+def _regimes(cells: Sequence[RawCell], raw: RawScores, options: _ImportOptions) -> tuple[str, ...]:
+    regimes = list(dict.fromkeys(cell.regime for cell in cells))
+    if options.main is not None and options.main not in regimes:
+        raise UsageError(f"there is no regime '{options.main}'.", f"regimes are {listed(regimes)}.")
+    main = options.main or (raw.main if raw.main in regimes else regimes[0])
+    return (main, *(name for name in regimes if name != main))
+
+
+def _seeds(cells: Sequence[RawCell]) -> tuple[int, ...]:
+    seeds = dict.fromkeys(cell.seed for cell in cells)
+    if None in seeds and len(seeds) > 1:
+        raise XsnsError("some scores have a seed, and others have none.", "give every line a seed, or none.")
+    return tuple(seed for seed in seeds if seed is not None)
+
+
+def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, list[str]]:
+    """Leave out languages without any score, and return notes about these and about missing pairs of the others."""
+    # The number of scores of each source, and of each target, in all regimes and seeds.
+    by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
+    sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
+    targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]
+    if not sources:
+        raise XsnsError("the file has no scores.", "every cell of the file is empty.")
+    notes = [
+        f"left out, because they have no score as a {side}: {listed(empty)}."
+        for side, before, after in (("source", scores.sources, sources), ("target", scores.targets, targets))
+        if (empty := [code for code in before if code not in after])
+    ]
+    scores = scores.restricted(sources, targets)
+    missing = [
+        f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(np.isnan(scores.values))
+    ]
+    if missing:
+        notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
+    other_regimes = scores.cells[1:]
+    if further := int(np.isnan(other_regimes).sum()):
+        notes.append(f"in the other regimes {further} of {other_regimes.size} scores are missing.")
+    return scores, notes

@@ -1,33 +1,32 @@
-"""Files that are written whole or not at all, `fsync`, and Parquet files with metadata."""
+"""Files and folders that are written whole or not at all, with `fsync`, and errors for paths."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
+import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
+from typing import IO, Any, BinaryIO, Final
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.escaping import guarded, visible
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-#: What a file system answers that does not support `fsync` at all.
+#: Errors of file systems that do not support `fsync` at all.
 _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-#: What some file systems answer for folders besides: they cannot be opened, or not be synchronised when opened to read.
+#: Further errors for folders, which some file systems can neither open nor synchronise when opened to read.
 _NOT_FOR_FOLDERS: Final = _UNSUPPORTED | {errno.EPERM, errno.EACCES, errno.EBADF, errno.EISDIR}
+#: Errors of file systems without hard links, such as exFAT and some network file systems.
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+
+
+# ---------------------------------------------------------------------------------------------- fsync
 
 
 class _Refusals:
-    """Where `fsync` was refused first, and whether that was reported."""
+    """The first path whose `fsync` was refused, and whether the refusal was reported."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -82,7 +81,7 @@ def sync(path: Path) -> None:
 
 
 def refusal() -> str:
-    """Return a sentence about the first refused `fsync`; empty where none was, or it was returned before."""
+    """Return a sentence about the first refused `fsync`; empty where none was refused, or it was returned before."""
     path = _refusals.take()
     if not path:
         return ""
@@ -93,7 +92,7 @@ def refusal() -> str:
 
 
 def forget_refusals() -> None:
-    """Start anew, as at the beginning of a program."""
+    """Forget refused `fsync` calls, as at the start of a program."""
     _refusals.forget()
 
 
@@ -106,45 +105,123 @@ def _sync_descriptor(descriptor: int, accepted: frozenset[int], path: object) ->
         _refusals.remember(path)
 
 
-#: Under which a parquet file's metadata hold a JSON object of ours.
-METADATA_KEY: Final = b"xsns_stream"
-
-# Digits of the shortest integer that may not fit into 64 bits.
-_LONG: Final = 19
+# ------------------------------------------------------------------------------------- write and rename
 
 
-def write_whole(target: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file under another name in the same folder and rename it: a reader sees the whole file, or the old one.
+def partial_path(target: Path) -> Path:
+    """Return a new path beside `target`, for a file or folder that is renamed to `target` once it is whole."""
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
 
-    The file is on the disk when this returns, so that a power failure cannot leave an empty one.
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, which takes the place of `target` when the block ends without an error.
+
+    The file is written under another name, synchronised, and renamed. A reader sees the old file or the whole new one,
+    and a power failure cannot leave an empty file. Where the block raises, `target` stays as it was.
 
     Raises:
-        XsnsError: It cannot be written.
+        OSError: The file cannot be written.
     """
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    partial = partial_path(target)
     try:
-        with aside.open("xb") as file:
-            write(file)
+        with partial.open("xb") as file:
+            yield file
             sync_file(file)
-        aside.replace(target)
+        partial.replace(target)
         sync(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def create_file(target: Path, data: bytes) -> bool:
+    """Write a file where there is none; return False where there is one, which stays as it is.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    partial = partial_path(target)
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            sync_file(file)
+        _link(partial, target)
+        sync(target.parent)
+    except FileExistsError:
+        return False
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
+
+
+def _link(partial: Path, target: Path) -> None:
+    """Give a file a second name.
+
+    Raises:
+        FileExistsError: The name is taken.
+    """
+    try:
+        os.link(partial, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # These are two steps instead of one. Callers for whom that matters hold a lock.
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        partial.replace(target)
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Give a path for a new folder, which takes the place of `target` when the block ends without an error.
+
+    The block creates the folder. Its files are synchronised before it is renamed. A folder that was at `target` is
+    removed first, so that a crash between the two steps leaves no folder.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    partial = partial_path(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        for path in (*partial.rglob("*"), partial):
+            sync(path)
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+        sync(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_whole(target: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file as :func:`atomic_file` does.
+
+    Raises:
+        XsnsError: The file cannot be written.
+    """
+    try:
+        with atomic_file(target) as file:
+            write(file)
     except OSError as error:
         raise XsnsError(
-            f"cannot write '{target}': {error.strerror or error}.", "check the space and the rights."
+            f"cannot write '{target}': {error.strerror or error}.", "check the free space and the permissions."
         ) from error
-    finally:
-        aside.unlink(missing_ok=True)
+
+
+# ----------------------------------------------------------------------------------------------- paths
 
 
 def writable(path: str | Path, formats: Sequence[str]) -> Path:
-    """Return `path` if something can be written there, to be asked before what takes long.
+    """Return `path` as a path where a file can be written; to be called before a long computation.
 
     Args:
-        path: Where to.
-        formats: The suffixes that there are.
+        path: The path of the file.
+        formats: The suffixes that are supported.
 
     Raises:
-        UsageError: No format has this suffix, or the folder is not there.
+        UsageError: The suffix is not supported, or the folder does not exist.
     """
     target = Path(path)
     if target.suffix.lower() not in formats:
@@ -152,12 +229,12 @@ def writable(path: str | Path, formats: Sequence[str]) -> Path:
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder '{target.parent}' to write '{target.name}' to.", "make it first.")
     if target.is_dir():
-        raise UsageError(f"'{path}' is a folder.", "name a file.")
+        raise UsageError(f"'{path}' is a folder.", "give the path of a file.")
     return target
 
 
 def at_home(path: str) -> Path:
-    """Return a path whose `~` is a home directory.
+    """Return a path in which `~` is replaced by the home directory.
 
     Raises:
         UsageError: There is no such user.
@@ -172,114 +249,4 @@ def unreadable(path: Path, error: OSError) -> XsnsError:
     """Return the error for a file that cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return XsnsError(f"there is no file '{path}'.", "check the path.")
-    return XsnsError(f"cannot read '{path}': {error.strerror or error}.", "check the path and the rights.")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file. Numbers too long for 64 bits are read as floats.
-
-    Raises:
-        XsnsError: It cannot be read, is no JSON, or names something twice in one object: which one would count?
-    """
-    try:
-        return json.loads(
-            path.read_text(encoding="utf-8"),
-            parse_int=lambda digits: int(digits) if len(digits) < _LONG else float(digits),
-            object_pairs_hook=_all_different,
-        )
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except (ValueError, RecursionError) as error:
-        raise XsnsError(f"'{path}' is no JSON that can be read: {error}.") from None
-
-
-def _all_different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON.
-
-    Raises:
-        ValueError: A name stands twice.
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' stands twice in one object")
-    return found
-
-
-_guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
-
-
-@contextmanager
-def guarding_csv(guard: bool = True) -> Iterator[None]:
-    """Guard cells of CSV files that spreadsheets would take for formulas, while the block runs."""
-    token = _guarding.set(guard)
-    try:
-        yield
-    finally:
-        _guarding.reset(token)
-
-
-def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separator: str = ",") -> None:
-    """Write a frame as CSV; what cannot be seen of its texts is written as escapes. Numbers stay as they are.
-
-    Args:
-        frame: Texts and numbers.
-        file: Where to.
-        index: Whether the labels of its lines are a column too.
-        separator: Of cells.
-    """
-    import pandas as pd
-
-    guard = _guarding.get()
-
-    def cell(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return guarded(visible(value)) if guard else visible(value)
-
-    shown = frame.rename(columns=cell, index=cell) if index else frame.rename(columns=cell)
-    for position, kind in enumerate(shown.dtypes):
-        if kind.kind not in "biufc":
-            texts = [cell(value) for value in shown.iloc[:, position]]
-            shown.isetitem(position, pd.Series(texts, dtype=object).to_numpy())
-    file.write(shown.to_csv(index=index, sep=separator, lineterminator="\n").encode())
-
-
-def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write a frame as pandas does, with a JSON object in the file's metadata."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(frame)
-    said = {**(table.schema.metadata or {}), METADATA_KEY: json.dumps(notes, allow_nan=False).encode()}
-    pq.write_table(table.replace_schema_metadata(said), file)
-
-
-def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    """Return a parquet file's frame, and the JSON object in its metadata; None where it has none of ours.
-
-    Raises:
-        XsnsError: It cannot be read, or is no parquet file.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with path.open("rb") as file:
-            table = pq.read_table(file)
-        notes = (table.schema.metadata or {}).get(METADATA_KEY)
-        document = None if notes is None else json.loads(notes)
-        return table.to_pandas(), document if isinstance(document, dict) else None
-    # ArrowInvalid is a ValueError; what pandas' own metadata lack once they are damaged raises the others. Damaged
-    # files also raise OSError without a number.
-    except (pa.ArrowException, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise XsnsError(f"'{path}' is no parquet file that can be read: {_first_line(error)}") from None
-    except OSError as error:
-        if error.errno is None:
-            raise XsnsError(f"'{path}' is no parquet file that can be read: {_first_line(error)}") from None
-        raise unreadable(path, error) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return XsnsError(f"cannot read '{path}': {error.strerror or error}.", "check the path and the permissions.")

@@ -56,3 +56,35 @@ def _is_number(text: str) -> bool:
 def _escape(sign: str) -> str:
     number = ord(sign)
     return _SHORT.get(sign) or (f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}")
+
+
+_MARKDOWN: Final = {sign: f"\\{sign}" for sign in "\\`*_|"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_LATEX: Final = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "−": "$-$",
+    "×": r"$\times$",
+    "<": "$<$",
+    ">": "$>$",
+    "–": "--",
+}
+
+
+def in_markdown(text: str) -> str:
+    """Return text for a cell or a line of Markdown."""
+    return "".join(_MARKDOWN.get(sign, sign) for sign in _printable(text))
+
+
+def in_latex(text: str) -> str:
+    """Return text for a cell or a comment of LaTeX."""
+    escaped = "".join(_LATEX.get(sign, sign) for sign in _printable(text))
+    # A bracket after `\\` at the end of the line before would be taken for its optional argument.
+    return f"{{}}{escaped}" if escaped.startswith("[") else escaped
+
+
+def _printable(text: str) -> str:
+    """Return text without line breaks and without signs that no one sees."""
+    spaced = "".join(" " if sign.isspace() else sign for sign in text)
+    return "".join(sign for sign in spaced if sign.isprintable())

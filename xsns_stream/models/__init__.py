@@ -1,4 +1,4 @@
-"""Load a model with its tokenizer, and choose the parameters θ that are measured."""
+"""Loading of a model with its tokenizer, and the choice of the parameters θ that are measured."""
 
 from xsns_stream.models.layout import block_lists, left_out, longest_input, parameter_layout
 from xsns_stream.models.loading import EMBEDDED, EMBEDDED_FOLDER, LoadedModel, load_model

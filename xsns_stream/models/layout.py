@@ -1,8 +1,9 @@
-"""Choose θ, the parameters that are measured, and number their bits.
+"""The choice of θ, the parameters that are measured, and of their bits.
 
-θ are the transformer blocks: found by structure (the repeated block lists of the text stack), with the input
-embeddings left out by identity and everything outside the blocks left out with the head. Names are matched only where
-the user asks for it: the substring `layer` takes 0.03 % of BLOOM's blocks and none of GPT-2's.
+θ are the parameters of the transformer blocks. The blocks are found by structure: they are the repeated block lists of
+the text stack. Input embeddings are excluded by identity; everything outside of the blocks, such as the head, is
+excluded as well. Names are matched only where the user asks for it: the substring `layer` selects 0.03 % of BLOOM's
+blocks and none of GPT-2's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
-from xsns_stream.models.tokenising import tokenizer_limit
+from xsns_stream.models.tokenizers import tokenizer_limit
 from xsns_stream.types import LayerSpan, ParameterLayout
 
 if TYPE_CHECKING:
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
     from torch import nn
 
 STACKS: Final = ("both", "encoder", "decoder")
-#: The span of parameters that `include` adds.
+#: Name of the span of parameters that `include` adds.
 OTHER: Final = "other"
-#: What a model takes that has no bound, beside a tokenizer that has none.
+#: Number of tokens where neither the model nor the tokenizer has a limit.
 UNBOUNDED: Final = 2**31 - 1
 
 _Part = tuple[str, dict[str, "nn.Parameter"]]
 
 
 def block_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
-    """Return the outermost lists of repeated blocks of the model's text stack, heads left out, as (name, list).
+    """Return the outermost lists of repeated blocks of the model's text stack, without heads, as (name, list).
 
     Raises:
-        ModelError: A multimodal model whose text stack is not found.
+        ModelError: The text stack of a multimodal model was not found.
     """
     from torch import nn
 
@@ -49,20 +50,22 @@ def parameter_layout(
 ) -> ParameterLayout:
     """Choose θ, the parameters of the transformer blocks, and number their bits.
 
-    Blocks come in the order of the model, tensors in the order of the block; a tensor used in several places counts
-    once. What `include` adds comes after them, as one span named `other`. XLM-R base and mBERT give P = 85,054,464.
+    Blocks are in the order of the model, tensors in the order of the block. A tensor that is used in several places
+    counts once. Parameters that `include` adds come last, as one span named `other`. XLM-R base and mBERT give P =
+    85,054,464.
 
     Args:
-        model: A transformers model. Of a multimodal one the text stack is measured.
-        stack: `encoder`, `decoder` or `both`, for models that have the two.
-        include: Regular expressions, searched in the names of the text stack's and the head's parameters outside the
-            blocks (embeddings, final norms, head): those are measured as well.
-        exclude: Regular expressions, searched in the names of what is measured so far: those are left out. A tied
-            tensor is found by any of its names.
+        model: A transformers model. For a multimodal model the text stack is measured.
+        stack: `encoder`, `decoder` or `both`, for models that have both stacks.
+        include: Regular expressions that are searched in the names of parameters outside of the blocks, in the text
+            stack and the head (embeddings, final norms, head). Parameters that match are measured as well.
+        exclude: Regular expressions that are searched in the names of the parameters chosen so far. Parameters that
+            match are not measured. A tied tensor is found by any of its names.
 
     Raises:
         ModelError: The model has no list of repeated blocks.
-        UsageError: A stack that is not there, an expression that is none or matches nothing, or nothing left.
+        UsageError: The model does not have the stack; a regular expression is invalid or matches nothing; no parameter
+            is left.
 
     Source: X-SNS, section 3 ("embeddings and head excluded"); by structure instead of by name.
     """
@@ -70,7 +73,7 @@ def parameter_layout(
     if not lists:
         raise ModelError(
             f"no list of repeated transformer blocks was found in {type(model).__name__}.",
-            "only transformers built from blocks can be measured.",
+            "only transformers that are built from blocks can be measured.",
         )
     embeddings = _embeddings(model)
     parts = _blocks(_in_stack(model, lists, stack), embeddings)
@@ -82,41 +85,43 @@ def parameter_layout(
     chosen = {name: p for _, part in parts for name, p in part.items()}
     dropped = _matching(chosen, exclude, aliases, "exclude")
     if len(dropped) == len(chosen):
-        raise UsageError("every parameter is excluded: nothing is left to measure.", "exclude less.")
+        raise UsageError(
+            "every parameter is excluded, so that nothing is left to measure.", "exclude fewer parameters."
+        )
     return _numbered([(span, {n: p for n, p in part.items() if n not in dropped}) for span, part in parts])
 
 
 def left_out(model: nn.Module, layout: ParameterLayout) -> dict[str, torch.Tensor]:
-    """Return {name: parameter} of everything that is not in `layout`."""
+    """Return {name: parameter} of all parameters that are not in `layout`."""
     chosen = set(layout.names)
     return {name: p for name, p in model.named_parameters() if name not in chosen}
 
 
 def longest_input(model: Any, tokenizer: Any) -> int:
-    """Return how many pieces, special ones included, the model can take at once.
+    """Return the number of tokens, including special tokens, that the model can take at once.
 
-    It is the number of positions that the model knows, or was trained with, and at most the tokenizer's limit. Models
-    with relative positions (T5) and ALiBi know no bound: the tokenizer's limit alone holds, or 2³¹ - 1. A number below
-    1, as XLNet's, means no bound as well.
+    This is the number of positions that the model has or was trained with, and at most the limit of the tokenizer.
+    Models with relative positions (T5) and ALiBi have no limit of their own: the limit of the tokenizer is used, or 2³¹
+    - 1. A number below 1, as in XLNet, also means no limit.
     """
     limit = min(tokenizer_limit(tokenizer), UNBOUNDED)
     config = model.config.get_text_config()
-    # BLOOM and its kind note the length of their training as `seq_length`.
+    # BLOOM and related models record the length of their training texts as `seq_length`.
     positions = getattr(config, "max_position_embeddings", None) or getattr(config, "seq_length", None)
     if not positions or positions < 1:
         return limit
     table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    # RoBERTa's kind counts positions from the padding's index on, and so wastes the rows before it.
+    # RoBERTa and related models count positions from the padding index on, and do not use the rows before it.
     padding = getattr(table, "padding_idx", None)
-    wasted = 0 if padding is None else padding + 1
-    return min(int(positions) - wasted, limit)
+    unused = 0 if padding is None else padding + 1
+    return min(int(positions) - unused, limit)
 
 
 # ------------------------------------------------------------------------------------- the text stack
 
 
 def _text_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield (name, module) of the text stack: the body without its head and without what sees or hears."""
+    """Yield (name, module) of the text stack: the body without its head and without image or audio towers."""
     body = _text_body(model)
     prefix = _name_of(model, body)
     others: list[str] = []
@@ -139,7 +144,7 @@ def _text_body(model: Any) -> Any:
     if text is model or text is body:
         raise ModelError(
             f"the text stack of {type(model).__name__} was not found among its parts.",
-            "use the text-only checkpoint of the same model, where there is one.",
+            "use the text-only checkpoint of the same model, if there is one.",
         )
     return text
 
@@ -149,26 +154,26 @@ def _name_of(model: nn.Module, wanted: Any) -> str:
 
 
 def _text_and_head(model: Any) -> dict[str, nn.Parameter]:
-    """Return the parameters of the text stack and of everything outside the body, in the model's order."""
+    """Return the parameters of the text stack and of everything outside of the body, in the order of the model."""
     body = getattr(model, "base_model", model)
     text = {id(p) for _, module in _text_modules(model) for p in module.parameters(recurse=False)}
     in_body = {id(p) for p in body.parameters()}
     return {name: p for name, p in model.named_parameters() if id(p) in text or id(p) not in in_body}
 
 
-# ------------------------------------------------------------------------------------------- choosing
+# -------------------------------------------------------------------------------- choice of parameters
 
 
 def _in_stack(
     model: Any, lists: Sequence[tuple[str, nn.ModuleList]], stack: str
 ) -> Sequence[tuple[str, nn.ModuleList]]:
     if stack not in STACKS:
-        raise UsageError(f"there is no stack '{stack}'.", f"one of: {', '.join(STACKS)}.")
+        raise UsageError(f"'{stack}' is not a valid stack.", f"choose one of {', '.join(STACKS)}.")
     if stack == "both":
         return lists
     if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         raise UsageError(
-            f"the stack '{stack}' was asked for, but {type(model).__name__} has only one.",
+            f"the stack '{stack}' was requested, but {type(model).__name__} has only one stack.",
             "choose a stack only for models with an encoder and a decoder.",
         )
     side = model.get_encoder() if stack == "encoder" else model.get_decoder()
@@ -183,7 +188,7 @@ def _embeddings(model: Any) -> set[int]:
 
 
 def _blocks(lists: Sequence[tuple[str, nn.ModuleList]], embeddings: set[int]) -> list[_Part]:
-    """Return each block's name with its parameters; a tensor that several blocks use belongs to the first."""
+    """Return each block's name with its parameters; a tensor that several blocks use belongs to the first of them."""
     taken = set(embeddings)
     parts: list[_Part] = []
     for list_name, blocks in lists:
@@ -205,10 +210,10 @@ def _aliases(model: nn.Module) -> dict[int, list[str]]:
 def _matching(
     candidates: dict[str, nn.Parameter], patterns: Sequence[str], aliases: dict[int, list[str]], option: str
 ) -> dict[str, nn.Parameter]:
-    """Return the candidates that any of the patterns is found in.
+    """Return the candidates in whose names any of the patterns is found.
 
     Raises:
-        UsageError: A pattern that is no regular expression, or that matches no candidate.
+        UsageError: A pattern is not a valid regular expression, or matches no candidate.
     """
     matched: set[str] = set()
     for pattern in patterns:
@@ -216,13 +221,14 @@ def _matching(
             compiled = re.compile(pattern)
         except re.error as error:
             raise UsageError(
-                f"'{pattern}' is no regular expression: {error}.", "escape characters such as ( [ * + with a backslash."
+                f"'{pattern}' is not a valid regular expression: {error}.",
+                "escape characters such as ( [ * + with a backslash.",
             ) from error
         names = {name for name, p in candidates.items() if any(map(compiled.search, aliases[id(p)]))}
         if not names:
-            place = "outside the blocks" if option == "include" else "that is measured"
+            scope = "outside of the blocks" if option == "include" else "that is measured"
             raise UsageError(
-                f"{option} '{pattern}' matches no parameter {place}.",
+                f"{option} '{pattern}' matches no parameter {scope}.",
                 "`xsns-stream params MODEL` lists all names.",
             )
         matched |= names

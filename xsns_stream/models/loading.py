@@ -1,4 +1,4 @@
-"""Load a model with the head that an objective needs, and its tokenizer."""
+"""Loading of a model with the head that an objective needs, and of its tokenizer."""
 
 from __future__ import annotations
 
@@ -10,18 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
-from xsns_stream.models.configuration import (
-    broken_installation,
-    check_described,
-    check_layers,
-    make_config,
-    read_configuration,
-)
-from xsns_stream.models.documents import UnusableError, shown
-from xsns_stream.models.files import EMBEDDED, EMBEDDED_FOLDER, digest_files, first_line, locate, reason
-from xsns_stream.models.hf_logging import quiet_transformers
-from xsns_stream.models.layout import block_lists
-from xsns_stream.models.objectives import (
+from xsns_stream.io.json import UnusableError, shown
+from xsns_stream.models.auto_classes import (
     CLASSIFICATION,
     TASKS,
     auto_class,
@@ -30,6 +20,26 @@ from xsns_stream.models.objectives import (
     renamed_tensors,
     resolve,
     task_of,
+)
+from xsns_stream.models.huggingface import (
+    EMBEDDED,
+    EMBEDDED_FOLDER,
+    broken_installation,
+    digest_files,
+    first_line,
+    locate,
+    quiet_transformers,
+    reason,
+)
+from xsns_stream.models.layout import block_lists
+from xsns_stream.models.model_files import (
+    Tensors,
+    check_described,
+    check_layers,
+    has_safetensors,
+    make_config,
+    read_configuration,
+    read_tensors,
 )
 from xsns_stream.models.tokenizer_files import own_code
 from xsns_stream.models.tokenizers import (
@@ -40,29 +50,28 @@ from xsns_stream.models.tokenizers import (
     padding_id,
     tokenizer_digest,
 )
-from xsns_stream.models.weights import Tensors, has_safetensors, read_tensors
 
 __all__ = ["DTYPES", "EMBEDDED", "EMBEDDED_FOLDER", "LoadedModel", "load_model"]
 
 DTYPES: Final = ("float32", "bfloat16", "float16")
-#: What peft writes beside the weights of an adapter.
+#: File that peft writes beside the weights of an adapter.
 ADAPTER: Final = "adapter_config.json"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode with its tokenizer, and what identifies them.
+    """A model in evaluation mode with its tokenizer and the digests that identify them.
 
     Attributes:
         model: The transformers model with the head of its objective.
         tokenizer: Its tokenizer.
-        name: `mini`, the folder's name, or the Hub id.
+        name: `mini`, the name of the folder, or the Hub id.
         revision: Hub commit; empty for local folders.
-        weights_digest: SHA-256 over the safetensors files and the configuration, which also decides what they compute.
-        tokenizer_digest: SHA-256 over the tokenizer's serialisation.
-        objective: What the model is asked: `masked-lm`, `causal-lm`, `span-corruption`, or a task.
+        weights_digest: SHA-256 over the safetensors files and the configuration, which also affects the computation.
+        tokenizer_digest: SHA-256 over the serialised tokenizer.
+        objective: The objective: `masked-lm`, `causal-lm`, `span-corruption`, or a task.
         pad_id: The id that batches are padded with.
-        notes: What the user should know of how the model was loaded, a sentence each.
+        notes: Sentences that the user should know about how the model was loaded.
     """
 
     model: Any
@@ -91,23 +100,23 @@ def load_model(
     Args:
         name: `mini` (shipped with the package), a local folder, or a Hub id `owner/name`.
         revision: Commit, branch or tag on the Hub.
-        device: As torch names it.
-        objective: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification`,
-            `question-answering`; `auto` is what the checkpoint was pre-trained for.
+        device: Name of the device, as in torch.
+        objective: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
+            `question-answering`; `auto` is the objective that the checkpoint was pre-trained for.
         label_count: Number of classes of `token-classification` and `sequence-classification`.
-        head_seed: Seed of a task's head where the checkpoint has none; the same seed gives the same bits. A head of
+        head_seed: Seed of a task's head where the checkpoint has none; the same seed gives the same bits. A head for
             the same task that comes with the checkpoint is kept.
-        dtype: `float32`, `bfloat16` or `float16`, of the weights.
+        dtype: `float32`, `bfloat16` or `float16`, the precision of the weights.
 
     Raises:
-        ModelError: No such model, damaged or incomplete weights, an objective that does not suit it, or a tokenizer of
-            another model.
-        UsageError: An objective, number of labels or dtype that cannot be.
+        ModelError: There is no such model; its weights are damaged or incomplete; the objective does not suit it; or
+            the tokenizer belongs to another model.
+        UsageError: The objective, the number of labels or the dtype is invalid.
     """
     check_arguments(objective, label_count)
     check_python()
     if dtype not in DTYPES:
-        raise UsageError(f"there is no dtype '{dtype}' for weights.", f"one of: {', '.join(DTYPES)}.")
+        raise UsageError(f"'{dtype}' is not a valid dtype for weights.", f"choose one of {', '.join(DTYPES)}.")
     folder, commit = locate(name, revision)
     fields, tensors = _inspected(folder, name)
     config = make_config(folder, name, fields)
@@ -121,7 +130,7 @@ def load_model(
     check_match(model, tokenizer, objective, name)
     pad_id = padding_id(model, tokenizer)
     if objective == "sequence-classification" and model.config.get_text_config().pad_token_id is None:
-        # Decoders classify a text at the last position that is not padding, and look for it by this id.
+        # Decoders classify a text at the last position that is not padding, which they find by this id.
         model.config.get_text_config().pad_token_id = pad_id
     return LoadedModel(
         model=_to_device(model.eval(), device),
@@ -142,23 +151,23 @@ def load_model(
 
 
 def check_python() -> None:
-    """Refuse a Python without docstrings: transformers takes them apart when it makes a model.
+    """Refuse a Python without docstrings, which transformers parses when it creates a model.
 
     Raises:
-        ModelError: As above.
+        ModelError: Python runs without docstrings.
     """
     if sys.flags.optimize > 1:
         raise ModelError(
-            "this Python runs without docstrings (-OO, or PYTHONOPTIMIZE=2), and transformers makes no model without "
-            "them.",
+            "this Python runs without docstrings (-OO, or PYTHONOPTIMIZE=2), and transformers cannot create a model "
+            "without them.",
             "run Python without -OO, and unset PYTHONOPTIMIZE.",
         )
 
 
 def _padding_from_tokenizer(folder: Path, name: str, config: Any) -> tuple[str, ...]:
-    """Fill in the padding's id where a model needs it and its configuration names none; return what is to be said.
+    """Take the padding id from the tokenizer where a model needs one and its configuration has none; return notes.
 
-    RoBERTa and its kind count positions by this id, and cannot compute anything without it.
+    RoBERTa and related models count positions by this id, and cannot compute anything without it.
     """
     text = config.get_text_config()
     if getattr(text, "pad_token_id", None) is not None or not knows_its_padding(config):
@@ -168,22 +177,22 @@ def _padding_from_tokenizer(folder: Path, name: str, config: Any) -> tuple[str, 
         return ()
     text.pad_token_id = int(found)
     return (
-        f"the configuration of model '{name}' names no padding token (pad_token_id); the tokenizer's, "
-        f"{found}, is used.",
+        f"the configuration of model '{name}' names no padding token (pad_token_id); the tokenizer's padding id "
+        f"{found} is used.",
     )
 
 
 def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
-    """Check a folder's configuration and weights as far as that goes without torch and transformers.
+    """Check a folder's configuration and weights as far as possible without torch and transformers.
 
     Raises:
-        ModelError: An adapter in place of a model, no weights that are read, or files that are not what they should be.
+        ModelError: The folder holds an adapter instead of a model, has no safetensors weights, or has invalid files.
     """
     check_no_adapter(folder, name)
     if not has_safetensors(folder):
         raise ModelError(
             f"the model '{name}' has no .safetensors weights.",
-            "convert it with `save_pretrained`, or try `--revision refs/pr/N` where the Hub's page of the model has a "
+            "convert it with `save_pretrained`, or try `--revision refs/pr/N` if the Hub's page of the model has a "
             "pull request that adds them; pickled weights are not read, because reading them runs code.",
         )
     fields = configuration_of(folder, name)
@@ -202,7 +211,7 @@ def config_alone(folder: Path, name: str) -> Any:
     """Return the configuration of a folder whose weights are not needed.
 
     Raises:
-        ModelError: It cannot be read.
+        ModelError: The configuration cannot be read.
     """
     fields = configuration_of(folder, name)
     try:
@@ -213,23 +222,23 @@ def config_alone(folder: Path, name: str) -> Any:
 
 
 def check_no_adapter(folder: Path, name: str) -> None:
-    """Refuse a folder with a LoRA adapter: its weights would be left out in silence.
+    """Refuse a folder with a LoRA adapter, whose weights would silently be ignored.
 
     Raises:
-        ModelError: As above.
+        ModelError: The folder holds an adapter.
     """
     if os.path.lexists(folder / ADAPTER):
         raise ModelError(
-            f"the model '{name}' comes with an adapter ({ADAPTER}), such as LoRA, which is not loaded.",
+            f"the model '{name}' comes with an adapter ({ADAPTER}), such as LoRA, and adapters are not loaded.",
             "merge it into the weights first: `merge_and_unload()` of peft, then `save_pretrained` to a new folder.",
         )
 
 
 def configuration_of(folder: Path, name: str) -> dict[str, Any]:
-    """Return what a folder's `config.json` holds, its types checked.
+    """Return the content of a folder's `config.json`, with its types checked.
 
     Raises:
-        ModelError: It is missing, or cannot be used.
+        ModelError: The file is missing or invalid.
     """
     try:
         return read_configuration(folder)
@@ -240,15 +249,15 @@ def configuration_of(folder: Path, name: str) -> dict[str, Any]:
 def _unreadable(what: str, name: str, error: UnusableError) -> ModelError:
     return ModelError(
         f"the {what} of model '{name}' cannot be read: {error}.",
-        "the files may be incomplete; fetch or export them again.",
+        "the files may be incomplete; download or export them again.",
     )
 
 
 def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype: str) -> None:
-    """Check that transformers can import the model's class, and that it is not far larger than its weights.
+    """Check that transformers can import the model's class, and that the model is not far larger than its weights.
 
     Raises:
-        ModelError: As above.
+        ModelError: The class cannot be imported, or the configuration describes a far larger model.
     """
     import torch
 
@@ -263,36 +272,36 @@ def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype
 
 
 def _notes(name: str, model: Any, fields: dict[str, Any], tensors: Tensors, dtype: str) -> Iterator[str]:
-    """Yield what is not loaded of a model that can be loaded, and what is rounded."""
+    """Yield notes on parts of the model that are not loaded, and on rounding."""
     if dtype != "float32":
         yield f"the weights are in {dtype}, so gradients are rounded to {dtype}; squares and sums are float32."
     if fields.get("auto_map"):
         yield (
-            f"the model '{name}' names code of its own (auto_map), which is never run; transformers' class "
+            f"the model '{name}' names its own code (auto_map), which is never run; the transformers class "
             f"{type(model).__name__} is used."
         )
     if unused := unused_blocks(model, tensors):
         yield (
-            f"the weights of model '{name}' hold {len(unused):,} tensors of blocks that its configuration does not "
-            f"have, such as '{shown(unused[0])}'; they are left out."
+            f"the weights of model '{name}' have {len(unused):,} tensors of blocks that its configuration does not "
+            f"have, such as '{shown(unused[0])}'; they are not loaded."
         )
 
 
 def _notes_on_tokenizer(name: str, folder: Path, tokenizer: Any) -> Iterator[str]:
     if own_code(folder):
         yield (
-            f"the tokenizer of model '{name}' names code of its own (auto_map), which is never run; transformers' "
+            f"the tokenizer of model '{name}' names its own code (auto_map), which is never run; the transformers "
             f"class {type(tokenizer).__name__} is used."
         )
 
 
 def unused_blocks(model: Any, tensors: Tensors) -> list[str]:
-    """Return the names of tensors of blocks after the last one that the model has."""
+    """Return the names of tensors that belong to blocks after the last block of the model."""
     lengths = {f"{name}.": len(blocks) for name, blocks in block_lists(model)}
     found = []
     for name in tensors.shapes:
         for prefix, length in lengths.items():
-            # A checkpoint of the body alone has no name for the body.
+            # The tensor names of a checkpoint without a head do not start with the name of the body.
             at = name.removeprefix(f"{prefix}") if name.startswith(prefix) else None
             if at is None and name.startswith(short := prefix.partition(".")[2]) and short:
                 at = name.removeprefix(short)
@@ -316,7 +325,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
                 use_safetensors=True,
                 dtype=getattr(torch, dtype),
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # told below, in words
+                ignore_mismatched_sizes=True,  # reported below
                 key_mapping=renamed_tensors(config, objective) or None,
             )
     except ImportError as error:
@@ -325,7 +334,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
         # transformers and safetensors raise many types for files that are cut short or of another kind.
         raise ModelError(
             f"the model '{name}' cannot be loaded: {reason(error)}.",
-            "the files may be incomplete, or do not fit together; fetch or export them again.",
+            "the files may be incomplete, or may not fit together; download or export them again.",
         ) from error
     mismatched = {str(m[0] if isinstance(m, tuple) else m) for m in info["mismatched_keys"]}
     _check_complete(model, name, objective, set(info["missing_keys"]) - mismatched, mismatched)
@@ -333,7 +342,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
 
 
 def _check_complete(model: Any, name: str, objective: str, missing: set[str], mismatched: set[str]) -> None:
-    """Refuse random values in place of weights, but for the whole new head of a task."""
+    """Refuse random values in place of weights, except for the whole new head of a task."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -349,22 +358,22 @@ def _check_complete(model: Any, name: str, objective: str, missing: set[str], mi
 
 
 def _check_own_head(model: Any, name: str, objective: str, kept: bool, mismatched: set[str]) -> None:
-    """Refuse a trained head whose classes would mean something else than the objective's."""
+    """Refuse a trained head whose classes are not those of the objective."""
     if mismatched:
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
-            f"the model '{name}' comes with a head of its own, which is not for {labels}.",
-            "give as many labels as it was trained with, or a checkpoint without this head.",
+            f"the model '{name}' comes with a trained head that is not for {labels}.",
+            "give the number of labels that it was trained with, or use a checkpoint without this head.",
         )
     if kept and task_of(model.config) not in (None, objective):
         raise ModelError(
             f"the model '{name}' comes with a head for {task_of(model.config)}.",
-            f"ask it that, or give a checkpoint without this head for {objective}.",
+            f"use this objective, or use a checkpoint without this head for {objective}.",
         )
 
 
 def _head_names(model: Any) -> set[str]:
-    """Return the names of all tensors of the children that hold neither blocks nor input embeddings."""
+    """Return the names of all tensors of modules that hold neither blocks nor input embeddings."""
     embeddings = model.get_input_embeddings()
     body = {name.split(".")[0] for name, _ in block_lists(model)}
     body |= {name.split(".")[0] for name, module in model.named_modules() if module is embeddings}
@@ -374,10 +383,10 @@ def _head_names(model: Any) -> set[str]:
 def _to_device(model: Any, device: str) -> Any:
     try:
         if device == "meta":
-            raise ValueError("it holds shapes without values")
+            raise ValueError("it has shapes without values")
         return model.to(device)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ModelError(
             f"the device '{device}' cannot be used: {first_line(error)}",
-            "give `--device cpu`, or cuda where there is one.",
+            "give `--device cpu`, or cuda if there is a GPU.",
         ) from error

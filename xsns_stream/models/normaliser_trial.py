@@ -1,7 +1,8 @@
-"""A program of its own: print by how much a tokenizer's normaliser lengthens short texts.
+"""A program that prints by how much a tokenizer's normaliser lengthens short texts.
 
-`python -I normaliser_trial.py NORMALIZER.json`. It is run by its path, so that nothing but tokenizers is imported, and
-limits its own memory and time first: a normaliser that multiplies text ends this process instead of the caller's.
+Usage: `python -I normaliser_trial.py NORMALIZER.json`. It is run by its path, so that nothing but tokenizers is
+imported. It first limits its own memory and time: a normaliser that multiplies text ends this process instead of the
+caller's.
 """
 
 import json
@@ -10,7 +11,7 @@ from pathlib import Path
 
 MEMORY = 2**30
 SECONDS = 5
-#: Printed once the library is there: what fails before says nothing about the normaliser.
+#: Printed once the library is imported. A failure before that is not caused by the normaliser.
 READY = "ready"
 TEXT = (
     "The quick brown fox jumps over the lazy dog 0123456789 times.\n"
@@ -20,7 +21,7 @@ TEXT = (
 
 
 def limit() -> None:
-    """Bound memory and time of this process, where the system can."""
+    """Limit the memory and time of this process, where the system supports it."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -33,7 +34,7 @@ def limit() -> None:
 
 
 def patterns(value: object) -> list[str]:
-    """Return all texts that the normaliser replaces by others."""
+    """Return all texts that the normaliser replaces."""
     if isinstance(value, list):
         return [text for item in value for text in patterns(item)]
     if not isinstance(value, dict):

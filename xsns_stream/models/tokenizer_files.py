@@ -1,9 +1,9 @@
-"""The files of a tokenizer, looked at before a library builds anything of them.
+"""Checks of a tokenizer's files before a library builds anything from them.
 
-What a tokenizer takes to build is decided by its files, and neither tokenizers nor transformers has a limit: two
-million added tokens take 5 GB, and a normaliser that replaces one character by many takes what it likes as soon as it
-meets a text, and ends the process. Sizes are bounded here. A normaliser that may multiply text is tried in a process
-of its own, with a limit on memory.
+The files of a tokenizer decide what it takes to build it, and neither tokenizers nor transformers has a limit: two
+million added tokens take 5 GB, and a normaliser that replaces one character by many takes any amount of memory as soon
+as it gets a text, and ends the process. Sizes are limited here. A normaliser that may multiply text is tried in a
+separate process with a memory limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.models.documents import MIB, UnusableError, check_levels, check_regular, opened, read_object
+from xsns_stream.io.json import MIB, UnusableError, check_levels, check_regular, opened, read_object
 
 TOKENIZER: Final = "tokenizer.json"
 #: Largest `tokenizer.json` (Gemma's 262,144 tokens take 33 MB, XLM-V's 901,629 about 65 MB) and vocabulary.
@@ -27,16 +27,16 @@ MOST_BYTES: Final = 128 * MIB
 MOST_TOKENS: Final = 2**21
 #: Most added tokens; Gemma 3 has 6,415.
 MOST_ADDED: Final = 100_000
-#: Longest text of one token, or of what a normaliser puts in place of another.
+#: Most characters of a token, and of a text that a normaliser inserts.
 LONGEST: Final = 4_096
 LONGEST_REPLACEMENT: Final = 256
 #: Most steps of a normaliser, a pre-tokenizer or a post-processor; known ones have up to 30.
 MOST_STEPS: Final = 512
-#: By how much a normaliser may lengthen a text: U+FDFA becomes 18 characters.
+#: Largest factor by which a normaliser may lengthen a text: U+FDFA becomes 18 characters.
 MOST_GROWTH: Final = 64
-#: From which possible growth on a normaliser is tried out.
+#: A normaliser with at least this possible growth is tried in a separate process.
 TRIED_GROWTH: Final = 4.0
-#: How the names of files begin, or end, that transformers may open for a tokenizer.
+#: Beginnings and endings of the names of files that transformers may open for a tokenizer.
 _BEGINNINGS: Final = (
     "tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "config", "generation_config", "chat_template",
     "processor_config", "preprocessor_config", "spiece", "sentencepiece", "spm", "bpe", "tekken",
@@ -49,11 +49,11 @@ Fields = Mapping[str, Any]
 
 
 def check_tokenizer_files(folder: Path) -> None:
-    """Check all files of a folder that its tokenizer may be made of.
+    """Check all files of a folder that its tokenizer may be built from.
 
     Raises:
-        UnusableError: No regular file, JSON that is none or of another type, more or longer tokens than there can be,
-            a tokenizer that cuts words at random, or a normaliser that multiplies text.
+        UnusableError: A file is not a regular file, is not JSON or has values of another type; there are more or longer
+            tokens than allowed; the tokenizer splits words at random; or its normaliser multiplies text.
     """
     for path in sorted(folder.iterdir()):
         if path.name.startswith(_BEGINNINGS) or path.name.endswith(_ENDS):
@@ -69,7 +69,7 @@ def check_tokenizer_files(folder: Path) -> None:
 
 
 def own_code(folder: Path) -> bool:
-    """Tell whether the tokenizer's settings name a class that comes with the folder."""
+    """Return whether the tokenizer's settings name a class that comes with the folder."""
     return bool(_settings(folder).get("auto_map"))
 
 
@@ -109,7 +109,7 @@ def _check_size(path: Path) -> None:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return `tokenizer_config.json`, and check the other small files; empty where there is none."""
+    """Return `tokenizer_config.json`, and check the other small files; empty where there is no such file."""
     found: dict[str, dict[str, Any]] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         if (folder / name).exists():
@@ -123,7 +123,7 @@ def _settings(folder: Path) -> dict[str, Any]:
             raise UnusableError(f"special_tokens_map.json: {name} is not a token")
     added = found.get("added_tokens.json", {})
     if not all(_is_number(number) for number in added.values()):
-        raise UnusableError("added_tokens.json does not name a number for each token")
+        raise UnusableError("added_tokens.json does not have a number for each token")
     if len(added) > MOST_ADDED:
         raise UnusableError(f"added_tokens.json adds {len(added):,} tokens, more than {MOST_ADDED:,}")
     return settings
@@ -137,7 +137,7 @@ def _check_settings(settings: Fields) -> None:
         if value is not None and not isinstance(value, wanted):
             raise UnusableError(f"{name}: {field} is not {'true or false' if wanted is bool else 'text'}")
     longest = settings.get("model_max_length")
-    # Written as 10^30 where there is no limit.
+    # The number is 10^30 where there is no limit.
     if longest is not None and (type(longest) not in (int, float) or not 1 <= longest < math.inf):
         raise UnusableError(f"{name}: model_max_length is not a number above 0")
     for field, value in settings.items():
@@ -149,7 +149,7 @@ def _check_settings(settings: Fields) -> None:
         raise UnusableError(f"{name}: added_tokens_decoder is not an object")
     for number, token in (settings.get("added_tokens_decoder") or {}).items():
         if not number.isdecimal() or not isinstance(token, dict) or not isinstance(token.get("content"), str):
-            raise UnusableError(f"{name}: added_tokens_decoder does not name a token for each number")
+            raise UnusableError(f"{name}: added_tokens_decoder does not have a token for each number")
     if not isinstance(settings.get("auto_map") or {}, dict | list):
         raise UnusableError(f"{name}: auto_map is not an object")
     for field in _NAMES_OF_LISTS:
@@ -162,7 +162,7 @@ def _added(settings: Fields) -> int:
 
 
 def _check_vocabulary(folder: Path) -> None:
-    """Check the files that transformers makes a tokenizer of where there is no `tokenizer.json`."""
+    """Check the files that transformers builds a tokenizer from where there is no `tokenizer.json`."""
     for name in ("vocab.txt", "merges.txt"):
         if (folder / name).exists():
             with opened(folder / name) as file:
@@ -174,7 +174,7 @@ def _check_vocabulary(folder: Path) -> None:
         if len(vocabulary) > MOST_TOKENS:
             raise UnusableError(f"vocab.json has {len(vocabulary):,} tokens, more than {MOST_TOKENS:,}")
         if not all(map(_is_number, vocabulary.values())):
-            raise UnusableError("vocab.json does not name a number for each token")
+            raise UnusableError("vocab.json does not have a number for each token")
 
 
 # -------------------------------------------------------------------------------- parts of tokenizer.json
@@ -203,7 +203,7 @@ def _check_model(model: Any, name: str) -> None:
     if len(vocabulary) > MOST_TOKENS:
         raise UnusableError(f"{name} has {len(vocabulary):,} tokens, more than {MOST_TOKENS:,}")
     if isinstance(vocabulary, dict) and not all(map(_is_number, vocabulary.values())):
-        raise UnusableError(f"{name}: the vocabulary does not name a number for each token")
+        raise UnusableError(f"{name}: the vocabulary does not have a number for each token")
     if not isinstance(model.get("merges") or [], list):
         raise UnusableError(f"{name}: merges is not a list")
     for field in ("continuing_subword_prefix", "end_of_word_suffix", "unk_token"):
@@ -211,11 +211,11 @@ def _check_model(model: Any, name: str) -> None:
         if value is not None and (not isinstance(value, str) or len(value) > LONGEST_REPLACEMENT):
             raise UnusableError(f"{name}: {field} is not a short text")
     if model.get("dropout"):
-        raise UnusableError(f"{name} cuts words at random (dropout of {model['dropout']!r}): remove the dropout")
+        raise UnusableError(f"{name} splits words at random (dropout of {model['dropout']!r}): remove the dropout")
 
 
 def _check_post_processor(part: Any, name: str) -> None:
-    """Bound how many tokens are added to each text."""
+    """Limit the number of tokens that are added to each text."""
     for step in _steps(part, "processors", name):
         for side in ("single", "pair"):
             if len(_list(step.get(side), f"{name}: the post-processor's {side}")) > MOST_STEPS:
@@ -224,13 +224,13 @@ def _check_post_processor(part: Any, name: str) -> None:
         if not isinstance(special, dict) or not all(isinstance(token, dict) for token in special.values()):
             raise UnusableError(f"{name}: the post-processor's special_tokens are not an object of tokens")
         if any(len(_list(token.get("ids"), f"{name}: ids of a special token")) > 16 for token in special.values()):
-            raise UnusableError(f"{name}: the post-processor adds a token that stands for many")
+            raise UnusableError(f"{name}: the post-processor adds a special token with more than 16 ids")
 
 
 def _list(value: Any, what: str) -> list[Any]:
     if value is None:
         return []
-    # A template is also written as text: "$A [SEP]".
+    # A template may also be written as text: "$A [SEP]".
     if isinstance(value, str):
         return value.split()
     if not isinstance(value, list):
@@ -239,7 +239,7 @@ def _list(value: Any, what: str) -> list[Any]:
 
 
 def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the steps of a part of a tokenizer, those of sequences within sequences in their order."""
+    """Yield the steps of a part of a tokenizer; the steps of nested sequences come in their order."""
     count, waiting = 0, [part]
     while waiting:
         step = waiting.pop()
@@ -263,7 +263,7 @@ def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _possible_growth(normaliser: Any, name: str) -> float:
-    """Return by how much a normaliser may lengthen a text at most, as far as its steps tell."""
+    """Return the largest factor by which a normaliser may lengthen a text, as far as its steps tell."""
     growth = 1.0
     for step in _steps(normaliser, "normalizers", name):
         kind = step["type"]
@@ -283,7 +283,7 @@ def _possible_growth(normaliser: Any, name: str) -> float:
     return growth
 
 
-#: Normalisers that lengthen a text by little, whatever their settings are.
+#: Normalisers that lengthen a text only slightly, with any settings.
 _HARMLESS: Final = frozenset(
     (
         "Prepend",
@@ -302,9 +302,9 @@ _HARMLESS: Final = frozenset(
 
 
 def _longest_mapped(charsmap: Any, name: str) -> int:
-    """Return the length in bytes of the longest text that SentencePiece's table puts in place of a character.
+    """Return the length in bytes of the longest replacement of a character in SentencePiece's table.
 
-    The table is the size of a trie, the trie, and texts that end in NUL. NFKC's longest has 33 bytes.
+    The table is the size of a trie, the trie, and texts that end in NUL. The longest text of NFKC has 33 bytes.
     """
     try:
         table = base64.b64decode(charsmap or "", validate=True)
@@ -312,7 +312,7 @@ def _longest_mapped(charsmap: Any, name: str) -> int:
         raise UnusableError(f"{name}: the table of the normaliser is not base64") from error
     trie = int.from_bytes(table[:4], "little")
     if len(table) > 16 * MIB or trie > len(table):
-        raise UnusableError(f"{name}: the table of the normaliser is not one of SentencePiece's")
+        raise UnusableError(f"{name}: the table of the normaliser is not a SentencePiece table")
     longest = max(map(len, table[4 + trie :].split(b"\0")), default=0)
     if longest > LONGEST:
         raise UnusableError(f"{name}: the table of the normaliser replaces a character by {longest:,} bytes")
@@ -320,7 +320,7 @@ def _longest_mapped(charsmap: Any, name: str) -> int:
 
 
 def _try_out(normaliser: Fields, name: str) -> None:
-    """Normalise short texts in a process of its own, whose memory and time are limited.
+    """Normalise short texts in a separate process with limited memory and time.
 
     Raises:
         UnusableError: The process ended, or a text became far longer.
@@ -330,7 +330,7 @@ def _try_out(normaliser: Fields, name: str) -> None:
         path.write_text(json.dumps(normaliser), encoding="utf-8")
         program = Path(__file__).with_name("normaliser_trial.py")
         try:
-            # Isolated: nothing of the present folder or the environment is imported.
+            # Isolated mode: nothing is imported from the current folder or through the environment.
             done = subprocess.run(
                 [sys.executable, "-I", str(program), str(path)],
                 stdin=subprocess.DEVNULL,
@@ -342,7 +342,7 @@ def _try_out(normaliser: Fields, name: str) -> None:
             raise UnusableError(f"{name}: the normaliser takes more than {_SECONDS} s for a short text") from error
     ready, *growth = done.stdout.decode().split() or [""]
     if ready != "ready":
-        raise UnusableError(f"{name}: the normaliser could not be tried out in a process of its own")
+        raise UnusableError(f"{name}: the normaliser could not be tried in a separate process")
     if done.returncode == 0 and growth and float(growth[0]) <= MOST_GROWTH:
         return
     raise UnusableError(f"{name}: the normaliser makes a short text more than {MOST_GROWTH} times as long")

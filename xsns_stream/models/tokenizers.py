@@ -1,28 +1,37 @@
-"""The tokenizer that comes with a checkpoint, and whether it is the model's own."""
+"""The tokenizer of a checkpoint: loading, checks against the model, and the one function that calls it.
+
+A text may contain the string of a special token: a page about BERT contains `[MASK]`, and the source of a web page
+contains `</s>` or `<s>`. By default, tokenizers read such a string as the token itself: the text would then contain a
+mask, a second end, or padding that its author did not write. :func:`tokenise` reads it as characters.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from xsns_stream.errors import ModelError
-from xsns_stream.models.configuration import broken_installation, needs_own_code
-from xsns_stream.models.documents import UnusableError
-from xsns_stream.models.files import reason
-from xsns_stream.models.objectives import reads_both_ways
+from xsns_stream.io.json import UnusableError
+from xsns_stream.models.auto_classes import reads_both_ways
+from xsns_stream.models.huggingface import broken_installation, needs_own_code, reason
 from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code
 
 _HINT: Final = "put the model's own tokenizer files into the folder."
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:
-    """Load the tokenizer of a folder in its fast form.
+    """Load the fast tokenizer of a folder.
 
     Raises:
-        ModelError: Files that are missing or damaged, or no fast form.
+        ModelError: Files are missing or damaged, or the tokenizer has no fast form.
     """
     from transformers import AutoTokenizer
 
@@ -31,7 +40,8 @@ def load_tokenizer(folder: Path, name: str) -> Any:
         coded = own_code(folder)
     except UnusableError as error:
         raise ModelError(
-            f"the tokenizer of model '{name}' cannot be read: {error}.", "export it again, or use another model's."
+            f"the tokenizer of model '{name}' cannot be read: {error}.",
+            "export it again, or use the tokenizer of another model.",
         ) from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -44,7 +54,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
             f"the tokenizer of model '{name}' cannot be read: {reason(error)}.",
             "the folder needs tokenizer.json (or the model's own vocabulary files).",
         ) from error
-    # Without any of its files transformers makes up a tokenizer that knows no piece, and says nothing.
+    # Without any of its files, transformers silently creates a tokenizer with an empty vocabulary.
     if not any((folder / file).is_file() for file in {"tokenizer.json", *tokenizer.vocab_files_names.values()}):
         raise ModelError(
             f"the tokenizer of model '{name}' is missing: there is no tokenizer.json in its folder.", _HINT
@@ -55,44 +65,46 @@ def load_tokenizer(folder: Path, name: str) -> Any:
 
 
 def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
-    """Refuse a tokenizer that was not made for the model: its ids would mean other words, silently.
+    """Refuse a tokenizer that was not made for the model: its ids would silently stand for other tokens.
 
     Args:
         model: The loaded model.
-        tokenizer: From :func:`load_tokenizer`.
-        objective: The resolved one: masked language modelling needs a mask and padding, the others do not.
-        name: The model's, for messages.
+        tokenizer: The tokenizer, from :func:`load_tokenizer`.
+        objective: The resolved objective. Masked language modelling needs a mask and padding; the other objectives do
+            not.
+        name: Name of the model, for messages.
 
     Raises:
-        ModelError: More pieces than embeddings, no piece to hide with, or another padding.
+        ModelError: There are more tokens than embeddings, no mask token, or the padding ids differ.
     """
     rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows and (objective == "masked-lm" or _pieces_beyond(tokenizer, rows)):
+    if len(tokenizer) > rows and (objective == "masked-lm" or _has_tokens_beyond(tokenizer, rows)):
         raise ModelError(
-            f"the tokenizer of model '{name}' has {len(tokenizer)} pieces, its embeddings have {rows} rows.", _HINT
+            f"the tokenizer of model '{name}' has {len(tokenizer)} tokens, but the model has {rows} embeddings.", _HINT
         )
     if objective == "masked-lm" and (tokenizer.mask_token_id is None or tokenizer.pad_token_id is None):
         raise ModelError(f"the tokenizer of model '{name}' has no mask or no padding token.", _HINT)
     if objective == "masked-lm" and tokenizer.mask_token_id == tokenizer.unk_token_id:
         raise ModelError(
-            f"the tokenizer of model '{name}' masks with the token that stands for unknown text "
+            f"the tokenizer of model '{name}' uses the token for unknown text as its mask "
             f"({str(tokenizer.mask_token)!a}).",
-            f"the model was trained with a mask of its own; {_HINT}",
+            f"the model was trained with another mask token; {_HINT}",
         )
     padding = getattr(model.config.get_text_config(), "pad_token_id", None)
     if padding is None or tokenizer.pad_token_id is None or not knows_its_padding(model.config):
         return
     if padding != tokenizer.pad_token_id:
         raise ModelError(
-            f"the tokenizer of model '{name}' pads with id {tokenizer.pad_token_id}, its model with {padding}.", _HINT
+            f"the tokenizer of model '{name}' pads with id {tokenizer.pad_token_id}, but the model with {padding}.",
+            _HINT,
         )
 
 
 def padding_id(model: Any, tokenizer: Any) -> int:
-    """Return the id that batches are padded with: the padding's, else the end's, else 0.
+    """Return the id that batches are padded with: that of the padding token, else that of the end token, else 0.
 
-    Models without a padding token see any id there: the attention mask hides it. An id without an embedding is
-    passed over.
+    A model without a padding token accepts any id there, because the attention mask hides it. An id without an
+    embedding is skipped.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     candidates = (tokenizer.pad_token_id, tokenizer.eos_token_id)
@@ -100,9 +112,10 @@ def padding_id(model: Any, tokenizer: Any) -> int:
 
 
 def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
-    """Yield what is to be said of a tokenizer that puts nothing around a text, though it has a token for it.
+    """Yield a note on a tokenizer that puts nothing around a text although it has a token for it.
 
-    A first token that is also the last one, as GPT-2's, parts documents and frames no text; nothing is said of it.
+    A first token that is also the last token, as in GPT-2, separates documents and does not frame a text; it causes no
+    note.
     """
     first = tokenizer.cls_token if tokenizer.cls_token_id is not None else tokenizer.bos_token
     at = None if first is None else tokenizer.convert_tokens_to_ids(first)
@@ -111,13 +124,16 @@ def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
     if at in tokenizer("a")["input_ids"]:
         return
     yield (
-        f"the tokenizer of model '{name}' has a token for the beginning of a text ({str(first)!a}) and does not "
-        "put it there; a model that was trained with it computes something else without it."
+        f"the tokenizer of model '{name}' has a token for the beginning of a text ({str(first)!a}) but does not put "
+        "it there; a model that was trained with this token gives other results without it."
     )
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """Digest the pieces with their ids and how text is cut; not padding and truncation, which calls change."""
+    """Return a digest of the tokens with their ids and of the way text is split.
+
+    Padding and truncation are not part of it, because calls change them.
+    """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state.pop("padding", None)
     state.pop("truncation", None)
@@ -125,14 +141,144 @@ def tokenizer_digest(tokenizer: Any) -> str:
 
 
 def knows_its_padding(config: Any) -> bool:
-    """Tell whether the padding's id does more than fill: RoBERTa counts positions by it, T5 starts its decoder with it.
+    """Return whether the padding id does more than fill: RoBERTa counts positions by it, T5's decoder starts with it.
 
-    Decoders take any id, and their configurations often name another than the tokenizer, or one that is not used.
+    Decoders accept any id, and their configurations often name another id than the tokenizer, or one that is not used.
     """
     return bool(config.is_encoder_decoder) or reads_both_ways(config)
 
 
-def _pieces_beyond(tokenizer: Any, rows: int) -> bool:
-    """Tell whether a piece of ordinary text has no embedding; special ones may (Gemma 3's place for an image)."""
+def _has_tokens_beyond(tokenizer: Any, rows: int) -> bool:
+    """Return whether a token of ordinary text has no embedding; special tokens may have none (images in Gemma 3)."""
     special = {at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     return any(at >= rows and at not in special for at in tokenizer.get_vocab().values())
+
+
+#: Tokens that stand for something other than their characters although no tokenizer declares them as special: the gaps
+#: of mT5, and single bytes.
+_STAND_INS: Final = re.compile(r"▁?<(extra_id_\d+|0x[0-9A-F]{2})>")
+#: Characters that may replace a space before text is split into tokens.
+_SPACE: Final = "[ ▁Ġ]"
+#: Contexts of a string: alone, after a space, within a word.
+_CONTEXTS: Final = ("{}", "a {} a", "a{}a")
+
+#: Tokenizer → (size of its vocabulary, pre-tokenizer that must follow its own).
+_KNOWN: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
+#: A tokenizer is changed during a call and restored afterwards.
+_LOCK: Final = RLock()
+
+
+def tokenise(tokenizer: Any, *texts: Any, **settings: Any) -> Any:
+    """Call a transformers tokenizer so that strings of special tokens within text are read as characters.
+
+    Text without such a string gives the same tokens as a plain call. The tokenizer is not changed.
+
+    Args:
+        tokenizer: The tokenizer.
+        *texts: Texts as the tokenizer takes them: a text, or a text and its pair, or lists of texts.
+        **settings: Further arguments of the call.
+
+    Returns:
+        What the tokenizer returns.
+    """
+    with _reading_characters(tokenizer):
+        return tokenizer(*texts, split_special_tokens=True, **settings)
+
+
+def tokenizer_limit(tokenizer: Any) -> int:
+    """Return the number of tokens that a tokenizer's model takes; a number below 1 means that there is no limit."""
+    limit = int(tokenizer.model_max_length)
+    return limit if limit >= 1 else sys.maxsize
+
+
+def reserved_strings(tokenizer: Any) -> dict[str, int]:
+    """Return {string: id} of all tokens that stand for something other than the characters of their name."""
+    found = {str(token): int(at) for at, token in tokenizer.added_tokens_decoder.items() if token.special}
+    found |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}
+    found |= {piece.removeprefix("▁"): int(at) for piece, at in tokenizer.get_vocab().items() if _is_stand_in(piece)}
+    return {string: at for string, at in found.items() if string}
+
+
+def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame: int) -> int:
+    """Return how many tokens within a text are special although they do not frame it.
+
+    The number is zero except for tokenizers with special tokens of one character, which cannot be split further.
+
+    Args:
+        tokenizer: The tokenizer.
+        encoding: The encoding of one text or pair, from :func:`tokenise`.
+        special: The ids to count, without the id of the unknown token, which ordinary text gives as well.
+        frame: Number of special tokens around the text.
+    """
+    ids = encoding["input_ids"]
+    if getattr(encoding, "encodings", None):
+        framing = encoding.encodings[0].special_tokens_mask
+        return sum(at in special and not frames for at, frames in zip(ids, framing, strict=True))
+    return max(0, sum(at in special for at in ids) - frame)
+
+
+@contextmanager
+def _reading_characters(tokenizer: Any) -> Iterator[None]:
+    """Let a tokenizer split strings that its vocabulary would return as special tokens, inside the block."""
+    if not getattr(tokenizer, "is_fast", False):
+        yield
+        return
+    with _LOCK:
+        splitter = _splitter(tokenizer)
+        if splitter is None:
+            yield
+            return
+        from tokenizers.pre_tokenizers import Sequence
+
+        backend = tokenizer.backend_tokenizer
+        own = backend.pre_tokenizer
+        backend.pre_tokenizer = splitter if own is None else Sequence([own, splitter])
+        try:
+            yield
+        finally:
+            backend.pre_tokenizer = own
+
+
+def _splitter(tokenizer: Any) -> Any:
+    """Return a pre-tokenizer that splits reserved strings after their first character; None where it is not needed."""
+    size = len(tokenizer)
+    known = _KNOWN.get(tokenizer)
+    if known is None or known[0] != size:
+        known = _KNOWN[tokenizer] = size, _make_splitter(tokenizer)
+    return known[1]
+
+
+def _make_splitter(tokenizer: Any) -> Any:
+    """Make the pre-tokenizer of :func:`_splitter`.
+
+    `split_special_tokens` is enough where the special tokens are not tokens of the model that splits words, or cannot
+    be reached by its merges (byte-level BPE, WordPiece). Unigram finds every token of its vocabulary within text.
+    """
+    from tokenizers import Regex
+    from tokenizers.pre_tokenizers import Split
+
+    reserved = {string: at for string, at in reserved_strings(tokenizer).items() if len(string) > 1}
+    found = [string for string, at in reserved.items() if _is_read_as(tokenizer, string, at)]
+    if not found:
+        return None
+    cuts = (f"{_pattern(first)}(?=(?:{_any_of(first, found)}))" for first in sorted({string[0] for string in found}))
+    return Split(Regex("|".join(cuts)), behavior="isolated")
+
+
+def _any_of(first: str, strings: Iterable[str]) -> str:
+    return "|".join(_pattern(string[1:]) for string in sorted(strings) if string.startswith(first))
+
+
+def _is_read_as(tokenizer: Any, string: str, at: int) -> bool:
+    texts = [place.format(string) for place in _CONTEXTS]
+    encoding = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False)
+    return any(at in ids for ids in encoding["input_ids"])
+
+
+def _pattern(string: str) -> str:
+    """Return a regular expression for a string as it may appear after spaces were replaced."""
+    return "".join(_SPACE if character == " " else re.escape(character) for character in string)
+
+
+def _is_stand_in(piece: str) -> bool:
+    return _STAND_INS.fullmatch(piece) is not None

@@ -1,7 +1,7 @@
-"""Objectives: what the model is asked about a text, as examples and batches of them.
+"""Objectives: what a model has to predict for a text, as examples and batches.
 
-Language modelling, masked (the paper's choice), causal and span corruption, is in
-:mod:`xsns_stream.objectives.language_modelling`, labelled tasks are in :mod:`~xsns_stream.objectives.tasks`.
+:mod:`xsns_stream.objectives.language_modelling` holds masked (the paper's choice) and causal language modelling and
+span corruption. :mod:`xsns_stream.objectives.tasks` holds labelled tasks.
 """
 
 from xsns_stream.objectives.batching import batches

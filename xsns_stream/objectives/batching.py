@@ -1,4 +1,4 @@
-"""From encoded examples to padded batches."""
+"""Padded batches of encoded examples."""
 
 from __future__ import annotations
 
@@ -28,26 +28,28 @@ def batches(
     """Yield batches of examples, padded on the right.
 
     Args:
-        examples: What an objective encoded.
-        size: Examples a batch; of no effect beside `token_budget`.
-        pad_id: Fills `input_ids`; the attention mask hides it.
-        device: As torch names it.
-        order: `length` puts examples of similar length together, longest first, so that a batch that does not fit
-            into memory fails at once. `drawn` keeps the order, for estimators whose values depend on it.
-        token_budget: As many examples a batch as keep (examples × pieces of the longest) within it; at least one.
+        examples: Examples that an objective encoded.
+        size: Number of examples in a batch; ignored where `token_budget` is given.
+        pad_id: Id that fills `input_ids`; the attention mask hides it.
+        device: Name of the device, as in torch.
+        order: `length` puts examples of similar length together, longest first, so that a batch that does not fit into
+            memory fails at once. `drawn` keeps the order, for estimators whose values depend on it.
+        token_budget: Largest product of the number of examples and the number of tokens of the longest one. A batch has
+            at least one example.
 
     Yields:
-        int64 tensors: `input_ids` and `attention_mask` [B, T]; the examples' other arrays, padded each to its own
-        longest (labels with −100), 0-dimensional ones as [B]; `example_keys` [B], which is not for the model.
+        int64 tensors: `input_ids` and `attention_mask` [B, T]; the other arrays of the examples, each padded to its own
+        longest (labels with −100), and 0-dimensional ones as [B]; `example_keys` [B], which is not an input of the
+        model.
 
     Raises:
-        UsageError: A number below 1, or an unknown order.
+        UsageError: A number is below 1, or the order is unknown.
     """
     for what, number in (("batch size", size), ("token budget", token_budget)):
         if number is not None and number < 1:
             raise UsageError(f"the {what} must be at least 1, not {number}.")
     if order not in ORDERS:
-        raise UsageError(f"no order '{order}' of examples.", f"choose one of {', '.join(ORDERS)}.")
+        raise UsageError(f"'{order}' is not a valid order of examples.", f"choose one of {', '.join(ORDERS)}.")
     ordered = sorted(examples, key=lambda example: -len(example.input_ids)) if order == "length" else examples
     for group in _groups(ordered, size, token_budget):
         block = _padded(group, pad_id)
@@ -85,7 +87,7 @@ def _padded(group: Sequence[EncodedExample], pad_id: int) -> dict[str, Ids]:
 
 def _row(example: EncodedExample, name: str) -> Ids:
     if name == "token_type_ids" and name not in example.arrays:
-        # A single text beside pairs has no kinds: all of it is a first text.
+        # A single text in a batch with pairs has no token types: all of it is a first text.
         return np.zeros_like(example.input_ids)
     return example.arrays[name]
 
@@ -103,5 +105,5 @@ def _to_device(values: Ids, device: str) -> torch.Tensor:
     tensor = torch.from_numpy(values)
     if torch.device(device).type != "cuda":
         return tensor.to(device)
-    # From pinned memory the copy runs beside the computation of the batch before.
+    # From pinned memory, the copy runs while the batch before is computed.
     return tensor.pin_memory().to(device, non_blocking=True)

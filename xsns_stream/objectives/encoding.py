@@ -1,13 +1,13 @@
-"""What every objective shares: cut a sample's text into pieces, ask something of each example, count what is left out.
+"""Encoding of text into tokens for all objectives, with counts of what is left out, and alignment of tokens with words.
 
-What is drawn for an example comes from (seed, text of the example) and from nothing else, so that it depends neither
-on the batch size nor on the order, and a run that resumes draws the same again.
+Everything that is drawn for an example depends only on (seed, text of the example). It is therefore independent of the
+batch size and of the order, and a run that resumes draws the same again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.models.tokenising import tokenise, tokens_left_special
+from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.models.tokenizers import tokenise, tokens_left_special
 from xsns_stream.types import LanguageSample, TextExample
 
 #: transformers' label for positions that are not scored.
@@ -27,13 +27,14 @@ Ids: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """One example as the model sees it.
+    """One example as the model receives it.
 
     Attributes:
-        arrays: Name → int64 array: `input_ids` [T] always, `token_type_ids` [T] for pairs where the tokenizer tells
-            the two texts apart, and what is asked for: `labels` [T], for a decoder [Td], for a class 0-dimensional;
-            or `start_positions` and `end_positions`, 0-dimensional. Labels are −100 where nothing is asked.
-        key: A number ≥ 0 that follows from the seed and the example's text alone; seeds what is drawn for it later.
+        arrays: Name → int64 array. `input_ids` [T] is always there; `token_type_ids` [T] for pairs where the tokenizer
+            distinguishes the two texts; and the targets: `labels` [T], for a decoder [Td], for a class 0-dimensional,
+            or `start_positions` and `end_positions`, 0-dimensional. Labels are −100 where nothing is scored.
+        key: A number ≥ 0 that depends only on the seed and the text of the example; it seeds later draws for the
+        example.
     """
 
     arrays: Mapping[str, Ids]
@@ -41,32 +42,34 @@ class EncodedExample:
 
     @property
     def input_ids(self) -> Ids:
-        """The pieces, int64 [T]."""
+        """The tokens, int64 [T]."""
         return self.arrays["input_ids"]
 
     @property
     def labels(self) -> Ids:
-        """What is to be predicted; answers to questions have positions instead, and raise a KeyError here."""
+        """The labels. Examples of question answering have positions instead, and raise a KeyError here."""
         return self.arrays["labels"]
 
     @property
     def longest(self) -> int:
-        """The number of pieces of the longest of its arrays."""
+        """The number of tokens of the longest of its arrays."""
         return max(array.size for array in self.arrays.values())
 
 
 @dataclass(frozen=True)
 class EncodedSample:
-    """A language's encoded examples, with what the tokenizer made of the text.
+    """The encoded examples of a language, with counts of what the tokenizer did with the text.
 
     Attributes:
-        examples: Those of which something can be asked.
-        unusable: How many are left out: nothing in them is known to the tokenizer, or nothing could be asked.
-        unknown_share: Share of pieces that the vocabulary does not know, in [0, 1].
-        cut: How many are longer than the longest example, and cut there; those left out count as well.
-        left_out_share: Share of all the text's pieces that was cut off, in [0, 1].
-        special: How many hold a special token in their text, because it is a single character that text holds too.
-        frame: Special pieces that the tokenizer puts around a text.
+        examples: The examples with at least one target.
+        unusable: Number of examples that are left out, because the tokenizer knows none of their tokens or because they
+            have no target.
+        unknown_share: Share of tokens that are not in the vocabulary, in [0, 1].
+        cut: Number of examples that were cut because they exceed the greatest length, including those left out.
+        left_out_share: Share of all tokens of the text that were cut off, in [0, 1].
+        special: Number of examples with a special token in their text, which is a single character that text contains
+            too.
+        frame: Number of special tokens that the tokenizer puts around a text.
     """
 
     examples: tuple[EncodedExample, ...]
@@ -79,27 +82,27 @@ class EncodedSample:
 
 
 class Objective(Protocol):
-    """What the model is asked about a text; its text form is recorded, and decides what may be compared."""
+    """An objective of the model for a text. Its string form is recorded and decides which results may be compared."""
 
     @property
     def name(self) -> str:
-        """As in `make_objective`."""
+        """Name of the objective, as for `make_objective`."""
 
     @property
     def max_length(self) -> int:
-        """Longest example in pieces, special ones included."""
+        """Greatest length of an example in tokens, including special tokens."""
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Cut the sample's text into pieces and ask something of each example."""
+        """Split the text of the sample into tokens, and give each example its targets."""
 
 
 @dataclass(frozen=True)
-class Pieces:
+class TokenisedExample:
     """An example after the tokenizer.
 
     Attributes:
-        ids: int64 [T], special pieces included.
-        known: Positions of the pieces that are text and in the vocabulary, int64 and rising.
+        ids: int64 [T], including special tokens.
+        known: Positions of tokens that are text and in the vocabulary, int64, rising.
         encoding: What the tokenizer returned.
         digest: SHA-256 of seed and text.
     """
@@ -110,12 +113,12 @@ class Pieces:
     digest: bytes
 
     def generator(self) -> np.random.Generator:
-        """Return a new generator of random numbers that follows from seed and text alone."""
+        """Return a new random generator that depends only on seed and text."""
         return np.random.Generator(np.random.Philox(key=np.frombuffer(self.digest[:16], dtype=np.uint64)))
 
 
-#: Turns an example's pieces into named arrays; None where nothing can be asked of it.
-Ask: TypeAlias = Callable[[TextExample, Pieces], Mapping[str, Ids] | None]
+#: Turns a tokenised example into named arrays; None where the example has no target.
+MakeArrays: TypeAlias = Callable[[TextExample, TokenisedExample], Mapping[str, Ids] | None]
 
 
 def encode_sample(
@@ -123,26 +126,26 @@ def encode_sample(
     tokenizer: Any,
     seed: int,
     max_length: int,
-    ask: Ask,
+    make_arrays: MakeArrays,
     **settings: Any,
 ) -> EncodedSample:
-    """Cut each example into pieces, and keep what `ask` makes of those with a piece that the tokenizer knows.
+    """Split each example into tokens, and keep the arrays that `make_arrays` returns for examples with a known token.
 
-    The tokenizer is given whole sentences, never single words: many tokenizers mark the beginning of a word by the
-    space before it, and would glue words that they are given one by one. A piece that it does not know says nothing of
-    the language: a language outside the vocabulary must not look like every other such language. The string of a
-    special token within text is read as its characters.
+    The tokenizer gets whole sentences, never single words: many tokenizers mark the beginning of a word by the space
+    before it, and would join words that they get one by one. An example without a known token is left out: a language
+    outside of the vocabulary must not look like every other such language. The string of a special token within text is
+    read as its characters.
 
     Args:
         sample: The text.
-        tokenizer: A tokenizer of transformers.
-        seed: Of everything that is drawn.
-        max_length: Longest example in pieces, special ones included; longer text is cut.
-        ask: The objective's own part.
-        **settings: For the tokenizer's call.
+        tokenizer: A transformers tokenizer.
+        seed: Seed for everything that is drawn.
+        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        make_arrays: The objective's own part.
+        **settings: Further arguments of the tokenizer's call.
 
     Raises:
-        UsageError: `max_length` leaves no room beside the special pieces.
+        UsageError: `max_length` leaves no room beside the special tokens.
         CorpusError: No example can be used.
     """
     special = np.array(sorted(set(tokenizer.all_special_ids)), dtype=np.int64)
@@ -155,16 +158,16 @@ def encode_sample(
         known = np.flatnonzero(~np.isin(ids, special))
         counts.add(example, encoding, ids, frame, max_length, understood=len(known) > 0)
         digest = hashlib.sha256(f"{seed}\x00{example.key()}".encode()).digest()
-        arrays = ask(example, Pieces(ids, known, encoding, digest)) if len(known) else None
+        arrays = make_arrays(example, TokenisedExample(ids, known, encoding, digest)) if len(known) else None
         if arrays is None:
             continue
         if example.pair is not None and "token_type_ids" in encoding:
             arrays = {**arrays, "token_type_ids": np.asarray(encoding["token_type_ids"], dtype=np.int64)}
-        # Other bytes than the generator's; one bit less, so that it is a seed wherever one is wanted.
+        # These bytes are not used by the generator. One bit is removed, so that the key is a valid seed everywhere.
         key = int.from_bytes(digest[16:24], "little") >> 1
         encoded.append(EncodedExample(MappingProxyType(dict(arrays)), key))
     if not encoded:
-        raise _nothing_left(sample, counts.understood, max_length)
+        raise _no_usable_example(sample, counts.understood, max_length)
     return EncodedSample(
         tuple(encoded),
         unusable=len(sample) - len(encoded),
@@ -178,17 +181,17 @@ def encode_sample(
 
 @dataclass
 class _TokenCounts:
-    """What the tokenizer made of the examples so far.
+    """Counts over the examples that were tokenised so far.
 
     Attributes:
-        tokenizer: Which.
-        special_ids: Of all its special pieces.
-        unknown: Pieces that are not in the vocabulary.
-        total: Pieces of text; 1 for an example without.
-        understood: Examples with a known piece.
-        cut: Examples that were cut.
-        left_out: Pieces that were cut off.
-        special: Examples with a special piece in their text.
+        tokenizer: The tokenizer.
+        special_ids: The ids of all its special tokens.
+        unknown: Number of tokens that are not in the vocabulary.
+        total: Number of tokens of text; an example without text counts as 1.
+        understood: Number of examples with a known token.
+        cut: Number of examples that were cut.
+        left_out: Number of tokens that were cut off.
+        special: Number of examples with a special token in their text.
     """
 
     tokenizer: Any
@@ -212,7 +215,7 @@ class _TokenCounts:
         self.total += max(len(ids) - frame, 1)
         self.understood += understood
         self.special += tokens_left_special(self.tokenizer, encoding, self._reserved, frame) > 0
-        # Only what fills all of the room can have been cut.
+        # Only an example of the greatest length can have been cut.
         if len(ids) >= max_length:
             whole = len(_tokenise(example, self.tokenizer, truncation=False, verbose=False)["input_ids"])
             self.cut += whole > len(ids)
@@ -220,34 +223,34 @@ class _TokenCounts:
 
 
 def check_length(max_length: int, least: int) -> None:
-    """Refuse a longest example that is shorter than `least` pieces."""
+    """Refuse a greatest length of fewer than `least` tokens."""
     if max_length < least:
-        raise UsageError(f"the longest example must have at least {least} pieces, not {max_length}.")
+        raise UsageError(f"the greatest length must be at least {least} tokens, not {max_length}.")
 
 
 def check_rate(rate: float) -> None:
-    """Refuse a share of hidden pieces that is not within (0, 1)."""
+    """Refuse a share of hidden tokens that is not within (0, 1)."""
     if not 0 < rate < 1:
-        raise UsageError(f"the mask rate must lie between 0 and 1, not {rate}.")
+        raise UsageError(f"the mask rate must be between 0 and 1, not {rate}.")
 
 
 def _unknown_id(tokenizer: Any) -> int:
-    """Return the id of unknown pieces; −1 where there is none.
+    """Return the id of the unknown token; −1 where there is none.
 
-    GPT-2 and OPT name the piece that frames a text; being byte-level, they never meet an unknown one.
+    GPT-2 and OPT name the token that frames a text; they are byte-level and never produce an unknown token.
     """
     frames = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id")
-    found = tokenizer.unk_token_id
-    framing = found is not None and any(found == getattr(tokenizer, name, None) for name in frames)
-    return -1 if found is None or framing else int(found)
+    unknown = tokenizer.unk_token_id
+    framing = unknown is not None and any(unknown == getattr(tokenizer, name, None) for name in frames)
+    return -1 if unknown is None or framing else int(unknown)
 
 
 def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
-    """Return how many special pieces stand around an example's text, and see that there is room beside them."""
+    """Return the number of special tokens around an example's text, and check that there is room beside them."""
     frame = int(tokenizer.num_special_tokens_to_add(pair=example.pair is not None))
     if frame >= max_length:
         raise UsageError(
-            f"the longest example must have more than {frame} pieces, not {max_length}: so many are special."
+            f"the greatest length must be more than {frame} tokens, not {max_length}: {frame} tokens are special."
         )
     return frame
 
@@ -257,14 +260,46 @@ def _tokenise(example: TextExample, tokenizer: Any, **settings: Any) -> Any:
     return tokenise(tokenizer, *texts, return_attention_mask=False, **settings)
 
 
-def _nothing_left(sample: LanguageSample, understood: int, max_length: int) -> CorpusError:
-    here = f"({len(sample)} examples from {sample.source})"
+def _no_usable_example(sample: LanguageSample, understood: int, max_length: int) -> CorpusError:
+    origin = f"({len(sample)} examples from {sample.source})"
     if not understood:
         return CorpusError(
-            f"no example of language '{sample.language}' holds a piece that the tokenizer knows {here}.",
+            f"no example of language '{sample.language}' has a token that the tokenizer knows {origin}.",
             "the model's vocabulary does not cover this script; use a model that does.",
         )
     return CorpusError(
-        f"nothing can be asked of any example of language '{sample.language}' within {max_length} pieces {here}.",
-        "their texts may be too short, or what is labelled is cut off: allow longer examples.",
+        f"no example of language '{sample.language}' has a target within {max_length} tokens {origin}.",
+        "the texts may be too short, or their labelled parts may be cut off: allow longer examples.",
     )
+
+
+def require_offsets(tokenizer: Any) -> None:
+    """Refuse a tokenizer that does not provide the character range of each token.
+
+    Raises:
+        ModelError: The tokenizer is not one of the library `tokenizers`.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"{type(tokenizer).__name__} does not provide the character range of each token.",
+            "labels of words and answers need a fast tokenizer (tokenizer.json).",
+        )
+
+
+def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
+    """Return the position of the first token of each word; None where it was cut off or the word has no token.
+
+    Args:
+        words: The words, which were joined by spaces.
+        offsets: The first character of each token and the one after its last; (0, 0) for special tokens. A token may
+            begin with the space before its word, or consist of that space only; the space counts as part of the word.
+    """
+    first: list[int | None] = [None] * len(words)
+    word, start = 0, 0
+    for place, (begin, end) in enumerate(offsets):
+        while word < len(words) and begin >= start + len(words[word]):
+            start += len(words[word]) + 1
+            word += 1
+        if word < len(words) and end > max(start - 1, 0) and first[word] is None:
+            first[word] = place
+    return first

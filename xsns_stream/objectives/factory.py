@@ -1,4 +1,4 @@
-"""Objectives by name."""
+"""Construction of objectives by name."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ OBJECTIVES: Final[Mapping[str, type[Any]]] = {
         QuestionAnswering,
     )
 }
-#: Option → how a message about it begins.
-_OPTIONS: Final = {"rate": "a rate means", "mean_span": "a mean span means", "labels": "labels mean"}
+#: Option → subject of a message about it.
+_OPTIONS: Final = {"rate": "mask rate", "mean_span": "mean span", "labels": "labels"}
 
 
 def make_objective(
@@ -40,24 +40,24 @@ def make_objective(
     Args:
         name: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
             `question-answering`.
-        rate: Share of pieces hidden, for `masked-lm` and `span-corruption`; None is 0.15.
-        mean_span: Pieces a span, for `span-corruption`; None is 3.
-        max_length: Longest example in pieces, special ones included.
-        labels: Names of the classes in their order, which the two classifications need.
+        rate: Share of hidden tokens, for `masked-lm` and `span-corruption`; None stands for 0.15.
+        mean_span: Mean number of tokens of a span, for `span-corruption`; None stands for 3.
+        max_length: Greatest length of an example in tokens, including special tokens.
+        labels: Names of the classes in order, for the two classification objectives.
 
     Raises:
-        UsageError: No such objective, an option that it does not have, or a value that cannot be.
+        UsageError: The objective is unknown, does not have one of the options, or a value is invalid.
     """
     kind = OBJECTIVES.get(name)
     if kind is None:
-        raise UsageError(f"no objective '{name}'.", f"choose one of {', '.join(OBJECTIVES)}.")
+        raise UsageError(f"'{name}' is not a valid objective.", f"choose one of {', '.join(OBJECTIVES)}.")
     given = {"rate": rate, "mean_span": mean_span, "labels": labels or None}
     options = {option: value for option, value in given.items() if value is not None}
     has = {field.name for field in fields(kind)}
     for option in options:
         if option not in has:
-            raise UsageError(f"{_OPTIONS[option]} nothing for {name}.", "leave it out.")
+            raise UsageError(f"{name} does not use the option '{_OPTIONS[option]}'.", "leave it out.")
     if "labels" in has:
         options.setdefault("labels", ())
-    made: Objective = kind(**options, max_length=max_length)
-    return made
+    objective: Objective = kind(**options, max_length=max_length)
+    return objective

@@ -1,6 +1,6 @@
-"""Labelled tasks: classes of words, classes of texts, answers to questions.
+"""Objectives of labelled tasks: classes of words, classes of texts, answers to questions.
 
-The class with number k must be the same in every language, so objectives with classes know all names, in their order.
+Class number k must be the same in every language. Objectives with classes therefore know all names in their order.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from xsns_stream.objectives.encoding import (
     IGNORED,
     EncodedSample,
     Ids,
-    Pieces,
+    TokenisedExample,
     check_length,
     encode_sample,
+    first_tokens,
+    require_offsets,
 )
-from xsns_stream.objectives.word_alignment import first_pieces, need_offsets
 from xsns_stream.types import LanguageSample, TextExample
 from xsns_stream.types.text import AnswerSpan
 
 
 @dataclass(frozen=True)
 class _Classification:
-    """What both kinds of classification share.
+    """The common part of both kinds of classification.
 
     Attributes:
         labels: Names of the classes, in the order of the head's outputs.
-        max_length: Longest example in pieces, special ones included; longer text is cut.
+        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
     """
 
     labels: tuple[str, ...]
@@ -44,7 +45,7 @@ class _Classification:
         if len(self.labels) < 2:
             raise UsageError(
                 f"{self.name} needs the names of at least two classes, not {len(self.labels)}.",
-                "`label_names()` of a corpus that is opened with labels returns them.",
+                "`label_names()` of a corpus that was opened with labels returns them.",
             )
         if len(set(self.labels)) < len(self.labels):
             raise UsageError(f"two classes of {self.name} have the same name: {', '.join(self.labels)}.")
@@ -59,45 +60,45 @@ class _Classification:
         except ValueError:
             known = ", ".join(self.labels[:8]) + (" …" if len(self.labels) > 8 else "")
             raise CorpusError(
-                f"language '{sample.language}' has the label '{label}', which is not among the classes.",
-                f"they are {known}.",
+                f"language '{sample.language}' has the label '{label}', which is not one of the classes.",
+                f"the classes are {known}.",
             ) from None
 
 
 @dataclass(frozen=True)
 class TokenClassification(_Classification):
-    """Classes of words: the first piece of each word carries the word's label.
+    """Classes of words: the first token of each word carries the label of the word.
 
     Attributes:
         labels: Names of the classes, in the order of the head's outputs.
-        max_length: Longest example in pieces, special ones included; longer text is cut.
+        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
     """
 
     name: ClassVar[str] = "token-classification"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Cut the sample's words into pieces: `labels` [T] hold a class at the first piece of a labelled word.
+        """Split the words of the sample into tokens; `labels` [T] has the class at the first token of each word.
 
-        Words are joined by spaces, and a piece belongs to the word whose characters it holds.
+        Words are joined by spaces, and a token belongs to the word whose characters it covers.
 
         Raises:
-            UsageError: The sample's text is not labelled word by word, or `max_length` leaves no room.
-            CorpusError: A label is no class, or no example has a labelled word within `max_length`.
-            ModelError: The tokenizer cannot say which characters a piece comes from.
+            UsageError: The words of the sample have no labels, or `max_length` leaves no room.
+            CorpusError: A label is not one of the classes, or no example has a labelled word within `max_length`.
+            ModelError: The tokenizer does not provide the character range of each token.
         """
-        need_offsets(tokenizer)
+        require_offsets(tokenizer)
 
-        def ask(example: TextExample, pieces: Pieces) -> dict[str, Ids] | None:
+        def make_arrays(example: TextExample, tokens: TokenisedExample) -> dict[str, Ids] | None:
             words, names = example.text, example.label
             if isinstance(words, str) or not isinstance(names, tuple) or example.pair is not None:
-                raise _wrong_kind(self.name, "single texts with a label a word", sample)
-            labels = np.full_like(pieces.ids, IGNORED)
-            for place, name in zip(first_pieces(words, pieces.encoding["offset_mapping"]), names, strict=True):
+                raise _wrong_kind(self.name, "single texts with a label for each word", sample)
+            labels = np.full_like(tokens.ids, IGNORED)
+            for place, name in zip(first_tokens(words, tokens.encoding["offset_mapping"]), names, strict=True):
                 if place is not None and name:
                     labels[place] = self._number(name, sample)
-            return {"input_ids": pieces.ids, "labels": labels} if (labels != IGNORED).any() else None
+            return {"input_ids": tokens.ids, "labels": labels} if (labels != IGNORED).any() else None
 
-        return encode_sample(sample, tokenizer, seed, self.max_length, ask, return_offsets_mapping=True)
+        return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays, return_offsets_mapping=True)
 
 
 @dataclass(frozen=True)
@@ -106,33 +107,33 @@ class SequenceClassification(_Classification):
 
     Attributes:
         labels: Names of the classes, in the order of the head's outputs.
-        max_length: Longest example in pieces, special ones included; longer text is cut.
+        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
     """
 
     name: ClassVar[str] = "sequence-classification"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Cut the sample's text into pieces: `labels`, 0-dimensional, is the class.
+        """Split the text of the sample into tokens; `labels`, 0-dimensional, is the class.
 
         Raises:
-            UsageError: The sample's texts have no class each, or `max_length` leaves no room.
-            CorpusError: A label is no class, or no example can be used.
+            UsageError: The texts of the sample have no class, or `max_length` leaves no room.
+            CorpusError: A label is not one of the classes, or no example can be used.
         """
 
-        def ask(example: TextExample, pieces: Pieces) -> dict[str, Ids]:
+        def make_arrays(example: TextExample, tokens: TokenisedExample) -> dict[str, Ids]:
             if not isinstance(example.label, str):
-                raise _wrong_kind(self.name, "texts with a class each", sample)
-            return {"input_ids": pieces.ids, "labels": np.array(self._number(example.label, sample), dtype=np.int64)}
+                raise _wrong_kind(self.name, "texts with one class each", sample)
+            return {"input_ids": tokens.ids, "labels": np.array(self._number(example.label, sample), dtype=np.int64)}
 
-        return encode_sample(sample, tokenizer, seed, self.max_length, ask)
+        return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays)
 
 
 @dataclass(frozen=True)
 class QuestionAnswering:
-    """Where in a passage the answer to a question begins and ends.
+    """The position in a passage where the answer to a question begins, and where it ends.
 
     Attributes:
-        max_length: Longest example in pieces, special ones included; longer text is cut.
+        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
     """
 
     max_length: int = 128
@@ -146,39 +147,39 @@ class QuestionAnswering:
         return f"{self.name}(max_length={self.max_length})"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Cut question and passage into pieces, and find the answer's.
+        """Split question and passage into tokens, and find the tokens of the answer.
 
-        `start_positions` and `end_positions`, 0-dimensional, are the first and the last piece that hold characters of
-        the answer. Where `max_length` cut some of it off, the example is unusable.
+        `start_positions` and `end_positions`, 0-dimensional, are the first and the last token with characters of the
+        answer. An example is unusable where `max_length` cuts off a part of the answer.
 
         Raises:
-            UsageError: The sample's texts are no questions with answers, or `max_length` leaves no room.
-            CorpusError: No answer lies within `max_length` pieces.
-            ModelError: The tokenizer cannot say which characters a piece comes from.
+            UsageError: The texts of the sample are not questions with answers, or `max_length` leaves no room.
+            CorpusError: No answer lies within `max_length` tokens.
+            ModelError: The tokenizer does not provide the character range of each token.
         """
-        need_offsets(tokenizer)
+        require_offsets(tokenizer)
 
-        def ask(example: TextExample, pieces: Pieces) -> dict[str, Ids] | None:
+        def make_arrays(example: TextExample, tokens: TokenisedExample) -> dict[str, Ids] | None:
             if not isinstance(example.label, AnswerSpan):
                 raise _wrong_kind(self.name, "questions with passages and answers", sample)
-            found = _answer_pieces(example.label, pieces.encoding)
+            found = _answer_tokens(example.label, tokens.encoding)
             if found is None:
                 return None
             first, last = (np.array(place, dtype=np.int64) for place in found)
-            return {"input_ids": pieces.ids, "start_positions": first, "end_positions": last}
+            return {"input_ids": tokens.ids, "start_positions": first, "end_positions": last}
 
-        return encode_sample(sample, tokenizer, seed, self.max_length, ask, return_offsets_mapping=True)
+        return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays, return_offsets_mapping=True)
 
 
-def _wrong_kind(name: str, what: str, sample: LanguageSample) -> UsageError:
+def _wrong_kind(name: str, required: str, sample: LanguageSample) -> UsageError:
     return UsageError(
-        f"{name} needs {what}, and {sample.source} gives others in '{sample.language}'.",
+        f"{name} needs {required}, and {sample.source} has other text in '{sample.language}'.",
         "open the corpus with its labels, or choose another objective.",
     )
 
 
-def _answer_pieces(answer: AnswerSpan, encoding: Any) -> tuple[int, int] | None:
-    """Return the positions of the first and the last piece of the answer; None where it was cut off."""
+def _answer_tokens(answer: AnswerSpan, encoding: Any) -> tuple[int, int] | None:
+    """Return the positions of the first and the last token of the answer; None where a part of it was cut off."""
     texts, offsets = encoding.sequence_ids(0), encoding["offset_mapping"]
     passage = [place for place, text in enumerate(texts) if text == 1]
     held = [place for place in passage if offsets[place][0] < answer.end and offsets[place][1] > answer.start]

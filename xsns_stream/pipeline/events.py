@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xsns_stream.errors import XsnsError
-from xsns_stream.pipeline.finetune_settings import Unit
-from xsns_stream.transfer import StepTimes
-from xsns_stream.types import TransferRun, TransferScores
+
+if TYPE_CHECKING:
+    from xsns_stream.pipeline.finetune_settings import Unit
+    from xsns_stream.transfer import StepTimes
+    from xsns_stream.types import TransferRun, TransferScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,52 @@ class Noted:
 
     text: str
     row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDone:
+    """Progress of one piece of work that reads a store or matrices.
+
+    Attributes:
+        task: The work, as `comparing` or `verifying`.
+        done: Amount of work that is done.
+        total: Amount of work in all; the work is finished when `done` equals `total`.
+    """
+
+    task: str
+    done: int
+    total: int
+
+
+#: Events of functions that read a store or matrices.
+ReadEvent: TypeAlias = WorkDone | Noted
+
+#: Handler that is called with each event.
+OnReadEvent: TypeAlias = Callable[[ReadEvent], None]
+
+
+class NoteLog:
+    """Handler that collects the text of notes, and passes every event on to another handler.
+
+    Attributes:
+        notes: Texts of the notes so far.
+    """
+
+    def __init__(self, on_event: OnReadEvent | None) -> None:
+        self.notes: list[str] = []
+        self._on_event = on_event
+
+    def __call__(self, event: ReadEvent) -> None:
+        """Collect or pass on one event."""
+        if isinstance(event, Noted):
+            self.notes.append(event.text)
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def progress_of(task: str, on_event: OnReadEvent) -> Callable[[int, int], None]:
+    """Return a function of (done, total) that reports the progress of a task as events."""
+    return lambda done, total: on_event(WorkDone(task, done, total))
 
 
 Event: TypeAlias = RowStarted | ExamplesDone | RowCommitted | RowByOther | RowFailed | Noted

@@ -22,11 +22,10 @@ from xsns_stream.pipeline.events import (
     UnitsAwaited,
     UnitStarted,
 )
-from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings, Unit
-from xsns_stream.pipeline.sharing import SharedItems
-from xsns_stream.pipeline.split_overlaps import OVERLAP, overlaps, run_notes
+from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferData, TransferSettings, Unit, overlaps, run_notes
+from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, other_versions
-from xsns_stream.transfer import fine_tune, keep, score, time_steps
+from xsns_stream.transfer import fine_tune, save_model, score, time_steps
 from xsns_stream.types import TestScore, TransferRun, TransferScores
 from xsns_stream.types.provenance import library_versions
 
@@ -268,7 +267,7 @@ class _Run:
         """
         kept = self._kept(unit)
         if kept is not None and _KEPT not in made.training:
-            keep(loaded.model, loaded.tokenizer, kept, self.data.labels)
+            save_model(loaded.model, loaded.tokenizer, kept, self.data.labels)
             self.folder.write(replace(made, training={**made.training, _KEPT: _digest(kept)}))
 
     def check_beside(self) -> None:
@@ -361,6 +360,6 @@ class _Run:
 
 
 def _digest(model: Path) -> str:
-    from xsns_stream.models.files import digest_files
+    from xsns_stream.models.huggingface import digest_files
 
     return digest_files([*model.glob("*.safetensors"), model / "config.json"])

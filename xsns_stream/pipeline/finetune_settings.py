@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from xsns_stream.corpora import TASK_NAMES, TaskCorpus, reading_notes
 from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents
-from xsns_stream.pipeline.split_overlaps import data_notes
 from xsns_stream.transfer import FineTuning, Task, class_names, equal_shares
-from xsns_stream.transfer.finetune import drawn
+from xsns_stream.transfer.finetune import subsample
 from xsns_stream.transfer.tasks import labels_of
-from xsns_stream.types import LabelledSplit
+from xsns_stream.types import LabelledSplit, TransferRun
 
 #: Dev data beyond this many examples cost time and decide nothing.
 DEV_LIMIT: Final = 500
@@ -168,7 +167,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     _check_renamed(settings.corpus)
     notes |= dict.fromkeys(reading_notes(settings.corpus))
     sources = [source for source in settings.sources if whole[source] and held[source]]
-    test = {target: drawn(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
+    test = {target: subsample(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
@@ -244,7 +243,7 @@ def _mixed(
     if len(found) < len(codes):
         return ()
     shares = equal_shares(found)
-    return shares if limit is None else tuple(drawn(split, max(1, limit // len(codes))) for split in shares)
+    return shares if limit is None else tuple(subsample(split, max(1, limit // len(codes))) for split in shares)
 
 
 def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[str]:
@@ -281,3 +280,71 @@ def _kinds(task: Task, split: LabelledSplit) -> set[str]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+
+
+#: Of a unit's training: {target: [shared examples, test examples]}.
+OVERLAP: Final = "test_examples_in_training"
+# Pairs named in a sentence.
+_NAMED: Final = 8
+
+
+def overlaps(
+    train: Mapping[str, Sequence[LabelledSplit]], tests: Mapping[str, LabelledSplit]
+) -> dict[str, dict[str, int]]:
+    """Return {source: {target: test examples whose text is also a training example}}, without zeros.
+
+    Args:
+        train: {source: its training splits}.
+        tests: {target: what it is tested on}.
+    """
+    keys = {target: [example.key() for example in split.examples] for target, split in tests.items()}
+    found: dict[str, dict[str, int]] = {}
+    for source, splits in train.items():
+        known = {example.key() for split in splits for example in split.examples}
+        counts = {target: sum(key in known for key in texts) for target, texts in keys.items()}
+        if shared := {target: count for target, count in counts.items() if count}:
+            found[source] = shared
+    return found
+
+
+def overlap_note(what: str, found: Iterable[tuple[str, str, int, int]]) -> tuple[str, ...]:
+    """Return a sentence on shared examples, the largest shares first; none where nothing is shared.
+
+    Args:
+        what: `test` or `dev`.
+        found: (source, target, shared examples, all examples of the target).
+    """
+    ordered = sorted(found, key=lambda one: (-one[2] / one[3], one[0], one[1]))
+    if not ordered:
+        return ()
+    pairs = [
+        f"{source if source == target else f'{source} → {target}'} {shared} of {of} ({100 * shared / of:.0f} %)"
+        for source, target, shared, of in ordered[:_NAMED]
+    ]
+    more = f" and {len(ordered) - _NAMED} more pairs" if len(ordered) > _NAMED else ""
+    effect = "these scores are too high" if what == "test" else "training may stop too late"
+    return (f"{what} examples that are training examples too: {', '.join(pairs)}{more}; {effect}.",)
+
+
+def data_notes(
+    train: Mapping[str, Sequence[LabelledSplit]],
+    dev: Mapping[str, Sequence[LabelledSplit]],
+    tests: Mapping[str, LabelledSplit],
+) -> tuple[str, ...]:
+    """Return sentences on test and dev examples that are training examples too."""
+    tested = overlaps(train, tests)
+    found = [(source, target, n, len(tests[target])) for source, one in tested.items() for target, n in one.items()]
+    held = []
+    for source, splits in dev.items():
+        by_language = {split.language: split for split in splits}
+        counts = overlaps({source: train[source]}, by_language).get(source, {})
+        held += [(source, language, n, len(by_language[language])) for language, n in counts.items()]
+    return (*overlap_note("test", found), *overlap_note("dev", held))
+
+
+def run_notes(runs: Iterable[TransferRun]) -> tuple[str, ...]:
+    """Return a sentence on the test examples that the models of these units had learnt."""
+    found: dict[tuple[str, str], Any] = {
+        (run.source, target): counts for run in runs for target, counts in run.training.get(OVERLAP, {}).items()
+    }
+    return overlap_note("test", [(*pair, int(shared), int(of)) for pair, (shared, of) in found.items()])

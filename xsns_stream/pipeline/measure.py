@@ -1,13 +1,15 @@
-"""One row: encoded examples → Fisher values, with their repeatability."""
+"""Measurement of one row: Fisher values from encoded examples, in batches that fit into memory."""
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,9 +17,7 @@ from xsns_kernels import popcount
 from xsns_stream.errors import FisherError
 from xsns_stream.objectives import EncodedExample
 from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
-from xsns_stream.pipeline.memory import Batching, release
 from xsns_stream.pipeline.settings import BuildSettings, Stopping
-from xsns_stream.pipeline.texts import RowTexts
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.subnetworks.select import extract_subnetworks, select_top, select_top_many
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance, SubNetwork, Words
@@ -28,6 +28,44 @@ if TYPE_CHECKING:
     from xsns_stream.fisher import Measurement
     from xsns_stream.models import LoadedModel
 
+#: Free memory in bytes that is assumed where the operating system does not report it.
+ASSUMED_FREE: Final = 2 << 30
+
+
+@dataclass
+class Batching:
+    """How examples are put into batches; batches that do not fit into memory shrink, for the following rows too.
+
+    Attributes:
+        size: Examples in a batch.
+        token_budget: Tokens in a batch (examples × longest example) instead of a number of examples; None where the
+            number of examples is fixed.
+        order: As for :func:`xsns_stream.batches`.
+    """
+
+    size: int
+    token_budget: int | None
+    order: str
+
+    def halve(self, examples: int, longest: int) -> bool:
+        """Halve the batches for a row; return False where a batch already holds a single example.
+
+        Args:
+            examples: Number of examples of the row.
+            longest: Tokens of its longest example.
+        """
+        if self.token_budget is None:
+            self.size = min(self.size, examples) // 2
+            return self.size >= 1
+        before = min(self.token_budget, examples * longest)
+        self.token_budget = max(longest, before // 2)
+        return before > longest
+
+    def __str__(self) -> str:
+        if self.token_budget is not None:
+            return f"batches of at most {self.token_budget:,} tokens"
+        return f"batches of {self.size}" if self.size > 1 else "one example at a time"
+
 
 @dataclass
 class Run:
@@ -35,14 +73,13 @@ class Run:
 
     Attributes:
         settings: What to measure.
-        loaded: The model.
+        loaded: The model with its tokenizer.
         layout: θ.
-        provenance: Of every row, but for what is the row's own.
-        store: Where rows go.
-        batching: How examples are put into batches now.
-        passes: Groups of layers, measured one after the other; 1 where all Fisher values fit.
-        tell: Receives events.
-        texts: What is known of the texts that were read.
+        provenance: Provenance of every row, without the fields that differ between rows.
+        store: The store that rows are written to.
+        batching: How examples are put into batches at present.
+        passes: Number of groups of layers, which are measured one after the other; 1 where all Fisher values fit.
+        notify: Receives each event.
     """
 
     settings: BuildSettings
@@ -52,69 +89,82 @@ class Run:
     store: SubNetworkStore
     batching: Batching
     passes: int
-    tell: Callable[[Event], None]
-    texts: RowTexts = field(default_factory=RowTexts)
+    notify: Callable[[Event], None]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A row's Fisher values.
+class MeasuredRow:
+    """Fisher values of a row, with what is known of their repeatability.
 
     Attributes:
-        fisher: The values; its provenance has the stability curve where there is one.
-        halves: {density: coefficient of the sub-networks of two halves of the examples}.
-        parts: For each part of the examples, the sub-networks of all others, for each density; empty where no parts
-            were asked for.
+        fisher: The values; their provenance holds the stability curve, where there is one.
+        halves: {density: Jaccard coefficient of the sub-networks of two halves of the examples}.
+        leave_one_out: For each fold of the examples, the sub-networks of all other folds, one for each density; empty
+            where no folds were requested.
     """
 
     fisher: DiagonalFisher
     halves: Mapping[float, float | None] = field(default_factory=dict)
-    parts: tuple[tuple[SubNetwork, ...], ...] = ()
+    leave_one_out: tuple[tuple[SubNetwork, ...], ...] = ()
 
     def reliability(self, density: float) -> dict[str, Any]:
-        """Return what is recorded with the row's sub-network of this density."""
-        known = dict(self.fisher.provenance.reliability)
+        """Return what is recorded beside the row's sub-network of this density."""
+        recorded = dict(self.fisher.provenance.reliability)
         half = self.halves.get(density)
-        return known if half is None else {"split_half": half} | known
+        return recorded if half is None else {"split_half": half} | recorded
 
 
-def measure_in_memory(
-    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, undo: ExitStack
-) -> Measured:
-    """Measure a row, with smaller batches where the present ones do not fit into memory.
+@contextmanager
+def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> Iterator[MeasuredRow]:
+    """Measure a row, with smaller batches where the present batches do not fit into memory.
+
+    The values may lie in a temporary file, which is removed at the end of the block.
 
     Args:
-        row: Which.
+        row: The row to measure.
         examples: Its encoded examples, in the order in which they were drawn.
         run: What all rows share; its batching may shrink.
-        provenance: The row's.
-        undo: Receives what must be undone when the values are no longer needed.
+        provenance: Provenance of the row.
 
     Raises:
-        FisherError: A single example does not fit, or what :func:`xsns_stream.diagonal_fisher` raises.
+        FisherError: A single example does not fit into memory, or :func:`xsns_stream.diagonal_fisher` raises it.
     """
+    on_disk = run.passes > 1 or bool(run.settings.parts)
+    while True:
+        # Not in the system's folder for temporary files, which may itself lie in memory.
+        with run.store.scratch() if on_disk else nullcontext(Path()) as scratch:
+            result = _measure_once(row, examples, run, provenance, scratch)
+            if result is not None:
+                yield result
+                return
+        # The exception is out of scope here, so that nothing refers to the failed pass and its memory is free.
+        _release_memory(run.loaded.model)
+        _shrink_batches(row, examples, run)
+
+
+def _measure_once(
+    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, scratch: Path
+) -> MeasuredRow | None:
+    """Measure a row with the present batches; return None where these do not fit into memory."""
     from xsns_stream.fisher import is_out_of_memory
 
-    while True:
-        try:
-            if run.passes > 1:
-                return _in_groups(row, examples, run, provenance, undo)
-            if run.settings.parts:
-                return _in_parts(row, examples, run, provenance, run.settings.parts, undo)
-            return _in_one_pass(row, examples, run, provenance)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        # Out of the handler, so that nothing refers to the failed pass any more: its memory is free again.
-        release(run.loaded.model)
-        _shrink(row, examples, run)
+    try:
+        if run.passes > 1:
+            return _in_groups_of_layers(row, examples, run, provenance, scratch)
+        if run.settings.parts:
+            return _in_folds(row, examples, run, provenance, run.settings.parts, scratch)
+        return _in_one_pass(row, examples, run, provenance)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
 
 
-def _shrink(row: Row, examples: Sequence[EncodedExample], run: Run) -> None:
-    """Make batches smaller for this row and those that follow.
+def _shrink_batches(row: Row, examples: Sequence[EncodedExample], run: Run) -> None:
+    """Make batches smaller for this row and the rows that follow.
 
     Raises:
-        FisherError: They cannot be smaller, or must not be.
+        FisherError: A batch holds a single example already, or the values depend on the batch size.
     """
     estimator = run.settings.fisher
     if estimator.batch_wise:
@@ -124,63 +174,64 @@ def _shrink(row: Row, examples: Sequence[EncodedExample], run: Run) -> None:
             "give a smaller --batch in a new store, or a smaller --max-length.",
         )
     if not run.batching.halve(len(examples), max(example.longest for example in examples)):
-        # For the rows that follow, whose examples may be shorter.
+        # The following rows may have shorter examples.
         run.batching.size = max(1, run.batching.size)
         raise FisherError(
             f"a single example of language '{row.language}' does not fit into memory.",
             "try --checkpoint, a smaller --max-length, or --memory for the Fisher values.",
         )
-    run.tell(Noted(f"did not fit into memory; it is measured again, with {run.batching}.", row))
+    run.notify(Noted(f"did not fit into memory; it is measured again, with {run.batching}.", row))
 
 
-def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> Measured:
-    from xsns_stream.fisher import explained, measurement
+def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> MeasuredRow:
+    from xsns_stream.fisher import error_context, measurement
 
     settings = run.settings
     curve = StabilityCurve(settings.stopping, settings.quantile_used) if settings.stopping else None
-    halves = Halves() if settings.split_half else None
+    halves = SplitHalves() if settings.split_half else None
     running = measurement(
         run.loaded.model, run.layout, settings.fisher, without_rules=provenance.fallback, seed=row.seed
     )
-    with running, explained(running, row.language):
-        for chunk in _chunks(examples, settings.stopping.check_every if settings.stopping else len(examples)):
-            _add(chunk, row, running, run, halves, len(examples))
+    with running, error_context(running, row.language):
+        chunk_size = settings.stopping.check_every if settings.stopping else len(examples)
+        for start in range(0, len(examples), chunk_size):
+            _add_chunk(examples[start : start + chunk_size], row, running, run, halves, len(examples))
             if curve is not None and curve.check(running.examples, running.sums):
                 break
     compared = halves.compare(running.sums, settings.densities, settings.quantile_used) if halves else {}
     stability = {"stability": [list(point) for point in curve.points]} if curve else {}
     provenance = replace(provenance, examples=running.examples, reliability=stability)
     values = _means(running.sums, running.count, run.layout)
-    return Measured(DiagonalFisher(values, run.layout, running.examples, row.language, provenance), compared)
+    return MeasuredRow(DiagonalFisher(values, run.layout, running.examples, row.language, provenance), compared)
 
 
-def _in_parts(
-    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, count: int, undo: ExitStack
-) -> Measured:
-    """Measure the parts of a row one after the other; batches lie within parts."""
-    from xsns_stream.fisher import explained, measurement
+def _in_folds(
+    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, count: int, scratch: Path
+) -> MeasuredRow:
+    """Measure the folds of a row one after the other; no batch spans two folds."""
+    from xsns_stream.fisher import error_context, measurement
 
     estimator = run.settings.fisher
-    cuts = list(cut(examples, count, run.batching.size if estimator.batch_wise else 1, row.language))
-    parts = Parts(undo.enter_context(run.store.scratch()), count)
+    folds = list(split_into_folds(examples, count, run.batching.size if estimator.batch_wise else 1, row.language))
+    fold_sums = FoldSums(scratch, count)
     divisors: list[float] = []
     running = measurement(run.loaded.model, run.layout, estimator, without_rules=provenance.fallback, seed=row.seed)
-    with running, explained(running, row.language):
-        for part in cuts:
+    with running, error_context(running, row.language):
+        for fold in folds:
             before = running.count
-            _add_batches(part, row, running, run, len(examples))
+            _add_batches(fold, row, running, run, len(examples))
             divisors.append(running.count - before)
-            parts.take(running.sums)
+            fold_sums.take(running.sums)
 
     def fisher_of(numbers: Sequence[int]) -> DiagonalFisher:
-        parts.add_up(running.sums, numbers)
+        fold_sums.add_up(running.sums, numbers)
         values = _means(running.sums, sum(divisors[number] for number in numbers), run.layout)
-        used = sum(len(cuts[number]) for number in numbers)
+        used = sum(len(folds[number]) for number in numbers)
         return DiagonalFisher(values, run.layout, used, row.language, replace(provenance, examples=used))
 
     every = range(count)
     densities, quantile = run.settings.densities, run.settings.quantile_used
-    without = tuple(
+    leave_one_out = tuple(
         extract_subnetworks(fisher_of([other for other in every if other != number]), densities, quantile=quantile)
         for number in every
     )
@@ -192,54 +243,12 @@ def _in_parts(
         )
         pairs = zip(densities, first, second, strict=True)
         halves = {density: jaccard_of_bits(a.bits, b.bits) for density, a, b in pairs}
-    return Measured(fisher_of(every), halves, without)
+    return MeasuredRow(fisher_of(every), halves, leave_one_out)
 
 
-def _chunks(examples: Sequence[EncodedExample], size: int) -> Iterator[Sequence[EncodedExample]]:
-    return (examples[start : start + size] for start in range(0, len(examples), size))
-
-
-def _add(
-    chunk: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, halves: Halves | None, total: int
-) -> None:
-    """Add a chunk of examples; half of them to the first half where two halves are compared."""
-    if halves is None:
-        _add_batches(chunk, row, running, run, total)
-        return
-    # Whole batches where values depend on what shares a batch, so that comparing halves changes no row.
-    unit = run.batching.size if run.settings.fisher.batch_wise else 1
-    cut = len(chunk) // 2 // unit * unit
-    if cut:
-        halves.before_first(running.sums)
-        _add_batches(chunk[:cut], row, running, run, total)
-        halves.after_first(running.sums)
-        halves.second_examples += len(chunk) - cut
-    _add_batches(chunk[cut:], row, running, run, total)
-
-
-def _add_batches(examples: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, total: int) -> None:
-    for batch in _batches(examples, run):
-        running.add(batch)
-        run.tell(ExamplesDone(row, running.examples, total))
-
-
-def _batches(examples: Sequence[EncodedExample], run: Run) -> Iterator[dict[str, Tensor]]:
-    from xsns_stream.objectives import batches
-
-    device = str(next(run.loaded.model.parameters()).device)
-    how = run.batching
-    return batches(examples, how.size, run.loaded.pad_id, device, order=how.order, token_budget=how.token_budget)
-
-
-def _means(sums: Mapping[str, Tensor], count: float, layout: ParameterLayout) -> tuple[Any, ...]:
-    """Return the mean of each tensor, made of its sum in place: arrays, or tensors where the model is on a device."""
-    means = [sums[name].div_(count) for name in layout.names]
-    return tuple(mean.numpy() if mean.device.type == "cpu" else mean for mean in means)
-
-
-def _in_groups(
-    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, undo: ExitStack
-) -> Measured:
+def _in_groups_of_layers(
+    row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, scratch: Path
+) -> MeasuredRow:
     from xsns_stream.fisher import diagonal_fisher_in_groups
 
     def make_batches() -> Iterator[dict[str, Tensor]]:
@@ -247,7 +256,7 @@ def _in_groups(
         for batch in _batches(examples, run):
             yield batch
             done += len(batch["input_ids"])
-            run.tell(ExamplesDone(row, done, len(examples)))
+            run.notify(ExamplesDone(row, done, len(examples)))
 
     fisher = diagonal_fisher_in_groups(
         run.loaded.model,
@@ -255,27 +264,66 @@ def _in_groups(
         run.layout,
         run.settings.fisher,
         budget=run.settings.memory or 0,
-        # Not in the system's folder, which may itself lie in memory.
-        folder=undo.enter_context(run.store.scratch()),
+        folder=scratch,
         without_rules=provenance.fallback,
         seed=row.seed,
         language=row.language,
         provenance=replace(provenance, examples=len(examples)),
     )
-    return Measured(fisher)
+    return MeasuredRow(fisher)
+
+
+def _add_chunk(
+    chunk: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, halves: SplitHalves | None, total: int
+) -> None:
+    """Add a chunk of examples; one half of it goes to the first half where two halves are compared."""
+    if halves is None:
+        _add_batches(chunk, row, running, run, total)
+        return
+    # Whole batches where values depend on which examples share a batch, so that comparing halves changes no row.
+    unit = run.batching.size if run.settings.fisher.batch_wise else 1
+    middle = len(chunk) // 2 // unit * unit
+    if middle:
+        halves.before_first(running.sums)
+        _add_batches(chunk[:middle], row, running, run, total)
+        halves.after_first(running.sums)
+        halves.second_examples += len(chunk) - middle
+    _add_batches(chunk[middle:], row, running, run, total)
+
+
+def _add_batches(examples: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, total: int) -> None:
+    for batch in _batches(examples, run):
+        running.add(batch)
+        run.notify(ExamplesDone(row, running.examples, total))
+
+
+def _batches(examples: Sequence[EncodedExample], run: Run) -> Iterator[dict[str, Tensor]]:
+    from xsns_stream.objectives import batches
+
+    device = str(next(run.loaded.model.parameters()).device)
+    batching = run.batching
+    return batches(
+        examples, batching.size, run.loaded.pad_id, device, order=batching.order, token_budget=batching.token_budget
+    )
+
+
+def _means(sums: Mapping[str, Tensor], count: float, layout: ParameterLayout) -> tuple[Any, ...]:
+    """Return the mean of each tensor, computed in place: arrays, or tensors where the model is on a device."""
+    means = [sums[name].div_(count) for name in layout.names]
+    return tuple(mean.numpy() if mean.device.type == "cpu" else mean for mean in means)
 
 
 def jaccard_of_bits(a: Words, b: Words) -> float | None:
-    """Return |A ∩ B| / |A ∪ B|; None where both are empty."""
+    """Return |A ∩ B| / |A ∪ B|; None where both sets are empty."""
     union = popcount(a | b)
     return popcount(a & b) / union if union else None
 
 
 class StabilityCurve:
-    """The sub-network of the running sums at each check, compared with the one before.
+    """Coefficients between the sub-network of the running sums at each check and the sub-network one check before.
 
     Attributes:
-        points: (examples, coefficient to the check before); None at the first.
+        points: (examples, coefficient to the check before); the first coefficient is None.
     """
 
     def __init__(self, stopping: Stopping, quantile: str) -> None:
@@ -284,7 +332,10 @@ class StabilityCurve:
         self._before: Words | None = None
 
     def check(self, examples: int, sums: Mapping[str, Tensor]) -> bool:
-        """Add a point; return whether the row has enough examples. A divisor of the sums would change no bit."""
+        """Add a point and return whether the row has enough examples.
+
+        The sums are not divided by the number of examples, because that would change no bit.
+        """
         bits, _, _ = select_top(list(sums.values()), self.stopping.density, self.quantile)
         coefficient = None if self._before is None else jaccard_of_bits(self._before, bits)
         self._before = bits
@@ -293,11 +344,14 @@ class StabilityCurve:
         return stable and examples >= self.stopping.at_least
 
 
-class Halves:
-    """The sums over one half of the examples, told apart from the running sums over all of them.
+class SplitHalves:
+    """Sums over one half of the examples, kept apart from the running sums over all examples.
 
-    Examples come in turns: a part of the first half, a part of the second, and so on. Only one more set of sums is
-    held: before a part of the first half the running sums are taken off, after it they are added again.
+    Chunks of the first and of the second half alternate. Only one more set of sums is held: before a chunk of the
+    first half the running sums are subtracted from it, after the chunk they are added again.
+
+    Attributes:
+        second_examples: Number of examples in the second half.
     """
 
     def __init__(self) -> None:
@@ -305,12 +359,12 @@ class Halves:
         self.second_examples = 0
 
     def before_first(self, sums: Mapping[str, Tensor]) -> None:
-        """Call before a part of the first half is added."""
+        """Prepare for a chunk of the first half; call this before the chunk is added."""
         for name, total in (self._first or {}).items():
             total.sub_(sums[name])
 
     def after_first(self, sums: Mapping[str, Tensor]) -> None:
-        """Call after a part of the first half was added."""
+        """Take the sums of a chunk of the first half; call this after the chunk was added."""
         if self._first is None:
             self._first = {name: total.clone() for name, total in sums.items()}
             return
@@ -326,7 +380,7 @@ class Halves:
         halves = list(self._first.values())
         firsts = select_top_many(halves, densities, quantile)
         for name, total in self._first.items():
-            # In place, because a third set of sums may not fit. Rounding may leave a little less than nothing.
+            # In place, because a third set of sums may not fit. Rounding may leave small negative numbers.
             total.neg_().add_(sums[name]).clamp_(min=0)
         seconds = select_top_many(halves, densities, quantile)
         self._first = None
@@ -336,73 +390,111 @@ class Halves:
         }
 
 
-class Parts:
-    """The sums over each of K disjoint parts of the examples, in a file; of them, the sums without each part.
+class FoldSums:
+    """Sums over each of K disjoint folds of the examples, in a file, and the sums over several folds together.
 
-    The running sums hold one part at a time, so that a part is what its examples are by themselves. Sums without a part
-    are added up from the others, not taken off the total: an example that outweighs all others would leave nothing but
-    its rounding behind.
+    The running sums hold one fold at a time. Sums over all folds but one are added up from the other folds and not
+    subtracted from the total: an example that outweighs all others would leave only rounding errors behind.
 
     Args:
-        folder: For the file, of K times the size of the running sums.
+        folder: Folder of the file, which has K times the size of the running sums.
         count: K.
     """
 
     def __init__(self, folder: Path, count: int) -> None:
         self.count = count
         self._file = folder / "parts.f32"
-        self._kept: np.memmap[Any, np.dtype[Any]] | None = None
+        self._values: np.memmap[Any, np.dtype[Any]] | None = None
         self._done = 0
 
     def take(self, sums: Mapping[str, Tensor]) -> None:
-        """Move the running sums of the next part into the file; they are zero then."""
-        if self._kept is None:
+        """Move the running sums of the next fold into the file, and set them to zero."""
+        if self._values is None:
             first = next(iter(sums.values()))
             kind = np.dtype(str(first.dtype).removeprefix("torch."))
             size = sum(values.numel() for values in sums.values())
-            self._kept = np.memmap(self._file, kind, "w+", shape=(self.count, size))
-        for name, place in self._places(sums):
-            self._kept[self._done, place] = sums[name].cpu().numpy().ravel()
+            self._values = np.memmap(self._file, kind, "w+", shape=(self.count, size))
+        for name, columns in self._columns(sums):
+            self._values[self._done, columns] = sums[name].cpu().numpy().ravel()
             sums[name].zero_()
         self._done += 1
 
     def add_up(self, sums: Mapping[str, Tensor], numbers: Iterable[int]) -> None:
-        """Let the running sums be those of some parts, added in order."""
+        """Replace the running sums with those of some folds, added in order."""
         import torch
 
-        kept = self._kept
-        if kept is None:
-            raise ValueError("no part was taken")
+        if self._values is None:
+            raise ValueError("no fold was taken")
         for values in sums.values():
             values.zero_()
         for number in numbers:
-            for name, place in self._places(sums):
-                part = torch.from_numpy(np.array(kept[number, place])).reshape(sums[name].shape)
-                sums[name].add_(part.to(sums[name].device))
+            for name, columns in self._columns(sums):
+                fold = torch.from_numpy(np.array(self._values[number, columns])).reshape(sums[name].shape)
+                sums[name].add_(fold.to(sums[name].device))
 
     @staticmethod
-    def _places(sums: Mapping[str, Tensor]) -> Iterator[tuple[str, slice]]:
+    def _columns(sums: Mapping[str, Tensor]) -> Iterator[tuple[str, slice]]:
         start = 0
         for name, values in sums.items():
             yield name, slice(start, start + values.numel())
             start += values.numel()
 
 
-def cut(examples: Sequence[EncodedExample], count: int, unit: int, language: str) -> Iterator[Sequence[EncodedExample]]:
-    """Yield `count` parts of nearly the same size, in the order in which the examples were drawn.
+def split_into_folds(
+    examples: Sequence[EncodedExample], count: int, unit: int, language: str
+) -> Iterator[Sequence[EncodedExample]]:
+    """Yield `count` folds of nearly the same size, in the order in which the examples were drawn.
 
     Args:
-        examples: All of a row.
-        count: How many parts.
-        unit: Examples that must stay together, from the first on.
-        language: For the error.
+        examples: All examples of a row.
+        count: Number of folds.
+        unit: Number of consecutive examples that must stay together.
+        language: Code of the language, for the error.
 
     Raises:
-        FisherError: There are too few examples for so many parts.
+        FisherError: There are too few examples for so many folds.
     """
     whole = len(examples) // unit if unit > 1 else len(examples)
     if whole < count:
-        what = f"{len(examples)} usable examples" + (f", {whole} whole batches," if unit > 1 else "")
-        raise FisherError(f"the language '{language}' has {what}: too few for {count} parts.", "ask for fewer --parts.")
+        number = f"{len(examples)} usable examples" + (f", {whole} whole batches," if unit > 1 else "")
+        raise FisherError(f"the language '{language}' has {number}: too few for {count} parts.", "give fewer --parts.")
     bounds = [whole * number // count * unit for number in range(count)] + [len(examples)]
     return (examples[start:stop] for start, stop in pairwise(bounds))
+
+
+def free_memory(model: Any) -> int:
+    """Return the number of free bytes on the model's device."""
+    import torch
+
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return min(_free_on_machine(), _free_in_container())
+
+
+def _release_memory(model: Any) -> None:
+    """Free the memory that a failed pass used."""
+    import torch
+
+    gc.collect()
+    if next(model.parameters()).device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _free_on_machine() -> int:
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return ASSUMED_FREE
+
+
+def _free_in_container(folder: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return what the memory limit of a container leaves free; 2^62 where there is no limit."""
+    try:
+        limit = int((folder / "memory.max").read_text(encoding="ascii"))
+        return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))
+    except (OSError, ValueError):
+        return 1 << 62

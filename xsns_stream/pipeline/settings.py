@@ -11,10 +11,10 @@ from xsns_stream.errors import UsageError
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.events import Row
 from xsns_stream.store import ENCODINGS, SubNetworkStore
-from xsns_stream.store.folds import check_count
+from xsns_stream.store.folds import check_fold_count
 from xsns_stream.subnetworks.select import check_density, check_quantile
 from xsns_stream.types import FisherSettings
-from xsns_stream.types.fisher_settings import AUTHORS_BATCH
+from xsns_stream.types.fisher import AUTHORS_BATCH
 
 DEFAULT_EXAMPLES: Final = 64
 DEFAULT_SEED: Final = 42
@@ -133,7 +133,7 @@ class BuildSettings:
             raise UsageError("no language was asked for.", "give `--lang all`, or codes such as `--lang sw,en`.")
 
     def _check_parts(self, parts: int) -> None:
-        check_count(parts)
+        check_fold_count(parts)
         if self.examples < parts:
             raise UsageError(f"{self.examples} examples cannot be cut into {parts} parts.", "ask for more --examples.")
         for name, asked, why in (
@@ -184,5 +184,5 @@ class BuildSettings:
         """Say whether the store lacks parts of a row that are asked for."""
         parts = self.parts
         return parts is not None and not all(
-            store.has_parts(row.language, row.seed, density, parts) for density in self.densities
+            store.has_folds(row.language, row.seed, density, parts) for density in self.densities
         )

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from xsns_stream.errors import IncompatibleError, XsnsError
-from xsns_stream.io.atomic import read_json, write_whole
+from xsns_stream.io.atomic import write_whole
+from xsns_stream.io.json import read_json
+from xsns_stream.io.locks import hold_lock, try_lock
 from xsns_stream.pipeline.finetune_settings import Unit
 from xsns_stream.transfer import TASKS
 from xsns_stream.types import TestScore, TransferRun
@@ -89,27 +91,15 @@ class UnitFolder:
     @contextmanager
     def claimed(self, unit: Unit) -> Iterator[bool]:
         """Hold a unit while the block runs; give False where another process holds it. A crash lets go of it."""
-        from filelock import FileLock, Timeout
-
         self._make()
-        lock = FileLock(self._path(unit).with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with try_lock(self._path(unit).with_suffix(".lock")) as held:
+            yield held
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the file of scores: of two processes that write it, the later has read the units of both."""
-        from filelock import FileLock
-
         self._make()
-        with FileLock(self.folder / ".scores.lock"):
+        with hold_lock(self.folder / ".scores.lock"):
             yield
 
     def _checked(self, path: Path) -> TransferRun:

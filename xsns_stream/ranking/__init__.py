@@ -2,17 +2,17 @@
 
 from xsns_stream.ranking.coverage import cover_by, greedy_cover
 from xsns_stream.ranking.explain import explain
-from xsns_stream.ranking.intervals import FEWEST_SEEDS, draws_of_parts, draws_of_seeds, part_similarities
+from xsns_stream.ranking.intervals import FEWEST_SEEDS, draws_of_folds, draws_of_seeds, fold_similarities
 from xsns_stream.ranking.rank import CONFIDENCE, rank_sources
 
 __all__ = [
     "CONFIDENCE",
     "FEWEST_SEEDS",
     "cover_by",
-    "draws_of_parts",
+    "draws_of_folds",
     "draws_of_seeds",
     "explain",
+    "fold_similarities",
     "greedy_cover",
-    "part_similarities",
     "rank_sources",
 ]

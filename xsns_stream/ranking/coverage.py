@@ -17,10 +17,10 @@ from xsns_stream.errors import UsageError
 from xsns_stream.similarity.selection import Joined, Progress, RowSource, require
 from xsns_stream.similarity.streaming import check_cardinalities, cross_intersections
 from xsns_stream.types import Reals, Words, words_for
-from xsns_stream.types.similarity_matrix import CoveringSource, SourceCover
+from xsns_stream.types.source_ranking import CoveringSource, SourceCover
 
 if TYPE_CHECKING:
-    from xsns_kernels.streams import Columns
+    from xsns_kernels.columns import Columns
 
 
 #: Words of a row that are read at a time where a row is taken off.
@@ -133,7 +133,7 @@ class _Left:
 
     def shares(self, names: Sequence[str], columns: Sequence[Columns]) -> Reals:
         """float64 [S]: the share of the target that each of the opened sources would add to what is covered."""
-        from xsns_kernels.streams import ArrayColumns
+        from xsns_kernels.columns import ArrayColumns
 
         shares = []
         for seed, row, size, rows in zip(self._seeds, self._rows, self._sizes, columns, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from xsns_stream.errors import UsageError
 from xsns_stream.similarity.matrix import similarity_by_group
 from xsns_stream.types import GroupedOverlaps, Reals
-from xsns_stream.types.similarity_matrix import Explanation
+from xsns_stream.types.source_ranking import Explanation
 
 
 def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[str]) -> Explanation:

@@ -13,10 +13,11 @@ from xsns_stream.similarity.coefficients import coefficient_named
 from xsns_stream.similarity.selection import Joined, Progress, RowSource, require
 from xsns_stream.similarity.streaming import check_cardinalities, cross_intersections
 from xsns_stream.types import Reals
-from xsns_stream.types.similarity_matrix import PartSimilarity, SimilarityDraws, SimilarityMatrix
+from xsns_stream.types.similarity_matrix import SimilarityMatrix
+from xsns_stream.types.source_ranking import FoldSimilarity, SimilarityDraws
 
 if TYPE_CHECKING:
-    from xsns_kernels.streams import Columns
+    from xsns_kernels.columns import Columns
 
 
 #: Rows that are open at once.
@@ -27,7 +28,7 @@ FEWEST_SEEDS: Final = 3
 DRAWS: Final = 10_000
 
 
-def part_similarities(
+def fold_similarities(
     store: RowSource,
     parts: Sequence[RowSource],
     target: str,
@@ -36,7 +37,7 @@ def part_similarities(
     density: float,
     coefficient: str = "jaccard",
     on_progress: Progress | None = None,
-) -> PartSimilarity:
+) -> FoldSimilarity:
     """Compare the target without each of its parts with the sources, and the sources without theirs with the target.
 
     Args:
@@ -71,7 +72,7 @@ def part_similarities(
             without_source[row, :, start : start + step] = found.reshape(len(parts), len(some))
             if on_progress is not None:
                 on_progress(row * len(sources) + start + len(some), len(seeds) * len(sources))
-    return PartSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
+    return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
 
 
 _Wanted = Sequence[tuple[RowSource, Sequence[str]]]
@@ -105,7 +106,7 @@ class _Rows:
         return found.T
 
 
-def draws_of_parts(found: PartSimilarity, matrix: SimilarityMatrix, draws: int = DRAWS) -> SimilarityDraws:
+def draws_of_folds(found: FoldSimilarity, matrix: SimilarityMatrix, draws: int = DRAWS) -> SimilarityDraws:
     """Return draws of the similarities by the delete-a-group jackknife over the parts.
 
     The variance of a similarity is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², J_(k) without part k, of the target's

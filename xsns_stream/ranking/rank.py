@@ -13,7 +13,7 @@ import numpy as np
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.languages import near_misses
 from xsns_stream.types import RankedSource, Reals, SimilarityMatrix, SourceRanking
-from xsns_stream.types.similarity_matrix import SimilarityDraws
+from xsns_stream.types.source_ranking import SimilarityDraws
 
 #: Share of the draws that an interval holds.
 CONFIDENCE: Final = 0.95
@@ -38,7 +38,7 @@ def rank_sources(
         sources: The candidates; all sources of the matrix where left out.
         top: How many to keep; all where left out. A tie with a source that is cut off stays marked.
         draws: What the similarities might have been with other examples, as
-            :func:`xsns_stream.similarity.draws_of_parts` gives: intervals and probabilities are made of them. Sources
+            :func:`xsns_stream.similarity.draws_of_folds` gives: intervals and probabilities are made of them. Sources
             that they lack have none, and probabilities are those among the sources that they have.
 
     Raises:

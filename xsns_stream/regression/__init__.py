@@ -6,9 +6,8 @@ came from: a similarity, a distance, or a property of a language.
 
 from __future__ import annotations
 
-from xsns_stream.regression.calibration import Calibration, calibrate
 from xsns_stream.regression.features import KINDS, Feature, feature_matrix, parse_feature, read_features
-from xsns_stream.regression.fitting import MODELS, RANDOM, fit, predict
+from xsns_stream.regression.fitting import MODELS, RANDOM, Calibration, calibrate, fit, predict
 
 __all__ = [
     "KINDS",

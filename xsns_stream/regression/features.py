@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.tables import NOT_KNOWN, TextTable, listed, numbers, read_table, same_code, to_codes
+from xsns_stream.io.tables import NOT_KNOWN, TextTable, labels_by_shared_code, listed, numbers, read_table, to_codes
 from xsns_stream.types import Reals, SimilarityMatrix
 
 _SPOKEN: Final = {"yes": "1", "true": "1", "no": "0", "false": "0"}
@@ -173,7 +173,7 @@ def _by_code(table: TextTable, column: str) -> dict[str, str]:
     for label, cell in zip(labels, cells, strict=True):
         code, value = codes[label], "" if cell.lower() in NOT_KNOWN else cell
         if code is not None and found.setdefault(code, value) != value:
-            others = same_code(codes).get(code, [label])
+            others = labels_by_shared_code(codes).get(code, [label])
             raise XsnsError(
                 f"'{table.name}' says both '{found[code]}' and '{value}' of '{column}' for '{code}'.",
                 f"it stands there as {listed(others)}; keep one line.",

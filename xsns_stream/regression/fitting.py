@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from xsns_stream.align_scores import join
 from xsns_stream.errors import UsageError
 from xsns_stream.regression.design import Design, collinearity_notes, design_of
-from xsns_stream.regression.mixed import solve_mixed
+from xsns_stream.regression.solvers import solve_mixed, solve_ols
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.regressions import (
     IN_SAMPLE,
@@ -22,58 +23,7 @@ from xsns_stream.types.regressions import (
     Regression,
     Solution,
 )
-from xsns_stream.types.transfer_scores import JoinedScores
-
-
-def solve_ols(design: Design) -> Solution:
-    """Fit by least squares.
-
-    Pairs of one target are not independent, nor are those of one source: an easy target is easy for all. The
-    covariance of the coefficients is the jackknife's over targets plus the jackknife's over sources:
-
-        V = Σ over both of (G − 1) / G · Σ_g (b₋g − b)(b₋g − b)'
-
-    What both have in common, pairs that are alike for no reason of target or source, is counted twice: intervals are
-    rather too wide than too narrow. The usual two-way estimate subtracts it; with 8 to 20 languages a side, its 95 %
-    intervals for a property of the source held the truth in 1 % to 87 % of simulated data, these in 92 % to 99 %.
-
-    Returns:
-        In the units of the scores and predictors.
-
-    Source:
-        MacKinnon, Nielsen and Webb (2023), "Cluster-robust inference: a guide to empirical practice" (CV3); the sum
-        of both ways is the two-term estimator of Davezies, D'Haultfœuille and Guyonvarch (2021).
-    """
-    scores, lines = design.lines()
-    found: Reals = np.linalg.lstsq(lines, scores, rcond=None)[0].astype(np.float64)
-    residual = float(np.square(scores - lines @ found).sum())
-    covariance = _jackknife(design, found, axis=0) + _jackknife(design, found, axis=1)
-    units = design.to_units
-    clusters = min(int((count > 0).sum()) for count in design.counts().values())
-    return Solution(
-        units @ found,
-        {},
-        units @ covariance @ units.T,
-        residual / (design.count - design.width),
-        float(clusters - 1),
-    )
-
-
-def _jackknife(design: Design, found: Reals, axis: int) -> Reals:
-    """Return float64 [P, P]: the spread of the coefficients as each target (axis 0), or source (1), is left out."""
-    # [G, its pairs, P] and [G, its pairs]: a line for each target, or source.
-    regressors = (design.regressors * design.pairs[:, :, None]).swapaxes(0, 1 - axis)
-    scores = (design.scores * design.pairs).swapaxes(0, 1 - axis)
-    products = np.einsum("gip,giq->gpq", regressors, regressors)
-    moments = np.einsum("gip,gi->gp", regressors, scores)
-    # What a language alone determines has no coefficient without it: the shortest solution is taken, as CV3 does.
-    inverse = np.linalg.pinv(products.sum(axis=0) - products, hermitian=True)
-    without = np.einsum("gpq,gq->gp", inverse, moments.sum(axis=0) - moments)
-    there = design.pairs.any(axis=axis)
-    deviations = without[there] - found
-    spread: Reals = (there.sum() - 1) / there.sum() * deviations.T @ deviations
-    return spread
-
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
 #: Probability that lies below the upper end of a 95 % interval.
 UPPER: Final = 0.975
@@ -395,3 +345,73 @@ def _notes(design: Design, factors: Sequence[str], solution: Solution, held: Map
         codes = [labels[place] for place in np.flatnonzero(lacking)]
         if codes:
             yield f"{way}: the other pairs determine no model without {', '.join(codes)}, which is not predicted."
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a similarity is worth in gold scores.
+
+    Attributes:
+        regression: Score on similarity, with random intercepts of targets and sources.
+        predictor: Its one predictor.
+    """
+
+    regression: Regression
+    predictor: str
+
+    @property
+    def unit(self) -> str:
+        """Of the predicted scores."""
+        return self.regression.unit
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs were fitted."""
+        return self.regression.pairs
+
+    @property
+    def slope(self) -> float:
+        """What one unit of similarity adds to the score."""
+        return self.regression[self.predictor].estimate
+
+    @property
+    def rmse_left_out(self) -> float:
+        """Root mean squared error for targets whose scores were not used; NaN where none could be left out."""
+        return self.regression.error(LEFT_OUT_TARGET).rmse
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what did not match, and on the fit."""
+        return self.regression.notes
+
+    def predict(
+        self, similarities: Sequence[float] | Reals, target: str, sources: Sequence[str] | None = None
+    ) -> PredictedScores:
+        """Predict what each source gives on one target.
+
+        Args:
+            similarities: float64 [S], of each source to the target; NaN gives NaN.
+            target: A normalised code; it may be new to the gold scores, then the interval is wider.
+            sources: S normalised codes; those of the fitted pairs where left out. They may be new too.
+
+        Raises:
+            UsageError: There are not as many similarities as sources.
+        """
+        return predict(self.regression, {self.predictor: similarities}, target, sources)
+
+
+def calibrate(gold: TransferScores, matrix: SimilarityMatrix) -> Calibration:
+    """Fit gold scores to one similarity, to predict scores of further pairs.
+
+    The model has random intercepts of targets and of sources: how hard a target is, and how good a source is for
+    anybody, is not what similarity measures, and is known for the languages of the gold scores.
+
+    Args:
+        gold: Scores of the task that is asked about.
+        matrix: Similarities, joined to the scores by label; it may hold more languages.
+
+    Raises:
+        UsageError: They share too few languages, or the similarity is the same for all pairs.
+    """
+    joined = join(gold, {matrix.coefficient: matrix})
+    return Calibration(fit(joined, "mixed", "crossed", left_out=(LEFT_OUT_TARGET,)), matrix.coefficient)

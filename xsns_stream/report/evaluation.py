@@ -1,34 +1,39 @@
-"""Tables of an evaluation for the terminal and for files, and its JSON document."""
+"""Tables, files and figure of an evaluation, and its JSON document."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from rich import box
+import numpy as np
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
-from xsns_stream.report.escaping import in_latex, in_markdown
-from xsns_stream.report.evaluation_figure import save_evaluation_figure
+from xsns_stream.io.atomic import writable, write_whole
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
+from xsns_stream.report.console_tables import shown_name
 from xsns_stream.report.export import SCHEMA_VERSION, write_document
-from xsns_stream.report.tables import shown_name
+from xsns_stream.report.figures import GREY, INK, PALE_INK, cut, language, look, save_figure
+from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation
-from xsns_stream.types.transfer_scores import JoinedScores
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 UNKNOWN: Final = "–"
-#: Of numbers that are fractions of 1 and are shown as percent, and of the gold scores' units.
+#: Decimals of metrics that are shown as percent, and of the other units of gold scores.
 _DECIMALS: Final = {"percent": 1, "fraction": 3, "points": 2}
-_SHOWN: Final = {
+_METRIC_NAMES: Final = {
     "pearson": "Pearson",
     "spearman": "Spearman",
     "kendall": "Kendall",
@@ -37,163 +42,156 @@ _SHOWN: Final = {
     "mrr": "MRR",
     "over-english": "over English",
 }
-#: Metrics in the gold's unit; all others are fractions of 1.
+#: Metrics in the unit of the gold scores; all others are fractions of 1.
 _IN_UNIT: Final = frozenset({"regret", "over-english"})
 _PADDING: Final = 2
-_TIED_UP_TO: Final = 2
+# Largest number of tied sources whose codes are shown.
+_MAX_TIED: Final = 2
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A table before it is drawn: a title, a header and lines of text, the first field a label.
-
-    What follows the first line break of a cell, an interval or the like, is of less weight.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    caption: str = ""
+# --------------------------------------------------------------------------------------------------- tables
 
 
-def evaluation_sheets(found: Evaluation, *, per_target: bool = False) -> list[Sheet]:
-    """Return the tables of an evaluation: means, and differences where predictors were compared.
+def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> list[Sheet]:
+    """Return the tables of an evaluation: means, and differences if predictors were compared.
 
     Args:
-        found: What to show.
-        per_target: A line for each target instead: which source each predictor leads to, and what that loses.
+        evaluation: The evaluation.
+        per_target: Return a line for each target instead, with the source that each predictor ranks first and its
+            regret.
     """
     if per_target:
-        return [_targets_sheet(found)]
-    sheets = [_means_sheet(found)]
-    if found.comparison is not None:
-        sheets.append(_differences_sheet(found, found.comparison))
+        return [_targets_sheet(evaluation)]
+    sheets = [_means_sheet(evaluation)]
+    if evaluation.comparison is not None:
+        sheets.append(_differences_sheet(evaluation, evaluation.comparison))
     return sheets
 
 
-def evaluation_table(found: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
-    """Return the tables of an evaluation; columns that do not fit into `width` follow in a table below."""
-    drawn = [piece for sheet in evaluation_sheets(found, per_target=per_target) for piece in _drawn(sheet, width)]
-    # An empty line between one piece and the next.
-    return Group(*[piece for part in drawn for piece in (part, "")][:-1])
+def evaluation_table(evaluation: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
+    """Return the tables of an evaluation for the terminal; columns beyond `width` are continued in a table below."""
+    sheets = evaluation_sheets(evaluation, per_target=per_target)
+    tables = [table for sheet in sheets for table in _console_tables(sheet, width)]
+    # An empty line separates the tables.
+    return Group(*[item for table in tables for item in (table, "")][:-1])
 
 
-def _means_sheet(found: Evaluation) -> Sheet:
+def _means_sheet(evaluation: Evaluation) -> Sheet:
     lines = []
-    for row, name in enumerate(found.predictors):
+    for row, name in enumerate(evaluation.predictors):
         cells = []
-        for column, metric in enumerate(found.metrics):
-            mean, low, high = (values[row, column] for values in (found.mean, found.low, found.high))
-            count = len(found.targets) - int(found.undefined[row, column])
-            partly = f" n={count}" if 0 < count < len(found.targets) else ""
-            text = _number(mean, metric, found)
-            cells.append(text if math.isnan(low) else f"{text}\n{_range(low, high, metric, found)}{partly}")
+        for column, metric in enumerate(evaluation.metrics):
+            mean, low, high = (values[row, column] for values in (evaluation.mean, evaluation.low, evaluation.high))
+            count = len(evaluation.targets) - int(evaluation.undefined[row, column])
+            partly = f" n={count}" if 0 < count < len(evaluation.targets) else ""
+            text = _number(mean, metric, evaluation)
+            cells.append(text if math.isnan(low) else f"{text}\n{_range(low, high, metric, evaluation)}{partly}")
         lines.append((name, *cells))
-    return Sheet(_title(found), ("predictor", *_headings(found)), tuple(lines), _caption(found))
+    return Sheet(_title(evaluation), ("predictor", *_headings(evaluation)), tuple(lines), _caption(evaluation))
 
 
-def _differences_sheet(found: Evaluation, made: Comparison) -> Sheet:
-    # Differences over English are those of regret, turned round.
-    shown = [column for column, metric in enumerate(found.metrics) if metric != "over-english"]
+def _differences_sheet(evaluation: Evaluation, comparison: Comparison) -> Sheet:
+    # The difference over English has the size of the difference in regret, with the opposite sign.
+    columns = [column for column, metric in enumerate(evaluation.metrics) if metric != "over-english"]
     lines = []
-    for row, name in enumerate(found.predictors):
-        if name == made.reference:
+    for row, name in enumerate(evaluation.predictors):
+        if name == comparison.reference:
             continue
         cells = []
-        for column in shown:
-            metric = found.metrics[column]
-            value, low, high = (values[row, column] for values in (made.difference, made.low, made.high))
-            text = _number(value, metric, found, signed=True)
-            p = made.p_holm[row, column]
-            cells.append(text if math.isnan(low) else f"{text}\n{_range(low, high, metric, found)}\n{_p(p)}")
+        for column in columns:
+            metric = evaluation.metrics[column]
+            value, low, high = (
+                array[row, column] for array in (comparison.difference, comparison.low, comparison.high)
+            )
+            text, p = _number(value, metric, evaluation, signed=True), _p(comparison.p_holm[row, column])
+            cells.append(text if math.isnan(low) else f"{text}\n{_range(low, high, metric, evaluation)}\n{p}")
         lines.append((name, *cells))
     caption = (
-        f"Difference from '{made.reference}', target by target, with {found.settings.confidence:.0%} intervals; p: "
-        "sign-flip test over targets, Holm's correction over the predictors of a column."
+        f"Difference from '{comparison.reference}', target by target, with {evaluation.settings.confidence:.0%} "
+        "intervals; p: sign-flip test over targets, with Holm's correction over the predictors of a column."
     )
-    headings = [_headings(found)[column] for column in shown]
-    return Sheet(f"Against {made.reference}", ("predictor", *headings), tuple(lines), caption)
+    headings = [_headings(evaluation)[column] for column in columns]
+    return Sheet(f"Against {comparison.reference}", ("predictor", *headings), tuple(lines), caption)
 
 
-def _targets_sheet(found: Evaluation) -> Sheet:
-    shown = [row for row, name in enumerate(found.predictors) if name not in {"random", "ceiling"}]
-    regret = found.metrics.index("regret")
+def _targets_sheet(evaluation: Evaluation) -> Sheet:
+    rows = [row for row, name in enumerate(evaluation.predictors) if name not in {"random", "ceiling"}]
+    regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
     lines = []
-    for place, choice in enumerate(found.choices):
-        followed = [
-            f"{_followed(choice, row)}\n{_number(found.per_target[row, regret, place], 'regret', found)}"
-            for row in shown
-        ]
-        best = " ".join(choice.best) or UNKNOWN
-        score = _number(choice.score, "regret", found)
-        lines.append((choice.target, shown_name(choice.target), str(choice.candidates), f"{best}\n{score}", *followed))
-    header = ("target", "language", "sources", "best", *(found.predictors[row] for row in shown))
+    for index, choice in enumerate(evaluation.choices):
+        followed = [f"{_followed(choice, row)}\n{_number(regret[row, index], 'regret', evaluation)}" for row in rows]
+        best = f"{' '.join(choice.best) or UNKNOWN}\n{_number(choice.score, 'regret', evaluation)}"
+        lines.append((choice.target, shown_name(choice.target), str(choice.candidates), best, *followed))
+    header = ("target", "language", "sources", "best", *(evaluation.predictors[row] for row in rows))
     caption = (
-        f"The best source of each target and its score, in {_unit(found)}; below each predictor the source that it "
-        "predicts best, and the regret of following it."
+        f"The best source of each target and its score, in {_unit(evaluation)}; below each predictor the source that "
+        "it ranks first, and the regret of following it."
     )
-    return Sheet(_title(found), header, tuple(lines), caption)
+    return Sheet(_title(evaluation), header, tuple(lines), caption)
 
 
 def _followed(choice: Choice, row: int) -> str:
     sources = choice.followed[row]
     if not sources:
         return UNKNOWN
-    return " ".join(sources) if len(sources) <= _TIED_UP_TO else f"({len(sources)} tied)"
+    return " ".join(sources) if len(sources) <= _MAX_TIED else f"({len(sources)} tied)"
 
 
-def _title(found: Evaluation) -> str:
-    made = found.settings
-    regime = "" if made.regime == "main" else f", regime {made.regime}"
-    return f"{made.task} {made.metric}{regime}: {len(made.sources)} sources, {len(found.targets)} targets"
+def _title(evaluation: Evaluation) -> str:
+    settings = evaluation.settings
+    regime = "" if settings.regime == "main" else f", regime {settings.regime}"
+    counts = f"{len(settings.sources)} sources, {len(evaluation.targets)} targets"
+    return f"{settings.task} {settings.metric}{regime}: {counts}"
 
 
-def _caption(found: Evaluation) -> str:
-    made = found.settings
+def _caption(evaluation: Evaluation) -> str:
+    settings = evaluation.settings
     averaged = {
         "targets and seeds": "mean over every pair of seeds, then over targets",
         "targets": "mean over targets"
-        if made.average == "metrics"
+        if settings.average == "metrics"
         else "of matrices averaged over seeds, mean over targets",
-    }[made.resampled]
-    in_unit = "regret and over English" if "over-english" in found.metrics else "regret"
-    ceiling = f" ceiling: {made.ceiling}." if made.ceiling else ""
+    }[settings.resampled]
+    in_unit = "regret and over English" if "over-english" in evaluation.metrics else "regret"
+    ceiling = f" ceiling: {settings.ceiling}." if settings.ceiling else ""
     return (
-        f"Metrics: {averaged}, × 100; {in_unit} in {_unit(found)}, less regret is better. "
-        f"{made.confidence:.0%} intervals: bootstrap over {made.resampled}, {made.resamples:,} draws; n: targets where "
-        f"defined, if not all.{ceiling}"
+        f"Metrics: {averaged}, × 100; {in_unit} in {_unit(evaluation)}, less regret is better. "
+        f"{settings.confidence:.0%} intervals: bootstrap over {settings.resampled}, {settings.resamples:,} draws; n: "
+        f"number of targets for which the metric is defined, if not all.{ceiling}"
     )
 
 
-def _unit(found: Evaluation) -> str:
-    unit = found.settings.unit
-    return f"{found.settings.metric} {unit}" if unit == "points" else {"percent": "percentage points"}.get(unit, unit)
+def _unit(evaluation: Evaluation) -> str:
+    unit = evaluation.settings.unit
+    if unit == "points":
+        return f"{evaluation.settings.metric} {unit}"
+    return {"percent": "percentage points"}.get(unit, unit)
 
 
-def _headings(found: Evaluation) -> list[str]:
-    return [_SHOWN.get(metric, metric.replace("ndcg", "NDCG")) for metric in found.metrics]
+def _headings(evaluation: Evaluation) -> list[str]:
+    return [_METRIC_NAMES.get(metric, metric.replace("ndcg", "NDCG")) for metric in evaluation.metrics]
 
 
-def _number(value: float, metric: str, found: Evaluation, *, signed: bool = False) -> str:
+def _number(value: float, metric: str, evaluation: Evaluation, *, signed: bool = False) -> str:
     if math.isnan(value):
         return UNKNOWN
     in_unit = metric in _IN_UNIT
-    decimals = _DECIMALS[found.settings.unit if in_unit else "percent"]
-    # No minus before what rounds to zero.
+    decimals = _DECIMALS[evaluation.settings.unit if in_unit else "percent"]
+    # Adding 0.0 turns −0.0 into 0.0.
     rounded = round(float(value) * (1 if in_unit else 100), decimals) + 0.0
     return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
 
 
-def _range(low: float, high: float, metric: str, found: Evaluation) -> str:
-    return f"[{_number(low, metric, found)}, {_number(high, metric, found)}]"
+def _range(low: float, high: float, metric: str, evaluation: Evaluation) -> str:
+    return f"[{_number(low, metric, evaluation)}, {_number(high, metric, evaluation)}]"
 
 
 def _p(value: float) -> str:
     return "p<0.001" if value < 0.001 else f"p={value:.3f}"
 
 
-def _drawn(sheet: Sheet, width: int) -> Iterator[Table | Text]:
-    """Yield the sheet as tables that fit, the first column repeated, and its caption."""
+def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
+    """Yield the sheet as tables that fit into `width`, each with the first column, and then its caption."""
     widths = [
         max(len(part) for line in (sheet.header, *sheet.lines) for part in line[column].split("\n")) + _PADDING
         for column in range(len(sheet.header))
@@ -204,38 +202,24 @@ def _drawn(sheet: Sheet, width: int) -> Iterator[Table | Text]:
         while stop < len(sheet.header) and (stop == start or used + widths[stop] <= width):
             used += widths[stop]
             stop += 1
-        yield _part(sheet, [0, *range(start, stop)], titled=start == 1)
+        table = sheet_table(sheet, [0, *range(start, stop)])
+        table.title = Text(sheet.title) if start == 1 else None
+        table.title_justify = "left"
+        yield table
         start = stop
     yield Text(sheet.caption, "dim")
 
 
-def _part(sheet: Sheet, columns: list[int], *, titled: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.title = Text(sheet.title) if titled else None
-    table.title_justify = "left"
-    for column in columns:
-        left = column == 0 or sheet.header[column] in {"language", "best"}
-        table.add_column(Text(sheet.header[column]), justify="left" if left else "right", no_wrap=True)
-    for line in sheet.lines:
-        table.add_row(*(_cell(line[column], bold=column == 0) for column in columns))
-    return table
+# ------------------------------------------------------------------------------------------------- document
 
 
-def _cell(text: str, *, bold: bool) -> Text:
-    if bold:
-        # A name, whose line breaks are not ours.
-        return Text(text, "bold")
-    above, _, below = text.partition("\n")
-    cell = Text(above)
-    return cell.append(f"\n{below}", "dim") if below else cell
-
-
-def evaluation_document(found: Evaluation) -> dict[str, Any]:
-    """Return everything as one object of plain values; NaN where undefined."""
+def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the whole evaluation as one object of plain values; undefined values are NaN."""
+    settings = asdict(evaluation.settings)
     return {
-        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(found.settings).items()},
-        "metrics": list(found.metrics),
-        "predictors": [_predictor(found, row) for row in range(len(found.predictors))],
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
+        "metrics": list(evaluation.metrics),
+        "predictors": [_predictor_document(evaluation, row) for row in range(len(evaluation.predictors))],
         "targets": [
             {
                 "target": choice.target,
@@ -243,143 +227,119 @@ def evaluation_document(found: Evaluation) -> dict[str, Any]:
                 "best": list(choice.best),
                 "score": choice.score,
                 "followed": {
-                    name: list(sources) for name, sources in zip(found.predictors, choice.followed, strict=True)
+                    name: list(sources) for name, sources in zip(evaluation.predictors, choice.followed, strict=True)
                 },
             }
-            for choice in found.choices
+            for choice in evaluation.choices
         ],
-        "against": None if found.comparison is None else found.comparison.reference,
-        "notes": list(found.notes),
+        "against": None if evaluation.comparison is None else evaluation.comparison.reference,
+        "notes": list(evaluation.notes),
     }
 
 
-def _predictor(found: Evaluation, row: int) -> dict[str, Any]:
-    made = found.comparison
-    values: dict[str, dict[str, Any]] = {}
-    for column, metric in enumerate(found.metrics):
-        values[metric] = {
-            "mean": float(found.mean[row, column]),
-            "low": float(found.low[row, column]),
-            "high": float(found.high[row, column]),
-            "undefined": int(found.undefined[row, column]),
-            "per_target": dict(zip(found.targets, found.per_target[row, column].tolist(), strict=True)),
+def _predictor_document(evaluation: Evaluation, row: int) -> dict[str, Any]:
+    comparison, name = evaluation.comparison, evaluation.predictors[row]
+    metrics: dict[str, dict[str, Any]] = {}
+    for column, metric in enumerate(evaluation.metrics):
+        metrics[metric] = {
+            "mean": float(evaluation.mean[row, column]),
+            "low": float(evaluation.low[row, column]),
+            "high": float(evaluation.high[row, column]),
+            "undefined": int(evaluation.undefined[row, column]),
+            "per_target": dict(zip(evaluation.targets, evaluation.per_target[row, column].tolist(), strict=True)),
         }
-        if made is not None and found.predictors[row] != made.reference:
-            values[metric]["against"] = {
-                "difference": float(made.difference[row, column]),
-                "low": float(made.low[row, column]),
-                "high": float(made.high[row, column]),
-                "targets": int(made.targets[row, column]),
-                "p": float(made.p[row, column]),
-                "p_holm": float(made.p_holm[row, column]),
+        if comparison is not None and name != comparison.reference:
+            metrics[metric]["against"] = {
+                "difference": float(comparison.difference[row, column]),
+                "low": float(comparison.low[row, column]),
+                "high": float(comparison.high[row, column]),
+                "targets": int(comparison.targets[row, column]),
+                "p": float(comparison.p[row, column]),
+                "p_holm": float(comparison.p_holm[row, column]),
             }
-    name = found.predictors[row]
-    return {"name": name, "trivial": name in found.settings.trivial, "metrics": values}
+    return {"name": name, "trivial": name in evaluation.settings.trivial, "metrics": metrics}
+
+
+# ---------------------------------------------------------------------------------------------------- files
 
 
 @dataclass(frozen=True)
-class _Written:
-    """What is written: an evaluation, the scores it is of, and which lines of it."""
+class _Content:
+    """The content of a file: an evaluation, the scores that it evaluates, and whether lines are targets."""
 
-    found: Evaluation
+    evaluation: Evaluation
     joined: JoinedScores
     per_target: bool
 
+    def sheets(self) -> list[Sheet]:
+        return evaluation_sheets(self.evaluation, per_target=self.per_target)
 
-def write_evaluation(found: Evaluation, joined: JoinedScores, path: str | Path, *, per_target: bool = False) -> Path:
+    def frame(self) -> pd.DataFrame:
+        return self.evaluation.per_target_frame() if self.per_target else self.evaluation.to_frame()
+
+
+def write_evaluation(
+    evaluation: Evaluation, joined: JoinedScores, path: str | Path, *, per_target: bool = False
+) -> Path:
     """Write an evaluation in the format that the suffix of `path` names, whole or not at all.
 
     ============== =========================================================================================
-    .md .tex       The tables as the terminal shows them; LaTeX needs the package booktabs.
-    .csv .parquet  A line for each predictor and metric; with `per_target` one for each predictor and target, and a
-                   column for each metric. Not rounded; empty where undefined.
-    .json          Everything; undefined values are null.
+    .md .tex       The tables that the terminal shows; LaTeX needs the package booktabs.
+    .csv .parquet  A line for each predictor and metric; with `per_target`, a line for each predictor and target, and a
+                   column for each metric. Values are not rounded; undefined values are empty.
+    .json          The whole evaluation; undefined values are null.
     .png .svg .pdf Regret on each target, and scores against predictions.
     ============== =========================================================================================
 
     Args:
-        found: What to write.
-        joined: What it was made of, for the figure.
-        path: Where to; an existing file is replaced.
-        per_target: Lines for targets instead of means.
+        evaluation: The evaluation.
+        joined: The scores and predictions that were evaluated, for the figure.
+        path: The file to write; an existing file is replaced.
+        per_target: Write lines for targets instead of means.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: No format has this suffix, or the folder is not there.
+        UsageError: The suffix is not the name of a format, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = writable(path, EVALUATION_FORMATS)
-    written = _Written(found, joined, per_target)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](written, file))
+    content = _Content(evaluation, joined, per_target)
+    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](content, file))
     return target
 
 
-def _frame(written: _Written) -> pd.DataFrame:
-    return written.found.per_target_frame() if written.per_target else written.found.to_frame()
+def _write_csv(content: _Content, file: BinaryIO) -> None:
+    write_csv(content.frame(), file)
 
 
-def _write_csv(written: _Written, file: BinaryIO) -> None:
-    write_csv(_frame(written), file)
+def _write_parquet(content: _Content, file: BinaryIO) -> None:
+    document = {"schema_version": SCHEMA_VERSION, "kind": "evaluation", **evaluation_document(content.evaluation)}
+    write_parquet(content.frame(), nan_to_null(document), file)
 
 
-def _write_parquet(written: _Written, file: BinaryIO) -> None:
-    document = {"schema_version": SCHEMA_VERSION, "kind": "evaluation", **evaluation_document(written.found)}
-    write_parquet(_frame(written), _plain(document), file)
+def _write_json(content: _Content, file: BinaryIO) -> None:
+    write_document({"schema_version": SCHEMA_VERSION, **evaluation_document(content.evaluation)}, file)
 
 
-def _write_json(written: _Written, file: BinaryIO) -> None:
-    write_document(_plain({"schema_version": SCHEMA_VERSION, **evaluation_document(written.found)}), file)
+def _write_markdown(content: _Content, file: BinaryIO) -> None:
+    file.write(markdown(content.sheets(), content.evaluation.notes).encode())
 
 
-def _plain(value: Any) -> Any:
-    """Return the same with null for what JSON cannot say."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _write_latex(content: _Content, file: BinaryIO) -> None:
+    file.write(latex(content.sheets(), content.evaluation.notes).encode())
 
 
-def _sheets(written: _Written) -> list[Sheet]:
-    return evaluation_sheets(written.found, per_target=written.per_target)
+def _figure_writer(kind: str) -> Callable[[_Content, BinaryIO], None]:
+    def write(content: _Content, file: BinaryIO) -> None:
+        draw = partial(evaluation_figure, content.evaluation, content.joined)
+        save_figure(draw, file, kind, pad_inches=0.25)
+
+    return write
 
 
-def _write_markdown(written: _Written, file: BinaryIO) -> None:
-    parts = []
-    for sheet in _sheets(written):
-        rule = ["---", *("---:" for _ in sheet.header[1:])]
-        lines = [sheet.header, rule, *sheet.lines]
-        table = "\n".join("| " + " | ".join(map(in_markdown, line)) + " |" for line in lines)
-        parts.append(f"**{in_markdown(sheet.title)}**\n\n{table}\n\n{in_markdown(sheet.caption)}\n")
-    notes = [f"* {in_markdown(sentence)}" for sentence in written.found.notes]
-    file.write("\n".join([*parts, *notes, ""] if notes else parts).encode())
-
-
-def _write_latex(written: _Written, file: BinaryIO) -> None:
-    parts = ["% needs \\usepackage{booktabs}"]
-    for sheet in _sheets(written):
-        columns = "l" + "r" * (len(sheet.header) - 1)
-        rows = [" & ".join(map(in_latex, line)) + r" \\" for line in (sheet.header, *sheet.lines)]
-        parts += [
-            f"% {in_latex(sheet.title)}",
-            f"\\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            rows[0],
-            r"\midrule",
-            *rows[1:],
-        ]
-        parts += [r"\bottomrule", r"\end{tabular}", f"% {in_latex(sheet.caption)}"]
-    parts += [f"% {in_latex(sentence)}" for sentence in written.found.notes]
-    file.write(("\n".join(parts) + "\n").encode())
-
-
-def _figure_writer(kind: str) -> Callable[[_Written, BinaryIO], None]:
-    return lambda written, file: save_evaluation_figure(written.found, written.joined, file, kind)
-
-
-_WRITERS: Final[dict[str, Callable[[_Written, BinaryIO], None]]] = {
+_WRITERS: Final[dict[str, Callable[[_Content, BinaryIO], None]]] = {
     ".md": _write_markdown,
     ".tex": _write_latex,
     ".csv": _write_csv,
@@ -390,5 +350,93 @@ _WRITERS: Final[dict[str, Callable[[_Written, BinaryIO], None]]] = {
     ".pdf": _figure_writer("pdf"),
 }
 
-#: Suffixes that :func:`write_evaluation` knows.
+#: Suffixes of :func:`write_evaluation`.
 EVALUATION_FORMATS: Final = tuple(_WRITERS)
+
+
+# --------------------------------------------------------------------------------------------------- figure
+
+#: Markers of the trivial predictors that choose a source; random order and the ceiling do not choose one.
+_TRIVIAL_MARKERS: Final = {"english": "|", "source-mean": "x"}
+_LINE: Final = 0.2
+_SPREAD: Final = 0.5
+_MAX_NAME: Final = 24
+_REGRET_WIDTH: Final = 5.6
+_PANEL: Final = 2.3
+
+
+def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
+    """Draw regret on each target on the left, and scores against predictions for each predictor on the right.
+
+    Targets are ordered by the mean regret of the given predictors, with the largest regret at the top.
+
+    Args:
+        evaluation: The evaluation.
+        joined: The scores and predictions that were evaluated; the right panels show the candidates.
+
+    Returns:
+        A figure; save it with `bbox_inches="tight"`.
+    """
+    from matplotlib.figure import Figure
+
+    given = [row for row, name in enumerate(evaluation.predictors) if name not in evaluation.settings.trivial]
+    columns = 1 if len(given) <= 2 else 2
+    height = max(_LINE * len(evaluation.targets) + 0.4, 2.4)
+    figure = Figure(figsize=(10, height), facecolor="white", dpi=180)
+    # Axes are placed in inches, as fractions of a page that grows with its contents.
+    regret = figure.add_axes((0.0, 0.0, _REGRET_WIDTH / 10, 1.0))
+    _draw_regret(regret, evaluation, given)
+    for index, row in enumerate(given):
+        left = _REGRET_WIDTH + 0.9 + (index % columns) * (_PANEL + 0.7)
+        top = height - (index // columns) * (_PANEL + 0.75)
+        panel = figure.add_axes((left / 10, (top - _PANEL) / height, _PANEL / 10, _PANEL / height))
+        _draw_scatter(panel, joined, joined.predictions[row], row, evaluation, first=index % columns == 0)
+    settings = evaluation.settings
+    title = f"{settings.task} {settings.metric}: {len(settings.sources)} sources, {len(evaluation.targets)} targets"
+    regret.set_title(title, fontsize=11, fontweight="bold", color=INK, loc="left", pad=10)
+    return figure
+
+
+def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int]) -> None:
+    regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
+    known = np.isfinite(regret[given])
+    mean = np.where(known, regret[given], 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    order = np.argsort(mean, kind="stable")
+    y = np.arange(len(order))
+    axes.hlines(y, 0, np.nan_to_num(regret[given][:, order].max(axis=0)), color="#e3e5e9", linewidth=2.2, zorder=1)
+    for row, name in enumerate(evaluation.predictors):
+        values = regret[row, order]
+        if name in _TRIVIAL_MARKERS and name in evaluation.settings.trivial:
+            axes.scatter(values, y, s=26, marker=_TRIVIAL_MARKERS[name], color=GREY, linewidths=1.2, label=name)
+        elif row in given:
+            # The marks of one target are a little apart, so that equal values stay visible.
+            offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
+            axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
+    axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])
+    axes.set_xlabel(f"regret ({evaluation.settings.unit}): best score less that of the source followed", color=INK)
+    axes.set(ylim=(-0.7, len(order) - 0.3))
+    axes.margins(x=0.02)
+    axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)
+    axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="#e3e5e9")
+    _plain(axes)
+
+
+def _draw_scatter(
+    axes: Axes, joined: JoinedScores, prediction: Prediction, row: int, evaluation: Evaluation, *, first: bool
+) -> None:
+    x, y = prediction.values[joined.candidates], joined.gold.values[joined.candidates]
+    axes.scatter(x, y, s=5, alpha=0.45, linewidths=0, rasterized=True, **look(row))
+    axes.set_title(cut(prediction.name, _MAX_NAME), fontsize=9, color=INK, loc="left")
+    axes.set_xlabel(cut(prediction.coefficient, _MAX_NAME), fontsize=8, color=INK)
+    if first:
+        axes.set_ylabel(f"{evaluation.settings.metric} ({evaluation.settings.unit})", fontsize=8, color=INK)
+    axes.tick_params(labelsize=7)
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(linewidth=0.6, color=PALE_INK)
+    axes.tick_params(labelcolor=INK, color=PALE_INK, length=2.5)
+    if not axes.yaxis.label.get_text():
+        axes.tick_params(axis="y", labelsize=8)

@@ -1,53 +1,52 @@
-"""Similarity matrices, whole or by groups of parameters → files."""
+"""Files of similarity matrices, of all parameters or by groups of parameters."""
 
 from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
+from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.escaping import visible_json
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.heatmap import save_heat_map
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
-#: Of the JSON document and of the arrays in a .npz file.
+#: Version of the JSON document and of the arrays in a .npz file.
 SCHEMA_VERSION: Final = 1
-
-__all__ = ["FORMATS", "SCHEMA_VERSION", "check_destination", "nested", "write_document", "write_matrix", "write_whole"]
 
 
 def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
     """Write a matrix in the format that the suffix of `path` names.
 
     ============== =========================================================================================
-    .csv, .tsv     The values: a line for each source, a column for each target, an empty field where
-                   undefined. Min Nan Chinese has the code `nan`, so read it with
+    .csv, .tsv     The values: a line for each source and a column for each target; undefined values are
+                   empty. Min Nan Chinese has the code `nan`, so read the file with
                    `pd.read_csv(path, index_col="source", keep_default_na=False, na_values=[""])`.
     .parquet       The values, as pandas writes a frame: `pd.read_parquet(path)` returns it. Everything else is in the
-                   file's metadata, under the key `xsns_stream`.
-    .json          Everything; undefined values are null.
-    .npz           Everything; `np.load(path)` needs no pickles. What is not known is not there.
+                   metadata of the file, under the key `xsns_stream`.
+    .json          The whole matrix; undefined values are null.
+    .npz           The whole matrix; `np.load(path)` needs no pickles. Unknown values have no array.
     .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
     ============== =========================================================================================
 
-    It is written under another name in the same folder and renamed: a reader sees the whole file, or the old one.
+    The file is written under another name and renamed, so that a reader sees the whole file or the old one.
 
     Args:
-        matrix: What to write.
-        path: Where to; an existing file is replaced.
-        density: Of the sub-networks that were compared, which the matrix does not know; for title and metadata.
+        matrix: The matrix.
+        path: The file to write; an existing file is replaced.
+        density: The density of the sub-networks, which the matrix does not hold, for title and metadata.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: No format has this suffix, or the folder is not there.
+        UsageError: The suffix is not the name of a format, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = check_destination(path)
@@ -56,14 +55,14 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
 
 
 def check_destination(path: str | Path, formats: Sequence[str] | None = None) -> Path:
-    """Return `path` if something can be written there, to be asked before what takes long.
+    """Return `path` if a file can be written there; called before a long computation.
 
     Args:
-        path: Where to.
-        formats: The suffixes that there are; those of :func:`write_matrix` where left out.
+        path: The file to write.
+        formats: The allowed suffixes; by default those of :func:`write_matrix`.
 
     Raises:
-        UsageError: No format has this suffix, or the folder is not there.
+        UsageError: The suffix is not the name of a format, or the folder does not exist.
     """
     return writable(path, FORMATS if formats is None else formats)
 
@@ -77,7 +76,7 @@ def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> Non
 
 
 def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
-    """Write the values as a frame; everything else stands in the metadata, where no reader of frames stumbles on it."""
+    """Write the values as a frame; everything else is in the metadata, which readers of frames ignore."""
     arrays = {"chance": matrix.chance, "per_seed": matrix.per_seed, "standard_error": matrix.standard_error}
     notes = {
         "schema_version": SCHEMA_VERSION,
@@ -87,7 +86,7 @@ def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: Binary
         "seeds": list(matrix.seeds),
         "density": density,
         "record": _record(matrix),
-        # As JSON numbers the values of a few hundred languages would be four times as long, and slow to read.
+        # The values of a few hundred languages would be four times as long as JSON numbers, and slow to read.
         "arrays": {
             name: {"shape": list(values.shape), "float64": base64.b64encode(values.astype("<f8").tobytes()).decode()}
             for name, values in arrays.items()
@@ -106,36 +105,32 @@ def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO)
         "density": density,
         "sources": list(matrix.sources),
         "targets": list(matrix.targets),
-        "values": nested(matrix.values),
-        "chance": nested(matrix.chance),
-        "chance_corrected": nested(matrix.chance_corrected),
-        "spread": nested(matrix.spread),
-        "per_seed": nested(matrix.per_seed),
+        "values": _listed(matrix.values),
+        "chance": _listed(matrix.chance),
+        "chance_corrected": _listed(matrix.chance_corrected),
+        "spread": _listed(matrix.spread),
+        "per_seed": _listed(matrix.per_seed),
         "record": _record(matrix),
     }
-    # Only what is an estimate has one.
+    # Only estimates have a standard error.
     if matrix.standard_error is not None:
-        document["standard_error"] = nested(matrix.standard_error)
+        document["standard_error"] = _listed(matrix.standard_error)
     write_document(document, file)
 
 
 def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
-    """Return what the matrix was made of, as JSON values."""
+    """Return the record of how the matrix was made, as JSON values."""
     return None if matrix.record is None else matrix.record.to_json()
 
 
 def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write one JSON object."""
-    file.write((visible_json(json.dumps(document, ensure_ascii=False, allow_nan=False)) + "\n").encode())
+    """Write one JSON object; NaN and infinities are written as null."""
+    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False)
+    file.write(f"{visible_json(text)}\n".encode())
 
 
-def nested(values: Reals | None) -> list[Any] | None:
-    """Return nested lists in which what JSON cannot say is null."""
-    if values is None:
-        return None
-    if values.ndim > 1:
-        return [nested(part) for part in values]
-    return [value if math.isfinite(value) else None for value in values.tolist()]
+def _listed(values: Reals | None) -> list[Any] | None:
+    return None if values is None else values.tolist()
 
 
 def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
@@ -150,7 +145,7 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
     }
     arrays: dict[str, Any] = {
         "schema_version": np.int64(SCHEMA_VERSION),
-        # Fixed-width text: arrays of Python objects would need pickles.
+        # Text of fixed width, because arrays of Python objects would need pickles.
         "coefficient": np.array(matrix.coefficient, np.str_),
         "sources": np.array(matrix.sources, np.str_),
         "targets": np.array(matrix.targets, np.str_),
@@ -176,95 +171,95 @@ _WRITERS: Final[dict[str, Callable[[SimilarityMatrix, float | None, BinaryIO], N
     ".pdf": _figure_writer("pdf"),
 }
 
-#: Suffixes that :func:`write_matrix` knows.
+#: Suffixes of :func:`write_matrix`.
 FORMATS: Final = tuple(_WRITERS)
 
 
 _Writer = Callable[[GroupedSimilarity, float | None, BinaryIO], None]
 
 
-def write_groups(found: GroupedSimilarity, path: str | Path, *, density: float | None = None) -> Path:
-    """Write matrices of groups in the format that the suffix of `path` names, whole or not at all.
+def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float | None = None) -> Path:
+    """Write the matrices of groups in the format that the suffix of `path` names, whole or not at all.
 
     ============== =========================================================================================
-    .csv, .tsv     A line for each group, source and target; an empty field where undefined.
-    .parquet       The same, with the columns `group`, `source`, `target` and the coefficient.
-    .json          Everything; undefined values are null.
+    .csv, .tsv     A line for each group, source and target; undefined values are empty.
+    .parquet       The same lines, with the columns `group`, `source`, `target` and the coefficient.
+    .json          All matrices; undefined values are null.
     .npz           `values` float64 [G, S, T] with `groups`, `sources`, `targets`, `sizes`, `shares`, `seeds`.
     ============== =========================================================================================
 
     Args:
-        found: What to write.
-        path: Where to; an existing file is replaced.
-        density: Of the sub-networks that were compared, for metadata.
+        groups: The matrices.
+        path: The file to write; an existing file is replaced.
+        density: The density of the sub-networks, for metadata.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: No format has this suffix, or the folder is not there.
+        UsageError: The suffix is not the name of a format, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = check_destination(path, GROUP_FORMATS)
-    write_whole(target, lambda file: _GROUP_WRITERS[target.suffix.lower()](found, density, file))
+    write_whole(target, lambda file: _GROUP_WRITERS[target.suffix.lower()](groups, density, file))
     return target
 
 
-def _write_groups_csv(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
-    write_csv(found.to_frame(), file)
+def _write_groups_csv(groups: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    write_csv(groups.to_frame(), file)
 
 
-def _write_groups_tsv(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
-    write_csv(found.to_frame(), file, separator="\t")
+def _write_groups_tsv(groups: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    write_csv(groups.to_frame(), file, separator="\t")
 
 
-def _write_groups_parquet(found: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
-    found.to_frame().to_parquet(file, index=False)
+def _write_groups_parquet(groups: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    groups.to_frame().to_parquet(file, index=False)
 
 
-def _write_groups_json(found: GroupedSimilarity, density: float | None, file: BinaryIO) -> None:
-    first = found.matrices[0]
-    groups: list[dict[str, Any]] = [
+def _write_groups_json(groups: GroupedSimilarity, density: float | None, file: BinaryIO) -> None:
+    first = groups.matrices[0]
+    documents: list[dict[str, Any]] = [
         {
             "name": name,
             "parameters": size,
-            "share": share if math.isfinite(share) else None,
-            "values": nested(matrix.values),
-            "chance": nested(matrix.chance),
-            "per_seed": nested(matrix.per_seed),
+            "share": share,
+            "values": _listed(matrix.values),
+            "chance": _listed(matrix.chance),
+            "per_seed": _listed(matrix.per_seed),
         }
-        for (name, matrix), size, share in zip(found, found.sizes, found.shares, strict=True)
+        for (name, matrix), size, share in zip(groups, groups.sizes, groups.shares, strict=True)
     ]
     write_document(
         {
             "schema_version": SCHEMA_VERSION,
-            "coefficient": found.coefficient,
+            "coefficient": groups.coefficient,
             "direction": first.direction,
-            "by": found.by,
+            "by": groups.by,
             "seeds": list(first.seeds),
             "density": density,
             "sources": list(first.sources),
             "targets": list(first.targets),
-            "groups": groups,
+            "groups": documents,
         },
         file,
     )
 
 
-def _write_groups_npz(found: GroupedSimilarity, density: float | None, file: BinaryIO) -> None:
-    first = found.matrices[0]
+def _write_groups_npz(groups: GroupedSimilarity, density: float | None, file: BinaryIO) -> None:
+    first = groups.matrices[0]
     arrays: dict[str, Any] = {
         "schema_version": np.int64(SCHEMA_VERSION),
-        # Fixed-width text: arrays of Python objects would need pickles.
-        "coefficient": np.array(found.coefficient, np.str_),
-        "by": np.array(found.by, np.str_),
-        "groups": np.array(found.names, np.str_),
+        # Text of fixed width, because arrays of Python objects would need pickles.
+        "coefficient": np.array(groups.coefficient, np.str_),
+        "by": np.array(groups.by, np.str_),
+        "groups": np.array(groups.names, np.str_),
         "sources": np.array(first.sources, np.str_),
         "targets": np.array(first.targets, np.str_),
         "seeds": np.array(first.seeds, np.int64),
-        "sizes": np.array(found.sizes, np.int64),
-        "shares": np.array(found.shares, np.float64),
-        "values": found.values,
+        "sizes": np.array(groups.sizes, np.int64),
+        "shares": np.array(groups.shares, np.float64),
+        "values": groups.values,
     }
     if density is not None:
         arrays["density"] = np.array(density)
@@ -279,5 +274,5 @@ _GROUP_WRITERS: Final[dict[str, _Writer]] = {
     ".npz": _write_groups_npz,
 }
 
-#: Suffixes that :func:`write_groups` knows.
+#: Suffixes of :func:`write_groups`.
 GROUP_FORMATS: Final = tuple(_GROUP_WRITERS)

@@ -1,64 +1,85 @@
-"""What the figures share: one look, pages that grow with what is on them, the same bytes every time.
+"""Style, page layout and file output of all figures.
 
-A figure is drawn by a function without arguments, so that its texts are made while the house's settings hold. Axes are
-placed in inches from the top left; nothing of pyplot is used.
+A figure is drawn by a function without arguments, because matplotlib's settings must hold while its texts are made.
+Axes are placed in inches from the top left of a page. pyplot is not used, so that there is no global state.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
-from xsns_stream.report.escaping import PLAIN_TEXT
-from xsns_stream.report.heatmap import INK
-from xsns_stream.report.tables import shown_name
+from xsns_stream.report.console_tables import shown_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Told apart by colour-blind readers too (Okabe and Ito), without their yellow, which is faint on white.
+#: Colours that colour-blind readers can tell apart (Okabe and Ito), without the yellow, which is too light on white.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#22252b")
 MARKERS: Final = ("o", "s", "D", "^")
 GREY: Final = "#9aa0a8"
-FAINT: Final = "#e3e5e9"
+INK: Final = "#22252b"
 QUIET_INK: Final = "#5b616b"
+PALE_INK: Final = "#8a8f98"
+#: Colour scale of heat maps: perceptually uniform, and dark for high values.
+SCALE: Final = "magma_r"
+UNDEFINED_COLOUR: Final = "#c9ccd1"
 
-#: Metrics as axes call them.
+#: matplotlib's settings: a font that is always installed, the same bytes each time, and `$` as a dollar sign.
+SETTINGS: Final[Any] = {
+    "svg.hashsalt": "xsns-stream",
+    "font.family": ["DejaVu Sans"],
+    "text.parse_math": False,
+}
+
+#: Names of metrics on axes.
 METRIC_NAMES: Final = {"accuracy": "accuracy", "f1": "F1", "macro-f1": "macro F1", "exact-match": "exact match"}
 
-_LONGEST_NAME: Final = 28
+_MAX_NAME: Final = 28
 _DPI: Final = 180
+_LINE_PITCH: Final = 0.25
+_LINES_WIDTH: Final = 5.8
+_LINES_GAP: Final = 0.95
 
 Draw: TypeAlias = "Callable[[], Figure]"
 
 
-def figure_writer(draw: Draw) -> Callable[[BinaryIO, str], None]:
-    """Return what writes a figure as `png`, `svg` or `pdf` into an open file; the same figure gives the same bytes.
+def save_figure(draw: Draw, file: BinaryIO, kind: str, **options: Any) -> None:
+    """Write a figure into an open file; the same figure gives the same bytes.
 
     Args:
-        draw: Makes the figure; called once for each kind.
+        draw: Makes the figure.
+        file: The file.
+        kind: `png`, `svg` or `pdf`.
+        options: Further arguments of matplotlib's `savefig`, as `pad_inches`.
     """
+    import matplotlib as mpl
 
-    def write(file: BinaryIO, kind: str) -> None:
-        import matplotlib as mpl
+    # The files do not hold the time at which they were written.
+    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with mpl.rc_context(SETTINGS):
+        draw().savefig(file, format=kind, bbox_inches="tight", metadata=metadata.get(kind), **options)
 
-        dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-        with mpl.rc_context(PLAIN_TEXT):
-            draw().savefig(file, format=kind, bbox_inches="tight", pad_inches=0.25, metadata=dates.get(kind))
 
-    return write
+def figure_writer(draw: Draw) -> Callable[[BinaryIO, str], None]:
+    """Return a function that writes a figure as `png`, `svg` or `pdf` into an open file.
+
+    Args:
+        draw: Makes the figure; called once for each file.
+    """
+    return lambda file, kind: save_figure(draw, file, kind, pad_inches=0.25)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page in inches.
+    """A page of a fixed size, in inches.
 
     Attributes:
-        width: Of what is placed on it; labels may lie outside, and the page grows to them when it is saved.
-        height: Likewise.
+        width: Width of the axes that are placed on the page. Labels may lie outside; the saved page includes them.
+        height: Height of the axes that are placed on the page.
     """
 
     width: float
@@ -76,20 +97,53 @@ class Page:
         return figure.add_axes(box)
 
 
-def look(place: int) -> dict[str, Any]:
-    """Return colour and marker of a series: markers change where colours begin again."""
-    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place // len(COLOURS) % len(MARKERS)]}
+def stacked_axes(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with axes one below the other, each with room for a number of labelled lines.
+
+    Args:
+        lines: The number of lines of each axes.
+
+    Raises:
+        ValueError: There are no axes.
+    """
+    if not lines:
+        raise ValueError("a figure of lines must have a panel")
+    tops = [sum(lines_height(count) + _LINES_GAP for count in lines[:index]) for index in range(len(lines))]
+    page = Page(_LINES_WIDTH, tops[-1] + lines_height(lines[-1]))
+    figure = page.figure()
+    pairs = zip(tops, lines, strict=True)
+    return figure, [page.axes(figure, 0.0, top, page.width, lines_height(count)) for top, count in pairs]
+
+
+def lines_height(lines: int) -> float:
+    """Return the height in inches of axes with a number of labelled lines."""
+    return _LINE_PITCH * max(lines, 1) + 0.2
+
+
+def finish_lines(axes: Axes, lines: int, label: str) -> None:
+    """Set limits, grid and x label of axes from :func:`stacked_axes`."""
+    axes.set_xlabel(label, fontsize=9, color=INK)
+    axes.set(ylim=(max(lines, 1) - 0.4, -0.6))
+    axes.margins(x=0.04)
+    axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)
+    axes.set_axisbelow(True)
+    plain(axes)
+
+
+def look(index: int) -> dict[str, Any]:
+    """Return colour and marker of a series; the marker changes when the colours are used up."""
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index // len(COLOURS) % len(MARKERS)]}
 
 
 def plain(axes: Axes) -> None:
-    """Leave two thin spines, and ticks in the house's ink."""
+    """Draw only two thin spines, and small ticks."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(linewidth=0.6, color="#8a8f98")
-    axes.tick_params(labelcolor=INK, color="#8a8f98", length=2.5, labelsize=8)
+    axes.spines[["left", "bottom"]].set(linewidth=0.6, color=PALE_INK)
+    axes.tick_params(labelcolor=INK, color=PALE_INK, length=2.5, labelsize=8)
 
 
 def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size: float = 11.5) -> None:
-    """Write a title and lines below it above axes, flush left, starting `above` points over them."""
+    """Write a title, and a subtitle below it, left-aligned above axes, beginning `above` points over the axes."""
     lines = ((subtitle, 8.5, "normal", QUIET_INK), (title, size, "bold", INK))
     for text, points, weight, colour in lines:
         if text:
@@ -108,22 +162,28 @@ def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size
             above += 1.45 * points * (1 + text.count("\n"))
 
 
-def language(code: str) -> str:
-    """Return `Swahili  sw`; the code alone where no name is known."""
+def is_dark(rgba: Iterable[float]) -> bool:
+    """Tell whether text on a colour must be white, by the colour's luma."""
+    red, green, blue, _ = rgba
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+
+
+def language(code: str, longest: int = _MAX_NAME) -> str:
+    """Return `Swahili  sw`; only the code if the language has no name."""
     name = shown_name(code)
-    return code if name == code else f"{cut(name)}  {code}"
+    return code if name == code else f"{cut(name, longest)}  {code}"
 
 
-def cut(name: str) -> str:
-    """Return a name, cut where it is very long."""
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1].rstrip(' (')}…"
+def cut(name: str, longest: int = _MAX_NAME) -> str:
+    """Return a name, shortened with `…` if it is longer than `longest` letters."""
+    return name if len(name) <= longest else f"{name[: longest - 1].rstrip(' (')}…"
 
 
-def measured_in(metric: str, unit: str) -> str:
-    """Return what an axis of scores is called: `F1 (percent)`."""
+def axis_label(metric: str, unit: str) -> str:
+    """Return the label of an axis of scores, as `F1 (percent)`."""
     return f"{METRIC_NAMES.get(metric, metric)} ({unit})"
 
 
-def known(values: Sequence[float | None]) -> list[float]:
-    """Return those of the values that are numbers."""
+def finite(values: Sequence[float | None]) -> list[float]:
+    """Return the finite values."""
     return [float(value) for value in values if value is not None and math.isfinite(value)]

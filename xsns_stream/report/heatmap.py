@@ -1,35 +1,32 @@
-"""A heat map of a similarity matrix, readable at two languages and at several hundred.
+"""Heat map of a similarity matrix, readable with two languages and with several hundred.
 
-Inches and points are decided from L first; matplotlib then draws around the grid, and the page grows to whatever
-labels need. Nothing of pyplot is used: no global state, no display.
+Sizes in inches and points are computed from the number of languages. matplotlib then draws the labels around the grid,
+and the saved page includes them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.report.escaping import PLAIN_TEXT
-from xsns_stream.report.tables import shown_name
+from xsns_stream.report.console_tables import shown_name
+from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SCALE, UNDEFINED_COLOUR, cut, is_dark, save_figure
 from xsns_stream.types import Reals, SimilarityMatrix
+from xsns_stream.types.language_tree import cluster_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-#: Perceptually uniform, and dark where similarity is high, as ink is.
-COLOURS: Final = "magma_r"
-UNDEFINED_COLOUR: Final = "#c9ccd1"
-INK: Final = "#22252b"
-
-_LONGEST_NAME: Final = 26
-# Up to this many languages there is room for the number itself in each cell.
-_NUMBERS_UP_TO: Final = 16
-# From here on a few extreme pairs (dialects, an empty sample) would take the contrast from all others.
+_MAX_NAME: Final = 26
+# Matrices of up to this many languages have room for the number in each cell.
+_MAX_NUMBERED: Final = 16
+# From this many languages on, a few extreme pairs (dialects, an empty sample) would reduce the contrast of the others.
 _TRIM_FROM: Final = 20
 _TRIM_PERCENT: Final = 0.5
 
@@ -38,20 +35,20 @@ Order = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Inches and points for a grid of `rows` by `columns` cells."""
+    """Sizes of a grid of `rows` by `columns` cells, in inches and points."""
 
     rows: int
     columns: int
 
     @property
     def cell(self) -> float:
-        """Inches of a cell's side: half a centimetre for a few, what a 6-point label needs for 200."""
+        """Side of a cell in inches: about 1 cm for a dozen languages, and the height of a label for 200."""
         longer = max(self.rows, self.columns)
         return float(np.interp(longer, [4, 12, 30, 120, 330, 1000], [0.75, 0.46, 0.30, 0.125, 0.11, 0.06]))
 
     @property
     def dpi(self) -> int:
-        """Pixels per inch: a big page is slow to draw, and its labels are sharp enough with fewer."""
+        """Pixels per inch: fewer for large pages, which are slow to draw and still sharp."""
         return 200 if max(self.rows, self.columns) <= 60 else 150
 
     @property
@@ -64,44 +61,36 @@ class _Sizes:
 
     @property
     def label(self) -> float:
-        """Points of a label: a little less than the pitch of the rows."""
+        """Size of a label in points: a little less than the height of a row."""
         return float(np.clip(self.cell * 72 * 0.78, 2.5, 10.0))
 
     @property
     def title(self) -> float:
-        """Points of the title: it grows with the page, less than the page does."""
+        """Size of the title in points: it grows more slowly than the page."""
         return float(np.clip(2.6 * self.width**0.75, 11.0, 30.0))
 
 
 def save_heat_map(matrix: SimilarityMatrix, file: BinaryIO, kind: str, *, density: float | None = None) -> None:
-    """Draw a heat map into an open file.
-
-    The same matrix gives the same bytes: no dates, no random identifiers.
+    """Write a heat map into an open file; the same matrix gives the same bytes.
 
     Args:
-        matrix: What to draw.
-        file: Where to.
+        matrix: The matrix.
+        file: The file.
         kind: `png`, `svg` or `pdf`.
-        density: For the title.
+        density: The density of the sub-networks, for the title.
     """
-    import matplotlib as mpl
-
-    dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with mpl.rc_context(PLAIN_TEXT):
-        heat_map(matrix, density=density).savefig(
-            file, format=kind, bbox_inches="tight", pad_inches=0.3, metadata=dates.get(kind)
-        )
+    save_figure(partial(heat_map, matrix, density=density), file, kind, pad_inches=0.3)
 
 
 def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figure:
-    """Draw a heat map, similar languages side by side.
+    """Draw a heat map with similar languages next to each other.
 
-    Rows and columns stand in the order of :func:`cluster_order`. A language with itself is left white, so that
-    colours are for what differs; an undefined similarity is grey.
+    Rows and columns are ordered by :func:`cluster_order`. The cell of a language with itself is white, so that the
+    colour scale covers pairs of different languages only. An undefined similarity is grey.
 
     Args:
-        matrix: What to draw.
-        density: Of the sub-networks, for the title.
+        matrix: The matrix.
+        density: The density of the sub-networks, for the title.
 
     Returns:
         A figure whose labels lie outside of its page: save it with `bbox_inches="tight"`.
@@ -118,7 +107,7 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
     colours, extend = _colours(values, own)
     _draw_cells(grid, values, own, colours)
     _label(grid, sources, targets, sizes)
-    if max(sizes.rows, sizes.columns) <= _NUMBERS_UP_TO:
+    if max(sizes.rows, sizes.columns) <= _MAX_NUMBERED:
         _write_numbers(grid, values, own, colours)
     top = _draw_tree(figure, tree, sizes) if tree is not None else 0.0
     _draw_bar(figure, colours, extend, matrix, sizes)
@@ -126,53 +115,24 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
     return figure
 
 
-def cluster_order(similarity: Reals) -> tuple[Order, Reals | None]:
-    """Order languages so that similar ones are neighbours.
-
-    Average linkage on 1 − similarity, leaves ordered for the least distance between neighbours. The mean of both
-    directions is taken where the matrix is not symmetric; pairs whose similarity is undefined count as far apart
-    as the farthest that is known.
-
-    Args:
-        similarity: float64 [L, L]; the diagonal plays no part.
-
-    Returns:
-        (order [L], linkage [L − 1, 4] as SciPy has it). The linkage is None for fewer than three languages,
-        which keep their order.
-    """
-    side = len(similarity)
-    if side < 3:
-        return np.arange(side), None
-    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
-
-    distance = 1.0 - (similarity + similarity.T) / 2
-    pairs = distance[np.triu_indices(side, 1)]
-    known = np.isfinite(pairs)
-    pairs[~known] = pairs[known].max() if known.any() else 1.0
-    # Coefficients above 1 would be negative distances; a constant changes neither the tree nor the order.
-    pairs -= min(0.0, float(pairs.min()))
-    tree = optimal_leaf_ordering(linkage(pairs, "average"), pairs)
-    return leaves_list(tree).astype(np.intp), tree
-
-
 def _orders(matrix: SimilarityMatrix) -> tuple[Order, Order, Reals | None]:
-    """Return the order of the rows, that of the columns, and the tree where there is one for both."""
+    """Return the orders of rows and columns, and the tree; None if rows and columns are different languages."""
     if set(matrix.sources) != set(matrix.targets):
         return np.arange(len(matrix.sources)), np.arange(len(matrix.targets)), None
-    place = {target: i for i, target in enumerate(matrix.targets)}
-    columns = np.array([place[source] for source in matrix.sources], np.intp)
+    index = {target: i for i, target in enumerate(matrix.targets)}
+    columns = np.array([index[source] for source in matrix.sources], np.intp)
     order, tree = cluster_order(matrix.values[:, columns])
     return order, columns[order], tree
 
 
 def _colours(values: Reals, own: npt.NDArray[np.bool_]) -> tuple[ScalarMappable, str]:
-    """Return the colour scale, and on which sides of it values lie beyond its ends."""
+    """Return the colour scale, and the ends of the scale that some values exceed, as matplotlib's `extend`."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     known = values[~own & np.isfinite(values)]
     if not known.size:
-        return ScalarMappable(Normalize(0.0, 1.0), COLOURS), "neither"
+        return ScalarMappable(Normalize(0.0, 1.0), SCALE), "neither"
     low, high = float(known.min()), float(known.max())
     if max(values.shape) >= _TRIM_FROM:
         low, high = (float(v) for v in np.percentile(known, [_TRIM_PERCENT, 100 - _TRIM_PERCENT]))
@@ -180,7 +140,7 @@ def _colours(values: Reals, own: npt.NDArray[np.bool_]) -> tuple[ScalarMappable,
         low, high = low - 0.05, high + 0.05
     beyond = known.min() < low, known.max() > high
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond, "neither")
-    return ScalarMappable(Normalize(low, high), COLOURS), extend
+    return ScalarMappable(Normalize(low, high), SCALE), extend
 
 
 def _draw_cells(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: ScalarMappable) -> None:
@@ -189,28 +149,26 @@ def _draw_cells(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: 
     pixels = np.asarray(colours.to_rgba(np.nan_to_num(values)))
     pixels[~np.isfinite(values)] = to_rgba(UNDEFINED_COLOUR)
     pixels[own] = to_rgba("white")
-    # As bytes they are drawn in half the time.
+    # Bytes are drawn in half the time of floats.
     grid.imshow((pixels * 255).round().astype(np.uint8), interpolation="nearest", aspect="auto")
     for spine in grid.spines.values():
-        spine.set(linewidth=0.6, color="#8a8f98")
+        spine.set(linewidth=0.6, color=PALE_INK)
 
 
 def _label(grid: Axes, sources: list[str], targets: list[str], sizes: _Sizes) -> None:
-    """Name every row and column: `Swahili  sw`, the code next to the grid."""
+    """Write the name of every row and column as `Swahili  sw`, with the code next to the grid."""
     grid.set_xticks(range(len(targets)), [f"{t}  {_short(t)}".rstrip() for t in targets], rotation=90)
     grid.set_yticks(range(len(sources)), [f"{_short(s)}  {s}".lstrip() for s in sources])
     grid.tick_params(labelsize=sizes.label, labelcolor=INK, length=0, pad=3)
     for text in grid.get_xticklabels():
-        # Vertical text is read from the bottom: this puts its beginning, the code, next to the grid.
+        # Text that is rotated by 270° begins at its top, so that the code is next to the grid.
         text.set(rotation=270, va="top", ha="center")
 
 
 def _short(code: str) -> str:
-    """Return the name of a language, cut where it is very long; nothing where it is no more than the code."""
+    """Return the name of a language, shortened if it is long; empty if the language has no name."""
     name = shown_name(code)
-    if name == code:
-        return ""
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip(" (") + "…"
+    return "" if name == code else cut(name, _MAX_NAME)
 
 
 def _write_numbers(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: ScalarMappable) -> None:
@@ -218,51 +176,50 @@ def _write_numbers(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colour
     for (row, column), value in np.ndenumerate(values):
         if own[row, column] or not np.isfinite(value):
             continue
-        red, green, blue, _ = painted[row, column]
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
         number = f"{value:.2f}".removeprefix("0") if 0 <= value < 0.995 else f"{value:.1f}"
-        grid.text(column, row, number, ha="center", va="center", fontsize=8.5, color="white" if dark else INK)
+        colour = "white" if is_dark(painted[row, column]) else INK
+        grid.text(column, row, number, ha="center", va="center", fontsize=8.5, color=colour)
 
 
 def _draw_tree(figure: Figure, tree: Reals, sizes: _Sizes) -> float:
-    """Draw the clustering above the grid; return its height in inches."""
+    """Draw the tree above the grid, and return its height in inches."""
     from matplotlib.collections import LineCollection
     from scipy.cluster.hierarchy import dendrogram
 
     drawn = dendrogram(tree, no_plot=True, no_labels=True)
     inches = float(np.clip(0.07 * sizes.height, 0.35, 1.4))
     axes = figure.add_axes((0.0, 1.0 + 0.04 / sizes.height, 1.0, inches / sizes.height))
-    # SciPy puts leaf i at 10 i + 5. Brackets start at the lowest merge, which is far from zero: distances of
-    # sub-networks are large, and differ little.
+    # SciPy places leaf i at 10 i + 5. The branches start at the lowest merge instead of zero, because the distances of
+    # sub-networks are large and differ little.
     branches = np.stack([np.array(drawn["icoord"]) / 10, np.array(drawn["dcoord"])], axis=-1)
     low, high = float(tree[:, 2].min()), float(tree[:, 2].max())
     margin = 0.15 * (high - low) or 0.1
-    axes.add_collection(LineCollection(list(branches), colors="#8a8f98", linewidths=0.8))
+    axes.add_collection(LineCollection(list(branches), colors=PALE_INK, linewidths=0.8))
     axes.set(xlim=(0, sizes.columns), ylim=(low - margin, high + margin / 4))
     axes.axis("off")
     return inches
 
 
 def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: SimilarityMatrix, sizes: _Sizes) -> None:
-    """Draw the colour scale to the right of the grid, along its upper part."""
+    """Draw the colour scale to the right of the upper part of the grid."""
     height = min(sizes.height, max(1.2, 0.45 * sizes.height))
     width = float(np.clip(0.012 * sizes.width, 0.12, 0.3))
     box = (1.0 + (width + 0.1) / sizes.width, 1.0 - height / sizes.height)
     axes = figure.add_axes((*box, width / sizes.width, height / sizes.height))
     bar = figure.colorbar(colours, cax=axes, extend=extend)
     size = max(9.0, 0.6 * sizes.title)
-    bar.ax.tick_params(labelsize=size, labelcolor=INK, length=2, color="#8a8f98")
-    bar.outline.set(linewidth=0.6, edgecolor="#8a8f98")
-    bar.set_label(_called(matrix), size=size, color=INK, labelpad=8)
+    bar.ax.tick_params(labelsize=size, labelcolor=INK, length=2, color=PALE_INK)
+    bar.outline.set(linewidth=0.6, edgecolor=PALE_INK)
+    bar.set_label(_name_of_measure(matrix), size=size, color=INK, labelpad=8)
 
 
 def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, sizes: _Sizes, top: float) -> None:
-    """Write title and sub-title above the tree, on the left."""
+    """Write title and subtitle above the tree, on the left."""
     seeds = ", ".join(map(str, matrix.seeds))
     facts = [
         f"mean of seeds {seeds}" if len(matrix.seeds) > 1 else f"seed {seeds}" if seeds else "",
         f"density {density:g}" if density is not None else "",
-        "a language with itself left white",
+        "a language with itself is white",
     ]
     count = len(set(matrix.sources) | set(matrix.targets))
     above = top * 72 + 10
@@ -273,11 +230,11 @@ def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, si
         xycoords="axes fraction",
         textcoords="offset points",
         fontsize=0.62 * sizes.title,
-        color="#5b616b",
+        color=QUIET_INK,
         va="bottom",
     )
     grid.annotate(
-        f"{_called(matrix)} of {count} languages",
+        f"{_name_of_measure(matrix)} of {count} languages",
         (0, 1),
         (0, above + sizes.title),
         xycoords="axes fraction",
@@ -289,5 +246,5 @@ def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, si
     )
 
 
-def _called(matrix: SimilarityMatrix) -> str:
+def _name_of_measure(matrix: SimilarityMatrix) -> str:
     return f"{matrix.coefficient[:1].upper()}{matrix.coefficient[1:]} similarity"

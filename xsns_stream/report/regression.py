@@ -1,18 +1,23 @@
-"""Tables of a regression for the terminal and for files, and its JSON document."""
+"""Tables, files and figure of a regression, and its JSON document."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.io.atomic import writable, write_csv, write_parquet, write_whole
-from xsns_stream.report.escaping import PLAIN_TEXT, in_latex, in_markdown
-from xsns_stream.report.tables import shown_name
+from xsns_stream.io.atomic import writable, write_whole
+from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.json import nan_to_null
+from xsns_stream.report.console_tables import shown_name
+from xsns_stream.report.export import SCHEMA_VERSION, write_document
+from xsns_stream.report.figures import INK, save_figure
+from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import IN_SAMPLE, PredictedScores, Regression
 
@@ -21,35 +26,26 @@ if TYPE_CHECKING:
 
 
 _UNKNOWN: Final = "–"
-#: Metrics of a ranking that a regression is judged by, and those that are fractions of one.
+#: Metrics that are shown of the ranking by fitted scores.
 _METRICS: Final = ("pearson", "top-1", "ndcg@3", "regret")
 
 
-@dataclass(frozen=True)
-class Block:
-    """A table in words: a title, the names of the columns, and lines; the first column is text, the others numbers."""
-
-    title: str
-    columns: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-
-
-def blocks(found: Regression, ranks: Evaluation | None = None) -> tuple[Block, ...]:
-    """Return what is to be said of a regression, table by table.
+def regression_sheets(regression: Regression, ranks: Evaluation | None = None) -> tuple[Sheet, ...]:
+    """Return the tables of a regression: coefficients, deviations, errors, and the ranking by fitted scores.
 
     Args:
-        found: The regression.
-        ranks: How well its fitted scores rank sources, where that was asked for.
+        regression: The regression.
+        ranks: The evaluation of the ranking by fitted scores, if there is one.
     """
-    parts = [_coefficients(found), _variances(found), _errors(found)]
-    return (*parts, _ranks(ranks)) if ranks is not None else tuple(parts)
+    sheets = (_coefficients(regression), _variances(regression), _errors(regression))
+    return sheets if ranks is None else (*sheets, _ranks(ranks))
 
 
-def _coefficients(found: Regression) -> Block:
-    sources, targets = (len(labels) for labels in (found.fitted.sources, found.fitted.targets))
+def _coefficients(regression: Regression) -> Sheet:
+    sources, targets = (len(labels) for labels in (regression.fitted.sources, regression.fitted.targets))
     title = (
-        f"{found.name}: {found.task} {found.metric} ({found.unit}) of {found.pairs:,} pairs, {sources} sources and "
-        f"{targets} targets"
+        f"{regression.name}: {regression.task} {regression.metric} ({regression.unit}) of {regression.pairs:,} pairs, "
+        f"{sources} sources and {targets} targets"
     )
     lines = tuple(
         (
@@ -60,35 +56,35 @@ def _coefficients(found: Regression) -> Block:
             _probability(one.p_value),
             _decimal(one.standardised, 3),
         )
-        for one in found.coefficients
+        for one in regression.coefficients
     )
-    return Block(title, ("predictor", "coefficient", "95 % from", "to", "p", "standardised"), lines)
+    return Sheet(title, ("predictor", "coefficient", "95 % from", "to", "p", "standardised"), lines)
 
 
-def _variances(found: Regression) -> Block:
+def _variances(regression: Regression) -> Sheet:
     lines = [
         (f"between {factor}s", _decimal(math.sqrt(effects.variance), 2))
-        for factor, effects in found.solution.effects.items()
+        for factor, effects in regression.solution.effects.items()
     ]
-    lines.append(("residual", _decimal(math.sqrt(found.solution.residual_variance), 2)))
-    title = f"Standard deviations; the predictors explain {found.r_squared:.1%} of the variance"
-    if found.factors:
-        title += f", with random intercepts {found.r_squared_conditional:.1%}"
-    return Block(title, ("what varies", found.unit), tuple(lines))
+    lines.append(("residual", _decimal(math.sqrt(regression.solution.residual_variance), 2)))
+    title = f"Standard deviations; the predictors explain {regression.r_squared:.1%} of the variance"
+    if regression.factors:
+        title += f", with random intercepts {regression.r_squared_conditional:.1%}"
+    return Sheet(title, ("what varies", regression.unit), tuple(lines))
 
 
-def _errors(found: Regression) -> Block:
-    # Without random intercepts a model without predictors is the mean.
-    columns = ["prediction", "RMSE", *(["without predictors"] if found.factors else []), "mean alone"]
+def _errors(regression: Regression) -> Sheet:
+    # Without random intercepts, a model without predictors predicts the mean.
+    columns = ["prediction", "RMSE", *(["without predictors"] if regression.factors else []), "mean alone"]
     lines = []
-    for error in found.errors:
-        numbers = [error.rmse, *([error.without_predictors] if found.factors else []), error.of_mean]
+    for error in regression.errors:
+        numbers = [error.rmse, *([error.without_predictors] if regression.factors else []), error.of_mean]
         covered = _UNKNOWN if math.isnan(error.coverage) else f"{error.coverage:.1%}"
         lines.append((error.way, *(_decimal(number, 2) for number in numbers), covered, f"{error.pairs:,}"))
-    return Block(f"Errors ({found.unit})", (*columns, "in 95 % interval", "pairs"), tuple(lines))
+    return Sheet(f"Errors ({regression.unit})", (*columns, "in 95 % interval", "pairs"), tuple(lines))
 
 
-def _ranks(ranks: Evaluation) -> Block:
+def _ranks(ranks: Evaluation) -> Sheet:
     names = [name for name in ranks.metrics if name.startswith(_METRICS)]
     lines = []
     for predictor in ranks.predictors:
@@ -99,7 +95,7 @@ def _ranks(ranks: Evaluation) -> Block:
             cells.append(_with_interval(*(factor * value for value in (ranks[predictor, name], low, high))))
         lines.append((predictor, *cells))
     columns = [name if name == "regret" else f"{name} %" for name in names]
-    return Block("The fitted scores as a ranking of sources; mean over targets", ("prediction", *columns), tuple(lines))
+    return Sheet("The fitted scores as a ranking of sources; mean over targets", ("prediction", *columns), tuple(lines))
 
 
 def _with_interval(mean: float, low: float, high: float) -> str:
@@ -108,50 +104,35 @@ def _with_interval(mean: float, low: float, high: float) -> str:
     return f"{mean:.1f}" if math.isnan(low) or low == high else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def prediction_block(found: PredictedScores) -> Block:
-    """Return the expected scores of one target's sources, best first; those of which nothing is known are left out."""
-    order = [place for place in np.argsort(-found.mean, kind="stable") if math.isfinite(found.mean[place])]
-    known = "" if found.known_target else ", a target without scores"
-    return Block(
-        f"Expected for {shown_name(found.target)} ({found.target}){known}",
-        ("source", "language", found.unit, "95 % from", "to"),
+def prediction_sheet(predicted: PredictedScores) -> Sheet:
+    """Return the expected scores of the sources of one target, best first; sources without a score are left out."""
+    order = [index for index in np.argsort(-predicted.mean, kind="stable") if math.isfinite(predicted.mean[index])]
+    known = "" if predicted.known_target else ", a target without scores"
+    return Sheet(
+        f"Expected for {shown_name(predicted.target)} ({predicted.target}){known}",
+        ("source", "language", predicted.unit, "95 % from", "to"),
         tuple(
             (
-                found.sources[place],
-                shown_name(found.sources[place]),
-                *(_decimal(float(values[place]), 1) for values in (found.mean, found.low, found.high)),
+                predicted.sources[index],
+                shown_name(predicted.sources[index]),
+                *(_decimal(float(values[index]), 1) for values in (predicted.mean, predicted.low, predicted.high)),
             )
-            for place in order
+            for index in order
         ),
     )
 
 
-def regression_table(parts: Sequence[Block]) -> Group:
-    """Return blocks as tables of `rich`, one below the other."""
+def regression_table(sheets: Sequence[Sheet]) -> Group:
+    """Return sheets as tables for the terminal, one below the other."""
     from rich.console import Group
     from rich.text import Text
 
-    # A table's own title would be broken at the table's width.
-    titled = [(Text(part.title, "italic"), _drawn(part)) for part in parts]
-    return Group(*(piece for title, table in titled for piece in (title, table, "")))
-
-
-def _drawn(part: Block) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for number, column in enumerate(part.columns):
-        text = number == 0 or column == "language"
-        table.add_column(column, justify="left" if text else "right", no_wrap=True, style="bold" if not number else "")
-    for line in part.lines:
-        table.add_row(*map(Text, line))
-    return table
+    # The title of a rich table would be wrapped at the width of the table.
+    return Group(*(item for sheet in sheets for item in (Text(sheet.title, "italic"), sheet_table(sheet), "")))
 
 
 def _decimal(value: float, digits: int) -> str:
-    """Return a number with so many decimals, or as many significant digits where it is smaller than they show."""
+    """Return a number with `digits` decimals, or with `digits` significant digits if decimals would not show it."""
     if math.isnan(value):
         return _UNKNOWN
     small = value != 0 and abs(value) < 10 ** (1 - digits)
@@ -164,159 +145,131 @@ def _probability(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def document(found: Regression, ranks: Evaluation | None = None) -> dict[str, Any]:
-    """Return everything as what JSON can say, NaN for what is undefined."""
+def regression_document(regression: Regression, ranks: Evaluation | None = None) -> dict[str, Any]:
+    """Return the regression as one object of plain values; undefined values are NaN."""
     result: dict[str, Any] = {
-        "model": found.model,
-        "random_intercepts": list(found.factors),
-        "task": found.task,
-        "metric": found.metric,
-        "unit": found.unit,
-        "pairs": found.pairs,
-        "sources": list(found.fitted.sources),
-        "targets": list(found.fitted.targets),
-        "coefficients": [asdict(one) for one in found.coefficients],
-        "residual_variance": found.solution.residual_variance,
-        "variances": {factor: effects.variance for factor, effects in found.solution.effects.items()},
+        "model": regression.model,
+        "random_intercepts": list(regression.factors),
+        "task": regression.task,
+        "metric": regression.metric,
+        "unit": regression.unit,
+        "pairs": regression.pairs,
+        "sources": list(regression.fitted.sources),
+        "targets": list(regression.fitted.targets),
+        "coefficients": [asdict(one) for one in regression.coefficients],
+        "residual_variance": regression.solution.residual_variance,
+        "variances": {factor: effects.variance for factor, effects in regression.solution.effects.items()},
         "intercepts": {
             factor: dict(zip(effects.labels, effects.values.tolist(), strict=True))
-            for factor, effects in found.solution.effects.items()
+            for factor, effects in regression.solution.effects.items()
         },
-        "r_squared": found.r_squared,
-        "r_squared_conditional": found.r_squared_conditional,
-        "errors": [asdict(error) for error in found.errors],
-        "notes": list(found.notes),
+        "r_squared": regression.r_squared,
+        "r_squared_conditional": regression.r_squared_conditional,
+        "errors": [asdict(error) for error in regression.errors],
+        "notes": list(regression.notes),
     }
     if ranks is not None:
         result["ranking"] = ranks.to_frame().to_dict(orient="records")
     return result
 
 
-def prediction_document(found: PredictedScores) -> dict[str, Any]:
-    """Return expected scores as what JSON can say."""
+def prediction_document(predicted: PredictedScores) -> dict[str, Any]:
+    """Return expected scores as one object of plain values."""
     return {
-        "target": found.target,
-        "known_target": found.known_target,
-        "unit": found.unit,
+        "target": predicted.target,
+        "known_target": predicted.known_target,
+        "unit": predicted.unit,
         "sources": [
             {"language": code, "mean": mean, "low": low, "high": high}
             for code, mean, low, high in zip(
-                found.sources, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True
+                predicted.sources,
+                predicted.mean.tolist(),
+                predicted.low.tolist(),
+                predicted.high.tolist(),
+                strict=True,
             )
         ],
     }
 
 
-SCHEMA_VERSION: Final = 1
-_INK: Final = "#22252b"
 _COLOURS: Final = ("#4269d0", "#efb118", "#ff725c")
-#: What LaTeX would not print as it stands.
 
 
-def write_regression(found: Regression, ranks: Evaluation | None, path: str | Path) -> Path:
+def write_regression(regression: Regression, ranks: Evaluation | None, path: str | Path) -> Path:
     """Write a regression in the format that the suffix of `path` names.
 
     ============== =======================================================================================
-    .md .tex       The tables: coefficients, variances, errors, ranking. LaTeX wants the package booktabs.
-    .json          Everything but the pairs; undefined values are null.
+    .md .tex       The tables: coefficients, deviations, errors, ranking. LaTeX needs the package booktabs.
+    .json          Everything except the pairs; undefined values are null.
     .csv .parquet  A line for each pair: score, fitted score, and the predictions with its target, or its
                    source, left out.
     .png .svg .pdf Fitted and left-out predictions against measured scores.
     ============== =======================================================================================
 
+    Args:
+        regression: The regression.
+        ranks: The evaluation of the ranking by fitted scores, if there is one.
+        path: The file to write; an existing file is replaced.
+
+    Returns:
+        The path.
+
     Raises:
-        UsageError: No format has this suffix, or the folder is not there.
+        UsageError: The suffix is not the name of a format, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = writable(path, REGRESSION_FORMATS)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](found, ranks, file))
+    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](regression, ranks, file))
     return target
 
 
-def _write_markdown(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    def lines() -> Iterator[str]:
-        for part in blocks(found, ranks):
-            yield f"**{in_markdown(part.title)}**\n"
-            yield "| " + " | ".join(part.columns) + " |"
-            yield "|---" + "|---:" * (len(part.columns) - 1) + "|"
-            yield from ("| " + " | ".join(map(in_markdown, line)) + " |" for line in part.lines)
-            yield ""
-
-    file.write("\n".join(lines()).encode())
+def _write_markdown(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
+    file.write(markdown(regression_sheets(regression, ranks)).encode())
 
 
-def _write_latex(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    def lines() -> Iterator[str]:
-        for part in blocks(found, ranks):
-            yield f"% {in_latex(part.title)}"
-            yield rf"\begin{{tabular}}{{l{'r' * (len(part.columns) - 1)}}}"
-            yield r"\toprule"
-            yield " & ".join(map(in_latex, part.columns)) + r" \\"
-            yield r"\midrule"
-            yield from (" & ".join(map(in_latex, line)) + r" \\" for line in part.lines)
-            yield r"\bottomrule"
-            yield r"\end{tabular}"
-            yield ""
-
-    file.write("\n".join(lines()).encode())
+def _write_latex(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
+    file.write(latex(regression_sheets(regression, ranks)).encode())
 
 
-def _write_json(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    import json
-
-    said = {"schema_version": SCHEMA_VERSION, **document(found, ranks)}
-    file.write((json.dumps(_finite(said), ensure_ascii=False, allow_nan=False) + "\n").encode())
+def _write_json(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
+    write_document({"schema_version": SCHEMA_VERSION, **regression_document(regression, ranks)}, file)
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _write_csv(regression: Regression, _: Evaluation | None, file: BinaryIO) -> None:
+    write_csv(regression.to_frame(), file)
 
 
-def _write_csv(found: Regression, _: Evaluation | None, file: BinaryIO) -> None:
-    write_csv(found.to_frame(), file)
-
-
-def _write_parquet(found: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    said = {"kind": "regression", "schema_version": SCHEMA_VERSION, **document(found, ranks)}
-    write_parquet(found.to_frame(), _finite(said), file)
+def _write_parquet(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
+    document = {"kind": "regression", "schema_version": SCHEMA_VERSION, **regression_document(regression, ranks)}
+    write_parquet(regression.to_frame(), nan_to_null(document), file)
 
 
 # ---------------------------------------------------------------------------------------------- figure
 
 
 def _figure_writer(kind: str) -> Callable[[Regression, Evaluation | None, BinaryIO], None]:
-    def write(found: Regression, _: Evaluation | None, file: BinaryIO) -> None:
-        import matplotlib as mpl
-
-        # Date and salt would differ from file to file.
-        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-        with mpl.rc_context(PLAIN_TEXT):
-            _figure(found).savefig(file, format=kind, metadata=metadata, dpi=160, bbox_inches="tight")
-
-    return write
+    return lambda regression, _, file: save_figure(partial(_figure, regression), file, kind, dpi=160)
 
 
-def _figure(found: Regression) -> Any:
-    """Draw predicted against measured scores, a panel for each way of predicting."""
+def _figure(regression: Regression) -> Any:
+    """Draw predicted against measured scores, with a panel for in-sample and each kind of left-out prediction."""
     from matplotlib.figure import Figure
 
-    panels = {IN_SAMPLE: found.fitted, **found.left_out}
+    panels = {IN_SAMPLE: regression.fitted, **regression.left_out}
     figure = Figure(figsize=(3.6 * len(panels), 3.8), facecolor="white")
     all_axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
-    low, high = float(np.nanmin(found.scores)), float(np.nanmax(found.scores))
-    for axes, colour, (way, matrix) in zip(all_axes, _COLOURS, panels.items(), strict=False):
-        axes.axline((low, low), (high, high), color=_INK, linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.plot(matrix.values.ravel(), found.scores.ravel(), ".", color=colour, markersize=2.5, alpha=0.5)
-        axes.set_title(f"{way}\nRMSE {found.error(way).rmse:.2f}", fontsize=9, color=_INK)
-        axes.set_xlabel(f"predicted {found.metric} ({found.unit})", fontsize=8)
+    low, high = float(np.nanmin(regression.scores)), float(np.nanmax(regression.scores))
+    for axes, colour, (prediction, matrix) in zip(all_axes, _COLOURS, panels.items(), strict=False):
+        axes.axline((low, low), (high, high), color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.plot(matrix.values.ravel(), regression.scores.ravel(), ".", color=colour, markersize=2.5, alpha=0.5)
+        axes.set_title(f"{prediction}\nRMSE {regression.error(prediction).rmse:.2f}", fontsize=9, color=INK)
+        axes.set_xlabel(f"predicted {regression.metric} ({regression.unit})", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    all_axes[0].set_ylabel(f"measured {found.metric} ({found.unit})", fontsize=8)
-    figure.suptitle(f"{found.name}: {found.task}, {', '.join(found.predictors)}", fontsize=9, color=_INK, y=1.02)
+    all_axes[0].set_ylabel(f"measured {regression.metric} ({regression.unit})", fontsize=8)
+    figure.suptitle(
+        f"{regression.name}: {regression.task}, {', '.join(regression.predictors)}", fontsize=9, color=INK, y=1.02
+    )
     return figure
 
 
@@ -331,5 +284,5 @@ _WRITERS: Final[dict[str, Callable[[Regression, Evaluation | None, BinaryIO], No
     ".pdf": _figure_writer("pdf"),
 }
 
-#: Suffixes that :func:`write_regression` knows.
+#: Suffixes of :func:`write_regression`.
 REGRESSION_FORMATS: Final = tuple(_WRITERS)

@@ -1,5 +1,6 @@
-"""The paper's tables and figures as recipes: command lines of the other verbs, and what is made of their outputs.
+"""Reproduction of the paper's tables and figures.
 
-A recipe is data and a render function (`recipes/`); `running` runs what is not done yet. Nothing here imports the
-command line: the runner is given a function that runs a verb.
+A recipe (`recipes/`) consists of command lines of the other verbs and of a function that renders a page from their
+outputs. `running` runs the steps that are not done. This package does not import the command line: it is given a
+function that runs a verb.
 """

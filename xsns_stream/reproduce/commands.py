@@ -1,58 +1,70 @@
-"""The steps that recipes share, as command lines of the other verbs, and checks of their outputs."""
+"""Steps that several recipes share, as command lines of the other verbs.
+
+`evaluate` compares predictors on the pairs that all of them know. A predictor that lacks many languages would therefore
+decide which languages all predictors are judged on; it is compared with X-SNS alone, on the languages that it knows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.reproduce.config import HEADS, Setting, TaskSetting, slug
-from xsns_stream.reproduce.step import Step
+from xsns_stream.reproduce.config import HEADS, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.step import Step, StepOutputs
 
-#: As the tables call it.
+#: Name of X-SNS in the tables.
 XSNS: Final = "X-SNS"
+#: Largest share of a task's pairs that a predictor may lack and still be compared with all the others.
+MAX_MISSING_SHARE: Final = 0.1
+#: Smallest number of sources, and of targets, that a predictor must know to be evaluated at all.
+MIN_KNOWN: Final = 3
 
 
-def joined(codes: Sequence[str]) -> str:
-    """Return codes as options of the verbs take them."""
+def comma_separated(codes: Sequence[str]) -> str:
+    """Return language codes as options of the verbs take them."""
     return ",".join(codes)
 
 
-def gold(setting: Setting, task: TaskSetting, model: str | None = None) -> Step:
-    """Fine-tune on every source of a task, test on all its targets: outputs gold.parquet and what was said as JSON."""
-    model = model or setting.model
-    name = f"{slug(model)}.{task.name}.gold"
-    place = setting.place(slug(model), task.name)
-    args = [
+def gold(config: RunConfig, task: TaskConfig, model: str | None = None) -> Step:
+    """Fine-tune on every source of a task and test on all its targets.
+
+    The outputs are the scores, `gold.parquet`, and the verb's JSON result, `gold.json`.
+    """
+    model = model or config.model
+    folder = config.path(slug(model), task.name)
+    scores, report = folder / "gold.parquet", folder / "gold.json"
+    args = (
         "transfer",
         *("--task", task.name, "--model", model, "--data", task.data),
-        *("--sources", joined(task.sources), "--targets", joined(task.all_targets)),
+        *("--sources", comma_separated(task.sources), "--targets", comma_separated(task.all_targets)),
         *_each("--seed", task.tuning_seeds),
-        *tuning(setting, task),
-        *("-o", str(place / "gold.parquet"), "--json"),
-    ]
-    scores, said = place / "gold.parquet", place / "gold.json"
-    beyond = partial(excess_scores, scores, task.sources, task.all_targets, task.tuning_seeds)
-    return Step(name, tuple(args), (scores, said), stdout=said, excess=beyond)
+        *tuning_options(config, task),
+        *("-o", str(scores), "--json"),
+    )
+    precondition = partial(check_scores, scores, task.sources, task.all_targets, task.tuning_seeds)
+    name = f"{slug(model)}.{task.name}.gold"
+    return Step(name, args, (scores, report), stdout=report, precondition=precondition)
 
 
-def tuning(setting: Setting, task: TaskSetting) -> list[str]:
-    """Return the options of `transfer` that say how models are fine-tuned and tested on a task."""
+def tuning_options(config: RunConfig, task: TaskConfig) -> list[str]:
+    """Return the options of `transfer` for fine-tuning and testing on a task."""
     return [
-        *("--preset", setting.fine_tuning),
-        *_given("--epochs", setting.epochs),
-        *_given("--limit", task.limit),
-        *_given("--test-limit", task.test_limit),
-        *_given("--max-length", setting.max_length),
-        *_machine(setting),
+        *("--preset", config.fine_tuning),
+        *_optional("--epochs", config.epochs),
+        *_optional("--limit", task.limit),
+        *_optional("--test-limit", task.test_limit),
+        *_optional("--max-length", config.max_length),
+        *_machine(config),
     ]
 
 
 def sub_networks(
-    setting: Setting,
-    task: TaskSetting,
+    config: RunConfig,
+    task: TaskConfig,
     model: str | None = None,
     *,
     head: bool = False,
@@ -61,226 +73,339 @@ def sub_networks(
     densities: Sequence[float] = (),
     languages: Sequence[str] = (),
 ) -> Step:
-    """Measure the languages of a task on its own text: a store.
+    """Measure the languages of a task on the task's own text; the output is a store.
 
     Args:
-        setting: Of the run.
-        task: Of which the text is.
-        model: Instead of the setting's.
-        head: Ask the task's head, drawn at random, instead of the language model.
-        name: Of the store, where it differs from others of model and task by what follows.
-        examples: |D|, instead of the setting's.
-        densities: Instead of the setting's one.
-        languages: Instead of all of the task's that have text.
+        config: The configuration of the run.
+        task: The task whose text is measured.
+        model: The model; the configuration's model by default.
+        head: Use a randomly initialised head of the task instead of the language model.
+        name: The name of the store, if it differs from other stores of the same model and task in the options below.
+        examples: |D|; the configuration's number by default.
+        densities: The densities; the configuration's density by default.
+        languages: The languages; by default all languages of the task that have text.
     """
-    model = model or setting.model
+    model = model or config.model
     kind = name or ("task-head" if head else "task-lm")
-    store = setting.place(slug(model), task.name, f"{kind}.zarr")
-    args = [
+    store = config.path(slug(model), task.name, f"{kind}.zarr")
+    args = (
         "build",
         *("--model", model, "--corpus", task.data, "--task", task.name),
         *(("--objective", HEADS[task.name]) if head else _words(task)),
-        *_measuring(setting, languages or task.texts, task.fisher_seeds, examples, densities),
+        *_measuring(config, languages or task.texts, task.fisher_seeds, examples, densities),
         *("--store", str(store)),
-    ]
-    beyond = partial(excess_rows, store, task.fisher_seeds, densities or (setting.density,))
-    return Step(f"{slug(model)}.{task.name}.{kind}", tuple(args), (store,), excess=beyond)
+    )
+    precondition = partial(check_rows, store, task.fisher_seeds, densities or (config.density,))
+    return Step(f"{slug(model)}.{task.name}.{kind}", args, (store,), precondition=precondition)
 
 
-def general_sub_networks(setting: Setting, model: str | None = None) -> Step:
-    """Measure all tasks' languages on general text: one store for all tasks.
+def general_sub_networks(config: RunConfig, model: str | None = None) -> Step:
+    """Measure the languages of all tasks on general text; all tasks share the store.
 
     Raises:
-        ValueError: The setting has no general text.
+        ValueError: The configuration has no general text.
     """
-    if setting.general is None:
-        raise ValueError("there is no general text")
-    model = model or setting.model
-    store = setting.place(slug(model), "general-lm.zarr")
-    args = [
+    if config.general is None:
+        raise ValueError("the configuration has no general text")
+    model = model or config.model
+    store = config.path(slug(model), "general-lm.zarr")
+    args = (
         "build",
-        *("--model", model, "--corpus", setting.general),
-        *_measuring(setting, setting.general_languages, setting.fisher_seeds, None, ()),
+        *("--model", model, "--corpus", config.general),
+        *_measuring(config, config.general_languages, config.fisher_seeds, None, ()),
         *("--store", str(store)),
-    ]
-    beyond = partial(excess_rows, store, setting.fisher_seeds, (setting.density,))
-    return Step(f"{slug(model)}.general-lm", tuple(args), (store,), excess=beyond)
+    )
+    precondition = partial(check_rows, store, config.fisher_seeds, (config.density,))
+    return Step(f"{slug(model)}.general-lm", args, (store,), precondition=precondition)
 
 
-def text_baselines(setting: Setting, task: TaskSetting, model: str | None = None) -> dict[str, Step]:
+def text_baselines(config: RunConfig, task: TaskConfig, model: str | None = None) -> dict[str, Step]:
     """Return {name in the tables: step} of the baselines that read the task's text: LEX, SuE, EMB, NN-Rank."""
-    model = model or setting.model
-    length = _given("--max-length", setting.max_length)
-    tokens = _given("--max-tokens", setting.neighbour_tokens)
+    model = model or config.model
+    length = _optional("--max-length", config.max_length)
+    tokens = _optional("--max-tokens", config.neighbour_tokens)
     options: dict[str, tuple[str, list[str]]] = {
         "LEX": ("lex", ["--model", model, *length]),
         "SuE": ("sue", []),
-        "EMB": ("emb", ["--model", model, *length, *_device(setting)]),
-        "NN-Rank": ("nn-rank", ["--model", model, *length, *tokens, *_device(setting)]),
+        "EMB": ("emb", ["--model", model, *length, *_device(config)]),
+        "NN-Rank": ("nn-rank", ["--model", model, *length, *tokens, *_device(config)]),
     }
-    return {shown: _text_baseline(setting, task, model, verb, more) for shown, (verb, more) in options.items()}
+    return {label: _text_baseline(config, task, model, verb, more) for label, (verb, more) in options.items()}
 
 
-def _text_baseline(setting: Setting, task: TaskSetting, model: str, verb: str, more: list[str]) -> Step:
-    # SuE asks no model: all models share it.
-    place = setting.place(task.name) if verb == "sue" else setting.place(slug(model), task.name)
-    output = place / f"{verb}.parquet"
-    args = [
+def _text_baseline(config: RunConfig, task: TaskConfig, model: str, verb: str, more: list[str]) -> Step:
+    # SuE does not use a model, so that all models share its output.
+    folder = config.path(task.name) if verb == "sue" else config.path(slug(model), task.name)
+    output = folder / f"{verb}.parquet"
+    sources, targets = _with_text(task, task.sources), _with_text(task, task.all_targets)
+    args = (
         *("baseline", verb, *more),
         *("--corpus", task.data, "--task", task.name, *_words(task)),
-        *("--sources", joined(_with_text(task, task.sources)), "--targets", joined(_with_text(task, task.all_targets))),
-        *("--examples", str(setting.examples), *_each("--seed", task.fisher_seeds)),
+        *("--sources", comma_separated(sources), "--targets", comma_separated(targets)),
+        *("--examples", str(config.examples), *_each("--seed", task.fisher_seeds)),
         *("-o", str(output)),
-    ]
+    )
     owner = "any" if verb == "sue" else slug(model)
-    return Step(f"{owner}.{task.name}.{verb}", tuple(args), (output,))
+    return Step(f"{owner}.{task.name}.{verb}", args, (output,))
 
 
-def table_baselines(setting: Setting, task: TaskSetting) -> dict[str, Step]:
-    """Return {name in the tables: step} of the baselines that are read from tables: L2V and LDND, where given."""
-    found = {}
-    for shown, verb, path in (("L2V", "l2v", setting.typology), ("LDND", "ldnd", setting.ldnd)):
+def table_baselines(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
+    """Return {name in the tables: step} of the baselines that are read from tables, L2V and LDND, if they are given."""
+    steps = {}
+    for label, verb, path in (("L2V", "l2v", config.typology), ("LDND", "ldnd", config.ldnd)):
         if path is not None:
-            output = setting.place(task.name, f"{verb}.parquet")
-            sides = ("--sources", joined(task.sources), "--targets", joined(task.all_targets))
+            output = config.path(task.name, f"{verb}.parquet")
+            sides = ("--sources", comma_separated(task.sources), "--targets", comma_separated(task.all_targets))
             args = ("baseline", verb, path, *sides, "-o", str(output))
-            found[shown] = Step(f"any.{task.name}.{verb}", args, (output,))
-    return found
+            steps[label] = Step(f"any.{task.name}.{verb}", args, (output,))
+    return steps
+
+
+def predictors(config: RunConfig, task: TaskConfig, model: str | None = None) -> dict[str, Step]:
+    """Return {name in the tables: step} of sub-networks and all baselines, in the order of table 2."""
+    baselines = {**table_baselines(config, task), **text_baselines(config, task, model)}
+    ordered = [name for name in ("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND") if name in baselines]
+    return {name: baselines[name] for name in ordered} | {XSNS: sub_networks(config, task, model)}
 
 
 def evaluation(
     name: str,
     output: Path,
-    task: TaskSetting,
+    task: TaskConfig,
     scores: Step,
     predictors: Mapping[str, Step],
     *more: str,
     targets: Sequence[str] = (),
 ) -> Step:
-    """Hold predictors against gold scores: a JSON document with metrics, intervals, tests and trivial rows.
+    """Compare predictors with gold scores; the output is a JSON document with metrics, intervals and tests.
 
     Args:
-        name: Of the step.
-        output: Its JSON file.
-        task: Gives the pool.
-        scores: The step of the gold.
+        name: The name of the step.
+        output: The JSON file.
+        task: The task, which gives sources and targets.
+        scores: The step of the gold scores.
         predictors: {name in the tables: step whose output is a store or a matrix}.
         more: Further options of `evaluate`.
-        targets: Instead of the task's.
+        targets: Targets instead of the task's own.
     """
-    args = [
+    args = (
         *("evaluate", "--gold", str(scores.output)),
-        *(word for shown, step in predictors.items() for word in ("--predict", f"{shown}={step.output}")),
-        *("--sources", joined(task.sources), "--targets", joined(targets or task.targets)),
+        *_predict(predictors),
+        *("--sources", comma_separated(task.sources), "--targets", comma_separated(targets or task.targets)),
         *more,
         *("-o", str(output)),
-    ]
-    return Step(name, tuple(args), (output,), spare="--predict")
+    )
+    return Step(name, args, (output,), droppable="--predict")
 
 
 def regression(
-    name: str, output: Path, task: TaskSetting, scores: Step, predictors: Mapping[str, Step], model: str, *more: str
+    name: str, output: Path, task: TaskConfig, scores: Step, predictors: Mapping[str, Step], model: str, *more: str
 ) -> Step:
-    """Fit gold scores to predictors by `ols` or `mixed`: a JSON document with coefficients and errors."""
-    args = [
+    """Fit gold scores to predictors by `ols` or `mixed`; the output is a JSON document with coefficients and errors."""
+    args = (
         *("regress", "--gold", str(scores.output)),
-        *(word for shown, step in predictors.items() for word in ("--predict", f"{shown}={step.output}")),
-        *("--sources", joined(task.sources), "--targets", joined(task.targets)),
+        *_predict(predictors),
+        *("--sources", comma_separated(task.sources), "--targets", comma_separated(task.targets)),
         *("--model", model, *more),
         *("-o", str(output)),
+    )
+    return Step(name, args, (output,), droppable="--predict")
+
+
+# ----------------------------------------------------------------------------- predictors that lack languages
+
+
+@dataclass(frozen=True)
+class PredictorGroups:
+    """The predictors of a task, grouped by how much of the task's languages they know.
+
+    Attributes:
+        together: {name in the tables: step} of the predictors that are compared with one another, X-SNS among them.
+        separate: {name: step} of the predictors that lack many languages.
+        left_out: {name: reason} of the predictors that know almost no language, and of those that failed.
+    """
+
+    together: Mapping[str, Step]
+    separate: Mapping[str, Step]
+    left_out: Mapping[str, str]
+
+
+def gold_and_predictors(config: RunConfig, task: TaskConfig, model: str | None = None) -> list[Step]:
+    """Return the steps that fine-tune a model on a task and make all predictors."""
+    return [gold(config, task, model), *predictors(config, task, model).values()]
+
+
+def predictor_evaluations(
+    config: RunConfig, task: TaskConfig, outputs: StepOutputs, model: str | None = None
+) -> list[Step]:
+    """Return the steps that compare the predictors with the scores; the first compares most of the predictors."""
+    model = model or config.model
+    groups, scores = group_predictors(config, task, outputs, model), gold(config, task, model)
+    if XSNS not in groups.together:
+        return []
+    compared = {"": dict(groups.together)}
+    compared |= {f"-{label}": {label: step, XSNS: groups.together[XSNS]} for label, step in groups.separate.items()}
+    return [
+        evaluation(
+            f"{slug(model)}.{task.name}.evaluate{suffix}",
+            config.path(slug(model), task.name, f"evaluate{suffix}.json"),
+            restrict_to_scores(task, scores, outputs),
+            scores,
+            group,
+            *("--against", XSNS),
+        )
+        for suffix, group in compared.items()
     ]
-    return Step(name, tuple(args), (output,), spare="--predict")
 
 
-def predictors(setting: Setting, task: TaskSetting, model: str | None = None) -> dict[str, Step]:
-    """Return {name in the tables: step} of sub-networks and all baselines, in the order of table 2."""
-    found = {**table_baselines(setting, task), **text_baselines(setting, task, model)}
-    ordered = [name for name in ("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND") if name in found]
-    return {name: found[name] for name in ordered} | {XSNS: sub_networks(setting, task, model)}
+def restrict_to_scores(task: TaskConfig, scores: Step, outputs: StepOutputs) -> TaskConfig:
+    """Return the task without sources and targets that have no scores; unchanged if the scores are not there yet."""
+    from xsns_stream.gold import read_scores
+
+    if not outputs.done(scores):
+        return task
+    measured = read_scores(scores.output)
+    sources = tuple(code for code in task.sources if code in measured.sources)
+    targets = tuple(code for code in task.targets if code in measured.targets)
+    return replace(task, sources=sources, targets=targets)
+
+
+def group_predictors(
+    config: RunConfig, task: TaskConfig, outputs: StepOutputs, model: str | None = None
+) -> PredictorGroups:
+    """Group the predictors by how much of the task they know; a predictor that is not made yet counts as complete."""
+    together, separate, left_out = {}, {}, {}
+    for label, step in predictors(config, task, model).items():
+        sources, targets, share = coverage(step, task) if outputs.done(step) else (None, None, 1.0)
+        if reason := outputs.failure(step):
+            left_out[label] = reason
+        elif sources is None or targets is None or share >= 1 - MAX_MISSING_SHARE:
+            together[label] = step
+        elif min(sources, targets) < MIN_KNOWN:
+            left_out[label] = (
+                f"it knows {sources} of {len(task.sources)} sources, {targets} of {len(task.targets)} targets."
+            )
+        else:
+            separate[label] = step
+    return PredictorGroups(together, separate, left_out)
+
+
+def coverage(step: Step, task: TaskConfig) -> tuple[int | None, int | None, float]:
+    """Return the numbers of sources and targets of a task that a predictor knows, and the share of pairs with a value.
+
+    The numbers of a store are None, because its rows are counted only when it is compared.
+    """
+    import numpy as np
+
+    from xsns_stream.languages import counterparts
+    from xsns_stream.similarity.matrix_io import read_matrix
+
+    if step.output.is_dir():
+        return None, None, 1.0
+    matrix = read_matrix(str(step.output))
+    rows, columns = counterparts(task.sources, matrix.sources), counterparts(task.targets, matrix.targets)
+    pairs = [(source, target) for source in rows for target in columns if source != target]
+    known = [pair for pair in pairs if np.isfinite(matrix[rows[pair[0]], columns[pair[1]]])]
+    total = sum(source != target for source in task.sources for target in task.targets)
+    return len({source for source, _ in known}), len({target for _, target in known}), len(known) / total
+
+
+# --------------------------------------------------------------------------------------------------- options
 
 
 def _measuring(
-    setting: Setting,
+    config: RunConfig,
     languages: Sequence[str],
     seeds: Sequence[int],
     examples: int | None,
     densities: Sequence[float],
 ) -> list[str]:
     return [
-        *("--lang", joined(languages)),
-        *("--examples", str(examples or setting.examples)),
+        *("--lang", comma_separated(languages)),
+        *("--examples", str(examples or config.examples)),
         *_each("--seed", seeds),
-        *_each("--density", densities or (setting.density,)),
-        *_given("--max-length", setting.max_length),
-        *_machine(setting),
+        *_each("--density", densities or (config.density,)),
+        *_optional("--max-length", config.max_length),
+        *_machine(config),
     ]
 
 
-def _machine(setting: Setting) -> list[str]:
-    return [*_device(setting), *(["--precision", setting.precision] if setting.precision != "float32" else [])]
+def _machine(config: RunConfig) -> list[str]:
+    return [*_device(config), *(["--precision", config.precision] if config.precision != "float32" else [])]
 
 
-def _device(setting: Setting) -> list[str]:
-    return ["--device", setting.device] if setting.device != "cpu" else []
+def _device(config: RunConfig) -> list[str]:
+    return ["--device", config.device] if config.device != "cpu" else []
 
 
-def _words(task: TaskSetting) -> tuple[str, ...]:
-    """Return the option that says how the text of a task of words is read: as running text.
+def _predict(predictors: Mapping[str, Step]) -> list[str]:
+    return [word for label, step in predictors.items() for word in ("--predict", f"{label}={step.output}")]
 
-    It is said though it is the default, so that what an older version measured from words as given is not taken over.
+
+def _words(task: TaskConfig) -> tuple[str, ...]:
+    """Return the option that reads the text of a task of words as running text.
+
+    The option is given although it is the default, so that rows that an older version measured from words as given are
+    not reused.
     """
     return ("--words", "running") if HEADS[task.name] == "token-classification" else ()
 
 
-def _with_text(task: TaskSetting, codes: Sequence[str]) -> tuple[str, ...]:
-    """Return those of `codes` whose text can be read.
+def _with_text(task: TaskConfig, codes: Sequence[str]) -> tuple[str, ...]:
+    """Return the languages among `codes` whose text can be read.
 
     Raises:
-        LanguageError: There is none.
+        LanguageError: No language has text.
     """
-    found = tuple(code for code in codes if code in task.texts)
-    if not found:
+    readable = tuple(code for code in codes if code in task.texts)
+    if not readable:
         raise LanguageError(f"none of the languages of {task.title} has text to measure.", "give other data.")
-    return found
+    return readable
 
 
 def _each(option: str, values: Sequence[float]) -> list[str]:
     return [word for value in values for word in (option, str(value))]
 
 
-def _given(option: str, value: object) -> list[str]:
+def _optional(option: str, value: object) -> list[str]:
     return [] if value is None else [option, str(value)]
 
 
-def excess_scores(path: Path, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> str:
-    """Return a sentence on the sources, targets and seeds of a file of scores that were not asked for.
+# --------------------------------------------------------------------------------------------- preconditions
+
+
+def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> str:
+    """Return a sentence on sources, targets or seeds that a file of scores holds and a step does not ask for.
+
+    Returns:
+        The sentence; empty if the file holds nothing else.
 
     Raises:
         XsnsError: The file cannot be read.
     """
     from xsns_stream.gold import read_scores
 
-    found = read_scores(path)
-    more = _more(found.sources, sources, "sources") or _more(found.targets, targets, "targets")
-    return _sentence(path, more or _more(found.seeds, seeds, "seeds"))
+    scores = read_scores(path)
+    extra = _extra(scores.sources, sources, "sources") or _extra(scores.targets, targets, "targets")
+    return _extra_sentence(path, extra or _extra(scores.seeds, seeds, "seeds"))
 
 
-def excess_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> str:
-    """Return a sentence on the seeds and densities of a store that were not asked for.
+def check_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> str:
+    """Return a sentence on seeds or densities that a store holds and a step does not ask for; empty if there are none.
 
     Raises:
         XsnsError: The store cannot be read.
     """
     from xsns_stream.store import open_store
 
-    found = open_store(path)
-    return _sentence(path, _more(found.seeds, seeds, "seeds") or _more(found.densities, densities, "densities"))
+    store = open_store(path)
+    return _extra_sentence(path, _extra(store.seeds, seeds, "seeds") or _extra(store.densities, densities, "densities"))
 
 
-def _more(found: Iterable[object], asked: Sequence[object], what: str) -> str:
-    more = [str(one) for one in found if one not in asked]
-    return f"{what} that were not asked for ({', '.join(more)})" if more else ""
+def _extra(held: Iterable[object], wanted: Sequence[object], noun: str) -> str:
+    extra = [str(value) for value in held if value not in wanted]
+    return f"{noun} that were not asked for ({', '.join(extra)})" if extra else ""
 
 
-def _sentence(path: Path, more: str) -> str:
-    return f"'{path}' holds {more}: ask for these too, or give another --out." if more else ""
+def _extra_sentence(path: Path, extra: str) -> str:
+    return f"'{path}' holds {extra}: ask for these too, or give another --out." if extra else ""

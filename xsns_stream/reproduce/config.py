@@ -1,4 +1,4 @@
-"""Presets and settings of a reproduction."""
+"""Configuration of a reproduction, and its presets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-#: The tasks in the order of the paper's tables; the last is not the paper's.
+#: The tasks in the order of the paper's tables; the last task is not in the paper.
 TASKS: Final = ("ner", "pos", "nli", "pi", "qa", "topic")
 TITLES: Final[Mapping[str, str]] = {
     "ner": "NER",
@@ -20,7 +20,7 @@ TITLES: Final[Mapping[str, str]] = {
     "qa": "QA",
     "topic": "Topic classification",
 }
-#: What the model of a task's random head is asked.
+#: {task: objective of a model with a randomly initialised head}.
 HEADS: Final[Mapping[str, str]] = {
     "ner": "token-classification",
     "pos": "token-classification",
@@ -32,21 +32,21 @@ HEADS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class TaskSetting:
-    """One task's data and languages.
+class TaskConfig:
+    """Data and languages of one task.
 
     Attributes:
         name: One of `TASKS`.
-        data: What `transfer --data` and `build --corpus … --task NAME` take.
-        sources: Languages that are fine-tuned on.
-        targets: Languages that are ranked for, tested zero-shot.
-        texts: Those of all its languages whose task text can be measured.
-        tuning_seeds: Of fine-tuning.
-        fisher_seeds: Of examples and masking.
-        low_resource: Further targets, outside the pool, which are only tested.
-        limit: Most training examples of a source; None takes all.
-        test_limit: Most test examples of a target; None takes all.
-        papers: Whether data and pool are the paper's own.
+        data: The value of `transfer --data` and of `build --corpus … --task NAME`.
+        sources: Languages that models are fine-tuned on.
+        targets: Languages that sources are ranked for, tested zero-shot.
+        texts: The languages whose task text can be measured.
+        tuning_seeds: Seeds for fine-tuning.
+        fisher_seeds: Seeds for sampling and masking.
+        low_resource: Further targets outside the pool, which are only tested.
+        limit: Largest number of training examples of a source; None takes all.
+        test_limit: Largest number of test examples of a target; None takes all.
+        papers: Whether data and pool are those of the paper.
         notes: Sentences on languages of the paper's pool that the data do not have.
     """
 
@@ -65,7 +65,7 @@ class TaskSetting:
 
     @property
     def title(self) -> str:
-        """The task in words."""
+        """The name of the task in running text."""
         return TITLES[self.name]
 
     @property
@@ -75,46 +75,47 @@ class TaskSetting:
 
     @property
     def all_targets(self) -> tuple[str, ...]:
-        """Everything that is tested: targets, then low-resource targets."""
+        """All tested languages: targets, then low-resource targets."""
         return tuple(dict.fromkeys((*self.targets, *self.low_resource)))
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Everything that the commands of a run depend on.
+class RunConfig:
+    """Configuration of a run: everything that its commands depend on.
 
     Attributes:
         preset: `paper` or `embedded`.
-        out: Folder of the results; what steps leave lies in `work`, below it.
+        out: Folder of the results; the outputs of steps are in its folder `work`.
         model: The model of all tables and figures.
-        other_models: Those that table 4 holds beside it.
-        tasks: {name: setting} in the order of `TASKS`; those for which there are data.
-        swept: Those of them for which everything is measured many times over (figures 3 and 6, choices).
-        left_out: {task: why it is not among them}.
-        general: Corpus of general text, in the place of Wikipedia; None where there is none.
-        general_languages: Languages that it has, of those that any task needs.
-        typology: lang2vec's feature_predictions.npz; None where there is none.
-        ldnd: A matrix of LDND; None where there is none.
+        other_models: Further models of table 4.
+        tasks: {name: task} of the tasks that have data, in the order of `TASKS`.
+        swept: The tasks that are measured many times (figures 3 and 6, choices).
+        left_out: {task: reason} of the tasks that are not run.
+        general: Corpus of general text, which replaces Wikipedia; None if there is none.
+        general_languages: Languages of the general text that any task needs.
+        typology: lang2vec's feature_predictions.npz; None if there is none.
+        ldnd: A matrix of LDND; None if there is none.
         examples: |D|.
-        example_counts: Those of figure 6.
+        example_counts: Values of |D| of figure 6.
         density: p.
-        densities: Those of figure 3.
-        fisher_seeds: Of examples and masking, of general text.
+        densities: Values of p of figure 3.
+        fisher_seeds: Seeds for sampling and masking general text.
         fine_tuning: Preset of `transfer`.
-        epochs: Instead of the preset's; None keeps it.
-        max_length: Of examples, in pieces; None keeps the verbs' own.
-        neighbour_tokens: Most tokens of a language that NN-Rank looks at.
-        device: As torch names it.
-        precision: Of products, in Fisher passes and fine-tuning.
-        control: Whether table 4 holds the model with weights drawn anew beside it.
+        epochs: Largest number of epochs; None keeps the number of the preset.
+        max_length: Length of examples in tokens; None keeps the defaults of the verbs.
+        neighbour_tokens: Largest number of tokens of a language that NN-Rank reads.
+        device: The device, as torch names it.
+        precision: Precision of products in Fisher passes and fine-tuning.
+        control: Whether table 4 includes the model with random weights.
+        command: The command line of this run, for the pages.
     """
 
     preset: str
     out: Path
     model: str
     other_models: tuple[str, ...]
-    tasks: Mapping[str, TaskSetting]
-    swept: Mapping[str, TaskSetting]
+    tasks: Mapping[str, TaskConfig]
+    swept: Mapping[str, TaskConfig]
     left_out: Mapping[str, str]
     general: str | None
     general_languages: tuple[str, ...]
@@ -132,21 +133,20 @@ class Setting:
     device: str = "cpu"
     precision: str = "float32"
     control: bool = False
-    #: The command line of this run, for the pages.
     command: str = field(default="", compare=False)
 
     @property
     def work(self) -> Path:
-        """The folder of what steps leave."""
+        """The folder of the outputs of steps."""
         return self.out / "work"
 
-    def place(self, *parts: str) -> Path:
+    def path(self, *parts: str) -> Path:
         """Return a path below `work`."""
         return self.work.joinpath(*parts)
 
 
 def slug(model: str) -> str:
-    """Return a name for a model that can be a folder's: two folders of one name have two.
+    """Return a name for a model that can be used in paths; different folders get different names.
 
     >>> slug("mini"), slug("google/mt5-base")
     ('mini', 'google--mt5-base')
@@ -158,7 +158,7 @@ def slug(model: str) -> str:
 
 
 def is_folder(model: str) -> bool:
-    """Tell whether a model is a folder, not a name, whether the folder is there yet or not."""
+    """Tell whether a model is given as a folder, which need not exist yet, and not as a name."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
 
 
@@ -168,21 +168,21 @@ _NLI: Final = "ar bg zh en fr el de hi ru es sw th tr ur vi"
 _PI: Final = "zh en fr de ja ko es"
 _QA: Final = "ar bn en fi id ru sw te"
 _LOW_RESOURCE: Final = "af br ckb fy ga hi is kk lb mr sq sw te tt uz"
-# Those of Universal Dependencies, outside the paper's pool, with little text on the web.
+# Languages of Universal Dependencies outside the paper's pool, with little text on the web.
 _POS_LOW_RESOURCE: Final = "af cy eu fo ga gl hy is kk mt ta te ug wo"
 
-# SIB-200 has 205 languages and no pool in the paper. Those that NTREX-128 has too are put into groups by Glottolog's
-# top-level family and script; one language is taken from each group in turn, the largest group first. Within a group,
-# English comes first, then languages of the paper's pools, then those that XLM-R has read, then the others, each by
-# code. The sources are the first 20 that XLM-R has read; the targets are these and the next that are not among them,
-# 60 in all.
+# SIB-200 has 205 languages and no pool in the paper. The languages that NTREX-128 also has are grouped by Glottolog's
+# top-level family and script, and one language is taken from each group in turn, beginning with the largest group.
+# Within a group, English comes first, then languages of the paper's pools, then languages of XLM-R's training data, and
+# then the others, each ordered by code. The sources are the first 20 languages of XLM-R's training data. The targets
+# are the sources and the next languages, 60 in all.
 _TOPIC: Final = "en sw id bg ur ha kk tr hi zh-Hans fi am ar he km vi kn ml ta te"
 _TOPIC_MORE: Final = """
     bo hy bn el gu pa si eu ja ka ko mn my lo th ug de xh fil ru fa om ky az-Latn mr zh-Hant et ti dz es
     bem mg uk pbt-Arab so ba uz-Latn ne yue-Hant hu
 """
 
-#: The languages of each task in the paper, sources and targets alike.
+#: {task: languages in the paper}, which are both sources and targets.
 PAPER_POOLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "ner": tuple(_NER.split()),
@@ -192,38 +192,38 @@ PAPER_POOLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "qa": tuple(_QA.split()),
     }
 )
-#: The paper's low-resource targets, of NER.
+#: The paper's low-resource targets, for NER.
 PAPER_LOW_RESOURCE: Final = tuple(_LOW_RESOURCE.split())
-#: Low-resource targets of POS tagging, which are not the paper's.
+#: Low-resource targets for POS tagging, which are not in the paper.
 POS_LOW_RESOURCE: Final = tuple(_POS_LOW_RESOURCE.split())
 TOPIC_SOURCES: Final = tuple(_TOPIC.split())
 TOPIC_TARGETS: Final = (*TOPIC_SOURCES, *_TOPIC_MORE.split())
 
-#: A pool with fewer languages than this ranks nothing: the data's own languages take its place.
+#: Smallest size of a pool. If the data have fewer languages of a pool, all languages of the data are used instead.
 FEWEST: Final = 5
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Defaults of a run; what an option names replaces them.
+    """Defaults of a run, which options replace.
 
     Attributes:
-        model: Of all tables and figures.
-        other_models: Of table 4.
-        data: {task: what is read where `--data` names nothing}.
+        model: The model of all tables and figures.
+        other_models: Further models of table 4.
+        data: {task: data that are read if `--data` does not name any}.
         general: Corpus of general text; None leaves its rows out.
         examples: |D|.
-        example_counts: Of figure 6.
-        densities: Of figure 3.
-        fisher_seeds: {task: seeds of examples and masking}, those of "" for other tasks and general text.
-        tuning_seeds: {task: seeds of fine-tuning}, those of "" for other tasks.
+        example_counts: Values of |D| of figure 6.
+        densities: Values of p of figure 3.
+        fisher_seeds: {task: seeds for sampling and masking}; the key "" is for other tasks and general text.
+        tuning_seeds: {task: seeds for fine-tuning}; the key "" is for other tasks.
         fine_tuning: Preset of `transfer`.
-        limit: {task: most training examples of a source}, that of "" for other tasks; None takes all.
-        test_limit: {task: most test examples of a target}, that of "" for other tasks; None takes all.
-        neighbour_tokens: Most tokens of a language that NN-Rank looks at.
-        control: Whether table 4 holds the model with weights drawn anew beside it.
+        limit: {task: largest number of training examples of a source}; the key "" is for other tasks; None takes all.
+        test_limit: {task: largest number of test examples of a target}; the key "" is for other tasks; None takes all.
+        neighbour_tokens: Largest number of tokens of a language that NN-Rank reads.
+        control: Whether table 4 includes the model with random weights.
         low_resource: {task: further targets outside the pool}.
-        swept: Tasks for which everything is measured many times over (figures 3 and 6, choices); None takes all.
+        swept: Tasks that are measured many times (figures 3 and 6, choices); None takes all.
     """
 
     model: str
@@ -261,10 +261,10 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             fisher_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             tuning_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             fine_tuning="quick",
-            # A passage of XQuAD is several inputs of full length, which makes QA the slowest task by far. What `mini`
-            # learns of pairs of sentences is next to nothing, from few examples as from many.
+            # A passage of XQuAD is several inputs of full length, which makes QA the slowest task by far. From pairs of
+            # sentences, `mini` learns almost nothing, whether there are few examples or many.
             limit={"qa": 60, "nli": 200, "pi": 200, "": 500},
-            # A sentence of POS tagging is some twenty answers; topics have sixty targets.
+            # A sentence of POS tagging has about twenty labels, and topic classification has sixty targets.
             test_limit={"qa": 40, "nli": 100, "pi": 100, "pos": 100, "topic": 100, "": 200},
             neighbour_tokens=2_000,
             control=True,

@@ -1,4 +1,4 @@
-"""Parts of Markdown pages that several recipes share, and the numbers of the paper."""
+"""Markdown pages of recipes: tables of evaluations, sentences that several recipes share, and the paper's numbers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from xsns_stream.report.escaping import in_markdown
-from xsns_stream.reproduce.config import DENSITY, PRESETS, TITLES, Setting, TaskSetting
-from xsns_stream.reproduce.step import Folder, Step
+from xsns_stream.io.escaping import in_markdown
+from xsns_stream.report.markup import markdown_table
+from xsns_stream.reproduce.config import DENSITY, PRESETS, TITLES, RunConfig, TaskConfig
+from xsns_stream.reproduce.step import Step, StepOutputs
 
+UNKNOWN: Final = "–"
 NDCG: Final = "ndcg@3[rank-linear]"
-#: Metrics of the paper's tables, as `evaluate` calls them, and their headings.
+#: {metric of the paper's tables, as `evaluate` names it: heading}.
 METRICS: Final[Mapping[str, str]] = {
     "pearson": "Pearson",
     "spearman": "Spearman",
@@ -19,96 +21,98 @@ METRICS: Final[Mapping[str, str]] = {
     NDCG: "NDCG@3",
 }
 _REGRET: Final = "regret"
+#: Rows of an evaluation that need no predictor.
+REFERENCE_ROWS: Final = ("random", "english", "source-mean", "ceiling")
 
 CAPTION: Final = (
-    "Means over targets of the mean over every pair of a Fisher and a fine-tuning seed, × 100, with 95 % intervals "
-    "(bootstrap over targets); NDCG@3 on ranks with linear gain; regret: points of the score lost by following the "
-    "predictor to one source. The last rows need no predictor: random order, always English, a source's "
-    "mean score on the other targets, and (ceiling) the scores of other fine-tuning seeds."
+    "The values are means over targets of the mean over every pair of a Fisher seed and a fine-tuning seed, × 100, "
+    "with 95 % intervals (bootstrap over targets). NDCG@3 is computed on ranks with linear gain. Regret is the number "
+    "of points of the score that are lost by following the predictor to one source. The last rows need no predictor: "
+    "random order, English for every target, the mean score of a source on the other targets, and the scores of other "
+    "fine-tuning seeds (ceiling)."
 )
 NOT_COMPARABLE: Final = (
-    "The paper's, on XLM-R base and its own data, languages and sizes: not comparable with the numbers above."
+    "These numbers are for XLM-R base with the paper's own data, languages and sizes. They are not comparable with the "
+    "numbers above."
 )
+
+
+# ---------------------------------------------------------------------------------------- tables of evaluations
 
 
 def evaluation_page(document: Mapping[str, Any]) -> str:
-    """Return the table of an evaluation, a line for each predictor, with its test against the reference."""
+    """Return the table of an evaluation: a line for each predictor, with its test against the reference."""
     against = document["against"]
     header = ["predictor", *METRICS.values(), "regret"]
     if against:
         header += [f"NDCG@3 less {against}", "p (Holm)"]
     lines = []
     for predictor in document["predictors"]:
-        found = predictor["metrics"]
-        line = [predictor["name"], *(cell(found, metric) for metric in METRICS)]
-        line.append(cell(found, _REGRET, scale=1.0))
+        metrics = predictor["metrics"]
+        line = [predictor["name"], *(metric_cell(metrics, metric) for metric in METRICS)]
+        line.append(metric_cell(metrics, _REGRET, scale=1.0))
         if against:
-            line += _difference(found[NDCG].get("against"))
+            line += _difference_cells(metrics[NDCG].get("against"))
         lines.append(line)
     return table(header, lines)
 
 
-def apart_pages(steps: Sequence[Step], folder: Folder) -> tuple[dict[str, Any], str]:
-    """Return the evaluations of predictors that lack many languages, each with X-SNS on what it knows, and the page."""
-    found, parts = {}, []
+def separate_sections(steps: Sequence[Step], outputs: StepOutputs) -> tuple[dict[str, Any], str]:
+    """Return the evaluations of predictors that lack many languages, with X-SNS, as documents and as Markdown."""
+    documents, parts = {}, []
     for step in steps:
-        document = folder.document(step)
+        document = outputs.document(step)
         if document is not None:
-            shown = document["predictors"][0]["name"]
-            found[shown] = document
-            known = target_count(document)
-            parts.append(f"{shown} lacks many languages. On the {known} targets that it knows:\n\n")
+            label = document["predictors"][0]["name"]
+            documents[label] = document
+            parts.append(f"{label} lacks many languages. On the {target_count(document)} targets that it knows:\n\n")
             parts.append(f"{evaluation_page(document)}\n")
-    return found, "".join(parts)
+    return documents, "".join(parts)
 
 
 def target_count(document: Mapping[str, Any]) -> int:
-    """Return how many targets have sources that compete."""
+    """Return the number of targets of an evaluation that have sources to choose from."""
     return sum(target["candidates"] > 0 for target in document["targets"])
 
 
 def overview(documents: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], metric: str = NDCG) -> str:
-    """Return one metric of every predictor (lines) on every task (columns), with intervals."""
+    """Return a table of one metric, with a line for each predictor and a column for each task."""
     names = list(dict.fromkeys(one["name"] for document in documents.values() for one in document["predictors"]))
-    found = {
+    metrics = {
         task: {one["name"]: one["metrics"] for one in document["predictors"]} for task, document in documents.items()
     }
+    ordered = [*(name for name in names if name not in REFERENCE_ROWS), *(n for n in REFERENCE_ROWS if n in names)]
     lines = [
-        [name, *(cell(found[task][name], metric) if name in found[task] else "–" for task in documents)]
-        for name in _trivial_last(names)
+        [name, *(metric_cell(metrics[task][name], metric) if name in metrics[task] else UNKNOWN for task in documents)]
+        for name in ordered
     ]
     heads = [f"{titles[task]} ({target_count(document)})" for task, document in documents.items()]
     return table([METRICS.get(metric, metric), *heads], lines)
 
 
-def cell(metrics: Mapping[str, Any], metric: str, *, scale: float = 100.0) -> str:
-    """Return one mean with its interval; correlations and the like as percent."""
-    found = metrics[metric]
-    mean, low, high = (None if found[key] is None else scale * found[key] for key in ("mean", "low", "high"))
+def metric_cell(metrics: Mapping[str, Any], metric: str, *, scale: float = 100.0) -> str:
+    """Return the mean of a metric with its interval, multiplied by `scale`."""
+    values = metrics[metric]
+    mean, low, high = (None if values[key] is None else scale * values[key] for key in ("mean", "low", "high"))
     return with_interval(mean, low, high)
 
 
-def _difference(made: Mapping[str, Any] | None) -> list[str]:
-    if made is None or made["difference"] is None:
-        return ["–", "–"]
-    values = [None if made[key] is None else 100.0 * made[key] for key in ("difference", "low", "high")]
-    low_high = f" [{number(values[1], 1)}, {number(values[2], 1)}]" if None not in values else ""
-    return [f"{number(values[0], signed=True)}{low_high}", probability(made["p_holm"])]
+def _difference_cells(test: Mapping[str, Any] | None) -> list[str]:
+    if test is None or test["difference"] is None:
+        return [UNKNOWN, UNKNOWN]
+    values = [None if test[key] is None else 100.0 * test[key] for key in ("difference", "low", "high")]
+    interval = f" [{number(values[1], 1)}, {number(values[2], 1)}]" if None not in values else ""
+    return [f"{number(values[0], signed=True)}{interval}", probability(test["p_holm"])]
 
 
-def _trivial_last(names: Sequence[str]) -> list[str]:
-    trivial = ("random", "english", "source-mean", "ceiling")
-    return [*(name for name in names if name not in trivial), *(name for name in trivial if name in names)]
+# ------------------------------------------------------------------------------------- sentences about the scores
 
 
-# ------------------------------------------------------------------------------- what the gold is worth
+def gold_quality(task: TaskConfig, gold: Step, outputs: StepOutputs) -> tuple[str, dict[str, Any]]:
+    """Return a sentence on the quality of the fine-tuned models, and its numbers.
 
-
-def strength(task: TaskSetting, gold: Step, folder: Folder) -> tuple[str, dict[str, Any]]:
-    """Return a sentence on how well the fine-tuned models do at all, with its numbers.
-
-    At home: a source's model on its own test set. Zero-shot: on the targets of the pool. Trivial: the answer that
-    needs no model, as the most frequent class.
+    The numbers are the mean score of a source's model on its own test set (`at_home`), on the other targets
+    (`zero_shot`), and of the answer that needs no model, as the most frequent class (`trivial`).
     """
     import numpy as np
 
@@ -119,7 +123,7 @@ def strength(task: TaskSetting, gold: Step, folder: Folder) -> tuple[str, dict[s
     values = scores.restricted(scores.sources, targets).values
     own = np.array([[source == target for target in targets] for source in scores.sources])
     home, abroad = (values[mask & np.isfinite(values)] for mask in (own, ~own))
-    found: dict[str, Any] = {
+    quality: dict[str, Any] = {
         "metric": scores.metric,
         "unit": scores.unit,
         "at_home": float(home.mean()) if home.size else None,
@@ -127,95 +131,66 @@ def strength(task: TaskSetting, gold: Step, folder: Folder) -> tuple[str, dict[s
         "trivial": None,
         "above_trivial": None,
     }
-    floor = trivial(folder.document(gold))
-    if floor:
-        known = np.array([floor.get(target, np.nan) for target in targets])
+    trivial = trivial_scores(outputs.document(gold))
+    if trivial:
+        known = np.array([trivial.get(target, np.nan) for target in targets])
         above = (values - known)[~own & np.isfinite(values)]
-        found["trivial"] = float(np.nanmean(known))
-        found["above_trivial"] = float(np.nanmean(above > 0)) if above.size else None
-    return _strength(task, found), found
+        quality["trivial"] = float(np.nanmean(known))
+        quality["above_trivial"] = float(np.nanmean(above > 0)) if above.size else None
+    return _quality_sentence(quality), quality
 
 
-def trivial(document: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return {target: what the answer without a model scores, in the headline metric}, from `transfer --json`."""
-    found = (document or {}).get("result", {}).get("trivial") or {}
-    return {target: float(value) for target, value in found.items() if value is not None}
+def trivial_scores(document: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return {target: headline metric of the answer that needs no model} from the result of `transfer --json`."""
+    trivial = (document or {}).get("result", {}).get("trivial") or {}
+    return {target: float(value) for target, value in trivial.items() if value is not None}
 
 
-def _strength(task: TaskSetting, found: Mapping[str, Any]) -> str:
-    shown = {key: number(found[key], 1) for key in ("at_home", "zero_shot", "trivial")}
-    text = (
-        f"How far these scores mean anything: {found['metric']} {shown['at_home']} on the source's own test set, "
-        f"{shown['zero_shot']} zero-shot on other targets"
+def _quality_sentence(quality: Mapping[str, Any]) -> str:
+    home, abroad, trivial = (number(quality[key], 1) for key in ("at_home", "zero_shot", "trivial"))
+    sentence = (
+        f"The mean {quality['metric']} of the fine-tuned models is {home} on the source's own test set and {abroad} "
+        "zero-shot on other targets."
     )
-    if found["trivial"] is None:
-        return f"{text}."
-    share = number(100 * found["above_trivial"], 0) if found["above_trivial"] is not None else "–"
-    return f"{text}, {shown['trivial']} for the answer that needs no model; {share} % of the pairs are above that."
+    if quality["trivial"] is None:
+        return sentence
+    share = UNKNOWN if quality["above_trivial"] is None else number(100 * quality["above_trivial"], 0)
+    return f"{sentence} The answer that needs no model has {trivial}; {share} % of the pairs are above that."
 
 
-# -------------------------------------------------------------------------------------- the paper's own
-
-
-def papers_table(setting: Setting, rows: Mapping[str, Mapping[str, Row]], what: str = "predictor") -> str:
-    """Return the paper's numbers on the tasks of a run, and whether they may be held against ours."""
-    lines = [
-        [task.title, name, *(number(value) for value in row)]
-        for task in setting.tasks.values()
-        for name, row in rows.get(task.name, {}).items()
-    ]
-    if not lines:
-        return ""
-    same = [task.title for task in setting.tasks.values() if comparable(setting, task)]
-    said = (
-        f"The paper's; {', '.join(same)}: the same model, languages and sizes, data as the Hub has them."
-        if same
-        else NOT_COMPARABLE
-    )
-    header = ["task", what, *METRICS.values()]
-    return f"## The paper's numbers\n\n{said}\n\n{table(header, lines, text_columns=2)}"
-
-
-def notes_of(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
-    """Return what `evaluate` said beside its numbers, task by task."""
+def evaluation_notes(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
+    """Return the notes of `evaluate`, task by task."""
     return bullets(f"{titles(task)}: {note}" for task, document in documents.items() for note in document["notes"])
 
 
-def not_swept(setting: Setting) -> str:
-    """Return a sentence on the tasks that the preset does not measure many times over; empty where there are none."""
-    names = [name for name in setting.tasks if name not in setting.swept]
+def not_swept(config: RunConfig) -> str:
+    """Return a sentence on the tasks that the preset does not measure many times; empty if there are none."""
+    names = [name for name in config.tasks if name not in config.swept]
     if not names:
         return ""
-    return bullets([f"{', '.join(TITLES[name] for name in names)}: not run; `--tasks {','.join(names)}` does."])
+    titles = ", ".join(TITLES[name] for name in names)
+    return bullets([f"{titles}: not run by default; add `--tasks {','.join(names)}`."])
 
 
-UNKNOWN: Final = "–"
+# ---------------------------------------------------------------------------------------------------- Markdown
 
 
 def table(header: Sequence[str], lines: Iterable[Sequence[str]], *, text_columns: int = 1) -> str:
-    """Return a table; the first columns hold text, the others numbers.
-
-    Args:
-        header: Names of the columns; escaped.
-        lines: Cells; escaped.
-        text_columns: How many columns are text.
-    """
-    rule = ["---" if place < text_columns else "---:" for place in range(len(header))]
-    rows = [[in_markdown(cell) for cell in line] for line in (header, *lines)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (rows[0], rule, *rows[1:])) + "\n"
+    """Return a Markdown table with a line break at its end; see :func:`~xsns_stream.report.markup.markdown_table`."""
+    return f"{markdown_table(header, lines, text_columns=text_columns)}\n"
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """Return a number with so many decimals; a dash where there is none."""
+    """Return a number with a fixed number of decimals; a dash if it is None or not finite."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    # No minus before what rounds to zero.
+    # Adding 0.0 turns −0.0 into 0.0.
     rounded = round(float(value), decimals) + 0.0
     return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
 
 
 def with_interval(mean: float | None, low: float | None, high: float | None, decimals: int = 2) -> str:
-    """Return `mean [low, high]`, the interval with one decimal less; without it where it is not known."""
+    """Return `mean [low, high]`, the interval with one decimal less; only the mean if the interval is not known."""
     text = number(mean, decimals)
     if text == UNKNOWN or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return text
@@ -224,19 +199,19 @@ def with_interval(mean: float | None, low: float | None, high: float | None, dec
 
 
 def probability(value: float | None) -> str:
-    """Return a p-value with three decimals; a dash where there is none."""
+    """Return a p-value with three decimals; a dash if it is None or not finite."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    """Return a list of sentences, each once; escaped."""
+    """Return a list of sentences, escaped and without duplicates."""
     return "".join(f"* {in_markdown(sentence)}\n" for sentence in dict.fromkeys(sentences) if sentence)
 
 
 def code(lines: Iterable[str], language: str = "console") -> str:
-    """Return lines as a block of code, whatever ticks they hold."""
+    """Return lines as a fenced block of code; the fence is longer than any run of backticks in the lines."""
     text = "\n".join(line.replace("\n", " ") for line in lines)
     fence = "```"
     while fence in text:
@@ -244,8 +219,11 @@ def code(lines: Iterable[str], language: str = "console") -> str:
     return f"{fence}{language}\n{text}\n{fence}\n"
 
 
+# ------------------------------------------------------------------------------------------ the paper's numbers
+
+
 class Row(NamedTuple):
-    """Means over targets."""
+    """Means over targets, × 100."""
 
     pearson: float
     spearman: float
@@ -273,7 +251,7 @@ TABLE2: Final[Mapping[str, Mapping[str, Row]]] = {
     "pi": {"X-SNS": Row(73.59, 64.47, 52.38, 89.82)},
     "qa": {"X-SNS": Row(72.58, 68.15, 50.00, 87.95)},
 }
-#: {task: {which text and output: means}}; those of task text and LM are those of table 2.
+#: {task: {text and output: means}}; the rows of task text and LM are those of table 2.
 TABLE1: Final[Mapping[str, Mapping[str, Row]]] = {
     **{task: {"task text, LM": rows["X-SNS"]} for task, rows in TABLE2.items() if task != "pos"},
     "pos": {"task text, LM": TABLE2["pos"]["X-SNS"], "task text, task head": Row(65.76, 51.42, 29.44, 80.01)},
@@ -295,12 +273,37 @@ TABLE4: Final[Mapping[str, Mapping[str, Row]]] = {
 }
 
 
-def comparable(setting: Setting, task: TaskSetting, model: str | None = None) -> bool:
-    """Tell whether numbers of a run may stand beside the paper's: its model, data, languages, seeds and sizes."""
+def comparable(config: RunConfig, task: TaskConfig, model: str | None = None) -> bool:
+    """Tell whether a run has the paper's model, data, languages, seeds and sizes, so that numbers can be compared."""
     paper = PRESETS["paper"]
     models = (paper.model, *paper.other_models)
-    sizes = (setting.examples, setting.density, task.limit, task.test_limit, setting.epochs, setting.max_length)
-    theirs = (paper.examples, DENSITY, None, None, None, None)
-    seeds = (*task.fisher_seeds, *task.tuning_seeds, setting.fine_tuning, setting.precision)
-    their_seeds = (*paper.fisher_seeds[""], *paper.tuning_seeds[""], paper.fine_tuning, "float32")
-    return task.papers and (model or setting.model) in models and sizes == theirs and seeds == their_seeds
+    sizes = (config.examples, config.density, task.limit, task.test_limit, config.epochs, config.max_length)
+    paper_sizes = (paper.examples, DENSITY, None, None, None, None)
+    seeds = (*task.fisher_seeds, *task.tuning_seeds, config.fine_tuning, config.precision)
+    paper_seeds = (*paper.fisher_seeds[""], *paper.tuning_seeds[""], paper.fine_tuning, "float32")
+    return task.papers and (model or config.model) in models and sizes == paper_sizes and seeds == paper_seeds
+
+
+def paper_table(config: RunConfig, rows: Mapping[str, Mapping[str, Row]], what: str = "predictor") -> str:
+    """Return the paper's numbers for the tasks of a run, and a sentence on whether they can be compared.
+
+    Args:
+        config: The configuration of the run.
+        rows: {task: {label: means}}.
+        what: The heading of the labels.
+    """
+    lines = [
+        [task.title, name, *(number(value) for value in row)]
+        for task in config.tasks.values()
+        for name, row in rows.get(task.name, {}).items()
+    ]
+    if not lines:
+        return ""
+    same = [task.title for task in config.tasks.values() if comparable(config, task)]
+    sentence = (
+        f"Model, languages and sizes are the same for {', '.join(same)}; the data are those of the Hub."
+        if same
+        else NOT_COMPARABLE
+    )
+    header = ["task", what, *METRICS.values()]
+    return f"## The paper's numbers\n\n{sentence}\n\n{table(header, lines, text_columns=2)}"

@@ -1,42 +1,47 @@
-"""Records of steps that were run, and what recipes read from their outputs."""
+"""Records of steps that were run, and the files of recipes: pages, result records and figures."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-import math
 import uuid
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from xsns_stream.errors import ExitCode
+from xsns_stream.errors import ExitCode, XsnsError
 from xsns_stream.io.atomic import write_whole
-from xsns_stream.reproduce.config import Setting, TaskSetting
+from xsns_stream.io.json import nan_to_null, read_json
+from xsns_stream.reproduce.config import RunConfig, TaskConfig
 from xsns_stream.reproduce.pages import bullets, code
-from xsns_stream.reproduce.step import Figure, Folder, Recipe, Result, Step
+from xsns_stream.reproduce.step import Figure, Recipe, Result, Step, StepOutputs
 
 #: States of a step.
 DONE: Final = "done"
 PARTLY: Final = "partly done"
 TO_DO: Final = "to do"
 
-_LONG: Final = 100
+_MAX_FILE_NAME: Final = 100
+
+
+# ----------------------------------------------------------------------------------------------------- steps
 
 
 @dataclass(frozen=True)
 class Record:
-    """The end of a step's last run.
+    """The record of a step's last run. The attributes are the names in the file.
 
     Attributes:
-        command: As it was run.
-        exit_code: 0, or 3 where some languages failed and the others are done.
-        run: Its own, never another run's.
-        after: {step that it needs: the run of that one}.
-        left: {file among its outputs: digest}, so that what another command or an accident has made of it is no output
-            of this one; stores and models check themselves.
+        command: The command line.
+        exit_code: 0, or 3 if some languages failed and the others are done.
+        run: A random identifier of the run.
+        after: {step that this step needs: identifier of that step's run}.
+        left: {file among the outputs: SHA-256 digest}. A file that was changed afterwards is not an output of the step.
+            Stores and models are folders; they check themselves.
     """
 
     command: str
@@ -48,58 +53,61 @@ class Record:
     def __post_init__(self) -> None:
         for name, kind in (("command", str), ("exit_code", int), ("run", str), ("after", dict), ("left", dict)):
             if not isinstance(getattr(self, name), kind):
-                raise TypeError(f"{name} is no {kind.__name__}")
+                raise TypeError(f"{name} must be of type {kind.__name__}")
 
 
 class Records:
-    """The records of a folder.
+    """The step records of a folder.
 
     Args:
-        folder: Where they lie; made when the first is written.
+        folder: The folder; it is created when the first record is written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def read(self, step: Step) -> Record | None:
-        """Return a step's record; None where there is none, or none that can be read."""
+        """Return the record of a step; None if there is no readable record."""
         try:
-            found = Record(**json.loads(self._path(step).read_text(encoding="utf-8")))
+            return Record(**json.loads(self._path(step).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return found
 
     def state(self, step: Step, steps: Sequence[Step]) -> str:
-        """Tell whether a step is done: by this command, after what it needs, and with its outputs as it left them.
+        """Return the state of a step.
+
+        A step is done if its last run had this command line, came after the last runs of the steps that it needs, and
+        its outputs are unchanged.
 
         Args:
             step: The step.
-            steps: All of the run, from which those that it needs are taken.
+            steps: All steps of the run, among them those that the step needs.
         """
-        found = self.read(step)
-        if found is None or found.command != step.shown or not all(path.exists() for path in step.outputs):
+        record = self.read(step)
+        if record is None or record.command != step.command_line or not all(path.exists() for path in step.outputs):
             return TO_DO
-        if found.left != _digests(step):
+        if record.left != _digests(step):
             return TO_DO
         for other in needed(step, steps):
-            if self.state(other, steps) == TO_DO or found.after.get(other.name) != self._run(other):
+            if self.state(other, steps) == TO_DO or record.after.get(other.name) != self._run(other):
                 return TO_DO
-        return DONE if found.exit_code == ExitCode.OK else PARTLY
+        return DONE if record.exit_code == ExitCode.OK else PARTLY
 
     def write(self, step: Step, steps: Sequence[Step], exit_code: int) -> None:
-        """Keep that a step has come to its end.
+        """Write the record of a step that has just been run.
 
         Raises:
-            XsnsError: It cannot be written.
+            XsnsError: The record cannot be written.
         """
         after = {other.name: self._run(other) for other in needed(step, steps)}
-        document = asdict(Record(step.shown, exit_code, uuid.uuid4().hex, after, _digests(step)))
+        record = Record(step.command_line, exit_code, uuid.uuid4().hex, after, _digests(step))
+        text = json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n"
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._path(step), _writes(document))
+        write_whole(self._path(step), _writes(text.encode()))
 
     def _run(self, step: Step) -> str:
-        found = self.read(step)
-        return "" if found is None else found.run
+        record = self.read(step)
+        return "" if record is None else record.run
 
     def _path(self, step: Step) -> Path:
         return self.folder / f"{file_name(step.name)}.json"
@@ -113,83 +121,112 @@ def needed(step: Step, steps: Sequence[Step]) -> list[Step]:
 def _digests(step: Step) -> dict[str, str]:
     """Return {file among the outputs: digest}."""
     files = [(path, path.stat()) for path in step.outputs if path.is_file()]
-    return {str(path): _digest(path, known.st_size, known.st_mtime_ns, known.st_ino) for path, known in files}
+    return {str(path): _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in files}
 
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, changed: int, inode: int) -> str:
-    """Return a file's digest; size, time and number tell whether it is still the file that was read."""
+    """Return a file's digest. Size, time and inode are part of the cache key, so that a changed file is read again."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def file_name(name: str) -> str:
-    """Return a name for a step's files: no path, never another step's, and not too long for a file.
+    """Return a file name for a step: without separators, not too long, and different for different steps.
 
     >>> file_name("mini.pos.gold")
     'mini.pos.gold'
     """
-    plain = "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in name)
-    return (
-        name if plain == name and len(name) < 100 else f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    )
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    if plain == name and len(name) < _MAX_FILE_NAME:
+        return name
+    return f"{plain[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _writes(document: Mapping[str, Any]) -> Callable[[Any], None]:
-    text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+def _writes(data: bytes) -> Callable[[BinaryIO], None]:
+    """Return a function that writes data into an open file, for :func:`~xsns_stream.io.atomic.write_whole`."""
 
-    def write(file: Any) -> None:
-        file.write(text.encode())
+    def write(file: BinaryIO) -> None:
+        file.write(data)
 
     return write
 
 
+# --------------------------------------------------------------------------------------------------- results
+
 SCHEMA_VERSION: Final = 1
 FIGURE_KINDS: Final = ("png", "svg")
+#: Suffixes of result records; earlier versions wrote the second.
+RESULT_SUFFIXES: Final = (".json.gz", ".json")
 
 
-def write_result(recipe: Recipe, result: Result, setting: Setting, folder: Folder) -> tuple[Path, ...]:
-    """Write NAME.md and NAME.json, and NAME.png and NAME.svg where there is a figure, each whole or not at all.
+def write_result(recipe: Recipe, result: Result, config: RunConfig, outputs: StepOutputs) -> tuple[Path, ...]:
+    """Write NAME.md and NAME.json.gz, and NAME.png and NAME.svg if there is a figure, each whole or not at all.
 
     Returns:
         The files.
 
     Raises:
-        XsnsError: One cannot be written.
+        XsnsError: A file cannot be written.
     """
-    setting.out.mkdir(parents=True, exist_ok=True)
-    stem = setting.out / recipe.name
-    page = f"{result.markdown.rstrip()}\n\n{_ending(setting, folder)}"
+    config.out.mkdir(parents=True, exist_ok=True)
+    page = config.out / f"{recipe.name}.md"
+    record, uncompressed = (config.out / f"{recipe.name}{suffix}" for suffix in RESULT_SUFFIXES)
+    write_whole(page, _writes(f"{result.markdown.rstrip()}\n\n{_ending(config, outputs)}".encode()))
     document = {
         "schema_version": SCHEMA_VERSION,
         "target": recipe.name,
         "title": recipe.title,
-        "setting": setting_record(setting),
+        "setting": config_record(config),
         "result": dict(result.record),
-        "failed": dict(folder.failed),
-        "partly": dict(folder.partly),
-        "commands": {step.name: step.shown for step in folder.steps.values()},
+        "failed": dict(outputs.failed),
+        "partly": dict(outputs.partly),
+        "commands": {step.name: step.command_line for step in outputs.steps.values()},
     }
-    text = json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    written = {stem.with_suffix(".md"): page, stem.with_suffix(".json"): text}
-    for path, content in written.items():
-        write_whole(path, partial(_write_text, content))
+    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    # Without a time in the header, the same result gives the same bytes.
+    write_whole(record, _writes(gzip.compress(text.encode(), mtime=0)))
+    uncompressed.unlink(missing_ok=True)
     figures = []
     if result.figure is not None:
         for kind in FIGURE_KINDS:
-            figures.append(stem.with_suffix(f".{kind}"))
+            figures.append(config.out / f"{recipe.name}.{kind}")
             write_whole(figures[-1], partial(_draw, result.figure, kind))
-    return (*written, *figures)
+    return (page, record, *figures)
 
 
-def setting_record(setting: Setting) -> dict[str, Any]:
-    """Return what the numbers depend on, as JSON can say it."""
+def _draw(figure: Figure, kind: str, file: BinaryIO) -> None:
+    figure(file, kind)
+
+
+def read_result(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return the record of a recipe's result, compressed or not; None if there is no record.
+
+    Args:
+        folder: The folder of the results.
+        name: The name of the recipe; it may begin with folders.
+
+    Raises:
+        XsnsError: The record cannot be read, or is damaged.
+    """
+    compressed, uncompressed = (folder / f"{name}{suffix}" for suffix in RESULT_SUFFIXES)
+    if not compressed.exists():
+        return read_json(uncompressed) if uncompressed.exists() else None
+    try:
+        document: dict[str, Any] = json.loads(gzip.decompress(compressed.read_bytes()))
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise XsnsError(f"the record '{compressed}' is damaged: {error}.", "run the recipe again.") from error
+    return document
+
+
+def config_record(config: RunConfig) -> dict[str, Any]:
+    """Return the part of the configuration that the numbers depend on, as JSON values."""
     return {
-        "preset": setting.preset,
-        "model": setting.model,
-        "examples": setting.examples,
-        "density": setting.density,
-        "fine_tuning": setting.fine_tuning,
-        "epochs": setting.epochs,
+        "preset": config.preset,
+        "model": config.model,
+        "examples": config.examples,
+        "density": config.density,
+        "fine_tuning": config.fine_tuning,
+        "epochs": config.epochs,
         "tasks": {
             name: {
                 "data": task.data,
@@ -202,32 +239,33 @@ def setting_record(setting: Setting) -> dict[str, Any]:
                 "test_limit": task.test_limit,
                 "papers": task.papers,
             }
-            for name, task in setting.tasks.items()
+            for name, task in config.tasks.items()
         },
-        "left_out": dict(setting.left_out),
-        "general": setting.general,
+        "left_out": dict(config.left_out),
+        "general": config.general,
     }
 
 
-def _ending(setting: Setting, folder: Folder) -> str:
-    """Return the settings, what went wrong, and the commands."""
+def _ending(config: RunConfig, outputs: StepOutputs) -> str:
+    """Return the end of a page: the configuration, failures, and the commands."""
+    epochs = f", at most {config.epochs} epochs" if config.epochs else ""
     lines = [
-        f"preset {setting.preset}, model {setting.model}.",
-        f"sub-networks, where the page has any: {setting.examples:,} examples a language, density {setting.density:g}.",
-        f"fine-tuning preset {setting.fine_tuning}{f', {setting.epochs} epochs at most' if setting.epochs else ''}.",
+        f"Preset {config.preset}, model {config.model}.",
+        f"Sub-networks, if the page has any: {config.examples:,} examples a language, density {config.density:g}.",
+        f"Fine-tuning preset {config.fine_tuning}{epochs}.",
         *(
             f"{task.title}: {len(task.sources)} sources ({' '.join(task.sources)}), {len(task.targets)} targets; "
             f"Fisher seeds {_numbers(task.fisher_seeds)}; fine-tuning seeds {_numbers(task.tuning_seeds)}; "
             f"{_limits(task)}."
-            for task in setting.tasks.values()
+            for task in config.tasks.values()
         ),
-        *(note for task in setting.tasks.values() for note in _of(task.title, task.notes)),
-        *(f"{name} is left out: {why}" for name, why in setting.left_out.items()),
-        *(f"The step {name} failed: {why}" for name, why in folder.failed.items()),
-        *(f"The step {name} is not done for every language: {why}" for name, why in folder.partly.items()),
+        *(f"{task.title}: {note}" for task in config.tasks.values() for note in task.notes),
+        *(f"{name} is left out: {reason}" for name, reason in config.left_out.items()),
+        *(f"The step {name} failed: {reason}" for name, reason in outputs.failed.items()),
+        *(f"The step {name} is not done for every language: {reason}" for name, reason in outputs.partly.items()),
     ]
-    commands = [setting.command] if setting.command else []
-    steps = [step.shown for step in folder.steps.values()]
+    commands = [config.command] if config.command else []
+    steps = [step.command_line for step in outputs.steps.values()]
     return f"## Settings\n\n{bullets(lines)}\n## Commands\n\n{code([*commands, *steps])}"
 
 
@@ -235,32 +273,9 @@ def _numbers(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def _limits(task: TaskSetting) -> str:
+def _limits(task: TaskConfig) -> str:
     limits = [
         f"at most {task.limit:,} training examples a source" if task.limit else "",
         f"at most {task.test_limit:,} test examples a target" if task.test_limit else "",
     ]
     return ", ".join(filter(None, limits)) or "all examples"
-
-
-def _of(title: str, notes: tuple[str, ...]) -> list[str]:
-    return [f"{title}: {note}" for note in notes]
-
-
-def _write_text(text: str, file: BinaryIO) -> None:
-    file.write(text.encode())
-
-
-def _draw(figure: Figure, kind: str, file: BinaryIO) -> None:
-    figure(file, kind)
-
-
-def _plain(value: Any) -> Any:
-    """Return the same with null for what JSON cannot say, and text for paths."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value

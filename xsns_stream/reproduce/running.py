@@ -1,4 +1,4 @@
-"""Run recipes: each step once, those that are done not at all, and a failure stops only what needs it."""
+"""Execution of recipes: each step runs once, finished steps are skipped, and a failure stops only dependent steps."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from pathlib import Path
 from typing import TypeAlias
 
 from xsns_stream.errors import ExitCode, XsnsError
-from xsns_stream.reproduce.config import Setting
+from xsns_stream.reproduce.config import RunConfig
 from xsns_stream.reproduce.records import DONE, Records, file_name, needed, write_result
-from xsns_stream.reproduce.step import Folder, LeftOutError, Recipe, Step
+from xsns_stream.reproduce.step import LeftOutError, Recipe, Step, StepOutputs
 
-#: Runs a verb's command line with its output in a file (`log`), its stdout in another where one is given.
-#: Returns the verb's exit code; KeyboardInterrupt where it was interrupted.
+#: Runs a verb: (words of the command line, log file for its output, file for its stdout or None) → exit code.
+#: Raises KeyboardInterrupt if the verb was interrupted.
 RunVerb: TypeAlias = Callable[[Sequence[str], Path, Path | None], int]
 
 
 @dataclass(frozen=True)
 class StepStarted:
-    """A step begins: number `place` of `total` that are known of."""
+    """A step starts: step `number` of the `total` that are known so far."""
 
     step: Step
-    place: int
+    number: int
     total: int
     log: Path
 
 
 @dataclass(frozen=True)
 class StepEnded:
-    """A step has come to its end.
+    """A step has ended.
 
     Attributes:
         step: The step.
-        done: Whether it is done, for some languages at least.
-        seconds: None where it was done before, or could not be run because of another.
-        why: What went wrong, for it or for some of its languages.
+        done: Whether the step is done, at least for some languages.
+        seconds: The time it took; None if it was done before, or was not run because of another step.
+        reason: The error of the step, or of some of its languages.
     """
 
     step: Step
     done: bool
     seconds: float | None = None
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class RecipeEnded:
-    """A recipe's files are written, or it is left out for `why`."""
+    """The files of a recipe are written, or the recipe is left out for `reason`."""
 
     recipe: Recipe
     files: tuple[Path, ...]
-    why: str = ""
+    reason: str = ""
 
 
 Event: TypeAlias = StepStarted | StepEnded | RecipeEnded
@@ -60,13 +60,13 @@ OnEvent: TypeAlias = Callable[[Event], None]
 
 @dataclass
 class Outcome:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes:
         results: {recipe: its files}.
-        left_out: {recipe: why, which is no failure where all were asked for}.
-        failed: {step: why}, also those that could not run because of another.
-        partly: {step: why}: some of its languages failed.
+        left_out: {recipe: reason}; this is not a failure if all recipes were requested.
+        failed: {step: reason}, including the steps that could not run because of another step.
+        partly: {step: reason} of the steps in which some languages failed.
     """
 
     results: dict[str, tuple[Path, ...]] = field(default_factory=dict)
@@ -76,98 +76,98 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A recipe's steps as far as they are known, or why it is left out."""
+class RecipePlan:
+    """The steps of a recipe that are known so far, or the reason why the recipe is left out."""
 
     recipe: Recipe
     steps: tuple[Step, ...] = ()
     left_out: LeftOutError | None = None
 
 
-def foreseen(plans: Iterable[Planned], setting: Setting) -> list[Planned]:
-    """Return plans with the steps that follow from results, as far as these can be told from what is done."""
-    found = []
-    for one in plans:
-        if one.recipe.then is None or one.left_out is not None:
-            found.append(one)
-            continue
-        waiting = frozenset(name for name, state in states(setting, one.steps).items() if state != DONE)
-        known = Folder({step.name: step for step in one.steps}, waiting=waiting)
-        found.append(replace(one, steps=unique((*one.steps, *one.recipe.then(setting, known)))))
-    return found
-
-
-def planned(recipes: Iterable[Recipe], setting: Setting) -> list[Planned]:
+def plan_recipes(recipes: Iterable[Recipe], config: RunConfig) -> list[RecipePlan]:
     """Return each recipe with the steps that are known before anything is run."""
-    found = []
+    plans = []
     for recipe in recipes:
         try:
-            found.append(Planned(recipe, unique(recipe.steps(setting))))
+            plans.append(RecipePlan(recipe, unique(recipe.steps(config))))
         except LeftOutError as error:
-            found.append(Planned(recipe, left_out=error))
-    unique(step for one in found for step in one.steps)
-    return found
+            plans.append(RecipePlan(recipe, left_out=error))
+    unique(step for plan in plans for step in plan.steps)
+    return plans
+
+
+def with_follow_ups(plans: Iterable[RecipePlan], config: RunConfig) -> list[RecipePlan]:
+    """Return plans with the follow-up steps that can be derived from the steps that are done."""
+    extended = []
+    for plan in plans:
+        if plan.recipe.follow_up is None or plan.left_out is not None:
+            extended.append(plan)
+            continue
+        pending = frozenset(name for name, state in states(config, plan.steps).items() if state != DONE)
+        outputs = StepOutputs({step.name: step for step in plan.steps}, pending=pending)
+        extended.append(replace(plan, steps=unique((*plan.steps, *plan.recipe.follow_up(config, outputs)))))
+    return extended
 
 
 def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return each step once, what a step needs before it.
+    """Return each step once, after the steps that it needs.
 
     Raises:
-        ValueError: Two steps of one name differ, or steps need one another in a circle.
+        ValueError: Two different steps have the same name, or steps need one another.
     """
     known: dict[str, Step] = {}
     for step in steps:
         if known.setdefault(step.name, step) != step:
             raise ValueError(f"two steps are called '{step.name}'")
-    left = {name: {other.name for other in needed(step, list(known.values()))} for name, step in known.items()}
+    waiting = {name: {other.name for other in needed(step, list(known.values()))} for name, step in known.items()}
     ordered: list[Step] = []
-    while left:
-        ready = next((name for name, waiting in left.items() if not waiting), None)
+    while waiting:
+        ready = next((name for name, needs in waiting.items() if not needs), None)
         if ready is None:
-            raise ValueError(f"these steps need one another: {', '.join(left)}")
+            raise ValueError(f"these steps need one another: {', '.join(waiting)}")
         ordered.append(known[ready])
-        del left[ready]
-        for waiting in left.values():
-            waiting.discard(ready)
+        del waiting[ready]
+        for needs in waiting.values():
+            needs.discard(ready)
     return tuple(ordered)
 
 
-def states(setting: Setting, steps: Sequence[Step]) -> dict[str, str]:
+def states(config: RunConfig, steps: Sequence[Step]) -> dict[str, str]:
     """Return {step: DONE, PARTLY or TO_DO}."""
-    records = Records(setting.work / "done")
+    records = Records(config.work / "done")
     return {step.name: records.state(step, steps) for step in steps}
 
 
-def reproduce(recipes: Sequence[Recipe], setting: Setting, run_verb: RunVerb, on_event: OnEvent) -> Outcome:
-    """Run the steps of recipes that are not done, and write each recipe's result.
+def reproduce(recipes: Sequence[Recipe], config: RunConfig, run_verb: RunVerb, on_event: OnEvent) -> Outcome:
+    """Run the steps of recipes that are not done, and write the result of each recipe.
 
     Args:
-        recipes: In this order; steps that they share run once.
-        setting: Of the run.
+        recipes: The recipes, in this order; shared steps run once.
+        config: The configuration of the run.
         run_verb: Runs one command line.
-        on_event: Told of every step and recipe.
+        on_event: Called for every step and every recipe.
 
     Raises:
-        KeyboardInterrupt: The run was interrupted; what is done is kept.
+        KeyboardInterrupt: The run was interrupted; finished steps stay finished.
         XsnsError: A record cannot be written.
     """
-    run = _Run(setting, run_verb, on_event)
-    plans = planned(recipes, setting)
-    run.add(step for one in plans for step in one.steps)
-    for one in plans:
-        if one.left_out is not None:
-            run.leave_out(one.recipe, one.left_out)
+    run = _Run(config, run_verb, on_event)
+    plans = plan_recipes(recipes, config)
+    run.add(step for plan in plans for step in plan.steps)
+    for plan in plans:
+        if plan.left_out is not None:
+            run.leave_out(plan.recipe, plan.left_out)
         else:
-            run.recipe(one)
+            run.run_recipe(plan)
     return run.outcome
 
 
 class _Run:
-    """One run: the steps known so far, and what came of them."""
+    """One run: the steps known so far, and the outcome."""
 
-    def __init__(self, setting: Setting, run_verb: RunVerb, on_event: OnEvent) -> None:
-        self.setting, self.run_verb, self.on_event = setting, run_verb, on_event
-        self.records = Records(setting.work / "done")
+    def __init__(self, config: RunConfig, run_verb: RunVerb, on_event: OnEvent) -> None:
+        self.config, self.run_verb, self.on_event = config, run_verb, on_event
+        self.records = Records(config.work / "done")
         self.steps: tuple[Step, ...] = ()
         self.visited: set[str] = set()
         self.outcome = Outcome()
@@ -175,12 +175,12 @@ class _Run:
     def add(self, steps: Iterable[Step]) -> None:
         self.steps = unique((*self.steps, *steps))
 
-    def recipe(self, one: Planned) -> None:
-        """Run a recipe's steps, those that follow from them, and write its result."""
-        recipe = one.recipe
-        self._run_all(one.steps)
+    def run_recipe(self, plan: RecipePlan) -> None:
+        """Run a recipe's steps and its follow-up steps, and write its result."""
+        recipe = plan.recipe
+        self._run_steps(plan.steps)
         try:
-            files = self._result(recipe, one.steps)
+            files = self._write_result(recipe, plan.steps)
         except LeftOutError as error:
             self.leave_out(recipe, error)
             return
@@ -191,45 +191,45 @@ class _Run:
         self.outcome.results[recipe.name] = files
         self.on_event(RecipeEnded(recipe, files))
 
-    def _result(self, recipe: Recipe, steps: tuple[Step, ...]) -> tuple[Path, ...]:
-        """Run the steps that follow from what the first have left, and write the recipe's files.
+    def _write_result(self, recipe: Recipe, steps: tuple[Step, ...]) -> tuple[Path, ...]:
+        """Run the follow-up steps, and write the files of the recipe.
 
         Raises:
-            LeftOutError: There is nothing to write.
-            XsnsError: What a step has left cannot be read, or the files cannot be written.
+            LeftOutError: There is no result.
+            XsnsError: The output of a step cannot be read, or a file cannot be written.
         """
-        if recipe.then is not None:
-            more = recipe.then(self.setting, self._folder(steps))
+        if recipe.follow_up is not None:
+            more = recipe.follow_up(self.config, self._outputs(steps))
             self.add(more)
             steps = unique((*steps, *more))
-            self._run_all(steps)
-        folder = self._folder(steps)
-        return write_result(recipe, recipe.render(self.setting, folder), self.setting, folder)
+            self._run_steps(steps)
+        outputs = self._outputs(steps)
+        return write_result(recipe, recipe.render(self.config, outputs), self.config, outputs)
 
     def leave_out(self, recipe: Recipe, error: LeftOutError) -> None:
         self.outcome.left_out[recipe.name] = error
         self.on_event(RecipeEnded(recipe, (), error.message))
 
-    def _run_all(self, steps: Sequence[Step]) -> None:
+    def _run_steps(self, steps: Sequence[Step]) -> None:
         for step in steps:
             if step.name not in self.visited:
                 self.visited.add(step.name)
-                self._run(step)
+                self._run_step(step)
 
-    def _run(self, step: Step) -> None:
-        lacking = [other for other in needed(step, self.steps) if other.name in self.outcome.failed]
-        reduced = step.without(lacking) if lacking else step
+    def _run_step(self, step: Step) -> None:
+        missing = [other for other in needed(step, self.steps) if other.name in self.outcome.failed]
+        reduced = step.without(missing) if missing else step
         if reduced is None:
-            self._fail(step, None, f"it needs {', '.join(other.name for other in lacking)}.")
+            self._fail(step, None, f"it needs {', '.join(other.name for other in missing)}.")
             return
         step = reduced
-        if why := _excess(step):
-            self._fail(step, None, why)
+        if reason := _violation(step):
+            self._fail(step, None, reason)
             return
         if self.records.state(step, self.steps) == DONE:
             self.on_event(StepEnded(step, True))
             return
-        log = self.setting.work / "logs" / f"{file_name(step.name)}.log"
+        log = self.config.work / "logs" / f"{file_name(step.name)}.log"
         for path in (log, *step.outputs):
             path.parent.mkdir(parents=True, exist_ok=True)
         self.on_event(StepStarted(step, len(self.visited), len(self.steps), log))
@@ -250,36 +250,33 @@ class _Run:
     def _end(self, step: Step, code: int, seconds: float, log: Path) -> None:
         if code in {ExitCode.OK, ExitCode.SOME_LANGUAGES_FAILED} and all(path.exists() for path in step.outputs):
             self.records.write(step, self.steps, code)
-            why = "" if code == ExitCode.OK else said(log) or f"some of its languages failed; see {log}."
-            if why:
-                self.outcome.partly[step.name] = why
-            self.on_event(StepEnded(step, True, seconds, why))
+            partly = f"some of its languages failed; see {log}."
+            reason = "" if code == ExitCode.OK else last_error(log) or partly
+            if reason:
+                self.outcome.partly[step.name] = reason
+            self.on_event(StepEnded(step, True, seconds, reason))
             return
-        self._fail(step, seconds, said(log) or f"it ended with exit code {code}; see {log}.")
+        self._fail(step, seconds, last_error(log) or f"it ended with exit code {code}; see {log}.")
 
-    def _fail(self, step: Step, seconds: float | None, why: str) -> None:
-        self.outcome.failed[step.name] = why
-        self.on_event(StepEnded(step, False, seconds, why))
+    def _fail(self, step: Step, seconds: float | None, reason: str) -> None:
+        self.outcome.failed[step.name] = reason
+        self.on_event(StepEnded(step, False, seconds, reason))
 
-    def _folder(self, steps: Sequence[Step]) -> Folder:
-        names = {step.name for step in steps}
-        return Folder(
-            {step.name: step for step in steps},
-            _of(self.outcome.failed, names),
-            _of(self.outcome.partly, names),
-        )
+    def _outputs(self, steps: Sequence[Step]) -> StepOutputs:
+        by_name = {step.name: step for step in steps}
+        return StepOutputs(by_name, _restrict(self.outcome.failed, by_name), _restrict(self.outcome.partly, by_name))
 
 
-def _excess(step: Step) -> str:
-    """Return what a step's outputs hold beyond what was asked for; empty where that is nothing, or none is there."""
+def _violation(step: Step) -> str:
+    """Return the violated precondition of a step; empty if its first output does not exist or nothing is violated."""
     try:
-        return step.excess() if step.excess and step.output.exists() else ""
+        return step.precondition() if step.precondition and step.output.exists() else ""
     except XsnsError as error:
         return error.message
 
 
-def said(log: Path) -> str:
-    """Return what a verb said went wrong, from its log; empty where it said nothing."""
+def last_error(log: Path) -> str:
+    """Return the last error message in the log of a verb; empty if there is none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -287,5 +284,5 @@ def said(log: Path) -> str:
     return next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), "")
 
 
-def _of(found: Mapping[str, str], names: set[str]) -> dict[str, str]:
-    return {name: why for name, why in found.items() if name in names}
+def _restrict(reasons: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    return {name: reasons[name] for name in reasons if name in names}

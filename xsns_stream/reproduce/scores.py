@@ -1,23 +1,18 @@
-"""Gold scores as figures need them: by source, paired means, agreement, choice of sources."""
+"""Gold scores of single targets, and paired means over targets."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from xsns_stream.reproduce.commands import gold
-from xsns_stream.reproduce.config import Setting, TaskSetting
-from xsns_stream.reproduce.pages import trivial
-from xsns_stream.reproduce.step import Folder, Step
+from xsns_stream.reproduce.config import RunConfig, TaskConfig
+from xsns_stream.reproduce.pages import number, probability, trivial_scores, with_interval
+from xsns_stream.reproduce.step import Step, StepOutputs
 
 if TYPE_CHECKING:
-    from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import SimilarityMatrix, SubNetwork
     from xsns_stream.types.transfer_scores import TransferScores
 
 
@@ -27,13 +22,13 @@ RESAMPLES: Final = 10_000
 
 @dataclass(frozen=True)
 class TargetScores:
-    """What one target gets from each source.
+    """The scores of one target.
 
     Attributes:
-        target: Its code.
-        others: {source: score} of the sources that are not the target and were measured; mean over seeds.
-        own: The score of the model that was fine-tuned on it; NaN where there is none.
-        trivial: What the answer without a model scores; NaN where it is not known.
+        target: The code of the target.
+        others: {source: score, mean over seeds} of the sources that are not the target and were measured.
+        own: The score of the model that was fine-tuned on the target; NaN if there is no such model.
+        trivial: The score of the answer that needs no model; NaN if it is not known.
     """
 
     target: str
@@ -48,82 +43,84 @@ class TargetScores:
 
     @property
     def best(self) -> float:
-        """The highest of them; NaN where there is none."""
+        """The highest score of the other sources; NaN if there are none."""
         return max(self.values, default=math.nan)
 
     @property
     def best_sources(self) -> tuple[str, ...]:
-        """The sources with this score: several where level."""
+        """The sources with the highest score, which may be several."""
         return tuple(source for source, score in self.others.items() if score == self.best)
 
     @property
     def worst(self) -> float:
-        """The lowest; NaN where there is none."""
+        """The lowest score of the other sources; NaN if there are none."""
         return min(self.values, default=math.nan)
 
     @property
     def mean(self) -> float:
-        """Their mean; NaN where there is none."""
+        """The mean score of the other sources; NaN if there are none."""
         return math.fsum(self.values) / len(self.values) if self.others else math.nan
 
     @property
     def english(self) -> float:
-        """The score of English; NaN where it is no other source."""
+        """The score of English; NaN if English is not another source."""
         return self.others.get(ENGLISH, math.nan)
 
-    def of(self, sources: Sequence[str]) -> float:
-        """Return the mean score of sources, as of several that a predictor puts first; NaN where one is not there."""
+    def mean_of(self, sources: Sequence[str]) -> float:
+        """Return the mean score of some sources; NaN for no sources, or if one of them has no score."""
         if not sources:
             return math.nan
         return math.fsum(self.others.get(source, math.nan) for source in sources) / len(sources)
 
 
 def gold_scores(step: Step) -> TransferScores:
-    """Read what a step of fine-tuning has left; ask only where it is done."""
+    """Return the scores that a step of fine-tuning wrote; the step must be done."""
     from xsns_stream.gold import read_scores
 
     return read_scores(step.output)
 
 
 def target_scores(
-    setting: Setting, task: TaskSetting, folder: Folder, targets: Sequence[str]
+    config: RunConfig, task: TaskConfig, outputs: StepOutputs, targets: Sequence[str]
 ) -> list[TargetScores] | None:
-    """Return the scores of a task's targets in the order given; None where fine-tuning is not done.
+    """Return the scores of targets, in the given order, without targets that were not tested.
 
-    Targets that were not tested are left out.
+    Returns:
+        The scores; None if fine-tuning is not done.
     """
-    step = gold(setting, task)
-    if not folder.done(step):
+    step = gold(config, task)
+    if not outputs.done(step):
         return None
-    floor = trivial(folder.document(step))
+    trivial = trivial_scores(outputs.document(step))
     scores = gold_scores(step)
-    return [spread(scores, target, floor) for target in targets if target in scores.targets]
+    return [scores_of_target(scores, target, trivial) for target in targets if target in scores.targets]
 
 
-def spread(scores: TransferScores, target: str, floor: Mapping[str, float]) -> TargetScores:
-    """Return what one target gets from each source, mean over seeds."""
+def scores_of_target(scores: TransferScores, target: str, trivial: Mapping[str, float]) -> TargetScores:
+    """Return the scores of one target, as means over seeds."""
     column = scores.values[:, scores.targets.index(target)].tolist()
-    found = {source: score for source, score in zip(scores.sources, column, strict=True) if math.isfinite(score)}
-    others = {source: score for source, score in found.items() if source != target}
-    return TargetScores(target, others, found.get(target, math.nan), floor.get(target, math.nan))
+    measured = {source: score for source, score in zip(scores.sources, column, strict=True) if math.isfinite(score)}
+    others = {source: score for source, score in measured.items() if source != target}
+    return TargetScores(target, others, measured.get(target, math.nan), trivial.get(target, math.nan))
 
 
 @dataclass(frozen=True)
 class PairedMean:
-    """The mean of one method over targets, and how it differs from another's, target by target.
+    """The mean of one method over targets, and its difference from a reference method, target by target.
 
     Attributes:
-        mean: Over the targets on which it is known.
+        mean: The mean over the targets for which the method has a value.
         low: Lower end of the 95 % interval.
-        high: Upper end.
-        difference: From the reference, over the targets on which both are known; NaN for the reference itself.
-        difference_low: Lower end of its interval.
-        difference_high: Upper end.
-        p: Sign-flip test over targets, two-sided, corrected over the methods (Holm).
-        better: Targets on which it is above the reference.
-        level: Targets on which both are the same.
-        worse: Targets on which it is below.
-        targets: Targets on which it is known.
+        high: Upper end of the 95 % interval.
+        difference: The mean difference from the reference over the targets for which both have a value; NaN for the
+            reference itself.
+        difference_low: Lower end of the interval of the difference.
+        difference_high: Upper end of the interval of the difference.
+        p: Probability of a two-sided sign-flip test over targets, corrected over the methods (Holm).
+        better: Number of targets on which the method is above the reference.
+        level: Number of targets on which both have the same value.
+        worse: Number of targets on which the method is below the reference.
+        targets: Number of targets for which the method has a value.
     """
 
     mean: float
@@ -143,163 +140,48 @@ def paired_means(rows: Mapping[str, Sequence[float]], reference: str) -> dict[st
     """Return means over targets with intervals, and tests against one of the methods.
 
     Args:
-        rows: {method: a number for each target, NaN where it has none}.
-        reference: One of them.
+        rows: {method: a number for each target, NaN if it has no value}.
+        reference: The method that the others are compared with.
     """
     import numpy as np
 
     from xsns_stream.evaluation.resampling import bootstrap, holm, interval, sign_flip
 
     values = np.array(list(rows.values()), np.float64)
-    place = list(rows).index(reference)
-    draws, drawn = bootstrap([row[None, :, None, None] for row in values], RESAMPLES, 0, place)
-    differences = values - values[place]
-    differences[place] = np.nan
+    index = list(rows).index(reference)
+    mean_draws, difference_draws = bootstrap([row[None, :, None, None] for row in values], RESAMPLES, 0, index)
+    differences = values - values[index]
+    differences[index] = np.nan
     p = holm(sign_flip(differences, RESAMPLES, 0))
-    found = {}
-    for number, name in enumerate(rows):
-        here, against = (row[np.isfinite(row)] for row in (values[number], differences[number]))
-        low, high = interval(draws[number, 0], here.size)
-        ends = (math.nan, math.nan) if drawn is None else interval(drawn[number, 0], against.size)
-        found[name] = PairedMean(
-            *(float(here.mean()) if here.size else math.nan, low, high),
+    means = {}
+    for row, name in enumerate(rows):
+        own, against = (array[np.isfinite(array)] for array in (values[row], differences[row]))
+        low, high = interval(mean_draws[row, 0], own.size)
+        ends = (math.nan, math.nan) if difference_draws is None else interval(difference_draws[row, 0], against.size)
+        means[name] = PairedMean(
+            *(float(own.mean()) if own.size else math.nan, low, high),
             *(float(against.mean()) if against.size else math.nan, *ends),
-            float(p[number]),
-            *(int(count) for count in ((against > 0).sum(), (against == 0).sum(), (against < 0).sum(), here.size)),
+            float(p[row]),
+            *(int(count) for count in ((against > 0).sum(), (against == 0).sum(), (against < 0).sum(), own.size)),
         )
-    return found
+    return means
 
 
-def as_record(found: PairedMean) -> dict[str, Any]:
-    """Return a mean and its difference as plain values."""
-    return dict(vars(found))
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """What is known of one store's rows, means over languages.
-
-    Attributes:
-        examples: Examples of a row; fewer than asked for where a language has no more.
-        short: Languages that have fewer than asked for.
-        languages: How many there are.
-        seeds: Jaccard coefficient between two seeds' rows of one language: other examples, as far as there are any,
-            and other masking; NaN for one seed.
-        largest: Between the rows of one language and seed here and in another store, of the largest number of
-            examples; NaN where there are none, and for that store itself. The larger draw holds the smaller one.
-        others: Between rows of two different languages of one seed; NaN for one language.
-    """
-
-    examples: float
-    short: int
-    languages: int
-    seeds: float
-    largest: float
-    others: float
-
-
-def agreement(path: Path, languages: Sequence[str], seeds: Sequence[int], density: float, largest: Path) -> Agreement:
-    """Compare the rows of a store with one another and with those of the largest number of examples.
+def paired_mean_cells(name: str, mean: PairedMean, *, reference: bool) -> list[str]:
+    """Return a line of a table of paired means: name, targets, mean, difference, p, and the three numbers of targets.
 
     Args:
-        path: The store.
-        languages: Codes; those without a row of every seed are left out.
-        seeds: Of the rows.
-        density: Of the rows.
-        largest: The other store; may be the same.
-
-    Raises:
-        StoreError: A row is damaged.
+        name: The name of the method.
+        mean: The mean of the method.
+        reference: Whether the method is the reference, which has no difference.
     """
-    from xsns_stream.similarity import count_overlaps, similarity
-    from xsns_stream.store import open_store
-
-    store, other = open_store(path), open_store(largest)
-    there = [code for code in languages if all(store.is_committed(code, seed, density) for seed in seeds)]
-    drawn = {code: store.record(code, seeds[0], density).provenance for code in there}
-    between_seeds, to_largest = [], []
-    for code in there:
-        rows = [store.read(code, seed, density) for seed in seeds]
-        between_seeds += [jaccard(one, two) for one, two in combinations(rows, 2)]
-        to_largest += list(_with_those_of(other, rows)) if path != largest else []
-    others = []
-    if len(there) > 1:
-        tables = [count_overlaps(store, languages=there, seed=seed, density=density) for seed in seeds]
-        others = [similarity(table).mean_of_pairs for table in tables]
-    return Agreement(
-        _mean([float(one.examples) for one in drawn.values()]),
-        sum(one.examples < one.examples_asked for one in drawn.values()),
-        len(there),
-        _mean(between_seeds),
-        _mean(to_largest),
-        _mean(others),
-    )
-
-
-def jaccard(one: SubNetwork, two: SubNetwork) -> float:
-    """Return |A ∩ B| / |A ∪ B|; NaN for two empty sub-networks."""
-    shared = one.overlap(two)
-    union = one.cardinality + two.cardinality - shared
-    return shared / union if union else math.nan
-
-
-def _with_those_of(other: SubNetworkStore, rows: Sequence[SubNetwork]) -> Iterator[float]:
-    for row in rows:
-        if other.is_committed(row.language, row.seed, row.density):
-            yield jaccard(row, other.read(row.language, row.seed, row.density))
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return statistics.fmean(known) if known else math.nan
-
-
-#: How many are fine-tuned on together.
-TOGETHER: Final = 3
-#: Draws of sources at random for each target.
-DRAWS: Final = 2
-
-
-def first(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
-    """Return the sources most similar to a target, of equals the first by code; fewer than three where so few are."""
-    if target not in matrix.targets:
-        return ()
-    column = dict(zip(matrix.sources, matrix.column(target).tolist(), strict=True))
-    known = [code for code in sources if code != target and math.isfinite(column.get(code, math.nan))]
-    return tuple(sorted(known, key=lambda code: (-column[code], code))[:TOGETHER])
-
-
-def central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
-    """Return English, where it is a source and not the target, and the sources most similar to all other sources."""
-    means = {}
-    for code in sources:
-        others = [other for other in sources if other != code and code in matrix.sources and other in matrix.targets]
-        values = [value for other in others if math.isfinite(value := matrix[code, other])]
-        if code != target and values:
-            means[code] = math.fsum(values) / len(values)
-    ordered = sorted(means, key=lambda code: (code != ENGLISH, -means[code], code))
-    return tuple(ordered[:TOGETHER])
-
-
-def drawn(sources: Sequence[str], target: str) -> tuple[tuple[str, ...], ...]:
-    """Return sets of sources drawn at random, the same every time for the same target."""
-    import numpy as np
-
-    rng = np.random.default_rng(list(target.encode()))
-    others = sorted(code for code in sources if code != target)
-    if len(others) < TOGETHER:
-        return ()
-    return tuple(tuple(rng.choice(others, TOGETHER, replace=False).tolist()) for _ in range(DRAWS))
-
-
-def best_alone(scores: TransferScores, target: str) -> tuple[str, ...]:
-    """Return the sources whose scores on a target are highest, of equals the first by code."""
-    others = spread(scores, target, {}).others
-    return tuple(sorted(others, key=lambda code: (-others[code], code))[:TOGETHER])
-
-
-def of_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferScores:
-    """Return the scores of these seeds alone, so that one source and three are compared over the same."""
-    there = [seed for seed in seeds if seed in scores.seeds]
-    places = [scores.seeds.index(seed) for seed in there]
-    return replace(scores, cells=scores.cells[:, places], seeds=tuple(there)) if there else scores
+    difference = with_interval(mean.difference, mean.difference_low, mean.difference_high)
+    counts = [str(count) for count in (mean.better, mean.level, mean.worse)]
+    return [
+        name,
+        str(mean.targets),
+        with_interval(mean.mean, mean.low, mean.high),
+        number(None) if reference else difference,
+        probability(mean.p),
+        *(["–"] * 3 if reference else counts),
+    ]

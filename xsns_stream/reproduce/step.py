@@ -1,4 +1,4 @@
-"""Steps and recipes, and the catalogue of targets."""
+"""Steps, recipes and the catalogue of targets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from xsns_stream.errors import XsnsError
-from xsns_stream.io.atomic import read_json
+from xsns_stream.io.json import read_json
 
 if TYPE_CHECKING:
-    from xsns_stream.reproduce.config import Setting
+    from xsns_stream.reproduce.config import RunConfig
 
 
 PROGRAM: Final = "xsns-stream"
@@ -24,25 +24,25 @@ Figure: TypeAlias = Callable[[BinaryIO, str], None]
 
 
 class LeftOutError(XsnsError):
-    """A recipe that cannot be run with the data at hand; the others go on."""
+    """A recipe cannot be run with the given data; the other recipes are run all the same."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command line, and the files or folders that it leaves.
+    """One command line, and the files or folders that it writes.
 
-    A step needs every other step one of whose outputs its command names, as `PATH` or `NAME=PATH`.
+    A step needs another step if its command names one of the other step's outputs, as `PATH` or `NAME=PATH`.
 
     Attributes:
-        name: Unique among all recipes; steps of the same name must be the same. Becomes the name of its log.
-        args: The verb and what follows it.
-        outputs: What is there once it is done, at least one.
-        stdout: One of `outputs` that the verb's stdout is written to; None where it only goes to the log.
-        action: Instead of a verb: what is called, with `command` as what a user can type.
-        command: The command line where it is no verb's.
-        spare: The option whose values may be left out where the step that makes one has failed, as `--predict`.
-        excess: Says in a sentence what the outputs hold beyond what was asked for, because an earlier command asked for
-            more, or nothing. A verb that continues its own file keeps what is in it.
+        name: The name, unique among all recipes; steps of the same name must be equal. The log file has this name too.
+        args: The verb and its arguments.
+        outputs: Files and folders that exist when the step is done; at least one.
+        stdout: The output that the verb's stdout is written to; None if stdout is only written to the log.
+        action: A function that is called instead of a verb; `command` is then the command line that a user can type.
+        command: The command line of a step that is not a verb.
+        droppable: The option whose values may be left out if the step that makes the value has failed, as `--predict`.
+        precondition: Returns one sentence if the outputs hold more than this step asks for, because an earlier command
+            asked for more; otherwise an empty string. A verb that continues its own file keeps what the file holds.
     """
 
     name: str
@@ -51,14 +51,14 @@ class Step:
     stdout: Path | None = None
     action: Callable[[], None] | None = field(default=None, compare=False, repr=False)
     command: tuple[str, ...] = ()
-    spare: str = ""
-    excess: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    droppable: str = ""
+    precondition: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.outputs:
-            raise ValueError(f"the step '{self.name}' leaves nothing")
+            raise ValueError(f"the step '{self.name}' has no outputs")
         if self.stdout is not None and self.stdout not in self.outputs:
-            raise ValueError(f"the stdout of the step '{self.name}' is none of its outputs")
+            raise ValueError(f"the stdout of the step '{self.name}' is not one of its outputs")
 
     @property
     def output(self) -> Path:
@@ -66,44 +66,43 @@ class Step:
         return self.outputs[0]
 
     @property
-    def shown(self) -> str:
+    def command_line(self) -> str:
         """The command as a user can type it in a shell."""
         words = self.command or (PROGRAM, *self.args)
         return shlex.join(words) + (f" > {shlex.quote(str(self.stdout))}" if self.stdout else "")
 
     def needs(self, other: Step) -> bool:
-        """Tell whether this step reads what the other leaves."""
-        return other.name != self.name and not self._named.isdisjoint(other._left)
+        """Tell whether this step reads an output of the other step."""
+        return other.name != self.name and not self._named_paths.isdisjoint(other._output_paths)
 
     @cached_property
-    def _named(self) -> frozenset[str]:
+    def _named_paths(self) -> frozenset[str]:
         """Every path that the command may name."""
         return frozenset(path for word in self.command or self.args for path in _paths(word))
 
     @cached_property
-    def _left(self) -> frozenset[str]:
-        """The paths of the outputs."""
+    def _output_paths(self) -> frozenset[str]:
         return frozenset(map(str, self.outputs))
 
     def without(self, others: Sequence[Step]) -> Step | None:
-        """Return the step without what other steps would have left; None where it cannot do without.
+        """Return this step without the outputs of other steps; None if it cannot run without them.
 
-        What else names a value that is left out, as `--against NAME`, is left out with it.
+        Options that name a value that is left out, as `--against NAME`, are left out too.
         """
         pairs = list(zip(self.args, self.args[1:], strict=False))
-        values = [value for option, value in pairs if option == self.spare and self.spare]
-        lost = {path for other in others for path in other._left}
-        gone = {value for value in values if lost & _paths(value)}
-        labels = {value.partition("=")[0] for value in gone if "=" in value}
-        dropped = {
-            place
-            for place, (option, value) in enumerate(pairs)
-            if value in gone or (option.startswith("--") and value in labels)
+        values = [value for option, value in pairs if option == self.droppable and self.droppable]
+        missing = {path for other in others for path in other._output_paths}
+        dropped = {value for value in values if missing & _paths(value)}
+        labels = {value.partition("=")[0] for value in dropped if "=" in value}
+        options = {
+            index
+            for index, (option, value) in enumerate(pairs)
+            if value in dropped or (option.startswith("--") and value in labels)
         }
-        places = {place + more for place in dropped for more in (0, 1)}
-        args = tuple(word for place, word in enumerate(self.args) if place not in places)
-        left = replace(self, args=args)
-        return left if len(gone) < len(values) and not any(left.needs(other) for other in others) else None
+        indices = {index + offset for index in options for offset in (0, 1)}
+        args = tuple(word for index, word in enumerate(self.args) if index not in indices)
+        reduced = replace(self, args=args)
+        return reduced if len(dropped) < len(values) and not any(map(reduced.needs, others)) else None
 
 
 def _paths(word: str) -> set[str]:
@@ -112,55 +111,55 @@ def _paths(word: str) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Folder:
-    """What the steps of a recipe have left, for its render function.
+class StepOutputs:
+    """The outputs of a recipe's steps, as its render function reads them.
 
     Attributes:
         steps: {name: step} of the recipe.
-        failed: {name: why} of those that are not done, one sentence each.
-        partly: {name: why} of those that are done, but not for every language.
-        waiting: Names of those that were not run, because the run is only planned.
+        failed: {name: reason} of the steps that are not done, one sentence each.
+        partly: {name: reason} of the steps that are done, but not for every language.
+        pending: Names of the steps that are only planned.
     """
 
     steps: Mapping[str, Step]
     failed: Mapping[str, str] = field(default_factory=dict)
     partly: Mapping[str, str] = field(default_factory=dict)
-    waiting: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
 
     def done(self, step: Step | str) -> bool:
-        """Tell whether a step of the recipe is done, so that its outputs are there and its own."""
+        """Tell whether a step belongs to the recipe and is done, so that its outputs can be read."""
         name = step if isinstance(step, str) else step.name
-        return name in self.steps and name not in self.failed and name not in self.waiting
+        return name in self.steps and name not in self.failed and name not in self.pending
 
     def document(self, step: Step | str) -> dict[str, Any] | None:
-        """Return the first JSON document among a step's outputs; None where the step is not done.
+        """Return the first JSON document among a step's outputs; None if the step is not done.
 
         Raises:
-            ValueError: None of its outputs is one.
-            XsnsError: It is damaged.
+            ValueError: The step has no JSON output.
+            XsnsError: The document is damaged.
         """
         if not self.done(step):
             return None
         known = self.steps[step if isinstance(step, str) else step.name]
         path = next((path for path in known.outputs if path.suffix == ".json"), None)
         if path is None:
-            raise ValueError(f"the step '{known.name}' leaves no JSON")
-        found: dict[str, Any] = read_json(path)
-        return found
+            raise ValueError(f"the step '{known.name}' has no JSON output")
+        document: dict[str, Any] = read_json(path)
+        return document
 
-    def why(self, step: Step | str) -> str:
-        """Return why a step is not done; empty where it is."""
+    def failure(self, step: Step | str) -> str:
+        """Return the reason why a step is not done; empty if it is done."""
         return self.failed.get(step if isinstance(step, str) else step.name, "")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a recipe ends in.
+    """The result of a recipe.
 
     Attributes:
-        markdown: The page, from its title on, without the commands: the runner adds these.
-        record: All numbers, as JSON can say them; NaN becomes null.
-        figure: Writes the figure, where there is one.
+        markdown: The page, from its title on, without settings and commands: the runner adds these.
+        record: All numbers, as JSON values; NaN is written as null.
+        figure: Writes the figure; None if the recipe has no figure.
     """
 
     markdown: str
@@ -173,41 +172,54 @@ class Recipe:
     """A table or a figure of the paper.
 
     Attributes:
-        name: As on the command line, and of its files.
-        title: One line.
-        steps: The command lines that it needs. Raises :class:`LeftOutError` where the data do not allow it.
-        render: Makes the result of what they have left. It is called also where some steps failed, and leaves out
-            what these would have given; raises :class:`LeftOutError` where nothing is left.
-        then: Further steps that depend on what the first have left. It is asked for a dry run too, and then has to do
-            without what is not there.
+        name: The name on the command line and of the recipe's files.
+        title: A title of one line.
+        steps: Returns the steps. Raises :class:`LeftOutError` if the data do not allow the recipe.
+        render: Makes the result from the outputs of the steps. It is also called if some steps failed, and then leaves
+            their results out; it raises :class:`LeftOutError` if there is no result at all.
+        follow_up: Returns further steps that depend on the outputs of the first ones. It is also called for a dry run,
+            where outputs may be missing.
     """
 
     name: str
     title: str
-    steps: Callable[[Setting], Sequence[Step]]
-    render: Callable[[Setting, Folder], Result]
-    then: Callable[[Setting, Folder], Sequence[Step]] | None = None
+    steps: Callable[[RunConfig], Sequence[Step]]
+    render: Callable[[RunConfig, StepOutputs], Result]
+    follow_up: Callable[[RunConfig, StepOutputs], Sequence[Step]] | None = None
 
 
 ALL: Final = "all"
-#: Target → one line of help. The file recipes/TARGET.py holds a recipe named `RECIPE`.
+#: Target → one line of help.
 TARGETS: Final[Mapping[str, str]] = {
-    "table1": "Which text, and which output of the model: task or general text, language model or task head.",
+    "table1": "Text and output of the model: task or general text, language model or task head.",
     "table2": "Sub-networks against typology, text and embeddings, on every task.",
-    "table3": "How far scores fitted to similarity are off: least squares and mixed effects.",
+    "table3": "Errors of scores that are fitted to similarity: least squares and mixed effects.",
     "table4": "The same predictors on other models.",
     "figure1": "Transfer of NER by source.",
     "figure3": "Prediction by density of the sub-networks.",
-    "figure4": "Three sources at once, chosen by each predictor.",
-    "figure5": "How far transfer to a target spreads over sources.",
+    "figure4": "Three sources together, chosen by each predictor.",
+    "figure5": "Spread of the scores of a target over sources.",
     "figure6": "Prediction by number of examples.",
     "figure7": "Low-resource targets: the predicted source against English.",
-    "choices": "Not the paper's: other estimators, thresholds and ways to compare.",
+    "choices": "Not in the paper: other estimators, thresholds and ways to compare.",
+}
+#: Target → module in `recipes/` whose `RECIPES` holds its recipe.
+_MODULES: Final[Mapping[str, str]] = {
+    "table1": "variants",
+    "table2": "predictor_tables",
+    "table3": "predictor_tables",
+    "table4": "predictor_tables",
+    "figure1": "transfer_by_source",
+    "figure3": "variants",
+    "figure4": "source_choice",
+    "figure5": "transfer_by_source",
+    "figure6": "variants",
+    "figure7": "low_resource",
+    "choices": "variants",
 }
 
 
 def recipes(target: str) -> list[Recipe]:
-    """Return the recipe of a target; all of them, in the order of the paper, for `all`."""
+    """Return the recipe of a target; for `all`, all recipes in the order of :data:`TARGETS`."""
     names = list(TARGETS) if target == ALL else [target]
-    found: list[Recipe] = [import_module(f"xsns_stream.reproduce.recipes.{name}").RECIPE for name in names]
-    return found
+    return [import_module(f"xsns_stream.reproduce.recipes.{_MODULES[name]}").RECIPES[name] for name in names]

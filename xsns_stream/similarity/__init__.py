@@ -10,14 +10,14 @@ from xsns_stream.similarity.groups import GROUPINGS, By
 from xsns_stream.similarity.matrix import jaccard, similarity, similarity_by_group
 from xsns_stream.similarity.nway import common, count_parts, united
 from xsns_stream.similarity.sample import sample_overlaps, sample_overlaps_by_seed
-from xsns_stream.similarity.selection import Incomplete, OverlapKeeper, Progress, RowSource
+from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress, RowSource
 
 __all__ = [
     "COEFFICIENTS",
     "GROUPINGS",
     "By",
     "Incomplete",
-    "OverlapKeeper",
+    "OverlapCache",
     "Progress",
     "RowSource",
     "common",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xsns_stream.similarity.selection import OverlapKeeper, Pairs, Progress, RowSource
+from xsns_stream.similarity.selection import OverlapCache, Pairs, Progress, RowSource
 from xsns_stream.similarity.streaming import count_rectangle, count_square
-from xsns_stream.types import Counts, KeptOverlaps, OverlapCounts, OverlapRectangle, words_for
+from xsns_stream.types import CachedOverlaps, Counts, OverlapCounts, OverlapRectangle, words_for
 
 
 def counted_square(
@@ -16,7 +16,7 @@ def counted_square(
     languages: tuple[str, ...],
     seed: int,
     density: float,
-    keeper: OverlapKeeper,
+    cache: OverlapCache,
     on_progress: Progress | None,
     device: str = "cpu",
 ) -> OverlapCounts:
@@ -29,8 +29,8 @@ def counted_square(
     Raises:
         StoreError: A row has no longer as many bits as when it was written, or cannot be read.
     """
-    kept = keeper.load(seed, density)
-    digests = keeper.digests(languages, seed, density)
+    kept = cache.load(seed, density)
+    digests = cache.digests(languages, seed, density)
     sound = _sound(kept, languages, digests)
     new = [code for code in languages if code not in sound]
     if kept is not None and not new:
@@ -42,26 +42,26 @@ def counted_square(
         intersection = _extended(store, kept.counts, languages, new, seed, density, on_progress, device)
     counts = OverlapCounts(languages, intersection, store.layout.size, seed, density)
     if kept is None or len(languages) >= len(set(kept.languages) & set(store.languages_at(seed, density))):
-        keeper.save(KeptOverlaps(counts, digests))
+        cache.save(CachedOverlaps(counts, digests))
     return counts
 
 
 def kept_rectangle(
-    store: RowSource, pairs: Pairs, seed: int, density: float, keeper: OverlapKeeper, on_progress: Progress | None
+    store: RowSource, pairs: Pairs, seed: int, density: float, cache: OverlapCache, on_progress: Progress | None
 ) -> OverlapRectangle | None:
     """Return the counts of sources with targets where all of them were kept, and no row has changed; None otherwise."""
-    kept = keeper.load(seed, density)
+    kept = cache.load(seed, density)
     # Where a language was never kept, the digests of the others need not be asked for.
     if kept is None or not set(pairs.every) <= set(kept.languages):
         return None
-    digests = keeper.digests(pairs.every, seed, density)
+    digests = cache.digests(pairs.every, seed, density)
     if _sound(kept, pairs.every, digests) != set(pairs.every):
         return None
     _done(store, on_progress)
     return kept.counts.between(pairs.sources, pairs.targets or ())
 
 
-def _sound(kept: KeptOverlaps | None, languages: Sequence[str], digests: Sequence[str]) -> set[str]:
+def _sound(kept: CachedOverlaps | None, languages: Sequence[str], digests: Sequence[str]) -> set[str]:
     """Return which of the languages were kept with the rows that they have now."""
     before = {} if kept is None else dict(zip(kept.languages, kept.digests, strict=True))
     return {code for code, digest in zip(languages, digests, strict=True) if before.get(code) == digest}

@@ -7,7 +7,7 @@ from typing import overload
 
 from xsns_stream.similarity.cache import counted_square, kept_rectangle
 from xsns_stream.similarity.groups import By, Groups, groups_of
-from xsns_stream.similarity.selection import Asked, Incomplete, OverlapKeeper, Pairs, Progress, RowSource, ask, only
+from xsns_stream.similarity.selection import Asked, Incomplete, OverlapCache, Pairs, Progress, RowSource, ask, only
 from xsns_stream.similarity.streaming import count_rectangle, count_square
 from xsns_stream.types import GroupedOverlaps, OverlapCounts, OverlapRectangle, Overlaps, words_for
 
@@ -21,7 +21,7 @@ def count_overlaps(
     languages: Sequence[str] | None = None,
     seed: int | None = None,
     density: float | None = None,
-    keeper: OverlapKeeper | None = None,
+    cache: OverlapCache | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
 ) -> OverlapCounts: ...
@@ -35,7 +35,7 @@ def count_overlaps(
     targets: Sequence[str] | None = None,
     seed: int | None = None,
     density: float | None = None,
-    keeper: OverlapKeeper | None = None,
+    cache: OverlapCache | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
 ) -> OverlapRectangle: ...
@@ -65,7 +65,7 @@ def count_overlaps(
     by: By | None = None,
     seed: int | None = None,
     density: float | None = None,
-    keeper: OverlapKeeper | None = None,
+    cache: OverlapCache | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
 ) -> _Result:
@@ -80,7 +80,7 @@ def count_overlaps(
         by: Count the parameters of each `layer`, kind of `module` or `tensor` by themselves.
         seed: May be left out where there is a single one.
         density: May be left out where there is a single one.
-        keeper: Where counts are kept, as :func:`xsns_stream.store.overlap_cache.keep_overlaps` gives; rows that were
+        cache: Where counts are kept, as :func:`xsns_stream.store.overlap_cache.overlap_cache` gives; rows that were
             counted before are not read again. Nothing is kept where left out, nor are counts of groups.
         device: `cpu`, or another that torch knows, as `cuda`; needs torch.
         on_progress: Called with (words done, words in all) after each block.
@@ -97,7 +97,7 @@ def count_overlaps(
     """
     seed = only("seed", store.seeds) if seed is None else seed
     asked = ask(store, languages=languages, sources=sources, targets=targets, seeds=(seed,), density=density)
-    return _count_all(store, asked, by, keeper, device, on_progress)[0]
+    return _count_all(store, asked, by, cache, device, on_progress)[0]
 
 
 @overload
@@ -107,7 +107,7 @@ def count_overlaps_by_seed(
     languages: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     density: float | None = None,
-    keeper: OverlapKeeper | None = None,
+    cache: OverlapCache | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
     on_incomplete: Incomplete | None = None,
@@ -123,7 +123,7 @@ def count_overlaps_by_seed(
     targets: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     density: float | None = None,
-    keeper: OverlapKeeper | None = None,
+    cache: OverlapCache | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
     on_incomplete: Incomplete | None = None,
@@ -155,7 +155,7 @@ def count_overlaps_by_seed(
     by: By | None = None,
     seeds: Sequence[int] | None = None,
     density: float | None = None,
-    keeper: OverlapKeeper | None = None,
+    cache: OverlapCache | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
     on_incomplete: Incomplete | None = None,
@@ -166,13 +166,13 @@ def count_overlaps_by_seed(
 
     Args:
         store: Where the rows are.
-        languages: As for :func:`count_overlaps`, and so are `sources`, `targets`, `by` and `keeper`.
+        languages: As for :func:`count_overlaps`, and so are `sources`, `targets`, `by` and `cache`.
         sources: Those that have every seed where left out.
         targets: Those that have every seed where left out.
         by: What the parameters are grouped by.
         seeds: Which, and in which order; all where left out.
         density: May be left out where there is a single one.
-        keeper: Where counts are kept.
+        cache: Where counts are kept.
         device: Where they are made.
         on_progress: Called with (words done, words in all), over all seeds, after each block.
         on_incomplete: Called for each language that is left out, with the seeds that it lacks.
@@ -192,20 +192,20 @@ def count_overlaps_by_seed(
         density=density,
         on_incomplete=on_incomplete,
     )
-    return _count_all(store, asked, by, keeper, device, on_progress)
+    return _count_all(store, asked, by, cache, device, on_progress)
 
 
 def _count_all(
     store: RowSource,
     asked: Asked,
     by: By | None,
-    keeper: OverlapKeeper | None,
+    cache: OverlapCache | None,
     device: str,
     on_progress: Progress | None,
 ) -> tuple[_Result, ...]:
     groups = None if by is None else groups_of(store.layout, by)
     return tuple(
-        _count(store, asked.pairs, seed, asked.density, keeper, device, progress)
+        _count(store, asked.pairs, seed, asked.density, cache, device, progress)
         if groups is None
         else _count_groups(store, asked.pairs, seed, asked.density, groups, device, progress)
         for seed, progress in zip(asked.seeds, by_turns(store, on_progress, len(asked.seeds)), strict=True)
@@ -217,16 +217,16 @@ def _count(
     pairs: Pairs,
     seed: int,
     density: float,
-    keeper: OverlapKeeper | None,
+    cache: OverlapCache | None,
     device: str,
     on_progress: Progress | None,
 ) -> Overlaps:
     if pairs.targets is None:
-        if keeper is not None:
-            return counted_square(store, pairs.sources, seed, density, keeper, on_progress, device)
+        if cache is not None:
+            return counted_square(store, pairs.sources, seed, density, cache, on_progress, device)
         counts = count_square(store, pairs.sources, seed, density, None, on_progress, device)[0]
         return OverlapCounts(pairs.sources, counts, store.layout.size, seed, density)
-    kept = None if keeper is None else kept_rectangle(store, pairs, seed, density, keeper, on_progress)
+    kept = None if cache is None else kept_rectangle(store, pairs, seed, density, cache, on_progress)
     if kept is not None:
         return kept
     counts, sources, targets = (c[0] for c in count_rectangle(store, pairs, seed, density, None, on_progress, device))

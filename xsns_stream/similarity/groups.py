@@ -10,7 +10,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.types import ParameterLayout
 
 if TYPE_CHECKING:
-    from xsns_kernels.streams import Segment
+    from xsns_kernels.columns import Segment
 
 By = Literal["layer", "module", "tensor"]
 
@@ -46,7 +46,7 @@ def groups_of(layout: ParameterLayout, by: str) -> Groups:
     Raises:
         UsageError: Another word, or a layout without layers is to be divided by layer or module.
     """
-    from xsns_kernels.streams import Segment
+    from xsns_kernels.columns import Segment
 
     if by in ("layer", "module") and not layout.layers:
         raise UsageError(

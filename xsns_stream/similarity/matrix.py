@@ -68,6 +68,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
         seeds=tuple(table.seed for table in tables),
         per_seed=per_seed,
         standard_error=_standard_error(tables, formula),
+        counts=tuple(given),
     )
 
 

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.atomic import read_json, read_parquet, unreadable
-from xsns_stream.io.tables import all_listed, listed, numbers, read_table, same_code, to_codes, twice
+from xsns_stream.io.atomic import unreadable
+from xsns_stream.io.frames import read_parquet
+from xsns_stream.io.json import read_json
+from xsns_stream.io.table_orientation import check_corner, check_diagonal
+from xsns_stream.io.tables import all_listed, duplicates, labels_by_shared_code, listed, numbers, read_table, to_codes
 from xsns_stream.languages import SUMMARY_CODES, Labels, read_labels
-from xsns_stream.table_orientation import check_corner, check_diagonal
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import PredictorRecord
 
@@ -155,7 +157,7 @@ def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
     """
     if not labels:
         raise XsnsError(f"{what} has no {side}s.", "a language is needed on each side.")
-    if repeated := twice(labels):
+    if repeated := duplicates(labels):
         raise XsnsError(f"{what} has {side}s with the same label: {listed(repeated)}.", "each language stands once.")
     codes = to_codes(labels)
     if not any(codes.values()) and not any(read_labels(labels).codes.values()):
@@ -163,7 +165,7 @@ def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
             f"no {side} of {what} is labelled with the code of a language: {listed(labels)}.",
             "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'.",
         )
-    several = same_code(codes)
+    several = labels_by_shared_code(codes)
     if mixed := {code: names for code, names in several.items() if code in names}:
         raise XsnsError(
             f"{side}s of {what} are the same language: {listed([' and '.join(names) for names in mixed.values()])}.",
@@ -424,6 +426,7 @@ def known_languages(
         chance=cut(matrix.chance),
         per_seed=cut(matrix.per_seed),
         standard_error=cut(matrix.standard_error),
+        counts=(),
     )
     return KnownLanguages(kept, dict(labels.by_name), tuple(lost))
 

@@ -18,7 +18,7 @@ _BLOCK_BYTES: Final = 16 * 2**20
 
 def count_parts(bits: ParameterSet, by: By = "layer") -> dict[str, int]:
     """Return how many parameters of each group are in a set: {name: number}."""
-    from xsns_kernels.streams import ArrayColumns
+    from xsns_kernels.columns import ArrayColumns
 
     groups = groups_of(bits.layout, by)
     found = intersections(ArrayColumns(bits.bits[None]), groups.segments, len(groups.names))

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from xsns_kernels.streams import Columns, Segment
+from xsns_kernels.columns import Columns, Segment
 from xsns_stream.errors import UsageError
 from xsns_stream.similarity.count import by_turns
 from xsns_stream.similarity.selection import Incomplete, Pairs, Picked, Progress, RowSource, ask, only

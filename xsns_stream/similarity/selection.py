@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xsns_stream.errors import LanguageError, StoreError, UsageError
 from xsns_stream.languages import near_misses
-from xsns_stream.types import Counts, KeptOverlaps, ParameterLayout, Words
+from xsns_stream.types import CachedOverlaps, Counts, ParameterLayout, Words
 
 if TYPE_CHECKING:
-    from xsns_kernels.streams import Columns
+    from xsns_kernels.columns import Columns
 
 
 #: Called with (words done, words in all) after each block.
@@ -52,16 +52,16 @@ class RowSource(Protocol):
         """Open the rows of these languages, in this order, to be read a block of columns at a time."""
 
 
-class OverlapKeeper(Protocol):
+class OverlapCache(Protocol):
     """Where counts are kept from one comparison to the next."""
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
         """SHA-256 of each language's row as it is now."""
 
-    def load(self, seed: int, density: float) -> KeptOverlaps | None:
+    def load(self, seed: int, density: float) -> CachedOverlaps | None:
         """Return what was kept; None where that is nothing, or nothing that can be read."""
 
-    def save(self, kept: KeptOverlaps) -> None:
+    def save(self, kept: CachedOverlaps) -> None:
         """Keep these counts in the place of those before them, if they can be kept at all."""
 
 

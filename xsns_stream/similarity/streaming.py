@@ -17,7 +17,7 @@ from xsns_stream.similarity.selection import Pairs, Progress, Repeated, RowSourc
 from xsns_stream.types import Counts
 
 if TYPE_CHECKING:
-    from xsns_kernels.streams import Columns, Segment
+    from xsns_kernels.columns import Columns, Segment
 
 
 def count_square(

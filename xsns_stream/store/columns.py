@@ -1,8 +1,7 @@
-"""Rows that are read a block of columns at a time, straight from their files."""
+"""Committed rows that are read a block of columns at a time, straight from their files."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -16,27 +15,27 @@ import numpy.typing as npt
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store.format import RowKey
-from xsns_stream.store.plain_rows import LocalRow, RowReader, read_fully
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.row_array import RowArray
+from xsns_stream.store.shards import RowReader, read_fully
 from xsns_stream.store.storage.local import os_errors
 from xsns_stream.types import Words
 
-#: Files held open, where the system allows as many; the rows past these are opened for each block.
+#: Files that are held open, where the system allows as many; the other rows are opened for each block.
 MOST_OPEN: Final = 512
-#: Words that are copied at a time, 1 MiB, and how many copy: decoding takes five times that of each.
-PIECE_WORDS: Final = 1 << 17
-FETCHERS: Final = 3
+#: Threads that copy rows; decoding takes five times the memory of a piece in each of them.
+COPY_THREADS: Final = 3
 
 
 class StoredColumns:
-    """Committed rows, a block of columns at a time: `xsns_kernels.Columns`. Made by `SubNetworkStore.columns`.
+    """Committed rows, a block of columns at a time; made by `SubNetworkStore.columns`.
 
-    Bits are not checked here: counts of a finished comparison can be, against the records' cardinalities.
+    It implements `xsns_kernels.Columns`. Bits are not checked here. The counts of a finished comparison can be
+    compared with the cardinalities in the records.
 
     Attributes:
-        rows: L.
-        words: W.
+        rows: L, the number of rows.
+        words: W, the number of words of a row.
     """
 
     def __init__(
@@ -48,18 +47,18 @@ class StoredColumns:
         self._direct = [reader.direct for reader in readers]
 
     def read(self, start: int, stop: int, out: npt.NDArray[np.uint64]) -> None:
-        """Fill `out` [L, stop − start]; may be called from several threads at once.
+        """Fill `out` [L, stop − start]; several threads may call this at once.
 
         Raises:
-            StoreError: A row cannot be read; it is named.
-            ValueError: Words outside of a row, or an `out` of another shape.
+            StoreError: A row cannot be read; the message names it.
+            ValueError: The words are outside of a row, or `out` has another shape.
         """
         if not 0 <= start <= stop <= self.words or out.shape != (self.rows, stop - start):
             raise ValueError(f"words {start} up to {stop} of {self.rows} rows of {self.words} into {out.shape}")
         number, skip, expected = 0, start * 8, (stop - start) * 8
         views: Any = out
         try:
-            # Of a store that is in the system's cache this loop is most of the time: it does no more than it must.
+            # For a store in the system's cache this loop takes most of the time, so it does as little as possible.
             for number, (direct, row) in enumerate(zip(self._direct, views, strict=True)):
                 if direct is None or os.preadv(direct[0], [row], direct[1] + skip) != expected:
                     self._readers[number].read(start, row)
@@ -72,33 +71,32 @@ class StoredColumns:
 def open_columns(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[StoredColumns]:
     """Open committed rows for reading by columns.
 
-    Plain rows in a folder are read where they are. All others are first copied into a file of plain words in the
-    folder for temporary files, which is gone when the block ends.
+    Plain rows in a folder are read in place. All others are first copied into a file of plain words in the folder for
+    temporary files, which is removed when the block ends.
 
     Args:
-        array: The array.
-        records: Of the rows, in the order in which they are wanted.
+        array: The array of rows.
+        records: The records of the rows, in the order of the result.
 
     Raises:
-        StoreError: A row is missing or damaged; or there is no room for the copies.
+        StoreError: A row is missing or damaged, or there is no room for the copies.
     """
     names = [record.key for record in records]
-    with ExitStack() as undo:
+    with ExitStack() as opened:
         readers: list[RowReader] = []
         if array.plain_files:
-            most = min(MOST_OPEN, _open_files() // 2)
+            most = min(MOST_OPEN, _open_files_limit() // 2)
             for record in records:
                 with array.reading(record.key, record.slot):
-                    path = array.file(record.slot)
-                    row = LocalRow(path, array.geometry, keep_open=len(readers) < most)
-                undo.callback(row.close)
+                    row = array.open_file(record.slot, keep_open=len(readers) < most)
+                opened.callback(row.close)
                 readers.append(row)
         else:
-            readers.extend(undo.enter_context(_spooled(array, records)))
-        yield StoredColumns(array.words, names, readers, array.redo_hint)
+            readers.extend(opened.enter_context(_copied(array, records)))
+        yield StoredColumns(array.words, names, readers, array.rebuild_hint)
 
 
-def _open_files() -> int:
+def _open_files_limit() -> int:
     """Return how many files this process may have open."""
     import resource
 
@@ -106,7 +104,7 @@ def _open_files() -> int:
     return MOST_OPEN * 2 if soft == resource.RLIM_INFINITY else soft
 
 
-class _SpooledRow:
+class _CopiedRow:
     """A row within the file of copies."""
 
     def __init__(self, descriptor: int, offset: int) -> None:
@@ -117,23 +115,23 @@ class _SpooledRow:
         read_fully(self.direct[0], out, self.direct[1] + start * 8)
 
     def close(self) -> None:
-        """The file is closed by whoever made it."""
+        """Do nothing: :func:`_copied` closes the file."""
 
 
 @contextmanager
-def _spooled(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[list[RowReader]]:
-    """Copy rows into a temporary file, a piece at a time."""
+def _copied(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[list[RowReader]]:
+    """Copy rows into a temporary file, a piece at a time, and compare them with their records."""
     row_bytes = array.words * 8
     folder = tempfile.gettempdir()
     if shutil.disk_usage(folder).free < row_bytes * len(records):
         raise StoreError(
             f"there is no room in '{folder}' for a copy of {len(records)} rows of {row_bytes:,} bytes.",
-            "rows that are compressed or not on this machine are copied first: set TMPDIR to a folder with more room.",
+            "compressed rows and rows on other machines are copied first: set TMPDIR to a folder with more room.",
         )
-    # It has no name, so that nothing is left of it however the process ends.
+    # The file has no name, so that it is gone however the process ends.
     with tempfile.TemporaryFile(prefix="xsns-") as file:
         descriptor = file.fileno()
-        with ThreadPoolExecutor(FETCHERS) as pool:
+        with ThreadPoolExecutor(COPY_THREADS) as pool:
             jobs = [pool.submit(_copy, array, record, descriptor, i * row_bytes) for i, record in enumerate(records)]
             try:
                 for job in jobs:
@@ -141,28 +139,14 @@ def _spooled(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[list[
             finally:
                 for job in jobs:
                     job.cancel()
-        yield [_SpooledRow(descriptor, number * row_bytes) for number in range(len(records))]
+        yield [_CopiedRow(descriptor, number * row_bytes) for number in range(len(records))]
 
 
 def _copy(array: RowArray, record: CommitRecord, descriptor: int, offset: int) -> None:
-    """Copy one row, and compare it with its record on the way."""
-    # A compressed chunk is decoded as a whole, however little of it is asked for.
-    step = max(1, PIECE_WORDS // array.chunk) * array.chunk if array.compressed else PIECE_WORDS
-    digest = hashlib.sha256()
-    with array.reading(record.key, record.slot):
-        reader = array.open_row(record.slot)
-    for start in range(0, array.words, step):
-        piece = np.empty(min(step, array.words - start), np.uint64)
-        with array.reading(record.key, record.slot):
-            reader.read(start, piece)
-        digest.update(piece.astype("<u8", copy=False).data)
+    """Copy one row to a position of a file."""
+    for start, piece in array.pieces(record):
         with os_errors("copy rows to", tempfile.gettempdir()):
             _write_fully(descriptor, piece, offset + start * 8)
-    reader.close()
-    if digest.hexdigest() != record.sha256:
-        raise StoreError(
-            f"the row {record.key} does not hold the bits that were committed.", array.redo_hint(record.key)
-        )
 
 
 def _write_fully(descriptor: int, words: Words, offset: int) -> None:

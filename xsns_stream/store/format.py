@@ -1,31 +1,38 @@
-"""Names, labels and sizes of the format, as values. `docs/store-format.md` is the norm."""
+"""Names, keys, labels and header of the store format. `docs/store-format.md` is normative."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
+from xsns_stream.io.json import FieldError, convert, describe, format_error, parse
 from xsns_stream.languages import near_misses
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, convert
-from xsns_stream.types import WORD_BITS, ParameterLayout, words_for
+from xsns_stream.store.storage import Storage
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
 
-FORMAT = "xsns-subnetworks"
-FORMAT_VERSION = 1
-ARRAY = "subnetworks"
-COMMITS = "commits"
-DIMENSIONS = ("density", "seed", "language", "word")
-METADATA = "zarr.json"
+FORMAT: Final = "xsns-subnetworks"
+FORMAT_VERSION: Final = 1
+METADATA: Final = "zarr.json"
+#: Groups and arrays of a store. Folds are called parts on disk.
+ARRAY: Final = "subnetworks"
+COMMITS: Final = "commits"
+FISHER_ARRAY: Final = "fisher"
+FISHER_COMMITS: Final = "fisher_commits"
+FOLDS: Final = "parts"
+OVERLAPS: Final = "overlaps"
+#: Names of the axes of the array of rows.
+DIMENSIONS: Final = ("density", "seed", "language", "word")
 
-#: Inner chunk, in words, where the layers are of no help: 1 MiB.
-DEFAULT_CHUNK_WORDS = 131_072
-
-_LANGUAGE = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-_LONGEST_LANGUAGE = 64
+_LANGUAGE: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_LONGEST_LANGUAGE: Final = 64
+# The part of a corpus's name that says how text is split into words.
+_WORDS: Final = re.compile(r"(, )?words=(running|given)")
 
 
 def group_document(attributes: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -37,12 +44,12 @@ def check_language(language: str) -> str:
     """Return `language` if it can be part of a path.
 
     Raises:
-        LanguageError: It holds something else than ASCII letters, digits and single inner hyphens.
+        LanguageError: The code has other characters than ASCII letters, digits and single inner hyphens.
     """
     if len(language) > _LONGEST_LANGUAGE or not _LANGUAGE.fullmatch(language):
         raise LanguageError(
             f"'{language}' cannot name a row of a store.",
-            "a language code holds ASCII letters, digits and hyphens only, as 'sw' or 'zh-Hant'.",
+            "a language code holds ASCII letters, digits and hyphens only, such as 'sw' or 'zh-Hant'.",
         )
     return language
 
@@ -56,13 +63,16 @@ def suggestion(language: str, known: Sequence[str]) -> str:
     return f"there is: {shown}." if known else "there is no language yet."
 
 
+# ------------------------------------------------------------------------------------------------ keys
+
+
 @dataclass(frozen=True, order=True)
 class RowKey:
     """Names one row.
 
     Attributes:
-        density: The density asked for, in (0, 1].
-        seed: From 0 up to 2^63 − 1.
+        density: The requested density, in (0, 1].
+        seed: An integer from 0 to 2^63 − 1.
         language: A code that can be part of a path.
     """
 
@@ -86,19 +96,105 @@ class RowKey:
 
     @property
     def node(self) -> str:
-        """Path of the commit record's node within the store; `repr` of a float is exact and shortest."""
+        """The path of the commit record's group within the store; `repr` of a float is exact and shortest."""
         return f"{COMMITS}/{self.density!r}/{self.seed}/{self.language}"
+
+    @property
+    def record(self) -> str:
+        """The key of the object whose existence commits the row."""
+        return f"{self.node}/{METADATA}"
 
     def __str__(self) -> str:
         return f"'{self.language}' (seed {self.seed}, density {self.density!r})"
 
 
+@dataclass(frozen=True, order=True)
+class FisherKey:
+    """Names one row of saved Fisher values, from which rows of any density can be made."""
+
+    seed: int
+    language: str
+
+    @classmethod
+    def checked(cls, language: str, seed: int) -> FisherKey:
+        """Return the key of a row that may be written; errors as for :meth:`RowKey.checked`."""
+        key = RowKey.checked(language, seed, 1.0)
+        return cls(key.seed, key.language)
+
+    @property
+    def density(self) -> None:
+        """None: the values serve every density."""
+        return
+
+    @property
+    def node(self) -> str:
+        """The path of the commit record's group within the store."""
+        return f"{FISHER_COMMITS}/{self.seed}/{self.language}"
+
+    @property
+    def record(self) -> str:
+        """The key of the object whose existence commits the values."""
+        return f"{self.node}/{METADATA}"
+
+    def __str__(self) -> str:
+        return f"'{self.language}' (seed {self.seed}, Fisher values)"
+
+
+@dataclass(frozen=True, order=True)
+class FoldKey:
+    """Names a row that leaves out one fold of the examples.
+
+    Attributes:
+        count: K, the number of folds.
+        number: The fold that is left out, from 1.
+        row: The row.
+    """
+
+    count: int
+    number: int
+    row: RowKey
+
+    @property
+    def language(self) -> str:
+        """The language of the row."""
+        return self.row.language
+
+    @property
+    def seed(self) -> int:
+        """The seed of the row."""
+        return self.row.seed
+
+    @property
+    def density(self) -> float:
+        """The requested density."""
+        return self.row.density
+
+    @property
+    def node(self) -> str:
+        """The path of the commit record's group within the store."""
+        return f"{fold_node(self.count, self.number)}/{self.row.node}"
+
+    def __str__(self) -> str:
+        return f"{self.row} without part {self.number} of {self.count}"
+
+
+def fold_node(count: int, number: int) -> str:
+    """Return the path, within a store, of the store that leaves out a fold."""
+    return f"{FOLDS}/{count}/{number}"
+
+
+# ---------------------------------------------------------------------------------------------- labels
+
+#: The indices of a row in the array: density, seed, language.
 Slot = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Which slot of the array is which row. Labels are only ever appended, so that no row moves."""
+    """Labels of the array of rows, which say which slot is which row.
+
+    Labels are only ever appended, so that no row moves.
+    """
 
     densities: tuple[float, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -106,11 +202,11 @@ class Labels:
 
     @property
     def shape(self) -> Slot:
-        """D, S and L."""
+        """D, S and L: the number of densities, seeds and languages."""
         return len(self.densities), len(self.seeds), len(self.languages)
 
     def slot(self, key: RowKey) -> Slot | None:
-        """Return the row's place in the array; None where it has none."""
+        """Return the slot of a row; None where it has none."""
         try:
             return (
                 self.densities.index(key.density),
@@ -121,7 +217,7 @@ class Labels:
             return None
 
     def with_key(self, key: RowKey) -> Labels:
-        """Return labels in which `key` has a slot, and every other row the one it had."""
+        """Return labels in which `key` has a slot, and every other row keeps its slot."""
         grown = self
         if key.density not in self.densities:
             grown = replace(grown, densities=(*self.densities, key.density))
@@ -141,26 +237,186 @@ class Labels:
 
     @classmethod
     def from_json(cls, data: object) -> Labels:
-        """Read the attributes of the array, parsed or checked already.
+        """Return the labels in the attributes of the array, which may be parsed or checked already.
 
         Raises:
-            WrongFieldError: A label is missing, of the wrong type, unsafe or there twice.
+            FieldError: A label is missing, has the wrong type, cannot be part of a path, or stands twice.
         """
-        found = data if isinstance(data, schemas.Labels) else convert(data, schemas.Labels, "attributes")
-        labels = cls(tuple(found.densities), tuple(found.seeds), tuple(found.languages))
-        for name, values in vars(labels).items():
-            if len(set(values)) != len(values):
-                raise WrongFieldError(f"attributes.{name}: a label stands twice in '{name}'")
-        return labels
+        document = data if isinstance(data, schemas.Labels) else convert(data, schemas.Labels, "attributes")
+        check_distinct(densities=document.densities, seeds=document.seeds, languages=document.languages)
+        return cls(tuple(document.densities), tuple(document.seeds), tuple(document.languages))
 
 
-def inner_chunk_words(layout: ParameterLayout) -> int:
-    """Return the words of an inner chunk: a layer's where layers are equal and fill whole words.
+def check_distinct(**labels: Sequence[Any]) -> None:
+    """Check that no label of an axis stands twice.
 
-    Otherwise 1 MiB of them, or the whole row where that is less: no chunk could hold exactly one layer.
+    Raises:
+        FieldError: A label does.
     """
-    spans = {layer.stop - layer.start for layer in layout.layers}
-    bits = spans.pop() if len(spans) == 1 else 0
-    if bits and bits % WORD_BITS == 0 and bits * len(layout.layers) == layout.size:
-        return bits // WORD_BITS
-    return max(1, min(words_for(layout.size), DEFAULT_CHUNK_WORDS))
+    for name, values in labels.items():
+        if len(set(values)) != len(values):
+            raise FieldError(f"attributes.{name}: a label stands twice in '{name}'")
+
+
+# ---------------------------------------------------------------------------------------------- header
+
+
+@dataclass(frozen=True)
+class Header:
+    """Layout and experiment of a store, which all rows share. They are written once and never change."""
+
+    layout: ParameterLayout
+    experiment: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, provenance: Provenance, layout: ParameterLayout) -> Header:
+        """Return the header of a store that may hold rows of this provenance and layout."""
+        # The values go through JSON, so that they compare equal to what is stored.
+        return cls(layout, json.loads(json.dumps(provenance.experiment())))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes of the root group."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "parameters": self.layout.size,
+            "layout_digest": self.layout.digest,
+            "layout": self.layout.to_json(),
+            "experiment": dict(self.experiment),
+        }
+
+    @classmethod
+    def from_document(cls, data: bytes, kind: schemas.Kind, storage: Storage) -> Header:
+        """Return the header in the document of a root group that names this format.
+
+        Raises:
+            StoreError: The format version is later than this program, or the header is damaged.
+        """
+        version = kind.format_version
+        if type(version) is not int or version < 1:
+            raise StoreError(f"'{storage}' has no valid format version ({version!r}).", "its metadata are damaged.")
+        if version > FORMAT_VERSION:
+            raise StoreError(
+                f"'{storage}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
+                "upgrade xsns-stream, or build the store again with this version.",
+            )
+        root = parse(data, schemas.RootDocument, storage.full_name(METADATA)).attributes
+        try:
+            # Known fields must have the types that rows have.
+            convert(root.experiment, Provenance, "attributes.experiment")
+            header = cls(_layout_of(root), root.experiment)
+        except FieldError as error:
+            raise format_error(storage.full_name(METADATA), describe(error)) from error
+        if header.layout.digest != root.layout_digest:
+            raise StoreError(
+                f"the layout in '{storage}' does not match its own digest.",
+                "its zarr.json was edited or damaged; restore it.",
+            )
+        return header
+
+    def require(self, other: Header, storage: Storage) -> None:
+        """Check that rows of `other` may stand in this store.
+
+        Raises:
+            IncompatibleError: The message names each field that differs, with both values.
+        """
+        different = self.differences(other)
+        if different:
+            hint = "repeat the store's settings, or write to another path: one store holds one experiment."
+            if _lacks_words(self.experiment.get("corpus"), other.experiment.get("corpus")):
+                hint = (
+                    "the store was made by an older version, which did not record how it read text that is split into "
+                    "words. No setting repeats it: build a new store at another path."
+                )
+            raise IncompatibleError(f"the store '{storage}' holds another experiment: {'; '.join(different)}.", hint)
+
+    def differences(self, other: Header) -> list[str]:
+        """Return one phrase for each field in which `other` differs."""
+        different = self.experiment_differences(other.experiment)
+        if self.layout.digest != other.layout.digest:
+            different.append(_layout_difference(self.layout, other.layout))
+        return different
+
+    def experiment_differences(self, other: Mapping[str, Any]) -> list[str]:
+        """Return one phrase for each field in which another experiment differs.
+
+        A field that an earlier version did not record has its default value: the experiment was computed with it.
+        """
+        defaults = Provenance().experiment()
+        different = []
+        for name in dict.fromkeys([*self.experiment, *other]):
+            mine, yours = (fields.get(name, defaults.get(name)) for fields in (self.experiment, other))
+            if mine != yours:
+                different.append(f"{name} is {mine!r} in the store and {yours!r} here")
+        return different
+
+
+def _lacks_words(old: object, new: object) -> bool:
+    """Return whether two names of corpora differ only in that the old one does not say how words are read."""
+    plain = _WORDS.sub("", str(new))
+    return old != new and old in (plain, plain.removesuffix("()"))
+
+
+def _layout_of(root: schemas.Root) -> ParameterLayout:
+    """Return the layout of a store.
+
+    Raises:
+        FieldError: Tensors and shapes do not fit one another or P, or layers do not cover all bits in order.
+    """
+    layout = root.layout
+    try:
+        made = ParameterLayout(
+            tuple(layout.names),
+            tuple(map(tuple, layout.shapes)),
+            tuple(LayerSpan(*layer) for layer in layout.layers),
+        )
+    except ValueError as error:
+        raise FieldError(f"attributes.layout: {error}") from error
+    if made.size != root.parameters:
+        raise FieldError(
+            f"attributes.parameters: it is {root.parameters}, but the shapes of the layout make {made.size}"
+        )
+    ends = [0, *(layer.stop for layer in made.layers)]
+    for number, (layer, end) in enumerate(zip(made.layers, ends, strict=False)):
+        if layer.start != end or layer.stop < layer.start:
+            span = f"it spans the bits {layer.start} up to {layer.stop}, and the layer before it ends at {end}"
+            raise FieldError(f"attributes.layout.layers[{number}]: {span}")
+    if made.layers and ends[-1] != made.size:
+        raise FieldError(f"attributes.layout.layers: they cover {ends[-1]} of {made.size} parameters")
+    return made
+
+
+def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
+    """Return how two layouts differ: in their sizes, and in the first tensor that is not the same."""
+    tensors = [list(zip(layout.names, layout.shapes, strict=True)) for layout in (mine, yours)]
+    first = next((i for i, (a, b) in enumerate(zip(*tensors, strict=False)) if a != b), None)
+    if first is None:
+        first = min(len(mine.names), len(yours.names))
+    shown = [f"{t[first][0]} {list(t[first][1])}" if first < len(t) else "nothing" for t in tensors]
+    return (
+        f"layout is {len(mine.names)} tensors with {mine.size} parameters in the store and "
+        f"{len(yours.names)} with {yours.size} here (tensor {first}: {shown[0]} and {shown[1]})"
+    )
+
+
+def find_header(storage: Storage) -> Header | None:
+    """Return the header of the store in a storage; None where the storage is empty.
+
+    Raises:
+        StoreError: The storage holds something else, or the store cannot be read.
+    """
+    data = storage.read_document(METADATA)
+    if data is None:
+        if storage.is_empty():
+            return None
+        # Another process may have created the store between the two calls.
+        data = storage.read_document(METADATA)
+    # The document is not read as a whole: the attributes of other programs may be many, and are skipped.
+    kind = None if data is None else parse(data, schemas.KindDocument, storage.full_name(METADATA)).attributes
+    if data is not None and kind is not None and kind.format == FORMAT:
+        return Header.from_document(data, kind, storage)
+    what = "not a Zarr v3 hierarchy" if data is None else "a Zarr hierarchy of something else"
+    raise StoreError(
+        f"'{storage}' is not a store of sub-networks: it is {what}.",
+        f"check the path; a store is a folder whose {METADATA} says format '{FORMAT}'.",
+    )

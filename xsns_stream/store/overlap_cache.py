@@ -1,8 +1,8 @@
-"""Overlap counts that are stored beside the rows that they were counted from.
+"""A cache of overlap counts in the store, beside the rows that were counted.
 
-They are a cache: whoever deletes or ignores them loses time alone. Counts of one density and seed are one Zarr array,
-`overlaps/DENSITY/SEED/GENERATION`; its metadata say which rows were counted, by SHA-256, and are written after the
-counts. A generation is never changed: the next one has a higher number, and takes the place of those before it.
+Deleting or ignoring the cache costs time only. The counts of one density and seed are one Zarr array,
+`overlaps/DENSITY/SEED/GENERATION`. Its metadata name the counted rows by SHA-256 and are written after the counts. A
+generation never changes: the next one has a higher number and replaces those before it.
 """
 
 from __future__ import annotations
@@ -11,54 +11,50 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store import schemas
-from xsns_stream.store.checking import check_rows
-from xsns_stream.store.format import ARRAY, METADATA, RowKey, group_document
+from xsns_stream.store.format import ARRAY, METADATA, OVERLAPS, RowKey, group_document
 from xsns_stream.store.reader import StoreReader
 from xsns_stream.store.records import read_records
 from xsns_stream.store.row_array import RowArray
-from xsns_stream.store.storage.local import check_unlinked, locked
-from xsns_stream.store.storage.open import Document, Place
-from xsns_stream.types import KeptOverlaps, OverlapCounts
+from xsns_stream.store.storage.base import Document
+from xsns_stream.types import CachedOverlaps, OverlapCounts
 
-OVERLAPS: Final = "overlaps"
 OVERLAPS_VERSION: Final = 1
 
 _COUNTS: Final = "c/0/0"
-# Not among the groups, where readers of Zarr wonder what it is.
+# The lock is not within the groups, because readers of Zarr would take it for a member.
 _LOCK: Final = f"{ARRAY}/.lock-overlaps"
-_LAST: Final = 99_999_999
-_NAME: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
+_LAST_GENERATION: Final = 99_999_999
+_GENERATION: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
 
-def keep_overlaps(store: StoreReader, *, use: bool = True, write: bool = True) -> StoredOverlaps:
-    """Return the overlap counts of a store, to be given to a comparison as its `keeper`.
+def overlap_cache(store: StoreReader, *, use: bool = True, write: bool = True) -> StoredOverlaps:
+    """Return the cache of overlap counts of a store, for the argument `cache` of a comparison.
 
     Args:
-        store: Where the rows and their counts are. Where nothing may be written, nothing is kept.
-        use: Whether counts that were kept are used; otherwise everything is counted anew.
-        write: Whether new counts are kept.
+        store: The store with the rows and their counts. Nothing is cached where it is not writable.
+        use: Whether cached counts are used; otherwise everything is counted again.
+        write: Whether new counts are cached.
 
     Raises:
-        StoreError: The metadata of the array of rows are not as the format says, also where no row has to be read.
+        StoreError: The metadata of the array of rows do not follow the format, even if no row has to be read.
     """
-    RowArray.open(store.place, store.layout)
+    RowArray.open(store.storage, store.layout)
     return StoredOverlaps(store, use, write)
 
 
 class StoredOverlaps:
-    """Overlap counts in a store; made by :func:`keep_overlaps`."""
+    """Overlap counts in a store; :func:`overlap_cache` returns one."""
 
     def __init__(self, store: StoreReader, use: bool, write: bool) -> None:
         self._store, self._use, self._write_too = store, use, write
-        self._place: Place = store.place
+        self._storage = store.storage
+        # Language and digest of rows whose bits are known to have that digest.
         self._sound: set[tuple[str, str]] = set()
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
@@ -68,119 +64,119 @@ class StoredOverlaps:
             LanguageError, StoreError: A row is not committed, or its record is damaged.
         """
         keys = [RowKey.checked(language, seed, density) for language in languages]
-        records = read_records(self._place, keys)
-        # Asking the store for a row that is not there gives the error that says why.
-        found = (record or self._store.record(*_row(key)) for key, record in zip(keys, records, strict=True))
-        return tuple(record.sha256 for record in found)
+        records = read_records(self._storage, keys)
+        # For a row that is not committed, `record` raises the error that says why.
+        present = (
+            record or self._store.record(key.language, key.seed, key.density)
+            for key, record in zip(keys, records, strict=True)
+        )
+        return tuple(record.sha256 for record in present)
 
-    def load(self, seed: int, density: float) -> KeptOverlaps | None:
-        """Return the newest counts that can be read; None where there are none, or none shall be used."""
+    def load(self, seed: int, density: float) -> CachedOverlaps | None:
+        """Return the newest readable counts; None where there are none, or the cache is not used."""
         return self._newest(seed, density) if self._use else None
 
-    def _newest(self, seed: int, density: float) -> KeptOverlaps | None:
+    def _newest(self, seed: int, density: float) -> CachedOverlaps | None:
         for generation in sorted(self._generations(_folder(seed, density)), reverse=True):
-            found = self._read(f"{_folder(seed, density)}/{generation}", seed, density)
-            if found is not None:
-                self._sound.update(zip(found.languages, found.digests, strict=True))
-                return found
+            cached = self._read(f"{_folder(seed, density)}/{generation}", seed, density)
+            if cached is not None:
+                self._sound.update(zip(cached.languages, cached.digests, strict=True))
+                return cached
         return None
 
-    def save(self, kept: KeptOverlaps) -> None:
-        """Keep counts in the place of those before them; where that fails, nothing is kept.
+    def save(self, overlaps: CachedOverlaps) -> None:
+        """Cache counts in place of those before them. Where that fails, nothing is cached.
 
-        Counts stand for the digests of the rows that they are of, for as long as these are committed. So rows that were
-        not among those kept are compared with their digests first.
+        Cached counts stand for the digests of their rows for as long as these are committed. Rows that were not in the
+        cache are therefore compared with their digests first.
 
         Raises:
-            StoreError: A row is not what was committed.
+            StoreError: A row does not have the committed bits.
         """
-        seed, density = kept.counts.seed, kept.counts.density
+        seed, density = overlaps.counts.seed, overlaps.counts.density
         folder = _folder(seed, density)
-        if not (self._write_too and self._place.writable) or self._would_shrink(kept):
+        if not (self._write_too and self._storage.writable) or self._would_shrink(overlaps):
             return
-        fresh = [code for code, sha in zip(kept.languages, kept.digests, strict=True) if (code, sha) not in self._sound]
-        check_rows(self._store, [RowKey.checked(code, seed, density) for code in fresh])
-        if self.digests(kept.languages, seed, density) != kept.digests:
-            # A row was built again meanwhile: nobody knows which of the two was counted.
+        named = zip(overlaps.languages, overlaps.digests, strict=True)
+        self._store.check_rows([RowKey.checked(row[0], seed, density) for row in named if row not in self._sound])
+        if self.digests(overlaps.languages, seed, density) != overlaps.digests:
+            # A row was built again meanwhile, and it is not known which of the two rows was counted.
             return
         try:
             self._write_groups(folder)
-            # In a folder writers take turns, so that what is unfinished is a dead writer's.
-            # Whoever waits for a turn holds up a result that is there: this is only a cache.
-            with _turn(self._place.local):
-                name = self._write(folder, kept)
-                self._remove_older(folder, name)
+            # The result is there: a process must not wait for another one to write a cache. Where writers exclude one
+            # another, an unfinished generation is that of a killed writer.
+            with self._storage.exclusive(_LOCK) as alone:
+                name = self._write(folder, overlaps)
+                self._remove_older(folder, name, unfinished=alone)
         except (StoreError, OSError):
             return
 
-    def _would_shrink(self, kept: KeptOverlaps) -> bool:
-        """Return whether counts of more languages are there, which these would take the place of."""
-        seed, density = kept.counts.seed, kept.counts.density
+    def _would_shrink(self, overlaps: CachedOverlaps) -> bool:
+        """Return whether the cache has counts of more languages, which these counts would replace."""
+        seed, density = overlaps.counts.seed, overlaps.counts.density
         newest = self._newest(seed, density)
         there = set(newest.languages) & set(self._store.languages_at(seed, density)) if newest else set()
-        return len(there) > len(kept.languages)
+        return len(there) > len(overlaps.languages)
 
     # --------------------------------------------------------------------------------- generations
 
     def _generations(self, folder: str, *, unfinished: bool = False) -> set[str]:
-        """Return the names of generations: those that are whole, or all."""
-        found = set()
-        for key in self._place.list(folder):
+        """Return the names of the complete generations, or of all."""
+        names = set()
+        for key in self._storage.list(folder):
             name, _, rest = key.removeprefix(f"{folder}/").partition("/")
-            if _NAME.fullmatch(name) and (unfinished or rest == METADATA):
-                found.add(name)
-        return found
+            if _GENERATION.fullmatch(name) and (unfinished or rest == METADATA):
+                names.add(name)
+        return names
 
-    def _read(self, node: str, seed: int, density: float) -> KeptOverlaps | None:
-        """Return one generation; None where it is not what its metadata say, or has just been removed."""
+    def _read(self, node: str, seed: int, density: float) -> CachedOverlaps | None:
+        """Return one generation; None where it does not match its metadata, or was just removed."""
         try:
-            document = self._place.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
+            document = self._storage.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
             if document is None or document.attributes.overlaps_version != OVERLAPS_VERSION:
                 return None
-            found, size = document.attributes, self._store.layout.size
-            if (found.parameters, found.seed, found.density) != (size, seed, density):
+            fields, size = document.attributes, self._store.layout.size
+            if (fields.parameters, fields.seed, fields.density) != (size, seed, density):
                 return None
-            side = len(found.languages)
-            if self._place.size(f"{node}/{_COUNTS}") != side * side * np.dtype(np.int64).itemsize:
+            side = len(fields.languages)
+            if self._storage.size(f"{node}/{_COUNTS}") != side * side * np.dtype(np.int64).itemsize:
                 return None
-            data = self._place.read(f"{node}/{_COUNTS}")
-            if hashlib.sha256(data).hexdigest() != found.sha256:
+            data = self._storage.read(f"{node}/{_COUNTS}")
+            if hashlib.sha256(data).hexdigest() != fields.sha256:
                 return None
             counts = np.frombuffer(data, "<i8").reshape(side, side).astype(np.int64, copy=False)
-            table = OverlapCounts(tuple(found.languages), counts, size, seed, density)
-            return KeptOverlaps(table, tuple(found.rows_sha256))
+            table = OverlapCounts(tuple(fields.languages), counts, size, seed, density)
+            return CachedOverlaps(table, tuple(fields.rows_sha256))
         except (StoreError, ValueError):
             return None
 
-    def _write(self, folder: str, kept: KeptOverlaps) -> str:
+    def _write(self, folder: str, overlaps: CachedOverlaps) -> str:
         """Write a generation, counts first, and return its name."""
         newest = max((int(name[:8]) for name in self._generations(folder, unfinished=True)), default=0)
-        if newest == _LAST:
-            # Nobody counted that often: the name is somebody else's, and so is what is under it.
-            self._place.remove_tree(folder)
+        if newest == _LAST_GENERATION:
+            # Nobody counted that often: another program made this name and everything below it.
+            self._storage.remove_tree(folder)
             self._write_groups(folder)
             newest = 0
         name = f"{newest + 1:08d}-{uuid.uuid4().hex[:8]}"
-        data = np.ascontiguousarray(kept.counts.intersection, "<i8").tobytes()
-        self._place.write(f"{folder}/{name}/{_COUNTS}", data)
-        self._place.write_json(f"{folder}/{name}/{METADATA}", _document(kept, hashlib.sha256(data).hexdigest()))
+        data = np.ascontiguousarray(overlaps.counts.intersection, "<i8").tobytes()
+        self._storage.write(f"{folder}/{name}/{_COUNTS}", data)
+        document = _document(overlaps, hashlib.sha256(data).hexdigest())
+        self._storage.write_json(f"{folder}/{name}/{METADATA}", document)
         return name
 
-    def _remove_older(self, folder: str, name: str) -> None:
-        """Remove the generations before `name`, each one's metadata first, so that none is ever half there."""
-        for older in self._generations(folder, unfinished=self._place.local is not None):
+    def _remove_older(self, folder: str, name: str, *, unfinished: bool) -> None:
+        """Remove the generations before `name`; the metadata of each come first, so that none is ever incomplete."""
+        for older in self._generations(folder, unfinished=unfinished):
             if older < name:
-                self._place.remove(f"{folder}/{older}/{METADATA}")
-                self._place.remove_tree(f"{folder}/{older}")
+                self._storage.remove(f"{folder}/{older}/{METADATA}")
+                self._storage.remove_tree(f"{folder}/{older}")
 
     def _write_groups(self, folder: str) -> None:
         for node in _ancestors(folder):
-            if not self._place.exists(f"{node}/{METADATA}"):
-                self._place.write_json(f"{node}/{METADATA}", group_document())
-
-
-def _row(key: RowKey) -> tuple[str, int, float]:
-    return key.language, key.seed, key.density
+            if not self._storage.exists(f"{node}/{METADATA}"):
+                self._storage.write_json(f"{node}/{METADATA}", group_document())
 
 
 def _folder(seed: int, density: float) -> str:
@@ -188,36 +184,21 @@ def _folder(seed: int, density: float) -> str:
 
 
 def _ancestors(folder: str) -> Iterator[str]:
-    """Yield a node's parents and itself, the first one first."""
+    """Yield the parents of a node and the node itself, outermost first."""
     parts = folder.split("/")
     return ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 
 
-@contextmanager
-def _turn(root: Path | None) -> Iterator[None]:
-    """Take a turn at writing counts, without waiting; an object store has no turns.
-
-    Raises:
-        StoreError: Another process has its turn, or the lock lies behind a link.
-    """
-    if root is None:
-        yield
-        return
-    check_unlinked(root, root / _LOCK)
-    with locked(root / _LOCK, wait_s=0):
-        yield
-
-
-def _document(kept: KeptOverlaps, digest: str) -> Document:
+def _document(overlaps: CachedOverlaps, digest: str) -> Document:
     """Return the metadata of an array of counts, which any reader of Zarr v3 understands."""
-    side = len(kept.languages)
+    side = len(overlaps.languages)
     attributes: dict[str, Any] = {
         "overlaps_version": OVERLAPS_VERSION,
-        "density": kept.counts.density,
-        "seed": kept.counts.seed,
-        "parameters": kept.counts.size,
-        "languages": list(kept.languages),
-        "rows_sha256": list(kept.digests),
+        "density": overlaps.counts.density,
+        "seed": overlaps.counts.seed,
+        "parameters": overlaps.counts.size,
+        "languages": list(overlaps.languages),
+        "rows_sha256": list(overlaps.digests),
         "sha256": digest,
     }
     return {

@@ -1,8 +1,8 @@
-"""What a store holds, and reading it."""
+"""The reading half of a store: its rows, their records, and saved Fisher values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -11,20 +11,20 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError, StoreError, UsageError
 from xsns_stream.store.columns import StoredColumns, open_columns
-from xsns_stream.store.fisher_array import KeptKey, KeptRecord, kept_keys, kept_record, read_values
-from xsns_stream.store.format import RowKey, Slot, check_language, suggestion
-from xsns_stream.store.header import Header, find_header
+from xsns_stream.store.fisher_array import read_fisher
+from xsns_stream.store.format import FisherKey, Header, RowKey, Slot, check_language, find_header, suggestion
 from xsns_stream.store.records import (
     CommitRecord,
+    FisherRecord,
+    committed_fisher_keys,
     committed_keys,
-    digest_words,
+    read_fisher_record,
     read_record,
     read_records,
-    record_key,
 )
 from xsns_stream.store.row_array import Compressor, RowArray
-from xsns_stream.store.storage.open import Place
-from xsns_stream.store.verify import unfinished_rows
+from xsns_stream.store.storage import Storage
+from xsns_stream.store.verify import check_rows, unfinished_rows
 from xsns_stream.types import Counts, DiagonalFisher, ParameterLayout, SubNetwork, Words
 
 Mode = Literal["r", "a", "w-"]
@@ -32,7 +32,11 @@ _Label = TypeVar("_Label", int, float)
 
 
 def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
-    """Return the slot that a row was written to; labels that say otherwise would name another language's bits."""
+    """Return the slot that a row was written to.
+
+    Raises:
+        StoreError: The labels give the row another slot, which would hold the bits of another language.
+    """
     slot = array.slot(record.key)
     if slot != record.slot:
         raise StoreError(
@@ -45,8 +49,8 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
 class StoreReader:
     """The reading half of :class:`xsns_stream.store.SubNetworkStore`."""
 
-    def __init__(self, place: Place, mode: Mode, compressor: Compressor = "none") -> None:
-        self.place = place
+    def __init__(self, storage: Storage, mode: Mode, compressor: Compressor = "none") -> None:
+        self.storage = storage
         self.mode = mode
         self._compressor = compressor
         self._header: Header | None = None
@@ -54,22 +58,22 @@ class StoreReader:
 
     @property
     def path(self) -> Path | str:
-        """The store's folder; its URL where it is none."""
-        return self.place.url if self.place.local is None else self.place.local
+        """The folder of the store; the URL of a store that is not in a folder."""
+        return self.storage.path
 
-    # ------------------------------------------------------------------------------- what is in it
+    # -------------------------------------------------------------------------------------- content
 
     def load(self) -> Header:
-        """Return what all rows share, read once.
+        """Return the header, which all rows share; it is read once.
 
         Raises:
             StoreError: There is no store, or it cannot be read.
         """
         if self._header is None:
-            self._header = find_header(self.place)
+            self._header = find_header(self.storage)
         if self._header is None:
             raise StoreError(
-                f"there is no store at '{self.place}'.",
+                f"there is no store at '{self.storage}'.",
                 "check the path, or build the store with xsns-stream build.",
             )
         return self._header
@@ -78,13 +82,13 @@ class StoreReader:
     def exists(self) -> bool:
         """Whether the store has been created."""
         if self._header is None:
-            # Kept, because it never changes.
-            self._header = find_header(self.place)
+            # The header never changes, so that it is read once.
+            self._header = find_header(self.storage)
         return self._header is not None
 
     @property
     def layout(self) -> ParameterLayout:
-        """Which bit is which parameter."""
+        """The layout, which says which bit is which parameter."""
         return self.load().layout
 
     @property
@@ -93,22 +97,22 @@ class StoreReader:
         return dict(self.load().experiment)
 
     def keys(self) -> tuple[RowKey, ...]:
-        """Return every committed row, sorted by density, seed and language."""
-        return tuple(sorted(committed_keys(self.place)))
+        """Return the key of every committed row, sorted by density, seed and language."""
+        return tuple(sorted(committed_keys(self.storage)))
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Languages that have at least one committed row, sorted."""
+        """Languages with at least one committed row, sorted."""
         return tuple(sorted({key.language for key in self.keys()}))
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds that have at least one committed row, sorted."""
+        """Seeds with at least one committed row, sorted."""
         return tuple(sorted({key.seed for key in self.keys()}))
 
     @property
     def densities(self) -> tuple[float, ...]:
-        """Densities that have at least one committed row, sorted."""
+        """Densities with at least one committed row, sorted."""
         return tuple(sorted({key.density for key in self.keys()}))
 
     def languages_at(self, seed: int, density: float) -> tuple[str, ...]:
@@ -122,20 +126,24 @@ class StoreReader:
         return iter(self.languages)
 
     def is_committed(self, language: str, seed: int, density: float) -> bool:
-        """Return whether this row needs no more computing."""
-        return self.place.exists(record_key(RowKey.checked(language, seed, density)))
+        """Return whether a row is committed."""
+        return self.storage.exists(RowKey.checked(language, seed, density).record)
 
     def records(self) -> tuple[CommitRecord, ...]:
         """Return the commit record of every row, sorted by density, seed and language."""
-        return tuple(record for record in read_records(self.place, self.keys()) if record is not None)
+        return tuple(record for record in read_records(self.storage, self.keys()) if record is not None)
 
     def record(self, language: str, seed: int | None = None, density: float | None = None) -> CommitRecord:
-        """Return the commit record of one row; arguments and errors as :meth:`read`."""
+        """Return the commit record of one row; arguments and errors as for :meth:`read`."""
         key = self._resolve(language, seed, density)
-        record = read_record(self.place, key)
+        record = read_record(self.storage, key)
         if record is None:
             raise self._absent(key)
         return record
+
+    def unfinished(self) -> tuple[RowKey, ...]:
+        """Return the rows that were started and never committed; building again writes them anew."""
+        return tuple(unfinished_rows(RowArray.open(self.storage, self.layout)))
 
     # ------------------------------------------------------------------------------------- reading
 
@@ -143,31 +151,26 @@ class StoreReader:
         return self.read(language)
 
     def read(self, language: str, seed: int | None = None, density: float | None = None) -> SubNetwork:
-        """Read one sub-network, checked against its record.
+        """Read one sub-network and compare it with its record.
 
         Args:
-            language: Its code.
-            seed: May be left out where the store has a single one.
-            density: May be left out where the store has a single one.
+            language: The code of the language.
+            seed: The seed; may be left out where the store has one seed.
+            density: The density; may be left out where the store has one density.
 
         Raises:
-            LanguageError: No row of that language.
-            UsageError: Seed or density left out, and there are several.
-            StoreError: The row is not committed, or is not what its record says.
+            LanguageError: The language has no row.
+            UsageError: Seed or density are left out, and there are several.
+            StoreError: The row is not committed, or does not match its record.
         """
         layout = self.layout
         record = self.record(language, seed, density)
-        array = RowArray.open(self.place, layout)
-        bits = array.read([(record.key, _own_slot(array, record))], 0, array.words)[0]
-        if digest_words(bits) != record.sha256:
-            raise StoreError(
-                f"the row {record.key} does not hold the bits that were committed.",
-                array.redo_hint(record.key),
-            )
+        array = RowArray.open(self.storage, layout)
+        _own_slot(array, record)
         return SubNetwork(
             language=record.language,
             seed=record.seed,
-            bits=bits,
+            bits=array.read_row(record),
             layout=layout,
             cardinality=record.cardinality,
             threshold=record.threshold,
@@ -178,78 +181,96 @@ class StoreReader:
     def rows(
         self, languages: Sequence[str], seed: int, density: float, start: int = 0, stop: int | None = None
     ) -> Words:
-        """Read words `start` up to `stop` of several rows: uint64 [n, stop − start], in the order asked for.
+        """Read the words `start` up to `stop` of several rows: uint64 [n, stop − start], in the order of `languages`.
 
-        Bits are not checked against the records, which would take whole rows; the counts of a finished
-        comparison can be, against :meth:`cardinalities`.
+        Bits are not compared with the records, which would take whole rows. The counts of a finished comparison can be
+        compared with :meth:`cardinalities`.
 
         Raises:
-            LanguageError, StoreError: As :meth:`read`.
-            UsageError: Words outside of the row.
+            LanguageError, StoreError: As for :meth:`read`.
+            UsageError: The words are outside of the row.
         """
-        array = RowArray.open(self.place, self.layout)
+        array = RowArray.open(self.storage, self.layout)
         stop = array.words if stop is None else stop
         if not 0 <= start <= stop <= array.words:
-            raise UsageError(f"words {start} up to {stop} are not within a row of {array.words}.")
+            raise UsageError(f"words {start} up to {stop} are not within a row of {array.words} words.")
         keys = [self._committed(language, seed, density) for language in languages]
         return array.read([(key, array.slot(key)) for key in keys], start, stop)
 
     def cardinalities(self, languages: Sequence[str], seed: int, density: float) -> Counts:
-        """Return |A| of each row as its record has it: int64 [n].
+        """Return |A| of each row according to its record: int64 [n].
 
         Raises:
-            StoreError: A row's label was moved to another slot since it was written.
+            StoreError: The label of a row has moved to another slot since the row was written.
         """
-        _, records = self._chosen(languages, seed, density)
+        _, records = self._records_at(languages, seed, density)
         return np.array([record.cardinality for record in records], np.int64)
 
     @contextmanager
     def columns(self, languages: Sequence[str], seed: int, density: float) -> Iterator[StoredColumns]:
         """Open committed rows for reading a block of columns of all of them at a time.
 
-        Rows of a folder that are not compressed are read where they are. All others are first copied, a piece at a
-        time, into a temporary file on this machine; set TMPDIR to say where.
+        Uncompressed rows in a folder are read in place. All others are first copied, a piece at a time, into a
+        temporary file on this machine; set TMPDIR to choose its folder.
 
         Args:
-            languages: Of the rows, in the order in which they are wanted.
-            seed: Of all of them.
-            density: Of all of them.
+            languages: The languages of the rows, in the order of the result.
+            seed: The seed of all rows.
+            density: The density of all rows.
 
         Raises:
-            LanguageError, StoreError: As :meth:`read`; or there is no room for copies.
+            LanguageError, StoreError: As for :meth:`read`; or there is no room for copies.
         """
-        array, records = self._chosen(languages, seed, density)
+        array, records = self._records_at(languages, seed, density)
         with open_columns(array, records) as columns:
             yield columns
 
-    def _chosen(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
-        """Return the records of several rows, which lie where their labels say."""
-        array = RowArray.open(self.place, self.layout)
+    def _records_at(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
+        """Return the array and the records of several rows, whose slots match their labels."""
+        array = RowArray.open(self.storage, self.layout)
         keys = [RowKey.checked(code, seed, density) for code in languages]
         records = []
-        for key, record in zip(keys, read_records(self.place, keys), strict=True):
+        for key, record in zip(keys, read_records(self.storage, keys), strict=True):
             if record is None:
                 raise self._absent(key)
             _own_slot(array, record)
             records.append(record)
         return array, records
 
-    def kept(self, language: str, seed: int) -> DiagonalFisher | None:
-        """Return the Fisher values that were kept for a row; None where there are none.
+    def check_rows(self, keys: Iterable[RowKey], on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Compare the bits of some rows with their commit records.
+
+        Args:
+            keys: The rows; all are checked before an error is raised.
+            on_progress: Called with (rows done, rows in all) after each row.
 
         Raises:
-            StoreError: They are damaged.
+            StoreError: Some rows are damaged; the message names three of them and the fault of the first.
+            LanguageError: The store does not have the language of a row.
         """
-        key = KeptKey.checked(language, seed)
-        return read_values(self.place, self.layout, key) if self.exists else None
+        array = RowArray.open(self.storage, self.layout)
+        check_rows(array, tuple(keys), lambda key: self.record(key.language, key.seed, key.density), on_progress)
 
-    def kept_record(self, language: str, seed: int) -> KeptRecord | None:
-        """Return what is known of the Fisher values that were kept for a row; None where there are none."""
-        return kept_record(self.place, KeptKey.checked(language, seed))
+    # ------------------------------------------------------------------------------- Fisher values
 
-    def kept_keys(self) -> tuple[KeptKey, ...]:
-        """Return every row whose Fisher values are kept, sorted by seed and language."""
-        return tuple(sorted(kept_keys(self.place)))
+    def fisher_values(self, language: str, seed: int) -> DiagonalFisher | None:
+        """Return the saved Fisher values of a row; None where none are saved.
+
+        Raises:
+            StoreError: The values are damaged.
+        """
+        key = FisherKey.checked(language, seed)
+        return read_fisher(self.storage, self.layout, key) if self.exists else None
+
+    def fisher_record(self, language: str, seed: int) -> FisherRecord | None:
+        """Return the commit record of the saved Fisher values of a row; None where none are saved."""
+        return read_fisher_record(self.storage, FisherKey.checked(language, seed))
+
+    def fisher_keys(self) -> tuple[FisherKey, ...]:
+        """Return the key of every row with saved Fisher values, sorted by seed and language."""
+        return tuple(sorted(committed_fisher_keys(self.storage)))
+
+    # ---------------------------------------------------------------------------------- absent rows
 
     def _resolve(self, language: str, seed: int | None, density: float | None) -> RowKey:
         self.load()
@@ -262,38 +283,32 @@ class StoreReader:
 
     def _only(self, name: str, values: tuple[_Label, ...]) -> _Label:
         if not values:
-            raise StoreError(f"the store '{self.place}' has no committed row.", "build it, or resume its build.")
+            raise StoreError(f"the store '{self.storage}' has no committed row.", "build it, or resume its build.")
         if len(values) > 1:
             shown = ", ".join(map(repr, values))
             plural = "densities" if name == "density" else f"{name}s"
             raise UsageError(
-                f"the store '{self.place}' has {len(values)} {plural}, and none was chosen.",
+                f"the store '{self.storage}' has {len(values)} {plural}, and none was chosen.",
                 f"choose one of {shown}.",
             )
         return values[0]
 
     def _committed(self, language: str, seed: int, density: float) -> RowKey:
         key = RowKey.checked(language, seed, density)
-        if not self.place.exists(record_key(key)):
+        if not self.storage.exists(key.record):
             raise self._absent(key)
         return key
 
     def _absent(self, key: RowKey) -> LanguageError | StoreError:
-        """Return the error that says why there is no such row."""
+        """Return the error for a row that is not there, which says what is there instead."""
         keys = self.keys()
         if key.language not in {other.language for other in keys}:
             return LanguageError(
-                f"the store '{self.place}' has no sub-network of '{key.language}'.",
+                f"the store '{self.storage}' has no sub-network of '{key.language}'.",
                 suggestion(key.language, self.languages),
             )
         there = ", ".join(f"seed {k.seed} at density {k.density!r}" for k in keys if k.language == key.language)
         return StoreError(
-            f"the store '{self.place}' has no row {key}.",
+            f"the store '{self.storage}' has no row {key}.",
             f"for '{key.language}' there is {there}; build what is missing.",
         )
-
-    # ------------------------------------------------------------------------------------- summary
-
-    def unfinished(self) -> tuple[RowKey, ...]:
-        """Return rows that were started and never committed; building again redoes them."""
-        return tuple(unfinished_rows(RowArray.open(self.place, self.layout)))

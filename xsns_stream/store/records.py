@@ -1,44 +1,50 @@
-"""Commit records: a row counts once its record is there, and the record is written last.
+"""Commit records: a row counts once its record exists, and the record is written last.
 
-A record is a Zarr group without members, whose attributes say what the row holds.
+A record is a Zarr group without members, whose attributes describe the row. Rows of sub-networks and rows of Fisher
+values have records of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import numpy as np
 
 from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.io.json import FieldError, convert, describe, format_error
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, convert, sentence, wrong
-from xsns_stream.store.format import COMMITS, METADATA, RowKey, Slot, group_document
-from xsns_stream.store.storage.open import Place
+from xsns_stream.store.format import COMMITS, FISHER_COMMITS, METADATA, FisherKey, RowKey, Slot, group_document
+from xsns_stream.store.storage import Storage
 from xsns_stream.types import Provenance, SubNetwork, Words
 
 ACTION: Final = "commit a row to"
 
+_Document = TypeVar("_Document")
+_Record = TypeVar("_Record", "CommitRecord", "FisherRecord")
+
 
 def digest_words(bits: Words) -> str:
-    """SHA-256 of words in little-endian order (hexadecimal)."""
-    return hashlib.sha256(bits.astype("<u8", copy=False).tobytes()).hexdigest()
+    """Return the SHA-256 of words in little-endian order (hexadecimal)."""
+    return hashlib.sha256(np.ascontiguousarray(bits, "<u8").data).hexdigest()
 
 
 @dataclass(frozen=True)
 class CommitRecord:
-    """What a committed row holds.
+    """The commit record of a row.
 
     Attributes:
-        key: Language, seed and density asked for.
-        slot: The row's indices in the array: density, seed, language.
+        key: Language, seed and requested density.
+        slot: The indices of the row in the array: density, seed, language.
         cardinality: Number of set bits.
         density_realised: cardinality / P.
-        threshold: Smallest selected Fisher value; kept exactly.
-        sha256: Of the row's W words in little-endian order (hexadecimal).
-        bytes: Size of the row's object.
+        threshold: Smallest selected Fisher value; stored exactly.
+        sha256: SHA-256 of the row's W words in little-endian order (hexadecimal).
+        bytes: Size of the row's object in bytes.
         provenance: How the row was computed.
     """
 
@@ -53,7 +59,7 @@ class CommitRecord:
 
     @classmethod
     def of(cls, sub: SubNetwork, key: RowKey, slot: Slot, digest: str, size: int) -> CommitRecord:
-        """Return the record of a row whose bits have this digest, and whose object has this size."""
+        """Return the record of a row whose bits have this digest and whose object has this size."""
         return cls(
             key=key,
             slot=slot,
@@ -67,21 +73,21 @@ class CommitRecord:
 
     @property
     def language(self) -> str:
-        """The row's language."""
+        """The language of the row."""
         return self.key.language
 
     @property
     def seed(self) -> int:
-        """The row's seed."""
+        """The seed of the row."""
         return self.key.seed
 
     @property
     def density(self) -> float:
-        """The density asked for."""
+        """The requested density."""
         return self.key.density
 
     def to_json(self) -> dict[str, Any]:
-        """Return what :meth:`from_json` reads."""
+        """Return the attributes of the record's group, which :meth:`from_document` reads."""
         return {
             "language": self.language,
             "seed": self.seed,
@@ -96,21 +102,76 @@ class CommitRecord:
         }
 
     @classmethod
-    def from_document(cls, found: schemas.Record) -> CommitRecord:
-        """Rebuild from what :meth:`to_json` gave.
+    def from_document(cls, document: schemas.RecordDocument) -> CommitRecord:
+        """Return the record that a document holds.
 
         Raises:
-            WrongFieldError: A field has no meaning.
+            FieldError: A field is out of its bounds.
         """
+        fields = document.attributes
         return cls(
-            key=RowKey(found.density, found.seed, found.language),
-            slot=found.slot,
-            cardinality=found.cardinality,
-            density_realised=found.density_realised,
-            threshold=_threshold(found.threshold),
-            sha256=found.sha256,
-            bytes=found.bytes,
-            provenance=checked_provenance(found.provenance),
+            key=RowKey(fields.density, fields.seed, fields.language),
+            slot=fields.slot,
+            cardinality=fields.cardinality,
+            density_realised=fields.density_realised,
+            threshold=_threshold(fields.threshold),
+            sha256=fields.sha256,
+            bytes=fields.bytes,
+            provenance=_checked_provenance(fields.provenance),
+        )
+
+
+@dataclass(frozen=True)
+class FisherRecord:
+    """The commit record of a row of Fisher values.
+
+    Attributes:
+        key: Language and seed.
+        slot: The indices of the row in the array: seed, language.
+        encoding: `float32`, or `bf16` for values rounded to the nearest bfloat16.
+        examples: |D|, the number of examples averaged over.
+        sha256: SHA-256 of the row's P values as they are stored, in little-endian order (hexadecimal).
+        bytes: Size of the row's object in bytes.
+        provenance: How the values were computed.
+    """
+
+    key: FisherKey
+    slot: tuple[int, int]
+    encoding: str
+    examples: int
+    sha256: str
+    bytes: int
+    provenance: Provenance
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes of the record's group, which :meth:`from_document` reads."""
+        return {
+            "language": self.key.language,
+            "seed": self.key.seed,
+            "slot": list(self.slot),
+            "encoding": self.encoding,
+            "examples": self.examples,
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "provenance": self.provenance.to_json(),
+        }
+
+    @classmethod
+    def from_document(cls, document: schemas.FisherRecordDocument) -> FisherRecord:
+        """Return the record that a document holds.
+
+        Raises:
+            FieldError: A field is out of its bounds.
+        """
+        fields = document.attributes
+        return cls(
+            key=FisherKey(fields.seed, fields.language),
+            slot=fields.slot,
+            encoding=fields.encoding,
+            examples=fields.examples,
+            sha256=fields.sha256,
+            bytes=fields.bytes,
+            provenance=_checked_provenance(fields.provenance),
         )
 
 
@@ -118,91 +179,84 @@ def _threshold(text: str) -> float:
     """Return a threshold from its exact, hexadecimal form.
 
     Raises:
-        WrongFieldError: It is none: no number, too large for one, or negative.
+        FieldError: The text is not a number, or the number is too large or negative.
     """
     try:
         value = float.fromhex(text)
     except (ValueError, OverflowError):
         value = math.nan
     if not value >= 0:
-        raise WrongFieldError(f"attributes.threshold: {text!r} is not a threshold as '0x1.8p-3'")
+        raise FieldError(f"attributes.threshold: {text!r} is not a threshold such as '0x1.8p-3'")
     return value
 
 
-def checked_provenance(found: Provenance) -> Provenance:
-    """Return a record's provenance, whose types are known to be right, if its numbers are too.
+def _checked_provenance(provenance: Provenance) -> Provenance:
+    """Return the provenance of a record, whose types were checked, if its numbers are within their bounds.
 
     Raises:
-        WrongFieldError: A number is out of its bounds.
+        FieldError: A number is out of its bounds.
     """
-    convert(found, schemas.ProvenanceBounds, "attributes.provenance")
-    return found
+    convert(provenance, schemas.ProvenanceBounds, "attributes.provenance")
+    return provenance
 
 
-def record_key(key: RowKey) -> str:
-    """Return the object whose existence commits the row `key`."""
-    return f"{key.node}/{METADATA}"
+# --------------------------------------------------------------------------------------------- reading
 
 
-def read_record(place: Place, key: RowKey) -> CommitRecord | None:
-    """Return the row's record; None where the row is not committed.
+def read_record(storage: Storage, key: RowKey) -> CommitRecord | None:
+    """Return the record of a row; None where the row is not committed.
 
     Raises:
-        StoreError: The record is damaged, or is another row's.
+        StoreError: The record is damaged, or belongs to another row.
     """
-    hint = f"delete '{place.at(key.node)}' and build the row again."
-    with record_errors(key):
-        document = place.read_as(record_key(key), schemas.RecordDocument, hint)
+    return _read(storage, key, schemas.RecordDocument, CommitRecord.from_document)
+
+
+def read_fisher_record(storage: Storage, key: FisherKey) -> FisherRecord | None:
+    """Return the record of a row of Fisher values; None where none are saved, or the store is not in a folder.
+
+    Raises:
+        StoreError: The record is damaged, or belongs to another row.
+    """
+    if not storage.in_folder:
+        return None
+    return _read(storage, key, schemas.FisherRecordDocument, FisherRecord.from_document)
+
+
+def _read(
+    storage: Storage, key: RowKey | FisherKey, kind: type[_Document], make: Callable[[_Document], _Record]
+) -> _Record | None:
+    hint = f"delete '{storage.full_name(key.node)}' and build the row again."
+    with _record_errors(key):
+        document = storage.read_as(key.record, kind, hint)
         if document is None:
             return None
         try:
-            record = CommitRecord.from_document(document.attributes)
-        except WrongFieldError as error:
-            raise wrong(place.at(record_key(key)), sentence(error), hint) from error
+            record = make(document)
+        except FieldError as error:
+            raise format_error(storage.full_name(key.record), describe(error), hint) from error
     if record.key != key:
         raise StoreError(f"the commit record of {key} is that of {record.key}.", hint)
     return record
 
 
 @contextmanager
-def record_errors(key: object) -> Iterator[None]:
-    """Say in an error of the body whose commit record it is about."""
+def _record_errors(key: object) -> Iterator[None]:
+    """Name the commit record in an error of the block."""
     try:
         yield
     except StoreError as error:
         raise StoreError(f"the commit record of {key} cannot be read: {error.message}", error.hint) from error
 
 
-def read_records(place: Place, keys: Sequence[RowKey]) -> list[CommitRecord | None]:
-    """Return the records of several rows, in order; None for those that are not committed."""
-    return list(place.each(lambda key: read_record(place, key), keys))
+def read_records(storage: Storage, keys: Sequence[RowKey]) -> list[CommitRecord | None]:
+    """Return the records of several rows, in order; None for rows that are not committed."""
+    return list(storage.map(lambda key: read_record(storage, key), keys))
 
 
-def write_record(place: Place, record: CommitRecord) -> bool:
-    """Commit a row: its object must be in its place already. Return False where it was committed meanwhile."""
-    return write_group(place, record.key.node, record.to_json())
-
-
-def write_group(place: Place, node: str, attributes: Mapping[str, Any]) -> bool:
-    """Write the group of a commit record, and the groups above it where they are missing.
-
-    In a folder the caller holds the row's lock; elsewhere a record that is there already stays as it is.
-    """
-    parts = node.split("/")
-    # Parents first and never rewritten, so that every committed row hangs on a chain of valid groups.
-    for depth in range(1, len(parts)):
-        parent = "/".join([*parts[:depth], METADATA])
-        if not place.exists(parent):
-            place.write_json(parent, group_document(), ACTION)
-    if place.local is None:
-        return place.create_json(f"{node}/{METADATA}", group_document(attributes), ACTION)
-    place.write_json(f"{node}/{METADATA}", group_document(attributes), ACTION)
-    return True
-
-
-def committed_keys(place: Place) -> Iterator[RowKey]:
+def committed_keys(storage: Storage) -> Iterator[RowKey]:
     """Yield the key of each committed row, in no particular order, without opening its record."""
-    for path in place.list(COMMITS):
+    for path in storage.list(COMMITS):
         parts = path.split("/")
         if len(parts) != 5 or parts[-1] != METADATA:
             continue
@@ -210,6 +264,43 @@ def committed_keys(place: Place) -> Iterator[RowKey]:
             key = RowKey.checked(parts[3], int(parts[2]), float(parts[1]))
         except (ValueError, UsageError):
             continue
-        # '0.150' and '0.15' are one number: only the canonical spelling is a row's path.
-        if record_key(key) == path:
+        # '0.150' and '0.15' are one number, but only the canonical spelling is the path of a row.
+        if key.record == path:
             yield key
+
+
+def committed_fisher_keys(storage: Storage) -> Iterator[FisherKey]:
+    """Yield the key of each row of saved Fisher values, in no particular order; none outside of folders."""
+    for path in storage.list(FISHER_COMMITS) if storage.in_folder else ():
+        parts = path.split("/")
+        if len(parts) != 4 or parts[-1] != METADATA:
+            continue
+        try:
+            key = FisherKey.checked(parts[2], int(parts[1]))
+        except (ValueError, UsageError):
+            continue
+        if key.record == path:
+            yield key
+
+
+# --------------------------------------------------------------------------------------------- writing
+
+
+def write_record(storage: Storage, record: CommitRecord) -> bool:
+    """Commit a row whose object is written; return False where the row was committed meanwhile."""
+    return write_group(storage, record.key.node, record.to_json())
+
+
+def write_group(storage: Storage, node: str, attributes: Mapping[str, Any]) -> bool:
+    """Write the group of a commit record, and the groups above it where they are missing.
+
+    Returns:
+        False where another writer has committed the row. In a folder the caller holds the lock of the row.
+    """
+    parts = node.split("/")
+    # Parents come first and are never rewritten, so that every committed row has a chain of valid groups above it.
+    for depth in range(1, len(parts)):
+        parent = "/".join([*parts[:depth], METADATA])
+        if not storage.exists(parent):
+            storage.write_json(parent, group_document(), ACTION)
+    return storage.commit_record(f"{node}/{METADATA}", group_document(attributes), ACTION)

@@ -1,53 +1,61 @@
 """The array of rows: a row is one object, and a word of it holds 64 parameters.
 
-Zarr creates the array, writes rows and reads them where they are compressed. Rows that are plain little-endian words
-are read straight from their objects (`plain.py`): a block of columns of many rows then costs what it holds, not what
-its chunks hold.
+Zarr creates the array, encodes rows, and reads compressed rows. Rows of plain little-endian words are read straight
+from their objects (`shards.py`): a block of columns of many rows then costs its own bytes, not those of whole chunks.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.errors import StoreError
-from xsns_stream.io.atomic import sync
+from xsns_stream.io.json import FieldError, describe, format_error
 from xsns_stream.store import schemas
-from xsns_stream.store.documents import WrongFieldError, sentence, wrong
-from xsns_stream.store.format import ARRAY, DIMENSIONS, METADATA, Labels, RowKey, Slot, inner_chunk_words
-from xsns_stream.store.inflation import check_inflation
-from xsns_stream.store.plain_rows import Geometry, LocalRow, PlacedRow, RowReader
-from xsns_stream.store.storage.local import check_unlinked, os_errors
-from xsns_stream.store.storage.open import MissingObjectError, Place, local_folder
-from xsns_stream.types import ParameterLayout, Words, words_for
+from xsns_stream.store.format import ARRAY, DIMENSIONS, METADATA, Labels, RowKey, Slot
+from xsns_stream.store.records import CommitRecord
+from xsns_stream.store.shards import Geometry, LocalRow, RowReader, StoredRow, check_inflation, chunk_of
+from xsns_stream.store.storage import MissingObjectError, Storage
+from xsns_stream.store.storage.local import os_errors
+from xsns_stream.types import WORD_BITS, ParameterLayout, Words, words_for
 
-_DOCUMENT = f"{ARRAY}/{METADATA}"
-#: No compressor makes words so many times smaller.
-MOST_RATIO = 2**16
+Compressor = Literal["none", "zstd"]
+
+#: Words of an inner chunk where the layers have different sizes: 1 MiB.
+DEFAULT_CHUNK_WORDS: Final = 131_072
+#: Words that are read and checked at a time: 1 MiB. Decoding takes five times that memory.
+PIECE_WORDS: Final = 1 << 17
+#: No compressor makes words smaller by more than this factor.
+MOST_RATIO: Final = 2**16
+#: Elements of a chunk of the arrays `density` and `seed`, which have few elements.
+COORDINATE_CHUNK: Final = 64
+
+_DOCUMENT: Final = f"{ARRAY}/{METADATA}"
+_COPY_HINT: Final = "delete '{}': it is a copy of labels, and is written again."
 
 
 @dataclass(frozen=True)
 class RowArray:
-    """The array as its metadata describe it at one moment.
+    """The array of rows as its metadata describe it at one moment.
 
     Attributes:
-        place: Where the store lies.
-        labels: Which slot is which row.
-        words: W.
+        storage: The storage of the store.
+        labels: The labels, which say which slot is which row.
+        words: W, the number of words of a row.
         chunk: Words of an inner chunk.
-        compressed: Whether inner chunks are something else than plain little-endian words.
-        shard: What a row's object is made of.
+        compressed: Whether inner chunks are anything else than plain little-endian words.
+        shard: The settings of a row's object.
     """
 
-    place: Place
+    storage: Storage
     labels: Labels
     words: int
     chunk: int
@@ -55,40 +63,41 @@ class RowArray:
     shard: schemas.ShardSettings
 
     @classmethod
-    def open(cls, place: Place, layout: ParameterLayout) -> RowArray:
-        """Read and check the array's metadata.
+    def open(cls, storage: Storage, layout: ParameterLayout) -> RowArray:
+        """Read and check the metadata of the array.
 
         Raises:
-            StoreError: They are missing, damaged, or not what the format says.
+            StoreError: The metadata are missing or damaged, or do not follow the format.
         """
-        document = place.read_as(_DOCUMENT, schemas.RowsDocument)
+        document = storage.read_as(_DOCUMENT, schemas.RowsDocument)
         if document is None:
-            raise _lost(place)
-        with _document_errors(place):
+            raise _lost(storage)
+        with _document_errors(storage):
             labels = Labels.from_json(document.attributes)
-            words, chunk, compressed, shard = geometry_of(document, labels, layout)
-        return cls(place, labels, words, chunk, compressed, shard)
+            words, chunk = _sizes(document, labels, layout)
+        shard = document.codecs[0].configuration
+        return cls(storage, labels, words, chunk, not schemas.plain(shard), shard)
 
     @property
     def geometry(self) -> Geometry:
-        """Sizes of an uncompressed row's object."""
+        """The sizes of the object of an uncompressed row."""
         return Geometry(self.words, self.chunk)
 
     @property
     def plain_files(self) -> bool:
-        """Whether rows are files whose bytes are words as this machine has them."""
-        return self.place.local is not None and not self.compressed and sys.byteorder == "little"
+        """Whether rows are files whose bytes are words as this machine represents them."""
+        return self.storage.in_folder and not self.compressed and sys.byteorder == "little"
 
     def slot(self, key: RowKey) -> Slot:
-        """Return the place of a committed row.
+        """Return the slot of a committed row.
 
         Raises:
-            StoreError: The labels do not know it.
+            StoreError: The labels do not have the row.
         """
         slot = self.labels.slot(key)
         if slot is None:
             raise StoreError(
-                f"the row {key} is committed, but the array of '{self.place}' has no label for it.",
+                f"the row {key} is committed, but the array of '{self.storage}' has no label for it.",
                 "its metadata are damaged; restore them from a copy.",
             )
         return slot
@@ -97,199 +106,246 @@ class RowArray:
         """Return the key of the object that holds the row at `slot`."""
         return "/".join([ARRAY, "c", *map(str, slot), "0"])
 
-    def file(self, slot: Slot) -> Path:
-        """Return the file that holds the row at `slot`; the store must be a folder."""
-        return local_folder(self.place) / self.object_key(slot)
-
     def lock_key(self, slot: Slot) -> str:
-        """Return the lock of a row."""
+        """Return the key of the lock of a row."""
         return f"{ARRAY}/.lock-{'-'.join(map(str, slot))}"
 
+    # ------------------------------------------------------------------------------------- writing
+
     def grow(self, key: RowKey) -> RowArray:
-        """Make room for a row where there is none, and return the array that has it.
+        """Add the labels of a row where they are missing, and return the array that has them.
 
         Shape and labels stand in one document, so that no reader ever sees one without the other.
         """
 
-        def with_room(document: dict[str, Any]) -> dict[str, Any]:
-            # Others may have made room since; labels are only ever appended to what is there now.
+        def with_slot(document: dict[str, Any]) -> dict[str, Any]:
+            # Other writers may have added labels since; labels are only ever appended to the current ones.
             labels = Labels.from_json(document.get("attributes"))
             grown = labels.with_key(key)
             if grown == labels:
                 return document
-            # Far away each look costs a journey, and most new rows bring a language alone.
-            if self.place.local is not None or (grown.densities, grown.seeds) != (labels.densities, labels.seeds):
-                check_coordinates(self.place)
-                with self._changing():
-                    write_coordinates(self.place.zarr_store(), grown)
+            # On an object store every look takes time, and most new rows add a language alone.
+            if self.storage.in_folder or (grown.densities, grown.seeds) != (labels.densities, labels.seeds):
+                check_coordinates(self.storage)
+                with os_errors("write to", self.storage), self.storage.errors("write to"):
+                    write_coordinates(self.storage.zarr_store(), grown)
             return {
                 **document,
                 "shape": [*grown.shape, self.words],
                 "attributes": {**document["attributes"], **grown.to_json()},
             }
 
-        with _document_errors(self.place):
+        with _document_errors(self.storage):
             try:
-                document = self.place.update_json(_DOCUMENT, with_room)
+                document = self.storage.update_json(_DOCUMENT, with_slot)
             except MissingObjectError as error:
-                raise _lost(self.place) from error
+                raise _lost(self.storage) from error
             labels = Labels.from_json(document.get("attributes"))
         return replace(self, labels=labels)
 
-    def write(self, slot: Slot, bits: Words) -> int:
-        """Write a row's file, see it to the disk and return its size; the row's lock must be held."""
-        path = self.file(slot)
-        check_unlinked(local_folder(self.place), path)
-        with os_errors("write to", self.place):
-            if path.parent.exists():
-                # What a killed writer left: nobody else writes here while the lock is held. An object that is
-                # still there would be read and merged by Zarr before it writes.
-                for left in path.parent.iterdir():
-                    if left.name == path.name or left.name.endswith(".partial"):
-                        left.unlink()
-            self._store_bits(self.place.zarr_store(), slot, bits)
-            sync(path)
-            sync(path.parent)
-            return path.stat().st_size
-
     def encoded(self, slot: Slot, bits: Words) -> bytes:
-        """Return the bytes of a row's object."""
+        """Return the bytes of the object of a row."""
+        import zarr
         from zarr.buffer.cpu import Buffer
         from zarr.storage import MemoryStore
 
-        document = self.place.read(_DOCUMENT)
-        held: dict[str, Any] = {_DOCUMENT: Buffer.from_bytes(document)}
-        self._store_bits(MemoryStore(held), slot, bits)
-        return bytes(held[self.object_key(slot)].to_bytes())
-
-    def _store_bits(self, root: Any, slot: Slot, bits: Words) -> None:
-        import zarr
-
-        array = zarr.open_array(store=root, path=ARRAY, mode="r+", zarr_format=3)
+        objects: dict[str, Any] = {_DOCUMENT: Buffer.from_bytes(self.storage.read(_DOCUMENT))}
+        array = zarr.open_array(store=MemoryStore(objects), path=ARRAY, mode="r+", zarr_format=3)
         # Zarr leaves out chunks of zeros unless told otherwise, and a row of zeros altogether.
         array.with_config({"write_empty_chunks": True})[(*slot, slice(None))] = bits
+        return bytes(objects[self.object_key(slot)].to_bytes())
+
+    # ------------------------------------------------------------------------------------- reading
 
     def read(self, slots: Sequence[tuple[RowKey, Slot]], start: int, stop: int) -> Words:
-        """Return words `start` up to `stop` of each row: uint64 [n, stop − start].
+        """Return the words `start` up to `stop` of each row: uint64 [n, stop − start].
 
         Raises:
-            StoreError: An object is missing or damaged in a way that shows; a flipped bit does not.
+            StoreError: An object is missing, or its damage shows in its size or index; a flipped bit does not show.
         """
         out = np.empty((len(slots), 0), np.uint64)
         for number, (key, slot) in enumerate(slots if start < stop else ()):
-            with self.reading(key, slot):
-                reader = self.open_row(slot)
-                try:
-                    if not number:
-                        # Not before an object of the size that belongs to so many words was seen.
-                        out = np.empty((len(slots), stop - start), np.uint64)
-                    reader.read(start, out[number])
-                finally:
-                    reader.close()
+            with self.reading(key, slot), closing(self.open_row(slot)) as reader:
+                if not number:
+                    # Memory is allocated only once an object was seen that has the size of so many words.
+                    out = np.empty((len(slots), stop - start), np.uint64)
+                reader.read(start, out[number])
         return out if len(slots) else np.empty((0, stop - start), np.uint64)
+
+    def pieces(self, record: CommitRecord, words: int | None = None) -> Iterator[tuple[int, Words]]:
+        """Yield the words of a committed row in pieces, and compare all of them with the digest in its record.
+
+        Args:
+            record: The record of the row.
+            words: Words of a piece; by default 1 MiB, or whole inner chunks of about 1 MiB where they are compressed.
+
+        Yields:
+            The position of the first word of the piece, and its words, in an array that the next piece overwrites.
+
+        Raises:
+            StoreError: The row cannot be read; or, after the last piece, the row does not have the committed bits.
+        """
+        if words is None:
+            # A compressed chunk is decoded as a whole, however few of its words are wanted.
+            words = max(1, PIECE_WORDS // self.chunk) * self.chunk if self.compressed else PIECE_WORDS
+        digest = hashlib.sha256()
+        with self.reading(record.key, record.slot):
+            reader = self.open_row(record.slot)
+        with closing(reader):
+            space = np.empty(min(words, self.words), np.uint64)
+            for start in range(0, max(self.words, 1), words):
+                piece = space[: self.words - start]
+                with self.reading(record.key, record.slot):
+                    reader.read(start, piece)
+                digest.update(piece.astype("<u8", copy=False).data)
+                yield start, piece
+        if digest.hexdigest() != record.sha256:
+            raise self.changed(record)
+
+    def read_row(self, record: CommitRecord) -> Words:
+        """Return all words of a committed row, compared with the digest in its record: uint64 [W].
+
+        Raises:
+            StoreError: The row cannot be read, or does not have the committed bits.
+        """
+        ((_, bits),) = self.pieces(record, max(self.words, 1))
+        return bits
 
     def open_row(self, slot: Slot) -> RowReader:
         """Open a row for reading; errors as :meth:`reading` expects them."""
         if self.compressed:
             return _ZarrRow(self, slot)
         if self.plain_files:
-            return LocalRow(self.file(slot), self.geometry)
-        return PlacedRow(self.place, self.object_key(slot), self.geometry)
+            return self.open_file(slot)
+        return StoredRow(self.storage, self.object_key(slot), self.geometry)
+
+    def open_file(self, slot: Slot, keep_open: bool = True) -> LocalRow:
+        """Open the file of an uncompressed row; errors as :meth:`reading` expects them."""
+        folder = self.storage.folder("rows are opened as files in folders only", "read them through the storage.")
+        return LocalRow(folder / self.object_key(slot), self.geometry, keep_open)
 
     @contextmanager
     def reading(self, key: RowKey, slot: Slot) -> Iterator[None]:
-        """Turn what goes wrong while a committed row is read into an error that names the row."""
+        """Turn the errors of reading a committed row into an error that names the row."""
         try:
             yield
         except (FileNotFoundError, MissingObjectError):
+            name = self.storage.full_name(self.object_key(slot))
             raise StoreError(
-                f"the row {key} is committed, but its object '{self.place.at(self.object_key(slot))}' is missing.",
-                self.redo_hint(key),
+                f"the row {key} is committed, but its object '{name}' is missing.", self.rebuild_hint(key)
             ) from None
         except StoreError as error:
             raise StoreError(f"the row {key} cannot be read: {error.message}", error.hint) from error
         except MemoryError as error:
             raise StoreError(
-                f"the row {key} cannot be read: there is not enough memory.", self.redo_hint(key)
+                f"the row {key} cannot be read: there is not enough memory.", self.rebuild_hint(key)
             ) from error
-        # RuntimeError is what decompression raises.
+        # Decompression raises RuntimeError.
         except (OSError, ValueError, RuntimeError) as error:
-            raise StoreError(f"the row {key} cannot be read: {error}.", self.redo_hint(key)) from error
+            raise StoreError(f"the row {key} cannot be read: {error}.", self.rebuild_hint(key)) from error
 
-    def redo_hint(self, key: RowKey) -> str:
-        """Say how a damaged row is made whole."""
-        return f"run verify; to build the row again, delete '{self.place.at(key.node)}' first."
+    def changed(self, record: CommitRecord) -> StoreError:
+        """Return the error for a row that does not have the committed bits."""
+        return StoreError(
+            f"the row {record.key} does not hold the bits that were committed.", self.rebuild_hint(record.key)
+        )
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        with os_errors("write to", self.place), self.place.errors("write to"):
-            yield
+    def rebuild_hint(self, key: RowKey) -> str:
+        """Return a hint on how to repair a damaged row."""
+        return f"run verify; to build the row again, delete '{self.storage.full_name(key.node)}' first."
 
     @cached_property
     def zarr_array(self) -> Any:
         """The array as Zarr reads it."""
         import zarr
 
-        return zarr.open_array(store=self.place.zarr_store(), path=ARRAY, mode="r", zarr_format=3)
+        return zarr.open_array(store=self.storage.zarr_store(), path=ARRAY, mode="r", zarr_format=3)
 
 
 class _ZarrRow:
-    """A row that Zarr reads, which also reads compressed ones."""
+    """A row that Zarr reads; it may be compressed."""
 
     direct = None
 
     def __init__(self, array: RowArray, slot: Slot) -> None:
-        # Zarr reads a missing object, or an empty one, as zeros.
-        name = array.object_key(slot)
-        size = array.place.size(name)
-        if size is None and array.place.present(name):
+        # Zarr reads a missing or an empty object as zeros.
+        key, plain = array.object_key(slot), array.geometry
+        size = array.storage.size(key)
+        if size is None and array.storage.has_entry(key):
             raise ValueError("its object is not a regular file")
         if size is None:
             raise MissingObjectError("the object of a row is missing.")
         if size == 0:
             raise ValueError("its object is empty")
-        plain = array.geometry
         most = plain.object_bytes + plain.index_start // 64 + 1024 * plain.chunks
         if not plain.index_start // MOST_RATIO <= size <= most:
-            raise ValueError(f"its object has {size} bytes, which {plain.words} words do not take")
-        check_inflation(lambda start, stop: array.place.read(name, start, stop), size, array.shard, plain)
+            raise ValueError(f"its object has {size} bytes, which is impossible for {plain.length} words")
+        check_inflation(lambda start, stop: array.storage.read(key, start, stop), size, array.shard, plain)
         self._array, self._slot = array, slot
 
     def read(self, start: int, out: Words) -> None:
         """Fill `out` with the words from `start` on."""
-        with self._array.place.errors("read"):
+        with self._array.storage.errors("read"):
             out[:] = np.asarray(self._array.zarr_array[(*self._slot, slice(start, start + len(out)))])
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
+
+
+# -------------------------------------------------------------------------------------------- metadata
 
 
 @contextmanager
-def _document_errors(place: Place) -> Iterator[None]:
+def _document_errors(storage: Storage) -> Iterator[None]:
     try:
         yield
-    except WrongFieldError as error:
-        raise wrong(place.at(_DOCUMENT), sentence(error)) from error
+    except FieldError as error:
+        raise format_error(storage.full_name(_DOCUMENT), describe(error)) from error
 
 
-def _lost(place: Place) -> StoreError:
-    return StoreError(f"the store '{place}' has lost its array '{ARRAY}'.", "restore it from a copy.")
+def _lost(storage: Storage) -> StoreError:
+    return StoreError(f"the array '{ARRAY}' of the store '{storage}' is missing.", "restore it from a copy.")
 
 
-Compressor = Literal["none", "zstd"]
+def _sizes(document: schemas.RowsDocument, labels: Labels, layout: ParameterLayout) -> tuple[int, int]:
+    """Return W and the words of an inner chunk, from the metadata of the array.
 
-#: Entries of a chunk of `density` or `seed`, which have a handful.
-COORDINATE_CHUNK = 64
-_COPY_HINT = "delete '{}': it is a copy of labels, and is made again."
+    Raises:
+        FieldError: The fields do not fit one another, or the layout.
+    """
+    shape, words = tuple(document.shape), words_for(layout.size)
+    if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
+        raise FieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
+    if shape[-1] != words:
+        raise FieldError(f"shape: {shape[-1]} words cannot hold {layout.size} parameters")
+    chunk = chunk_of(document, DIMENSIONS, words)
+    if not schemas.words_first(document.codecs[0].configuration):
+        raise FieldError("codecs: rows must be shards of words, which one compressor may follow")
+    return words, chunk
 
 
-def create_array(root: Any, layout: ParameterLayout, labels: Labels, compressor: Compressor) -> None:
-    """Create an array of rows in `root`, whatever Zarr takes for a store that holds nothing yet."""
+def inner_chunk_words(layout: ParameterLayout) -> int:
+    """Return the words of an inner chunk of a new store.
+
+    An inner chunk is one layer where all layers have the same size and fill whole words. Otherwise it has 1 MiB, or is
+    the whole row where that is smaller, because no chunk could hold exactly one layer.
+    """
+    spans = {layer.stop - layer.start for layer in layout.layers}
+    bits = spans.pop() if len(spans) == 1 else 0
+    if bits and bits % WORD_BITS == 0 and bits * len(layout.layers) == layout.size:
+        return bits // WORD_BITS
+    return max(1, min(words_for(layout.size), DEFAULT_CHUNK_WORDS))
+
+
+def empty_array(layout: ParameterLayout, labels: Labels, compressor: Compressor) -> Mapping[str, bytes]:
+    """Return the objects of an array of rows without rows, and of its coordinates, by key."""
     import zarr
     from zarr.codecs import BytesCodec, ZstdCodec
+    from zarr.storage import MemoryStore
 
-    words = words_for(layout.size)
-    chunk = inner_chunk_words(layout)
+    objects: dict[str, Any] = {}
+    root = MemoryStore(objects)
+    words, chunk = words_for(layout.size), inner_chunk_words(layout)
     zarr.create_array(
         store=root,
         name=ARRAY,
@@ -305,10 +361,14 @@ def create_array(root: Any, layout: ParameterLayout, labels: Labels, compressor:
         attributes=labels.to_json(),
     )
     write_coordinates(root, labels)
+    return {key: bytes(data.to_bytes()) for key, data in objects.items()}
+
+
+# ----------------------------------------------------------------------------------------- coordinates
 
 
 def write_coordinates(root: Any, labels: Labels) -> None:
-    """Bring the arrays `density` and `seed`, which xarray takes for coordinates, up to the labels.
+    """Bring the arrays `density` and `seed`, which xarray uses as coordinates, up to date with the labels.
 
     They are a convenience: labels are read from the attributes, which change in one step with the shape.
     """
@@ -325,7 +385,7 @@ def write_coordinates(root: Any, labels: Labels) -> None:
 
 
 def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
-    """Open the array of a coordinate, making it where there is none."""
+    """Open the array of a coordinate; create it where it is missing."""
     import zarr
 
     try:
@@ -346,51 +406,25 @@ def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
 
 @contextmanager
 def _zarr_errors(root: Any, name: str) -> Iterator[None]:
-    """Turn what Zarr raises on metadata that it cannot use into a sentence."""
+    """Turn the errors of Zarr on unusable metadata into a sentence."""
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError, ArithmeticError) as error:
-        at = f"{root}/{name}/{METADATA}" if isinstance(root, Path) else f"{name}/{METADATA}"
-        raise wrong(at, "Zarr cannot use it", _COPY_HINT.format(at.removesuffix(f"/{METADATA}"))) from error
+        folder = f"{root}/{name}"
+        hint = _COPY_HINT.format(folder)
+        raise format_error(f"{folder}/{METADATA}", "Zarr cannot use it", hint) from error
 
 
-def check_coordinates(place: Place) -> None:
-    """Check the arrays `density` and `seed` before Zarr opens them: that they are small regular files.
+def check_coordinates(storage: Storage) -> None:
+    """Check that the arrays `density` and `seed` are small regular files, before Zarr opens them.
 
     Raises:
-        StoreError: They are not as the format says, or lie behind a link.
+        StoreError: They do not follow the format, or lie behind a link.
     """
     for name in ("density", "seed"):
-        if place.local is not None:
-            check_unlinked(place.local, place.local / name / METADATA)
-        hint = _COPY_HINT.format(place.at(name))
-        place.read_as(f"{name}/{METADATA}", schemas.CoordinateDocument, hint)
-        for key in place.list(name):
-            if (place.size(key) or 0) > 8 * schemas.MOST_LABELS or not place.exists(key):
-                raise wrong(place.at(key), "it is not a small regular file", hint)
-
-
-def geometry_of(
-    found: schemas.RowsDocument, labels: Labels, layout: ParameterLayout
-) -> tuple[int, int, bool, schemas.ShardSettings]:
-    """Return (words, words of an inner chunk, compressed, what a shard is made of) of a document that is as it must be.
-
-    Raises:
-        WrongFieldError: Its fields do not fit one another, or the layout.
-    """
-    sharding, shape = found.codecs[0].configuration, tuple(found.shape)
-    words = words_for(layout.size)
-    if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
-        raise WrongFieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
-    if shape[-1] != words:
-        raise WrongFieldError(f"shape: {shape[-1]} words cannot hold {layout.size} parameters")
-    if tuple(found.dimension_names) != DIMENSIONS:
-        raise WrongFieldError("dimension_names: not those of an array of density, seed, language and word")
-    chunk = sharding.chunk_shape[-1] if sharding.chunk_shape else 0
-    if sharding.chunk_shape[:-1] != [1, 1, 1] or not 1 <= chunk <= max(1, words):
-        raise WrongFieldError("codecs: inner chunks are not pieces of a row")
-    if found.chunk_grid.configuration.chunk_shape != [1, 1, 1, -(-words // chunk) * chunk]:
-        raise WrongFieldError("chunk_grid: a row is not one object")
-    if not schemas.words_first(sharding):
-        raise WrongFieldError("codecs: rows are not shards of words, which one compressor may follow")
-    return words, chunk, not schemas.plain(sharding), sharding
+        storage.check_no_links(f"{name}/{METADATA}")
+        hint = _COPY_HINT.format(storage.full_name(name))
+        storage.read_as(f"{name}/{METADATA}", schemas.CoordinateDocument, hint)
+        for key in storage.list(name):
+            if (storage.size(key) or 0) > 8 * schemas.MOST_LABELS or not storage.exists(key):
+                raise format_error(storage.full_name(key), "it is not a small regular file", hint)

@@ -1,7 +1,7 @@
-"""What the documents of a store hold, as types that `documents.parse` checks. `docs/store-format.md` is the norm.
+"""Types of the documents of a store, for :func:`xsns_stream.io.json.parse`. `docs/store-format.md` is normative.
 
-Numbers have bounds, so that nothing is allocated or counted for a size that no store has. Fields that are not named
-here are skipped, because other programs may add their own.
+Numbers have bounds, so that no memory is allocated for a size that no store has. Fields that are not named here are
+skipped, because other programs may add their own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from xsns_stream.types import Provenance
 
-#: P at most, and the most labels of an axis, tensors of a layout and axes of a tensor.
+#: The largest P, and the largest numbers of labels of an axis, tensors of a layout and axes of a tensor.
 MOST_PARAMETERS: Final = 2**44
 MOST_LABELS: Final = 2**16
 MOST_TENSORS: Final = 2**18
@@ -36,7 +36,7 @@ Codes = Annotated[list[Code], Meta(max_length=MOST_LABELS)]
 
 
 class Layout(Struct):
-    """Tensors in order, their shapes, and the layers that they make up."""
+    """Tensors in order, their shapes, and the layers that they form."""
 
     names: Annotated[list[Name], Meta(max_length=MOST_TENSORS)]
     shapes: Annotated[list[Axes], Meta(max_length=MOST_TENSORS)]
@@ -44,7 +44,7 @@ class Layout(Struct):
 
 
 class Kind(Struct, frozen=True):
-    """Which format, of which version, a group says that it has."""
+    """The format and the version that a group states."""
 
     format: Any = None
     format_version: Any = None
@@ -75,13 +75,13 @@ class RootDocument(Struct):
 
 
 class Separator(Struct):
-    """How the parts of a chunk's key are joined."""
+    """The separator between the parts of a chunk's key."""
 
     separator: Literal["/"]
 
 
 class ChunkKeys(Struct):
-    """How chunks are named."""
+    """The names of chunks."""
 
     name: Literal["default"]
     configuration: Separator
@@ -94,7 +94,7 @@ class ChunkShape(Struct):
 
 
 class Grid(Struct):
-    """The shards of an array."""
+    """The grid of the shards of an array."""
 
     name: Literal["regular"]
     configuration: ChunkShape
@@ -107,42 +107,42 @@ class Endian(Struct):
 
 
 class BytesCodec(Struct, tag_field="name", tag="bytes"):
-    """Words as they are."""
+    """The codec that writes words without change."""
 
     configuration: Endian
 
 
 class Crc32cCodec(Struct, tag_field="name", tag="crc32c"):
-    """A checksum at the end."""
+    """The codec that adds a checksum at the end."""
 
 
 class ZstdSettings(Struct):
-    """How hard to compress."""
+    """Settings of the compressor."""
 
     level: Annotated[int, Meta(ge=-131072, le=22)] = 0
     checksum: bool = False
 
 
 class ZstdCodec(Struct, tag_field="name", tag="zstd"):
-    """Zstandard."""
+    """The Zstandard compressor."""
 
     configuration: ZstdSettings
 
 
 class GzipSettings(Struct):
-    """How hard to compress."""
+    """Settings of the compressor."""
 
     level: Annotated[int, Meta(ge=0, le=9)]
 
 
 class GzipCodec(Struct, tag_field="name", tag="gzip"):
-    """Gzip."""
+    """The gzip compressor."""
 
     configuration: GzipSettings
 
 
 class BloscSettings(Struct):
-    """How Blosc compresses."""
+    """Settings of Blosc."""
 
     cname: Literal["lz4", "lz4hc", "blosclz", "snappy", "zlib", "zstd"]
     clevel: Annotated[int, Meta(ge=0, le=9)]
@@ -152,7 +152,7 @@ class BloscSettings(Struct):
 
 
 class BloscCodec(Struct, tag_field="name", tag="blosc"):
-    """Blosc."""
+    """The Blosc compressor."""
 
     configuration: BloscSettings
 
@@ -161,7 +161,7 @@ Inner = Annotated[list[BytesCodec | ZstdCodec | GzipCodec | BloscCodec], Meta(mi
 
 
 class ShardSettings(Struct):
-    """What a shard, a row's object, is made of."""
+    """Settings of a shard, which is the object of a row."""
 
     chunk_shape: Axes
     codecs: Inner
@@ -170,14 +170,14 @@ class ShardSettings(Struct):
 
 
 def words_first(shard: ShardSettings) -> bool:
-    """Return whether inner chunks are words, which one compressor may follow, and the index has its checksum."""
+    """Return whether inner chunks are words that at most one compressor follows, and the index has a checksum."""
     first, *more = [type(codec) for codec in shard.codecs]
     index = [type(codec) for codec in shard.index_codecs]
     return first is BytesCodec and BytesCodec not in more and index == [BytesCodec, Crc32cCodec]
 
 
 def plain(shard: ShardSettings) -> bool:
-    """Return whether a row's object is its words as they are, then their index."""
+    """Return whether the object of a row is its uncompressed words, then their index."""
     kinds = [type(codec) for codec in shard.index_codecs]
     return (
         [type(codec) for codec in shard.codecs] == [BytesCodec]
@@ -194,22 +194,24 @@ class Sharding(Struct):
 
 
 class Labels(Struct):
-    """Which slot is which row."""
+    """Labels of the array of rows."""
 
     densities: Annotated[list[Density], Meta(max_length=MOST_LABELS)]
     seeds: Seeds
     languages: Codes
 
 
-class KeptLabels(Struct):
-    """Which slot is which row of Fisher values, and how values are kept."""
+class FisherLabels(Struct):
+    """Labels of the array of Fisher values, and the encoding of values."""
 
     encoding: Literal["float32", "bf16"]
     seeds: Seeds
     languages: Codes
 
 
-class _ArrayOfRows(Struct, kw_only=True):
+class ArrayOfRows(Struct, kw_only=True):
+    """Metadata that the arrays of rows and of Fisher values share."""
+
     zarr_format: Literal[3]
     node_type: Literal["array"]
     shape: Axes
@@ -221,18 +223,18 @@ class _ArrayOfRows(Struct, kw_only=True):
     storage_transformers: Annotated[list[Any], Meta(max_length=0)] = []
 
 
-class RowsDocument(_ArrayOfRows, kw_only=True):
+class RowsDocument(ArrayOfRows, kw_only=True):
     """The array `subnetworks`."""
 
     data_type: Literal["uint64"]
     attributes: Labels
 
 
-class KeptDocument(_ArrayOfRows, kw_only=True):
+class FisherDocument(ArrayOfRows, kw_only=True):
     """The array `fisher`."""
 
     data_type: Literal["float32", "uint16"]
-    attributes: KeptLabels
+    attributes: FisherLabels
 
 
 class CoordinateLengths(Struct):
@@ -242,7 +244,7 @@ class CoordinateLengths(Struct):
 
 
 class CoordinateGrid(Struct):
-    """Its chunks."""
+    """The grid of the chunks of such an array."""
 
     name: Literal["regular"]
     configuration: CoordinateLengths
@@ -264,14 +266,14 @@ class CoordinateDocument(Struct):
 
 
 class Reliability(Struct):
-    """What is known of a row's repeatability; members of later versions are skipped."""
+    """Measures of the repeatability of a row; members of later versions are skipped."""
 
     split_half: Share | None = None
     stability: Annotated[list[tuple[Count, Share | None]], Meta(max_length=2**20)] = []
 
 
 class Text(Struct):
-    """What became of a row's text; members of later versions are skipped."""
+    """Counts of the lines and tokens of a row's text; members of later versions are skipped."""
 
     lines: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=64)] = {}
     examples_unusable: Count = 0
@@ -282,7 +284,7 @@ class Text(Struct):
 
 
 class ProvenanceBounds(Struct):
-    """What is bounded of a row's provenance."""
+    """Bounds of the numbers in a row's provenance."""
 
     examples: Count
     examples_asked: Count
@@ -312,7 +314,7 @@ class RecordDocument(Struct):
     attributes: Record
 
 
-class KeptRecord(Struct):
+class FisherRecord(Struct):
     """The attributes of the commit record of a row of Fisher values."""
 
     language: Code
@@ -325,29 +327,29 @@ class KeptRecord(Struct):
     provenance: Provenance
 
 
-class KeptRecordDocument(Struct):
-    """The group of such a record."""
+class FisherRecordDocument(Struct):
+    """The group of a commit record of Fisher values."""
 
-    attributes: KeptRecord
+    attributes: FisherRecord
 
 
 # --------------------------------------------------------------------------------------- parts, counts
 
 
-class Parts(Struct):
-    """The attributes of the group `parts`."""
+class Folds(Struct):
+    """The attributes of the group `parts`, which holds folds."""
 
     counts: Annotated[list[Annotated[int, Meta(ge=2, le=64)]], Meta(max_length=63)]
 
 
-class PartsDocument(Struct):
+class FoldsDocument(Struct):
     """The group `parts`."""
 
-    attributes: Parts
+    attributes: Folds
 
 
 class Overlaps(Struct):
-    """The attributes of kept overlap counts."""
+    """The attributes of cached overlap counts."""
 
     overlaps_version: Annotated[int, Meta(ge=1, le=2**53)]
     density: Density
@@ -359,6 +361,6 @@ class Overlaps(Struct):
 
 
 class OverlapsDocument(Struct):
-    """The array of kept overlap counts."""
+    """The array of cached overlap counts."""
 
     attributes: Overlaps

@@ -1,107 +1,137 @@
-"""Find out whether every row is what its commit record says."""
+"""Comparison of the rows of a store with their commit records."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, repeat
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from xsns_kernels import popcount
 from xsns_stream.errors import StoreError
-from xsns_stream.store.fisher_array import (
-    KEPT_COMMITS,
-    KeptArray,
-    KeptKey,
-    kept_key,
-    kept_keys,
-    kept_record,
-    read_values,
+from xsns_stream.store.fisher_array import FisherArray, read_fisher
+from xsns_stream.store.folds import fold_provenance
+from xsns_stream.store.format import ARRAY, COMMITS, FISHER_COMMITS, METADATA, FisherKey, FoldKey, Header, RowKey
+from xsns_stream.store.records import (
+    CommitRecord,
+    committed_fisher_keys,
+    committed_keys,
+    digest_words,
+    read_fisher_record,
+    read_record,
 )
-from xsns_stream.store.folds import PartKey, part_provenance
-from xsns_stream.store.format import ARRAY, COMMITS, METADATA, RowKey
-from xsns_stream.store.header import Header
-from xsns_stream.store.records import CommitRecord, committed_keys, digest_words, read_record, record_key
 from xsns_stream.store.row_array import RowArray
-from xsns_stream.store.storage.open import Place
+from xsns_stream.store.storage import Storage
 from xsns_stream.types import WORD_BITS, ParameterLayout, Provenance, Words
-
-if TYPE_CHECKING:
-    from xsns_stream.store.reader import StoreReader
 
 Progress = Callable[[int, int], None]
 
-#: Whole rows that are in memory at a time, where they are fetched.
+#: Whole rows that are in memory at a time, where they are fetched from an object store.
 ROWS_AT_ONCE: Final = 4
 
+# Rows in a message, which is one line; `verify` names every row.
+_NAMED: Final = 3
 _OBJECT: Final = re.compile(rf"{ARRAY}/c/([0-9]{{1,9}})/([0-9]{{1,9}})/([0-9]{{1,9}})/.+")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong with a store.
+    """A fault of a store.
 
     Attributes:
         problem: One of `record`, `experiment`, `label`, `missing`, `size`, `unreadable`, `bits`, `swapped`,
             `cardinality`, `density`, `padding`, `values`, `text`.
-        detail: A sentence for people, which names the row.
-        row: The row; None where it cannot be told.
+        detail: A sentence that names the row.
+        row: The row; None where it is not known.
     """
 
     problem: str
     detail: str
-    row: RowKey | KeptKey | PartKey | None = None
+    row: RowKey | FisherKey | FoldKey | None = None
 
     def within(self, count: int, number: int) -> Finding:
-        """Return the same of a store that leaves out a part."""
-        row = PartKey(count, number, self.row) if isinstance(self.row, RowKey) else self.row
+        """Return the same fault of the store that leaves out a fold."""
+        row = FoldKey(count, number, self.row) if isinstance(self.row, RowKey) else self.row
         return replace(self, detail=f"without part {number} of {count}: {self.detail}", row=row)
 
     def __str__(self) -> str:
         return self.detail
 
 
-def shifted(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
-    """Yield, for each of several checks of so many rows, what it reports to, so that they look like one."""
+@dataclass(frozen=True)
+class Fold:
+    """A store that leaves out a fold.
+
+    Attributes:
+        count: K, the number of folds.
+        number: The fold that is left out, from 1.
+        storage: The storage of the store.
+        header: The header of the store; None where nothing was written to it.
+    """
+
+    count: int
+    number: int
+    storage: Storage
+    header: Header | None
+
+
+def verify_store(
+    storage: Storage, header: Header, folds: Sequence[Fold], on_progress: Progress | None = None
+) -> list[Finding]:
+    """Read every committed row of a store and of its folds; see :meth:`SubNetworkStore.verify`."""
+    there = [fold for fold in folds if fold.header is not None]
+    sizes = [sum(1 for _ in committed_keys(storage)) + sum(1 for _ in committed_fisher_keys(storage))]
+    sizes += [sum(1 for _ in committed_keys(fold.storage)) for fold in there]
+    progress = _shifted(on_progress, sizes)
+    findings = verify_rows(RowArray.open(storage, header.layout), header, next(progress))
+    for fold in there:
+        if fold.header is not None:
+            rows = verify_rows(RowArray.open(fold.storage, header.layout), fold.header, next(progress))
+            findings += [finding.within(fold.count, fold.number) for finding in rows]
+    for fold in folds:
+        for key in sorted(committed_keys(fold.storage)):
+            findings += _foreign_fold(storage, fold.storage, FoldKey(fold.count, fold.number, key))
+    return findings
+
+
+def _shifted(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
+    """Yield a progress callback for each of several checks, so that they appear as one."""
     if on_progress is None:
         yield from repeat(None)
         return
     for before in accumulate(sizes, initial=0):
-        yield partial(_later, on_progress, before, sum(sizes))
+        yield partial(_add_before, on_progress, before, sum(sizes))
 
 
-def _later(on_progress: Progress, before: int, total: int, done: int, _: int) -> None:
+def _add_before(on_progress: Progress, before: int, total: int, done: int, _: int) -> None:
     on_progress(before + done, total)
 
 
-def verify_parts(store: StoreReader, parts: Sequence[tuple[int, int, StoreReader]]) -> Iterator[Finding]:
-    """Find rows without a part that say nothing of their row: of other text, or of another part."""
-    for count, number, part in parts:
-        for key in part.keys():  # noqa: SIM118
-            yield from _other_part(store, part, PartKey(count, number, key))
-
-
-def _other_part(store: StoreReader, part: StoreReader, name: PartKey) -> Iterator[Finding]:
-    found, whole = (_read_record(place, name.row) for place in (part.place, store.place))
-    if not isinstance(found, CommitRecord) or not isinstance(whole, CommitRecord):
+def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Finding]:
+    """Find a row without a fold that was measured on other text than its row, or that is another fold."""
+    part, whole = (_read_record(place, name.row) for place in (fold, storage))
+    if not isinstance(part, CommitRecord) or not isinstance(whole, CommitRecord):
         return
-    if found.provenance.corpus_digest != whole.provenance.corpus_digest:
+    if part.provenance.corpus_digest != whole.provenance.corpus_digest:
         yield Finding("text", f"{name} was measured on other text than the row.", name)
-    if found.provenance.corpus != part_provenance(whole.provenance, name.count, name.number).corpus:
-        yield Finding("swapped", f"{name} is of {found.provenance.corpus}.", name)
+    if part.provenance.corpus != fold_provenance(whole.provenance, name.count, name.number).corpus:
+        yield Finding("swapped", f"{name} is of {part.provenance.corpus}.", name)
 
 
 def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = None) -> list[Finding]:
-    """Return what is wrong with the rows of a store; see :meth:`SubNetworkStore.verify`."""
-    keys, kept = sorted(committed_keys(array.place)), sorted(kept_keys(array.place))
-    findings = list(_strangers(array.place, set(keys), set(kept)))
+    """Return the faults of the rows of one store, without its folds."""
+    storage = array.storage
+    keys, fisher_keys = sorted(committed_keys(storage)), sorted(committed_fisher_keys(storage))
+    findings = list(_strangers(storage, {key.record for key in keys} | {key.record for key in fisher_keys}))
     records: list[CommitRecord] = []
-    for record in array.place.each(lambda key: _read_record(array.place, key), keys):
+    for record in storage.map(lambda key: _read_record(storage, key), keys):
         if isinstance(record, Finding):
             findings.append(record)
         elif record is not None:
@@ -114,36 +144,47 @@ def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = 
             *_check_row(array, header.layout, record, owners),
         ]
 
-    total = len(records) + len(kept)
-    for done, found in enumerate(array.place.each(check, records, ROWS_AT_ONCE), start=1):
-        findings.extend(found)
+    total = len(records) + len(fisher_keys)
+    for done, faults in enumerate(storage.map(check, records, ROWS_AT_ONCE), start=1):
+        findings.extend(faults)
         if on_progress is not None:
             on_progress(done, total)
-    for done, kept_row in enumerate(kept, start=len(records) + 1):
-        findings.extend(_check_kept(array.place, header, kept_row))
+    for done, key in enumerate(fisher_keys, start=len(records) + 1):
+        findings.extend(_check_fisher(storage, header, key))
         if on_progress is not None:
             on_progress(done, total)
     return findings
 
 
-def _read_record(place: Place, key: RowKey) -> CommitRecord | Finding | None:
+def _read_record(storage: Storage, key: RowKey) -> CommitRecord | Finding | None:
     try:
-        return read_record(place, key)
+        return read_record(storage, key)
     except StoreError as error:
         return Finding("record", error.message, key)
 
 
-def _check_experiment(provenance: Provenance, header: Header, key: RowKey | KeptKey) -> Iterator[Finding]:
-    """Compare what a record says of the experiment with what the store says."""
-    found = header.experiment_differences(provenance.experiment())
-    if found:
-        yield Finding("experiment", f"the row {key} is of another experiment: {'; '.join(found)}.", key)
+def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
+    """Find records at paths that cannot belong to a row."""
+    there = [(path, 5) for path in storage.list(COMMITS)]
+    if storage.in_folder:
+        there += [(path, 4) for path in storage.list(FISHER_COMMITS)]
+    for path, parts in sorted(there):
+        if path not in known and path.count("/") + 1 == parts and path.endswith(f"/{METADATA}"):
+            group = path.rpartition("/")[0]
+            yield Finding("record", f"the commit record '{group}' stands at a path that no row can have.")
 
 
-def _check_kept(place: Place, header: Header, key: KeptKey) -> Iterator[Finding]:
-    """Compare kept Fisher values with their record."""
+def _check_experiment(provenance: Provenance, header: Header, key: RowKey | FisherKey) -> Iterator[Finding]:
+    """Compare the experiment of a record with that of the store."""
+    different = header.experiment_differences(provenance.experiment())
+    if different:
+        yield Finding("experiment", f"the row {key} is of another experiment: {'; '.join(different)}.", key)
+
+
+def _check_fisher(storage: Storage, header: Header, key: FisherKey) -> Iterator[Finding]:
+    """Compare saved Fisher values with their record."""
     try:
-        record = kept_record(place, key)
+        record = read_fisher_record(storage, key)
     except StoreError as error:
         yield Finding("record", error.message, key)
         return
@@ -151,26 +192,15 @@ def _check_kept(place: Place, header: Header, key: KeptKey) -> Iterator[Finding]
         return
     yield from _check_experiment(record.provenance, header, key)
     try:
-        fisher = read_values(place, header.layout, key)
+        fisher = read_fisher(storage, header.layout, key)
     except StoreError as error:
         yield Finding("values", error.message, key)
         return
-    array = KeptArray.open(place.local, header.layout) if place.local is not None else None
+    array = FisherArray.open(storage, header.layout)
     if array is not None and not array.index_is_sound(record.slot):
         yield Finding("values", f"the index of {key} is damaged.", key)
     if fisher is not None and not all(np.isfinite(values).all() and (values >= 0).all() for values in fisher.values):
         yield Finding("values", f"{key} holds values that are negative or not finite.", key)
-
-
-def _strangers(place: Place, keys: set[RowKey], kept: set[KeptKey]) -> Iterator[Finding]:
-    """Find records at paths that are no row's."""
-    known = {record_key(key) for key in keys} | {kept_key(key) for key in kept}
-    there = [(path, 5) for path in place.list(COMMITS)]
-    if place.local is not None:
-        there += [(path, 4) for path in place.list(KEPT_COMMITS)]
-    for path, parts in sorted(there):
-        if path not in known and path.count("/") + 1 == parts and path.endswith(f"/{METADATA}"):
-            yield Finding("record", f"the commit record '{path.rpartition('/')[0]}' stands where no row's can.")
 
 
 def _check_row(
@@ -180,13 +210,14 @@ def _check_row(
     key = record.key
     slot = array.labels.slot(key)
     if slot != record.slot:
-        place = "has no label" if slot is None else f"is labelled as slot {list(slot)}"
-        yield Finding("label", f"the row {key} was written to slot {list(record.slot)}, and {place} now.", key)
+        now = "has no label now" if slot is None else f"is labelled as slot {list(slot)} now"
+        yield Finding("label", f"the row {key} was written to slot {list(record.slot)}, and {now}.", key)
     path = array.object_key(record.slot)
-    size = array.place.size(path)
+    size = array.storage.size(path)
     if size is None:
-        what = "not a regular file" if array.place.present(path) else "missing"
-        yield Finding("missing", f"the row {key} is committed, but its object '{array.place.at(path)}' is {what}.", key)
+        what = "not a regular file" if array.storage.has_entry(path) else "missing"
+        name = array.storage.full_name(path)
+        yield Finding("missing", f"the row {key} is committed, but its object '{name}' is {what}.", key)
         return
     if size != record.bytes:
         what = "truncated" if size < record.bytes else "too long"
@@ -202,7 +233,7 @@ def _check_row(
 def _check_bits(
     bits: Words, layout: ParameterLayout, record: CommitRecord, owners: dict[str, RowKey]
 ) -> Iterator[Finding]:
-    """Compare a row's bits with its record."""
+    """Compare the bits of a row with its record."""
     key = record.key
     digest = digest_words(bits)
     if digest != record.sha256:
@@ -222,11 +253,69 @@ def _check_bits(
         yield Finding("padding", f"the row {key} has bits set past its last parameter.", key)
 
 
+# ----------------------------------------------------------------------------------------- chosen rows
+
+
+def check_rows(
+    array: RowArray,
+    keys: Sequence[RowKey],
+    record_of: Callable[[RowKey], CommitRecord],
+    on_progress: Progress | None = None,
+) -> None:
+    """Compare the bits of some rows with the SHA-256 and the count of their commit records.
+
+    Rows are read a mebibyte at a time, by as many threads as there are cores.
+
+    Args:
+        array: The array of rows.
+        keys: The rows; all are checked before an error is raised.
+        record_of: Returns the commit record of a row.
+        on_progress: Called with (rows done, rows in all) after each row.
+
+    Raises:
+        StoreError: Some rows are damaged; the message names three of them and the fault of the first.
+    """
+    damaged: dict[RowKey, StoreError] = {}
+
+    def check(key: RowKey) -> StoreError | None:
+        try:
+            _check_committed(array, record_of(key))
+        except StoreError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, (key, error) in enumerate(zip(keys, pool.map(check, keys), strict=True), start=1):
+            if error is not None:
+                damaged[key] = error
+            if on_progress is not None:
+                on_progress(done, len(keys))
+    if damaged:
+        shown, more = list(damaged)[:_NAMED], len(damaged) - _NAMED
+        others = f" and {more} more" if more > 0 else ""
+        raise StoreError(
+            f"{len(damaged)} of {len(keys)} rows are not what was committed: {', '.join(map(str, shown))}{others}. "
+            f"The first: {damaged[shown[0]].message}",
+            "run `xsns-stream verify`; restore the rows from a copy, or prune them and build again.",
+        )
+
+
+def _check_committed(array: RowArray, record: CommitRecord) -> None:
+    """Compare the bits of one row with its record."""
+    if array.labels.slot(record.key) != record.slot:
+        raise StoreError(f"the label of row {record.key} has moved since it was written.", "run verify.")
+    if sum(popcount(piece) for _, piece in array.pieces(record)) != record.cardinality:
+        raise array.changed(record)
+
+
+# ------------------------------------------------------------------------------------- unfinished rows
+
+
 def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
-    """Yield rows of which something was written, and no commit record."""
-    committed, labels = set(committed_keys(array.place)), array.labels
-    # What was started, and not every slot: there may be far more slots than rows.
-    started = {found.groups() for path in array.place.list(f"{ARRAY}/c") if (found := _OBJECT.fullmatch(path))}
+    """Yield the rows of which an object was written, but no commit record."""
+    committed, labels = set(committed_keys(array.storage)), array.labels
+    # Only rows that were started are looked at: there may be far more slots than rows.
+    started = {match.groups() for path in array.storage.list(f"{ARRAY}/c") if (match := _OBJECT.fullmatch(path))}
     for density, seed, language in sorted(tuple(map(int, slot)) for slot in started):
         with suppress(IndexError):
             key = RowKey(labels.densities[density], labels.seeds[seed], labels.languages[language])
@@ -234,14 +323,15 @@ def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
                 yield key
 
 
-def unfinished_parts(parts: Sequence[tuple[int, int, StoreReader]]) -> Iterator[PartKey]:
-    """Yield rows without a part that are not there, while others of the same row and number of parts are.
+def unfinished_folds(folds: Sequence[Fold]) -> Iterator[FoldKey]:
+    """Yield the folds of rows that are missing while other folds of the same row and number of folds are there.
 
-    A writer that was killed leaves them so. Nobody reads parts of which one is missing, and building again adds it.
+    A writer that was killed leaves rows in this state. Readers use folds only where all of them are there, and building
+    again adds the missing ones.
     """
     numbers: dict[tuple[int, RowKey], set[int]] = {}
-    for count, number, part in parts:
-        for key in part.keys():  # noqa: SIM118
-            numbers.setdefault((count, key), set()).add(number)
+    for fold in folds:
+        for key in committed_keys(fold.storage):
+            numbers.setdefault((fold.count, key), set()).add(fold.number)
     for (count, key), there in sorted(numbers.items()):
-        yield from (PartKey(count, number, key) for number in range(1, count + 1) if number not in there)
+        yield from (FoldKey(count, number, key) for number in range(1, count + 1) if number not in there)

@@ -1,15 +1,22 @@
-"""Fine-tuning on a source and testing on targets: what X-SNS predicts, measured.
+"""Fine-tuning on sources and testing on targets, which measures the transfer that X-SNS predicts.
 
-`tasks.py` says what each task is, `settings.py` how models are fine-tuned; `encoding.py` turns examples into features,
-`finetuning.py` trains, `scoring.py` tests. Importing this package imports neither torch nor transformers.
+`tasks` defines the tasks and the settings of fine-tuning, `encoding` makes features of examples, `finetune` trains, and
+`scoring` tests. Importing this package imports neither torch nor transformers.
 """
 
 from __future__ import annotations
 
-from xsns_stream.transfer.finetune import FineTuned, equal_shares, fine_tune, keep
+from xsns_stream.transfer.finetune import (
+    FineTuned,
+    StepTimes,
+    equal_shares,
+    fine_tune,
+    save_model,
+    subsample,
+    time_steps,
+)
 from xsns_stream.transfer.scoring import score
 from xsns_stream.transfer.tasks import PRESETS, TASKS, FineTuning, Task, class_names
-from xsns_stream.transfer.timing import StepTimes, time_steps
 
 __all__ = [
     "PRESETS",
@@ -21,7 +28,8 @@ __all__ = [
     "class_names",
     "equal_shares",
     "fine_tune",
-    "keep",
+    "save_model",
     "score",
+    "subsample",
     "time_steps",
 ]

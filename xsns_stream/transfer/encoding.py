@@ -1,29 +1,30 @@
-"""Labelled examples → features: what a model reads, and what it should answer.
+"""Features of labelled examples, the inputs and labels of a model, and batches of features.
 
-Words are joined by spaces, as where their sub-networks are measured, and the first piece of a word carries its label. A
-sentence that is too long is read in windows of whole words, a passage in windows that overlap, so that nothing that is
-scored is cut off. Other texts are cut at the longest input.
+Words are joined by spaces, as for the measurement of their sub-networks, and the first token of a word carries its
+label. Sentences that are too long are split into windows of whole words, and passages into overlapping windows, so that
+nothing that is scored is cut off. Other texts are cut at the maximum length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.models.tokenising import tokenise, tokenizer_limit
-from xsns_stream.objectives.word_alignment import first_pieces, need_offsets
+from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.models.tokenizers import tokenise, tokenizer_limit
+from xsns_stream.objectives.encoding import first_tokens, require_offsets
 from xsns_stream.transfer.tasks import FineTuning, Task
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
 
-#: What the loss leaves out.
+#: Label of positions that the loss ignores.
 IGNORED: Final = -100
-#: Sentences that are given to the tokenizer together.
-_AT_ONCE: Final = 1_000
-#: Where the answer begins and ends in a window that does not hold it.
-_NOT_HERE: Final = 0
+#: Number of sentences that are tokenized in one call.
+_SENTENCES_PER_CALL: Final = 1_000
+#: Start and end of the answer in a window that does not contain it: the position of the first special token.
+_NO_ANSWER: Final = 0
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Feature:
     """One input of a model.
 
     Attributes:
-        inputs: `input_ids`, with `token_type_ids` where the model has them, each [T].
+        inputs: `input_ids`, and `token_type_ids` if the model uses them, each [T].
         targets: `labels` ([T] for words, a number for texts), or `start_positions` and `end_positions`.
-        example: Which example of its split it belongs to.
-        words: (word, position of its first piece) of the words in this window.
-        offsets: Of each position: where its piece stands in the passage; None where it is no part of it.
+        example: Index of the example in its split.
+        words: (index of a word, position of its first token) of the words in this window.
+        offsets: For each position, the characters of the token in the passage; None for tokens outside the passage.
     """
 
     inputs: dict[str, list[int]]
@@ -51,170 +52,179 @@ class Feature:
 def encode(
     task: Task, labels: Sequence[str], split: LabelledSplit, tokenizer: Any, settings: FineTuning
 ) -> list[Feature]:
-    """Turn the examples of a split into features, in their order.
+    """Return the features of the examples of a split, in their order.
 
     Args:
-        task: Says what a label is.
-        labels: Names of the classes, in the order of the head's outputs; empty where labels are answers.
+        task: The task, which defines the labels.
+        labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
         split: The examples.
-        tokenizer: Of the model.
-        settings: Longest input and stride.
+        tokenizer: The tokenizer of the model.
+        settings: Maximum length and stride.
 
     Raises:
-        CorpusError: A label is none of the classes.
-        ModelError: The tokenizer cannot say which characters a piece comes from, and labels ask for it.
-        UsageError: The longest input leaves no room.
+        CorpusError: A label is not one of the classes.
+        ModelError: The labels need the characters of each token, and the tokenizer does not return them.
+        UsageError: The maximum length is invalid for the model.
     """
     room = _check_length(tokenizer, settings)
-    number = _numbers(labels, split)
+    number = _class_numbers(labels, split)
     if task.kind == "sequence-classification":
-        return [_text(example, place, tokenizer, settings, number) for place, example in enumerate(split.examples)]
-    need_offsets(tokenizer)
+        return [
+            _text_feature(example, index, tokenizer, settings, number) for index, example in enumerate(split.examples)
+        ]
+    require_offsets(tokenizer)
     if task.kind == "token-classification":
-        return list(_sentences(split.examples, tokenizer, settings.max_length, room, number))
+        return list(_sentence_features(split.examples, tokenizer, settings.max_length, room, number))
     return [
         feature
-        for place, example in enumerate(split.examples)
-        for feature in _passage(example, place, tokenizer, settings, room)
+        for index, example in enumerate(split.examples)
+        for feature in _passage_features(example, index, tokenizer, settings, room)
     ]
 
 
 def _check_length(tokenizer: Any, settings: FineTuning) -> int:
-    """Return how many pieces of text fit beside the special ones.
+    """Return the number of text tokens that fit beside the special tokens.
 
     Raises:
-        UsageError: The model takes no inputs of this length, or special pieces take all of it.
+        UsageError: The length is larger than the model allows, or too small for special tokens and text.
     """
     if settings.max_length > tokenizer_limit(tokenizer):
         raise UsageError(
-            f"this model takes {tokenizer_limit(tokenizer)} pieces, not {settings.max_length}.", "lower --max-length."
+            f"the inputs of this model have at most {tokenizer_limit(tokenizer)} tokens, not {settings.max_length}.",
+            "lower --max-length.",
         )
     room = settings.max_length - int(tokenizer.num_special_tokens_to_add(pair=True))
     if room < 4:
-        raise UsageError(f"a longest input of {settings.max_length} pieces leaves no room.", "raise --max-length.")
+        raise UsageError(
+            f"a maximum length of {settings.max_length} tokens leaves no room for text.", "raise --max-length."
+        )
     return room
 
 
-def _numbers(labels: Sequence[str], split: LabelledSplit) -> Callable[[str], int]:
+def _class_numbers(labels: Sequence[str], split: LabelledSplit) -> Callable[[str], int]:
     known = {name: number for number, name in enumerate(labels)}
 
     def number(label: str) -> int:
         if label not in known:
             listed = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
             raise CorpusError(
-                f"the {split.split} data of '{split.language}' have the label '{label}', which is none of the classes.",
-                f"they are {listed}; --relabel {label}=NAME gives it another name.",
+                f"the label '{label}' in the {split.split} data of '{split.language}' is not one of the classes.",
+                f"the classes are {listed}; --relabel {label}=NAME renames the label.",
             )
         return known[label]
 
     return number
 
 
-def _names(tokenizer: Any) -> list[str]:
-    """Return what a model reads of an encoding; the attention mask follows from the padding."""
+def _input_names(tokenizer: Any) -> list[str]:
+    """Return the names of a model's inputs, without the attention mask, which follows from the padding."""
     return ["input_ids", *(["token_type_ids"] if "token_type_ids" in tokenizer.model_input_names else [])]
 
 
 # ----------------------------------------------------------------------------------------------- texts
 
 
-def _text(
-    example: TextExample, place: int, tokenizer: Any, settings: FineTuning, number: Callable[[str], int]
+def _text_feature(
+    example: TextExample, index: int, tokenizer: Any, settings: FineTuning, number: Callable[[str], int]
 ) -> Feature:
     if not isinstance(example.label, str):
-        raise CorpusError(f"a text has no class: {example.text!r:.60}.", "check --task.")
+        raise CorpusError(f"the label of this text is not a class: {example.text!r:.60}.", "check --task.")
     texts = (example.sentence(),) if example.pair is None else (example.sentence(), example.pair)
     encoding = tokenise(tokenizer, *texts, truncation="longest_first", max_length=settings.max_length)
-    return Feature({name: encoding[name] for name in _names(tokenizer)}, {"labels": number(example.label)}, place)
+    return Feature({name: encoding[name] for name in _input_names(tokenizer)}, {"labels": number(example.label)}, index)
 
 
 # ----------------------------------------------------------------------------------------------- words
 
 
-def _sentences(
+def _sentence_features(
     examples: Sequence[TextExample], tokenizer: Any, longest: int, room: int, number: Callable[[str], int]
 ) -> Iterator[Feature]:
-    for first in range(0, len(examples), _AT_ONCE):
-        some = examples[first : first + _AT_ONCE]
-        sizes = _sizes([" ".join(_words(example)) for example in some], tokenizer)
+    for first in range(0, len(examples), _SENTENCES_PER_CALL):
+        chunk = examples[first : first + _SENTENCES_PER_CALL]
+        counts = _token_counts([" ".join(_words(example)) for example in chunk], tokenizer)
         windows = [
-            (first + place, start, stop)
-            for place, (example, size) in enumerate(zip(some, sizes, strict=True))
-            for start, stop in _windows(_words(example), size, tokenizer, room)
+            (first + index, start, stop)
+            for index, (example, count) in enumerate(zip(chunk, counts, strict=True))
+            for start, stop in _windows(_words(example), count, tokenizer, room)
         ]
         encoding = tokenise(
             tokenizer,
-            [" ".join(examples[place].text[start:stop]) for place, start, stop in windows],
+            [" ".join(examples[index].text[start:stop]) for index, start, stop in windows],
             truncation=True,
             max_length=longest,
             return_offsets_mapping=True,
         )
-        for row, (place, start, stop) in enumerate(windows):
-            inputs = {name: encoding[name][row] for name in _names(tokenizer)}
-            yield _window(examples[place], (place, start, stop), inputs, encoding["offset_mapping"][row], number)
+        for row, (index, start, stop) in enumerate(windows):
+            inputs = {name: encoding[name][row] for name in _input_names(tokenizer)}
+            yield _window_feature(
+                examples[index], (index, start, stop), inputs, encoding["offset_mapping"][row], number
+            )
 
 
 def _words(example: TextExample) -> tuple[str, ...]:
     if isinstance(example.text, str) or not isinstance(example.label, tuple):
-        raise CorpusError(f"a sentence is not labelled word by word: {example.text!r:.60}.", "check --task.")
+        raise CorpusError(f"the words of this sentence are not labelled: {example.text!r:.60}.", "check --task.")
     return example.text
 
 
-def _window(
+def _window_feature(
     example: TextExample,
     window: tuple[int, int, int],
     inputs: dict[str, list[int]],
     offsets: Sequence[tuple[int, int]],
     number: Callable[[str], int],
 ) -> Feature:
-    place, start, stop = window
+    index, start, stop = window
     names = example.label if isinstance(example.label, tuple) else ()
     labels = [IGNORED] * len(offsets)
-    found = []
-    for word, position in enumerate(first_pieces(example.text[start:stop], offsets), start):
+    words = []
+    for word, position in enumerate(first_tokens(example.text[start:stop], offsets), start):
         if position is not None:
-            found.append((word, position))
+            words.append((word, position))
             if name := names[word]:
                 labels[position] = number(name)
-    return Feature(inputs, {"labels": labels}, place, tuple(found))
+    return Feature(inputs, {"labels": labels}, index, tuple(words))
 
 
-def _sizes(texts: list[str], tokenizer: Any) -> list[int]:
-    """Return how many pieces each text has, without special ones."""
+def _token_counts(texts: list[str], tokenizer: Any) -> list[int]:
+    """Return the number of tokens of each text, without special tokens."""
     return [len(ids) for ids in tokenise(tokenizer, texts, add_special_tokens=False, verbose=False)["input_ids"]]
 
 
-def _windows(words: Sequence[str], size: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Cut a sentence of `size` pieces into runs of words that fit.
+def _windows(words: Sequence[str], count: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
+    """Split a sentence of `count` tokens into runs of words that fit.
 
-    A word that does not fit by itself is a run, which the tokenizer will cut.
+    A word that does not fit is a run by itself, which the tokenizer cuts.
     """
-    if size <= room:
+    if count <= room:
         return [(0, len(words))]
-    found, start, filled = [], 0, 0
-    for word, more in enumerate(max(1, size) for size in _sizes(list(words), tokenizer)):
+    runs, start, filled = [], 0, 0
+    for word, more in enumerate(max(1, tokens) for tokens in _token_counts(list(words), tokenizer)):
         if word > start and filled + more > room:
-            found.append((start, word))
+            runs.append((start, word))
             start, filled = word, 0
         filled += more
-    return [half for run in [*found, (start, len(words))] for half in _fitting(words, *run, tokenizer, room)]
+    return [half for run in [*runs, (start, len(words))] for half in _halved(words, *run, tokenizer, room)]
 
 
-def _fitting(words: Sequence[str], start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Halve a run until it fits: after a space, a word may have more pieces than by itself."""
-    if stop - start == 1 or _sizes([" ".join(words[start:stop])], tokenizer)[0] <= room:
+def _halved(words: Sequence[str], start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
+    """Halve a run until it fits, because a word after a space may have more tokens than the word alone."""
+    if stop - start == 1 or _token_counts([" ".join(words[start:stop])], tokenizer)[0] <= room:
         return [(start, stop)]
     middle = (start + stop) // 2
-    return [*_fitting(words, start, middle, tokenizer, room), *_fitting(words, middle, stop, tokenizer, room)]
+    return [*_halved(words, start, middle, tokenizer, room), *_halved(words, middle, stop, tokenizer, room)]
 
 
 # --------------------------------------------------------------------------------------------- answers
 
 
-def _passage(example: TextExample, place: int, tokenizer: Any, settings: FineTuning, room: int) -> Iterator[Feature]:
+def _passage_features(
+    example: TextExample, index: int, tokenizer: Any, settings: FineTuning, room: int
+) -> Iterator[Feature]:
     answer, question = example.label, example.text
     if not isinstance(answer, AnswerSpan) or not isinstance(question, str):
-        raise CorpusError(f"a question has no answer: {example.text!r:.60}.", "check --task.")
+        raise CorpusError(f"the label of this question is not an answer: {example.text!r:.60}.", "check --task.")
     encoding = tokenise(
         tokenizer,
         _shortened(question, tokenizer, room // 2),
@@ -234,32 +244,90 @@ def _passage(example: TextExample, place: int, tokenizer: Any, settings: FineTun
     ]
     last = max((span[1] for offsets in spans for span in offsets if span is not None), default=0)
     for window, offsets in enumerate(spans):
-        start, end = _answer_pieces(answer, offsets, last)
-        inputs = {name: encoding[name][window] for name in _names(tokenizer)}
-        yield Feature(inputs, {"start_positions": start, "end_positions": end}, place, offsets=offsets)
+        start, end = _answer_positions(answer, offsets, last)
+        inputs = {name: encoding[name][window] for name in _input_names(tokenizer)}
+        yield Feature(inputs, {"start_positions": start, "end_positions": end}, index, offsets=offsets)
 
 
 def _shortened(question: str, tokenizer: Any, most: int) -> str:
-    """Return the beginning of a question that leaves the passage half of the room."""
+    """Return the beginning of a question, so that at least half of the room is left for the passage."""
     offsets = tokenise(tokenizer, question, add_special_tokens=False, verbose=False, return_offsets_mapping=True)[
         "offset_mapping"
     ]
     return question if len(offsets) <= most else question[: offsets[most - 1][1]]
 
 
-def _answer_pieces(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | None], end: int) -> tuple[int, int]:
-    """Return the positions of the answer's first and last piece; the first special piece where it is not all here.
+def _answer_positions(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | None], end: int) -> tuple[int, int]:
+    """Return the positions of the answer's first and last token; `_NO_ANSWER` twice for an incomplete answer.
 
     Args:
-        answer: Where it stands in the passage.
-        offsets: Of the window's pieces; None for those that are not of the passage.
-        end: Of the passage's last piece: some tokenizers drop what follows it, as an accent by itself.
+        answer: The characters of the answer in the passage.
+        offsets: The characters of the window's tokens; None for tokens outside the passage.
+        end: The end of the passage's last token. Some tokenizers drop the text after it, as a separate accent.
     """
-    passage = [place for place, span in enumerate(offsets) if span is not None]
-    held = [p for p in passage if (s := offsets[p]) is not None and s[0] < answer.end and s[1] > answer.start]
-    if not held:
-        return _NOT_HERE, _NOT_HERE
+    passage = [position for position, span in enumerate(offsets) if span is not None]
+    inside = [p for p in passage if (s := offsets[p]) is not None and s[0] < answer.end and s[1] > answer.start]
+    if not inside:
+        return _NO_ANSWER, _NO_ANSWER
     first, last = offsets[passage[0]], offsets[passage[-1]]
     if first is None or last is None or first[0] > answer.start or last[1] < min(answer.end, end):
-        return _NOT_HERE, _NOT_HERE
-    return held[0], held[-1]
+        return _NO_ANSWER, _NO_ANSWER
+    return inside[0], inside[-1]
+
+
+# --------------------------------------------------------------------------------------------- batches
+
+
+def collate(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
+    """Return a batch: inputs and attention mask, int64 [B, T], padded on the right, and the targets.
+
+    Args:
+        features: B features.
+        pad_id: The token id of the padding.
+    """
+    import torch
+
+    longest = max(map(len, features))
+
+    def padded(rows: list[list[int]], value: int) -> torch.Tensor:
+        return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+
+    batch = {
+        name: padded([feature.inputs[name] for feature in features], pad_id if name == "input_ids" else 0)
+        for name in features[0].inputs
+    }
+    batch["attention_mask"] = padded([[1] * len(feature) for feature in features], 0)
+    for name, value in features[0].targets.items():
+        rows = [feature.targets[name] for feature in features]
+        batch[name] = padded(rows, IGNORED) if isinstance(value, list) else torch.tensor(rows)
+    return batch
+
+
+def by_length(features: Sequence[Feature], size: int) -> Iterator[list[int]]:
+    """Yield batches of indices, longest features first, so that a lack of memory shows at once."""
+    order = sorted(range(len(features)), key=lambda index: -len(features[index]))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+@contextmanager
+def enough_memory(what: str, hint: str) -> Iterator[None]:
+    """Turn the errors of a full memory into a :class:`~xsns_stream.errors.ModelError`.
+
+    Args:
+        what: The work of the block, for the message.
+        hint: The hint of the message.
+
+    Raises:
+        ModelError: The device does not have enough memory for the block.
+    """
+    import torch
+
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # The allocator of the CPU raises a RuntimeError.
+        out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+        if not out_of_memory:
+            raise
+        raise ModelError(f"the device does not have enough memory for {what}.", hint) from error

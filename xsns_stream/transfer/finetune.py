@@ -1,64 +1,57 @@
-"""Fine-tuning on a source by transformers' Trainer; the best epoch on the dev data is returned."""
+"""Fine-tuning on a source with transformers' Trainer, which returns the best epoch on the dev data."""
 
 from __future__ import annotations
 
 import os
 import random
-import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from xsns_stream.errors import CorpusError, UsageError, XsnsError
-from xsns_stream.models.hf_logging import quiet_transformers
-from xsns_stream.transfer.batching import collate, enough_memory
-from xsns_stream.transfer.encoding import IGNORED, Feature, encode
-from xsns_stream.transfer.scoring import measure, padding
+from xsns_stream.io.atomic import atomic_folder
+from xsns_stream.models.huggingface import quiet_transformers
+from xsns_stream.transfer.encoding import IGNORED, Feature, collate, encode, enough_memory
+from xsns_stream.transfer.scoring import measure, padding, score
 from xsns_stream.transfer.tasks import FineTuning, Task
 from xsns_stream.types import LabelledSplit
 
 
-def keep(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) -> None:
-    """Write weights (safetensors), configuration with the names of the classes, and tokenizer: a whole folder or none.
+def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) -> None:
+    """Write weights (safetensors), configuration with the names of the classes, and tokenizer to a folder.
+
+    The folder is written whole or not at all.
 
     Args:
         model: The fine-tuned model.
-        tokenizer: Its own.
-        folder: Where to; an existing one is replaced.
-        labels: Names of the classes, in the order of the head's outputs; empty where labels are answers.
+        tokenizer: The tokenizer of the model.
+        folder: The folder to write; an existing folder is replaced.
+        labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
 
     Raises:
-        XsnsError: It cannot be written.
+        XsnsError: The folder cannot be written.
     """
     if labels:
         model.config.id2label = dict(enumerate(labels))
         model.config.label2id = {name: number for number, name in enumerate(labels)}
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_transformers():
-            model.save_pretrained(aside)
-            tokenizer.save_pretrained(aside)
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.rename(folder)
+        with atomic_folder(folder) as partial, quiet_transformers():
+            model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
     except OSError as error:
         raise XsnsError(
-            f"the fine-tuned model cannot be kept in '{folder}': {error.strerror or error}.",
-            "check the space and the rights; its scores are there.",
+            f"the fine-tuned model cannot be saved in '{folder}': {error.strerror or error}.",
+            "check the free space and the permissions; its scores are written.",
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
-#: (steps done, steps at most, last dev metric in percent).
+#: Called with (steps done, largest number of steps, last dev metric in percent).
 OnStep: TypeAlias = Callable[[int, int, float | None], None]
 
 
@@ -67,10 +60,10 @@ class FineTuned:
     """A fine-tuned model.
 
     Attributes:
-        model: With the weights of the best epoch, in evaluation mode.
-        training: What happened: `examples`, `dev_examples`, `epochs`, `best_epoch` (from 1), `dev` (the headline metric
-            after each epoch, in percent), `steps`, `seconds` (of training, without dev), `examples_per_second`,
-            `stopped_early`.
+        model: The model with the weights of the best epoch, in evaluation mode.
+        training: The record of the training: `examples`, `dev_examples`, `epochs`, `best_epoch` (from 1), `dev` (the
+            headline metric after each epoch, in percent), `steps`, `seconds` (of training, without dev),
+            `examples_per_second`, `stopped_early`.
     """
 
     model: Any
@@ -91,41 +84,43 @@ def fine_tune(
 ) -> FineTuned:
     """Fine-tune all weights of a model; the model is changed.
 
-    The same seed gives the same weights on the same machine; the random states of Python, NumPy and torch are as before
+    The same seed gives the same weights on the same machine. The random states of Python, NumPy and torch are restored
     afterwards.
 
     Args:
-        model: With the head of the task, in float32.
-        tokenizer: Its own.
-        task: Whose headline metric on the dev data, a mean over languages, decides when to stop.
-        labels: Names of the classes, in the order of the head's outputs; empty where labels are answers.
-        train: The source; of several sources each, as `equal_shares` made them.
-        dev: Dev data of the same.
+        model: The model with the head of the task, in float32.
+        tokenizer: The tokenizer of the model.
+        task: The task. Its headline metric on the dev data, as a mean over languages, decides when training stops.
+        labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
+        train: Training data of the source, or of several sources as :func:`equal_shares` returns them.
+        dev: Dev data of the same sources.
         settings: Hyper-parameters.
-        seed: Of order and dropout; the head was drawn when the model was loaded.
+        seed: Seed for order and dropout. The head is initialised when the model is loaded.
         on_step: Called after every step.
 
     Raises:
-        CorpusError: A label is none of the classes, or there is nothing to learn from.
-        ModelError: The device has not enough memory; or the tokenizer cannot align words.
-        XsnsError: The weights stopped being numbers.
-        UsageError: accelerate is not installed.
+        CorpusError: A label is not one of the classes, or no example has a label.
+        ModelError: The device does not have enough memory, or the tokenizer cannot align words.
+        XsnsError: The weights became NaN or infinite.
+        UsageError: accelerate or seqeval is not installed.
     """
-    _need_accelerate()
+    _require_packages()
     features = [feature for split in train for feature in encode(task, labels, split, tokenizer, settings)]
-    features = [feature for feature in features if _teaches(feature)]
+    features = [feature for feature in features if _has_labels(feature)]
     if not features:
-        raise CorpusError(
-            f"no training example of '{train[0].language}' has a label that can be learnt.", "check --task."
-        )
+        raise CorpusError(f"no training example of '{train[0].language}' has a label.", "check --task.")
     examples = sum(map(len, train))
-    watch = _watch(model, tokenizer, task, labels, dev, settings, on_step)
-    with _own_random_state(), quiet_transformers(), tempfile.TemporaryDirectory(prefix="xsns-transfer-") as folder:
+    watch = _epoch_scorer(model, tokenizer, task, labels, dev, settings, on_step)
+    with (
+        _preserved_random_state(),
+        quiet_transformers(),
+        tempfile.TemporaryDirectory(prefix="xsns-transfer-") as folder,
+    ):
         trainer = _trainer(model, tokenizer, features, settings, seed, folder, watch)
         started = time.perf_counter()
         _train(trainer)
         seconds = time.perf_counter() - started - watch.seconds
-    # Of mixed precision accelerate leaves a `forward` around the model's own.
+    # With mixed precision, accelerate replaces the model's `forward` and does not restore it.
     if model.__dict__.pop("_original_forward", None) is not None:
         del model.forward
     watch.restore()
@@ -147,40 +142,41 @@ def fine_tune(
 
 
 def equal_shares(splits: Sequence[LabelledSplit], seed: int = 0) -> tuple[LabelledSplit, ...]:
-    """Return as many examples of each language as the smallest has, drawn by `seed`; one split is left as it is."""
+    """Return samples of all splits with the size of the smallest split; a single split is returned unchanged."""
     if len(splits) == 1:
         return tuple(splits)
     size = min(map(len, splits))
-    return tuple(drawn(split, size, seed) for split in splits)
+    return tuple(subsample(split, size, seed) for split in splits)
 
 
-def drawn(split: LabelledSplit, count: int, seed: int = 0) -> LabelledSplit:
-    """Return `count` examples of a split, in its order; all where there are fewer. A larger count extends a smaller."""
-    from dataclasses import replace
+def subsample(split: LabelledSplit, count: int, seed: int = 0) -> LabelledSplit:
+    """Return a random sample of a split, in its order; the whole split if it has fewer examples.
 
+    A sample with a larger `count` and the same seed includes the sample with a smaller one.
+    """
     if count >= len(split):
         return split
-    places = np.random.Generator(np.random.PCG64(seed)).permutation(len(split))[:count]
-    return replace(split, examples=tuple(split.examples[place] for place in sorted(places)))
+    indices = np.random.Generator(np.random.PCG64(seed)).permutation(len(split))[:count]
+    return replace(split, examples=tuple(split.examples[index] for index in sorted(indices)))
 
 
 # --------------------------------------------------------------------------------------------- training
 
 
-def _need_accelerate() -> None:
+def _require_packages() -> None:
     from importlib.util import find_spec
 
     missing = [name for name in ("accelerate", "seqeval") if find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"fine-tuning needs {' and '.join(missing)}.", "pip install 'xsns-stream[transfer]' brings what is missing."
+            f"fine-tuning needs {' and '.join(missing)}.", "install it with pip install 'xsns-stream[transfer]'."
         )
 
 
 def _trainer(
     model: Any, tokenizer: Any, features: list[Feature], settings: FineTuning, seed: int, folder: str, watch: Any
 ) -> Any:
-    """Return a Trainer that says and keeps nothing by itself."""
+    """Return a Trainer that prints and saves nothing itself."""
     from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
     steps = -(-len(features) // settings.batch_size) * settings.epochs
@@ -207,23 +203,23 @@ def _trainer(
     )
     pad_id = padding(tokenizer, model)
     if arguments.n_gpu > 1:
-        # Several GPUs would share a batch, or be given one each: other steps than the settings say.
+        # With several GPUs, the size of a step would differ from the settings.
         arguments._n_gpu = 1
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=_Lengths(features),
+        train_dataset=_FeatureDataset(features),
         data_collator=lambda rows: collate([row["feature"] for row in rows], pad_id),
         callbacks=[watch],
     )
-    # With the bars switched off, the Trainer prints instead.
+    # Without progress bars, the Trainer prints a line for each step.
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     return trainer
 
 
-class _Lengths:
-    """Features as a data set: `input_ids` are what the Trainer groups by, the feature is what is collated."""
+class _FeatureDataset:
+    """Dataset of features for the Trainer, which reads `input_ids` to group examples by length."""
 
     def __init__(self, features: list[Feature]) -> None:
         self.features = features
@@ -231,8 +227,8 @@ class _Lengths:
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return {"input_ids": self.features[place].inputs["input_ids"], "feature": self.features[place]}
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"input_ids": self.features[index].inputs["input_ids"], "feature": self.features[index]}
 
 
 def _train(trainer: Any) -> None:
@@ -240,15 +236,15 @@ def _train(trainer: Any) -> None:
         trainer.train()
 
 
-def _teaches(feature: Feature) -> bool:
-    """Tell whether the loss sees anything: over a batch without any label it is not a number."""
+def _has_labels(feature: Feature) -> bool:
+    """Tell whether a feature has a label, because the loss of a batch without labels is NaN."""
     labels = feature.targets.get("labels")
     return not isinstance(labels, list) or any(label != IGNORED for label in labels)
 
 
 @contextmanager
-def _own_random_state() -> Iterator[None]:
-    """Give everything random back as it was; the Trainer seeds all of it."""
+def _preserved_random_state() -> Iterator[None]:
+    """Restore all random states after the block, because the Trainer seeds them."""
     import torch
 
     python, numpy = random.getstate(), np.random.get_state()
@@ -260,12 +256,12 @@ def _own_random_state() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        # accelerate tells itself through the environment, and would tell the next model the same.
+        # accelerate stores its settings in the environment, where the next model would find them.
         for name in set(os.environ) - set(environment):
             del os.environ[name]
 
 
-def _watch(
+def _epoch_scorer(
     model: Any,
     tokenizer: Any,
     task: Task,
@@ -276,8 +272,8 @@ def _watch(
 ) -> Any:
     """Return the callback that scores the dev data after every epoch.
 
-    The Trainer's own way writes a checkpoint an epoch and reads the best one back. Weights are kept in memory instead:
-    the models that this is for fit there twice, and it leaves the disk alone.
+    The Trainer itself would write a checkpoint for each epoch and read the best one back. Here the best weights stay in
+    memory, which has room for a second copy of these models.
     """
     from transformers import TrainerCallback
 
@@ -310,10 +306,65 @@ def _watch(
 
 
 def _check_numbers(model: Any) -> None:
-    """Refuse weights that are not numbers: what a loss that is none leaves behind."""
+    """Check that all weights are finite; they are not after a loss that is NaN or infinite.
+
+    Raises:
+        XsnsError: A weight is NaN or infinite.
+    """
     import torch
 
     if not all(bool(torch.isfinite(value).all()) for value in model.parameters()):
         raise XsnsError(
-            "the weights stopped being numbers during fine-tuning.", "lower --lr, or take --precision float32."
+            "the weights became NaN or infinite during fine-tuning.", "lower --lr, or use --precision float32."
         )
+
+
+# ------------------------------------------------------------------------------------------------- time
+
+_TIMED_BATCHES: Final = 4
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Seconds for one example.
+
+    Attributes:
+        training: Seconds in fine-tuning: forward pass, backward pass and update.
+        testing: Seconds in a test.
+    """
+
+    training: float
+    testing: float
+
+
+def time_steps(
+    model: Any,
+    tokenizer: Any,
+    task: Task,
+    labels: Sequence[str],
+    train: LabelledSplit,
+    test: LabelledSplit,
+    settings: FineTuning,
+) -> StepTimes:
+    """Measure the times of fine-tuning and testing on a few batches; the model is changed.
+
+    Args:
+        model: The model with the head of the task.
+        tokenizer: The tokenizer of the model.
+        task: The task.
+        labels: Names of the classes.
+        train: Training data of a source; a sample is used.
+        test: Test data of a target; a sample is used.
+        settings: Hyper-parameters; batch sizes and device are used.
+    """
+    few = subsample(train, _TIMED_BATCHES * settings.batch_size)
+    some = subsample(test, settings.evaluation_batch)
+    once = replace(settings, epochs=1)
+    # A first run loads libraries and fills caches.
+    fine_tune(
+        model, tokenizer, task, labels, [subsample(train, 2 * settings.batch_size)], [subsample(test, 1)], once, 0
+    )
+    trained = fine_tune(model, tokenizer, task, labels, [few], [subsample(test, 1)], once, 0).training
+    started = time.perf_counter()
+    score(model, tokenizer, task, labels, some, settings)
+    return StepTimes(trained["seconds"] / len(few), (time.perf_counter() - started) / len(some))

@@ -1,7 +1,8 @@
-"""What a fine-tuned model is worth: every metric in percent.
+"""Metrics of fine-tuned models, all in percent.
 
-Named entities: micro-averaged F1 of whole entities, exactly right in type and extent, by seqeval as CoNLL-2003 counts
-them (an I- without its B- begins an entity). Answers: exact match and F1 of words as SQuAD's evaluation has them.
+Named entities are scored by the micro-averaged F1 of whole entities with the right type and extent, computed by seqeval
+as in CoNLL-2003 (an I- tag without a B- tag begins an entity). Answers are scored by exact match and by the F1 of
+words, as in the evaluation script of SQuAD.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def accuracy(truth: Sequence[str], predicted: Sequence[str]) -> float:
 
 
 def macro_f1(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the mean F1 over the classes that occur in truth or prediction, in percent."""
+    """Return the mean F1 over the classes that occur in the truth or in the predictions, in percent."""
     from sklearn.metrics import f1_score
 
     return 100 * float(f1_score(list(truth), list(predicted), average="macro", zero_division=0))
@@ -44,27 +45,28 @@ def count_entities(sentences: Sequence[Sequence[str]]) -> int:
 
 
 def exact_match(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the share of answers that are equal once normalised, in percent."""
+    """Return the share of answers that are equal after normalisation, in percent."""
     return 100 * sum(normalised(a) == normalised(b) for a, b in zip(truth, predicted, strict=True)) / len(truth)
 
 
 def answer_f1(truth: Sequence[str], predicted: Sequence[str]) -> float:
     """Return the mean F1 of the words that answers share, in percent.
 
-    Words are what white space separates. In Chinese, Japanese and Thai an answer is one word, and this is exact match.
+    Words are separated by white space. In Chinese, Japanese and Thai an answer is one word, so that the result is exact
+    match.
     """
     return 100 * sum(_overlap(normalised(a), normalised(b)) for a, b in zip(truth, predicted, strict=True)) / len(truth)
 
 
 def normalised(answer: str) -> str:
-    """Return an answer in lower case without ASCII punctuation, English articles and needless white space (SQuAD)."""
+    """Return an answer in lower case without ASCII punctuation, English articles and extra white space (SQuAD)."""
     plain = "".join(character for character in answer.lower() if character not in _PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", plain).split())
 
 
 def _overlap(truth: str, predicted: str) -> float:
-    wanted, found = truth.split(), predicted.split()
-    if not wanted or not found:
-        return float(wanted == found)
-    shared = (Counter(wanted) & Counter(found)).total()
-    return 2 * shared / (len(wanted) + len(found))
+    expected, given = truth.split(), predicted.split()
+    if not expected or not given:
+        return float(expected == given)
+    shared = (Counter(expected) & Counter(given)).total()
+    return 2 * shared / (len(expected) + len(given))

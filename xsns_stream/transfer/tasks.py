@@ -1,4 +1,4 @@
-"""The tasks: labels, metrics, and the settings of fine-tuning."""
+"""Tasks with their labels and metrics, and the settings of fine-tuning."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, Final
 
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LabelledSplit
-from xsns_stream.types.fisher_settings import PRECISIONS
+from xsns_stream.types.fisher import PRECISIONS
 from xsns_stream.types.text import AnswerSpan
 
 #: Universal POS tags, version 2: https://universaldependencies.org/u/pos/.
 UPOS: Final = tuple(
     "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()  # noqa: SIM905 — one line
 )
-#: Tags of named entities: outside, or the beginning, inside, end or whole of an entity of some type.
+#: Tags of named entities: outside, or beginning, inside, end or whole of an entity of a type.
 _ENTITY_TAG: Final = re.compile(r"O|[BIES]-.+")
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of the paper, or one like them.
+    """A task of the paper, or a similar task.
 
     Attributes:
-        name: On the command line.
-        description: A few words.
-        kind: The objective, and so the head, that a model is loaded with.
-        metrics: What is measured, all in percent; the first is the headline, by which training stops.
-        labels: The classes, where they are fixed; None takes those of the data.
+        name: The name on the command line.
+        description: A short description.
+        kind: The objective, and therefore the head, that a model is loaded with.
+        metrics: The metrics, all in percent; the first is the headline metric, which decides when training stops.
+        labels: The classes, if they are fixed; None takes the classes of the data.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Task:
     metrics: tuple[str, ...]
     labels: tuple[str, ...] | None = None
 
-    #: Of every metric.
+    #: Unit of every metric.
     unit = "percent"
 
 
@@ -59,64 +59,64 @@ TASKS: Final[Mapping[str, Task]] = MappingProxyType(
 
 
 def class_names(task: Task, splits: Iterable[LabelledSplit]) -> tuple[str, ...]:
-    """Return the names of a task's classes, in the order of the head's outputs; empty where labels are answers.
+    """Return the names of a task's classes, in the order of the head's outputs; empty if labels are answers.
 
     Args:
         task: The task.
-        splits: All data that take part, so that a class has the same number in every language.
+        splits: The data of all languages, so that a class has the same number in every language.
 
     Raises:
-        CorpusError: The tags of named entities are no tags of this kind.
+        CorpusError: A tag is not a tag of named entities.
     """
     if task.labels is not None:
         return task.labels
-    found: set[str] = set()
+    names: set[str] = set()
     for split in splits:
         labels = labels_of(split)
         if task.name == "ner":
             _check_tags(labels, split)
-        found |= labels
-    return tuple(sorted(found))
+        names |= labels
+    return tuple(sorted(names))
 
 
 def _check_tags(labels: set[str], split: LabelledSplit) -> None:
     if wrong := sorted(label for label in labels if not _ENTITY_TAG.fullmatch(label)):
         raise CorpusError(
-            f"the {split.split} data of '{split.language}' have the tag '{wrong[0]}', which marks no named entity.",
+            f"the tag '{wrong[0]}' in the {split.split} data of '{split.language}' is not a tag of named entities.",
             "tags are O, B-TYPE and I-TYPE; check --task.",
         )
 
 
 def labels_of(split: LabelledSplit) -> set[str]:
-    """Return the labels that occur in a split; none where they are answers."""
-    found: set[str] = set()
+    """Return the labels that occur in a split; empty if labels are answers."""
+    labels: set[str] = set()
     for example in split.examples:
         if isinstance(example.label, str):
-            found.add(example.label)
+            labels.add(example.label)
         elif example.label is not None and not isinstance(example.label, AnswerSpan):
-            found.update(filter(None, example.label))
-    return found
+            labels.update(filter(None, example.label))
+    return labels
 
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Hyper-parameters of fine-tuning: AdamW, linear decay after a warm-up, early stopping on the source's dev data.
+    """Hyper-parameters of fine-tuning by AdamW, with linear decay after a warm-up and early stopping on the dev data.
 
     Attributes:
-        preset: The name of the preset that the others began with.
-        learning_rate: The highest.
-        batch_size: Training examples a step.
-        epochs: At most so many.
-        patience: Epochs without a better headline metric on the dev data before training stops.
+        preset: The name of the preset that the settings are based on.
+        learning_rate: The largest learning rate.
+        batch_size: Training examples per step.
+        epochs: Largest number of epochs.
+        patience: Number of epochs without a better headline metric on the dev data before training stops.
         warmup_share: Share of all steps in which the learning rate rises.
-        weight_decay: Of AdamW.
-        max_length: Longest input in pieces. Longer sentences of words and passages are taken in windows, other texts
-            are cut.
-        stride: Pieces that neighbouring windows of a passage share.
-        group_by_length: Whether a batch takes examples of like length, which spares padding.
+        weight_decay: Weight decay of AdamW.
+        max_length: Maximum length of an input in tokens. Longer sentences of words and longer passages are split into
+            windows, other texts are cut.
+        stride: Number of tokens that neighbouring windows of a passage share.
+        group_by_length: Whether the examples of a batch have similar lengths, which reduces padding.
         precision: `float32`, or `bf16` or `fp16` by automatic mixed precision.
-        device: `cpu`, `cuda`, or another as torch names it; of several GPUs the Trainer takes the first.
-        evaluation_batch: Test examples computed together; changes speed alone.
+        device: `cpu`, `cuda`, or another device as torch names it; with several GPUs the Trainer uses the first.
+        evaluation_batch: Number of test examples in a batch; it changes only the speed.
     """
 
     preset: str
@@ -138,35 +138,37 @@ class FineTuning:
             if getattr(self, name) < 1:
                 raise UsageError(
                     f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}.",
-                    "leave it out to take the preset's.",
+                    "leave it out to use the value of the preset.",
                 )
         if not 0 < self.learning_rate < 1:
-            raise UsageError(f"the learning rate must lie between 0 and 1, not {self.learning_rate}.", "try 1e-5.")
+            raise UsageError(f"the learning rate must be between 0 and 1, not {self.learning_rate}.", "try 1e-5.")
         if not 0 <= self.warmup_share < 1 or self.weight_decay < 0:
-            raise UsageError("the warm-up must be a share of the steps, and weight decay not below 0.", "0 is none.")
+            raise UsageError(
+                "the warm-up must be a share of the steps, and weight decay must not be negative.", "use 0 for none."
+            )
         if self.max_length < 8 or not 0 <= self.stride <= self.max_length // 2:
             raise UsageError(
-                f"a longest input of {self.max_length} pieces with a stride of {self.stride} leaves no room.",
-                "take at least 8 pieces, and a stride of no more than half of them.",
+                f"the maximum length of {self.max_length} tokens with a stride of {self.stride} leaves no room.",
+                "use at least 8 tokens, and a stride of at most half of the length.",
             )
         if self.precision not in PRECISIONS:
-            raise UsageError(f"there is no precision '{self.precision}'.", f"one of: {', '.join(PRECISIONS)}.")
+            raise UsageError(f"'{self.precision}' is not a precision.", f"use one of: {', '.join(PRECISIONS)}.")
         if self.device.partition(":")[2] not in ("", "0"):
             raise UsageError(
-                f"fine-tuning takes the first GPU, not '{self.device}'.",
-                f"--device cuda with CUDA_VISIBLE_DEVICES={self.device.partition(':')[2]} makes this one the first.",
+                f"fine-tuning uses the first GPU, not '{self.device}'.",
+                f"use --device cuda, and CUDA_VISIBLE_DEVICES={self.device.partition(':')[2]} to make it the first.",
             )
         if self.precision == "fp16" and self.device.partition(":")[0] == "cpu":
-            raise UsageError("fp16 needs a GPU.", "take float32 or bf16 on a CPU.")
+            raise UsageError("fp16 needs a GPU.", "use float32 or bf16 on a CPU.")
 
     def as_record(self) -> dict[str, Any]:
-        """Return what decides the result; device and evaluation batch do not."""
+        """Return the settings that the result depends on: all but preset, device and evaluation batch."""
         return {k: v for k, v in asdict(self).items() if k not in ("preset", "device", "evaluation_batch")}
 
 
-#: `paper`: AdamW, 1e-5, batches of 16, at most 20 epochs, patience 5 (Yun et al. 2023, appendix); what the paper leaves
-#: open is the Trainer's default: linear decay without warm-up, no weight decay, gradients clipped to a norm of 1.
-#: `quick`: for small models such as the embedded one, which learn at a rate that would ruin a large one.
+#: `paper`: AdamW, 1e-5, batches of 16, at most 20 epochs, patience 5 (Yun et al. 2023, appendix). Settings that the
+#: paper does not name are the Trainer's defaults: linear decay without warm-up, no weight decay, gradients clipped to a
+#: norm of 1. `quick` is for small models such as the embedded one; its learning rate is too large for large models.
 PRESETS: Final[Mapping[str, FineTuning]] = MappingProxyType(
     {
         "paper": FineTuning("paper", 1e-5, 16, 20, 5),

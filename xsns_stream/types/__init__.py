@@ -6,35 +6,35 @@ store works, and starts fast, without it. Symbols: L languages, P parameters, W 
 
 from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
 from xsns_stream.types.evaluations import Evaluation
-from xsns_stream.types.fisher_settings import (
+from xsns_stream.types.fisher import (
     BATCH_WISE,
     ESTIMATORS,
     LABELS,
     PRECISIONS,
     TOKEN_REDUCTIONS,
+    DiagonalFisher,
     FisherSettings,
 )
 from xsns_stream.types.overlaps import (
+    CachedOverlaps,
     GroupedOverlaps,
-    KeptOverlaps,
     OverlapCounts,
     OverlapRectangle,
     Overlaps,
     SampledOverlaps,
 )
 from xsns_stream.types.parameter_set import ParameterSet, Share
-from xsns_stream.types.parameters import DiagonalFisher, LayerSpan, ParameterLayout
+from xsns_stream.types.parameters import LayerSpan, ParameterLayout
 from xsns_stream.types.provenance import Provenance
 from xsns_stream.types.regressions import Regression
-from xsns_stream.types.similarity_matrix import (
+from xsns_stream.types.similarity_matrix import GroupedSimilarity, SimilarityMatrix
+from xsns_stream.types.source_ranking import (
     CoveringSource,
     ExpectedScore,
     Explanation,
-    GroupedSimilarity,
-    PartSimilarity,
+    FoldSimilarity,
     RankedSource,
     SimilarityDraws,
-    SimilarityMatrix,
     SourceCover,
     SourceRanking,
 )
@@ -61,6 +61,7 @@ __all__ = [
     "TOKEN_REDUCTIONS",
     "WORD_BITS",
     "AnswerSpan",
+    "CachedOverlaps",
     "Counts",
     "CoveringSource",
     "DiagonalFisher",
@@ -68,10 +69,10 @@ __all__ = [
     "ExpectedScore",
     "Explanation",
     "FisherSettings",
+    "FoldSimilarity",
     "GroupedOverlaps",
     "GroupedSimilarity",
     "JoinedScores",
-    "KeptOverlaps",
     "Label",
     "LabelledSplit",
     "LanguageSample",
@@ -81,7 +82,6 @@ __all__ = [
     "Overlaps",
     "ParameterLayout",
     "ParameterSet",
-    "PartSimilarity",
     "Prediction",
     "Provenance",
     "RankedSource",

@@ -1,4 +1,4 @@
-"""What came out of holding predictors against gold scores."""
+"""Results of the evaluation of predictors on gold scores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from xsns_stream.errors import UsageError
 from xsns_stream.types.arrays import Counts, Reals
+from xsns_stream.types.html_table import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,25 +17,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How an evaluation was made; enough to make it again.
+    """Settings of an evaluation, sufficient to reproduce it.
 
     Attributes:
-        task: Of the gold scores, as `pos`.
-        metric: Of the gold scores, as `accuracy`.
-        unit: Of the gold scores; regret is in it.
-        origin: Where the gold scores came from.
-        regime: Which training regime of them.
-        average: `metrics`: over every pair of a prediction's seed and a gold seed, then over targets; `matrices`:
-            over seeds first, and one metric of the means.
+        task: Task of the gold scores, as `pos`.
+        metric: Metric of the gold scores, as `accuracy`.
+        unit: Unit of the gold scores and of regret.
+        origin: Where the gold scores come from.
+        regime: Training regime of the gold scores.
+        average: `metrics`: metrics are averaged over all pairs of a prediction seed and a gold seed, then over targets;
+            `matrices`: predictions and scores are averaged over seeds first.
         ndcg: Variant of NDCG.
-        resamples: How often targets were drawn again, and signs where there is a test.
-        seed: Of the draws.
-        confidence: Of the intervals.
-        resampled: What was drawn again: `targets`, or `targets and seeds`.
+        resamples: Number of bootstrap resamples, and of random sign patterns of the test.
+        seed: Seed for resampling.
+        confidence: Confidence level of the intervals.
+        resampled: What is resampled: `targets`, or `targets and seeds`.
         gold_seeds: Seeds of the gold scores; empty where they have none.
-        sources: The pool's sources.
-        trivial: Those of the predictors that nobody had to compute.
-        ceiling: What the row `ceiling` is; empty where there is none.
+        sources: Sources of the pool.
+        trivial: Names of the trivial baselines among the predictors.
+        ceiling: How the row `ceiling` was made; empty where there is none.
     """
 
     task: str
@@ -56,15 +57,15 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class Choice:
-    """What one target offers, and what following each predictor there leads to.
+    """The best sources of one target, and the sources that each predictor chooses.
 
     Attributes:
         target: The target.
-        candidates: How many sources compete.
-        best: Those with the best score; empty where none competes.
-        score: That score.
-        followed: For each predictor, the sources that it predicts best, mean over seeds: several where tied, none
-            where it says nothing.
+        candidates: Number of candidate sources.
+        best: The sources with the best score, several where tied; empty where there is no candidate.
+        score: The best score.
+        followed: For each predictor, the sources with its largest value (mean over seeds), several where tied; empty
+            where the predictor lacks a value.
     """
 
     target: str
@@ -76,16 +77,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every predictor against one of them, target by target.
+    """Paired comparison of every predictor with a reference predictor over targets.
 
     Attributes:
-        reference: The one; its own line is NaN.
-        targets: int64 [P, M]: on how many targets both are defined.
-        difference: float64 [P, M]: predictor less reference, mean over those.
-        low: float64 [P, M]: lower end of the interval.
+        reference: The reference; its own row is NaN.
+        targets: int64 [P, M]: number of targets on which both are defined.
+        difference: float64 [P, M]: mean over these targets of the predictor's metric minus that of the reference.
+        low: float64 [P, M]: lower end of the confidence interval of the difference.
         high: float64 [P, M]: upper end.
-        p: float64 [P, M]: sign-flip test over targets, two-sided.
-        p_holm: float64 [P, M]: the same, corrected over the predictors of each metric (Holm).
+        p: float64 [P, M]: p-value of the two-sided paired sign-flip test.
+        p_holm: float64 [P, M]: p-value after Holm's correction over the predictors of each metric.
     """
 
     reference: str
@@ -99,23 +100,23 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of every predictor on every target, and their means over targets with intervals.
+    """Metrics of every predictor on every target, and their means over targets with confidence intervals.
 
-    Correlations, Top-k, NDCG and MRR are fractions of 1; regret and `over-english` are in the gold's unit.
+    Correlations, Top-k, NDCG and MRR are fractions of 1; regret and `over-english` are in the unit of the gold scores.
 
     Attributes:
-        predictors: P names, those asked for first, then the trivial ones.
+        predictors: P names: the given predictors, then the trivial baselines.
         metrics: M names, as `ndcg@3[rank-linear]`.
         targets: T codes.
         per_target: float64 [P, M, T], averaged over seeds; NaN = undefined.
-        mean: float64 [P, M]: over the targets on which it is defined; NaN where on none.
-        low: float64 [P, M]: lower end of the interval.
+        mean: float64 [P, M]: mean over the targets on which the metric is defined; NaN where there is none.
+        low: float64 [P, M]: lower end of the confidence interval.
         high: float64 [P, M]: upper end.
-        undefined: int64 [P, M]: on how many targets it is not defined, and which no mean includes.
-        choices: T entries.
-        settings: How it was made.
-        comparison: With one of the predictors, where that was asked for.
-        notes: Sentences about what is missing, tied or undefined.
+        undefined: int64 [P, M]: number of targets on which the metric is undefined; the mean leaves them out.
+        choices: One entry for each target.
+        settings: Settings of the evaluation.
+        comparison: The comparison with a reference predictor; None where there is no reference.
+        notes: Sentences about missing, tied or undefined values.
     """
 
     predictors: tuple[str, ...]
@@ -134,25 +135,25 @@ class Evaluation:
     def __post_init__(self) -> None:
         expected = (len(self.predictors), len(self.metrics), len(self.targets))
         if self.per_target.shape != expected:
-            raise ValueError(f"predictors, metrics and targets ask for {expected}, not {self.per_target.shape}")
+            raise ValueError(f"the labels need values of shape {expected}, not {self.per_target.shape}")
 
     def __getitem__(self, pair: tuple[str, str]) -> float:
         """Return the mean of one predictor and metric."""
-        return float(self.mean[self._place(*pair)])
+        return float(self.mean[self._index(*pair)])
 
     def interval(self, predictor: str, metric: str) -> tuple[float, float]:
-        """Return (low, high) of one predictor and metric."""
-        place = self._place(predictor, metric)
-        return float(self.low[place]), float(self.high[place])
+        """Return the confidence interval (low, high) of one predictor and metric."""
+        index = self._index(predictor, metric)
+        return float(self.low[index]), float(self.high[index])
 
-    def _place(self, predictor: str, metric: str) -> tuple[int, int]:
-        for name, known, what in ((predictor, self.predictors, "predictor"), (metric, self.metrics, "metric")):
-            if name not in known:
-                raise UsageError(f"there is no {what} '{name}'.", f"there are {', '.join(known)}.")
+    def _index(self, predictor: str, metric: str) -> tuple[int, int]:
+        for name, names, what in ((predictor, self.predictors, "predictor"), (metric, self.metrics, "metric")):
+            if name not in names:
+                raise UsageError(f"there is no {what} '{name}'.", f"the {what}s are {', '.join(names)}.")
         return self.predictors.index(predictor), self.metrics.index(metric)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with a line for each predictor and metric."""
+        """Return a pandas frame with one row for each predictor and metric."""
         import pandas as pd
 
         columns: dict[str, Any] = {
@@ -174,8 +175,14 @@ class Evaluation:
         labels = pd.MultiIndex.from_product([self.predictors, self.metrics], names=["predictor", "metric"])
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=labels).reset_index()
 
+    def _repr_html_(self) -> str:
+        frame = self.to_frame().pivot(index="predictor", columns="metric", values="mean")
+        frame = frame.loc[list(self.predictors), list(self.metrics)].rename_axis(index=None, columns=None)
+        about = f"{self.settings.task} ({self.settings.metric}, {self.settings.unit})"
+        return html_table(frame, f"Evaluation on {about}: means over {len(self.targets)} targets", index=True)
+
     def per_target_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with a line for each predictor and target, and a column for each metric."""
+        """Return a pandas frame with one row for each predictor and target, and one column for each metric."""
         import pandas as pd
 
         labels = pd.MultiIndex.from_product([self.predictors, self.targets], names=["predictor", "target"])

@@ -256,7 +256,7 @@ class GroupedOverlaps:
 
 
 @dataclass(frozen=True)
-class KeptOverlaps:
+class CachedOverlaps:
     """Overlap counts that were kept, with what tells whether a row is still the one that was counted.
 
     Attributes:

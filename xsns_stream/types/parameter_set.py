@@ -14,7 +14,6 @@ from xsns_kernels import popcount, unpack_bits
 from xsns_stream.errors import IncompatibleError
 from xsns_stream.types.arrays import WORD_BITS, Counts, Words, words_for
 from xsns_stream.types.parameters import ParameterLayout
-from xsns_stream.types.tensor_index import difference, place, shape, span
 
 if TYPE_CHECKING:
     import bitarray
@@ -192,7 +191,7 @@ class BitSet:
     def _require_layout_of(self, other: BitSet) -> None:
         if self.layout is not other.layout and self.layout.digest != other.layout.digest:
             raise IncompatibleError(
-                f"these sets are of different parameters: {difference(self.layout, other.layout)}.",
+                f"these sets are of different parameters: {self.layout.difference(other.layout)}.",
                 "compare sub-networks of one model, measured with the same choice of parameters.",
             )
 
@@ -211,7 +210,7 @@ class BitSet:
         Raises:
             UsageError: The layout has no such parameter. A misspelt name would otherwise read as "not selected".
         """
-        bit = place(self.layout, parameter)
+        bit = self.layout.bit_of(parameter)
         return bool(int(self.bits[bit // WORD_BITS]) >> bit % WORD_BITS & 1)
 
     # ---------------------------------------------------------------------------------- other forms
@@ -238,7 +237,9 @@ class BitSet:
         Raises:
             UsageError: The layout has no such tensor.
         """
-        return unpacked(self.bits, *span(self.layout, name)).reshape(shape(self.layout, name))
+        return unpacked(self.bits, *self.layout.bit_range(name)).reshape(
+            self.layout.shapes[self.layout.tensor_index(name)]
+        )
 
     def indices(self, name: str | None = None) -> Counts:
         """Return the places of the set's parameters, sorted: int64 [|S|].
@@ -249,7 +250,7 @@ class BitSet:
         Raises:
             UsageError: The layout has no such tensor.
         """
-        start, stop = (0, self.size) if name is None else span(self.layout, name)
+        start, stop = (0, self.size) if name is None else self.layout.bit_range(name)
         found = [np.flatnonzero(part) + at for at, part in self._parts(start, stop)]
         return np.concatenate(found) if found else np.empty(0, np.int64)
 

@@ -1,27 +1,25 @@
-"""Which parameters are measured, and their Fisher information."""
+"""Parameter layout: the parameters that are measured, and the bit of each one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from xsns_stream.types.provenance import Provenance
-
-if TYPE_CHECKING:
-    import torch
+from xsns_stream.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSpan:
-    """One transformer block's place in the bit vector: bits `start` up to `stop`."""
+    """The bits of one transformer block: from `start` up to, and without, `stop`."""
 
     name: str
     start: int
@@ -30,14 +28,14 @@ class LayerSpan:
 
 @dataclass(frozen=True)
 class ParameterLayout:
-    """Which parameters θ are measured, and which bit is which.
+    """The parameters θ that are measured, and the bit of each one.
 
     Bit i is element i of the tensors in order, each in row-major order. Two sub-networks are comparable exactly
-    when their layouts' digests are equal.
+    when their layouts have the same digest.
 
     Attributes:
-        names: The tensors' names in the model, block after block.
-        shapes: Their shapes.
+        names: The names of the tensors in the model, block after block.
+        shapes: The shapes of the tensors.
         layers: The blocks, in order; together they cover every bit.
     """
 
@@ -70,8 +68,60 @@ class ParameterLayout:
         canonical = json.dumps([self.names, self.shapes], separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def tensor_index(self, name: str) -> int:
+        """Return the position of a tensor in the layout.
+
+        Raises:
+            UsageError: The layout has no such tensor.
+        """
+        if name not in self.names:
+            near = get_close_matches(name, self.names, n=1)
+            raise UsageError(
+                f"the layout has no tensor '{name}'.",
+                f"did you mean '{near[0]}'?"
+                if near
+                else f"it has {len(self.names)} tensors, such as '{self.names[0]}'.",
+            )
+        return self.names.index(name)
+
+    def bit_range(self, name: str) -> tuple[int, int]:
+        """Return the first bit of a tensor and the bit after its last; errors as for :meth:`tensor_index`."""
+        number = self.tensor_index(name)
+        return self.offsets[number], self.offsets[number] + self.sizes[number]
+
+    def bit_of(self, parameter: object) -> int:
+        """Return the bit of a parameter.
+
+        Args:
+            parameter: Its bit, or (name of the tensor, index within the tensor). The index is a tuple with one number
+                for each axis, or one number that counts row by row.
+
+        Raises:
+            UsageError: There is no such parameter, or `parameter` has another form.
+        """
+        match parameter:
+            case (str(name), position):
+                start, stop = self.bit_range(name)
+                offset = _row_major_offset(name, position, self.shapes[self.tensor_index(name)])
+                return start + _checked_index(offset, stop - start, f"'{name}'")
+            case int() | np.integer():
+                return _checked_index(index(parameter), self.size, "the layout")
+        raise UsageError(
+            f"{parameter!r} is not a parameter.", "give its bit, or (name of the tensor, index within the tensor)."
+        )
+
+    def difference(self, other: ParameterLayout) -> str:
+        """Return a phrase that names the first tensor in which two layouts with different digests differ."""
+        pairs = zip(self.names, self.shapes, other.names, other.shapes, strict=False)
+        for number, (name, shape, other_name, other_shape) in enumerate(pairs):
+            if name != other_name:
+                return f"tensor {number} is '{name}' in one and '{other_name}' in the other"
+            if shape != other_shape:
+                return f"'{name}' has the shape {list(shape)} in one and {list(other_shape)} in the other"
+        return f"one has {len(self.names)} tensors and the other has {len(other.names)}"
+
     def to_json(self) -> dict[str, Any]:
-        """Return what :meth:`from_json` reads."""
+        """Return a JSON object that :meth:`from_json` reads."""
         return {
             "names": list(self.names),
             "shapes": [list(shape) for shape in self.shapes],
@@ -80,7 +130,7 @@ class ParameterLayout:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ParameterLayout:
-        """Rebuild a layout from :meth:`to_json`."""
+        """Rebuild a layout from the object that :meth:`to_json` returned."""
         return cls(
             tuple(data["names"]),
             tuple(tuple(shape) for shape in data["shapes"]),
@@ -88,31 +138,28 @@ class ParameterLayout:
         )
 
 
-@dataclass(frozen=True)
-class DiagonalFisher:
-    """f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)² for every selected parameter.
+def _row_major_offset(name: str, position: object, shape: tuple[int, ...]) -> int:
+    """Return the row-major offset of an element in its tensor; −1 where an index is outside of its axis."""
+    if isinstance(position, int | np.integer):
+        return index(position)
+    if not (
+        isinstance(position, tuple)
+        and len(position) == len(shape)
+        and all(isinstance(i, int | np.integer) for i in position)
+    ):
+        raise UsageError(
+            f"{position!r} is not an index into '{name}'.",
+            f"give one number, or one for each axis of its shape {list(shape)}.",
+        )
+    offset = 0
+    for i, length in zip(position, shape, strict=True):
+        if not 0 <= i < length:
+            return -1
+        offset = offset * length + index(i)
+    return offset
 
-    Attributes:
-        values: One array (or tensor, where it still lies on a device) for each tensor of `layout`, in its order and
-            shape; finite, ≥ 0.
-        layout: What the values belong to.
-        examples: |D|, the number of examples averaged over.
-        language: Normalised code; empty where the caller gave bare batches.
-        provenance: How it was computed.
-    """
 
-    values: tuple[npt.NDArray[np.floating[Any]] | torch.Tensor, ...] = field(repr=False)
-    layout: ParameterLayout
-    examples: int
-    language: str = ""
-    provenance: Provenance = field(default_factory=Provenance)
-
-    def __post_init__(self) -> None:
-        if tuple(tuple(v.shape) for v in self.values) != self.layout.shapes:
-            raise ValueError("every parameter of the layout needs a value of its shape")
-
-    def to_dict(self) -> dict[str, torch.Tensor]:
-        """Return {parameter name: tensor of its shape}; the memory is shared."""
-        import torch
-
-        return {n: torch.as_tensor(v) for n, v in zip(self.layout.names, self.values, strict=True)}
+def _checked_index(number: int, size: int, container: str) -> int:
+    if not 0 <= number < size:
+        raise UsageError(f"the index is outside of {container}.", f"it has {size} parameters, counted from 0.")
+    return number

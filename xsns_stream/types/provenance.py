@@ -10,42 +10,43 @@ from typing import Any, Final
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything that must be known to compute a result again; written next to it.
+    """Everything that is needed to compute a result again; it is written next to the result.
 
-    The fields of :meth:`experiment` decide what may be compared; the others may differ from row to row.
+    The fields of :meth:`experiment` decide which results may be compared; the other fields may differ between rows.
 
     Attributes:
-        model: Folder name or Hub id.
+        model: Name of the folder, or Hub id.
         revision: Hub commit, empty for local folders.
         weights_digest: SHA-256 of the weight files.
-        tokenizer_digest: SHA-256 of the tokenizer's serialisation.
+        tokenizer_digest: SHA-256 of the serialised tokenizer.
         layout_digest: SHA-256 of the parameter layout.
-        objective: Name and settings, as `masked-lm(rate=0.15,max_length=128)`.
-        estimator: Name and settings, as `per-example(token_reduction=sum)`.
-        corpus: Corpus and its settings, as `cldr(babel=2.18.0)`.
-        corpus_digest: SHA-256 of the drawn examples of this row's language.
-        examples: Examples used, |D|.
-        examples_asked: Examples asked for.
-        stopping: When a row was finished before it had all examples, as
-            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty where no row was.
-        head: The seed of a task's head, as `seed=0`, of which it is made where the weights bring none; empty for
-            language models.
-        quantile: How the threshold was found, `exact`, `histogram` or `percentile`; empty where it was the estimator's
-            own way, which is `percentile` for the authors' and `exact` for the others.
-        seed: The seed of the draw and of the masking.
-        dtype: Of the model's weights while computing, with `+bf16-autocast` where products were rounded on the way.
-        device: Where it was computed.
-        fallback: Names of parameters that went through the batch-of-one path; empty normally.
+        objective: Name and settings, such as `masked-lm(rate=0.15,max_length=128)`.
+        estimator: Name and settings, such as `per-example(token_reduction=sum)`.
+        corpus: Name and settings of the corpus, such as `cldr(babel=2.18.0)`.
+        corpus_digest: SHA-256 of the examples drawn for the language of this row.
+        examples: Number of examples that were used, |D|.
+        examples_asked: Number of examples that were requested.
+        stopping: Rule by which rows may end before all examples were used, such as
+            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty where there is no such rule.
+        head: Seed of a task's head, such as `seed=0`, which is used where the weights have no head; empty for language
+            models.
+        quantile: How the threshold was found: `exact`, `histogram` or `percentile`. Empty where the default of the
+            estimator was used, which is `percentile` for `authors` and `exact` for the others.
+        seed: Seed for sampling and masking.
+        dtype: Precision of the model's weights during computation, with `+bf16-autocast` or `+fp16-autocast` under
+            automatic mixed precision.
+        device: Device of the computation.
+        fallback: Names of parameters that were measured one example at a time; usually empty.
         versions: Library name → version.
-        values: Where the Fisher values came from: empty where they were measured for this row, `kept-float32` or
-            `kept-bf16` where they had been kept in the store.
-        reliability: What is known of this row's repeatability: `split_half`, the Jaccard coefficient of the
+        values: Origin of the Fisher values: empty where they were measured for this row, `kept-float32` or `kept-bf16`
+            where they were read from the store.
+        reliability: Repeatability of this row, where it was measured: `split_half`, the Jaccard coefficient of the
             sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient to the
             sub-network at the check before].
-        text: What became of the row's text, where that was recorded: `lines`, {what: number} of lines read and skipped;
-            `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens beyond
-            the longest example, and `tokens_unknown`, those that the vocabulary does not know; `framing_tokens`, the
-            number of special tokens around a text.
+        text: Counts about the text of the row, where they were recorded: `lines`, {reason: number} of lines read and
+            skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
+            beyond the greatest length, and `tokens_unknown`, the share that is not in the vocabulary; `framing_tokens`,
+            the number of special tokens around a text.
     """
 
     model: str = ""
@@ -92,7 +93,7 @@ class Provenance:
         return {name: getattr(self, name) for name in self.SHARED}
 
     def to_json(self) -> dict[str, Any]:
-        """Return what :meth:`from_json` reads."""
+        """Return a JSON object that :meth:`from_json` reads."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return data | {
             "fallback": list(self.fallback),
@@ -103,7 +104,7 @@ class Provenance:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
-        """Rebuild from :meth:`to_json`; unknown keys of later versions are ignored."""
+        """Rebuild a record from the object that :meth:`to_json` returned; unknown keys are ignored."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
         return cls(**(known | {"fallback": tuple(known.get("fallback", ()))}))
 
@@ -121,7 +122,7 @@ LIBRARIES: Final = (
 
 
 def library_versions() -> dict[str, str]:
-    """Return {library: installed version} of those that can change a sub-network; nothing is imported."""
+    """Return {library: installed version} of the libraries that can change a sub-network; nothing is imported."""
     found = {}
     for name in LIBRARIES:
         try:

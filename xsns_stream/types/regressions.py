@@ -1,20 +1,21 @@
-"""Scores fitted to predictors: coefficients, errors, and what is needed to predict further pairs."""
+"""Results of the regression of gold scores on predictors: coefficients, errors and predicted scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from xsns_stream.types.arrays import Reals
+from xsns_stream.types.html_table import html_table
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Ways of predicting the pairs of a pool: with all of them known, or with a language's pairs left out.
+#: Ways of predicting the pairs of a pool: by a fit to all pairs, or with the pairs of one language held out.
 IN_SAMPLE: Final = "in sample"
 LEFT_OUT_TARGET: Final = "leave one target out"
 LEFT_OUT_SOURCE: Final = "leave one source out"
@@ -22,18 +23,18 @@ LEFT_OUT_SOURCE: Final = "leave one source out"
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """What one unit of a predictor adds to the score.
+    """The coefficient of one predictor.
 
     Attributes:
-        name: Of the predictor; `intercept` for the constant.
-        estimate: In the gold's unit, for one unit of the predictor.
-        standard_error: Of the estimate.
-        low: Lower end of the 95 % interval.
+        name: Name of the predictor; `intercept` for the constant.
+        estimate: Change of the score, in its unit, for one unit of the predictor.
+        standard_error: Standard error of the estimate.
+        low: Lower end of the 95 % confidence interval.
         high: Upper end.
-        p_value: Two-sided, of t against zero.
-        degrees: Degrees of freedom of interval and test.
-        standardised: Standard deviations of the score for one standard deviation of the predictor; NaN for the
-            intercept.
+        p_value: p-value of the two-sided t test against zero.
+        degrees: Degrees of freedom of the interval and of the test.
+        standardised: Change of the score in standard deviations for one standard deviation of the predictor; NaN for
+            the intercept.
     """
 
     name: str
@@ -47,13 +48,13 @@ class Coefficient:
 
 
 @dataclass(frozen=True)
-class Effects:
-    """The random intercepts of a factor's languages.
+class RandomIntercepts:
+    """The random intercepts of the languages of one factor.
 
     Attributes:
         labels: Q codes.
-        values: float64 [Q], the best linear unbiased predictions, in the gold's unit.
-        variance: Estimated over languages; what an unknown language's intercept has.
+        values: float64 [Q]: best linear unbiased predictions, in the unit of the gold scores.
+        variance: Estimated variance between languages, which is also that of the intercept of an unknown language.
     """
 
     labels: tuple[str, ...]
@@ -63,19 +64,20 @@ class Effects:
 
 @dataclass(frozen=True)
 class Solution:
-    """A fitted model, with the errors of everything that was estimated.
+    """The estimates of a fitted model and their covariance.
 
     Attributes:
         coefficients: float64 [P], the intercept first.
         effects: {factor, `target` or `source`: its random intercepts}; empty for OLS.
-        covariance: float64 [P + Q, P + Q]: of the errors of coefficients and random intercepts, in this order.
-        residual_variance: Of a single score, once everything else is known.
-        degrees: Of an interval for a pair of known languages.
-        degrees_new: {factor: of an interval for a language that the factor does not know}.
+        covariance: float64 [P + Q, P + Q]: joint covariance of the errors of coefficients and random intercepts, in
+            this order.
+        residual_variance: Residual variance of a single score.
+        degrees: Degrees of freedom of the prediction interval of a pair of known languages.
+        degrees_new: {factor: degrees of freedom of the prediction interval for a new language of the factor}.
     """
 
     coefficients: Reals
-    effects: Mapping[str, Effects]
+    effects: Mapping[str, RandomIntercepts]
     covariance: Reals
     residual_variance: float
     degrees: float
@@ -84,15 +86,15 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class PredictionError:
-    """How far predictions of the pool's own pairs are off, in the gold's unit.
+    """Prediction errors over the pairs of the pool, in the unit of the gold scores.
 
     Attributes:
         way: IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE.
-        rmse: Root of the mean squared error over pairs.
-        without_predictors: The same of this model with nothing but its intercepts.
-        of_mean: The same of the mean score of the pairs that were not left out.
-        coverage: Share of the scores that lie in their 95 % prediction intervals; NaN in sample, where none is made.
-        pairs: How many pairs were predicted.
+        rmse: Root mean squared error (RMSE) over pairs.
+        without_predictors: RMSE of the same model with its intercepts only.
+        of_mean: RMSE of the mean score of the pairs that were not held out.
+        coverage: Share of the scores inside their 95 % prediction intervals; NaN for IN_SAMPLE.
+        pairs: Number of predicted pairs.
     """
 
     way: str
@@ -105,16 +107,16 @@ class PredictionError:
 
 @dataclass(frozen=True)
 class PredictedScores:
-    """What a regression expects of sources for one target.
+    """Predicted scores of sources for one target.
 
     Attributes:
         target: The target.
         sources: S codes.
-        mean: float64 [S], in the gold's unit; NaN where a predictor says nothing.
-        low: float64 [S], lower ends of 95 % prediction intervals, each for the score of one fine-tuning run.
-        high: float64 [S], upper ends.
-        known_target: Whether the regression had scores of this target; the interval is wider where it had not.
-        unit: As of the gold.
+        mean: float64 [S], in the unit of the gold scores; NaN where a predictor has no value.
+        low: float64 [S]: lower ends of 95 % prediction intervals, each for the score of one fine-tuning run.
+        high: float64 [S]: upper ends.
+        known_target: Whether the regression was fitted to scores of this target; if not, the intervals are wider.
+        unit: Unit of the gold scores.
     """
 
     target: str
@@ -128,24 +130,24 @@ class PredictedScores:
 
 @dataclass(frozen=True)
 class Regression:
-    """Gold scores fitted to predictors over the pairs that all of them know.
+    """A regression of gold scores on predictors, over the pairs for which all predictors have a value.
 
     Attributes:
         model: `ols` or `mixed`.
-        factors: What has random intercepts: nothing, (`target`,) or (`target`, `source`).
+        factors: Factors with random intercepts: none, (`target`,) or (`target`, `source`).
         predictors: K names.
-        coefficients: K + 1, the intercept first.
-        solution: What predictions are made from.
-        scores: float64 [S, T], the mean over seeds; NaN where the pair was not fitted.
-        fitted: What the model gives for the pairs it was fitted to, random intercepts included.
-        left_out: {LEFT_OUT_TARGET, LEFT_OUT_SOURCE: what the model gives for pairs it was not fitted to}.
-        errors: One for each way.
-        r_squared: Share of the scores' variance that the predictors explain (for `mixed` the marginal R²).
-        r_squared_conditional: The same with the random intercepts; equal for `ols`.
-        task: Of the gold.
-        metric: Of the gold.
-        unit: Of the gold.
-        notes: Sentences on what should be known of this fit.
+        coefficients: K + 1 coefficients, the intercept first.
+        solution: The estimates that predictions are made from.
+        scores: float64 [S, T], the mean over seeds; NaN for pairs that were not fitted.
+        fitted: Fitted values, random intercepts included.
+        left_out: {LEFT_OUT_TARGET, LEFT_OUT_SOURCE: predictions for held-out pairs}.
+        errors: Prediction errors, one entry for each way.
+        r_squared: Share of the variance of the scores that the predictors explain; for `mixed` the marginal R².
+        r_squared_conditional: Share of the variance that predictors and random intercepts explain; equal for `ols`.
+        task: Task of the gold scores.
+        metric: Metric of the gold scores.
+        unit: Unit of the gold scores.
+        notes: Sentences that a reader of this fit should know.
     """
 
     model: str
@@ -166,12 +168,12 @@ class Regression:
 
     @property
     def pairs(self) -> int:
-        """How many pairs were fitted."""
+        """Number of fitted pairs."""
         return int(np.isfinite(self.scores).sum())
 
     @property
     def name(self) -> str:
-        """The model in words, as `mixed (target)`."""
+        """Name of the model with its factors, as `mixed (target)`."""
         return f"{self.model} ({' × '.join(self.factors)})" if self.factors else self.model
 
     def __getitem__(self, predictor: str) -> Coefficient:
@@ -181,11 +183,21 @@ class Regression:
         raise KeyError(predictor)
 
     def error(self, way: str) -> PredictionError:
-        """Return the errors of one way of predicting."""
+        """Return the prediction errors of IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE."""
         return next(error for error in self.errors if error.way == way)
 
+    def coefficient_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with one row for each coefficient, the intercept first."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(coefficient) for coefficient in self.coefficients])
+
+    def _repr_html_(self) -> str:
+        title = f"Regression {self.name} of {self.task} ({self.metric}, {self.unit}) on {self.pairs} pairs"
+        return html_table(self.coefficient_frame(), f"{title}; R² {self.r_squared:.3f}")
+
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with a line for each fitted pair: score, fitted value, and predictions left out."""
+        """Return a pandas frame with one row for each fitted pair: score, fitted value and held-out predictions."""
         import pandas as pd
 
         rows, columns = np.nonzero(np.isfinite(self.scores))

@@ -1,19 +1,24 @@
-"""Similarity matrices and rankings."""
+"""Similarity matrices: one for all parameters, or one for each group of parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xsns_stream.errors import LanguageError
+from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.io.json import nan_to_null
 from xsns_stream.types.arrays import Reals
+from xsns_stream.types.html_table import html_table
+from xsns_stream.types.language_tree import LanguageTree, average_linkage, cluster_order
+from xsns_stream.types.overlaps import OverlapCounts, Overlaps, SampledOverlaps
 from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class SimilarityMatrix:
         per_seed: float64 [R, S, T], one matrix for each seed; None where seeds mean nothing.
         standard_error: float64 [S, T], of the values where they are estimated from a sample of the parameters; None
             where all were counted.
-        record: What the values were made of; None where that is not known.
+        record: Record of the texts, the model and the settings that the values come from; None where unknown.
+        counts: The overlap counts that the values were computed from, one table for each seed; empty where unknown.
+        notes: Notes on languages that were left out, and on the texts that were compared.
     """
 
     sources: tuple[str, ...]
@@ -42,6 +49,8 @@ class SimilarityMatrix:
     per_seed: Reals | None = None
     standard_error: Reals | None = None
     record: PredictorRecord | None = None
+    counts: tuple[Overlaps | SampledOverlaps, ...] = ()
+    notes: tuple[str, ...] = ()
 
     #: Distances are turned round before they become a SimilarityMatrix.
     direction = "similarity"
@@ -101,6 +110,107 @@ class SimilarityMatrix:
             columns=pd.Index(self.targets, name="target"),
         )
 
+    def _repr_html_(self) -> str:
+        frame = self.to_frame().rename_axis(index=None, columns=None)
+        seeds = f", mean over seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else ""
+        return html_table(
+            frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}", index=True
+        )
+
+    @property
+    def density(self) -> float | None:
+        """Density of the sub-networks that were compared; None where unknown."""
+        return self.counts[0].density if self.counts else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream matrix --json` prints them; undefined values are None."""
+        spread, corrected = self.spread, self.chance_corrected
+        result: dict[str, Any] = {
+            **_labels(self),
+            "coefficient": self.coefficient,
+            self.coefficient: self.values.tolist(),
+            "chance_corrected": None if corrected is None else corrected.tolist(),
+            "spread": None if spread is None else spread.tolist(),
+            "parameters": self.counts[0].size if self.counts else None,
+            "seeds": list(self.seeds),
+            "density": self.density,
+        }
+        cardinalities = [table.cardinality.tolist() for table in self.counts if isinstance(table, OverlapCounts)]
+        if cardinalities:
+            # One entry for each language, with one number for each seed.
+            result["cardinality"] = [list(numbers) for numbers in zip(*cardinalities, strict=True)]
+        if self.standard_error is not None and self.counts and isinstance(self.counts[0], SampledOverlaps):
+            result |= {"standard_error": self.standard_error.tolist(), "sampled": self.counts[0].sampled}
+        plain: dict[str, Any] = nan_to_null(result)
+        return plain
+
+    def tree(self) -> LanguageTree:
+        """Cluster the languages: average linkage on 1 − similarity, by SciPy.
+
+        Returns:
+            The tree. `str(tree)` is in the Newick format, `tree.linkage` is SciPy's array, `tree.plot()` draws it.
+
+        Raises:
+            UsageError: Sources and targets are not the same languages, or there are fewer than two.
+
+        >>> import numpy as np
+        >>> values = np.array([[1.0, 0.6, 0.2], [0.6, 1.0, 0.2], [0.2, 0.2, 1.0]])
+        >>> matrix = SimilarityMatrix(("sw", "zu", "fi"), ("sw", "zu", "fi"), values, "jaccard")
+        >>> str(matrix.tree())
+        "('fi':0.4,('zu':0.2,'sw':0.2):0.2);"
+        """
+        if set(self.sources) != set(self.targets) or len(self.sources) < 2:
+            raise UsageError(
+                "a tree needs a matrix of at least two languages with the same languages as sources and as targets.",
+                "compare all languages with one another, without sources and targets.",
+            )
+        columns = [self.targets.index(code) for code in self.sources]
+        return LanguageTree(self.sources, average_linkage(self.values[:, columns]))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a heat map. Similar languages are neighbours; a language with itself is left blank.
+
+        `xsns-stream matrix -o matrix.png` and :func:`xsns_stream.report.heat_map` draw a whole page, with names, a tree
+        and a title.
+
+        Args:
+            ax: Axes to draw into; a new figure of pyplot if None.
+
+        Returns:
+            The axes, with a colour bar beside them.
+        """
+        if ax is None:
+            from matplotlib import pyplot
+
+            side = float(np.clip(0.3 * max(self.values.shape), 3.0, 12.0))
+            _, ax = pyplot.subplots(figsize=(1.2 * side, side))
+        rows, columns = self._plot_order()
+        sources, targets = [self.sources[row] for row in rows], [self.targets[column] for column in columns]
+        own = np.equal(np.array(sources)[:, None], np.array(targets)[None, :])
+        image = ax.imshow(np.where(own, np.nan, self.values[np.ix_(rows, columns)]), cmap="magma_r", aspect="auto")
+        ax.set_xticks(range(len(targets)), targets, rotation=90)
+        ax.set_yticks(range(len(sources)), sources)
+        for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+            label.set_parse_math(False)
+        ax.set(xlabel="target", ylabel="source")
+        ax.figure.colorbar(image, ax=ax, label=self.coefficient)
+        return ax
+
+    def _plot_order(self) -> tuple[list[int], list[int]]:
+        """Return the rows and the columns in the order of a plot: clustered if both sides are the same languages."""
+        if set(self.sources) != set(self.targets):
+            return list(range(len(self.sources))), list(range(len(self.targets)))
+        columns = [self.targets.index(code) for code in self.sources]
+        rows = cluster_order(self.values[:, columns])[0].tolist()
+        return rows, [columns[row] for row in rows]
+
+
+def _labels(matrix: SimilarityMatrix) -> dict[str, list[str]]:
+    """Return the languages, or the sources and the targets if these differ."""
+    if matrix.sources == matrix.targets:
+        return {"languages": list(matrix.sources)}
+    return {"sources": list(matrix.sources), "targets": list(matrix.targets)}
+
 
 @dataclass(frozen=True)
 class GroupedSimilarity:
@@ -113,6 +223,7 @@ class GroupedSimilarity:
         sizes: Number of parameters of each group.
         shares: Share of all languages' selected parameters that lie in each group, mean over seeds; they add up to
             one, and are NaN where nothing is selected.
+        notes: Notes on languages that were left out, and on the texts that were compared.
     """
 
     by: str
@@ -120,6 +231,7 @@ class GroupedSimilarity:
     matrices: tuple[SimilarityMatrix, ...]
     sizes: tuple[int, ...]
     shares: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if {len(self.matrices), len(self.sizes), len(self.shares)} != {len(self.names)} or not self.names:
@@ -156,195 +268,41 @@ class GroupedSimilarity:
         )
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
+    def _repr_html_(self) -> str:
+        import pandas as pd
 
-@dataclass(frozen=True)
-class PartSimilarity:
-    """Similarities of sources to a target with one of K parts of the examples of either left out.
-
-    Attributes:
-        target: A code.
-        sources: S codes.
-        without_target: float64 [R, K, S]: seed, part of the target's examples that is left out, source.
-        without_source: float64 [R, K, S]: seed, part of the source's own examples that is left out, source.
-        coefficient: Name of the coefficient.
-        seeds: R seeds.
-    """
-
-    target: str
-    sources: tuple[str, ...]
-    without_target: Reals
-    without_source: Reals
-    coefficient: str
-    seeds: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        expected = len(self.seeds), self.count, len(self.sources)
-        if {self.without_target.shape, self.without_source.shape} != {expected} or self.count < 2:
-            raise ValueError("similarities without a part must be [R, K, S], of at least two parts")
+        rows = [
+            (name, size, share, matrix.mean_of_pairs)
+            for (name, matrix), size, share in zip(self, self.sizes, self.shares, strict=True)
+        ]
+        frame = pd.DataFrame(rows, columns=[self.by, "parameters", "share of selected", f"mean {self.coefficient}"])
+        return html_table(frame, f"Similarity by {self.by}, means over all pairs of languages")
 
     @property
-    def count(self) -> int:
-        """K, how many parts there are."""
-        return int(self.without_target.shape[1])
+    def density(self) -> float | None:
+        """Density of the sub-networks that were compared; None where unknown."""
+        return self.matrices[0].density
 
-
-@dataclass(frozen=True)
-class SimilarityDraws:
-    """What the similarities of several sources to one target might have been with other examples.
-
-    Attributes:
-        target: A code.
-        sources: S codes.
-        values: float64 [B, S]: draws, scattered round the measured similarities as other examples would scatter them.
-        basis: What the scatter was measured on, as `8 parts` or `3 seeds`.
-    """
-
-    target: str
-    sources: tuple[str, ...]
-    values: Reals
-    basis: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedScore:
-    """What a source is expected to give on the target, from gold scores of other pairs.
-
-    Attributes:
-        mean: In the unit of the gold scores.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        measured: The gold score itself; None where there is none.
-    """
-
-    mean: float
-    low: float
-    high: float
-    measured: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RankedSource:
-    """One line of a ranking.
-
-    Attributes:
-        language: The source.
-        similarity: To the target, averaged over seeds.
-        chance_corrected: The same with chance taken off; None where unknown.
-        spread: Standard deviation over seeds; None for fewer than two.
-        tied: Whether another source has exactly the same similarity.
-        low: Lower end of the 95 % interval of the similarity, for other examples; None where unknown.
-        high: Upper end.
-        best_probability: How likely it is that this source is the most similar one; None where unknown.
-        level_with_first: Whether the interval of the difference to the first source holds zero: nothing tells the two
-            apart. True for the first itself; None where unknown.
-        reliability: Jaccard coefficient of the sub-networks of two halves of the source's own examples, mean over
-            seeds; None where unknown.
-        expected: The score that similarity lets expect; None where nobody asked.
-    """
-
-    language: str
-    similarity: float
-    chance_corrected: float | None
-    spread: float | None
-    tied: bool = False
-    low: float | None = None
-    high: float | None = None
-    best_probability: float | None = None
-    level_with_first: bool | None = None
-    reliability: float | None = None
-    expected: ExpectedScore | None = None
-
-
-@dataclass(frozen=True)
-class SourceRanking:
-    """Sources for one target, best first; the target itself is never among them.
-
-    Attributes:
-        target: A code.
-        coefficient: Name of the coefficient.
-        sources: Best first.
-        seeds: The seeds averaged over.
-        basis: What the intervals were made of, as `8 parts`; empty where there are none.
-        reliability: That of the target.
-        unit: Of the expected scores; empty where there are none.
-    """
-
-    target: str
-    coefficient: str
-    sources: tuple[RankedSource, ...]
-    seeds: tuple[int, ...] = ()
-    basis: str = ""
-    reliability: float | None = None
-    unit: str = ""
-
-    def __iter__(self) -> Iterator[RankedSource]:
-        return iter(self.sources)
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    @property
-    def level(self) -> int:
-        """How many sources cannot be told apart from the first, itself included; 0 where that is unknown."""
-        return sum(source.level_with_first is True for source in self.sources)
-
-
-@dataclass(frozen=True, slots=True)
-class CoveringSource:
-    """A source that is trained on beside others.
-
-    Attributes:
-        language: The source.
-        alone: Share of the target's sub-network that it covers by itself.
-        gain: Share that it covers and none of those before it does.
-        covered: Share that it covers together with those before it.
-    """
-
-    language: str
-    alone: float
-    gain: float
-    covered: float
-
-
-@dataclass(frozen=True)
-class SourceCover:
-    """Sources that are trained on together, in the order in which they were chosen.
-
-    Attributes:
-        target: A code.
-        strategy: `top` or `coverage`.
-        sources: The sources.
-    """
-
-    target: str
-    strategy: str
-    sources: tuple[CoveringSource, ...]
-
-    @property
-    def covered(self) -> float:
-        """Share of the target's sub-network that all of them cover together."""
-        return self.sources[-1].covered if self.sources else 0.0
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Which groups of parameters make sources similar to a target.
-
-    The Jaccard coefficient is a sum over groups, Σ_g |A ∩ B|_g / |A ∪ B|. `excess` is a group's term less its mean
-    over all candidates, so that the excesses of a source add up to how much more similar it is than the mean source.
-
-    Attributes:
-        target: A code.
-        by: What the groups are, as `layer`.
-        names: G names.
-        sources: S codes.
-        corrected: float64 [G, S], the chance-corrected coefficient within the group.
-        excess: float64 [G, S].
-    """
-
-    target: str
-    by: str
-    names: tuple[str, ...]
-    sources: tuple[str, ...]
-    corrected: Reals
-    excess: Reals
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream matrix --by … --json` prints them; undefined values are None."""
+        groups = [
+            {
+                "name": name,
+                "parameters": size,
+                "share": share,
+                "mean": matrix.mean_of_pairs,
+                self.coefficient: matrix.values.tolist(),
+            }
+            for (name, matrix), size, share in zip(self, self.sizes, self.shares, strict=True)
+        ]
+        plain: dict[str, Any] = nan_to_null(
+            {
+                **_labels(self.matrices[0]),
+                "coefficient": self.coefficient,
+                "by": self.by,
+                "groups": groups,
+                "seeds": list(self.matrices[0].seeds),
+                "density": self.density,
+            }
+        )
+        return plain

@@ -1,4 +1,4 @@
-"""Transfer scores, and the scores and predictions that were joined by label."""
+"""Transfer scores, and transfer scores aligned with predictions."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: What one point of a score is: of a hundred, of one, or of a scale of the metric's own.
+#: Units of scores: of 100, of 1, or of a metric with another range.
 UNITS: Final = ("percent", "fraction", "points")
 
 
 @dataclass(frozen=True)
 class TransferScores:
-    """How well each source's fine-tuned model did on each target; larger is better.
+    """The score of each source's fine-tuned model on each target; larger is better.
 
     Attributes:
         sources: S codes, the rows.
         targets: T codes, the columns.
-        cells: float64 [G, R, S, T]: every regime, seed, source and target; NaN = not measured.
-        task: What was fine-tuned, as `pos`.
-        metric: What was measured, as `accuracy`.
+        cells: float64 [G, R, S, T]: regime, seed, source, target; NaN = not measured.
+        task: The task, as `pos`.
+        metric: The metric, as `accuracy`.
         unit: One of UNITS; regret and errors are in this unit.
-        origin: Where the scores came from, for people to read.
-        regimes: G names of training regimes, as `10000` for as many training examples; the first is the main one.
-        seeds: R seeds of fine-tuning; empty where there is one run of which no seed is known.
-        notes: What readers of the scores should know, in sentences.
+        origin: Where the scores come from, as text for people.
+        regimes: G names of training regimes, as `10000` for this number of training examples; the first is the main
+            regime.
+        seeds: R seeds of fine-tuning; empty for one run with an unknown seed.
+        notes: Sentences that a reader of the scores should know.
     """
 
     sources: tuple[str, ...]
@@ -52,48 +53,48 @@ class TransferScores:
     def __post_init__(self) -> None:
         expected = (len(self.regimes), max(1, len(self.seeds)), len(self.sources), len(self.targets))
         if self.cells.shape != expected:
-            raise ValueError(f"regimes, seeds, sources and targets ask for {expected}, not {self.cells.shape}")
+            raise ValueError(f"the labels need scores of shape {expected}, not {self.cells.shape}")
         for labels in (self.sources, self.targets, self.regimes, self.seeds):
             if len(set(labels)) != len(labels):
-                raise ValueError(f"a label stands twice in {labels}")
+                raise ValueError(f"a label occurs more than once in {labels}")
         if self.unit not in UNITS:
-            raise ValueError(f"the unit is one of {', '.join(UNITS)}, not {self.unit!r}")
+            raise ValueError(f"the unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
         if np.isinf(self.cells).any():
             raise ValueError("a score is infinite")
 
     @property
     def per_seed(self) -> Reals:
-        """float64 [R, S, T] of the main regime."""
-        first: Reals = self.cells[0]
-        return first
+        """float64 [R, S, T]: the scores of the main regime."""
+        main: Reals = self.cells[0]
+        return main
 
     @property
     def values(self) -> Reals:
-        """float64 [S, T]: the mean over the seeds that were measured, main regime; NaN where none was."""
+        """float64 [S, T]: the mean over the measured seeds of the main regime; NaN where no seed was measured."""
         return mean_of_known(self.per_seed)
 
     def __getitem__(self, pair: tuple[str, str]) -> float:
         source, target = pair
         if source not in self.sources or target not in self.targets:
-            raise LanguageError(f"no pair '{source}' → '{target}' among the scores.")
+            raise LanguageError(f"the scores do not have the pair '{source}' → '{target}'.")
         return float(self.values[self.sources.index(source), self.targets.index(target)])
 
     def regime(self, name: str) -> TransferScores:
         """Return the scores of one regime.
 
         Raises:
-            UsageError: There is none of this name.
+            UsageError: There is no regime with this name.
         """
         if name not in self.regimes:
             raise UsageError(f"the scores have no regime '{name}'.", f"they have {', '.join(self.regimes)}.")
-        place = self.regimes.index(name)
-        return replace(self, cells=self.cells[place : place + 1], regimes=(name,))
+        index = self.regimes.index(name)
+        return replace(self, cells=self.cells[index : index + 1], regimes=(name,))
 
     def restricted(self, sources: Sequence[str], targets: Sequence[str]) -> TransferScores:
         """Return the scores of these sources and targets, in this order.
 
         Raises:
-            ValueError: One of them is not there.
+            ValueError: The scores do not have one of them.
         """
         rows = [self.sources.index(source) for source in sources]
         columns = [self.targets.index(target) for target in targets]
@@ -111,7 +112,7 @@ class TransferScores:
 
 
 def mean_of_known(values: Reals) -> Reals:
-    """Return the mean over the first axis of what is not NaN; NaN where nothing is. [R, …] → […]."""
+    """Return the mean over the first axis, ignoring NaN; NaN where all values are NaN. [R, …] → […]."""
     known = np.isfinite(values)
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0)
@@ -122,13 +123,13 @@ def mean_of_known(values: Reals) -> Reals:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one predictor says of the pairs of a pool; larger predicts a better score.
+    """The values of one predictor for the pairs of a pool; a larger value predicts a better score.
 
     Attributes:
-        name: As the user calls it.
-        coefficient: What the numbers are, as `jaccard`.
-        per_seed: float64 [R, S, T], R ≥ 1; NaN where the predictor says nothing.
-        seeds: R seeds; empty where seeds mean nothing to it (then R = 1).
+        name: The name that the user gave.
+        coefficient: What the values are, as `jaccard`.
+        per_seed: float64 [R, S, T], R ≥ 1; NaN where the predictor has no value.
+        seeds: R seeds; empty for a predictor without seeds (then R = 1).
     """
 
     name: str
@@ -138,20 +139,22 @@ class Prediction:
 
     @property
     def values(self) -> Reals:
-        """float64 [S, T]: the mean over seeds; NaN where one says nothing."""
+        """float64 [S, T]: the mean over seeds; NaN where any seed has no value."""
         mean: Reals = self.per_seed.mean(axis=0)
         return mean
 
 
 @dataclass(frozen=True)
 class PoolCost:
-    """What a predictor takes out of the pool: pairs that have a score, and a prediction of all other predictors.
+    """The pairs that one predictor removes from the pool.
+
+    These pairs have a score and a value of every other predictor, but no value of this one.
 
     Attributes:
-        predictor: Its name.
-        targets: Targets that have a candidate without it, and none with it.
-        sources: Sources that compete somewhere without it, and nowhere with it.
-        pairs: All (source, target) that it alone lacks.
+        predictor: Name of the predictor.
+        targets: Targets that lose all their candidates.
+        sources: Sources that are no longer a candidate for any target.
+        pairs: All (source, target) that only this predictor lacks.
     """
 
     predictor: str
@@ -160,7 +163,7 @@ class PoolCost:
     pairs: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return a dictionary of JSON types."""
         return {
             "predictor": self.predictor,
             "targets": list(self.targets),
@@ -174,18 +177,18 @@ class JoinedScores:
     """Gold scores and predictions of the same sources and targets.
 
     Attributes:
-        gold: Restricted to the pool, so that `gold.sources` and `gold.targets` label every array here.
-        predictions: At least one, names distinct.
-        notes: Sentences on what did not match and was left out; empty where everything did.
-        spelt_twice: Pairs of a source and a target that are one language under two codes, as `zh` and `zh-Hans`.
-        costs: What each predictor takes out of the pool, in their order.
-        records: {predictor: what it was made of}, languages called as the gold calls them; None where not recorded.
+        gold: The scores of the pool; `gold.sources` and `gold.targets` label all arrays of this object.
+        predictions: At least one prediction; their names are distinct.
+        notes: Sentences about languages and pairs that were left out; empty where all of them match.
+        same_language: Pairs of a source and a target that are one language with two codes, as `zh` and `zh-Hans`.
+        costs: The pairs that each predictor removes from the pool, in the order of the predictions.
+        records: {predictor: how it was made}, with the gold scores' codes; None where this is not recorded.
     """
 
     gold: TransferScores
     predictions: tuple[Prediction, ...]
     notes: tuple[str, ...] = ()
-    spelt_twice: frozenset[tuple[str, str]] = frozenset()
+    same_language: frozenset[tuple[str, str]] = frozenset()
     costs: tuple[PoolCost, ...] = ()
     records: Mapping[str, PredictorRecord | None] = field(default_factory=dict)
 
@@ -201,17 +204,17 @@ class JoinedScores:
 
     @property
     def own(self) -> NDArray[np.bool_]:
-        """Boolean [S, T]: where the source is the target, whatever it is called."""
-        found: NDArray[np.bool_] = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
-        for source, target in self.spelt_twice:
-            found[self.sources.index(source), self.targets.index(target)] = True
-        return found
+        """Boolean [S, T]: where source and target are the same language, with the same or with two codes."""
+        own: NDArray[np.bool_] = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
+        for source, target in self.same_language:
+            own[self.sources.index(source), self.targets.index(target)] = True
+        return own
 
     @property
     def candidates(self) -> NDArray[np.bool_]:
-        """Boolean [S, T]: where the source is not the target, the score was measured, and all predictors say something.
+        """Boolean [S, T]: pairs of two languages that have a score and a value of every predictor.
 
-        Metrics compare these pairs alone, so that every predictor answers the same question.
+        Metrics use only these pairs, so that all predictors are compared on the same pairs.
         """
         known: NDArray[np.bool_] = ~self.own & np.isfinite(self.gold.values)
         for prediction in self.predictions:

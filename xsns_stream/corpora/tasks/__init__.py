@@ -6,7 +6,7 @@ files (`layouts.py`), a file by its kind and task (`files.py`), and what has no 
 
 from __future__ import annotations
 
-from xsns_stream.corpora.tasks.open import TaskCorpus, TaskText, open_task
-from xsns_stream.corpora.tasks.relabelling import TASK_NAMES
+from xsns_stream.corpora.labels import TASK_NAMES
+from xsns_stream.corpora.tasks.task_corpus import TaskCorpus, TaskText, open_task
 
 __all__ = ["TASK_NAMES", "TaskCorpus", "TaskText", "open_task"]

@@ -1,11 +1,11 @@
-"""How each kind of module turns what its backward sees into squared per-example gradients.
+"""Rules that turn the backward pass of a module into squared per-example gradients of its parameters.
 
-A rule replaces a module's forward by one whose backward computes the ordinary input gradient and, in place of the
-weight gradient, adds every example's squared weight gradient to an accumulator. The weight-gradient product is
-replaced, not added to: a backward costs as many floating-point operations as an ordinary one.
+A rule replaces the forward of a module. The backward of the replacement computes the ordinary gradient by the input
+and, in place of the weight gradient, adds the squared weight gradient of every example to an accumulator. The product
+of the weight gradient is replaced, not added: a backward takes as many floating-point operations as an ordinary one.
 
-Which rule a module gets is decided by what it is, never by what it is called; whether the rule is right for it is
-found out by the self-check.
+The type and the parameters of a module decide which rule it gets, never its name. The self-check finds out whether the
+rule is right for it.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, Sink
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, RuleEngine
 from xsns_stream.fisher.rules.elementwise import feature_wise, layer_norm, rms_norm
 from xsns_stream.fisher.rules.experts import experts
 from xsns_stream.fisher.rules.linear import conv1d, inner_linear, nn_linear
 from xsns_stream.fisher.rules.position_bias import compute_bias
 
-__all__ = ["Accumulator", "NotExactError", "Rows", "Rule", "Sink", "rule_for"]
+__all__ = ["Accumulator", "NotExactError", "Rows", "Rule", "RuleEngine", "rule_for"]
 
 Replacement = Callable[..., Any]
 
-#: Subclasses of `nn.Linear` that write the same product in another way.
+#: Subclasses of `nn.Linear` that compute the same product in another way.
 SAME_AS_LINEAR = ("transformers.models.falcon.modeling_falcon.FalconLinear",)
 CONV1D = "transformers.pytorch_utils.Conv1D"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A method of a module to be replaced, and the parameters that are covered by that.
+    """A method of a module that is replaced, and the parameters that the replacement covers.
 
     Attributes:
-        name: As `params --check` shows it.
-        make: (module, sink, marker) → the replacement.
-        method: Which method is replaced.
+        name: Name of the rule, as `params --check` shows it.
+        make: (module, engine, marker) → the replacement.
+        method: Name of the method that is replaced.
         parameters: The covered parameters.
-        every_pass: Whether the replacement is needed where nothing of the module is measured, so that a model
-            measured in groups computes the same bits as one measured at once.
+        every_pass: Whether the method is also replaced in passes that measure nothing of the module, so that a model
+            measured in groups computes the same bits as a model measured in one pass.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Rule:
 
 
 def rule_for(module: nn.Module) -> Rule | None:
-    """Return the rule for a module; None where there is none, or where it owns no parameter.
+    """Return the rule for a module; None where there is none, or where the module owns no parameter.
 
-    A module that is not itself (its forward replaced, its weight computed from other parameters) gets none.
+    A module whose forward was replaced, or whose weight is computed from other parameters, gets no rule.
     """
     own = dict(module.named_parameters(recurse=False))
     table = getattr(module, "relative_attention_bias", None)
@@ -86,7 +86,7 @@ def _by_type(module: nn.Module, parameters: tuple[Tensor, ...]) -> Rule | None:
 def _by_parameters(module: nn.Module, own: dict[str, nn.Parameter]) -> Rule | None:
     parameters = tuple(own.values())
     if isinstance(module, nn.Embedding | nn.Linear | nn.LayerNorm | nn.RMSNorm):
-        # A subclass that computes something else, or in another shape, than the rules above were written for.
+        # A subclass that computes something else, or in another shape, than the rules above expect.
         return None
     if all(parameter.dim() == 1 for parameter in parameters):
         return Rule("feature-wise", feature_wise, "forward", parameters)

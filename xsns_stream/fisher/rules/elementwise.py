@@ -1,7 +1,7 @@
-"""Parameters that act on features one by one: the scales and shifts of normalisations.
+"""Rules for parameters that act on features one by one: the scales and shifts of normalisations.
 
-Their gradient for one example is a sum over its positions, [B, D] for a batch: small enough to be kept until the pass
-is over, which also makes several uses of one module exact.
+The gradient for one example is a sum over its positions, [B, D] for a batch. It is small enough to be kept until the
+pass is over, so that several uses of one module are exact as well.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xsns_stream.fisher.accumulators import NotExactError, Sink
-from xsns_stream.fisher.model_state import wide
+from xsns_stream.fisher.accumulators import NotExactError, RuleEngine
+from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _LayerNorm(torch.autograd.Function):
     """y = x̂ ∘ w + b, x̂ = (x − mean) / √(variance + ε)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, marker: Tensor, module: nn.LayerNorm, sink: Sink) -> Tensor:
-        sink.by_example(x, module)
+    def forward(ctx: Any, x: Tensor, marker: Tensor, module: nn.LayerNorm, engine: RuleEngine) -> Tensor:
+        engine.by_example(x, module)
         ctx.dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
-            x = x.float()  # normalisations stay in full precision, as under an ordinary autocast
+            x = x.float()  # normalisations stay in full precision, as with ordinary autocast
         shape = list(module.normalized_shape)
         weight, bias = _like(module.weight, x), _like(module.bias, x)
         y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, module.eps)
         ctx.save_for_backward(x, mean, rstd)
-        ctx.module, ctx.sink, ctx.shape = module, sink, shape
+        ctx.module, ctx.engine, ctx.shape = module, engine, shape
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
         x, mean, rstd = ctx.saved_tensors
-        G, module, sink = grads[0], ctx.module, ctx.sink
+        G, module, engine = grads[0], ctx.module, ctx.engine
         with torch.no_grad():
-            if sink.accumulator(module.weight) is not None:
-                product = sink.by_example((x - mean).mul_(rstd).mul_(G), module)
-                sink.add_small(module.weight, product.sum(dim=1, dtype=wide(G.dtype)))
-            if module.bias is not None and sink.accumulator(module.bias) is not None:
-                sink.add_small(module.bias, sink.by_example(G, module).sum(dim=1, dtype=wide(G.dtype)))
+            if engine.accumulator(module.weight) is not None:
+                product = engine.by_example((x - mean).mul_(rstd).mul_(G), module)
+                engine.add_small(module.weight, product.sum(dim=1, dtype=sum_dtype(G.dtype)))
+            if module.bias is not None and engine.accumulator(module.bias) is not None:
+                engine.add_small(module.bias, engine.by_example(G, module).sum(dim=1, dtype=sum_dtype(G.dtype)))
             grad_input = None
             if ctx.needs_input_grad[0]:
                 weight, bias = _like(module.weight, x), _like(module.bias, x)
@@ -56,67 +56,69 @@ def _like(parameter: Tensor | None, x: Tensor) -> Tensor | None:
     return None if parameter is None else parameter.to(x.dtype)
 
 
-def layer_norm(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """The rule for `nn.LayerNorm` over the last axis."""
-    return lambda x: _LayerNorm.apply(x, marker, module, sink)  # type: ignore[no-untyped-call]
+def layer_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the replacement for `nn.LayerNorm` over the last axis."""
+    return lambda x: _LayerNorm.apply(x, marker, module, engine)  # type: ignore[no-untyped-call]
 
 
 class _Expand(torch.autograd.Function):
-    """One copy of a parameter for each example, shaped so that it broadcasts as the parameter itself would."""
+    """One copy of a parameter for each example, shaped so that it broadcasts as the parameter itself does."""
 
     @staticmethod
-    def forward(ctx: Any, marker: Tensor, parameter: Tensor, sink: Sink, shape: tuple[int, ...], rows: int) -> Tensor:
-        ctx.parameter, ctx.sink, ctx.rows = parameter, sink, rows
+    def forward(
+        ctx: Any, marker: Tensor, parameter: Tensor, engine: RuleEngine, shape: tuple[int, ...], rows: int
+    ) -> Tensor:
+        ctx.parameter, ctx.engine, ctx.rows = parameter, engine, rows
         return parameter.detach().expand(shape).clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
         G = grads[0]
         with torch.no_grad():
-            by_example = G.reshape(-1, ctx.rows, G.shape[-1]).sum(dim=1, dtype=wide(G.dtype))
-            ctx.sink.add_small(ctx.parameter, by_example)
+            by_example = G.reshape(-1, ctx.rows, G.shape[-1]).sum(dim=1, dtype=sum_dtype(G.dtype))
+            ctx.engine.add_small(ctx.parameter, by_example)
         return None, None, None, None, None
 
 
-def expanded(parameter: Tensor, x: Tensor, sink: Sink, marker: Tensor, module: nn.Module) -> Tensor:
-    """Return `parameter` [D] once for each example, to be multiplied with x [B, …, D] or [B · T, D]."""
-    examples, features = len(sink.by_example(x, module)), parameter.shape[-1]
+def expanded(parameter: Tensor, x: Tensor, engine: RuleEngine, marker: Tensor, module: nn.Module) -> Tensor:
+    """Return one copy of `parameter` [D] for each example, to be multiplied with x [B, …, D] or [B · T, D]."""
+    examples, features = len(engine.by_example(x, module)), parameter.shape[-1]
     if features != x.shape[-1]:
         raise NotExactError(f"{type(module).__name__} does not act on the last axis of its input", module)
     if x.shape[0] == examples:
         shape, rows = (examples, *(1 for _ in x.shape[1:-1]), features), 1
     else:
-        # Examples are stacked along the first axis: every position gets its own copy.
+        # The examples are stacked along the first axis, so that every position gets its own copy.
         shape, rows = (x.shape[0], *(1 for _ in x.shape[1:-1]), features), x.shape[0] // examples
-    return _Expand.apply(marker, parameter, sink, shape, rows)  # type: ignore[no-any-return, no-untyped-call]
+    return _Expand.apply(marker, parameter, engine, shape, rows)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def rms_norm(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """The rule for `nn.RMSNorm` over the last axis."""
+def rms_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the replacement for `nn.RMSNorm` over the last axis."""
 
     def forward(x: Tensor) -> Tensor:
-        scale = expanded(module.weight, x, sink, marker, module)
+        scale = expanded(module.weight, x, engine, marker, module)
         return F.rms_norm(x, module.normalized_shape, None, module.eps) * scale
 
     return forward
 
 
-def feature_wise(module: Any, sink: Sink, marker: Tensor) -> Callable[..., Any]:
-    """The rule for any module whose parameters are vectors that broadcast over its input.
+def feature_wise(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
+    """Return the replacement for a module whose parameters are vectors that broadcast over its input.
 
-    It covers the many forms of RMS normalisation, (1 + w) variants included: the module's own forward runs, with one
+    It covers the many forms of RMS normalisation, including (1 + w) variants: the forward of the module runs with one
     copy of its parameters for each example.
     """
     forward = module.forward
 
     def with_copies(*args: Any, **kwargs: Any) -> Any:
         if not args or not isinstance(args[0], Tensor):
-            raise NotExactError(f"{type(module).__name__} takes no activations first", module)
+            raise NotExactError(f"the first argument of {type(module).__name__} is not a tensor", module)
         own = dict(module._parameters)
         try:
             for name, parameter in own.items():
-                if parameter is not None and sink.accumulator(parameter) is not None:
-                    module._parameters[name] = expanded(parameter, args[0], sink, marker, module)
+                if parameter is not None and engine.accumulator(parameter) is not None:
+                    module._parameters[name] = expanded(parameter, args[0], engine, marker, module)
             return forward(*args, **kwargs)
         finally:
             module._parameters.update(own)

@@ -1,7 +1,7 @@
-"""Mixtures of experts: three-dimensional weights, and tokens that arrive without a batch axis.
+"""Rule for mixtures of experts: three-dimensional weights, and tokens that arrive without a batch axis.
 
-A token's example is its row divided by the number of positions. Every expert sees each token at most once, so that an
-example's gradient for an expert is one product over the example's tokens that were sent there.
+The example of a token is its row divided by the number of positions. Every expert sees each token at most once, so that
+the gradient of an example for an expert is one product over the tokens of the example that were sent to this expert.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Sink
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, RuleEngine
 
 
 class _ExpertLinear(torch.autograd.Function):
-    """y = A Wᵀ for the rows of one expert; `counts` says how many rows each example has, in order."""
+    """y = A Wᵀ for the rows of one expert; `counts` is the number of rows of each example, in order."""
 
     @staticmethod
     def forward(ctx: Any, A: Tensor, marker: Tensor, W: Tensor, total: Accumulator | None, counts: list[int]) -> Tensor:
@@ -39,16 +39,19 @@ class _ExpertLinear(torch.autograd.Function):
         return grad_input, None, None, None, None
 
 
-def experts(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """The rule for experts with `gate_up_proj` [E, 2I, H] and `down_proj` [E, H, I] (Mixtral, Qwen3-MoE)."""
+def experts(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return the replacement for experts with weights [E, 2I, H] and [E, H, I].
+
+    The weights are named `gate_up_proj` and `down_proj` (Mixtral, Qwen3-MoE).
+    """
 
     def forward(hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-        sink.note_use(module)
-        view = sink.by_example(hidden, module)
+        engine.note_use(module)
+        view = engine.by_example(hidden, module)
         if hidden.dim() != 2:
-            raise NotExactError(f"{type(module).__name__} takes tokens of shape {tuple(hidden.shape)}", module)
+            raise NotExactError(f"{type(module).__name__} got tokens of shape {tuple(hidden.shape)}", module)
         examples, positions = view.shape[:2]
-        totals = [sink.accumulator(module.gate_up_proj), sink.accumulator(module.down_proj)]
+        totals = [engine.accumulator(module.gate_up_proj), engine.accumulator(module.down_proj)]
         out = torch.zeros_like(hidden)
         for expert in torch.unique(chosen).tolist():
             token, slot = torch.where(chosen == expert)  # in the order of the tokens
@@ -56,8 +59,8 @@ def experts(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor, Tensor
             into, back = (total and total.part(expert) for total in totals)
             both = _apply(hidden[token], marker, module.gate_up_proj[expert], into, counts)
             gate, up = both.chunk(2, dim=-1)
-            found = _apply(module.act_fn(gate) * up, marker, module.down_proj[expert], back, counts)
-            out = out.index_add(0, token, (found * weights[token, slot, None]).to(out.dtype))
+            outputs = _apply(module.act_fn(gate) * up, marker, module.down_proj[expert], back, counts)
+            out = out.index_add(0, token, (outputs * weights[token, slot, None]).to(out.dtype))
         return out
 
     return forward

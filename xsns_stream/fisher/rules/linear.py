@@ -1,4 +1,4 @@
-"""Affine maps: `nn.Linear`, GPT-2's `Conv1D`, and modules that call `F.linear` with a weight of their own."""
+"""Rules for affine maps: `nn.Linear`, GPT-2's `Conv1D`, and modules that call `F.linear` with their own weight."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from xsns_kernels import grouped
-from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, Sink
-from xsns_stream.fisher.model_state import wide
+from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, RuleEngine
+from xsns_stream.fisher.model_state import sum_dtype
 
 # Below this share of rows with a gradient, products are computed for those rows alone.
 SPARSE_ROWS = 0.5
-# As many outputs tell whether a row has a gradient; a row that is zero in these alone is still counted exactly.
+# Number of outputs that are looked at to see whether most rows have a gradient. This never decides over a single row.
 GLANCE = 8
 
 
 @dataclass(frozen=True)
 class Affine:
-    """y = A Wᵀ + b, or y = A W + b where the weight is kept as [I, O]."""
+    """y = A Wᵀ + b, or y = A W + b where the weight is stored as [I, O]."""
 
     module: nn.Module
     weight: Tensor
@@ -42,26 +42,26 @@ class Affine:
 
 class _Affine(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, A: Tensor, marker: Tensor, affine: Affine, sink: Sink) -> Tensor:
-        sink.by_example(A, affine.module)
-        sink.note_use(affine.module)
+    def forward(ctx: Any, A: Tensor, marker: Tensor, affine: Affine, engine: RuleEngine) -> Tensor:
+        engine.by_example(A, affine.module)
+        engine.note_use(affine.module)
         ctx.save_for_backward(_as_computed(A))
-        ctx.affine, ctx.sink, ctx.dtype = affine, sink, A.dtype
+        ctx.affine, ctx.engine, ctx.dtype = affine, engine, A.dtype
         return affine.output(A)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
         (A,), G = ctx.saved_tensors, grads[0]
-        affine, sink = ctx.affine, ctx.sink
+        affine, engine = ctx.affine, ctx.engine
         with torch.no_grad():
-            G_view = sink.by_example(G, affine.module)
-            rows = _rows_with_gradient(G_view, sink.real_rows(G_view.shape[1]))
-            if (F_weight := sink.accumulator(affine.weight)) is not None:
-                use = (G_view, sink.by_example(A, affine.module), rows)
-                if (uses := sink.gather_uses(affine.module, use)) is not None:
+            G_view = engine.by_example(G, affine.module)
+            rows = _rows_with_gradient(G_view, engine.real_rows(G_view.shape[1]))
+            if (F_weight := engine.accumulator(affine.weight)) is not None:
+                use = (G_view, engine.by_example(A, affine.module), rows)
+                if (uses := engine.gather_uses(affine.module, use)) is not None:
                     _add_products(F_weight, uses, affine.transposed)
-            if affine.bias is not None and sink.accumulator(affine.bias) is not None:
-                sink.add_small(affine.bias, G_view.sum(dim=1, dtype=wide(G.dtype)))
+            if affine.bias is not None and engine.accumulator(affine.bias) is not None:
+                engine.add_small(affine.bias, G_view.sum(dim=1, dtype=sum_dtype(G.dtype)))
             grad_input = None
             if ctx.needs_input_grad[0]:
                 grad_input = _input_gradient(G_view, affine, rows).view_as(A).to(ctx.dtype)
@@ -69,7 +69,7 @@ class _Affine(torch.autograd.Function):
 
 
 def _as_computed(A: Tensor) -> Tensor:
-    """Return what the product sees of A under automatic mixed precision; kept for the backward in its place."""
+    """Return A in the precision of the product under automatic mixed precision; it is kept for the backward."""
     if A.dtype == torch.float32 and torch.is_autocast_enabled(A.device.type):
         return A.to(torch.get_autocast_dtype(A.device.type))
     return A
@@ -78,21 +78,22 @@ def _as_computed(A: Tensor) -> Tensor:
 def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
     """Return the positions whose row of G [B, T, O] is not zero.
 
-    Padding's rows are zero, and in the last block all but the scored positions'; leaving them out is exact. Where most
-    rows count, which a few outputs are enough to see, that is everything but padding, whose places are known already.
+    The rows of padding are zero and, in the last block, all rows but those of scored positions; leaving them out is
+    exact. Where most rows are not zero, which a few outputs are enough to see, all rows except padding are returned:
+    their positions are known already.
     """
     if G.is_cuda:
-        # Looking would make the host wait for the device, for the sake of the last block alone.
+        # Reading the values would make the host wait for the device, and only the last block would gain.
         return real
     glance = (G[..., :GLANCE] != 0).any(dim=-1)
     if int(glance.sum()) > SPARSE_ROWS * sum(real.counts):
         return real
-    found = (G != 0).any(dim=-1)
-    return Rows.of(found.sum(dim=1).tolist(), found.flatten().nonzero().flatten())
+    nonzero = (G != 0).any(dim=-1)
+    return Rows.of(nonzero.sum(dim=1).tolist(), nonzero.flatten().nonzero().flatten())
 
 
 def _add_products(total: Accumulator, uses: Sequence[tuple[Tensor, Tensor, Rows]], transposed: bool) -> None:
-    """Add what is made of Σ_uses G_nᵀ A_n for every example n; G [B, T, O], A [B, T, I]."""
+    """Add the moments of Σ_uses G_nᵀ A_n for every example n; G [B, T, O], A [B, T, I]."""
     if len(uses) == 1 and total.squares_alone is not None:
         _add_squares(total.squares_alone, *uses[0], transposed)
         return
@@ -114,7 +115,7 @@ def _add_squares(squares: Tensor, G: Tensor, A: Tensor, rows: Rows, transposed: 
 
 
 def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
-    """Return the gradient by A [B, T, I]; for few rows with a gradient from those alone."""
+    """Return the gradient by A, [B, T, I]; where few rows have a gradient, it is computed from these rows only."""
     if rows.index is None or len(rows.index) > SPARSE_ROWS * G.shape[0] * G.shape[1]:
         return affine.input_gradient(G)
     flat = G.flatten(0, 1)
@@ -123,41 +124,41 @@ def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
     return out.view(*G.shape[:2], -1)
 
 
-def nn_linear(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """The rule for `nn.Linear`, and for its subclasses that compute nothing else."""
+def nn_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the replacement for `nn.Linear`, and for its subclasses that compute nothing else."""
     affine = Affine(module, module.weight, module.bias)
-    return lambda A: _Affine.apply(A, marker, affine, sink)  # type: ignore[no-untyped-call]
+    return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
-def conv1d(module: Any, sink: Sink, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """The rule for `transformers.pytorch_utils.Conv1D`, whose weight is [I, O]."""
+def conv1d(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the replacement for `transformers.pytorch_utils.Conv1D`, whose weight is [I, O]."""
     affine = Affine(module, module.weight, module.bias, transposed=True)
-    return lambda A: _Affine.apply(A, marker, affine, sink)  # type: ignore[no-untyped-call]
+    return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
 class _LinearCalls(TorchFunctionMode):
-    """While active, `F.linear` with the module's own weight goes through the rule."""
+    """While active, calls of `F.linear` with the module's own weight use the rule."""
 
-    def __init__(self, affine: Affine, sink: Sink, marker: Tensor) -> None:
-        self.affine, self.sink, self.marker, self.met = affine, sink, marker, False
+    def __init__(self, affine: Affine, engine: RuleEngine, marker: Tensor) -> None:
+        self.affine, self.engine, self.marker, self.met = affine, engine, marker, False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.linear and args[1] is self.affine.weight and len(args) == 2 and not kwargs:
             self.met = True
-            return _Affine.apply(args[0], self.marker, self.affine, self.sink)  # type: ignore[no-untyped-call]
+            return _Affine.apply(args[0], self.marker, self.affine, self.engine)  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def inner_linear(module: Any, sink: Sink, marker: Tensor) -> Callable[..., Any]:
-    """The rule for a module that does more than one product with its weight [O, I], as a router of experts does."""
+def inner_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
+    """Return the replacement for a module that computes more than a product with its weight [O, I] (expert routers)."""
     affine, forward = Affine(module, module.weight, None), module.forward
 
     def watched(*args: Any, **kwargs: Any) -> Any:
-        with _LinearCalls(affine, sink, marker) as calls:
-            found = forward(*args, **kwargs)
+        with _LinearCalls(affine, engine, marker) as calls:
+            output = forward(*args, **kwargs)
         if not calls.met:
-            # A copy of the weight was used, in another precision say: the gradient would be zero without a word.
+            # A copy of the weight was used, for example in another precision: the gradient would silently be zero.
             raise NotExactError(f"{type(module).__name__} does not call F.linear with its weight", module)
-        return found
+        return output
 
     return watched

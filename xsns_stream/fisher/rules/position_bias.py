@@ -1,4 +1,4 @@
-"""T5's relative position bias: a table [buckets, heads] whose values [1, heads, q, k] are shared by all examples."""
+"""Rule for T5's relative position bias: a table [buckets, heads] with values [1, heads, q, k] for all examples."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xsns_stream.fisher.accumulators import NotExactError, Sink
-from xsns_stream.fisher.model_state import wide
+from xsns_stream.fisher.accumulators import NotExactError, RuleEngine
+from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _ByExample(torch.autograd.Function):
-    """The bias once for each example, so that each example's gradient arrives apart."""
+    """One copy of the bias for each example, so that each example has its own gradient."""
 
     @staticmethod
-    def forward(ctx: Any, marker: Tensor, bias: Tensor, buckets: Tensor, table: Tensor, sink: Sink, B: int) -> Tensor:
+    def forward(
+        ctx: Any, marker: Tensor, bias: Tensor, buckets: Tensor, table: Tensor, engine: RuleEngine, B: int
+    ) -> Tensor:
         ctx.save_for_backward(buckets)
-        ctx.table, ctx.sink = table, sink
+        ctx.table, ctx.engine = table, engine
         return bias.expand(B, *bias.shape[1:]).clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, ...]:
         (buckets,), G, table = ctx.saved_tensors, grads[0], ctx.table
         with torch.no_grad():
-            dtype = wide(G.dtype)
+            dtype = sum_dtype(G.dtype)
             sums = torch.zeros(*G.shape[:2], table.shape[0], dtype=dtype, device=G.device)  # [B, heads, buckets]
             sums.index_add_(2, buckets.flatten(), G.flatten(2).to(dtype))
-            ctx.sink.add_small(table, sums.transpose(1, 2))
+            ctx.engine.add_small(table, sums.transpose(1, 2))
         return None, None, None, None, None, None
 
 
-def compute_bias(module: Any, sink: Any, marker: Tensor) -> Callable[..., Tensor]:
-    """The rule for an attention's `compute_bias`, which looks the table `relative_attention_bias` up."""
+def compute_bias(module: Any, engine: Any, marker: Tensor) -> Callable[..., Tensor]:
+    """Return the replacement for `compute_bias` of an attention, which reads the table `relative_attention_bias`."""
     original, table = module.compute_bias, module.relative_attention_bias
 
     def by_example(*args: Any, **kwargs: Any) -> Tensor:
@@ -44,7 +46,7 @@ def compute_bias(module: Any, sink: Any, marker: Tensor) -> Callable[..., Tensor
         finally:
             hook.remove()
         if len(seen) != 1 or tuple(bias.shape) != (1, table.weight.shape[1], *seen[0].shape):
-            raise NotExactError(f"{type(module).__name__} makes its position bias in another way", table)
-        return _ByExample.apply(marker, bias, seen[0], table.weight, sink, sink.examples_in_pass)  # type: ignore[no-any-return, no-untyped-call]
+            raise NotExactError(f"{type(module).__name__} computes its position bias in another way", table)
+        return _ByExample.apply(marker, bias, seen[0], table.weight, engine, engine.examples_in_pass)  # type: ignore[no-any-return, no-untyped-call]
 
     return by_example

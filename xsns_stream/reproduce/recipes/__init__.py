@@ -1,1 +1,1 @@
-"""One recipe a file, named as the target; each holds `RECIPE`."""
+"""Recipes of tables and figures; each module has a dictionary `RECIPES` of the targets that it makes."""

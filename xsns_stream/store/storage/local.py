@@ -1,4 +1,4 @@
-"""A store in a folder of a local file system: files, locks, and errors of the operating system."""
+"""A store in a folder of a local file system: files, locks, claims, and errors of the operating system."""
 
 from __future__ import annotations
 
@@ -9,214 +9,377 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import ClassVar, Final, TypeVar
 
 from xsns_stream.errors import StoreError
-from xsns_stream.io.atomic import sync, sync_file
-from xsns_stream.store.documents import MOST_BYTES, WrongFieldError, check_size, encode, sentence, wrong
-from xsns_stream.store.storage.open import Document, MissingObjectError, Place, checked_key
+from xsns_stream.io.atomic import atomic_file, create_file, sync_file
+from xsns_stream.io.json import MOST_BYTES, FieldError, IrregularFileError, check_size, describe, encode, format_error
+from xsns_stream.io.json import open_regular as open_regular_file
+from xsns_stream.io.locks import hold_lock, try_lock
+from xsns_stream.store.storage import base
+from xsns_stream.store.storage.base import Document, MissingObjectError, Storage, checked_key
 
-#: What file systems say that have no hard links, as exFAT and some of a network.
-_NO_LINKS: Final = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+#: A folder is created and locked in far less time than this. Younger folders are left alone, whatever their lock says.
+YOUNG_S: Final = 60.0
+#: Files of a folder in which a process works: the lock, and a mark that the process has taken the lock.
+LOCK: Final = ".lock"
+LOCKED: Final = ".locked"
+
+_CLAIM_WITHIN: Final = ".lock-claim-"
+_CLAIM_BESIDE: Final = ".claim-"
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IN_THE_WAY: Final = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}
 
 
-def _put_if_absent(partial: Path, path: Path) -> None:
-    """Give a file its name, where nothing has it.
+class LocalStorage(Storage):
+    """A folder. An object is a file that is renamed into place; locks are `flock`, released when their holder dies."""
 
-    Raises:
-        FileExistsError: Something has.
-    """
-    try:
-        os.link(partial, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # Not one step, but whoever commits a row holds its lock meanwhile.
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        partial.replace(path)
-
-
-class LocalPlace(Place):
-    """A folder. An object is a file, which is renamed into place; locks are `flock`, freed when their holder dies."""
+    in_folder: ClassVar[bool] = True
 
     def __init__(self, root: Path) -> None:
-        self.local: Path = root
+        self.root = root
         self.url = root.absolute().as_uri()
 
     @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.root
+
+    @property
     def writable(self) -> bool:
-        """Whether the folder, or the nearest one above that is there, may be written to."""
-        found = next(folder for folder in (self.local, *self.local.absolute().parents) if folder.exists())
-        return found.is_dir() and os.access(found, os.W_OK | os.X_OK)
+        """Whether the folder, or its nearest existing parent, may be written to."""
+        nearest = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.exists())
+        return _is_writable_folder(nearest)
 
-    def __str__(self) -> str:
-        return str(self.local)
+    def full_name(self, key: str) -> str:
+        """Return the path of an object, for messages."""
+        return str(self.file(key))
 
-    def at(self, key: str) -> str:
-        """Return the path of an object, for people."""
-        return str(self.path(key))
+    def child(self, prefix: str) -> LocalStorage:
+        """Return the storage of a folder below this one."""
+        return LocalStorage(self.root / prefix)
 
-    def path(self, key: str) -> Path:
+    def folder(self, what: str, hint: str) -> Path:
+        """Return the folder."""
+        return self.root
+
+    def file(self, key: str) -> Path:
         """Return the file of an object."""
-        return self.local / checked_key(key)
+        return self.root / checked_key(key)
 
-    def own_path(self, key: str) -> Path:
+    def own_file(self, key: str) -> Path:
         """Return the file of an object that is to be written or removed.
 
         Raises:
-            StoreError: A folder above it is a link.
+            StoreError: A folder between the store and the file is a link.
         """
-        path = self.path(key)
-        check_unlinked(self.local, path)
-        return path
+        self.check_no_links(key)
+        return self.file(key)
 
-    def occupied(self) -> bool:
-        """Return whether there is anything but an empty folder."""
-        with os_errors("open", self.local):
+    # ------------------------------------------------------------------------------------- reading
+
+    def is_empty(self) -> bool:
+        """Return whether there is nothing, or an empty folder."""
+        with os_errors("open", self.root):
             try:
-                return os.path.lexists(self.local) and (not self.local.is_dir() or any(self.local.iterdir()))
+                return not os.path.lexists(self.root) or (self.root.is_dir() and not any(self.root.iterdir()))
             except FileNotFoundError:
-                return False
+                return True
 
     def exists(self, key: str) -> bool:
-        """Return whether there is such a file."""
-        return self.path(key).is_file()
+        """Return whether there is a file."""
+        return self.file(key).is_file()
+
+    def has_entry(self, key: str) -> bool:
+        """Return whether there is anything but a folder, such as a pipe or a link that leads nowhere."""
+        return os.path.lexists(self.file(key)) and not self.file(key).is_dir()
 
     def size(self, key: str) -> int | None:
-        """Return the bytes of a regular file; None where there is none."""
-        with os_errors("read", self.path(key)):
+        """Return the size of a regular file in bytes; None where there is no regular file."""
+        with os_errors("read", self.file(key)):
             try:
-                found = self.path(key).stat()
+                status = self.file(key).stat()
             except (FileNotFoundError, NotADirectoryError):
                 return None
-            return found.st_size if stat.S_ISREG(found.st_mode) else None
-
-    def present(self, key: str) -> bool:
-        """Return whether anything but a folder has this name, be it a pipe or a link that leads nowhere."""
-        return os.path.lexists(self.path(key)) and not self.path(key).is_dir()
+            return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return a part of a file."""
-        with os_errors("read", self.path(key)):
+        with os_errors("read", self.file(key)):
             try:
-                with os.fdopen(open_regular(self.path(key)), "rb") as file:
+                with os.fdopen(open_regular(self.file(key)), "rb") as file:
                     file.seek(start)
                     return file.read(-1 if stop is None else max(0, stop - start))
             except (FileNotFoundError, NotADirectoryError) as error:
-                raise MissingObjectError(f"there is no '{self.path(key)}'.") from error
+                raise MissingObjectError(f"there is no '{self.file(key)}'.") from error
 
-    def document(self, key: str) -> bytes | None:
-        """Return the bytes of a document; None where there is no such file."""
-        return read_document(self.path(key))
+    def read_document(self, key: str) -> bytes | None:
+        """Return the bytes of a document; None where there is no file."""
+        path = self.file(key)
+        try:
+            with os.fdopen(open_regular(path), "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                check_size(size)
+                # Files that the system generates have more bytes than their size says.
+                data = file.read(size) + file.read(MOST_BYTES - size + 1 if size == 0 else 1)
+                check_size(len(data))
+                return data
+        except (FileNotFoundError, NotADirectoryError):
+            if path.is_symlink():
+                raise _irregular(path) from None
+            return None
+        except OSError as error:
+            raise StoreError(f"cannot read '{path}': {error.strerror}.", "check its permissions.") from error
+        except FieldError as error:
+            raise format_error(str(path), describe(error)) from None
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys of all files below a folder."""
-        for folder, _, names in os.walk(self.path(prefix) if prefix else self.local):
-            above = Path(folder).relative_to(self.local)
+        for folder, _, names in os.walk(self.file(prefix) if prefix else self.root):
+            above = Path(folder).relative_to(self.root)
             for name in names:
                 yield (above / name).as_posix()
 
+    def errors(self, action: str) -> AbstractContextManager[None]:
+        """Do nothing: files raise `OSError`, which :func:`os_errors` turns into a :class:`StoreError`."""
+        return nullcontext()
+
+    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
+        """Yield the result of `work` for each item, one after another: threads would not read files faster."""
+        return map(work, items)
+
+    # -------------------------------------------------------------------------------- writing objects
+
     def write(self, key: str, data: bytes) -> None:
-        """Write a file under another name, see it to the disk, and rename it."""
-        path = self.own_path(key)
-        with os_errors("write to", self.local):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-            try:
-                with partial.open("wb") as file:
-                    file.write(data)
-                    sync_file(file)
-                partial.replace(path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
-            sync(path.parent)
+        """Write a file under another name, synchronise it, and rename it."""
+        self._write(key, data, "write to")
 
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Write a JSON object as a file that a reader sees old or new, never in between."""
-        with os_errors(action, self.local):
-            write_json(self.own_path(key), document)
+        """Write a JSON object as :meth:`write` does."""
+        self._write(key, encode(document), action)
+
+    def _write(self, key: str, data: bytes, action: str) -> None:
+        path = self.own_file(key)
+        with os_errors(action, self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(path) as file:
+                file.write(data)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
         """Write a JSON object where there is no file: it is linked into place, which fails where there is one."""
-        path = self.own_path(key)
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-        with os_errors(action, self.local):
-            try:
-                write_json(partial, document)
-                _put_if_absent(partial, path)
-            except FileExistsError:
-                return False
-            finally:
-                partial.unlink(missing_ok=True)
-            return True
+        path, data = self.own_file(key), encode(document)
+        with os_errors(action, self.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return create_file(path, data)
 
-    def update_json(self, key: str, change: Callable[[Document], Document]) -> Document:
-        """Replace a JSON object under the lock `.lock` of its folder."""
-        with self.locked(f"{key.rpartition('/')[0]}/.lock".lstrip("/")):
+    def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
+        """Replace a JSON object under a lock."""
+        with self.locked(lock or f"{key.rpartition('/')[0]}/{LOCK}".lstrip("/")):
             document = self.read_json(key)
             if document is None:
-                raise MissingObjectError(f"there is no '{self.path(key)}'.")
+                raise MissingObjectError(f"there is no '{self.file(key)}'.")
             changed = change(document)
             if changed != document:
                 self.write_json(key, changed)
             return changed
 
     def remove(self, key: str) -> None:
-        """Remove a file, and its folder where that is empty then: it would look like a damaged node to Zarr."""
-        with os_errors("remove something from", self.local):
-            path = self.own_path(key)
+        """Remove a file, and its folder where it is empty then: Zarr would take it for a damaged node."""
+        with os_errors("remove something from", self.root):
+            path = self.own_file(key)
             path.unlink(missing_ok=True)
-            if path.parent != self.local:
+            if path.parent != self.root:
                 with suppress(OSError):
                     path.parent.rmdir()
 
     def remove_tree(self, prefix: str) -> None:
         """Remove a folder."""
-        with os_errors("remove something from", self.local), suppress(FileNotFoundError):
-            shutil.rmtree(self.own_path(prefix))
+        with os_errors("remove something from", self.root), suppress(FileNotFoundError):
+            shutil.rmtree(self.own_file(prefix))
+
+    def check_no_links(self, key: str) -> None:
+        """Check that no folder between the store and a file is a symbolic link; the store's own folder may be one."""
+        folder = self.root
+        for name in checked_key(key).split("/")[:-1]:
+            folder /= name
+            if folder.is_symlink():
+                raise StoreError(
+                    f"'{folder}' is a link: nothing is written or removed through it.",
+                    "replace the link by the folder itself; the folders of a store must lie within the store.",
+                )
+
+    # --------------------------------------------------------------------------------- stores and rows
+
+    def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
+        """Build a store in a folder beside its place and rename the folder, so that the store exists whole or not."""
+        with os_errors("create a store at", self.root), work_folder(self.root) as folder:
+            for key, data in objects().items():
+                path = folder / key
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as file:
+                    file.write(data)
+                    sync_file(file)
+            folder.rename(self.root.resolve())
+            for name in (LOCKED, LOCK):
+                (self.root / name).unlink(missing_ok=True)
+        return True
+
+    def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
+        """Do nothing: a store in a folder appears whole."""
+
+    def commit(
+        self,
+        key: str,
+        lock: str,
+        encode: Callable[[], bytes],
+        write_record: Callable[[int], bool],
+        is_committed: Callable[[], bool],
+    ) -> bool:
+        """Write the object and the record of a row under the lock of the row."""
+        with self.locked(lock):
+            # Another process may have committed the row while this one waited for the lock.
+            if is_committed():
+                return False
+            data = encode()
+            self._remove_partial_files(self.own_file(key).parent)
+            self.write(key, data)
+            write_record(len(data))
+            # A process that waits for the removed file, or creates a new one, finds the row committed.
+            self.remove(lock)
+        return True
+
+    def _remove_partial_files(self, folder: Path) -> None:
+        """Remove what a killed writer left in the folder of a row; the lock of the row must be held."""
+        with os_errors("write to", self.root):
+            for path in folder.glob("*.partial"):
+                path.unlink()
+
+    def commit_record(self, key: str, document: Document, action: str) -> bool:
+        """Write a commit record; the caller holds the lock of the row."""
+        self.write_json(key, document, action)
+        return True
+
+    def discard(self, keys: Sequence[str], lock: str | None) -> bool:
+        """Remove objects under the lock of their row.
+
+        The lock file stays: a writer may be waiting for it, and would not see a lock that another writer takes on a new
+        file.
+        """
+        with nullcontext() if lock is None else self.locked(lock):
+            there = [key for key in keys if self.has_entry(key)]
+            for key in there:
+                self.remove(key)
+        return bool(there)
+
+    # ------------------------------------------------------------------------------------------- locks
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Hold the lock file `key`; the operating system lets go of it when the process dies."""
-        with locked(self.own_path(key)):
+        """Hold a lock file; the operating system releases the lock when the process dies."""
+        with locked_file(self.own_file(key)):
             yield
+
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[bool]:
+        """Hold a lock file, without waiting for it."""
+        with locked_file(self.own_file(key), timeout_s=0):
+            yield True
+
+    @contextmanager
+    def claimed(self, name: str, folder: str, document: str) -> Iterator[bool]:
+        """Claim a piece of work by a lock file within the store.
+
+        While the store does not exist yet, the lock file is beside the store. A process that finds such a file beside
+        an existing store takes both locks.
+        """
+        with ExitStack() as held:
+            with os_errors("lock a row of", self.root):
+                mine = self._claim(name, folder, document, held)
+            yield mine
+
+    def _claim(self, name: str, folder: str, document: str, held: ExitStack) -> bool:
+        """Take the lock files of a claim; return whether all of them are held."""
+        target = self.root.resolve()
+        beside = target.with_name(f".{target.name}{_CLAIM_BESIDE}{name}")
+        within = f"{folder}/{_CLAIM_WITHIN}{name}"
+        created = self._is_created(folder, document)
+        if not created:
+            beside.parent.mkdir(parents=True, exist_ok=True)
+        if (not created or beside.exists()) and not held.enter_context(try_lock(beside, remove=True)):
+            return False
+        self.check_no_links(within)
+        # Checked again: another process may have created the store before the lock beside it was taken.
+        if not created and not self._is_created(folder, document):
+            return True
+        return held.enter_context(try_lock(self.file(within), remove=True))
+
+    def _is_created(self, folder: str, document: str) -> bool:
+        return self.file(document).is_file() and self.file(folder).is_dir()
+
+    def remove_stale_claims(self, folder: str, document: str) -> None:
+        """Remove the lock files of claims that nobody holds."""
+        target = self.root.resolve()
+        # Files that cannot be listed, locked or removed belong to others, and do no harm.
+        with suppress(OSError):
+            left = [path for path in target.parent.iterdir() if path.name.startswith(f".{target.name}{_CLAIM_BESIDE}")]
+            within = target / folder
+            if self._is_created(folder, document) and not within.is_symlink():
+                left += within.glob(f"{_CLAIM_WITHIN}*")
+            for path in left:
+                with suppress(OSError), try_lock(path, remove=True):
+                    pass
+
+    # ----------------------------------------------------------------------------- files beside a store
+
+    def check_creatable(self) -> None:
+        """Check that the nearest existing parent of the folder may be written to."""
+        parent = next(folder for folder in self.root.absolute().parents if folder.exists())
+        if not _is_writable_folder(parent):
+            raise StoreError(
+                f"a store cannot be created at '{self}': '{parent}' is not a folder that can be written to.",
+                "choose another path, or change the permissions of the folder.",
+            )
+
+    def sweep(self) -> None:
+        """Remove the folders of killed processes; see :func:`work_folder`."""
+        for folder in left_folders(self.root):
+            remove_left_folder(folder)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder beside the store, which is removed when the block ends."""
+        with os_errors("make a folder beside", self.root), work_folder(self.root) as folder:
+            yield folder
 
     def zarr_store(self) -> Path:
         """Return the folder."""
-        return self.local
+        return self.root
 
 
-#: Metadata is rewritten in milliseconds and a row in under a second: longer than this, something hangs.
-LOCK_TIMEOUT_S = 120.0
-#: A folder is made and locked in far less than this: younger ones are left alone, whatever their lock says.
-YOUNG_S = 60.0
+def _is_writable_folder(path: Path) -> bool:
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
-#: Files of a folder that somebody works in: the lock, and a mark that its maker has taken it.
-LOCK = ".lock"
-LOCKED = ".locked"
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY}
+# ---------------------------------------------------------------------------------------------- errors
 
 
 def explain(error: OSError) -> tuple[str, str]:
-    """Return what an operating system error means, and what to do about it."""
+    """Return the meaning of an error of the operating system, and a hint."""
     if error.errno in _FULL:
         return (
             "the disk or the quota is full",
-            "free some space and run again; rows that are committed stay, the row in progress is redone.",
+            "free some space and run again; committed rows stay, and the row in progress is written again.",
         )
     if error.errno in _DENIED:
-        return (
-            "no permission to write there",
-            "choose a folder that you may write to, or change its permissions.",
-        )
+        return "no permission to write there", "choose a folder that you may write to, or change its permissions."
     if error.errno in _IN_THE_WAY:
         return "something that is not a folder of a store is in the way", "choose another path."
     return error.strerror or str(error), "check the path and the disk that holds it."
@@ -224,11 +387,11 @@ def explain(error: OSError) -> tuple[str, str]:
 
 @contextmanager
 def os_errors(action: str, path: object) -> Iterator[None]:
-    """Turn an `OSError` of the body into a :class:`StoreError` that says what was tried.
+    """Turn an `OSError` of the block into a :class:`StoreError`.
 
     Args:
-        action: A verb with its preposition, as `write to`.
-        path: What it was tried on.
+        action: What is attempted, as a verb with its preposition, such as `write to`.
+        path: The object of the attempt.
     """
     try:
         yield
@@ -237,171 +400,102 @@ def os_errors(action: str, path: object) -> Iterator[None]:
         raise StoreError(f"cannot {action} '{path}': {reason}.", hint) from error
 
 
-def open_regular(path: Path) -> int:
-    """Open a regular file, or a symbolic link to one, for reading, and return its descriptor.
-
-    Pipes, sockets and devices are refused before they are opened: reading them may never end.
-
-    Raises:
-        OSError: There is no such file, or it cannot be opened.
-        StoreError: It is no regular file.
-    """
-    if not stat.S_ISREG(Path(path).stat().st_mode):
-        raise _irregular(path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    # Somebody may have put something else there between the two looks.
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _irregular(path)
-    return descriptor
-
-
 def _irregular(path: Path) -> StoreError:
     return StoreError(f"'{path}' is not a regular file.", "a store holds regular files only; restore it from a copy.")
 
 
-def read_document(path: Path) -> bytes | None:
-    """Return the bytes of a JSON document; None where there is no such file.
+def open_regular(path: Path) -> int:
+    """Open a regular file, or a symbolic link to one, for reading, and return its descriptor.
 
     Raises:
-        StoreError: It cannot be read, is no regular file, or is larger than documents are.
+        StoreError: The path leads to a pipe, a socket, a device or a folder.
+        OSError: There is no such file, or it cannot be opened.
     """
     try:
-        with os.fdopen(open_regular(path), "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            check_size(size)
-            # Files that the system makes up have more than they say.
-            data = file.read(size) + file.read(MOST_BYTES - size + 1 if size == 0 else 1)
-            check_size(len(data))
-            return data
-    except (FileNotFoundError, NotADirectoryError):
-        if path.is_symlink():
-            raise _irregular(path) from None
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot read '{path}': {error.strerror}.", "check its permissions.") from error
-    except WrongFieldError as error:
-        raise wrong(str(path), sentence(error)) from None
-
-
-def check_unlinked(root: Path, path: Path) -> None:
-    """Refuse to write or remove a file of a store where a folder of the store above it is a link.
-
-    The link may lead anywhere. The folder of the store itself may be one.
-
-    Raises:
-        StoreError: A folder between `root` and `path` is a symbolic link.
-    """
-    folder = root
-    for name in path.relative_to(root).parts[:-1]:
-        folder /= name
-        if folder.is_symlink():
-            raise StoreError(
-                f"'{folder}' is a link: nothing is written or removed through it.",
-                "a store's folders lie within the store; put the folder itself in place of the link.",
-            )
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write `data` so that a reader sees the old file or the new one, whatever happens in between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(encode(data))
-            sync_file(file)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        return open_regular_file(path)
+    except IrregularFileError:
+        raise _irregular(path) from None
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Give a new folder beside `path` to work in, and remove it at the end where it is still there.
+def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
+    """Hold a lock file while the block runs.
 
-    It holds a lock while somebody works in it, so that what a killed process left can be told and removed. A mark in
-    it says that the lock was taken: from then on, a lock that nobody holds means that its holder has died.
+    Args:
+        path: The lock file.
+        timeout_s: The longest time to wait in seconds; :data:`base.LOCK_TIMEOUT_S` by default.
 
     Raises:
-        OSError: The folder cannot be made.
+        StoreError: Another process held the lock for too long, or the lock file cannot be created.
+    """
+    timeout_s = base.LOCK_TIMEOUT_S if timeout_s is None else timeout_s
+    if path.exists() and not path.is_file():
+        raise _irregular(path)
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_lock(path, timeout_s))
+        except TimeoutError as error:
+            raise StoreError(
+                f"another process has held '{path}' for {timeout_s:.0f} seconds.",
+                "look for a build that hangs; the lock is released when it ends.",
+            ) from error
+        except OSError as error:
+            reason, hint = explain(error)
+            raise StoreError(f"cannot lock '{path}': {reason}.", hint) from error
+        yield
+
+
+# ---------------------------------------------------------------------------------- folders beside a store
+
+
+@contextmanager
+def work_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path`, and remove it when the block ends where it is still there.
+
+    The folder holds a lock while the block runs, so that the folders of killed processes can be told and removed. A
+    mark in the folder says that the lock was taken: from then on, a free lock means that its holder has died.
+
+    Raises:
+        OSError: The folder cannot be created.
     """
     target = path.resolve()
     folder = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
     try:
         folder.mkdir(parents=True)
-        with locked(folder / LOCK):
+        with locked_file(folder / LOCK):
             (folder / LOCKED).touch()
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def left_aside(path: Path) -> list[Path]:
-    """Return the folders beside `path` that :func:`aside` made; some may be in use.
+def left_folders(path: Path) -> list[Path]:
+    """Return the folders beside `path` that :func:`work_folder` made; some may be in use.
 
-    Those that are younger than a minute are among them only if they hold the mark: others may not have their lock yet.
+    A folder that is younger than a minute is returned only if it holds the mark: its process may not have the lock yet.
     """
     target = path.resolve()
     name = re.compile(re.escape(target.name) + r"\.[0-9a-f]{32}\.partial")
-    found = []
-    # What cannot be listed or looked at is somebody else's, and in nobody's way.
+    folders = []
+    # Entries that cannot be listed or examined belong to others, and do no harm.
     with suppress(OSError):
         for entry in sorted(target.parent.iterdir()):
             with suppress(OSError):
                 if name.fullmatch(entry.name) and _is_settled_folder(entry):
-                    found.append(entry)
-    return found
+                    folders.append(entry)
+    return folders
 
 
 def _is_settled_folder(entry: Path) -> bool:
-    known = entry.lstat()
-    if not stat.S_ISDIR(known.st_mode):
+    status = entry.lstat()
+    if not stat.S_ISDIR(status.st_mode):
         return False
-    return time.time() - known.st_mtime >= YOUNG_S or (entry / LOCKED).is_file()
+    return time.time() - status.st_mtime >= YOUNG_S or (entry / LOCKED).is_file()
 
 
-def remove_aside(folder: Path) -> bool:
-    """Remove a folder that :func:`left_aside` gave, unless somebody works in it; return whether it is gone."""
-    from filelock import FileLock
-
-    with suppress(OSError), FileLock(folder / LOCK, timeout=0):
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_left_folder(folder: Path) -> bool:
+    """Remove a folder that :func:`left_folders` returned, unless it is in use; return whether it is gone."""
+    with suppress(OSError), try_lock(folder / LOCK) as free:
+        if free:
+            shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
-
-
-def remove_left_aside(path: Path) -> None:
-    """Remove folders beside `path` that :func:`aside` made for processes that were killed."""
-    for folder in left_aside(path):
-        remove_aside(folder)
-
-
-@contextmanager
-def locked(path: Path, wait_s: float | None = None) -> Iterator[None]:
-    """Hold the lock file `path`; the operating system lets go of it when the process dies.
-
-    Raises:
-        StoreError: Another process held it for longer than `wait_s` seconds (:data:`LOCK_TIMEOUT_S` where left out), or
-            it cannot be created.
-    """
-    wait_s = LOCK_TIMEOUT_S if wait_s is None else wait_s
-    from filelock import FileLock, Timeout
-
-    if path.exists() and not path.is_file():
-        raise _irregular(path)
-    lock = FileLock(path)
-    try:
-        with os_errors("lock", path):
-            lock.acquire(timeout=wait_s)
-    except StoreError as error:
-        # Timeout is an OSError too, but one that says nothing about the disk.
-        if isinstance(error.__cause__, Timeout):
-            raise StoreError(
-                f"another process has held '{path}' for {wait_s:.0f} seconds.",
-                "look for a build that hangs; when it ends, the lock is free.",
-            ) from error
-        raise
-    try:
-        yield
-    finally:
-        lock.release()

@@ -1,66 +1,57 @@
-"""A store in an object store: S3 and what speaks like it, Google Cloud Storage, Azure, or this process's memory.
+"""A store in an object store: S3 and compatible servers, Google Cloud Storage, Azure, or the memory of this process.
 
-An object is put whole or not at all. There is no lock that dies with its holder; what two writers must not both do
-is a *conditional* put, which the server refuses where the object is there already, or is no longer what was read.
+An object is put whole or not at all. No lock dies with its holder. Where two writers must not both succeed, the put is
+*conditional*: the server refuses it where the object exists already, or has changed since it was read.
 """
 
 from __future__ import annotations
 
 import random
 import re
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.store.documents import WrongFieldError, check_size, encode, parse, sentence, wrong
-from xsns_stream.store.storage import local as files
-from xsns_stream.store.storage.open import Document, MissingObjectError, Place, checked_key
+from xsns_stream.io.json import FieldError, check_size, describe, encode, format_error, parse
+from xsns_stream.store.storage import base
+from xsns_stream.store.storage.base import Document, MissingObjectError, Storage, checked_key
 
 SCHEMES: Final = ("s3", "s3a", "gs", "az", "adl", "abfs", "abfss", "memory")
-#: After this many tries, or seconds, a server that does not answer is given up.
+#: A server that does not answer is given up after this many retries, or after this many seconds.
 MOST_RETRIES: Final = 2
 RETRY_S: Final = 20
+#: A writer commits a row in far less time after it has put the object. After this time it must have been killed.
+SETTLE_S: Final = 60.0
+_POLL_S: Final = 1.0
 
-# What servers allow is less; this is what a URL can hold.
+# Servers allow fewer characters; these are the characters that a URL can hold.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
-#: What names one state of an object: an e-tag, and a version where the server has them.
+#: The identity of one state of an object: an e-tag, and a version where the server has versions.
 Version = dict[str, str]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _memories: dict[str, Any] = {}
 
 
-def open_remote(scheme: str, url: str) -> RemotePlace:
-    """Return the place that a URL names; nothing is looked up yet.
+def open_remote(scheme: str, url: str) -> RemoteStorage:
+    """Return the storage that a URL names; nothing is read or written yet.
 
     Raises:
-        UsageError: The scheme is unknown, or the URL holds more than a bucket and a prefix.
-        StoreError: `obstore` is not installed, or does not take the URL.
+        UsageError: The scheme is unknown, or the URL has more parts than a bucket and a prefix.
+        StoreError: `obstore` is not installed, or refuses the URL.
     """
-    if scheme not in SCHEMES:
-        raise UsageError(
-            f"a store cannot be at a URL that begins with '{scheme}://'.",
-            "choose a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
-        )
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    # Not repeated in the message: what is too much may be a secret.
-    if "@" in parts.netloc or parts.query or parts.fragment or not parts.netloc:
-        raise UsageError(
-            f"the URL of a store is {scheme}://name/prefix, without user, password, '?' and '#'.",
-            "keys and endpoints are taken from the environment, as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
-        )
-    if scheme != "memory" and not _BUCKET.fullmatch(parts.netloc):
-        raise UsageError(
-            f"no bucket can be named '{parts.netloc}'.",
-            f"write {scheme}://bucket/prefix, with letters, digits, '.', '-'.",
-        )
+    _check_url(scheme, url)
+    parts = urlsplit(url)
     try:
         import obstore.store
     except ImportError as error:
@@ -70,66 +61,106 @@ def open_remote(scheme: str, url: str) -> RemotePlace:
         ) from error
     clean = f"{scheme}://{parts.netloc}{parts.path}".rstrip("/")
     if scheme == "memory":
-        return RemotePlace(_memories.setdefault(clean, obstore.store.MemoryStore()), clean)
+        return RemoteStorage(_memories.setdefault(clean, obstore.store.MemoryStore()), clean)
     from datetime import timedelta
 
     with _errors("open", clean):
         retries: Any = {"max_retries": MOST_RETRIES, "retry_timeout": timedelta(seconds=RETRY_S)}
-        return RemotePlace(obstore.store.from_url(clean, retry_config=retries), clean)
+        return RemoteStorage(obstore.store.from_url(clean, retry_config=retries), clean)
+
+
+def _check_url(scheme: str, url: str) -> None:
+    if scheme not in SCHEMES:
+        raise UsageError(
+            f"a store cannot be at a URL that begins with '{scheme}://'.",
+            "choose a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.",
+        )
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    # The URL is not repeated in the message, because its other parts may be a secret.
+    if "@" in parts.netloc or parts.query or parts.fragment or not parts.netloc:
+        raise UsageError(
+            f"the URL of a store must be {scheme}://name/prefix, without user, password, '?' and '#'.",
+            "keys and endpoints are taken from the environment, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
+        )
+    if scheme != "memory" and not _BUCKET.fullmatch(parts.netloc):
+        raise UsageError(
+            f"'{parts.netloc}' is not a valid name of a bucket.",
+            f"write {scheme}://bucket/prefix; the name has letters, digits, '.' and '-'.",
+        )
 
 
 @contextmanager
 def _errors(action: str, url: str) -> Iterator[None]:
-    """Turn what obstore raises into a :class:`StoreError` that says what was tried."""
+    """Turn the errors of obstore into a :class:`StoreError` that names the attempt."""
     from obstore.exceptions import BaseError
 
     try:
         yield
     except (BaseError, FileNotFoundError, PermissionError, NotImplementedError) as error:
         reason, hint = explain(error)
-        # Without the cause: its text may hold a signed URL.
+        # The cause is left out, because its text may hold a signed URL.
         raise StoreError(f"cannot {action} '{url}': {reason}.", hint) from None
 
 
-class RemotePlace(Place):
+class RemoteStorage(Storage):
     """A prefix of an object store."""
 
     def __init__(self, store: Any, url: str) -> None:
-        self.local = None
         self.url = url
         self._store = store
 
     @property
-    def writable(self) -> bool:
-        """True: whether the credentials allow it shows when it is tried."""
-        return True
-
-    def __str__(self) -> str:
+    def path(self) -> str:
+        """The URL."""
         return self.url
 
+    @property
+    def writable(self) -> bool:
+        """True: only an attempt shows whether the credentials allow writing."""
+        return True
+
+    def child(self, prefix: str) -> RemoteStorage:
+        """Return the storage of a longer prefix."""
+        return open_remote(self.url.partition("://")[0], f"{self.url}/{prefix}")
+
+    def folder(self, what: str, hint: str) -> Path:
+        """Raise an error: an object store is not a folder."""
+        raise StoreError(f"{what}, not at '{self}'.", hint)
+
     def errors(self, action: str) -> AbstractContextManager[None]:
-        """Turn what obstore raises into a :class:`StoreError`."""
+        """Turn the errors of obstore into a :class:`StoreError`."""
         return _errors(action, self.url)
+
+    def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
+        """Yield the result of `work` for each item, in order; several requests are under way at a time."""
+        if len(items) < 2:
+            yield from map(work, items)
+            return
+        with ThreadPoolExecutor(at_once) as pool:
+            yield from pool.map(work, items)
 
     # ------------------------------------------------------------------------------------- reading
 
-    def occupied(self) -> bool:
-        """Return whether there is any object."""
-        return next(self.list(), None) is not None
+    def is_empty(self) -> bool:
+        """Return whether there is no object."""
+        return next(self.list(), None) is None
 
     def exists(self, key: str) -> bool:
-        """Return whether there is such an object."""
+        """Return whether there is an object."""
         return self.size(key) is not None
 
     def size(self, key: str) -> int | None:
-        """Return the bytes of an object; None where there is none."""
-        found = self._head(key)
-        return None if found is None else int(found["size"])
+        """Return the size of an object in bytes; None where there is no object."""
+        head = self._head(key)
+        return None if head is None else int(head["size"])
 
     def version(self, key: str) -> Version | None:
-        """Return what names the present state of an object; None where there is none."""
-        found = self._head(key)
-        return None if found is None else _version(found)
+        """Return the identity of the present state of an object; None where there is no object."""
+        head = self._head(key)
+        return None if head is None else _version(head)
 
     def _head(self, key: str) -> Any | None:
         import obstore
@@ -158,44 +189,44 @@ class RemotePlace(Place):
             except FileNotFoundError as error:
                 if no_bucket(error):
                     raise
-                raise MissingObjectError(f"there is no '{self.at(key)}'.") from None
+                raise MissingObjectError(f"there is no '{self.full_name(key)}'.") from None
             except BaseError:
                 size = self.size(key) if start else None
-                # Servers refuse a range that lies past the end; here it is empty, as a slice is.
+                # Servers refuse a range past the end; here it is empty, as in a slice.
                 if size is None or start < size:
                     raise
                 return b""
 
     def fetch(self, key: str, check: Callable[[int], None] | None = None) -> tuple[bytes, Version] | None:
-        """Return an object and what names its state; None where there is none.
+        """Return an object and the identity of its state; None where there is no object.
 
         Args:
-            key: Its key.
-            check: Called with its size before it is read; what it raises is passed on.
+            key: The key of the object.
+            check: Called with the size of the object before it is read; its exceptions are passed on.
         """
         import obstore
 
         with self.errors("read"):
             try:
-                found = obstore.get(self._store, checked_key(key))
+                answer = obstore.get(self._store, checked_key(key))
                 if check is not None:
-                    check(int(found.meta["size"]))
-                return bytes(found.bytes()), _version(found.meta)
+                    check(int(answer.meta["size"]))
+                return bytes(answer.bytes()), _version(answer.meta)
             except FileNotFoundError as error:
                 if no_bucket(error):
                     raise
                 return None
 
-    def document(self, key: str) -> bytes | None:
-        """Return the bytes of a document; None where there is none."""
-        found = self._fetch_document(key)
-        return None if found is None else found[0]
+    def read_document(self, key: str) -> bytes | None:
+        """Return the bytes of a document; None where there is no object."""
+        fetched = self._fetch_document(key)
+        return None if fetched is None else fetched[0]
 
     def _fetch_document(self, key: str) -> tuple[bytes, Version] | None:
         try:
             return self.fetch(key, check_size)
-        except WrongFieldError as error:
-            raise wrong(self.at(key), sentence(error)) from None
+        except FieldError as error:
+            raise format_error(self.full_name(key), describe(error)) from None
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys of all objects below `prefix/`."""
@@ -203,23 +234,23 @@ class RemotePlace(Place):
 
         with self.errors("list"):
             for batch in obstore.list(self._store, prefix=prefix or None):
-                for found in batch:
-                    yield found["path"]
+                for entry in batch:
+                    yield entry["path"]
 
-    # ------------------------------------------------------------------------------------- writing
+    # -------------------------------------------------------------------------------- writing objects
 
     def write(self, key: str, data: bytes) -> None:
         """Put an object."""
         self._put(key, data, "overwrite", "write to")
 
-    def create(self, key: str, data: bytes, action: str = "write to") -> Version | None:
-        """Put an object where there is none; return what names its state, None where there was one."""
+    def put_if_absent(self, key: str, data: bytes, action: str = "write to") -> Version | None:
+        """Put an object where there is none; return the identity of its state, None where there was an object."""
         return self._put(key, data, "create", action)
 
     def replace(self, key: str, data: bytes, version: Version) -> Version | None:
-        """Put an object over the state that `version` names; return None where it has another by now."""
+        """Put an object over the state `version`; return None where the object has another state by now."""
         if not version:
-            raise StoreError(f"'{self.url}' is on a server that gives no e-tags.", "use one with conditional writes.")
+            raise StoreError(f"the server of '{self.url}' gives no e-tags.", "use one with conditional writes.")
         return self._put(key, data, version, "write to")
 
     def _put(self, key: str, data: bytes, mode: Any, action: str) -> Version | None:
@@ -228,7 +259,7 @@ class RemotePlace(Place):
 
         with self.errors(action):
             try:
-                # In one request, because a condition can be set on no other.
+                # In one request, because a multipart upload cannot have a condition.
                 return _version(obstore.put(self._store, checked_key(key), data, mode=mode, use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
                 return None
@@ -239,27 +270,27 @@ class RemotePlace(Place):
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
         """Put a JSON object where there is none; return False where there was one."""
-        return self.create(key, encode(document), action) is not None
+        return self.put_if_absent(key, encode(document), action) is not None
 
-    def update_json(self, key: str, change: Callable[[Document], Document]) -> Document:
-        """Replace a JSON object, and begin again where another writer was faster."""
-        deadline = time.monotonic() + files.LOCK_TIMEOUT_S
+    def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
+        """Replace a JSON object, and start again where another writer was faster."""
+        deadline = time.monotonic() + base.LOCK_TIMEOUT_S
         while time.monotonic() < deadline:
-            found = self._fetch_document(key)
-            if found is None:
-                raise MissingObjectError(f"there is no '{self.at(key)}'.")
-            document = parse(found[0], Document, self.at(key))
+            fetched = self._fetch_document(key)
+            if fetched is None:
+                raise MissingObjectError(f"there is no '{self.full_name(key)}'.")
+            document = parse(fetched[0], Document, self.full_name(key))
             changed = change(document)
-            if changed == document or self.replace(key, encode(changed), found[1]) is not None:
+            if changed == document or self.replace(key, encode(changed), fetched[1]) is not None:
                 return changed
             time.sleep(random.uniform(0.0, 0.2))
         raise StoreError(
-            f"others have kept changing '{self.at(key)}' for {files.LOCK_TIMEOUT_S:.0f} seconds.",
-            "run again; what is committed stays.",
+            f"other writers have kept changing '{self.full_name(key)}' for {base.LOCK_TIMEOUT_S:.0f} seconds.",
+            "run again; committed rows stay.",
         )
 
     def remove(self, key: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object; do nothing where there is none."""
         self._delete([checked_key(key)])
 
     def remove_tree(self, prefix: str) -> None:
@@ -276,37 +307,154 @@ class RemotePlace(Place):
                 if no_bucket(error):
                     raise
 
+    def check_no_links(self, key: str) -> None:
+        """Do nothing: an object store has no links."""
+
+    # --------------------------------------------------------------------------------- stores and rows
+
+    def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
+        """Put the first object where there is none, then the others."""
+        created = self.put_if_absent(first, objects()[first], "create a store at") is not None
+        if created:
+            self.complete(objects, first, last)
+        return created
+
+    def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
+        """Put the missing objects of a store; the last one comes last, so that it implies all others."""
+        if self.exists(last):
+            return
+        found = objects()
+        for key in sorted(found, key=lambda key: (key == last, key)):
+            if key != first:
+                self.put_if_absent(key, found[key], "create a store at")
+
+    def commit(
+        self,
+        key: str,
+        lock: str,
+        encode: Callable[[], bytes],
+        write_record: Callable[[int], bool],
+        is_committed: Callable[[], bool],
+    ) -> bool:
+        """Put the object of a row, then its record, both only where there is none."""
+        data = encode()
+        version = self._put_row(key, data, is_committed)
+        if version is None:
+            return False
+        if not write_record(len(data)):
+            is_committed()
+            return False
+        if self.version(key) != version:
+            # Another writer took this one for dead and replaced the object. The record says whose bits count, and the
+            # other writer stops at the record.
+            self.write(key, data)
+        return True
+
+    def _put_row(self, key: str, data: bytes, is_committed: Callable[[], bool]) -> Version | None:
+        """Put the object of a row; return its state, or None where the same row was committed meanwhile."""
+        while True:
+            version = self.put_if_absent(key, data)
+            if version is not None:
+                return version
+            fetched = self.fetch(key)
+            if fetched is None:
+                continue
+            there, version = fetched
+            if there == data:
+                return None if is_committed() else version
+            # Other bits without a record: their writer is about to commit them, or was killed.
+            if self._is_committed_soon(key, version, is_committed):
+                return None
+            replaced = self.replace(key, data, version)
+            if replaced is not None:
+                return replaced
+
+    def _is_committed_soon(self, key: str, version: Version, is_committed: Callable[[], bool]) -> bool:
+        """Wait while an uncommitted object does not change; return whether its row was committed."""
+        deadline = time.monotonic() + SETTLE_S
+        while not is_committed():
+            if time.monotonic() > deadline or self.version(key) != version:
+                return False
+            time.sleep(_POLL_S)
+        return True
+
+    def commit_record(self, key: str, document: Document, action: str) -> bool:
+        """Put a commit record where there is none."""
+        return self.create_json(key, document, action)
+
+    def discard(self, keys: Sequence[str], lock: str | None) -> bool:
+        """Delete objects in order."""
+        there = [key for key in keys if self.has_entry(key)]
+        for key in there:
+            self.remove(key)
+        return bool(there)
+
+    # ------------------------------------------------------------------------------------------- locks
+
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Hold an object as a lock; one that has not changed for too long is taken from its holder, who must be dead.
+        """Hold an object as a lock. A lock that has not changed for too long is taken over: its holder must be dead.
 
-        Locks of this kind outlive a process that is killed, and a holder must be done within `LOCK_TIMEOUT_S`.
+        Locks of this kind outlive a killed process. A holder must be done within `LOCK_TIMEOUT_S`.
         """
         mine = uuid.uuid4().hex.encode()
         watched, since = None, time.monotonic()
-        while self.create(key, mine) is None:
+        while self.put_if_absent(key, mine) is None:
             now = self.version(key)
             if now is None or now != watched:
                 watched, since = now, time.monotonic()
-            elif time.monotonic() - since > files.LOCK_TIMEOUT_S and self.replace(key, mine, now) is not None:
+            elif time.monotonic() - since > base.LOCK_TIMEOUT_S and self.replace(key, mine, now) is not None:
                 break
             time.sleep(random.uniform(0.02, 0.2))
         try:
             yield
         finally:
-            found = self.fetch(key)
-            if found is not None and found[0] == mine:
+            fetched = self.fetch(key)
+            if fetched is not None and fetched[0] == mine:
                 self.remove(key)
 
+    @contextmanager
+    def exclusive(self, key: str) -> Iterator[bool]:
+        """Give False: other writers may be at work."""
+        yield False
+
+    @contextmanager
+    def claimed(self, name: str, folder: str, document: str) -> Iterator[bool]:
+        """Grant every claim."""
+        yield True
+
+    def remove_stale_claims(self, folder: str, document: str) -> None:
+        """Do nothing: there are no lock files of claims."""
+
+    # ----------------------------------------------------------------------------- files beside a store
+
+    def check_creatable(self) -> None:
+        """Do nothing: only an attempt shows whether objects can be put."""
+
+    def sweep(self) -> None:
+        """Do nothing: no process works in a folder beside an object store."""
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder among the temporary files of this machine, which is removed when the block ends."""
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="xsns-")
+        except OSError as error:
+            raise StoreError(
+                f"cannot make a folder in '{tempfile.gettempdir()}': {error.strerror}.", "set TMPDIR to another folder."
+            ) from error
+        with folder as name:
+            yield Path(name)
+
     def zarr_store(self) -> Any:
-        """Return Zarr's view of the object store."""
+        """Return the object store as Zarr sees it."""
         from zarr.storage import ObjectStore
 
         return ObjectStore(self._store)
 
 
-def _version(found: Any) -> Version:
-    return {name: found[name] for name in ("e_tag", "version") if found[name] is not None}
+def _version(head: Any) -> Version:
+    return {name: head[name] for name in ("e_tag", "version") if head[name] is not None}
 
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -314,7 +462,7 @@ _STATUS = re.compile(r"non-2xx status code: (\d{3})([A-Za-z ]*)")
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist")
 _SILENT = re.compile(r"error sending request|connect|timed out|timeout|dns", re.IGNORECASE)
 
-_CREDENTIALS = "check the credentials and their rights; they are taken from the environment, as AWS_ACCESS_KEY_ID."
+_CREDENTIALS = "check the credentials and their rights; they are taken from the environment, such as AWS_ACCESS_KEY_ID."
 
 
 def no_bucket(error: BaseException) -> bool:
@@ -323,31 +471,28 @@ def no_bucket(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """Return what an error of obstore means, and what to do about it."""
-    text = str(error)
-    status = _STATUS.search(text)
-    code = _CODE.search(text)
-    found = ("", "")
+    """Return the meaning of an error of obstore, and a hint."""
+    text, kind = str(error), type(error).__name__
+    status, code = _STATUS.search(text), _CODE.search(text)
     if no_bucket(error):
-        found = "there is no such bucket", "make it, or check the URL and the endpoint (AWS_ENDPOINT_URL)."
-    elif type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
-        found = "access was denied", _CREDENTIALS
+        meaning = "there is no such bucket", "create it, or check the URL and the endpoint (AWS_ENDPOINT_URL)."
+    elif kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
+        meaning = "access was denied", _CREDENTIALS
     elif "//169.254." in text or "//metadata.google" in text:
-        # Where a machine in the cloud would ask for those of its own.
-        found = "there are no credentials", _CREDENTIALS
+        # The addresses from which a machine in the cloud would get credentials of its own.
+        meaning = "there are no credentials", _CREDENTIALS
     elif isinstance(error, FileNotFoundError):
-        found = "an object is missing", "run verify."
-    elif type(error).__name__ in ("NotSupportedError", "NotImplementedError"):
-        found = "the server cannot do what this needs", "use one with conditional writes (If-Match, If-None-Match)."
+        meaning = "an object is missing", "run `xsns-stream verify`."
+    elif kind in ("NotSupportedError", "NotImplementedError"):
+        meaning = "the server lacks a feature", "use a server with conditional writes (If-Match, If-None-Match)."
     elif status is not None:
-        said = f"{status.group(1)}{status.group(2).rstrip()}" + (f", {code.group(1)}" if code else "")
-        found = f"the server answered {said}", "check the URL, the endpoint and the credentials; or try again later."
+        answer = f"{status.group(1)}{status.group(2).rstrip()}" + (f", {code.group(1)}" if code else "")
+        hint = "check the URL, the endpoint and the credentials, or try again later."
+        meaning = f"the server answered {answer}", hint
     elif _SILENT.search(text):
-        found = (
-            "the server does not answer",
-            "check the network and the endpoint (AWS_ENDPOINT_URL); plain http needs AWS_ALLOW_HTTP=true.",
-        )
+        hint = "check the network and the endpoint (AWS_ENDPOINT_URL); plain http needs AWS_ALLOW_HTTP=true."
+        meaning = "the server does not answer", hint
     else:
-        reason = f"the object store's client failed ({type(error).__name__})"
-        found = reason, "check the URL and the settings in the environment; plain http needs AWS_ALLOW_HTTP=true."
-    return found
+        hint = "check the URL and the settings in the environment; plain http needs AWS_ALLOW_HTTP=true."
+        meaning = f"the object store's client failed ({kind})", hint
+    return meaning

@@ -1,0 +1,343 @@
+"""Models, batches, and the methods that the Fisher engine is compared with.
+
+The methods are a loop over single examples, an ordinary backward pass, and the per-example gradients of other
+libraries. Each library is used as its documentation says, and in its faster form if there is a choice. All libraries
+get gradients of θ only, the head on the scored positions only, and accumulators that already exist.
+
+Every method keeps its state ready, so that a call computes one batch (or a list of batches) and nothing else.
+Allocating the accumulators is timed apart, because a build pays for it once for each language.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional as F
+
+import xsns_stream as xs
+from xsns_stream.fisher.reference import reference_fisher
+from xsns_stream.fisher.scoring import single_examples
+
+VOCABULARY = 4_096
+HEADS = 12
+#: Of a tensor's largest value, in float32. Rounding gives about 1e-6, a wrong rule 0.1 and more.
+TOLERANCE = 2e-5
+#: Below this share of the largest value of all tensors, a tensor is rounding noise.
+NOISE = 1e-9
+
+Batches = list[dict[str, Tensor]]
+Values = Mapping[str, Tensor]
+
+
+def wide_model(layers: int, vocabulary: int = VOCABULARY, width: int = 768) -> Any:
+    """XLM-R base's width with random weights and without dropout: some peers only run in training mode."""
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=HEADS,
+        max_position_embeddings=514,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return XLMRobertaForMaskedLM(config).eval()
+
+
+def batch_of(lengths: Sequence[int], vocabulary: int = VOCABULARY, seed: int = 1) -> dict[str, Tensor]:
+    """Random pieces, 15 % of them scored and at least one of each example, padded on the right."""
+    generator = torch.Generator().manual_seed(seed)
+    size = (len(lengths), max(lengths))
+    ids = torch.randint(10, vocabulary, size, generator=generator)
+    attention = (torch.arange(size[1]) < torch.tensor(lengths)[:, None]).long()
+    scored = (torch.rand(size, generator=generator) < 0.15) & (attention == 1)
+    scored[:, 1] = True
+    return {
+        "input_ids": ids.masked_fill(attention == 0, 1),
+        "attention_mask": attention,
+        "labels": ids.masked_fill(~scored, -100),
+    }
+
+
+def ragged_batches(examples: int, longest: int, size: int = 8) -> Batches:
+    """Texts of 8 to `longest` pieces, most of them short (a geometric law with mean 32), sorted by length."""
+    generator = torch.Generator().manual_seed(2)
+    drawn = torch.empty(examples).exponential_(1 / 32, generator=generator).add_(8).clamp_(max=longest)
+    lengths = sorted((int(length) for length in drawn), reverse=True)
+    return [batch_of(lengths[at : at + size], seed=at) for at in range(0, examples, size)]
+
+
+def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
+    """Time each contestant once a round, in turn, by the processor's time and by the clock.
+
+    On a machine that other programs keep busy, the clock counts their time too; the time that the processor spent on
+    this program is what a quiet machine's clock would show for one thread. It says nothing for several threads.
+
+    Args:
+        contestants: name → a call; each has run once before.
+        rounds: At least 1.
+
+    Returns:
+        name → `median_s` and `best_s` of processor time, `clock_median_s`, `rounds`.
+    """
+    spent: dict[str, list[float]] = {name: [] for name in contestants}
+    passed: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(max(1, rounds)):
+        for name, call in contestants.items():
+            at, begin = time.perf_counter(), time.process_time()
+            call()
+            spent[name].append(time.process_time() - begin)
+            passed[name].append(time.perf_counter() - at)
+    return {
+        name: {
+            "median_s": statistics.median(times),
+            "best_s": min(times),
+            "clock_median_s": statistics.median(passed[name]),
+            "rounds": len(times),
+        }
+        for name, times in spent.items()
+    }
+
+
+def compared(
+    section: str, timings: Mapping[str, dict[str, float]], ours: str, targets: Mapping[str, float | None]
+) -> list[dict[str, Any]]:
+    """Return a row for each contestant, with the time of `ours` over its own."""
+    mine = timings[ours]
+    return [
+        {
+            "section": section,
+            "contestant": name,
+            "engine_over": mine["median_s"] / timing["median_s"],
+            "engine_over_best": mine["best_s"] / timing["best_s"],
+            "target": targets.get(name),
+            **timing,
+        }
+        for name, timing in timings.items()
+    ]
+
+
+def largest_error(found: Values, expected: Values) -> float:
+    """Return the largest error over the tensors in `found`, relative to each tensor's largest value; NaN for a NaN."""
+    if not all(bool(torch.isfinite(values).all()) for values in found.values()):
+        return math.nan
+    floor = NOISE * max(float(values.max()) for values in expected.values())
+    scales = {name: float(expected[name].max()) for name in found}
+    return max(
+        float((found[name] - expected[name]).abs().max()) / scale for name, scale in scales.items() if scale > floor
+    )
+
+
+def reference(model: Any, batches: Batches, layout: xs.ParameterLayout) -> dict[str, Tensor]:
+    """Return the sums (not the means) of squared gradients over all examples."""
+    examples = sum(len(batch["input_ids"]) for batch in batches)
+    return {name: mean * examples for name, mean in reference_fisher(model, batches, layout).items()}
+
+
+def scored_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the sum of losses with the head on the scored positions alone: the least that any method pays."""
+    scored = batch["labels"] != -100
+    hidden = model.base_model(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    return F.cross_entropy(model.lm_head(hidden[scored]), batch["labels"][scored], reduction="sum")
+
+
+def full_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the same sum from the logits of all positions, as a training step computes it."""
+    logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    return F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, reduction="sum")
+
+
+def require_gradients(model: nn.Module, names: Sequence[str] | None) -> list[nn.Parameter]:
+    """Let the named parameters alone (all for None) ask for gradients, and return them."""
+    chosen = []
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(names is None or name in set(names))
+        parameter.grad = None
+        if parameter.requires_grad:
+            chosen.append(parameter)
+    return chosen
+
+
+def plain(
+    model: Any, batches: Batches, names: Sequence[str] | None, loss_of: Callable[..., Tensor] = scored_loss
+) -> Callable[[], None]:
+    """Return an ordinary forward and backward of each batch; gradients are dropped after each."""
+
+    def run() -> None:
+        chosen = require_gradients(model, names)
+        for batch in batches:
+            loss_of(model, batch).backward()
+            for parameter in chosen:
+                parameter.grad = None
+
+    return run
+
+
+class SingleExamples:
+    """The loop over single examples, written as well as it can be: a gradient is squared and dropped as it appears."""
+
+    def __init__(self, model: Any, batches: Batches, layout: xs.ParameterLayout) -> None:
+        self.model, self.names = model, layout.names
+        self.examples = [example for batch in batches for example in single_examples(batch)]
+        named = dict(model.named_parameters())
+        self.sums = {name: torch.zeros_like(named[name]).detach() for name in layout.names}
+
+    def __call__(self) -> None:
+        """Add all examples to the sums."""
+        require_gradients(self.model, self.names)
+        with self._squaring():
+            for example in self.examples:
+                scored_loss(self.model, example).backward()
+
+    @contextmanager
+    def _squaring(self) -> Iterator[None]:
+        named = dict(self.model.named_parameters())
+        hooks = [named[name].register_post_accumulate_grad_hook(_square_into(self.sums[name])) for name in self.names]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _square_into(total: Tensor) -> Callable[[Tensor], None]:
+    def square(parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is not None:
+            total.addcmul_(gradient, gradient)
+        parameter.grad = None
+
+    return square
+
+
+# ------------------------------------------------------------------------------------------- other libraries
+
+
+class VectorisedMap:
+    """`torch.func.vmap(grad(…))`: all examples' gradients at once.
+
+    The attention mask is made outside, as the four-dimensional sum that transformers would make of it: the making
+    looks at values, which vmap does not allow. Each example scores as many positions as the one that scores most.
+    """
+
+    leaves_out = ""
+
+    def __init__(self, model: Any, batch: Mapping[str, Tensor], layout: xs.ParameterLayout) -> None:
+        named = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
+        self.theta = {f"model.{name}": named.pop(f"model.{name}") for name in layout.names}
+        self.sums = {name: torch.zeros_like(self.theta[f"model.{name}"]) for name in layout.names}
+        kept = batch["attention_mask"][:, None, None, None, :]
+        mask = torch.zeros(kept.shape).masked_fill(kept == 0, torch.finfo(torch.float32).min)
+        scored = batch["labels"] != -100
+        places = scored.int().argsort(dim=1, descending=True, stable=True)[:, : int(scored.sum(dim=1).max())]
+        self.inputs = (batch["input_ids"], mask, places, batch["labels"].gather(1, places))
+        one = _OneExample(model)
+
+        def loss(theta: dict[str, Tensor], ids: Tensor, mask: Tensor, places: Tensor, targets: Tensor) -> Tensor:
+            logits = functional_call(one, {**named, **theta}, (ids, mask, places))
+            return F.cross_entropy(logits, targets, ignore_index=-100, reduction="sum")
+
+        self.gradients = vmap(grad(loss), in_dims=(None, 0, 0, 0, 0))
+
+    def __call__(self) -> None:
+        """Add the batch to the sums."""
+        with warnings.catch_warnings():
+            # Fused attention has no rule for vmap's backward and is looped over; it is still ahead of the eager form.
+            warnings.simplefilter("ignore")
+            found = self.gradients(self.theta, *self.inputs)
+        for name, total in self.sums.items():
+            total.add_(found.pop(f"model.{name}").square_().sum(dim=0))
+
+
+class _OneExample(nn.Module):
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor, places: Tensor) -> Tensor:
+        hidden = self.model.base_model(ids[None], attention_mask=mask).last_hidden_state
+        return self.model.lm_head(hidden[0][places])  # type: ignore[no-any-return]
+
+
+class Opacus:
+    """`GradSampleModule`: hooks that keep every example's gradient beside the parameter.
+
+    Its hooks work in training mode only; the model has no dropout. They stay on the model.
+    """
+
+    leaves_out = ""
+
+    def __init__(self, model: Any, batch: Mapping[str, Tensor], layout: xs.ParameterLayout) -> None:
+        from opacus import GradSampleModule
+
+        theta = require_gradients(model, layout.names)
+        self.model, self.batch = model.train(), batch
+        GradSampleModule(model, loss_reduction="sum", strict=False)
+        self.theta = dict(zip(layout.names, theta, strict=True))
+        self.sums = {name: torch.zeros_like(parameter).detach() for name, parameter in self.theta.items()}
+
+    def __call__(self) -> None:
+        """Add the batch to the sums."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
+            scored_loss(self.model, self.batch).backward()
+        for name, parameter in self.theta.items():
+            self.sums[name].add_(parameter.grad_sample.square_().sum(dim=0))  # type: ignore[attr-defined]
+            parameter.grad = parameter.grad_sample = None  # type: ignore[attr-defined]
+
+
+class BackPack:
+    """`SumGradSquared`. It knows no LayerNorm, so θ's scales and shifts are left out, and cost it nothing."""
+
+    leaves_out = "LayerNorm"
+
+    def __init__(self, model: Any, batch: Mapping[str, Tensor], layout: xs.ParameterLayout) -> None:
+        from backpack import extend
+
+        self.model, self.batch = model, batch
+        linear = [module for module in model.base_model.encoder.modules() if isinstance(module, nn.Linear)]
+        covered = {id(parameter) for module in linear for parameter in module.parameters()}
+        named = dict(model.named_parameters())
+        self.theta = {name: named[name] for name in layout.names if id(named[name]) in covered}
+        require_gradients(model, list(self.theta))
+        for module in linear:
+            extend(module)
+        self.sums = {name: torch.zeros_like(parameter).detach() for name, parameter in self.theta.items()}
+
+    def __call__(self) -> None:
+        """Add the batch to the sums."""
+        from backpack import backpack
+        from backpack.extensions import SumGradSquared
+
+        with warnings.catch_warnings(), backpack(SumGradSquared()):
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
+            scored_loss(self.model, self.batch).backward()
+        for name, parameter in self.theta.items():
+            self.sums[name].add_(parameter.sum_grad_squared)  # type: ignore[attr-defined]
+            parameter.grad = parameter.sum_grad_squared = None  # type: ignore[attr-defined]
+
+
+#: Name in the tables → (peer, distribution that must be there).
+PEERS: dict[str, tuple[Any, str]] = {
+    "torch.func vmap": (VectorisedMap, "torch"),
+    "Opacus": (Opacus, "opacus"),
+    "BackPACK": (BackPack, "backpack"),
+}
+
+
+def installed(name: str) -> bool:
+    """Tell whether a peer's library is there."""
+    return find_spec(PEERS[name][1]) is not None

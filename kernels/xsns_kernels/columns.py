@@ -1,0 +1,155 @@
+"""Rows of packed bits as the intersection kernels read them: blocks of columns, and the ranges of bits to count.
+
+A row may lie in memory, in a file or in a store. Anything that has the three members of `Columns` can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xsns_kernels import _checks
+
+Words = NDArray[np.uint64]
+Counts = NDArray[np.int64]
+
+#: Called with (words done, words in total).
+Progress = Callable[[int, int], None]
+
+_WORD = 64
+_ALL = np.uint64(2**64 - 1)
+
+
+class Columns(Protocol):
+    """Rows of packed bits that are read one block of columns at a time."""
+
+    @property
+    def rows(self) -> int:
+        """L, the number of rows."""
+
+    @property
+    def words(self) -> int:
+        """W, the number of words of a row."""
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Fill `out`, uint64 [L, stop − start], with words `start` up to `stop` of each row.
+
+        The rows of `out` may be strided. Several threads call this method at the same time.
+        """
+
+
+class ArrayColumns:
+    """Rows of an array in memory, or of a memory map.
+
+    Args:
+        array: uint64 [L, W], any strides.
+    """
+
+    def __init__(self, array: Words) -> None:
+        self.array = _checks.array("rows", array, np.uint64, 2)
+
+    @property
+    def rows(self) -> int:
+        """L, the number of rows."""
+        return len(self.array)
+
+    @property
+    def words(self) -> int:
+        """W, the number of words of a row."""
+        return int(self.array.shape[1])
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Copy a block of columns into `out`."""
+        out[...] = self.array[:, start:stop]
+
+
+class PairedColumns:
+    """Rows of two arrays in memory: the rows of the first, then the rows of the second."""
+
+    def __init__(self, first: Words, second: Words) -> None:
+        self._sets = (ArrayColumns(first), ArrayColumns(second))
+        self.rows = len(first) + len(second)
+        self.words = _checks.same_words(first, second)
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Copy a block of columns of both arrays into `out`."""
+        first, second = self._sets
+        first.read(start, stop, out[: first.rows])
+        second.read(start, stop, out[first.rows :])
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bits `start` up to, and without, `stop` of every row, counted in one group.
+
+    The bounds need not be multiples of 64.
+    """
+
+    start: int
+    stop: int
+    group: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a segment: whole words, or a single word of which only some bits count.
+
+    Attributes:
+        start: First word.
+        stop: The word after the last.
+        group: The group that the bits are counted in.
+        mask: The bits that count, for a single word; None where all bits count.
+    """
+
+    start: int
+    stop: int
+    group: int
+    mask: np.uint64 | None = None
+
+
+def parts_of(columns: Columns, segments: Sequence[Segment] | None, groups: int) -> list[Part]:
+    """Split segments at word boundaries into whole words and single masked words.
+
+    Args:
+        columns: The rows.
+        segments: Ranges of bits; None stands for all bits in group 0.
+        groups: The number of groups.
+
+    Raises:
+        ValueError: A segment lies outside of the rows, or its group is not one of `groups`.
+    """
+    if groups < 1:
+        raise ValueError(f"groups must be at least 1, got {groups}")
+    bits = columns.words * _WORD
+    parts: list[Part] = []
+    for segment in [Segment(0, bits)] if segments is None else segments:
+        if not 0 <= segment.start <= segment.stop <= bits:
+            raise ValueError(f"bits {segment.start} up to {segment.stop} are not within rows of {bits} bits")
+        if not 0 <= segment.group < groups:
+            raise ValueError(f"group {segment.group} is not one of {groups}")
+        parts.extend(_split_at_words(segment))
+    return parts
+
+
+def _split_at_words(segment: Segment) -> list[Part]:
+    first, before = divmod(segment.start, _WORD)
+    last, after = divmod(segment.stop, _WORD)
+    head = _ALL << np.uint64(before)
+    tail = np.uint64((1 << after) - 1)
+    if segment.start == segment.stop:
+        return []
+    if first == last:
+        return [Part(first, first + 1, segment.group, head & tail)]
+    parts = []
+    if before:
+        parts.append(Part(first, first + 1, segment.group, head))
+        first += 1
+    if first < last:
+        parts.append(Part(first, last, segment.group))
+    if after:
+        parts.append(Part(last, last + 1, segment.group, tail))
+    return parts

@@ -1,0 +1,114 @@
+"""Modules do not import one another in a circle, and a file name does not stand for many things.
+
+Imports inside functions count: they run, only later. Imports for types alone (`if TYPE_CHECKING:`) do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+FOLDERS = (ROOT / "xsns_stream", ROOT / "kernels" / "xsns_kernels")
+#: Circles that have not been removed yet. This list may only become shorter.
+KNOWN_CIRCLES: set[frozenset[str]] = {
+    frozenset({"xsns_stream.types.exports", "xsns_stream.types.subnetwork"}),
+}
+
+
+def module_name(path: Path, folder: Path) -> str:
+    """Return the name under which a file of a package is imported."""
+    parts = path.relative_to(folder.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_names(tree: ast.AST) -> set[str]:
+    """Return what a module imports when it runs: names of modules, and `module.name` for `from module import name`."""
+    names: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            names |= imported_names(ast.Module(node.orelse, []))
+        else:
+            names |= imported_names(node)
+    return names
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return {module: modules of ours that it imports}.
+
+    `from package import name` imports the module `package.name` where there is one, and else the package itself. That
+    Python runs the `__init__.py` of every folder above a module is not an import of that module.
+    """
+    paths = {module_name(path, folder): path for folder in FOLDERS for path in sorted(folder.rglob("*.py"))}
+    graph: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        names = imported_names(ast.parse(path.read_text(encoding="utf-8")))
+        targets = {name if name in paths else name.rpartition(".")[0] for name in names}
+        graph[module] = targets & paths.keys() - {module}
+    return graph
+
+
+def reachable(graph: Mapping[str, Iterable[str]], module: str) -> set[str]:
+    """Return every module that importing `module` can lead to, by any number of imports."""
+    found: set[str] = set()
+    waiting = list(graph[module])
+    while waiting:
+        following = waiting.pop()
+        if following not in found:
+            found.add(following)
+            waiting += graph[following]
+    return found
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> set[frozenset[str]]:
+    """Return the largest sets of modules in which each one leads to every other one."""
+    behind = {module: reachable(graph, module) for module in graph}
+    return {
+        frozenset(other for other in behind[module] if module in behind[other])
+        for module in graph
+        if module in behind[module]
+    }
+
+
+def test_modules_do_not_import_one_another_in_a_circle() -> None:
+    graph = import_graph()
+    assert len(graph) > 150
+    found = circles(graph)
+    new = [
+        "; ".join(f"{module} imports {', '.join(sorted(graph[module] & circle))}" for module in sorted(circle))
+        for circle in found - KNOWN_CIRCLES
+    ]
+    assert not new, "modules import one another: " + "\n".join(new)
+    assert not KNOWN_CIRCLES - found, "these circles are gone: take them out of KNOWN_CIRCLES"
+
+
+def test_a_circle_is_found_through_any_number_of_modules() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert circles(graph) == {frozenset("abc"), frozenset("de")}
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == set()
+
+
+def test_imports_in_functions_count_and_imports_for_types_do_not() -> None:
+    code = """
+import one
+from two import name
+if TYPE_CHECKING:
+    import three
+else:
+    import four
+def f():
+    from five import other
+"""
+    assert imported_names(ast.parse(code)) == {"one", "two.name", "four", "five.other"}
+
+
+def test_no_file_name_stands_more_than_twice() -> None:
+    names = Counter(path.name for path in (ROOT / "xsns_stream").rglob("*.py") if path.name != "__init__.py")
+    assert {name: count for name, count in names.items() if count > 2} == {}

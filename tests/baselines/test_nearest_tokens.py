@@ -1,0 +1,154 @@
+"""nn-rank: exact search in blocks, against a sort of everything and scikit-learn."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.neighbors import NearestNeighbors
+
+from xsns_stream.baselines.nearest_tokens import TokenStates, neighbour_shares
+from xsns_stream.errors import ModelError, UsageError
+
+CODES = ("sw", "zu", "fi")
+
+
+def by_sorting(states: dict, sources: tuple, targets: tuple, k: int) -> np.ndarray:
+    """Every product of every pair, one target token after the other; a stable sort keeps equal ones in order."""
+    shares = np.full((len(sources), len(targets)), np.nan)
+    for column, target in enumerate(targets):
+        pool = [(row, state) for row, source in enumerate(sources) if source != target for state in states[source]]
+        if not pool:
+            continue
+        owned = np.zeros(len(sources))
+        for token in states[target]:
+            products = np.array([np.dot(token, state) for _, state in pool])
+            for place in np.argsort(-products, kind="stable")[:k]:
+                owned[pool[place][0]] += 1
+        shares[:, column] = owned / owned.sum()
+        if target in sources:
+            shares[sources.index(target), column] = np.nan
+    return shares
+
+
+@st.composite
+def integer_states(draw: st.DrawFn) -> dict[str, np.ndarray]:
+    """Small whole numbers: products are exact and often equal, so that the order of equals shows."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return {code: rng.integers(-2, 3, (draw(st.integers(1, 12)), 3)).astype(np.float32) for code in CODES}
+
+
+@given(integer_states(), st.integers(1, 9), st.integers(1, 7), st.integers(1, 7))
+def test_blocks_of_any_size_give_what_sorting_gives(
+    states: dict[str, np.ndarray], k: int, rows: int, columns: int
+) -> None:
+    found = neighbour_shares(states, CODES, CODES, k=k, rows=rows, columns=columns)
+    np.testing.assert_array_equal(found, by_sorting(states, CODES, CODES, k))
+
+
+@given(integer_states(), st.integers(1, 5))
+def test_sources_and_targets_may_differ(states: dict[str, np.ndarray], k: int) -> None:
+    found = neighbour_shares(states, ("zu", "fi"), ("sw", "zu"), k=k, rows=2, columns=3)
+    np.testing.assert_array_equal(found, by_sorting(states, ("zu", "fi"), ("sw", "zu"), k))
+
+
+def test_unit_vectors_have_scikit_learn_s_neighbours() -> None:
+    """On the unit sphere the largest product is the shortest distance."""
+    rng = np.random.default_rng(11)
+    states = {code: rng.normal(size=(40, 8)) for code in CODES}
+    states = {code: one / np.linalg.norm(one, axis=1, keepdims=True) for code, one in states.items()}
+    found = neighbour_shares(states, CODES, CODES, k=5, rows=16, columns=16)
+    for column, target in enumerate(CODES):
+        others = [code for code in CODES if code != target]
+        index = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(np.concatenate([states[c] for c in others]))
+        places = index.kneighbors(states[target], return_distance=False)
+        for n, other in enumerate(others):
+            assert found[CODES.index(other), column] == pytest.approx((places // 40 == n).mean())
+
+
+def test_shares_do_not_depend_on_the_order_of_languages() -> None:
+    rng = np.random.default_rng(2)
+    states = {code: rng.normal(size=(30, 6)).astype(np.float32) for code in CODES}
+    one = neighbour_shares(states, CODES, CODES)
+    turned = neighbour_shares(states, CODES[::-1], CODES[::-1])
+    np.testing.assert_array_equal(one, turned[::-1, ::-1])
+    np.testing.assert_allclose(np.nansum(one, axis=0), 1)
+
+
+def test_a_target_without_another_source_is_not_defined() -> None:
+    states = {"sw": np.ones((2, 2), np.float32), "zu": np.ones((2, 2), np.float32)}
+    shares = neighbour_shares(states, ("sw",), ("sw", "zu"))
+    assert np.isnan(shares[:, 0]).all()
+    assert shares[:, 1].tolist() == [1]
+
+
+def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
+    """8 MiB of states, blocks of 64 × 512: what is allocated does not grow with the states."""
+    rng = np.random.default_rng(9)
+    kept = TokenStates(tmp_path / "states", 64)
+    for code in ("sw", "zu"):
+        kept.add(code, rng.normal(size=(16_384, 64)).astype(np.float32))
+    states = kept.states(("sw", "zu"))
+    few = {"sw": states["sw"], "zu": states["zu"][:512]}
+    tracemalloc.start()
+    try:
+        neighbour_shares(few, ("sw",), ("zu",), rows=64, columns=512)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * 64 * 512 * 4 + (1 << 20) < states["sw"].nbytes
+
+
+def test_no_neighbour() -> None:
+    with pytest.raises(UsageError, match="at least 1, not 0"):
+        neighbour_shares({}, (), (), k=0)
+
+
+def test_progress_counts_target_tokens() -> None:
+    states = {code: np.ones((5, 2), np.float32) for code in CODES}
+    told: list[tuple[int, int]] = []
+    neighbour_shares(states, CODES, CODES[:2], rows=3, on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(3, 10), (5, 10), (8, 10), (10, 10)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_states_come_back_from_the_file(tmp_path: Path, dtype: str) -> None:
+    rng = np.random.default_rng(4)
+    parts = {code: rng.normal(size=(n + 2, 4)).astype(np.float32) for n, code in enumerate(CODES)}
+    kept = TokenStates(tmp_path / "states", 4, dtype)
+    for code in ("fi", "sw"):
+        kept.add(code, parts[code][:1])
+        kept.add(code, parts[code][1:])
+    found = kept.states(CODES)
+    assert list(found) == ["sw", "fi"]
+    for code, states in found.items():
+        np.testing.assert_array_equal(states, parts[code].astype(dtype))
+    assert (tmp_path / "states").stat().st_size == 6 * 4 * np.dtype(dtype).itemsize
+    assert isinstance(found["sw"], np.memmap)
+
+
+def test_nothing_was_kept(tmp_path: Path) -> None:
+    kept = TokenStates(tmp_path / "states", 4)
+    assert kept.states(CODES) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "says"),
+    [
+        (1e6, "float16", "is outside the range of float16"),
+        (np.nan, "float32", "is not finite."),
+        (np.inf, "float16", "is not finite."),
+    ],
+)
+def test_states_that_are_no_numbers(tmp_path: Path, value: float, dtype: str, says: str) -> None:
+    kept = TokenStates(tmp_path / "states", 2, dtype)
+    with pytest.raises(ModelError, match=says):
+        kept.add("sw", np.array([[1, value]], np.float32))
+    kept.close()
+
+
+def test_another_type(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be stored as 'int8'"):
+        TokenStates(tmp_path / "states", 2, "int8")

@@ -1,0 +1,390 @@
+"""`xsns-stream baseline`: the group, the baselines that need tables, any matrix, and all at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support.paths import DOCS
+from tests.support.paths import SHARED_DATA as SHARED
+from xsns_stream.cli.baseline import BASELINES
+from xsns_stream.errors import LanguageError
+from xsns_stream.report import write_matrix
+from xsns_stream.similarity.matrix_io import read_matrix
+from xsns_stream.types import SimilarityMatrix
+
+LANGUAGES = ("sw", "zu", "fi", "et", "en", "sv", "no")
+FAMILIES = ("Bantu", "Bantu", "Uralic", "Uralic", "IE, Germanic", "IE, Germanic", "IE, Germanic")
+NAMES = ("Swahili", "Zulu", "Finnish", "Estonian", "English", "Swedish", "Norwegian")
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small file of each layout, and gold scores."""
+    folder = tmp_path_factory.mktemp("baselines")
+    rng = np.random.default_rng(3)
+    three = ("swa", "zul", "fin", "est", "eng", "swe", "nor")
+    feats = np.array([f"{group}{number}" for group in ("S_", "P_", "INV_") for number in range(6)])
+    data = rng.integers(0, 2, (len(three), len(feats), 1)).astype(np.float32)
+    np.savez(folder / "feature_predictions.npz", langs=np.array(three), feats=feats, data=data)
+    (folder / "languages.csv").write_text(
+        "code,name,family,genus,script,tokens,sentences\n"
+        + "".join(
+            f'{code},{name},"{family}",x,latin,{10 * place + 1},{place}\n'
+            for place, (code, name, family) in enumerate(zip(LANGUAGES, NAMES, FAMILIES, strict=True))
+        ),
+        encoding="utf-8",
+    )
+    (folder / "sizes.csv").write_text("code,tokens,sentences\nen,55608,9\nsw,275,4\nfi,6730,7\n", encoding="utf-8")
+    (folder / "udpos-langs.csv").write_text(
+        "language_id,language\n" + "".join(f"{c},{n}\n" for c, n in zip(LANGUAGES, NAMES, strict=True)),
+        encoding="utf-8",
+    )
+    distances = pd.DataFrame(rng.integers(40, 104, (7, 7)), index=list(NAMES), columns=list(NAMES)).astype(object)
+    for place in range(7):
+        distances.iloc[place, place] = ""
+    distances.to_csv(folder / "ldnd.csv")
+    matrix = SimilarityMatrix(("en", "fi", "sw"), ("sw", "fi"), np.array([[0.1, 0.2], [0.3, 1.0], [1.0, 0.4]]), "mine")
+    write_matrix(matrix, folder / "similarity.csv")
+    (folder / "distances.tsv").write_text("\tsw\tfi\nen\t90\t80\nfi\t70\t0\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def baseline(in_process: Callable[..., Any], kitchen: Path) -> Callable[..., Any]:
+    return lambda *arguments: in_process(kitchen, "baseline", *map(str, arguments))
+
+
+def result(done: Any) -> dict[str, Any]:
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert (document["schema_version"], document["command"]) == (1, "baseline")
+    found: dict[str, Any] = document["result"]
+    return found
+
+
+# ----------------------------------------------------------------------------------------- the group
+
+
+def test_the_group_lists_every_baseline_and_what_it_needs(baseline: Callable[..., Any]) -> None:
+    done = baseline("--help")
+    assert (done.code, done.err) == (0, "")
+    flat = " ".join(done.out.split())
+    for name, entry in BASELINES.items():
+        assert f"{name} {entry.line}" in flat
+        assert "Needs" in entry.line
+
+
+@pytest.mark.parametrize(("asked", "hint"), [("l2w", "did you mean `l2v`?"), ("xyz", "the baselines are l2v, ldnd, ")])
+def test_a_baseline_that_is_not_one(asked: str, hint: str, baseline: Callable[..., Any]) -> None:
+    done = baseline(asked)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: no baseline '{asked}'.\nhint: {hint}")
+
+
+def write_gold(path: Path) -> None:
+    from xsns_stream.gold import write_scores
+    from xsns_stream.types.transfer_scores import TransferScores
+
+    scores = np.arange(6.0).reshape(1, 1, 3, 2)
+    write_scores(
+        TransferScores(("en", "fi", "sw"), ("sw", "et"), scores, "pos", "accuracy", "percent", "made up"), path
+    )
+
+
+# -------------------------------------------------------------------------------------------- results
+
+
+def test_what_json_holds_is_what_is_written(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    written = tmp_path / "f.parquet"
+    found = result(
+        baseline("family", "languages.csv", "--sources", "en,sw", "--targets", "sv,zu", "--json", "-o", written)
+    )
+    assert found["coefficient"] == "family"
+    assert (found["sources"], found["targets"]) == (["en", "sw"], ["sv", "zu"])
+    assert found["values"] == [[1.0, 0.0], [0.0, 1.0]]
+    assert (found["lacking"], found["notes"], found["seeds"], found["per_seed"]) == ([], [], [], None)
+    matrix = read_matrix(written)
+    assert (matrix.coefficient, matrix.sources, matrix.targets) == ("family", ("en", "sw"), ("sv", "zu"))
+    assert matrix.values.tolist() == found["values"]
+
+
+def test_what_is_not_known_is_named(baseline: Callable[..., Any]) -> None:
+    done = baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi,mt")
+    assert done.code == 0
+    assert "note: ldnd knows nothing of is, mt." in done.err
+    assert result(baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi", "--json"))["lacking"] == ["is"]
+    assert baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi", "-q").err == ""
+
+
+def test_distances_become_similarities_by_name(baseline: Callable[..., Any], kitchen: Path) -> None:
+    found = result(baseline("ldnd", "ldnd.csv", "--lang", "zu,en,sv", "--json"))
+    table = pd.read_csv(kitchen / "ldnd.csv", index_col=0)
+    for i, one in enumerate(("Zulu", "English", "Swedish")):
+        for j, other in enumerate(("Zulu", "English", "Swedish")):
+            value = found["values"][i][j]
+            assert (value is None) if i == j else value == pytest.approx(1 - table.loc[one, other] / 100)
+
+
+def test_sources_and_targets_of_gold_scores(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    write_gold(tmp_path / "g.parquet")
+    found = result(baseline("source-size", "sizes.csv", "--gold", tmp_path / "g.parquet", "--json"))
+    assert (found["sources"], found["targets"]) == (["en", "fi", "sw"], ["sw", "et"])
+    assert found["values"] == [[55608.0] * 2, [6730.0] * 2, [275.0] * 2]
+    assert found["notes"] == ["amounts are from sizes.csv, column tokens."]
+    some = result(baseline("script", "--gold", tmp_path / "g.parquet", "--targets", "ru", "--json"))
+    assert (some["targets"], some["values"]) == (["ru"], [[0.0]] * 3)
+
+
+def test_options_of_single_baselines(baseline: Callable[..., Any]) -> None:
+    binary = result(
+        baseline("family", "languages.csv", "--column", "family", "--column", "genus", "--binary", "--json")
+    )
+    assert {value for row in binary["values"] for value in row} == {0.0, 1.0}
+    log = result(baseline("source-size", "sizes.csv", "--column", "sentences", "--log", "--json"))
+    assert log["values"][0][0] == 1.0
+    named = result(baseline("ldnd", "ldnd.csv", "--names", "languages.csv", "--json"))
+    assert len(named["sources"]) == 7
+    table = result(baseline("script", "languages.csv", "--lang", "en,sw", "--json"))
+    assert table["values"] == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_more_than_a_dozen_languages_are_shown_by_their_nearest(baseline: Callable[..., Any]) -> None:
+    done = baseline("script", "--lang", "en,de,fr,ru,uk,bg,ar,fa,ur,hi,mr,ne,el,ka")
+    assert done.code == 0
+    assert re.search(r"^ru +Russian +bg +1\.000 +uk +1\.000", done.out, re.MULTILINE)
+    assert "-o FILE.parquet writes everything" in done.err
+
+
+def test_a_matrix_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    found = result(baseline("file", "similarity.csv", "--sources", "sw,en", "--json"))
+    assert (found["sources"], found["values"]) == (["sw", "en"], [[1.0, 0.4], [0.1, 0.2]])
+    turned = result(baseline("file", "similarity.csv", "--transpose", "--json"))
+    assert (turned["sources"], turned["targets"]) == (["sw", "fi"], ["en", "fi", "sw"])
+    distances = ("file", "distances.tsv", "--distance", "--scale", "100")
+    assert np.allclose(result(baseline(*distances, "--json"))["values"], [[0.1, 0.2], [0.3, 1.0]])
+    per_seed = np.random.default_rng(1).random((2, 3, 2))
+    kept = SimilarityMatrix(
+        ("en", "fi", "sw"), ("sw", "fi"), per_seed.mean(0), "jaccard", seeds=(1, 2), per_seed=per_seed
+    )
+    write_matrix(kept, tmp_path / "kept.parquet")
+    again = result(baseline("file", tmp_path / "kept.parquet", "--lang", "fi,sw", "--json"))
+    assert again["seeds"] == [1, 2]
+    assert np.allclose(again["per_seed"], per_seed[:, 1:, ::-1])
+    assert again["coefficient"] == "jaccard"
+
+
+# ------------------------------------------------------------------------------------------ bad input
+
+
+def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], kitchen: Path) -> None:
+    (kitchen / "summary.csv").write_text("source,en,fi\nen,1,.2\nfi,.2,1\nmax,1,1\n")
+    done = baseline("file", "summary.csv")
+    assert (done.code, done.out) == (1, "")
+    assert "--rename max=max" in done.err
+    assert result(baseline("file", "summary.csv", "--rename", "max=max", "--json"))["sources"] == ["en", "fi", "max"]
+    assert result(baseline("file", "summary.csv", "--skip-unknown", "--json"))["left_out"] == ["max"]
+    done = baseline("file", "summary.csv", "--rename", "Max=max")
+    assert done.code == 2
+    assert "no matrix has the label 'Max' to rename" in done.err
+    (kitchen / "apart.csv").write_text("target/source,en,fi\nen,0,.2\nfi,.3,0\n")
+    done = baseline("file", "apart.csv")
+    assert done.code == 2
+    assert "is transposed" in done.err
+    done = baseline("file", "apart.csv", "--transpose")
+    assert done.code == 1
+    assert "looks like a table of distances" in done.err
+    assert result(baseline("file", "apart.csv", "--transpose", "--as-given", "--json"))["values"] == [
+        [0, 0.3],
+        [0.2, 0],
+    ]
+    assert result(baseline("file", "apart.csv", "--transpose", "--distance", "--json"))["values"] == [
+        [1, 0.7],
+        [0.8, 1],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("l2v",), 2, "Missing argument"),
+        (("l2v", "nothing.npz"), 1, "there is no file 'nothing.npz'"),
+        (("l2v", "ldnd.csv"), 1, "is not an archive of features"),
+        (("l2v", "feature_predictions.npz", "--lang", "is,mt"), 2, "has none of the requested languages"),
+        (("l2v", "feature_predictions.npz", "--lang", "swahili!"), 2, "'swahili!' is not a language code"),
+        (("ldnd", "sizes.csv"), 1, "is not a square matrix"),
+        (("ldnd", "ldnd.csv", "--names", "ldnd.csv"), 2, "has no column of codes"),
+        (("family", "sizes.csv"), 2, "has no column of families"),
+        (("family", "languages.csv", "--column", "branch"), 2, "has no column of families called branch"),
+        (("script",), 2, "no language was asked for"),
+        (("script", "--column", "script", "--lang", "en,sw"), 2, "mean nothing without a table"),
+        (("source-size", "ldnd.csv"), 2, "has no column of codes"),
+        (("source-size", "sizes.csv", "--column", "code"), 1, "which is not an amount"),
+        (("script", "--lang", "en,sw", "--sources", "en"), 2, "--lang was given, and --sources"),
+        (("script", "--lang", "en,sw", "-o", "x.xlsx"), 2, "does not end in the name of a format"),
+        (("script", "--lang", "en,sw", "-o", "nowhere/x.csv"), 2, "there is no folder 'nowhere'"),
+        (("script", "--gold", "nothing.parquet"), 1, "nothing.parquet"),
+        (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is no matrix"),
+        (("file", "similarity.csv", "--lang", "is"), 2, "has none of the requested languages"),
+        (("all", "-o", "out"), 2, "no languages were asked for"),
+        (("all", "--lang", "en,sw"), 2, "Missing option"),
+        (("all", "--lang", "en,sw", "-o", "sizes.csv"), 2, "'sizes.csv' is a file"),
+        (("all", "--lang", "en,sw", "-o", "out", "--data", "nowhere"), 2, "there is no folder 'nowhere'"),
+    ],
+)
+def test_bad_input_gets_a_sentence(
+    arguments: tuple[str, ...], code: int, complaint: str, baseline: Callable[..., Any]
+) -> None:
+    done = baseline(*arguments)
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith("error: ")
+    assert complaint in done.err
+    assert "Traceback" not in done.err
+
+
+def test_thousands_of_languages_have_to_be_asked_for(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    from xsns_stream.languages import normalise
+
+    codes = []
+    for code in map("".join, product(ascii_lowercase, repeat=3)):
+        try:
+            if normalise(code) == code:
+                codes.append(code)
+        except LanguageError:
+            continue
+        if len(codes) > 1001:
+            break
+    table = tmp_path / "many.csv"
+    table.write_text("code,family\n" + "".join(f"{code},x\n" for code in codes), encoding="utf-8")
+    done = baseline("family", table)
+    assert done.code == 2
+    assert "knows 1,002 languages, and none was asked for" in done.err
+    assert "--lang all" in done.err
+    assert len(result(baseline("family", table, "--lang", "all", "--json"))["sources"]) == 1002
+
+
+# ------------------------------------------------------------------------------------------------ all
+
+
+def test_all_says_what_it_wrote_and_what_the_others_need(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    place = tmp_path / "new" / "out"
+    found = result(baseline("all", "--data", ".", "--lang", "sw,fi,en,is", "-o", place, "--json"))
+    written = {entry["baseline"]: entry for entry in found["written"]}
+    assert set(written) == {"l2v", "ldnd", "family", "source-size", "script"}
+    assert sorted(path.name for path in place.iterdir()) == sorted(f"{name}.parquet" for name in written)
+    for name, entry in written.items():
+        matrix = read_matrix(entry["path"])
+        assert matrix.coefficient == name
+        assert (
+            list(matrix.sources)
+            == entry["sources"]
+            == [c for c in ("sw", "fi", "en", "is") if c not in entry["lacking"]]
+        )
+    assert written["l2v"]["lacking"] == ["is"]
+    assert written["script"]["lacking"] == []
+    left_out = {entry["baseline"]: entry["why"] for entry in found["left_out"]}
+    assert set(left_out) == {"lex", "emb", "nn-rank", "grad-cosine", "sue"}
+    assert all("--model" in why or "--corpus" in why for why in left_out.values())
+
+
+def test_all_from_text_in_one_pass(
+    baseline: Callable[..., Any], tmp_path: Path, texts: Path, tiny_folder: Path
+) -> None:
+    """What one pass gives is what each baseline gives by itself; a language that the corpus lacks is named."""
+    text = ("--corpus", texts, "--lang", "sw,fi,got", "--examples", "4", "--max-length", "24")
+    model = ("--model", tiny_folder)
+    found = result(baseline("all", *text, *model, "-o", tmp_path, "--json", "-q"))
+    written = {entry["baseline"]: entry for entry in found["written"]}
+    assert set(written) == {"script", "lex", "emb", "nn-rank", "grad-cosine", "sue"}
+    assert {entry["baseline"] for entry in found["left_out"]} == {"l2v", "ldnd", "family", "source-size"}
+    assert all(written[name]["lacking"] == ["got"] for name in written if name != "script")
+    for name in ("lex", "emb"):
+        alone = result(baseline(name, *text, *model, "--json", "-q"))
+        assert np.allclose(read_matrix(tmp_path / f"{name}.parquet").values, alone["values"], atol=1e-6)
+    without = result(baseline("all", *text, "-o", tmp_path / "sue", "--json", "-q"))
+    assert {entry["baseline"] for entry in without["written"]} == {"script", "sue"}
+
+
+def test_all_ends_with_code_3_where_a_language_failed(
+    baseline: Callable[..., Any], tmp_path: Path, write_texts: Callable[..., Path]
+) -> None:
+    texts = write_texts(tmp_path / "texts", "sw fi")
+    (texts / "et.txt").write_text("\n\n", encoding="utf-8")
+    done = baseline("all", "--corpus", texts, "--lang", "sw,fi,et", "--examples", "4", "-o", tmp_path / "out")
+    assert done.code == 3
+    assert "error: 1 of 3 rows failed: et." in done.err
+    assert re.search(r"^sue +2 × 2", done.out, re.MULTILINE)
+    assert read_matrix(tmp_path / "out" / "sue.parquet").sources == ("sw", "fi")
+
+
+def test_all_without_data_needs_them(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    done = baseline("all", "--lang", "sw,fi", "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    for name, file in (("l2v", "feature_predictions.npz"), ("ldnd", "ldnd.csv"), ("family", "languages.csv")):
+        assert re.search(rf"^{name} +– +left out +needs .*{file}", done.out, re.MULTILINE)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["script.parquet"]
+
+
+def test_all_takes_the_file_that_knows_most(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    for folder, rows in (("a", "sw,Bantu\n"), ("b", "sw,Bantu\nfi,Uralic\n"), ("c", "fi,Uralic\nsw,Other\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "languages.csv").write_text(f"code,family\n{rows}", encoding="utf-8")
+    (tmp_path / "ldnd.csv").write_text("no matrix\n", encoding="utf-8")
+    found = result(baseline("all", "--data", tmp_path, "--lang", "sw,fi", "-o", tmp_path / "out", "--json"))
+    origins = {entry["baseline"]: entry["from"] for entry in found["written"]}
+    assert origins["family"] == str(tmp_path / "b" / "languages.csv")
+    left_out = {entry["baseline"]: entry["why"] for entry in found["left_out"]}
+    assert "is empty" in left_out["ldnd"]
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real tables")
+def test_all_on_the_real_tables(baseline: Callable[..., Any], tmp_path: Path) -> None:
+    codes = "bg,zh,nl,en,fi,fr,hi,id,it,ja,ko,no,pl,pt,ru,sk,es,sv,tr,uk"
+    tables = ("--data", SHARED / "typology", "--data", SHARED / "xpos")
+    found = result(baseline("all", *tables, "--lang", codes, "-o", tmp_path, "--json", "-q"))
+    assert {entry["baseline"]: len(entry["sources"]) for entry in found["written"]} == dict.fromkeys(
+        ("l2v", "ldnd", "family", "source-size", "script"), 20
+    )
+
+
+# ------------------------------------------------------------------------------------------- the page
+
+PAGE = (DOCS / "baselines.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("line", [line for block in BLOCKS for line in block.splitlines()])
+def test_the_commands_of_the_page_run(line: str, in_process: Callable[..., Any], kitchen: Path) -> None:
+    program, *arguments = shlex.split(line)
+    assert program == "xsns-stream"
+    done = in_process(kitchen, *arguments)
+    assert done.code == 0, done.err
+    assert done.out
+    if "-o" in arguments:
+        assert (kitchen / arguments[arguments.index("-o") + 1]).exists()
+
+
+def test_the_python_of_the_page_runs(
+    kitchen: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(kitchen)
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(block, {})
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["sw", "1.0", "0.0"]
+
+
+def test_the_page_tells_of_every_baseline() -> None:
+    for name, entry in BASELINES.items():
+        assert f"| `{name}` |" in PAGE
+        assert name in ("all", "file") or f"### {name}\n" in PAGE, entry

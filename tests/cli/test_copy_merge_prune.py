@@ -1,0 +1,258 @@
+"""`xsns-stream copy`, `merge` and `prune`, as a user calls them."""
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests.support import networks
+from xsns_stream.store import open_store
+from xsns_stream.types import DiagonalFisher
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """`a.zarr` with three languages, Swahili in two seeds and its Fisher values; `b.zarr` of another machine."""
+    a = open_store(tmp_path / "a.zarr", "a")
+    for language, seed in (("sw", 7), ("zh-Hant", 7), ("fi", 7), ("sw", 8)):
+        a.write(networks.make_sub(language, seed))
+    keep(a, "sw")
+    b = open_store(tmp_path / "b.zarr", "a")
+    for language in ("yo", "sw"):
+        b.write(networks.make_sub(language, 7))
+    return tmp_path
+
+
+def keep(store, language):
+    sub = networks.make_sub(language, 7)
+    values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
+    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
+
+
+def result(done, verb):
+    document = json.loads(done[1])
+    assert document["command"] == verb
+    return document["result"]
+
+
+def names(path):
+    keys = open_store(path).keys()
+    return [(key.language, key.seed) for key in keys]
+
+
+# ----------------------------------------------------------------------------------------------- copy
+
+
+def test_a_copy_says_how_many_rows_and_bytes(folder, run):
+    done = run(folder, "copy", "a.zarr", "c.zarr")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first == "c.zarr: 4 rows copied, 0 were there."
+    assert second.startswith("size: ")
+    assert names(folder / "c.zarr") == names(folder / "a.zarr")
+    again = run(folder, "copy", "a.zarr", "c.zarr")
+    assert again.stdout.splitlines()[0] == "c.zarr: 0 rows copied, 4 were there."
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        (["--lang", "swa,fin"], [("fi", 7), ("sw", 7), ("sw", 8)]),
+        (["-l", "swh", "--seed", "8"], [("sw", 8)]),
+        (["--lang", "zh_Hant", "--density", "0.15"], [("zh-Hant", 7)]),
+        (["--lang", "all"], [("fi", 7), ("sw", 7), ("zh-Hant", 7), ("sw", 8)]),
+    ],
+)
+def test_rows_are_chosen_in_any_spelling(folder, options, rows, in_process):
+    done = in_process(folder, "copy", "a.zarr", "c.zarr", *options, "--json")
+    assert done[0] == 0
+    assert [(row["language"], row["seed"]) for row in result(done, "copy")["written"]] == rows
+    assert names(folder / "c.zarr") == rows
+
+
+def test_zstd_is_chosen_measured_and_kept_by_a_copy_of_the_copy(folder, in_process):
+    # Clustered bits compress, as those of a model do.
+    bits = np.zeros(3 * 64_000 // 64, np.uint64)
+    bits[:400] = 2**64 - 1
+    layout = networks.make_layout(3, 64_000)
+    open_store(folder / "big.zarr", "a").write(networks.make_sub("sw", 7, layout=layout, bits=bits))
+    done = in_process(folder, "copy", "big.zarr", "z.zarr", "--codec", "zstd", "--json")
+    found = result(done, "copy")
+    assert found["words_bytes"] == 24_000
+    assert found["ratio"] == pytest.approx(24_000 / found["target_bytes"])
+    assert found["ratio"] > 10
+    assert found["target_bytes"] == (folder / "z.zarr/subnetworks/c/0/0/0/0").stat().st_size
+    out = in_process(folder, "copy", "big.zarr", "z.zarr")[1]
+    assert f"{found['ratio']:.2f} × smaller than the bits." in out
+    in_process(folder, "copy", "z.zarr", "zz.zarr")
+    in_process(folder, "copy", "z.zarr", "plain.zarr", "--codec", "none")
+    assert open_store(folder / "zz.zarr").info()["compressed"]
+    assert not open_store(folder / "plain.zarr").info()["compressed"]
+    assert np.array_equal(open_store(folder / "plain.zarr")["sw"].bits, bits)
+    for name in ("z.zarr", "zz.zarr", "plain.zarr"):
+        assert in_process(folder, "verify", "-s", name)[0] == 0
+
+
+def test_fisher_values_go_along_when_asked(folder, in_process):
+    in_process(folder, "copy", "a.zarr", "without.zarr")
+    assert open_store(folder / "without.zarr").fisher_keys() == ()
+    code, out, _ = in_process(folder, "copy", "a.zarr", "with.zarr", "--with-fisher", "--lang", "sw")
+    assert code == 0
+    assert "Fisher values: 1 row" in out
+    assert open_store(folder / "with.zarr").fisher_values("sw", 7).values[0][0] == 1
+    in_process(folder, "copy", "a.zarr", "fi.zarr", "--with-fisher", "--lang", "fi")
+    assert open_store(folder / "fi.zarr").fisher_keys() == ()
+
+
+def test_a_damaged_row_is_left_behind_with_exit_code_3(folder, in_process):
+    file = folder / "a.zarr/subnetworks/c/0/0/1/0"
+    data = bytearray(file.read_bytes())
+    data[20] ^= 4
+    file.write_bytes(data)
+    code, out, err = in_process(folder, "copy", "a.zarr", "c.zarr", "--json")
+    assert code == 3
+    (failed,) = json.loads(out)["result"]["failed"]
+    assert (failed["language"], failed["seed"]) == ("zh-Hant", 7)
+    assert "does not hold the bits that were committed" in failed["error"]
+    assert err.startswith("error: 1 row could not be read: 'zh-Hant' (seed 7, density 0.15).\nhint: the others are in")
+    assert names(folder / "c.zarr") == [("fi", 7), ("sw", 7), ("sw", 8)]
+
+
+# ---------------------------------------------------------------------------------------------- merge
+
+
+def test_a_merge_of_machines(folder, run, in_process):
+    done = run(folder, "merge", "all.zarr", "a.zarr", "b.zarr")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("all.zarr: 5 rows copied, 0 were there.\n")
+    assert names(folder / "all.zarr") == [("fi", 7), ("sw", 7), ("yo", 7), ("zh-Hant", 7), ("sw", 8)]
+    found = result(in_process(folder, "merge", "a.zarr", "b.zarr", "--json"), "merge")
+    assert (found["target"], found["sources"]) == ("a.zarr", ["b.zarr"])
+    assert [row["language"] for row in found["written"]] == ["yo"]
+    assert [row["language"] for row in found["skipped"]] == ["sw"]
+    assert in_process(folder, "verify", "-s", "a.zarr")[0] == 0
+
+
+def test_what_does_not_match_is_refused_with_its_field(folder, in_process):
+    open_store(folder / "other.zarr", "a").write(networks.make_sub("rw", 7, model="other"))
+    code, out, err = in_process(folder, "merge", "a.zarr", "b.zarr", "other.zarr")
+    assert (code, out) == (1, "")
+    assert "'other.zarr' does not fit the store 'a.zarr': model is 'mini' in the store and 'other' here." in err
+    open_store(folder / "bits.zarr", "a").write(networks.make_sub("sw", 7, bits=networks.make_bits(576, 5)))
+    code, out, err = in_process(folder, "merge", "a.zarr", "b.zarr", "bits.zarr")
+    assert (code, out) == (1, "")
+    assert "'sw' (seed 7, density 0.15) of 'bits.zarr' and of 'a.zarr'" in err
+    assert "yo" not in open_store(folder / "a.zarr")
+
+
+# ---------------------------------------------------------------------------------------------- prune
+
+
+def test_a_dry_run_says_what_would_go(folder, in_process):
+    code, out, err = in_process(folder, "prune", "a.zarr", "--lang", "swa", "--dry-run")
+    assert (code, err) == (0, "")
+    *rows, last = out.splitlines()
+    assert rows == ["  'sw' (seed 7, density 0.15)", "  'sw' (seed 8, density 0.15)"]
+    assert last.startswith("a.zarr: 2 rows, ")
+    assert last.endswith(" would be dropped.")
+    assert len(names(folder / "a.zarr")) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--lang", "sw"], [("fi", 7), ("zh-Hant", 7)]),
+        (["--lang", "sw", "--seed", "8"], [("fi", 7), ("sw", 7), ("zh-Hant", 7)]),
+        (["--seed", "7"], [("sw", 8)]),
+        (["--keep-lang", "swh,fi"], [("fi", 7), ("sw", 7), ("sw", 8)]),
+        (["--keep-lang", "all"], [("fi", 7), ("sw", 7), ("zh-Hant", 7), ("sw", 8)]),
+        (["--density", "0.15"], []),
+        (["--fisher"], [("fi", 7), ("sw", 7), ("zh-Hant", 7), ("sw", 8)]),
+        (["--unfinished"], [("fi", 7), ("sw", 7), ("zh-Hant", 7), ("sw", 8)]),
+    ],
+)
+def test_what_is_dropped_and_what_stays(folder, options, left, in_process):
+    done = in_process(folder, "prune", "a.zarr", *options, "--yes", "--json")
+    assert (done[0], done[2]) == (0, "")
+    found = result(done, "prune")
+    assert found["dropped"]
+    assert len(found["rows"]) == 4 - len(left)
+    assert names(folder / "a.zarr") == left
+    # Fisher values go when they are asked to, and only then.
+    assert len(open_store(folder / "a.zarr").fisher_keys()) == (0 if "--fisher" in options else 1)
+    assert in_process(folder, "verify", "-s", "a.zarr", "--quiet")[0] == 0
+
+
+def test_what_a_crash_left(folder, in_process):
+    shutil.rmtree(folder / "a.zarr/commits/0.15/7/fi")
+    size = (folder / "a.zarr/subnetworks/c/0/0/2/0").stat().st_size
+    found = result(in_process(folder, "prune", "a.zarr", "--unfinished", "--yes", "--json"), "prune")
+    assert (found["leftovers"], found["bytes"]) == (["subnetworks/c/0/0/2/0"], size)
+    assert in_process(folder, "info", "-s", "a.zarr", "--json")[1].count('"unfinished_rows": []') == 1
+
+
+@pytest.mark.parametrize("extra", [[], ["--json"]])
+def test_without_a_terminal_nothing_is_asked_and_nothing_dropped(folder, extra, in_process):
+    code, _, err = in_process(folder, "prune", "a.zarr", "--lang", "sw", *extra)
+    assert code == 2
+    assert err == (
+        "error: nothing was dropped, because nobody could be asked.\nhint: give --yes, or --dry-run to look only.\n"
+    )
+    assert len(names(folder / "a.zarr")) == 4
+
+
+@pytest.mark.parametrize(("answer", "left"), [(b"n\n", 4), (b"y\n", 2)])
+def test_on_a_terminal_it_asks(folder, start, answer, left):
+    ours, theirs = pty.openpty()
+    program = subprocess.Popen(
+        [*start, "prune", "a.zarr", "--lang", "sw"], cwd=folder, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs
+    )
+    os.close(theirs)
+    os.write(ours, answer)
+    out = program.communicate(timeout=60)[0].decode()
+    os.close(ours)
+    assert program.returncode == 0
+    assert ("nothing was dropped" in out) == (left == 4)
+    assert len(names(folder / "a.zarr")) == left
+
+
+# --------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message", "hint"),
+    [
+        (["copy", "none.zarr", "c.zarr"], 1, "there is no store at 'none.zarr'", "check the path"),
+        (["copy", "a.zarr", "c.zarr", "--lang", "ja"], 2, "no language 'ja' in the store 'a.zarr'", "it has fi, sw"),
+        (["copy", "a.zarr", "c.zarr", "--lang", "swahili"], 2, "no language 'swahili'", "did you mean 'sw' (Swahili)?"),
+        (["copy", "a.zarr", "c.zarr", "--lang", ","], 2, "no language was asked for", "give codes"),
+        (["copy", "a.zarr", "c.zarr", "--seed", "9"], 2, "no seed 9 in the store 'a.zarr'", "there is 7, 8."),
+        (["copy", "a.zarr", "c.zarr", "--density", "0.3"], 2, "no density 0.3", "there is 0.15."),
+        (["copy", "a.zarr", "b.zarr", "--codec", "zstd"], 2, "exists with codec none", "a store has one codec"),
+        (["copy", "a.zarr", "a.zarr/c"], 2, "lies within the other", "beside the store"),
+        (["copy", "a.zarr", "c.zarr", "--lang", "fi", "--seed", "8"], 1, "no row to copy", "choose other rows"),
+        (["merge", "all.zarr", "a.zarr", "none.zarr"], 1, "there is no store at 'none.zarr'", "check the path"),
+        (["merge", "all.zarr"], 2, "Missing argument 'SOURCE...'", "merge --help"),
+        (["prune", "none.zarr", "--lang", "sw", "--yes"], 1, "there is no store at 'none.zarr'", "check the path"),
+        (["prune", "a.zarr", "--yes"], 2, "nothing of the store 'a.zarr' was asked", "--keep-lang"),
+        (["prune", "a.zarr", "--lang", ",", "--yes"], 2, "no language was asked for", "give codes"),
+        (["prune", "a.zarr", "--keep-lang", ",", "--yes"], 2, "no language was asked for", "give codes"),
+        (["prune", "a.zarr", "--lang", "sw", "--keep-lang", "fi"], 2, "were both given", "what stays"),
+        (["prune", "a.zarr", "--lang", "sw", "--dry-run", "--yes"], 2, "were both given", "one of them"),
+        (["prune", "a.zarr", "--fisher", "--density", "0.15"], 2, "means nothing for Fisher values", "leave"),
+        (["prune", "a.zarr", "--fisher", "--lang", "fi"], 2, "no language 'fi' in the Fisher values of", "it has sw"),
+        (["prune", "a.zarr", "--fisher", "--seed", "8"], 2, "no seed 8 in the Fisher values of", "there is 7."),
+    ],
+)
+def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, message, hint, in_process):
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.zarr/**/zarr.json")}
+    ended, out, err = in_process(folder, *arguments)
+    assert (ended, out) == (code, "")
+    error, advice = err.splitlines()
+    assert message in error
+    assert hint in advice
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.zarr/**/zarr.json")} == before

@@ -1,0 +1,228 @@
+"""Predictors on equal footing: `baseline … --store`, and what `evaluate` and `regress` say of differences."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xsns_stream as xs
+from xsns_kernels import pack_bits
+from xsns_stream.gold import write_scores
+from xsns_stream.similarity.matrix_io import read_matrix
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SubNetwork
+from xsns_stream.types.transfer_scores import TransferScores
+
+CODES = ("en", "et", "fi", "sw")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path], tiny_folder: Path) -> Path:
+    """A folder with texts, a store of them (9 examples, two seeds, 24 tokens) and gold scores."""
+    from xsns_stream.cli import main
+
+    folder = tmp_path_factory.mktemp("footing")
+    write_texts(folder / "texts", " ".join(CODES), 20)
+    given = ["--model", tiny_folder, "--corpus", folder / "texts", "--examples", 9, "--seed", 1, "--seed", 2]
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, ("build", *given, "--max-length", 24, "--store", folder / "x.zarr", "-q"))])
+    assert not stop.value.code
+    cells = np.random.default_rng(0).random((1, 1, 4, 4)) * 100
+    write_scores(TransferScores(CODES, CODES, cells, "pos", "accuracy", "percent", "made up"), folder / "gold.parquet")
+    return folder
+
+
+@pytest.fixture
+def baseline(built: Path, xsns: Any, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.chdir(built)
+
+    def run(name: str, *more: object) -> Any:
+        model = () if name == "sue" else ("--model", tiny_folder)
+        return xsns("baseline", name, "--store", "x.zarr", *model, *more)
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["lex", "emb", "nn-rank", "grad-cosine", "sue"])
+def test_everything_is_taken_from_the_store(name: str, baseline: Any, tmp_path: Path) -> None:
+    done = baseline(name, "-o", tmp_path / "m.parquet", "--json")
+    assert done.code == 0, done.err
+    matrix = read_matrix(tmp_path / "m.parquet")
+    assert (matrix.sources, matrix.targets, matrix.seeds) == (CODES, CODES, (1, 2))
+    record = matrix.record
+    assert record is not None
+    assert (record.predictor, record.corpus, record.examples_asked) == (name, "folder(texts)", 9)
+    assert {one.examples for drawn in record.texts.values() for one in drawn.values()} == {9}
+    assert record.max_length == (0 if name == "sue" else 24)
+    assert json.loads(done.out)["result"]["record"] == record.to_json()
+    if name == "grad-cosine":
+        assert record.objective == "masked-lm(rate=0.15,max_length=24)"
+
+
+def test_options_that_differ_are_refused_together(baseline: Any) -> None:
+    done = baseline("lex", "--examples", 64, "--max-length", 24, "--seed", 3)
+    assert (done.code, done.out) == (2, "")
+    assert (
+        "error: --examples 64 was given, and the store has 9; --seed 3 was given, and the store has 1, 2." in done.err
+    )
+    assert baseline("lex", "--examples", 9, "--seed", 2, "-q").code == 0
+
+
+def test_other_text_is_refused_and_a_copy_under_another_name_is_not(baseline: Any, tmp_path: Path) -> None:
+    other = Path(shutil.copytree("texts", tmp_path / "other"))
+    done = baseline("lex", "--corpus", other)
+    assert done.code == 0, done.err
+    assert (
+        "note: the corpus is 'folder(other)' here, and 'folder(texts)' in the store; the text is the same." in done.err
+    )
+    for code in ("sw", "fi"):
+        text = (other / f"{code}.txt").read_text(encoding="utf-8")
+        (other / f"{code}.txt").write_text(text.replace(" ", " x ", 40), encoding="utf-8")
+    done = baseline("lex", "--corpus", other)
+    assert (done.code, done.out) == (1, "")
+    assert "error: the text of fi, sw is not the text that the store 'x.zarr' was built on: 2 of 4" in done.err
+
+
+def test_a_folder_that_is_not_here_has_to_be_named(
+    built: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = xsns("baseline", "emb", "--store", built / "x.zarr")
+    assert done.code == 2
+    assert "the corpus of the store, 'folder(texts)', is not here by name; the model of the store, 'tiny'," in done.err
+    assert "--corpus PATH" in done.err
+
+
+def test_another_model_is_refused(built: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(built)
+    done = xsns("baseline", "emb", "--store", "x.zarr", "--model", "mini")
+    assert done.code == 1
+    assert "error: the model 'mini' is not the one of the store 'x.zarr', which is 'tiny': weights differ." in done.err
+
+
+def test_a_language_of_two_codes_is_the_store_s(baseline: Any, tmp_path: Path) -> None:
+    """The store has `en`; the corpus now has `en-GB` too."""
+    texts = Path(shutil.copytree("texts", tmp_path / "texts"))
+    shutil.copy(texts / "sw.txt", texts / "en-GB.txt")
+    done = baseline("lex", "--corpus", texts, "--lang", "en-US,fi", "--json", "-q")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["result"]["record"]["texts"]["en-US"]["1"]["language"] == "en"
+    done = baseline("lex", "--corpus", texts, "--lang", "en,en-GB")
+    assert "records no text of en-GB: it was not compared." in done.err
+
+
+def test_all_baselines_with_a_store(baseline: Any, tmp_path: Path) -> None:
+    done = baseline("all", "-o", tmp_path / "all", "--json", "-q")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)["result"]
+    assert [one["baseline"] for one in result["written"]] == ["script", "lex", "emb", "nn-rank", "grad-cosine", "sue"]
+    assert result["differences"] == []
+    assert result["written"][0]["record"] is None or not result["written"][0]["record"]["corpus"]
+
+
+def test_evaluate_says_what_differs(baseline: Any, built: Path, xsns: Any, tiny_folder: Path, tmp_path: Path) -> None:
+    same, other = tmp_path / "same.parquet", tmp_path / "other.parquet"
+    assert baseline("lex", "-o", same, "-q").code == 0
+    model = ("--model", tiny_folder, "--corpus", "texts", "--max-length", 32)
+    assert xsns("baseline", "emb", *model, "--lang", "en,fi,sw", "--examples", 5, "-o", other, "-q").code == 0
+    command = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", "x.zarr", "--predict", same)
+    equal = json.loads(xsns(*command, "--json").out)["result"]
+    assert equal["differences"] == []
+    assert equal["records"]["x"]["texts"]["sw"]["1"] == equal["records"]["same"]["texts"]["sw"]["1"]
+    assert [one["pairs"] for one in equal["taken_from_pool"]] == [[], []]
+    done = xsns(*command, "--predict", other, "--json")
+    assert "note: the numbers of examples per language differ: 9 ('x', 'same'), 5 ('other').\n" in done.err
+    assert "note: the seeds differ: 1, 2 ('x', 'same'), 42 ('other').\n" in done.err
+    assert "note: the maximum lengths of examples differ, in tokens: 24 ('x', 'same'), 32 ('other')." in done.err
+    found = json.loads(done.out)["result"]
+    assert [one["what"] for one in found["differences"]] == ["seeds", "max_length", "examples"]
+    cost = found["taken_from_pool"][2]
+    assert (cost["predictor"], cost["targets"], cost["sources"], len(cost["pairs"])) == ("other", ["et"], ["et"], 6)
+    assert (
+        "note: 'other' lacks pairs that all other predictors have: without it, the pool would have 6 more pairs, "
+        "1 more target (et), 1 more source (et).\n"
+    ) in done.err
+
+
+def test_regress_and_matrices_of_a_store(baseline: Any, xsns: Any, tmp_path: Path) -> None:
+    path, lex = tmp_path / "jaccard.parquet", tmp_path / "lex.parquet"
+    assert xsns("matrix", "--store", "x.zarr", "-o", path, "-q").code == 0
+    record = read_matrix(path).record
+    assert record is not None
+    assert (record.model, record.corpus, record.seeds) == ("tiny", "folder(texts)", (1, 2))
+    assert set(record.texts) == set(CODES)
+    assert baseline("lex", "-o", lex, "-q").code == 0
+    done = xsns("regress", "--gold", "gold.parquet", "--predict", path, "--predict", lex, "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)["result"]
+    assert result["differences"] == []
+    assert list(result["records"]) == ["jaccard", "lex"]
+    assert len(result["taken_from_pool"]) == 2
+
+
+def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(built)
+    table = tmp_path / "own.csv"
+    table.write_text("x,en,Finnish,sw,the average\nen,1,2,3,4\nFinnish,1,2,3,4\nsw,1,2,3,4\n")
+    evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", table)
+    for command in (evaluate, ("baseline", "file", table)):
+        done = xsns(*command)
+        assert (done.code, done.out) == (1, "")
+        assert "several stand for one: the average." in done.err
+        done = xsns(*command, "--skip-unknown")
+        assert done.code == 0, done.err
+        assert "left out, because no language, or several labels for one, is meant: the average." in done.err
+        assert "recognised by name: Finnish = fi." in done.err
+    result = json.loads(xsns("baseline", "file", table, "--skip-unknown", "--json").out)["result"]
+    assert (result["left_out"], result["by_name"]) == (["the average"], {"Finnish": "fi"})
+    assert result["targets"] == ["en", "fi", "sw"]
+
+
+def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Stores of the first versions: what they do not say is asked for, and what cannot be compared is said."""
+    monkeypatch.chdir(built)
+    layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))
+    store = xs.open_store(tmp_path / "old.zarr", "a")
+    for number, language in enumerate(("sw", "fi")):
+        chosen = np.random.default_rng(number).random(2000) < 0.15
+        provenance = Provenance(layout_digest=layout.digest, seed=7)
+        store.write(SubNetwork(language, 7, pack_bits(chosen), layout, int(chosen.sum()), 0.1, 0.15, provenance))
+    command = ("baseline", "lex", "--store", tmp_path / "old.zarr")
+    done = xsns(*command)
+    assert done.code == 2
+    assert "error: the corpus of the store, '', is not here by name; the model of the store, ''," in done.err
+    done = xsns(*command, "--corpus", "texts", "--model", "mini")
+    assert done.code == 0, done.err
+    assert "records no text of fi, sw: it was not compared." in done.err
+    evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", tmp_path / "old.zarr", "--json")
+    record = json.loads(xsns(*evaluate, "-q").out)["result"]["records"]["old"]
+    assert (record["model"], record["texts"]["sw"]["7"]["digest"]) == ("", "")
+
+
+@pytest.mark.parametrize("words", ["given", "running"])
+def test_words_are_read_as_the_store_has_them(
+    words: str, tmp_path: Path, tiny_folder: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ud").mkdir()
+    for code in ("sw", "fi"):
+        lines = [f"1\t{code}{n}\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No\n2\t,\t_\t_\t_\t_\t_\t_\t_\t_" for n in range(9)]
+        (tmp_path / "ud" / f"{code}.conllu").write_text("\n\n".join(lines) + "\n\n", encoding="utf-8")
+    model = ("--model", tiny_folder)
+    done = xsns(
+        "build", *model, "--corpus", "ud", "--words", words, "--examples", 6, "--max-length", 24, "--store", "x"
+    )
+    assert done.code == 0, done.err
+    for corpus in ((), ("--corpus", "ud")):
+        done = xsns("baseline", "lex", *model, *corpus, "--store", "x", "--json")
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["result"]["record"]["corpus"] == f"folder(ud, words={words})"
+    other = "running" if words == "given" else "given"
+    done = xsns("baseline", "lex", *model, "--store", "x", "--words", other)
+    assert done.code == 2
+    assert f"--words {other} was given, and the store has {words}" in done.err

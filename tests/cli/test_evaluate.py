@@ -1,0 +1,226 @@
+"""`xsns-stream evaluate` from files and stores."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xsns_stream as xs
+from tests.support.paths import DOCS
+from xsns_kernels import pack_bits
+from xsns_stream.cli import evaluate as verb
+from xsns_stream.evaluation import AVERAGES, FEWEST_RESAMPLES, MOST_RESAMPLES, NDCG, RESAMPLES
+from xsns_stream.gold import write_scores
+from xsns_stream.report import write_matrix
+from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SimilarityMatrix, SubNetwork
+from xsns_stream.types.transfer_scores import TransferScores
+
+CODES = ("sw", "en", "fi", "de", "zu", "et")
+PAGE = (DOCS / "evaluation.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with gold scores in two regimes, and two matrices: one of more languages, one that is good."""
+    rng = np.random.default_rng(0)
+    first = rng.random((6, 6)) * 100
+    cells = np.stack([first, np.clip(first + rng.normal(0, 3, (6, 6)), 0, 100)])[:, None]
+    scores = TransferScores(CODES, CODES, cells, "pos", "accuracy", "percent", "made up", ("10000", "5000"))
+    write_scores(scores, tmp_path / "gold.parquet")
+    codes = (*CODES, "fr")
+    write_matrix(SimilarityMatrix(codes, codes, rng.random((7, 7)), "l2v"), tmp_path / "l2v.parquet")
+    write_matrix(SimilarityMatrix(CODES, CODES, first / 100, "good"), tmp_path / "good.csv")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+GOLD = ("evaluate", "--gold", "gold.parquet", "--resamples", 200)
+BOTH = (*GOLD, "--predict", "l2v.parquet", "--predict", "best=good.csv")
+
+
+def result(done: Any) -> dict[str, Any]:
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert (document["schema_version"], document["command"]) == (1, "evaluate")
+    found: dict[str, Any] = document["result"]
+    return found
+
+
+def named(found: dict[str, Any]) -> dict[str, Any]:
+    return {row["name"]: row["metrics"] for row in found["predictors"]}
+
+
+def test_option_values_match_the_package() -> None:
+    assert verb.NDCG_NAMES == NDCG
+    assert verb.AVERAGE_NAMES == AVERAGES
+    assert (verb.RESAMPLES, verb.FEWEST_RESAMPLES, verb.MOST_RESAMPLES) == (
+        RESAMPLES,
+        FEWEST_RESAMPLES,
+        MOST_RESAMPLES,
+    )
+
+
+def test_a_table(folder: Path, xsns: Any) -> None:
+    done = xsns(*BOTH)
+    assert done.code == 0, done.err
+    for name in ("l2v", "best", "random", "english", "source-mean"):
+        assert f"\n{name} " in done.out
+    assert "pos accuracy, regime 10000: 6 sources, 6 targets" in done.out
+    assert "note: the gold scores do not have fr" in done.err
+    assert "note: there is no row `ceiling`" in done.err
+
+
+def test_one_json_object(folder: Path, xsns: Any) -> None:
+    found = result(xsns(*BOTH, "--json", "--against", "best", "--ceiling", "5000"))
+    rows = named(found)
+    assert list(rows) == ["l2v", "best", "random", "english", "source-mean", "ceiling"]
+    assert rows["best"]["kendall"]["mean"] == pytest.approx(1.0)
+    assert rows["best"]["regret"]["mean"] == 0
+    assert rows["l2v"]["pearson"]["against"]["high"] < 0
+    assert rows["ceiling"]["pearson"]["mean"] > 0.9
+    assert found["ceiling"] == "regime 5000"
+    assert rows["english"]["over-english"]["per_target"]["en"] is None
+    assert found["against"] == "best"
+
+
+def test_options_reach_the_evaluation(folder: Path, xsns: Any) -> None:
+    options = ("--ndcg", "score", "--average", "matrices", "--random-seed", 3, "--no-trivial", "--regime", "5000")
+    found = result(xsns(*BOTH, *options, "--sources", "sw,en,fi,de", "--targets", "zu,et", "--targets", "sw", "--json"))
+    assert list(named(found)) == ["l2v", "best"]
+    assert "ndcg@3[score]" in found["metrics"]
+    assert (found["average"], found["seed"], found["regime"], found["resamples"]) == ("matrices", 3, "5000", 200)
+    assert found["sources"] == ["sw", "en", "fi", "de"]
+    assert [choice["target"] for choice in found["targets"]] == ["zu", "et", "sw"]
+    assert [choice["candidates"] for choice in found["targets"]] == [4, 4, 3]
+
+
+def test_tables_of_other_programs_are_checked(folder: Path, xsns: Any) -> None:
+    lines = ["target \\ source,sw,en,max", "sw,0,.2,.1", "en,.3,0,.1", "max,.3,.1,0"]
+    (folder / "odd.csv").write_text("\n".join(lines) + "\n")
+    for name in ("evaluate", "regress"):
+        command = (name, "--gold", "gold.parquet", "--predict", "odd.csv")
+        done = xsns(*command)
+        assert done.code == 2
+        assert "the matrix is transposed" in done.err
+        (folder / "odd.csv").write_text("\n".join(["source", *lines[1:]]).replace("source", "source,sw,en,max") + "\n")
+        done = xsns(*command)
+        assert done.code == 1
+        assert "looks like a table of distances" in done.err
+        done = xsns(*command, "--as-given")
+        assert done.code == 1
+        assert "--rename max=max" in done.err
+        (folder / "odd.csv").write_text("\n".join(lines) + "\n")
+    (folder / "odd.csv").write_text("source,sw,en,max\nsw,0,.2,.1\nen,.3,0,.1\nfi,.3,.1,0\n")
+    found = result(xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--json"))
+    assert [choice["target"] for choice in found["targets"]] == ["sw", "en", "zu"]
+    assert found["sources"] == ["sw", "en", "fi"]
+    done = xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--rename", "mix=et")
+    assert done.code == 2
+    assert "no matrix has the label 'mix' to rename" in done.err
+
+
+def test_files(folder: Path, xsns: Any) -> None:
+    done = xsns(*BOTH, "-o", "out.md", "-o", "out.csv", "-o", "out.png", "-q")
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert (folder / "out.md").read_text(encoding="utf-8").startswith("**pos accuracy, regime 10000")
+    assert (folder / "out.csv").read_text().startswith("predictor,metric,mean,low,high,")
+    assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_line_for_each_target(folder: Path, xsns: Any) -> None:
+    done = xsns(*BOTH, "--per-target", "-o", "targets.csv")
+    assert done.code == 0, done.err
+    assert "the regret of following it" in " ".join(done.out.split())
+    lines = (folder / "targets.csv").read_text().splitlines()
+    assert lines[0].startswith("predictor,target,candidates,followed,pearson,")
+    assert len(lines) == 1 + 5 * 6
+
+
+@pytest.fixture
+def store(folder: Path) -> Path:
+    """A store of four of the languages, with two seeds."""
+    layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))
+    written = xs.open_store(folder / "xsns.zarr", "a")
+    for seed in (1, 2):
+        for number, language in enumerate(("sw", "fi", "en", "et")):
+            chosen = np.random.default_rng((seed, number)).random(2000) < 0.15
+            provenance = Provenance(layout_digest=layout.digest, seed=seed)
+            count = int(chosen.sum())
+            written.write(SubNetwork(language, seed, pack_bits(chosen), layout, count, 0.1, 0.15, provenance))
+    return folder / "xsns.zarr"
+
+
+def test_a_store_is_a_predictor(store: Path, xsns: Any) -> None:
+    found = result(xsns(*GOLD, "--predict", "xsns=xsns.zarr", "--json"))
+    assert next(iter(named(found))) == "xsns"
+    assert found["sources"] == ["sw", "en", "fi", "et"]
+    assert any("'xsns'" in note and "de, zu" in note for note in found["notes"])
+    direct = json.loads(xsns("matrix", "--store", "xsns.zarr", "--json").out)["result"]
+    codes, values = direct["languages"], np.array(direct["jaccard"])
+    np.fill_diagonal(values, -1.0)
+    best = dict(zip(codes, (codes[row] for row in values.argmax(axis=0)), strict=True))
+    assert {choice["target"]: choice["followed"]["xsns"][0] for choice in found["targets"]} == best
+
+
+def test_seeds_of_a_store_are_averaged_over(store: Path, xsns: Any) -> None:
+    predict = (*GOLD, "--predict", "xsns=xsns.zarr", "--json")
+    both, *single = (
+        named(result(xsns(*predict, *seeds)))["xsns"]["pearson"]["mean"] for seeds in ((), ("--seed", 1), ("--seed", 2))
+    )
+    assert both == pytest.approx(np.mean(single))
+    means = result(xsns(*predict, "--average", "matrices"))
+    assert means["resampled"] == "targets"
+    assert named(means)["xsns"]["pearson"]["mean"] != pytest.approx(both, abs=1e-6)
+
+
+def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+    assert len(commands) == 4
+    for command in commands:
+        done = xsns(*shlex.split(command)[1:])
+        assert done.code == 0, f"{command}\n{done.err}"
+    assert {"table.tex", "regret.png", "targets.csv"} <= {path.name for path in store.parent.iterdir()}
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert names["found"].comparison.reference == "english"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (GOLD, "there is no predictor to compare with the gold scores.", "--predict NAME=FILE"),
+        ((*BOTH, "--ceiling", "10000"), "is the regime that is predicted", "name another: 5000."),
+        ((*BOTH, "--ceiling", "20000"), "no regime '20000'", "10000, 5000"),
+        ((*BOTH, "--against", "xsns"), "no predictor 'xsns' to compare with", "l2v, best, random"),
+        ((*BOTH, "-o", "table.txt"), "does not end in the name of a format", ".md, .tex, .csv"),
+        ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "make it first"),
+        ((*GOLD, "--predict", "english=l2v.parquet"), "a predictor has the name 'english'", "give it another name"),
+    ],
+)
+def test_invalid_arguments_are_errors(
+    arguments: tuple[Any, ...], message: str, hint: str, folder: Path, xsns: Any
+) -> None:
+    done = xsns(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert hint in done.err
+    assert "Traceback" not in done.err
+
+
+def test_nothing_is_written_where_one_name_is_wrong(folder: Path, xsns: Any) -> None:
+    assert xsns(*BOTH, "-o", "good.md", "-o", "bad.xyz").code == 2
+    assert not (folder / "good.md").exists()
+
+
+def test_too_few_resamples(folder: Path, xsns: Any) -> None:
+    done = xsns(*BOTH, "--resamples", 5)
+    assert done.code == 2
+    assert "100" in done.err

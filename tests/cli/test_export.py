@@ -1,0 +1,110 @@
+"""`xsns-stream export`, as a user calls it."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from tests.support import networks
+from xsns_stream.store import open_store
+from xsns_stream.types import SubNetwork
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A store of three languages and two seeds, with one row missing."""
+    store = open_store(tmp_path / "xsns.zarr", "a")
+    for language in ("sw", "fi", "zh-Hant"):
+        for seed in (7, 8):
+            if (language, seed) != ("fi", 8):
+                store.write(networks.make_sub(language, seed))
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["safetensors", "npz"])
+def test_one_language_comes_back_as_it_is_in_the_store(folder, in_process, form):
+    code, out, err = in_process(folder, "export", "--lang", "swa", "--seed", "7", "-o", f"swahili.{form}")
+    assert (code, err) == (0, "")
+    expected = networks.make_sub("sw", 7)
+    assert out.startswith(f"swahili.{form}: 'sw', {expected.cardinality} of 576 parameters, ")
+    read = SubNetwork.load(folder / f"swahili.{form}")
+    assert read == expected
+    assert (read.language, read.seed, read.threshold, read.provenance) == ("sw", 7, 7.1, expected.provenance)
+
+
+def test_several_languages_each_in_its_file(folder, in_process):
+    (folder / "masks").mkdir()
+    arguments = ("--lang", "fi,zh-Hant", "--seed", "7", "-o", "masks/{lang}-7.safetensors", "--json")
+    code, out, err = in_process(folder, "export", *arguments)
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert (document["schema_version"], document["command"]) == (1, "export")
+    result = document["result"]
+    assert (result["store"], result["failed"]) == ("xsns.zarr", {})
+    assert [file["path"] for file in result["files"]] == ["masks/fi-7.safetensors", "masks/zh-Hant-7.safetensors"]
+    for file in result["files"]:
+        expected = networks.make_sub(file["language"], 7)
+        masks = load_file(folder / file["path"])
+        flat = np.concatenate([masks[name].numpy().ravel() for name in expected.layout.names])
+        np.testing.assert_array_equal(flat, expected.to_numpy())
+        assert file["bytes"] == (folder / file["path"]).stat().st_size
+        assert {key: file[key] for key in ("seed", "density", "cardinality", "parameters", "layout_digest")} == {
+            "seed": 7,
+            "density": 0.15,
+            "cardinality": expected.cardinality,
+            "parameters": 576,
+            "layout_digest": expected.layout.digest,
+        }
+
+
+def test_all_languages_that_have_the_seed(folder, in_process):
+    code, out, err = in_process(folder, "export", "--lang", "all", "--seed", "8", "-o", "{lang}.npz")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert err == "left out, because there is no sub-network: fi\n"
+    assert sorted(path.name for path in folder.glob("*.npz")) == ["sw.npz", "zh-Hant.npz"]
+
+
+def test_a_damaged_row_does_not_keep_the_others(folder, in_process):
+    store = open_store(folder / "xsns.zarr")
+    slot = store.record("fi", 7).slot
+    row = folder.joinpath("xsns.zarr", "subnetworks", "c", *map(str, slot), "0")
+    data = bytearray(row.read_bytes())
+    data[3] ^= 1
+    row.write_bytes(data)
+    code, out, err = in_process(folder, "export", "--lang", "all", "--seed", "7", "-o", "{lang}.npz", "--json")
+    assert code == 3
+    assert "error: 1 language could not be exported: fi." in err
+    result = json.loads(out)["result"]
+    assert [file["language"] for file in result["files"]] == ["sw", "zh-Hant"]
+    assert "does not hold the bits" in result["failed"]["fi"]
+    assert not (folder / "fi.npz").exists()
+    # One language alone has no others to go on with.
+    code, out, err = in_process(folder, "export", "--lang", "fi", "--seed", "7", "-o", "fi.npz")
+    assert (code, out) == (1, "")
+    assert "does not hold the bits" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message", "hint"),
+    [
+        (["--lang", "sw", "-o", "sw.npz"], 2, "has 2 seeds, and none was chosen", "choose one of 7, 8."),
+        (["--lang", "all", "-o", "{lang}.npz"], 2, "has 2 seeds, and none was chosen", "choose one of 7, 8."),
+        (["--lang", "all", "--seed", "9", "-o", "{lang}.npz"], 2, "has no such sub-network", "xsns-stream info"),
+        (["--lang", "fi", "--seed", "8", "-o", "fi.npz"], 1, "has no row 'fi' (seed 8, density 0.15)", "seed 7"),
+        (["--lang", "sw,fi", "--seed", "7", "-o", "x.npz"], 2, "2 languages cannot be written to one", "{lang}.npz"),
+        (["--lang", "sw", "--seed", "7", "-o", "sw.pt"], 2, "'sw.pt' does not end in", ".safetensors or .npz"),
+        (["--lang", "sw", "--seed", "7", "-o", "no/sw.npz"], 2, "there is no folder 'no'", "make it first."),
+        (["--lang", "swahili", "--seed", "7", "-o", "x.npz"], 2, "no language 'swahili'", "did you mean 'sw'"),
+        (["--lang", "sw", "-s", "none.zarr", "-o", "x.npz"], 1, "there is no store at 'none.zarr'.", "build"),
+        (["--lang", "sw"], 2, "Missing option '-o'", "see `xsns-stream export --help`."),
+    ],
+)
+def test_errors_say_what_was_asked_and_what_to_do(folder, in_process, arguments, code, message, hint):
+    ended, out, err = in_process(folder, "export", *arguments)
+    assert (ended, out) == (code, "")
+    error, advice = err.splitlines()
+    assert message in error
+    assert advice.startswith("hint: ")
+    assert hint in advice
+    assert not [path for path in folder.iterdir() if path.name != "xsns.zarr"]

@@ -1,0 +1,154 @@
+"""`xsns-stream gold`, as a user calls it."""
+
+import json
+import shlex
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from xsns_stream.cli.gold import command, import_command, show_command
+from xsns_stream.gold import read_scores
+
+
+class Runner(CliRunner):
+    """A runner that names the options of help as the program does: click keeps the first help option of a verb."""
+
+    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
+        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
+
+
+LONG = """source,target,score
+sw,sw,90
+sw,fi,50.25
+fi,sw,60.5
+fi,fi,80
+de,sw,40
+de,fi,70
+"""
+MATRIX = "source,sw,fi\nsw,90,{}\nfi,60,80\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder in which the examples of the help pages make sense."""
+    (tmp_path / "scores.csv").write_text(LONG)
+    for run, score in (("run1", 50), ("run2", 54)):
+        (tmp_path / f"{run}.csv").write_text(MATRIX.format(score))
+    return tmp_path
+
+
+def test_scores_are_imported_and_shown(folder, in_process):
+    done = in_process(
+        folder, "gold", "import", "scores.csv", "--format", "long", "--unit", "percent", "-o", "g.parquet"
+    )
+    assert done.code == 0, done.err
+    assert "3 sources × 2 targets" in done.out
+    assert "wrote g.parquet" in done.err
+    assert "give --task and --metric" in done.err
+    shown = in_process(folder, "gold", "show", "g.parquet")
+    assert (shown.code, shown.err) == (0, "")
+    lines = [line.split("│") for line in shown.out.splitlines() if "│" in line]
+    best = {line[1].strip(): (line[3].strip(), line[5].strip()) for line in lines if len(line) == 7}
+    assert best == {"sw": ("fi", "60.50"), "fi": ("de", "70.00")}
+    # The mean of German, over other languages: 55; of Swahili, with one other target: 50.25.
+    means = [(line[1].strip(), line[3].strip()) for line in lines if len(line) == 6]
+    assert means == [("fi", "60.50"), ("de", "55.00"), ("sw", "50.25")]
+
+
+def test_json_output_is_complete(folder, in_process):
+    done = in_process(
+        folder, "gold", "import", "run1.csv", "run2.csv", "--seed", 1, "--seed", 2, "--format", "matrix", "-o", "g.csv",
+        "--task", "pos", "--metric", "accuracy", "--unit", "percent", "--origin", "us", "--json",
+    )  # fmt: skip
+    assert (done.code, done.err) == (0, "wrote g.csv\n")
+    document = json.loads(done.out)
+    assert (document["schema_version"], document["command"]) == (1, "gold import")
+    result = document["result"]
+    assert (result["seeds"], result["unit"], result["notes"], result["output"]) == ([1, 2], "percent", [], "g.csv")
+    shown = json.loads(in_process(folder, "gold", "show", "g.csv", "--json").out)["result"]
+    assert shown == {name: value for name, value in result.items() if name in shown}
+    assert result["left_out"]["scores"] == 0
+    assert result["by_name"] == {}
+    assert shown["best_source"]["fi"] == {"source": "sw", "score": 52}
+    np.testing.assert_array_equal(read_scores(folder / "g.csv").per_seed[:, 0, 1], [50, 54])
+
+
+def test_a_regime_is_shown_by_name(folder, in_process):
+    for size, score in (("00630", 40), ("10000", 60)):
+        (folder / f"matrix-ft-{size}.csv").write_text(MATRIX.format(score))
+    assert in_process(folder, "gold", "import", ".", "--format", "xpos", "-q", "-o", "g.parquet").code == 0
+    for asked, shown, score in (("main", "10000", 60), ("630", "630", 40)):
+        done = in_process(folder, "gold", "show", "g.parquet", "--regime", asked, "--json")
+        result = json.loads(done.out)["result"]
+        assert (result["regime"], result["regimes"]) == (shown, ["10000", "630"])
+        assert result["best_source"]["fi"]["score"] == score
+    done = in_process(folder, "gold", "show", "g.parquet", "--regime", "64")
+    assert (done.code, done.err) == (2, "error: the scores have no regime '64'.\nhint: they have 10000, 630.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message", "hint"),
+    [
+        ("import scores.csv --format langrnk -o g.parquet", 2, "no format 'langrnk'", "did you mean 'langrank'?"),
+        ("import none.csv --format long -o g.parquet", 1, "there is no file 'none.csv'", "check the path"),
+        ("import scores.csv --format long -o g.xlsx", 2, "does not end in the name of a format", ".parquet, .csv"),
+        ("import scores.csv --format long --unit fraction -o g.parquet", 1, "cannot be fractions", "--unit percent"),
+        ("import scores.csv --format long --rename sw -o g.parquet", 2, "'--rename sw' says nothing", "OLD=NEW"),
+        ("import scores.csv --format matrix -o g.parquet", 1, "is a long table, not a matrix", "--format long"),
+        ("import run1.csv run2.csv --format matrix -o g.parquet", 2, "2 files and 0 different seeds", "one --seed"),
+        ("import --format long -o g.parquet", 2, "Missing argument 'FILE...'", "--help"),
+        ("show none.parquet", 1, "there is no file 'none.parquet'", "check the path"),
+        ("show scores.csv", 1, "its columns are source, target, score", "gold import FILE --format long"),
+        ("", 2, "Missing command", "--help"),
+        ("shw g.parquet", 2, "No such command 'shw'", ""),
+    ],
+)
+def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, message, hint):
+    done = in_process(folder, "gold", *arguments.split())
+    assert done.code == code, done.err
+    assert done.err.startswith("error: ")
+    assert message in done.err
+    assert hint in done.err
+    assert done.out == ""
+    assert not (folder / "g.parquet").exists()
+
+
+def test_import_that_would_lose_scores_is_an_error(folder, in_process):
+    (folder / "odd.csv").write_text("source,sw,average\nfi,50,60\nFinno,1,2\n")
+    command = ("gold", "import", "odd.csv", "--format", "matrix", "-o", "g.parquet")
+    done = in_process(folder, *command)
+    assert (done.code, done.out) == (1, "")
+    message = (
+        "labels that are neither codes nor names of languages, with their number of scores: average (2), Finno (2)."
+    )
+    assert f"error: {message}\n" in done.err
+    assert not (folder / "g.parquet").exists()
+    again = in_process(folder, *command, "--rename", "Finno=et", "--skip-unknown", "--json")
+    assert again.code == 0
+    assert "note: left out, 2 of 4 scores: labels that are neither codes nor names" in again.err
+    left_out = json.loads(again.out)["result"]["left_out"]
+    assert (left_out["labels"], left_out["scores"], left_out["of"]) == ({"average": 2}, 2, 4)
+    assert read_scores(folder / "g.parquet").sources == ("fi", "et")
+
+
+@pytest.mark.parametrize("page", [command, import_command, show_command])
+def test_the_examples_of_the_help_pages_run(page, folder, in_process):
+    found = [line.strip() for line in page.epilog.partition("Examples:")[2].splitlines() if line.strip()]
+    assert len(found) == 2
+    assert in_process(folder, *shlex.split("gold import scores.csv --format long -o gold.parquet")).code == 0
+    for line in found:
+        program, *arguments = shlex.split(line)
+        done = in_process(folder, *arguments)
+        assert (program, done.code) == ("xsns-stream", 0), done.err
+        assert done.out
+
+
+def test_every_option_has_a_help_text():
+    for page in (import_command, show_command):
+        assert page.help
+        options = [option for option in page.params if option.param_type_name == "option"]
+        assert all(option.help for option in options)
+        assert {"as_json", "quiet", "verbose"} <= {option.name for option in options}
+        assert Runner().invoke(page, ["--help"]).exit_code == 0

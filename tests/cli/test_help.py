@@ -1,0 +1,151 @@
+"""Help pages: each ends with examples, and the examples run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from tests.support.example_files import lay_out
+from xsns_stream.cli import VERBS
+from xsns_stream.corpora.recipes import RECIPES
+
+pytestmark = pytest.mark.xdist_group("help")
+
+
+def commands() -> dict[str, click.Command]:
+    """{verb, or verb with the name of one of its commands: what click knows of it}."""
+    found: dict[str, click.Command] = {}
+    for verb in VERBS:
+        found[verb] = command = import_module(f"xsns_stream.cli.{verb}").command
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                part = command.get_command(context, name)
+                assert part is not None
+                found[f"{verb} {name}"] = part
+    return found
+
+
+EVERY = commands()
+
+
+def examples(verb: str) -> list[str]:
+    """The commands at the end of a verb's help."""
+    epilog = EVERY[verb].epilog or ""
+    return [line.strip() for line in epilog.partition("Examples:")[2].splitlines() if line.strip()]
+
+
+def needs_network(command: str) -> bool:
+    """Whether a command names a data set or a model that has to be fetched."""
+    words = re.split(r"[\s=]", command)
+    hub = any(word.startswith("hub:") or re.fullmatch(r"[\w-]+/[\w.-]+", word) for word in words)
+    return hub or any(word in RECIPES for word in words)
+
+
+COMMANDS = list(dict.fromkeys(command for verb in EVERY for command in examples(verb)))
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
+    """A folder in which the examples make sense: texts, and the store that the first example of `build` makes."""
+    from xsns_stream.cli import main
+
+    folder = write_texts(tmp_path_factory.mktemp("help"), "sw fi")
+    lay_out(folder)
+    (folder / "sw.txt").rename(folder / "swahili.txt")
+    (folder / "fi.txt").rename(folder / "finnish.txt")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main(shlex.split(examples("build")[0])[1:])
+    finally:
+        os.chdir(before)
+    assert not stop.value.code
+    return folder
+
+
+@pytest.mark.parametrize("verb", EVERY)
+def test_help_ends_with_examples(verb: str, xsns: Any) -> None:
+    done = xsns(*verb.split(), "--help")
+    assert (done.code, done.err) == (0, "")
+    assert xsns(*verb.split(), "-h").out == done.out
+    found = examples(verb)
+    assert len(found) >= 2
+    assert all(command.startswith(f"xsns-stream {verb}") for command in found)
+    shown = [line.strip() for line in done.out.rstrip().splitlines()]
+    assert shown[-len(found) - 1 :] == ["Examples:", *found]
+    assert done.out.startswith(f"Usage: xsns-stream {verb} ")
+
+
+@pytest.mark.parametrize("verb", EVERY)
+def test_every_option_is_explained(verb: str) -> None:
+    command = EVERY[verb]
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    assert all(option.help for option in options)
+    if not isinstance(command, click.Group):
+        assert {"as_json", "quiet", "verbose"} <= {option.name for option in options}
+    assert command.name == verb.rsplit(maxsplit=1)[-1]
+    assert command.help
+
+
+def test_some_examples_run_without_a_network() -> None:
+    assert sum(not needs_network(command) for command in COMMANDS) >= 2 * len(VERBS) - 2
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not needs_network(command)])
+def test_the_example_runs(command: str, kitchen: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(kitchen)
+    program, *arguments = shlex.split(command)
+    assert program == "xsns-stream"
+    done = xsns(*arguments)
+    assert done.code == 0, done.err
+    assert done.out
+    assert "error" not in done.err
+
+
+def test_the_program_s_own_help(xsns: Any) -> None:
+    done = xsns("--help")
+    assert (done.code, done.err) == (0, "")
+    for verb, line in VERBS.items():
+        assert re.search(rf"^  {verb} +{re.escape(line[:40])}", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("asked", "hint"), [("bild", "did you mean `build`?"), ("xyz", "the verbs are build, ")])
+def test_a_verb_that_is_not_one(asked: str, hint: str, xsns: Any) -> None:
+    done = xsns(asked)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: no verb '{asked}'.\nhint: {hint}")
+
+
+def test_the_installed_program() -> None:
+    """By its entry point, and as a module."""
+    script = Path(sys.executable).with_name("xsns-stream")
+    for command in ([str(script)], [sys.executable, "-m", "xsns_stream"]):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        assert (done.stdout.strip(), done.stderr) == (version("xsns-stream"), "")
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    """`xsns-stream info --corpus cldr | head -1`: no complaint, whoever closes the pipe."""
+    command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "cldr"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0, err
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err

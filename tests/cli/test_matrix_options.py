@@ -1,0 +1,274 @@
+"""Options of `xsns-stream matrix` that say what is compared, and how it is counted."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support import networks
+from xsns_stream.similarity import count_overlaps_by_seed, sample_overlaps_by_seed, similarity, similarity_by_group
+from xsns_stream.store import open_store
+
+CODES = ("en", "fi", "rw", "sw", "yo", "zh-Hant")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A store of six languages, two seeds and three layers."""
+    layout = networks.make_layout(3, 12_800)
+    store = open_store(tmp_path / "xsns.zarr", "a")
+    for code in CODES:
+        for seed in (7, 8):
+            store.write(networks.make_sub(code, seed, layout=layout))
+    return tmp_path
+
+
+@pytest.fixture
+def matrix(folder, in_process):
+    """Run `matrix --json` and return its result."""
+
+    def call(*arguments):
+        code, out, err = in_process(folder, "matrix", "--json", "-q", *arguments)
+        assert (code, err) == (0, "")
+        return json.loads(out)["result"]
+
+    return call
+
+
+def expected(folder, coefficient="jaccard", **options):
+    return similarity(count_overlaps_by_seed(open_store(folder / "xsns.zarr"), **options), coefficient)
+
+
+# --------------------------------------------------------------------------------- coefficients, rectangles
+
+
+@pytest.mark.parametrize("coefficient", ["dice", "overlap", "cosine", "corrected-jaccard", "mutual-information"])
+def test_coefficients(folder, matrix, coefficient):
+    result = matrix("--coefficient", coefficient)
+    found = expected(folder, coefficient)
+    assert result["coefficient"] == coefficient
+    assert result[coefficient] == found.values.tolist()
+    corrected = found.chance_corrected
+    assert result["chance_corrected"] == (None if corrected is None else corrected.tolist())
+
+
+def test_a_rectangle_reads_no_other_row(folder, matrix):
+    labels = json.loads((folder / "xsns.zarr/subnetworks/zarr.json").read_text())["attributes"]["languages"]
+    for seed in (0, 1):
+        for code in ("rw", "yo"):
+            (folder / f"xsns.zarr/subnetworks/c/0/{seed}/{labels.index(code)}/0").unlink()
+    result = matrix("--sources", "en,sw", "--target", "sw", "--target", "fi,zh-hant", "--coefficient", "containment")
+    assert (result["sources"], result["targets"]) == (["en", "sw"], ["sw", "fi", "zh-Hant"])
+    assert "languages" not in result
+    assert result["parameters"] == 38_400
+    found = expected(folder, "containment", sources=["en", "sw"], targets=["sw", "fi", "zh-Hant"])
+    assert result["containment"] == found.values.tolist()
+
+
+def test_a_rectangle_as_a_table(folder, in_process):
+    code, out, _ = in_process(folder, "matrix", "--target", "sw,fi")
+    assert code == 0
+    header, _, *lines = out.splitlines()
+    assert header.split() == ["source", "sw", "fi"]
+    assert [line.split()[0] for line in lines] == list(CODES)
+
+
+# ------------------------------------------------------------------------------------------------ groups
+
+
+def test_layers(folder, matrix):
+    result = matrix("--by", "layer", "--lang", "sw,fi,en")
+    store = open_store(folder / "xsns.zarr")
+    found = similarity_by_group(count_overlaps_by_seed(store, languages=("sw", "fi", "en"), by="layer"))
+    assert (result["by"], result["languages"], result["seeds"]) == ("layer", ["sw", "fi", "en"], [7, 8])
+    assert [group["name"] for group in result["groups"]] == ["layer.0", "layer.1", "layer.2"]
+    for group, (name, values) in zip(result["groups"], found, strict=True):
+        assert group["jaccard"] == values.values.tolist()
+        assert group["mean"] == values.mean_of_pairs
+        assert (group["name"], group["parameters"]) == (name, 12_800)
+    assert sum(group["share"] for group in result["groups"]) == pytest.approx(1)
+
+
+def test_a_table_and_files_of_groups(folder, in_process):
+    names = ("g.csv", "g.tsv", "g.parquet", "g.json", "g.npz")
+    outputs = [part for name in names for part in ("-o", name)]
+    code, out, err = in_process(folder, "matrix", "--by", "tensor", "--coefficient", "dice", *outputs)
+    assert code == 0
+    assert err.splitlines() == [f"wrote {name}" for name in names]
+    header, _, *lines = out.splitlines()
+    assert header.split() == ["tensor", "parameters", "of", "all", "of", "selected", "mean", "dice"]
+    store = open_store(folder / "xsns.zarr")
+    found = similarity_by_group(count_overlaps_by_seed(store, by="tensor"), "dice")
+    shown = [
+        [name, "12,800", "33.3%", f"{share:.1%}", f"{values.mean_of_pairs:.3f}"]
+        for (name, values), share in zip(found, found.shares, strict=True)
+    ]
+    assert [line.split() for line in lines] == shown
+    frames = [
+        pd.read_csv(folder / "g.csv"),
+        pd.read_csv(folder / "g.tsv", sep="\t"),
+        pd.read_parquet(folder / "g.parquet"),
+    ]
+    for frame in frames:
+        assert list(frame.columns) == ["group", "source", "target", "dice"]
+        assert len(frame) == 3 * 6 * 6
+        np.testing.assert_allclose(frame["dice"].to_numpy().reshape(3, 6, 6), found.values, rtol=1e-15)
+    document = json.loads((folder / "g.json").read_text())
+    assert (document["by"], document["density"], document["sources"]) == ("tensor", 0.15, list(CODES))
+    assert [group["values"] for group in document["groups"]] == found.values.tolist()
+    with np.load(folder / "g.npz") as arrays:
+        assert np.array_equal(arrays["values"], found.values)
+        assert arrays["groups"].tolist() == list(found.names)
+        assert arrays["sizes"].tolist() == [12_800] * 3
+
+
+# ------------------------------------------------------------------------------------------------ samples
+
+
+def test_a_sample_says_how_far_it_may_be_off(folder, matrix, in_process):
+    result = matrix("--sample", "0.3", "-o", "s.json", "-o", "s.npz")
+    found = similarity(sample_overlaps_by_seed(open_store(folder / "xsns.zarr"), 0.3))
+    assert result["jaccard"] == found.values.tolist()
+    assert result["standard_error"] == found.standard_error.tolist()
+    assert 0.2 < result["sampled"] < 0.4
+    assert json.loads((folder / "s.json").read_text())["standard_error"] == result["standard_error"]
+    with np.load(folder / "s.npz") as arrays:
+        assert arrays["standard_error"].tolist() == result["standard_error"]
+    code, _, err = in_process(folder, "matrix", "--sample", "0.3")
+    assert code == 0
+    off = found.standard_error[~np.eye(6, dtype=bool)]
+    assert err.startswith(f"estimated from {result['sampled']:.1%} of the parameters; one standard deviation of ")
+    assert f"± {off.mean():.4f} on average, ± {off.max():.4f} at most" in err
+    assert not (folder / "xsns.zarr/overlaps").exists(), "estimates are never kept"
+
+
+def test_everything_as_a_sample_is_exact(folder, matrix):
+    result = matrix("--sample", "1")
+    assert result["jaccard"] == matrix()["jaccard"]
+    assert not np.any(result["standard_error"])
+
+
+# ------------------------------------------------------------------------------------------- what is kept
+
+
+def test_counts_are_kept_unless_that_is_not_wanted(folder, matrix):
+    overlaps = folder / "xsns.zarr/overlaps"
+    first = matrix("--no-keep")
+    assert not overlaps.exists()
+    assert matrix() == first
+    kept = sorted(overlaps.glob("*/*/*/zarr.json"))
+    assert [path.parent.parent.name for path in kept] == ["7", "8"]
+    objects = [path for path in (folder / "xsns.zarr/subnetworks/c").rglob("*") if path.is_file()]
+    for path in objects:
+        path.rename(path.with_suffix(".away"))
+    assert matrix() == first, "no row is read"
+    for path in objects:
+        path.with_suffix(".away").rename(path)
+    assert matrix("--recount", "--no-keep") == first
+    assert sorted(overlaps.glob("*/*/*/zarr.json")) == kept
+    assert matrix("--recount") == first
+    assert sorted(overlaps.glob("*/*/*/zarr.json")) != kept
+
+
+def test_a_ranking_uses_what_a_matrix_kept_and_is_the_same(folder, matrix, in_process):
+    _, before, _ = in_process(folder, "rank", "--target", "sw", "--json", "--coefficient", "cosine")
+    matrix()
+    for path in (folder / "xsns.zarr/subnetworks/c").rglob("0"):
+        if path.is_file():
+            path.unlink()
+    code, after, _ = in_process(folder, "rank", "--target", "sw", "--json", "--coefficient", "cosine")
+    assert code == 0
+    assert after == before
+    assert json.loads(after)["result"]["coefficient"] == "cosine"
+
+
+@pytest.mark.parametrize("options", [(), ("--by", "layer"), ("--sample", "0.5"), ("--sources", "sw", "--target", "fi")])
+def test_verify_finds_bits_that_kept_counts_do_not_show(folder, matrix, in_process, options):
+    matrix()
+    labels = json.loads((folder / "xsns.zarr/subnetworks/zarr.json").read_text())["attributes"]["languages"]
+    path = folder / f"xsns.zarr/subnetworks/c/0/1/{labels.index('fi')}/0"
+    data = bytearray(path.read_bytes())
+    # Two bits change places: the count stays.
+    first, second = (next(i for i in range(100) if data[i] & 1 == value) for value in (0, 1))
+    data[first] ^= 1
+    data[second] ^= 1
+    path.write_bytes(data)
+    assert in_process(folder, "matrix", *options)[0] == 0
+    code, out, err = in_process(folder, "matrix", "--verify", *options)
+    assert (code, out) == (1, "")
+    assert "'fi' (seed 8, density 0.15)" in err
+
+
+# ------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message", "hint"),
+    [
+        (["--lang", "sw,fi", "--target", "en"], 2, "--lang cannot be combined with --sources or --target.", "--lang"),
+        (["--by", "layer", "--sample", "0.1"], 2, "--by and --sample cannot be combined.", "not estimated"),
+        (["--by", "layer", "--recount"], 2, "--recount cannot be combined with --by.", "never saved"),
+        (["--sample", "0.1", "--no-keep"], 2, "--no-keep cannot be combined with --sample.", "never saved"),
+        (["--by", "layer", "-o", "m.png"], 2, "'m.png' does not end in the name of a format.", ".npz"),
+        (["--sample", "0.1", "--device", "cuda"], 2, "--device cannot be combined with --sample.", "on the CPU"),
+        (["--by", "block"], 2, "'block' is not one of", "--help"),
+        (["--sample", "0"], 2, "0.0 is not in the range", "--help"),
+        (["--coefficient", "jacard"], 2, "'jacard' is not one of", "--help"),
+        (["--sources", "swahili"], 2, "no language 'swahili' in the store 'xsns.zarr'.", "did you mean 'sw'"),
+        (["--sources", "sw", "--target", "sw"], 2, "at least two languages, and 'sw' is the only one.", "--lang"),
+    ],
+)
+def test_errors_say_what_was_asked_and_what_to_do(folder, in_process, arguments, code, message, hint):
+    ended, out, err = in_process(folder, "matrix", *arguments)
+    assert (ended, out) == (code, "")
+    error, advice = err.splitlines()
+    assert message in error
+    assert hint in advice
+
+
+def test_progress_with_the_time_that_is_left(folder, start):
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [*start, "matrix", "--recount"], cwd=folder, stdout=subprocess.PIPE, stderr=follower
+    ) as process:
+        os.close(follower)
+        drawn = b""
+        # The terminal's end is an error on Linux.
+        with suppress(OSError):
+            while part := os.read(leader, 65_536):
+                drawn += part
+        assert process.stdout is not None
+        assert process.stdout.read().startswith(b"source")
+    os.close(leader)
+    assert process.returncode == 0
+    plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", drawn.decode())
+    assert re.search(r"comparing .* +\d+% (0:00:0\d|-:--:--)", plain)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("matrix", "--store", "memory://a"), "a store at 'memory://a' ends with the command"),
+        (("copy", "xsns.zarr", "memory://a"), "a store at 'memory://a' ends with the command"),
+        (("merge", "all.zarr", "xsns.zarr", "memory://a"), "a store at 'memory://a' ends with the command"),
+        (("matrix", "--lang", ",,"), "no language was asked for"),
+        (("prune", "xsns.zarr", "--lang", ",", "--yes"), "no language was asked for"),
+        (("prune", "xsns.zarr", "--lang", "", "--yes"), "no language was asked for"),
+        (("copy", "xsns.zarr", "all.zarr", "--lang", ","), "no language was asked for"),
+        (("matrix", "--device", "none-such"), "cannot be counted on the device 'none-such'"),
+    ],
+)
+def test_what_names_nothing_is_refused(folder, in_process, arguments, message):
+    # Counts that are kept change nothing about it.
+    assert in_process(folder, "matrix", "-q")[0] == 0
+    code, _, err = in_process(folder, *arguments)
+    assert code == 2
+    assert message in err
+    assert open_store(folder / "xsns.zarr").languages == CODES
+    assert not (folder / "all.zarr").exists()

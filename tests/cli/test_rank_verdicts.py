@@ -1,0 +1,39 @@
+"""What `rank` says in words holds for the sources of which it is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from xsns_stream.pipeline.source_ranking import compared_with_first
+from xsns_stream.types import RankedSource, SourceRanking
+
+AMONG = " of the 2 that have an interval"
+
+
+def source(language: str, similarity: float, level: bool | None = None) -> RankedSource:
+    known = level is not None
+    low, high = (similarity - 0.1, similarity + 0.1) if known else (None, None)
+    return RankedSource(language, similarity, None, None, low=low, high=high, level_with_first=level)
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ((True, False, False), "The first is reliably closer than each other candidate (95 %, 8 parts)."),
+        ((True, True, False), "~ No reliable difference among the first 2 (95 %, 8 parts)."),
+        ((True, False, True), "~ 1 of the others cannot be told from the first (95 %, 8 parts)."),
+        (
+            (True, None, False),
+            f"The first{AMONG} is reliably closer than each other one (95 %, 8 parts).",
+        ),
+        (
+            (True, None, True),
+            f"~ No reliable difference among the first 2{AMONG} (95 %, 8 parts).",
+        ),
+        ((True, None, None), "No other candidate has an interval to compare the first with."),
+        ((True,), "No other candidate has an interval to compare the first with."),
+    ],
+)
+def test_the_verdict(levels: tuple[bool | None, ...], said: str) -> None:
+    sources = tuple(source(f"s{place}", 0.9 - place / 10, level) for place, level in enumerate(levels))
+    assert compared_with_first(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == said

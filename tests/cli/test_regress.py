@@ -1,0 +1,247 @@
+"""`xsns-stream regress` from files, the page about it, and the findings of de Vries et al. from their own tables."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support.paths import DOCS
+from tests.support.paths import SHARED_DATA as SHARED
+from xsns_stream.align_scores import join
+from xsns_stream.evaluation import evaluate
+from xsns_stream.gold import import_scores, write_scores
+from xsns_stream.regression import feature_matrix, fit, parse_feature, read_features
+from xsns_stream.report import write_matrix
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.regressions import LEFT_OUT_TARGET
+from xsns_stream.types.transfer_scores import TransferScores
+
+PAGE = (DOCS / "regression.md").read_text(encoding="utf-8")
+CODES = ("de", "en", "et", "fi", "fr", "ru", "sw", "tr")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with gold scores of eight languages, one matrix that tells much of them and holds Maltese, one table."""
+    rng = np.random.default_rng(0)
+    near = rng.random((9, 9))
+    scores = 30 + 40 * near[:8, :8] + 8 * rng.standard_normal((1, 8)) + 2 * rng.standard_normal((8, 8))
+    gold = TransferScores(CODES, CODES, scores[None, None], "pos", "accuracy", "percent", "made up")
+    write_scores(gold, tmp_path / "gold.parquet")
+    codes = (*CODES, "mt")
+    write_matrix(SimilarityMatrix(codes, codes, near, "ldnd"), tmp_path / "ldnd.parquet")
+    families = ("IE", "IE", "Uralic", "Uralic", "IE", "IE", "Bantu", "Turkic", "Semitic")
+    lines = [
+        f"{code},{family},{10 ** (place % 4)}" for place, (code, family) in enumerate(zip(codes, families, strict=True))
+    ]
+    (tmp_path / "languages.csv").write_text("code,family,size\n" + "\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+GOLD = ("regress", "--gold", "gold.parquet")
+LDND = (*GOLD, "--predict", "ldnd.parquet")
+FEATURES = (*GOLD, "--features", "languages.csv", "--feature", "same:family")
+
+
+def result(done: Any) -> dict[str, Any]:
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert (document["schema_version"], document["command"]) == (1, "regress")
+    found: dict[str, Any] = document["result"]
+    return found
+
+
+def test_a_table(folder: Path, xsns: Any) -> None:
+    done = xsns(*LDND, "--model", "mixed")
+    assert done.code == 0, done.err
+    assert done.out.startswith("mixed (target): pos accuracy (percent) of 56 pairs, 8 sources and 8 targets\n")
+    for name in ("intercept", "ldnd", "between targets", "leave one target out", "english", "source-mean"):
+        assert f"\n{name} " in done.out
+    assert "note: the gold scores do not have mt" in done.err
+    assert xsns(*LDND, "--model", "mixed", "--quiet").err == ""
+
+
+def test_one_json_object(folder: Path, xsns: Any) -> None:
+    found = result(xsns(*LDND, "--model", "mixed", "--random", "crossed", "--new", "sw,mt", "--json"))
+    assert found["model"] == "mixed"
+    assert found["random_intercepts"] == ["target", "source"]
+    slope = found["coefficients"][1]
+    assert slope["name"] == "ldnd"
+    assert slope["low"] < 40 < slope["high"]
+    assert found["coefficients"][0]["standardised"] is None
+    ways = {error["way"]: error for error in found["errors"]}
+    assert ways["in sample"]["rmse"] < ways["leave one target out"]["rmse"] < ways["leave one target out"]["of_mean"]
+    assert {row["predictor"] for row in found["ranking"]} >= {"in sample", "leave one source out", "source-mean"}
+    known, new = found["predictions"]
+    assert (known["target"], known["known_target"]) == ("sw", True)
+    assert (new["target"], new["known_target"]) == ("mt", False)
+    assert [one["language"] for one in known["sources"]] == [code for code in CODES if code != "sw"]
+    assert [one["language"] for one in new["sources"]] == list(CODES)
+    assert all(0 <= one["low"] <= one["mean"] <= one["high"] <= 100 for one in new["sources"])
+
+
+def test_features_and_matrices_together(folder: Path, xsns: Any) -> None:
+    found = result(
+        xsns(*FEATURES, "--feature", "amount=log-source:size", "--predict", "near=ldnd.parquet", "--json", "-q")
+    )
+    assert [one["name"] for one in found["coefficients"]] == ["intercept", "near", "same_family", "amount"]
+    assert found["pairs"] == 56
+
+
+def test_fewer_languages(folder: Path, xsns: Any) -> None:
+    """`--targets` says what is fitted; a target of `--new` is predicted without being among them."""
+    found = result(xsns(*LDND, "--targets", "en,fi,fr,sw", "--sources", "en,de,fi,tr", "--new", "mt", "--json"))
+    assert found["targets"] == ["en", "fi", "fr", "sw"]
+    assert found["pairs"] == 14
+    assert [one["language"] for one in found["predictions"][0]["sources"]] == ["en", "de", "fi", "tr"]
+
+
+def test_files(folder: Path, xsns: Any) -> None:
+    outputs = [f"out{suffix}" for suffix in (".md", ".tex", ".json", ".csv", ".parquet", ".svg")]
+    done = xsns(*LDND, *(part for name in outputs for part in ("-o", name)))
+    assert done.code == 0, done.err
+    assert all(f"wrote {name}" in done.err for name in outputs)
+    assert len(pd.read_parquet(folder / "out.parquet")) == 56
+    said = json.loads((folder / "out.json").read_text())
+    assert said["coefficients"] == result(xsns(*LDND, "--json"))["coefficients"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (GOLD, "no predictor was given.", "give --predict NAME=PATH"),
+        ((*GOLD, "--features", "languages.csv"), "tables were given without features.", "give --feature KIND:COLUMN"),
+        ((*GOLD, "--feature", "same:family"), "features were given without tables.", "give --features FILE"),
+        ((*LDND, "--random", "crossed"), "--random cannot be used with least squares.", "add --model mixed."),
+        ((*FEATURES, "--feature", "same_family=source:size"), "two predictors are called 'same_family'.", "name one"),
+        (
+            (*FEATURES, "--feature", "same:family=x"),
+            "no table of --features has a column 'family=x'.",
+            "there are code",
+        ),
+        (
+            (*GOLD, "--features", "languages.csv", "--feature", "target:size", "--feature", "t=target:size"),
+            "the predictor 't' is determined by 'target_size'.",
+            "leave one of them out",
+        ),
+        ((*LDND, "--sources", "en,de"), "the pairs have 2 sources", "give gold scores and predictors"),
+        ((*LDND, "--new", "yo"), "the predictor 'ldnd' has no value for the target 'yo'.", "give predictors"),
+        ((*LDND, "--new", "not a code"), "'not a code' is not a language code.", "write it"),
+        ((*LDND, "-o", "out.xls"), "'out.xls' does not end in the name of a format.", "end it in one of"),
+        ((*GOLD, "--predict", "missing.parquet"), "there is neither a store nor a file 'missing.parquet'.", "check"),
+    ],
+)
+def test_what_is_refused(folder: Path, xsns: Any, arguments: tuple[str, ...], message: str, hint: str) -> None:
+    done = xsns(*arguments)
+    assert done.code in {1, 2}
+    assert done.out == ""
+    assert done.err.splitlines()[-2].startswith(f"error: {message}")
+    assert done.err.splitlines()[-1].startswith(f"hint: {hint}")
+    assert "Traceback" not in done.err
+
+
+def test_the_page_runs(folder: Path, xsns: Any) -> None:
+    blocks = re.findall(r"```(console|python)\n(.*?)```", PAGE, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["console", "python"]
+    for line in blocks[0][1].splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "xsns-stream"
+        done = xsns(*arguments)
+        assert done.code == 0, done.err
+        assert done.out
+    assert {path.name for path in folder.iterdir()} >= {"regression.md", "fitted.png"}
+    space: dict[str, Any] = {}
+    exec(blocks[1][1], space)
+    assert space["found"]["ldnd"].estimate == pytest.approx(40, abs=6)
+    assert not space["expected"].known_target
+    assert np.isfinite(space["expected"].mean).all()
+
+
+# --------------------------------------------------------------------- what de Vries et al. (2022) found
+
+XPOS = (
+    "family=same-group:family script=same:script type=same-script-type:script order=same-known:SOV_order "
+    "source=source:in_xlmr_pretraining target=target:in_xlmr_pretraining ldnd=pair:ldnd"
+)
+
+#: The part-of-speech languages of Yun et al. (2023).
+POOL = ("bg", "zh", "nl", "en", "fi", "fr", "hi", "id", "it", "ja")
+POOL += ("ko", "no", "pl", "pt", "ru", "sk", "es", "sv", "tr", "uk")
+
+
+@pytest.fixture(scope="module")
+def xpos() -> Any:
+    place = SHARED / "xpos"
+    if not place.is_dir():
+        pytest.skip("the real scores are not here")
+    gold = import_scores(place / "gold_xlmr_base_pos_matrix.csv", "xpos").scores
+    tables = read_features([place / "languages.csv", place / "gold_xlmr_base_pos_long.csv"])
+    asked = [parse_feature(text) for text in XPOS.split()]
+    return gold, {one.name: feature_matrix(one, tables, gold.sources, gold.targets) for one in asked}
+
+
+@pytest.mark.shared_data
+def test_directions_of_effects(xpos: Any) -> None:
+    """Each has the sign of the published model, with an interval that leaves zero out."""
+    gold, matrices = xpos
+    found = fit(join(gold, matrices), "mixed", "crossed", left_out=())
+    assert (found.pairs, len(found.fitted.sources), len(found.fitted.targets)) == (5429, 61, 90)
+    for name in ("family", "script", "type", "order", "source", "target"):
+        assert found[name].low > 0, name
+    assert found["ldnd"].high < 0
+
+
+@pytest.mark.shared_data
+def test_what_confounds_least_squares(xpos: Any) -> None:
+    """Without intercepts of targets the same script comes out as harmful; beside LDND, so do branches of families."""
+    gold, matrices = xpos
+    assert fit(join(gold, matrices), left_out=())["script"].estimate < 0
+    tables = read_features([SHARED / "xpos" / "languages.csv"])
+    branch = feature_matrix(parse_feature("same:family"), tables, gold.sources, gold.targets)
+    assert fit(join(gold, matrices | {"family": branch}), "mixed", "crossed", left_out=())["family"].high < 0
+    without = {name: matrix for name, matrix in matrices.items() if name != "ldnd"} | {"family": branch}
+    assert fit(join(gold, without), "mixed", "crossed", left_out=())["family"].low > 0
+
+
+@pytest.mark.shared_data
+def test_similarity_and_good_sources_together(xpos: Any) -> None:
+    """On the paper's POS languages: LDND alone, with intercepts of targets, and of sources too, for unseen targets."""
+    gold, matrices = xpos
+    joined = join(gold, {"ldnd": matrices["ldnd"]}, POOL, POOL)
+    found = {}
+    for random in ("target", "crossed"):
+        predicted = fit(joined, "mixed", random, left_out=(LEFT_OUT_TARGET,)).left_out[LEFT_OUT_TARGET]
+        ranks = evaluate(join(gold.restricted(POOL, POOL), {random: predicted}), resamples=200)
+        found[random] = round(100 * ranks[random, "ndcg@3[rank-linear]"], 1)
+        found["source-mean"] = round(100 * ranks["source-mean", "ndcg@3[rank-linear]"], 1)
+    assert found == {"target": 84.2, "crossed": 90.3, "source-mean": 85.2}
+
+
+@pytest.mark.shared_data
+def test_errors_of_ldnd_alone(xpos: Any) -> None:
+    """Least squares by NumPy on the same pairs: in sample, and target by target."""
+    gold, matrices = xpos
+    joined = join(gold, {"ldnd": matrices["ldnd"]})
+    found = fit(joined)
+    rows, columns = np.nonzero(joined.candidates)
+    y, x = gold.values, joined.predictions[0].values
+    scores = joined.gold.values[rows, columns]
+    lines = np.stack([np.ones(len(rows)), x[rows, columns]], axis=1)
+    assert y.shape == (65, 105)
+
+    def error(left: Any) -> float:
+        return float(np.sqrt(np.mean([(scores[i] - lines[i] @ left(i)) ** 2 for i in range(len(scores))])))
+
+    whole = np.linalg.lstsq(lines, scores, rcond=None)[0]
+    assert found.error("in sample").rmse == pytest.approx(error(lambda _: whole))
+    by_target = {t: np.linalg.lstsq(lines[columns != t], scores[columns != t], rcond=None)[0] for t in set(columns)}
+    assert found.error("leave one target out").rmse == pytest.approx(error(lambda i: by_target[columns[i]]))
+    assert 0.93 < found.error("leave one target out").coverage < 0.99

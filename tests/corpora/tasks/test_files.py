@@ -1,0 +1,304 @@
+"""Files of labelled data that are not quite as they should be: what is kept, what goes, and who is told."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from xsns_stream.corpora import open_corpus, open_task
+from xsns_stream.corpora.tasks.readers import read_items
+from xsns_stream.errors import CorpusError
+from xsns_stream.types import LabelledSplit, TextExample
+
+TREE = b"1\t%s\t_\tNOUN\t_\t_\t0\troot\t_\t_\r\n\r\n"
+
+
+def read(path: Path, content: bytes | str, task: str, split: str = "test") -> LabelledSplit:
+    """Write a file, and read a split of the one language in its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    corpus = open_task(str(path.parent), task)
+    (language,) = corpus.languages()
+    return corpus.split(language, split)
+
+
+def identifiers(path: Path, task: str) -> list[tuple[str, str]]:
+    """Return (identifier, first text) of the examples that a file gives."""
+    return [(item.identifier, str(item.example.text)) for item in read_items(path, task)[0]]
+
+
+# -------------------------------------------------------------------------------------- identifiers
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".jsonl.gz", ".parquet"])
+@pytest.mark.parametrize("name", ["id", "uid", "index_id", "pairID"])
+def test_rows_that_are_left_out_do_not_shift_identifiers(tmp_path: Path, suffix: str, name: str) -> None:
+    # Without a text, without a label, and good ones between.
+    rows = [("t0", "x"), ("", "x"), ("t2", ""), ("t3", "y"), (" ", ""), ("t5", "y")]
+    table = pd.DataFrame([{"label": label, "text": text, name: f"n{n}"} for n, (text, label) in enumerate(rows)])
+    path = tmp_path / f"sw{suffix}"
+    if suffix == ".parquet":
+        table.to_parquet(path)
+    elif suffix.startswith(".jsonl"):
+        lines = ["", *table.to_json(orient="records", lines=True).splitlines(), ""]
+        content = "\ufeff" + "\r\n".join([*lines[:3], " ", *lines[3:]])
+        path.write_bytes(gzip.compress(content.encode()) if suffix.endswith(".gz") else content.encode())
+    else:
+        table.to_csv(path, sep="," if suffix == ".csv" else "\t", index=False, lineterminator="\r\n")
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\nx,t2", b"\r\n\r\nx,t2") + b"\r\n")
+    assert identifiers(path, "topic") == [("n0", "t0"), ("n3", "t3"), ("n5", "t5")]
+
+
+@pytest.mark.parametrize("separator", ["\t", ","])
+def test_rows_that_are_too_short_have_no_identifier(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / ("sw.tsv" if separator == "\t" else "sw.csv")
+    rows = [["label", "text", "id"], ["x", "a"], ["x", "b"], ["x", "c", "7"], ["x"], [""], ["x", "d", ""]]
+    path.write_text("\n".join(map(separator.join, rows)), encoding="utf-8")
+    assert identifiers(path, "topic") == [("", "a"), ("", "b"), ("7", "c"), ("", "d")]
+
+
+def test_fields_that_hold_line_ends_do_not_shift_identifiers(tmp_path: Path) -> None:
+    path = tmp_path / "sw.csv"
+    path.write_text('id,label,text\n1,x,"a\nb"\n2,x,"c ""d"" \n\n e"\n3,x,f\n', encoding="utf-8")
+    assert identifiers(path, "topic") == [("1", "a\nb"), ("2", 'c "d" \n\n e'), ("3", "f")]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_nothing_is_no_identifier_that_examples_share(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"sw{suffix}"
+    rows = [{"id": None, "text": f"t{number}", "label": "x"} for number in range(300)] + [
+        {"id": "7", "text": "named", "label": "x"}
+    ]
+    if suffix == ".parquet":
+        pd.DataFrame(rows).to_parquet(path)
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert {name for name, _ in identifiers(path, "topic")} == {"", "7"}
+    corpus = open_task(str(tmp_path), "topic")
+    assert all(len(corpus.split("sw", split)) < 260 for split in ("train", "dev", "test")), "all would be in one"
+
+
+def test_a_question_without_an_identifier(tmp_path: Path) -> None:
+    asked = {"question": "?", "answers": [{"text": "leo", "answer_start": 0}]}
+    paragraphs = [{"context": "leo", "qas": [asked, {**asked, "id": None}, {**asked, "id": 7}]}]
+    path = tmp_path / "sw.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+    assert [name for name, _ in identifiers(path, "qa")] == ["", "", "7"]
+
+
+# ---------------------------------------------------------------------------------- what is left out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "task", "said"),
+    [
+        (
+            "test.conllu",
+            TREE % b"a" + TREE % b"\xff" + TREE % b"b",
+            "pos",
+            "left out of the 3 examples of {}: 1 not UTF-8.",
+        ),
+        (
+            "test.jsonl",
+            "\n".join(f'{{"text": "{text}", "label": "x"}}' for text in ("a", "\\ud800", " ", "b")),
+            "topic",
+            "left out of the 4 examples of {}: 1 empty, 1 not UTF-8.",
+        ),
+        ("test.tsv", "label\ttext\nx\ta\nx\t \nx\tb\n", "topic", "left out of the 3 examples of {}: 1 empty."),
+        ("test.tsv", "label\ttext\nx\ta\nx\tb\n", "topic", ""),
+        ("test.tsv", "label\ttext\nx\ta\n\tc\nx\tb\n", "topic", ""),
+    ],
+    ids=("treebank", "objects", "table", "whole table", "without a label"),
+)
+def test_what_is_left_out_of_a_test_set_is_said(
+    tmp_path: Path, name: str, content: bytes | str, task: str, said: str
+) -> None:
+    found = read(tmp_path / f"sw-{name}", content, task)
+    assert [example.text if task == "topic" else example.text[0] for example in found.examples] == ["a", "b"]
+    assert found.note == said.format(f"sw-{name}")
+
+
+def test_what_is_left_out_is_said_beside_how_a_split_was_made(tmp_path: Path) -> None:
+    rows = "".join(f"x\tt{number}\n" for number in range(100))
+    for name, made in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
+        found = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
+        assert found.note.startswith(made)
+        assert found.note.endswith(f". left out of the 101 examples of {name}: 1 empty.")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("sw-test.tsv", "label\ttext\r\n"),
+        ("sw-test.csv", "\ufefflabel,text"),
+        ("sw-test.csv", ""),
+        ("sw-test.jsonl", "\n \r\n"),
+        ("sw-test.jsonl.gz", gzip.compress(b"")),
+    ],
+    # Named, because a compressed file holds the second at which it was made.
+    ids=("header", "header without an end", "nothing", "blank lines", "compressed"),
+)
+def test_files_that_hold_no_row(tmp_path: Path, name: str, content: bytes | str) -> None:
+    with pytest.raises(CorpusError, match=rf"{name} has no labelled example: \d read") as caught:
+        read(tmp_path / name, content, "topic")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["sw-test.tsv", "sw-test.csv", "sw-test.jsonl", "sw-test.json"])
+def test_tables_that_are_not_utf8(tmp_path: Path, name: str) -> None:
+    content = {
+        ".jsonl": '{"text": "a", "label": "x"}\n{"text": "ö", "label": "x"}',
+        ".json": '{"data":\n"ö"}',
+        ".csv": "label,text\nx,ö\n",
+        ".tsv": "label\ttext\nx\tö\n",
+    }[Path(name).suffix]
+    with pytest.raises(CorpusError, match=rf"{name} is not UTF-8") as caught:
+        read(tmp_path / name, content.encode("latin-1"), "qa" if name.endswith(".json") else "topic")
+    assert caught.value.hint.startswith("save it as UTF-8: ")
+
+
+# --------------------------------------------------------------------------------------- two columns
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("sw-test.txt", "sw"),
+        ("sw_test.txt", "sw"),
+        ("sw.test.txt", "sw"),
+        ("sw/test.txt", "sw"),
+        ("sw/test", "sw"),
+        ("zh-yue-test.txt", "zh-yue"),
+        ("zh_Hant_test.bio", "zh_Hant"),
+        ("zh-min-nan/test", "zh-min-nan"),
+    ],
+)
+@pytest.mark.parametrize("gap", [" ", "\t"])
+def test_the_language_before_words_goes(tmp_path: Path, name: str, language: str, gap: str) -> None:
+    words = ["leo", ":", "http://a", "s:w", ":-)"]
+    path = tmp_path / "all" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(f"{language}:{word}{gap}O\n" for word in words), encoding="utf-8")
+    corpus = open_task(str(tmp_path / "all"), "ner")
+    (code,) = corpus.languages()
+    assert corpus.split(code, "test").examples[0].text == tuple(words)
+
+
+def test_other_words_with_a_colon_stay(tmp_path: Path) -> None:
+    words = ("s:x", "test:x", "swa:x", "sw:", ":x", "10:30", "fi:x")
+    found = read(tmp_path / "sw-test.txt", "".join(f"{word} O\n" for word in words), "ner")
+    assert found.examples[0].text == words
+
+
+@pytest.mark.parametrize("gap", [" ", "\t"])
+def test_words_of_nothing_but_white_space_go_with_their_tags(tmp_path: Path, gap: str) -> None:
+    lines = ["a{}X", "\u00a0{}Y", "b{}Z", "", "\u3000{}Y", ""]
+    found = read(tmp_path / "sw-test.txt", "\n".join(lines).format(gap, gap, gap, gap), "pos")
+    assert found.examples == (TextExample(("a", "b"), label=("X", "Z")),)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("I-PER O I-LOC I-LOC", "B-PER O B-LOC I-LOC"),
+        ("I-PER B-PER I-PER I-LOC", "B-PER B-PER I-PER B-LOC"),
+        ("B-PER I-PER O B-PER", "B-PER I-PER O B-PER"),
+        ("B-PER I-PER O I-LOC", "B-PER I-PER O I-LOC"),  # IOB2 with a mistake in it stays
+        ("O O O O", "O O O O"),
+    ],
+)
+def test_iob1_is_read_as_iob2(tmp_path: Path, tags: str, expected: str) -> None:
+    found = read(tmp_path / "en-test.txt", "".join(f"w{n} {tag}\n" for n, tag in enumerate(tags.split())), "ner")
+    assert found.examples[0].label == tuple(expected.split())
+    assert ("are IOB1" in found.note) == (tags != expected)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_classes_that_are_numbers_have_one_spelling(tmp_path: Path, suffix: str) -> None:
+    """pandas writes the integers of a column with a gap as 1.0; SNLI writes - where judges did not agree."""
+    labels: list[Any] = [0.0, 1.0, None, 2.0, -1.0]
+    path = tmp_path / f"sw-test{suffix}"
+    table = pd.DataFrame({"text": [f"t{n}" for n in range(len(labels))], "label": labels})
+    if suffix == ".parquet":
+        table.to_parquet(path)
+    elif suffix == ".jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.to_csv(path, index=False)
+    corpus = open_task(str(tmp_path), "topic")
+    found = corpus.split("sw", "test")
+    assert [example.label for example in found.examples] == ["0", "1", "2"]
+    assert found.unlabelled == 2
+
+
+def test_words_in_place_of_a_class_are_no_label(tmp_path: Path) -> None:
+    rows = ["text,label", "a,-", "b,nan", "c,-1", "d,x", "e,<NA>", "f,"]
+    found = read(tmp_path / "en-test.csv", "\n".join(rows) + "\n", "topic")
+    assert [example.label for example in found.examples] == ["x"]
+    assert found.unlabelled == 5
+
+
+def test_a_suffix_is_listed_once(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError) as caught:
+        open_task(str(tmp_path), "pos").languages()
+    listed: Any = (caught.value.hint or "").partition("suffixes for pos: ")[2].removesuffix(".").split(", ")
+    assert len(listed) == len(set(listed)) > 10
+
+
+def test_identifiers_of_an_array_and_beside_headers_in_the_middle(tmp_path: Path) -> None:
+    rows = '[{"id": "a", "text": "one", "label": "x"},\n {"id": "b", "text": "two", "label": "y"}]'
+    path = tmp_path / "sw-test.jsonl"
+    path.write_text(rows, encoding="utf-8")
+    assert identifiers(path, "topic") == [("a", "one"), ("b", "two")]
+    path = tmp_path / "sw-test.tsv"
+    path.write_text("id\ttext\tlabel\na\tone\tx\nid\ttext\tlabel\nb\ttwo\ty\n", encoding="utf-8")
+    assert identifiers(path, "topic") == [("a", "one"), ("b", "two")]
+
+
+def test_a_language_before_some_words_alone_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "en" / "train"
+    path.parent.mkdir()
+    path.write_text("EU O\nen:10 O\nen:it O\n\n" + "x O\n\n" * 20)
+    found = open_task(str(tmp_path), "ner").split("en", "train")
+    assert found.examples[0].text == ("EU", "en:10", "en:it")
+
+
+def test_pairs_that_are_not_translated_are_said(tmp_path: Path) -> None:
+    rows = "".join(f"{number}\ta {number}\tb {number}\t1\n" for number in range(20))
+    header = "id\tsentence1\tsentence2\tlabel\n"
+    found = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")
+    assert len(found) == 22
+    assert found.note == (
+        "2 of the 22 labelled examples of sw-test.tsv are not translated: they have 'NS' for a sentence, and are used "
+        "as they are."
+    )
+    often = "".join(f"{number + 50}\tno translation\tc {number}\t0\n" for number in range(11))
+    found = read(tmp_path / "sw-test.tsv", header + rows + often, "pi")
+    assert found.note == "11 of the 31 labelled examples of sw-test.tsv share the sentence 'no translation'."
+    assert read(tmp_path / "sw-test.tsv", header + rows, "pi").note == ""
+
+
+def test_how_labelled_tables_are_read_is_said(tmp_path: Path) -> None:
+    content = "sentence,text,label\na,b,x\nsentence,text,label\nc,d,y\n"
+    found = read(tmp_path / "sw-test.csv", content, "topic")
+    assert [example.text for example in found.examples] == ["b", "d"]
+    assert found.note == (
+        "of sw-test.csv the column 'text' is read as the text, and not 'sentence': --text-column chooses. "
+        "1 row that repeats the header of sw-test.csv is left out."
+    )
+
+
+def test_texts_of_a_task_count_what_the_split_left_out(tmp_path: Path) -> None:
+    content = b"text\tlabel\na\tx\n\tx\nb\t\nb\tx\nb\ty\n\x01\xe2\x80\x8b\tx\nc\x01\tz\n" + b"d\te\n" * 40
+    (tmp_path / "sw-train.tsv").write_bytes(content)
+    (tmp_path / "sw-dev.tsv").write_bytes(content)
+    for labels, duplicate in ((None, 40), ("auto", 39)):
+        sample = open_corpus(str(tmp_path), task="topic", labels=labels).sample("sw", 64, 42)
+        counts = sample.counts
+        assert (counts.read, counts.empty, counts.unlabelled, counts.control) == (47, 2, 1, 2)
+        assert (counts.duplicate, counts.usable) == (duplicate, len(sample))

@@ -1,0 +1,576 @@
+"""Labelled data in folders: every layout, and what is wrong with some."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from xsns_stream.cli import option_groups as corpus_options
+from xsns_stream.corpora import TASK_NAMES, TaskCorpus, TaskText, open_corpus, open_task, reading_notes
+from xsns_stream.corpora.recipes import RECIPES
+from xsns_stream.corpora.tasks.task_corpus import RECIPE_TASKS
+from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
+from xsns_stream.types import TextExample
+from xsns_stream.types.text import AnswerSpan
+
+CONLLU = """\
+# text = im {word}
+1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_
+1\tin\t_\tADP\t_\t_\t3\tcase\t_\t_
+2\tdem\t_\tDET\t_\t_\t3\tdet\t_\t_
+3\t{word}\t_\tNOUN\t_\t_\t0\troot\t_\t_
+"""
+
+
+def write(folder: Path, files: Mapping[str, str]) -> str:
+    """Write {name: content} into a folder; the names may hold a folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8", newline="")
+    return str(folder)
+
+
+def tagged(*sentences: str, gap: str = " ") -> str:
+    """Return sentences of `word/TAG` as two columns."""
+    return "".join("\n".join(w.replace("/", gap) for w in s.split()) + "\n\n" for s in sentences)
+
+
+def sentences(count: int, of: str = "w") -> str:
+    return tagged(*(f"{of}{number}/NOUN leo/ADV" for number in range(count)))
+
+
+def texts(corpus: TaskCorpus, language: str, split: str) -> list[Any]:
+    return [example.text for example in corpus.split(language, split).examples]
+
+
+def complaint(spec: str, task: str, language: str = "sw", split: str = "test", **options: Any) -> XsnsError:
+    with pytest.raises(XsnsError) as caught:
+        open_task(spec, task, **options).split(language, split)
+    assert caught.value.hint
+    return caught.value
+
+
+# ------------------------------------------------------------------------------------ names of files
+
+
+def test_treebanks_as_universal_dependencies_names_them(tmp_path: Path) -> None:
+    names = ("de_gsd-ud-train", "de_gsd-ud-dev", "de_gsd-ud-test", "sr_set-test")
+    folder = write(tmp_path, {f"{name}.conllu": CONLLU.format(word=name) for name in names} | {"README.md": "x"})
+    corpus = open_task(folder, "pos")
+    assert corpus.languages() == ("de", "sr")
+    assert corpus.languages("train") == ("de",)
+    found = corpus.split("deu", "test")
+    assert found.examples == (
+        TextExample(("im", "de_gsd-ud-test"), label=("", "NOUN"), running="im de_gsd-ud-test"),
+    ), "a range has no tag"
+    assert (found.language, found.split, found.note) == ("de", "test", "")
+    assert found.source == f"{tmp_path.name}/de_gsd-ud-test.conllu"
+    assert corpus.local
+    assert corpus.name == f"task({tmp_path.name}, task=pos)"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("zho_Hant-train.txt", "zho_Hant-dev.bio", "zho_Hant-test.conll"),
+        ("zh-Hant.train.txt", "zh-Hant_validation.iob2", "zh-Hant-test.tsv"),
+        ("zh_Hant/train.txt", "zh_Hant/valid.txt", "zh_Hant/test.txt"),
+        # WikiANN's own distribution.
+        ("zh-Hant/train", "zh-Hant/dev", "zh-Hant/test"),
+    ],
+)
+def test_a_file_a_split(tmp_path: Path, names: tuple[str, ...]) -> None:
+    gap = {".tsv": "\t"}
+    contents = [tagged(f"{n}/O", gap=gap.get(Path(name).suffix, " ")) for n, name in enumerate(names)]
+    corpus = open_task(write(tmp_path / "x", dict(zip(names, contents, strict=True))), "ner")
+    assert corpus.languages() == corpus.languages("dev") == ("zh-Hant",)
+    assert [texts(corpus, "zh-Hant", split) for split in ("train", "dev", "test")] == [[("0",)], [("1",)], [("2",)]]
+
+
+def test_an_underscore_is_a_treebank_in_conllu_alone(tmp_path: Path) -> None:
+    files = {f"zho_{script}-test.txt": sentences(1, script) for script in ("hant", "hans")}
+    files["en_ewt-test.conllu"] = CONLLU.format(word="x")
+    assert open_task(write(tmp_path, files), "pos").languages("test") == ("en", "zh-Hans", "zh-Hant")
+
+
+def test_a_language_becomes_no_path(tmp_path: Path) -> None:
+    write(tmp_path, {"secret/train.txt": sentences(2), "sw-test.txt": sentences(2)})
+    corpus = open_task(write(tmp_path / "in", {"sw-test.txt": sentences(2)}), "pos")
+    for language in ("../secret", "..", "/etc", "sw/../sw", ""):
+        with pytest.raises(LanguageError):
+            corpus.split(language, "test")
+    with pytest.raises(UsageError, match="no split"):
+        corpus.split("sw", "../train")
+
+
+def test_files_that_say_no_language_are_listed(tmp_path: Path) -> None:
+    files = {name: sentences(2) for name in ("sw-test.txt", "notes.txt", "e n-test.txt", ".fi-test.txt", "LICENSE.txt")}
+    corpus = open_task(write(tmp_path, files), "pos")
+    assert corpus.languages() == ("sw",)
+    assert corpus.skipped == ("e n-test.txt", "notes.txt")
+
+
+def test_two_files_of_one_split(tmp_path: Path) -> None:
+    folder = write(tmp_path, {name: sentences(2) for name in ("sw-test.txt", "swa/test.txt", "fi-test.txt")})
+    corpus = open_task(folder, "pos")
+    assert corpus.languages() == ("fi", "sw")
+    assert len(corpus.split("fi", "test")) == 2
+    assert reading_notes(corpus) == ()
+    with pytest.raises(CorpusError, match=r"sw-test\.txt and swa/test\.txt are the test data of 'sw'"):
+        corpus.split("sw", "test")
+
+
+def test_a_whole_file_beside_splits(tmp_path: Path) -> None:
+    error = complaint(write(tmp_path, {"sw-test.txt": sentences(2), "sw.txt": sentences(2)}), "pos")
+    assert "sw-test.txt is one split of 'sw'" in str(error)
+
+
+# -------------------------------------------------------------------------------------- missing splits
+
+
+def test_without_dev_a_tenth_of_train_is_held_out(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"sw-train.txt": sentences(300), "sw-test.txt": sentences(3, "t")}), "pos")
+    train, dev = corpus.split("sw", "train"), corpus.split("sw", "dev")
+    assert len(train) + len(dev) == 300
+    assert 15 <= len(dev) <= 45
+    assert not {e.text for e in train.examples} & {e.text for e in dev.examples}
+    assert train.note == dev.note
+    assert "'sw' has no dev file: sw-train.txt is for training, but for a tenth of it" in dev.note
+    assert len(corpus.split("sw", "test")) == 3
+
+
+def test_without_train_the_dev_file_is_for_training(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"sw-dev.txt": sentences(300), "sw-test.txt": sentences(3, "t")}), "pos")
+    train, dev = corpus.split("sw", "train"), corpus.split("sw", "dev")
+    assert 15 <= len(dev) <= 45
+    assert len(train) + len(dev) == 300
+    assert "'sw' has no train file: sw-dev.txt is for training" in train.note
+
+
+def test_only_a_test_file(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"sw-test.txt": sentences(3), "fi-train.txt": sentences(30)}), "pos")
+    assert corpus.languages("train") == corpus.languages("dev") == ("fi",)
+    assert corpus.languages("test") == ("sw",)
+    with pytest.raises(LanguageError, match="'sw' has no train data") as caught:
+        corpus.split("sw", "train")
+    assert caught.value.hint == "these have: fi."
+
+
+def test_a_file_without_splits_is_cut(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"sw.txt": sentences(1000) + sentences(1000)}), "pos")
+    parts = {split: corpus.split("sw", split) for split in ("train", "dev", "test")}
+    assert sum(map(len, parts.values())) == 2000, "repeated sentences stay"
+    for split, percent in (("train", 70), ("dev", 10), ("test", 20)):
+        assert abs(len(parts[split]) / 20 - percent) < 4, split
+        assert parts[split].note == "sw.txt is cut into 70, 10 and 20 % (train, dev, test)."
+    found = [{example.text for example in part.examples} for part in parts.values()]
+    assert len(set().union(*found)) == sum(map(len, found)) == 1000
+
+
+def test_test_data_keep_what_is_there_twice(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"sw-test.txt": sentences(2) + sentences(2)}), "pos")
+    assert texts(corpus, "sw", "test") == [("w0", "leo"), ("w1", "leo")] * 2
+
+
+def test_a_file_too_small_to_be_cut(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"sw.txt": sentences(1)}), "pos")
+    assert len(corpus.split("sw", "train")) == 1
+    for split in ("dev", "test"):
+        with pytest.raises(CorpusError, match=f"the {split} data of 'sw' are empty: sw.txt is too small to be cut"):
+            corpus.split("sw", split)
+
+
+# ---------------------------------------------------------------------------------------- two columns
+
+
+def test_two_columns_as_they_come(tmp_path: Path) -> None:
+    content = (
+        "\ufeff-DOCSTART- -X- -X- O\r\n\r\nde:Haus NN B O\r\nde:: NN B B-LOC\r\nde:10\u00a0000 CD B _\r\n"
+        "\r\n\r\nde:x y z I-PER"
+    )
+    corpus = open_task(write(tmp_path, {"de/test.conll": content}), "ner")
+    assert corpus.split("de", "test").examples == (
+        TextExample(("Haus", ":", "10\u00a0000"), label=("O", "B-LOC", "")),
+        TextExample(("x",), label=("I-PER",)),
+    )
+
+
+def test_a_tab_separates_before_spaces_do(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"en-test.txt": "en:New York\tB-LOC\nen:is\tO\n"}), "ner")
+    assert corpus.split("en", "test").examples == (TextExample(("New York", "is"), label=("B-LOC", "O")),)
+
+
+def test_sentences_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"en-test.txt": tagged("a/_ b/_", "a/X b/_")}), "pos")
+    found = corpus.split("en", "test")
+    assert found.examples == (TextExample(("a", "b"), label=("X", "")),)
+    assert found.unlabelled == 1
+
+
+def test_gzip(tmp_path: Path) -> None:
+    (tmp_path / "sw-test.txt.gz").write_bytes(gzip.compress(sentences(2).encode()))
+    (tmp_path / "fi-test.txt.gz").write_bytes(gzip.compress(sentences(2).encode())[:-9])
+    corpus = open_task(str(tmp_path), "pos")
+    assert len(corpus.split("sw", "test")) == 2
+    with pytest.raises(CorpusError, match=r"fi-test\.txt\.gz is not a whole gzip file"):
+        corpus.split("fi", "test")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a O\nb\n", r"line 2 of sw-test\.txt holds one field, not a word and its tag: 'b'"),
+        ("a O\n\nb c O\n", r"line 3 of sw-test\.txt holds 3 fields, where the lines above have 2: 'b c O'"),
+        ("a O\n\nb NOUN\n", r"example 2 of sw-test\.txt has the tag 'NOUN', which is none of IOB"),
+        ("a B-\n", r"example 1 of sw-test\.txt has the tag 'B-'"),
+        ("a _\n", r"sw-test\.txt has no labelled example: 1 read, 1 without a label"),
+        ("\n\n", r"sw-test\.txt has no labelled example: 0 read"),
+    ],
+)
+def test_lines_that_are_none_of_two_columns(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(CorpusError, match=said) as caught:
+        open_task(write(tmp_path, {"sw-test.txt": content}), "ner").split("sw", "test")
+    assert caught.value.hint
+
+
+def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "sw-test.txt").write_bytes("a O\nb O\nö O\n".encode("latin-1"))
+    error = complaint(str(tmp_path), "ner")
+    assert "line 3 of sw-test.txt is not UTF-8" in str(error)
+    assert error.hint.startswith("save it as UTF-8: ")
+
+
+# --------------------------------------------------------------------------------------------- tables
+
+
+ROWS = [
+    {"uid": f"swahili-{n}-val", "label": "ab"[n % 2], "sentence1": f"leo {n // 3}", "sentence2": f"h {n}"}
+    for n in range(60)
+]
+EXPECTED = [TextExample(row["sentence1"], row["sentence2"], row["label"]) for row in ROWS]
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".jsonl.gz", ".parquet"])
+def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame(ROWS)
+    for folder, name in (("split", f"sw-test{suffix}"), ("whole", f"sw{suffix}")):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / name
+        if suffix == ".parquet":
+            frame.to_parquet(path)
+        elif suffix in (".tsv", ".csv"):
+            frame.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
+        else:
+            frame.to_json(path, orient="records", lines=True)
+    found = open_task(str(tmp_path / "split"), "pi").split("sw", "test").examples
+    assert list(found) == EXPECTED
+    whole = open_task(str(tmp_path / "whole"), "pi")
+    cut = [whole.split("sw", split).examples for split in ("train", "dev", "test")]
+    assert sorted(e.pair or "" for part in cut for e in part) == sorted(row["sentence2"] for row in ROWS)
+    premises = [{example.text for example in part} for part in cut]
+    assert len(set().union(*premises)) == sum(map(len, premises)), "a first sentence is in one split"
+
+
+def test_words_in_tables(tmp_path: Path) -> None:
+    rows = [{"tokens": ["leo", "na"], "upos": ["ADV", "_"]}, {"tokens": ["na"], "upos": ["_"]}]
+    corpus = open_task(write(tmp_path, {"sw-test.jsonl": "\n".join(map(json.dumps, rows))}), "pos")
+    found = corpus.split("sw", "test")
+    assert found.examples == (TextExample(("leo", "na"), label=("ADV", "")),)
+    assert found.unlabelled == 1
+
+
+def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
+    files = {
+        f"swh_Latn/{split}.tsv": f'index_id\tcategory\ttext\n1\tsports\tHabari "{split}\n2\tpolitics\tleo\n'
+        for split in ("train", "dev", "test")
+    }
+    corpus = open_task(write(tmp_path, files), "topic")
+    assert corpus.split("sw", "dev").examples == (
+        TextExample('Habari "dev', label="sports"),
+        TextExample("leo", label="politics"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "task", "said"),
+    [
+        ({"sw-test.tsv": "uid\tsentence1\tsentence2\n1\ta\tb\n"}, "nli", "no column of sw-test.tsv is known to hold"),
+        ({"sw-test.tsv": "label\tx\tsentence2\n1\ta\tb\n"}, "nli", "no column of sw-test.tsv is known to hold text"),
+        ({"sw-test.tsv": "label\tsentence1\tsentence2\na\n"}, "nli", "sw-test.tsv has no labelled example"),
+        ({"sw-test.tsv": "label\tsentence1\n1\ta\tb\n"}, "nli", "sw-test.tsv is not a table"),
+        ({"sw-test.tsv": ""}, "nli", "sw-test.tsv has no labelled example: 0 read"),
+        ({"sw-test.jsonl": '{"label": 1'}, "nli", "line 1 of sw-test.jsonl is not JSON"),
+        ({"sw-test.tsv": "label\ttext\na\tb\n"}, "nli", "does not hold what nli needs: a class for each pair of texts"),
+        ({"sw-test.tsv": "label\tsentence1\tsentence2\na\tb\tc\n"}, "topic", "what topic needs: a class for each text"),
+        ({"sw-test.tsv": "label\tsentence1\tsentence2\na\tb\tc\n"}, "pos", "what pos needs: a label for each word"),
+        ({"sw-test.txt": "leo ni siku\n"}, "nli", "says by its name which language and split of nli it holds: there"),
+        ({"a/b/sw.tsv": "x"}, "nli", "there is a."),
+        ({}, "pos", "there is nothing."),
+    ],
+)
+def test_tables_that_do_not_fit(tmp_path: Path, files: Mapping[str, str], task: str, said: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        open_task(write(tmp_path, files), task).split("sw", "test")
+    assert said in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_parquet_file_that_is_none(tmp_path: Path) -> None:
+    corpus = open_task(write(tmp_path, {"sw-test.parquet": "x"}), "nli")
+    with pytest.raises(CorpusError, match=r"sw-test\.parquet is not a whole Parquet file"):
+        corpus.split("sw", "test")
+
+
+# --------------------------------------------------------------------------------------------- topics
+
+
+LABELS = "index_id\tsplit\tcategory\r\n7\ttrain\tsports\r\n8\tdev\tpolitics\r\n9\ttest\tsports\r\n3\ttest\thealth\r\n"
+
+
+def test_lines_with_labels_apart(tmp_path: Path) -> None:
+    files = {
+        "labels.tsv": LABELS,
+        "swh_Latn.txt": "\ufeffa\nb\n c\x85c \nd\n",
+        "notes.txt": "x\n",
+        "fin_Latn.txt": "a\nb\n",
+    }
+    corpus = open_task(write(tmp_path, files), "topic")
+    assert corpus.languages("test") == corpus.languages() == ("fi", "sw")
+    assert corpus.skipped == ("notes.txt",)
+    assert corpus.split("sw", "train").examples == (TextExample("a", label="sports"),)
+    expected = (TextExample("c\x85c", label="sports"), TextExample("d", label="health"))
+    assert corpus.split("swh_Latn", "test").examples == expected
+    with pytest.raises(CorpusError, match=r"fin_Latn\.txt has 2 lines, and labels\.tsv labels 4"):
+        corpus.split("fi", "test")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("index_id\tcategory\n1\tx\n", "labels.tsv lacks the columns split and category"),
+        ("split\tcategory\ntrain\tx\nelse\ty\n", "line 3 of labels.tsv does not say split and category"),
+        ("split\tcategory\ntrain\n", "line 2 of labels.tsv does not say split and category"),
+        ("split\tcategory\ntrain\tx\n", "the test data of 'sw' are empty"),
+    ],
+)
+def test_labels_of_lines_that_are_none(tmp_path: Path, labels: str, said: str) -> None:
+    folder = write(tmp_path, {"sw.txt": "a\n", "labels.tsv": labels})
+    with pytest.raises(CorpusError) as caught:
+        open_task(folder, "topic").split("sw", "test")
+    assert said in str(caught.value)
+
+
+def test_labels_of_lines_are_read_again_when_they_change(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"sw.txt": "a\n", "labels.tsv": "split\tcategory\ntest\tsports\n"})
+    assert open_task(folder, "topic").split("sw", "test").examples[0].label == "sports"
+    write(tmp_path, {"labels.tsv": "split\tcategory\ntest\tother\n\n".removesuffix("\n")})
+    assert open_task(folder, "topic").split("sw", "test").examples[0].label == "other"
+
+
+def test_a_split_without_a_language_is_none_of_dev_or_val(tmp_path: Path) -> None:
+    names = ("sw-test.txt", "train.txt", "dev.txt", "val.txt")
+    corpus = open_task(write(tmp_path, {name: sentences(2) for name in names}), "pos")
+    assert corpus.languages() == ("sw",)
+    assert corpus.skipped == ("dev.txt", "train.txt", "val.txt")
+
+
+def test_lines_that_end_as_on_old_machines(tmp_path: Path) -> None:
+    (tmp_path / "en-test.txt").write_bytes(b"dog NOUN\rcat NOUN\r\rx VERB\r")
+    found = open_task(str(tmp_path), "pos").split("en", "test").examples
+    assert found == (TextExample(("dog", "cat"), label=("NOUN", "NOUN")), TextExample(("x",), label=("VERB",)))
+
+
+def test_a_home_that_is_not_known() -> None:
+    with pytest.raises(UsageError, match="'~no-such-user/x' names a home directory"):
+        open_task("~no-such-user/x", "pos")
+
+
+# -------------------------------------------------------------------------------------------- answers
+
+
+def paragraph(n: int, answers: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    context = f" passage\u2028 {n} says leo"
+    given = [{"text": "leo", "answer_start": context.index("leo")}] if answers is None else answers
+    return {"context": context, "qas": [{"id": f"q{n}-{k}", "question": f"{k}? {n}", "answers": given} for k in (1, 2)]}
+
+
+def squad(*paragraphs: dict[str, Any]) -> str:
+    return json.dumps({"data": [{"title": "t", "paragraphs": list(paragraphs)}]}, ensure_ascii=False)
+
+
+def test_questions_as_squad_has_them(tmp_path: Path) -> None:
+    wrong = [{"text": "kesho", "answer_start": 3}]
+    corpus = open_task(
+        write(tmp_path, {"sw-test.json": squad(paragraph(1), paragraph(2, []), paragraph(3, wrong))}), "qa"
+    )
+    found = corpus.split("sw", "test")
+    context = " passage\u2028 1 says leo"
+    assert found.examples == tuple(TextExample(f"{k}? 1", context, AnswerSpan(17, "leo")) for k in (1, 2))
+    assert found.unlabelled == 4, "no answer, and one that does not stand where it is said to"
+
+
+def test_questions_a_passage_a_line(tmp_path: Path) -> None:
+    lines = []
+    for number in range(40):
+        made = paragraph(number)
+        made["qas"] = [[q["id"], q["question"], "leo", made["context"].index("leo")] for q in made["qas"]]
+        lines.append(json.dumps(made, ensure_ascii=False))
+    corpus = open_task(write(tmp_path, {"sw.jsonl": "\n".join(lines)}), "qa")
+    parts = [corpus.split("sw", split).examples for split in ("train", "dev", "test")]
+    assert sum(map(len, parts)) == 80
+    passages = [{example.pair for example in part} for part in parts]
+    assert len(set().union(*passages)) == sum(map(len, passages)) == 40, "questions stay with their passage"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "sw-test.json is JSON, but not as SQuAD has it"),
+        ("{", "sw-test.json is not JSON"),
+        ('{"data": [1]}', "an article of sw-test.json has no `paragraphs`"),
+        ('{"data": [{"paragraphs": [{"qas": []}]}]}', "a passage of sw-test.json lacks its context or its questions"),
+        ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1}]}]}]}', "a question of sw-test.json is not as"),
+        ('{"data": [{"paragraphs": [{"context": "x", "qas": [["1", 2, "x", 0]]}]}]}', "a question of sw-test.json is"),
+        ('{"data": []}', "sw-test.json has no labelled example"),
+    ],
+)
+def test_what_squad_does_not_have(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        open_task(write(tmp_path, {"sw-test.json": content}), "qa").split("sw", "test")
+    assert said in str(caught.value)
+    assert caught.value.hint
+
+
+# ----------------------------------------------------------------------------------------- other names
+
+
+def test_types_of_entities_get_other_names(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"sw-test.txt": tagged("a/B-DATE b/I-DATE c/B-ORG d/O e/B-PER")})
+    corpus = open_task(folder, "ner", relabel={"DATE": "O", "ORG": "ORGANISATION", "MISC": "O"})
+    assert corpus.renamed == set()
+    assert corpus.split("sw", "test").examples[0].label == ("O", "O", "B-ORGANISATION", "O", "B-PER")
+    assert corpus.renamed == {"DATE", "ORG"}, "and nothing has MISC"
+    assert corpus.name == f"task({tmp_path.name}, task=ner, relabel=DATE=O,MISC=O,ORG=ORGANISATION)"
+
+
+@pytest.mark.parametrize(
+    ("task", "content", "expected"),
+    [
+        ("pos", {"sw-test.txt": tagged("a/X-Y b/NOUN")}, ("Z", "NOUN")),
+        ("topic", {"sw-test.tsv": "text\tlabel\na\tX-Y\n"}, "Z"),
+        ("qa", {"sw-test.json": squad(paragraph(1))}, AnswerSpan(17, "leo")),
+    ],
+)
+def test_classes_get_other_names(tmp_path: Path, task: str, content: Mapping[str, str], expected: Any) -> None:
+    corpus = open_task(write(tmp_path, content), task, relabel={"X-Y": "Z", "Y": "Q"})
+    assert corpus.split("sw", "test").examples[0].label == expected
+
+
+# -------------------------------------------------------------------------------- what was asked for
+
+
+def test_what_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no task 'parsing'") as caught:
+        open_task(str(tmp_path), "parsing")
+    assert caught.value.hint == "one of: ner, pos, nli, pi, qa, topic."
+    with pytest.raises(CorpusError, match="there is no folder") as missing:
+        open_task(str(tmp_path / "nowhere"), "pos")
+    assert "wikiann, udpos, xnli, paws-x, tydiqa" in missing.value.hint
+    with pytest.raises(CorpusError, match="is a file, and no folder"):
+        open_task(write(tmp_path, {"x.txt": "a"}) + "/x.txt", "pos")
+    with pytest.raises(UsageError, match="--config means nothing for a folder"):
+        open_task(str(tmp_path), "pos", config="x")
+    with pytest.raises(LanguageError, match="fi"):
+        open_task(write(tmp_path / "y", {"sw-test.txt": sentences(1)}), "pos").split("fi", "test")
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_recipes_are_for_their_task(recipe: str, task: str) -> None:
+    if RECIPE_TASKS.get(recipe) == task:
+        assert open_task(recipe, task).task == task
+        return
+    with pytest.raises(UsageError, match=f"{recipe} holds no data of the task|the corpus {recipe} has no labels"):
+        open_task(recipe, task)
+
+
+def test_the_tasks_are_those_of_the_command_line_and_of_fine_tuning() -> None:
+    from xsns_stream.transfer import TASKS
+
+    assert tuple(TASK_NAMES) == corpus_options.TASK_NAMES
+    assert set(TASK_NAMES) == set(TASKS)
+
+
+def test_reading_text_needs_no_heavy_library(tmp_path: Path) -> None:
+    write(tmp_path, {"sw-test.txt": sentences(3)})
+    code = (
+        "import sys; from xsns_stream.corpora import open_task; "
+        f"open_task({str(tmp_path)!r}, 'pos').split('sw', 'test'); "
+        "print({'datasets', 'pandas', 'pyarrow', 'torch', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# ------------------------------------------------------------------------------------------ as corpora
+
+
+def test_the_training_texts_as_a_corpus(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path, {"sw-train.txt": sentences(30) * 2, "sw-dev.txt": sentences(4), "fi-test.txt": sentences(2)}
+    )
+    corpus = open_corpus(folder, task="pos")
+    assert isinstance(corpus, TaskText)
+    assert corpus.languages() == ("sw",)
+    sample = corpus.sample("sw", 100, 0)
+    assert len(sample) == 30
+    assert sample.counts.duplicate == 30
+    assert {example.label for example in sample.examples} == {None}
+    assert corpus.label_names() == ()
+    assert corpus.sample("sw", 5, 1).examples == corpus.sample("sw", 9, 1).examples[:5]
+    labelled = open_corpus(folder, task="pos", labels="auto", split="dev")
+    assert len(labelled.sample("sw", 100, 0)) == 4
+    assert labelled.sample("sw", 1, 0).examples[0].label == ("NOUN", "ADV")
+    assert labelled.label_names() == ("ADV", "NOUN")
+    assert {c.name for c in (corpus, labelled)} == {
+        f"task({tmp_path.name}, task=pos)[train, words=running]",
+        f"task({tmp_path.name}, task=pos)[dev, labels]",
+    }
+
+
+def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
+    pairs = "label\tsentence1\tsentence2\n" + "".join(f"a\tp {n // 2}\th {n}\n" for n in range(6))
+    folder = write(tmp_path / "pairs", {"sw-train.tsv": pairs, "sw-dev.tsv": pairs})
+    assert {e.key() for e in open_corpus(folder, task="nli").sample("sw", 9, 0).examples} == {"p 0", "p 1", "p 2"}
+    both = open_corpus(folder, task="pi").sample("sw", 9, 0).examples
+    assert len(both) == 6
+    assert both[0].pair is not None
+    assert len(open_corpus(folder, task="nli", labels="auto").sample("sw", 9, 0)) == 6
+    folder = write(tmp_path / "qa", dict.fromkeys(("sw-train.json", "sw-dev.json"), squad(paragraph(1), paragraph(2))))
+    passages = open_corpus(folder, task="qa").sample("sw", 9, 0).examples
+    assert {(e.text, e.pair) for e in passages} == {(f" passage\u2028 {n} says leo", None) for n in (1, 2)}
+    assert open_corpus(folder, task="qa", labels="auto").label_names() == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"text_column": "x"}, "--text-column means nothing for labelled data"),
+        ({"labels": "x"}, "--label-column means nothing with --task"),
+        ({"split": "validation"}, "there is no split 'validation'"),
+        ({"config": "x"}, "--config means nothing"),
+    ],
+)
+def test_options_that_mean_nothing_with_a_task(tmp_path: Path, options: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        open_corpus(str(tmp_path), task="pos", **options)
+    with pytest.raises(UsageError, match="one folder or data set"):
+        open_corpus(["sw=a", "fi=b"], task="pos")

@@ -1,0 +1,63 @@
+"""Labelled data as they really are: sizes language by language, and what the cuts keep apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import SHARED_DATA as SHARED
+from xsns_stream.corpora import open_task
+from xsns_stream.corpora.tasks.readers import read_items
+from xsns_stream.corpora.tasks.splits import cut
+
+SPLITS = ("train", "dev", "test")
+
+pytestmark = pytest.mark.shared_data
+
+
+def folder(place: str) -> Path:
+    if not (SHARED / place).is_dir():
+        pytest.skip(f"the data {place} are not beside the project")
+    return SHARED / place
+
+
+def test_every_language_of_sib200_has_the_same_sizes() -> None:
+    corpus = open_task(str(folder("tasks/sib200")), "topic")
+    sizes = {tuple(len(corpus.split(code, split)) for split in SPLITS) for code in corpus.languages()}
+    assert (len(corpus.languages()), sizes) == (131, {(701, 99, 204)})
+
+
+def test_every_treebank_can_be_a_source_and_a_target() -> None:
+    corpus = open_task(str(folder("ud")), "pos")
+    assert {len(corpus.languages(split)) for split in SPLITS} == {53}
+    # German has no training file: two splits are cut from one, in which sentences are repeated.
+    train, dev = corpus.split("de", "train"), corpus.split("de", "dev")
+    assert "left out" not in train.note
+    assert 0.07 < len(dev) / (len(train) + len(dev)) < 0.13
+    assert not {example.text for example in train.examples} & {example.text for example in dev.examples}
+
+
+@pytest.mark.parametrize(
+    ("place", "task", "share"),
+    [
+        ("tasks/xnli_fsxlt", "nli", 0.0),
+        ("tasks/xquad", "qa", 0.0),
+        # Where two of one language's sentences are alike, their pairs stay together in this language alone.
+        ("tasks/pawsx_fsxlt", "pi", 0.03),
+    ],
+)
+def test_translations_are_in_one_split(place: str, task: str, share: float) -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(folder(place).iterdir()):
+        if path.suffix not in (".tsv", ".jsonl") or path.name.startswith("manifest"):
+            continue
+        items, counts = read_items(path, task)
+        assert counts.read == len(items)
+        split = {id(example): name for name, part in cut(items).items() for example in part}
+        for item in items:
+            assert item.identifier
+            found[item.identifier].add(split[id(item.example)])
+    assert len(found) > 700
+    assert sum(len(splits) > 1 for splits in found.values()) <= share * len(found)

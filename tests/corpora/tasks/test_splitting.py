@@ -1,0 +1,93 @@
+"""Cuts of data whose identifiers and texts overlap: what belongs together is followed through."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xsns_stream.corpora.tasks.readers import Item
+from xsns_stream.corpora.tasks.splits import cut, hold_out
+from xsns_stream.types import TextExample
+from xsns_stream.types.text import AnswerSpan
+
+#: Few texts and few names, so that they overlap in chains.
+TEXTS = st.sampled_from("abcdefghijkl")
+NAMES = st.one_of(st.just(""), st.integers(0, 12).map(lambda number: f"n{number}"))
+
+
+def pair(name: str, first: str, second: str = "h") -> Item:
+    return Item(name, TextExample(first, second, "x"))
+
+
+def question(name: str, passage: str, asked: str) -> Item:
+    return Item(name, TextExample(asked, passage, AnswerSpan(0, passage)))
+
+
+ITEMS = st.lists(st.one_of(st.builds(pair, NAMES, TEXTS), st.builds(question, NAMES, TEXTS, TEXTS)), max_size=40)
+
+
+def places(items: list[Item]) -> list[tuple[Item, str, str]]:
+    """Return each item with its split of three, and its split of two."""
+    three, two = cut(items), dict(zip(("train", "dev"), hold_out(items), strict=True))
+
+    def place(item: Item, parts: Mapping[str, tuple[TextExample, ...]]) -> str:
+        # An item's example stands in one split alone, so that it can be looked up there.
+        return next(split for split, part in parts.items() if item.example in part)
+
+    return [(item, place(item, three), place(item, two)) for item in items]
+
+
+@given(ITEMS)
+def test_the_same_identifier_is_in_the_same_split(items: list[Item]) -> None:
+    for number in (1, 2):
+        found = defaultdict(set)
+        for placed in places(items):
+            if placed[0].identifier:
+                found[placed[0].identifier].add(placed[number])
+        assert all(len(splits) == 1 for splits in found.values())
+
+
+@given(ITEMS)
+def test_the_same_text_is_in_the_same_split(items: list[Item]) -> None:
+    for number in (1, 2):
+        found = defaultdict(set)
+        for placed in places(items):
+            example = placed[0].example
+            found[example.pair if isinstance(example.label, AnswerSpan) else example.text].add(placed[number])
+        assert all(len(splits) == 1 for splits in found.values())
+
+
+@pytest.mark.parametrize("length", [2, 5000])
+def test_what_is_shared_is_followed_through(length: int) -> None:
+    # Each shares its text with the one before, and its name with the one after.
+    items = [pair(f"n{(number + 1) // 2}", f"t{number // 2}", str(number)) for number in range(length)]
+    alone = [pair(f"m{number}", f"s{number}", str(number)) for number in range(300)]
+    for mixed in (items + alone, alone[::-1] + items[::-1]):
+        parts = cut(mixed)
+        chained = [sum(str(example.text).startswith("t") for example in part) for part in parts.values()]
+        assert sorted(chained) == [0, 0, length]
+        assert all(parts.values()), "the others are cut as ever"
+
+
+def test_chains_of_names_are_cut_alike_in_every_language() -> None:
+    def language(of: str) -> list[Item]:
+        return [pair(f"q{number // 3}", f"{of} {number // 2}", str(number)) for number in range(6)] + [
+            pair(f"r{number}", f"{of} r{number}", f"r{number}") for number in range(200)
+        ]
+
+    cuts = [{split: [e.pair for e in part] for split, part in cut(language(of)).items()} for of in ("sw", "fi")]
+    assert cuts[0] == cuts[1]
+
+
+def test_one_group_is_for_training() -> None:
+    items = [pair("a", "x"), pair("a", "y"), pair("b", "y")]
+    train, held = hold_out(items)
+    assert (len(train), held) == (3, ())
+    train, held = hold_out([*items, pair("c", "z")])
+    assert {len(train), len(held)} == {1, 3}
+    assert hold_out([]) == ((), ())
+    assert cut([]) == {"train": (), "dev": (), "test": ()}

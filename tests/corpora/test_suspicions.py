@@ -1,0 +1,191 @@
+"""Files that do not hold what they seem to: text decoded twice, lists as text, lists of sentences, tables as lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from xsns_stream.corpora import open_corpus, open_task, read_text
+from xsns_stream.corpora.text_checks import is_decoded_twice, literal_list
+from xsns_stream.errors import CorpusError
+from xsns_stream.types import LanguageSample
+
+FRENCH = ["café crème", "déjà vu", "l’été", "où ça ?", "plain words"]
+RUSSIAN = ["привет", "как дела", "хорошо", "спасибо", "пожалуйста"]
+CHINESE = ["你好", "我用电脑。", "今天天气很好", "谢谢", "再见"]
+
+
+def read(path: Path, content: str) -> LanguageSample:
+    path.write_text(content, encoding="utf-8", newline="")
+    return read_text("sw", path)
+
+
+def complaint(path: Path, content: str) -> CorpusError:
+    with pytest.raises(CorpusError) as caught:
+        read(path, content)
+    assert caught.value.hint
+    return caught.value
+
+
+def sloppy(text: str, encoding: str) -> str:
+    """Return UTF-8 read in another encoding, as browsers do: bytes that it leaves free are control characters."""
+    return "".join(bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in text.encode())
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+@pytest.mark.parametrize("texts", [FRENCH, RUSSIAN, CHINESE])
+def test_text_that_was_decoded_twice_is_refused(tmp_path: Path, texts: list[str], encoding: str) -> None:
+    mangled = [sloppy(text, encoding) for text in texts]
+    many = sum(not text.isascii() for text in texts)
+    error = complaint(tmp_path / "sw.txt", "\n".join(mangled))
+    assert error.message.startswith(
+        f"{many} of 5 texts of sw.txt are UTF-8 that was decoded as Windows-1252 or Latin-1 ("
+    )
+    assert "ftfy" in error.hint
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in mangled)
+    assert complaint(tmp_path / "sw.jsonl", rows).message.startswith(f"{many} of 5 texts of sw.jsonl are UTF-8")
+
+
+def test_few_texts_that_were_decoded_twice_are_said(tmp_path: Path) -> None:
+    sample = read(tmp_path / "sw.txt", "\n".join([*(f"line {number}" for number in range(20)), "cafÃ©", "été"]))
+    assert len(sample) == 22
+    assert sample.notes == (
+        "1 of 22 texts of sw.txt are UTF-8 that was decoded as Windows-1252 or Latin-1 ('cafÃ©'), and are measured as "
+        "they are.",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *FRENCH,
+        *RUSSIAN,
+        *CHINESE,
+        "",
+        "Ã",
+        "BLÍŽENCI",
+        "MÔŽE PÍŠE",
+        "NÃO É",
+        "© 2024 — ®",
+        "A\u0303o",
+        "Tiếng Việt",
+        "\x85",
+        "ÄÖÜß „so“",
+    ],
+)
+def test_right_text_was_not_decoded_twice(text: str) -> None:
+    assert not is_decoded_twice(text)
+
+
+@pytest.mark.parametrize("written", ["['EU', 'rejects']", '["EU", "rejects"]', """['EU', "it's"]""", " ['EU'] "])
+def test_lists_of_words_that_a_table_holds_as_text(tmp_path: Path, written: str) -> None:
+    quoted = '"' + written.replace('"', '""') + '"'
+    sample = read(tmp_path / "sw.csv", f"tokens,n\n{quoted},1\nplain text,2\n")
+    words = literal_list(written.strip())
+    assert words is not None
+    assert [example.text for example in sample.examples] == [tuple(map(str, words)), "plain text"]
+    assert open_corpus(str(tmp_path)).name.endswith(", words=running)")
+
+
+@pytest.mark.parametrize("written", ["['EU' 'rejects']", "[3 0 7]", "['EU',\n 'x' 'y']", "[EU, rejects]"])
+def test_lists_whose_members_cannot_be_told_apart(tmp_path: Path, written: str) -> None:
+    error = complaint(tmp_path / "sw.csv", f'tokens,n\n"{written}",1\n')
+    assert error.message.startswith("column 'tokens' of sw.csv holds a list as text, whose members cannot be told")
+
+
+def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "sw-train.csv"
+    path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n\"['EU', 'y']\",\"['B-ORG' 'O']\"\n")
+    with pytest.raises(CorpusError, match=r"column 'ner_tags' of sw-train\.csv holds a list as text"):
+        open_task(str(tmp_path), "ner").split("sw", "train")
+    path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n" + "\"['a']\",\"['O']\"\n" * 30)
+    example = open_task(str(tmp_path), "ner").split("sw", "train").examples[0]
+    assert (example.text, example.label) == (("EU", "x"), ("B-ORG", "O"))
+
+
+def test_lists_as_text_in_a_column_of_text(tmp_path: Path) -> None:
+    rows = [f"['word', '{number}']" for number in range(3)]
+    path = tmp_path / "sw.jsonl"
+    error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in [*rows, "text"]))
+    assert error.message == "3 of 4 texts of sw.jsonl are lists written as text (\"['word', '0']\")."
+    texts = ["[laughs] Well, [coughs]", "[1]", "[...]", "text", "['x']"]
+    assert len(read(path, "".join(json.dumps({"text": row}) + "\n" for row in texts))) == 5
+
+
+def test_lists_of_sentences(tmp_path: Path) -> None:
+    path = tmp_path / "sw.jsonl"
+    rows = [["The cat sat.", "A dog barked."], ["Is it so?", "It is “so.”", "yes"], ["one", "."]]
+    error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in rows))
+    assert error.message == "2 of 3 lists of sw.jsonl hold sentences, not words ('The cat sat.')."
+    assert "one sentence a row" in error.hint
+    words = [["cho phép", "Việt Nam", "."], ["New York", "3 000", "z. B.", "etc.", "x"], ["The", "cat", "sat", "."]]
+    assert len(read(path, "".join(json.dumps({"tokens": row}) + "\n" for row in words))) == 3
+
+
+@pytest.mark.parametrize("line", ["{}\tHello there {}", "a{}\tHello"])
+def test_lines_with_identifiers_and_tabs_are_said(tmp_path: Path, line: str) -> None:
+    sample = read(tmp_path / "sw.txt", "\n".join(line.format(number, number) for number in range(5)))
+    assert sample.notes == (
+        "5 of 5 lines of sw.txt hold a tab, and all of each line is measured: if it is a table, name it .tsv, give it "
+        "a header, and choose a column with --text-column.",
+    )
+    assert len(sample) == 5
+
+
+def test_numbered_lines_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "sw.txt"
+    sample = read(path, "1 Hello there\n2. Good bye\n\n3) More\n4: text\n")
+    assert sample.notes == (
+        "4 of 4 lines of sw.txt begin with a running number, which is measured as text: remove it if it is none.",
+    )
+    assert read(path, "1990 was good\n2000 was better\n2010 was best\nfour\n").notes == ()
+    assert read(path, "a\tb\nplain\nwords\nhere\n").notes == ()
+    assert read(path, "1\tHello\n").notes == ()
+
+
+INVISIBLE = [
+    "\u200b",
+    "\ufeff\ufeff",
+    "\u2060",
+    "\u00ad",
+    "\u200b\u200c\u00ad \u00a0",
+    "\u3000",
+    "\x1a",
+    "\u200e\u200f",
+]
+
+
+def test_lines_of_invisible_characters_are_empty(tmp_path: Path) -> None:
+    right = ["می\u200cخواهم", "co\u00adoperate", "👨\u200d👩", "\u0600\u06f1", "…", "\u200bword"]
+    sample = read(tmp_path / "sw.txt", "\n".join([*INVISIBLE, *right * 20]))
+    assert sample.counts.empty == len(INVISIBLE)
+    assert [example.text for example in sample.examples] == right
+
+
+def test_words_of_invisible_characters_go_with_their_labels(tmp_path: Path) -> None:
+    path = tmp_path / "sw.jsonl"
+    rows = [
+        {"tokens": ["EU", "\u200b", "x"], "tags": ["B-ORG", "I-ORG", "O"]},
+        {"tokens": ["\ufeff", "\u00ad"], "tags": ["O", "O"]},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sample = read_text("sw", path, labels="auto")
+    assert [(example.text, example.label) for example in sample.examples] == [(("EU", "x"), ("B-ORG", "O"))]
+    assert (sample.counts.empty, sample.counts.control) == (1, 0)
+    folder = tmp_path / "task"
+    folder.mkdir()
+    (folder / "sw-dev.txt").write_text("x O\n\n")
+    (folder / "sw-train.txt").write_text(
+        "\u200b O\nEU B-ORG\n\n\ufeff O\n\n\ufeffx O\n\n" + "x O\n\n" * 20, encoding="utf-8"
+    )
+    split = open_task(str(folder), "ner").split("sw", "train")
+    assert split.examples[0].text == ("EU",)
+    assert [example.text for example in split.examples[1:]] == [("x",)] * 21
+
+
+def test_a_pair_of_which_one_text_is_invisible_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "sw.csv"
+    path.write_text("premise,hypothesis,label\na,b,x\nc,\u200b,x\n\u00ad,d,x\n", encoding="utf-8")
+    assert read_text("sw", path, labels="auto").counts.empty == 2

@@ -1,0 +1,502 @@
+"""Predictors against gold scores: alignment, averages, trivial rows, what is undefined."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import ndcg_score
+
+from tests.support.paths import SHARED_DATA as SHARED
+from xsns_stream.align_scores import join
+from xsns_stream.errors import UsageError
+from xsns_stream.evaluation import AVERAGES, NDCG, evaluate
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.evaluations import Evaluation
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction, TransferScores
+
+CODES = ("sw", "en", "fi", "de", "zu", "et", "fr", "ru")
+NDCG_NAME = "ndcg@3[rank-linear]"
+
+
+def gold(
+    cells: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence[str] = CODES, seeds: tuple[int, ...] = ()
+) -> TransferScores:
+    """Scores [S, T], [R, S, T] or [G, R, S, T] in percent."""
+    cells = cells.reshape((1,) * (4 - cells.ndim) + cells.shape)
+    regimes = ("main",) if len(cells) == 1 else tuple(f"regime{place}" for place in range(len(cells)))
+    return TransferScores(
+        tuple(sources), tuple(targets), cells, "pos", "accuracy", "percent", "made up", regimes, seeds
+    )
+
+
+def matrix(values: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence[str] = CODES) -> SimilarityMatrix:
+    """A predictor [S, T], or with seeds [R, S, T]."""
+    if values.ndim == 2:
+        return SimilarityMatrix(tuple(sources), tuple(targets), values, "made-up")
+    seeds = tuple(range(len(values)))
+    return SimilarityMatrix(tuple(sources), tuple(targets), values.mean(axis=0), "jaccard", None, seeds, values)
+
+
+def made_up(seed: int = 0, shape: tuple[int, ...] = (8, 8)) -> np.ndarray:
+    """Scores between 0 and 100, a hundredth apart: without ties."""
+    rng = np.random.default_rng(seed)
+    return rng.permutation(np.arange(1, 10_001) / 100)[: int(np.prod(shape))].reshape(shape)
+
+
+def small(**options: object) -> Evaluation:
+    joined = join(gold(made_up()), {"x": matrix(made_up(1)), "y": matrix(made_up(2))})
+    return evaluate(joined, resamples=200, **options)  # type: ignore[arg-type]
+
+
+def test_means_equal_a_loop_over_labels() -> None:
+    """Labels in different orders on both sides, and more languages than the other knows."""
+    rng = np.random.default_rng(0)
+    scores, values = made_up(0, (8, 6)), rng.random((7, 8))
+    sources, targets = ("fi", "en", "ru", "zu", "sw", "et", "mt", "de"), ("et", "sw", "de", "en", "fr", "ja")
+    rows, columns = ("en", "sw", "fi", "zu", "de", "ru", "ja"), ("fr", "en", "de", "fi", "et", "sw", "zu", "ru")
+    joined = join(gold(scores, sources, targets), {"x": matrix(values, rows, columns)})
+    found = evaluate(joined, resamples=100)
+    expected = []
+    for target in ("et", "sw", "de", "en", "fr"):
+        there = [code for code in sources if code in rows and code != target]
+        y = [scores[sources.index(code), targets.index(target)] for code in there]
+        x = [values[rows.index(code), columns.index(target)] for code in there]
+        chosen = int(np.argmax(x))
+        order = list(np.argsort(x)[::-1])
+        expected.append(
+            {
+                "pearson": stats.pearsonr(x, y).statistic,
+                "spearman": stats.spearmanr(x, y).statistic,
+                "kendall": stats.kendalltau(x, y).statistic,
+                "top-1": float(chosen == np.argmax(y)),
+                "top-3": float(np.argmax(y) in order[:3]),
+                NDCG_NAME: ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3),
+                "mrr": 1 / (order.index(int(np.argmax(y))) + 1),
+                "regret": max(y) - y[chosen],
+                "over-english": np.nan if target == "en" else y[chosen] - y[there.index("en")],
+            }
+        )
+    assert found.targets == ("et", "sw", "de", "en", "fr")
+    assert found.metrics == tuple(expected[0])
+    for column, metric in enumerate(found.metrics):
+        values_of = [row[metric] for row in expected]
+        np.testing.assert_allclose(found.per_target[0, column], values_of, atol=1e-12)
+        assert found["x", metric] == pytest.approx(np.nanmean(values_of))
+    assert any("mt" in note for note in found.notes)
+
+
+def test_trivial_baselines() -> None:
+    scores = made_up()
+    found = small()
+    assert found.predictors == ("x", "y", "random", "english", "source-mean")
+    assert found.settings.trivial == ("random", "english", "source-mean")
+    own = np.eye(8, dtype=bool)
+    others = np.where(own, np.nan, scores)
+    assert found["random", "regret"] == pytest.approx(np.mean(np.nanmax(others, 0) - np.nanmean(others, 0)))
+    assert found["random", "top-1"] == pytest.approx(1 / 7)
+    assert found["random", "pearson"] == 0
+    english = CODES.index("en")
+    lost = np.nanmax(others, 0) - others[english]
+    lost[english] = np.nanmax(others[:, english]) - np.nanmean(others[:, english])
+    np.testing.assert_allclose(found.per_target[3, found.metrics.index("regret")], lost)
+    over = found.per_target[3, found.metrics.index("over-english")]
+    assert np.isnan(over[english])
+    assert not np.delete(over, english).any()
+    for place in range(8):
+        means = [np.nanmean(np.delete(others[source], place)) for source in range(8)]
+        chosen = max((source for source in range(8) if source != place), key=lambda source: means[source])
+        assert found.choices[place].followed[4] == (CODES[chosen],)
+    assert any("`ceiling`" in note for note in found.notes)
+
+
+def test_without_trivial_baselines() -> None:
+    found = small(with_trivial=False)
+    assert found.predictors == ("x", "y")
+    assert found.settings.trivial == ()
+
+
+def test_a_perfect_prediction() -> None:
+    scores = made_up()
+    found = evaluate(join(gold(scores), {"x": matrix(scores), "y": matrix(-scores)}), resamples=100)
+    for metric in found.metrics[:-2]:
+        assert found["x", metric] == pytest.approx(1.0)
+        assert found.interval("x", metric) == pytest.approx((1.0, 1.0))
+    assert found["x", "regret"] == 0
+    assert found["y", "pearson"] == pytest.approx(-1.0)
+    assert found["y", "top-1"] == 0
+    assert found["x", "over-english"] > 0 > found["y", "over-english"]
+
+
+def test_metrics_of_every_pair_of_seeds_or_of_mean_matrices() -> None:
+    """The paper's average: three seeds of sub-networks against two of fine-tuning are six."""
+    scores, values = made_up(0, (2, 8, 8)), made_up(3, (3, 8, 8))
+    joined = join(gold(scores, seeds=(1, 2)), {"x": matrix(values)})
+    by_metric, by_matrix = (evaluate(joined, average=average, resamples=100) for average in AVERAGES)
+    single = [
+        evaluate(join(gold(one), {"x": matrix(other)}), resamples=100)["x", "spearman"]
+        for one, other in itertools.product(scores, values)
+    ]
+    assert by_metric["x", "spearman"] == pytest.approx(np.mean(single))
+    assert by_metric.settings.resampled == "targets and seeds"
+    means = evaluate(join(gold(scores.mean(0)), {"x": matrix(values.mean(0))}), resamples=100)
+    assert by_matrix["x", "spearman"] == pytest.approx(means["x", "spearman"])
+    assert by_matrix.settings.average == "matrices"
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+def test_ceiling_predicts_each_seed_by_the_others(average: str) -> None:
+    scores = made_up(0, (3, 8, 8))
+    found = evaluate(join(gold(scores, seeds=(1, 2, 3)), {"x": matrix(made_up(9))}), average=average, resamples=100)
+    single = []
+    for place in range(3):
+        rest = np.delete(scores, place, axis=0).mean(axis=0)
+        alone = evaluate(join(gold(scores[place]), {"x": matrix(rest)}), resamples=100)
+        single.append([alone["x", "kendall"], alone["x", "regret"], alone["x", "over-english"]])
+    assert found.settings.ceiling == "each seed predicted by the mean of the others"
+    # Of mean matrices no seed is left to be drawn, whatever the ceiling is made of.
+    assert found.settings.resampled == {"metrics": "targets and seeds", "matrices": "targets"}[average]
+    ours = [found["ceiling", metric] for metric in ("kendall", "regret", "over-english")]
+    np.testing.assert_allclose(ours, np.mean(single, axis=0))
+
+
+def test_ceiling_of_another_regime_is_aligned_by_label() -> None:
+    scores = gold(made_up(0, (2, 1, 8, 8)))
+    other = scores.regime("regime1").restricted(CODES[::-1], CODES[::-1])
+    joined = join(scores.regime("regime0"), {"x": matrix(made_up(5))})
+    found = evaluate(joined, ceiling=other, resamples=100)
+    direct = evaluate(join(gold(scores.cells[0]), {"x": matrix(scores.cells[1, 0])}), resamples=100)
+    assert found["ceiling", NDCG_NAME] == pytest.approx(direct["x", NDCG_NAME])
+    assert found.settings.ceiling == "regime regime1"
+    assert not any("ceiling" in note for note in found.notes)
+    fewer = evaluate(joined, ceiling=other.restricted(CODES, CODES[:5]), resamples=100)
+    assert fewer.undefined[fewer.predictors.index("ceiling"), 0] == 3
+    assert "'ceiling' is undefined for et, fr, ru: it has no value for one of the candidates." in fewer.notes
+
+
+def test_constant_predictions_have_no_correlation_and_are_counted() -> None:
+    values = made_up(1)
+    values[:, [2, 5]] = 7.0
+    found = evaluate(join(gold(made_up()), {"x": matrix(values)}), resamples=100)
+    assert found.undefined[0, :3].tolist() == [2, 2, 2]
+    assert found.undefined[0, 3] == 0
+    defined = np.delete(found.per_target[0, 0], [2, 5])
+    assert found["x", "pearson"] == pytest.approx(defined.mean())
+    assert "'x' has no correlation for fi, et: predictions or scores are equal." in found.notes
+    assert "'x' has several best sources for fi, et: metrics are averaged over them." in found.notes
+    np.testing.assert_allclose(found.per_target[0, 3:8, [2, 5]], found.per_target[1, 3:8, [2, 5]])
+    nothing = evaluate(join(gold(made_up()), {"x": matrix(np.ones((8, 8)))}), resamples=100)
+    assert np.isnan(nothing["x", "pearson"])
+    assert all(np.isnan(nothing.interval("x", "pearson")))
+
+
+def test_constant_scores_have_no_correlation_with_random_order() -> None:
+    scores = made_up()
+    scores[:, 4] = 50.0
+    found = evaluate(join(gold(scores), {"x": matrix(made_up(1))}), resamples=100)
+    assert found.undefined[:, 0].tolist() == [1, 1, 2, 1]
+    assert found.per_target[0, found.metrics.index("regret"), 4] == 0
+
+
+@pytest.mark.parametrize(("candidates", "undefined"), [(0, 9), (1, 9), (2, 3), (3, 0)])
+def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
+    scores = made_up()
+    there = [place for place in range(8) if place != 4][:candidates]
+    scores[[place for place in range(8) if place not in there], 4] = np.nan
+    found = evaluate(join(gold(scores), {"x": matrix(made_up(1))}, targets=["all"]), resamples=100)
+    assert found.choices[4].candidates == candidates
+    missing = np.isnan(found.per_target[0, :, 4])
+    # English is the second source: with fewer than two there is no choice that it could be.
+    assert missing.sum() == undefined
+    about = [note for note in found.notes if " zu:" in note]
+    expected = {0: ["undefined for zu: fewer than 2 candidate sources."], 3: []}
+    expected[1] = expected[0]
+    expected[2] = ["correlations are undefined for zu: two sources always correlate."]
+    if candidates > 1:
+        assert "Top-3 is always 1, and NDCG@3 is high in any order, for zu: at most 3 candidates." in about
+        about.remove("Top-3 is always 1, and NDCG@3 is high in any order, for zu: at most 3 candidates.")
+    assert about == expected[candidates]
+
+
+def test_all_predictors_have_the_same_candidates() -> None:
+    """A pair that one predictor lacks is no candidate for any."""
+    values = made_up(1)
+    values[3, 0] = np.nan
+    alone = evaluate(join(gold(made_up()), {"x": matrix(made_up(2))}), resamples=100)
+    together = evaluate(join(gold(made_up()), {"x": matrix(made_up(2)), "y": matrix(values)}), resamples=100)
+    assert alone.choices[0].candidates == 7
+    assert together.choices[0].candidates == 6
+    assert alone.per_target[0, 0, 0] != together.per_target[0, 0, 0]
+    np.testing.assert_array_equal(alone.per_target[0, :, 1:], together.per_target[0, :, 1:])
+
+
+def test_cell_that_is_missing_for_one_gold_seed() -> None:
+    scores = made_up(0, (2, 8, 8))
+    scores[1, 3:, 0] = np.nan
+    found = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)
+    # Two sources are left in the second seed: no correlation there, and the first seed's stands alone.
+    alone = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
+    assert found.per_target[0, 0, 0] == alone.per_target[0, 0, 0]
+    assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in found.notes
+
+
+def test_without_english() -> None:
+    there = [place for place, code in enumerate(CODES) if code != "en"]
+    codes = [CODES[place] for place in there]
+    joined = join(gold(made_up()[there], codes), {"x": matrix(made_up(1)[there], codes)})
+    found = evaluate(joined, resamples=100)
+    assert "english" not in found.predictors
+    assert "over-english" not in found.metrics
+    assert "English is not a source of the pool: there is no comparison with always choosing English." in found.notes
+
+
+def test_comparison_with_a_reference() -> None:
+    found = small(reference="y")
+    made = found.comparison
+    assert made is not None
+    assert made.reference == "y"
+    paired = found.per_target - found.per_target[1]
+    np.testing.assert_allclose(made.difference[0], np.nanmean(paired[0], axis=1))
+    assert np.isnan(made.difference[1]).all()
+    assert np.isnan(made.p[1]).all()
+    assert (made.low[0] <= made.difference[0]).all()
+    assert (made.difference[0] <= made.high[0]).all()
+    assert made.targets[0].tolist() == [8] * 8 + [7]
+    column = made.p[[0, 2, 3, 4], 3]
+    assert (made.p_holm[[0, 2, 3, 4], 3] >= column).all()
+    assert made.p_holm[[0, 2, 3, 4], 3].min() == pytest.approx(min(1.0, 4 * column.min()))
+
+
+def test_real_difference_is_significant() -> None:
+    scores = made_up(0, (8, 8))
+    found = evaluate(
+        join(gold(scores), {"good": matrix(scores + made_up(7) / 20), "bad": matrix(made_up(8))}),
+        reference="good",
+        resamples=500,
+    )
+    made = found.comparison
+    assert made is not None
+    row, column = found.predictors.index("bad"), found.metrics.index("spearman")
+    assert made.high[row, column] < 0
+    assert made.p_holm[row, column] < 0.05
+
+
+def test_relabelling_and_permuting_do_not_matter() -> None:
+    rng = np.random.default_rng(3)
+    scores, values = made_up(), made_up(1)
+    rows, columns = rng.permutation(8), rng.permutation(8)
+    labels = [CODES[place] for place in rows], [CODES[place] for place in columns]
+    plain = evaluate(join(gold(scores), {"x": matrix(values)}), resamples=200)
+    moved = evaluate(join(gold(scores[rows][:, columns], *labels), {"x": matrix(values)}), resamples=200)
+    np.testing.assert_allclose(moved.mean, plain.mean, atol=1e-12)
+    np.testing.assert_allclose(moved.per_target, plain.per_target[:, :, columns], atol=1e-12)
+    # English keeps its name, since one row is about it.
+    names = dict(zip(CODES, ("xh", "en", "hu", "nl", "ss", "vep", "it", "uk"), strict=True))
+    other = [names[code] for code in CODES]
+    called = evaluate(join(gold(scores, other, other), {"x": matrix(values, other, other)}), resamples=200)
+    for field in ("per_target", "low", "high"):
+        np.testing.assert_array_equal(getattr(called, field), getattr(plain, field))
+
+
+def test_repeated_target_does_not_change_means() -> None:
+    """The same columns under a second name, for languages that are no sources."""
+    scores, values = made_up(0, (8, 3)), made_up(1, (8, 3))
+    once = evaluate(join(gold(scores, CODES, ("hu", "nl", "it")), {"x": matrix(values, CODES, ("hu", "nl", "it"))}))
+    names = ("hu", "nl", "it", "uk", "ss", "xh")
+    twice = evaluate(join(gold(np.tile(scores, 2), CODES, names), {"x": matrix(np.tile(values, 2), CODES, names)}))
+    kept = [row for row, name in enumerate(once.predictors) if name != "source-mean"]
+    np.testing.assert_allclose(twice.mean[kept], once.mean[kept], atol=1e-12)
+    assert np.all((twice.high - twice.low)[0, :3] < (once.high - once.low)[0, :3])
+
+
+def test_monotone_transforms_of_a_predictor() -> None:
+    values = made_up(1)
+    joined = join(
+        gold(made_up()),
+        {"x": matrix(values), "shifted": matrix(values / 3 + 40), "squared": matrix(values**2)},
+    )
+    found = evaluate(joined, resamples=100)
+    np.testing.assert_allclose(found.mean[1], found.mean[0], atol=1e-9)
+    np.testing.assert_allclose(found.mean[2, 1:], found.mean[0, 1:], atol=1e-12)
+    assert abs(found.mean[2, 0] - found.mean[0, 0]) > 1e-4
+
+
+def test_the_same_seed_gives_the_same_evaluation() -> None:
+    first, again, other = small(seed=4), small(seed=4), small(seed=5)
+    np.testing.assert_array_equal(first.low, again.low)
+    np.testing.assert_array_equal(first.mean, other.mean)
+    assert not np.array_equal(first.low, other.low)
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"ndcg": "gain"}, "there is no NDCG 'gain'.", f"choose one of {', '.join(NDCG)}."),
+        ({"average": "seeds"}, "there is no way to average 'seeds'.", "choose one of metrics, matrices."),
+        ({"resamples": 10}, "10 resamples are too few for an interval.", "use at least 100."),
+        (
+            {"reference": "z"},
+            "there is no predictor 'z' to compare with.",
+            "choose one of x, random, english, source-mean.",
+        ),
+        (
+            {"reference": "x", "with_trivial": False},
+            "there is no other predictor to compare 'x' with.",
+            "give another predictor.",
+        ),
+    ],
+)
+def test_invalid_arguments_are_errors(options: dict[str, object], message: str, hint: str) -> None:
+    joined = join(gold(made_up()), {"x": matrix(made_up(1))})
+    with pytest.raises(UsageError) as caught:
+        evaluate(joined, **{"resamples": 100} | options)  # type: ignore[arg-type]
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_names_of_trivial_baselines_are_reserved() -> None:
+    joined = join(gold(made_up()), {"random": matrix(made_up(1))})
+    with pytest.raises(UsageError, match="a predictor has the name 'random', which is a trivial baseline"):
+        evaluate(joined, resamples=100)
+    assert evaluate(joined, resamples=100, with_trivial=False).predictors == ("random",)
+
+
+def test_unknown_predictors_and_metrics() -> None:
+    found = small()
+    with pytest.raises(UsageError, match="there is no predictor 'z'"):
+        found["z", "mrr"]
+    with pytest.raises(UsageError, match="there is no metric 'ndcg'"):
+        found.interval("x", "ndcg")
+    with pytest.raises(ValueError, match="the labels need"):
+        dataclasses.replace(found, metrics=found.metrics[1:])
+
+
+def test_frames() -> None:
+    found = small(reference="x")
+    frame = found.to_frame()
+    assert len(frame) == 5 * 9
+    line = frame[(frame.predictor == "y") & (frame.metric == "regret")].iloc[0]
+    assert line["mean"] == found["y", "regret"]
+    assert {"difference", "p_holm", "undefined"} <= set(frame.columns)
+    targets = found.per_target_frame()
+    assert len(targets) == 5 * 8
+    line = targets[(targets.predictor == "y") & (targets.target == "zu")].iloc[0]
+    assert line["regret"] == found.per_target[1, found.metrics.index("regret"), 4]
+    assert line["candidates"] == 7
+    assert line["followed"] == " ".join(found.choices[4].followed[1])
+
+
+def test_large_pool_is_fast_enough() -> None:
+    """65 × 105, eight predictors, 10,000 draws; in how many seconds is measured elsewhere, here that it ends."""
+    rng = np.random.default_rng(0)
+    sources, targets = tuple(f"s{n}" for n in range(65)), tuple(f"t{n}" for n in range(105))
+    scores = TransferScores(sources, targets, rng.random((1, 1, 65, 105)), "pos", "accuracy", "fraction", "made up")
+    made = tuple(Prediction(f"p{n}", "x", rng.random((1, 65, 105))) for n in range(8))
+    found = evaluate(JoinedScores(scores, made), reference="p0")
+    assert found.settings.resamples == 10_000
+    # Over 105 targets a mean of random predictions lies close to what random order gives.
+    assert found["p1", "mrr"] == pytest.approx(found["random", "mrr"], abs=0.08)
+
+
+def test_evaluation_imports_neither_torch_nor_pandas() -> None:
+    code = "import sys, xsns_stream.evaluation; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------------------------- real scores
+
+POS = tuple("bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk".split())  # noqa: SIM905
+
+
+@pytest.fixture(scope="module")
+def pos() -> Evaluation:
+    """The paper's POS languages, XLM-R base, with LDND."""
+    from xsns_stream.baselines import ldnd, read_distances
+    from xsns_stream.gold import import_scores
+
+    scores = import_scores(SHARED / "xpos/results/udpos-ft-10000.csv", "xpos").scores
+    return evaluate(join(scores, {"ldnd": ldnd(read_distances(SHARED / "xpos/results/ldnd.csv"))}, POS, POS))
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+@pytest.mark.parametrize(
+    ("row", "metric", "percent"),
+    [
+        ("ldnd", NDCG_NAME, 84.2),
+        ("source-mean", NDCG_NAME, 85.2),
+        ("source-mean", "pearson", 73.9),
+        ("source-mean", "spearman", 67.8),
+        ("source-mean", "top-1", 25.0),
+        ("english", NDCG_NAME, 66.2),
+    ],
+)
+def test_known_results(pos: Evaluation, row: str, metric: str, percent: float) -> None:
+    assert round(100 * pos[row, metric], 1) == percent
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+@pytest.mark.parametrize("layer", [0, 8])
+def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int) -> None:
+    """mPLM-Sim's matrices, measured on XLM-R base, and WikiANN's gold scores, whose pools differ."""
+    import pandas as pd
+
+    from xsns_stream.gold import import_scores
+    from xsns_stream.similarity.matrix_io import read_matrix
+
+    ner, near = SHARED / "gold/nnrank_wikiann_ner_xlmr_base.csv", f"xlm-roberta-base_flores200_layer{layer}.tsv"
+    scores = import_scores(ner, "nnrank", metric="f1").scores
+    codes = ("de", "fi", "id", "hi", "ru", "tr", "vi", "ja")
+    joined = join(scores, {"emb": read_matrix(SHARED / "typology/mplm_sim" / near)}, codes, codes)
+    found = evaluate(joined, resamples=100)
+    gold_frame = pd.read_csv(ner, keep_default_na=False).pivot(index="source", columns="target", values="f1")
+    table = pd.read_csv(SHARED / "typology/mplm_sim" / near, sep="\t", index_col=0)
+    names = ("deu_Latn", "fin_Latn", "ind_Latn", "hin_Deva", "rus_Cyrl", "tur_Latn", "vie_Latn", "jpn_Jpan")
+    expected = []
+    for target, name in zip(codes, names, strict=True):
+        there = [(code, other) for code, other in zip(codes, names, strict=True) if code != target]
+        y = [gold_frame.loc[code, target] for code, _ in there]
+        x = [table.loc[other, name] for _, other in there]
+        value = ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3)
+        expected.append((stats.pearsonr(x, y).statistic, stats.spearmanr(x, y).statistic, value))
+    metrics = ("pearson", "spearman", NDCG_NAME)
+    np.testing.assert_allclose([found["emb", metric] for metric in metrics], np.mean(expected, axis=0), atol=1e-9)
+
+
+def test_rounding_differences_are_not_significant() -> None:
+    """A constant prediction of several seeds is random order, also where means over seeds round."""
+    rng = np.random.default_rng(0)
+    labels = tuple("en de fr sw fi ru zh ja ko ar hi tr bg nl it pt es sv uk sk".split())  # noqa: SIM905
+    gold = TransferScores(labels, labels, rng.random((1, 1, 20, 20)) * 100, "t", "m", "percent", "made up")
+    per_seed = np.ones((3, 20, 20))
+    constant = SimilarityMatrix(labels, labels, per_seed.mean(axis=0), "one", seeds=(1, 2, 3), per_seed=per_seed)
+    found = evaluate(join(gold, {"constant": constant}), reference="random", resamples=200)
+    assert found.comparison is not None
+    p = found.comparison.p[found.predictors.index("constant")]
+    np.testing.assert_array_equal(p[np.isfinite(p)], 1.0)
+
+
+@pytest.mark.parametrize("seed", [3, 43, 163])
+def test_source_mean_does_not_depend_on_the_order_of_languages(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.array(["en", "de", "fr", "sw", "fi", "ru"])
+    cells, order = np.round(rng.random((1, 3, 6, 6)) * 4) / 10, rng.permutation(6)
+    predicted = rng.random((6, 6))
+
+    def mean_of(order: Any) -> Any:
+        codes = tuple(labels[order].tolist())
+        gold = TransferScores(
+            codes, codes, cells[:, :, order][:, :, :, order], "t", "m", "fraction", "o", seeds=(0, 1, 2)
+        )
+        matrix = SimilarityMatrix(codes, codes, predicted[np.ix_(order, order)], "c")
+        return evaluate(join(gold, {"x": matrix}), resamples=100).mean
+
+    np.testing.assert_allclose(mean_of(np.arange(6)), mean_of(order), atol=1e-12)

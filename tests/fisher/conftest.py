@@ -1,0 +1,240 @@
+"""The truth that the Fisher engine is compared with: a loop over single examples, written here from the equation.
+
+Nothing of it comes from the package: log p is a sum over gathered log-softmax values, an example is cut to its own
+length before the model sees it, and the gradient is what an ordinary backward leaves in `.grad`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+
+from tests.support import zoo as tiny_models
+
+VOCABULARY, WIDTH, PADDING = 97, 32, 1
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 66,
+    "pad_token_id": PADDING,
+    # Wider than usual, so that attention is not uniform and every term of a gradient counts.
+    "initializer_range": 0.2,
+}
+
+
+class Example(NamedTuple):
+    """One example without padding: int64 [T] each."""
+
+    ids: torch.Tensor
+    labels: torch.Tensor
+
+
+def _make(family: str, dtype: torch.dtype = torch.float64, **settings: Any) -> Any:
+    import transformers as tf
+
+    distil = {"dim": WIDTH, "n_layers": 2, "n_heads": 2, "hidden_dim": 64}
+    shared = {name: SIZES[name] for name in ("vocab_size", "max_position_embeddings", "pad_token_id")}
+    config, kind, more = {
+        "xlm-roberta": (tf.XLMRobertaConfig, tf.XLMRobertaForMaskedLM, SIZES),
+        "bert": (tf.BertConfig, tf.BertForMaskedLM, SIZES),
+        "roberta": (tf.RobertaConfig, tf.RobertaForMaskedLM, SIZES),
+        # Its embeddings are narrower than its blocks, and its head has another name.
+        "electra": (tf.ElectraConfig, tf.ElectraForMaskedLM, SIZES | {"embedding_size": 16}),
+        # Every block is the same module.
+        "albert": (tf.AlbertConfig, tf.AlbertForMaskedLM, SIZES | {"embedding_size": 16}),
+        "distilbert": (tf.DistilBertConfig, tf.DistilBertForMaskedLM, shared | distil | {"initializer_range": 0.2}),
+    }[family]
+    attention = settings.pop("attn_implementation", "sdpa")
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        model = kind._from_config(config(**more | settings), attn_implementation=attention)
+        # Weights that start at one, and biases that start at zero, would hide a forgotten factor or term.
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 1:
+                    parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return model.to(dtype).eval()
+
+
+def _draw(lengths: Sequence[int], seed: int = 0) -> list[Example]:
+    generator = torch.Generator().manual_seed(seed)
+    examples = []
+    for length in lengths:
+        ids = torch.randint(5, VOCABULARY, (length,), generator=generator)
+        scored = torch.rand(length, generator=generator) < 0.3
+        scored[int(torch.randint(length, (), generator=generator))] = True
+        wanted = torch.randint(5, VOCABULARY, (length,), generator=generator)
+        examples.append(Example(ids, torch.where(scored, wanted, -100)))
+    return examples
+
+
+def _collate(examples: Sequence[Example], size: int) -> list[dict[str, torch.Tensor]]:
+    found = []
+    for at in range(0, len(examples), size):
+        group = examples[at : at + size]
+        longest = max(len(example.ids) for example in group)
+        batch = {
+            "input_ids": torch.full((len(group), longest), PADDING),
+            "attention_mask": torch.zeros((len(group), longest), dtype=torch.int64),
+            "labels": torch.full((len(group), longest), -100),
+        }
+        for row, example in enumerate(group):
+            length = len(example.ids)
+            batch["input_ids"][row, :length] = example.ids
+            batch["attention_mask"][row, :length] = 1
+            batch["labels"][row, :length] = example.labels
+        found.append(batch)
+    return found
+
+
+def _truth(model: Any, examples: Sequence[Example], names: Sequence[str], reduction: str = "sum") -> dict[str, Any]:
+    parameters = dict(model.named_parameters())
+    flags = {name: parameter.requires_grad for name, parameter in parameters.items()}
+    squares = {name: torch.zeros_like(parameters[name]) for name in names}
+    model.requires_grad_(True)
+    for example in examples:
+        logits = model(input_ids=example.ids[None], attention_mask=torch.ones_like(example.ids)[None]).logits[0]
+        scored = example.labels != -100
+        chances = logits.log_softmax(dim=-1)[scored].gather(1, example.labels[scored][:, None])
+        (chances.sum() if reduction == "sum" else chances.mean()).backward()
+        for name in names:
+            gradient = parameters[name].grad
+            if gradient is not None:
+                squares[name] += gradient**2
+        model.zero_grad(set_to_none=True)
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(flags[name])
+    return {name: square / len(examples) for name, square in squares.items()}
+
+
+#: Softmax does not see a constant added to its scores, so a key's bias has a gradient of zero (where the position is
+#: not turned into it, as rotations do): two right computations of it agree in nothing but that it is tiny.
+KEY_BIASES = ("key.bias", "k_lin.bias")
+
+
+def _errors(found: Mapping[str, Any], expected: Mapping[str, Any], silent: tuple[str, ...] = ()) -> dict[str, float]:
+    assert found.keys() == expected.keys()
+    assert all(torch.isfinite(values).all() for values in (*found.values(), *expected.values()))
+    largest = max(float(values.abs().max()) for values in expected.values())
+    assert largest > 0
+    errors = {}
+    for name, values in expected.items():
+        own = largest if name.endswith(KEY_BIASES + silent) else float(values.abs().max())
+        errors[name] = float((found[name] - values).abs().max()) / own if own else float(found[name].abs().max())
+    return errors
+
+
+def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], n: int) -> torch.Tensor:
+    """Return log p of what row n of a batch is asked for, with nothing in the model but that row's own pieces."""
+    length = int(batch["attention_mask"][n].sum())
+    ids = batch["input_ids"][n : n + 1, :length]
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if objective == "question-answering":
+        output = model(**inputs)
+        start, end = output.start_logits.log_softmax(-1)[0], output.end_logits.log_softmax(-1)[0]
+        return torch.stack([start[batch["start_positions"][n]], end[batch["end_positions"][n]]])
+    if objective == "sequence-classification":
+        return model(**inputs).logits.log_softmax(-1)[:, batch["labels"][n]]
+    wanted = batch["labels"][n]
+    if objective == "span-corruption":
+        wanted = wanted[wanted != -100]
+        # mBART starts with the last piece, which names the language; T5 with a piece of its own.
+        mbart = type(model).__name__.startswith("MBart")
+        first = wanted[-1:] if mbart else wanted.new_tensor([model.config.decoder_start_token_id])
+        inputs["decoder_input_ids"] = torch.cat([first, wanted[:-1]])[None]
+    else:
+        wanted = wanted[:length]
+    logits = model(**inputs).logits[0]
+    if objective == "causal-lm":
+        logits, wanted = logits[:-1], wanted[1:]
+    scored = wanted != -100
+    return logits.log_softmax(-1)[scored].gather(1, wanted[scored][:, None])
+
+
+def _gradients(
+    model: Any,
+    objective: str,
+    batches: Sequence[Mapping[str, torch.Tensor]],
+    names: Sequence[str],
+    reduction: str = "sum",
+) -> list[dict[str, torch.Tensor]]:
+    parameters = dict(model.named_parameters())
+    flags = [parameter.requires_grad for parameter in parameters.values()]
+    model.requires_grad_(True)
+    found = []
+    for batch in batches:
+        for n in range(len(batch["input_ids"])):
+            chances = _log_chances(model, objective, batch, n)
+            (chances.sum() if reduction == "sum" else chances.mean()).backward()
+            zero = torch.zeros_like
+            found.append({k: zero(p) if (p := parameters[k]).grad is None else p.grad.clone() for k in names})
+            model.zero_grad(set_to_none=True)
+    for parameter, flag in zip(parameters.values(), flags, strict=True):
+        parameter.requires_grad_(flag)
+    return found
+
+
+def _mean_square(gradients: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {k: torch.stack([each[k] for each in gradients]).square().mean(0) for k in gradients[0]}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `zoo_family` once for every family there is."""
+    if "zoo_family" in metafunc.fixturenames:
+        metafunc.parametrize("zoo_family", list(tiny_models.FAMILIES))
+
+
+@pytest.fixture
+def float64_throughout(zoo: ModuleType) -> Iterator[None]:
+    """Also the steps that a family takes in float32 whatever its weights are."""
+    with zoo.float64_throughout():
+        yield
+
+
+@pytest.fixture(scope="session")
+def gradients() -> Callable[..., list[dict[str, torch.Tensor]]]:
+    """Each example's own gradient of log p, by a loop over single examples: {name: gradient} for each."""
+    return _gradients
+
+
+@pytest.fixture(scope="session")
+def mean_square() -> Callable[..., dict[str, torch.Tensor]]:
+    """{name: mean of the squares} of what `gradients` gives: the equation."""
+    return _mean_square
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Any]:
+    """A small model of a family with random weights, in evaluation mode."""
+    return _make
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., list[Example]]:
+    """Random examples of given lengths, each with at least one scored position."""
+    return _draw
+
+
+@pytest.fixture(scope="session")
+def collate() -> Callable[..., list[dict[str, torch.Tensor]]]:
+    """Batches of a size in the given order, padded on the right."""
+    return _collate
+
+
+@pytest.fixture(scope="session")
+def truth() -> Callable[..., dict[str, Any]]:
+    """{name: mean squared gradient} by the loop over single examples."""
+    return _truth
+
+
+@pytest.fixture(scope="session")
+def errors() -> Callable[..., dict[str, float]]:
+    """{name: largest error relative to the tensor's largest value}."""
+    return _errors

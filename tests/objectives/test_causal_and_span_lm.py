@@ -1,0 +1,380 @@
+"""Causal language modelling and span corruption, with tokenizers of the kinds that their models have."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.paths import MINI
+from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.objectives import (
+    CausalLanguageModelling,
+    EncodedExample,
+    MaskedLanguageModelling,
+    SpanCorruption,
+)
+from xsns_stream.objectives.encoding import IGNORED
+from xsns_stream.types import LanguageSample, TextExample
+
+WORDS = tuple("watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa habari ya asubuhi".split())  # noqa: SIM905
+SENTINELS = 100
+
+
+def sample(*texts: Any, language: str = "sw") -> LanguageSample:
+    made = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
+    return LanguageSample(language, made, "a test")
+
+
+def many(count: int, words: int = 9) -> LanguageSample:
+    return sample(*(" ".join(WORDS[(n + 3 * i) % len(WORDS)] for i in range(words)) + f" {n}" for n in range(count)))
+
+
+def same(left: EncodedExample, right: EncodedExample) -> bool:
+    return left.key == right.key and all(np.array_equal(left.arrays[name], right.arrays[name]) for name in left.arrays)
+
+
+def mini_vocabulary() -> list[tuple[str, float]]:
+    """The embedded tokenizer's pieces of text with their scores, without special ones."""
+    pieces = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    return [(piece, score) for piece, score in pieces if not piece.startswith("<")]
+
+
+@pytest.fixture(scope="module")
+def mini() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(MINI)
+
+
+@pytest.fixture(scope="module")
+def t5() -> Any:
+    """A T5 tokenizer: <pad>, </s>, <unk>, text, and the sentinels at the end in falling order."""
+    from transformers import T5Tokenizer
+
+    sentinels = [(f"<extra_id_{n}>", 0.0) for n in reversed(range(SENTINELS))]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    return T5Tokenizer(vocab=[*special, *mini_vocabulary(), *sentinels], extra_ids=SENTINELS)
+
+
+@pytest.fixture(scope="module")
+def mt5() -> Any:
+    """A tokenizer whose sentinels are pieces of its text vocabulary, as mT5's are."""
+    from transformers import T5Tokenizer
+
+    sentinels = [(f"▁<extra_id_{n}>", 0.0) for n in reversed(range(SENTINELS))]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    return T5Tokenizer(vocab=[*special, *mini_vocabulary(), *sentinels], extra_ids=0)
+
+
+@pytest.fixture(scope="module")
+def mbart() -> Any:
+    from transformers import MBartTokenizer
+    from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
+
+    special = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    codes = [(code, 0.0) for code in FAIRSEQ_LANGUAGE_CODES]
+    return MBartTokenizer(vocab=[*special, *mini_vocabulary(), *codes, ("<mask>", 0.0)], src_lang="fi_FI")
+
+
+@pytest.fixture(scope="module")
+def gpt2() -> Any:
+    """A byte-level tokenizer that puts nothing around a text and has neither mask nor padding, as GPT-2's."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import GPT2Tokenizer
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, show_progress=False
+    )
+    trained.train_from_iterator([" ".join(WORDS)] * 5, trainer)
+    model = json.loads(trained.to_str())["model"]
+    return GPT2Tokenizer(vocab=model["vocab"], merges=[tuple(merge) for merge in model["merges"]])
+
+
+# ----------------------------------------------------------------------------------------- causal
+
+
+def test_every_piece_is_its_own_label(mini: Any) -> None:
+    whole = many(20)
+    encoded = CausalLanguageModelling().encode(whole, mini, seed=3)
+    for text, example in zip(whole.examples, encoded.examples, strict=True):
+        assert example.input_ids.tolist() == example.labels.tolist() == mini(text.text)["input_ids"]
+        assert example.labels.dtype == np.int64
+    assert (encoded.unusable, encoded.unknown_share) == (0, 0)
+
+
+def test_a_tokenizer_without_frame_gets_none(gpt2: Any) -> None:
+    encoded = CausalLanguageModelling().encode(sample("watoto wa shule"), gpt2, seed=3)
+    assert encoded.examples[0].input_ids.tolist() == gpt2("watoto wa shule")["input_ids"]
+    assert gpt2.eos_token_id not in encoded.examples[0].input_ids
+
+
+def test_a_single_piece_leaves_nothing_to_ask(gpt2: Any) -> None:
+    encoded = CausalLanguageModelling().encode(sample("a", "qx", "b"), gpt2, seed=3)
+    assert [example.input_ids.tolist() for example in encoded.examples] == [gpt2("qx")["input_ids"]]
+    assert encoded.unusable == 2
+    with pytest.raises(CorpusError, match="no example of language 'sw' has a target within 128 tokens"):
+        CausalLanguageModelling().encode(sample("a", "b"), gpt2, seed=3)
+
+
+def test_words_are_joined_by_spaces(gpt2: Any) -> None:
+    """A byte-level tokenizer would take words that are handed over one by one as one long word."""
+    (split,) = CausalLanguageModelling().encode(sample(WORDS), gpt2, 0).examples
+    assert split.input_ids.tolist() == gpt2(" ".join(WORDS))["input_ids"]
+    assert gpt2.decode(split.input_ids) == " ".join(WORDS)
+
+
+def test_the_piece_that_ends_a_text_is_not_an_unknown_one(gpt2: Any) -> None:
+    assert gpt2.unk_token_id == gpt2.eos_token_id
+    assert CausalLanguageModelling().encode(sample("<|endoftext|> watoto"), gpt2, 0).unknown_share == 0
+
+
+def test_long_text_is_cut_for_causal(mini: Any) -> None:
+    encoded = CausalLanguageModelling(max_length=7).encode(many(5, words=60), mini, seed=0)
+    assert {len(example.input_ids) for example in encoded.examples} == {7}
+
+
+@pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(), MaskedLanguageModelling()])
+def test_text_of_unknown_pieces_alone(objective: Any) -> None:
+    from transformers import BertTokenizer
+
+    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "watoto", "kitabu")
+    bert = BertTokenizer(vocab={name: number for number, name in enumerate(names)})
+    encoded = objective.encode(sample("habari leo", "watoto leo", "kitabu"), bert, 0)
+    assert (len(encoded.examples), encoded.unusable, encoded.unknown_share) == (2, 1, 3 / 5)
+    with pytest.raises(CorpusError, match="no example of language 'got' has a token that the tokenizer knows"):
+        objective.encode(sample("habari leo", language="got"), bert, 0)
+
+
+@pytest.mark.parametrize("longest", [1, 0])
+def test_lengths_that_are_none(longest: int) -> None:
+    for objective in (CausalLanguageModelling, SpanCorruption):
+        with pytest.raises(UsageError, match=f"at least 2 tokens, not {longest}"):
+            objective(max_length=longest)
+
+
+# ------------------------------------------------------------------------------- what it depends on
+
+
+@pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(rate=0.3), MaskedLanguageModelling()])
+def test_neither_order_nor_company_nor_language_matters(objective: Any, t5: Any, mini: Any) -> None:
+    tokenizer = t5 if isinstance(objective, SpanCorruption) else mini
+    whole = many(20)
+    together = objective.encode(whole, tokenizer, seed=3).examples
+    turned = objective.encode(sample(*whole.examples[::-1], language="fi"), tokenizer, seed=3).examples
+    alone = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in whole.examples]
+    assert all(map(same, together, turned[::-1]))
+    assert all(map(same, together, alone))
+    other = objective.encode(whole, tokenizer, seed=4).examples
+    assert all(a.key != b.key for a, b in zip(together, other, strict=True))
+
+
+def test_keys_are_seeds_and_differ(mini: Any) -> None:
+    keys = [
+        example.key for seed in (0, 1) for example in MaskedLanguageModelling().encode(many(50), mini, seed).examples
+    ]
+    assert len(set(keys)) == 100
+    assert all(0 <= key < 2**63 for key in keys)
+
+
+def test_the_label_does_not_change_the_key_or_what_is_hidden(mini: Any) -> None:
+    plain, labelled = TextExample("watoto wa shule"), TextExample("watoto wa shule", label="yes")
+    first, second = (MaskedLanguageModelling().encode(sample(text), mini, 5).examples[0] for text in (plain, labelled))
+    assert same(first, second)
+
+
+# -------------------------------------------------------------------------------- span corruption
+
+
+def sentinel_ids(tokenizer: Any) -> list[int]:
+    vocabulary = tokenizer.get_vocab()
+    mark = "▁" if "▁<extra_id_0>" in vocabulary else ""
+    return [vocabulary[f"{mark}<extra_id_{n}>"] for n in range(SENTINELS)]
+
+
+def filled(example: EncodedExample, sentinels: list[int]) -> list[int]:
+    """What the encoder reads, with each sentinel replaced by what the decoder writes for it."""
+    said: dict[int, list[int]] = {}
+    for piece in example.labels.tolist():
+        if piece in sentinels:
+            said[piece] = []
+            current = said[piece]
+        else:
+            current.append(piece)
+    return [part for piece in example.input_ids.tolist() for part in said.get(piece, [piece])]
+
+
+@pytest.mark.parametrize("kind", ["t5", "mt5"])
+@pytest.mark.parametrize("rate", [0.15, 0.5, 0.9])
+def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: pytest.FixtureRequest) -> None:
+    tokenizer = request.getfixturevalue(kind)
+    sentinels = sentinel_ids(tokenizer)
+    whole = many(40)
+    encoded = SpanCorruption(rate=rate).encode(whole, tokenizer, seed=1)
+    for text, example in zip(whole.examples, encoded.examples, strict=True):
+        assert filled(example, sentinels) == tokenizer(text.text)["input_ids"]
+        used = [piece for piece in example.input_ids.tolist() if piece in sentinels]
+        written = [piece for piece in example.labels.tolist() if piece in sentinels]
+        assert used, "at least one span"
+        assert written == sentinels[: len(used) + 1], "from the first on, in order, with one to end them"
+        assert written[:-1] == used
+        assert example.labels[-2:].tolist() == [written[-1], tokenizer.eos_token_id]
+        assert example.input_ids[-1] == tokenizer.eos_token_id
+        assert IGNORED not in example.labels
+
+
+def spans_of(example: EncodedExample, sentinels: list[int]) -> list[int]:
+    """The number of pieces that each sentinel stands for."""
+    at = [place for place, piece in enumerate(example.labels.tolist()) if piece in sentinels]
+    return [b - a - 1 for a, b in pairwise(at)]
+
+
+@pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.35, 3.5), (0.5, 1.0), (0.25, 6.0)])
+def test_share_and_length_of_spans(rate: float, mean: float, t5: Any) -> None:
+    sentinels = sentinel_ids(t5)
+    # Not one length, so that rounding cannot hide behind it.
+    whole = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
+    encoded = SpanCorruption(rate, mean, max_length=180).encode(whole, t5, seed=8)
+    pieces = sum(len(filled(example, sentinels)) - 1 for example in encoded.examples)
+    spans = [length for example in encoded.examples for length in spans_of(example, sentinels)]
+    assert pieces > 30_000
+    # An example's share is off by less than one piece; these errors are independent and have no mean.
+    assert abs(sum(spans) - rate * pieces) < 5 * math.sqrt(len(whole) / 4)
+    # Both counts of an example are drawn around the right value: their ratio is right but for second-order terms.
+    assert abs(sum(spans) / len(spans) - mean) < 0.05 * mean
+    assert min(spans) >= 1
+
+
+@pytest.mark.parametrize("rate", [0.15, 0.4])
+def test_the_share_is_right_for_short_texts_too(rate: float, t5: Any) -> None:
+    whole = many(3000, words=4)
+    sentinels = sentinel_ids(t5)
+    encoded = SpanCorruption(rate=rate).encode(whole, t5, seed=8)
+    expected = [max(rate * (len(filled(example, sentinels)) - 1), 1) for example in encoded.examples]
+    hidden = sum(sum(spans_of(example, sentinels)) for example in encoded.examples)
+    assert abs(hidden - sum(expected)) < 5 * math.sqrt(len(expected) / 4)
+
+
+def test_every_place_is_as_likely_to_be_hidden(t5: Any) -> None:
+    sentinels = sentinel_ids(t5)
+    texts = {n: " ".join(WORDS[(n // 13**i) % 13] for i in range(5)) for n in range(4000)}
+    lengths = {n: len(t5(text)["input_ids"]) - 1 for n, text in texts.items()}
+    length = max(set(lengths.values()), key=list(lengths.values()).count)
+    alike = [text for n, text in texts.items() if lengths[n] == length]
+    hits = np.zeros(length)
+    for example in SpanCorruption(0.3, 2.0).encode(sample(*alike), t5, seed=2).examples:
+        place, spans = 0, iter(spans_of(example, sentinels))
+        for piece in example.input_ids[:-1].tolist():
+            width = next(spans) if piece in sentinels else 1
+            hits[place : place + width] += piece in sentinels
+            place += width
+    # Runs reach a text's ends a little less often than its middle, as any windows do: nothing beyond that.
+    assert len(alike) > 300
+    share = hits / len(alike)
+    assert abs(share.mean() - 0.3) < 0.02
+    assert share.min() > 0.15
+    assert np.allclose(share, share[::-1], atol=5 * math.sqrt(2 * 0.25 / len(alike))), "no end is favoured"
+
+
+@pytest.mark.parametrize("text", ["ya", "ya ya", "。"])
+def test_the_shortest_texts_have_a_span(text: str, t5: Any) -> None:
+    (example,) = SpanCorruption(rate=0.01).encode(sample(text), t5, 0).examples
+    assert sum(spans_of(example, sentinel_ids(t5))) == 1
+
+
+def test_unknown_pieces_are_never_asked_for(t5: Any) -> None:
+    texts = [f"watoto 𐍈𐌰 wanasoma 𐌹 kitabu {n}" for n in range(60)]
+    encoded = SpanCorruption(rate=0.9).encode(sample(*texts), t5, 0)
+    sentinels = sentinel_ids(t5)
+    assert encoded.unknown_share > 0
+    for text, example in zip(texts, encoded.examples, strict=True):
+        assert t5.unk_token_id not in example.labels
+        assert filled(example, sentinels) == t5(text)["input_ids"]
+
+
+def test_sentinels_that_a_text_holds_are_characters(mt5: Any) -> None:
+    sentinels = sentinel_ids(mt5)
+    (example,) = SpanCorruption(rate=0.9).encode(sample("watoto <extra_id_7> kitabu"), mt5, 0).examples
+    assert sentinels[7] in mt5("watoto <extra_id_7> kitabu")["input_ids"]
+    assert sentinels[7] not in [*example.input_ids, *example.labels]
+
+
+def test_more_spans_than_sentinels(t5: Any) -> None:
+    text = " ".join(WORDS[i % 13] for i in range(300))
+    with pytest.raises(UsageError, match=r"an example has \d+ spans, but the vocabulary has sentinels for only 99"):
+        SpanCorruption(0.5, 1.0, max_length=400).encode(sample(text), t5, 0)
+
+
+def test_both_texts_of_a_pair_are_hidden(t5: Any) -> None:
+    pair = TextExample("watoto wanasoma", "kitabu kizuri")
+    frames = [place for place, piece in enumerate(t5("watoto wanasoma", "kitabu kizuri")["input_ids"]) if piece == 1]
+    assert len(frames) == 2
+    asked = set()
+    for seed in range(40):
+        (example,) = SpanCorruption(rate=0.5).encode(sample(pair), t5, seed).examples
+        assert filled(example, sentinel_ids(t5)) == t5("watoto wanasoma", "kitabu kizuri")["input_ids"]
+        asked |= set(example.labels.tolist())
+    assert set(t5("watoto kizuri")["input_ids"]) <= asked
+
+
+# ------------------------------------------------------------------------------------ text infilling
+
+
+def test_without_sentinels_a_span_is_one_mask_and_the_text_is_asked_for(mbart: Any) -> None:
+    whole = many(40)
+    encoded = SpanCorruption(0.35, 3.5).encode(whole, mbart, seed=1)
+    for text, example in zip(whole.examples, encoded.examples, strict=True):
+        pieces = mbart(text.text)["input_ids"]
+        assert example.labels.tolist() == pieces
+        assert pieces[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], "as mBART frames a text"
+        assert example.input_ids[-2:].tolist() == pieces[-2:]
+        masks = example.input_ids == mbart.mask_token_id
+        assert masks.any()
+        assert not (masks[1:] & masks[:-1]).any(), "one a span"
+        assert is_with_gaps(example.input_ids.tolist(), pieces, mbart.mask_token_id)
+
+
+def is_with_gaps(shown: list[int], pieces: list[int], mask: int) -> bool:
+    """Say whether `shown` is `pieces` with runs replaced by masks; a piece is written as one character."""
+    pattern = "".join("(.+)" if piece == mask else re.escape(chr(0x10000 + piece)) for piece in shown)
+    return re.fullmatch(pattern, "".join(chr(0x10000 + piece) for piece in pieces)) is not None
+
+
+def test_the_same_spans_are_hidden_in_both_forms(t5: Any, mbart: Any) -> None:
+    """What is drawn depends on the text and the number of its pieces, which the two vocabularies share."""
+    whole = many(10)
+    ours, theirs = (SpanCorruption().encode(whole, tokenizer, 3).examples for tokenizer in (t5, mbart))
+    assert [int((np.isin(a.input_ids, sentinel_ids(t5))).sum()) for a in ours] == [
+        int((b.input_ids == mbart.mask_token_id).sum()) for b in theirs
+    ]
+
+
+def test_a_vocabulary_that_cannot_show_a_gap(gpt2: Any) -> None:
+    with pytest.raises(ModelError, match="neither sentinels") as caught:
+        SpanCorruption().encode(many(1), gpt2, 0)
+    assert "mT5" in caught.value.hint
+
+
+@pytest.mark.parametrize("mean", [0.5, 0, -1, math.nan, math.inf])
+def test_a_mean_span_that_is_none(mean: float) -> None:
+    with pytest.raises(UsageError, match=f"the mean length of a span must be at least 1, not {mean}"):
+        SpanCorruption(mean_span=mean)
+
+
+def test_a_share_that_is_none() -> None:
+    with pytest.raises(UsageError, match=r"must be between 0 and 1, not 1\.5"):
+        SpanCorruption(rate=1.5)
+
+
+def test_the_settings_of_both_as_text() -> None:
+    assert str(CausalLanguageModelling()) == "causal-lm(max_length=128)"
+    assert str(SpanCorruption()) == "span-corruption(rate=0.15,mean_span=3,max_length=128)"
+    assert str(SpanCorruption(0.35, 3.5, 64)) == "span-corruption(rate=0.35,mean_span=3.5,max_length=64)"

@@ -1,0 +1,362 @@
+"""Labelled tasks, and objectives by name: which piece carries which class, and where an answer lies."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.paths import MINI
+from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.objectives import (
+    OBJECTIVES,
+    CausalLanguageModelling,
+    MaskedLanguageModelling,
+    QuestionAnswering,
+    SequenceClassification,
+    SpanCorruption,
+    TokenClassification,
+    batches,
+    make_objective,
+)
+from xsns_stream.objectives.encoding import IGNORED
+from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types.text import AnswerSpan
+
+TAGS = ("NOUN", "VERB", "ADJ")
+KINDS = ("entailment", "neutral", "contradiction")
+WORDS = ("watoto", "wanasoma", "kitabu", "中文", "字", "l'été", "hyvää", "huomenta", "Ünïted", "3.14", "na")
+
+
+def sample(*examples: TextExample, language: str = "sw") -> LanguageSample:
+    return LanguageSample(language, examples, "a test")
+
+
+def question(text: str, passage: str, answer: str) -> TextExample:
+    return TextExample(text, passage, AnswerSpan(passage.index(answer), answer))
+
+
+@pytest.fixture(scope="module")
+def mini() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(MINI)
+
+
+@pytest.fixture(scope="module")
+def bert() -> Any:
+    """A WordPiece tokenizer that knows single letters, at the beginning of a word and within."""
+    from transformers import BertTokenizer
+
+    letters = sorted({letter for word in (*WORDS, "abcdefghijklmnopqrstuvwxyz?.'") for letter in word.lower()})
+    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
+    return BertTokenizer(vocab={name: number for number, name in enumerate(names)}, do_lower_case=False)
+
+
+@pytest.fixture(scope="module")
+def byte_level() -> Any:
+    """A byte-level tokenizer whose pieces take the space before their word along."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, special_tokens=["<s>", "<pad>"], initial_alphabet=alphabet, show_progress=False
+    )
+    trained.train_from_iterator([" ".join(WORDS)] * 5, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=trained, eos_token="<s>", pad_token="<pad>")
+
+
+# ------------------------------------------------------------------------------- classes of words
+
+
+def random_words(count: int, seed: int = 0) -> list[tuple[str, ...]]:
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return [tuple(generator.choice(WORDS, size=generator.integers(1, 12))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["mini", "bert"])
+def test_the_first_piece_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
+    """The first as the tokenizer itself counts pieces of words, when they are handed over one by one."""
+    tokenizer = request.getfixturevalue(kind)
+    for words in random_words(60):
+        names = tuple(TAGS[len(word) % 3] for word in words)
+        (example,) = TokenClassification(TAGS).encode(sample(TextExample(words, label=names)), tokenizer, 0).examples
+        split = tokenizer(list(words), is_split_into_words=True)
+        assert example.input_ids.tolist() == split["input_ids"]
+        numbers = split.word_ids()
+        expected = [
+            IGNORED if word is None or word in numbers[:place] else TAGS.index(names[word])
+            for place, word in enumerate(numbers)
+        ]
+        assert example.labels.tolist() == expected
+
+
+def test_pieces_that_begin_with_a_space(byte_level: Any) -> None:
+    words, names = ("watoto", "x", "kitabu"), ("NOUN", "VERB", "ADJ")
+    (example,) = TokenClassification(TAGS).encode(sample(TextExample(words, label=names)), byte_level, 0).examples
+    labelled = [
+        (byte_level.decode(example.input_ids[place:]), int(example.labels[place]))
+        for place in np.flatnonzero(example.labels != IGNORED)
+    ]
+    assert labelled == [("watoto x kitabu", 0), (" x kitabu", 1), (" kitabu", 2)]
+
+
+def test_words_without_a_label_are_not_scored(mini: Any) -> None:
+    texts = (
+        TextExample(("watoto", "wa", "shule"), label=("NOUN", "", "ADJ")),
+        TextExample(("leo", "na"), label=("", "")),
+    )
+    encoded = TokenClassification(TAGS).encode(sample(*texts), mini, 0)
+    assert encoded.unusable == 1
+    (example,) = encoded.examples
+    assert example.labels[example.labels != IGNORED].tolist() == [0, 2]
+
+
+def test_words_that_are_cut_off_are_not_scored(mini: Any) -> None:
+    words = WORDS[:3] * 10
+    text = TextExample(words, label=("NOUN",) * 30)
+    (example,) = TokenClassification(TAGS, max_length=9).encode(sample(text), mini, 0).examples
+    whole = mini(list(words), is_split_into_words=True, truncation=True, max_length=9)
+    assert len(example.input_ids) == 9
+    assert (example.labels != IGNORED).sum() == len(set(whole.word_ids()) - {None})
+    late = TextExample(words, label=("",) * 29 + ("NOUN",))
+    with pytest.raises(CorpusError, match=r"has a target within 9 tokens") as caught:
+        TokenClassification(TAGS, max_length=9).encode(sample(late), mini, 0)
+    assert "longer examples" in caught.value.hint
+
+
+def test_an_offset_needs_a_tokenizer_that_has_it() -> None:
+    class Slow:
+        is_fast = False
+
+    for objective, text in (
+        (TokenClassification(TAGS), TextExample(("a",), label=("NOUN",))),
+        (QuestionAnswering(), question("a", "b c", "c")),
+    ):
+        with pytest.raises(ModelError, match="Slow does not provide the character range of each token"):
+            objective.encode(sample(text), Slow(), 0)
+
+
+# ------------------------------------------------------------------------------- classes of texts
+
+
+def test_the_class_of_a_pair(bert: Any) -> None:
+    texts = (
+        TextExample("watoto", "kitabu", "neutral"),
+        TextExample("leo", "na", "entailment"),
+        TextExample("leo", label="contradiction"),
+    )
+    encoded = SequenceClassification(KINDS).encode(sample(*texts), bert, 0)
+    assert [int(example.labels) for example in encoded.examples] == [1, 0, 2]
+    assert encoded.examples[0].labels.shape == ()
+    both = bert("watoto", "kitabu")
+    assert encoded.examples[0].input_ids.tolist() == both["input_ids"]
+    assert encoded.examples[0].arrays["token_type_ids"].tolist() == both["token_type_ids"]
+    assert 1 in both["token_type_ids"]
+    assert "token_type_ids" not in encoded.examples[2].arrays
+    (batch,) = batches(encoded.examples, 3, 0)
+    assert batch["labels"].tolist() == [1, 0, 2]
+    assert batch["token_type_ids"].shape == batch["input_ids"].shape
+
+
+def test_pairs_keep_their_kinds_under_every_objective(bert: Any) -> None:
+    pair = TextExample("watoto", "kitabu")
+    (example,) = MaskedLanguageModelling().encode(sample(pair), bert, 0).examples
+    assert example.arrays["token_type_ids"].tolist() == bert("watoto", "kitabu")["token_type_ids"]
+
+
+def test_the_same_class_has_the_same_number_in_every_language(mini: Any) -> None:
+    objective = SequenceClassification(KINDS)
+    for language, name in (("sw", "neutral"), ("fi", "neutral"), ("et", "contradiction")):
+        (example,) = objective.encode(sample(TextExample("leo", label=name), language=language), mini, 0).examples
+        assert int(example.labels) == KINDS.index(name)
+
+
+@pytest.mark.parametrize(
+    ("objective", "text"),
+    [
+        (SequenceClassification(KINDS), TextExample("leo", label="maybe")),
+        (TokenClassification(KINDS), TextExample(("leo", "na"), label=("neutral", "maybe"))),
+    ],
+)
+def test_a_label_that_is_no_class(objective: Any, text: TextExample, mini: Any) -> None:
+    with pytest.raises(CorpusError) as caught:
+        objective.encode(sample(text), mini, 0)
+    assert caught.value.message == "language 'sw' has the label 'maybe', which is not one of the classes."
+    assert caught.value.hint == "the classes are entailment, neutral, contradiction."
+
+
+@pytest.mark.parametrize("objective", [SequenceClassification(KINDS), TokenClassification(KINDS), QuestionAnswering()])
+@pytest.mark.parametrize(
+    "text",
+    [
+        TextExample("leo"),
+        TextExample("leo", "na"),
+        TextExample(("leo",), "na", ("neutral",)),
+        TextExample(("leo",), "na"),
+    ],
+)
+def test_text_without_the_right_kind_of_label(objective: Any, text: TextExample, mini: Any) -> None:
+    with pytest.raises(UsageError, match=f"{objective.name} needs .*, and a test has other text in 'sw'"):
+        objective.encode(sample(text), mini, 0)
+
+
+# -------------------------------------------------------------------------------------- answers
+
+PASSAGE = "Watoto wanasoma kitabu kizuri nyumbani leo, na mwalimu anafundisha shule kubwa ya Nairobi."
+
+
+@pytest.mark.parametrize("kind", ["mini", "bert", "byte_level"])
+def test_an_answer_is_where_it_stands(kind: str, request: pytest.FixtureRequest) -> None:
+    tokenizer = request.getfixturevalue(kind)
+    passage = PASSAGE.lower().replace(",", "")
+    places = [place for place in range(len(passage)) if place == 0 or passage[place - 1] == " "]
+    for start, later in product(places, [*places[1:], len(passage) + 1]):
+        if later <= start:
+            continue
+        answer = AnswerSpan(start, passage[start : later - 1])
+        text = TextExample("nani yuko wapi?", passage, answer)
+        (example,) = QuestionAnswering(max_length=256).encode(sample(text), tokenizer, 0).examples
+        first, last = (int(example.arrays[name]) for name in ("start_positions", "end_positions"))
+        pieces = tokenizer.convert_ids_to_tokens(example.input_ids[first : last + 1])
+        assert re.sub("▁|Ġ|##", "", "".join(pieces)) == answer.text.replace(" ", "")
+        assert example.input_ids.tolist() == tokenizer(text.text, text.pair)["input_ids"]
+
+
+def test_an_answer_is_in_the_passage_and_not_in_the_question(mini: Any) -> None:
+    text = question("kitabu", "leo kitabu", "kitabu")
+    (example,) = QuestionAnswering().encode(sample(text), mini, 0).examples
+    ids = mini("kitabu", "leo kitabu")["input_ids"]
+    last = len(ids) - 1 - ids[::-1].index(mini("kitabu")["input_ids"][1])
+    assert int(example.arrays["start_positions"]) == last > ids.index(mini("kitabu")["input_ids"][1])
+
+
+def test_an_answer_that_is_cut_off_is_unusable(mini: Any) -> None:
+    whole = question("nani?", PASSAGE, "mwalimu anafundisha")
+    early = question("nani?", PASSAGE, "kitabu")
+    (example,) = QuestionAnswering(max_length=256).encode(sample(whole), mini, 0).examples
+    last = int(example.arrays["end_positions"])
+    # One piece follows the passage; with room for just the answer it is whole, with one less it is not.
+    for longest, usable in ((last + 2, 2), (last + 1, 1)):
+        encoded = QuestionAnswering(longest).encode(sample(whole, early), mini, 0)
+        assert (len(encoded.examples), encoded.unusable) == (usable, 2 - usable)
+        assert len(encoded.examples[0].input_ids) == longest
+    with pytest.raises(CorpusError, match="has a target within"):
+        QuestionAnswering(last + 1).encode(sample(whole), mini, 0)
+
+
+# -------------------------------------------------------------------------------- models take them
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_a_model_of_the_kind_takes_the_batches(name: str, mini: Any) -> None:
+    import torch
+    import transformers as tf
+
+    sizes = {"vocab_size": len(mini) + 100, "pad_token_id": 1}
+    small = sizes | {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    roberta = tf.XLMRobertaConfig(**small, num_labels=3, max_position_embeddings=200)
+    bart = {f"{side}_layers": 1 for side in ("encoder", "decoder")}
+    models = {
+        "masked-lm": lambda: tf.XLMRobertaForMaskedLM(roberta),
+        "causal-lm": lambda: tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=len(mini), n_embd=16, n_layer=1, n_head=2)),
+        "span-corruption": lambda: tf.MBartForConditionalGeneration(
+            tf.MBartConfig(**sizes, **bart, d_model=16, encoder_attention_heads=2, decoder_attention_heads=2)
+        ),
+        "token-classification": lambda: tf.XLMRobertaForTokenClassification(roberta),
+        "sequence-classification": lambda: tf.XLMRobertaForSequenceClassification(roberta),
+        "question-answering": lambda: tf.XLMRobertaForQuestionAnswering(
+            tf.XLMRobertaConfig(**small, num_labels=2, max_position_embeddings=200)
+        ),
+    }
+    texts = {
+        "token-classification": [TextExample(words, label=("NOUN",) * len(words)) for words in random_words(5)],
+        "sequence-classification": [TextExample(word, "na", "ADJ") for word in WORDS[:5]],
+        "question-answering": [question(word, PASSAGE, "mwalimu") for word in WORDS[:5]],
+    }.get(name, [TextExample(" ".join(words)) for words in random_words(5)])
+    objective = make_objective(name, labels=TAGS if name.endswith("classification") else ())
+    model = models[name]().eval()
+    for batch in batches(objective.encode(sample(*texts), mini, 0).examples, 2, mini.pad_token_id):
+        assert batch.pop("example_keys").shape == batch["input_ids"].shape[:1]
+        with torch.no_grad():
+            assert bool(torch.isfinite(model(**batch).loss))
+
+
+# --------------------------------------------------------------------------------------- by name
+
+
+def test_objectives_by_name() -> None:
+    assert make_objective("masked-lm") == MaskedLanguageModelling()
+    assert make_objective("masked-lm", rate=0.4, max_length=64) == MaskedLanguageModelling(0.4, 64)
+    assert make_objective("causal-lm", max_length=9) == CausalLanguageModelling(9)
+    assert make_objective("span-corruption") == SpanCorruption(0.15, 3.0, 128)
+    assert make_objective("span-corruption", rate=0.35, mean_span=3.5) == SpanCorruption(0.35, 3.5)
+    assert make_objective("token-classification", labels=TAGS) == TokenClassification(TAGS)
+    assert make_objective("sequence-classification", labels=KINDS, max_length=9) == SequenceClassification(KINDS, 9)
+    assert make_objective("question-answering") == QuestionAnswering()
+    for name, kind in OBJECTIVES.items():
+        assert kind.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "said"),
+    [
+        ("causal-lm", {"rate": 0.15}, "causal-lm does not use the option 'mask rate'."),
+        ("masked-lm", {"mean_span": 3.0}, "masked-lm does not use the option 'mean span'."),
+        (
+            "token-classification",
+            {"rate": 0.1, "labels": TAGS},
+            "token-classification does not use the option 'mask rate'.",
+        ),
+        ("question-answering", {"labels": TAGS}, "question-answering does not use the option 'labels'."),
+        ("span-corruption", {"labels": TAGS}, "span-corruption does not use the option 'labels'."),
+    ],
+)
+def test_options_that_do_not_belong(name: str, option: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_objective(name, **option)
+    assert (caught.value.message, caught.value.hint) == (said, "leave it out.")
+
+
+def test_an_objective_that_is_none() -> None:
+    with pytest.raises(UsageError, match="'mlm' is not a valid objective") as caught:
+        make_objective("mlm")
+    assert caught.value.hint.startswith("choose one of masked-lm, causal-lm, span-corruption,")
+
+
+@pytest.mark.parametrize("name", ["token-classification", "sequence-classification"])
+@pytest.mark.parametrize("labels", [(), ("one",)])
+def test_classes_are_needed(name: str, labels: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=f"{name} needs the names of at least two classes, not {len(labels)}"):
+        make_objective(name, labels=labels)
+
+
+def test_classes_have_names_of_their_own() -> None:
+    with pytest.raises(UsageError, match="two classes of token-classification have the same name"):
+        TokenClassification(("a", "b", "a"))
+
+
+def test_the_settings_of_tasks_as_text() -> None:
+    assert str(QuestionAnswering(64)) == "question-answering(max_length=64)"
+    first = str(TokenClassification(TAGS))
+    assert first.startswith("token-classification(labels=3:")
+    assert first.endswith(",max_length=128)")
+    assert len(first) == len("token-classification(labels=3:,max_length=128)") + 12
+    others = {str(TokenClassification(names)) for names in (TAGS[::-1], ("NOUNVERB", "ADJ", "X"), ("NOUN", "VERBADJ"))}
+    assert first not in others
+    assert len(others) == 3
+    digest = first.removeprefix("token-classification(").removesuffix(",max_length=128)")
+    assert str(SequenceClassification(TAGS, 9)) == f"sequence-classification({digest},max_length=9)"
+
+
+@pytest.mark.parametrize("objective", [QuestionAnswering, lambda max_length: TokenClassification(TAGS, max_length)])
+def test_a_length_that_is_too_short(objective: Any) -> None:
+    with pytest.raises(UsageError, match="at least 3 tokens, not 2"):
+        objective(max_length=2)

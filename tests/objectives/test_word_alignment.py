@@ -1,0 +1,262 @@
+"""The tokens of words are those of the running text, for every kind of tokenizer.
+
+The tokenizers are tiny, of every kind, trained on a few sentences: what they do with spaces is what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+
+from xsns_stream.errors import ModelError
+from xsns_stream.objectives import CausalLanguageModelling, MaskedLanguageModelling, Objective, TokenClassification
+from xsns_stream.pipeline.baseline_values import encode_plain
+from xsns_stream.transfer import PRESETS, TASKS
+from xsns_stream.transfer.encoding import encode
+from xsns_stream.types import LabelledSplit, LanguageSample, TextExample
+
+#: Sentences that they are trained on; tests use others as well.
+SENTENCES: Final = (
+    "Hello world, hello again.",
+    "watoto wanasoma kitabu",
+    "l'été à la mer",
+    "中文句子没有空格",
+    "10 000",
+)
+
+
+def _wrapped(tokenizer: Any, **names: str) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>", "eos_token": "</s>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **(special | names))
+
+
+_SPECIAL: Final = ["<pad>", "<unk>", "<mask>", "</s>"]
+
+
+def _trained(tokenizer: Any, kind: str, **options: Any) -> Any:
+    from tokenizers import trainers
+
+    size = {"UnigramTrainer": 200, "WordPieceTrainer": 200}.get(kind, 400)
+    trainer = getattr(trainers, kind)(vocab_size=size, special_tokens=_SPECIAL, show_progress=False, **options)
+    tokenizer.train_from_iterator(list(SENTENCES) * 4, trainer)
+    return _wrapped(tokenizer)
+
+
+def word_piece() -> Any:
+    """As BERT's."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return _trained(tokenizer, "WordPieceTrainer")
+
+
+def metaspace(scheme: str) -> Any:
+    """Unigram with `▁` for spaces: before every word (XLM-R), before the first of a text (T5, new Llama), or never."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    return _trained(tokenizer, "UnigramTrainer", unk_token="<unk>")
+
+
+def byte_level(prefix: bool, trim: bool = True) -> Any:
+    """As GPT-2's and RoBERTa's: a space belongs to the word that follows."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim)
+    return _trained(tokenizer, "BpeTrainer", initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+
+
+def gemma() -> Any:
+    """A normaliser writes `▁` for each space, and nothing before a text; unknown characters are bytes."""
+    return _spaces_replaced("")
+
+
+def llama() -> Any:
+    """As Gemma's, with `▁` before every text that it is given."""
+    return _spaces_replaced("▁")
+
+
+def _spaces_replaced(before: str) -> Any:
+    from tokenizers import Tokenizer, models, normalizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    replaced = normalizers.Replace(" ", "▁")
+    tokenizer.normalizer = (
+        normalizers.Sequence([normalizers.Prepend(before), replaced]) if before else normalizers.Sequence([replaced])
+    )
+    fallback = [f"<0x{number:02X}>" for number in range(256)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=[*_SPECIAL, *fallback], limit_alphabet=30, show_progress=False
+    )
+    # Merges within words alone: the words are trained on one by one, each with its mark.
+    words = [f"▁{word}" for sentence in SENTENCES for word in sentence.split()]
+    tokenizer.train_from_iterator(words * 4, trainer)
+    return _wrapped(tokenizer)
+
+
+def characters() -> Any:
+    """A token a character, spaces among them."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    letters = sorted({letter for sentence in SENTENCES for letter in sentence})
+    vocabulary = {name: number for number, name in enumerate([*_SPECIAL, *letters])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    return _wrapped(tokenizer)
+
+
+KINDS: Final[dict[str, Callable[[], Any]]] = {
+    "WordPiece": word_piece,
+    "Metaspace always": lambda: metaspace("always"),
+    "Metaspace first": lambda: metaspace("first"),
+    "Metaspace never": lambda: metaspace("never"),
+    "byte-level with prefix": lambda: byte_level(prefix=True),
+    "byte-level without prefix": lambda: byte_level(prefix=False),
+    "byte-level untrimmed": lambda: byte_level(prefix=False, trim=False),
+    "Gemma": gemma,
+    "Llama": llama,
+    "characters": characters,
+}
+#: Of these, words given one by one were the tokens of the running text before: their numbers must not change.
+RIGHT_BEFORE: Final = ("WordPiece", "Metaspace always", "byte-level with prefix")
+
+
+WORDS: Final = (
+    ("Hello", "world", ",", "hello", "l'été"),
+    ("watoto", "wanasoma", "kitabu", "中文", "x", "10 000", "a"),
+    ("hello",),
+    ("中", "文", "句子"),
+)
+TAGS: Final = ("ADJ", "NOUN", "VERB")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(kind: str) -> Any:
+    return KINDS[kind]()
+
+
+def sample(*examples: TextExample) -> LanguageSample:
+    return LanguageSample("sw", examples, "a test")
+
+
+def unmasked(objective: Objective, text: LanguageSample, tokenizer: Any) -> list[list[int]]:
+    """Return the tokens before any was hidden."""
+    return [
+        [int(label) if label != -100 else int(token) for token, label in zip(each.input_ids, each.labels, strict=True)]
+        for each in objective.encode(text, tokenizer, 0).examples
+    ]
+
+
+@pytest.mark.parametrize("objective", [MaskedLanguageModelling(), CausalLanguageModelling()], ids=["masked", "causal"])
+def test_language_models_read_the_running_text(objective: Objective, tokenizer: Any) -> None:
+    given = [TextExample(words) for words in WORDS if len(words) > 1]
+    assert unmasked(objective, sample(*given), tokenizer) == [
+        tokenizer(" ".join(example.text))["input_ids"] for example in given
+    ]
+    written = TextExample(("Hello", "world", "."), running="Hello world.")
+    assert unmasked(objective, sample(written), tokenizer) == [tokenizer("Hello world.")["input_ids"]]
+
+
+def test_words_and_lines_ask_the_same(tokenizer: Any) -> None:
+    """A sentence of a treebank and the same sentence as a line: tokens, masks, keys and digest."""
+    lines = sample(TextExample("Hello world."), TextExample("中文句子没有空格"))
+    words = sample(
+        TextExample(("Hello", "world", "."), running="Hello world."),
+        TextExample(("中文", "句子", "没有", "空格"), running="中文句子没有空格"),
+    )
+    assert words.digest == lines.digest
+    objective = MaskedLanguageModelling(rate=0.4)
+    found, expected = (objective.encode(each, tokenizer, 3).examples for each in (words, lines))
+    for one, other in zip(found, expected, strict=True):
+        assert one.key == other.key
+        assert {name: array.tolist() for name, array in one.arrays.items()} == {
+            name: array.tolist() for name, array in other.arrays.items()
+        }
+
+
+def test_baselines_read_the_running_text(tokenizer: Any) -> None:
+    loaded: Any = SimpleNamespace(tokenizer=tokenizer, objective="masked-lm")
+    encoded = encode_plain(sample(TextExample(("Hello", "world"))), loaded, 0, 64)
+    assert [each.input_ids.tolist() for each in encoded.examples] == [tokenizer("Hello world")["input_ids"]]
+
+
+def first_tokens(words: tuple[str, ...], tokenizer: Any) -> list[int]:
+    """Return the first token of each word: the one after the tokens of the text before the word.
+
+    By tokenizing the beginnings of the text, which is slow and needs no offsets.
+    """
+    whole = tokenizer(" ".join(words))["input_ids"]
+    found = [0]
+    for word in range(1, len(words)):
+        before = tokenizer(" ".join(words[:word]))["input_ids"]
+        assert whole[: len(before)] == before, "these words were chosen so"
+        found.append(len(before))
+    return found
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_labels_stand_at_the_first_token_of_their_word(words: tuple[str, ...], tokenizer: Any) -> None:
+    label = tuple(TAGS[len(word) % 3] for word in words)
+    example = TextExample(words, label=label, running="".join(words))
+    (found,) = TokenClassification(TAGS).encode(sample(example), tokenizer, 0).examples
+    assert found.input_ids.tolist() == tokenizer(" ".join(words))["input_ids"]
+    expected = dict(zip(first_tokens(words, tokenizer), (TAGS.index(name) for name in label), strict=True))
+    assert {place: int(tag) for place, tag in enumerate(found.labels) if tag != -100} == expected
+    task, settings = replace(TASKS["pos"], labels=TAGS), PRESETS["quick"]
+    (feature,) = encode(task, TAGS, LabelledSplit("sw", "train", (example,), "a test"), tokenizer, settings)
+    assert feature.inputs["input_ids"] == found.input_ids.tolist()
+    assert {place: tag for place, tag in enumerate(feature.targets["labels"]) if tag != -100} == expected
+
+
+@pytest.mark.parametrize("kind", RIGHT_BEFORE, indirect=True)
+@pytest.mark.parametrize("words", [words for words in WORDS if "10 000" not in words])
+def test_what_was_right_stays(words: tuple[str, ...], tokenizer: Any) -> None:
+    """Columns of words in scripts with spaces: the tokens that words gave one by one, and the key that seeds masks."""
+    example = TextExample(words)
+    encoded = MaskedLanguageModelling().encode(sample(example), tokenizer, 0)
+    assert example.key() == "\x1f".join(words)
+    assert encoded.examples[0].labels.size == len(tokenizer(list(words), is_split_into_words=True)["input_ids"])
+    assert unmasked(MaskedLanguageModelling(), sample(example), tokenizer) == [
+        tokenizer(list(words), is_split_into_words=True)["input_ids"]
+    ]
+
+
+def test_words_that_were_glued() -> None:
+    """What led to this file: given one by one, these words have no space between them."""
+    tokenizer = byte_level(prefix=False)
+    glued = tokenizer(["Hello", "world"], is_split_into_words=True)["input_ids"]
+    assert "".join(tokenizer.convert_ids_to_tokens(glued)) == "Helloworld"
+    (tokens,) = unmasked(MaskedLanguageModelling(), sample(TextExample(("Hello", "world"))), tokenizer)
+    assert tokenizer.convert_ids_to_tokens(tokens) == ["Hello", "Ġworld"]
+
+
+def test_a_tokenizer_without_offsets_cannot_label_words() -> None:
+    """ByT5's, which has a token a byte: it reads running text as any other, and is refused where words have labels."""
+    from transformers import ByT5Tokenizer
+
+    slow = ByT5Tokenizer()
+    assert not slow.is_fast
+    words = TextExample(("Hello", "world"))
+    assert unmasked(CausalLanguageModelling(), sample(words), slow) == [slow("Hello world")["input_ids"]]
+    example = replace(words, label=("NOUN", "VERB"))
+    with pytest.raises(ModelError, match="does not provide the character range of each token"):
+        TokenClassification(TAGS).encode(sample(example), slow, 0)
+    task, settings = replace(TASKS["pos"], labels=TAGS), PRESETS["quick"]
+    with pytest.raises(ModelError, match="does not provide the character range of each token"):
+        encode(task, TAGS, LabelledSplit("sw", "train", (example,), "a test"), slow, settings)

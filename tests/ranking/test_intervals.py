@@ -1,0 +1,170 @@
+"""Similarities without a part of the examples, and what they say of similarities with other examples."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.rows import DENSITY, Rows, random_rows
+from xsns_stream.errors import LanguageError, StoreError, UsageError
+from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities, rank_sources
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.source_ranking import FoldSimilarity, SimilarityDraws
+
+
+def jaccard(a: Any, b: Any) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+@pytest.mark.parametrize("sources", [["b"], ["c", "b", "d"]])
+def test_each_is_compared_without_each_of_its_parts(sources: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of three sources two are read at a time.
+    monkeypatch.setattr("xsns_stream.ranking.intervals._AT_ONCE", 8)
+    store, parts = random_rows("a b c d", (1, 2)), [random_rows("a b c d", (1, 2), salt) for salt in (1, 2, 3, 4)]
+    seen: list[tuple[int, int]] = []
+    found = fold_similarities(store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: seen.append(n))
+    assert (found.sources, found.seeds, found.count) == (tuple(sources), (2, 1), 4)
+    for r, seed in enumerate((2, 1)):
+        for k, part in enumerate(parts):
+            for s, code in enumerate(sources):
+                a, b = ("a", seed), (code, seed)
+                assert found.without_target[r, k, s] == jaccard(part.bits[a], store.bits[b])
+                assert found.without_source[r, k, s] == jaccard(store.bits[a], part.bits[b])
+    assert seen[-1] == (2 * len(sources), 2 * len(sources))
+
+
+def test_a_coefficient_with_a_direction_keeps_it() -> None:
+    store, parts = random_rows("a b"), [random_rows("a b", salt=salt) for salt in (1, 2)]
+    found = fold_similarities(store, parts, "a", ["b"], (1,), DENSITY, "containment")
+    a, b = store.bits["a", 1], parts[0].bits["b", 1]
+    assert found.without_source[0, 0, 0] == (a & b).sum() / a.sum()
+    a, b = parts[1].bits["a", 1], store.bits["b", 1]
+    assert found.without_target[0, 1, 0] == (a & b).sum() / a.sum()
+
+
+def test_what_cannot_be_compared() -> None:
+    store, parts = random_rows("a b"), [random_rows("a b", salt=salt) for salt in (1, 2)]
+    with pytest.raises(UsageError, match="nothing to compare"):
+        fold_similarities(store, parts[:1], "a", ["b"], (1,), DENSITY)
+    with pytest.raises(UsageError, match="nothing to compare"):
+        fold_similarities(store, parts, "a", [], (1,), DENSITY)
+    with pytest.raises(LanguageError, match="no sub-network of 'c'"):
+        fold_similarities(store, parts, "a", ["c"], (1,), DENSITY)
+    damaged = Rows(parts[1].bits, {("b", 1): 7})
+    with pytest.raises(StoreError, match=r"'b' has .* bits instead of 7"):
+        fold_similarities(store, [parts[0], damaged], "a", ["b"], (1,), DENSITY)
+
+
+def matrix_of(values: dict[str, float], per_seed: Any = None) -> SimilarityMatrix:
+    codes = tuple(values)
+    column = np.array(list(values.values()))[:, None] if per_seed is None else per_seed.mean(axis=0)
+    seeds = () if per_seed is None else tuple(range(len(per_seed)))
+    return SimilarityMatrix(codes, ("t",), column, "jaccard", seeds=seeds, per_seed=per_seed)
+
+
+def test_draws_have_the_covariances_of_the_jackknife() -> None:
+    draw = np.random.default_rng(5)
+    target, source = draw.normal(0.5, 0.02, (2, 6, 3)), draw.normal(0.5, 0.01, (2, 6, 3))
+    found = FoldSimilarity("t", ("a", "b", "c"), target, source, "jaccard", (1, 2))
+    matrix = matrix_of({"c": 0.3, "a": 0.5, "b": 0.4})
+    draws = draws_of_folds(found, matrix, draws=200_000)
+    assert (draws.basis, draws.sources) == ("6 parts", ("a", "b", "c"))
+    assert draws.values.mean(axis=0) == pytest.approx([0.5, 0.4, 0.3], abs=5e-4)
+    expected = np.zeros((3, 3))
+    for one, own in zip(target, source, strict=True):
+        gone, alone = one - one.mean(axis=0), own - own.mean(axis=0)
+        expected += 5 / 6 * (gone.T @ gone + np.diag((alone**2).sum(axis=0)))
+    assert np.cov(draws.values.T) == pytest.approx(expected / 4, rel=0.03, abs=2e-6)
+
+
+def test_a_mean_has_the_variance_that_the_jackknife_gives_it() -> None:
+    """Of a mean the jackknife is exact: s² / n, of the parts' own values."""
+    values = np.random.default_rng(6).normal(0.5, 0.02, 8)
+    without = (values.sum() - values) / 7
+    found = FoldSimilarity("t", ("a",), without[None, :, None], np.zeros((1, 8, 1)), "jaccard", (1,))
+    draws = draws_of_folds(found, matrix_of({"a": values.mean()}), draws=400_000)
+    assert draws.values.var() == pytest.approx(values.var(ddof=1) / 8, rel=0.01)
+
+
+@pytest.mark.parametrize(("coefficient", "low"), [("jaccard", 0), ("corrected-jaccard", -1)])
+def test_no_draw_is_a_value_that_cannot_be(coefficient: str, low: float) -> None:
+    wide = np.random.default_rng(8).normal(0.5, 1, (1, 4, 2))
+    found = FoldSimilarity("t", ("a", "b"), wide, wide, coefficient, (1,))
+    draws = draws_of_folds(found, matrix_of({"a": 0.9, "b": 0.1}))
+    assert (draws.values.min(), draws.values.max()) == (low, 1)
+
+
+def test_draws_of_seeds_are_a_t_distribution() -> None:
+    per_seed = np.random.default_rng(7).normal(0.5, 0.02, (5, 2, 1))
+    matrix = matrix_of({"a": 0, "b": 0}, per_seed)
+    draws = draws_of_seeds(matrix, "t", ["b", "a"], draws=200_000)
+    assert draws is not None
+    assert draws.basis == "5 seeds"
+    from scipy import stats
+
+    for column, row in ((0, 1), (1, 0)):
+        low, high = stats.t.interval(0.95, 4, *(f(per_seed[:, row, 0]) for f in (np.mean, stats.sem)))
+        assert np.quantile(draws.values[:, column], [0.025, 0.975]) == pytest.approx([low, high], abs=2e-3)
+    difference = per_seed[:, 0, 0] - per_seed[:, 1, 0]
+    low, high = stats.t.interval(0.95, 4, difference.mean(), stats.sem(difference))
+    paired = np.quantile(draws.values[:, 1] - draws.values[:, 0], [0.025, 0.975])
+    assert paired == pytest.approx([low, high], abs=2e-3)
+
+
+@pytest.mark.parametrize("seeds", [0, 1, 2])
+def test_few_seeds_tell_nothing(seeds: int) -> None:
+    per_seed = np.full((seeds, 2, 1), 0.5) if seeds else None
+    assert draws_of_seeds(matrix_of({"a": 0.5, "b": 0.5}, per_seed), "t", ["a", "b"]) is None
+
+
+# ------------------------------------------------------------------------------ what a ranking makes of it
+
+
+def ranked(values: dict[str, float], draws: Any, sources: tuple[str, ...] | None = None, **more: Any) -> Any:
+    return rank_sources(
+        matrix_of(values), "t", draws=SimilarityDraws("t", sources or tuple(values), np.array(draws), "8 parts"), **more
+    )
+
+
+def test_intervals_probabilities_and_what_is_level() -> None:
+    common = np.linspace(-1, 1, 1001)[:, None]
+    alone = np.random.default_rng(1).normal(0, 1, (1001, 3))
+    values = {"a": 0.5, "b": 0.499, "c": 0.3}
+    # What moves all sources alike says nothing of their order.
+    draws = np.array(list(values.values())) + 0.2 * common + 0.001 * alone
+    ranking = ranked(values, draws)
+    assert (ranking.basis, ranking.level) == ("8 parts", 2)
+    first, second, third = ranking
+    assert [source.level_with_first for source in ranking] == [True, True, False]
+    assert first.low == pytest.approx(0.31, abs=0.01)
+    assert first.high == pytest.approx(0.69, abs=0.01)
+    assert second.low < first.low < third.high, "they overlap, and a and c are told apart all the same"
+    shares = (draws == draws.max(axis=1, keepdims=True)).mean(axis=0)
+    assert [source.best_probability for source in ranking] == pytest.approx(shares.tolist())
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_equal_draws_share_the_probability() -> None:
+    ranking = ranked({"a": 0.5, "b": 0.5, "c": 0.1}, np.tile([0.5, 0.5, 0.1], (10, 1)))
+    assert [source.best_probability for source in ranking] == [0.5, 0.5, 0]
+    assert ranking.level == 2
+
+
+def test_sources_that_the_draws_lack_have_no_interval() -> None:
+    ranking = ranked({"a": 0.5, "b": 0.4, "c": 0.3}, [[0.5, 0.3], [0.5, 0.2]], ("a", "c"))
+    assert [source.low is None for source in ranking] == [False, True, False]
+    assert [source.level_with_first for source in ranking] == [True, None, False]
+    undefined = ranked({"a": 0.5, "b": math.nan}, [[0.5, 0.3]] * 3)
+    assert undefined.sources[1].low is None
+    assert undefined.sources[0].best_probability == 1
+    nothing = ranked({"a": math.nan, "b": math.nan}, [[0.5, 0.3]] * 3)
+    assert (nothing.basis, nothing.level) == ("", 0)
+
+
+def test_a_cut_ranking_says_what_the_whole_one_says() -> None:
+    values = {"a": 0.5, "b": 0.4, "c": 0.3}
+    draws = np.array(list(values.values())) + np.random.default_rng(2).normal(0, 0.1, (500, 3))
+    assert ranked(values, draws, top=1).sources == ranked(values, draws).sources[:1]

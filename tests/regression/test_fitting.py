@@ -1,0 +1,500 @@
+"""Regression against independent computations: least squares by hand, dense likelihoods, statsmodels, loops."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from xsns_stream.align_scores import join
+from xsns_stream.errors import UsageError
+from xsns_stream.regression import fit, predict
+from xsns_stream.regression.design import design_of
+from xsns_stream.regression.solvers import sums_of
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.regressions import IN_SAMPLE, LEFT_OUT_SOURCE, LEFT_OUT_TARGET
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
+
+CODES = (*"af ar bg cs da de el en es et fa fi fr he hi hr hu id is it ja ko lt lv nl no pl pt ro ru".split(),)  # noqa: SIM905
+MODELS = [("ols", "target"), ("mixed", "target"), ("mixed", "crossed")]
+
+
+def gold_of(scores: np.ndarray, sources: Any = None, targets: Any = None) -> TransferScores:
+    rows, columns = scores.shape
+    return TransferScores(
+        sources or CODES[:rows], targets or CODES[:columns], scores[None, None], "pos", "accuracy", "percent", "made up"
+    )
+
+
+def joined_of(scores: np.ndarray, **predictors: np.ndarray) -> JoinedScores:
+    gold = gold_of(scores)
+    matrices = {name: SimilarityMatrix(gold.sources, gold.targets, x, name) for name, x in predictors.items()}
+    return join(gold, matrices)
+
+
+def simulated(
+    seed: int, rows: int = 8, columns: int = 12, target: float = 6.0, source: float = 0.0, noise: float = 3.0
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Scores of a known model: 50 + 20 x − 4 z + u_target (+ u_source) + ε; z is a property of the source."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((rows, columns))
+    z = np.repeat(rng.standard_normal((rows, 1)), columns, axis=1)
+    intercepts = target * rng.standard_normal((1, columns)) + source * rng.standard_normal((rows, 1))
+    scores = 50 + 20 * x - 4 * z + intercepts + noise * rng.standard_normal((rows, columns))
+    return scores, {"x": x, "z": z}
+
+
+def with_gaps(scores: np.ndarray, seed: int = 0) -> np.ndarray:
+    gaps = np.random.default_rng(seed).random(scores.shape) < 0.15
+    return np.where(gaps, np.nan, scores)
+
+
+def lines_of(joined: JoinedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """y [n], X [n, P], source and target places [n], pair by pair and without any of the code that is tested."""
+    found = []
+    for s, source in enumerate(joined.sources):
+        for t, target in enumerate(joined.targets):
+            values = [prediction.values[s, t] for prediction in joined.predictions]
+            score = joined.gold.values[s, t]
+            if source != target and np.isfinite([score, *values]).all():
+                found.append((score, [1.0, *values], s, t))
+    y, lines, rows, columns = zip(*found, strict=True)
+    return np.array(y), np.array(lines), np.array(rows), np.array(columns)
+
+
+def coefficients(found: Any) -> np.ndarray:
+    return np.array([one.estimate for one in found.coefficients])
+
+
+# ------------------------------------------------------------------------------------ least squares
+
+
+def test_least_squares_by_hand() -> None:
+    scores, predictors = simulated(1)
+    joined = joined_of(with_gaps(scores), **predictors)
+    y, lines, rows, columns = lines_of(joined)
+    expected, residual, *_ = np.linalg.lstsq(lines, y, rcond=None)
+    found = fit(joined)
+    np.testing.assert_allclose(coefficients(found), expected, rtol=1e-10)
+    assert found.pairs == len(y)
+    assert found.error(IN_SAMPLE).rmse == pytest.approx(math.sqrt(residual[0] / len(y)))
+    assert found.error(IN_SAMPLE).of_mean == pytest.approx(y.std())
+    assert found.error(IN_SAMPLE).without_predictors == pytest.approx(y.std())
+    assert found.r_squared == pytest.approx(1 - residual[0] / len(y) / y.var())
+    np.testing.assert_allclose(found.fitted.values[rows, columns], lines @ expected)
+    assert np.isfinite(found.fitted.values).sum() == len(y)
+    standardised = expected[1:] * lines[:, 1:].std(axis=0) / y.std()
+    np.testing.assert_allclose([one.standardised for one in found.coefficients[1:]], standardised)
+
+
+def test_standard_errors_are_jackknifed_over_targets_and_sources() -> None:
+    scores, predictors = simulated(2, source=4.0)
+    joined = joined_of(with_gaps(scores), **predictors)
+    y, lines, rows, columns = lines_of(joined)
+    whole = np.linalg.lstsq(lines, y, rcond=None)[0]
+    expected = np.zeros((3, 3))
+    for labels in (rows, columns):
+        groups = np.unique(labels)
+        for group in groups:
+            others = labels != group
+            moved = np.linalg.lstsq(lines[others], y[others], rcond=None)[0] - whole
+            expected += np.outer(moved, moved) * (len(groups) - 1) / len(groups)
+    found = fit(joined)
+    np.testing.assert_allclose([one.standard_error for one in found.coefficients], np.sqrt(np.diag(expected)))
+    assert {one.degrees for one in found.coefficients} == {len(set(rows)) - 1}
+
+
+def test_least_squares_against_statsmodels() -> None:
+    import statsmodels.api as sm
+
+    scores, predictors = simulated(3)
+    joined = joined_of(with_gaps(scores), **predictors)
+    y, lines, *_ = lines_of(joined)
+    theirs, ours = sm.OLS(y, lines).fit(), fit(joined)
+    np.testing.assert_allclose(coefficients(ours), theirs.params)
+    assert ours.r_squared == pytest.approx(theirs.rsquared)
+    assert ours.solution.residual_variance == pytest.approx(theirs.scale)
+
+
+# ------------------------------------------------------------------------------------ random intercepts
+
+
+def dense_reml(y: np.ndarray, lines: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Maximise the restricted likelihood as it stands in the books, with the n × n covariance."""
+    shared = [(labels[:, None] == labels[None, :]).astype(float) for labels in groups]
+
+    def gls(variances: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        covariance = np.eye(len(y)) * variances[-1]
+        covariance += sum(v * block for v, block in zip(variances, shared, strict=False))
+        inverse = np.linalg.inv(covariance)
+        information = lines.T @ inverse @ lines
+        beta = np.linalg.solve(information, lines.T @ inverse @ y)
+        residual = y - lines @ beta
+        minus = np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(information)[1] + residual @ inverse @ residual
+        return float(minus), beta, np.linalg.inv(information)
+
+    best = minimize(
+        lambda logs: gls(np.exp(logs))[0],
+        np.log([y.var() / 2] * (len(groups) + 1)),
+        method="Nelder-Mead",
+        options={"xatol": 1e-7, "fatol": 1e-10, "maxiter": 4000, "maxfev": 4000},
+    )
+    variances = np.exp(best.x)
+    return variances, *gls(variances)[1:]
+
+
+@pytest.mark.parametrize("random", ["target", "crossed"])
+def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
+    scores, predictors = simulated(4, rows=6, columns=7, source=5.0)
+    joined = joined_of(with_gaps(scores), **predictors)
+    y, lines, rows, columns = lines_of(joined)
+    groups = [columns, rows] if random == "crossed" else [columns]
+    variances, beta, covariance = dense_reml(y, lines, groups)
+    found = fit(joined, "mixed", random, left_out=())
+    solution = found.solution
+    ours = [effects.variance for effects in solution.effects.values()]
+    np.testing.assert_allclose([*ours, solution.residual_variance], variances, rtol=2e-4)
+    np.testing.assert_allclose(coefficients(found), beta, rtol=1e-4)
+    errors = [one.standard_error for one in found.coefficients]
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(covariance)), rtol=2e-4)
+
+    # The best linear unbiased predictions, by their definition: G Z' V⁻¹ (y − X β).
+    total = np.eye(len(y)) * solution.residual_variance
+    total += sum(v * (labels[:, None] == labels[None, :]) for v, labels in zip(ours, groups, strict=True))
+    weighted = np.linalg.solve(total, y - lines @ coefficients(found))
+    for effects, labels, variance in zip(solution.effects.values(), groups, ours, strict=True):
+        expected = [variance * weighted[labels == place].sum() for place in np.unique(labels)]
+        np.testing.assert_allclose(effects.values, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("random", ["target", "crossed"])
+def test_random_intercepts_against_statsmodels(random: str) -> None:
+    import statsmodels.api as sm
+    from statsmodels.regression.mixed_linear_model import VCSpec
+
+    scores, predictors = simulated(5, rows=9, columns=11, source=4.0)
+    joined = joined_of(with_gaps(scores), **predictors)
+    y, lines, rows, columns = lines_of(joined)
+    if random == "target":
+        model = sm.MixedLM(y, lines, groups=columns)
+    else:
+        one_hot = [(labels[:, None] == np.unique(labels)).astype(float) for labels in (columns, rows)]
+        names = [
+            [[f"{kind}{place}" for place in range(len(part[0]))]] for kind, part in zip("ts", one_hot, strict=True)
+        ]
+        model = sm.MixedLM(y, lines, groups=np.ones(len(y)), exog_vc=VCSpec(["t", "s"], names, [[m] for m in one_hot]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = model.fit(reml=True, method="powell")
+    found = fit(joined, "mixed", random, left_out=())
+    between = [float(theirs.cov_re[0, 0])] if random == "target" else list(theirs.vcomp)
+    ours = [effects.variance for effects in found.solution.effects.values()]
+    np.testing.assert_allclose([*ours, found.solution.residual_variance], [*between, theirs.scale], rtol=1e-3)
+    np.testing.assert_allclose(coefficients(found), theirs.fe_params, rtol=1e-3)
+    # Theirs come from the information on variances and coefficients together, ours from that on coefficients.
+    np.testing.assert_allclose([one.standard_error for one in found.coefficients], theirs.bse_fe, rtol=0.02)
+
+
+def test_the_balanced_one_way_layout_has_a_closed_form() -> None:
+    """Sources and targets of different languages: every target has all sources, and analysis of variance is exact."""
+    rng = np.random.default_rng(6)
+    rows, columns = 5, 9
+    x = np.repeat(rng.random((rows, 1)), columns, axis=1)  # the same for every target, so that targets stay balanced
+    scores = 10 * x + 4 * rng.standard_normal((1, columns)) + rng.standard_normal((rows, columns))
+    gold = gold_of(scores, CODES[:rows], CODES[10 : 10 + columns])
+    joined = join(gold, {"x": SimilarityMatrix(gold.sources, gold.targets, x, "x")})
+    found = fit(joined, "mixed", left_out=())
+    means = scores.mean(axis=0)
+    slope = np.polyfit(x[:, 0], scores.mean(axis=1), 1)[0]
+    within = scores - means - slope * (x - x.mean())
+    residual = (within**2).sum() / (rows * columns - columns - 1)
+    between = means.var(ddof=1) - residual / rows
+    assert between > 0
+    assert found["x"].estimate == pytest.approx(slope)
+    assert found.solution.residual_variance == pytest.approx(residual, rel=1e-5)
+    assert found.solution.effects["target"].variance == pytest.approx(between, rel=1e-4)
+
+
+def test_no_variance_between_targets_is_least_squares() -> None:
+    rng = np.random.default_rng(7)
+    x = rng.random((6, 8))
+    noise = rng.standard_normal((6, 8))
+    scores = 30 * x + noise - noise.mean(axis=0)  # less alike within targets than chance
+    joined = joined_of(scores, x=x)
+    found = fit(joined, "mixed")
+    assert found.solution.effects["target"].variance == 0
+    assert not found.solution.effects["target"].values.any()
+    np.testing.assert_allclose(coefficients(found), coefficients(fit(joined)), rtol=1e-9)
+    assert any("no variance between targets" in note for note in found.notes)
+
+
+def test_sums_over_the_grid_are_sums_over_pairs() -> None:
+    scores, predictors = simulated(8, rows=5, columns=6)
+    design = design_of(joined_of(with_gaps(scores), **predictors))
+    sums = sums_of(design, crossed=True)
+    y, lines = design.lines()
+    rows, columns = np.nonzero(design.pairs)
+    one_hot = [(labels[:, None] == np.arange(size)) for labels, size in ((columns, 6), (rows, 5))]
+    full = np.hstack([*one_hot, lines]).astype(float)
+    moments = full.T @ full
+    np.testing.assert_allclose(sums.target_counts, np.diag(moments)[:6])
+    np.testing.assert_allclose(sums.across, moments[:6, 6:], atol=1e-12)
+    np.testing.assert_allclose(sums.rest, moments[6:, 6:], atol=1e-12)
+    np.testing.assert_allclose(np.concatenate((sums.target_scores, sums.scores)), full.T @ (y - y.mean()), atol=1e-9)
+
+
+# ------------------------------------------------------------------------------------- what is left out
+
+
+@pytest.mark.parametrize(("model", "random"), MODELS)
+@pytest.mark.parametrize("way", [LEFT_OUT_TARGET, LEFT_OUT_SOURCE])
+def test_left_out_against_an_explicit_loop(model: str, random: str, way: str) -> None:
+    """Take the language out of the gold scores, fit again from nothing, and predict it as one that nobody knows."""
+    scores, predictors = simulated(9, rows=6, columns=7, source=3.0)
+    joined = joined_of(with_gaps(scores), **predictors)
+    found = fit(joined, model, random, left_out=(way,))
+    square, covered, means = [], [], []
+    for s, t in zip(*np.nonzero(joined.candidates), strict=True):
+        out = np.zeros(joined.candidates.shape, bool)
+        out[(slice(None), t) if way == LEFT_OUT_TARGET else (s, slice(None))] = True
+        cells = np.where(out, np.nan, joined.gold.cells)
+        others = fit(replace(joined, gold=replace(joined.gold, cells=cells)), model, random, left_out=())
+        values = {one.name: one.values[s : s + 1, t] for one in joined.predictions}
+        expected = predict(others, values, joined.targets[t], [joined.sources[s]])
+        assert expected.known_target == (way == LEFT_OUT_SOURCE)
+        ours = found.left_out[way].values[found.fitted.sources.index(joined.sources[s]), t]
+        assert ours == pytest.approx(expected.mean[0], abs=1e-3)
+        score = joined.gold.values[s, t]
+        square.append((score - ours) ** 2)
+        covered.append(expected.low[0] <= score <= expected.high[0])
+        means.append((score - joined.gold.values[joined.candidates & ~out].mean()) ** 2)
+    error = found.error(way)
+    assert error.pairs == len(square)
+    assert error.rmse == pytest.approx(math.sqrt(np.mean(square)))
+    assert error.of_mean == pytest.approx(math.sqrt(np.mean(means)))
+    assert error.coverage == pytest.approx(np.mean(covered), abs=1.5 / len(covered))
+
+
+def test_a_target_that_the_others_say_nothing_about() -> None:
+    """The only target that a predictor differs for cannot be left out: said, and not predicted."""
+    scores, predictors = simulated(10, rows=5, columns=6)
+    only = np.zeros(scores.shape)
+    only[:, 2] = 1.0
+    found = fit(joined_of(scores, x=predictors["x"], only=only), "mixed")
+    lost = ~np.isfinite(found.left_out[LEFT_OUT_TARGET].values[:, 2])
+    assert lost.all()
+    assert found.error(LEFT_OUT_TARGET).pairs == found.pairs - 4
+    assert f"{LEFT_OUT_TARGET}: the other pairs determine no model without bg, which is not predicted." in found.notes
+
+
+# ---------------------------------------------------------------------------------------- simulation
+
+
+@pytest.mark.parametrize(("model", "random", "source"), [("mixed", "target", 0.0), ("mixed", "crossed", 4.0)])
+def test_intervals_cover_what_they_say(model: str, random: str, source: float) -> None:
+    """Of a known model: coefficients, and the score of a target that was not fitted and of one that was."""
+    hits: dict[str, list[bool]] = {"x": [], "z": [], "new": [], "known": []}
+    truth = {"x": 20.0, "z": -4.0}
+    for seed in range(80):
+        scores, predictors = simulated(seed, rows=10, columns=16, source=source)
+        seen = scores.copy()
+        seen[:, 15] = np.nan
+        seen[4, 3] = np.nan
+        joined = joined_of(seen, **predictors)
+        found = fit(joined, model, random, left_out=())
+        for name, value in truth.items():
+            hits[name].append(found[name].low <= value <= found[name].high)
+        for kind, row, column in (("new", 2, 15), ("known", 4, 3)):
+            values = {name: x[row : row + 1, column] for name, x in predictors.items()}
+            expected = predict(found, values, CODES[column], [CODES[row]])
+            hits[kind].append(bool(expected.low[0] <= scores[row, column] <= expected.high[0]))
+    # 80 draws of 95 %: fewer than 70 happens in four of a thousand, and 80 in sixteen.
+    assert {kind: sum(found) >= 70 for kind, found in hits.items()} == dict.fromkeys(hits, True)
+    assert min(sum(found) for found in hits.values()) < 80
+
+
+@pytest.mark.parametrize("source", [0.0, 5.0])
+def test_least_squares_covers_what_it_says(source: float) -> None:
+    hits: dict[str, list[bool]] = {"x": [], "z": [], "new": []}
+    for seed in range(80):
+        scores, predictors = simulated(seed, rows=10, columns=12, source=source)
+        seen = scores.copy()
+        seen[:, 11] = np.nan
+        found = fit(joined_of(seen, **predictors), left_out=())
+        hits["x"].append(found["x"].low <= 20.0 <= found["x"].high)
+        hits["z"].append(found["z"].low <= -4.0 <= found["z"].high)
+        values = {name: x[2:3, 11] for name, x in predictors.items()}
+        expected = predict(found, values, CODES[11], [CODES[2]])
+        hits["new"].append(bool(expected.low[0] <= scores[2, 11] <= expected.high[0]))
+    # Too wide is allowed, as the docstring of `solve_ols` says; the usual estimate holds 60 of 80 at most.
+    assert {kind: sum(found) >= 70 for kind, found in hits.items()} == dict.fromkeys(hits, True)
+
+
+def test_too_narrow_an_interval_is_said() -> None:
+    scores, predictors = simulated(11)
+    joined = joined_of(scores, **predictors)
+    said = "'z' is a property of the source"
+    assert any(note.startswith(said) for note in fit(joined, "mixed", left_out=()).notes)
+    crossed = fit(joined, "mixed", "crossed", left_out=())
+    assert not any(note.startswith(said) for note in crossed.notes)
+    assert crossed["z"].degrees == 8 - 1 - 1
+    assert crossed["x"].degrees == crossed.pairs - 8 - 12 - 1
+
+
+# ---------------------------------------------------------------------------------------- invariances
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 10_000), which=st.sampled_from(MODELS))
+def test_order_and_names_of_languages_mean_nothing(seed: int, which: tuple[str, str]) -> None:
+    scores, predictors = simulated(seed % 50, rows=6, columns=7, source=3.0)
+    joined = joined_of(with_gaps(scores), **predictors)
+    rng = np.random.default_rng(seed)
+    rows, columns = rng.permutation(6), rng.permutation(7)
+    names = dict(zip(CODES[:7], rng.permutation(np.array(CODES[7:]))[:7].tolist(), strict=True))
+    gold = gold_of(
+        joined.gold.values[rows][:, columns],
+        tuple(names[CODES[row]] for row in rows),
+        tuple(names[CODES[column]] for column in columns),
+    )
+    matrices = {
+        name: SimilarityMatrix(gold.sources, gold.targets, x[rows][:, columns], name) for name, x in predictors.items()
+    }
+    before, after = (fit(one, *which, left_out=(LEFT_OUT_TARGET,)) for one in (joined, join(gold, matrices)))
+    np.testing.assert_allclose(coefficients(after), coefficients(before), rtol=1e-4, atol=1e-4)
+    for way in before.left_out:
+        np.testing.assert_allclose(
+            after.left_out[way].values, before.left_out[way].values[rows][:, columns], rtol=1e-3, atol=1e-3
+        )
+        assert after.error(way).rmse == pytest.approx(before.error(way).rmse, rel=1e-3)
+
+
+@settings(max_examples=8)
+@given(shift=st.floats(-1e3, 1e3), scale=st.sampled_from([1e-4, 0.1, -3.0, 1e5]), which=st.sampled_from(MODELS))
+def test_units_of_a_predictor_mean_nothing(shift: float, scale: float, which: tuple[str, str]) -> None:
+    """Adding a constant leaves slopes; another unit divides them; predictions stay in either case."""
+    scores, predictors = simulated(12, rows=6, columns=7, source=3.0)
+    before = fit(joined_of(scores, **predictors), *which, left_out=(LEFT_OUT_TARGET,))
+    moved = predictors | {"x": shift + scale * predictors["x"]}
+    after = fit(joined_of(scores, **moved), *which, left_out=(LEFT_OUT_TARGET,))
+    assert after["x"].estimate * scale == pytest.approx(before["x"].estimate, rel=1e-4)
+    assert after["z"].estimate == pytest.approx(before["z"].estimate, rel=1e-4)
+    assert after["x"].p_value == pytest.approx(before["x"].p_value, rel=1e-2, abs=1e-12)
+    assert abs(after["x"].standardised) == pytest.approx(abs(before["x"].standardised), rel=1e-4)
+    for way in before.left_out:
+        np.testing.assert_allclose(after.left_out[way].values, before.left_out[way].values, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("which", MODELS)
+def test_the_unit_of_the_scores_scales_everything(which: tuple[str, str]) -> None:
+    scores, predictors = simulated(13, rows=6, columns=7)
+    before, after = (fit(joined_of(part, **predictors), *which) for part in (scores, scores / 100))
+    np.testing.assert_allclose(coefficients(after) * 100, coefficients(before), rtol=1e-5)
+    assert after.error(LEFT_OUT_TARGET).rmse * 100 == pytest.approx(before.error(LEFT_OUT_TARGET).rmse, rel=1e-4)
+    assert after.r_squared_conditional == pytest.approx(before.r_squared_conditional, rel=1e-4)
+
+
+def test_two_seeds_count_as_their_mean() -> None:
+    scores, predictors = simulated(14, rows=6, columns=7)
+    single = joined_of(scores, **predictors)
+    cells = np.stack([scores + 1, scores - 1])[None]
+    twice = replace(single, gold=replace(single.gold, cells=cells, seeds=(1, 2)))
+    np.testing.assert_allclose(coefficients(fit(twice, left_out=())), coefficients(fit(single, left_out=())))
+
+
+# --------------------------------------------------------------------------------- what cannot be fitted
+
+
+@pytest.mark.parametrize("which", MODELS)
+def test_what_cannot_be_fitted(which: tuple[str, str]) -> None:
+    scores, predictors = simulated(15, rows=5, columns=6)
+    x = predictors["x"]
+
+    def refused(gold: np.ndarray, **given_predictors: np.ndarray) -> str:
+        with pytest.raises(UsageError) as caught:
+            fit(joined_of(gold, **given_predictors), *which)
+        assert caught.value.message.endswith(".")
+        return caught.value.message
+
+    assert refused(scores, x=x, flat=np.ones_like(x)) == "the same value for all 25 pairs: 'flat'."
+    rounded = np.where(x > 0.5, 0.3, 0.1 + 0.2)
+    assert refused(scores, x=x, flat=rounded) == "the same value for all 25 pairs: 'flat'."
+    assert refused(scores, x=x, y=x * 0.1 + 7) == "the predictor 'y' is determined by 'x'."
+    assert refused(scores, x=x, z=predictors["z"], sum=x - predictors["z"]) == (
+        "the predictor 'sum' is determined by 'x', 'z'."
+    )
+    assert "2 targets" in refused(scores[:, :2], x=x[:, :2])
+    assert "2 sources" in refused(scores[:2], x=x[:2])
+    many = {f"x{k}": np.random.default_rng(k).random((3, 3)) for k in range(6)}
+    assert refused(scores[:3, :3], **many) == "6 pairs do not determine 7 coefficients."
+    assert refused(np.full_like(scores, 3.0), x=x).startswith("all gold scores of the pairs are equal")
+
+
+def test_models_that_are_none() -> None:
+    scores, predictors = simulated(16, rows=5, columns=6)
+    with pytest.raises(UsageError, match="there is no model 'lasso'"):
+        fit(joined_of(scores, **predictors), "lasso")
+    with pytest.raises(UsageError, match="random intercepts 'source'"):
+        fit(joined_of(scores, **predictors), "mixed", "source")
+
+
+def test_nearly_collinear_predictors_are_said() -> None:
+    scores, predictors = simulated(17, rows=6, columns=7)
+    x = predictors["x"]
+    twin = x + 0.01 * np.random.default_rng(0).standard_normal(x.shape)
+    notes = fit(joined_of(scores, x=x, twin=twin), left_out=()).notes
+    assert [note.split(" (")[0] for note in notes] == [
+        "'x' is nearly determined by the other predictors",
+        "'twin' is nearly determined by the other predictors",
+    ]
+
+
+def test_scores_that_predictors_explain_exactly() -> None:
+    x = np.random.default_rng(18).random((5, 6))
+    for which in MODELS:
+        found = fit(joined_of(3 + 2 * x, x=x), *which)
+        assert found["x"].estimate == pytest.approx(2, rel=1e-5)
+        assert found.error(LEFT_OUT_TARGET).rmse < 1e-4
+
+
+def test_predictions_need_every_predictor() -> None:
+    scores, predictors = simulated(19, rows=5, columns=6)
+    found = fit(joined_of(scores, **predictors), "mixed", left_out=())
+    with pytest.raises(UsageError, match="needs the predictor 'z'"):
+        predict(found, {"x": [0.5] * 5}, "sw")
+    with pytest.raises(UsageError, match="5 sources need as many values"):
+        predict(found, {"x": [0.5], "z": [0.1]}, "sw")
+    said = predict(found, {"x": [0.5, np.nan], "z": [0.1, 0.1]}, "sw", ["af", "ar"])
+    assert np.isfinite(said.mean).tolist() == [True, False]
+    assert not said.known_target
+    assert ((said.low[:1] >= 0) & (said.high[:1] <= 100)).all()
+
+
+def test_a_known_target_is_predicted_more_closely() -> None:
+    scores, predictors = simulated(20, rows=8, columns=10, target=8.0, noise=1.0)
+    found = fit(joined_of(scores, **predictors), "mixed", "crossed", left_out=())
+    values = {name: x[:1, 4] for name, x in predictors.items()}
+    known, new = (predict(found, values, target, [CODES[0]]) for target in (CODES[4], "sw"))
+    assert known.high[0] - known.low[0] < 0.5 * (new.high[0] - new.low[0])
+    new_source = predict(found, values, CODES[4], ["sw"])
+    assert new_source.high[0] - new_source.low[0] > known.high[0] - known.low[0]
+
+
+def test_the_frame_has_a_line_for_each_pair() -> None:
+    scores, predictors = simulated(21, rows=5, columns=6)
+    found = fit(joined_of(with_gaps(scores), **predictors), "mixed")
+    frame = found.to_frame()
+    assert len(frame) == found.pairs
+    assert list(frame) == ["source", "target", "score", "fitted", "leave_one_target_out", "leave_one_source_out"]
+    assert (frame.source != frame.target).all()
+    rmse = math.sqrt(np.square(frame.score - frame.leave_one_target_out).mean())
+    assert rmse == pytest.approx(found.error(LEFT_OUT_TARGET).rmse)
+    with pytest.raises(KeyError):
+        found["nothing"]

@@ -1,0 +1,220 @@
+"""Evaluations as tables, files and figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from xsns_stream.align_scores import join
+from xsns_stream.errors import UsageError
+from xsns_stream.evaluation import evaluate
+from xsns_stream.io.escaping import in_latex, in_markdown
+from xsns_stream.io.frames import read_parquet
+from xsns_stream.report import (
+    EVALUATION_FORMATS,
+    evaluation_document,
+    evaluation_figure,
+    evaluation_table,
+    write_evaluation,
+)
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.evaluations import Evaluation
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
+
+CODES = ("sw", "en", "fi", "de", "zu", "et")
+
+
+def made(unit: str = "percent", **options: object) -> tuple[Evaluation, JoinedScores]:
+    rng = np.random.default_rng(0)
+    cells = rng.random((1, 1, 6, 6)) * (100 if unit == "percent" else 1)
+    gold = TransferScores(CODES, CODES, cells, "pos", "accuracy", unit, "made up")
+    names = {"x_1": "jaccard", "y|2": "cosine"}
+    matrices = {name: SimilarityMatrix(CODES, CODES, rng.random((6, 6)), kind) for name, kind in names.items()}
+    joined = join(gold, matrices)
+    return evaluate(joined, resamples=200, **options), joined  # type: ignore[arg-type]
+
+
+def drawn(found: Evaluation, width: int = 200, *, per_target: bool = False) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, highlight=False).print(evaluation_table(found, width, per_target=per_target))
+    return out.getvalue()
+
+
+def test_the_table_shows_means_with_intervals() -> None:
+    found, _ = made()
+    text = drawn(found)
+    lines = text.splitlines()
+    assert lines[0].strip() == "pos accuracy: 6 sources, 6 targets"
+    assert "NDCG@3[rank-linear]" in lines[1]
+    row = next(place for place, line in enumerate(lines) if line.startswith("x_1"))
+    mean, (low, high) = found["x_1", "top-3"], found.interval("x_1", "top-3")
+    assert f"{100 * mean:.1f}" in lines[row]
+    assert f"[{100 * low:.1f}, {100 * high:.1f}]" in lines[row + 1]
+    assert f"{found['random', 'regret']:.1f}" in text
+    assert "n=5" in text
+    assert "95% intervals: bootstrap over targets, 200 draws" in text
+
+
+def test_what_does_not_fit_follows_below() -> None:
+    found, _ = made(reference="x_1")
+    for width in (60, 80, 120):
+        text = drawn(found, width)
+        assert max(map(len, text.splitlines())) <= width
+        assert "…" not in text
+        assert text.count("Pearson") == 2
+        assert text.count("over English") == 2
+
+
+def test_differences_have_p_values() -> None:
+    found, _ = made(reference="x_1")
+    text = drawn(found)
+    assert "Against x_1" in text
+    part = text.partition("Against x_1")[2]
+    assert re.search(r"^y\|2 +[+−]\d", part, re.MULTILINE)
+    assert not re.search(r"^x_1", part, re.MULTILINE)
+    assert re.search(r"p=\d\.\d{3}", part)
+    assert "Holm" in part
+
+
+def test_units() -> None:
+    found, _ = made("fraction")
+    assert f"{found['random', 'regret']:.3f}" in drawn(found)
+
+
+def test_a_line_for_each_target() -> None:
+    found, _ = made()
+    lines = drawn(found, per_target=True).splitlines()
+    row = next(place for place, line in enumerate(lines) if line.startswith("zu"))
+    choice = found.choices[4]
+    assert lines[row].split()[:4] == ["zu", "Zulu", "5", choice.best[0]]
+    assert choice.followed[0][0] in lines[row]
+    assert f"{choice.score:.1f}" in lines[row + 1]
+    assert f"{found.per_target[0, found.metrics.index('regret'), 4]:.1f}" in lines[row + 1]
+    # English has no other choice than any.
+    row = next(place for place, line in enumerate(lines) if line.startswith("en"))
+    assert "(5 tied)" in lines[row]
+
+
+def test_nothing_defined() -> None:
+    gold = TransferScores(("sw", "fi"), ("sw", "fi"), np.full((1, 1, 2, 2), 5.0), "pos", "accuracy", "percent", "-")
+    joined = join(gold, {"x": SimilarityMatrix(("sw", "fi"), ("sw", "fi"), np.eye(2), "jaccard")})
+    found = evaluate(joined, resamples=100, reference="x")
+    text = drawn(found)
+    assert "–" in text
+    assert "nan" not in text
+    assert "nan" not in drawn(found, per_target=True)
+    assert evaluation_figure(found, joined).axes
+
+
+def test_the_document_holds_everything() -> None:
+    found, _ = made(reference="x_1")
+    document = evaluation_document(found)
+    first, second = document["predictors"][:2]
+    assert first["name"] == "x_1"
+    assert not first["trivial"]
+    assert document["predictors"][2] == document["predictors"][2] | {"name": "random", "trivial": True}
+    assert first["metrics"]["mrr"]["mean"] == found["x_1", "mrr"]
+    assert first["metrics"]["regret"]["per_target"]["zu"] == found.per_target[0, found.metrics.index("regret"), 4]
+    assert "against" not in first["metrics"]["mrr"]
+    assert set(second["metrics"]["mrr"]["against"]) == {"difference", "low", "high", "targets", "p", "p_holm"}
+    assert document["against"] == "x_1"
+    assert (document["unit"], document["average"], document["resampled"]) == ("percent", "metrics", "targets")
+    assert document["targets"][0]["followed"]["x_1"] == list(found.choices[0].followed[0])
+
+
+@pytest.mark.parametrize("suffix", EVALUATION_FORMATS)
+def test_every_format_is_written_and_written_alike(suffix: str, tmp_path: Path) -> None:
+    found, joined = made(reference="x_1")
+    first = write_evaluation(found, joined, tmp_path / f"a{suffix}").read_bytes()
+    assert first
+    assert write_evaluation(found, joined, tmp_path / f"b{suffix.upper()}").read_bytes() == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"a{suffix}", f"b{suffix.upper()}"]
+
+
+def test_numbers_come_back_from_files(tmp_path: Path) -> None:
+    found, joined = made(reference="x_1")
+    expected = found.to_frame()
+    pd.testing.assert_frame_equal(pd.read_csv(write_evaluation(found, joined, tmp_path / "a.csv")), expected)
+    frame, notes = read_parquet(write_evaluation(found, joined, tmp_path / "a.parquet"))
+    pd.testing.assert_frame_equal(frame, expected)
+    assert notes is not None
+    assert notes["kind"] == "evaluation"
+    document = json.loads(write_evaluation(found, joined, tmp_path / "a.json").read_text())
+    assert document["schema_version"] == 1
+    assert document["predictors"][1]["metrics"]["mrr"]["mean"] == found["y|2", "mrr"]
+    assert document["predictors"][3]["metrics"]["over-english"]["per_target"]["en"] is None
+    path = write_evaluation(found, joined, tmp_path / "t.csv", per_target=True)
+    pd.testing.assert_frame_equal(pd.read_csv(path), found.per_target_frame())
+
+
+def test_markdown(tmp_path: Path) -> None:
+    found, joined = made(reference="x_1")
+    text = write_evaluation(found, joined, tmp_path / "a.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    # Two tables: header, rule, five predictors; and header, rule, the four others.
+    assert len(rows) == 7 + 6
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {11, 10}
+    assert "| y\\|2 |" in text
+    assert f"* {in_markdown(found.notes[-1])}" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown", "latex"),
+    [
+        ("a|b_c", r"a\|b\_c", r"a|b\_c"),
+        ("<script>", "&lt;script&gt;", "$<$script$>$"),
+        ("*`\\", r"\*\`\\", r"*`\textbackslash{}"),
+        ("[x] 5%\n\x1b[31m−1", "[x] 5% [31m−1", r"{}[x] 5\% [31m$-$1"),
+    ],
+)
+def test_text_of_others_is_shown_as_it_is(text: str, markdown: str, latex: str) -> None:
+    assert (in_markdown(text), in_latex(text)) == (markdown, latex)
+
+
+@pytest.mark.parametrize("name", ["$x^{$", "$x^2$"])
+def test_a_dollar_sign_in_a_figure_is_no_mathematics(name: str, tmp_path: Path) -> None:
+    found, joined = made()
+    called = dataclasses.replace(found, predictors=(name, *found.predictors[1:]))
+    first, *others = joined.predictions
+    joined = dataclasses.replace(joined, predictions=(dataclasses.replace(first, name=name), *others))
+    write_evaluation(called, joined, tmp_path / "a.svg")
+
+
+def test_latex(tmp_path: Path) -> None:
+    found, joined = made(reference="x_1")
+    text = write_evaluation(found, joined, tmp_path / "a.tex").read_text(encoding="utf-8")
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(body) == 6 + 5
+    assert all(line.count("&") == 9 for line in body[:6])
+    assert body[1].startswith(r"x\_1 & ")
+    assert "−" not in "".join(body)
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+
+
+def test_the_figure_shows_every_predictor() -> None:
+    found, joined = made()
+    figure = evaluation_figure(found, joined)
+    dots, *scatters = figure.axes
+    assert [text.get_text() for text in dots.get_legend().get_texts()] == ["x_1", "y|2", "english", "source-mean"]
+    assert len(dots.get_yticklabels()) == 6
+    assert "Swahili  sw" in [label.get_text() for label in dots.get_yticklabels()]
+    assert [axes.get_xlabel() for axes in scatters] == ["jaccard", "cosine"]
+    for axes, prediction in zip(scatters, joined.predictions, strict=True):
+        points = np.asarray(axes.collections[0].get_offsets())
+        there = joined.candidates
+        np.testing.assert_array_equal(points[:, 0], prediction.values[there])
+        np.testing.assert_array_equal(points[:, 1], joined.gold.values[there])
+
+
+def test_a_suffix_that_is_no_format(tmp_path: Path) -> None:
+    found, joined = made()
+    with pytest.raises(UsageError, match=r"'.*a\.txt' does not end in the name of a format"):
+        write_evaluation(found, joined, tmp_path / "a.txt")

@@ -1,0 +1,83 @@
+"""Other ways to compare Fisher values, against loops over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.reproduce.actions import ALTERNATIVES, compare_fisher_values, main
+from xsns_stream.similarity.matrix_io import read_matrix
+from xsns_stream.store import open_store
+from xsns_stream.subnetworks.select import extract_subnetwork
+from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout, Provenance
+
+LAYOUT = ParameterLayout(
+    ("a.weight", "a.bias", "b.weight"), ((6, 10), (7,), (9, 9)), (LayerSpan("a", 0, 67), LayerSpan("b", 67, 148))
+)
+LANGUAGES = ("en", "fi", "sw")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Three languages, two seeds; the second layer's values are much larger."""
+    opened = open_store(tmp_path / "kept.zarr", "a")
+    for seed in (1, 2):
+        for place, language in enumerate(LANGUAGES):
+            rng = np.random.default_rng([seed, place])
+            values = [
+                rng.gamma(0.3, size=s).astype(np.float32) * (50 if i == 2 else 1) for i, s in enumerate(LAYOUT.shapes)
+            ]
+            fisher = DiagonalFisher(tuple(values), LAYOUT, 4, language, Provenance(model="m", seed=seed))
+            opened.save_fisher(fisher)
+            opened.write(extract_subnetwork(fisher, 0.2))
+    return tmp_path / "kept.zarr"
+
+
+def test_each_way_is_what_a_loop_says(store: Path, tmp_path: Path) -> None:
+    main(["alternatives", str(store), "0.2", str(tmp_path / "out")])
+    opened = open_store(store)
+    for way in ALTERNATIVES:
+        matrix = read_matrix(str(tmp_path / "out" / f"{way}.parquet"))
+        assert (matrix.sources, matrix.seeds, matrix.coefficient) == (LANGUAGES, (1, 2), way)
+        assert matrix.per_seed is not None
+        for number, seed in enumerate(matrix.seeds):
+            kept = [opened.fisher_values(code, seed) for code in LANGUAGES]
+            rows = [np.concatenate([v.ravel() for v in fisher.values]).astype(float) for fisher in kept if fisher]
+            expected = [[slow(way, a, b) for b in rows] for a in rows]
+            np.testing.assert_allclose(matrix.per_seed[number], expected, rtol=1e-6)
+
+
+def slow(way: str, a: np.ndarray, b: np.ndarray) -> float:
+    if way == "weighted":
+        return sum(map(min, a, b)) / sum(map(max, a, b))
+    if way == "cosine":
+        return float(np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b)))
+    one, two = ({i for span in LAYOUT.layers for i in top(values, span.start, span.stop)} for values in (a, b))
+    return len(one & two) / len(one | two)
+
+
+def top(values: np.ndarray, start: int, stop: int) -> list[int]:
+    count = int(0.2 * (stop - start) + 0.5)
+    return sorted(range(start, stop), key=lambda i: -values[i])[:count]
+
+
+def test_a_threshold_per_layer_is_another(store: Path) -> None:
+    opened = open_store(store)
+    found = compare_fisher_values(opened, 0.2)["per-layer"]
+    small = np.unpackbits(opened.read("en", 1, 0.2).bits.view(np.uint8), bitorder="little")[:67].sum()
+    assert small < 0.2 * 67 / 2  # one threshold leaves the small layer nearly empty
+    assert found["en", "en"] == 1.0
+
+
+def test_a_store_without_values(store: Path, tmp_path: Path) -> None:
+    opened = open_store(tmp_path / "other.zarr", "a")
+    kept = open_store(store).fisher_values("en", 1)
+    assert kept is not None
+    opened.write(extract_subnetwork(kept, 0.2))
+    with pytest.raises(StoreError, match="does not have Fisher values"):
+        compare_fisher_values(open_store(tmp_path / "other.zarr"), 0.2)
+    with pytest.raises(UsageError, match="the action or its arguments are missing"):
+        main([])

@@ -1,0 +1,154 @@
+"""The benchmark programs run, in smoke mode: what is not run rots."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.paths import BENCHMARKS, SHARED_DATA
+
+NTREX = SHARED_DATA / "ntrex"
+
+
+def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    output = tmp_path / "result.json"
+    finished = subprocess.run(
+        [sys.executable, str(BENCHMARKS / program), "--smoke", "--rounds", "1", "-o", str(output), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert finished.returncode == 0, finished.stderr
+    document: dict[str, Any] = json.loads(output.read_text())
+    assert document["schema_version"] == 1
+    assert document["smoke"] is True
+    assert document["results"]
+    return document
+
+
+@pytest.mark.parametrize("program", ["bench_build.py", "bench_matrix.py", "bench_store.py", "bench_threshold.py"])
+def test_a_benchmark_checks_itself_and_writes_its_result(program: str, tmp_path: Path) -> None:
+    run(program, tmp_path)
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NTREX.is_dir(), reason="needs NTREX beside the project")
+def test_the_family_benchmark_reads_its_corpus(tmp_path: Path) -> None:
+    document = run("bench_families.py", tmp_path, "--data", str(NTREX))
+    assert {row["text"] for row in document["results"]} == {"seen", "unseen", "halves"}
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NTREX.is_dir(), reason="needs NTREX beside the project")
+def test_the_benchmark_of_intervals_runs(tmp_path: Path) -> None:
+    shares = {row["what"]: row for row in run("bench_intervals.py", tmp_path, "--data", str(NTREX))["results"]}
+    assert set(shares) == {"similarity", "difference", "best_is_level", "best_is_first", "sure"}
+    assert shares["difference"]["of"] == 3 * 4 * 3
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NTREX.is_dir(), reason="needs public gold scores beside the project")
+def test_the_evidence_is_what_the_page_says(tmp_path: Path) -> None:
+    """Without the embedded model's rows; means do not depend on the bootstrap."""
+    document = run("evidence.py", tmp_path, "--data", str(NTREX.parent), "--work", str(tmp_path), "--without-mini")
+    kept = json.loads((BENCHMARKS / "results" / "evidence.json").read_text())["results"]
+    means = [
+        {
+            (row["pool"], row["predictor"], row["metric"]): row["mean"]
+            for row in rows
+            if row["section"] == "pool" and not row["pool"].endswith("mini")
+        }
+        for rows in (document["results"], kept)
+    ]
+    assert means[0] == pytest.approx(means[1], rel=1e-5, nan_ok=True)
+    # Known from a loop over scikit-learn's ndcg_score and SciPy's correlations, to the second decimal.
+    expected = {
+        ("pos-paper", "ldnd", "ndcg@3[rank-linear]"): 84.23,
+        ("pos-paper", "source-mean", "ndcg@3[rank-linear]"): 85.23,
+        ("pos-paper", "source-mean", "pearson"): 73.88,
+        ("pos-paper", "source-mean", "spearman"): 67.83,
+        ("pos-paper", "source-mean", "top-1"): 25.00,
+        ("pos-paper", "english", "ndcg@3[rank-linear]"): 66.18,
+        ("pos-paper", "l2v", "pearson"): 67.77,
+        ("pos-paper", "l2v", "spearman"): 56.40,
+        ("pos-paper", "l2v", "ndcg@3[rank-linear]"): 78.69,
+        ("pos-paper-emb", "emb-2", "pearson"): 75.80,
+        ("pos-paper-emb", "emb-2", "ndcg@3[rank-linear]"): 88.25,
+        ("pos-paper-emb", "emb-12", "spearman"): 53.31,
+    }
+    assert {key: round(100 * means[0][key], 2) for key in expected} == expected
+
+
+def test_the_fisher_benchmark_compares_everybody_with_the_loop_before_timing(tmp_path: Path) -> None:
+    document = run("bench_fisher.py", tmp_path, "--only", "speed", "--only", "ragged", "--only", "head")
+    errors = {row["contestant"]: row["error"] for row in document["results"] if row["section"] == "speed"}
+    assert {"engine", "single examples", "torch.func vmap"} <= set(errors)
+    assert all(error <= 2e-5 for error in errors.values() if error is not None)
+    assert {row["section"] for row in document["results"]} == {"speed", "ragged", "head"}
+
+
+def test_the_fisher_benchmark_measures_the_peak_of_a_fresh_process(tmp_path: Path) -> None:
+    (row,) = run("bench_fisher.py", tmp_path, "--only", "memory")["results"]
+    assert 0 < row["f_mib"] < row["above_model_mib"] < 64
+
+
+def test_the_fisher_benchmark_finds_half_precision_close_to_full(tmp_path: Path) -> None:
+    document = run("bench_fisher.py", tmp_path, "--only", "precision")
+    overlaps = {row["variant"]: row["smallest"] for row in document["results"]}
+    assert overlaps["float32"] == 1.0
+    assert overlaps["bf16, automatic"] > 0.95 > overlaps["float32, another language"]
+
+
+def test_the_exactness_benchmark_finds_every_rule_exact(tmp_path: Path) -> None:
+    document = run("bench_exactness.py", tmp_path, "--family", "xlm-roberta", "--family", "t5")
+    assert [row["family"] for row in document["results"]] == ["xlm-roberta", "t5"]
+    for row in document["results"]:
+        assert row["by_rule"] == row["tensors"] > 30
+        assert row["float64"] < 1e-12
+        assert row["float32"] < 1e-4
+
+
+def tables(*arguments: str) -> int:
+    return subprocess.run([sys.executable, str(BENCHMARKS / "tables.py"), *arguments], check=False).returncode
+
+
+def test_the_tables_of_the_page_are_those_of_the_results() -> None:
+    assert tables("--check") == 0
+
+
+def test_a_table_is_made_anew_between_its_markers(tmp_path: Path) -> None:
+    rows = [
+        {"section": "precision", "variant": "bf16", "smallest": 0.98765, "mean": 0.99},
+        {"section": "speed", "variant": "not for this table"},
+    ]
+    (tmp_path / "fisher-a.json").write_text(json.dumps({"parameters": {}, "results": rows}))
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table: precision -->\nold\n<!-- end of table -->\nafter\n")
+    arguments = ("--results", str(tmp_path), "--page", str(page))
+    assert tables("--check", *arguments) == 1
+    assert tables(*arguments) == 0
+    assert tables("--check", *arguments) == 0
+    text = page.read_text()
+    assert text.startswith("before\n<!-- table: precision -->\n| variant |")
+    assert "| bf16 | 0.9877 | 0.9900 |" in text
+    assert "old" not in text
+    assert text.endswith("<!-- end of table -->\nafter\n")
+
+
+def test_the_benchmark_of_fine_tuning_compares_the_weights_before_timing(tmp_path: Path) -> None:
+    rows = run("bench_transfer.py", tmp_path)["results"]
+    speed = {row["contestant"]: row for row in rows if row["section"] == "speed"}
+    assert set(speed) == {"fine_tune", "bare loop"}
+    assert speed["fine_tune"]["weights_differ"] < 1e-3
+    assert speed["bare loop"]["of_loop"] == 1.0
+    cost = {row["what"]: row["cpu_s"] for row in rows if row["section"] == "cost"}
+    assert list(cost) == ["build", "matrix", "transfer"]
+    measured, multiplied = (row for row in rows if row["section"] == "ratio")
+    assert (measured["extrapolated"], multiplied["extrapolated"]) == (False, True)
+    assert measured["fine_tuning_s"] == cost["transfer"]

@@ -1,0 +1,139 @@
+"""Folders that killed processes left beside a store are removed; those of the living are not."""
+
+import os
+import shutil
+import time
+
+import pytest
+from filelock import FileLock
+
+from xsns_stream.errors import StoreError
+from xsns_stream.store import open_store
+from xsns_stream.store.prune import plan_prune, prune
+from xsns_stream.store.storage.local import LocalStorage
+
+HEX = "0123456789abcdef" * 2
+
+
+def leave(path, name, age=3600.0):
+    folder = path.with_name(name)
+    folder.mkdir(parents=True)
+    (folder / "zarr.json").write_text("{}")
+    (folder / ".lock").touch()
+    then = time.time() - age
+    os.utime(folder, (then, then))
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["a", "w-"])
+def test_what_a_killed_process_left_is_removed(path, mode):
+    left = leave(path, f"{path.name}.{HEX}.partial")
+    open_store(path, mode)
+    assert not left.exists()
+
+
+def test_reading_removes_nothing(filled, path):
+    left = leave(path, f"{path.name}.{HEX}.partial")
+    open_store(path, "r")
+    assert left.exists()
+
+
+def test_what_somebody_works_in_is_left_alone(path):
+    left = leave(path, f"{path.name}.{HEX}.partial")
+    with FileLock(left / ".lock"):
+        then = time.time() - 3600
+        os.utime(left, (then, then))
+        open_store(path, "a")
+        assert (left / "zarr.json").exists()
+    open_store(path, "a")
+    assert not left.exists()
+
+
+def test_what_is_young_may_not_have_its_lock_yet(path):
+    left = leave(path, f"{path.name}.{HEX}.partial", age=5)
+    open_store(path, "a")
+    assert left.exists()
+
+
+def test_what_is_young_and_was_locked_before_goes_when_its_maker_has_died(path):
+    store = open_store(path, "a")
+    with store.scratch() as folder:
+        # As `kill -9` leaves it, and a copy whose lock nobody holds.
+        left = shutil.copytree(folder, folder.with_name(f"{path.name}.{HEX}.partial"))
+        open_store(path, "a")
+        assert (folder.exists(), left.exists()) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["other.zarr." + HEX + ".partial", "{}.partial", "{}." + HEX, "{}.abc.partial"])
+def test_what_is_called_otherwise_is_somebody_else_s(path, name):
+    left = leave(path, name.format(path.name))
+    open_store(path, "a")
+    assert left.exists()
+
+
+def test_a_folder_for_large_files_goes_with_its_block(path):
+    store = open_store(path, "a")
+    with store.scratch() as folder:
+        assert folder.parent == path.parent
+        (folder / "values").write_bytes(b"large")
+        open_store(path, "a")
+        assert (folder / "values").exists()
+    assert list(path.parent.iterdir()) == []
+    with pytest.raises(ZeroDivisionError), store.scratch() as folder:
+        raise ZeroDivisionError
+    assert list(path.parent.iterdir()) == []
+
+
+def test_no_place_for_large_files(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = open_store(tmp_path / "x.zarr", "a")
+    store.storage = LocalStorage(tmp_path / "file" / "x.zarr")
+    with pytest.raises(StoreError, match="cannot make a folder beside"), store.scratch():
+        pass
+
+
+def test_a_new_store_has_no_lock_left_in_it(filled, path):
+    assert not (path / ".lock").exists()
+    assert not (path / ".locked").exists()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("place", ["", "parts/3/1"])
+def test_prune_names_what_was_left_aside_and_drops_it(filled, path, networks, place):
+    for number in (1, 2, 3):
+        filled.write_fold(networks.make_sub("sw"), 3, number)
+    beside = path / place
+    left = leave(beside, f"{beside.name}.{HEX}.partial")
+    name = f"parts/3/{left.name}" if place else f"../{left.name}"
+    store = open_store(path, "a", sweep=False)
+    plan = plan_prune(store, leftovers=True)
+    assert plan.leftovers == {name: 2}
+    with FileLock(left / ".lock"):
+        assert prune(store, plan).leftovers == {}
+        assert left.exists()
+    then = time.time() - 3600
+    os.utime(left, (then, then))
+    assert list(prune(store, plan_prune(store, leftovers=True)).leftovers) == [name]
+    assert not left.exists()
+    assert filled.verify() == []
+    assert filled.languages == ("rw", "sw", "yo")
+
+
+def test_the_command_line_names_what_was_left_aside(filled, path, xsns):
+    left = leave(path, f"{path.name}.{HEX}.partial")
+    done = xsns("prune", path, "--unfinished", "--dry-run")
+    assert done.code == 0
+    assert f"../{left.name}" in done.out
+    assert left.exists()
+    done = xsns("prune", path, "--unfinished", "--yes")
+    assert (done.code, left.exists()) == (0, False)
+    assert "1 leftover" in done.out
+
+
+def test_a_link_of_such_a_name_is_not_followed(filled, path, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    os.utime(tmp_path / "mine", (0, 0))
+    path.with_name(f"{path.name}.{HEX}.partial").symlink_to(tmp_path / "mine")
+    open_store(path, "a")
+    assert (tmp_path / "mine" / "file").exists()

@@ -1,0 +1,348 @@
+"""What a model reads and should answer in fine-tuning: held against slow, obvious ways of finding it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.paths import MINI
+from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.transfer import PRESETS, TASKS
+from xsns_stream.transfer.encoding import IGNORED, Feature, by_length, collate, encode
+from xsns_stream.types import LabelledSplit, TextExample
+from xsns_stream.types.text import AnswerSpan
+
+WORDS = ("watoto", "wanasoma", "kitabu", "中文", "字", "l'été", "hyvää", "huomenta", "Ünïted", "3.14", "na", "10 000")
+CLASSES = ("ADJ", "NOUN", "VERB")
+SETTINGS = PRESETS["quick"]
+SHORT = replace(SETTINGS, max_length=16, stride=4)
+POS, TOPIC, QA = replace(TASKS["pos"], labels=CLASSES), TASKS["topic"], TASKS["qa"]
+TOKENIZERS = ("mini", "bert", "byte_level", "without_spaces")
+
+
+def split(*examples: TextExample, name: str = "train") -> LabelledSplit:
+    return LabelledSplit("sw", name, examples, "a test")
+
+
+def tagged(words: tuple[str, ...]) -> TextExample:
+    return TextExample(words, label=tuple(CLASSES[len(word) % 3] for word in words))
+
+
+def sentences(count: int, longest: int, seed: int = 0) -> list[TextExample]:
+    rng = np.random.default_rng(seed)
+    return [tagged(tuple(map(str, rng.choice(WORDS, rng.integers(1, longest + 1))))) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def mini() -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(MINI)
+
+
+@pytest.fixture(scope="module")
+def bert() -> Any:
+    """WordPiece that knows single letters, at the beginning of a word and within."""
+    from transformers import BertTokenizer
+
+    letters = sorted({letter for word in (*WORDS, "abcdefghijklmnopqrstuvwxyz?.'") for letter in word.lower()})
+    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
+    return BertTokenizer(vocab={name: number for number, name in enumerate(names)}, do_lower_case=False)
+
+
+def byte_pairs(texts: list[str]) -> Any:
+    """Byte-level pairs learnt from these texts, without special pieces around a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<s>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    trained.train_from_iterator(texts * 5, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=trained, eos_token="<s>", pad_token="<pad>")
+
+
+@pytest.fixture(scope="module")
+def byte_level() -> Any:
+    """Its pieces take the space before their word along."""
+    return byte_pairs([" ".join(WORDS)])
+
+
+@pytest.fixture(scope="module")
+def without_spaces() -> Any:
+    """It has never seen a space: a word has one piece more after one than by itself."""
+    return byte_pairs(list(WORDS))
+
+
+# ------------------------------------------------------------------------------------ classes of words
+
+
+@pytest.mark.parametrize("kind", ["mini", "bert"])
+def test_the_first_piece_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
+    """The first as the tokenizer itself counts pieces of words, when they are handed over one by one."""
+    tokenizer = request.getfixturevalue(kind)
+    examples = [e for e in sentences(60, 12) if "10 000" not in e.text]
+    features = encode(POS, CLASSES, split(*examples), tokenizer, SETTINGS)
+    assert [feature.example for feature in features] == list(range(len(examples)))
+    for feature, example in zip(features, examples, strict=True):
+        alone = tokenizer(list(example.text), is_split_into_words=True)
+        numbers = alone.word_ids()
+        assert feature.inputs["input_ids"] == alone["input_ids"]
+        assert feature.words == tuple((word, numbers.index(word)) for word in range(len(example.text)))
+        assert feature.targets["labels"] == [
+            IGNORED if word is None or word in numbers[:place] else CLASSES.index(example.label[word])
+            for place, word in enumerate(numbers)
+        ]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pytest.FixtureRequest) -> None:
+    tokenizer = request.getfixturevalue(kind)
+    examples = sentences(40, 40, seed=3)
+    features = encode(POS, CLASSES, split(*examples), tokenizer, SHORT)
+    assert len(features) > 2 * len(examples)
+    assert max(map(len, features)) <= 16
+    for place, example in enumerate(examples):
+        windows = [feature for feature in features if feature.example == place]
+        assert [word for window in windows for word, _ in window.words] == list(range(len(example.text)))
+        for window in windows:
+            first, last = window.words[0][0], window.words[-1][0]
+            # Whole words, and nothing else: the window is what the tokenizer makes of them.
+            whole = tokenizer(" ".join(example.text[first : last + 1]), truncation=True, max_length=16)
+            assert window.inputs["input_ids"] == whole["input_ids"]
+            assert {p: window.targets["labels"][p] for _, p in window.words} == {
+                p: CLASSES.index(example.label[word]) for word, p in window.words
+            }
+            assert sum(label != IGNORED for label in window.targets["labels"]) == len(window.words)
+
+
+def test_where_a_space_costs_a_piece_nothing_is_cut(without_spaces: Any) -> None:
+    """Counted by themselves these words would fill a window twice over."""
+    words = ("na",) * 30
+    pieces = [without_spaces("na")["input_ids"], without_spaces("na na")["input_ids"]]
+    assert [len(ids) for ids in pieces] == [1, 3]
+    features = encode(POS, CLASSES, split(tagged(words)), without_spaces, SHORT)
+    assert [word for feature in features for word, _ in feature.words] == list(range(30))
+    assert all(len(without_spaces(" ".join(words[: len(f.words)]))["input_ids"]) == len(f) for f in features)
+
+
+def test_a_word_longer_than_a_window_is_cut(bert: Any) -> None:
+    words = ("na", "a" * 40, "kitabu")
+    features = encode(POS, CLASSES, split(tagged(words)), bert, SHORT)
+    assert [word for feature in features for word, _ in feature.words] == [0, 1, 2]
+    assert max(map(len, features)) == 16
+
+
+def test_a_word_of_which_nothing_is_left(bert: Any) -> None:
+    words = ("na", "\u200d", "kitabu")
+    (feature,) = encode(POS, CLASSES, split(tagged(words)), bert, SETTINGS)
+    assert [word for word, _ in feature.words] == [0, 2]
+
+
+def test_words_without_a_label_are_read_but_not_learnt(mini: Any) -> None:
+    example = TextExample(("watoto", "na", "kitabu"), label=("NOUN", "", "VERB"))
+    (feature,) = encode(POS, CLASSES, split(example), mini, SETTINGS)
+    assert len(feature.words) == 3
+    assert [label for label in feature.targets["labels"] if label != IGNORED] == [1, 2]
+
+
+def test_more_sentences_than_are_tokenized_together(mini: Any) -> None:
+    examples = sentences(7, 5) * 300
+    features = encode(POS, CLASSES, split(*examples), mini, SETTINGS)
+    assert [feature.example for feature in features] == list(range(2100))
+    again = encode(POS, CLASSES, split(*examples[:7]), mini, SETTINGS)
+    assert [f.inputs for f in features[1400:1407]] == [f.inputs for f in again]
+
+
+# ------------------------------------------------------------------------------------ classes of texts
+
+
+def test_pairs_and_words_are_read_as_the_tokenizer_has_it(bert: Any) -> None:
+    examples = (
+        TextExample("watoto", "kitabu", "b"),
+        TextExample("leo", label="a"),
+        TextExample(("watoto", "na"), label="b"),
+    )
+    features = encode(TOPIC, ("a", "b"), split(*examples), bert, SETTINGS)
+    expected = [bert("watoto", "kitabu"), bert("leo"), bert("watoto na")]
+    for feature, encoding, number in zip(features, expected, [1, 0, 1], strict=True):
+        assert feature.inputs == {name: encoding[name] for name in ("input_ids", "token_type_ids")}
+        assert feature.targets == {"labels": number}
+
+
+def test_long_pairs_are_cut_at_the_longer_one(bert: Any) -> None:
+    example = TextExample("na", "kitabu " * 20, "a")
+    (feature,) = encode(TOPIC, ("a", "b"), split(example), bert, SHORT)
+    assert len(feature) == 16
+    assert bert.decode(feature.inputs["input_ids"]).startswith("[CLS] na [SEP] kitabu")
+
+
+# --------------------------------------------------------------------------------------------- answers
+
+
+def question(text: str, passage: str, answer: str) -> TextExample:
+    return TextExample(text, passage, AnswerSpan(passage.index(answer), answer))
+
+
+@pytest.mark.parametrize("kind", ["mini", "bert", "byte_level"])
+def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytest.FixtureRequest) -> None:
+    tokenizer = request.getfixturevalue(kind)
+    rng = np.random.default_rng(1)
+    examples = []
+    for number in range(20):
+        words = [*map(str, rng.choice(WORDS[:9], int(rng.integers(3, 30)))), "hyvää", "Ünïted", "字"]
+        rng.shuffle(words)
+        start, stop = sorted(rng.choice(len(words) + 1, 2, replace=False))
+        passage, before = " ".join(words), " ".join(words[:start])
+        answer = " ".join(words[start : min(stop, start + 2)])
+        begin = len(before) + bool(before)
+        examples.append(TextExample(f"na {number}?", passage, AnswerSpan(begin, answer)))
+    settings = replace(SETTINGS, max_length=32, stride=8)
+    features = encode(QA, (), split(*examples), tokenizer, settings)
+    assert len(features) > len(examples)
+    held = 0
+    for place, example in enumerate(examples):
+        passage, answer = example.pair or "", example.label
+        assert isinstance(answer, AnswerSpan)
+        windows = [feature for feature in features if feature.example == place]
+        read = {c for w in windows for span in w.offsets if span for c in range(*span)}
+        assert read >= {c for c, letter in enumerate(passage) if not letter.isspace()}
+        for window in windows:
+            assert len(window) == len(window.offsets) <= 32
+            seen = {c for span in window.offsets if span for c in range(*span)}
+            wanted = {c for c in range(answer.start, answer.end) if not passage[c].isspace()}
+            start, end = window.targets["start_positions"], window.targets["end_positions"]
+            if not wanted <= seen:
+                assert (start, end) == (0, 0)
+                continue
+            held += 1
+            first, last = window.offsets[start], window.offsets[end]
+            assert first is not None
+            assert last is not None
+            # Pieces may be wider than the answer, but the first holds its first character, the last its last.
+            assert first[0] <= answer.start < first[1]
+            assert last[0] < answer.end <= last[1]
+    # An answer that is longer than what windows share may be in none of them.
+    assert held > len(examples) // 2
+
+
+def test_an_answer_beyond_the_first_window(mini: Any) -> None:
+    example = question("nani?", "watoto " * 30 + "kitabu", "kitabu")
+    features = encode(QA, (), split(example), mini, replace(SETTINGS, max_length=24, stride=4))
+    marked = [f for f in features if f.targets["start_positions"]]
+    assert len(features) > 2
+    assert len(marked) == 1
+    (window,) = marked
+    start, end = window.targets["start_positions"], window.targets["end_positions"]
+    assert mini.decode(window.inputs["input_ids"][start : end + 1]).strip() == "kitabu"
+
+
+def test_an_answer_at_the_end_whose_last_accent_has_no_piece(mini: Any) -> None:
+    example = question("nani?", "watoto wa cafe\u0301", "cafe\u0301")
+    (window,) = encode(QA, (), split(example), mini, SETTINGS)
+    assert max(span[1] for span in window.offsets if span) < len(example.pair or "")
+    start, end = window.targets["start_positions"], window.targets["end_positions"]
+    assert mini.decode(window.inputs["input_ids"][start : end + 1]).strip() == "caf\u00e9"
+
+
+@pytest.mark.parametrize("longest", [8, 9, 12, 16, 24])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, request: pytest.FixtureRequest) -> None:
+    tokenizer = request.getfixturevalue(kind)
+    example = question("nani " * 40, "watoto " * 10 + "kitabu", "kitabu")
+    settings = replace(SETTINGS, max_length=longest, stride=longest // 2)
+    features = encode(QA, (), split(example), tokenizer, settings)
+    assert max(map(len, features)) <= longest
+    read = {c for f in features for span in f.offsets if span for c in range(*span)}
+    assert read >= {c for c, letter in enumerate(example.pair or "") if letter != " "}
+
+
+# ---------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("task", "example"),
+    [
+        (POS, TextExample(("a", "b"), label=("NOUN", "NUM"))),
+        (replace(TOPIC, labels=None), TextExample("a", label="NUM")),
+    ],
+)
+def test_a_label_that_is_no_class(task: Any, example: TextExample, mini: Any) -> None:
+    with pytest.raises(
+        CorpusError, match="the label 'NUM' in the test data of 'sw' is not one of the classes"
+    ) as caught:
+        encode(task, CLASSES, split(example, name="test"), mini, SETTINGS)
+    assert "ADJ, NOUN, VERB" in caught.value.hint
+    assert "--relabel NUM=" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("task", "example"),
+    [
+        (POS, TextExample("a b", label="NOUN")),
+        (POS, TextExample(("a", "b"))),
+        (TOPIC, TextExample(("a", "b"), label=("NOUN", "NOUN"))),
+        (TOPIC, question("a", "b c", "c")),
+        (QA, TextExample("a", "b c", "NOUN")),
+    ],
+)
+def test_examples_of_another_task(task: Any, example: TextExample, mini: Any) -> None:
+    with pytest.raises(CorpusError) as caught:
+        encode(task, CLASSES, split(example), mini, SETTINGS)
+    assert caught.value.hint == "check --task."
+
+
+def test_a_tokenizer_that_cannot_align_words() -> None:
+    class Slow:
+        is_fast = False
+        model_max_length = 512
+
+        def num_special_tokens_to_add(self, *, pair: bool) -> int:
+            return 2 + pair
+
+    for task, example in ((POS, tagged(("a",))), (QA, question("a", "b c", "c"))):
+        with pytest.raises(ModelError, match="Slow does not provide the character range of each token") as caught:
+            encode(task, CLASSES, split(example), Slow(), SETTINGS)
+        assert "tokenizer.json" in caught.value.hint
+
+
+def test_inputs_longer_than_the_model_takes(mini: Any) -> None:
+    longest = mini.model_max_length
+    with pytest.raises(UsageError, match=f"have at most {longest} tokens, not {longest + 1}"):
+        encode(POS, CLASSES, split(tagged(("a",))), mini, replace(SETTINGS, max_length=longest + 1))
+
+
+# --------------------------------------------------------------------------------------------- batches
+
+
+def test_batches_are_padded_on_the_right() -> None:
+    features = [
+        Feature({"input_ids": [5, 6, 7], "token_type_ids": [0, 1, 1]}, {"labels": [IGNORED, 2, 1]}, 0),
+        Feature({"input_ids": [8], "token_type_ids": [1]}, {"labels": [0]}, 1),
+    ]
+    batch = {name: value.tolist() for name, value in collate(features, 9).items()}
+    assert batch == {
+        "input_ids": [[5, 6, 7], [8, 9, 9]],
+        "token_type_ids": [[0, 1, 1], [1, 0, 0]],
+        "attention_mask": [[1, 1, 1], [1, 0, 0]],
+        "labels": [[IGNORED, 2, 1], [0, IGNORED, IGNORED]],
+    }
+    texts = [Feature({"input_ids": [5]}, {"labels": 3}, 0), Feature({"input_ids": [5, 5]}, {"labels": 4}, 1)]
+    assert collate(texts, 0)["labels"].tolist() == [3, 4]
+
+
+def test_batches_by_length_hold_every_feature_once() -> None:
+    features = [Feature({"input_ids": [0] * size}, {}, n) for n, size in enumerate([3, 9, 1, 9, 4, 2, 7])]
+    found = list(by_length(features, 3))
+    assert sorted(place for places in found for place in places) == list(range(7))
+    assert [len(features[place]) for places in found for place in places] == [9, 9, 7, 4, 3, 2, 1]
+    assert [len(places) for places in found] == [3, 3, 1]

@@ -1,0 +1,56 @@
+"""The choices of an estimate, and the text that says which results may be compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from xsns_stream.errors import UsageError
+from xsns_stream.types import FisherSettings
+
+SAID = {
+    FisherSettings(): "per-example(token_reduction=sum)",
+    FisherSettings(token_reduction="mean"): "per-example(token_reduction=mean)",
+    FisherSettings(labels="sample"): "per-example(token_reduction=sum,labels=sample)",
+    FisherSettings("grad-abs"): "grad-abs(token_reduction=sum)",
+    FisherSettings("per-batch"): "per-batch(token_reduction=sum,batch=8)",
+    FisherSettings("authors"): "authors(batch=8)",
+}
+
+
+@pytest.mark.parametrize(("settings", "said"), SAID.items(), ids=SAID.values())
+def test_what_is_recorded(settings, said) -> None:
+    assert settings.describe(8) == said
+    # What changes the cost alone is not in it.
+    cheaper = FisherSettings(settings.estimator, settings.token_reduction, settings.labels, checkpoint=True)
+    assert cheaper.describe(8) == said
+
+
+def test_the_batch_is_recorded_where_values_depend_on_it() -> None:
+    for settings in SAID:
+        assert settings.batch_wise == (settings.estimator in ("per-batch", "authors"))
+        assert (settings.describe(4) != settings.describe(8)) == settings.batch_wise
+
+
+@pytest.mark.parametrize(
+    ("choice", "message", "hint"),
+    [
+        (
+            {"estimator": "Fisher"},
+            "'Fisher' is not a valid estimator.",
+            "choose one of per-example, per-batch, authors, grad-abs.",
+        ),
+        ({"token_reduction": ""}, "'' is not a valid token reduction.", "choose one of sum, mean."),
+        ({"labels": "true"}, "'true' is not a valid kind of labels.", "choose one of data, sample."),
+        ({"precision": "bfloat16"}, "'bfloat16' is not a valid precision.", "choose one of float32, bf16, fp16."),
+    ],
+)
+def test_unknown_choices(choice, message, hint) -> None:
+    with pytest.raises(UsageError) as caught:
+        FisherSettings(**choice)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("choice", [{"token_reduction": "mean"}, {"labels": "sample"}, {"precision": "bf16"}], ids=str)
+def test_the_authors_estimator_has_no_choices(choice) -> None:
+    with pytest.raises(UsageError, match="the estimator 'authors' has no other settings"):
+        FisherSettings("authors", **choice)

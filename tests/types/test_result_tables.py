@@ -1,0 +1,110 @@
+"""Results as pandas frames and as HTML tables for notebooks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xsns_stream.align_scores import join
+from xsns_stream.evaluation import evaluate
+from xsns_stream.regression import fit
+from xsns_stream.types import ExpectedScore, JoinedScores, RankedSource, SimilarityMatrix, SourceRanking, TransferScores
+from xsns_stream.types.html_table import html_table
+
+CODES = ("ar", "de", "en", "fi", "sw")
+
+
+@pytest.fixture(scope="module")
+def joined() -> JoinedScores:
+    draw = np.random.default_rng(0)
+    similarity, noise = draw.random((5, 5)), draw.random((5, 5))
+    scores = TransferScores(CODES, CODES, (60 * similarity + 20 * noise)[None, None], "pos", "accuracy", "percent", "x")
+    return join(scores, {"<xsns>": SimilarityMatrix(CODES, CODES, similarity, "jaccard")})
+
+
+def test_html_table_escapes_text_and_leaves_missing_values_empty() -> None:
+    frame = pd.DataFrame({"a<b": ["<script>", None], "value": [0.123456, float("nan")]})
+    html = html_table(frame, "1 < 2")
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert html.startswith("<p>1 &lt; 2</p>\n<table")
+    assert "a&lt;b" in html
+    assert "<td>0.1235</td>" in html
+    assert html.count("<td></td>") == 2
+
+
+def test_html_table_shortens_long_frames() -> None:
+    html = html_table(pd.DataFrame({"n": range(1000)}), "long")
+    assert html.count("<tr") < 70
+    assert "<td>999</td>" in html
+    assert "<td>500</td>" not in html
+
+
+def test_ranking_as_frame_has_one_row_per_source_best_first() -> None:
+    sources = (
+        RankedSource("rw", 0.5, 0.4, None, low=0.4, high=0.6, best_probability=0.9, level_with_first=True),
+        RankedSource("fi", 0.3, 0.2, None, low=0.2, high=0.4, best_probability=0.1, level_with_first=False),
+    )
+    frame = SourceRanking("sw", "jaccard", sources).to_frame()
+    assert frame["language"].tolist() == ["rw", "fi"]
+    assert frame.index.tolist() == [1, 2]
+    assert list(frame.columns) == [
+        "language",
+        "similarity",
+        "low",
+        "high",
+        "best_probability",
+        "level_with_first",
+        "chance_corrected",
+        "tied",
+    ]
+    assert frame["low"].tolist() == [0.4, 0.2]
+
+
+def test_ranking_as_frame_has_expected_and_measured_scores() -> None:
+    sources = (
+        RankedSource("rw", 0.5, None, None, expected=ExpectedScore(70.0, 60.0, 80.0, 71.0)),
+        RankedSource("fi", 0.3, None, None),
+    )
+    frame = SourceRanking("sw", "jaccard", sources).to_frame()
+    assert frame.loc[1, ["expected", "expected_low", "expected_high", "measured"]].tolist() == [70.0, 60.0, 80.0, 71.0]
+    assert frame.loc[2, ["expected", "measured"]].isna().all()
+
+
+def test_empty_ranking_is_an_empty_frame() -> None:
+    assert SourceRanking("sw", "jaccard", ()).to_frame().empty
+
+
+def test_ranking_as_html_names_its_target_and_escapes_labels() -> None:
+    html = SourceRanking("sw", "jaccard", (RankedSource("<i>", 0.5, None, None),))._repr_html_()
+    assert "Sources for sw, by jaccard" in html
+    assert "&lt;i&gt;" in html
+    assert "<i>" not in html
+
+
+def test_evaluation_as_html_has_a_row_per_predictor_and_a_column_per_metric(joined: JoinedScores) -> None:
+    found = evaluate(joined, resamples=100)
+    html = found._repr_html_()
+    assert "Evaluation on pos (accuracy, percent): means over 5 targets" in html
+    assert "&lt;xsns&gt;" in html
+    assert "<xsns>" not in html
+    for name in (*found.metrics, *found.predictors[1:]):
+        assert f">{name}</th>" in html
+    assert f"<td>{found['<xsns>', 'spearman']:.4g}</td>" in html
+
+
+def test_regression_as_html_has_a_row_per_coefficient(joined: JoinedScores) -> None:
+    found = fit(joined)
+    html = found._repr_html_()
+    assert "Regression ols of pos (accuracy, percent) on 20 pairs" in html
+    assert "&lt;xsns&gt;" in html
+    assert "<td>intercept</td>" in html
+    assert f"<td>{found['<xsns>'].estimate:.4g}</td>" in html
+
+
+def test_coefficient_frame_has_the_fields_of_a_coefficient(joined: JoinedScores) -> None:
+    found = fit(joined)
+    frame = found.coefficient_frame()
+    assert frame["name"].tolist() == ["intercept", "<xsns>"]
+    assert frame["estimate"].tolist() == [one.estimate for one in found.coefficients]

@@ -1,0 +1,356 @@
+"""Tables with one line for each language: columns of codes, names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from xsns_stream.errors import LanguageError, UsageError, XsnsError
+from xsns_stream.io import tables
+from xsns_stream.io.atomic import unreadable
+from xsns_stream.io.tables import NOT_KNOWN, TextTable, listed, to_codes
+from xsns_stream.languages import counterparts, normalise
+
+Value = TypeVar("Value")
+
+#: Columns of a text file without a header: a label, the words after it, and the numbers at the end as 1, 2, …
+LABEL: Final = "label"
+TEXT: Final = "text"
+#: Columns that hold codes, the most reliable first; `language` holds codes in some tables and names in others.
+CODE_COLUMNS: Final = (
+    "code",
+    "language_id",
+    "language_code",
+    "lang_code",
+    "iso639p3code",
+    "iso_639_3",
+    "iso639_3",
+    "iso",
+    "lang",
+    LABEL,
+    "language",
+)
+NAME_COLUMNS: Final = ("name", "language_name", "language", TEXT)
+#: Tables of names that are read automatically if they lie beside a file whose labels are names.
+NAMES_BESIDE: Final = ("udpos-langs.csv", "languages.csv")
+
+
+@dataclass(frozen=True)
+class LanguageValues(Generic[Value]):
+    """One value for each language of a table.
+
+    Attributes:
+        values: {normalised code: value}.
+        origin: File and columns, as text for people.
+        notes: Sentences about lines that were left out; empty where none was.
+    """
+
+    values: Mapping[str, Value]
+    origin: str
+    notes: tuple[str, ...] = ()
+
+
+def read_table(path: str | Path) -> TextTable:
+    """Read a table as text.
+
+    ========== ============================================================================================
+    .csv .tsv  The first line holds the names of the columns.
+    .txt       No header. A line is a label, words and numbers, separated by spaces, as `af Afrikaans 242 1.3`;
+               the columns are called `label`, `text`, `1`, `2` …
+    ========== ============================================================================================
+
+    Raises:
+        UsageError: The file has another suffix.
+        XsnsError: The file does not exist, is empty, or is not such a table.
+    """
+    file = Path(path)
+    return _read_lines(file) if file.suffix.lower() == ".txt" else tables.read_table(file)
+
+
+def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
+    """Return the first column that has one of these names, in upper or lower case.
+
+    Args:
+        table: The table.
+        names: Names of columns, in order of preference.
+        what: What the column holds, for the message.
+
+    Raises:
+        UsageError: The table has no such column.
+    """
+    columns = {name.casefold(): name for name in reversed(table.header)}
+    for name in names:
+        if name.casefold() in columns:
+            return columns[name.casefold()]
+    raise UsageError(
+        f"'{table.name}' has no column of {what} called {' or '.join(names)}.",
+        f"its columns are {', '.join(filter(None, table.header))}.",
+    )
+
+
+def read_names(path: str | Path) -> dict[str, str]:
+    """Return {name as :func:`name_key` spells it: code} from a table with a column of each.
+
+    Raises:
+        UsageError: The table has no column of codes, or none of names.
+        XsnsError: The table cannot be read.
+    """
+    table = read_table(path)
+    codes = column_of(table, CODE_COLUMNS, "codes")
+    names = column_of(table, [name for name in NAME_COLUMNS if name != codes.casefold()], "names")
+    code_of: dict[str, str] = {}
+    for code, name in zip(table.column(codes), table.column(names), strict=True):
+        with suppress(LanguageError):
+            code_of.setdefault(name_key(name), normalise(code))
+    return code_of
+
+
+def names_for(path: str | Path, labels: Sequence[str], names: str | Path | None = None) -> dict[str, str]:
+    """Return {name: code} for the labels of a file; empty where most labels are codes.
+
+    Args:
+        path: The file.
+        labels: Its labels. A few may look like codes although they are names, as Mon and Pol do.
+        names: A table of names. By default a file of NAMES_BESIDE in the file's folder or in the folder above.
+
+    Raises:
+        UsageError: The given table has no names, or no codes.
+        XsnsError: The given table cannot be read.
+    """
+    if names is not None:
+        return read_names(names)
+    codes = to_codes(labels)
+    if 2 * sum(codes[label] is not None for label in labels) > len(labels):
+        return {}
+    folder = Path(path).resolve().parent
+    for parent in (folder, folder.parent):
+        for name in NAMES_BESIDE:
+            with suppress(XsnsError):
+                return read_names(parent / name)
+    return {}
+
+
+def read_values(
+    path: str | Path,
+    columns: Callable[[TextTable], Sequence[str]],
+    read: Callable[[Mapping[str, str], str], Value | None],
+    names: str | Path | None = None,
+    unknown: Collection[str] = (),
+) -> LanguageValues[Value]:
+    """Read the value of each language from some columns of a table.
+
+    Args:
+        path: The table.
+        columns: Returns the names of the columns to read.
+        read: Returns the value of a line, given {column: field} and the label; None where the value is not known.
+        names: A table of names, for labels that are names.
+        unknown: Further words for a missing value, in lower case.
+
+    Raises:
+        UsageError: The table has no column of codes, or lacks one of the columns.
+        XsnsError: The table cannot be read, or has no value for any language.
+    """
+    table = read_table(path)
+    label_column = column_of(table, CODE_COLUMNS, "codes")
+    value_columns = columns(table)
+    # Tables of dialects repeat a language. Equal lines do not contradict each other, so each is read once.
+    rows = dict.fromkeys(zip(table.column(label_column), *map(table.column, value_columns), strict=True))
+    lines = ((label, dict(zip(value_columns, fields, strict=True))) for label, *fields in rows)
+    known = [(label, value) for label, fields in lines if (value := read(fields, label)) is not None]
+    labels = [label for label, _ in known]
+    matched = match_labels(labels, table.name, names_for(path, labels, names))
+    origin = f"{table.name}, {'column' if len(value_columns) == 1 else 'columns'} {', '.join(value_columns)}"
+    if not matched.codes:
+        raise XsnsError(
+            f"'{path}' has no value for any language ({origin}).",
+            "its labels must be language codes, or names that a table of names explains (--names).",
+        )
+    values = {code: known[index][1] for code, index in zip(matched.codes, matched.indices, strict=True)}
+    missing = _missing_values(table, (label_column, *value_columns), set(labels), unknown)
+    return LanguageValues(values, origin, (*matched.notes, *missing))
+
+
+def is_unknown(field: str, words: Collection[str] = ()) -> bool:
+    """Say whether a field is empty or holds a word for a missing value, as `NA`, `-`, `?` or `unknown`.
+
+    Do not use it for columns of codes: `na` and `nan` are codes of languages too.
+
+    Args:
+        field: A field of a table.
+        words: Further words for a missing value in this column, in lower case.
+    """
+    word = field.strip().casefold()
+    return word in NOT_KNOWN or word in words
+
+
+def _missing_values(
+    table: TextTable, columns: Sequence[str], known: Collection[str], words: Collection[str]
+) -> tuple[str, ...]:
+    """Return a sentence about the languages that were left out because of a word for a missing value.
+
+    Args:
+        table: The table.
+        columns: The column of labels, then the columns that were read.
+        known: The labels that have a value.
+        words: Further words for a missing value.
+    """
+    left_out: dict[str, None] = {}
+    words_used: dict[str, None] = {}
+    for label, *fields in zip(*map(table.column, columns), strict=True):
+        missing = [field.strip() for field in fields if field.strip() and is_unknown(field, words)]
+        if missing and label not in known:
+            left_out[label] = None
+            words_used |= dict.fromkeys(missing)
+    if not left_out:
+        return ()
+    marks = listed([repr(word) for word in words_used])
+    return (f"{table.name} has {marks} for a missing value; left out: {listed(list(left_out))}.",)
+
+
+def _read_lines(file: Path) -> TextTable:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise unreadable(file, error) from error
+    except UnicodeError as error:
+        raise XsnsError(f"cannot read '{file}' as a table: {error}.", "save it as UTF-8 text.") from error
+    rows = [_fields(line) for line in text.splitlines() if line.strip()]
+    if not rows:
+        raise XsnsError(f"'{file}' is empty.", "write one line for each language.")
+    numbers = zip_longest(*(row[2:] for row in rows), fillvalue="")
+    lines = zip((row[0] for row in rows), (row[1] for row in rows), *numbers, strict=True)
+    width = max(map(len, rows)) - 2
+    return TextTable((LABEL, TEXT, *(str(number) for number in range(1, width + 1))), tuple(lines), file.name)
+
+
+def _fields(line: str) -> list[str]:
+    """Return the label of a line, its words as one field, and each number at its end."""
+    label, *rest = line.split()
+    first = len(rest)
+    while first and _is_number(rest[first - 1]):
+        first -= 1
+    return [label, " ".join(rest[:first]), *rest[first:]]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class MatchedLabels:
+    """The languages that the labels of a file stand for.
+
+    Attributes:
+        codes: Normalised codes, each once, in the order of the file.
+        indices: The index of the label of each code.
+        notes: Sentences about labels that were left out; empty where none was.
+    """
+
+    codes: tuple[str, ...]
+    indices: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+def match_labels(labels: Sequence[str], what: str, names: Mapping[str, str] | None = None) -> MatchedLabels:
+    """Return the languages that labels stand for.
+
+    A label is looked up in `names` first, and is read as a code otherwise. Where several labels give one code, as `ara`
+    and `arb` do, the label of the code itself is taken: the macrolanguage rather than its largest member.
+
+    Args:
+        labels: The labels, as the file spells them.
+        what: Name of the file, for notes.
+        names: {name: code}, as :func:`read_names` returns it.
+    """
+    codes = to_codes(labels)
+    indices: dict[str, list[int]] = {}
+    unmatched: dict[str, None] = {}
+    for index, label in enumerate(labels):
+        code = (names or {}).get(name_key(label), codes[label])
+        if code is None:
+            unmatched[label or "an empty label"] = None
+        else:
+            indices.setdefault(code, []).append(index)
+    best = {code: _best(code, [(index, labels[index]) for index in several]) for code, several in indices.items()}
+    ambiguous = [code for code, candidates in best.items() if len(candidates) > 1]
+    first = tuple(candidates[0] for candidates in best.values())
+    return MatchedLabels(tuple(best), first, tuple(_notes(list(unmatched), ambiguous, what)))
+
+
+def restrict_both(
+    known: Sequence[str], sources: Sequence[str] | None, targets: Sequence[str] | None, what: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return :func:`restrict` of the sources and of the targets."""
+    return restrict(known, sources, what), restrict(known, targets, what)
+
+
+def restrict(known: Sequence[str], requested: Sequence[str] | None, what: str) -> dict[str, str]:
+    """Return {requested code: code of the table} for the requested languages that a table has.
+
+    The two codes differ where only one of them names a script (:func:`xsns_stream.languages.counterparts`).
+
+    Args:
+        known: The codes of the table.
+        requested: The requested codes; None for all languages of the table.
+        what: The table, for messages.
+
+    Raises:
+        LanguageError: A requested code is not a language code, or the table has none of the languages.
+    """
+    if requested is None:
+        return {code: code for code in known}
+    codes = unique_codes(requested)
+    matches = counterparts(codes, known)
+    if not matches:
+        raise LanguageError(f"{what} has none of the requested languages: {listed(codes)}.", f"it has {listed(known)}.")
+    return {code: matches[code] for code in codes if code in matches}
+
+
+def unique_codes(codes: Sequence[str]) -> tuple[str, ...]:
+    """Return codes as :func:`xsns_stream.languages.normalise` spells them, each once.
+
+    Raises:
+        LanguageError: One of them is not a language code.
+    """
+    return tuple(dict.fromkeys(normalise(code) for code in codes))
+
+
+def name_key(name: str) -> str:
+    """Return a name in the form in which names are compared: lower case, with spaces for underscores."""
+    return name.strip().replace("_", " ").casefold()
+
+
+def _best(code: str, candidates: Sequence[tuple[int, str]]) -> list[int]:
+    """Return the index of the label that is the code itself, in two or three letters; otherwise all indices."""
+    if len(candidates) > 1:
+        for spelling in (code, _three_letters(code)):
+            if exact := [index for index, label in candidates if label == spelling]:
+                return exact
+    return [index for index, _ in candidates]
+
+
+def _three_letters(code: str) -> str:
+    import langcodes
+
+    try:
+        return str(langcodes.Language.get(code).to_alpha3())
+    except LookupError:
+        return code
+
+
+def _notes(unmatched: Sequence[str], ambiguous: Sequence[str], what: str) -> Iterator[str]:
+    if unmatched:
+        if len(unmatched) == 1:
+            yield f"1 label of {what} is not a language code and was left out: {listed(unmatched)}."
+        else:
+            yield f"{len(unmatched)} labels of {what} are not language codes and were left out: {listed(unmatched)}."
+    if ambiguous:
+        yield f"{what} has several entries for {listed(ambiguous)}; the first was taken."

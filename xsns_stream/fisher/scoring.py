@@ -1,0 +1,295 @@
+"""Scored batches: which outputs of a model are scored, against which targets, for which example.
+
+Batches follow transformers' conventions. The kind of the model decides what its labels mean:
+
+* masked: `labels` [B, T], aligned with the outputs;
+* causal: `labels` [B, T], not shifted: the output at position t is scored against label t + 1;
+* seq2seq: `labels` [B, T'] of the decoder, whose inputs are derived from them where they are not given;
+* tokens: `labels` [B, T] of a token classifier;
+* sequence: `labels` [B] of a classifier of whole texts;
+* span: `start_positions` and `end_positions` [B] of extractive question answering.
+
+A label of −100 marks a position that is not scored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xsns_stream.errors import FisherError
+from xsns_stream.types import ParameterLayout
+
+IGNORED: Final = -100
+LANGUAGE_MODELS: Final = ("masked", "causal", "seq2seq")
+TARGETS: Final = ("labels", "start_positions", "end_positions", "example_keys")
+# The order matters: transformers also lists mBART among the masked language models.
+_TASKS: Final = {
+    "seq2seq": "SEQ_TO_SEQ_CAUSAL_LM",
+    "masked": "MASKED_LM",
+    "causal": "CAUSAL_LM",
+    "tokens": "TOKEN_CLASSIFICATION",
+    "sequence": "SEQUENCE_CLASSIFICATION",
+    "span": "QUESTION_ANSWERING",
+}
+
+Batch = Mapping[str, Tensor]
+
+
+def kind_of(model: Any) -> str:
+    """Return the kind of a model, from the tasks that transformers lists for its class.
+
+    A class that transformers does not list is treated as a masked language model, unless it has a decoder.
+    """
+    from transformers.models.auto import modeling_auto
+
+    for kind, task in _TASKS.items():
+        known = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES").values()
+        names = {name for entry in known for name in ((entry,) if isinstance(entry, str) else entry)}
+        if any(parent.__name__ in names for parent in type(model).__mro__):
+            return kind
+    if getattr(model.config, "is_encoder_decoder", False):
+        return "seq2seq"
+    # The text decoder of a multimodal model predicts the next token.
+    return "causal" if type(model).__name__.endswith("ForConditionalGeneration") else "masked"
+
+
+class ScoredBatch(NamedTuple):
+    """A batch with its inputs, scored positions and targets.
+
+    Attributes:
+        inputs: Arguments of the model's forward.
+        mask: bool [B, T], True at the outputs that are scored; None where outputs have no positions.
+        targets: int64 [N], one for each scored output, in the order of the examples.
+        example_index: int64 [N], the example that each target belongs to.
+    """
+
+    inputs: dict[str, Any]
+    mask: Tensor | None
+    targets: Tensor
+    example_index: Tensor
+
+
+def prepare(model: Any, kind: str, batch: Batch) -> ScoredBatch:
+    """Split a batch into inputs and targets.
+
+    Raises:
+        FisherError: The batch lacks the targets of this kind of model.
+    """
+    wanted = ("input_ids", *(("start_positions", "end_positions") if kind == "span" else ("labels",)))
+    if missing := [name for name in wanted if name not in batch]:
+        raise FisherError(
+            f"a batch for {type(model).__name__} has no '{missing[0]}'.", "use transformers' names for the tensors."
+        )
+    inputs: dict[str, Any] = {name: values for name, values in batch.items() if name not in TARGETS}
+    if kind == "sequence":
+        return ScoredBatch(
+            inputs, None, batch["labels"], torch.arange(len(batch["labels"]), device=batch["labels"].device)
+        )
+    if kind == "span":
+        example_index = torch.arange(len(batch["start_positions"]), device=batch["start_positions"].device)
+        targets = torch.cat([batch["start_positions"], batch["end_positions"]])
+        return ScoredBatch(inputs, None, targets, example_index.repeat(2))
+    labels = batch["labels"]
+    if kind == "causal":
+        labels = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+        if "attention_mask" in batch:
+            # Padding on the left predicts nothing: the first token of a text has no context.
+            labels = labels.masked_fill(batch["attention_mask"] == 0, IGNORED)
+    if kind == "seq2seq" and "decoder_input_ids" not in inputs:
+        inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
+    if kind in ("causal", "seq2seq"):
+        inputs["use_cache"] = False
+    scored = labels != IGNORED
+    return ScoredBatch(inputs, scored, labels[scored], scored.nonzero()[:, 0])
+
+
+def scored_logits(kind: str, output: Any, scored_batch: ScoredBatch, gathered: bool) -> Tensor:
+    """Return the logits [N, C] that are scored against the targets.
+
+    Args:
+        kind: Kind of the model, as from :func:`kind_of`.
+        output: What the model returned.
+        scored_batch: The batch.
+        gathered: Whether the head received the scored positions only.
+    """
+    if kind == "span":
+        both = torch.cat([output.start_logits, output.end_logits])
+        attention = scored_batch.inputs.get("attention_mask")
+        # Padding is not a candidate: the answer must not depend on the other examples of the batch.
+        return both if attention is None else both.masked_fill(attention.repeat(2, 1) == 0, float("-inf"))
+    logits: Tensor = output.logits
+    return logits if gathered or scored_batch.mask is None else logits[scored_batch.mask]
+
+
+def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredBatch:
+    """Split a batch into inputs and targets, and refuse a batch that would silently give a wrong or zero gradient.
+
+    Args:
+        model: The model; it determines the number of tokens and classes, and the device.
+        kind: Kind of the model, as from :func:`kind_of`.
+        batch: Any number of examples.
+        before: Number of examples before this batch, for the number in a message.
+
+    Raises:
+        FisherError: The batch has no example, or an example with nothing to score; a scored position is padding; the
+            model does not have a token or label; the batch is on another device than the model.
+    """
+    _check_device(batch, next(model.parameters()).device)
+    if "input_ids" in batch and not len(batch["input_ids"]):
+        raise FisherError("a batch has no examples.")
+    if "input_ids" in batch:
+        rows = model.get_input_embeddings().weight.shape[0]
+        _check_range(
+            batch["input_ids"],
+            rows,
+            f"a token of the text is outside of the model's {rows} embeddings.",
+        )
+    if kind == "seq2seq" and "labels" in batch:
+        _check_labels(model, kind, batch["labels"][batch["labels"] != IGNORED])  # before the decoder uses them
+    scored_batch = prepare(model, kind, batch)
+    _check_padding(kind, batch)
+    counts = torch.bincount(scored_batch.example_index, minlength=len(batch["input_ids"]))
+    empty = (counts == 0).nonzero().flatten().tolist()
+    if empty:
+        raise FisherError(
+            f"example {before + empty[0]} has no position to score.",
+            "its gradient would be zero; hide at least one token of every example. A label of "
+            f"{IGNORED} is not scored, and a causal model does not score the first token.",
+        )
+    _check_labels(model, kind, scored_batch.targets)
+    return scored_batch
+
+
+def _check_labels(model: Any, kind: str, targets: Tensor) -> None:
+    if kind == "span":
+        return  # these are positions, which are compared with the length of the text
+    classes = int(model.config.num_labels)
+    if kind in LANGUAGE_MODELS:
+        output = model.get_output_embeddings()
+        classes = output.weight.shape[0] if output is not None else classes
+    _check_range(targets, classes, f"a label is outside of the vocabulary of {classes} tokens (or classes).")
+
+
+def _check_range(values: Tensor, stop: int, message: str) -> None:
+    if values.numel() and (int(values.max()) >= stop or int(values.min()) < 0):
+        raise FisherError(message, "the tokenizer or the labels may belong to another model.")
+
+
+def _check_device(batch: Batch, device: torch.device) -> None:
+    for name, values in batch.items():
+        if values.device.type != device.type:
+            raise FisherError(
+                f"'{name}' is on {values.device} and the model is on {device}.",
+                "move the batches to the model's device.",
+            )
+
+
+def _check_padding(kind: str, batch: Batch) -> None:
+    attention = batch.get("attention_mask")
+    if attention is None:
+        return
+    if kind in ("masked", "causal", "tokens") and bool(((batch["labels"] != IGNORED) & (attention == 0)).any()):
+        raise FisherError("a scored position is padding.", f"set its label to {IGNORED}.")
+    if kind == "span":
+        for name in ("start_positions", "end_positions"):
+            position = batch[name].clamp(0, attention.shape[1] - 1)
+            if bool((position != batch[name]).any()) or bool((attention.gather(1, position[:, None]) == 0).any()):
+                raise FisherError("an answer is outside of its text, in the padding.", f"correct '{name}'.")
+
+
+def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], seed: int) -> Tensor:
+    """Draw targets from the model's own distribution, one for each scored output.
+
+    The draws of an example depend only on (seed, key of the example) and its logits, not on the batch: they are the
+    inverse of the cumulative distribution at uniform numbers from a Philox generator.
+    """
+    uniforms = np.empty(len(scored_batch.targets))
+    example_index = scored_batch.example_index.cpu().numpy()
+    for n, key in enumerate(keys):
+        generator = np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, key % 2**64], np.uint64)))
+        of_example = example_index == n
+        uniforms[of_example] = generator.random(int(of_example.sum()))
+    cumulative = logits.detach().to(torch.float64).softmax(dim=-1).cumsum(dim=-1)
+    thresholds = torch.from_numpy(uniforms).to(logits.device)[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, thresholds, right=True).flatten().clamp_(max=logits.shape[-1] - 1)
+
+
+def example_keys(batch: Batch) -> list[int]:
+    """Return a number for each example that does not depend on the batch: its key, or a digest of its tokens."""
+    if "example_keys" in batch:
+        return [int(key) for key in batch["example_keys"].tolist()]
+    ids = batch["input_ids"].cpu()
+    masks = batch["attention_mask"].cpu().bool() if "attention_mask" in batch else torch.ones_like(ids).bool()
+    digests = (hashlib.sha256(row[mask].numpy().tobytes()).digest() for row, mask in zip(ids, masks, strict=True))
+    return [int.from_bytes(digest[:8], "little") for digest in digests]
+
+
+def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor]]:
+    """Return each row of a batch as a batch of one, without the padding on its right."""
+    examples, positions = batch["input_ids"].shape
+    lengths = real_lengths(batch.get("attention_mask"), examples, positions)
+    decoded = [0] * examples
+    if kind == "seq2seq":
+        decoded = real_lengths(batch["labels"] != IGNORED, examples, batch["labels"].shape[1])
+    rows = []
+    for n in range(examples):
+        row = {}
+        for name, values in batch.items():
+            own = values[n : n + 1] if len(values) == examples else values
+            if own.dim() > 1:
+                decoder = kind == "seq2seq" and (name == "labels" or name.startswith("decoder_"))
+                own = own[:, : decoded[n] if decoder else lengths[n]]
+            row[name] = own
+        rows.append(row)
+    return rows
+
+
+def real_lengths(mask: Tensor | None, examples: int, positions: int) -> list[int]:
+    """Return the number of positions of each example up to the last one in the mask; all positions without a mask."""
+    if mask is None:
+        return [positions] * examples
+    position = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    lengths: list[int] = (mask.bool() * position).amax(dim=1).tolist()
+    return lengths
+
+
+def theta_of(model: Any, layout: ParameterLayout) -> dict[str, nn.Parameter]:
+    """Return {name: parameter} of θ, in the order of the layout.
+
+    Raises:
+        FisherError: The layout belongs to another model.
+    """
+    if not layout.names:
+        raise FisherError("the layout has no parameters, so there is nothing to measure.")
+    parameters = dict(model.named_parameters())
+    for name, shape in zip(layout.names, layout.shapes, strict=True):
+        if name not in parameters or tuple(parameters[name].shape) != shape:
+            raise FisherError(
+                f"the layout's parameter '{name}' {list(shape)} is not in {type(model).__name__}.",
+                "make the layout from the measured model: parameter_layout(model).",
+            )
+    return {name: parameters[name] for name in layout.names}
+
+
+def head_of(model: Any) -> nn.Module:
+    """Return the outermost module outside of the body that holds the output embeddings.
+
+    Raises:
+        FisherError: The model has no such module.
+    """
+    output = getattr(model, "get_output_embeddings", lambda: None)()
+    if output is None:
+        raise FisherError(
+            f"{type(model).__name__} has no head that predicts tokens or classes, so there is nothing to score.",
+            "load the model with its language-modelling head, or with the head of a task.",
+        )
+    name = next(name for name, module in model.named_modules() if module is output)
+    top = model.get_submodule(name.split(".")[0])
+    head: nn.Module = output if top is getattr(model, "base_model", None) else top
+    return head

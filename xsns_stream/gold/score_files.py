@@ -1,0 +1,258 @@
+"""Files of transfer scores in the program's own format (Parquet with metadata, or CSV), and a summary of scores.
+
+Both formats restore everything: values to the last bit, the order of languages, regimes and seeds, and task, metric,
+unit, origin and notes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.gold.checking import check_range
+from xsns_stream.io.atomic import writable, write_whole
+from xsns_stream.io.frames import read_parquet, write_csv, write_parquet
+from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes, to_number
+from xsns_stream.languages import constituents
+from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: Version of the metadata of the Parquet file and of the columns of the CSV file.
+SCHEMA_VERSION: Final = 1
+KIND: Final = "transfer-scores"
+
+#: Suffixes that :func:`write_scores` and :func:`read_scores` support.
+SCORE_FORMATS: Final = (".parquet", ".csv")
+
+_AXES: Final = ("regimes", "seeds", "sources", "targets")
+_FACTS: Final = ("task", "metric", "unit", "origin")
+_COLUMNS: Final = ("source", "target", "regime", "seed", "score", *_FACTS)
+#: Name of the metadata field and of the CSV column that hold the notes, a JSON list of sentences.
+_NOTES: Final = "notes"
+
+
+def write_scores(scores: TransferScores, path: str | Path) -> Path:
+    """Write transfer scores as `.parquet` or `.csv`, depending on the suffix.
+
+    The columns are `source`, `target`, `regime`, `seed` (empty where it is unknown) and `score`. Parquet stores task,
+    metric, unit, origin, notes and the order of the labels in its metadata, under the key `xsns_stream`, and leaves out
+    pairs without a score. CSV has a column for each of these facts, and a line for each pair.
+
+    Raises:
+        UsageError: The suffix is not supported, or the folder does not exist.
+        XsnsError: The file cannot be written.
+    """
+    target = writable(path, SCORE_FORMATS)
+    frame = _long_frame(scores)
+
+    def write(file: BinaryIO) -> None:
+        if target.suffix.lower() == ".csv":
+            for fact in _FACTS:
+                frame[fact] = getattr(scores, fact)
+            if scores.notes:
+                frame[_NOTES] = json.dumps(scores.notes, ensure_ascii=False)
+            write_csv(frame, file)
+        else:
+            write_parquet(frame.dropna(subset="score", ignore_index=True), _metadata(scores), file)
+
+    write_whole(target, write)
+    return target
+
+
+_IMPORT_AGAIN: Final = "import the scores again with `xsns-stream gold import`."
+
+
+def read_scores(path: str | Path) -> TransferScores:
+    """Read a file that :func:`write_scores` wrote.
+
+    Raises:
+        UsageError: The suffix is not supported.
+        XsnsError: The file is missing or damaged, or holds something else.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in SCORE_FORMATS:
+        raise UsageError(
+            f"'{path}' is not a file of gold scores.", "make one with `xsns-stream gold import FILE -o gold.parquet`."
+        )
+    try:
+        scores = _read_csv(file) if file.suffix.lower() == ".csv" else _read_parquet(file)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise XsnsError(f"'{file}' is damaged: {type(error).__name__}: {error}.", _IMPORT_AGAIN) from None
+    # The file may have been edited by hand, so that the checks of an import are repeated here.
+    for labels in (scores.sources, scores.targets):
+        if repeated := labels_by_shared_code(to_codes(labels)):
+            one = next(iter(repeated.values()))
+            raise XsnsError(f"'{file}' has {listed(one)} for one language.", _IMPORT_AGAIN)
+    check_range(scores)
+    return scores
+
+
+def _long_frame(scores: TransferScores) -> pd.DataFrame:
+    """Return a frame with one row for each regime, seed, source and target, in this order."""
+    import pandas as pd
+
+    axes = [scores.regimes, scores.seeds or (None,), scores.sources, scores.targets]
+    grid = np.indices(scores.cells.shape).reshape(len(axes), -1)
+    columns = {
+        name: [labels[index] for index in indices]
+        for name, labels, indices in zip(("regime", "seed", "source", "target"), axes, grid, strict=True)
+    }
+    columns["seed"] = pd.array(columns["seed"], "Int64")  # type: ignore[assignment]
+    frame = pd.DataFrame(columns | {"score": scores.cells.ravel()})
+    return frame[["source", "target", "regime", "seed", "score"]]
+
+
+def _metadata(scores: TransferScores) -> dict[str, Any]:
+    facts = {name: getattr(scores, name) for name in _FACTS}
+    axes = {name: list(getattr(scores, name)) for name in _AXES}
+    notes = {_NOTES: list(scores.notes)} if scores.notes else {}
+    return {"schema_version": SCHEMA_VERSION, "kind": KIND} | facts | axes | notes
+
+
+def _read_parquet(file: Path) -> TransferScores:
+    frame, metadata = read_parquet(file)
+    if metadata is None or metadata.get("kind") != KIND:
+        what = "is a similarity matrix" if metadata else "was not written by `xsns-stream gold`"
+        raise XsnsError(f"'{file}' {what}.", "import scores with `xsns-stream gold import FILE -o gold.parquet`.")
+    if metadata["schema_version"] != SCHEMA_VERSION:
+        raise XsnsError(
+            f"'{file}' has version {metadata['schema_version']} of the format, but this program reads version "
+            f"{SCHEMA_VERSION}.",
+            "update xsns-stream.",
+        )
+    seeds = [None if missing else int(seed) for seed, missing in zip(frame["seed"], frame["seed"].isna(), strict=True)]
+    lines = zip(frame["regime"], seeds, frame["source"], frame["target"], frame["score"], strict=True)
+    axes, facts = {name: tuple(metadata[name]) for name in _AXES}, {name: str(metadata[name]) for name in _FACTS}
+    return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, metadata.get(_NOTES, ()))))
+
+
+def _read_csv(file: Path) -> TransferScores:
+    table = read_table(file)
+    if set(table.header) - {_NOTES} != set(_COLUMNS):
+        raise XsnsError(
+            f"'{file}' is not a file of gold scores: its columns are {listed(table.header)}.",
+            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; `--format matrix` where "
+            "sources are rows and targets are columns.",
+        )
+    columns = {name: table.column(name) for name in _COLUMNS}
+    seeds = [int(seed) if seed else None for seed in columns["seed"]]
+    axes: dict[str, tuple[Any, ...]] = {
+        f"{name}s": tuple(dict.fromkeys(columns[name])) for name in ("regime", "source", "target")
+    }
+    axes["seeds"] = tuple(seed for seed in dict.fromkeys(seeds) if seed is not None)
+    scores = _numbers(table)
+    lines = zip(columns["regime"], seeds, columns["source"], columns["target"], scores, strict=True)
+    notes = json.loads(_single_value(table.column(_NOTES), _NOTES)) if _NOTES in table.header else ()
+    facts = {name: _single_value(columns[name], name) for name in _FACTS}
+    return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, notes)))
+
+
+def _numbers(table: TextTable) -> Iterator[float]:
+    for text in table.column("score"):
+        number = to_number(text)
+        if number is None:
+            raise ValueError(f"{text!r} is not a score")
+        yield number
+
+
+def _single_value(values: list[str], name: str) -> str:
+    if len(set(values)) != 1:
+        raise ValueError(f"the column {name} must have the same value on every line")
+    return values[0]
+
+
+def _on_axes(
+    axes: dict[str, tuple[Any, ...]],
+    facts: Mapping[str, Any],
+    lines: Iterator[tuple[str, int | None, str, str, float]],
+) -> TransferScores:
+    """Arrange the lines of a file on labelled axes.
+
+    Raises:
+        KeyError: A label is not on its axis.
+        ValueError: A score occurs twice.
+    """
+    labels = [axes["regimes"], axes["seeds"] or (None,), axes["sources"], axes["targets"]]
+    indices = [{label: index for index, label in enumerate(axis)} for axis in labels]
+    cells = np.full([len(axis) for axis in labels], np.nan)
+    seen = np.zeros(cells.shape, bool)
+    for *key, score in lines:
+        index = tuple(axis[label] for axis, label in zip(indices, key, strict=True))
+        if seen[index]:
+            raise ValueError(f"the score {key[2]} → {key[3]} occurs twice")
+        seen[index] = True
+        cells[index] = math.nan if score is None else score
+    return TransferScores(
+        axes["sources"], axes["targets"], cells, regimes=axes["regimes"], seeds=axes["seeds"], **facts
+    )
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """Statistics of the main regime, averaged over seeds.
+
+    Scores of a source on its own language are counted separately. A source that is a mixture (`es+it`) has several
+    languages of its own.
+
+    Attributes:
+        missing: Pairs (source, target) of different languages without a score.
+        lowest: The lowest score of a source on another language.
+        highest: The highest score of a source on another language.
+        mean: The mean score of sources on other languages.
+        mean_own: The mean score of sources on their own language; NaN where there is none.
+        best_source: {target: (source, score)} for the source with the highest score, the first of several. Targets
+            without a score have no entry.
+        source_means: {source: mean score on other languages}. Sources without such a score have no entry.
+        source_targets: {source: number of other languages with a score}.
+    """
+
+    missing: tuple[tuple[str, str], ...]
+    lowest: float
+    highest: float
+    mean: float
+    mean_own: float
+    best_source: dict[str, tuple[str, float]]
+    source_means: dict[str, float]
+    source_targets: dict[str, int]
+
+
+def summarise(scores: TransferScores) -> ScoreSummary:
+    """Return statistics of the main regime."""
+    values = scores.values
+    own = np.array([[target in constituents(source) for target in scores.targets] for source in scores.sources])
+    known = np.isfinite(values)
+    others = np.where(own, np.nan, values)
+    between, itself = others[np.isfinite(others)], values[own & known]
+    missing = tuple((scores.sources[row], scores.targets[column]) for row, column in np.argwhere(~known & ~own))
+    best = {}
+    for column, target in enumerate(scores.targets):
+        if np.isfinite(others[:, column]).any():
+            row = int(np.nanargmax(others[:, column]))
+            best[target] = (scores.sources[row], float(others[row, column]))
+    means, counts = mean_of_known(others.T), np.isfinite(others).sum(axis=1)
+    tested = {
+        source: (float(mean), int(count))
+        for source, mean, count in zip(scores.sources, means, counts, strict=True)
+        if count
+    }
+    low, high, mean = (float(figure(between)) if between.size else np.nan for figure in (np.min, np.max, np.mean))
+    return ScoreSummary(
+        missing=missing,
+        lowest=low,
+        highest=high,
+        mean=mean,
+        mean_own=float(itself.mean()) if itself.size else float("nan"),
+        best_source=best,
+        source_means={source: mean for source, (mean, _) in tested.items()},
+        source_targets={source: count for source, (_, count) in tested.items()},
+    )

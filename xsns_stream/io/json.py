@@ -1,0 +1,377 @@
+"""Readers of JSON documents with limits on size and depth, and the conversion of NaN to null.
+
+Stores and model folders come from somebody else. A named pipe in place of `config.json` would make a reader wait for
+ever, a device file never ends, and JSON that is nested ten thousand levels deep overflows the stack. The functions of
+this module therefore open regular files only, and check the size and the depth of a document.
+
+Documents of a store go through :func:`parse`, which compares them with a schema. Files of a model folder go through
+:func:`read_object`. Files that the user names, such as tables of scores, go through :func:`read_json`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, Final, TypeVar
+
+from xsns_stream.errors import StoreError, XsnsError
+from xsns_stream.io.atomic import unreadable
+
+MIB: Final = 2**20
+#: Largest size of a document in bytes. The layout of a model with 50,000 tensors takes a third of it, and the largest
+#: known configurations of models (21,843 classes, or 6,000 added tokens) take 2 MiB.
+MOST_BYTES: Final = 16 * MIB
+#: Deepest nesting of lists and objects in a document of a store. The format needs eight levels.
+MOST_DEPTH: Final = 64
+#: Deepest nesting in a file of a model folder; known files have six levels.
+MOST_LEVELS: Final = 40
+#: Largest number of values in a file of a model folder. A vocabulary of 900,000 tokens with scores has 2.7 million
+#: commas and brackets.
+MOST_VALUES: Final = 6_000_000
+#: Largest number of characters of a message that come from a file.
+LONGEST_SHOWN: Final = 300
+
+RESTORE: Final = "restore it from a copy."
+
+# Number of digits of the shortest integer that may not fit into 64 bits.
+_LONG: Final = 19
+_ESCAPES: Final = re.compile(rb"\\.", re.DOTALL)
+_PATH: Final = re.compile(r"(.*) - at `(?:key in )?\$\.?(.*?)`", re.DOTALL)
+_WORDS: Final = {
+    "int": "an integer",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "object": "an object",
+    "bool": "true or false",
+    "null": "null",
+}
+_TYPE: Final = re.compile(rf"`({'|'.join(_WORDS)})`")
+_Kind = TypeVar("_Kind")
+
+
+# -------------------------------------------------------------------------------------- regular files
+
+
+class IrregularFileError(OSError):
+    """A path leads to a pipe, a socket, a device or a folder where a regular file is needed."""
+
+
+def open_regular(path: Path) -> int:
+    """Open a regular file, or a symbolic link to one, for reading, and return its descriptor.
+
+    Pipes, sockets and devices are refused before they are opened, because reading them may never end.
+
+    Raises:
+        IrregularFileError: The path leads to something else.
+        OSError: The file is missing, or cannot be opened.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise IrregularFileError(f"'{path}' is not a regular file")
+    # Without O_NONBLOCK, opening a named pipe waits for a writer.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    # Another process may have replaced the file between the two checks.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IrregularFileError(f"'{path}' is not a regular file")
+    return descriptor
+
+
+# ---------------------------------------------------------------------------------- documents of a store
+
+
+class FieldError(ValueError):
+    """A field of a document that does not follow the format; the message names the field."""
+
+
+def parse(data: bytes, kind: type[_Kind], where: str, hint: str = RESTORE) -> _Kind:
+    """Return the content of a document as a value of a type.
+
+    Args:
+        data: The bytes of the document.
+        kind: The type that the document must have; fields that the type does not know are skipped.
+        where: The name of the document, for messages.
+        hint: What to do about a damaged document.
+
+    Raises:
+        StoreError: The document is too large, nested too deeply, not JSON, or not of this type.
+    """
+    import msgspec
+
+    try:
+        check_size(len(data))
+        value = msgspec.json.decode(data, type=kind)
+        if _depth(data) > MOST_DEPTH:
+            raise RecursionError
+    except RecursionError:
+        raise format_error(where, f"it is nested more than {MOST_DEPTH} levels deep", hint) from None
+    except (msgspec.ValidationError, FieldError) as error:
+        raise format_error(where, describe(error), hint) from error
+    except ValueError as error:
+        raise StoreError(f"'{where}' is not readable as JSON: {error}.", hint) from error
+    return value
+
+
+def convert(value: Any, kind: type[_Kind], within: str = "") -> _Kind:
+    """Return a part of a document, or the attributes of an object, as a value of a type.
+
+    Args:
+        value: A parsed value.
+        kind: The type that the value must have.
+        within: The path of the value within its document.
+
+    Raises:
+        FieldError: The value does not have this type.
+    """
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind, from_attributes=True)
+    except RecursionError:
+        raise FieldError(f"{within}: it is nested too deep") from None
+    except msgspec.ValidationError as error:
+        raise FieldError(describe(error, within)) from error
+
+
+def format_error(where: str, what: str, hint: str = RESTORE) -> StoreError:
+    """Return the error for a document that does not follow the format."""
+    return StoreError(f"'{where}' does not follow the format: {what}.", hint)
+
+
+def describe(error: Exception, within: str = "") -> str:
+    """Return a phrase that says what is wrong with a field, beginning with the path of the field."""
+    if isinstance(error, FieldError):
+        return str(error)
+    match = _PATH.fullmatch(str(error))
+    what, path = match.groups() if match else (str(error), "")
+    what = _TYPE.sub(lambda name: _WORDS[name.group(1)], what)
+    what = f"{what[:1].lower()}{what[1:]}"
+    field = f"{within}{path}" if path.startswith("[") else f"{within}.{path}".strip(".")
+    return f"{field}: {what}" if field else what
+
+
+def check_size(size: int) -> None:
+    """Check the size of a document before it is read.
+
+    Raises:
+        FieldError: The document is too large.
+    """
+    if size > MOST_BYTES:
+        raise FieldError(f"it has {size:,} bytes, and a document has at most {MOST_BYTES:,}")
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a document.
+
+    Raises:
+        StoreError: The document would be too large to be read again.
+    """
+    data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    if len(data) > MOST_BYTES:
+        raise StoreError(
+            f"a document of {len(data):,} bytes cannot be written: a store's documents have at most {MOST_BYTES:,}.",
+            "divide the languages among several stores.",
+        )
+    return data
+
+
+def _depth(data: bytes) -> int:
+    """Return how deep lists and objects are nested in a document that is known to be JSON."""
+    import numpy as np
+
+    # Most documents have so few brackets that they cannot be too deep.
+    if data.count(b"[") + data.count(b"{") <= MOST_DEPTH:
+        return 0
+    # Once escaped characters are removed, every second quotation mark ends a string.
+    text = np.frombuffer(_ESCAPES.sub(b"", data) if b"\\" in data else data, np.uint8)
+    outside = np.cumsum(text == ord('"'), dtype=np.int32) % 2 == 0
+    opens = ((text == ord("[")) | (text == ord("{"))) & outside
+    closes = ((text == ord("]")) | (text == ord("}"))) & outside
+    return int(np.cumsum(opens.astype(np.int8) - closes.astype(np.int8), dtype=np.int32).max())
+
+
+# -------------------------------------------------------------------------------- files of a model folder
+
+
+class UnusableError(Exception):
+    """A file of a model folder that cannot be used; the reason is one sentence without a full stop."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(shown(reason))
+
+
+def shown(text: str) -> str:
+    """Return text from a file as it may be printed: short, with control characters and direction marks escaped."""
+    cut = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; symbolic links are followed.
+
+    Raises:
+        UnusableError: The file is missing, is not a regular file, or cannot be opened.
+    """
+    try:
+        descriptor = open_regular(path)
+    except IrregularFileError as error:
+        raise UnusableError(f"{path.name} is not a regular file") from error
+    except FileNotFoundError as error:
+        what = "is a link that leads nowhere" if path.is_symlink() else "is missing"
+        raise UnusableError(f"{path.name} {what}") from error
+    except OSError as error:
+        raise UnusableError(f"{path.name} cannot be opened ({error.strerror or error})") from error
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def check_regular(path: Path) -> None:
+    """Check that a path leads to a regular file, without opening it.
+
+    Raises:
+        UnusableError: The path leads nowhere, or to something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise UnusableError(f"{path.name} is a link that leads nowhere") from error
+    except OSError as error:
+        raise UnusableError(f"{path.name} cannot be read ({error.strerror or error})") from error
+    if not stat.S_ISREG(mode):
+        raise UnusableError(f"{path.name} is not a regular file")
+
+
+def read_object(path: Path, *, most_bytes: int = MOST_BYTES, levels: int | None = MOST_LEVELS) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
+
+    Args:
+        path: The file.
+        most_bytes: The largest size that is read.
+        levels: The deepest nesting; None where the caller checks the depth of some values only.
+
+    Raises:
+        UnusableError: The file is not a regular file, too large, nested too deeply, not JSON, or not an object.
+    """
+    with opened(path) as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise UnusableError(f"{path.name} is larger than {most_bytes // MIB} MiB")
+    document = parse_object(data, path.name)
+    if levels is not None:
+        check_levels(document, path.name, levels)
+    return document
+
+
+def parse_object(
+    data: bytes, name: str, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Parse JSON that holds one object.
+
+    Args:
+        data: The bytes.
+        name: The name of the file, for messages.
+        pairs: Makes a dictionary from the names and values of an object.
+
+    Raises:
+        UnusableError: The data has too many values, is not JSON, or is not an object.
+    """
+    if sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise UnusableError(f"{name} holds more than {MOST_VALUES:,} values")
+    try:
+        document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs)
+    except RecursionError as error:
+        raise UnusableError(f"{name} is nested too deep") from error
+    except UnicodeDecodeError as error:
+        raise UnusableError(f"{name} is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}" if data.strip() else "it is empty"
+        raise UnusableError(f"{name} is not valid JSON ({where})") from error
+    except ValueError as error:
+        # Python reads no integer of more than 4,300 digits.
+        raise UnusableError(f"{name} holds a number that is too long") from error
+    if not isinstance(document, dict):
+        raise UnusableError(f"{name} does not hold a JSON object")
+    return document
+
+
+def check_levels(value: Any, name: str, levels: int) -> None:
+    """Check that a value is not nested deeper than `levels`.
+
+    Raises:
+        UnusableError: The value is nested deeper.
+    """
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            item
+            for holder in layer
+            if isinstance(holder, dict | list)
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+        if not layer:
+            return
+    raise UnusableError(f"{name} is nested more than {levels} deep")
+
+
+# ------------------------------------------------------------------------------- files that the user names
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Integers that are too long for 64 bits are read as floats.
+
+    Raises:
+        XsnsError: The file cannot be read, is not JSON, or has an object that holds a name twice.
+    """
+    try:
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_int=lambda digits: int(digits) if len(digits) < _LONG else float(digits),
+            object_pairs_hook=_with_distinct_names,
+        )
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except (ValueError, RecursionError) as error:
+        raise XsnsError(f"'{path}' is not valid JSON: {error}.", "check the file.") from None
+
+
+def _with_distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        ValueError: A name stands twice.
+    """
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice}' stands twice in one object")
+    return members
+
+
+# --------------------------------------------------------------------------------------------- NaN → null
+
+
+def nan_to_null(value: Any) -> Any:
+    """Return a value as JSON can represent it: NaN and infinities become null, and paths become text.
+
+    >>> nan_to_null({"mean": float("nan"), "scores": (1.0, 2.5)})
+    {'mean': None, 'scores': [1.0, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {_member_name(key): nan_to_null(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [nan_to_null(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _member_name(key: Any) -> Any:
+    return key if key is None or isinstance(key, str | int | float) else str(key)

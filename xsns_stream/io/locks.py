@@ -1,0 +1,58 @@
+"""Lock files that the operating system releases when their holder dies, also after `kill -9`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def hold_lock(path: Path, timeout_s: float | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on a lock file while the block runs.
+
+    Args:
+        path: The lock file; it is created where it is missing, and stays.
+        timeout_s: The longest time to wait in seconds; None waits for ever.
+
+    Raises:
+        TimeoutError: Another process has held the lock for `timeout_s` seconds.
+        OSError: The lock file cannot be created.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(path)
+    lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def try_lock(path: Path, *, remove: bool = False) -> Iterator[bool]:
+    """Hold an exclusive lock while the block runs, without waiting; give False where another process holds it.
+
+    Args:
+        path: The lock file; it is created where it is missing.
+        remove: Whether the lock file is removed at the end, before the lock is released. A process that opened the file
+            before then finds out that the file has no name any more, and tries again.
+
+    Raises:
+        OSError: The lock file cannot be created.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        if remove:
+            with suppress(OSError):
+                path.unlink()
+        lock.release()

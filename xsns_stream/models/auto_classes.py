@@ -1,0 +1,163 @@
+"""Objectives that a checkpoint supports, and the transformers classes that load it for each of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from xsns_stream.errors import ModelError, UsageError
+
+LANGUAGE_MODELLING: Final = ("masked-lm", "causal-lm", "span-corruption")
+CLASSIFICATION: Final = ("token-classification", "sequence-classification")
+TASKS: Final = (*CLASSIFICATION, "question-answering")
+OBJECTIVES: Final = (*LANGUAGE_MODELLING, *TASKS)
+
+#: Lists of transformers models for each objective; the first list that has the model is used.
+_AUTO_CLASSES: Final = {
+    "masked-lm": {"MASKED_LM": "AutoModelForMaskedLM"},
+    "causal-lm": {"CAUSAL_LM": "AutoModelForCausalLM", "MULTIMODAL_LM": "AutoModelForMultimodalLM"},
+    "span-corruption": {"SEQ_TO_SEQ_CAUSAL_LM": "AutoModelForSeq2SeqLM"},
+    "token-classification": {"TOKEN_CLASSIFICATION": "AutoModelForTokenClassification"},
+    "sequence-classification": {"SEQUENCE_CLASSIFICATION": "AutoModelForSequenceClassification"},
+    "question-answering": {"QUESTION_ANSWERING": "AutoModelForQuestionAnswering"},
+}
+#: Models that were pre-trained to detect replaced tokens: they have no distribution over tokens.
+_DISCRIMINATORS: Final = ("ElectraForPreTraining", "FunnelForPreTraining")
+
+
+def check_arguments(objective: str, label_count: int | None) -> None:
+    """Check the name of an objective, and whether a number of labels fits it.
+
+    Raises:
+        UsageError: The objective is unknown; labels are given where there are none, or there are fewer than two.
+    """
+    if objective not in ("auto", *OBJECTIVES):
+        raise UsageError(f"'{objective}' is not a valid objective.", f"choose one of auto, {', '.join(OBJECTIVES)}.")
+    if objective in CLASSIFICATION:
+        if label_count is None or label_count < 2:
+            given = "no number was given" if label_count is None else f"not {label_count}"
+            raise UsageError(
+                f"{objective} needs a number of labels of at least 2, {given}.", "give the number of classes."
+            )
+    elif label_count is not None:
+        raise UsageError(f"{objective} has no labels.", f"only {' and '.join(CLASSIFICATION)} have labels.")
+
+
+def resolve(config: Any, objective: str, name: str) -> str:
+    """Return the objective of a checkpoint: the given one where it fits, or the one it was pre-trained for.
+
+    Args:
+        config: The configuration of the checkpoint.
+        objective: One of :data:`OBJECTIVES`, or `auto`.
+        name: Name of the model, for messages.
+
+    Raises:
+        ModelError: The checkpoint does not support the objective, or no objective is known for it.
+    """
+    saved_class = (getattr(config, "architectures", None) or [""])[0]
+    if saved_class in _DISCRIMINATORS and objective not in TASKS:
+        raise ModelError(
+            f"the model '{name}' is a discriminator ({saved_class}): it has no language-modelling head.",
+            "use the generator of the same model, such as google/electra-base-generator.",
+        )
+    if objective != "auto":
+        _check_fits(config, objective, name)
+        return objective
+    if task := task_of(config):
+        raise ModelError(
+            f"the model '{name}' is a {saved_class}, without the head of its pre-training.",
+            f"give `--objective {task}` with labelled text, or use a checkpoint with a language-modelling head.",
+        )
+    found = _pretrained_for(config, saved_class)
+    if found is None:
+        raise ModelError(
+            f"no objective is known for the model '{name}' ({saved_class or config.model_type}).",
+            "use a text model with its language-modelling head: an encoder, a decoder, or both.",
+        )
+    return found
+
+
+def task_of(config: Any) -> str | None:
+    """Return the task whose head a checkpoint was saved with; None where it has none."""
+    saved_class = (getattr(config, "architectures", None) or [""])[0]
+    return next((task for task in TASKS if saved_class in _classes(task)), None)
+
+
+def auto_class(config: Any, objective: str) -> Any:
+    """Return the transformers class that loads a checkpoint for a resolved objective."""
+    import transformers
+
+    lists = _AUTO_CLASSES[objective]
+    return getattr(transformers, next(lists[key] for key in lists if config.model_type in _models(key)))
+
+
+def model_class(config: Any, objective: str) -> Any:
+    """Return the class of the model that :func:`auto_class` loads; importing it may fail."""
+    found = auto_class(config, objective)._model_mapping[type(config)]
+    if not isinstance(found, list | tuple):
+        return found
+    named = set(getattr(config, "architectures", None) or ())
+    return next((one for one in found if one.__name__ in named), found[0])
+
+
+def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
+    """Return {regular expression: replacement} for tensor names, where a class names the body differently.
+
+    LlamaForQuestionAnswering and related classes call `transformer` what all their other classes call `model`, and
+    would not find the tensors of the body in an ordinary checkpoint.
+    """
+    import transformers
+
+    if objective != "question-answering":
+        return {}
+    mappings = (transformers.MODEL_MAPPING, transformers.MODEL_FOR_QUESTION_ANSWERING_MAPPING)
+    body, own = (getattr(mapping[type(config)], "base_model_prefix", "") for mapping in mappings)
+    return {rf"^{body}\.": f"{own}."} if body and own and body != own else {}
+
+
+def reads_both_ways(config: Any) -> bool:
+    """Return whether each position sees the positions after it, so that predicting the next token means nothing."""
+    return config.model_type in _models("MASKED_LM") and not getattr(config, "is_decoder", False)
+
+
+def _pretrained_for(config: Any, saved_class: str) -> str | None:
+    """Return the objective of the saved class or, where it is not named or has no head, of the kind of model."""
+    if config.is_encoder_decoder:
+        return "span-corruption" if _fits(config, "span-corruption") else None
+    for objective in ("masked-lm", "causal-lm"):
+        if saved_class in _classes(objective) and _fits(config, objective):
+            return objective
+    return next((o for o in ("masked-lm", "causal-lm") if _fits(config, o)), None)
+
+
+def _check_fits(config: Any, objective: str, name: str) -> None:
+    if _fits(config, objective):
+        return
+    supported = [other for other in OBJECTIVES if _fits(config, other)]
+    raise ModelError(
+        f"the model '{name}' ({config.model_type}) does not support {objective}.",
+        f"it supports {', '.join(supported)}." if supported else "use a text model.",
+    )
+
+
+def _fits(config: Any, objective: str) -> bool:
+    if not any(config.model_type in _models(key) for key in _AUTO_CLASSES[objective]):
+        return False
+    if objective in TASKS:
+        return True
+    # transformers lists mBART under all three, and XLM-R as a decoder: these would run, but were not trained for it.
+    if config.is_encoder_decoder or objective == "span-corruption":
+        return bool(config.is_encoder_decoder) and objective == "span-corruption"
+    return reads_both_ways(config) == (objective == "masked-lm")
+
+
+def _models(key: str) -> dict[str, Any]:
+    from transformers.models.auto import modeling_auto
+
+    known: dict[str, Any] = getattr(modeling_auto, f"MODEL_FOR_{key}_MAPPING_NAMES")
+    return known
+
+
+def _classes(objective: str) -> set[str]:
+    """Return the names of all transformers classes for an objective."""
+    entries = [entry for key in _AUTO_CLASSES[objective] for entry in _models(key).values()]
+    return {name for entry in entries for name in ((entry,) if isinstance(entry, str) else entry)}

@@ -1,0 +1,316 @@
+"""Values that each model baseline collects for every language, and the matrices computed from them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import numpy as np
+
+from xsns_stream.baselines.model_vectors import GradientFile, embedding_cosine, gradient_cosine
+from xsns_stream.baselines.nearest_tokens import TokenStates, neighbour_shares
+from xsns_stream.baselines.subwords import (
+    TokenCounts,
+    count_tokens,
+    evenness,
+    evenness_matrix,
+    lexical_overlap,
+    segments_of,
+    words_of,
+)
+from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.objectives import EncodedSample
+from xsns_stream.objectives.encoding import TokenisedExample, encode_sample
+from xsns_stream.types import LanguageSample, ParameterLayout, Reals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from xsns_stream.models import LoadedModel
+    from xsns_stream.types import Counts
+
+
+Batch = Mapping[str, Any]
+#: Matrices [S, T] of sources and targets, by the name of what they are.
+Matrices = dict[str, Reals]
+
+
+@dataclass(frozen=True)
+class LanguageText:
+    """A language's text under one seed.
+
+    Attributes:
+        language: Its code.
+        sample: What was drawn.
+        plain: The same, cut into pieces; None where no baseline needs it.
+        asked: The same, with the question of the objective; None where no baseline needs it.
+    """
+
+    language: str
+    sample: LanguageSample
+    plain: EncodedSample | None
+    asked: EncodedSample | None
+
+
+class Part(Protocol):
+    """One baseline under one seed."""
+
+    def add_text(self, text: LanguageText) -> None:
+        """Take a language's text."""
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Return what comes out for languages that were taken."""
+
+
+class StatesPart(Part, Protocol):
+    """A baseline that sees the token states of every batch of a language, after its text."""
+
+    def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
+        """Take the states [B, T, D] of every layer."""
+
+
+def _between(square: Reals, languages: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Reals:
+    """Cut sources × targets out of a matrix of all languages."""
+    place = {language: at for at, language in enumerate(languages)}
+    part: Reals = square[np.ix_([place[code] for code in sources], [place[code] for code in targets])]
+    return part
+
+
+def _all(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys((*sources, *targets)))
+
+
+class LexicalPart:
+    """lex."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._special = special_ids(tokenizer)
+        self._counts: dict[str, TokenCounts] = {}
+
+    def add_text(self, text: LanguageText) -> None:
+        """Count the language's pieces."""
+        assert text.plain is not None
+        self._counts[text.language] = count_tokens((each.input_ids for each in text.plain.examples), self._special)
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Compare the distributions."""
+        everybody = _all(sources, targets)
+        square = lexical_overlap({code: self._counts[code] for code in everybody})
+        return {"lex": _between(square, everybody, sources, targets)}
+
+
+class EvennessPart:
+    """sue."""
+
+    def __init__(self, merges: int) -> None:
+        self._merges = merges
+        self._values: dict[str, float] = {}
+
+    def add_text(self, text: LanguageText) -> None:
+        """Learn the language's sub-words and measure their evenness."""
+        words = words_of(part for example in text.sample.examples for part in (example.text, example.pair) if part)
+        self._values[text.language] = evenness(segments_of(words, self._merges).values())
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Give every source its evenness."""
+        everybody = _all(sources, targets)
+        square = evenness_matrix({code: self._values[code] for code in everybody})
+        return {"sue": _between(square, everybody, sources, targets)}
+
+
+class EmbeddingsPart:
+    """emb."""
+
+    def __init__(self, body: Body, layer: int | Literal["all"] | None, centre: bool) -> None:
+        self._centre = centre
+        self._named = layer == "all"
+        self._layers = list(range(body.layers + 1)) if layer == "all" else [body.layer(layer, body.layers)]
+        self._sums: dict[str, Reals] = {}
+        self._examples: dict[str, int] = {}
+
+    def add_text(self, text: LanguageText) -> None:
+        """Begin the language's mean."""
+        assert text.plain is not None
+        self._examples[text.language] = len(text.plain.examples)
+        self._sums.pop(text.language, None)
+
+    def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
+        """Add each example's mean over its tokens, those that frame it included."""
+        mask = batch["attention_mask"].unsqueeze(-1)
+        means = [(states[at].float() * mask).sum(1) / mask.sum(1) for at in self._layers]
+        added = np.stack([mean.double().sum(0).cpu().numpy() for mean in means])
+        self._sums[language] = self._sums.get(language, 0.0) + added
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Compare the language vectors, layer by layer."""
+        everybody = _all(sources, targets)
+        found: Matrices = {}
+        for place, layer in enumerate(self._layers):
+            vectors = {code: self._sums[code][place] / self._examples[code] for code in everybody}
+            square = embedding_cosine(vectors, centre=self._centre)
+            name = f"emb-{layer}" if self._named else "emb"
+            found[name] = _between(square, everybody, sources, targets)
+        return found
+
+
+class NeighboursPart:
+    """nn-rank."""
+
+    def __init__(
+        self,
+        body: Body,
+        tokenizer: Any,
+        path: Path,
+        *,
+        layer: int,
+        k: int,
+        most: int | None,
+        dtype: str,
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        self._layer, self._k, self._most, self._tell = layer, k, most, on_progress
+        self._special = special_ids(tokenizer)
+        self._kept: frozenset[int] = frozenset()
+        self.states = TokenStates(path, body.width, dtype)
+
+    def add_text(self, text: LanguageText) -> None:
+        """Choose the examples whose tokens are kept."""
+        assert text.plain is not None
+        self._kept = first_tokens(text.plain, self._special, self._most, text.language)
+
+    def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
+        """Keep the states of tokens that are neither special nor padding."""
+        keys, ids, mask = (batch[name].cpu().numpy() for name in ("example_keys", "input_ids", "attention_mask"))
+        chosen = np.isin(keys, list(self._kept))[:, None] & (mask == 1) & ~np.isin(ids, self._special)
+        self.states.add(language, states[self._layer].float().cpu().numpy()[chosen])
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Search the neighbours of every target's tokens."""
+        found = self.states.states(_all(sources, targets))
+        return {"nn-rank": neighbour_shares(found, sources, targets, k=self._k, on_progress=self._tell)}
+
+
+class GradientsPart:
+    """grad-cosine."""
+
+    def __init__(
+        self, layout: ParameterLayout, path: Path, languages: int, gradient: Callable[[LanguageText], Mapping[str, Any]]
+    ) -> None:
+        self._layout, self._gradient = layout, gradient
+        self._file = GradientFile(path, languages, layout.size)
+
+    def add_text(self, text: LanguageText) -> None:
+        """Measure the language's mean gradient."""
+        found = self._gradient(text)
+        self._file.add(text.language, [found[name].float().cpu().numpy() for name in self._layout.names])
+
+    def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
+        """Compare the gradients."""
+        everybody = _all(sources, targets)
+        square = gradient_cosine(self._file.lines(everybody))
+        return {"grad-cosine": _between(square, everybody, sources, targets)}
+
+
+#: What the body of a model may be given of a batch.
+_INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_length: int) -> EncodedSample:
+    """Cut a sample's text into pieces as a build does, and hide nothing.
+
+    Raises:
+        UsageError: `max_length` leaves no room beside the special pieces.
+        CorpusError: No example has a piece that the tokenizer knows.
+    """
+
+    def make_arrays(_: object, pieces: TokenisedExample) -> Mapping[str, Counts]:
+        return {"input_ids": pieces.ids}
+
+    return encode_sample(sample, loaded.tokenizer, seed, max_length, make_arrays)
+
+
+def special_ids(tokenizer: Any) -> Counts:
+    """Return the ids of all pieces that say nothing of a language, the unknown one included; int64, rising."""
+    return np.array(sorted(set(tokenizer.all_special_ids)), dtype=np.int64)
+
+
+class Body:
+    """The part of a model that makes token states: an encoder, a decoder, or of a model with both the encoder.
+
+    Args:
+        loaded: The model.
+
+    Attributes:
+        layers: Number of the last layer; 0 is what goes into the first block.
+        width: D, the size of a state.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        import torch
+
+        model = loaded.model
+        self._name = loaded.name
+        self._module = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+        self._takes = set(inspect.signature(self._module.forward).parameters)
+        device = next(model.parameters()).device
+        one = torch.full((1, 1), loaded.pad_id, dtype=torch.int64, device=device)
+        states = self.states({"input_ids": one, "attention_mask": torch.ones_like(one)})
+        self.layers, self.width = len(states) - 1, int(states[-1].shape[-1])
+
+    def states(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """Return the states [B, T, D] before the first block and after each; no graph is kept.
+
+        Raises:
+            ModelError: The model does not give them.
+        """
+        import torch
+
+        inputs: dict[str, Any] = {name: batch[name] for name in _INPUTS if name in batch}
+        if "use_cache" in self._takes:
+            inputs["use_cache"] = False
+        # Not inference mode: a model may keep tables (rotary embeddings) that a later backward needs.
+        with torch.no_grad():
+            output = self._module(**inputs, output_hidden_states=True, return_dict=True)
+        states = getattr(output, "hidden_states", None)
+        if not states:
+            raise ModelError(
+                f"the model '{self._name}' does not give its token states.", "use a model of transformer blocks."
+            )
+        return tuple(states)
+
+    def layer(self, asked: int | None, default: int) -> int:
+        """Return a layer's number.
+
+        Args:
+            asked: From 0, the input of the first block, to `layers`; None takes the default.
+            default: Where the model has fewer layers, its last.
+
+        Raises:
+            UsageError: The model has no such layer.
+        """
+        if asked is None:
+            return min(default, self.layers)
+        if not 0 <= asked <= self.layers:
+            raise UsageError(
+                f"the model '{self._name}' has no layer {asked}.",
+                f"layers are 0 (what goes into the first block) to {self.layers}.",
+            )
+        return asked
+
+
+def first_tokens(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
+    """Return the keys of the first examples that hold at most `most` tokens that are not special; at least one example.
+
+    Raises:
+        CorpusError: There is no such token.
+    """
+    counts = [int((~np.isin(example.input_ids, special)).sum()) for example in sample.examples]
+    if not sum(counts):
+        raise CorpusError(f"no token of language '{language}' is left without the special ones.")
+    limit = sum(counts) if most is None else most
+    kept = np.cumsum(counts) <= limit
+    kept[0] = True
+    return frozenset(example.key for example, keep in zip(sample.examples, kept, strict=True) if keep)

@@ -1,0 +1,378 @@
+"""Comparison of the rows of a store: overlap counts, similarity matrices, and parameters that languages share.
+
+:func:`similarity` and :func:`shared` are the public functions; the verbs `matrix` and `shared` call them.
+
+The parameter `on_event` of each function receives progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes
+(:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result holds the same notes as `notes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from xsns_stream.errors import UsageError
+from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
+from xsns_stream.pipeline.row_selection import (
+    Codes,
+    RowSelection,
+    Seeds,
+    StoreLike,
+    as_codes,
+    as_seeds,
+    as_store,
+    count_groups,
+    count_selected,
+    require_labels,
+    sample_selected,
+    select_languages,
+    with_record,
+)
+from xsns_stream.types.html_table import html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from xsns_stream.similarity import By
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import (
+        GroupedSimilarity,
+        Overlaps,
+        ParameterSet,
+        SampledOverlaps,
+        SimilarityMatrix,
+    )
+
+# ------------------------------------------------------------------------------------------ similarity
+
+
+@overload
+def similarity(
+    store: StoreLike,
+    *,
+    coefficient: str = ...,
+    languages: Codes | None = ...,
+    sources: Codes | None = ...,
+    targets: Codes | None = ...,
+    seeds: Seeds | None = ...,
+    density: float | None = ...,
+    by: None = ...,
+    sample: float | None = ...,
+    device: str | None = ...,
+    recount: bool = ...,
+    save_counts: bool = ...,
+    verify: bool = ...,
+    on_event: OnReadEvent | None = ...,
+) -> SimilarityMatrix: ...
+
+
+@overload
+def similarity(
+    store: StoreLike,
+    *,
+    coefficient: str = ...,
+    languages: Codes | None = ...,
+    sources: Codes | None = ...,
+    targets: Codes | None = ...,
+    seeds: Seeds | None = ...,
+    density: float | None = ...,
+    by: Literal["layer", "module", "tensor"],
+    sample: float | None = ...,
+    device: str | None = ...,
+    recount: bool = ...,
+    save_counts: bool = ...,
+    verify: bool = ...,
+    on_event: OnReadEvent | None = ...,
+) -> GroupedSimilarity: ...
+
+
+def similarity(
+    store: StoreLike,
+    *,
+    coefficient: str = "jaccard",
+    languages: Codes | None = None,
+    sources: Codes | None = None,
+    targets: Codes | None = None,
+    seeds: Seeds | None = None,
+    density: float | None = None,
+    by: Literal["layer", "module", "tensor"] | None = None,
+    sample: float | None = None,
+    device: str | None = None,
+    recount: bool = False,
+    save_counts: bool = True,
+    verify: bool = False,
+    on_event: OnReadEvent | None = None,
+) -> SimilarityMatrix | GroupedSimilarity:
+    """Compare the languages of a store.
+
+    This is what `xsns-stream matrix` calls. Overlap counts are saved in the store, so that rows that were compared
+    before are not read again.
+
+    Args:
+        store: A store, or its folder or URL.
+        coefficient: `jaccard`, `dice`, `overlap`, `containment` (share of the target that the source contains),
+            `cosine`, `corrected-jaccard` or `mutual-information` (in nats); averaged over seeds.
+        languages: Languages that are compared with one another; by default all that have every seed.
+        sources: Sources that are compared with the targets, in place of `languages`.
+        targets: Targets. Only pairs of a source and a target are counted.
+        seeds: Seeds; by default all seeds of the store.
+        density: Density, needed if the store has several.
+        by: Compare each `layer`, each kind of `module` or each `tensor` separately.
+        sample: Fraction of the parameters, in (0, 1], from which overlaps are estimated. The result has standard
+            errors. By default all parameters are counted.
+        device: Device on which overlaps are counted: `cpu` (the default), or `cuda`, which needs torch.
+        recount: Ignore saved counts and read every row.
+        save_counts: Whether new counts are saved in the store, if it can be written to.
+        verify: Compare the bits of every compared row with its record first.
+        on_event: Handler of progress and notes.
+
+    Returns:
+        A :class:`~xsns_stream.types.SimilarityMatrix`, or a :class:`~xsns_stream.types.GroupedSimilarity` if `by` is
+        given.
+
+    Raises:
+        UsageError: Arguments that exclude one another, an unknown seed or density, or fewer than two languages.
+        LanguageError: A language is not in the store, or lacks a seed.
+        StoreError: The store cannot be read, or a row differs from its record.
+
+    >>> import xsns_stream as xs
+    >>> matrix = xs.similarity("xsns.zarr")
+    >>> matrix.sources
+    ('en', 'fi', 'sw', 'zu')
+    >>> round(matrix["sw", "zu"], 3)
+    0.728
+    """
+    from xsns_stream.similarity import similarity as similarity_of
+    from xsns_stream.similarity import similarity_by_group
+
+    _check_modes(by, sample, device, recount, save_counts)
+    log = NoteLog(on_event)
+    rows = as_store(store)
+    selection = _selection(rows, languages, sources, targets, as_seeds(seeds), density, device)
+    if by is not None:
+        grouped = count_groups(selection, by, log)
+        _check_counts(rows, [counts.tables[0] for counts in grouped], verify, log)
+        return replace(similarity_by_group(grouped, coefficient), notes=tuple(log.notes))
+    counts = _count(selection, sample, recount, save_counts, log)
+    _check_counts(rows, counts, verify, log)
+    matrix = with_record(similarity_of(counts, coefficient), rows, counts[0].density)
+    return replace(matrix, notes=tuple(log.notes))
+
+
+def _check_modes(by: str | None, sample: float | None, device: str | None, recount: bool, save_counts: bool) -> None:
+    """Refuse arguments that exclude one another."""
+    if by is not None and sample is not None:
+        raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
+    if sample is not None and device is not None:
+        raise UsageError("--device cannot be combined with --sample.", "estimates are computed on the CPU.")
+    if (recount or not save_counts) and (by is not None or sample is not None):
+        option, mode = "--recount" if recount else "--no-keep", "--by" if by is not None else "--sample"
+        raise UsageError(
+            f"{option} cannot be combined with {mode}.", "counts of groups and estimates are never saved in the store."
+        )
+
+
+def _selection(
+    rows: SubNetworkStore,
+    languages: Codes | None,
+    sources: Codes | None,
+    targets: Codes | None,
+    seeds: tuple[int, ...],
+    density: float | None,
+    device: str | None,
+) -> RowSelection:
+    selected, first, second = (select_languages(codes, rows) for codes in (languages, sources, targets))
+    if as_codes(languages) and (as_codes(sources) or as_codes(targets)):
+        raise UsageError(
+            "--lang cannot be combined with --sources or --target.",
+            "--lang compares languages with one another; --sources and --target compare sources with targets.",
+        )
+    return RowSelection(rows, selected, first, second, seeds, density, device=device or "cpu")
+
+
+def _count(
+    selection: RowSelection, sample: float | None, recount: bool, save_counts: bool, on_event: OnReadEvent
+) -> Sequence[Overlaps | SampledOverlaps]:
+    if sample is not None:
+        return sample_selected(selection, sample, on_event)
+    from xsns_stream.store.overlap_cache import overlap_cache
+
+    # A device is named in order to count on it, so that saved counts are not used.
+    use = not recount and selection.device == "cpu"
+    return count_selected(selection, overlap_cache(selection.store, use=use, write=save_counts), on_event)
+
+
+def _check_counts(
+    rows: SubNetworkStore, counts: Sequence[Overlaps | SampledOverlaps], verify: bool, on_event: OnReadEvent
+) -> None:
+    """Refuse a comparison of one language with itself; if `verify`, compare every row with its record."""
+    languages = {*counts[0].sources, *counts[0].targets}
+    if len(languages) < 2:
+        (only,) = languages
+        raise UsageError(
+            f"a matrix compares at least two languages, and '{only}' is the only one.",
+            "name more with --lang sw,en, or build more languages.",
+        )
+    if not verify:
+        return
+    from xsns_stream.store import RowKey
+
+    keys = [
+        RowKey.checked(language, table.seed, table.density)
+        for table in counts
+        for language in dict.fromkeys((*table.sources, *table.targets))
+    ]
+    rows.check_rows(keys, progress_of("verifying", on_event))
+
+
+# ---------------------------------------------------------------------------------- shared parameters
+
+
+@dataclass(frozen=True)
+class SharedGroup:
+    """Numbers of parameters of one group that several sub-networks have in common.
+
+    Attributes:
+        name: The group, for example `layer.3`.
+        parameters: Number of parameters in the group.
+        common: For each seed, the number of parameters that are in all sub-networks.
+        united: For each seed, the number of parameters that are in at least one sub-network.
+    """
+
+    name: str
+    parameters: int
+    common: tuple[int, ...]
+    united: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class SharedParameters:
+    """Parameters that the sub-networks of several languages have in common, in all and by group.
+
+    Attributes:
+        languages: The languages.
+        seeds: The seeds.
+        density: The density.
+        by: Kind of the groups: `layer`, `module` or `tensor`.
+        total: Numbers of all parameters; its name is `all`.
+        groups: One entry for each group.
+        notes: Notes on what was left out.
+    """
+
+    languages: tuple[str, ...]
+    seeds: tuple[int, ...]
+    density: float
+    by: str
+    total: SharedGroup
+    groups: tuple[SharedGroup, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream shared --json` prints them."""
+        return {
+            "languages": list(self.languages),
+            "seeds": list(self.seeds),
+            "density": self.density,
+            "parameters": self.total.parameters,
+            "common": list(self.total.common),
+            "united": list(self.total.united),
+            "by": self.by,
+            "groups": [
+                {
+                    "name": group.name,
+                    "parameters": group.parameters,
+                    "common": list(group.common),
+                    "united": list(group.united),
+                }
+                for group in self.groups
+            ],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with one row for each group, and a last row `all`; numbers are means over seeds."""
+        import pandas as pd
+
+        rows = [
+            (
+                group.name,
+                group.parameters,
+                sum(group.common) / len(self.seeds),
+                sum(group.united) / len(self.seeds),
+            )
+            for group in (*self.groups, self.total)
+        ]
+        return pd.DataFrame(rows, columns=[self.by, "parameters", "common", "united"])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.to_frame(), f"Parameters that {', '.join(self.languages)} have in common, by {self.by}")
+
+
+def shared(
+    store: StoreLike,
+    languages: Codes,
+    *,
+    seeds: Seeds | None = None,
+    density: float | None = None,
+    by: Literal["layer", "module", "tensor"] = "layer",
+    on_event: OnReadEvent | None = None,
+) -> SharedParameters:
+    """Count the parameters that the sub-networks of several languages have in common.
+
+    This is what `xsns-stream shared` calls. :func:`xsns_stream.common` and :func:`xsns_stream.united` return the
+    parameters themselves.
+
+    Args:
+        store: A store, or its folder or URL.
+        languages: The languages; `all` stands for those that have every seed.
+        seeds: Seeds; by default all seeds of the store.
+        density: Density, needed if the store has several.
+        by: Count each `layer`, each kind of `module` or each `tensor` separately.
+        on_event: Handler of progress and notes.
+
+    Raises:
+        UsageError: The store does not have the seed or the density.
+        LanguageError: A language is not in the store, or lacks a seed.
+
+    >>> import xsns_stream as xs
+    >>> parameters = xs.shared("xsns.zarr", "sw,zu")
+    >>> parameters.total.common, parameters.total.united
+    ((191, 197), (239, 300))
+    """
+    from xsns_stream.similarity import common, united
+    from xsns_stream.similarity.selection import ask
+
+    log = NoteLog(on_event)
+    rows = as_store(store)
+    require_labels(rows, as_seeds(seeds), density)
+    selected = select_languages(languages, rows)
+    # `all` stands for the languages that have every seed.
+    asked = ask(rows, languages=selected, sources=None, targets=None, seeds=as_seeds(seeds) or None, density=density)
+    compared = asked.pairs.sources
+    in_all: list[ParameterSet] = []
+    in_any: list[ParameterSet] = []
+    for seed in asked.seeds:
+        progress = progress_of(f"comparing, seed {seed}", log)
+        for results, combine in ((in_all, common), (in_any, united)):
+            results.append(combine(rows, compared, seed=seed, density=asked.density, on_progress=progress))
+    total, groups = _shared_groups(in_all, in_any, by)
+    return SharedParameters(compared, asked.seeds, asked.density, by, total, groups, tuple(log.notes))
+
+
+def _shared_groups(
+    in_all: Sequence[ParameterSet], in_any: Sequence[ParameterSet], by: By
+) -> tuple[SharedGroup, tuple[SharedGroup, ...]]:
+    """Return the numbers of all parameters, and those of each group."""
+    from xsns_stream.similarity import count_parts
+    from xsns_stream.similarity.groups import groups_of
+
+    first = in_all[0]
+    common, united = ([count_parts(parameters, by) for parameters in sets] for sets in (in_all, in_any))
+    total = SharedGroup(
+        "all", first.size, tuple(each.cardinality for each in in_all), tuple(each.cardinality for each in in_any)
+    )
+    groups = groups_of(first.layout, by)
+    return total, tuple(
+        SharedGroup(name, size, tuple(each[name] for each in common), tuple(each[name] for each in united))
+        for name, size in zip(groups.names, groups.sizes, strict=True)
+    )

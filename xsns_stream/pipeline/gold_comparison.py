@@ -1,0 +1,363 @@
+"""Comparison of predictors with gold transfer scores: evaluation by target, and regression.
+
+:func:`evaluate` and :func:`regress` are the public functions; the verbs of the same names call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xsns_stream.errors import UsageError
+from xsns_stream.io.json import nan_to_null
+from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent
+from xsns_stream.pipeline.predictors import Gold, Predictor, comparability, load_ceiling, load_gold, load_predictors
+from xsns_stream.pipeline.row_selection import Codes, Seeds, as_codes, as_seeds
+from xsns_stream.types.evaluations import Evaluation
+from xsns_stream.types.regressions import PredictedScores, Regression
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
+
+if TYPE_CHECKING:
+    import os
+
+    from xsns_stream.regression import Feature
+    from xsns_stream.types import SimilarityMatrix
+
+_Base = TypeVar("_Base", Evaluation, Regression)
+
+
+# ------------------------------------------------------------------------------------------ evaluation
+
+
+@dataclass(frozen=True)
+class EvaluationReport(Evaluation):
+    """An evaluation, with the scores and predictions that it was computed from.
+
+    Attributes:
+        joined: Scores and predictions, joined by language.
+    """
+
+    joined: JoinedScores | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream evaluate --json` prints them."""
+        from xsns_stream.report import evaluation_document
+
+        assert self.joined is not None
+        result: dict[str, Any] = nan_to_null(evaluation_document(self) | comparability(self.joined))
+        return result
+
+
+def evaluate(
+    predictors: JoinedScores | Mapping[str, Predictor],
+    gold: Gold | None = None,
+    *,
+    sources: Codes | None = None,
+    targets: Codes | None = None,
+    regime: str | None = None,
+    coefficient: str = "jaccard",
+    seeds: Seeds | None = None,
+    density: float | None = None,
+    skip_unknown: bool = False,
+    rename: Mapping[str, str] | None = None,
+    as_given: bool = False,
+    ndcg: str = "rank-linear",
+    average: str = "metrics",
+    resamples: int = 10_000,
+    seed: int = 0,
+    reference: str | None = None,
+    ceiling: TransferScores | str | None = None,
+    with_trivial: bool = True,
+    on_event: OnReadEvent | None = None,
+) -> EvaluationReport:
+    """Evaluate predictors against gold transfer scores, target by target.
+
+    This is what `xsns-stream evaluate` calls. There are two forms. `evaluate({name: predictor}, gold)` opens stores,
+    reads files and joins everything by language first. `evaluate(joined)` takes the result of :func:`xsns_stream.join`;
+    it uses only the arguments from `ndcg` on.
+
+    For each target, the sources that compete are the same for every predictor, and the target itself is never among
+    them. Metrics are averaged over targets. Undefined values are counted and take no part in any mean.
+
+    Args:
+        predictors: {name: predictor}, or joined scores. A predictor is a store or its path, a
+            :class:`~xsns_stream.SimilarityMatrix` or a file of one, or a pandas frame with sources as index, targets as
+            columns, and similarities as values.
+        gold: Gold scores, a file that `xsns-stream gold import` wrote, or a long pandas frame with columns `source`,
+            `target`, `score`, and optionally `seed` and `regime`.
+        sources: Sources that are compared; by default all that every predictor has.
+        targets: Targets that are compared; by default all that every predictor has.
+        regime: Training regime of the gold scores; by default their first.
+        coefficient: Coefficient that is computed for stores; as for :func:`xsns_stream.pipeline.comparison.similarity`.
+        seeds: Seeds of stores; by default all.
+        density: Density of stores, needed if a store has several.
+        skip_unknown: Leave out rows and columns of matrices whose labels do not stand for a language. By default such
+            a matrix is refused.
+        rename: {label of matrices: code that it stands for}.
+        as_given: Accept matrices whose numbers look like distances.
+        ndcg: Gain of NDCG@3: `rank-linear`, `score` or `exponential`.
+        average: Average over seeds: `metrics`, the mean over every pair of a seed of the prediction and a seed of the
+            gold scores, as in the paper; or `matrices`, metrics of mean matrices.
+        resamples: Number of bootstrap draws, and of draws of signs.
+        seed: Seed of these draws.
+        reference: Name of a predictor that every other predictor is tested against.
+        ceiling: Predictor of the row `ceiling`: other scores of the same pairs, or the name of another regime of
+            `gold`. By default each seed of the gold scores is predicted by the mean of the others, if it has several.
+        with_trivial: Whether the reference rows `random`, `english`, `source-mean` and `ceiling` are added.
+        on_event: Handler of progress and notes.
+
+    Returns:
+        The evaluation. `to_frame()` gives its means and intervals, `notes` what is missing, tied or undefined.
+
+    Raises:
+        UsageError: An invalid argument; a predictor with the name of a reference row; no pair that can be compared.
+        XsnsError: A predictor or the gold scores cannot be read.
+
+    >>> import xsns_stream as xs
+    >>> evaluation = xs.evaluate({"xsns": "xsns.zarr", "other": "other.csv"}, gold="gold.parquet", resamples=100)
+    >>> evaluation.predictors[:2]
+    ('xsns', 'other')
+    >>> evaluation.to_frame().columns[:3].tolist()
+    ['predictor', 'metric', 'mean']
+    """
+    from xsns_stream import evaluation
+    from xsns_stream.align_scores import join
+
+    log = NoteLog(on_event)
+    if isinstance(predictors, JoinedScores):
+        if gold is not None or isinstance(ceiling, str):
+            raise UsageError(
+                "joined scores contain their gold scores.",
+                "call evaluate(joined), or evaluate(predictors, gold).",
+            )
+        joined = predictors
+    else:
+        scores = load_gold(_given(gold), regime, log)
+        if isinstance(ceiling, str):
+            ceiling = load_ceiling(_given(gold), ceiling, scores, log)
+        matrices = load_predictors(
+            predictors,
+            scores,
+            coefficient=coefficient,
+            seeds=as_seeds(seeds),
+            density=density,
+            skip_unknown=skip_unknown,
+            rename=rename,
+            as_given=as_given,
+            on_event=log,
+        )
+        joined = join(scores, matrices, as_codes(sources), as_codes(targets))
+    result = evaluation.evaluate(
+        joined,
+        ndcg=ndcg,
+        average=average,
+        resamples=resamples,
+        seed=seed,
+        reference=reference,
+        ceiling=ceiling,
+        with_trivial=with_trivial,
+    )
+    for note in result.notes:
+        log(Noted(note))
+    return EvaluationReport(**_values_of(result), joined=joined)
+
+
+def _given(gold: Gold | None) -> Gold:
+    if gold is None:
+        raise UsageError("no gold scores were given.", "give the scores that predictors are compared with, as gold.")
+    return gold
+
+
+def _values_of(result: _Base) -> dict[str, Any]:
+    return {field.name: getattr(result, field.name) for field in fields(result)}
+
+
+# ------------------------------------------------------------------------------------------ regression
+
+
+@dataclass(frozen=True)
+class RegressionReport(Regression):
+    """A regression, with the rankings that it predicts and scores of further targets.
+
+    Attributes:
+        ranking: Evaluation of the fitted and of the left-out scores as predictors; None if it was not computed.
+        predictions: Predicted scores of the targets `new`.
+        joined: Scores and predictions that the model was fitted to, joined by language.
+    """
+
+    ranking: Evaluation | None = None
+    predictions: tuple[PredictedScores, ...] = ()
+    joined: JoinedScores | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream regress --json` prints them."""
+        from xsns_stream.report.regression import prediction_document, regression_document
+
+        assert self.joined is not None
+        predictions = [prediction_document(each) for each in self.predictions]
+        result: dict[str, Any] = nan_to_null(
+            {**regression_document(self, self.ranking), "predictions": predictions, **comparability(self.joined)}
+        )
+        return result
+
+
+def regress(
+    predictors: Mapping[str, Predictor],
+    gold: Gold,
+    *,
+    features: Sequence[str] = (),
+    tables: Sequence[str | os.PathLike[str]] = (),
+    model: str = "ols",
+    random: str | None = None,
+    new: Codes | None = None,
+    sources: Codes | None = None,
+    targets: Codes | None = None,
+    regime: str | None = None,
+    coefficient: str = "jaccard",
+    seeds: Seeds | None = None,
+    density: float | None = None,
+    skip_unknown: bool = False,
+    rename: Mapping[str, str] | None = None,
+    as_given: bool = False,
+    on_event: OnReadEvent | None = None,
+) -> RegressionReport:
+    """Fit gold transfer scores to predictors, and predict scores with intervals.
+
+    This is what `xsns-stream regress` calls. Errors are given in sample, and with every target and every source left
+    out in turn, as for languages without any score.
+
+    Args:
+        predictors: {name: predictor}, as for :func:`xsns_stream.evaluate`; may be empty if there are features.
+        gold: Gold scores, as for :func:`xsns_stream.evaluate`.
+        features: Further predictors `[NAME=]KIND:COLUMN` from the tables, as `same:family` or `log-source:size`.
+        tables: Files (.csv, .tsv) of languages, with a column `code`, or of pairs, with columns `source` and `target`.
+        model: `ols` (least squares) or `mixed` (with random intercepts).
+        random: Random intercepts of a mixed model: `target` (the default), or `crossed` for targets and sources.
+        new: Targets whose scores are predicted for all sources, measured or not.
+        sources: Sources that the model is fitted to; by default all that every predictor has.
+        targets: Targets that the model is fitted to; by default all that every predictor has.
+        regime: Training regime of the gold scores; by default their first.
+        coefficient: Coefficient that is computed for stores.
+        seeds: Seeds of stores; by default all.
+        density: Density of stores, needed if a store has several.
+        skip_unknown: Leave out rows and columns of matrices whose labels do not stand for a language.
+        rename: {label of matrices: code that it stands for}.
+        as_given: Accept matrices whose numbers look like distances.
+        on_event: Handler of progress and notes.
+
+    Raises:
+        UsageError: An invalid argument; no predictor at all; too few pairs to fit the model.
+        XsnsError: A predictor, a table or the gold scores cannot be read.
+
+    >>> import xsns_stream as xs
+    >>> regression = xs.regress({"xsns": "xsns.zarr"}, gold="gold.parquet", model="mixed")
+    >>> regression.name, regression.predictors
+    ('mixed (target)', ('xsns',))
+    """
+    from xsns_stream import evaluation
+    from xsns_stream.align_scores import join
+    from xsns_stream.regression import fit
+
+    if random is not None and model != "mixed":
+        raise UsageError("--random cannot be used with least squares.", "add --model mixed.")
+    log = NoteLog(on_event)
+    new_targets = _normalised(new)
+    scores = _with_targets(load_gold(gold, regime, log), new_targets)
+    parsed = _parse_features(tables, features, list(predictors))
+    matrices = load_predictors(
+        predictors,
+        scores,
+        coefficient=coefficient,
+        seeds=as_seeds(seeds),
+        density=density,
+        skip_unknown=skip_unknown,
+        rename=rename,
+        as_given=as_given,
+        on_event=log,
+    )
+    matrices |= _feature_matrices(parsed, tables, scores, log)
+    # `targets` limits the fit. Targets of `new` are predicted in any case.
+    limited = (*as_codes(targets), *new_targets) if as_codes(targets) else ()
+    joined = join(scores, matrices, as_codes(sources), limited, unscored=new_targets)
+    result = fit(joined, model, random or "target")
+    fitted = scores.restricted(result.fitted.sources, result.fitted.targets)
+    ranking = evaluation.evaluate(join(fitted, _predicted_matrices(result)))
+    predictions = tuple(_predict(result, joined, target) for target in new_targets)
+    for note in result.notes:
+        log(Noted(note))
+    return RegressionReport(**_values_of(result), ranking=ranking, predictions=predictions, joined=joined)
+
+
+def _normalised(codes: Codes | None) -> tuple[str, ...]:
+    from xsns_stream.languages import normalise
+
+    words = (word.strip() for code in as_codes(codes) for word in code.split(","))
+    return tuple(dict.fromkeys(normalise(word) for word in words if word))
+
+
+def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: Sequence[str]) -> list[Feature]:
+    """Return the features, whose names differ from one another and from those of the predictors."""
+    from xsns_stream.regression import parse_feature
+
+    parsed = [parse_feature(text) for text in features]
+    names = [*predictors, *(feature.name for feature in parsed)]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"two predictors are called '{repeated}'.", "name one with --feature NAME=KIND:COLUMN.")
+    if bool(tables) != bool(features):
+        missing = "--feature KIND:COLUMN, as same:family" if tables else "--features FILE"
+        raise UsageError(
+            f"{'tables' if tables else 'features'} were given without {'features' if tables else 'tables'}.",
+            f"give {missing} too.",
+        )
+    if not names:
+        raise UsageError(
+            "no predictor was given.", "give --predict NAME=PATH, or --features FILE --feature KIND:COLUMN."
+        )
+    return parsed
+
+
+def _with_targets(gold: TransferScores, targets: Sequence[str]) -> TransferScores:
+    """Return the scores with empty columns for targets that they lack, so that these are joined too."""
+    import numpy as np
+
+    missing = tuple(code for code in targets if code not in gold.targets)
+    unknown = np.full((*gold.cells.shape[:3], len(missing)), np.nan)
+    return replace(gold, targets=(*gold.targets, *missing), cells=np.concatenate((gold.cells, unknown), axis=3))
+
+
+def _feature_matrices(
+    features: Sequence[Feature], paths: Sequence[Any], gold: TransferScores, on_event: OnReadEvent
+) -> dict[str, SimilarityMatrix]:
+    from xsns_stream.regression import feature_matrix, read_features
+
+    tables = read_features(paths)
+    for note in tables.notes:
+        on_event(Noted(note))
+    return {feature.name: feature_matrix(feature, tables, gold.sources, gold.targets) for feature in features}
+
+
+def _predicted_matrices(result: Regression) -> dict[str, SimilarityMatrix]:
+    """Return the predicted scores in sample, and of each way of leaving out that predicts at least one pair."""
+    import numpy as np
+
+    from xsns_stream.types.regressions import IN_SAMPLE
+
+    matrices = {IN_SAMPLE: result.fitted, **result.left_out}
+    return {way: matrix for way, matrix in matrices.items() if np.isfinite(matrix.values).any()}
+
+
+def _predict(result: Regression, joined: JoinedScores, target: str) -> PredictedScores:
+    import numpy as np
+
+    from xsns_stream.regression import predict
+
+    column = joined.targets.index(target)
+    rows = [row for row, code in enumerate(joined.sources) if code != target]
+    values = {prediction.name: prediction.values[rows, column] for prediction in joined.predictions}
+    if unknown := next((name for name, known in values.items() if np.isnan(known).all()), None):
+        raise UsageError(
+            f"the predictor '{unknown}' has no value for the target '{target}'.",
+            "give predictors, or tables, that contain the target.",
+        )
+    return predict(result, values, target, [joined.sources[row] for row in rows])

@@ -1,0 +1,218 @@
+"""Inspection of stores and models: contents, soundness, and the parameters of a model that are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from xsns_stream.pipeline.events import OnReadEvent, progress_of
+from xsns_stream.pipeline.row_selection import StoreLike, as_store
+
+if TYPE_CHECKING:
+    from xsns_stream.fisher import ParameterCheck
+    from xsns_stream.models import LoadedModel
+    from xsns_stream.store import Finding, FoldKey, RowKey
+    from xsns_stream.types import ParameterLayout
+
+
+# --------------------------------------------------------------------------------------- contents of a store
+
+
+@dataclass(frozen=True)
+class StoreSummary:
+    """Contents of a store.
+
+    Attributes:
+        facts: Facts on the store, as :meth:`xsns_stream.SubNetworkStore.info` returns them.
+        keys: Labels of all rows.
+    """
+
+    facts: Mapping[str, Any]
+    keys: tuple[RowKey, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream info --json` prints them."""
+        from xsns_stream.report import shown_name
+
+        return {**self.facts, "names": {code: shown_name(code) for code in self.facts["languages"]}}
+
+
+def summarise_store(store: StoreLike) -> StoreSummary:
+    """Return the contents of a store.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    rows = as_store(store)
+    return StoreSummary(rows.info(), tuple(rows.keys()))
+
+
+# ------------------------------------------------------------------------------------- soundness of a store
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Result of the comparison of every row of a store with its record.
+
+    Attributes:
+        store: Path of the store.
+        findings: One entry for each error; empty for a sound store.
+        rows: Number of rows that were compared.
+        kept_rows: Number of rows of Fisher values that were compared.
+        parts: Number of rows without one part that were compared.
+        unfinished_rows: Rows without a commit record. They are not errors: the next build measures them again.
+        unfinished_parts: Rows without one part that are missing while others of the same row exist.
+    """
+
+    store: str
+    findings: tuple[Finding, ...]
+    rows: int
+    kept_rows: int
+    parts: int
+    unfinished_rows: tuple[RowKey, ...]
+    unfinished_parts: tuple[FoldKey, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is no error."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream verify --json` prints them."""
+        return {
+            "store": self.store,
+            "sound": self.sound,
+            "rows": self.rows,
+            "kept_rows": self.kept_rows,
+            "parts": self.parts,
+            "findings": [_finding_dict(finding) for finding in self.findings],
+            "unfinished_rows": [str(key) for key in self.unfinished_rows],
+            "unfinished_parts": [str(key) for key in self.unfinished_parts],
+        }
+
+
+def verify_store(store: StoreLike, on_event: OnReadEvent | None = None) -> Verification:
+    """Compare every bit of a store with its records.
+
+    Args:
+        store: A store, or its folder or URL.
+        on_event: Handler of progress.
+
+    Raises:
+        StoreError: The store cannot be read at all.
+    """
+    rows = as_store(store)
+    findings = rows.verify(None if on_event is None else progress_of("verifying", on_event))
+    return Verification(
+        str(rows.path),
+        tuple(findings),
+        len(rows.keys()),
+        len(rows.fisher_keys()),
+        sum(len(rows.fold_keys(count)) for count in rows.fold_counts),
+        tuple(rows.unfinished()),
+        tuple(rows.unfinished_folds()),
+    )
+
+
+def _finding_dict(finding: Finding) -> dict[str, Any]:
+    row = finding.row
+    return {
+        "problem": finding.problem,
+        "detail": finding.detail,
+        "language": row.language if row else None,
+        "seed": row.seed if row else None,
+        "density": row.density if row else None,
+        "node": row.node if row else None,
+    }
+
+
+# ------------------------------------------------------------------------------------ parameters of a model
+
+
+@dataclass(frozen=True)
+class ParameterReport:
+    """Parameters of a model that are measured (θ), and those that are left out.
+
+    Attributes:
+        model: Name of the model.
+        objective: Name of the objective.
+        layout: Layout of the measured parameters.
+        left_out: {name: shape} of the other parameters.
+        modules: {name of a measured parameter: class of its module}.
+        checks: Comparison of the fast engine with a loop over single examples, one entry for each tensor; empty if it
+            was not asked for.
+        notes: Notes on how the model was loaded.
+    """
+
+    model: str
+    objective: str
+    layout: ParameterLayout
+    left_out: Mapping[str, tuple[int, ...]]
+    modules: Mapping[str, str]
+    checks: tuple[ParameterCheck, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream params --json` prints them."""
+        layout = self.layout
+        result: dict[str, Any] = {
+            "model": self.model,
+            "objective": self.objective,
+            "parameters": layout.size,
+            "layout_digest": layout.digest,
+            "blocks": [{"name": block.name, "size": block.stop - block.start} for block in layout.layers],
+            "measured": [
+                _parameter_dict(name, shape) | {"module": self.modules[name]}
+                for name, shape in zip(layout.names, layout.shapes, strict=True)
+            ],
+            "left_out": [_parameter_dict(name, shape) for name, shape in self.left_out.items()],
+        }
+        if self.checks:
+            result["check"] = [
+                {
+                    "name": check.name,
+                    "rule": check.rule,
+                    "by_rule": check.by_rule,
+                    "error": check.error,
+                    "exact": check.exact,
+                }
+                for check in self.checks
+            ]
+        return result | {"notes": list(self.notes)}
+
+
+def inspect_parameters(
+    loaded: LoadedModel, *, stack: str, include: Sequence[str], exclude: Sequence[str], check: bool = False
+) -> ParameterReport:
+    """Return the parameters of a model that are measured, and those that are left out.
+
+    Args:
+        loaded: A model that :func:`xsns_stream.load_model` returned.
+        stack: As for :func:`xsns_stream.parameter_layout`.
+        include: As for :func:`xsns_stream.parameter_layout`.
+        exclude: As for :func:`xsns_stream.parameter_layout`.
+        check: Also compare the fast engine with a loop over single examples.
+
+    Raises:
+        ModelError: No parameter is left to measure.
+    """
+    from xsns_stream.fisher import self_check
+    from xsns_stream.models import left_out, parameter_layout
+
+    layout = parameter_layout(loaded.model, stack=stack, include=include, exclude=exclude)
+    modules = {name: type(loaded.model.get_submodule(name.rpartition(".")[0])).__name__ for name in layout.names}
+    return ParameterReport(
+        loaded.name,
+        loaded.objective,
+        layout,
+        {name: tuple(parameter.shape) for name, parameter in left_out(loaded.model, layout).items()},
+        modules,
+        tuple(self_check(loaded.model, layout)) if check else (),
+        tuple(loaded.notes),
+    )
+
+
+def _parameter_dict(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"name": name, "shape": list(shape), "size": prod(shape)}

@@ -1,0 +1,300 @@
+"""Predictors and gold scores: stores, matrices, files and pandas frames → similarity matrices and transfer scores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.pipeline.events import Noted, OnReadEvent
+from xsns_stream.pipeline.row_selection import RowSelection, as_store, count_selected, require_labels, with_record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from xsns_stream.similarity.matrix_io import KnownLanguages
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import SimilarityMatrix
+    from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
+
+#: A predictor: a store or its path, a similarity matrix or a file of one, or a pandas frame with sources as index and
+#: targets as columns.
+Predictor: TypeAlias = "SubNetworkStore | SimilarityMatrix | pd.DataFrame | str | os.PathLike[str]"
+
+#: Gold scores: scores, a file that `gold import` wrote, or a long pandas frame with columns `source`, `target`,
+#: `score`, and optionally `seed` and `regime`.
+Gold: TypeAlias = "TransferScores | pd.DataFrame | str | os.PathLike[str]"
+
+#: Name that stands for the first regime of gold scores, whatever that regime is called.
+MAIN_REGIME: Final = "main"
+
+
+# --------------------------------------------------------------------------------------------- gold scores
+
+
+def load_gold(gold: Gold, regime: str | None, on_event: OnReadEvent) -> TransferScores:
+    """Return one regime of gold scores.
+
+    Args:
+        gold: Scores, a file of scores, or a long frame.
+        regime: Name of the regime; None or `main` stands for the first.
+        on_event: Handler of notes on a frame.
+
+    Raises:
+        UsageError: There is no such regime.
+        XsnsError: The file or the frame cannot be read as scores.
+    """
+    return regime_of(_scores(gold, on_event), regime or MAIN_REGIME)
+
+
+def _scores(gold: Gold, on_event: OnReadEvent) -> TransferScores:
+    """Return gold scores with all of their regimes."""
+    from xsns_stream.types.transfer_scores import TransferScores
+
+    if isinstance(gold, TransferScores):
+        return gold
+    if isinstance(gold, str | os.PathLike):
+        from xsns_stream.gold import read_scores
+
+        return read_scores(os.fspath(gold))
+    from xsns_stream.gold import frame_scores
+
+    imported = frame_scores(gold)
+    for note in imported.notes:
+        on_event(Noted(note))
+    return imported.scores
+
+
+def regime_of(scores: TransferScores, name: str) -> TransferScores:
+    """Return the scores of one regime; `main` stands for the first, unless a regime has this name.
+
+    Raises:
+        UsageError: There is no regime of this name.
+    """
+    return scores.regime(scores.regimes[0] if name == MAIN_REGIME and name not in scores.regimes else name)
+
+
+def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: OnReadEvent) -> TransferScores:
+    """Return another regime of gold scores, as a predictor of the regime that is predicted.
+
+    Raises:
+        UsageError: `regime` is the regime that is predicted, or does not exist.
+    """
+    scores = _scores(gold, on_event)
+    if regime == predicted.regimes[0]:
+        others = [name for name in scores.regimes if name != regime]
+        raise UsageError(
+            f"the ceiling '{regime}' is the regime that is predicted.",
+            f"name another: {', '.join(others)}." if others else "the gold scores have no other regime.",
+        )
+    return scores.regime(regime)
+
+
+# ---------------------------------------------------------------------------------------------- predictors
+
+
+def load_predictors(
+    predictors: Mapping[str, Predictor],
+    gold: TransferScores,
+    *,
+    coefficient: str = "jaccard",
+    seeds: tuple[int, ...] = (),
+    density: float | None = None,
+    skip_unknown: bool = False,
+    rename: Mapping[str, str] | None = None,
+    as_given: bool = False,
+    on_event: OnReadEvent,
+) -> dict[str, SimilarityMatrix]:
+    """Return the similarity matrix of every predictor: read files, count overlaps of stores.
+
+    Only pairs of languages of the gold scores are counted. This function does not report languages that a predictor
+    lacks, because :func:`xsns_stream.join` reports them for all predictors.
+
+    Args:
+        predictors: {name: predictor}.
+        gold: Gold scores that the predictors will be compared with.
+        coefficient: Coefficient that is computed for stores.
+        seeds: Seeds of stores; all if empty.
+        density: Density of stores; may be None if each store has only one.
+        skip_unknown: Leave out rows and columns of matrices whose labels do not stand for a language.
+        rename: {label of matrices: code that it stands for}.
+        as_given: Accept tables whose numbers look like distances.
+        on_event: Handler of progress and notes.
+
+    Raises:
+        UsageError: A predictor is neither a store nor a matrix; a store has no source or no target in common with the
+            gold scores; or no matrix has a label that is to be renamed.
+        XsnsError: A predictor cannot be read.
+    """
+    from xsns_stream.similarity.matrix_io import known_languages
+
+    matrices = {}
+    labelled: list[SimilarityMatrix] = []
+    for name, predictor in predictors.items():
+        if is_store(predictor):
+            matrices[name] = store_similarity(
+                predictor, name, gold, coefficient=coefficient, seeds=seeds, density=density, on_event=on_event
+            )
+            continue
+        matrix, description = _read_matrix(predictor, name, as_given)
+        labelled.append(matrix)
+        known = known_languages(matrix, description, skip_unknown=skip_unknown, rename=rename)
+        for note in label_notes(known, name):
+            on_event(Noted(note))
+        matrices[name] = known.matrix
+    check_renamed(rename or {}, labelled)
+    return matrices
+
+
+def is_store(predictor: Predictor) -> bool:
+    """Return whether a predictor is a store, or the folder or URL of one."""
+    from xsns_stream.store import SubNetworkStore
+
+    if isinstance(predictor, str | os.PathLike):
+        path = os.fspath(predictor)
+        return "://" in path or Path(path).is_dir()
+    return isinstance(predictor, SubNetworkStore)
+
+
+def _read_matrix(predictor: Predictor, name: str, as_given: bool) -> tuple[SimilarityMatrix, str]:
+    """Return a matrix whose labels are not checked yet, and a description of it for messages."""
+    import pandas as pd
+
+    from xsns_stream.similarity.matrix_io import frame_matrix, read_matrix
+    from xsns_stream.types import SimilarityMatrix
+
+    if isinstance(predictor, str | os.PathLike):
+        path = os.fspath(predictor)
+        if not Path(path).exists():
+            raise XsnsError(f"there is neither a store nor a file '{path}'.", "check --predict NAME=PATH.")
+        return read_matrix(path, as_given=as_given), f"'{path}'"
+    if isinstance(predictor, SimilarityMatrix):
+        return predictor, f"'{name}'"
+    if isinstance(predictor, pd.DataFrame):
+        from xsns_stream.io.table_orientation import check_diagonal
+
+        matrix = frame_matrix(predictor, coefficient=name, what=f"'{name}'")
+        if not as_given:
+            check_diagonal(matrix.sources, matrix.targets, matrix.values, f"'{name}'", distance=False)
+        return matrix, f"'{name}'"
+    raise UsageError(
+        f"the predictor '{name}' is of the type {type(predictor).__name__}.",
+        "give a store, a path, a SimilarityMatrix, or a pandas frame with sources as index and targets as columns.",
+    )
+
+
+def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
+    """Return notes on the labels of a matrix that were left out, or recognised by the name of a language."""
+    from xsns_stream.io.tables import all_listed
+
+    prefix = f"'{name}': " if name else ""
+    notes = []
+    if known.left_out:
+        labels = all_listed(known.left_out)
+        notes.append(f"{prefix}left out, because no language, or several labels for one, is meant: {labels}.")
+    if known.by_name:
+        labels = all_listed([f"{label} = {code}" for label, code in known.by_name.items()])
+        notes.append(f"{prefix}recognised by name: {labels}.")
+    return tuple(notes)
+
+
+def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix]) -> None:
+    """Refuse to rename a label that no matrix has.
+
+    Raises:
+        UsageError: There is such a label.
+    """
+    from xsns_stream.io.escaping import visible
+    from xsns_stream.io.tables import listed
+
+    labels = dict.fromkeys(label for matrix in matrices for label in (*matrix.sources, *matrix.targets))
+    if missing := [label for label in rename if label not in labels]:
+        raise UsageError(
+            f"no matrix has the label '{visible(missing[0])}' to rename.", f"they have {listed([*labels])}."
+        )
+
+
+# ------------------------------------------------------------------------------------------ stores
+
+
+def store_similarity(
+    store: Predictor,
+    name: str,
+    gold: TransferScores,
+    *,
+    coefficient: str = "jaccard",
+    seeds: tuple[int, ...] = (),
+    density: float | None = None,
+    on_event: OnReadEvent,
+) -> SimilarityMatrix:
+    """Return the similarities of a store for the sources and targets of gold scores, with a record of the rows.
+
+    Raises:
+        UsageError: The store has no source or no target in common with the gold scores.
+        XsnsError: The store cannot be read.
+    """
+    from xsns_stream.languages import counterparts
+    from xsns_stream.similarity import similarity
+    from xsns_stream.similarity.selection import only
+    from xsns_stream.store.overlap_cache import overlap_cache
+
+    rows = as_store(store)  # type: ignore[arg-type]
+    require_labels(rows, seeds, density)
+    density = only("density", rows.densities) if density is None else density
+    complete = _with_every_seed(rows, seeds or rows.seeds, density, name, on_event)
+    # The store may spell a language in another way, as zh-Hans for zh; the join allows for that too.
+    spelling = counterparts(tuple(dict.fromkeys((*gold.sources, *gold.targets))), complete)
+    sides = {
+        "source": [spelling[code] for code in gold.sources if code in spelling],
+        "target": [spelling[code] for code in gold.targets if code in spelling],
+    }
+    for side, codes in sides.items():
+        if not codes:
+            raise UsageError(
+                f"'{name}' and the gold scores have no {side} in common.",
+                f"the store '{rows.path}' has {_listed(complete)}.",
+            )
+    selection = RowSelection(rows, None, sides["source"], sides["target"], seeds, density)
+    counts = count_selected(selection, overlap_cache(rows, write=False), on_event)
+    return with_record(similarity(counts, coefficient), rows, density)
+
+
+def _with_every_seed(
+    rows: SubNetworkStore, seeds: Sequence[int], density: float, name: str, on_event: OnReadEvent
+) -> tuple[str, ...]:
+    """Return the languages that have every seed. A note names those that have only some."""
+    by_seed = [rows.languages_at(seed, density) for seed in seeds]
+    complete = tuple(code for code in rows.languages if all(code in languages for languages in by_seed))
+    partial = [
+        code for code in rows.languages if code not in complete and any(code in languages for languages in by_seed)
+    ]
+    if partial:
+        on_event(Noted(f"'{name}' lacks a seed of, and leaves out: {', '.join(partial)}"))
+    return complete
+
+
+def _listed(codes: Sequence[str]) -> str:
+    from xsns_stream.io.tables import listed
+
+    return listed(codes) or "no language with every seed"
+
+
+# ------------------------------------------------------------------------------------ what was compared
+
+
+def comparability(joined: JoinedScores) -> dict[str, Any]:
+    """Return plain values on whether predictors can be compared.
+
+    They are the record of each predictor, the differences between records, and the pairs that each predictor alone
+    takes out of the comparison.
+    """
+    from xsns_stream.types.predictor_records import differences
+
+    languages = tuple(dict.fromkeys((*joined.sources, *joined.targets)))
+    return {
+        "records": {name: None if record is None else record.to_json() for name, record in joined.records.items()},
+        "differences": [difference.to_json() for difference in differences(joined.records, languages)],
+        "taken_from_pool": [cost.to_json() for cost in joined.costs],
+    }

@@ -1,0 +1,247 @@
+"""Selection of rows of a store: overlap counts of the selected rows, and a record of how they were measured."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
+
+if TYPE_CHECKING:
+    from xsns_stream.similarity import By, OverlapCache
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import GroupedOverlaps, Overlaps, SampledOverlaps, SimilarityMatrix
+    from xsns_stream.types.predictor_records import PredictorRecord
+
+#: A store, or the folder or URL of one.
+StoreLike: TypeAlias = "SubNetworkStore | str | os.PathLike[str]"
+
+#: Language codes: a sequence, or one string with commas between the codes. `all` stands for every language.
+Codes: TypeAlias = "str | Sequence[str]"
+
+#: Seeds: one, or a sequence.
+Seeds: TypeAlias = "int | Sequence[int]"
+
+_T = TypeVar("_T")
+
+
+def as_store(store: StoreLike) -> SubNetworkStore:
+    """Return an open store, or open the one at a path for reading.
+
+    Raises:
+        StoreError: There is no store at the path, or it cannot be read.
+    """
+    from xsns_stream.store import SubNetworkStore, open_store
+
+    return store if isinstance(store, SubNetworkStore) else open_store(os.fspath(store))
+
+
+def as_codes(codes: Codes | None) -> tuple[str, ...]:
+    """Return language codes as a tuple; empty for None."""
+    return () if codes is None else (codes,) if isinstance(codes, str) else tuple(codes)
+
+
+def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
+    """Return seeds as a tuple, each once; empty for None."""
+    return () if seeds is None else (seeds,) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
+
+
+def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, ...] | None:
+    """Return the languages of a store that `codes` names; None if `codes` is empty or names all languages.
+
+    Raises:
+        LanguageError: A language is not in the store. The hint suggests similar codes.
+    """
+    from xsns_stream.languages import select
+
+    asked = as_codes(codes)
+    if not asked:
+        return None
+    selected = select(asked, store.languages, f"the store '{store.path}'")
+    return None if "all" in {word.strip() for code in asked for word in code.split(",")} else selected
+
+
+@dataclass(frozen=True)
+class RowSelection:
+    """Rows of a store that are compared. The store supplies what is left out.
+
+    Attributes:
+        store: The store.
+        languages: Languages that are compared with one another; by default those that have every seed.
+        sources: Sources that are compared with the targets, in place of `languages`.
+        targets: Targets; those that have every seed if only sources are given.
+        seeds: Seeds; all seeds of the store if empty.
+        density: Density; may be None if the store has only one.
+        required: A language that must have every seed.
+        device: Device on which overlaps are counted.
+    """
+
+    store: SubNetworkStore
+    languages: Sequence[str] | None = None
+    sources: Sequence[str] | None = None
+    targets: Sequence[str] | None = None
+    seeds: tuple[int, ...] = ()
+    density: float | None = None
+    required: str | None = None
+    device: str = "cpu"
+
+    @property
+    def named(self) -> set[str]:
+        """Languages that the selection names; empty if a side is not named and thus holds the whole store."""
+        if self.languages is not None:
+            return set(self.languages)
+        if self.sources is not None and self.targets is not None:
+            return {*self.sources, *self.targets}
+        return set()
+
+
+def count_selected(selection: RowSelection, cache: OverlapCache, on_event: OnReadEvent) -> tuple[Overlaps, ...]:
+    """Count overlaps, one table for each seed. A note names the languages that are left out because they lack a seed.
+
+    Raises:
+        UsageError: The store does not have the seed or the density.
+        LanguageError: A language that is named or required lacks a seed.
+    """
+    from xsns_stream.similarity import count_overlaps_by_seed
+
+    def count(**rows: Any) -> tuple[Overlaps, ...]:
+        return count_overlaps_by_seed(selection.store, cache=cache, device=selection.device, **rows)
+
+    return _compare(selection, count, on_event)
+
+
+def count_groups(selection: RowSelection, by: By, on_event: OnReadEvent) -> tuple[GroupedOverlaps, ...]:
+    """Count overlaps within each group of parameters; otherwise as :func:`count_selected`."""
+    from xsns_stream.similarity import count_overlaps_by_seed
+
+    def count(**rows: Any) -> tuple[GroupedOverlaps, ...]:
+        return count_overlaps_by_seed(selection.store, by=by, device=selection.device, **rows)
+
+    return _compare(selection, count, on_event)
+
+
+def sample_selected(selection: RowSelection, fraction: float, on_event: OnReadEvent) -> tuple[SampledOverlaps, ...]:
+    """Estimate overlaps from a fraction of the parameters; otherwise as :func:`count_selected`."""
+    from xsns_stream.similarity import sample_overlaps_by_seed
+
+    def sample(**rows: Any) -> tuple[SampledOverlaps, ...]:
+        return sample_overlaps_by_seed(selection.store, fraction, **rows)
+
+    return _compare(selection, sample, on_event)
+
+
+def _compare(selection: RowSelection, compare: Callable[..., tuple[_T, ...]], on_event: OnReadEvent) -> tuple[_T, ...]:
+    """Call `compare` with the selection, and report progress and what is left out."""
+    require_labels(selection.store, selection.seeds, selection.density)
+    incomplete: dict[str, str] = {}
+
+    def leave_out(language: str, missing: tuple[int, ...]) -> None:
+        incomplete[language] = f"{'seed' if len(missing) == 1 else 'seeds'} {', '.join(map(str, missing))}"
+        if language == selection.required:
+            raise LanguageError(
+                f"'{language}' has no sub-network for {incomplete[language]}.",
+                "build it, or choose seeds that it has with --seed.",
+            )
+
+    sides: dict[str, Any] = {"languages": selection.languages}
+    if selection.sources is not None or selection.targets is not None:
+        sides = {"sources": selection.sources, "targets": selection.targets}
+    counts = compare(
+        **sides,
+        seeds=list(selection.seeds) or None,
+        density=selection.density,
+        on_progress=progress_of("comparing", on_event),
+        on_incomplete=leave_out,
+    )
+    if incomplete:
+        languages = ", ".join(f"{language} ({seeds})" for language, seeds in incomplete.items())
+        on_event(Noted(f"left out, because there is no sub-network: {languages}"))
+    _note_texts(selection, on_event)
+    return counts
+
+
+def _note_texts(selection: RowSelection, on_event: OnReadEvent) -> None:
+    """Note which of the compared languages were measured on the same text, or on few examples."""
+    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
+
+    languages, seeds = selection.named, selection.seeds
+    for note in (
+        note_on_same_texts(same_texts(selection.store, languages, seeds)),
+        note_on_few_examples(selection.store, languages, seeds),
+    ):
+        if note:
+            on_event(Noted(note))
+
+
+def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
+    """Check that a store has at least one row of each seed, and one of the density.
+
+    Raises:
+        UsageError: There is no such row.
+    """
+    for name, value, known in (
+        *(("seed", seed, store.seeds) for seed in seeds),
+        *([("density", density, store.densities)] if density is not None else []),
+    ):
+        if value not in known:
+            raise UsageError(
+                f"the store '{store.path}' has no {name} {value}.",
+                f"it has {', '.join(map(str, known))}." if known else "it does not contain any sub-network yet.",
+            )
+
+
+# ------------------------------------------------------------------------------- records of predictors
+
+
+def record_of_store(
+    rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float, coefficient: str
+) -> PredictorRecord:
+    """Return a record of the text, the model and the settings that the rows of a store were measured with.
+
+    Args:
+        rows: The store.
+        languages: Languages of the rows.
+        seeds: Seeds of the rows.
+        density: Density of the rows.
+        coefficient: Coefficient that is computed from the rows.
+    """
+    from xsns_stream.types import Provenance
+    from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
+
+    wanted = {(language, seed, density) for language in languages for seed in seeds}
+    texts: dict[str, dict[int, DrawnText]] = {}
+    for record in rows.records():
+        if (record.language, record.seed, record.density) in wanted:
+            provenance = record.provenance
+            text = DrawnText(record.language, provenance.corpus_digest, provenance.examples)
+            texts.setdefault(record.language, {})[record.seed] = text
+    shared = Provenance.from_json(rows.experiment)
+    return PredictorRecord(
+        coefficient,
+        model=shared.model,
+        weights_digest=shared.weights_digest,
+        tokenizer_digest=shared.tokenizer_digest,
+        corpus=shared.corpus,
+        examples_asked=shared.examples_asked,
+        seeds=tuple(seeds),
+        objective=shared.objective,
+        max_length=max_length_of(shared.objective),
+        texts=texts,
+        settings={"estimator": shared.estimator, "stopping": shared.stopping, "density": density},
+    )
+
+
+def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
+    """Return the similarities of a store's rows with a record of what the rows were measured with."""
+    languages = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
+    return replace(matrix, record=record_of_store(rows, languages, matrix.seeds, density, matrix.coefficient))
+
+
+def max_length_of(objective: str) -> int:
+    """Return `max_length` of a recorded objective such as `masked-lm(rate=0.15,max_length=128)`; 0 if it has none."""
+    match = re.search(r"max_length=(\d{1,9})\b", objective)
+    return int(match[1]) if match else 0

@@ -1,0 +1,342 @@
+"""One row of a build: the record of its text, its measurement and its commit."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from hashlib import blake2b
+from itertools import combinations
+from typing import Any, Final
+
+from xsns_stream.errors import FisherError
+from xsns_stream.objectives import EncodedSample, Objective
+from xsns_stream.pipeline.events import Noted, Row, RowCommitted
+from xsns_stream.pipeline.measure import MeasuredRow, Run, measured
+from xsns_stream.store import OtherBitsError, SubNetworkStore
+from xsns_stream.subnetworks.select import extract_subnetworks
+from xsns_stream.types import LanguageSample, Provenance, ReadCounts, SubNetwork
+
+#: Above this share of unknown tokens a language is measured on little more than its punctuation.
+MANY_UNKNOWN: Final = 0.2
+#: From this share of common examples on, two languages are named: the common text may be why they are similar.
+MANY_COMMON: Final = 0.1
+#: Pairs of languages that a message names.
+SHOWN: Final = 5
+#: Examples of a row that are compared with other rows; the limit keeps memory small.
+_COMPARED_EXAMPLES: Final = 4_096
+# The first suffix of a file name that identifies the format.
+_SUFFIX: Final = re.compile(r"[.](conllu|jsonl|parquet|csv|tsv)\b")
+_UNITS: Final = {"conllu": "sentences", "jsonl": "rows", "parquet": "rows", "csv": "rows", "tsv": "rows"}
+_SKIPPED: Final = ("empty", "duplicate", "undecodable", "malformed", "unlabelled")
+_OTHER_BITS: Final = (
+    "was committed by another process in the meantime, with other bits, because other hardware or other batches round "
+    "differently; the first commit counts."
+)
+_WITHOUT_HALVES: Final = (
+    "was in the store already: its parts are added, and its record, which is never rewritten, stays without split-half."
+)
+
+
+# ------------------------------------------------------------------------------------------------- the text of a row
+
+
+@dataclass(frozen=True)
+class RowText:
+    """Text of a row: the examples that were drawn, and the same examples encoded for the model."""
+
+    sample: LanguageSample
+    encoded: EncodedSample
+
+
+def text_record(sample: LanguageSample, encoded: EncodedSample) -> dict[str, Any]:
+    """Return the record of how a row's text was read, as plain JSON values."""
+    lines = {name: number for name, number in asdict(sample.counts).items() if number}
+    return {
+        "lines": lines,
+        "examples_unusable": encoded.unusable,
+        "examples_cut": encoded.cut,
+        "tokens_left_out": encoded.left_out_share,
+        "tokens_unknown": encoded.unknown_share,
+        "framing_tokens": encoded.frame,
+    }
+
+
+def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int, max_length: int) -> Iterator[str]:
+    """Yield one sentence for each thing that the user should know about a row's text.
+
+    Args:
+        sample: The examples that were drawn.
+        encoded: The same examples, encoded.
+        requested: Number of examples that was requested.
+        max_length: Longest example in tokens.
+    """
+    if len(sample) < requested:
+        yield f"has only {len(sample)} of the {requested} examples requested."
+    yield from _notes_on_lines(sample.counts, unit_of(sample.source))
+    yield from sample.notes
+    if encoded.unusable:
+        yield f"{encoded.unusable} of {len(sample)} examples are left out, because they have nothing to predict."
+    if encoded.cut:
+        yield (
+            f"{encoded.cut} of {len(sample)} examples are longer than {max_length} tokens, and cut there: "
+            f"{_percent(encoded.left_out_share)} of the text's tokens are left out."
+        )
+    if encoded.special:
+        yield (
+            f"{encoded.special} of {len(sample)} examples hold a character that is a special token of this model, "
+            "and is read as that token."
+        )
+    if encoded.unknown_share > MANY_UNKNOWN:
+        yield unknown_tokens(encoded)
+
+
+def unknown_tokens(encoded: EncodedSample) -> str:
+    """Return the note on a text of which the tokenizer does not know many tokens."""
+    return f"{encoded.unknown_share:.0%} of the tokens are unknown to the tokenizer; the result is not reliable."
+
+
+def unit_of(source: str) -> str:
+    """Return the name of the units that were read from a source: sentences, rows or lines."""
+    suffix = _SUFFIX.search(source)
+    return _UNITS.get(suffix[1], "lines") if suffix else "lines"
+
+
+def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
+    numbers = ((reason, getattr(counts, reason)) for reason in _SKIPPED)
+    skipped = ", ".join(f"{number} {reason}" for reason, number in numbers if number)
+    if skipped:
+        yield f"{skipped} of {counts.read} {units} skipped."
+    if counts.control:
+        yield f"control characters are removed from {counts.control} of {counts.read} {units}."
+    if counts.cut:
+        yield f"{counts.cut} of {counts.read} {units} are longer than a million characters (2^20), and cut there."
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent; a share between 0 and 1 is never rounded to 0 % or 100 %."""
+    return "less than 0.1 %" if 0 < share < 0.001 else f"{100 * min(share, 0.999):.1f} %"
+
+
+@dataclass(frozen=True)
+class SharedText:
+    """Two languages with common examples.
+
+    Attributes:
+        languages: The two languages.
+        seed: The seed of both rows.
+        share: Number of common examples, divided by the number of examples of the language that has fewer.
+    """
+
+    languages: tuple[str, str]
+    seed: int
+    share: float
+
+
+@dataclass
+class RowTexts:
+    """Records and digests of the texts of all rows that were read in one build.
+
+    Attributes:
+        records: {row: record, as :func:`text_record` returns it}.
+    """
+
+    records: dict[Row, Mapping[str, Any]] = field(default_factory=dict)
+    _digests: dict[Row, frozenset[bytes]] = field(default_factory=dict)
+
+    def add(self, row: Row, text: RowText) -> None:
+        """Add the record of a row's text and the digests of its examples; the text itself is not kept."""
+        self.records[row] = text_record(text.sample, text.encoded)
+        examples = text.sample.examples[:_COMPARED_EXAMPLES]
+        self._digests[row] = frozenset(blake2b(e.key().encode(), digest_size=8).digest() for e in examples)
+
+    def shared(self) -> list[SharedText]:
+        """Return the pairs of languages that have many examples in common, the largest shares first."""
+        rows_of: dict[tuple[int, bytes], list[Row]] = {}
+        for row, digests in self._digests.items():
+            for digest in digests:
+                rows_of.setdefault((row.seed, digest), []).append(row)
+        common = Counter(pair for rows in rows_of.values() for pair in combinations(rows, 2))
+        pairs = [
+            SharedText((a.language, b.language), a.seed, count / min(len(self._digests[a]), len(self._digests[b])))
+            for (a, b), count in common.items()
+        ]
+        return sorted((pair for pair in pairs if pair.share >= MANY_COMMON), key=lambda p: (-p.share, p.languages))
+
+
+def note_on_shared(shared: Sequence[SharedText]) -> str:
+    """Return a note on languages that share examples; empty where no languages do."""
+    if not shared:
+        return ""
+    named = [f"{' and '.join(one.languages)} (seed {one.seed}) {one.share:.0%}" for one in shared[:SHOWN]]
+    more = f", and {len(shared) - SHOWN} more pairs" if len(shared) > SHOWN else ""
+    return (
+        "these languages have examples in common, which makes their sub-networks similar whatever the languages are: "
+        f"{', '.join(named)}{more}."
+    )
+
+
+# ------------------------------------------------------------------------------------------- measurement and commit
+
+
+def finish_row(
+    row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, texts: RowTexts
+) -> RowCommitted | None:
+    """Measure and commit one row; return None where another process has committed it in the meantime.
+
+    Args:
+        row: The row.
+        read_text: Returns the row's text; None where the row is made from the Fisher values in the store.
+        objective: The objective of the run.
+        run: What all rows share.
+        texts: Receives the record of the row's text.
+    """
+    started = time.perf_counter()
+    text = read_text()
+    commits = RowCommits(row, run)
+    if text is None:
+        measurement = _from_stored_fisher(row, run)
+        network = _commit(measurement, commits)
+    else:
+        provenance = _announce_text(row, text, objective, run, texts)
+        with measured(row, text.encoded.examples, run, provenance) as measurement:
+            _save(row, measurement, run)
+            network = _commit(measurement, commits)
+    if commits.lost and not commits.written:
+        return None
+    return RowCommitted(
+        row,
+        measurement.fisher.examples,
+        network.cardinality,
+        network.density_realised,
+        time.perf_counter() - started,
+        text is None,
+        measurement.reliability(run.settings.densities[0]),
+    )
+
+
+def _announce_text(row: Row, text: RowText, objective: Objective, run: Run, texts: RowTexts) -> Provenance:
+    """Send the notes on a row's text, and return the provenance of the row."""
+    sample, encoded = text.sample, text.encoded
+    for note in notes_on_text(sample, encoded, run.settings.examples, objective.max_length):
+        run.notify(Noted(note, row))
+    texts.add(row, text)
+    return replace(run.provenance, corpus_digest=sample.digest, seed=row.seed, text=text_record(sample, encoded))
+
+
+def _save(row: Row, measurement: MeasuredRow, run: Run) -> None:
+    """Write the Fisher values of a row to the store, where that was requested."""
+    settings = run.settings
+    if settings.split_half and not measurement.reliability(settings.densities[0]).get("split_half"):
+        run.notify(Noted("has too few examples to compare two halves of them.", row))
+    if settings.keep_fisher is not None and run.store.fisher_record(row.language, row.seed) is None:
+        run.store.save_fisher(measurement.fisher, settings.keep_fisher)
+
+
+def _from_stored_fisher(row: Row, run: Run) -> MeasuredRow:
+    """Return a row's Fisher values from the store."""
+    fisher, record = run.store.fisher_values(row.language, row.seed), run.store.fisher_record(row.language, row.seed)
+    if fisher is None or record is None:
+        raise FisherError(f"the Fisher values of '{row.language}' were removed from the store.", "run the build again.")
+    rounded = ", rounded to bf16: their sub-network is an approximation" if record.encoding == "bf16" else ""
+    run.notify(Noted(f"is made from the Fisher values in the store{rounded}.", row))
+    return MeasuredRow(replace(fisher, provenance=replace(fisher.provenance, values=f"kept-{record.encoding}")))
+
+
+def _commit(measurement: MeasuredRow, commits: RowCommits) -> SubNetwork:
+    """Select and commit the sub-networks of a row; return that of the last density."""
+    settings = commits.run.settings
+    commits.write_folds(measurement)
+    for network in extract_subnetworks(measurement.fisher, settings.densities, quantile=settings.quantile_used):
+        _note_few_values(network, commits)
+        commits.write(network, measurement)
+    return network
+
+
+def _note_few_values(network: SubNetwork, commits: RowCommits) -> None:
+    if network.density_realised < 0.99 * network.density and network.cardinality + 1 < network.density * network.size:
+        text = (
+            f"only {network.density_realised:.2%} of the parameters have a Fisher value above zero, "
+            f"fewer than the {network.density:.2%} requested."
+        )
+        commits.run.notify(Noted(text, commits.row))
+
+
+class RowCommits:
+    """The commits of one row: its sub-network at each density, and the sub-networks that leave out one fold.
+
+    What is committed when this object is made stays as it is: an interrupted run may have committed it, and other
+    batches may have rounded it differently. What another process commits later is counted as lost.
+
+    Args:
+        row: The row.
+        run: What all rows share.
+
+    Attributes:
+        written: Number of commits of this process.
+        lost: Number of commits of other processes since this object was made.
+    """
+
+    def __init__(self, row: Row, run: Run) -> None:
+        self.row, self.run = row, run
+        self.written = self.lost = 0
+        self._noted = False
+        stores = [run.store, *(run.store.folds(run.settings.parts) if run.settings.parts else ())]
+        self._committed = {
+            (number, density)
+            for number, store in enumerate(stores)
+            for density in run.settings.densities
+            if store.is_committed(row.language, row.seed, density)
+        }
+
+    def write_folds(self, measurement: MeasuredRow) -> None:
+        """Commit the sub-networks that leave out a fold; before the row, so that a committed row has all of them."""
+        count = len(measurement.leave_one_out)
+        for number, networks in enumerate(measurement.leave_one_out, start=1):
+            write = partial(self.run.store.write_fold, count=count, number=number)
+            for network in networks:
+                self._add(network, number, self.run.store.folds(count)[number - 1], write)
+
+    def write(self, network: SubNetwork, measurement: MeasuredRow) -> None:
+        """Commit the row's sub-network of one density.
+
+        Raises:
+            OtherBitsError: Another process has committed it from other text.
+        """
+        reliability = measurement.reliability(network.density)
+        if (0, network.density) in self._committed:
+            self._note_missing_halves(network, reliability)
+            return
+        provenance = replace(measurement.fisher.provenance, reliability=reliability)
+        self._add(replace(network, provenance=provenance), 0, self.run.store, self.run.store.write)
+
+    def _add(
+        self, network: SubNetwork, number: int, store: SubNetworkStore, write: Callable[[SubNetwork], bool]
+    ) -> None:
+        if (number, network.density) in self._committed:
+            return
+        try:
+            written = write(network)
+        except OtherBitsError:
+            provenance = store.record(network.language, network.seed, network.density).provenance
+            if provenance.corpus_digest != network.provenance.corpus_digest:
+                raise
+            written = False
+            self._note_once(_OTHER_BITS)
+        self.written += written
+        self.lost += not written
+
+    def _note_missing_halves(self, network: SubNetwork, reliability: dict[str, object]) -> None:
+        if "split_half" not in reliability:
+            return
+        record = self.run.store.record(network.language, network.seed, network.density)
+        if "split_half" not in record.provenance.reliability:
+            self._note_once(_WITHOUT_HALVES)
+
+    def _note_once(self, text: str) -> None:
+        if not self._noted:
+            self._noted = True
+            self.run.notify(Noted(text, self.row))

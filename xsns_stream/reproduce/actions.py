@@ -1,0 +1,157 @@
+"""Actions of recipes that no verb performs: a model with random weights, and alternative comparisons of Fisher values.
+
+Each action is also a program, so that a page can show its command line:
+
+    python -m xsns_stream.reproduce.actions random-weights MODEL FOLDER
+    python -m xsns_stream.reproduce.actions alternatives STORE DENSITY FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from xsns_stream.errors import StoreError, UsageError, XsnsError
+from xsns_stream.io.atomic import atomic_folder
+from xsns_stream.report import write_matrix
+from xsns_stream.store import SubNetworkStore, open_store
+from xsns_stream.subnetworks.select import select_top
+from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
+
+#: Names of the alternative comparisons, and of their files: Jaccard of sub-networks with one threshold per layer,
+#: weighted Jaccard of Fisher values, and cosine of Fisher values.
+ALTERNATIVES: Final = ("per-layer", "weighted", "cosine")
+
+
+def random_control(model: str, folder: Path, seed: int = 0) -> None:
+    """Write a control model: the architecture and tokenizer of a model, with random weights.
+
+    transformers initialises the weights as it does for a new model of this configuration. The folder is written whole
+    or not at all.
+
+    Args:
+        model: `mini`, a local folder, or a Hub id.
+        folder: The folder to write; an existing one is replaced.
+        seed: Seed for the weights.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        XsnsError: The folder cannot be written.
+    """
+    import torch
+
+    from xsns_stream.models import load_model
+
+    loaded = load_model(model)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        control = type(loaded.model)(loaded.model.config)
+    try:
+        with atomic_folder(folder) as partial:
+            control.float().save_pretrained(partial)
+            loaded.tokenizer.save_pretrained(partial)
+    except OSError as error:
+        raise XsnsError(
+            f"cannot write '{folder}': {error.strerror or error}.", "check the free space and the permissions."
+        ) from error
+
+
+def write_alternatives(store: Path, density: float, folder: Path) -> None:
+    """Compare all languages of a store in every alternative way, and write `folder/NAME.parquet` for each.
+
+    Args:
+        store: A store with saved Fisher values.
+        density: The density of every layer, for `per-layer`.
+        folder: The folder to write to; it is created if it does not exist.
+
+    Raises:
+        StoreError: The store has no Fisher values, or not of every language for each seed.
+        XsnsError: A file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, matrix in compare_fisher_values(open_store(store), density).items():
+        write_matrix(matrix, folder / f"{name}.parquet")
+
+
+def compare_fisher_values(store: SubNetworkStore, density: float) -> dict[str, SimilarityMatrix]:
+    """Return the similarities of all languages with saved Fisher values, in every alternative way.
+
+    Values are read one layer at a time: L times the largest layer is in memory.
+
+    Args:
+        store: A store with saved Fisher values.
+        density: The density of every layer, for `per-layer`.
+
+    Raises:
+        StoreError: The store has no Fisher values, or not of every language for each seed.
+    """
+    keys = store.fisher_keys()
+    languages = tuple(dict.fromkeys(key.language for key in keys))
+    seeds = tuple(dict.fromkeys(key.seed for key in keys))
+    if not keys or len(keys) != len(languages) * len(seeds):
+        raise StoreError(
+            f"'{store.path}' does not have Fisher values of every language and seed.", "build it with --keep-fisher."
+        )
+    per_seed = np.stack([_compare_seed(store, languages, seed, density) for seed in seeds], axis=1)
+    return {
+        name: SimilarityMatrix(languages, languages, values.mean(axis=0), name, seeds=seeds, per_seed=values)
+        for name, values in zip(ALTERNATIVES, per_seed, strict=True)
+    }
+
+
+def _compare_seed(store: SubNetworkStore, languages: Sequence[str], seed: int, density: float) -> Reals:
+    """Return float64 [3, L, L]: the similarities of one seed, in the order of :data:`ALTERNATIVES`."""
+    rows = [fisher for language in languages if (fisher := store.fisher_values(language, seed)) is not None]
+    # Intersection and union of the bits; sums of minima and maxima of the values; dot products.
+    sums = np.zeros((5, len(rows), len(rows)))
+    for start, stop in _layers(store.layout):
+        values = np.stack([np.concatenate([v.ravel() for v in fisher.values[start:stop]]) for fisher in rows])
+        bits = np.stack([select_top([row], density)[0] for row in values])
+        for row in range(len(rows)):
+            sums[0, row] += np.bitwise_count(bits[row] & bits).sum(axis=1)
+            sums[1, row] += np.bitwise_count(bits[row] | bits).sum(axis=1)
+            sums[2, row] += np.minimum(values[row], values).sum(axis=1, dtype=np.float64)
+            sums[3, row] += np.maximum(values[row], values).sum(axis=1, dtype=np.float64)
+        precise = values.astype(np.float64)
+        sums[4] += precise @ precise.T
+    norm = np.sqrt(np.diagonal(sums[4]))
+    return np.stack([sums[0] / sums[1], sums[2] / sums[3], sums[4] / np.outer(norm, norm)])
+
+
+def _layers(layout: ParameterLayout) -> list[tuple[int, int]]:
+    """Return the indices of each layer's first tensor and of the tensor after its last."""
+    offsets = [*layout.offsets, layout.size]
+    return [(offsets.index(layer.start), offsets.index(layer.stop)) for layer in layout.layers]
+
+
+def main(words: Sequence[str]) -> None:
+    """Run an action as a program.
+
+    Args:
+        words: The name of the action and its arguments.
+
+    Raises:
+        UsageError: The words are not one of the two command lines.
+    """
+    match list(words):
+        case ["random-weights", model, folder]:
+            random_control(model, Path(folder))
+        case ["alternatives", store, density, folder]:
+            write_alternatives(Path(store), float(density), Path(folder))
+        case _:
+            program = "python -m xsns_stream.reproduce.actions"
+            raise UsageError(
+                "the action or its arguments are missing.",
+                f"{program} random-weights MODEL FOLDER, or {program} alternatives STORE DENSITY FOLDER",
+            )
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except XsnsError as error:
+        sys.exit(f"error: {error.message}\nhint: {error.hint}")

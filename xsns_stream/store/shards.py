@@ -1,0 +1,342 @@
+"""Objects of rows: their inner chunks, their index, and readers of rows that are not compressed.
+
+The object of a row is a Zarr shard: its inner chunks, then their index. The index holds for each chunk its offset and
+its length as little-endian uint64, and the CRC-32C of all of that. It is checked once when a row is opened; then a
+block of words is one range of bytes, which is read without Zarr.
+
+A few bytes of a compressed chunk may stand for gigabytes. Before a library decompresses a chunk,
+:func:`check_inflation` compares the size that the chunk states with the size that an inner chunk must have.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from xsns_stream.io.json import FieldError
+from xsns_stream.store import schemas
+from xsns_stream.store.storage import Storage
+from xsns_stream.store.storage.local import open_regular
+from xsns_stream.types import Words
+
+_INDEX_ENTRY: Final = 16
+_CRC: Final = 4
+_WORD: Final = 8
+#: Offset and length of a chunk that is missing and counts as zeros.
+_MISSING: Final = 2**64 - 1
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+#: Size of the longest header of a compressed chunk, in bytes.
+_HEADER: Final = 18
+_GZIP_WINDOW: Final = 31
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of the object of a row that is not compressed.
+
+    Attributes:
+        length: Elements of a row: W words, or P Fisher values.
+        chunk: Elements of an inner chunk.
+        width: Bytes of an element.
+    """
+
+    length: int
+    chunk: int
+    width: int = _WORD
+
+    @property
+    def chunks(self) -> int:
+        """The number of inner chunks."""
+        return -(-self.length // self.chunk)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """The size of an inner chunk in bytes."""
+        return self.chunk * self.width
+
+    @property
+    def index_start(self) -> int:
+        """The offset of the index: the size of all chunks in bytes."""
+        return self.chunks * self.chunk_bytes
+
+    @property
+    def index_bytes(self) -> int:
+        """The size of the index and its checksum in bytes."""
+        return self.chunks * _INDEX_ENTRY + _CRC
+
+    @property
+    def object_bytes(self) -> int:
+        """The size of the object in bytes."""
+        return self.index_start + self.index_bytes
+
+    def index(self) -> bytes:
+        """Return the index of an object whose chunks stand in order."""
+        import google_crc32c
+
+        entries = [(number * self.chunk_bytes, self.chunk_bytes) for number in range(self.chunks)]
+        index = np.array(entries, "<u8").tobytes()
+        return index + int(google_crc32c.value(index)).to_bytes(_CRC, "little")
+
+
+def chunk_of(document: schemas.ArrayOfRows, dimensions: Sequence[str], length: int) -> int:
+    """Return the number of elements of an inner chunk, from the metadata of an array of rows.
+
+    Args:
+        document: The metadata.
+        dimensions: The names of the axes; the last axis is the one within a row.
+        length: Elements of a row.
+
+    Raises:
+        FieldError: The axes have other names, or a row is not one object.
+    """
+    sharding, ones = document.codecs[0].configuration, [1] * (len(dimensions) - 1)
+    if tuple(document.dimension_names) != tuple(dimensions):
+        raise FieldError(f"dimension_names: they must be {', '.join(dimensions)}")
+    chunk = sharding.chunk_shape[-1] if sharding.chunk_shape else 0
+    if sharding.chunk_shape[:-1] != ones or not 1 <= chunk <= max(1, length):
+        raise FieldError("codecs: inner chunks must be pieces of a row")
+    if document.chunk_grid.configuration.chunk_shape != [*ones, -(-length // chunk) * chunk]:
+        raise FieldError("chunk_grid: a row must be one object")
+    return chunk
+
+
+# ------------------------------------------------------------------------------- rows without compression
+
+
+class RowReader(Protocol):
+    """One row that was opened and checked.
+
+    Attributes:
+        direct: Descriptor and byte offset of an open file in which all words of the row stand in order; None where
+            there is no such file.
+    """
+
+    @property
+    def direct(self) -> tuple[int, int] | None:
+        """A file from which the words can be read without this reader."""
+
+    def read(self, start: int, out: Words) -> None:
+        """Fill `out` with the words from `start` on; several threads may call this at once."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+#: The words `first` up to `last` stand in an object from a byte offset on.
+Run = tuple[int, int, int]
+
+
+def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
+    """Return where the words of a row stand, from the end of its object; chunks in order make one run.
+
+    Raises:
+        ValueError: The index has another size than it must have, or is damaged.
+    """
+    import google_crc32c
+
+    if len(index) != geometry.index_bytes:
+        size = max(0, geometry.index_start + len(index))
+        raise ValueError(f"its object has {size} bytes instead of {geometry.object_bytes}")
+    if int(google_crc32c.value(index[:-_CRC])) != int.from_bytes(index[-_CRC:], "little"):
+        raise ValueError("the index of its object is damaged")
+    runs: list[Run] = []
+    for number, (offset, size) in enumerate(np.frombuffer(index[:-_CRC], "<u8").reshape(-1, 2).tolist()):
+        if size != geometry.chunk_bytes or offset + size > geometry.index_start:
+            raise ValueError("the index of its object is damaged")
+        first, last = number * geometry.chunk, min((number + 1) * geometry.chunk, geometry.length)
+        if runs and offset == runs[-1][2] + (first - runs[-1][0]) * _WORD:
+            runs[-1] = (runs[-1][0], last, runs[-1][2])
+        else:
+            runs.append((first, last, offset))
+    return tuple(runs)
+
+
+def ranges(runs: tuple[Run, ...], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (first word, last word, byte offset) of the ranges that hold the words `start` up to `stop`."""
+    for first, last, offset in runs:
+        low, high = max(start, first), min(stop, last)
+        if low < high:
+            yield low, high, offset + (low - first) * _WORD
+
+
+class LocalRow:
+    """A row in a file. Needs a little-endian machine.
+
+    Args:
+        path: The object of the row.
+        geometry: The sizes that the object must have.
+        keep_open: Whether the file stays open between reads; otherwise each read opens it again.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: The file has another size, or a damaged index.
+    """
+
+    def __init__(self, path: Path, geometry: Geometry, keep_open: bool = True) -> None:
+        self._path, self._geometry = path, geometry
+        self._descriptor: int | None = None
+        descriptor = self._open()
+        try:
+            self._runs = runs_of(os.pread(descriptor, geometry.index_bytes, geometry.index_start), geometry)
+            if keep_open:
+                self._descriptor = descriptor
+        finally:
+            if self._descriptor is None:
+                os.close(descriptor)
+
+    @property
+    def direct(self) -> tuple[int, int] | None:
+        """The open file, where its chunks stand in order."""
+        return (self._descriptor, self._runs[0][2]) if self._descriptor is not None and len(self._runs) == 1 else None
+
+    def read(self, start: int, out: Words) -> None:
+        """Fill `out` with the words from `start` on."""
+        descriptor = self._open() if self._descriptor is None else self._descriptor
+        try:
+            for low, high, offset in ranges(self._runs, start, start + len(out)):
+                read_fully(descriptor, out[low - start : high - start], offset)
+        finally:
+            if self._descriptor is None:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int:
+        descriptor = open_regular(self._path)
+        size = os.fstat(descriptor).st_size
+        if size != self._geometry.object_bytes:
+            os.close(descriptor)
+            raise ValueError(f"its object has {size} bytes instead of {self._geometry.object_bytes}")
+        return descriptor
+
+
+def read_fully(descriptor: int, out: Words, offset: int) -> None:
+    """Fill `out` from a file, from byte `offset` on.
+
+    Raises:
+        ValueError: The file ends earlier.
+    """
+    done = os.preadv(descriptor, [out.data], offset)
+    if done == out.nbytes:
+        return
+    # One call reads at most 2 GiB, and less where a signal interrupts it.
+    rest = out.data.cast("B")
+    while done < out.nbytes:
+        got = os.preadv(descriptor, [rest[done:]], offset + done)
+        if not got:
+            raise ValueError("its object ended early")
+        done += got
+
+
+class StoredRow:
+    """A row that is read by ranges through its storage.
+
+    Raises:
+        StoreError: The object cannot be read.
+        ValueError: The object has another size, or a damaged index.
+    """
+
+    direct = None
+
+    def __init__(self, storage: Storage, key: str, geometry: Geometry) -> None:
+        self._storage, self._key = storage, key
+        # One more byte than there must be shows that an object is too long, however long it is.
+        self._runs = runs_of(storage.read(key, geometry.index_start, geometry.object_bytes + 1), geometry)
+
+    def read(self, start: int, out: Words) -> None:
+        """Fill `out` with the words from `start` on."""
+        for low, high, offset in ranges(self._runs, start, start + len(out)):
+            data = self._storage.read(self._key, offset, offset + (high - low) * _WORD)
+            if len(data) != (high - low) * _WORD:
+                raise ValueError("its object ended early")
+            out[low - start : high - start] = np.frombuffer(data, "<u8")
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
+
+# ----------------------------------------------------------------------------------------- compressed rows
+
+
+def check_inflation(
+    read: Callable[[int, int], bytes], size: int, shard: schemas.ShardSettings, plain: Geometry
+) -> None:
+    """Check that each inner chunk of a compressed row decompresses to the size that it must have.
+
+    Args:
+        read: Returns the bytes `start` up to `stop` of the row's object.
+        size: The size of the object in bytes.
+        shard: The settings of the shard.
+        plain: The sizes of a row that is not compressed.
+
+    Raises:
+        ValueError: A chunk has another size, or lies outside the object.
+    """
+    codecs = [codec for codec in shard.codecs if not isinstance(codec, schemas.BytesCodec)]
+    if not codecs:
+        return
+    entries = plain.chunks * _INDEX_ENTRY
+    first = 0 if shard.index_location == "start" else size - entries - _CRC
+    index = read(first, first + entries) if first >= 0 else b""
+    if len(index) != entries:
+        raise ValueError("its object is shorter than its index")
+    for offset, length in np.frombuffer(index, "<u8").reshape(-1, 2).tolist():
+        if (offset, length) == (_MISSING, _MISSING):
+            continue
+        if offset + length > size:
+            raise ValueError("the index of its object is damaged")
+        if _inflated(codecs[0], partial(_up_to, read, offset), length, plain.chunk_bytes) != plain.chunk_bytes:
+            raise ValueError("a compressed chunk does not hold as many words as it must")
+
+
+def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
+    return read(start, start + count)
+
+
+def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected: int) -> int | None:
+    """Return the decompressed size of a chunk; None where `expected` bytes are not enough to find out."""
+    if isinstance(codec, schemas.BloscCodec):
+        return int.from_bytes(read(min(length, _HEADER))[4:8], "little")
+    if isinstance(codec, schemas.GzipCodec):
+        inflate = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            return len(inflate.decompress(read(length), expected + 1))
+        except zlib.error:
+            return None
+    stated = _zstd_size(read(min(length, _HEADER)))
+    return stated if stated is not None else _zstd_trial(read(length), expected)
+
+
+def _zstd_size(header: bytes) -> int | None:
+    """Return the size that the header of a Zstandard frame states; None where it states none (RFC 8878, 3.1.1.1)."""
+    if not header.startswith(_ZSTD_MAGIC) or len(header) < 6:
+        return -1
+    descriptor = header[4]
+    kind, single = descriptor >> 6, descriptor >> 5 & 1
+    width = (1 if single else 0, 2, 4, 8)[kind]
+    if not width:
+        return None
+    start = 5 + (0 if single else 1) + (0, 1, 2, 4)[descriptor & 3]
+    size = int.from_bytes(header[start : start + width], "little")
+    return size + 256 if width == 2 else size
+
+
+def _zstd_trial(data: bytes, expected: int) -> int | None:
+    """Decompress a frame that does not state its size into a buffer of the expected size; return the size."""
+    from numcodecs import zstd
+
+    try:
+        return len(zstd.decompress(data, np.empty(expected, np.uint8)))
+    except RuntimeError:
+        return None

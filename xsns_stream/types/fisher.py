@@ -1,0 +1,121 @@
+"""Fisher information: the settings of an estimate, and its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from xsns_stream.errors import UsageError
+from xsns_stream.types.parameters import ParameterLayout
+from xsns_stream.types.provenance import Provenance
+
+if TYPE_CHECKING:
+    import torch
+
+ESTIMATORS: Final = ("per-example", "per-batch", "authors", "grad-abs")
+TOKEN_REDUCTIONS: Final = ("sum", "mean")
+LABELS: Final = ("data", "sample")
+PRECISIONS: Final = ("float32", "bf16", "fp16")
+#: Estimators whose values depend on which examples share a batch.
+BATCH_WISE: Final = ("per-batch", "authors")
+#: The batch size of the authors' published code.
+AUTHORS_BATCH: Final = 4
+
+
+@dataclass(frozen=True)
+class FisherSettings:
+    """Settings of a Fisher estimate. The first three change its values, the others change only precision and cost.
+
+    Attributes:
+        estimator: `per-example` is the paper's equation: the gradient of each example is squared. `per-batch` squares
+            the gradient of the mean over a batch. `authors` does what the authors' published code does: dropout is
+            on, the loss is the mean over the tokens of a batch, the gradient of each tensor is clipped to norm 1 and
+            then squared. `grad-abs` averages the absolute value of the gradient of each example.
+        token_reduction: How the scored tokens of an example make up its log-likelihood: `sum` or `mean`.
+        labels: `data` scores the observed tokens (empirical Fisher); `sample` scores tokens that are drawn from the
+            model itself (true Fisher, one draw for each example).
+        precision: `float32` (the precision of the weights), or automatic mixed precision in `bf16` or `fp16` with
+            accumulators in float32.
+        checkpoint: Whether activations are computed again in the backward pass instead of being kept. The values
+            stay the same.
+    """
+
+    estimator: str = "per-example"
+    token_reduction: str = "sum"
+    labels: str = "data"
+    precision: str = "float32"
+    checkpoint: bool = False
+
+    def __post_init__(self) -> None:
+        _check_choice("estimator", self.estimator, ESTIMATORS)
+        _check_choice("token reduction", self.token_reduction, TOKEN_REDUCTIONS)
+        _check_choice("kind of labels", self.labels, LABELS)
+        _check_choice("precision", self.precision, PRECISIONS)
+        if self.estimator == "authors" and (self.token_reduction, self.labels, self.precision) != (
+            "sum",
+            "data",
+            "float32",
+        ):
+            raise UsageError(
+                "the estimator 'authors' has no other settings.",
+                "leave token reduction, labels and precision at their defaults.",
+            )
+
+    @property
+    def batch_wise(self) -> bool:
+        """Whether the values depend on which examples share a batch, and so on batch size and order."""
+        return self.estimator in BATCH_WISE
+
+    def describe(self, batch_size: int) -> str:
+        """Return the text that is recorded with every result. Two texts are equal exactly when values are comparable.
+
+        Args:
+            batch_size: Number of examples that are computed together. It is part of the text only where the values
+                depend on it.
+        """
+        if self.estimator == "authors":
+            return f"authors(batch={batch_size})"
+        settings = [f"token_reduction={self.token_reduction}"]
+        if self.labels != "data":
+            settings.append(f"labels={self.labels}")
+        if self.batch_wise:
+            settings.append(f"batch={batch_size}")
+        return f"{self.estimator}({','.join(settings)})"
+
+
+@dataclass(frozen=True)
+class DiagonalFisher:
+    """f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)² for every parameter of a layout.
+
+    Attributes:
+        values: One array for each tensor of `layout`, in its order and shape; finite and ≥ 0. It is a torch tensor
+            where the values still are on a device.
+        layout: The parameters that the values belong to.
+        examples: |D|, the number of examples averaged over.
+        language: Normalised code; empty where the caller gave batches without a language.
+        provenance: How the values were computed.
+    """
+
+    values: tuple[npt.NDArray[np.floating[Any]] | torch.Tensor, ...] = field(repr=False)
+    layout: ParameterLayout
+    examples: int
+    language: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        if tuple(tuple(v.shape) for v in self.values) != self.layout.shapes:
+            raise ValueError("every parameter of the layout needs a value of its shape")
+
+    def to_dict(self) -> dict[str, torch.Tensor]:
+        """Return {parameter name: tensor of its shape}; the tensors share memory with the values."""
+        import torch
+
+        return {n: torch.as_tensor(v) for n, v in zip(self.layout.names, self.values, strict=True)}
+
+
+def _check_choice(setting: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"'{value}' is not a valid {setting}.", f"choose one of {', '.join(choices)}.")
