@@ -1,10 +1,11 @@
-# Five commands for a contributor: setup, demo, test, lint, bench.
+# Commands for a contributor: setup, demo, test (or test-all), lint, bench.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-slow test-all lint bench clean
 
 setup: $(STAMP)
 
@@ -24,8 +25,15 @@ demo: $(STAMP)
 	@echo "Next, with text of your own:  $(BIN)/xsns-stream build --corpus FOLDER --store mine.zarr"
 	@echo "                              $(BIN)/xsns-stream rank --store mine.zarr --target LANG"
 
+# Every test that shows behaviour.
 test: $(STAMP) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(PYTEST)
+
+# The tests that take long: all models in all precisions, killed writers, the benchmarks in smoke mode.
+test-slow: $(STAMP)
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

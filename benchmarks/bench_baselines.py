@@ -1,12 +1,12 @@
-"""Whose tokens are nearest: ours in blocks from a file, faiss's exact index, and all products at once.
+"""Time and memory of NN-Rank's nearest-token search: blocks from a file, faiss's exact index, and one product of all.
 
     python benchmarks/bench_baselines.py --languages 4 --tokens 4000 -o baselines.json
 
-Made-up token states, each language round a centre of its own; k = 5 nearest by inner product among all other languages.
-The contestants' shares are compared before any is timed. Memory is the peak of a fresh process above what it had before
-the search, states included: ours lie in a file that is mapped, the others need them in one array.
+The token states are synthetic, with a centre for each language; k = 5 nearest by inner product among all other
+languages. The shares of all contestants are compared before any is timed. Memory is the peak of a fresh process above
+its memory before the search, states included: our states are in a mapped file, the others need them in one array.
 
-One thread each, unless OMP_NUM_THREADS says otherwise.
+Every contestant has one thread, unless OMP_NUM_THREADS is set.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xsns_stream.baselines.nearest_tokens import TokenStates, neighbour_shares
 
 OURS, FAISS, NAIVE = "blocks, from a file", "faiss IndexFlatIP", "all products at once"
 K = 5
-#: Of the smoke run's shares: rounding may turn a near tie between two tokens.
+#: Tolerance for the shares of the smoke run, in which rounding may change a near tie between two tokens.
 DIFFERENT_TOKENS = 2e-3
 
 MEMORY_SETUP = """
@@ -42,7 +42,7 @@ MEMORY_STATEMENT = "bench.search(sys.argv[2], sys.argv[3], int(sys.argv[4]), int
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--languages", type=int, default=4)
-    parser.add_argument("--tokens", type=int, default=4000, help="of each language")
+    parser.add_argument("--tokens", type=int, default=4000, help="tokens of each language")
     parser.add_argument("--width", type=int, default=768, help="D (768: XLM-R base)")
     options = parser.parse_args()
     if options.smoke:
@@ -79,7 +79,7 @@ def measure(folder: Path, sizes: tuple[int, int, int], rounds: int) -> list[dict
 
 
 def write_states(path: Path, languages: int, tokens: int, width: int) -> Path:
-    """Centres a third as far apart as tokens lie from them: every language owns some of another's neighbours."""
+    """Write states whose centres are a third as far apart as tokens are from them, so that neighbours are shared."""
     rng = np.random.default_rng(0)
     kept = TokenStates(path, width)
     for language in range(languages):
@@ -108,7 +108,7 @@ def in_blocks(path: Path, languages: int, tokens: int, width: int) -> np.ndarray
 
 
 def by_faiss(path: Path, languages: int, tokens: int, width: int) -> np.ndarray:
-    """As NN-Rank's authors do it: an index of the others for each target."""
+    """Return the shares by an index of the other languages for each target, as in the code of NN-Rank's authors."""
     import faiss
 
     faiss.omp_set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -141,7 +141,7 @@ def shares(nearest: Callable[[int], np.ndarray], languages: int, tokens: int) ->
 
 
 def check(found: dict[str, np.ndarray], tokens: int) -> None:
-    """Stop unless all give the same shares, but for near ties that rounding turns."""
+    """Stop unless all contestants give the same shares, except near ties that depend on rounding."""
     for name, values in found.items():
         allowed = max(DIFFERENT_TOKENS, 2 / (tokens * K))
         if not np.allclose(values, found[OURS], rtol=0, atol=allowed, equal_nan=True):
@@ -149,7 +149,7 @@ def check(found: dict[str, np.ndarray], tokens: int) -> None:
 
 
 def warm_up() -> None:
-    """Load and run what every contestant needs once, so that it does not count as its memory."""
+    """Load and run the libraries of every contestant once, so that they do not count as its memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_states(Path(folder) / "states", 2, 16, 8)
         for call in contestants().values():

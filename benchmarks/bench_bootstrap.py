@@ -1,9 +1,9 @@
-"""How often 95 % intervals for a mean over targets hold the truth: ours, plain percentiles, BCa, Student's t.
+"""Coverage of 95 % intervals for a mean over targets: ours, plain percentiles, BCa, Student's t.
 
     python benchmarks/bench_bootstrap.py -o benchmarks/results/bootstrap.json
 
-Samples are drawn from distributions that look like those of metrics over targets, whose mean is known. `table` makes
-the table of `docs/evaluation.md` from the result. Nothing is timed; `--rounds` does not matter.
+Samples are drawn from distributions that resemble those of metrics over targets, and whose mean is known. `table` makes
+the table of `docs/evaluation.md` from the result. Nothing is timed; `--rounds` is ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OURS = "this"
 TARGETS = (8, 20, 50)
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
-#: Name → a draw of [samples, targets].
+#: Name → function that draws values, [samples, targets].
 METRICS: dict[str, Draw] = {
     "like NDCG: Beta(4, 1)": lambda rng, size: rng.beta(4, 1, size),
     "like a correlation: tanh of a normal": lambda rng, size: np.tanh(rng.normal(0.9, 0.5, size)),
@@ -63,10 +63,10 @@ def main() -> None:
 
 
 def coverage(metric: str, targets: int, samples: int, resamples: int) -> dict[str, float]:
-    """Return the share of samples whose interval holds the truth, for each kind of interval."""
+    """Return the share of samples whose interval contains the true mean, for each kind of interval."""
     rng = np.random.default_rng(targets)
     values = METRICS[metric](rng, (samples, targets))
-    # The same draws for every sample: which targets are drawn does not depend on what they are.
+    # All samples share the draws, because the drawn indices do not depend on the values.
     counts = rng.multinomial(targets, np.full(targets, 1 / targets), size=resamples)
     draws = np.sort(values @ counts.T / targets, axis=1)
     ends = {
@@ -75,7 +75,7 @@ def coverage(metric: str, targets: int, samples: int, resamples: int) -> dict[st
         OURS: np.array([interval(row, targets) for row in draws]),
         "Student's t": student(values),
     }
-    # A mean of draws that equals the truth may miss it by a rounding.
+    # A mean of draws that equals the true mean may differ from it by rounding.
     low, high = TRUTH[metric] + 1e-12, TRUTH[metric] - 1e-12
     return {name: float(np.mean((pairs[:, 0] <= low) & (pairs[:, 1] >= high))) for name, pairs in ends.items()}
 

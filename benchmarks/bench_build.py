@@ -1,16 +1,17 @@
-"""Time and memory of a build: the streaming engine against an ordinary forward and backward.
+"""Time and memory of a build: the streaming engine compared with an ordinary forward and backward pass.
 
-First the engine's values are compared with a loop over single examples. Then, interleaved on the same batches:
+First the values of the engine are compared with a loop over single examples. Then these contestants are timed,
+interleaved on the same batches:
 
-* `engine`: what `xsns-stream build` runs;
-* `plain, θ`: an ordinary forward and backward with a gradient for θ alone, the head on the scored positions alone
-  as in the engine, gradients dropped after each batch: the least that any gradient method pays;
-* `plain, all`: the same with a gradient for every parameter and the head on all positions: an ordinary training step
-  without its optimizer;
+* `engine`: the code that `xsns-stream build` runs;
+* `plain, θ`: an ordinary forward and backward pass with gradients of θ only and the head on the scored positions only,
+  as in the engine; gradients are dropped after each batch. Every gradient method costs at least this;
+* `plain, all`: the same with gradients of all parameters and the head on all positions: a training step without its
+  optimizer;
 * `batch of one`: the same values by a loop over single examples without padding.
 
-Memory: the peak above the loaded model while building 10 and 100 languages, and with |D| = 16 and 128, each in a fresh
-process.
+Memory is the peak above the loaded model while building 10 and 100 languages, and with |D| = 16 and 128, each in a
+fresh process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.scoring import single_examples
 
-# Of a tensor's largest value. Rounding alone gives up to 6e-6 with trained weights; a wrong rule gives 0.1 and more.
+# Relative to a tensor's largest value. Rounding gives up to 6e-6 with trained weights; a wrong rule gives at least 0.1.
 TOLERANCE = 2e-5
 
 Batches = list[dict[str, Tensor]]
@@ -84,7 +85,7 @@ def contestants(model: Any, batches: Batches, layout: xs.ParameterLayout) -> dic
 
 
 def mini_batches(loaded: Any, count: int, batch: int) -> Batches:
-    """CLDR text in seven languages, as a build would batch it."""
+    """Return CLDR text in seven languages, in the batches of a build."""
     corpus, objective = xs.open_corpus("cldr"), xs.MaskedLanguageModelling()
     found: Batches = []
     for language in ("sw", "fi", "ja", "ar", "ta", "de", "yo"):
@@ -94,7 +95,7 @@ def mini_batches(loaded: Any, count: int, batch: int) -> Batches:
 
 
 def wide_model(layers: int) -> Any:
-    """XLM-R base's width, random weights, a small vocabulary (the head's cost is the same for all contestants)."""
+    """Return a model of XLM-R base's width with random weights and a small vocabulary."""
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
     torch.manual_seed(0)
@@ -166,7 +167,7 @@ def main() -> None:
         print(f"\n{name}: {examples} examples, largest error {error:.1e}")
         base = timings["engine"].median_s
         harness.print_table(
-            ["contestant", "ms", "examples/s", "engine takes ×"],
+            ["contestant", "ms", "examples/s", "engine / contestant"],
             [[who, t.median_s * 1e3, examples / t.median_s, base / t.median_s] for who, t in timings.items()],
         )
         rows += [

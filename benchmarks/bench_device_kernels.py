@@ -1,11 +1,11 @@
-"""Squared products and selection where the gradients lie: ours against plain torch, on a GPU or on the CPU.
+"""Squared products and selection on the device of the gradients: our kernels compared with plain torch.
 
     python benchmarks/bench_device_kernels.py --device cuda -o device.json
 
-Products: `TFLOP/s` counts 2 · R · O · I operations, the products alone, over R rows of all examples together.
-Selection: K is 15 % of the values; `GB/s` is bytes of the values, read once, over the whole time, bits on the host
-included. `takes ×` is the median over that of the first contestant: below 1 it is faster. What cannot run on a
-device is named and left out.
+Products: `TFLOP/s` counts the 2 · R · O · I operations of the products over R rows of all examples together. Selection:
+K is 15 % of the values; `GB/s` is the size of the values, read once, divided by the whole time, including bits on the
+host. `takes_times` is the median divided by that of the first contestant: below 1 the contestant is faster. Contestants
+that cannot run on the device are named and left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xsns_kernels.grouped import add_squared_products
 
 DENSITY = 0.15
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-#: torch.quantile takes no more values than this.
+#: Largest number of values that torch.quantile accepts.
 QUANTILE_VALUES = 16_000_000
 #: Largest difference from a float64 loop, relative to the largest value.
 SLACK = 1e-5
@@ -37,9 +37,9 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where the tensors lie (cpu)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="device of the tensors (cpu)")
     parser.add_argument(
-        "--dtypes", nargs="+", choices=DTYPES, default=[*DTYPES], help="of the rows (all; cpu: float32)"
+        "--dtypes", nargs="+", choices=DTYPES, default=[*DTYPES], help="dtypes of the rows (all; on a CPU float32)"
     )
     parser.add_argument("--examples", type=int, default=32, help="N, examples of a call (32)")
     parser.add_argument("--rows", type=int, default=128, help="T, rows of an example (128)")
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def left_out(device: torch.device, values: int) -> list[str]:
-    """Say what this run does not measure, and why."""
+    """Return sentences on what this run does not measure, and why."""
     notes = []
     if device.type != "cuda":
         notes.append("Not run: anything on a GPU, the Triton form and half-precision rows; the device is the CPU.")
@@ -87,7 +87,7 @@ def name_of(device: torch.device) -> str:
 def products(
     shape: tuple[int, int], examples: int, rows: int, dtype: str, device: torch.device, rounds: int
 ) -> list[Row]:
-    """Time one shape of weight with one dtype of rows, all examples of one length."""
+    """Time one shape of weight with one dtype of rows; all examples have the same length."""
     generator = torch.Generator().manual_seed(0)
     G, A = (torch.randn(examples * rows, size, generator=generator).to(device, DTYPES[dtype]) for size in shape)
     segments = torch.arange(examples + 1) * rows
@@ -106,7 +106,7 @@ def products(
 
 
 def batched(G: Tensor, A: Tensor, examples: int) -> Tensor:
-    """Every example's product in memory together, [N, O, I], rounded to the dtype of the rows."""
+    """Compute every example's product in memory at once, [N, O, I], rounded to the dtype of the rows."""
     left, right = (rows.view(examples, -1, rows.shape[1]) for rows in (G, A))
     return torch.bmm(left.mT, right).float().square_().sum(dim=0)
 
@@ -114,7 +114,7 @@ def batched(G: Tensor, A: Tensor, examples: int) -> Tensor:
 def check_products(
     contestants: dict[str, Callable[[], object]], F: Tensor, G: Tensor, A: Tensor, segments: Tensor
 ) -> None:
-    """Stop unless each agrees with a float64 loop; what rounds its products to half precision cannot."""
+    """Stop unless each contestant agrees with a float64 loop; products in half precision are not compared."""
     truth = torch.zeros_like(F, dtype=torch.float64)
     for start, stop in pairwise(segments.tolist()):
         truth += (G[start:stop].double().t() @ A[start:stop].double()).square_()
@@ -127,7 +127,7 @@ def check_products(
 
 
 def selections(count: int, device: torch.device, rounds: int) -> list[Row]:
-    """Time the top 15 % of values in pieces of odd sizes, as packed bits on the host."""
+    """Time the selection of the top 15 % of values in tensors of odd sizes, as packed bits on the host."""
     rng = np.random.default_rng(0)
     values = rng.standard_normal(count, np.float32) ** 2 * np.exp(3 * rng.standard_normal(count, np.float32))
     k = max(1, round(DENSITY * count))
@@ -160,15 +160,16 @@ def on_the_host(pieces: list[Tensor], k: int) -> Bits:
 
 
 def packed(pieces: list[Tensor], threshold: Tensor) -> Bits:
-    """Compare on the device, copy one octet a value, pack on the host."""
+    """Compare on the device, copy one byte for each value, and pack on the host."""
     flags = (torch.cat(pieces) >= threshold).cpu().numpy()
     return kernels.pack_bits(flags), int(flags.sum())
 
 
 def check_selections(contestants: dict[str, Callable[[], Bits]], values: np.ndarray, k: int) -> dict[str, int]:
-    """Return how many bits each has wrong; stop unless only torch.quantile has any, and fewer than one in 1,000.
+    """Return the number of wrong bits of each contestant.
 
-    It computes ranks in float32, which cannot tell all of them apart.
+    Only torch.quantile may have wrong bits, fewer than one in 1,000: it computes ranks in float32, which cannot
+    distinguish all of them. Otherwise the program stops.
     """
     words, _ = kernels.threshold_bits(values, float(kernels.kth_largest(values, k, impl="numpy")), impl="numpy")
     off_by = {name: kernels.popcount(call()[0] ^ words) for name, call in contestants.items()}
@@ -179,7 +180,7 @@ def check_selections(contestants: dict[str, Callable[[], Bits]], values: np.ndar
 
 
 def synchronised(contestants: dict[str, Callable[[], Any]], device: torch.device) -> dict[str, Callable[[], None]]:
-    """Wait for the device after each call: kernels run after the calls that start them have returned."""
+    """Wait for the device after each call, because calls return before their kernels have finished."""
 
     def wait_for(call: Callable[[], Any]) -> None:
         call()

@@ -1,9 +1,9 @@
-"""How exact the Fisher engine is, family by family, and which parameters it has a rule for.
+"""Exactness of the Fisher engine for each family of models, and the parameters that it has rules for.
 
 Every family of `tests/support/zoo.py` is made tiny, with random weights, and measured on four examples of different
-lengths in one padded batch. The values are compared with a loop over single examples that shares nothing with the
-package: the loop asks the model for the logits of one unpadded example, and scores them itself. In float64 every step
-is computed in float64, also the steps that a family takes in float32.
+lengths in one padded batch. The values are compared with a loop over single examples that shares no code with the
+package: the loop gets the logits of one unpadded example from the model, and scores them itself. In float64 every step
+is computed in float64, also the steps that a family computes in float32.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import zoo
 
 LENGTHS = (9, 6, 4, 7)
 IGNORED = -100
-#: Accepted errors, relative to a tensor's largest value.
+#: Largest accepted errors, relative to the largest value of a tensor.
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 NAMES = {torch.float64: "float64", torch.float32: "float32"}
 
@@ -54,7 +54,7 @@ def log_likelihood(model: Any, objective: str, example: Mapping[str, Tensor]) ->
 
 
 def single_examples(batch: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Yield each example alone, cut to its own length; a decoder's labels to theirs."""
+    """Yield each example alone, cut to its own length, and the labels of a decoder to theirs."""
     for n in range(len(batch["input_ids"])):
         row = {name: values[n : n + 1] for name, values in batch.items()}
         length = int(row["attention_mask"].sum())
@@ -95,7 +95,7 @@ def largest_error(model: Any, objective: str, batch: Mapping[str, Tensor], *, ch
 
 
 def coverage(model: Any) -> dict[str, int]:
-    """Count θ's tensors: by a rule that the self-check confirmed; one example at a time; of these, rules it refused."""
+    """Count the tensors of θ with a confirmed rule, those without, and those whose rule was rejected."""
     layout = xs.parameter_layout(model)
     candidates = set(layout.names) - set(Engine(model, layout).fallback)
     checks = self_check(model, layout)
@@ -109,7 +109,7 @@ def coverage(model: Any) -> dict[str, int]:
 
 
 def measure(name: str, dtype: torch.dtype) -> dict[str, Any]:
-    """Measure one family in one precision, with both forms of attention, with checkpointing."""
+    """Measure one family in one precision, with both forms of attention, and with checkpointing."""
     objective = zoo.FAMILIES[name].objective
     errors: dict[str, float] = {}
     for attention in ("sdpa", "eager"):
@@ -124,7 +124,7 @@ def measure(name: str, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def measure_both(name: str) -> dict[str, Any]:
-    """Measure one family in both precisions; which tensors have a rule is that of float32, in which models are used."""
+    """Measure one family in both precisions; the tensors with a rule are those of float32, in which models are used."""
     with zoo.float64_throughout():
         double = measure(name, torch.float64)
     row = {"family": name, "objective": zoo.FAMILIES[name].objective, **double, **measure(name, torch.float32)}
@@ -137,7 +137,9 @@ def measure_both(name: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
-    parser.add_argument("--family", action="append", choices=list(zoo.FAMILIES), help="only this one; may be repeated")
+    parser.add_argument(
+        "--family", action="append", choices=list(zoo.FAMILIES), help="only this family; may be given more than once"
+    )
     options = parser.parse_args()
     names = options.family or list(zoo.FAMILIES)[: 3 if options.smoke else None]
     rows = [measure_both(name) for name in names]

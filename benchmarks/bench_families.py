@@ -1,16 +1,16 @@
-"""Does the whole chain see languages, or noise? Nearest neighbours by family, and halves of one language.
+"""Agreement of nearest neighbours with language families, and of halves of one language.
 
-`python benchmarks/bench_families.py --data DIR`: DIR holds NTREX, one parallel file a language, and its
-`languages.tsv` (code, family, individual language). One file a language is taken.
+`python benchmarks/bench_families.py --data DIR`: DIR holds NTREX, one parallel file for each language, and its
+`languages.tsv` (code, family, individual language). One file is used for each language.
 
-* Family: for how many languages, of those with a relative in the pool, is the nearest neighbour by Jaccard of the
-  same family? Once on the first 256 lines (text that the embedded model was trained on), once on the last 100
-  (which it has not seen). Beside it, what random rankings give: each language's share of relatives in the pool.
-* Halves: the first 256 lines as two times 128. How often are the two halves of a language closer to each other than
-  to any half of another language? NTREX is parallel, so the same half of another language holds the same sentences,
-  which makes this hard; `other half` compares with the halves of other content alone.
+* Family: the share of languages, among those with a relative in the pool, whose nearest neighbour by Jaccard is of the
+  same family. It is computed on the first 256 lines (text that the embedded model was trained on) and on the last 100
+  (text that it has not seen), and compared with random rankings, whose share is that of relatives in the pool.
+* Halves: the first 256 lines as two halves of 128. The share of languages whose two halves are closer to each other
+  than to any half of another language. NTREX is parallel, so that the same half of another language has the same
+  sentences, which makes this difficult; `other half` compares only halves with other sentences.
 
-The values for 256 lines are the mean of the halves', because a Fisher value is a mean over examples.
+The values for 256 lines are the mean of the halves' values, because a Fisher value is a mean over examples.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of NTREX")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th language of the table")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th language of the table")
     options = parser.parse_args()
     started = time.perf_counter()
     loaded = xs.load_model(options.model)

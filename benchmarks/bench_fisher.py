@@ -1,16 +1,16 @@
-"""The Fisher engine against other ways to the same values: time, memory, precision, threads.
+"""The Fisher engine compared with other ways to the same values: time, memory, precision, threads.
 
-Values come first: the engine and every peer are compared with a loop over single examples (`error`: the largest, over
-tensors, relative to the tensor's largest value) before anything is timed. Then, interleaved on the same batches:
+First the engine and every other library are compared with a loop over single examples (`error`: the largest error over
+tensors, relative to the largest value of the tensor). Then they are timed, interleaved on the same batches:
 
-* `engine`: one `add`, accumulators in place (`opening` is what allocating them costs, once a language);
-* `plain, θ`: an ordinary forward and backward with gradients of θ alone and the head on the scored positions alone:
-  the least that any gradient method pays; `plain, all`: every gradient, all logits: a training step;
-* `single examples`: a loop over them without padding, squares added in a hook;
+* `engine`: one `add` with existing accumulators (`opening` is the allocation of the accumulators, once a language);
+* `plain, θ`: an ordinary forward and backward pass with gradients of θ only and the head on the scored positions only;
+  every gradient method costs at least this. `plain, all`: all gradients and all logits, as in a training step;
+* `single examples`: a loop over single examples without padding, with squares added in a hook;
 * `torch.func vmap`, `Opacus`, `BackPACK`: other libraries, see `fisher_contestants.py`.
 
-Times are the processor's, not the clock's (see `fisher_contestants.interleave`). Run one thread pinned to one core
-(`OMP_NUM_THREADS=1 taskset -c 1 …`), but `threads` without pinning.
+Times are processor times, not wall-clock times (see `fisher_contestants.interleave`). Run one thread pinned to one core
+(`OMP_NUM_THREADS=1 taskset -c 1 …`), and `threads` without pinning.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from xsns_stream.fisher.engine import Engine
 from xsns_stream.types import FisherSettings
 
 SECTIONS = ("speed", "ragged", "head", "memory", "precision", "threads", "compile")
-#: (contestant, positions) → the engine's time over the contestant's that was aimed at.
+#: (contestant, positions) → goal: time of the engine divided by that of the contestant.
 TARGETS = {
     ("plain, θ", 128): 1.10,
     ("plain, θ", 32): 1.25,
@@ -72,7 +72,7 @@ THREADS = "threads-worker"
 
 
 def speed(model: Any, positions: int, examples: int, rounds: int) -> list[dict[str, Any]]:
-    """Time everybody on one batch of equal lengths."""
+    """Time all contestants on one batch of equal lengths."""
     batch = batch_of([positions] * examples)
     layout = xs.parameter_layout(model)
     expected = reference(model, [batch], layout)
@@ -91,7 +91,7 @@ def speed(model: Any, positions: int, examples: int, rounds: int) -> list[dict[s
         computing: dict[str, Any] = {"engine": engine, "single examples": single}
         for name, (peer, _) in PEERS.items():
             if not installed(name):
-                print(f"{name} is not installed, and is skipped")
+                print(f"{name} is not installed and is left out")
                 continue
             calls[name] = computing[name] = peer(wide_like(model), batch, layout)
             left_out[name] = peer.leaves_out
@@ -128,7 +128,7 @@ def opened(layout: xs.ParameterLayout, model: Any) -> None:
 
 
 def ragged(model: Any, smoke: bool, rounds: int) -> list[dict[str, Any]]:
-    """Time the engine on batches sorted by length against the loop over the same texts."""
+    """Time the engine on batches sorted by length, and the loop over single examples on the same texts."""
     batches: Batches = ragged_batches(8 if smoke else 40, 16 if smoke else 128, 4 if smoke else 8)
     layout = xs.parameter_layout(model)
     examples = sum(len(batch["input_ids"]) for batch in batches)
@@ -154,7 +154,7 @@ def ragged(model: Any, smoke: bool, rounds: int) -> list[dict[str, Any]]:
 
 
 def threads(layers: int, smoke: bool, rounds: int) -> list[dict[str, Any]]:
-    """Time engine and plain step with one and two threads, each in a process of its own."""
+    """Time the engine and a plain step with one and two threads, each in a process of its own."""
     rows: list[dict[str, Any]] = []
     for count in (1, 2):
         command = [sys.executable, __file__, "--only", THREADS, "--layers", str(layers), "--rounds", str(rounds)]
@@ -175,7 +175,7 @@ def _threads_worker(model: Any, smoke: bool, rounds: int) -> None:
         timings = interleave(calls, rounds)
     rows = compared("threads", timings, "engine", {})
     for row in rows:
-        # With several threads only the clock tells.
+        # Processor time has no meaning for several threads.
         row["engine_over"] = timings["engine"]["clock_median_s"] / row["clock_median_s"]
     print(json.dumps(rows))
 
@@ -189,7 +189,7 @@ DENSITY = 0.15
 def precision(smoke: bool) -> list[dict[str, Any]]:
     """Compare sub-networks computed in half precision with those of float32, on the embedded model.
 
-    What another draw of hidden pieces, or of another language, changes is there as a measure.
+    Other masked tokens, and another language, are measured for comparison.
     """
     loaded = xs.load_model("mini")
     layout = xs.parameter_layout(loaded.model)
@@ -207,7 +207,7 @@ def precision(smoke: bool) -> list[dict[str, Any]]:
         drawn = _batches(loaded, language, count, 42)
         for name, (model, kind) in variants.items():
             found[name, language] = _bits(model, drawn, layout, kind)
-        found["float32, other pieces hidden", language] = _bits(
+        found["float32, other tokens masked", language] = _bits(
             loaded.model, _batches(loaded, language, count, 43), layout, "float32"
         )
     for language, other in zip(languages, languages[1:] + languages[:1], strict=True):
@@ -239,7 +239,7 @@ def _jaccard(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
 
 
 def compiled(smoke: bool, rounds: int) -> list[dict[str, Any]]:
-    """Time engine and plain step with the model's body compiled and not; the values must stay the same."""
+    """Time the engine and a plain step with and without compilation of the model's body; the values must not change."""
     width, positions = (48, 16) if smoke else (768, 128)
     batch, models = batch_of([positions] * 8), {name: wide_model(2, width=width) for name in ("as it is", "compiled")}
     layout = xs.parameter_layout(models["as it is"])
@@ -291,7 +291,7 @@ def _gradient_error(model: Any, other: Any, batch: dict[str, Tensor], layout: xs
 
 
 def device(kind: str, smoke: bool, layers: int, rounds: int) -> list[dict[str, Any]]:
-    """Measure throughput on an accelerator: XLM-R base's blocks, 32 × 128 pieces, float32 and mixed precision."""
+    """Measure throughput on an accelerator: the blocks of XLM-R base, 32 × 128 tokens, float32 and mixed precision."""
     examples, positions, width = (2, 16, 48) if smoke else (32, 128, 768)
     model = wide_model(layers, width=width).to(kind)
     other = wide_model(layers, width=width).to(kind)
@@ -330,10 +330,11 @@ def device(kind: str, smoke: bool, layers: int, rounds: int) -> list[dict[str, A
 
 
 def matmul_flops(model: Any, batch: dict[str, Tensor], layout: xs.ParameterLayout) -> float:
-    """Return the floating-point operations of a forward and backward's matrix products.
+    """Return the floating-point operations of the matrix products of a forward and backward pass.
 
-    Every weight of a block multiplies each position once forward and twice backward, two operations each; attention's
-    two products of T × T likewise; the head's weights ask for no gradient, and see the scored positions alone.
+    Every weight of a block multiplies each position once in the forward pass and twice in the backward pass, with two
+    operations each, and so do the two T × T products of attention. The head's weights need no gradient, and are used
+    for the scored positions only.
     """
     examples, positions = batch["input_ids"].shape
     weights = sum(size for size, shape in zip(layout.sizes, layout.shapes, strict=True) if len(shape) == 2)
@@ -361,7 +362,7 @@ def _waiting(call: Callable[[], object], kind: str) -> Callable[[], object]:
 
 
 def _peak(call: Callable[[], object], kind: str) -> float | None:
-    """Return the device's peak memory in MiB, all models included; None where there is none to ask."""
+    """Return the peak memory of the device in MiB, all models included; None if the device does not report it."""
     if kind != "cuda":
         return None
     torch.cuda.reset_peak_memory_stats()
@@ -376,7 +377,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
     """Print timed rows."""
     print(f"\n{title}")
     harness.print_table(
-        ["contestant", "threads", "ms", "best", "clock", "error", "engine takes ×", "of bests", "target"],
+        ["contestant", "threads", "ms", "best", "clock", "error", "engine / contestant", "of best", "goal"],
         [
             [
                 row["contestant"],
@@ -394,10 +395,15 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
-    parser.add_argument("--only", action="append", choices=[*SECTIONS, THREADS], help="leave the others out")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*SECTIONS, THREADS],
+        help="run only this section; may be given more than once",
+    )
     parser.add_argument("--layers", type=int, help="blocks of the model at XLM-R's width; 12, or 2 with --smoke")
     parser.add_argument(
-        "--device", default="cpu", choices=["cpu", "cuda"], help="cuda: throughput on that device alone"
+        "--device", default="cpu", choices=["cpu", "cuda"], help="cuda: measure only throughput on that device"
     )
     options = parser.parse_args()
     smoke, rounds = options.smoke, options.rounds

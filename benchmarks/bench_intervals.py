@@ -1,8 +1,8 @@
-"""How often the intervals of `rank` hold the truth: sub-networks of disjoint draws of the same languages, compared.
+"""Coverage of the intervals of `rank`, from sub-networks of disjoint samples of the same languages.
 
-`python benchmarks/bench_intervals.py --data DIR`: DIR holds NTREX. Of each language R disjoint draws of D lines are
-measured, in K parts each. Each draw's ranking and intervals are held against the mean similarity of two languages over
-all pairs of the *other* draws, which is taken for the truth.
+`python benchmarks/bench_intervals.py --data DIR`: DIR holds NTREX. For each language, R disjoint samples of D lines are
+measured with K folds each. The ranking and intervals of each sample are compared with the mean similarity of two
+languages over all pairs of the *other* samples, which counts as the true value.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DENSITY, SEED = 0.15, 42
 
 
 def cut(folder: Path, languages: Sequence[str], draws: int, examples: int, into: Path) -> None:
-    """Write disjoint draws of each language's lines, other lines for each language: `into/<draw>/<language>.txt`."""
+    """Write disjoint samples of each language's lines to `into/<draw>/<language>.txt`; languages have other lines."""
     for number, language in enumerate(languages):
         lines = list(dict.fromkeys((folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()))
         if len(lines) < draws * examples:
@@ -42,19 +42,19 @@ def cut(folder: Path, languages: Sequence[str], draws: int, examples: int, into:
 
 
 def measure(texts: Path, draws: int, examples: int, parts: int, into: Path) -> list[SubNetworkStore]:
-    """Build a store for each draw, in parts."""
+    """Build a store with folds for each sample."""
     loaded, stores = load_model("mini"), []
     for draw in range(draws):
         corpus = open_corpus(str(texts / str(draw)))
         store = open_store(into / f"{draw}.zarr", "a")
         build(BuildSettings(corpus, corpus.languages(), examples=examples, parts=parts), loaded, store)
         stores.append(store)
-        print(f"draw {draw + 1} of {draws} is measured", file=sys.stderr)
+        print(f"sample {draw + 1} of {draws} is measured", file=sys.stderr)
     return stores
 
 
 def similarities(stores: Sequence[SubNetworkStore], languages: Sequence[str]) -> Any:
-    """float64 [R, S, R, T]: Jaccard coefficients of every draw of every language with every draw of every other."""
+    """Return the Jaccard coefficients of all samples of all languages with one another, float64 [R, S, R, T]."""
     from xsns_kernels import intersection_counts
 
     rows = np.concatenate([store.rows(languages, SEED, DENSITY) for store in stores])
@@ -65,7 +65,7 @@ def similarities(stores: Sequence[SubNetworkStore], languages: Sequence[str]) ->
 
 
 def outcomes(stores: Sequence[SubNetworkStore], parts: int) -> Iterator[dict[str, Any]]:
-    """Yield, for each draw and target, what was said and what is true."""
+    """Yield, for each sample and target, the statements of `rank` and whether they are true."""
     languages = stores[0].languages
     every = similarities(stores, languages)
     for draw, store in enumerate(stores):

@@ -1,14 +1,14 @@
-"""Count the overlaps of all pairs of packed rows: ours, the limit of a core, and others.
+"""Overlap counts of all pairs of packed rows: our kernel, the limit of a core, and other programs.
 
     python benchmarks/bench_matrix.py --rows 64 --bits 10000000 -o matrix.json
     python benchmarks/bench_matrix.py --store cldr.zarr -o matrix-real.json
 
-Rows are independent random bits, where no column can be left out, or those of a store. GB/s is bytes of one packed
-row a pair, L(L+1)/2 pairs, the diagonal included. Seconds are processor time, because other programs may share the
-cores; one thread and two are also compared by the clock on the wall. *Limit* is a C program written by hand that runs
-the same AND + popcount + ADD over rows that lie in the first-level cache, on one core: no program that counts every
-column and reads its rows from memory reaches it. Contestants that count only the pairs above the diagonal are credited
-with the diagonal too.
+Rows are independent random bits, for which no column can be left out, or the rows of a store. GB/s is the size of one
+packed row for each of the L(L+1)/2 pairs, diagonal included. Seconds are processor time, because other programs may
+share the cores; one thread and two threads are also compared in wall-clock time. *Limit* is a C program that runs the
+same AND + popcount + ADD on rows in the first-level cache, on one core. A program that counts every column and reads
+its rows from memory cannot reach it. Contestants that count only the pairs above the diagonal are credited with the
+diagonal.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TORCH_ROWS = 32
 
 Counter = Callable[[], np.ndarray]
 
-# 4 x 4 rows of 512 words: 36 KB, which the first-level cache holds. Prints GB/s of its own loop.
+# 4 x 4 rows of 512 words take 36 KB, which fit into the first-level cache. The program prints GB/s of its own loop.
 LIMIT_PROGRAM = r"""
 #include <immintrin.h>
 #include <stdint.h>
@@ -81,9 +81,9 @@ def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=64, help="L, number of packed rows (64)")
     parser.add_argument("--bits", type=int, default=10_000_000, help="P, bits of a row (10,000,000)")
-    parser.add_argument("--slow-rows", type=int, default=8, help="rows given to the slow contestants (8)")
-    parser.add_argument("--store", help="take the rows of this store instead")
-    parser.add_argument("--only-ours", action="store_true", help="no other contestants but the limit")
+    parser.add_argument("--slow-rows", type=int, default=8, help="number of rows for slow contestants (8)")
+    parser.add_argument("--store", help="use the rows of this store")
+    parser.add_argument("--only-ours", action="store_true", help="run only our kernel and the limit")
     options = parser.parse_args()
     if options.smoke:
         options.rows, options.bits, options.slow_rows, options.rounds = 9, 100_003, 5, 2
@@ -98,7 +98,7 @@ def main() -> None:
         slow = {**references(few), **peers(loops, few, bits)}
     inputs = {**dict.fromkeys(fast, rows), **dict.fromkeys(slow, few)}
     if slow:
-        # An 8-bit product wants more than 16 rows.
+        # An 8-bit product needs more than 16 rows.
         inputs["torch"] = rows[:TORCH_ROWS]
         slow |= peers({"torch": torch_product}, inputs["torch"], bits)
     check({**fast, **slow}, rows)
@@ -113,20 +113,20 @@ def main() -> None:
     harness.print_table(columns, [[row[column] for column in columns] for row in results])
     walls = harness.interleave(with_threads(rows), options.rounds)
     faster = walls["1 thread"].median_s / walls["2 threads"].median_s
-    print(f"\ntwo threads, by the wall: {faster:.2f} times as fast as one")
+    print(f"\nspeed-up of two threads in wall-clock time: {faster:.2f}")
     parameters = {"rows": len(rows), "bits": bits, "slow_rows": len(few), "limit": note, "store": bool(options.store)}
     parameters |= {"two_threads_faster": faster, "columns": columns_in_use(rows, bits)}
     harness.write(options.output, harness.result("matrix", parameters, results, options.smoke))
 
 
 def random_rows(count: int, bits: int) -> np.ndarray:
-    """uint64 [L, W] of independent bits."""
+    """Return independent random bits, uint64 [L, W]."""
     rng = np.random.default_rng(0)
     return np.stack([kernels.pack_bits(rng.random(bits, np.float32) < DENSITY) for _ in range(count)])
 
 
 def stored_rows(path: str) -> tuple[np.ndarray, int]:
-    """uint64 [L, W] of a store's first seed and density, and P."""
+    """Return the rows of a store's first seed and density, uint64 [L, W], and P."""
     from xsns_stream import open_store
 
     store = open_store(path)
@@ -135,7 +135,7 @@ def stored_rows(path: str) -> tuple[np.ndarray, int]:
 
 
 def columns_in_use(rows: np.ndarray, bits: int) -> dict[str, float]:
-    """Shares of the columns that one row at least has, that two have, and that all have."""
+    """Return the shares of the columns that at least one row, at least two rows, and all rows have."""
     once, twice, every = np.zeros_like(rows[0]), np.zeros_like(rows[0]), ~np.zeros_like(rows[0])
     for row in rows:
         twice |= once & row
@@ -170,7 +170,7 @@ def references(rows: np.ndarray) -> dict[str, Counter]:
 
 
 def numpy_blocked(rows: np.ndarray, words: int = 2048) -> np.ndarray:
-    """One row against the rows from it on, over blocks of columns that stay in cache."""
+    """Count one row against all later rows, over blocks of columns that fit into the cache."""
     counts = np.zeros((len(rows), len(rows)), np.int64)
     for start in range(0, rows.shape[1], words):
         block = rows[:, start : start + words]
@@ -184,10 +184,10 @@ def symmetric(counts: np.ndarray) -> np.ndarray:
 
 
 def peers(makers: dict[str, Callable[..., Counter]], rows: np.ndarray, bits: int) -> dict[str, Counter]:
-    """Contestants that are installed; each returns counts, and not only distances."""
+    """Return the installed contestants that return counts or distances from which counts follow."""
     found = {name: maker for name, maker in makers.items() if importlib.util.find_spec(name)}
     for name in makers.keys() - found.keys():
-        print(f"left out, not installed: {name}", file=sys.stderr)
+        print(f"{name} is not installed and is left out", file=sys.stderr)
     return {name: maker(rows, bits) for name, maker in found.items()}
 
 
@@ -196,7 +196,7 @@ def numkong_symmetric(rows: np.ndarray, bits: int) -> Counter:
 
     octets = rows.view(np.uint8)
     sizes = np.array([kernels.popcount(row) for row in rows])
-    # Only the upper triangle of its result is defined.
+    # Only the upper triangle of the result is defined.
     return lambda: from_jaccard(np.asarray(numkong.jaccards_symmetric(octets, dtype="uint1")), sizes)
 
 
@@ -217,7 +217,7 @@ def simsimd_pairs(rows: np.ndarray, bits: int) -> Counter:
 
 
 def from_jaccard(distances: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Return the counts that a Jaccard distance stands for: |A ∩ B| = J (|A| + |B|) / (1 + J)."""
+    """Return the counts of a Jaccard distance: |A ∩ B| = J (|A| + |B|) / (1 + J)."""
     similarity = 1.0 - np.triu(distances).astype(np.float64)
     counts = np.rint(similarity * np.add.outer(sizes, sizes) / (1.0 + similarity)).astype(np.int64)
     np.fill_diagonal(counts, sizes)
@@ -239,7 +239,7 @@ def pyroaring_pairs(rows: np.ndarray, bits: int) -> Counter:
 
 
 def faiss_hamming(rows: np.ndarray, bits: int) -> Counter:
-    """All Hamming distances: |A ∩ B| = (|A| + |B| - distance) / 2."""
+    """Return the counts of all Hamming distances: |A ∩ B| = (|A| + |B| - distance) / 2."""
     import faiss
 
     faiss.omp_set_num_threads(1)
@@ -258,7 +258,7 @@ def faiss_hamming(rows: np.ndarray, bits: int) -> Counter:
 
 
 def torch_product(rows: np.ndarray, bits: int) -> Counter:
-    """8-bit products of bits that were unpacked beforehand: the unpacking is not timed."""
+    """Return 8-bit products of unpacked bits; the unpacking is not timed."""
     import torch
 
     torch.set_num_threads(1)
@@ -274,18 +274,18 @@ def torch_product(rows: np.ndarray, bits: int) -> Counter:
 
 
 def check(contestants: dict[str, Counter], rows: np.ndarray) -> None:
-    """Stop unless all counts are those of NumPy; float32 distances may be off by their rounding."""
+    """Stop unless all counts equal those of NumPy; float32 distances may have rounding errors."""
     truth = numpy_blocked(rows)
     for name, call in contestants.items():
         counted = call()
         expected = truth[: len(counted), : len(counted)]
         slack = 1e-5 * expected.max() if name in ("numkong", "simsimd") else 0
         if np.abs(counted - expected).max() > slack:
-            raise SystemExit(f"error: {name} counts wrongly; nothing was timed")
+            raise SystemExit(f"error: {name} returns wrong counts; nothing was timed")
 
 
 def build_limit(folder: Path) -> tuple[Path | None, str]:
-    """Return the hand-written program, or the reason why there is none."""
+    """Return the compiled C program, or the reason why it is missing."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None, "Limit: not measured, there is no C compiler."
@@ -300,7 +300,7 @@ def build_limit(folder: Path) -> tuple[Path | None, str]:
 
 
 def limit_of(program: Path | None, speeds: list[float], repeats: int) -> dict[str, Callable[[], object]]:
-    """Return the program as a contestant that notes the GB/s of its own loop."""
+    """Return the C program as a contestant that records the GB/s of its own loop."""
     if program is None:
         return {}
 
@@ -314,10 +314,10 @@ def limit_of(program: Path | None, speeds: list[float], repeats: int) -> dict[st
 def summarise(
     timings: dict[str, harness.Timing], inputs: dict[str, np.ndarray], limits: list[float]
 ) -> list[dict[str, Any]]:
-    """Turn seconds into rows of results; contestants are compared by bytes a pair a second.
+    """Return rows of results from seconds; contestants are compared by bytes of a pair per second.
 
-    `of_limit` compares medians. `best_of_limit` compares the best rounds of both, which says more
-    where other programs share the cores.
+    `of_limit` compares medians. `best_of_limit` compares the best rounds of both, which is more reliable if other
+    programs share the cores.
     """
     work = {name: len(rows) * (len(rows) + 1) / 2 * rows.shape[1] * 8 / 1e9 for name, rows in inputs.items()}
     base = work[OURS] / timings[OURS].median_s

@@ -1,13 +1,13 @@
-"""Measure how writing, comparing, adding and ranking grow with languages and parameters.
+"""Growth of the times of writing, comparing, adding and ranking with languages and parameters.
 
     python benchmarks/bench_scale.py -o benchmarks/results/scale.json
 
-Made-up stores (`synthetic.py`) of two series are written to a temporary folder: more and more languages of one size,
-and a few languages of larger and larger sizes. Every operation runs in a process of its own, after a warm-up on a
-small store, with the page cache as the writing left it. `cpu_s` is the processor's time of all threads, which other
-programs disturb little; `wall_s` is the clock's. `extra_mib` is the peak of resident memory above what the process
-had before the operation. Points beyond `--disk-gb` or `--budget-s` are left out, and named. `--beyond` counts a store
-that is there already, as `synthetic.py` writes it, and compares the time with what the others foretell.
+Two series of synthetic stores (`synthetic.py`) are written to a temporary folder: growing numbers of languages of one
+size, and a few languages of growing sizes. Every operation runs in a process of its own, after a warm-up on a small
+store, with the page cache as writing left it. `cpu_s` is the processor time of all threads, which other programs hardly
+disturb; `wall_s` is wall-clock time. `extra_mib` is the peak of resident memory above the memory before the operation.
+Points beyond `--disk-gb` or `--budget-s` are left out and named. `--beyond` counts an existing store of `synthetic.py`,
+and compares the time with the prediction from the other points.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from xsns_stream.similarity import count_overlaps, jaccard, sample_overlaps
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.store.overlap_cache import overlap_cache
 
-#: 4,096 · 768: about the embedded model's; XLM-R base; XLM-R large.
+#: 4,096 · 768 is about the size of the embedded model; then XLM-R base and XLM-R large.
 SMALL, BASE, LARGE = 3_145_728, 85_054_464, 302_309_376
 TINY = 768 * 64
 SAMPLE = 0.05
-#: A sample keeps a table of pairs for each of its blocks: beyond this many languages that takes longer than all else.
+#: A sample has a table of pairs for each of its blocks, which dominates beyond this number of languages.
 SAMPLE_UP_TO = 512
-#: Draws from which a sample's error is known; all pairs of one draw err alike. Up to this many languages.
+#: Number of samples for the error of a sample, because all pairs of one sample have correlated errors.
 DRAWS, DRAWN_UP_TO = 30, 16
-#: A short operation is repeated until this many seconds have gone by.
+#: A short operation is repeated for this number of seconds.
 LONG_S = 2.0
 
 
@@ -51,15 +51,17 @@ def main() -> None:
     parser.add_argument(
         "--languages", type=numbers, default="8,16,32,64,128,256,512,1024,2048", help="L of the first series"
     )
-    parser.add_argument("--bits", type=int, default=SMALL, help=f"its P ({SMALL:,})")
+    parser.add_argument("--bits", type=int, default=SMALL, help=f"P of the first series ({SMALL:,})")
     parser.add_argument(
-        "--sizes", type=numbers, default=f"{SMALL},12582912,28351488,{BASE},{LARGE}", help="P of the other"
+        "--sizes", type=numbers, default=f"{SMALL},12582912,28351488,{BASE},{LARGE}", help="P of the second series"
     )
-    parser.add_argument("--few", type=int, default=12, help="its L (12)")
-    parser.add_argument("--disk-gb", type=float, default=4.0, help="no store becomes larger (4)")
-    parser.add_argument("--budget-s", type=float, default=600.0, help="no point starts later (600)")
-    parser.add_argument("--folder", type=Path, help="where the stores are made; a temporary folder by default")
-    parser.add_argument("--beyond", type=Path, help="a made-up store, larger than all others, to check the terms on")
+    parser.add_argument("--few", type=int, default=12, help="L of the second series (12)")
+    parser.add_argument("--disk-gb", type=float, default=4.0, help="largest size of a store (4)")
+    parser.add_argument("--budget-s", type=float, default=600.0, help="time after which no point is started (600)")
+    parser.add_argument("--folder", type=Path, help="folder for the stores; a temporary folder by default")
+    parser.add_argument(
+        "--beyond", type=Path, help="a synthetic store, larger than all others, to check the prediction"
+    )
     parser.add_argument(
         "--measure", nargs=4, metavar=("OPERATION", "STORE", "TINY", "LANGUAGES"), help=argparse.SUPPRESS
     )
@@ -84,7 +86,7 @@ def main() -> None:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Return whole numbers that are separated by commas."""
+    """Return integers that are separated by commas."""
     return tuple(int(part) for part in text.split(","))
 
 
@@ -125,7 +127,7 @@ def measure_point(store: Path, tiny: Path, languages: int, size: int, rounds: in
 
 
 def measure_beyond(store: Path, results: Sequence[Mapping[str, Any]], rounds: int) -> dict[str, Any]:
-    """Return the time of a store that the terms were not fitted to, and what they foretell; nothing is kept in it."""
+    """Return the measured and predicted times of a store that was not used for the fit; nothing is written to it."""
     opened = open_store(store)
     languages, parameters = len(opened.languages), opened.layout.size
     terms = next(row for row in results if (row["section"], row["operation"]) == ("terms", "matrix"))
@@ -135,7 +137,7 @@ def measure_beyond(store: Path, results: Sequence[Mapping[str, Any]], rounds: in
 
 
 def write(path: Path, languages: int, size: int) -> dict[str, Any]:
-    """Write what is missing of L rows, and return the time of a row; making the rows up does not count."""
+    """Write the missing rows of L rows, and return the time of a row, without the time of making it."""
     store, cpu, wall = open_store(path, "a"), [], []
     for language in range(languages):
         if store.exists and store.is_committed(synthetic.code(language), 0, synthetic.DENSITY):
@@ -168,13 +170,13 @@ def in_child(operation: str, store: Path, tiny: Path, languages: int, rounds: in
 
 
 def measure(operation: str, path: Path, tiny: Path, languages: int, rounds: int) -> dict[str, Any]:
-    """Return processor's time, time by the clock and peak memory of one operation on the first L languages."""
+    """Return processor time, wall-clock time and peak memory of one operation on the first L languages."""
     codes = [synthetic.code(language) for language in range(languages)]
     small = open_store(tiny)
     for name in TERMS.keys() - {"write"}:
         call(name, small, list(small.languages)[:8], keep=False)()
     operate = call(operation, open_store(path, "r" if operation == "count" else "a"), codes, keep=operation != "count")
-    # What was kept is used up by the first round of `add`.
+    # The saved counts are used up by the first round of `add`.
     rounds = 1 if operation == "add" else max(1, rounds)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before, cpu, wall = status("VmRSS"), [], []
@@ -190,14 +192,14 @@ def measure(operation: str, path: Path, tiny: Path, languages: int, rounds: int)
         "rounds": len(cpu),
         "extra_mib": peak - before,
     }
-    # The errors do not depend on how many languages there are.
+    # The errors do not depend on the number of languages.
     if operation == "sample" and languages <= DRAWN_UP_TO:
         row |= error_of_sample(open_store(path), codes)
     return row
 
 
 def call(operation: str, store: SubNetworkStore, codes: list[str], keep: bool) -> Callable[[], object]:
-    """Return an operation on a store as a call without arguments; `add` finds what `matrix` has kept."""
+    """Return an operation on a store as a call without arguments; `add` uses the counts that `matrix` saved."""
     if operation in ("matrix", "count"):
         cache = overlap_cache(store, use=False, write=keep)
         return lambda: count_overlaps(store, languages=codes, cache=cache)
@@ -211,7 +213,7 @@ def call(operation: str, store: SubNetworkStore, codes: list[str], keep: bool) -
 
 
 def error_of_sample(store: SubNetworkStore, codes: list[str]) -> dict[str, Any]:
-    """Return the root of the mean square, over pairs and draws, of a sampled coefficient's standard error and error."""
+    """Return the root mean square, over pairs and samples, of a coefficient's standard error and error."""
     exact, pairs = jaccard(count_overlaps(store, languages=codes)), np.triu_indices(len(codes), 1)
     standard_errors, errors = [], []
     for draw in range(1, DRAWS + 1):
@@ -230,11 +232,11 @@ def status(key: str) -> float:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) / 1024
-    raise SystemExit(f"error: this system does not tell {key}")
+    raise SystemExit(f"error: this system does not report {key}")
 
 
 def check(store: SubNetworkStore) -> None:
-    """Stop unless the counts of a small store are those of NumPy."""
+    """Stop unless the counts of a small store equal those of NumPy."""
     rows = list(synthetic.rows(len(store.languages), TINY))
     expected = [[int(np.bitwise_count(one & other).sum()) for other in rows] for one in rows]
     if count_overlaps(store).intersection.tolist() != expected:
@@ -253,9 +255,9 @@ def show(results: Sequence[Mapping[str, Any]]) -> None:
     for row in results:
         if row["section"] == "terms":
             parts = [f"{c['seconds']:.2e} L^{c['languages']} P^{c['parameters']}" for c in row["coefficients"]]
-            print(f"{row['operation']}: {' + '.join(parts)} s, off by {row['largest_error']:.0%} at most")
+            print(f"{row['operation']}: {' + '.join(parts)} s, largest error {row['largest_error']:.0%}")
         if row["section"] == "beyond":
-            print(f"beyond: {row['cpu_s']:.1f} s, and {row['predicted_s']:.1f} s by the terms")
+            print(f"beyond: {row['cpu_s']:.1f} s measured, {row['predicted_s']:.1f} s predicted")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Compare all languages of a store that is larger than the memory it may take: end to end, against the counting alone.
+"""Comparison of all languages of a store that is larger than the allowed memory: the whole, and the counting alone.
 
     python benchmarks/bench_store.py --rows 282 --bits 85054464 -o store.json
 
-Writes a made-up store (10.6 MB a language at that size; see synthetic.py), or takes the one of that size that lies in
-`--folder`. *Counting alone* runs the same kernel over the same rows in memory. Files are warm: they were read once
-before. One thread and processor time, then all cores and the clock on the wall. Memory is what a fresh process adds to
-what it holds with the kernels loaded.
+The program writes a synthetic store (10.6 MB a language at that size; see synthetic.py), or uses the store of that size
+in `--folder`. *Counting alone* runs the same kernel on the same rows in memory. The files are in the page cache. The
+first measurement uses one thread and processor time, the second all cores and wall-clock time. Memory is the amount
+that a fresh process adds to its memory with loaded kernels.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=282, help="L, languages (282)")
     parser.add_argument("--bits", type=int, default=85_054_464, help="P, parameters (85,054,464)")
-    parser.add_argument("--folder", type=Path, help="where the store lies or is put, and stays; temporary by default")
-    parser.add_argument("--zarr", action="store_true", help="also read every block through Zarr, which takes long")
+    parser.add_argument(
+        "--folder", type=Path, help="folder of the store, which stays there; a temporary folder by default"
+    )
+    parser.add_argument("--zarr", action="store_true", help="also read every block through Zarr, which is slow")
     options = parser.parse_args()
     if options.smoke:
         options.rows, options.bits, options.rounds, options.zarr = 9, 100_003, 2, True
@@ -96,7 +98,7 @@ COUNTING = "counting alone, rows in memory"
 
 
 class ZarrColumns:
-    """Rows read through Zarr's own interface."""
+    """Rows that are read through Zarr's own interface."""
 
     def __init__(self, path: Path, rows: int) -> None:
         import zarr

@@ -1,14 +1,15 @@
-"""Select and pack the largest 15 % of many values: ours, and what else finds them.
+"""Selection and packing of the largest 15 % of many values: our kernel and other programs.
 
     python benchmarks/bench_threshold.py --values 85054464 -o threshold.json
 
-Two kinds of values: squares of normal numbers, each tensor at its own scale, as Fisher values are; and such values of
-which nine in ten are zero. They lie in tensors of a transformer's sizes; contestants that need one array are given
-the array of which the tensors are views, so that none has to join them. *Read* is `numpy.max` over that array. Every
-contestant returns packed bits, which are compared with those that a partition gives before any is timed.
+There are two kinds of values: squares of normal numbers with a scale for each tensor, as Fisher values are, and the
+same values with nine in ten set to zero. The values are in tensors with the sizes of a transformer. Contestants that
+need one array get the array of which the tensors are views, so that no contestant has to join them. *Read* is
+`numpy.max` over that array. Every contestant returns packed bits, which are compared with those of a partition before
+any is timed.
 
-Memory is the peak of a fresh process above the values, packed result included; of ours alone, since the others
-make at least one copy of the values.
+Memory is the peak of a fresh process above the values, including the packed result. It is measured for our kernel only,
+because the others make at least one copy of the values.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from xsns_kernels.quantiles import estimate_kth
 DENSITY = 0.15
 READ, OURS = "read", "top_bits, 1 thread"
 KINDS = ("squares", "90 % zeros")
-#: Of a layer 768 wide: matrices, norms and biases, as shares of the layer in thousandths.
+#: Sizes of the matrices, norms and biases of a layer of width 768, in thousandths of the layer.
 LAYER = (83.2, 0.11, 83.2, 0.11, 83.2, 0.11, 83.2, 0.11, 0.11, 0.11, 332.8, 0.43, 332.8, 0.11, 0.11, 0.11)
 LAYERS = 12
-#: One value in so many may be selected otherwise than by sorting: an estimate; and a threshold between two values.
+#: One in this number of values may differ from sorting: for an estimate, and for a threshold between two values.
 ONE_IN = {"histogram": 1_000, "percentile + packbits": 100_000}
 
 Contestant = Callable[[], np.ndarray]
@@ -42,7 +43,7 @@ import numpy as np
 import xsns_kernels as kernels
 kernels.top_bits(np.linspace(0, 1, 100_000, dtype=np.float32), 15_000)
 values, pieces = values_of(int(sys.argv[2]), sys.argv[3])
-# What is free, and still held, would be used again unseen.
+# Freed memory that the process still holds would be reused without being counted.
 ctypes.CDLL(None).malloc_trim(0)
 """
 
@@ -50,7 +51,7 @@ ctypes.CDLL(None).malloc_trim(0)
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--values", type=int, default=85_054_464, help="P (85,054,464: XLM-R base)")
-    parser.add_argument("--slow", action="store_true", help="torch.kthvalue too, which takes seconds")
+    parser.add_argument("--slow", action="store_true", help="also run torch.kthvalue, which takes seconds")
     options = parser.parse_args()
     if options.smoke:
         options.values, options.rounds, options.slow = 200_003, 2, True
@@ -84,7 +85,7 @@ def measure(kind: str, count: int, rounds: int, slow: bool) -> list[dict[str, An
 
 
 def values_of(count: int, kind: str) -> tuple[np.ndarray, list[np.ndarray]]:
-    """float32 [count] and the tensors that are views of it."""
+    """Return the values, float32 [count], and the tensors that are views of them."""
     rng = np.random.default_rng(0)
     values = rng.standard_normal(count, np.float32)
     np.square(values, out=values)
@@ -140,7 +141,7 @@ def by_torch(values: np.ndarray, k: int) -> np.ndarray:
 
 
 def packed(values: np.ndarray, threshold: np.floating[Any]) -> np.ndarray:
-    """Compare and pack, as NumPy alone does; a threshold of zero selects every value but zeros."""
+    """Compare and pack with NumPy; a threshold of zero selects every value except zeros."""
     octets = np.packbits(values >= threshold if threshold > 0 else values > 0, bitorder="little")
     words = np.zeros(-(-values.size // 64) * 8, np.uint8)
     words[: octets.size] = octets
@@ -148,7 +149,7 @@ def packed(values: np.ndarray, threshold: np.floating[Any]) -> np.ndarray:
 
 
 def check(everybody: dict[str, Contestant], values: np.ndarray) -> None:
-    """Stop unless every contestant selects what sorting selects; the histogram, nearly."""
+    """Stop unless every contestant selects the same values as sorting; the histogram may differ slightly."""
     expected = packed(values, kernels.kth_largest(values, rank(values), impl="numpy"))
     for name, call in everybody.items():
         wrong = kernels.popcount(call() ^ expected)

@@ -1,19 +1,19 @@
-"""What fine-tuning costs: against a bare PyTorch loop, and against the ranking that stands in for it.
+"""Cost of fine-tuning, compared with a bare PyTorch loop and with the ranking that replaces it.
 
     python benchmarks/bench_transfer.py --data UD -o benchmarks/results/transfer.json
 
-Part `speed`: `xsns_stream.transfer.fine_tune` (transformers' Trainer) beside a loop that takes the same batches in the
-same order and makes the same optimiser steps. With dropout off both must end with the same weights before anything is
-timed; times are with dropout on, interleaved. `steps` is the training alone; `whole call` also holds the encoding of
-the examples and the test of one dev example after every epoch, which the loop does not have. The Trainer collects
-garbage before it begins, half a second or so: a run of a few steps is mostly that.
+Part `speed` compares `xsns_stream.transfer.fine_tune` (transformers' Trainer) with a loop over the same batches in the
+same order and with the same optimiser steps. Without dropout, both must end with the same weights before anything is
+timed; times are measured with dropout, interleaved. `steps` is the training alone. `whole call` includes the encoding
+of the examples and the test of one dev example after every epoch, which the loop does not have. The Trainer collects
+garbage before it begins, for about half a second, which dominates a run of a few steps.
 
-Part `cost`: the command lines of a ranking (`build`, `matrix`) and of the fine-tuning that it stands in for (`transfer`
-from every source to every target), each in a process of its own, started as a user starts it. What more languages and
-seeds would cost is a product of these times, and is called so.
+Part `cost` runs the command lines of a ranking (`build`, `matrix`) and of the fine-tuning that it replaces (`transfer`
+from every source to every target), each in a process of its own, as a user runs them. The cost of more languages and
+seeds is extrapolated from these times, and marked as such.
 
-Part-of-speech tagging by the embedded model. Without --data the text is made up. One thread, unless OMP_NUM_THREADS
-says otherwise.
+The task is part-of-speech tagging by the embedded model. Without --data the text is synthetic. Every process has one
+thread, unless OMP_NUM_THREADS is set.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import harness
 import numpy as np
 
-#: The share of the loop's examples a second that fine-tuning should reach.
+#: Goal: speed of fine-tuning relative to the loop.
 TARGET = 0.9
-#: Largest difference of a weight between Trainer and loop, relative to the largest change of any: the order of sums.
+#: Largest difference of a weight between Trainer and loop, relative to the largest change; sums have another order.
 SAME = 1e-3
 SEED = 42
 START = [sys.executable, "-c", "from xsns_stream.cli import run; run()"]
 LANGUAGES = ("bg", "en", "es", "fi", "it", "ru", "sv", "tr")
-#: Languages and seeds to which times are multiplied: the paper's POS experiment.
+#: Languages and seeds of the extrapolation: the paper's POS experiment.
 SCALED = (20, 3)
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is fine-tuned on what.
+    """Model and data of a fine-tuning.
 
     Attributes:
-        model: With its head, at the weights that every run begins with.
-        initial: These weights.
-        tokenizer: Its own.
+        model: The model with its head; every run begins with the initial weights.
+        initial: The initial weights.
+        tokenizer: The tokenizer of the model.
         task: The task.
-        labels: Its classes.
-        train: The source.
-        dev: One example, so that testing takes next to no time.
+        labels: The classes of the task.
+        train: The training data of the source.
+        dev: One dev example, so that tests take almost no time.
         settings: Hyper-parameters.
     """
 
@@ -73,7 +73,7 @@ class Case:
     settings: Any
 
     def reset(self, dropout: bool) -> Any:
-        """Return the model at its first weights."""
+        """Return the model with its initial weights."""
         import torch
 
         self.model.load_state_dict(self.initial)
@@ -83,7 +83,7 @@ class Case:
         return self.model
 
     def features(self) -> list[Any]:
-        """Return what the model reads, in the order of the examples."""
+        """Return the features of the examples, in their order."""
         from xsns_stream.transfer.encoding import encode
 
         return encode(self.task, self.labels, self.train, self.tokenizer, self.settings)
@@ -91,13 +91,17 @@ class Case:
 
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
-    parser.add_argument("--data", help="labelled data of POS tagging, as `transfer --data` takes them")
+    parser.add_argument("--data", help="labelled data of POS tagging, as for `transfer --data`")
     parser.add_argument("--languages", default="", help="codes with training data  [default: eight, or the first six]")
     parser.add_argument("--examples", type=int, default=256, help="|D| of the ranking")
-    parser.add_argument("--limit", type=int, default=500, help="most training examples of a source")
-    parser.add_argument("--test-limit", type=int, default=200, help="most test examples of a target")
-    parser.add_argument("--epochs", type=int, default=2, help="of the part `speed`; `cost` takes the preset's")
-    parser.add_argument("--only", choices=["speed", "cost"], action="append", help="only this part; repeatable")
+    parser.add_argument("--limit", type=int, default=500, help="largest number of training examples of a source")
+    parser.add_argument("--test-limit", type=int, default=200, help="largest number of test examples of a target")
+    parser.add_argument(
+        "--epochs", type=int, default=2, help="epochs of the part `speed`; `cost` uses those of the preset"
+    )
+    parser.add_argument(
+        "--only", choices=["speed", "cost"], action="append", help="run only this part; may be given more than once"
+    )
     options = parser.parse_args()
     if options.smoke:
         options.examples, options.limit, options.test_limit, options.epochs, options.rounds = 4, 16, 4, 1, 1
@@ -128,7 +132,7 @@ def chosen(data: str, asked: str) -> list[str]:
 
 
 def write_made_up(folder: Path, count: int) -> Path:
-    """Write sentences of made-up words with a tag each: a word's tag is always the same, so that it can be learnt."""
+    """Write sentences of synthetic words; each word always has the same tag, so that the tags can be learnt."""
     folder.mkdir()
     tags = ("NOUN", "VERB", "ADJ", "ADV", "DET")
     for place, language in enumerate(("en", "fi", "sw")):
@@ -145,7 +149,7 @@ def write_made_up(folder: Path, count: int) -> Path:
 
 
 def speed(data: str, language: str, options: Any) -> list[dict[str, Any]]:
-    """Time the Trainer and the loop in turn, once they are known to do the same."""
+    """Time the Trainer and the loop in turn, after checking that they compute the same."""
     case = make_case(data, language, options)
     batches, trained = recorded(case)
     difference = check(case, batches, trained)
@@ -180,7 +184,7 @@ def speed(data: str, language: str, options: Any) -> list[dict[str, Any]]:
 
 
 def ratio(runs: dict[str, list[dict[str, float]]], name: str, kind: str) -> float:
-    """The median over rounds of the loop's time over the contestant's in the same round."""
+    """Return the median over rounds of the loop's time divided by the contestant's time in the same round."""
     pairs = zip(runs["bare loop"], runs[name], strict=True)
     return statistics.median(loop[kind] / mine[kind] for loop, mine in pairs)
 
@@ -210,9 +214,9 @@ def by_trainer(case: Case, *, dropout: bool) -> Any:
 
 
 def recorded(case: Case) -> tuple[list[list[int]], dict[str, Any]]:
-    """Return which features the Trainer puts into which batch, and the weights after the last step, without dropout.
+    """Return the batches of the Trainer, and its weights after the last step, without dropout.
 
-    The weights are taken before the best epoch's are put back, which a loop does not do.
+    The weights are read before those of the best epoch are restored, which the loop does not do.
     """
     from xsns_stream.transfer import finetune as finetuning
 
@@ -236,7 +240,7 @@ def recorded(case: Case) -> tuple[list[list[int]], dict[str, Any]]:
 
 
 def by_loop(case: Case, batches: Sequence[Sequence[int]], *, dropout: bool) -> float:
-    """Fine-tune by nothing but PyTorch; return the seconds of training."""
+    """Fine-tune with a bare PyTorch loop, and return the seconds of training."""
     import torch
 
     from xsns_stream.transfer.encoding import collate
@@ -268,7 +272,7 @@ def check(case: Case, batches: Sequence[Sequence[int]], trained: dict[str, Any])
     """Return the largest difference of a weight between both, relative to the largest change by training.
 
     Raises:
-        SystemExit: They do not do the same.
+        SystemExit: The weights differ.
     """
     by_loop(case, batches, dropout=False)
     looped = case.model.state_dict()
@@ -283,7 +287,7 @@ def check(case: Case, batches: Sequence[Sequence[int]], trained: dict[str, Any])
 
 
 def cost(folder: Path, data: str, languages: Sequence[str], options: Any) -> list[dict[str, Any]]:
-    """Run the command lines of a ranking, and of the fine-tuning that it stands in for."""
+    """Run the command lines of a ranking, and of the fine-tuning that it replaces."""
     codes, store, matrix, gold = ",".join(languages), folder / "r.zarr", folder / "m.parquet", folder / "g.parquet"
     ranking = (
         ("build", "--corpus", data, "--task", "pos", "--lang", codes, "--examples", options.examples, "--store", store),
@@ -300,7 +304,7 @@ def timed(words: Sequence[object], languages: int) -> dict[str, Any]:
     """Run a verb in a process of its own.
 
     Raises:
-        SystemExit: It failed.
+        SystemExit: The verb failed.
     """
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run([*START, *map(str, words), "-q"], capture_output=True, text=True, check=False)
@@ -312,7 +316,7 @@ def timed(words: Sequence[object], languages: int) -> dict[str, Any]:
 
 
 def summed(rows: Sequence[dict[str, Any]], languages: int) -> Iterator[dict[str, Any]]:
-    """Yield ranking against fine-tuning as measured, and multiplied to the paper's size."""
+    """Yield the cost of fine-tuning relative to a ranking, as measured and extrapolated to the paper's size."""
     found = {row["what"]: row["cpu_s"] for row in rows}
     ranking, tuning = found["build"] + found["matrix"], found["transfer"]
     yield {
@@ -325,7 +329,7 @@ def summed(rows: Sequence[dict[str, Any]], languages: int) -> Iterator[dict[str,
         "ratio": tuning / ranking,
     }
     more, seeds = SCALED
-    # Measuring grows with languages; fine-tuning with sources, whose tests, a part of it, grow with targets too.
+    # Measuring grows with languages. Fine-tuning grows with sources, and its tests also with targets.
     ranking, tuning = (seconds * more / languages * seeds for seconds in (ranking, tuning))
     yield {
         "section": "ratio",

@@ -1,13 +1,13 @@
-"""What predictors of transfer are worth on public gold scores: every figure of `docs/evidence.md`.
+"""Evaluation of predictors of transfer on public gold scores: all numbers of `docs/evidence.md`.
 
-`python benchmarks/evidence.py --data DIR --work DIR -o benchmarks/results/evidence.json`, then `tables.py`. `--data`
-holds `xpos` (POS gold, LDND, families, scripts, sizes), `gold` (NER gold), `typology` (URIEL, mPLM-Sim) and `ntrex`;
-what they are and where they come from stands in `docs/evidence.md`. `--work` keeps the sub-networks and similarities of
+Run `python benchmarks/evidence.py --data DIR --work DIR -o benchmarks/results/evidence.json`, then `tables.py`.
+`--data` holds `xpos` (POS gold, LDND, families, scripts, sizes), `gold` (NER gold), `typology` (URIEL, mPLM-Sim) and
+`ntrex`; `docs/evidence.md` describes the data and their sources. `--work` stores the sub-networks and similarities of
 the embedded model, which take an hour on one core the first time.
 
-The gold scores are of XLM-R base. LDND, L2V, families, scripts and sizes know no model; mPLM-Sim's embedding
-similarities were measured on XLM-R base itself; sub-networks, LEX, EMB and NN-Rank come from `mini`, another and much
-weaker model.
+The gold scores are those of XLM-R base. LDND, L2V, families, scripts and sizes do not depend on a model. mPLM-Sim's
+embedding similarities were measured on XLM-R base itself. Sub-networks, LEX, EMB and NN-Rank come from `mini`, another
+and much weaker model.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ NER = tuple("ar zh en fi fr el he id it ja ko ru es sv th tr vi".split())  # noq
 LAYERS = range(13)
 SEEDS = (42, 16, 10)
 EXAMPLES = 256
-# NN-Rank's time grows with the square of the tokens; the paper that proposed it takes a few hundred sentences too.
+# NN-Rank's time grows with the square of the tokens; its paper also uses a few hundred sentences.
 TOKENS = 1_000
 
 
-#: What de Vries et al. (2022) regress POS scores on, from their tables.
+#: Features on which de Vries et al. (2022) regress POS scores, from their tables.
 FEATURES = (
     "family=same-group:family",
     "script=same:script",
@@ -70,7 +70,7 @@ FEATURES = (
     "source-pretrained=source:in_xlmr_pretraining",
     "target-pretrained=target:in_xlmr_pretraining",
 )
-#: Pool, predictors, model, what has random intercepts.
+#: Pool, predictors, model, factors with random intercepts.
 REGRESSIONS = [
     *(
         (pool, [name], model, "target")
@@ -93,15 +93,15 @@ REGRESSIONS = [
 
 @dataclass(frozen=True)
 class Pool:
-    """A table of the page: gold scores of some languages, and who predicts them.
+    """A table of the page: gold scores of some languages, and their predictors.
 
     Attributes:
-        name: Of the table.
+        name: The name of the table.
         gold: The scores.
         matrices: {predictor: similarities}.
-        sources: Of the pool; all where None.
-        targets: Of the pool; all where None.
-        ceiling: The regime that predicts the main one; None where there is none.
+        sources: The sources; None for all.
+        targets: The targets; None for all.
+        ceiling: The regime that predicts the main regime; None if there is none.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Pool:
 
 
 def without_model(data: Path, languages: Sequence[str]) -> dict[str, xs.SimilarityMatrix]:
-    """The baselines that need tables alone."""
+    """Return the baselines that need only tables."""
     xpos = data / "xpos"
     features = read_features(data / "typology" / "uriel" / "feature_predictions.npz")
     sizes = read_sizes(xpos / "languages.csv", "xlmr_size_GiB")
@@ -127,12 +127,12 @@ def without_model(data: Path, languages: Sequence[str]) -> dict[str, xs.Similari
 
 
 def known(labels: Sequence[str], languages: Sequence[str]) -> list[str]:
-    """The labels that stand for one of the languages."""
+    """Return the labels that name one of the languages."""
     return list(counterparts(languages, labels).values())
 
 
 def embeddings(data: Path) -> dict[str, xs.SimilarityMatrix]:
-    """mPLM-Sim's similarities of XLM-R base, layer by layer."""
+    """Return mPLM-Sim's similarities of XLM-R base, layer by layer."""
     folder = data / "typology" / "mplm_sim"
     return {f"emb-{layer}": read_matrix(folder / f"xlm-roberta-base_flores200_layer{layer}.tsv") for layer in LAYERS}
 
@@ -141,7 +141,7 @@ def embeddings(data: Path) -> dict[str, xs.SimilarityMatrix]:
 
 
 def text_folder(data: Path, work: Path, languages: Sequence[str]) -> Path:
-    """A corpus of NTREX, one file a language of the gold scores."""
+    """Return a corpus of NTREX with one file for each language of the gold scores."""
     table = pd.read_csv(data / "ntrex" / "languages.tsv", sep="\t", keep_default_na=False)
     table = table[~table["file"].str.contains(r"src|ref2|additional")]
     folder = work / "ntrex"
@@ -151,7 +151,7 @@ def text_folder(data: Path, work: Path, languages: Sequence[str]) -> Path:
             code = normalise(short or long)
         except LanguageError:
             continue
-        # The gold scores' Norwegian is Bokmål.
+        # Norwegian in the gold scores is Bokmål.
         code = "no" if code == "nb" else code
         link = folder / f"{code}.txt"
         if code in languages and not link.exists():
@@ -160,7 +160,7 @@ def text_folder(data: Path, work: Path, languages: Sequence[str]) -> Path:
 
 
 def with_mini(data: Path, work: Path, languages: Sequence[str], examples: int) -> dict[str, xs.SimilarityMatrix]:
-    """Sub-networks, and the baselines of the same text, of the embedded model."""
+    """Return sub-networks of the embedded model, and the baselines of the same text."""
     corpus = xs.open_corpus(str(text_folder(data, work, languages)))
     loaded = xs.load_model("mini")
     store = xs.open_store(work / "mini-ntrex.zarr", mode="a")
@@ -183,7 +183,7 @@ def with_mini(data: Path, work: Path, languages: Sequence[str], examples: int) -
 
 
 def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
-    """A row for each predictor of a pool and each metric."""
+    """Return a row for each predictor of a pool and each metric."""
     joined = join(pool.gold, pool.matrices, pool.sources, pool.targets)
     ceiling = None if pool.ceiling is None else pool.gold.regime(pool.ceiling)
     found = evaluate(joined, resamples=resamples, reference=next(iter(pool.matrices)), ceiling=ceiling)
@@ -202,7 +202,7 @@ def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
 
 
 def regressed(pool: Pool, predictors: Sequence[str], model: str, random: str = "target") -> list[dict[str, Any]]:
-    """The errors of a regression, and its coefficients."""
+    """Return the errors of a regression, and its coefficients."""
     matrices = {name: pool.matrices[name] for name in predictors}
     found = fit(join(pool.gold, matrices, pool.sources, pool.targets), model, random)
     told = {
@@ -215,18 +215,18 @@ def regressed(pool: Pool, predictors: Sequence[str], model: str, random: str = "
 
 
 def plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """What JSON can say of a row."""
+    """Return a row as JSON values."""
     cells = {str(key): value.item() if isinstance(value, np.generic) else value for key, value in row.items()}
     return {key: rounded(value) if isinstance(value, float) else value for key, value in cells.items()}
 
 
 def rounded(value: float) -> float | None:
-    """Six digits, which is more than any table shows; None for NaN, which JSON has not."""
+    """Return a number with six digits, more than any table shows; None for NaN."""
     return None if np.isnan(value) else float(f"{value:.6g}")
 
 
 def features(data: Path, gold: TransferScores) -> Pool:
-    """All POS pairs with the properties of their languages."""
+    """Return all POS pairs with the features of their languages."""
     tables = read_language_features([data / "xpos" / "languages.csv", data / "xpos" / "gold_xlmr_base_pos_long.csv"])
     asked = [parse_feature(text) for text in FEATURES]
     matrices = {feature.name: feature_matrix(feature, tables, gold.sources, gold.targets) for feature in asked}
@@ -234,7 +234,7 @@ def features(data: Path, gold: TransferScores) -> Pool:
 
 
 def pools(data: Path, work: Path, examples: int, *, mini: bool) -> list[Pool]:
-    """All tables of the page."""
+    """Return all tables of the page."""
     pos = import_scores(data / "xpos" / "results", "xpos", regime="10000").scores
     ner = import_scores(data / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank", metric="f1").scores
     languages = list(dict.fromkeys((*pos.sources, *pos.targets, *ner.sources, *ner.targets)))
@@ -262,8 +262,10 @@ def pools(data: Path, work: Path, examples: int, *, mini: bool) -> list[Pool]:
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of xpos, gold, typology and ntrex")
-    parser.add_argument("--work", type=Path, required=True, help="folder for what takes long")
-    parser.add_argument("--without-mini", action="store_true", help="leave out what the embedded model measures")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder for sub-networks and similarities, which take long"
+    )
+    parser.add_argument("--without-mini", action="store_true", help="leave out the predictors of the embedded model")
     options = parser.parse_args()
     resamples = 1_000 if options.smoke else 10_000
     started = time.perf_counter()

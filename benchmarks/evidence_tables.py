@@ -1,4 +1,4 @@
-"""The tables of `docs/evidence.md`, from `results/evidence.json`: what predictors are worth on public gold scores."""
+"""Tables of `docs/evidence.md`: predictors compared with public gold scores, from `results/evidence.json`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness import table
 
 Row = Mapping[str, Any]
 
-#: Metric → head of its column, and what a hundredth of it is shown as.
+#: Metric → heading and scale of its column.
 COLUMNS = {
     "pearson": ("Pearson", 100.0),
     "spearman": ("Spearman", 100.0),
@@ -43,7 +43,7 @@ def rows(results: Path, section: str) -> list[Row]:
 
 
 def pool(results: Path, name: str) -> str:
-    """A line for each predictor: every metric with its interval, and two tests against the first predictor."""
+    """Return a line for each predictor: all metrics with intervals, and two tests against the first predictor."""
     found: dict[str, dict[str, Row]] = {}
     for row in rows(results, "pool"):
         if row["pool"] == name:
@@ -62,7 +62,7 @@ def pool(results: Path, name: str) -> str:
 
 
 def _size(found: Mapping[str, Mapping[str, Row]]) -> str:
-    """Say how large the pool is."""
+    """Return a sentence on the size of the pool."""
     if not found:
         return ""
     row = next(iter(next(iter(found.values())).values()))
@@ -84,7 +84,7 @@ def _p(value: float | None) -> str:
 
 
 def regressions(results: Path) -> str:
-    """A line for each regression: errors in sample, and for what was left out."""
+    """Return a line for each regression: errors in sample, and with targets or sources left out."""
     found: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in rows(results, "regression"):
         found.setdefault((row["pool"], row["of"], row["model"]), {})[row["way"]] = row
@@ -98,7 +98,7 @@ def regressions(results: Path) -> str:
 
 
 def coefficients(results: Path, name: str) -> str:
-    """The coefficients of the regressions on one pool."""
+    """Return the coefficients of the regressions on one pool."""
     lines = [
         [
             row["model"],
@@ -114,7 +114,7 @@ def coefficients(results: Path, name: str) -> str:
 
 
 def summary(results: Path) -> str:
-    """The lines of README: what a reader should remember."""
+    """Return the lines of README."""
     shown = {
         ("pos-paper-mini", "xsns"): "sub-networks of `mini`",
         ("pos-paper", "ldnd"): "word lists (LDND)",
@@ -129,11 +129,11 @@ def summary(results: Path) -> str:
         for key, name in shown.items()
         if (*key, "regret") in found
     ]
-    return table(["predictor", "NDCG@3 [95 %]", "points of accuracy lost [95 %]"], lines)
+    return table(["predictor", "NDCG@3 [95 %]", "regret, points of accuracy [95 %]"], lines)
 
 
 def features(results: Path) -> str:
-    """The coefficients of the crossed model, for the page on regression."""
+    """Return the coefficients of the crossed model, for the page on regression."""
     lines = [
         [f"`{row['name']}`", f"{row['estimate']:.2f}", f"{row['low']:.2f}", f"{row['high']:.2f}"]
         for row in rows(results, "coefficient")
@@ -143,23 +143,23 @@ def features(results: Path) -> str:
 
 
 def intervals(results: Path) -> str:
-    """How often what `rank` says of a draw agrees with the other draws."""
+    """Return how often the statements of `rank` on one draw agree with the other draws."""
     path = results / "intervals.json"
     if not path.exists():
         return table(["", ""], [])
     document = json.loads(path.read_text(encoding="utf-8"))
-    said = {
-        "difference": "95 % interval of a difference between two sources holds the truth",
-        "similarity": "95 % interval of a similarity holds the truth",
-        "best_is_level": "the truly closest source is first, or marked as level with it",
-        "best_is_first": "the first is the truly closest",
-        "sure": "sources with P(best) of 0.9 and more that are the closest",
+    statements = {
+        "difference": "95 % interval of a difference between two sources contains the true value",
+        "similarity": "95 % interval of a similarity contains the true value",
+        "best_is_level": "the closest source is first, or marked as level with the first",
+        "best_is_first": "the first source is the closest",
+        "sure": "sources with P(best) of at least 0.9 that are the closest",
     }
     found = {(row["parts"], row["what"]): row for row in document["results"]}
     parts = sorted({row["parts"] for row in document["results"]}, reverse=True)
     lines = [
         [text, *(f"{100 * found[number, what]['share']:.0f} % of {found[number, what]['of']:,}" for number in parts)]
-        for what, text in said.items()
+        for what, text in statements.items()
     ]
     return table(["", *(f"{number} parts" for number in parts)], lines)
 

@@ -30,9 +30,9 @@ from xsns_stream.fisher.scoring import single_examples
 
 VOCABULARY = 4_096
 HEADS = 12
-#: Of a tensor's largest value, in float32. Rounding gives about 1e-6, a wrong rule 0.1 and more.
+#: Largest error relative to a tensor's largest value, in float32. Rounding gives about 1e-6, a wrong rule 0.1 or more.
 TOLERANCE = 2e-5
-#: Below this share of the largest value of all tensors, a tensor is rounding noise.
+#: A tensor whose largest value is below this share of the largest of all tensors is rounding noise.
 NOISE = 1e-9
 
 Batches = list[dict[str, Tensor]]
@@ -40,7 +40,7 @@ Values = Mapping[str, Tensor]
 
 
 def wide_model(layers: int, vocabulary: int = VOCABULARY, width: int = 768) -> Any:
-    """XLM-R base's width with random weights and without dropout: some peers only run in training mode."""
+    """Return a model of XLM-R base's width with random weights, and without dropout for peers in training mode."""
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
     torch.manual_seed(0)
@@ -58,7 +58,7 @@ def wide_model(layers: int, vocabulary: int = VOCABULARY, width: int = 768) -> A
 
 
 def batch_of(lengths: Sequence[int], vocabulary: int = VOCABULARY, seed: int = 1) -> dict[str, Tensor]:
-    """Random pieces, 15 % of them scored and at least one of each example, padded on the right."""
+    """Return random tokens, 15 % of them scored and at least one of each example, padded on the right."""
     generator = torch.Generator().manual_seed(seed)
     size = (len(lengths), max(lengths))
     ids = torch.randint(10, vocabulary, size, generator=generator)
@@ -73,7 +73,7 @@ def batch_of(lengths: Sequence[int], vocabulary: int = VOCABULARY, seed: int = 1
 
 
 def ragged_batches(examples: int, longest: int, size: int = 8) -> Batches:
-    """Texts of 8 to `longest` pieces, most of them short (a geometric law with mean 32), sorted by length."""
+    """Return texts of 8 to `longest` tokens, most of them short (exponential with mean 32), sorted by length."""
     generator = torch.Generator().manual_seed(2)
     drawn = torch.empty(examples).exponential_(1 / 32, generator=generator).add_(8).clamp_(max=longest)
     lengths = sorted((int(length) for length in drawn), reverse=True)
@@ -81,14 +81,14 @@ def ragged_batches(examples: int, longest: int, size: int = 8) -> Batches:
 
 
 def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
-    """Time each contestant once a round, in turn, by the processor's time and by the clock.
+    """Time each contestant once a round, in turn, in processor time and in wall-clock time.
 
-    On a machine that other programs keep busy, the clock counts their time too; the time that the processor spent on
-    this program is what a quiet machine's clock would show for one thread. It says nothing for several threads.
+    On a machine that other programs use too, wall-clock time includes their time. The processor time of this program is
+    what the wall clock of an idle machine would show for one thread. It has no such meaning for several threads.
 
     Args:
         contestants: name → a call; each has run once before.
-        rounds: At least 1.
+        rounds: Number of rounds, at least 1.
 
     Returns:
         name → `median_s` and `best_s` of processor time, `clock_median_s`, `rounds`.
@@ -115,7 +115,7 @@ def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> 
 def compared(
     section: str, timings: Mapping[str, dict[str, float]], ours: str, targets: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
-    """Return a row for each contestant, with the time of `ours` over its own."""
+    """Return a row for each contestant, with the time of `ours` divided by its own time."""
     mine = timings[ours]
     return [
         {
@@ -148,20 +148,20 @@ def reference(model: Any, batches: Batches, layout: xs.ParameterLayout) -> dict[
 
 
 def scored_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the sum of losses with the head on the scored positions alone: the least that any method pays."""
+    """Return the sum of losses with the head on the scored positions only, which every method computes at least."""
     scored = batch["labels"] != -100
     hidden = model.base_model(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
     return F.cross_entropy(model.lm_head(hidden[scored]), batch["labels"][scored], reduction="sum")
 
 
 def full_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the same sum from the logits of all positions, as a training step computes it."""
+    """Return the same sum from the logits of all positions, as in a training step."""
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     return F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, reduction="sum")
 
 
 def require_gradients(model: nn.Module, names: Sequence[str] | None) -> list[nn.Parameter]:
-    """Let the named parameters alone (all for None) ask for gradients, and return them."""
+    """Require gradients of the named parameters only (of all for None), and return these parameters."""
     chosen = []
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(names is None or name in set(names))
@@ -174,7 +174,7 @@ def require_gradients(model: nn.Module, names: Sequence[str] | None) -> list[nn.
 def plain(
     model: Any, batches: Batches, names: Sequence[str] | None, loss_of: Callable[..., Tensor] = scored_loss
 ) -> Callable[[], None]:
-    """Return an ordinary forward and backward of each batch; gradients are dropped after each."""
+    """Return a call of an ordinary forward and backward pass of each batch; gradients are dropped after each."""
 
     def run() -> None:
         chosen = require_gradients(model, names)
@@ -187,7 +187,7 @@ def plain(
 
 
 class SingleExamples:
-    """The loop over single examples, written as well as it can be: a gradient is squared and dropped as it appears."""
+    """A loop over single examples in its fastest form: each gradient is squared and dropped at once."""
 
     def __init__(self, model: Any, batches: Batches, layout: xs.ParameterLayout) -> None:
         self.model, self.names = model, layout.names
@@ -227,10 +227,10 @@ def _square_into(total: Tensor) -> Callable[[Tensor], None]:
 
 
 class VectorisedMap:
-    """`torch.func.vmap(grad(…))`: all examples' gradients at once.
+    """`torch.func.vmap(grad(…))`, which computes all examples' gradients at once.
 
-    The attention mask is made outside, as the four-dimensional sum that transformers would make of it: the making
-    looks at values, which vmap does not allow. Each example scores as many positions as the one that scores most.
+    The attention mask is computed outside, as the four-dimensional sum that transformers would compute: its computation
+    depends on values, which vmap does not allow. Each example scores as many positions as the one that scores most.
     """
 
     leaves_out = ""
@@ -255,7 +255,7 @@ class VectorisedMap:
     def __call__(self) -> None:
         """Add the batch to the sums."""
         with warnings.catch_warnings():
-            # Fused attention has no rule for vmap's backward and is looped over; it is still ahead of the eager form.
+            # The backward pass of fused attention is looped over, and is still faster than eager attention.
             warnings.simplefilter("ignore")
             found = self.gradients(self.theta, *self.inputs)
         for name, total in self.sums.items():
@@ -273,9 +273,9 @@ class _OneExample(nn.Module):
 
 
 class Opacus:
-    """`GradSampleModule`: hooks that keep every example's gradient beside the parameter.
+    """`GradSampleModule`, whose hooks store every example's gradient with the parameter.
 
-    Its hooks work in training mode only; the model has no dropout. They stay on the model.
+    The hooks work only in training mode, and stay on the model; the model has no dropout.
     """
 
     leaves_out = ""
@@ -300,7 +300,7 @@ class Opacus:
 
 
 class BackPack:
-    """`SumGradSquared`. It knows no LayerNorm, so θ's scales and shifts are left out, and cost it nothing."""
+    """`SumGradSquared`. BackPACK has no rule for LayerNorm, so that θ's scales and shifts are left out at no cost."""
 
     leaves_out = "LayerNorm"
 
@@ -330,7 +330,7 @@ class BackPack:
             parameter.grad = parameter.sum_grad_squared = None  # type: ignore[attr-defined]
 
 
-#: Name in the tables → (peer, distribution that must be there).
+#: Name in the tables → (peer, distribution that must be installed).
 PEERS: dict[str, tuple[Any, str]] = {
     "torch.func vmap": (VectorisedMap, "torch"),
     "Opacus": (Opacus, "opacus"),
@@ -339,5 +339,5 @@ PEERS: dict[str, tuple[Any, str]] = {
 
 
 def installed(name: str) -> bool:
-    """Tell whether a peer's library is there."""
+    """Tell whether the library of a peer is installed."""
     return find_spec(PEERS[name][1]) is not None

@@ -1,7 +1,7 @@
-"""Peak memory of the engine and of other ways to the same values, each in a fresh process, and the cost of the head.
+"""Peak memory of the engine and of other methods, each in a fresh process, and the cost of the head.
 
-`above the model` is the peak resident memory less the model and the libraries. `less F` is that without the
-accumulators, which every method needs that computes the Fisher information; an ordinary step holds none.
+`above the model` is the peak resident memory less the model and the libraries. `without F` subtracts the accumulators,
+which every method needs that computes the Fisher information; an ordinary step has none.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from xsns_stream.fisher.head import ScoredHead
 from xsns_stream.fisher.scoring import ScoredBatch
 
 MIB = 2**20
-#: Of glibc; without effect elsewhere.
+#: Variable of glibc's allocator; other allocators ignore it.
 THRESHOLD = "MALLOC_MMAP_THRESHOLD_"
 XLMR_VOCABULARY = 250_002
 
-#: What a fresh process does first: everything but F, and a tiny model through every path, so that what the libraries
-#: load on first use is not counted.
+#: Setup of a fresh process: model and batch, and a tiny model through every path, so that libraries that are loaded on
+#: first use are not counted.
 SETUP = f"""
     import sys, tempfile
     from pathlib import Path
@@ -71,7 +71,7 @@ SETUP = f"""
         cases.PEERS[name][0](small, few, xs.parameter_layout(small))()
 """
 
-#: Name in the table → (statement, whether it holds F).
+#: Name in the table → (statement, whether the method has accumulators for F).
 METHODS: dict[str, tuple[str, bool]] = {
     "engine": ("engine(False)", True),
     "engine, checkpointing": ("engine(True)", True),
@@ -95,7 +95,7 @@ SHOWN = (
     "target",
 )
 
-#: Engine's peak over the training step's, both above the model.
+#: Goals: peak of the engine divided by that of the training step, both above the model.
 MEMORY_TARGETS = {"engine": 1.0, "engine, checkpointing": 1 / 3}
 HEAD_TARGET = 1 / 8
 
@@ -132,7 +132,7 @@ def memory(smoke: bool, layers: int, skipped: Callable[[str], bool]) -> list[dic
             row[f"{key}_of_step"] = row[key] / steps[0][key] if steps else None
     print(f"\npeak memory of one batch, {examples} × {positions}")
     harness.print_table(
-        ["method", "MiB above the model", "less F", "of the step", "blocks given back", "of the step", "target"],
+        ["method", "MiB above model", "without F", "of step", "freed blocks returned", "of step", "goal"],
         [[row[key] for key in SHOWN] for row in rows],
     )
     return rows
@@ -140,10 +140,10 @@ def memory(smoke: bool, layers: int, skipped: Callable[[str], bool]) -> list[dic
 
 @contextmanager
 def _blocks_given_back() -> Iterator[None]:
-    """Let glibc give every freed block of a megabyte back at once, in processes started meanwhile.
+    """Let glibc return every freed block of a megabyte at once, in processes that are started meanwhile.
 
-    By itself it keeps more and more of them for later, up to 32 MiB each; then the peak also tells how well freed
-    blocks happen to fit the next ones.
+    By default glibc keeps freed blocks of up to 32 MiB, so that the peak also depends on how well they fit later
+    allocations.
     """
     before = os.environ.get(THRESHOLD)
     os.environ[THRESHOLD] = str(10**6)
@@ -156,7 +156,7 @@ def _blocks_given_back() -> Iterator[None]:
 
 
 def head(smoke: bool, rounds: int) -> list[dict[str, Any]]:
-    """Time the engine and steps with all logits for a vocabulary like XLM-R's; then the head alone; then memory."""
+    """Time the engine and steps with all logits for XLM-R's vocabulary, time the head alone, and measure memory."""
     width, vocabulary, positions = (48, 65_600, 64) if smoke else (768, XLMR_VOCABULARY, 128)
     model, other = wide_model(1, vocabulary, width), wide_model(1, vocabulary, width)
     layout = xs.parameter_layout(model)
@@ -184,16 +184,16 @@ def head(smoke: bool, rounds: int) -> list[dict[str, Any]]:
         rows += _head_memory(vocabulary)
     for row in rows:
         row |= {"scored": int((batch["labels"] != -100).sum()), "vocabulary": vocabulary, "error": error}
-    print(f"\nthe head, {vocabulary} pieces, 8 × {positions}, {rows[0]['scored']} scored")
+    print(f"\nthe head, {vocabulary} tokens, 8 × {positions}, {rows[0]['scored']} scored")
     harness.print_table(
-        ["what", "contestant", "value", "engine takes ×", "target"],
+        ["quantity", "contestant", "value", "engine / contestant", "goal"],
         [[row[k] for k in ("what", "contestant", "value", "engine_over", "target")] for row in rows],
     )
     return rows
 
 
 def _head_alone(model: Any, batch: Mapping[str, Tensor], undo: ExitStack) -> dict[str, Callable[[], object]]:
-    """Return: hidden states in, gradient by them out, without any weight's gradient."""
+    """Return calls that compute the gradient by the hidden states, without the gradient of any weight."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     scored_batch = scoring.prepare(model, "masked", batch)

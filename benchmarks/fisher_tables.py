@@ -1,4 +1,4 @@
-"""The tables of `docs/fisher.md`, from `results/fisher*.json` and `results/exactness.json`."""
+"""Tables of `docs/fisher.md`, from `results/fisher*.json` and `results/exactness.json`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import NOT_RUN, aim, number, power, table
+from harness import NOT_RUN, at_most, number, power, table
 
 Row = Mapping[str, Any]
 
 
 def rows_of(results: Path, section: str) -> list[dict[str, Any]]:
-    """Return the rows of a section from all `fisher*.json`, each with its run's parameters."""
+    """Return the rows of a section from all `fisher*.json`, each with the parameters of its run."""
     found = []
     for path in sorted(results.glob("fisher*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -22,7 +22,7 @@ def rows_of(results: Path, section: str) -> list[dict[str, Any]]:
 
 
 def families(results: Path) -> str:
-    """How every family is measured, and how exactly."""
+    """Return the numbers of tensors measured by rules, and the errors, for every family."""
     path = results / "exactness.json"
     if not path.exists():
         return NOT_RUN
@@ -31,17 +31,17 @@ def families(results: Path) -> str:
     for row in rows:
         counts = [str(row[key]) for key in ("tensors", "by_rule", "one_at_a_time", "refused")]
         lines.append([row["family"], row["objective"], *counts, power(row["float64"]), power(row["float32"])])
-    columns = ["family", "objective", "tensors", "by rule", "one example at a time", "of these, rule refused"]
-    return table([*columns, "float64", "float32"], lines)
+    columns = ["family", "objective", "tensors", "by rule", "by single examples", "of these, rule rejected"]
+    return table([*columns, "error, float64", "error, float32"], lines)
 
 
 def speed(results: Path) -> str:
-    """The engine's time over everybody else's, targets beside it."""
+    """Return the time of the engine relative to each contestant, for batches of equal lengths."""
     return _speed(rows_of(results, "speed"), ["positions"])
 
 
 def ragged(results: Path) -> str:
-    """The same on texts of different lengths."""
+    """Return the time of the engine relative to each contestant, for texts of different lengths."""
     return _speed(rows_of(results, "ragged"), [])
 
 
@@ -60,71 +60,77 @@ def _speed(rows: Sequence[Row], keys: Sequence[str]) -> str:
                 error,
                 number(ratio),
                 number(ratio and row["engine_over_best"]),
-                aim(ratio, row["target"]),
+                at_most(ratio, row["target"]),
             ]
         )
-    heads = ["contestant", "s", "best s", "error", "engine takes ×", "× (best)", "aim"]
+    heads = ["contestant", "s", "best s", "error", "engine / contestant", "of best times", "goal"]
     return table([*({"positions": "T"}[key] for key in keys), *heads], lines)
 
 
 def threads(results: Path) -> str:
-    """One thread and two."""
+    """Return times with one thread and with two."""
     rows = rows_of(results, "threads")
     lines = [
         [row["contestant"], str(row["threads"]), f"{row['clock_median_s']:.2f}", number(row["engine_over"])]
         for row in rows
     ]
-    return table(["contestant", "threads", "s by the clock", "engine takes ×"], lines)
+    return table(["contestant", "threads", "wall-clock s", "engine / contestant"], lines)
 
 
 def head(results: Path) -> str:
-    """The head of a large vocabulary."""
+    """Return time and memory of the head of a large vocabulary."""
     lines = [
         [
             row["what"],
             row["contestant"],
             f"{row['value']:.2f}",
             number(row["engine_over"]),
-            aim(row["engine_over"], row["target"]),
+            at_most(row["engine_over"], row["target"]),
         ]
         for row in rows_of(results, "head")
     ]
-    return table(["what", "contestant", "value", "engine takes ×", "aim"], lines)
+    return table(["quantity", "contestant", "value", "engine / contestant", "goal"], lines)
 
 
 def memory(results: Path) -> str:
-    """Peaks above the model."""
+    """Return the peak memory of each method above the model."""
     lines = [
         [
             row["method"],
             *(f"{row[key]:.0f}" for key in ("above_model_mib", "less_f_mib", "needed_less_f_mib")),
             number(row["less_f_mib_of_step"]),
             number(row["needed_less_f_mib_of_step"]),
-            aim(row["less_f_mib_of_step"], row["target"]),
+            at_most(row["less_f_mib_of_step"], row["target"]),
         ]
         for row in rows_of(results, "memory")
     ]
-    heads = ["method", "MiB above the model", "less F", "less F, blocks given back", "less F, of the step's"]
-    return table([*heads, "of the step's, blocks given back", "aim (as it is)"], lines)
+    heads = [
+        "method",
+        "MiB above the model",
+        "without F",
+        "without F, freed blocks returned",
+        "without F, relative to step",
+    ]
+    return table([*heads, "relative to step, freed blocks returned", "goal (default allocator)"], lines)
 
 
 def precision(results: Path) -> str:
-    """Sub-networks in other precisions."""
+    """Return the agreement of sub-networks in other precisions."""
     lines = [[row["variant"], f"{row['smallest']:.4f}", f"{row['mean']:.4f}"] for row in rows_of(results, "precision")]
     return table(["variant", "smallest Jaccard", "mean Jaccard"], lines)
 
 
 def compiled(results: Path) -> str:
-    """`torch.compile` on the model's body."""
+    """Return times with `torch.compile` on the body of the model."""
     lines = [
         [row["what"], row["variant"], f"{row['first_s']:.1f}", f"{row['median_s']:.2f}", power(row["error"])]
         for row in rows_of(results, "compile")
     ]
-    return table(["what", "body", "first call, s", "then, s", "error"], lines)
+    return table(["call", "body", "first call, s", "later calls, s", "error"], lines)
 
 
 def settings(results: Path) -> str:
-    """Where each run was made."""
+    """Return processor, load and versions of each run."""
     lines = []
     for path in [*sorted(results.glob("fisher*.json")), results / "exactness.json"]:
         if path.exists():
@@ -137,7 +143,7 @@ def settings(results: Path) -> str:
     return table(["results", "processor", "load", "torch", "blocks"], lines)
 
 
-#: Name in the page's markers → what makes the table.
+#: Name in the markers of a page → function that returns the table.
 TABLES: dict[str, Callable[[Path], str]] = {
     "families": families,
     "speed": speed,

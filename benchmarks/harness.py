@@ -1,9 +1,8 @@
-"""What every benchmark program shares: fair timing, facts of the machine, results as JSON.
+"""Shared code of the benchmark programs: fair timing, facts of the machine, results as JSON, and Markdown tables.
 
-A program checks that its contestants agree before it times them, times them interleaved (so that a
-busy moment of the machine hits all of them), prints a table on stdout and, with ``-o``, writes one
-JSON object. ``--smoke`` shrinks every size until the program ends in seconds: it then proves that
-the program still runs, and its figures mean nothing.
+A program checks that its contestants agree before it times them, and times them interleaved, so that a busy moment of
+the machine affects all of them. It prints a table on stdout and, with ``-o``, writes one JSON object. ``--smoke``
+shrinks every size until the program ends in seconds: this shows that the program runs, and its numbers have no meaning.
 """
 
 from __future__ import annotations
@@ -95,13 +94,13 @@ def interleave(
 def peak_rss(setup: str, statement: str, arguments: Sequence[str] = ()) -> dict[str, float]:
     """Measure the memory that a statement adds, in a fresh process (Linux only).
 
-    The kernel's high-water mark is reset between the two texts, so that the peak of the setup does
-    not hide the peak of the statement. ``ru_maxrss`` is not used: it is inherited from the parent.
+    The kernel's high-water mark is reset between setup and statement, so that the peak of the setup does not hide the
+    peak of the statement. ``ru_maxrss`` is not used, because it is inherited from the parent process.
 
     Args:
-        setup: program text that runs before the mark is reset; `sys.argv[1:]` holds `arguments`.
-        statement: program text that is measured; it must not write to stdout.
-        arguments: strings handed to the program.
+        setup: Program text that runs before the mark is reset; `sys.argv[1:]` holds `arguments`.
+        statement: Program text that is measured; it must not write to stdout.
+        arguments: Arguments of the program.
 
     Returns:
         `before_mib`, `peak_mib` and `extra_mib`, mebibytes of resident memory.
@@ -119,7 +118,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a reader needs to judge a figure; no host name, user or path."""
+    """Return the facts of the machine that a reader needs to judge the numbers; no host name, user or path."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": _cpuinfo().get("model name", platform.processor() or platform.machine()),
@@ -170,7 +169,7 @@ def timing_fields(timing: Timing) -> dict[str, Any]:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under their columns: the first flush left, the others flush right."""
+    """Print rows below their columns, the first aligned to the left and the others to the right."""
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
     for line in cells:
@@ -199,7 +198,7 @@ NOT_RUN = "Not measured yet.\n"
 
 
 def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; the first column is flush left."""
+    """Return a Markdown table whose first column is aligned to the left."""
     if not lines:
         return NOT_RUN
     aligned = ["---", *("--:" for _ in columns[1:])]
@@ -207,24 +206,24 @@ def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return two decimals."""
+    """Return a number with two decimals; a dash for None."""
     return "–" if value is None else f"{value:.2f}"
 
 
 def power(value: float) -> str:
-    """Return one digit and its power of ten."""
+    """Return a number with one digit and a power of ten."""
     return "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-")
 
 
-def aim(value: float | None, target: float | None) -> str:
-    """Say whether a ratio is as small as it was to be."""
+def at_most(value: float | None, target: float | None) -> str:
+    """Return whether a ratio is at most its goal."""
     if target is None or value is None:
         return "–"
     return f"≤ {target:.2f}: {'met' if value <= target else '**missed**'}"
 
 
-def aim_at_least(value: float | None, target: float | None) -> str:
-    """Say whether a ratio is as large as it was to be."""
+def at_least(value: float | None, target: float | None) -> str:
+    """Return whether a ratio is at least its goal."""
     if target is None or value is None:
         return "–"
     return f"≥ {target:g}: {'met' if value >= target else '**missed**'}"

@@ -1,4 +1,4 @@
-"""The tables of `kernels/README.md`, from the results of `matrix*.json`, `store*.json` and `threshold*.json`."""
+"""Tables of `kernels/README.md`, from `results/matrix*.json`, `store*.json` and `threshold*.json`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import aim, aim_at_least, number, table
+from harness import at_least, at_most, number, table
 
-#: Times that the others were to be slower, and the share of the limit that was to be reached.
+#: Goals: how many times slower the other programs are, and the share of the limit that is reached.
 SLOWER = {
     "numkong": 3.3,
     "simsimd": 6.0,
@@ -33,7 +33,7 @@ def _size(parameters: dict[str, Any]) -> str:
 
 
 def overlap(results: Path) -> str:
-    """All pairs of random rows: everybody against the limit, and against one thread of ours."""
+    """Return the rates of all contestants on random rows, relative to the limit and to one thread of ours."""
     lines = []
     for run in _read(results, "matrix-[0-9]*.json"):
         parameters = run["parameters"]
@@ -42,29 +42,27 @@ def overlap(results: Path) -> str:
             target = OF_LIMIT.get((parameters["rows"], parameters["bits"])) if name == OURS else None
             slower = None if name in (OURS, EVERY, "limit") else row["times_slower"]
             rows = "–" if row["rows"] is None else str(row["rows"])
-            asked = (
-                aim_at_least(share, target) if target else aim_at_least(slower, SLOWER.get(name) if slower else None)
-            )
+            asked = at_least(share, target) if target else at_least(slower, SLOWER.get(name) if slower else None)
             best = number(row["best_of_limit"])
             lines.append(
                 [_size(parameters), name, rows, f"{row['gb_per_s']:.1f}", number(slower), number(share), best, asked]
             )
-    heads = ["L × P", "contestant", "its rows", "GB/s", "times slower", "of the limit", "best rounds", "aim"]
+    heads = ["L × P", "contestant", "rows", "GB/s", "times slower", "share of limit", "best rounds", "goal"]
     return table(heads, lines)
 
 
 def threads(results: Path) -> str:
-    """Two threads against one, by the clock on the wall."""
+    """Return the speed-up of two threads over one, in wall-clock time."""
     lines = []
     for run in _read(results, "matrix*.json"):
         faster = run["parameters"]["two_threads_faster"]
-        kind = "a store's" if run["parameters"]["store"] else "random"
-        lines.append([_size(run["parameters"]), kind, number(faster), aim_at_least(faster, THREADS_TARGET)])
-    return table(["L × P", "rows", "two threads faster", "aim"], lines)
+        kind = "of a store" if run["parameters"]["store"] else "random"
+        lines.append([_size(run["parameters"]), kind, number(faster), at_least(faster, THREADS_TARGET)])
+    return table(["L × P", "rows", "speed-up of two threads", "goal"], lines)
 
 
 def squeezed(results: Path) -> str:
-    """Leaving out columns, on the rows of stores."""
+    """Return the effect of leaving out columns, on the rows of stores."""
     lines = []
     for run in [run for run in _read(results, "matrix*.json") if run["parameters"]["store"]]:
         speeds = {row["contestant"]: row for row in run["results"]}
@@ -72,23 +70,23 @@ def squeezed(results: Path) -> str:
         faster = speeds[OURS]["gb_per_s"] / speeds[EVERY]["gb_per_s"]
         in_use = [f"{shares[name]:.3f}" for name in ("in_one", "in_two", "in_all")]
         of_limit = [number(speeds[name]["of_limit"]) for name in (EVERY, OURS)]
-        asked = aim_at_least(faster, REAL_TARGET)
+        asked = at_least(faster, REAL_TARGET)
         lines.append([_size(run["parameters"]), *in_use, *of_limit, number(faster), asked])
     heads = [
         "L × P",
-        "columns in use",
+        "columns in at least one row",
         "in two rows",
-        "in all",
-        "every column: of the limit",
-        "squeezed",
-        "faster",
-        "aim",
+        "in all rows",
+        "all columns, share of limit",
+        "squeezed, share of limit",
+        "speed-up",
+        "goal",
     ]
     return table(heads, lines)
 
 
 def store(results: Path) -> str:
-    """End to end from files."""
+    """Return the times of a comparison from files."""
     lines = []
     for run in _read(results, "store*.json"):
         for row in run["results"]:
@@ -103,34 +101,42 @@ def store(results: Path) -> str:
                     str(row["threads"]),
                     seconds,
                     number(ratio),
-                    aim(ratio, target),
+                    at_most(ratio, target),
                 ]
             )
         memory = run["parameters"]["extra_mib"]
         lines.append(
-            [_size(run["parameters"]), "memory that it adds, MiB", "all", f"{memory:.0f}", "–", aim(memory, 64)]
+            [_size(run["parameters"]), "additional memory, MiB", "all", f"{memory:.0f}", "–", at_most(memory, 64)]
         )
-    return table(["L × P", "what", "threads", "s", "of counting alone", "aim"], lines)
+    return table(["L × P", "step", "threads", "s", "relative to counting", "goal"], lines)
 
 
 def threshold(results: Path) -> str:
-    """The top K against a plain read, and everybody else against it."""
+    """Return the times of the top K and of other programs, relative to a plain read."""
     lines = []
     for run in _read(results, "threshold*.json"):
         for row in run["results"]:
             one = row["contestant"] == "top_bits, 1 thread"
             slower = None if row["contestant"].startswith(("top_bits", "read")) else row["times_slower"]
-            asked = aim(row["of_read"], READ_TARGET) if one else "–"
+            asked = at_most(row["of_read"], READ_TARGET) if one else "–"
             if row["contestant"].startswith("percentile"):
-                asked = aim_at_least(slower, PERCENTILE_TARGET)
+                asked = at_least(slower, PERCENTILE_TARGET)
             extra = "–" if row["extra_mib"] is None else f"{row['extra_mib']:.1f}"
             time = f"{row['median_ms']:.0f}"
             lines.append([row["kind"], row["contestant"], time, number(row["of_read"]), number(slower), extra, asked])
-    heads = ["values", "contestant", "ms", "of a read", "times slower than top_bits", "MiB with the bits", "aim"]
+    heads = [
+        "values",
+        "contestant",
+        "ms",
+        "relative to a read",
+        "times slower than top_bits",
+        "MiB with the bits",
+        "goal",
+    ]
     return table(heads, lines)
 
 
-#: Name in the page's markers → what makes the table.
+#: Name in the markers of a page → function that returns the table.
 TABLES: dict[str, Callable[[Path], str]] = {
     "overlap": overlap,
     "overlap-threads": threads,

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from harness import NOT_RUN, number, table
 
-#: Operation → the terms that its time is made of, as powers of L and P.
+#: Operation → terms of its time, as powers of L and P.
 TERMS: Mapping[str, tuple[tuple[int, int], ...]] = {
     "write": ((0, 1), (0, 0)),
     "matrix": ((2, 1), (1, 1), (1, 0), (0, 0)),
     "add": ((1, 1), (2, 0), (1, 0), (0, 0)),
     "rank": ((1, 1), (1, 0), (0, 0)),
-    # The number of its blocks grows with P up to a bound: no sum of powers.
+    # The number of blocks grows with P up to a bound, which is not a sum of powers.
     "sample": (),
 }
 
 
 def fits(operation: str, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return how an operation's time grows: exponents along either series, and the terms that it is made of."""
+    """Return the growth of an operation's time: exponents along either series, and fitted terms."""
     mine = [row for row in points if row.get("operation") == operation]
     rows = [fit_terms(operation, mine)] if TERMS[operation] else []
     for series in ("languages", "parameters"):
@@ -45,9 +45,9 @@ def fit_exponents(points: Sequence[Mapping[str, Any]], axis: str) -> dict[str, A
 
 
 def fit_terms(operation: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Fit processor's seconds by a sum of terms in powers of L and P, none of them negative.
+    """Fit CPU seconds by a sum of terms in powers of L and P with non-negative coefficients.
 
-    Each point is weighted by its own time, so that relative errors are small everywhere.
+    Each point is weighted by its own time, so that relative errors are small at all sizes.
     """
     from scipy.optimize import nnls
 
@@ -90,7 +90,7 @@ def runs(results: Path) -> list[dict[str, Any]]:
 
 
 def points(results: Path) -> str:
-    """Seconds of every operation, and the memory of `matrix`."""
+    """Return the CPU seconds of every operation, and the memory of `matrix`."""
     lines = []
     for run in runs(results):
         found = [row for row in run["results"] if row["section"] == "point"]
@@ -105,19 +105,19 @@ def points(results: Path) -> str:
             wall, memory = _seconds(here["matrix"]["wall_s"]), f"{here['matrix']['extra_mib']:.0f}"
             disk = f"{languages * here['write']['row_bytes'] / 1e6:,.0f}"
             lines.append([f"{languages}", f"{parameters / 1e6:.1f} M", disk, *seconds, wall, memory])
-    heads = ["L", "P", "rows, MB", "write a row", "matrix", "add one", "rank", "5 % sample", "matrix, clock"]
+    heads = ["L", "P", "rows, MB", "write a row", "matrix", "add a row", "rank", "5 % sample", "matrix, wall clock"]
     return table([*heads, "matrix, MiB"], lines)
 
 
 def growth(results: Path) -> str:
-    """Exponents of either series."""
+    """Return the exponents of growth along languages and parameters."""
     lines = [
         [row["operation"], {"languages": "L", "parameters": "P"}[row["series"]], *map(number, _slopes(row))]
         for run in runs(results)
         for row in run["results"]
         if row["section"] == "exponent"
     ]
-    return table(["operation", "grows with", "exponent, all points", "exponent, last two points"], lines)
+    return table(["operation", "size", "exponent, all points", "exponent, last two points"], lines)
 
 
 def _slopes(row: Row) -> tuple[float, float]:
@@ -125,13 +125,13 @@ def _slopes(row: Row) -> tuple[float, float]:
 
 
 def terms(results: Path) -> str:
-    """What the time is made of."""
+    """Return the fitted terms of each operation."""
     lines = []
     for run in runs(results):
         for row in run["results"]:
             if row["section"] == "terms":
                 lines.append([row["operation"], _formula(row["coefficients"]), f"{row['largest_error']:.0%}"])
-    return table(["operation", "seconds of processor's time", "largest error at a point"], lines)
+    return table(["operation", "CPU seconds", "largest relative error"], lines)
 
 
 def _formula(coefficients: Sequence[Row]) -> str:
@@ -148,7 +148,7 @@ def _power(letter: str, exponent: int) -> str:
 
 
 def sampling(results: Path) -> str:
-    """What a sample costs in exactness and in time."""
+    """Return error and time of a sample."""
     lines = []
     for run in runs(results):
         found: dict[tuple[str, int, int], dict[str, Row]] = {}
@@ -161,15 +161,15 @@ def sampling(results: Path) -> str:
                 sample = here["sample"]
                 errors = [f"{sample[name]:.5f}" if name in sample else "–" for name in ("standard_error", "error")]
                 ratio = number(sample["cpu_s"] / here["matrix"]["cpu_s"])
-                # Half of a union's positions are shared, and a pair's union is a fifth of P.
+                # This assumes that half of the positions of a union are shared, and that a union is a fifth of P.
                 single = (0.25 / (run["parameters"]["sample"] * parameters * 0.2)) ** 0.5
                 lines.append([f"{languages}", f"{parameters / 1e6:.1f} M", *errors, f"{single:.5f}", ratio])
-    heads = ["L", "P", "standard error", "error", "as many single positions", "time, of the exact count's"]
+    heads = ["L", "P", "standard error", "error", "standard error of single positions", "time relative to exact count"]
     return table(heads, lines)
 
 
 def beyond(results: Path) -> str:
-    """The terms against a measurement that they were not fitted to."""
+    """Return the predicted and measured times of a size that was not used for the fit."""
     lines = []
     for run in runs(results):
         for row in run["results"]:
@@ -177,17 +177,17 @@ def beyond(results: Path) -> str:
                 seconds = [_seconds(row[name]) for name in ("predicted_s", "cpu_s", "wall_s")]
                 size = f"{row['languages']} × {row['parameters'] / 1e6:.1f} M"
                 lines.append([size, *seconds, number(row["cpu_s"] / row["predicted_s"]), f"{row['extra_mib']:.0f}"])
-    return table(["L × P", "by the terms, s", "measured, s", "clock, s", "measured / terms", "MiB"], lines)
+    return table(["L × P", "predicted CPU s", "measured CPU s", "wall-clock s", "measured / predicted", "MiB"], lines)
 
 
 def plan(results: Path) -> str:
-    """The terms, at sizes that nobody has measured."""
+    """Return predictions for sizes that were not measured."""
     for run in runs(results):
         found = {row["operation"]: row["coefficients"] for row in run["results"] if row["section"] == "terms"}
         columns = [_planned(found, languages, parameters) for languages, parameters in PLANS]
         heads = [f"{languages:,} × {parameters / 1e6:,.0f} M" for languages, parameters in PLANS]
         lines = [[name, *(column[name] for column in columns)] for name in columns[0]]
-        return table(["what", *heads], lines)
+        return table(["quantity", *heads], lines)
     return NOT_RUN
 
 
@@ -204,15 +204,15 @@ def _planned(found: Mapping[str, Sequence[Row]], languages: int, parameters: int
         "pairs: L (L + 1) / 2": f"{pairs:,}",
         "bytes compared: pairs · P / 8": _bytes(pairs * row),
         "table of counts: 8 L²": _bytes(8 * languages**2),
-        "writing all rows, cores' time": _time(languages * predicted(found["write"], languages, parameters)),
-        "matrix, cores' time": _time(whole),
-        "… of it the pairs, by the term L² P": _time(compared),
-        "… of it reading, by the term L P": _time(read),
+        "writing all rows, CPU time": _time(languages * predicted(found["write"], languages, parameters)),
+        "matrix, CPU time": _time(whole),
+        "… pairs, the term L² P": _time(compared),
+        "… reading, the term L P": _time(read),
         f"matrix on one node of {CORES} cores": _time(whole / CORES),
         f"matrix on {NODES} such nodes": _time(whole / CORES / NODES),
-        "disk's rate at which reading takes as long as that": f"{_bytes(languages * row / (whole / CORES))}/s",
-        "adding a language, cores' time": _time(predicted(found["add"], languages, parameters)),
-        "ranking for one target, cores' time": _time(predicted(found["rank"], languages, parameters)),
+        "disk rate at which reading takes as long": f"{_bytes(languages * row / (whole / CORES))}/s",
+        "adding a language, CPU time": _time(predicted(found["add"], languages, parameters)),
+        "ranking for one target, CPU time": _time(predicted(found["rank"], languages, parameters)),
     }
 
 
@@ -235,16 +235,16 @@ def _bytes(value: float) -> str:
 
 
 def settings(results: Path) -> str:
-    """Where the runs were made."""
+    """Return processor, load and versions of the runs."""
     lines = []
     for run in runs(results):
         machine = run["machine"]
         versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("numpy", "numba", "zarr"))
         lines.append([machine["cpu"], str(machine["cores"]), str(machine["load_before"]), versions])
-    return table(["processor", "cores", "load when it was over", "versions"], lines)
+    return table(["processor", "cores", "load at the end", "versions"], lines)
 
 
-#: Name in the page's markers → what makes the table.
+#: Name in the markers of a page → function that returns the table.
 TABLES: dict[str, Callable[[Path], str]] = {
     "scale-points": points,
     "scale-growth": growth,

@@ -1,19 +1,19 @@
-"""Make sub-networks that overlap as real ones do, fast enough to fill disks with them.
+"""Synthetic sub-networks that overlap as real ones do, made fast enough to fill disks.
 
     python benchmarks/synthetic.py --store big.zarr --languages 282 --bits 85054464
 
-A made-up row is a function of (seed, language, word): nothing is held but the row, and a row is the same however many
-others there are. Every parameter has a *level*, the probability with which a language selects it; how levels are
-distributed is read off a real store (235 languages, the embedded model; `SHAPE`), for four quarters of the depth and
-five kinds of stretches of 768 parameters, because what is selected lies in a few rows of each matrix. Languages of one
-family (six in a row) each take half of their choices, at random, from the family's.
+A synthetic row is a function of (seed, language, word): only the row itself is in memory, and a row does not depend on
+the number of other rows. Every parameter has a *level*, the probability with which a language selects it. The
+distribution of levels was fitted to a real store (235 languages, the embedded model; `SHAPE`), for four quarters of the
+depth and five kinds of stretches of 768 parameters, because the selected parameters are in a few rows of each matrix.
+Each of the six languages of a family takes half of its choices, at random, from the family.
 
-Of P, as found in a real store and here: selected by one of 36 languages 0.424 and 0.424, by one of 235 languages 0.554
-and 0.540, by at least 8 of them 0.379 and 0.377, by all of them 0.030 and 0.030; mean Jaccard coefficient 0.488 and
-0.501.
+Shares of P in a real store and here: selected by one of 36 languages 0.424 and 0.424, by one of 235 languages 0.554 and
+0.540, by at least 8 of them 0.379 and 0.377, by all of them 0.030 and 0.030. The mean Jaccard coefficients are 0.488
+and 0.501.
 
-All of it is done with whole words: a plane is 64 random bits, hashed from a counter; `x < c` for 64 eight-bit numbers
-x at once takes eight ANDs and ORs of their planes.
+All operations work on whole words: a plane is 64 random bits, hashed from a counter. `x < c` for 64 eight-bit numbers x
+at once takes eight ANDs and ORs of their planes.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ LAYERS = 12
 FAMILY = 6
 RUN_WORDS = 12  # 768 parameters: a row of a matrix of XLM-R's
 
-#: Levels in 1/256; the last is chosen by every language.
+#: Levels in 1/256; every language selects parameters of the last level.
 LEVELS = np.array([1, 4, 12, 32, 80, 150, 220, 256], np.int64)
 #: Cumulated share of the five kinds of stretches, coldest first, in 1/65536.
 KINDS = np.array([26214, 42598, 55706, 62259, 65536], np.int64)
 #: Share of parameters of at least each level, in 1/256: [quarter of the depth, kind of stretch, level]; fitted to the
-#: figures above.
+#: shares above.
 SHAPE = np.array(
     [
         [
@@ -77,13 +77,13 @@ SHAPE = np.array(
 _PLANES = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
-#: What a hashed number is for; the same counter gives unrelated bits for each.
+#: Purposes of hashed numbers; the same counter gives unrelated bits for each purpose.
 _KIND, _LEVEL, _SHARED, _OWN, _WHOSE = range(5)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _mixed(x: np.uint64) -> np.uint64:
-    """Return 64 bits that look random: the last step of SplitMix64."""
+    """Return 64 pseudo-random bits, by the last step of SplitMix64."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -103,7 +103,7 @@ def _below(planes: np.ndarray, bound: int) -> np.uint64:
         return _ONES
     below = np.uint64(0)
     for plane in range(_PLANES - 1, -1, -1):
-        # Where the bound's bit is set, a zero decides for "below"; where it is not, a one decides against it.
+        # If the bit of the bound is set, a zero means "below"; if it is not set, a one means "not below".
         is_set = np.uint64(0) - np.uint64((bound >> (_PLANES - 1 - plane)) & 1)
         below = (~planes[plane] & (is_set | below)) | (is_set & below)
     return below
@@ -111,7 +111,7 @@ def _below(planes: np.ndarray, bound: int) -> np.uint64:
 
 @numba.njit(cache=True, nogil=True)
 def _fill(keys: np.ndarray, ends: np.ndarray, start: int, out: np.ndarray, shape: np.ndarray) -> None:
-    """Fill `out` with words `start` and on of a row; `ends` [layers] are the words at which layers end."""
+    """Fill `out` with the words of a row from `start` on; `ends` [layers] are the words at which layers end."""
     level, shared, own = np.empty(_PLANES, np.uint64), np.empty(_PLANES, np.uint64), np.empty(_PLANES, np.uint64)
     layer = 0
     for at in range(len(out)):
@@ -138,14 +138,14 @@ def _fill(keys: np.ndarray, ends: np.ndarray, start: int, out: np.ndarray, shape
 
 
 def row_words(size: int, language: int, seed: int = 0, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """Return words `start` up to `stop` of a language's row: uint64 [stop − start], pad bits zero.
+    """Return words `start` up to `stop` of the row of a language: uint64 [stop − start], with zeros as pad bits.
 
     Args:
         size: P, the number of parameters.
-        language: Its number, from 0.
-        seed: Of the whole store.
-        start: First word.
-        stop: One past the last word; the end of the row where left out.
+        language: The number of the language, from 0.
+        seed: The seed of the whole store.
+        start: The first word.
+        stop: The word after the last; by default the end of the row.
     """
     words = words_for(size)
     stop = words if stop is None else stop
@@ -160,19 +160,19 @@ def row_words(size: int, language: int, seed: int = 0, start: int = 0, stop: int
 
 
 def _keys(seed: int, language: int) -> np.ndarray:
-    """uint64 [5]: what is hashed for kinds, levels, the family's choices, the language's own, and which of the two."""
+    """Return the keys of the hash, uint64 [5]: kinds, levels, choices of family and language, and their mixture."""
     whose = {_SHARED: language // FAMILY + 1, _OWN: language + 1, _WHOSE: language + 1}
     states = [np.random.SeedSequence((seed, role, whose.get(role, 0))) for role in range(5)]
     return np.array([state.generate_state(1, np.uint64)[0] for state in states], np.uint64)
 
 
 def rows(count: int, size: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yield rows of `count` languages: uint64 [W] each, of `size` parameters."""
+    """Yield the rows of `count` languages with `size` parameters, uint64 [W] each."""
     return (row_words(size, language, seed) for language in range(count))
 
 
 def layout(size: int) -> ParameterLayout:
-    """Return twelve layers of one tensor each, equal in size where `size` is a multiple of 12 · 64."""
+    """Return twelve layers of one tensor each, of equal size if `size` is a multiple of 12 · 64."""
     if size < LAYERS * 64:
         raise ValueError(f"{LAYERS} layers of whole words need at least {LAYERS * 64} parameters, not {size}")
     each = size // LAYERS // 64 * 64
@@ -186,12 +186,12 @@ def layout(size: int) -> ParameterLayout:
 
 
 def code(language: int) -> str:
-    """Return a made-up language's code: `aaa`, `aab` and on, all distinct below 26³."""
+    """Return the code of a synthetic language: `aaa`, `aab` and so on, all distinct below 26³."""
     return "".join(chr(ord("a") + language // 26**place % 26) for place in (2, 1, 0))
 
 
 def network(size: int, language: int, seed: int = 0) -> SubNetwork:
-    """Return a language's row as a sub-network; its threshold and provenance are made up."""
+    """Return a language's row as a sub-network with a synthetic threshold and provenance."""
     where = layout(size)
     bits = row_words(size, language, seed)
     return SubNetwork(
@@ -207,9 +207,9 @@ def network(size: int, language: int, seed: int = 0) -> SubNetwork:
 
 
 def write_store(path: str | Path, count: int, size: int, seed: int = 0, first: int = 0) -> SubNetworkStore:
-    """Write languages `first` up to `count` of `size` parameters to a store, which is made where there is none.
+    """Write languages `first` up to `count` with `size` parameters to a store, which is created if it does not exist.
 
-    Through the store's own writer, one row after the other; what is committed already stays.
+    The store's own writer writes one row after the other; committed rows stay.
     """
     store = open_store(path, "a")
     for language in range(first, count):
@@ -220,7 +220,7 @@ def write_store(path: str | Path, count: int, size: int, seed: int = 0, first: i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", required=True, help="where to write; what is there already stays")
+    parser.add_argument("--store", required=True, help="the store; existing rows stay")
     parser.add_argument("--languages", type=int, default=36, help="L (36)")
     parser.add_argument("--bits", type=int, default=85_054_464, help="P (85,054,464)")
     parser.add_argument("--seed", type=int, default=0)

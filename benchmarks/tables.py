@@ -1,7 +1,7 @@
-"""Write the tables of the pages from `results/*.json`, between their markers, so that no figure is typed.
+"""Tables of the pages, written from `results/*.json` between their markers, so that no number is typed.
 
-A table goes between `<!-- table: NAME -->` and `<!-- end of table -->`. With `--check` nothing is written, and the exit
-code is 1 where a page differs from the results.
+A table is between `<!-- table: NAME -->` and `<!-- end of table -->`. With `--check` nothing is written, and the exit
+code is 1 if a page differs from the results.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ TABLES: dict[str, Callable[[Path], str]] = (
 
 
 def filled(page: str, results: Path) -> str:
-    """Return the page with every table made anew.
+    """Return the page with every table made again.
 
     Raises:
-        KeyError: A marker names no table.
+        KeyError: A marker does not name a table.
     """
     return MARKED.sub(lambda found: found[1] + TABLES[found[2]](results) + found[3], page)
 

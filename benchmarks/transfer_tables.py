@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness import aim_at_least, table
+from harness import at_least, table
 
 from xsns_stream.reproduce.commands import XSNS
 from xsns_stream.reproduce.config import TITLES
@@ -21,12 +21,12 @@ _NAMES = {"build": "ranking: `build`", "matrix": "ranking: `matrix`", "transfer"
 
 
 def runs(results: Path) -> list[Row]:
-    """Return the documents of the benchmark."""
+    """Return the documents of `bench_transfer.py`."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("transfer*.json"))]
 
 
 def speed(results: Path) -> str:
-    """Fine-tuning beside the bare loop."""
+    """Return the speed of fine-tuning and of the bare loop."""
     lines = []
     for run in runs(results):
         for row in (row for row in run["results"] if row["section"] == "speed"):
@@ -36,29 +36,29 @@ def speed(results: Path) -> str:
                     f"`{row['contestant']}`" if ours else row["contestant"],
                     f"{row['examples_per_second']:,.0f}",
                     *(number(row[name]) for name in ("of_loop", "whole_call_of_loop", "cpu_of_loop")),
-                    aim_at_least(row["of_loop"], run["parameters"]["target"] if ours else None),
+                    at_least(row["of_loop"], run["parameters"]["target"] if ours else None),
                 ]
             )
-    heads = ["contestant", "examples/s", "of the loop's", "whole call", "whole call, processor's time", "aim"]
+    heads = ["contestant", "examples/s", "relative to the loop", "whole call", "whole call, CPU time", "goal"]
     return table(heads, lines)
 
 
 def cost(results: Path) -> str:
-    """What a ranking and the fine-tuning cost, each command once."""
+    """Return the cost of each command of a ranking and of fine-tuning."""
     lines = [
         [_NAMES[row["what"]], str(row["languages"]), str(row["seeds"]), f"{row['wall_s']:,.0f}", f"{row['cpu_s']:,.0f}"]
         for run in runs(results)
         for row in run["results"]
         if row["section"] == "cost"
     ]
-    return table(["command", "languages", "seeds", "seconds", "processor's seconds"], lines)
+    return table(["command", "languages", "seeds", "wall-clock s", "CPU s"], lines)
 
 
 def ratios(results: Path) -> str:
-    """Ranking against fine-tuning."""
+    """Return the cost of fine-tuning relative to a ranking."""
     lines = [
         [
-            "multiplied up, not measured" if row["extrapolated"] else "measured",
+            "extrapolated" if row["extrapolated"] else "measured",
             str(row["languages"]),
             str(row["seeds"]),
             *(f"{row[name]:,.0f}" for name in ("ranking_s", "fine_tuning_s")),
@@ -68,7 +68,7 @@ def ratios(results: Path) -> str:
         for row in run["results"]
         if row["section"] == "ratio"
     ]
-    heads = ["", "languages", "seeds", "ranking, processor's seconds", "fine-tuning", "fine-tuning / ranking"]
+    heads = ["", "languages", "seeds", "ranking, CPU s", "fine-tuning, CPU s", "fine-tuning / ranking"]
     return table(heads, lines)
 
 
@@ -79,29 +79,29 @@ FOLDER = Path(__file__).parents[1] / "docs" / "results"
 
 
 def tasks(page: str) -> dict[str, Any]:
-    """Return {task: what the page's record holds of it}; empty where the page was not made.
+    """Return {task: its part of the record of a page}; empty if there is no record.
 
     Args:
-        page: Its path below the folder of results, without a suffix.
+        page: The path of the page below the folder of results, without a suffix.
     """
     record = read_result(FOLDER, page)
     return {} if record is None else record["result"]["tasks"]
 
 
 def predictors(results: Path, page: str, task: str) -> str:
-    """A line for each predictor of a task: the table of the page."""
+    """Return the evaluation of a task, with a line for each predictor."""
     found = tasks(page).get(task)
     return evaluation_page(found["evaluation"]) if found else ""
 
 
 def by_task(results: Path, page: str) -> str:
-    """NDCG@3 of every predictor, a column for each task."""
+    """Return NDCG@3 of every predictor, with a column for each task."""
     documents: Mapping[str, Any] = {name: found["evaluation"] for name, found in tasks(page).items()}
     return overview(documents, TITLES)
 
 
 def strength(results: Path, page: str) -> str:
-    """How far the scores of each task mean anything."""
+    """Return the scores of the fine-tuned models on their own language, zero-shot, and of the trivial answer."""
     lines = [
         [
             TITLES[name],
@@ -116,7 +116,7 @@ def strength(results: Path, page: str) -> str:
 
 
 def summary(results: Path) -> str:
-    """NDCG@3 and what is lost by following each predictor, on the two tasks that `mini` can do."""
+    """Return NDCG@3 and regret of each predictor on the two tasks that `mini` can do."""
     found = {name: known["evaluation"] for name, known in tasks("table2").items() if name in ("pos", "ner")}
     rows = {name: {one["name"]: one["metrics"] for one in known["predictors"]} for name, known in found.items()}
     lines = [
@@ -128,12 +128,12 @@ def summary(results: Path) -> str:
         ]
         for shown, metrics in rows.get("pos", {}).items()
     ]
-    heads = ["predictor", "POS: NDCG@3 [95 %]", "POS: points of accuracy lost [95 %]", "NER: NDCG@3 [95 %]"]
+    heads = ["predictor", "POS: NDCG@3 [95 %]", "POS: regret, points of accuracy [95 %]", "NER: NDCG@3 [95 %]"]
     return table(heads, lines)
 
 
 def three_sources(results: Path, page: str, task: str) -> str:
-    """Mean score of what each method picks, with its difference from X-SNS: figure 4 as a table."""
+    """Return the mean score of the sources that each method chooses, as figure 4 shows it."""
     found = tasks(page).get(task)
     lines = [
         [

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from xsns_stream.gold import import_scores, read_scores, write_scores
     from xsns_stream.models import load_model, parameter_layout
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
+    from xsns_stream.pipeline.baselines import baseline
     from xsns_stream.pipeline.build import build
     from xsns_stream.pipeline.comparison import shared, similarity
+    from xsns_stream.pipeline.finetune import transfer
     from xsns_stream.pipeline.gold_comparison import evaluate, regress
     from xsns_stream.pipeline.settings import BuildSettings, Stopping
     from xsns_stream.pipeline.source_ranking import rank
@@ -74,7 +76,9 @@ _HOMES = {
     "make_objective": "objectives",
     "BuildSettings": "pipeline.settings",
     "Stopping": "pipeline.settings",
+    "baseline": "pipeline.baselines",
     "build": "pipeline.build",
+    "transfer": "pipeline.finetune",
     "rank_sources": "ranking",
     "common": "similarity",
     "count_overlaps": "similarity",
@@ -137,6 +141,7 @@ __all__ = [
     "TransferScores",
     "XsnsError",
     "__version__",
+    "baseline",
     "batches",
     "build",
     "calibrate",
@@ -165,6 +170,7 @@ __all__ = [
     "self_check",
     "shared",
     "similarity",
+    "transfer",
     "united",
     "write_scores",
 ]

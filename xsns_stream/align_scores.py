@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xsns_stream.errors import UsageError
 from xsns_stream.io.tables import listed
 from xsns_stream.languages import counterparts, same_language, select
-from xsns_stream.types.arrays import Reals
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.predictor_records import differences
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
 from xsns_stream.types.transfer_scores import JoinedScores, PoolCost, Prediction, TransferScores

@@ -1,8 +1,8 @@
-"""What can go wrong, in the user's words.
+"""Errors that users can act on, and exit codes of the command line.
 
-Every expected failure is an :class:`XsnsError`: one sentence that says what was asked and what was given, and a
-hint that says what to do. The command line prints both and exits with the class's code; anything that is not an
-`XsnsError` is a bug and keeps its traceback.
+Every expected failure is an :class:`XsnsError`: one sentence on what was asked and what was given, and a hint on what
+to do. The command line prints both and exits with the code of the class. Any other exception is a bug and keeps its
+traceback.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the command line; part of its public contract."""
+    """Exit codes of the command line, which are part of its public contract."""
 
     OK = 0
     FAILURE = 1
@@ -25,8 +25,8 @@ class XsnsError(Exception):
     """An expected failure, with a hint.
 
     Args:
-        message: One sentence: what was asked, what was given.
-        hint: What the user can do about it; empty where nothing can be said.
+        message: One sentence: what was asked, and what was given.
+        hint: What the user can do; empty where there is nothing to do.
     """
 
     exit_code: ExitCode = ExitCode.FAILURE
@@ -38,13 +38,13 @@ class XsnsError(Exception):
 
 
 class UsageError(XsnsError):
-    """An argument that cannot mean anything: a density of 2, an unknown coefficient."""
+    """An invalid argument, such as a density of 2 or an unknown coefficient."""
 
     exit_code = ExitCode.USAGE
 
 
 class LanguageError(UsageError):
-    """A language code that is not one, or that is not there."""
+    """A language code that is invalid or missing."""
 
 
 class CorpusError(XsnsError):
@@ -52,11 +52,11 @@ class CorpusError(XsnsError):
 
 
 class ModelError(XsnsError):
-    """A model or tokenizer that cannot be loaded, or that do not belong together."""
+    """A model or a tokenizer that cannot be loaded, or two that do not belong together."""
 
 
 class FisherError(XsnsError):
-    """A gradient that is not a number, or a batch that cannot be scored."""
+    """A gradient that is not a finite number, or a batch that cannot be scored."""
 
 
 class StoreError(XsnsError):
@@ -68,6 +68,6 @@ class IncompatibleError(XsnsError):
 
 
 class PartialError(XsnsError):
-    """The work is finished, but not for every language; the others are committed."""
+    """Finished work that failed for some languages; the rows of the others are committed."""
 
     exit_code = ExitCode.SOME_LANGUAGES_FAILED

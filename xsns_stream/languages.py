@@ -1,8 +1,7 @@
-"""Language codes: one spelling for each language, whatever a file or a user calls it.
+"""Language codes and names: one spelling for each language, whatever a file or a user calls it.
 
-Everything that comes in from outside goes through :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are
-one label wherever scores, texts and sub-networks are joined. Importing this module costs nothing: the library
-`langcodes` is loaded by the first call.
+All codes of files and users go through :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are one label wherever
+scores, texts and sub-networks are joined. Importing this module is cheap: the first call loads the library `langcodes`.
 """
 
 from __future__ import annotations
@@ -21,31 +20,30 @@ if TYPE_CHECKING:
     from langcodes import Language
 
 
-# A code may become part of a label, an array's path or a message; nothing but these characters gets there.
+# A code may become part of a label, of the path of an array, or of a message, so that other characters are refused.
 _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
-#: Between the languages of a source that is a mixture; no part of any code.
+#: Separator of the languages of a mixture; not part of any code.
 PLUS: Final = "+"
-#: What texts and scores call Norwegian is Bokmål, unless they say otherwise.
-_CALLED: Final = {"nb": "no"}
-_WRITING_HINT: Final = "write it as BCP 47 does: 'sw', 'zh-Hant', 'pt-BR' (ISO 639-3 codes as 'swa' will do)."
+#: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they say otherwise.
+_USUAL_CODE: Final = {"nb": "no"}
+_WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO 639-3 code such as 'swa')."
 
 
 @lru_cache(maxsize=4096)
 def normalise(code: str) -> str:
     """Return the BCP 47 form of a language code.
 
-    The shortest language code is taken and the main language stands for its macrolanguage (`swh` and `swa` →
-    `sw`, `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`; `yue` and `nb` stay). A region is kept. A script is kept
-    where it tells something: it is dropped where it is the one that the language is written in (`swh_Latn` →
-    `sw`), unless Unicode CLDR has locales of the language in this script and in others (`sr-Cyrl`, `zh-Hans`
-    stay).
+    The shortest language code is used, and the main language stands for its macrolanguage (`swh` and `swa` → `sw`,
+    `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`; `yue` and `nb` stay). A region is kept. A script is kept where it adds
+    information: it is dropped where it is the usual script of the language (`swh_Latn` → `sw`), unless Unicode CLDR has
+    locales of the language in this script and in others (`sr-Cyrl`, `zh-Hans` stay).
 
     Args:
         code: ISO 639-1, -2 or -3 or BCP 47, in any case, with `-` or `_`.
 
     Raises:
-        LanguageError: It is not the code of a language.
+        LanguageError: `code` is not the code of a language.
     """
     import langcodes
     from langcodes.tag_parser import LanguageTagError
@@ -57,14 +55,22 @@ def normalise(code: str) -> str:
         language = langcodes.Language.get(langcodes.standardize_tag(text, macro=True))
     except LanguageTagError:
         raise LanguageError(f"'{code}' is not a language code.", _WRITING_HINT) from None
-    # An extended subtag that standardising left in place is none: `en-src`, `de-gsd` are names of files.
+    # An extended subtag that standardising leaves in place is not valid: `en-src`, `de-gsd` are names of files.
     if language.extlangs or not _registered(language):
         raise LanguageError(f"'{code}' is not a language code.", _WRITING_HINT)
     return str(_without_plain_script(language))
 
 
+def code_or_none(text: str) -> str | None:
+    """Return the normalised code of a language; None where `text` is not a language code."""
+    try:
+        return normalise(text)
+    except LanguageError:
+        return None
+
+
 def _registered(language: Language) -> bool:
-    """Say whether the language exists, by IANA's registry or, for newer codes, by CLDR."""
+    """Whether the language is in IANA's registry or, for newer codes, in CLDR."""
     import langcodes
     from babel import Locale
 
@@ -77,7 +83,7 @@ def _registered(language: Language) -> bool:
 
 
 def _without_plain_script(language: Language) -> Language:
-    """Return `language` without its script where that is the only customary one."""
+    """Return `language` without its script where that is the only usual one."""
     import langcodes
 
     if not language.script:
@@ -85,7 +91,7 @@ def _without_plain_script(language: Language) -> Language:
     in_cldr = _scripts_in_cldr().get(language.language or "", frozenset())
     unscripted = {key: value for key, value in language.to_dict().items() if key != "script"}
     usual = langcodes.Language.make(**unscripted).maximize().script
-    # CLDR says Kore, Hangul with Han, for Korean; corpora say Hang.
+    # For Korean, CLDR has Kore (Hangul with Han), and corpora have Hang.
     plain = language.script == usual or (language.script, usual) == ("Hang", "Kore")
     if not plain or (language.script in in_cldr and len(in_cldr) > 1):
         return language
@@ -94,19 +100,19 @@ def _without_plain_script(language: Language) -> Language:
 
 @lru_cache(maxsize=1)
 def _scripts_in_cldr() -> dict[str, frozenset[str]]:
-    """Return {language: the scripts that the names of its CLDR locales mention}, as Babel ships them."""
+    """Return {language: the scripts in the names of its CLDR locales}, from the data of Babel."""
     from babel.localedata import locale_identifiers
 
-    found: dict[str, set[str]] = {}
+    scripts_of: dict[str, set[str]] = {}
     for locale in locale_identifiers():
         language, *rest = locale.split("_")
         if rest and len(rest[0]) == 4:
-            found.setdefault(language, set()).add(rest[0])
-    return {language: frozenset(scripts) for language, scripts in found.items()}
+            scripts_of.setdefault(language, set()).add(rest[0])
+    return {language: frozenset(scripts) for language, scripts in scripts_of.items()}
 
 
 def language_name(code: str) -> str:
-    """Return the English name of a language, as `Swahili` or `Chinese (Traditional)`.
+    """Return the English name of a language, such as `Swahili` or `Chinese (Traditional)`.
 
     Raises:
         LanguageError: `code` is not the code of a language.
@@ -117,7 +123,7 @@ def language_name(code: str) -> str:
 
 
 def _shown_name(code: str) -> str:
-    """Return the English name, or the label itself where a table or a store has labels of its own."""
+    """Return the English name of a code, or the label itself where it is not a code."""
     try:
         return language_name(code)
     except LanguageError:
@@ -125,21 +131,21 @@ def _shown_name(code: str) -> str:
 
 
 def near_misses(code: str, known: Sequence[str]) -> list[str]:
-    """Return the at most three codes of `known` that `code` may have meant, likeliest first.
+    """Return at most three codes of `known` that `code` may mean, the most likely one first.
 
-    First come the same language in other spelling or script, a language of that name (`swahili`) and the main
-    language of a country of that code (`se` → `sv`); only where there is none of these, codes and names that
-    look alike.
+    Candidates are the same language in another spelling or script, a language of that name (`swahili`), and the main
+    language of a country with that code (`se` → `sv`). Only where there are none of these, codes and names that look
+    similar are returned.
     """
     word = code.strip().lower()
-    meant = dict.fromkeys(_meant(word))
-    sure = [k for language in meant for k in known if k.split("-")[0] == language]
-    candidates = dict.fromkeys(sure or _alike(word, known))
+    meanings = dict.fromkeys(_possible_languages(word))
+    certain = [k for language in meanings for k in known if k.split("-")[0] == language]
+    candidates = dict.fromkeys(certain or _similar(word, known))
     return [k for k in candidates if k != code][:_SUGGESTIONS]
 
 
-def _meant(word: str) -> Iterator[str]:
-    """Yield the primary languages that `word` is a code, a name or a country of."""
+def _possible_languages(word: str) -> Iterator[str]:
+    """Yield the primary languages of which `word` is a code, a name or a country."""
     import langcodes
     from babel.core import get_global
 
@@ -151,28 +157,28 @@ def _meant(word: str) -> Iterator[str]:
         yield likely.split("_")[0]
 
 
-def _alike(word: str, known: Sequence[str]) -> Iterator[str]:
-    """Yield the codes of `known` that look like `word`, or whose names do."""
+def _similar(word: str, known: Sequence[str]) -> Iterator[str]:
+    """Yield the codes of `known` that look like `word`, or whose names look like it."""
     yield from get_close_matches(word, known, n=_SUGGESTIONS, cutoff=0.6)
     if len(word) > 3:
         names = {_shown_name(k).lower(): k for k in known}
         yield from (names[name] for name in get_close_matches(word, names, n=_SUGGESTIONS, cutoff=0.7))
 
 
-def select(asked: Sequence[str], known: Sequence[str], where: str = "the corpus") -> tuple[str, ...]:
-    """Return the codes of `known` that were asked for, each once, in the order of asking.
+def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus") -> tuple[str, ...]:
+    """Return the selected codes of `known`, each once, in the order of `wanted`.
 
     Args:
-        asked: What `--lang` was given, once or repeatedly: codes, lists of codes with commas, or `all`.
-        known: Normalised codes to choose from; `all` takes them in this order.
-        where: What `known` belongs to, for the message.
+        wanted: The values of `--lang`: codes, lists of codes with commas, or `all`.
+        known: Normalised codes to select from; `all` selects all of them, in this order.
+        where: What has the languages of `known`, for the message.
 
     Raises:
-        LanguageError: Nothing was asked for, or a language is not in `known`.
+        LanguageError: `wanted` is empty, or a language is not in `known`.
     """
-    words = [word.strip() for item in asked for word in item.split(",") if word.strip()]
+    words = [word.strip() for item in wanted for word in item.split(",") if word.strip()]
     if not words:
-        raise LanguageError("no language was asked for.", "give codes as `sw,en`, or `all`.")
+        raise LanguageError("no language was asked for.", "give codes such as `sw,en`, or `all`.")
     chosen: dict[str, None] = {}
     missing: dict[str, None] = {}
     for word in words:
@@ -185,53 +191,54 @@ def select(asked: Sequence[str], known: Sequence[str], where: str = "the corpus"
             chosen[code] = None
     if missing:
         raise _no_language(tuple(missing), known, where)
-    # A misspelt code beside `all` is no less a mistake.
+    # A misspelt code is an error beside `all` too.
     return tuple(known) if "all" in words else tuple(chosen)
 
 
 def pick(code: str, known: Sequence[str], where: str = "the corpus") -> str:
-    """Return the code of `known` that `code` spells.
+    """Return the code of `known` that is the same language code as `code`, in any spelling.
 
     Raises:
-        LanguageError: It is not in `known`.
+        LanguageError: The language is not in `known`.
     """
-    found = _find(code, known)
-    if found is None:
+    match = _find(code, known)
+    if match is None:
         raise _no_language((code,), known, where)
-    return found
+    return match
 
 
 def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Return {code of `wanted`: the code of `known` that means the same language}, for those that have one.
+    """Return {code of `wanted`: code of `known` for the same language}, for the codes that have such a counterpart.
 
-    A code that is in `known` is its own counterpart. Otherwise it is the one code of the same main language that no
-    other code of `wanted` has (`zh` → `zh-Hani`); of several, the one in the same customary script and region (`zh` →
-    `zh-Hans`, `pt` → `pt-BR`). Two of `wanted` never share a counterpart: two languages must not look like one.
+    A code in `known` is its own counterpart. Otherwise its counterpart is the only code of the same main language that
+    no other code of `wanted` has (`zh` → `zh-Hani`); of several codes, the one in the same usual script and region
+    (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of `wanted` never share a counterpart, because two languages must not
+    look like one.
     """
-    there = frozenset(known)
-    found = {code: code for code in wanted if code in there}
-    free = [code for code in known if code not in found]
+    present = frozenset(known)
+    matches = {code: code for code in wanted if code in present}
+    free = [code for code in known if code not in matches]
     claims: dict[str, list[str]] = {}
     for code in dict.fromkeys(wanted):
-        if code not in found and (other := _same_language(code, free)) is not None:
+        if code not in matches and (other := _same_language(code, free)) is not None:
             claims.setdefault(other, []).append(code)
     for other, claimants in claims.items():
         winner = claimants[0] if len(claimants) == 1 else _same_language(other, claimants)
         if winner is not None:
-            found[winner] = other
-    return found
+            matches[winner] = other
+    return matches
 
 
 def _same_language(code: str, known: Sequence[str]) -> str | None:
-    """Return the only code of the same main language, or the only one that is the same once all is spelt out."""
-    alike = [other for other in known if _main(other) == _main(code)]
-    if len(alike) > 1:
-        alike = [other for other in alike if _spelt_out(other) == _spelt_out(code)]
-    return alike[0] if len(alike) == 1 else None
+    """Return the only code of the same main language, or the only one with the same script and region."""
+    similar = [other for other in known if _main(other) == _main(code)]
+    if len(similar) > 1:
+        similar = [other for other in similar if _with_script_and_region(other) == _with_script_and_region(code)]
+    return similar[0] if len(similar) == 1 else None
 
 
 def mixture(codes: Iterable[str]) -> str:
-    """Return the name of a source of several languages.
+    """Return the name of a mixture: a source of several languages.
 
     >>> mixture(["pt", "es", "it"])
     'es+it+pt'
@@ -240,7 +247,7 @@ def mixture(codes: Iterable[str]) -> str:
 
 
 def constituents(source: str) -> tuple[str, ...]:
-    """Return the languages of a source: of a mixture all, of another itself.
+    """Return the languages of a source: all languages of a mixture, otherwise the source itself.
 
     >>> constituents("es+it+pt"), constituents("sw")
     (('es', 'it', 'pt'), ('sw',))
@@ -249,19 +256,21 @@ def constituents(source: str) -> tuple[str, ...]:
 
 
 def same_language(one: str, other: str) -> bool:
-    """Say whether two codes mean one language in one script and region, as `zh` and `zh-Hans`, `no` and `nb`."""
-    return one == other or (_main(one) == _main(other) and _spelt_out(one) == _spelt_out(other))
+    """Whether two codes are one language in one script and region, such as `zh` and `zh-Hans`, or `no` and `nb`."""
+    return one == other or (
+        _main(one) == _main(other) and _with_script_and_region(one) == _with_script_and_region(other)
+    )
 
 
 def _main(code: str) -> str:
     """Return the main language of a code."""
     language = code.split("-", maxsplit=1)[0]
-    return _CALLED.get(language, language)
+    return _USUAL_CODE.get(language, language)
 
 
 @lru_cache(maxsize=4096)
-def _spelt_out(code: str) -> str:
-    """Return language, script and region, the customary ones where the code has none; other labels as they are."""
+def _with_script_and_region(code: str) -> str:
+    """Return language, script and region, with the usual ones where the code has none; other labels unchanged."""
     import langcodes
     from langcodes.tag_parser import LanguageTagError
 
@@ -275,15 +284,12 @@ def _spelt_out(code: str) -> str:
 def _find(word: str, known: Sequence[str]) -> str | None:
     if word in known:
         return word
-    try:
-        code = normalise(word)
-    except LanguageError:
-        return None
+    code = code_or_none(word)
     return code if code in known else None
 
 
 def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> LanguageError:
-    """Return the error for languages that are not there, with what they may have meant."""
+    """Return the error for missing languages, with the languages that they may mean."""
     near = dict.fromkeys(match for word in missing for match in near_misses(word, known))
     if near:
         hint = "did you mean " + ", ".join(f"'{k}' ({_shown_name(k)})" for k in near) + "?"
@@ -296,7 +302,7 @@ def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> 
     return LanguageError(f"no language {quoted} in {where}.", hint)
 
 
-#: Words that head a line or a column of a summary, and that are codes of languages too (`max` is North Moluccan Malay).
+#: Names of summary lines and columns that are also codes of languages (`max` is North Moluccan Malay).
 SUMMARY_CODES: Final = frozenset(
     {
         "all",
@@ -318,7 +324,7 @@ SUMMARY_CODES: Final = frozenset(
         "var",
     }
 )
-#: Words that head a line or a column of a summary. Some of them are names of languages too (Sum, Median).
+#: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
 _SUMMARIES: Final = frozenset(
     {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
 )
@@ -326,15 +332,15 @@ _SUMMARIES: Final = frozenset(
 
 @dataclass(frozen=True)
 class Labels:
-    """What the labels of a table stand for.
+    """The languages of the labels of a table.
 
     Attributes:
-        codes: {label: its normalised code}, None where it is neither a code nor the name of a language, and where it
-            is ambiguous.
-        by_name: {label: code} of those that were matched by name.
-        ambiguous: {label: (the code that it is, the code of the language of this name)} where the two differ and other
-            labels of the table are names.
-        summaries: {label: the code that it is} of words that head a line or a column of a summary, as `max`.
+        codes: {label: its normalised code}; None where the label is ambiguous, or neither a code nor the name of a
+            language.
+        by_name: {label: code} of the labels that were matched by name.
+        ambiguous: {label: (the label as a code, the code of the language with this name)} where the two differ, and
+            other labels of the table are names.
+        summaries: {label: the label as a code} of names of summary lines and columns, such as `max`.
     """
 
     codes: Mapping[str, str | None]
@@ -346,23 +352,23 @@ class Labels:
 def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> Labels:
     """Find the language of each label.
 
-    A code is taken before a name. Where some labels of the table can only be names, a label that is a code as well as
-    the name of another language (`Ga`, the language gaa, and the code of Irish) is ambiguous. A word that heads lines
-    of summaries (`max`, `min`, `sum`, `std`, `all` …) is none before `rename` says that the language is meant.
+    A label is read as a code first, and as a name second. Where some labels of the table can only be names, a label
+    that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is ambiguous.
+    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only where `rename` says so.
 
     Args:
-        labels: As they stand in a table.
-        rename: {label: what it shall be called}; these are not looked up.
+        labels: The labels of a table.
+        rename: {label: its code}; these labels are not looked up.
 
     Raises:
-        LanguageError: What a label shall be called is no code.
+        LanguageError: A new name is not the code of a language.
     """
     renamed = {label: normalise(code) for label, code in (rename or {}).items()}
     codes: dict[str, str | None] = {}
     by_name: dict[str, str] = {}
     summaries: dict[str, str] = {}
     for label in dict.fromkeys(labels):
-        code = renamed.get(label) or _code(label)
+        code = renamed.get(label) or code_or_none(label)
         if code is None and (named := code_of_name(label)) is not None:
             code = by_name[label] = named
         if code is not None and label not in renamed and label.strip().lower() in SUMMARY_CODES:
@@ -372,7 +378,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
     ambiguous: dict[str, tuple[str, str]] = {}
     if by_name:
         for label, code in codes.items():
-            # A code in small letters is written as a code.
+            # A code in lower case is meant as a code.
             if code is None or label in renamed or label in by_name or label == label.lower():
                 continue
             other = code_of_name(label)
@@ -382,7 +388,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
 
 
 def code_of_name(name: str) -> str | None:
-    """Return the code of the language that has this name, in English or in the language itself; None for no such name.
+    """Return the code of the language with this name, in English or in the language itself; None for other names.
 
     >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
     ('zh', 'sw', None)
@@ -393,39 +399,32 @@ def code_of_name(name: str) -> str | None:
     for spelling in (text, text.removesuffix(" language")):
         if (english := _named(spelling, "en")) is not None:
             return _normal(english)
-        found = _named(spelling, "und")
-        # A name in any language: only the language's own, and English with brackets, are certain.
-        if found is not None and spelling.casefold() in {
-            found.autonym().casefold(),
-            found.display_name("en").casefold(),
+        language = _named(spelling, "und")
+        # Of names in any language, only the own name of the language, and English names with brackets, are certain.
+        if language is not None and spelling.casefold() in {
+            language.autonym().casefold(),
+            language.display_name("en").casefold(),
         }:
-            return _normal(found)
+            return _normal(language)
     return None
 
 
 def _named(name: str, spoken: str) -> Language | None:
-    """Return the language of exactly this name in the language `spoken`; None for no such name."""
+    """Return the language of exactly this name, in the language `spoken`; None for other names."""
     import langcodes
     from language_data import names
 
     with suppress(LookupError):
-        found = langcodes.find(name, language=spoken)
-        # langcodes also takes a name that only begins the text: German for `Germanic`.
+        language = langcodes.find(name, language=spoken)
+        # langcodes also matches a name at the beginning of the text: German for `Germanic`.
         if names.normalize_name(name) in names.TRIES[f"{spoken}/name_to_language"]:
-            return found
+            return language
     return None
 
 
 def _normal(language: Language) -> str | None:
-    """Return the normalised code; `the world` is no region."""
+    """Return the normalised code, without the region `the world`."""
     tag = str(language)
     with suppress(LanguageError):
         return normalise(tag.removesuffix("-001"))
     return None
-
-
-def _code(label: str) -> str | None:
-    try:
-        return normalise(label)
-    except LanguageError:
-        return None

@@ -127,9 +127,9 @@ class _Pairs:
         return pays
 
     def take(self) -> Counts:
-        found = self._sums[: self._rows, : self._rows].copy()
+        sums = self._sums[: self._rows, : self._rows].copy()
         self._sums[...] = 0
-        return found
+        return sums
 
 
 class _Cross:
@@ -152,12 +152,12 @@ class _Cross:
 
     def take(self) -> Counts:
         width = self._rows - self._split
-        found = np.zeros((self._split + 1, max(self._rows, width)), np.int64)
-        found[:-1, :width] = self._sums[: self._split, :width]
-        found[-1] = self._sizes
+        sums = np.zeros((self._split + 1, max(self._rows, width)), np.int64)
+        sums[:-1, :width] = self._sums[: self._split, :width]
+        sums[-1] = self._sizes
         self._sums[...] = 0
         self._sizes[...] = 0
-        return found
+        return sums
 
 
 class _Window:
@@ -183,10 +183,10 @@ class _Window:
             yield self._buffered, self._read(start, part.stop, part.mask)
 
     def _addresses(self, array: Words, start: int) -> Counts:
-        found = np.full(len(self._buffer), self._zeros.ctypes.data, np.int64)
+        addresses = np.full(len(self._buffer), self._zeros.ctypes.data, np.int64)
         first = array.ctypes.data + start * _WORD_BYTES
-        found[: len(array)] = first + np.arange(len(array), dtype=np.int64) * array.strides[0]
-        return found
+        addresses[: len(array)] = first + np.arange(len(array), dtype=np.int64) * array.strides[0]
+        return addresses
 
     def _read(self, start: int, stop: int, mask: np.uint64 | None) -> int:
         """Fill the buffer; return its number of words, padded with zeros to whole vectors."""
@@ -224,18 +224,18 @@ def _run(
     lock = threading.Lock()
 
     def count() -> None:
-        mine, windows, group = counter(), _Window(columns, window), -1
+        counts_of_thread, windows, group = counter(), _Window(columns, window), -1
         for part in queue:
             if group not in (-1, part.group):
                 with lock:
-                    out[group] += mine.take()
+                    out[group] += counts_of_thread.take()
             group = part.group
             for rows, length in windows.blocks(part):
-                mine.count(rows, length)
+                counts_of_thread.count(rows, length)
             queue.done(part)
         if group >= 0:
             with lock:
-                out[group] += mine.take()
+                out[group] += counts_of_thread.take()
 
     if workers == 1:
         count()

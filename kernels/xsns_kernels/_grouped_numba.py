@@ -101,9 +101,9 @@ def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     for r in range(HEIGHT):
         line = builder.add(f, times(builder, pitch, r))
         for c in range(VECTORS):
-            place = at(builder, plus(builder, line, c * LANES * _BYTES), _VECTOR)
+            address = at(builder, plus(builder, line, c * LANES * _BYTES), _VECTOR)
             total = builder.load(sums[r][c])
-            builder.store(_fma(builder, total, total, builder.load(place, align=_BYTES)), place, align=_BYTES)
+            builder.store(_fma(builder, total, total, builder.load(address, align=_BYTES)), address, align=_BYTES)
     return context.get_dummy_value()
 
 
@@ -112,9 +112,9 @@ def _emit_products(builder: Any, g: Any, a: Any, start: Any, stop: Any) -> Any:
     create: Any = cgutils.alloca_once
     sums = [[create(builder, _VECTOR) for _ in range(VECTORS)] for _ in range(HEIGHT)]
     for line in sums:
-        for place in line:
+        for variable in line:
             # The zeros are stored here because the tile starts at zero for every example.
-            builder.store(zero, place)
+            builder.store(zero, variable)
     with cgutils.for_range_slice(builder, start, stop, ir.Constant(INT64, 1)) as (t, _):
         left = builder.add(g, times(builder, t, HEIGHT * _BYTES))
         right = builder.add(a, times(builder, t, WIDTH * _BYTES))

@@ -222,8 +222,8 @@ def bracket_into(
     infinity: int,
     start: int,
     words: Any,
-    found: Any,
-    places: Any,
+    collected_patterns: Any,
+    positions: Any,
     tally: Any,
 ) -> bool:
     """Set bit `start + i` of `words` where patterns[i] >= highest, and collect the patterns just below.
@@ -235,8 +235,8 @@ def bracket_into(
         infinity: The pattern of infinity; this and larger patterns are invalid, except -0.0.
         start: Bit of the first pattern, any number.
         words: uint64, zeros at the bits to be set.
-        found: Collected patterns; 64 longer than the number of patterns at which the search stops.
-        places: Positions of the collected patterns, of the same length.
+        collected_patterns: Collected patterns; 64 longer than the number of patterns at which the search stops.
+        positions: Positions of the collected patterns, of the same length.
         tally: int64 [3], added to: number of bits set, of patterns collected, and of invalid patterns.
 
     Returns:
@@ -244,7 +244,7 @@ def bracket_into(
     """
     top, middle = infinity - np.uint64(1) - highest, highest - np.uint64(1) - lowest
     minus_zero = np.uint64(1) << np.uint64(8 * patterns.itemsize - 1)
-    room = found.size - _LANES
+    room = collected_patterns.size - _LANES
     at, size = 0, patterns.size
     total, collected = tally[0], tally[1]
     while at < size and collected <= room:
@@ -270,8 +270,8 @@ def bracket_into(
             wrong &= wrong - np.uint64(1)
         while between:
             lane = _first_one(between)
-            found[collected] = patterns[at + lane]
-            places[collected] = start + at + lane
+            collected_patterns[collected] = patterns[at + lane]
+            positions[collected] = start + at + lane
             collected += 1
             between &= between - np.uint64(1)
         at += lanes
@@ -285,11 +285,11 @@ def bracket_into(
         for dtype in (types.uint32, types.uint64)
     )
 )
-def set_found(found: Any, places: Any, lowest: int, words: Any) -> None:
+def set_collected(patterns: Any, positions: Any, lowest: int, words: Any) -> None:
     """Set the bits at the positions of collected patterns that are at least `lowest`."""
-    for i in range(found.size):
-        if np.uint64(found[i]) >= lowest:
-            words[places[i] >> 6] |= np.uint64(1) << np.uint64(places[i] & 63)
+    for i in range(patterns.size):
+        if np.uint64(patterns[i]) >= lowest:
+            words[positions[i] >> 6] |= np.uint64(1) << np.uint64(positions[i] & 63)
 
 
 @compiled(*(_UINT64(patterns, _UINT64) for patterns in _FLOATS))

@@ -62,8 +62,8 @@ def _emit_tile(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     line = builder.add(builder.ptrtoint(fields.data, INT64), builder.mul(i, pitch))
     for r in range(TILE):
         for c in range(TILE):
-            place = builder.add(line, times(builder, plus(builder, j, c), WORD_BYTES))
-            target = at(builder, builder.add(place, times(builder, pitch, r)), INT64)
+            address = builder.add(line, times(builder, plus(builder, j, c), WORD_BYTES))
+            target = at(builder, builder.add(address, times(builder, pitch, r)), INT64)
             total = call(builder, "llvm.vector.reduce.add.v8i64", INT64, builder.load(sums[r][c]))
             builder.store(builder.add(builder.load(target), total), target)
     return context.get_dummy_value()

@@ -54,8 +54,8 @@ CHUNK = 512
 
 def _has_pext() -> bool:
     """Return whether the code that Numba generates may use BMI2, by the same rule as Numba's own."""
-    asked: str | None = getattr(config, "CPU_FEATURES", None)
-    features: str = _host_features() if asked is None else asked
+    configured: str | None = getattr(config, "CPU_FEATURES", None)
+    features: str = _host_features() if configured is None else configured
     return "+bmi2" in features.split(",")
 
 

@@ -46,8 +46,8 @@ def stream_intersections_on(
     [[[3, 2], [2, 3]]]
     """
     out = np.zeros((groups, columns.rows, columns.rows), np.int64)
-    for group, found in _products(columns, torch.device(device), segments, groups, on_progress):
-        out[group] += found
+    for group, counts in _products(columns, torch.device(device), segments, groups, on_progress):
+        out[group] += counts
     return out
 
 

@@ -95,9 +95,9 @@ def choose(device: torch.device, dtype: torch.dtype) -> str:
     >>> choose(torch.device("cpu"), torch.float64)
     'torch'
     """
-    asked = os.environ.get(VARIABLE, "auto")
-    if asked != "auto":
-        return _known(VARIABLE, asked)
+    requested = os.environ.get(VARIABLE, "auto")
+    if requested != "auto":
+        return _known(VARIABLE, requested)
     if dtype not in (torch.float32, *_HALVES):
         return "torch"
     if device.type == "cpu":

@@ -101,16 +101,16 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
     """
     check_rank(k, int(counts.sum()))
     kind = np.dtype(dtype)
-    found, rank = locate(counts, k)
-    if found == 0:
+    at, rank = locate(counts, k)
+    if at == 0:
         return Estimate(0.0, math.inf)
     shift = 8 * kind.itemsize - DIGIT
-    lower = float(number_of(kind, found << shift))
+    lower = float(number_of(kind, at << shift))
     # The upper edge of the last bin is infinity; the width of the bin below is used in its place.
-    width = float(number_of(kind, (found + 1) << shift)) - lower
+    width = float(number_of(kind, (at + 1) << shift)) - lower
     if math.isinf(width):
-        width = lower - float(number_of(kind, (found - 1) << shift))
-    return Estimate(lower + width * (1 - rank / int(counts[found])), width / lower)
+        width = lower - float(number_of(kind, (at - 1) << shift))
+    return Estimate(lower + width * (1 - rank / int(counts[at])), width / lower)
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def percentile_ranks(size: int, percent: float) -> Between:
         raise ValueError(f"size must be at least 1, got {size}")
     if not 0 <= percent <= 100:
         raise ValueError(f"percent must be from 0 to 100, got {percent}")
-    place = (size - 1) * (percent / 100)
-    if place >= size - 1:
+    position = (size - 1) * (percent / 100)
+    if position >= size - 1:
         return Between((1, 1), 0.0)
-    below = math.floor(place)
-    return Between((size - below, size - below - 1), place - below)
+    below = math.floor(position)
+    return Between((size - below, size - below - 1), position - below)

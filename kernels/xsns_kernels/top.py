@@ -194,9 +194,9 @@ class _Collected:
 
     def settle(self, lowest: int) -> None:
         """Set the bits of the collected patterns that are at least `lowest`."""
-        from xsns_kernels._numba_bits import set_found
+        from xsns_kernels._numba_bits import set_collected
 
-        set_found(self.patterns, self._positions[: self._tally[1]], lowest, self.words)
+        set_collected(self.patterns, self._positions[: self._tally[1]], lowest, self.words)
 
 
 def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None) -> list[TopBits | None]:

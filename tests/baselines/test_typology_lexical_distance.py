@@ -189,7 +189,7 @@ def test_invalid_matrix_of_distances_is_an_error(distances: Callable[..., Path],
 
 
 def test_other_file_formats_are_an_error(distances: Callable[..., Path]) -> None:
-    with pytest.raises(UsageError, match="is no table of text"):
+    with pytest.raises(UsageError, match="is not a table of text"):
         read_distances(distances("x", "asjp-ldnd.txt"))
 
 

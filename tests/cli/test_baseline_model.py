@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xsns_stream.cli.baseline_model import COMMANDS
+from xsns_stream.cli.baseline_text import COMMANDS
 from xsns_stream.similarity.matrix_io import read_matrix
 
 NAMES = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
@@ -96,7 +96,7 @@ def test_sources_and_targets(baseline: Any) -> None:
 def test_a_language_that_the_corpus_lacks_is_named(baseline: Any) -> None:
     done = baseline("lex", "--lang", "sw,fi,zu")
     assert done.code == 0
-    assert "note: lex knows nothing of zu." in done.err
+    assert "note: lex has no data on zu." in done.err
 
 
 def test_a_language_that_is_spelt_otherwise_is_found(baseline: Any) -> None:
@@ -121,15 +121,15 @@ def test_a_language_without_usable_text_is_code_3(baseline: Any, texts: Path, tm
 @pytest.mark.parametrize(
     ("name", "options", "code", "says"),
     [
-        ("emb", ["--layer", "last"], 2, "'last' is no layer."),
+        ("emb", ["--layer", "last"], 2, "'last' is not a layer."),
         ("emb", ["--layer", "9"], 2, "has no layer 9."),
         ("emb", ["--layer", "all", "-o", "emb.csv"], 2, "put {layer} into the name."),
-        ("emb", ["--max-length", "999"], 2, "takes at most 64 pieces, not 999."),
-        ("emb", ["--objective", "question-answering"], 2, "they read no labels."),
+        ("emb", ["--max-length", "999"], 2, "takes at most 64 tokens, not 999."),
+        ("emb", ["--objective", "question-answering"], 2, "baselines read no labels"),
         ("nn-rank", ["--neighbours", "0"], 2, "neighbours must be at least 1, not 0."),
         ("nn-rank", ["--scratch", "nowhere"], 2, "nowhere"),
         ("grad-cosine", ["--exclude", "nothing-like-it"], 2, "nothing-like-it"),
-        ("lex", ["--lang", "sw,zu"], 2, "has sw of the languages that were asked for."),
+        ("lex", ["--lang", "sw,zu"], 2, "has sw of the languages requested."),
         ("lex", ["--lang", "sw,fi", "-o", "lex.xyz"], 2, "does not end in the name of a format."),
         ("lex", ["--lang", "sw,fi", "--examples", "0"], 2, "must be at least 1, not 0."),
         ("sue", ["--merges", "0"], 2, "merges must be at least 1, not 0."),
@@ -158,7 +158,7 @@ def test_lex_needs_no_weights(xsns: Any, texts: Path, tiny_copy: Path, baseline:
 
 def test_help_loads_nothing_heavy() -> None:
     program = (
-        "import sys; from xsns_stream.cli.baseline_model import COMMANDS; "
+        "import sys; from xsns_stream.cli.baseline_text import COMMANDS; "
         "print(*{'torch', 'transformers', 'numba', 'pandas', 'scipy', 'zarr'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_what_is_committed(
     out, err = stop_midway(process, store, 1, signal.SIGINT)
     assert process.returncode == 130, err
     assert out == ""
-    assert "error: interrupted.\nhint: what was committed is kept; the same command goes on from there.\n" in err
+    assert "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n" in err
     assert "Traceback" not in err
     assert 1 <= committed(store) < ROWS
     assert open_store(store).verify() == []
@@ -302,7 +302,7 @@ def test_a_bug_is_called_a_bug(build: Any, monkeypatch: pytest.MonkeyPatch) -> N
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a surprise")
 
-    monkeypatch.setattr("xsns_stream.pipeline.build.build", breaks)
+    monkeypatch.setattr("xsns_stream.pipeline.run_build.run_build", breaks)
     done = build()
     assert (done.code, done.out) == (70, "")
     assert "Traceback" in done.err

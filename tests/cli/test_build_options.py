@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.cli.option_groups import OBJECTIVES, parse_bytes
+from xsns_stream.cli.option_groups import OBJECTIVES
+from xsns_stream.errors import UsageError
+from xsns_stream.pipeline.settings import parse_bytes
 from xsns_stream.store import open_store
 
 pytestmark = pytest.mark.xdist_group("build")
@@ -45,22 +47,30 @@ def test_a_density_that_is_none(density: str, build: Any, tmp_path: Path) -> Non
         ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
         ("mask_rate", "1", "error: the mask rate must be between 0 and 1, not 1.0."),
         ("max_length", "2", "error: the greatest length must be at least 3 tokens, not 2."),
-        ("max_length", "65", "error: the model 'tiny' takes at most 64 pieces, not 65.\nhint: give `--max-length 64`"),
+        ("max_length", "65", "error: the model 'tiny' takes at most 64 tokens, not 65.\nhint: give `--max-length 64`"),
         ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
         ("density", "x", "error: Invalid value for '--density'"),
         ("token_reduction", "max", "error: Invalid value for '--token-reduction'"),
         ("revision_of", "x", "error: No such option"),
         ("batch", "many", "error: Invalid value for '--batch': 'many' is neither a number nor auto."),
-        ("memory", "much", "error: Invalid value for '--memory': 'much' is no size; write 500MB, 2GB or 2GiB."),
+        (
+            "memory",
+            "much",
+            "error: Invalid value for '--memory': 'much' is not a size.\nhint: write 500MB",
+        ),
         ("memory", "0", "error: the number for memory must be at least 1, not 0."),
         ("objective", "lm", "error: Invalid value for '--objective'"),
         ("mean_span", "3", "error: masked-lm does not use the option 'mean span'."),
         ("stack", "encoder", "error: "),
         ("include", "no such name", "error: "),
-        ("label_column", "x", "error: --label-column means nothing for the objective auto.\nhint: labels are for"),
-        ("check_every", "5", "error: --check-every means nothing without --until-stable.\nhint: leave it out."),
-        ("at_least", "5", "error: --at-least means nothing without --until-stable."),
+        ("label_column", "x", "error: --label-column does not apply to the objective auto.\nhint: labels are for"),
+        (
+            "check_every",
+            "5",
+            "error: --check-every needs --until-stable, which is missing.\nhint: give both",
+        ),
+        ("at_least", "5", "error: --at-least needs --until-stable, which is missing."),
         ("until_stable", "2", "error: the coefficient at which a row is stable must lie in (0, 1], not 2.0."),
         ("keep_fisher", "int8", "error: Invalid value for '--keep-fisher'"),
     ],
@@ -178,7 +188,7 @@ def test_kept_values_make_other_densities(build: Any, xsns: Any, tmp_path: Path)
     assert build("--keep-fisher").code == 0
     done = build(density="0.05")
     assert done.code == 0
-    assert done.err.count("(from kept Fisher values)") == 2
+    assert done.err.count("(from stored Fisher values)") == 2
     assert xsns("verify", "--store", tmp_path / "x.zarr").out == "4 rows verified, and Fisher values of 2 rows\n"
     store = open_store(tmp_path / "x.zarr")
     assert store.densities == (0.05, 0.15)
@@ -218,8 +228,8 @@ def test_sizes(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "GB", "2XB", "-1", "1e9", "2iB", "two"])
-def test_sizes_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is no size; write 500MB"):
+def test_texts_that_are_not_sizes(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
         parse_bytes(text)
 
 

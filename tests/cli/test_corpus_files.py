@@ -25,7 +25,7 @@ class Runner(CliRunner):
 
 
 LEFT = ["bn_rom.txt", "de.pdf", "fi.additional.txt", "notes.txt", "test.txt", "xx.txt"]
-NOTE = "note: 6 files are not read: bn_rom.txt ('bn_rom' is no language code; name it bn-Latn if it is"
+NOTE = "note: 6 files are not read: bn_rom.txt ('bn_rom' is not a language code; name it bn-Latn if it is"
 
 
 @pytest.fixture

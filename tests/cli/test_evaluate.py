@@ -1,4 +1,4 @@
-"""`xsns-stream evaluate` from files and stores."""
+"""The verb `evaluate` with files and stores."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_files(folder: Path, xsns: Any) -> None:
     assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_line_for_each_target(folder: Path, xsns: Any) -> None:
+def test_one_row_for_each_target(folder: Path, xsns: Any) -> None:
     done = xsns(*BOTH, "--per-target", "-o", "targets.csv")
     assert done.code == 0, done.err
     assert "the regret of following it" in " ".join(done.out.split())

@@ -1,4 +1,4 @@
-"""`xsns-stream info` and `xsns-stream verify`, as a user calls them."""
+"""The verbs `info` and `verify`: text, JSON, errors."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from xsns_stream.store import open_store
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A folder with a store of three languages and two seeds, of which one row is missing and one unfinished."""
+    """A folder with a store of three languages and two seeds; one row is missing and one is unfinished."""
     folder = tmp_path_factory.mktemp("info")
     store = open_store(folder / "xsns.zarr", "a")
     for seed in (7, 8):
@@ -27,7 +27,7 @@ def sound(tmp_path_factory):
 
 @pytest.fixture
 def damaged(sound, tmp_path):
-    """A copy of it with a flipped bit in the row of Swahili, seed 7."""
+    """A copy of the store with a flipped bit in the row of Swahili, seed 7."""
     shutil.copytree(sound / "xsns.zarr", tmp_path / "xsns.zarr")
     file = tmp_path / "xsns.zarr/subnetworks/c/0/0/0/0"
     data = bytearray(file.read_bytes())
@@ -39,7 +39,7 @@ def damaged(sound, tmp_path):
 # ----------------------------------------------------------------------------------------------- info
 
 
-def test_info_says_what_a_store_holds(sound, run):
+def test_info_shows_the_contents_of_a_store(sound, run):
     done = run(sound, "info")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
@@ -125,7 +125,7 @@ def test_findings_as_json(damaged, sound, in_process):
     assert json.loads(out)["result"]["findings"] == []
 
 
-def test_many_findings_fill_the_table_and_not_the_error(damaged, in_process):
+def test_many_findings_are_in_the_table_and_few_in_the_error(damaged, in_process):
     for file in (damaged / "xsns.zarr/subnetworks/c").rglob("0"):
         if file.is_file():
             file.unlink()
@@ -159,7 +159,7 @@ def test_a_finding_without_a_row(damaged, in_process):
         (["info", "-s", "xsns.zarr", "--corpus", "cldr"], 2, "--store and --corpus cannot be combined.", "one of them"),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(sound, arguments, code, message, hint, in_process):
+def test_errors_have_a_message_and_a_hint(sound, arguments, code, message, hint, in_process):
     (sound / "commits").mkdir(exist_ok=True)
     (sound / "commits" / "note.txt").write_text("something else")
     ended, out, err = in_process(sound, *arguments)
@@ -187,7 +187,7 @@ def test_a_corpus_is_opened_with_the_options_of_build(tmp_path, in_process):
     assert (code, json.loads(out)["result"]["languages"]) == (0, ["sw"])
     code, out, err = in_process(tmp_path, "info", "--corpus", "texts", "--config", "x")
     assert (code, out) == (2, "")
-    assert err.startswith("error: --config means nothing for local files.")
+    assert err.startswith("error: --config has no meaning for local files.")
 
 
 def test_options_of_a_corpus_cannot_be_used_with_a_store(sound, in_process):
@@ -197,7 +197,7 @@ def test_options_of_a_corpus_cannot_be_used_with_a_store(sound, in_process):
         assert err == f"error: {option} cannot be used with a store.\nhint: give --corpus too.\n"
 
 
-def test_one_row_is_one_row(tmp_path, in_process):
+def test_the_singular_of_row(tmp_path, in_process):
     open_store(tmp_path / "xsns.zarr", "a").write(networks.make_sub("sw"))
     assert in_process(tmp_path, "verify") == (0, "1 row verified\n", "")
 

@@ -1,4 +1,4 @@
-"""`xsns-stream matrix`, as a user calls it."""
+"""The verb `matrix`: table, JSON, files, errors."""
 
 import json
 import shlex
@@ -18,7 +18,7 @@ WHOLE = tuple(sorted(set(networks.LANGUAGES) - {LACKING}))
 
 
 def make(language, seed):
-    """A made-up sub-network; that of Min Nan is empty, so that its similarity is undefined to itself only."""
+    """A made-up sub-network. That of Min Nan is empty, so that only its similarity to itself is undefined."""
     bits = np.zeros(9, np.uint64) if language == "nan" else None
     return networks.make_sub(language, seed, bits=bits)
 
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def reference(languages, seeds):
-    """The mean Jaccard coefficient, by Python's own integers."""
+    """The mean Jaccard coefficient, computed with integers of Python."""
 
     def bits(language, seed):
         return int.from_bytes(make(language, seed).bits.tobytes(), "little")
@@ -65,7 +65,7 @@ def test_a_small_store_is_shown_as_a_matrix(folder, run):
     assert done.stderr == "note: left out, because there is no sub-network: pt-BR (seed 8)\n"
 
 
-def test_json_and_files_hold_the_same_numbers(folder, tmp_path, run):
+def test_json_and_files_contain_the_same_numbers(folder, tmp_path, run):
     names = ("m.csv", "m.tsv", "m.json", "m.parquet", "m.npz", "m.png")
     outputs = [part for name in names for part in ("-o", str(tmp_path / name))]
     done = run(folder, "matrix", "--json", "--lang", "sw,fi", "--lang", "PT_br", "--seed", "7", *outputs)
@@ -132,7 +132,7 @@ def test_undefined_is_null_and_quiet_hides_notes_only(folder, in_process):
         (["-o", "none/m.csv"], 2, "there is no folder 'none' to write 'm.csv' to.", "make it first"),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, message, hint, in_process):
+def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint, in_process):
     ended, out, err = in_process(folder, "matrix", *arguments)
     assert (ended, out) == (code, "")
     error, *rest = err.splitlines()
@@ -160,7 +160,7 @@ def test_the_examples_of_the_help_page_run(folder, tmp_path, in_process):
     assert {path.name for path in tmp_path.iterdir()} == {"xsns.zarr", "similarity.csv", "similarity.png"}
 
 
-def test_a_reader_that_has_seen_enough(folder, start):
+def test_a_closed_pipe_is_not_an_error(folder, start):
     line = f"{shlex.join([*start, 'matrix', '--lang', 'sw,fi,en'])} | head -n 1"
     done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["source", "sw", "fi", "en"]

@@ -1,4 +1,4 @@
-"""Options of `xsns-stream matrix` that say what is compared, and how it is counted."""
+"""The verb `matrix`: options that select rows, and options of counting."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_a_table_and_files_of_groups(folder, in_process):
 # ------------------------------------------------------------------------------------------------ samples
 
 
-def test_a_sample_says_how_far_it_may_be_off(folder, matrix, in_process):
+def test_a_sample_has_standard_errors(folder, matrix, in_process):
     result = matrix("--sample", "0.3", "-o", "s.json", "-o", "s.npz")
     found = similarity(sample_overlaps_by_seed(open_store(folder / "xsns.zarr"), 0.3))
     assert result["jaccard"] == found.values.tolist()
@@ -148,7 +148,7 @@ def test_a_sample_says_how_far_it_may_be_off(folder, matrix, in_process):
     assert not (folder / "xsns.zarr/overlaps").exists(), "estimates are never kept"
 
 
-def test_everything_as_a_sample_is_exact(folder, matrix):
+def test_a_sample_of_all_parameters_is_exact(folder, matrix):
     result = matrix("--sample", "1")
     assert result["jaccard"] == matrix()["jaccard"]
     assert not np.any(result["standard_error"])
@@ -157,7 +157,7 @@ def test_everything_as_a_sample_is_exact(folder, matrix):
 # ------------------------------------------------------------------------------------------- what is kept
 
 
-def test_counts_are_kept_unless_that_is_not_wanted(folder, matrix):
+def test_counts_are_saved_unless_no_keep_is_given(folder, matrix):
     overlaps = folder / "xsns.zarr/overlaps"
     first = matrix("--no-keep")
     assert not overlaps.exists()
@@ -176,7 +176,7 @@ def test_counts_are_kept_unless_that_is_not_wanted(folder, matrix):
     assert sorted(overlaps.glob("*/*/*/zarr.json")) != kept
 
 
-def test_a_ranking_uses_what_a_matrix_kept_and_is_the_same(folder, matrix, in_process):
+def test_a_ranking_uses_saved_counts_and_is_the_same(folder, matrix, in_process):
     _, before, _ = in_process(folder, "rank", "--target", "sw", "--json", "--coefficient", "cosine")
     matrix()
     for path in (folder / "xsns.zarr/subnetworks/c").rglob("0"):
@@ -189,7 +189,7 @@ def test_a_ranking_uses_what_a_matrix_kept_and_is_the_same(folder, matrix, in_pr
 
 
 @pytest.mark.parametrize("options", [(), ("--by", "layer"), ("--sample", "0.5"), ("--sources", "sw", "--target", "fi")])
-def test_verify_finds_bits_that_kept_counts_do_not_show(folder, matrix, in_process, options):
+def test_verify_finds_damage_that_saved_counts_do_not_show(folder, matrix, in_process, options):
     matrix()
     labels = json.loads((folder / "xsns.zarr/subnetworks/zarr.json").read_text())["attributes"]["languages"]
     path = folder / f"xsns.zarr/subnetworks/c/0/1/{labels.index('fi')}/0"
@@ -224,7 +224,7 @@ def test_verify_finds_bits_that_kept_counts_do_not_show(folder, matrix, in_proce
         (["--sources", "sw", "--target", "sw"], 2, "at least two languages, and 'sw' is the only one.", "--lang"),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(folder, in_process, arguments, code, message, hint):
+def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, message, hint):
     ended, out, err = in_process(folder, "matrix", *arguments)
     assert (ended, out) == (code, "")
     error, advice = err.splitlines()
@@ -232,7 +232,7 @@ def test_errors_say_what_was_asked_and_what_to_do(folder, in_process, arguments,
     assert hint in advice
 
 
-def test_progress_with_the_time_that_is_left(folder, start):
+def test_progress_shows_the_remaining_time(folder, start):
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [*start, "matrix", "--recount"], cwd=folder, stdout=subprocess.PIPE, stderr=follower
@@ -264,7 +264,7 @@ def test_progress_with_the_time_that_is_left(folder, start):
         (("matrix", "--device", "none-such"), "cannot be counted on the device 'none-such'"),
     ],
 )
-def test_what_names_nothing_is_refused(folder, in_process, arguments, message):
+def test_an_empty_list_of_languages_is_refused(folder, in_process, arguments, message):
     # Counts that are kept change nothing about it.
     assert in_process(folder, "matrix", "-q")[0] == 0
     code, _, err = in_process(folder, *arguments)

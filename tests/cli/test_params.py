@@ -1,4 +1,4 @@
-"""`xsns-stream params`, as a user calls it."""
+"""The verb `params`: table, JSON, errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xsns_stream.models import load_model, parameter_layout
 SIZE = 2 * (4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 4 * 32)
 
 
-def test_what_is_measured_and_what_is_not(xsns: Any, tiny_folder: Path) -> None:
+def test_measured_and_left_out_parameters(xsns: Any, tiny_folder: Path) -> None:
     done = xsns("params", tiny_folder)
     assert done.code == 0
     lines = [line.strip() for line in done.out.splitlines()]
@@ -111,13 +111,13 @@ def test_weights_of_a_model_that_is_not_there(xsns: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["nowhere", "./nowhere"])
-def test_no_such_model(name: str, xsns: Any) -> None:
+def test_an_unknown_model(name: str, xsns: Any) -> None:
     done = xsns("params", name)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"error: no model folder '{name}'.\nhint: give `mini`")
 
 
-def test_no_model_at_all(xsns: Any) -> None:
+def test_a_missing_model_argument(xsns: Any) -> None:
     done = xsns("params")
     assert (done.code, done.out) == (2, "")
     assert done.err == "error: Missing argument 'MODEL'.\nhint: see `xsns-stream params --help`.\n"

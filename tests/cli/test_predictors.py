@@ -22,7 +22,7 @@ from xsns_stream.types.transfer_scores import TransferScores
 
 
 class Runner(CliRunner):
-    """A runner that names the options of help as the program does: click keeps the first help option of a verb."""
+    """A runner with the help options of the program, because click keeps the first help option of a verb."""
 
     def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
         return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
@@ -51,7 +51,7 @@ def gold() -> TransferScores:
 
 
 def parse(*arguments: str) -> Any:
-    """What a verb with these options receives, or the error."""
+    """The options that a verb receives, or the error."""
     received: dict[str, Any] = {}
 
     @click.command()
@@ -83,7 +83,7 @@ def test_predictors_have_names():
         (["x=memory://store"], "ends with the command"),
     ],
 )
-def test_names_that_cannot_be(arguments, message):
+def test_invalid_names(arguments, message):
     error = parse(*(part for argument in arguments for part in ("--predict", argument)))
     assert isinstance(error, UsageError)
     assert message in error.message

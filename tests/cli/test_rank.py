@@ -1,4 +1,4 @@
-"""`xsns-stream rank`, as a user calls it."""
+"""The verb `rank`: table, JSON, errors."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ SOURCES = tuple(code for code in networks.LANGUAGES if code not in ("sw", LACKIN
 
 
 def make(language, seed):
-    """A made-up sub-network; that of Zulu is Xhosa's, so that the two tie."""
+    """A made-up sub-network. Zulu has the bits of Xhosa, so that the two are tied."""
     bits = networks.make_sub("xh", seed).bits if language == "zu" else None
     return networks.make_sub(language, seed, bits=bits)
 
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 
 def expected(target="sw", sources=SOURCES, seeds=(7, 8)):
-    """Sources with their mean Jaccard coefficients, best first, by Python's own integers."""
+    """Sources with their mean Jaccard coefficients, best first, computed with integers of Python."""
 
     def bits(language, seed):
         return int.from_bytes(make(language, seed).bits.tobytes(), "little")
@@ -64,7 +64,7 @@ def test_the_table_shows_ten_sources_best_first(folder, run):
     ]
 
 
-def test_json_holds_everything(folder, in_process):
+def test_json_contains_all_sources(folder, in_process):
     code, out, err = in_process(folder, "rank", "--target", "sw", "--json", "--quiet")
     assert (code, err) == (0, "")
     document = json.loads(out)
@@ -115,7 +115,7 @@ def test_candidates_can_be_named_and_only_their_rows_are_read(folder, in_process
 @pytest.mark.parametrize(
     ("top", "shown", "note"), [((), 10, ""), (("--top", "0"), 10, ""), (("--top", "3"), 3, "7 more sources; --top 0")]
 )
-def test_top_says_how_many(folder, top, shown, note, in_process):
+def test_top_limits_the_number_of_sources(folder, top, shown, note, in_process):
     code, out, err = in_process(folder, "rank", "--target", "sw", "--seed", "8", *top)
     assert code == 0
     assert len([line for line in out.splitlines() if line.lstrip()[:1].isdigit()]) == shown
@@ -136,7 +136,7 @@ def test_top_says_how_many(folder, top, shown, note, in_process):
         ([], 2, "Missing option '--target'", "see `xsns-stream rank --help`."),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, message, hint, in_process):
+def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint, in_process):
     ended, out, err = in_process(folder, "rank", *arguments)
     assert (ended, out) == (code, "")
     error, advice = err.splitlines()
@@ -170,7 +170,7 @@ def test_the_examples_of_the_help_page_run(folder, in_process):
         assert "sw" in out
 
 
-def test_a_reader_that_is_gone(folder, start):
+def test_a_closed_pipe_is_not_an_error(folder, start):
     line = f"{shlex.join([*start, 'rank', '--target', 'sw', '-q'])} | true"
     done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == ("", "")

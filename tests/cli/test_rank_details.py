@@ -1,4 +1,4 @@
-"""`xsns-stream rank` beyond the order: intervals, several sources, explanations, expected scores."""
+"""The verb `rank`: intervals, several sources, explanations, expected scores."""
 
 import json
 
@@ -17,7 +17,7 @@ LIKE = {"zu": 0.80, "xh": 0.80, "rw": 0.30, "fi": 0.1, "et": 0.0}
 
 
 def bits_of(language, seed, part=0):
-    """Bits that are `LIKE` the target's; without a part, a hundredth of them is drawn again."""
+    """Bits of which the share `LIKE` equals the target's; without a part, some bits are drawn again."""
     draw = np.random.default_rng([seed, *language.encode()])
     target = networks.make_bits(LAYOUT.size, seed)
     # Each word is the target's with the probability wanted.
@@ -36,7 +36,7 @@ def sub_of(language, seed=7, part=0, **provenance):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A store in parts, one of four seeds without, and gold scores."""
+    """A store with parts, a store of four seeds without parts, and gold scores."""
     folder = tmp_path_factory.mktemp("details")
     store = open_store(folder / "parts.zarr", "a")
     for language in CODES:
@@ -77,7 +77,7 @@ def test_intervals_of_parts(folder, in_process):
     assert sources["zu"]["reliability"] == 0.6
 
 
-def test_the_table_shows_them(folder, in_process):
+def test_the_table_shows_intervals(folder, in_process):
     code, out, err = in_process(folder, "rank", "-s", "parts.zarr", "--target", "sw", "--sources", "zu,rw,fi")
     assert (code, err) == (0, "")
     header = out.splitlines()[1]
@@ -138,7 +138,7 @@ def test_several_sources(folder, in_process, strategy):
     assert f"{together['covered']:.1%} of its sub-network" in out
 
 
-def test_why(folder, in_process):
+def test_explanations(folder, in_process):
     result, _ = ranked(folder, in_process, "--explain", "--top", "2")
     mean = np.mean([source["similarity"] for source in ranked(folder, in_process)[0]["sources"]])
     by_layer = result["explanation"]["layer"]
@@ -177,7 +177,7 @@ def test_expected_scores(folder, in_process):
     assert "Expected accuracy (pos) from 29 pairs of gold scores." in out
 
 
-def test_info_verify_copy_and_prune_know_parts(folder, in_process, tmp_path):
+def test_info_verify_copy_and_prune_handle_parts(folder, in_process, tmp_path):
     code, out, _ = in_process(folder, "info", "-s", "parts.zarr")
     assert code == 0
     assert "5 rows without each of 4" in out

@@ -1,4 +1,4 @@
-"""What `rank` says in words holds for the sources of which it is known."""
+"""Verdict sentences of `rank` are about the sources that have an interval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
 
 
 @pytest.mark.parametrize(
-    ("levels", "said"),
+    ("levels", "sentence"),
     [
         ((True, False, False), "The first is reliably closer than each other candidate (95 %, 8 parts)."),
         ((True, True, False), "~ No reliable difference among the first 2 (95 %, 8 parts)."),
@@ -34,6 +34,6 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
         ((True,), "No other candidate has an interval to compare the first with."),
     ],
 )
-def test_the_verdict(levels: tuple[bool | None, ...], said: str) -> None:
+def test_the_verdict(levels: tuple[bool | None, ...], sentence: str) -> None:
     sources = tuple(source(f"s{place}", 0.9 - place / 10, level) for place, level in enumerate(levels))
-    assert compared_with_first(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == said
+    assert compared_with_first(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == sentence

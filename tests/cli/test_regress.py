@@ -1,4 +1,4 @@
-"""`xsns-stream regress` from files, the page about it, and the findings of de Vries et al. from their own tables."""
+"""The verb `regress` with files, the page about it, and the findings of de Vries et al. from their tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CODES = ("de", "en", "et", "fi", "fr", "ru", "sw", "tr")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with gold scores of eight languages, one matrix that tells much of them and holds Maltese, one table."""
+    """A folder with gold scores of eight languages, a good predictor that also has Maltese, and a table."""
     rng = np.random.default_rng(0)
     near = rng.random((9, 9))
     scores = 30 + 40 * near[:8, :8] + 8 * rng.standard_normal((1, 8)) + 2 * rng.standard_normal((8, 8))
@@ -97,7 +97,7 @@ def test_features_and_matrices_together(folder: Path, xsns: Any) -> None:
 
 
 def test_fewer_languages(folder: Path, xsns: Any) -> None:
-    """`--targets` says what is fitted; a target of `--new` is predicted without being among them."""
+    """`--targets` limits the fit; a target of `--new` is predicted although it is not among them."""
     found = result(xsns(*LDND, "--targets", "en,fi,fr,sw", "--sources", "en,de,fi,tr", "--new", "mt", "--json"))
     assert found["targets"] == ["en", "fi", "fr", "sw"]
     assert found["pairs"] == 14
@@ -125,11 +125,11 @@ def test_files(folder: Path, xsns: Any) -> None:
         (
             (*FEATURES, "--feature", "same:family=x"),
             "no table of --features has a column 'family=x'.",
-            "there are code",
+            "columns are code",
         ),
         (
             (*GOLD, "--features", "languages.csv", "--feature", "target:size", "--feature", "t=target:size"),
-            "the predictor 't' is determined by 'target_size'.",
+            "the predictor 't' is a linear combination of 'target_size'.",
             "leave one of them out",
         ),
         ((*LDND, "--sources", "en,de"), "the pairs have 2 sources", "give gold scores and predictors"),
@@ -139,7 +139,9 @@ def test_files(folder: Path, xsns: Any) -> None:
         ((*GOLD, "--predict", "missing.parquet"), "there is neither a store nor a file 'missing.parquet'.", "check"),
     ],
 )
-def test_what_is_refused(folder: Path, xsns: Any, arguments: tuple[str, ...], message: str, hint: str) -> None:
+def test_invalid_arguments_are_errors(
+    folder: Path, xsns: Any, arguments: tuple[str, ...], message: str, hint: str
+) -> None:
     done = xsns(*arguments)
     assert done.code in {1, 2}
     assert done.out == ""
@@ -148,7 +150,7 @@ def test_what_is_refused(folder: Path, xsns: Any, arguments: tuple[str, ...], me
     assert "Traceback" not in done.err
 
 
-def test_the_page_runs(folder: Path, xsns: Any) -> None:
+def test_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
     blocks = re.findall(r"```(console|python)\n(.*?)```", PAGE, re.DOTALL)
     assert [kind for kind, _ in blocks] == ["console", "python"]
     for line in blocks[0][1].splitlines():
@@ -190,7 +192,7 @@ def xpos() -> Any:
 
 @pytest.mark.shared_data
 def test_directions_of_effects(xpos: Any) -> None:
-    """Each has the sign of the published model, with an interval that leaves zero out."""
+    """Each effect has the sign of the published model, and an interval without zero."""
     gold, matrices = xpos
     found = fit(join(gold, matrices), "mixed", "crossed", left_out=())
     assert (found.pairs, len(found.fitted.sources), len(found.fitted.targets)) == (5429, 61, 90)
@@ -200,7 +202,7 @@ def test_directions_of_effects(xpos: Any) -> None:
 
 
 @pytest.mark.shared_data
-def test_what_confounds_least_squares(xpos: Any) -> None:
+def test_confounding_of_least_squares(xpos: Any) -> None:
     """Without intercepts of targets the same script comes out as harmful; beside LDND, so do branches of families."""
     gold, matrices = xpos
     assert fit(join(gold, matrices), left_out=())["script"].estimate < 0

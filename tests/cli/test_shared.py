@@ -1,4 +1,4 @@
-"""`xsns-stream shared`, as a user calls it."""
+"""The verb `shared`: table, JSON, errors."""
 
 import json
 from functools import reduce
@@ -17,7 +17,7 @@ CODES = ("en", "fi", "sw")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Three languages and two seeds; one of a fourth."""
+    """Three languages with two seeds, and a fourth with one."""
     path = tmp_path_factory.mktemp("shared") / "xsns.zarr"
     store = open_store(path, "a")
     for code in CODES:
@@ -62,7 +62,7 @@ def test_json_has_every_seed_and_layer(store):
     }
 
 
-def test_all_are_those_that_have_every_seed(store):
+def test_all_stands_for_languages_with_every_seed(store):
     result = json.loads(call("-s", store, "--lang", "all", "--json", "--by", "tensor").output)["result"]
     assert result["languages"] == list(CODES)
     assert result["groups"][0]["name"] == "layer.0.weight"

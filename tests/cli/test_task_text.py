@@ -72,7 +72,7 @@ def test_words_as_given_are_asked_for_and_said(
     assert "words=running" in done.err
     done = in_process(place, *command, "--words", "given", "--objective", "token-classification")
     assert done.code == 2
-    assert "--words means nothing with labels" in done.err
+    assert "--words has no meaning with labels" in done.err
 
 
 def test_lexical_overlap_of_task_text(
@@ -88,14 +88,14 @@ def test_lexical_overlap_of_task_text(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--task", "pos", "--corpus", "pos", "--text-column", "x"), 2, "--text-column means nothing"),
+        (("--task", "pos", "--corpus", "pos", "--text-column", "x"), 2, "--text-column has no meaning"),
         (("--task", "pos", "--corpus", "pos", "--split", "validation"), 2, "there is no split 'validation'"),
         (("--task", "pos", "--corpus", "sw=a", "--corpus", "fi=b"), 2, "one folder or data set"),
         (("--task", "parsing", "--corpus", "pos"), 2, "'parsing' is not one of"),
-        (("--task", "pos", "--corpus", "xnli"), 2, "xnli holds no data of the task pos"),
+        (("--task", "pos", "--corpus", "xnli"), 2, "xnli does not hold data of the task pos"),
         (("--task", "nli", "--corpus", "pos"), 1, "which language and split of nli it holds"),
         (("--task", "pos", "--corpus", "nowhere"), 1, "there is no folder 'nowhere'"),
-        (("--task", "pos"), 2, "--task means nothing for a store"),
+        (("--task", "pos"), 2, "--task cannot be used with a store"),
     ],
 )
 def test_bad_input(place: Path, in_process: Callable[..., Any], options: tuple[str, ...], code: int, said: str) -> None:

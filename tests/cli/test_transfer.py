@@ -48,6 +48,30 @@ def arguments(*more: str, sources: str = "en,fi", output: str = "gold.parquet") 
     return ("transfer", "--task", "pos", "--data", "pos", "--sources", sources, *QUICK, "-o", output, *more)
 
 
+def test_scores_from_python_are_those_of_the_verb(kitchen: Path, in_process: Callable[..., Any]) -> None:
+    import xsns_stream as xs
+
+    assert in_process(kitchen, *arguments("--mix", "fi,en", "--targets", "fi,sw", "--json")).code == 0
+    own = xs.transfer(
+        str(kitchen / "pos"),
+        task="pos",
+        output=kitchen / "own.parquet",
+        sources="en,fi",
+        mix=["fi,en"],
+        targets=["fi", "sw"],
+        limit=12,
+        test_limit=6,
+        epochs=1,
+        max_length=32,
+        progress=False,
+    )
+    for scores in (own, read_scores(kitchen / "own.parquet")):
+        verb = read_scores(kitchen / "gold.parquet")
+        assert (scores.sources, scores.targets, scores.seeds) == (verb.sources, verb.targets, verb.seeds)
+        assert np.array_equal(scores.cells, verb.cells)
+    assert len(list((kitchen / "own.parquet.units").glob("*.json"))) == 3
+
+
 def test_scores_of_every_pair(kitchen: Path, in_process: Callable[..., Any]) -> None:
     done = in_process(kitchen, *arguments("--seed", "1", "--seed", "2", "--mix", "fi,en", "--json"))
     assert done.code == 0, done.err

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from xsns_stream.corpora import decoding, read_text
-from xsns_stream.corpora.decoding import lines
+from xsns_stream.corpora.decoding import iter_lines
 from xsns_stream.corpora.examples import without_control
 from xsns_stream.corpora.tasks.readers import file_text
 from xsns_stream.errors import CorpusError
@@ -129,7 +129,7 @@ def test_line_ends(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) 
         if block < 3 and data.startswith("\ufeff"):
             continue  # a block is never smaller than the mark
         path.write_bytes(data.encode())
-        assert [line.decode() for line in lines(path)] == [f"{line}\n" for line in expected], data
+        assert [line.decode() for line in iter_lines(path)] == [f"{line}\n" for line in expected], data
 
 
 @pytest.mark.parametrize(
@@ -155,16 +155,16 @@ def test_compressed_files_are_read_as_plain_ones(
     assert read_text("de", packed).examples == read_text("de", tmp_path / name).examples
     assert len(read_text("de", packed)) == 2
     packed.write_bytes(pack(data.encode() * 1000)[:-9])
-    assert "is not a whole" in complaint(packed).message
+    assert "is not a complete" in complaint(packed).message
     packed.write_bytes(b"plain text")
-    assert "is not a whole" in complaint(packed).message
+    assert "is not a complete" in complaint(packed).message
 
 
 def test_a_line_without_end_is_cut_between_characters(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("aßßßß\nb\n", encoding="utf-8")
     with path.open("rb") as stream:
-        found = list(decoding._limited(stream, "x.txt", 4))
+        found = list(decoding._bounded_lines(stream, "x.txt", 4))
     assert found == [("aß\n".encode(), True), (b"b\n", False)]
 
 
@@ -177,7 +177,7 @@ def test_a_text_of_more_than_a_million_characters_is_cut_and_counted(tmp_path: P
 
 
 def test_a_row_of_json_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xsns_stream.corpora.readers._LONGEST_ROW", 2**20)
+    monkeypatch.setattr("xsns_stream.corpora.readers._MAX_ROW_BYTES", 2**20)
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n{"text": "' + "b" * 2**21 + '"}\n', encoding="utf-8")
     assert complaint(path).message == "line 2 of x.jsonl is longer than 1 MiB."
@@ -189,9 +189,9 @@ STAND_INS = {
     "page": (
         b"\xef\xbb\xbf\n<!DOCTYPE html><html><body>404</body></html>\n",
         "is an HTML page",
-        "fetch the file again",
+        "download the file again",
     ),
-    "page without a type": (b"<HTML>\n", "is an HTML page", "fetch the file again"),
+    "page without a type": (b"<HTML>\n", "is an HTML page", "download the file again"),
     "store": (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "is an error message", "fetch"),
     "answer": (b"404: Not Found", "is an error message of a server", "fetch"),
 }

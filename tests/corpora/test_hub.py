@@ -267,7 +267,7 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     assert texts(twice, "en") == {"x"}
     with pytest.raises(CorpusError, match=r"the configurations sw and swh_Latn are both language 'sw'"):
         twice.sample("sw", 1, 0)
-    assert reading_notes(twice) == ("1 configuration is not read: primary_task (it is named by no language).",)
+    assert reading_notes(twice) == ("1 configuration is not read: primary_task (its name is not a language).",)
     assert open_corpus(f"hub:{root}", config="swh_Latn").languages() == ("sw",)
 
 
@@ -277,7 +277,7 @@ def test_what_is_not_there(copies: Path) -> None:
     assert error.message == "xnli cannot be read: Bad split: dev. Available splits: ['train']."
     error = complaint(open_corpus(f"xnli={place}", text_column="body"), "sw")
     assert error.message == "xnli (sw) has no column 'body'."
-    assert error.hint == "it has premise, hypothesis, label."
+    assert error.hint == "its columns are premise, hypothesis, label."
     error = complaint(open_corpus(f"xnli={place}", text_column="label"), "sw")
     assert error.message.startswith("column 'label' of xnli (sw) holds neither text nor lists of words")
     with pytest.raises(LanguageError, match="no language 'th' in xnli"):
@@ -306,7 +306,7 @@ def test_names_that_are_none_on_the_hub(place: str) -> None:
 def test_a_local_copy_must_be_there_and_has_no_revision(copies: Path) -> None:
     with pytest.raises(CorpusError, match="there is no folder 'nowhere'"):
         open_corpus("wikiann=nowhere")
-    with pytest.raises(UsageError, match="--revision means nothing"):
+    with pytest.raises(UsageError, match="--revision has no meaning"):
         open_corpus(f"wikiann={copies / 'wikiann'}", revision="main")
 
 
@@ -419,4 +419,6 @@ def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
         corpus.sample("fi", 8, 42)
     (note,) = corpus.sample("sw", 8, 42).notes
     assert note.startswith("of ")
-    assert note.endswith("(sw) the column 'text' is read as the text, and not 'sentence': --text-column chooses.")
+    assert note.endswith(
+        "(sw) the column 'text' is read as the text, and not 'sentence': --text-column chooses another one."
+    )

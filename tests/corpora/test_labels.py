@@ -165,7 +165,7 @@ def test_tables_of_class_names(tmp_path: Path, suffix: str) -> None:
     assert read_text("sw", path).examples == (TextExample("leo"), TextExample("kesho"))
     with pytest.raises(CorpusError, match=f"x.{suffix} has no column 'mood'") as caught:
         read_text("sw", path, labels="mood")
-    assert caught.value.hint == "it has text, label, topic."
+    assert caught.value.hint == "its columns are text, label, topic."
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
@@ -237,13 +237,16 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl holds float, which is no label."),
-        ({"text": "leo", "label": ["A"]}, "holds a label a word, but the text is not split into words."),
+        ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl holds float, which is not a label."),
+        ({"text": "leo", "label": ["A"]}, "holds a label for each word, but the text is not split into words."),
         ({"tokens": ["leo"], "label": ["A", "B"]}, "column 'label' of x.jsonl holds 2 labels for 1 words."),
         ({"text": "leo", "answers": GOOD}, "x.jsonl has answers, but no passage beside the question."),
-        ({**QUESTION, "answers": {"answer": "leo"}}, "column 'answers' of x.jsonl holds answer, which is no answer."),
+        (
+            {**QUESTION, "answers": {"answer": "leo"}},
+            "column 'answers' of x.jsonl holds answer, which is not an answer.",
+        ),
         ({**QUESTION, "answers": {"text": [1], "answer_start": [0]}}, "holds an answer that is not text with a number"),
-        ({"text": "leo", "topic": "A"}, "no column of x.jsonl is known to hold labels (text, topic)."),
+        ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],
 )
 def test_values_that_are_no_labels(tmp_path: Path, row: dict[str, Any], said: str) -> None:
@@ -306,11 +309,11 @@ def test_answers_have_no_names(folder: Path) -> None:
         ({"en": {"a  b", "c"}, "sw": {"a b", "c"}}, False, "several spellings"),
         ({"en": {"1", "01"}}, False, r"several spellings: '01' \(en\) and '1' \(en\)"),
         ({"en": {"B-PER"}, "fi": {"B-Per"}}, True, "several spellings"),
-        ({"en": {"0", "1"}, "sw": {"yes", "no"}}, False, "the labels of 'en' are none of the other languages': 0, 1"),
+        ({"en": {"0", "1"}, "sw": {"yes", "no"}}, False, "'en' shares no class with the other languages: it has 0, 1"),
         (
             {"en": {"a", "b"}, "sw": {"a", "c", "d"}},
             False,
-            r"the task has 3 classes, and the data have 4: 'a' \(en, sw\)",
+            r"the task has 3 classes, but the data have 4: 'a' \(en, sw\)",
         ),
     ],
 )
@@ -453,8 +456,8 @@ def test_recipes_that_have_labels() -> None:
     for name in ("flores", "wikipedia"):
         with pytest.raises(UsageError, match=f"the corpus {name} has no labels") as caught:
             open_corpus(name, labels="auto")
-        assert caught.value.hint == "these have: wikiann, udpos, xnli, paws-x, tydiqa."
-    with pytest.raises(UsageError, match="--labels means nothing for the corpus cldr"):
+        assert caught.value.hint == "corpora with labels: wikiann, udpos, xnli, paws-x, tydiqa."
+    with pytest.raises(UsageError, match="--labels has no meaning for the corpus cldr"):
         open_corpus("cldr", labels="auto")
 
 

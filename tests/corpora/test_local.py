@@ -141,11 +141,11 @@ def test_a_folder_with_an_equals_sign(folder: Path) -> None:
 def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = complaint("wikian")
     assert isinstance(error, CorpusError)
-    assert error.message == "there is no corpus 'wikian': no known name and no folder here."
+    assert error.message == "there is no corpus 'wikian': it is neither a known name nor a folder."
     assert error.hint.startswith("did you mean wikiann? a corpus is cldr, a folder")
     assert "hub:OWNER/NAME" in complaint("./nowhere").hint
     monkeypatch.chdir(folder)
-    assert complaint("swa.txt").hint == "say which, as LANG=FILE: --corpus sw=swa.txt, if it is Swahili."
+    assert complaint("swa.txt").hint == "give it as LANG=FILE: --corpus sw=swa.txt, if it is Swahili."
     assert complaint(["cldr", "wikiann"]).message == "'cldr' cannot be combined with another corpus."
     assert complaint(["sw=swa.txt", "cldr"]).message == "'cldr' cannot be combined with another corpus."
     assert complaint([".", ".."]).message == "'.' cannot be combined with another corpus."
@@ -165,7 +165,7 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_that_would_do_nothing(folder: Path, spec: str, option: str) -> None:
     error = complaint(spec.format(folder=folder, file=folder / "en.txt"), **{option: "dev"})
     assert isinstance(error, UsageError)
-    assert error.message.startswith(f"--{option.replace('_', '-')} means nothing for ")
+    assert error.message.startswith(f"--{option.replace('_', '-')} has no meaning for ")
 
 
 def test_a_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

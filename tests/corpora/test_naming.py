@@ -51,11 +51,11 @@ def test_names_that_say_a_language(stem: str, code: str, said: str) -> None:
         ),
         ("train", "'train' is the name of a split or a side, not of a language"),
         ("en-train", "a split of 'en': splits are read with --task"),
-        ("zh_classical", "'zh_classical' is no language code; name it lzh"),
-        ("bn_rom", "'bn_rom' is no language code; name it bn-Latn if it is romanised"),
+        ("zh_classical", "'zh_classical' is not a language code; name it lzh"),
+        ("bn_rom", "'bn_rom' is not a language code; name it bn-Latn if it is romanised"),
         ("label", "'label' may mean Label; if so, name it lbb"),
-        ("fi.additional", "'fi.additional' is no language code and no English name of a language"),
-        ("xx", "'xx' is no language code and no English name of a language"),
+        ("fi.additional", "'fi.additional' is neither a language code nor the English name of a language"),
+        ("xx", "'xx' is neither a language code nor the English name of a language"),
     ],
 )
 def test_names_that_do_not(stem: str, reason: str) -> None:
@@ -98,9 +98,7 @@ def test_names_of_splits_alone_are_no_languages(tmp_path: Path) -> None:
     folder = write(tmp_path / "t", "dev.txt", "test.txt", "train.txt")
     with pytest.raises(CorpusError) as caught:
         open_corpus(str(folder))
-    assert "are named as splits, and it is not said of which language: dev.txt, test.txt, train.txt" in str(
-        caught.value
-    )
+    assert "are named by split, without their language: dev.txt, test.txt, train.txt" in str(caught.value)
     assert f"--corpus sw={folder / 'train.txt'}" in caught.value.hint
     # The code itself stays: Domung is a language.
     assert open_corpus(f"dev={folder / 'dev.txt'}").languages() == ("dev",)

@@ -152,15 +152,15 @@ def test_tables(tmp_path: Path, name: str, write: Writer) -> None:
     assert texts(sample) == ['a "quoted", text', "NA"]
     assert sample.counts == ReadCounts(read=4, empty=1, duplicate=1, usable=2)
     assert texts(read_text("sw", path, "title")) == ["A", "B", "C"]
-    assert message(path, "body") == (f"{name} has no column 'body'.", "it has id, text, title.")
+    assert message(path, "body") == (f"{name} has no column 'body'.", "its columns are id, text, title.")
 
 
 @pytest.mark.parametrize(("name", "write"), TABLES)
 def test_tables_without_a_known_column(tmp_path: Path, name: str, write: Writer) -> None:
     path = tmp_path / name
     write(path, [{"id": "1", "body": "x"}])
-    said = f"no column of {name} is known to hold text (id, body)."
-    assert message(path) == (said, "name one: --text-column.")
+    said = f"no column of {name} has a usual name for text (columns: id, body)."
+    assert message(path) == (said, "name the column of the text with --text-column.")
 
 
 @pytest.mark.parametrize(("name", "write"), TABLES[:3])
@@ -264,9 +264,9 @@ def test_missing_broken_and_strange_files(tmp_path: Path) -> None:
         "bad.txt.gz": whole[:20] + b"\0" * 40,
     }.items():
         (tmp_path / name).write_bytes(data)
-        assert "is not a whole gzip file" in message(tmp_path / name)[0]
+        assert "is not a complete gzip file" in message(tmp_path / name)[0]
     (tmp_path / "no.parquet").write_bytes(b"PAR1 but no more")
-    assert message(tmp_path / "no.parquet")[0].startswith("no.parquet is not a whole Parquet file (")
+    assert message(tmp_path / "no.parquet")[0].startswith("no.parquet is not a complete Parquet file (")
     (tmp_path / "x.pkl").write_bytes(b"")
     said, hint = message(tmp_path / "x.pkl")
     assert said == "x.pkl has a suffix that cannot be read."

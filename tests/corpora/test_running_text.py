@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.paths import SHARED_CASES as CASES
 from xsns_stream.corpora import open_corpus, read_text
-from xsns_stream.corpora.running_text import as_written, join_words
+from xsns_stream.corpora.running_text import join_words, sentence_as_written
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
@@ -84,7 +84,7 @@ def test_nothing_is_joined_to_nothing() -> None:
     ],
 )
 def test_what_the_corpus_says_goes_first(text: str | None, after: tuple[str | None, ...], sentence: str) -> None:
-    assert as_written(text, zip(("a", "b", "cd"), after, strict=True)) == sentence
+    assert sentence_as_written(text, zip(("a", "b", "cd"), after, strict=True)) == sentence
 
 
 # ---------------------------------------------------------------------------------------- CoNLL-U
@@ -179,7 +179,7 @@ def test_many_malformed_sentences_are_an_error(path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
         read(path, *GOOD[:37], "3\n\n", "4\n\n")
     assert caught.value.message.startswith("sentence 38 of en.conllu is not CoNLL-U (")
-    assert caught.value.message.endswith("), and so are 1 more of 39.")
+    assert caught.value.message.endswith("), and 1 more of 39 sentences are malformed.")
 
 
 # ------------------------------------------------------------------------------------ other readers
@@ -235,9 +235,9 @@ def test_words_where_they_mean_nothing(tmp_path: Path) -> None:
     for options in ({"words": "given", "labels": "auto"}, {"words": "both"}):
         with pytest.raises(UsageError):
             open_corpus([f"zh={path}"], **options)
-    with pytest.raises(UsageError, match="--words means nothing for the corpus cldr"):
+    with pytest.raises(UsageError, match="--words has no meaning for the corpus cldr"):
         open_corpus("cldr", words="given")
-    with pytest.raises(UsageError, match="--words means nothing for topic"):
+    with pytest.raises(UsageError, match="--words has no meaning for topic"):
         open_corpus(str(tmp_path), task="topic", words="given")
     with pytest.raises(UsageError, match="is not split into words"):
         TextExample("a", running="a")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.corpora import open_corpus, open_task, read_text
-from xsns_stream.corpora.text_checks import is_decoded_twice, literal_list
+from xsns_stream.corpora.text_checks import is_mojibake, parse_list
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LanguageSample
 
@@ -76,14 +76,14 @@ def test_few_texts_that_were_decoded_twice_are_said(tmp_path: Path) -> None:
     ],
 )
 def test_right_text_was_not_decoded_twice(text: str) -> None:
-    assert not is_decoded_twice(text)
+    assert not is_mojibake(text)
 
 
 @pytest.mark.parametrize("written", ["['EU', 'rejects']", '["EU", "rejects"]', """['EU', "it's"]""", " ['EU'] "])
 def test_lists_of_words_that_a_table_holds_as_text(tmp_path: Path, written: str) -> None:
     quoted = '"' + written.replace('"', '""') + '"'
     sample = read(tmp_path / "sw.csv", f"tokens,n\n{quoted},1\nplain text,2\n")
-    words = literal_list(written.strip())
+    words = parse_list(written.strip())
     assert words is not None
     assert [example.text for example in sample.examples] == [tuple(map(str, words)), "plain text"]
     assert open_corpus(str(tmp_path)).name.endswith(", words=running)")
@@ -119,7 +119,7 @@ def test_lists_of_sentences(tmp_path: Path) -> None:
     rows = [["The cat sat.", "A dog barked."], ["Is it so?", "It is “so.”", "yes"], ["one", "."]]
     error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in rows))
     assert error.message == "2 of 3 lists of sw.jsonl hold sentences, not words ('The cat sat.')."
-    assert "one sentence a row" in error.hint
+    assert "one sentence per row" in error.hint
     words = [["cho phép", "Việt Nam", "."], ["New York", "3 000", "z. B.", "etc.", "x"], ["The", "cat", "sat", "."]]
     assert len(read(path, "".join(json.dumps({"tokens": row}) + "\n" for row in words))) == 3
 
@@ -128,8 +128,8 @@ def test_lists_of_sentences(tmp_path: Path) -> None:
 def test_lines_with_identifiers_and_tabs_are_said(tmp_path: Path, line: str) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join(line.format(number, number) for number in range(5)))
     assert sample.notes == (
-        "5 of 5 lines of sw.txt hold a tab, and all of each line is measured: if it is a table, name it .tsv, give it "
-        "a header, and choose a column with --text-column.",
+        "5 of 5 lines of sw.txt hold a tab, and each line is measured as a whole: if the file is a table, name it "
+        ".tsv, give it a header, and choose a column with --text-column.",
     )
     assert len(sample) == 5
 
@@ -138,7 +138,8 @@ def test_numbered_lines_are_said(tmp_path: Path) -> None:
     path = tmp_path / "sw.txt"
     sample = read(path, "1 Hello there\n2. Good bye\n\n3) More\n4: text\n")
     assert sample.notes == (
-        "4 of 4 lines of sw.txt begin with a running number, which is measured as text: remove it if it is none.",
+        "4 of 4 lines of sw.txt begin with a running number, which is measured as text: remove the numbers if "
+        "they are not part of the text.",
     )
     assert read(path, "1990 was good\n2000 was better\n2010 was best\nfour\n").notes == ()
     assert read(path, "a\tb\nplain\nwords\nhere\n").notes == ()

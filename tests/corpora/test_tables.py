@@ -111,10 +111,10 @@ def test_what_csv_writes_is_read_back(tmp_path: Path, rows: list[tuple[str, str]
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        ("id,text\n1,Hello, world\n2,x\n", "line 2 has 3 fields, and the header 2"),
-        ("text\nplain\nHello, world\n", "line 3 has 2 fields, and the header 1"),
-        ('text\n"a\nb"\nHello, world\n', "line 4 has 2 fields, and the header 1"),
-        ("text;n\na;1\nb;2;3\n", "line 3 has 3 fields, and the header 2"),
+        ("id,text\n1,Hello, world\n2,x\n", "line 2 has 3 fields, and the header has 2"),
+        ("text\nplain\nHello, world\n", "line 3 has 2 fields, and the header has 1"),
+        ('text\n"a\nb"\nHello, world\n', "line 4 has 2 fields, and the header has 1"),
+        ("text;n\na;1\nb;2;3\n", "line 3 has 3 fields, and the header has 2"),
         ("text,n\none\rtwo,1\nthree,2\n", "line 2 ends with a carriage return (CR) alone"),
     ],
 )
@@ -160,7 +160,9 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
 
 
 def test_the_choice_among_columns_is_said(tmp_path: Path) -> None:
-    said = "of {} the column 'text' is read as the text, and not 'sentence', 'content': --text-column chooses."
+    said = (
+        "of {} the column 'text' is read as the text, and not 'sentence', 'content': --text-column chooses another one."
+    )
     path = tmp_path / "sw.csv"
     content = "content,sentence,text\na,b,id7\n"
     assert read(path, content).notes == (said.format("sw.csv"),)

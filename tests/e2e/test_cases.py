@@ -113,7 +113,7 @@ def test_ud_layout(built: Callable[..., Any]) -> None:
 def test_splits(built: Callable[..., Any]) -> None:
     done, languages = built(CASES / "splits")
     assert (done.code, languages) == (1, ())
-    assert "are named as splits, and it is not said of which language: dev.txt, test.txt, train.txt." in done.err
+    assert "are named by split, without their language: dev.txt, test.txt, train.txt." in done.err
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "semicolons.csv"])

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from tests.support.paths import ROOT
 from xsns_stream.evaluation.resampling import bootstrap, holm, interval, sign_flip
 
 
@@ -145,23 +140,3 @@ def test_same_seed_gives_same_resamples() -> None:
     first, again, other = (bootstrap(values, 300, seed, None)[0] for seed in (5, 5, 6))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-
-
-PROGRAM = ROOT / "benchmarks" / "bench_bootstrap.py"
-
-
-def test_benchmark_of_coverage_runs(tmp_path: Path) -> None:
-    command = [sys.executable, str(PROGRAM), "--smoke", "-o", str(tmp_path / "result.json")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    results = json.loads((tmp_path / "result.json").read_text())["results"]
-    assert len(results) == 18
-    assert len(done.stdout.splitlines()) == 20
-    assert all(row["this"] >= row["percentile"] for row in results)
-
-
-def test_documentation_shows_the_measured_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import bench_bootstrap
-
-    results = json.loads((PROGRAM.parent / "results" / "bootstrap.json").read_text())["results"]
-    assert bench_bootstrap.table(results) in (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")

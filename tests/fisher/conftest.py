@@ -1,4 +1,4 @@
-"""The truth that the Fisher engine is compared with: a loop over single examples, written here from the equation.
+"""Expected values for the Fisher engine: a loop over single examples, written here from the equation.
 
 Nothing of it comes from the package: log p is a sum over gathered log-softmax values, an example is cut to its own
 length before the model sees it, and the gradient is what an ordinary backward leaves in `.grad`.
@@ -115,7 +115,7 @@ def _truth(model: Any, examples: Sequence[Example], names: Sequence[str], reduct
 
 
 #: Softmax does not see a constant added to its scores, so a key's bias has a gradient of zero (where the position is
-#: not turned into it, as rotations do): two right computations of it agree in nothing but that it is tiny.
+#: not rotated into it): two correct computations of it agree only in being tiny.
 KEY_BIASES = ("key.bias", "k_lin.bias")
 
 
@@ -132,7 +132,7 @@ def _errors(found: Mapping[str, Any], expected: Mapping[str, Any], silent: tuple
 
 
 def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], n: int) -> torch.Tensor:
-    """Return log p of what row n of a batch is asked for, with nothing in the model but that row's own pieces."""
+    """Return log p of the targets of row n of a batch, from a model input with the tokens of this row only."""
     length = int(batch["attention_mask"][n].sum())
     ids = batch["input_ids"][n : n + 1, :length]
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -145,7 +145,7 @@ def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], 
     wanted = batch["labels"][n]
     if objective == "span-corruption":
         wanted = wanted[wanted != -100]
-        # mBART starts with the last piece, which names the language; T5 with a piece of its own.
+        # mBART starts with the last token, which names the language; T5 starts with its own start token.
         mbart = type(model).__name__.startswith("MBart")
         first = wanted[-1:] if mbart else wanted.new_tensor([model.config.decoder_start_token_id])
         inputs["decoder_input_ids"] = torch.cat([first, wanted[:-1]])[None]
@@ -193,7 +193,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def float64_throughout(zoo: ModuleType) -> Iterator[None]:
-    """Also the steps that a family takes in float32 whatever its weights are."""
+    """Includes the steps that a family computes in float32 whatever the precision of its weights."""
     with zoo.float64_throughout():
         yield
 
@@ -206,7 +206,7 @@ def gradients() -> Callable[..., list[dict[str, torch.Tensor]]]:
 
 @pytest.fixture(scope="session")
 def mean_square() -> Callable[..., dict[str, torch.Tensor]]:
-    """{name: mean of the squares} of what `gradients` gives: the equation."""
+    """{name: mean of the squares} of the gradients from `gradients`: the equation."""
     return _mean_square
 
 

@@ -1,4 +1,4 @@
-"""What a result says of itself where nobody else told it."""
+"""Default provenance of results without a given one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def network(model, language: str, **settings: str) -> xs.SubNetwork:
     return xs.extract_subnetwork(xs.diagonal_fisher(model, batches(), layout, language=language, seed=42, **settings))
 
 
-def test_bare_batches_leave_a_record(tiny_folder: Path) -> None:
+def test_batches_without_language_have_a_provenance(tiny_folder: Path) -> None:
     model = xs.load_model(str(tiny_folder)).model
     told = network(model, "sw", token_reduction="mean", precision="bf16").provenance
     assert (told.model, told.estimator) == ("XLMRobertaForMaskedLM", "per-example(token_reduction=mean)")
@@ -32,7 +32,7 @@ def test_bare_batches_leave_a_record(tiny_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["estimator", "labels", "weights"])
-def test_a_store_written_from_python_mixes_nothing(what: str, tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_store_written_from_python_does_not_mix_experiments(what: str, tiny_folder: Path, tmp_path: Path) -> None:
     model = xs.load_model(str(tiny_folder)).model
     store = xs.open_store(str(tmp_path / "python.zarr"), mode="a")
     store.write(network(model, "sw"))

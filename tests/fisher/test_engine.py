@@ -1,4 +1,4 @@
-"""The streaming engine gives what an ordinary loop over single examples gives, and leaves the model as it was."""
+"""The streaming engine agrees with an ordinary loop over single examples, and does not change the model."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_packaged_reference_agrees_too(family, reduction, make_model, draw, 
     assert max(errors(found, truth(model, examples, layout.names, reduction)).values()) <= 1e-12
 
 
-def test_the_key_bias_is_rounding_noise(small, draw, collate) -> None:
+def test_the_bias_of_a_key_is_rounding_noise(small, draw, collate) -> None:
     found = fisher(small, collate(draw(LENGTHS[:8]), 4))
     largest = max(float(values.max()) for values in found.values())
     keys = [values for name, values in found.items() if name.endswith("key.bias")]
@@ -99,23 +99,23 @@ def test_order_does_not_matter(small, draw, collate, errors) -> None:
 
 
 @pytest.mark.parametrize("side", [1, 2, 8])
-def test_as_many_positions_as_examples(side, small, draw, collate, truth, errors) -> None:
+def test_a_batch_with_as_many_positions_as_examples(side, small, draw, collate, truth, errors) -> None:
     examples = draw([side] * side, seed=side)
     expected = truth(small, examples, parameter_layout(small).names)
     if side == 1:
-        # A single piece attends to nothing but itself: the gradients of query and key are zero, and rounding.
+        # A single token attends only to itself: the gradients of query and key are zero plus rounding.
         expected = {name: values for name, values in expected.items() if ".query." not in name and ".key." not in name}
     found = fisher(small, collate(examples, side))
     assert max(errors({name: found[name] for name in expected}, expected).values()) <= 1e-12
 
 
-def test_padding_may_hold_any_piece(small, draw, collate, errors) -> None:
+def test_padding_may_be_any_token(small, draw, collate, errors) -> None:
     (batch,) = collate(draw((4, 9, 6)), 3)
     strange = batch | {"input_ids": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, 50)}
     assert max(errors(fisher(small, [strange]), fisher(small, [batch])).values()) <= 1e-12
 
 
-def test_padding_may_stand_on_the_left(small, draw, collate, errors) -> None:
+def test_padding_may_be_on_the_left(small, draw, collate, errors) -> None:
     (batch,) = collate(draw((4, 9, 6)), 3)
     turned = {
         name: torch.stack([row.roll(9 - n) for row, n in zip(v, (4, 9, 6), strict=True)]) for name, v in batch.items()
@@ -131,7 +131,7 @@ def test_without_padding_no_attention_mask_is_needed(small, draw, collate, error
 
 
 @pytest.mark.parametrize(("name", "value"), [("GLANCE", 1), ("SPARSE_ROWS", 0), ("SPARSE_ROWS", 2)])
-def test_what_is_tuned_changes_no_result(name, value, small, draw, collate, errors, monkeypatch) -> None:
+def test_tuning_constants_do_not_change_results(name, value, small, draw, collate, errors, monkeypatch) -> None:
     batches = collate(draw(LENGTHS[:10]), 4)
     expected = fisher(small, batches)
     # The package's attribute of this name is the rule, not the module.
@@ -140,7 +140,7 @@ def test_what_is_tuned_changes_no_result(name, value, small, draw, collate, erro
 
 
 def test_wide_layers(make_model, draw, collate, truth, errors) -> None:
-    """Wide enough, 1.2 MB a tensor, for whatever is cut into tiles, and few scored positions in long examples."""
+    """Tensors of 1.2 MB, which fill several tiles, and few scored positions in long examples."""
     model = make_model("xlm-roberta", hidden_size=96, intermediate_size=1600)
     examples = draw((40, 33, 5))
     for example in examples:
@@ -161,7 +161,7 @@ def test_attention_implementations_agree(family, make_model, draw, collate, erro
     assert max(errors(found["sdpa"], found["eager"]).values()) <= 1e-12
 
 
-def test_dropout_is_off_whatever_the_model_was_in(make_model, draw, collate) -> None:
+def test_dropout_is_off_in_any_mode(make_model, draw, collate) -> None:
     batches = collate(draw(LENGTHS[:4]), 4)
     model = make_model("bert", hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5)
     calm = fisher(model, batches)

@@ -1,4 +1,4 @@
-"""Other estimators than the paper's equation, each against the few lines that define it."""
+"""Estimators other than the paper's equation, each compared with the few lines that define it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_absolute_values(family, zoo, gradients, errors) -> None:
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_mean_gradient_is_that_of_the_mean_loss(
+def test_the_mean_gradient_is_the_gradient_of_the_mean_loss(
     family, reduction, zoo, gradients, errors, float64_throughout
 ) -> None:
     it = Case(zoo, gradients, family, reduction)
@@ -63,7 +63,7 @@ def test_the_square_of_a_batch(family, reduction, zoo, gradients, errors, float6
     assert max(errors(exact, found.to_dict()).values()) > 0.1, "which is another estimator"
 
 
-def test_a_batch_of_one_makes_both_the_same(zoo, errors) -> None:
+def test_estimators_agree_for_batches_of_one(zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
     whole = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
@@ -79,7 +79,7 @@ def test_a_batch_with_labels_drawn_from_the_model(zoo, errors) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_a_batch_in_mixed_precision_is_rounded_so(precision, zoo, errors) -> None:
+def test_a_batch_in_mixed_precision_is_rounded_to_that_precision(precision, zoo, errors) -> None:
     model = zoo.make("xlm-roberta", torch.float32)
     layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7, 5))]
     plain = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
@@ -92,7 +92,7 @@ def test_a_batch_in_mixed_precision_is_rounded_so(precision, zoo, errors) -> Non
 
 
 def as_published(model, batches, names, seed: int) -> dict[str, torch.Tensor]:
-    """Dropout on; the batch's mean loss; every tensor's gradient clipped to norm 1, squared, averaged over batches."""
+    """The authors' estimator: dropout, mean loss of the batch, each tensor's gradient clipped to norm 1 and squared."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.train()
@@ -159,7 +159,7 @@ def test_keys_of_examples_do_not_reach_the_model(published) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["done", "broken off"])
-def test_random_numbers_go_on_as_if_nothing_had_been(fails, published) -> None:
+def test_the_random_state_is_not_changed(fails, published) -> None:
     model, batches = published
     model.roberta.encoder.layer[0].train()
     modes = {name: module.training for name, module in model.named_modules()}

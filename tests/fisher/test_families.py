@@ -1,4 +1,4 @@
-"""Every family that is known, against a loop over single examples: encoders, decoders, both, and heads of tasks."""
+"""All families against a loop over single examples: encoders, decoders, both, and heads of tasks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from xsns_stream.models import parameter_layout
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
 #: A span's probabilities sum to one over the positions, so that most of what reaches the last block cancels out.
 CANCELLING = {"xlm-roberta-question-answering": 4.0}
-#: Two batches, ragged, neither as long as it has examples; windows of 5 pieces are shorter than most of them.
+#: Two batches, ragged, neither as long as it has examples; windows of 5 tokens are shorter than most of them.
 LENGTHS = ((9, 4, 6), (5, 11))
 #: Parameters whose gradient is zero, beside the biases of keys that go by that name: keys whose position was added at
 #: the embeddings; where positions are what is chosen from, what moves all of them alike.
 SILENT = dict.fromkeys(("opt", "xglm", "mbart"), ("k_proj.bias",))
 SILENT["xlm-roberta-question-answering"] = ("layer.1.output.LayerNorm.bias",)
-#: Disentangled attention projects relative positions, which have no examples, with the layers that project pieces.
+#: Disentangled attention projects relative positions, which have no examples, with the layers that project tokens.
 NOT_BY_RULE = ("deberta-v2",)
 
 
 class Case:
-    """A family's model, its batches and the truth about them."""
+    """The model of a family, its batches and their expected values."""
 
     def __init__(self, zoo: Any, gradients: Any, mean_square: Any, family: str, dtype: Any, attention: str) -> None:
         self.model = zoo.make(family, dtype, attention)
@@ -70,10 +70,10 @@ def test_exact_in_float32_and_by_rule(zoo_family, case, errors) -> None:
 
 
 @pytest.mark.parametrize("family", NOT_BY_RULE)
-def test_what_has_no_rule_is_listed(family, case) -> None:
+def test_parameters_without_a_rule_are_listed(family, case) -> None:
     it = case(family)
     slow = {check.name for check in self_check(it.model, it.layout) if not check.by_rule}
-    # Of each block, what projects queries and keys; the rest keeps its rules.
+    # The projections of queries and keys of each block are measured; the others keep their rules.
     assert {name.rsplit(".", 2)[1] for name in slow} == {"query_proj", "key_proj"}
     assert len(slow) == 8
 
@@ -85,7 +85,7 @@ def test_the_packaged_reference_is_the_equation(family, case, errors) -> None:
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral", "t5", "xlm-roberta-question-answering"])
-def test_the_mean_over_an_example_is_its_own(family, case, gradients, mean_square, errors) -> None:
+def test_the_mean_is_over_the_positions_of_one_example(family, case, gradients, mean_square, errors) -> None:
     it = case(family)
     it.truth = mean_square(gradients(it.model, it.objective, it.batches, it.layout.names, "mean"))
     found = diagonal_fisher(it.model, it.batches, it.layout, token_reduction="mean").to_dict()
@@ -95,7 +95,7 @@ def test_the_mean_over_an_example_is_its_own(family, case, gradients, mean_squar
 @pytest.mark.parametrize("family", ["t5", "mbart"])
 @pytest.mark.parametrize("decoded", [(3, 5), (9, 4), (14, 2)], ids=["shorter", "as long", "longer"])
 def test_both_stacks_may_have_any_length(family, decoded, zoo, gradients, mean_square, errors) -> None:
-    """Also the same length in both, with other examples being the long ones in each."""
+    """Includes the same length in both, where other examples are the longest ones in each."""
     model = zoo.make(family)
     batch, layout = zoo.batch(model, family, (4, 9)), parameter_layout(model)
     rows = [torch.arange(10, 10 + length) for length in decoded]
@@ -106,7 +106,7 @@ def test_both_stacks_may_have_any_length(family, decoded, zoo, gradients, mean_s
         assert max(errors(found, expected, SILENT.get(family, ())).values()) <= 1e-12
 
 
-def test_decoder_inputs_of_ones_own_are_used(zoo, errors) -> None:
+def test_given_decoder_inputs_are_used(zoo, errors) -> None:
     model = zoo.make("t5")
     batch, layout = zoo.batch(model, "t5", (4, 9)), parameter_layout(model)
     labels, start = batch["labels"], model.config.decoder_start_token_id
@@ -120,14 +120,14 @@ def test_decoder_inputs_of_ones_own_are_used(zoo, errors) -> None:
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
 def test_a_causal_model_with_padding_on_the_left(family, zoo, errors) -> None:
-    """Positions are counted from the padding on, so the truth is each row alone with its padding."""
+    """Positions are counted from the padding on, so that each row is compared alone with its padding."""
     model = zoo.make(family)
     batch, layout = zoo.batch(model, family, (4, 9, 6)), parameter_layout(model)
     turned = {
         name: torch.stack([row.roll(9 - n) for row, n in zip(values, (4, 9, 6), strict=True)])
         for name, values in batch.items()
     }
-    # The first piece of a text is predicted from padding otherwise.
+    # Otherwise the first token of a text is predicted from padding.
     for row, length in zip(turned["labels"], (4, 9, 6), strict=True):
         row[9 - length] = -100
     rows = [{name: values[n : n + 1] for name, values in turned.items()} for n in range(3)]

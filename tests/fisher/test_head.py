@@ -1,4 +1,4 @@
-"""The head runs on the scored positions, a few at a time where there are many, and may itself be measured."""
+"""The head runs on the scored positions only, in chunks where there are many, and may itself be measured."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def batches_of(zoo, model, family):
 
 
 def question_of(batch, model) -> int:
-    """Count the positions of a batch that are scored; a causal model is not asked for an example's first piece."""
+    """Count the scored positions of a batch; a causal model does not predict the first token of an example."""
     labels = (
         batch["labels"]
         if model.config.is_encoder_decoder or "Masked" in type(model).__name__
@@ -65,7 +65,7 @@ def test_positions_that_are_not_scored_never_reach_the_head(family, zoo) -> None
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert", "albert", "t5", "llama", "gpt2", "mixtral", "umt5"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_in_chunks_as_at_once(
+def test_chunks_give_the_values_of_one_call(
     family, reduction, zoo, errors, few_at_a_time, gradients, mean_square, float64_throughout
 ) -> None:
     model = zoo.make(family)
@@ -81,7 +81,7 @@ def test_in_chunks_as_at_once(
 
 
 @pytest.mark.parametrize("family", ["gemma2", "mbart"])
-def test_a_head_whose_output_is_changed_afterwards_stays_whole(
+def test_a_head_whose_output_is_changed_afterwards_is_not_run_in_chunks(
     family, zoo, errors, few_at_a_time, gradients, mean_square, float64_throughout
 ) -> None:
     """Gemma 2 caps the logits, mBART adds a bias to them."""
@@ -110,14 +110,14 @@ def test_labels_are_drawn_the_same_in_chunks(family, zoo, errors, monkeypatch) -
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_pieces_in_mixed_precision(precision, zoo, errors, monkeypatch) -> None:
+def test_chunks_in_mixed_precision(precision, zoo, errors, monkeypatch) -> None:
     model = zoo.make("xlm-roberta", torch.float32)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     at_once = diagonal_fisher(model, batches, layout, precision=precision).to_dict()
     monkeypatch.setattr(head, "CHUNK_ROWS", AT_ONCE)
     monkeypatch.setattr(head, "MANY_LOGITS", 1)
     in_chunks = diagonal_fisher(model, batches, layout, precision=precision).to_dict()
-    # The gradient of each piece is rounded to half precision by itself.
+    # The gradient of each chunk is rounded to half precision separately.
     assert max(errors(in_chunks, at_once).values()) <= 2e-2
 
 
@@ -129,7 +129,7 @@ def test_one_by_one_and_in_chunks(zoo, errors, few_at_a_time, gradients, mean_sq
     assert max(errors(found, expected).values()) <= 1e-12
 
 
-def test_a_label_outside_the_vocabulary_is_found_in_any_piece(zoo, few_at_a_time) -> None:
+def test_a_label_outside_the_vocabulary_is_found_in_any_chunk(zoo, few_at_a_time) -> None:
     model = zoo.make("llama")
     layout, (_, batch) = parameter_layout(model), batches_of(zoo, model, "llama")
     batch["labels"][1, 10] = zoo.VOCABULARY
@@ -158,10 +158,10 @@ def with_more(model, more: tuple[str, ...]) -> ParameterLayout:
     )
 
 
-@pytest.mark.parametrize("pieces", [False, True], ids=["usual", "would be in pieces"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["usual", "would be in chunks"])
 @pytest.mark.parametrize("family", HEADS)
-def test_a_head_that_is_measured_too(family, pieces, zoo, errors, gradients, mean_square, monkeypatch) -> None:
-    if pieces:
+def test_a_measured_head(family, chunked, zoo, errors, gradients, mean_square, monkeypatch) -> None:
+    if chunked:
         monkeypatch.setattr(head, "CHUNK_ROWS", AT_ONCE)
         monkeypatch.setattr(head, "MANY_LOGITS", 1)
     model = zoo.make(family)
@@ -170,12 +170,12 @@ def test_a_head_that_is_measured_too(family, pieces, zoo, errors, gradients, mea
     for checkpoint in (False, True):
         found = diagonal_fisher(model, batches, layout, checkpoint=checkpoint).to_dict()
         assert max(errors(found, expected).values()) <= 1e-12
-    # What stands in the blocks keeps its rules.
+    # Parameters in the blocks keep their rules.
     assert not set(without_rules(model, layout)) & set(parameter_layout(model).names)
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta-token-classification", "xlm-roberta-sequence-classification"])
-def test_a_task_s_head_that_is_measured_too(family, zoo, errors, gradients, mean_square) -> None:
+def test_a_measured_head_of_a_task(family, zoo, errors, gradients, mean_square) -> None:
     model = zoo.make(family)
     own = tuple(name for name, _ in model.named_parameters() if name.startswith("classifier."))
     layout, batches = with_more(model, own), batches_of(zoo, model, family)

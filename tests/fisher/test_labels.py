@@ -22,7 +22,7 @@ def sampled(model, batches, seed: int = 3, **settings):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_neither_batch_size_nor_order_counts(family, zoo, errors) -> None:
+def test_neither_batch_size_nor_order_matters(family, zoo, errors) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, LENGTHS)
     silent = SILENT if family.endswith("answering") else ()
@@ -35,7 +35,7 @@ def test_neither_batch_size_nor_order_counts(family, zoo, errors) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_drawn_depends_on_the_seed_and_not_on_the_labels(family, zoo, errors) -> None:
+def test_draws_depend_on_the_seed_and_not_on_the_labels(family, zoo, errors) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, LENGTHS)
     silent = SILENT if family.endswith("answering") else ()
@@ -55,7 +55,7 @@ def test_what_is_drawn_depends_on_the_seed_and_not_on_the_labels(family, zoo, er
     assert all(torch.equal(again[name], values) for name, values in found.items())
 
 
-def test_an_example_has_its_own_draw(zoo, errors) -> None:
+def test_each_example_has_its_own_draw(zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     batch = zoo.batch(model, "xlm-roberta", (9, 9))
     one = rows_of(batch, [0])
@@ -71,7 +71,7 @@ def test_an_example_has_its_own_draw(zoo, errors) -> None:
 
 @pytest.mark.parametrize("seed", [0, 42, -5])
 @pytest.mark.parametrize("key", [-2, 0, 2**63 - 2, -(2**63)])
-def test_any_number_is_a_key_of_its_own(key, seed, zoo, errors) -> None:
+def test_any_number_is_a_key(key, seed, zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     batch = zoo.batch(model, "xlm-roberta", (15,))
     assert int((batch["labels"] != -100).sum()) > 2
@@ -80,7 +80,7 @@ def test_any_number_is_a_key_of_its_own(key, seed, zoo, errors) -> None:
 
 
 def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None:
-    """F = Σ_y p(y) (∂ log p(y))², for one hidden piece of a vocabulary that can be summed over."""
+    """F = Σ_y p(y) (∂ log p(y))², for one hidden token of a vocabulary that can be summed over."""
     model = make_model("xlm-roberta", vocab_size=9)
     layout, draws = parameter_layout(model), 2_000
     ids = torch.tensor([[5, 7, 6, 8]])
@@ -106,7 +106,7 @@ def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None
     distances = ((found - exact) / deviation)[real]
     assert 0.1 < float(distances.square().mean().sqrt()) < 2.5
     assert float(distances.abs().max()) < 5
-    # The observed label is another matter: the same test tells them apart.
+    # The observed label differs: the same test distinguishes the two.
     observed = diagonal_fisher(model, [batch], layout).to_dict()
     other = torch.cat([observed[name].flatten() for name in layout.names])
     assert float((((other - exact) / deviation)[real]).abs().mean()) > 5

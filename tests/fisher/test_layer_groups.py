@@ -1,4 +1,4 @@
-"""θ in groups of layers: the same bits in more passes, with values on disk."""
+"""Measurement in groups of layers: the same bits in more passes, with values on disk."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_bits_do_not_depend_on_the_budget(family, zoo, tmp_path) -> None:
     ],
     ids=["grad-abs", "mean", "sample", "checkpoint", "bf16"],
 )
-def test_so_with_every_setting(settings, zoo, tmp_path) -> None:
+def test_every_setting(settings, zoo, tmp_path) -> None:
     model = zoo.make("t5", torch.float32, ATTENTION["t5"])
     layout, batches = parameter_layout(model), batches_of(zoo, model, "t5")
     whole = diagonal_fisher(
@@ -88,7 +88,7 @@ def test_fused_attention_with_a_learned_bias_agrees_to_rounding(family, zoo, tmp
     assert max(errors(in_groups(model, batches, layout, 60_000, tmp_path).to_dict(), whole).values()) <= 5e-6
 
 
-def test_what_goes_one_by_one_stays_exact(zoo, tmp_path, gradients, mean_square, errors) -> None:
+def test_parameters_measured_one_by_one_are_exact(zoo, tmp_path, gradients, mean_square, errors) -> None:
     model = zoo.make("deberta-v2")
     layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2")
     assert without_rules(model, layout)
@@ -129,13 +129,13 @@ def test_groups_cover_everything_once(family, zoo) -> None:
     assert len(groups_of_layers(layout, 1)) == len(layout.names)
 
 
-def test_cuts_are_made_between_layers_where_layers_fit() -> None:
+def test_groups_end_between_layers_where_layers_fit() -> None:
     names = tuple(f"{layer}.{tensor}" for layer in "abcd" for tensor in "xy")
     spans = tuple(LayerSpan(layer, 30 * n, 30 * n + 30) for n, layer in enumerate("abcd"))
     layout = ParameterLayout(names, ((20,), (10,)) * 4, spans)
     assert groups_of_layers(layout, 240) == [("d.x", "d.y", "c.x", "c.y"), ("b.x", "b.y", "a.x", "a.y")]
     assert groups_of_layers(layout, 239) == [(f"{layer}.x", f"{layer}.y") for layer in "dcba"]
-    # No layer fits: tensors, from the last on.
+    # No layer fits: the groups are tensors, from the last one on.
     assert groups_of_layers(layout, 80)[:2] == [("d.y",), ("d.x",)]
     assert groups_of_layers(layout, 119) == groups_of_layers(layout, 80)
 

@@ -1,4 +1,4 @@
-"""What the caller left on the model neither disturbs the measurement nor is lost: flags, modes, gradients, forwards."""
+"""State that the caller left on the model is neither used nor lost: flags, modes, gradients, forwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def batch() -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": attention, "labels": labels}
 
 
-def test_old_gradients_are_neither_counted_nor_lost() -> None:
+def test_earlier_gradients_are_neither_counted_nor_lost() -> None:
     torch.manual_seed(0)
     model = AlbertForMaskedLM(AlbertConfig(embedding_size=8, **SIZES)).double().eval()
     layout = xs.parameter_layout(model)
@@ -49,7 +49,7 @@ def fisher(model, batches, **settings):
 
 
 def state(model) -> dict[str, object]:
-    """Everything about a model that measuring could leave changed."""
+    """All state of a model that a measurement could change."""
     return {
         "flags": {name: p.requires_grad for name, p in model.named_parameters()},
         "gradients": [name for name, p in model.named_parameters() if p.grad is not None],
@@ -76,7 +76,7 @@ def mixed(make_model):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_the_model_is_left_as_it_was(times, mixed, draw, collate) -> None:
+def test_the_model_is_not_changed(times, mixed, draw, collate) -> None:
     before = state(mixed)
     for _ in range(times):
         fisher(mixed, collate(draw(LENGTHS), 2))
@@ -86,7 +86,7 @@ def test_the_model_is_left_as_it_was(times, mixed, draw, collate) -> None:
 
 
 @pytest.mark.parametrize("checked", [True, False], ids=["checked before", "not checked before"])
-def test_also_after_an_error(checked, mixed, draw, collate) -> None:
+def test_the_model_is_restored_after_an_error(checked, mixed, draw, collate) -> None:
     before, batches = state(mixed), collate(draw(LENGTHS), 2)
     layout = parameter_layout(mixed)
     if checked:
@@ -105,7 +105,7 @@ def test_also_after_an_error(checked, mixed, draw, collate) -> None:
     assert state(mixed) == before
 
 
-def test_also_where_the_model_itself_fails(mixed, draw, collate) -> None:
+def test_the_model_is_restored_where_it_fails_itself(mixed, draw, collate) -> None:
     layout, before = parameter_layout(mixed), state(mixed)
     without_rules(mixed, layout)
 
@@ -119,7 +119,7 @@ def test_also_where_the_model_itself_fails(mixed, draw, collate) -> None:
 
 
 @pytest.mark.parametrize("estimator", ["per-example", "per-batch"])
-def test_nothing_is_frozen_where_there_is_no_head(estimator, make_model, draw, collate) -> None:
+def test_nothing_is_changed_in_a_model_without_a_head(estimator, make_model, draw, collate) -> None:
     body = make_model("bert").bert
     before = state(body)
     with pytest.raises(FisherError, match="BertModel has no head"):
@@ -157,8 +157,8 @@ def fails_backward(model) -> Any:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("family", ["bert", "albert", "deberta-v2", "t5", "mixtral", "gpt2"])
-def test_whatever_is_measured_and_however(family, way, zoo) -> None:
-    """By rule, with a module used twice, one example at a time, and with rules that replace other methods."""
+def test_every_choice_of_parameters_and_settings(family, way, zoo) -> None:
+    """Models with rules for all modules, with shared modules, without some rules, and with rules for other methods."""
     model = zoo.make(family, torch.float32).train()
     own = model.get_submodule(parameter_layout(model).layers[0].name)
     own.eval()

@@ -1,4 +1,4 @@
-"""How many pieces a batch may have, and what means that it had too many."""
+"""Token budgets of batches, and recognition of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def budget(kind: str, longest: int, memory: int, layers: int = 2, **settings) ->
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "both", "sentences", "questions"])
-def test_twice_the_memory_takes_twice_the_pieces(kind) -> None:
+def test_twice_the_memory_holds_twice_the_tokens(kind) -> None:
     small, large = budget(kind, 32, 2 * 2**20), budget(kind, 32, 4 * 2**20)
     assert 32 < small < large <= 4096
     assert 1.8 < large / small < 2.2
     assert small % 32 == 0, "whole examples of the greatest length"
 
 
-def test_never_less_than_one_example_and_no_more_than_helps() -> None:
+def test_a_budget_is_at_least_one_example_and_at_most_the_useful_size() -> None:
     assert budget("encoder", 32, 0) == 32
     assert budget("encoder", 400, 1000) == 400
     assert budget("encoder", 32, 2**40) == 4096
@@ -54,7 +54,7 @@ def test_more_layers_need_more_and_checkpointing_less() -> None:
     assert budget("encoder", 32, memory, layers=6, checkpoint=True) > 1.5 * budget("encoder", 32, memory, layers=6)
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_not_changed() -> None:
     model = model_of("encoder").train()
     flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     token_budget(model, parameter_layout(model), FisherSettings(), 16, 2**20)
@@ -64,14 +64,14 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not any("forward" in vars(module) for module in model.modules())
 
 
-def test_what_means_that_memory_ran_out() -> None:
+def test_errors_that_mean_out_of_memory() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("not enough memory"))
 
 
-def test_what_torch_raises_on_the_cpu_is_known() -> None:
+def test_the_out_of_memory_error_of_torch_on_a_cpu_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**50)
     assert is_out_of_memory(caught.value)

@@ -1,4 +1,4 @@
-"""Models in which a module is not what its rule was written for: still exact, one example at a time, and said so."""
+"""Models with a module that its rule does not fit: still exact, one example at a time, with a note."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LENGTHS = (6, 9, 4, 4)
 
 
 class Gained(nn.Module):
-    """A linear map with a vector of its own."""
+    """A linear map with an additional vector."""
 
     def __init__(self, inner: nn.Module, size: int = 32) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Gained(nn.Module):
 
 
 class GainedByHead(Gained):
-    """Its vector does not act on the last axis."""
+    """A module whose vector does not act on the last axis."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__(inner, 4)
@@ -43,7 +43,7 @@ class GainedByHead(Gained):
 
 
 class HeadsNormed(Gained):
-    """Normalises activations [B · T, heads, size], as some attentions do with queries and keys."""
+    """A norm of activations [B · T, heads, size], as some attentions apply it to queries and keys."""
 
     class Norm(nn.Module):
         def __init__(self) -> None:
@@ -63,7 +63,7 @@ class HeadsNormed(Gained):
 
 
 class LowRank(nn.Module):
-    """A linear map with two matrices of its own, which no rule knows."""
+    """A linear map with two matrices, which no rule covers."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class LowRank(nn.Module):
 
 
 class Squaring(nn.Linear):
-    """A linear layer by class, and not by what it does."""
+    """A subclass of a linear layer that computes something else."""
 
     def forward(self, x):
         return super().forward(x) + 0.1 * nn.functional.linear(x**2, self.weight)
@@ -93,7 +93,7 @@ class Twice(nn.Module):
 
 
 class Turned(nn.Module):
-    """Runs its layer on [T, B, …], as some models do throughout."""
+    """A module that runs its layer on [T, B, …], as some models do."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Turned(nn.Module):
 
 
 class HalfIgnored(nn.Module):
-    """Runs its layer twice, and uses one of the outputs alone."""
+    """A module that runs its layer twice and uses only one of the outputs."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class HalfIgnored(nn.Module):
 
 
 class Unused(nn.Module):
-    """Holds a parameter that the output does not depend on."""
+    """A module with a parameter that the output does not depend on."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class Unused(nn.Module):
 
 
 class Mixing(nn.Module):
-    """Lets the examples of a batch see one another."""
+    """A module that mixes the examples of a batch."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ def half_ignored(layers: Any) -> set[str]:
 
 
 def scaled_block(layers: Any) -> set[str]:
-    """A block that is itself the owner of a vector."""
+    """A block that owns a vector."""
     kind = type(layers[0])
 
     def forward(self, hidden, *args, **kwargs):
@@ -248,7 +248,7 @@ ONE_BY_ONE = (low_rank, gained_by_head, subclass, shared_weight, own_forward, co
 @pytest.mark.parametrize("checkpoint", [False, True], ids=["kept", "checkpoint"])
 @pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4, 4)], ids=["ragged", "square"])
 @pytest.mark.parametrize("change", EXACT_BY_RULE + ONE_BY_ONE, ids=lambda change: change.__name__)
-def test_odd_modules_are_exact_and_the_slow_ones_listed(
+def test_unusual_modules_are_exact_and_the_slow_ones_are_listed(
     change, lengths, checkpoint, make_model, draw, collate, truth, errors
 ) -> None:
     model, examples = make_model("bert"), draw(lengths)
@@ -270,7 +270,7 @@ def test_odd_modules_are_exact_and_the_slow_ones_listed(
 @pytest.mark.parametrize(
     "change", [low_rank, used_twice, one_block_twice, scaled_block], ids=lambda change: change.__name__
 )
-def test_so_with_other_estimators(change, estimator, make_model, draw, collate, errors) -> None:
+def test_other_estimators(change, estimator, make_model, draw, collate, errors) -> None:
     """One example a batch makes every estimator a function of single gradients."""
     model, batches = make_model("bert"), collate(draw((7,)), 1)
     change(model.bert.encoder.layer)
@@ -282,8 +282,8 @@ def test_so_with_other_estimators(change, estimator, make_model, draw, collate, 
     assert max(errors(found, wanted).values()) <= 1e-7
 
 
-def test_a_head_that_takes_pieces_without_examples(make_model, draw, collate, truth, errors) -> None:
-    """Some models hand their head [B · T, hidden]; all of its logits are computed then."""
+def test_a_head_that_takes_tokens_without_a_batch_axis(make_model, draw, collate, truth, errors) -> None:
+    """Some models call their head with [B · T, hidden]; all logits are computed then."""
     from transformers.modeling_outputs import MaskedLMOutput
 
     def forward(self, labels=None, **inputs):
@@ -298,7 +298,7 @@ def test_a_head_that_takes_pieces_without_examples(make_model, draw, collate, tr
     assert without_rules(model, layout) == ()
 
 
-def test_an_unused_parameter_is_worth_nothing(make_model, draw, collate) -> None:
+def test_an_unused_parameter_has_a_value_of_zero(make_model, draw, collate) -> None:
     model = make_model("bert")
     unused(model.bert.encoder.layer)
     found = diagonal_fisher(model, collate(draw(LENGTHS), 4), parameter_layout(model)).to_dict()
@@ -315,7 +315,7 @@ def test_examples_that_see_one_another_are_measured_alone(make_model, draw, coll
     assert without_rules(model, layout)
 
 
-def test_a_model_is_judged_by_itself_and_not_by_its_likes(make_model, draw, collate, truth, errors) -> None:
+def test_each_model_is_checked_on_its_own(make_model, draw, collate, truth, errors) -> None:
     """A model of one block, and one of two blocks that are the same one, have the same class and layout."""
     plain, twice = make_model("bert", num_hidden_layers=1), make_model("bert")
     one_block_twice(twice.bert.encoder.layer)
@@ -326,7 +326,7 @@ def test_a_model_is_judged_by_itself_and_not_by_its_likes(make_model, draw, coll
     assert max(errors(found, truth(twice, examples, layout.names)).values()) <= 1e-12
 
 
-def test_what_was_not_checked_is_refused_where_it_shows(make_model, draw, collate) -> None:
+def test_unchecked_batches_are_refused_when_the_error_shows(make_model, draw, collate) -> None:
     model = make_model("bert")
     turned(model.bert.encoder.layer)
     running = measurement(model, parameter_layout(model))
@@ -337,7 +337,7 @@ def test_what_was_not_checked_is_refused_where_it_shows(make_model, draw, collat
     assert caught.value.message.startswith("a batch of language 'sw' cannot be split into examples")
 
 
-def test_explicit_names_go_one_by_one(make_model, draw, collate, truth, errors) -> None:
+def test_explicit_names_are_measured_one_by_one(make_model, draw, collate, truth, errors) -> None:
     model, examples = make_model("xlm-roberta"), draw(LENGTHS)
     layout = parameter_layout(model)
     with Engine(model, layout, without_rules=layout.names[:1]) as engine:

@@ -39,7 +39,7 @@ def jaccard(one, other) -> float:
 
 
 def test_no_parameter_is_lost(zoo_family, zoo) -> None:
-    """Every tensor's sum is about that of float32: a rule that a cast weight slips past would leave zeros."""
+    """The sum of every tensor is about that of float32: a rule that misses a cast weight would leave zeros."""
     models = {dtype: zoo.make(zoo_family, dtype) for dtype in (torch.float32, BF16)}
     layout = parameter_layout(models[torch.float32])
     batches = batches_of(zoo, models[torch.float32], zoo_family)
@@ -60,7 +60,7 @@ LEAST = {"bf16 mixed": 0.975, "fp16 mixed": 0.99, "bfloat16 weights": 0.965}
 
 @pytest.mark.parametrize("way", LEAST)
 @pytest.mark.parametrize("family", ["xlm-roberta", "gpt2", "llama"])
-def test_the_sub_network_is_nearly_the_same(family, way, zoo) -> None:
+def test_the_sub_network_is_almost_the_same(family, way, zoo) -> None:
     dtype, precision = WAYS[way]
     exact, model = zoo.make(family, torch.float32), zoo.make(family, dtype)
     layout, batches = parameter_layout(exact), batches_of(zoo, exact, family)
@@ -70,7 +70,7 @@ def test_the_sub_network_is_nearly_the_same(family, way, zoo) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_single_example_agrees_with_an_ordinary_backward(way, zoo, errors) -> None:
-    """The same casts in the same places: what is left is the rounding of one gradient to half precision."""
+    """The same casts at the same places: the remaining difference is the rounding of one gradient to half precision."""
     dtype, precision = WAYS[way]
     model = zoo.make("llama", dtype)
     layout, batch = parameter_layout(model), zoo.batch(model, "llama", (9,))
@@ -86,7 +86,7 @@ def test_a_single_example_agrees_with_an_ordinary_backward(way, zoo, errors) -> 
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_checkpointing_computes_the_same_again(precision, zoo) -> None:
+def test_checkpointing_gives_the_same_values(precision, zoo) -> None:
     model = zoo.make("llama", torch.float32)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "llama")
     plain, again = (
@@ -112,7 +112,7 @@ def test_sums_are_never_in_half_precision(estimator, dtype, zoo) -> None:
     assert {torch.as_tensor(values).dtype for values in whole.values} == {wanted}
 
 
-def test_many_small_squares_are_not_swallowed(zoo) -> None:
+def test_many_small_squares_are_not_lost(zoo) -> None:
     """In bfloat16, 1 + 1/300 is 1: of 300 equal squares most would be lost."""
     model = zoo.make("xlm-roberta", BF16)
     layout, batch = parameter_layout(model), zoo.batch(model, "xlm-roberta", (5,))
@@ -124,7 +124,7 @@ def test_many_small_squares_are_not_swallowed(zoo) -> None:
 
 
 def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
-    """What float16 holds ends at 6e-8; the loss is multiplied first, and the sums are divided."""
+    """The smallest float16 number is 6e-8; the loss is multiplied first, and the sums are divided."""
     model = zoo.make("xlm-roberta", torch.float32)
     with torch.no_grad():
         model.lm_head.layer_norm.weight.mul_(1e-7)
@@ -138,7 +138,7 @@ def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
 
 
 class Router(nn.Module):
-    """Computes in float32 whatever its weights are, as routers of experts do: the cast weight is another tensor."""
+    """A module that computes in float32, like routers of experts: the cast weight is another tensor."""
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Router(nn.Module):
         return nn.functional.linear(x.float(), self.weight.float()).to(x.dtype)
 
 
-def test_a_module_that_casts_its_weight_is_measured_all_the_same(zoo) -> None:
+def test_a_module_that_casts_its_weight_is_measured(zoo) -> None:
     name = "roberta.encoder.layer.0.output.dense.weight"
     sums = {}
     for dtype in (torch.float32, BF16):
@@ -174,7 +174,7 @@ def test_the_self_check_changes_no_bit_of_the_weights(dtype, zoo) -> None:
     assert {name: id(parameter) for name, parameter in model.named_parameters()} == places
 
 
-def test_weights_come_back_where_the_self_check_fails(zoo) -> None:
+def test_weights_are_restored_where_the_self_check_fails(zoo) -> None:
     model = zoo.make("xlm-roberta", BF16)
 
     def fails(module, args) -> None:
@@ -188,7 +188,7 @@ def test_weights_come_back_where_the_self_check_fails(zoo) -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {BF16}
 
 
-def test_half_precision_in_memory_is_announced(zoo) -> None:
+def test_weights_in_half_precision_cause_a_warning(zoo) -> None:
     for dtype in (FP16, BF16):
         model = zoo.make("xlm-roberta", dtype)
         layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
@@ -202,7 +202,7 @@ def test_half_precision_in_memory_is_announced(zoo) -> None:
         diagonal_fisher(model, batches, layout)
 
 
-def test_the_mean_gradient_announces_half_precision_as_well(zoo) -> None:
+def test_the_mean_gradient_warns_of_half_precision(zoo) -> None:
     model = zoo.make("xlm-roberta", BF16)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     with pytest.warns(HalfPrecisionWarning, match="the weights are in bfloat16") as told:
@@ -210,7 +210,7 @@ def test_the_mean_gradient_announces_half_precision_as_well(zoo) -> None:
     assert told[0].filename == __file__, "the warning stands where the function was called"
 
 
-def test_the_slow_path_is_announced_and_recorded(zoo) -> None:
+def test_the_slow_path_is_noted_and_recorded(zoo) -> None:
     name = "roberta.encoder.layer.0.output.dense.weight"
     model = zoo.make("xlm-roberta", BF16)
     output = model.roberta.encoder.layer[0].output
@@ -222,7 +222,7 @@ def test_the_slow_path_is_announced_and_recorded(zoo) -> None:
 
 
 def test_gradients_of_float16_weights_do_not_underflow(zoo) -> None:
-    """The gradients that flow back are float16 then, and below 6e-8 they would be zero."""
+    """The gradients that flow back are float16, and would be zero below 6e-8."""
     exact = zoo.make("xlm-roberta", torch.float32)
     with torch.no_grad():
         exact.lm_head.layer_norm.weight.mul_(1e-3)

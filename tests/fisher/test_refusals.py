@@ -1,4 +1,4 @@
-"""What cannot be measured is refused in one sentence that names the language, the example or the parameter."""
+"""Refusals name the language, the example or the parameter in one sentence."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_label_outside_the_vocabulary(label, estimator, small, draw, collate) 
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "llama", "t5", QUESTIONS])
-def test_a_piece_outside_the_embeddings(family, zoo) -> None:
+def test_a_token_outside_the_embeddings(family, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["input_ids"][1, 2] = VOCABULARY
@@ -55,7 +55,7 @@ def test_a_piece_outside_the_embeddings(family, zoo) -> None:
 @pytest.mark.parametrize(
     "family", ["llama", "t5", "xlm-roberta-token-classification", "xlm-roberta-sequence-classification"]
 )
-def test_so_with_every_kind_of_label(family, zoo) -> None:
+def test_every_kind_of_label(family, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["labels"].view(-1)[3 if batch["labels"].dim() > 1 else 0] = 1000
@@ -81,14 +81,14 @@ def test_a_batch_with_nothing_to_score(small, draw, collate) -> None:
 def test_a_decoder_with_nothing_to_score(family, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
-    # A causal model is not asked for the first piece.
+    # A causal model does not predict the first token.
     batch["labels"][1, 1 if family == "llama" else 0 :] = -100
     assert complaint(FisherError, model, [batch]).message == "example 1 has no position to score."
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "llama", "gpt2", "xlm-roberta-token-classification"])
 def test_padding_is_not_scored(family, zoo) -> None:
-    """Labels that are a copy of the tokens score their padding too, which no example's gradient should contain."""
+    """Labels that are a copy of the tokens also score padding, which must not affect the gradient of an example."""
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["labels"] = batch["input_ids"] % 5
@@ -109,7 +109,7 @@ def test_an_answer_outside_its_text(which, place, zoo) -> None:
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_no_batch_and_an_empty_one(estimator, small, draw, collate) -> None:
+def test_no_batch_and_an_empty_batch(estimator, small, draw, collate) -> None:
     error = complaint(FisherError, small, [], estimator=estimator)
     assert error.message == "there is no batch to compute the Fisher information from."
     error = complaint(FisherError, small, iter(()), estimator=estimator, language="sw")
@@ -141,7 +141,7 @@ def test_a_batch_on_another_device(estimator, small, draw, collate) -> None:
         (QUESTIONS, "end_positions"),
     ],
 )
-def test_a_batch_that_lacks_what_is_scored(family, missing, zoo) -> None:
+def test_a_batch_without_its_targets(family, missing, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     del batch[missing]
@@ -227,7 +227,7 @@ def test_damaged_weights_are_named(name, checked, value, make_model, draw, colla
 def test_a_gradient_that_overflows_is_named(make_model, draw, collate) -> None:
     model, batches = make_model("bert", torch.float32), collate(draw((6, 4)), 2)
     fisher(model, batches)
-    # The loss stays what it was; the square of what flows back from here is more than float32 holds.
+    # The loss does not change; the square of the gradient from here exceeds the range of float32.
     with model.get_submodule(BLOWN).register_forward_hook(lambda module, args, output: _Blown.apply(output)):
         error = complaint(FisherError, model, batches, language="sw")
     assert error.message.startswith("the gradient of language 'sw' by parameter 'bert.encoder.layer.")
@@ -249,7 +249,7 @@ class _Blown(torch.autograd.Function):
         return gradient * 1e30
 
 
-def test_an_example_that_cannot_be_told_from_the_others(make_model) -> None:
+def test_a_batch_that_cannot_be_split_into_examples(make_model) -> None:
     """A model that is random in evaluation mode has no gradient to compare with."""
 
     class Random(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""What is found out about a model once is kept: in memory for the model, on disk for its kind where that is asked."""
+"""Results of the self-check are kept: in memory for the model, and on disk for its kind where this is requested."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK = "roberta.encoder.layer.0."
 
 @pytest.fixture
 def checks(monkeypatch) -> list[str]:
-    """Collect one entry for each time that the reference is really computed."""
+    """Collect one entry for each computation of the reference."""
     seen: list[str] = []
     plain = selfcheck.reference_fisher
 
@@ -47,7 +47,7 @@ def slow_by_nature(make_model):
 
 
 class TwoMatrices(nn.Module):
-    """y = A (I + left · right): parameters of a kind that no rule knows."""
+    """y = A (I + left · right): parameters of a kind that no rule covers."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def test_each_model_is_checked_once(make_model, draw, collate, checks, folder) -
     assert not entries(folder), "nothing is written unless that is asked"
 
 
-def test_only_what_no_rule_knows_goes_one_by_one(make_model, draw, collate, truth, errors) -> None:
+def test_only_parameters_without_a_rule_are_measured_one_by_one(make_model, draw, collate, truth, errors) -> None:
     model, examples = slow_by_nature(make_model), draw((6, 9, 4))
     layout = parameter_layout(model)
     assert without_rules(model, layout) == SLOW
@@ -93,7 +93,7 @@ def test_only_what_no_rule_knows_goes_one_by_one(make_model, draw, collate, trut
 
 
 @pytest.mark.parametrize("budget", [1, 20_000, 10**9])
-def test_a_check_in_groups_finds_the_same(budget, make_model, checks) -> None:
+def test_a_check_in_groups_gives_the_same_result(budget, make_model, checks) -> None:
     model = slow_by_nature(make_model)
     layout = parameter_layout(model)
     at_once = self_check(model, layout)
@@ -105,7 +105,7 @@ def test_a_check_in_groups_finds_the_same(budget, make_model, checks) -> None:
 # ------------------------------------------------------------------------------------- on disk
 
 
-def test_a_kind_that_was_checked_is_not_checked_again(make_model, checks, folder) -> None:
+def test_a_kind_of_model_is_checked_once(make_model, checks, folder) -> None:
     for _ in range(3):
         model = make_model("xlm-roberta")
         assert without_rules(model, parameter_layout(model), cached=True) == ()
@@ -117,7 +117,7 @@ def test_a_kind_that_was_checked_is_not_checked_again(make_model, checks, folder
     assert document["torch"] == torch.__version__
 
 
-def test_names_that_go_one_by_one_are_remembered(make_model, checks, folder) -> None:
+def test_names_measured_one_by_one_are_remembered(make_model, checks, folder) -> None:
     for _ in range(2):
         model = slow_by_nature(make_model)
         assert without_rules(model, parameter_layout(model), cached=True) == SLOW
@@ -135,7 +135,7 @@ def test_names_that_go_one_by_one_are_remembered(make_model, checks, folder) -> 
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_another_kind_is(other, make_model, checks, folder) -> None:
+def test_another_kind_is_checked(other, make_model, checks, folder) -> None:
     for settings in ({}, other):
         model = make_model("xlm-roberta", **settings)
         without_rules(model, parameter_layout(model), cached=True)
@@ -143,9 +143,7 @@ def test_another_kind_is(other, make_model, checks, folder) -> None:
     assert len(entries(folder)) == 2
 
 
-def test_so_is_another_class_another_choice_of_parameters_or_another_library(
-    make_model, checks, folder, monkeypatch
-) -> None:
+def test_another_class_or_layout_or_library_is_checked(make_model, checks, folder, monkeypatch) -> None:
     def check(family: str, **settings) -> None:
         model = make_model(family, **settings)
         without_rules(model, parameter_layout(model), cached=True)
@@ -181,7 +179,7 @@ def test_so_is_another_class_another_choice_of_parameters_or_another_library(
         b'{"schema_version": 1, "without_rules": "abc"}',
     ],
 )
-def test_a_damaged_entry_is_made_again(damage, make_model, checks, folder) -> None:
+def test_a_damaged_entry_is_computed_again(damage, make_model, checks, folder) -> None:
     model = slow_by_nature(make_model)
     without_rules(model, parameter_layout(model), cached=True)
     (entry,) = entries(folder)
@@ -202,7 +200,7 @@ def test_a_folder_that_cannot_be_written_costs_a_check(make_model, checks, folde
     assert folder.is_file()
 
 
-def test_a_model_that_was_changed_is_not_judged_by_its_kind(make_model, draw, collate, checks, folder) -> None:
+def test_a_changed_model_is_checked_again(make_model, draw, collate, checks, folder) -> None:
     model = make_model("xlm-roberta")
     without_rules(model, parameter_layout(model), cached=True)
     changed = make_model("xlm-roberta")
@@ -216,7 +214,7 @@ def test_a_model_that_was_changed_is_not_judged_by_its_kind(make_model, draw, co
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_nothing_is_learnt_from_damaged_weights(value, make_model, checks, folder) -> None:
+def test_damaged_weights_leave_no_result_of_the_check(value, make_model, checks, folder) -> None:
     model = make_model("xlm-roberta")
     layout = parameter_layout(model)
     with torch.no_grad():
@@ -240,7 +238,7 @@ def test_the_folder_follows_the_environment(monkeypatch, tmp_path) -> None:
     assert selfcheck.cache_folder() == Path.home() / ".cache" / "xsns-stream"
 
 
-def test_small_values_are_judged_in_float64(monkeypatch) -> None:
+def test_small_values_are_compared_in_float64(monkeypatch) -> None:
     """With embeddings in θ, rounding alone exceeded the tolerance of a bias with small values."""
     from xsns_stream.models import load_model
 
@@ -248,7 +246,7 @@ def test_small_values_are_judged_in_float64(monkeypatch) -> None:
     layout = parameter_layout(model, include=["word_embeddings"])
     before = {name: values.clone() for name, values in model.state_dict().items()}
     assert len(self_check(model, layout)) == len(layout.names)
-    # Rounding as coarse as it can be on any processor: every tensor is in doubt.
+    # The coarsest possible rounding on any processor: every tensor is doubtful.
     monkeypatch.setattr(selfcheck, "TOLERANCE_FLOAT32", 1e-12)
     monkeypatch.setattr(selfcheck, "TOLERANCE_DOUBTFUL", 1e-6)
     self_check(model, layout)

@@ -1,4 +1,4 @@
-"""Slow truths and random arrays for the kernel tests; none of it uses the package under test."""
+"""Slow expected values and random arrays for the kernel tests; nothing here uses the package under test."""
 
 from collections.abc import Callable
 from typing import Any

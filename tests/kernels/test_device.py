@@ -60,7 +60,7 @@ def test_same_among_ties_and_extremes(device, dtype, values):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("cuts", CUTS, ids=len)
-def test_same_for_pieces_at_odd_offsets(device, dtype, cuts, random_values):
+def test_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
     pieces = np.split(random_values(1003, dtype), cuts)
     for k in (1, 150, 1003):
         _same_kth(pieces, k, device)
@@ -70,7 +70,7 @@ def test_same_for_pieces_at_odd_offsets(device, dtype, cuts, random_values):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("part", [1, 7, 64, 100])
-def test_same_where_pieces_are_read_in_parts(device, dtype, part, random_values, monkeypatch):
+def test_same_where_tensors_are_read_in_parts(device, dtype, part, random_values, monkeypatch):
     monkeypatch.setattr(on_device, "_PART", part)
     pieces = np.split(random_values(777, dtype), (3, 301))
     for k in (1, 117, 777):
@@ -114,7 +114,7 @@ def test_tensors_of_any_shape_that_require_grad_or_start_anywhere(device, random
 
 
 @pytest.mark.skipif(len(DEVICES) == 1, reason="needs a GPU")
-def test_pieces_on_several_devices(random_values):
+def test_tensors_on_several_devices(random_values):
     values = random_values(1000, np.float32)
     pieces = [torch.from_numpy(values[:301]), torch.from_numpy(values[301:]).cuda()]
     assert on_device.kth_largest(pieces, 150) == kernels.kth_largest(values, 150)
@@ -124,7 +124,7 @@ def test_pieces_on_several_devices(random_values):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf, -1.0, -1e-40])
-def test_kth_refuses_what_is_not_non_negative_and_finite(device, dtype, bad):
+def test_kth_refuses_invalid_values(device, dtype, bad):
     values = np.ones(130, dtype)
     values[70] = bad
     values[3:5] = -0.0

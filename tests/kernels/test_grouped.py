@@ -50,7 +50,7 @@ every_impl = pytest.mark.parametrize("impl", FORMS)
 
 
 def _problem(shape, lengths, dtype=torch.float32):
-    """F, G, A and segments, with the float64 truth; the sizes are the seed."""
+    """F, G, A and segments, with the expected result in float64; the sizes are the seed."""
     rng = np.random.default_rng((*shape, *lengths))
     rows, (features_out, features_in) = sum(lengths), shape
     G = torch.from_numpy(rng.standard_normal((rows, features_out)) * 0.1).to(DEVICE, dtype)
@@ -114,7 +114,7 @@ def test_some_rows_in_any_order(impl):
 
 
 @pytest.mark.parametrize("wrong", [-1, 15])
-def test_rows_that_are_not_there(wrong):
+def test_rows_out_of_range(wrong):
     F, G, A, segments, _ = _problem((20, 31), (4, 6, 5))
     rows = torch.arange(15)
     rows[3] = wrong
@@ -147,7 +147,7 @@ def test_threads_change_no_bit(shape, monkeypatch):
     assert torch.equal(found[0], found[2])
 
 
-def test_halves_are_not_rounded_again():
+def test_half_precision_rows_are_not_rounded_again():
     # A sum in half precision stops at 2048, and half precision ends before 2049².
     F = torch.zeros(1, 1)
     add_squared_products(F, torch.ones(2049, 1).half(), torch.ones(2049, 1).half(), torch.tensor([0, 2049]))
@@ -161,7 +161,7 @@ def test_the_contract_holds_in_the_interpreter():
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    # A run that met no form of Triton's would pass as well.
+    # A run without any Triton form would pass as well.
     passed = re.findall(r"adds_the_squares\S*\[.*-triton-torch\.float(?:16|32)\] PASSED", finished.stdout)
     assert len(passed) == 2 * len(CASES), finished.stdout
 
@@ -190,7 +190,7 @@ def test_compiled_triton_refuses_the_cpu():
 @pytest.mark.skipif(not HAS_TRITON or INTERPRETED, reason="needs Triton's compiler")
 @pytest.mark.parametrize("case", range(6))
 def test_the_kernel_compiles_without_a_gpu(case, tmp_path, monkeypatch):
-    """What the interpreter takes, the compiler may refuse; and float32 must not become TF32."""
+    """The compiler may refuse code that the interpreter accepts; and float32 must not become TF32."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -198,7 +198,7 @@ def test_the_kernel_compiles_without_a_gpu(case, tmp_path, monkeypatch):
     from xsns_kernels import _grouped_triton
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    # Every tile meets some dtype, and every dtype both generations.
+    # Every tile is compiled for some dtype, and every dtype for both generations.
     rows, capability = ("fp32", "fp16", "bf16")[case % 3], (80, 90)[case // 3]
     tile = _grouped_triton._TILES[case % len(_grouped_triton._TILES)]
     block = _grouped_triton._block(6400, 100, {"fp32": torch.float32}.get(rows, torch.float16))
@@ -288,8 +288,8 @@ def test_errors(change, error, message):
         ("cuda", torch.float32, (9, 0), False, "torch"),
     ],
 )
-def test_the_rule_of_choice(device, dtype, capability, installed, expected, monkeypatch):
-    # Neither other GPUs nor a missing Triton can be had here; both are one answer to a question.
+def test_the_choice_of_the_implementation(device, dtype, capability, installed, expected, monkeypatch):
+    # Other GPUs and a missing Triton are simulated here by one replaced function each.
     monkeypatch.delenv(grouped.VARIABLE, raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(grouped, "_has_triton", lambda: installed)

@@ -165,6 +165,6 @@ def test_more_rows_than_a_panel(random_words, count_pairs):
         ),
     ],
 )
-def test_errors_say_what_was_asked_and_given(call, error, message):
+def test_errors_name_the_expected_and_the_given_value(call, error, message):
     with pytest.raises(error, match=message):
         call(kernels)

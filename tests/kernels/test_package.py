@@ -1,4 +1,4 @@
-"""The package as a leaf: cheap import, other processors, no place for a cache, examples that run."""
+"""The package as a leaf: cheap import, other processors, no folder for a cache, examples that run."""
 
 import doctest
 import importlib
@@ -86,7 +86,7 @@ def test_import_loads_no_library(tmp_path):
     assert _python(program, tmp_path).stdout.strip() == "set()"
 
 
-def test_the_references_do_not_load_numba(tmp_path):
+def test_references_do_not_load_numba(tmp_path):
     loaded = "import sys; print({'numba', 'torch'} & set(sys.modules))"
     finished = _python(EXACT.replace('("numba", "numpy")', '("numpy", "numpy")') + loaded, tmp_path)
     assert finished.stdout.strip() == "set()", finished.stderr

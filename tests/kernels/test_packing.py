@@ -37,7 +37,7 @@ def test_unpack_returns_what_was_packed(impl, size):
 
 
 @pytest.mark.parametrize("impl", kernels.implementations("pack_bits"))
-def test_any_byte_but_zero_is_true(impl):
+def test_any_byte_except_zero_is_true(impl):
     octets = np.array([0, 1, 2, 128, 255] * 30, np.uint8)
     assert np.array_equal(
         kernels.pack_bits(octets.view(np.bool_), impl=impl), kernels.pack_bits(octets != 0, impl="numpy")
@@ -105,6 +105,6 @@ def test_popcount_past_2_to_24():
         ),
     ],
 )
-def test_errors_say_what_was_asked_and_given(call, error, message):
+def test_errors_name_the_expected_and_the_given_value(call, error, message):
     with pytest.raises(error, match=message):
         call(kernels)

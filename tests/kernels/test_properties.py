@@ -1,4 +1,4 @@
-"""Laws that hold for all inputs."""
+"""Properties that hold for all inputs."""
 
 import numpy as np
 import pytest

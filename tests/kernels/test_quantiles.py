@@ -42,7 +42,7 @@ def test_counts_by_the_highest_bits(form, dtype, size, random_values):
 @every_form
 @every_dtype
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf, -1.0, -1e-40])
-def test_histogram_refuses_what_is_not_non_negative_and_finite(form, dtype, bad):
+def test_histogram_refuses_invalid_values(form, dtype, bad):
     values = np.ones(130, dtype)
     values[[3, 127]] = bad
     values[5] = -0.0
@@ -51,7 +51,7 @@ def test_histogram_refuses_what_is_not_non_negative_and_finite(form, dtype, bad)
 
 
 @every_form
-def test_no_pieces_give_no_counts(form):
+def test_no_arrays_give_no_counts(form):
     assert histogram([], form).tolist() == [0] * 2**15
 
 
@@ -86,7 +86,7 @@ def test_the_estimate_is_close_where_bins_are_full():
 
 
 @every_dtype
-def test_the_largest_numbers_have_a_finite_estimate(dtype):
+def test_the_estimate_of_the_largest_numbers_is_finite(dtype):
     largest = np.finfo(dtype).max
     estimate = estimate_kth(kernels.pattern_histogram(np.full(9, largest)), 1, dtype)
     assert math.isfinite(estimate.value)
@@ -94,7 +94,7 @@ def test_the_largest_numbers_have_a_finite_estimate(dtype):
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_an_estimate_of_no_rank(k):
+def test_an_estimate_of_an_invalid_rank(k):
     counts = kernels.pattern_histogram(np.ones(3))
     with pytest.raises(ValueError, match=f"k must be from 1 to the number of values, 3; got {k}"):
         estimate_kth(counts, k, np.float64)

@@ -1,4 +1,4 @@
-"""Contract of the K-th largest and of thresholds: exact, with ties, in pieces, at awkward offsets."""
+"""Contract of the K-th largest and of thresholds: exact, with ties, for several arrays, at awkward offsets."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_minus_zero_counts_as_zero(impl, dtype):
 @every_select
 @every_dtype
 @pytest.mark.parametrize("cuts", [(0,), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999)])
-def test_kth_of_pieces_is_the_kth_of_the_whole(impl, dtype, cuts, random_values):
+def test_kth_of_several_arrays_is_the_kth_of_the_whole(impl, dtype, cuts, random_values):
     values = random_values(1000, dtype)
     pieces = np.split(values, cuts)
     for k in (1, 333, 1000):
@@ -72,7 +72,7 @@ def test_kth_of_pieces_is_the_kth_of_the_whole(impl, dtype, cuts, random_values)
 @every_dtype
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf, -1.0, -1e-40])
 @pytest.mark.parametrize("at", [0, 70, 129])
-def test_kth_refuses_what_is_not_non_negative_and_finite(impl, dtype, bad, at):
+def test_kth_refuses_invalid_values(impl, dtype, bad, at):
     values = np.ones(130, dtype)
     values[at] = bad
     with pytest.raises(ValueError, match="non-negative and finite; 1 of 135 are negative, infinite or NaN"):
@@ -96,7 +96,7 @@ def test_threshold_packs_the_comparison(impl, dtype, size, random_values):
 @every_threshold
 @every_dtype
 @pytest.mark.parametrize("cuts", [(0, 0), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999), tuple(range(0, 1000, 7))])
-def test_pieces_at_odd_offsets(impl, dtype, cuts, random_values, select):
+def test_arrays_at_odd_offsets(impl, dtype, cuts, random_values, select):
     pieces = np.split(random_values(1000, dtype), cuts)
     words, cardinality = kernels.threshold_bits(pieces, 1e-8, impl=impl)
     chosen = np.flatnonzero(kernels.unpack_bits(words, 1000)).tolist()
@@ -119,7 +119,7 @@ def test_thresholds_are_compared_exactly(impl, dtype, threshold, select):
 @every_threshold
 @every_dtype
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.0])
-def test_nan_negative_and_zero_are_never_selected(impl, dtype, threshold):
+def test_nan_negative_and_zero_values_are_never_selected(impl, dtype, threshold):
     values = np.array([np.nan, -np.nan, -1.0, -np.inf, 0.0, -0.0, 2.0] * 20, dtype)
     words, cardinality = kernels.threshold_bits(values, threshold, impl=impl)
     assert cardinality == 20
@@ -127,7 +127,7 @@ def test_nan_negative_and_zero_are_never_selected(impl, dtype, threshold):
 
 
 @every_dtype
-def test_pieces_of_any_shape_read_only_and_misaligned(dtype, random_values):
+def test_arrays_of_any_shape_read_only_and_misaligned(dtype, random_values):
     values = random_values(600, dtype)
     octets = np.zeros(values.nbytes + 1, np.uint8)
     octets[1:] = values.view(np.uint8)

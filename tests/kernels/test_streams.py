@@ -11,7 +11,7 @@ THREADS = (1, 2, 5)
 
 
 class Given:
-    """Rows that are not in memory as far as the kernels know; notes what was read."""
+    """Rows that the kernels must read; records the reads."""
 
     def __init__(self, array):
         self._array = array
@@ -25,7 +25,7 @@ class Given:
 
 
 def alike(rows, words, seed=0, some=0.3, common=0.05):
-    """Rows as languages of one model have them: few columns in use, a few in all of them."""
+    """Rows like those of languages of one model: few columns are in use, and a few are in all rows."""
     rng = np.random.default_rng(seed)
 
     def bits(density, count):
@@ -45,14 +45,14 @@ def expected(rows, segments, groups, count_pairs):
     return out
 
 
-#: Never, always, or as the estimate says.
+#: Never, always, or by the estimate.
 every_way = pytest.mark.parametrize("squeeze", [False, True, None])
 
 
 @every_way
 @pytest.mark.parametrize("source", [ArrayColumns, Given])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 7), (3, 64), (5, 513), (17, 1025), (66, 600), (4, 8200)])
-def test_every_way_is_exact(squeeze, source, shape, random_words, count_pairs):
+def test_every_path_is_exact(squeeze, source, shape, random_words, count_pairs):
     for rows in (random_words(*shape), alike(*shape), np.zeros(shape, np.uint64), ~np.zeros(shape, np.uint64)):
         counted = stream_intersections(source(rows), squeeze=squeeze, threads=1)
         assert counted.dtype == np.int64
@@ -134,7 +134,7 @@ def test_progress_ends_at_the_whole(threads):
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_what_reading_raises_is_raised_and_ends_the_work(threads):
+def test_an_error_of_reading_is_raised_and_ends_the_work(threads):
     class Torn(Given):
         def read(self, start, stop, out):
             super().read(start, stop, out)
@@ -149,7 +149,7 @@ def test_what_reading_raises_is_raised_and_ends_the_work(threads):
     assert threading.active_count() == before
 
 
-def test_the_estimate_squeezes_what_pays_and_nothing_else(monkeypatch):
+def test_columns_are_removed_only_where_it_pays(monkeypatch):
     from xsns_kernels import _numba_squeeze
 
     if not _numba_squeeze.AVAILABLE:
@@ -166,7 +166,7 @@ def test_the_estimate_squeezes_what_pays_and_nothing_else(monkeypatch):
     assert not called
 
 
-def test_extraction_without_the_instruction_is_the_same():
+def test_extraction_without_the_instruction_is_exact():
     from xsns_kernels import _numba_squeeze
 
     rng = np.random.default_rng(0)
@@ -187,6 +187,6 @@ def test_extraction_without_the_instruction_is_the_same():
         (lambda rows: stream_cross_intersections(rows, 4), "split must be from 0 to the number of rows, 3; got 4"),
     ],
 )
-def test_errors_say_what_was_asked_and_given(call, message):
+def test_errors_name_the_expected_and_the_given_value(call, message):
     with pytest.raises(ValueError, match=message):
         call(ArrayColumns(np.zeros((3, 2), np.uint64)))

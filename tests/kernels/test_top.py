@@ -1,4 +1,4 @@
-"""Contract of the fused selection: exact whatever the sample says, in pieces, with any number of threads."""
+"""Contract of the top K: exact whatever the sample is, for several arrays, with any number of threads."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def truth(values, k):
-    """bool [n] and the threshold, by sorting: everything that reaches the K-th, and zero never."""
+    """bool [n] and the threshold, by sorting: all values that reach the K-th, except zero."""
     kth = np.sort(values)[::-1][k - 1]
     positive = values[values > 0]
     threshold = kth if kth > 0 else min(positive, default=np.inf)
@@ -54,14 +54,14 @@ def kinds(size=SIZE):
 
 @pytest.fixture
 def sampled(monkeypatch):
-    """The fused pass for small inputs too."""
+    """Use the sample and the single pass for small inputs as well."""
     monkeypatch.setattr(top, "LEAST_VALUES", 1)
     monkeypatch.setattr(top, "_FEWEST_LINES", 16)
 
 
 @pytest.fixture
 def fused(sampled, monkeypatch):
-    """As `sampled`, in many blocks of a few words."""
+    """Like `sampled`, in many blocks of a few words."""
     monkeypatch.setattr(top, "_BLOCK_OCTETS", 64 * 8 * 3)
 
 
@@ -80,7 +80,7 @@ def check(values, pieces, k, **options):
 @every_dtype
 @pytest.mark.parametrize("kind", kinds())
 @pytest.mark.parametrize("k", [1, 2, SIZE * 15 // 100, SIZE // 2, SIZE - 1, SIZE])
-def test_is_what_sorting_gives(impl, dtype, kind, k, fused):
+def test_the_result_is_that_of_sorting(impl, dtype, kind, k, fused):
     values = kinds()[kind].astype(dtype)
     check(values, np.split(values, (0, 0, 1, 64, 65, 191, 255, 256, 30_011)), k, impl=impl)
 
@@ -105,7 +105,7 @@ def test_blocks_of_the_usual_size(threads):
 
 @every_dtype
 @pytest.mark.parametrize("sizes", [(0, 1, 63, 65, 64, 2) * 40, (1,) * 300, (15,) * 100, (0, 0, 500, 0)], ids=len)
-def test_many_tiny_pieces(dtype, sizes, fused, random_values):
+def test_many_tiny_arrays(dtype, sizes, fused, random_values):
     values = random_values(sum(sizes), dtype)
     pieces = np.split(values, np.cumsum(sizes)[:-1])
     for k in (1, values.size // 7 + 1, values.size):
@@ -134,7 +134,7 @@ def counted_misses(monkeypatch):
 @pytest.mark.parametrize(
     "kind", ["squares", "scales by tensor", "ascending", "descending", "mostly zeros", "all zeros", "minus zeros"]
 )
-def test_one_pass_is_enough_for_what_is_usual(kind, monkeypatch):
+def test_one_pass_is_enough_for_usual_values(kind, monkeypatch):
     calls = counted_misses(monkeypatch)
     values = kinds(200_003)[kind]
     for k in (1, values.size * 15 // 100, values.size):
@@ -160,8 +160,8 @@ def test_heavy_ties_are_left_to_the_histogram_after_one_miss(kind, threads, fuse
 
 
 @pytest.mark.parametrize(("lowest", "highest"), [(1, 2), (0x7F7F0000, 0x7F7FFFFF), (0x3F000000, 0x3F000001)])
-def test_a_wrong_bracket_changes_nothing(lowest, highest, fused, monkeypatch):
-    """Below, above and beside the K-th: whatever the sample says, the counts find it out."""
+def test_a_wrong_bracket_does_not_change_the_result(lowest, highest, fused, monkeypatch):
+    """A bracket below, above or beside the K-th: the counts detect it whatever the sample is."""
     monkeypatch.setattr(top, "_bracket", lambda *_: top._Bracket(lowest, highest))
     for kind in ("squares", "two values", "mostly zeros"):
         values = kinds()[kind].astype(np.float32)
@@ -182,7 +182,7 @@ def test_no_more_is_collected_than_there_is_room_for(fused, monkeypatch):
 @every_dtype
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf, -1.0, -1e-40])
 @pytest.mark.parametrize("kind", ["squares", "all equal", "mostly zeros"])
-def test_what_is_not_non_negative_and_finite_is_refused_with_its_number(impl, dtype, bad, kind, fused):
+def test_invalid_values_are_refused_with_their_number(impl, dtype, bad, kind, fused):
     values = kinds()[kind].astype(dtype)
     values[[0, 63, 64, 9_000, SIZE - 1]] = bad
     values[5:8] = -0.0
@@ -193,7 +193,7 @@ def test_what_is_not_non_negative_and_finite_is_refused_with_its_number(impl, dt
 
 
 @every_dtype
-def test_read_only_misaligned_and_shaped_pieces(dtype, fused):
+def test_read_only_misaligned_and_shaped_arrays(dtype, fused):
     values = kinds()["squares"].astype(dtype)
     octets = np.zeros(values.nbytes + 1, np.uint8)
     octets[1:] = values.view(np.uint8)
@@ -206,7 +206,7 @@ def test_read_only_misaligned_and_shaped_pieces(dtype, fused):
 @every_impl
 @every_dtype
 @pytest.mark.parametrize("kind", kinds())
-def test_many_ranks_are_each_what_one_is_and_contain_one_another(impl, dtype, kind, fused):
+def test_several_ranks_agree_with_single_ranks_and_are_nested(impl, dtype, kind, fused):
     values = kinds()[kind].astype(dtype)
     pieces = np.split(values, (1, 1000))
     ranks = (1, 400, 6_000, 6_001, 20_000, SIZE)
@@ -242,7 +242,7 @@ def test_errors(impl, values, k, error, message):
         kernels.top_bits_many(values, (k,), impl=impl)
 
 
-def test_options_that_are_none():
+def test_invalid_options():
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         kernels.top_bits(np.ones(3), 1, threads=0)
     with pytest.raises(ValueError, match="top_bits has no implementation 'sort'; choose one of: auto, numpy, numba"):

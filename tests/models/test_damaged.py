@@ -1,4 +1,4 @@
-"""Damaged and malicious model folders: a sentence of ours, in bounded time and memory, from every verb alike."""
+"""Damaged and malicious model folders: every verb ends with an error message, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xsns_stream.errors import ExitCode, ModelError
 from xsns_stream.models import load_model
 
 SECONDS, MEMORY = 20, 2**30
-#: Words of Python, torch, safetensors and transformers that say nothing to a user.
+#: Error texts of Python, torch, safetensors and transformers that mean nothing to a user.
 FOREIGN = re.compile(
     r"unhashable|object is not|has no attribute|Error\b|index out of range|PyTorch|torch\.|weights_only|"
     r"trust_remote_code|Traceback|NoneType|expected str|invalid literal|this is a bug"

@@ -1,4 +1,4 @@
-"""The embedded model is what its card says: small, safetensors, made by the tool in the repository."""
+"""The embedded model agrees with its card: small, safetensors, made by the tool in the repository."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_it_is_small_and_holds_no_pickle() -> None:
     assert not [name for name in files if Path(name).suffix in {".bin", ".pt", ".pkl"}]
 
 
-def test_it_loads_like_any_local_folder(tmp_path: Path) -> None:
+def test_mini_loads_like_any_local_folder(tmp_path: Path) -> None:
     for path in EMBEDDED_FOLDER.iterdir():
         (tmp_path / path.name).symlink_to(path)
     ours, copied = load_model("mini"), load_model(str(tmp_path))

@@ -1,4 +1,4 @@
-"""What is loaded from a model folder, what is said of it, and what is left alone."""
+"""Files of a model folder that are loaded, notes on them, and files that are ignored."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def test_stores_of_the_embedded_model_stay_extendable(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------- what is said
 
 
-def test_nothing_is_said_of_an_ordinary_model(tiny_folder: Path) -> None:
+def test_an_ordinary_model_has_no_notes(tiny_folder: Path) -> None:
     assert load_model(str(tiny_folder)).notes == ()
     assert load_model("mini").notes == ()
 
 
-def test_code_of_a_known_family_is_left_alone_and_said(
+def test_code_of_a_known_family_is_ignored_and_noted(
     tiny_copy: Path, tmp_path: Path, xsns: Any, write_texts: Any
 ) -> None:
     configure(tiny_copy, auto_map={"AutoModelForMaskedLM": "own.Own"})
@@ -86,7 +86,7 @@ def test_code_of_a_known_family_is_left_alone_and_said(
     assert not (tmp_path / "was-run").exists()
 
 
-def test_blocks_that_the_configuration_leaves_out_are_said(tiny_copy: Path) -> None:
+def test_blocks_without_configuration_are_noted(tiny_copy: Path) -> None:
     names = [name for name in load_file(tiny_copy / "model.safetensors") if ".layer.1." in name]
     configure(tiny_copy, num_hidden_layers=1)
     (note,) = load_model(str(tiny_copy)).notes
@@ -97,7 +97,7 @@ def test_blocks_that_the_configuration_leaves_out_are_said(tiny_copy: Path) -> N
     assert f"have {len(names)} tensors of blocks" in note
 
 
-def test_half_precision_that_was_asked_for_is_said(tiny_folder: Path) -> None:
+def test_requested_half_precision_is_noted(tiny_folder: Path) -> None:
     (note,) = load_model(str(tiny_folder), dtype="float16").notes
     assert note == "the weights are in float16, so gradients are rounded to float16; squares and sums are float32."
 
@@ -125,7 +125,7 @@ def test_pickled_weights_alone(tiny_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [ImportError, RuntimeError])
-def test_a_broken_installation_is_not_the_model_s_fault(
+def test_a_broken_installation_is_reported_as_such(
     kind: type[Exception], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(config: Any, objective: str) -> Any:
@@ -163,7 +163,7 @@ def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:
 
 
 def as_snapshot(folder: Path, root: Path) -> Path:
-    """Lay a folder out as the cache of the Hub does: links into a folder of blobs."""
+    """Create a folder like the cache of the Hub: links into a folder of blobs."""
     (root / "blobs").mkdir(parents=True)
     snapshot = root / "snapshots" / "0123456789abcdef"
     snapshot.mkdir(parents=True)
@@ -226,7 +226,7 @@ def tokenizer(path: Path, **parts: Any) -> Path:
     return path
 
 
-def test_a_large_vocabulary_is_no_fault(tmp_path: Path) -> None:
+def test_a_large_vocabulary_is_accepted(tmp_path: Path) -> None:
     """As many tokens, merges and added tokens as Gemma 3 has."""
     vocabulary = {f"token{n}": n for n in range(262_144)}
     merges = [[f"tok{n}", f"en{n}"] for n in range(514_906)]

@@ -1,4 +1,4 @@
-"""Which parameters are measured: the blocks of the text stack, counted by hand for the families that differ."""
+"""The measured parameters: the blocks of the text stack, counted by hand for families that differ."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ XLMR_BASE = {
 
 
 def on_meta(kind: Any, config: Any) -> Any:
-    """A model of shapes alone: no weight takes memory."""
+    """A model without values: no weight takes memory."""
     with torch.device("meta"):
         return kind(config)
 
@@ -54,8 +54,8 @@ def test_multilingual_bert() -> None:
     assert (layout.size, len(layout.layers)) == (85_054_464, 12)
 
 
-def test_layouts_of_one_architecture_are_one() -> None:
-    """What is comparable depends on the blocks alone: not on weights, head or vocabulary."""
+def test_models_of_one_architecture_have_one_layout() -> None:
+    """Layouts depend only on the blocks: not on weights, head or vocabulary."""
 
     def digest(**changed: int) -> str:
         return parameter_layout(on_meta(tf.BertForMaskedLM, tf.BertConfig(**SMALL | changed))).digest
@@ -85,7 +85,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_blocks_and_neither_embeddings_nor_head(family: str) -> None:
+def test_only_blocks_are_measured(family: str) -> None:
     kind, config, prefix, blocks = FAMILIES[family]
     model = on_meta(kind, config)
     layout = parameter_layout(model)
@@ -100,7 +100,7 @@ def test_blocks_and_neither_embeddings_nor_head(family: str) -> None:
     assert all(a.stop == b.start for a, b in zip(layout.layers, layout.layers[1:], strict=False))
 
 
-def test_t5_keeps_its_final_norm_out() -> None:
+def test_the_final_norm_of_t5_is_not_measured() -> None:
     model = on_meta(*FAMILIES["t5"][:2])
     assert {"encoder.final_layer_norm.weight", "decoder.final_layer_norm.weight", "shared.weight"} <= set(
         left_out(model, parameter_layout(model))
@@ -128,7 +128,7 @@ def test_a_model_without_blocks() -> None:
     assert caught.value.message == "no list of repeated transformer blocks was found in Linear."
 
 
-def test_the_layout_covers_what_is_not_left_out(tiny_folder: Path) -> None:
+def test_the_layout_and_left_out_cover_everything(tiny_folder: Path) -> None:
     model = load_model(str(tiny_folder)).model
     layout = parameter_layout(model)
     out = left_out(model, layout)
@@ -188,7 +188,7 @@ def gemma3() -> Any:
     return tf.Gemma3ForConditionalGeneration(config)
 
 
-def test_of_a_multimodal_model_the_text_stack() -> None:
+def test_a_multimodal_model_has_its_text_stack_measured() -> None:
     model = gemma3()
     layout = parameter_layout(model)
     assert [layer.name for layer in layout.layers] == [f"model.language_model.layers.{n}" for n in (0, 1)]
@@ -199,7 +199,7 @@ def test_of_a_multimodal_model_the_text_stack() -> None:
     assert set(with_norms.names) - set(layout.names) == {"model.language_model.norm.weight"}, "no norm of the vision's"
 
 
-def test_of_an_encoder_that_sees_the_text_stack() -> None:
+def test_an_encoder_with_a_vision_tower_has_its_text_stack_measured() -> None:
     encoder = {"text_config": TEXT, "vision_config": VISION, "mm_tokens_per_image": 4}
     model = tf.T5Gemma2ForConditionalGeneration(tf.T5Gemma2Config(encoder=encoder, decoder=TEXT, image_token_index=96))
     layout = parameter_layout(model)

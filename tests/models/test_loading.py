@@ -1,4 +1,4 @@
-"""A model folder becomes a model, a tokenizer and what identifies them."""
+"""Loading of a model folder: model, tokenizer and digests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_nothing_is_drawn_on_stderr(tiny_folder: Path, capfd: pytest.CaptureFixt
 
 def test_longest_input(tiny_folder: Path) -> None:
     loaded = load_model(str(tiny_folder))
-    assert longest_input(loaded.model, loaded.tokenizer) == 64, "66 positions, two of them before the first piece"
+    assert longest_input(loaded.model, loaded.tokenizer) == 64, "66 positions, two of them before the first token"
 
 
 @pytest.mark.parametrize(("padding", "expected"), [(0, 19), (1, 18), (3, 16)])
@@ -72,7 +72,7 @@ def test_longest_input_of_bert(tiny_folder: Path) -> None:
     assert longest_input(model, tf.AutoTokenizer.from_pretrained(tiny_folder)) == 20
 
 
-def test_digests_tell_what_matters(tiny_copy: Path) -> None:
+def test_digests_cover_everything_that_matters(tiny_copy: Path) -> None:
     before = load_model(str(tiny_copy))
     weights = load_file(tiny_copy / "model.safetensors")
     name = "roberta.encoder.layer.0.output.dense.bias"

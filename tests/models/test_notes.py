@@ -1,4 +1,4 @@
-"""What a user is told of a model that can be loaded, but not as its files say."""
+"""Notes on models that cannot be loaded exactly as their files say."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def changed(folder: Path, file: str, **fields: Any) -> str:
     return str(folder)
 
 
-def test_a_padding_id_that_the_configuration_lacks_is_the_tokenizers(tiny_copy: Path, tiny_folder: Path) -> None:
-    """RoBERTa counts positions by it; None ended in torch's words."""
+def test_a_missing_padding_id_is_taken_from_the_tokenizer(tiny_copy: Path, tiny_folder: Path) -> None:
+    """RoBERTa counts positions by the padding id; None ended in an error of torch."""
     loaded = load_model(changed(tiny_copy, "config.json", pad_token_id=None))
     (note,) = loaded.notes
     assert note.endswith("names no padding token (pad_token_id); the tokenizer's padding id 1 is used.")
@@ -51,8 +51,8 @@ def test_a_tokenizer_that_frames_nothing_is_named(tiny_copy: Path) -> None:
     assert "has a token for the beginning of a text ('<s>') but does not put it there" in note
 
 
-def test_a_token_that_parts_documents_is_no_frame() -> None:
-    """GPT-2 was trained without one around its texts."""
+def test_a_token_that_separates_documents_is_not_a_frame() -> None:
+    """GPT-2 was trained without special tokens around its texts."""
     tokenizer = tf.GPT2Tokenizer(vocab={"<|endoftext|>": 0, "a": 1}, merges=[])
     assert list(notes_on_frame("gpt2", tokenizer)) == []
 
@@ -67,7 +67,7 @@ def test_python_without_docstrings_is_named(tiny_folder: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_below_one_is_none(limit: int, tiny_folder: Path) -> None:
+def test_a_limit_below_one_means_no_limit(limit: int, tiny_folder: Path) -> None:
     loaded = load_model(str(tiny_folder))
     loaded.tokenizer.model_max_length = limit
     assert tokenizer_limit(loaded.tokenizer) > 2**31
@@ -79,8 +79,8 @@ def test_a_limit_below_one_is_none(limit: int, tiny_folder: Path) -> None:
         encode(TASKS["topic"], ("A", "B"), split, loaded.tokenizer, PRESETS["quick"])
 
 
-def test_xlnet_knows_no_bound(tiny_folder: Path) -> None:
-    """Its configuration says -1."""
+def test_xlnet_has_no_limit(tiny_folder: Path) -> None:
+    """The configuration of XLNet has the length -1."""
     tokenizer = load_model(str(tiny_folder)).tokenizer
     tokenizer.model_max_length = int(1e30)
     config = tf.XLNetConfig(vocab_size=50, d_model=16, n_layer=1, n_head=2, d_inner=32)
@@ -101,8 +101,8 @@ def test_a_build_says_that_weights_hold_more_layers(
     assert f"note: {note}" in done.err
 
 
-def test_fine_tuning_says_how_its_model_was_loaded(tiny_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from xsns_stream.cli.transfer_options import Loader
+def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> None:
+    from xsns_stream.pipeline.finetune import ModelLoader
 
     settings: Any = SimpleNamespace(
         model=changed(tiny_copy, "config.json", num_hidden_layers=1),
@@ -110,9 +110,10 @@ def test_fine_tuning_says_how_its_model_was_loaded(tiny_copy: Path, capsys: pyte
         fine_tuning=SimpleNamespace(device="cpu"),
         task=SimpleNamespace(kind="sequence-classification"),
     )
-    load = Loader(settings, ("A", "B"), quiet=False)
+    sent: list[str] = []
+    load = ModelLoader(settings, ("A", "B"), sent.append)
     load(0)
     load(1)
     (note,) = load.notes
     assert "tensors of blocks that its configuration does not have" in note
-    assert capsys.readouterr().err.count(f"note: {note}") == 1, "said once, whatever number of heads is drawn"
+    assert sent == [note], "sent once, whatever number of heads is drawn"

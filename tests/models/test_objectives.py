@@ -1,4 +1,4 @@
-"""Every family is loaded for what it was pre-trained for, or for a task with a head of its own."""
+"""Every family is loaded for the objective of its pre-training, or for a task with a new head."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Save = Callable[..., Path]
 
 
 def write_tokenizer(folder: Path, *kinds: str, extra: tuple[str, ...] = ()) -> None:
-    """Write a tokenizer of 97 words, of which the first five are special; it knows those kinds, and extra ones."""
-    pieces = {piece: at for at, piece in enumerate([*SPECIAL.values(), *(f"w{n}" for n in range(5, 97))])}
-    tokenizer = Tokenizer(models.WordLevel(pieces, unk_token="<unk>"))
+    """Write a tokenizer of 97 tokens: five special ones first, of the given kinds, and additional ones."""
+    tokens = {token: at for at, token in enumerate([*SPECIAL.values(), *(f"w{n}" for n in range(5, 97))])}
+    tokenizer = Tokenizer(models.WordLevel(tokens, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -35,7 +35,7 @@ def write_tokenizer(folder: Path, *kinds: str, extra: tuple[str, ...] = ()) -> N
 
 @pytest.fixture
 def save(tmp_path: Path, zoo: Any) -> Save:
-    """Write a family's model, or any other, into a folder with a tokenizer that knows some kinds of special pieces."""
+    """Write the model of a family, or another model, into a folder with a tokenizer that has some special tokens."""
 
     def write(model: Any, kinds: str = "bos pad eos mask", *, extra: tuple[str, ...] = (), **changed: Any) -> Path:
         folder = tmp_path / "model"
@@ -111,7 +111,7 @@ VISION = {"model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_
 VISION |= {"num_attention_heads": 2, "image_size": 8, "patch_size": 4}
 
 
-def test_a_multimodal_model_is_asked_for_the_next_piece(save: Save) -> None:
+def test_a_multimodal_model_predicts_the_next_token(save: Save) -> None:
     config = tf.Gemma3Config(text_config=TEXT, vision_config=VISION, mm_tokens_per_image=4, image_token_index=96)
     loaded = load_model(str(save(tf.Gemma3ForConditionalGeneration(config), "bos eos")))
     assert type(loaded.model) is tf.Gemma3ForConditionalGeneration
@@ -120,8 +120,8 @@ def test_a_multimodal_model_is_asked_for_the_next_piece(save: Save) -> None:
     assert len(parameter_layout(loaded.model).layers) == 2
 
 
-def test_a_head_that_is_not_tied_stays_what_it_was(save: Save, zoo: Any) -> None:
-    """mT5's checkpoints hold a head of their own, whatever their configuration says."""
+def test_a_head_that_is_not_tied_is_not_changed(save: Save, zoo: Any) -> None:
+    """Checkpoints of mT5 have their own head, whatever their configuration says."""
     model = zoo.make("mt5", torch.float32)
     model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
     loaded = load_model(str(save(model)))
@@ -141,7 +141,7 @@ def test_a_head_that_is_not_tied_stays_what_it_was(save: Save, zoo: Any) -> None
         ("mbart", None, "span-corruption"),
     ],
 )
-def test_what_a_configuration_says(family: str, architectures: Any, expected: str, save: Save) -> None:
+def test_objectives_of_configurations(family: str, architectures: Any, expected: str, save: Save) -> None:
     assert load_model(str(save(family, architectures=architectures))).objective == expected
 
 
@@ -158,7 +158,7 @@ def test_the_dtype_of_weights(dtype: str, save: Save) -> None:
 
 
 @pytest.mark.parametrize(("kinds", "expected"), [("pad eos", 1), ("eos", 2), ("", 0)])
-def test_a_decoder_pads_with_what_there_is(kinds: str, expected: int, save: Save) -> None:
+def test_a_decoder_without_padding_pads_with_another_token(kinds: str, expected: int, save: Save) -> None:
     loaded = load_model(str(save("gpt2", kinds, pad_token_id=None)))
     assert loaded.pad_id == expected
     assert loaded.tokenizer.pad_token_id == (1 if "pad" in kinds else None)
@@ -177,14 +177,14 @@ def test_other_models_may_not(family: str, save: Save) -> None:
     )
 
 
-def test_only_hiding_needs_a_mask(save: Save) -> None:
+def test_only_masked_language_modelling_needs_a_mask(save: Save) -> None:
     folder = save("xlm-roberta", "bos pad eos")
     assert "has no mask or no padding token" in refused(folder).message
     assert load_model(str(folder), objective="question-answering").objective == "question-answering"
 
 
-def test_special_pieces_may_lie_beyond_a_decoder_s_embeddings(save: Save) -> None:
-    """As Gemma 3's place for an image does in its text-only checkpoints."""
+def test_special_tokens_may_have_no_embedding_in_a_decoder(save: Save) -> None:
+    """The image token of Gemma 3 has no embedding in its text-only checkpoints."""
     assert len(load_model(str(save("llama", extra=("<image>",)))).tokenizer) == 98
     assert "has 98 tokens, but the model has 97 embeddings" in refused(save("bert", extra=("<image>",))).message
     folder = save("llama")
@@ -245,7 +245,7 @@ def test_other_families_take_heads_too(family: str, save: Save, zoo: Any) -> Non
         loaded = load_model(str(folder), objective=objective, label_count=count)
         assert loaded.model.config.num_labels == (count or 2)
         mine = parameter_layout(loaded.model)
-        # T5's classifier of pieces has no decoder.
+        # The token classifier of T5 has no decoder.
         half = family in ("t5", "umt5") and objective == "token-classification"
         assert len(mine.layers) == len(blocks.layers) // (2 if half else 1)
         for name, theirs in zip(mine.names, blocks.names, strict=not half):
@@ -334,8 +334,8 @@ def test_a_discriminator(save: Save) -> None:
     assert load_model(str(folder), objective="question-answering").objective == "question-answering"
 
 
-def test_a_body_without_its_head(save: Save, zoo: Any) -> None:
-    """As DeBERTa-v3's checkpoints are: their head is the generator's, under a name that no model reads."""
+def test_a_body_without_a_head(save: Save, zoo: Any) -> None:
+    """A checkpoint like those of DeBERTa-v3: its head is that of the generator, under a name that no model reads."""
     model = zoo.make("deberta-v2", torch.float32)
     folder = save(model.deberta)
     error = refused(folder)
@@ -343,7 +343,7 @@ def test_a_body_without_its_head(save: Save, zoo: Any) -> None:
     assert "use a checkpoint with its language-modelling head" in error.hint
 
 
-def test_a_classifier_has_no_head_to_predict_pieces_with(save: Save) -> None:
+def test_a_classifier_has_no_language_modelling_head(save: Save) -> None:
     folder = save("xlm-roberta-token-classification")
     error = refused(folder)
     assert error.message == (

@@ -1,4 +1,4 @@
-"""Which model folders are refused, in which words."""
+"""Refused model folders and their messages."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_no_weights(tiny_copy: Path) -> None:
 
 
 class _Spy:
-    """Leaves a file behind when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +78,7 @@ def test_pickled_weights_are_not_even_opened(tiny_copy: Path) -> None:
     assert not (tiny_copy / "was-run").exists()
 
 
-def test_nor_where_other_safetensors_lie_beside_them(tiny_copy: Path) -> None:
+def test_pickled_weights_beside_other_safetensors(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").rename(tiny_copy / "other.safetensors")
     with (tiny_copy / "pytorch_model.bin").open("wb") as file:
         pickle.dump(_Spy(tiny_copy / "was-run"), file)
@@ -124,7 +124,7 @@ def test_weights_of_another_size(tiny_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"model_type": "no-such-model"}'])
-def test_a_configuration_that_is_none(text: str, tiny_copy: Path) -> None:
+def test_an_invalid_configuration(text: str, tiny_copy: Path) -> None:
     (tiny_copy / "config.json").write_text(text)
     assert "cannot be read" in refused(tiny_copy).message
 
@@ -160,7 +160,7 @@ def test_a_tokenizer_with_another_padding(tiny_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["mask_token", "pad_token"])
-def test_a_tokenizer_that_cannot_hide_or_pad(token: str, tiny_copy: Path) -> None:
+def test_a_tokenizer_without_mask_or_padding(token: str, tiny_copy: Path) -> None:
     path = tiny_copy / "tokenizer_config.json"
     settings = json.loads(path.read_text())
     del settings[token]
@@ -191,7 +191,7 @@ def test_no_such_folder(name: str) -> None:
     assert "`mini`" in error.hint
 
 
-def test_a_file_is_no_folder(tiny_folder: Path) -> None:
+def test_a_file_is_not_a_folder(tiny_folder: Path) -> None:
     assert "no model folder" in refused(tiny_folder / "config.json").message
 
 
@@ -222,7 +222,7 @@ def test_a_hub_id_without_a_network() -> None:
         ({"objective": "question-answering", "label_count": 2}, "question-answering has no labels."),
     ],
 )
-def test_options_that_mean_nothing(options: dict[str, Any], message: str) -> None:
+def test_options_without_effect(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_model("mini", **options)
     assert caught.value.message == message
@@ -230,7 +230,7 @@ def test_options_that_mean_nothing(options: dict[str, Any], message: str) -> Non
 
 
 @pytest.mark.parametrize("device", ["abacus", "cuda:99"])
-def test_a_device_that_is_not_there(device: str, tiny_folder: Path) -> None:
+def test_a_missing_device(device: str, tiny_folder: Path) -> None:
     error = refused(tiny_folder, device=device)
     assert error.message.startswith(f"the device '{device}' cannot be used: ")
     assert "--device cpu" in error.hint

@@ -1,4 +1,4 @@
-"""θ chosen by hand: one stack of two, parameters outside the blocks, parameters left out."""
+"""Choices of θ: one stack of two, included parameters outside of the blocks, excluded parameters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_one_stack_of_two(family: str, zoo: Any) -> None:
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "gpt2", "llama"])
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
-def test_a_stack_that_is_not_there(family: str, stack: str, zoo: Any) -> None:
+def test_a_missing_stack(family: str, stack: str, zoo: Any) -> None:
     model = zoo.make(family)
     assert parameter_layout(model, stack="both").size > 0
     with pytest.raises(UsageError) as caught:
@@ -50,13 +50,13 @@ def test_a_stack_that_is_not_there(family: str, stack: str, zoo: Any) -> None:
     assert caught.value.message == f"the stack '{stack}' was requested, but {type(model).__name__} has only one stack."
 
 
-def test_a_stack_that_is_none(zoo: Any) -> None:
+def test_an_invalid_stack(zoo: Any) -> None:
     with pytest.raises(UsageError, match="'middle' is not a valid stack") as caught:
         parameter_layout(zoo.make("t5"), stack="middle")
     assert caught.value.hint == "choose one of both, encoder, decoder."
 
 
-def test_what_is_included_comes_last(zoo: Any) -> None:
+def test_included_parameters_come_last(zoo: Any) -> None:
     model = zoo.make("xlm-roberta")
     alone = parameter_layout(model)
     layout = parameter_layout(model, include=["^lm_head", "position_embeddings"])
@@ -89,7 +89,7 @@ def test_an_embedding_inside_a_block_can_be_included(zoo: Any) -> None:
     assert parameter_layout(model, include=["word_embeddings"]).size == alone.size + 97 * 32
 
 
-def test_everything(zoo: Any) -> None:
+def test_everything_is_restored(zoo: Any) -> None:
     for family in ("bert", "mixtral", "umt5", "albert"):
         model = zoo.make(family)
         layout = parameter_layout(model, include=[""])
@@ -97,7 +97,7 @@ def test_everything(zoo: Any) -> None:
         assert not left_out(model, layout)
 
 
-def test_what_is_excluded_leaves_no_gap(zoo: Any) -> None:
+def test_excluded_parameters_leave_no_gap(zoo: Any) -> None:
     model = zoo.make("llama")
     alone = parameter_layout(model)
     layout = parameter_layout(model, exclude=["norm", r"layers\.0\.self_attn"])
@@ -133,7 +133,7 @@ def test_a_block_that_is_excluded_has_no_span(zoo: Any) -> None:
         ({"exclude": ["."]}, "every parameter is excluded, so that nothing is left to measure."),
     ],
 )
-def test_a_choice_that_chooses_nothing(options: dict[str, Any], message: str, zoo: Any) -> None:
+def test_a_choice_without_any_parameter(options: dict[str, Any], message: str, zoo: Any) -> None:
     with pytest.raises(UsageError) as caught:
         parameter_layout(zoo.make("t5"), **options)
     assert caught.value.message == message

@@ -1,4 +1,4 @@
-"""Strings of special tokens within text are characters, for every kind of tokenizer and behind every door."""
+"""Strings of special tokens within text are read as characters, for every kind of tokenizer and every caller."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def word_piece() -> Any:
 
 
 def byte_level(*, ignore_merges: bool = False) -> Any:
-    """As GPT-2's; or as Llama 3's, which looks for whole words in the vocabulary first."""
+    """A tokenizer like that of GPT-2, or like that of Llama 3, which first looks for whole words in the vocabulary."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     names = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), "<extra_id_0>"]
@@ -80,7 +80,7 @@ def byte_level(*, ignore_merges: bool = False) -> Any:
 
 
 def byte_fallback() -> Any:
-    """As Llama 2's: no pre-tokenizer, and unknown characters become bytes."""
+    """A tokenizer like that of Llama 2: no pre-tokenizer, and unknown characters become bytes."""
     from tokenizers import Tokenizer, models, normalizers
 
     names = [*SPECIAL, *(f"<0x{number:02X}>" for number in range(256)), "▁", *LETTERS]
@@ -91,11 +91,11 @@ def byte_fallback() -> Any:
 
 
 def unigram_bytes() -> Any:
-    """Unigram without a pre-tokenizer, whose bytes are pieces that text could hold."""
+    """Unigram without a pre-tokenizer, whose byte tokens have names that text may contain."""
     from tokenizers import Tokenizer, models, normalizers
 
-    pieces = [*SPECIAL, *(f"<0x{number:02X}>" for number in range(256)), "▁", *LETTERS]
-    tokenizer = Tokenizer(models.Unigram([(p, 0.0 if len(p) > 1 else -4.0) for p in pieces], 3, byte_fallback=True))
+    tokens = [*SPECIAL, *(f"<0x{number:02X}>" for number in range(256)), "▁", *LETTERS]
+    tokenizer = Tokenizer(models.Unigram([(p, 0.0 if len(p) > 1 else -4.0) for p in tokens], 3, byte_fallback=True))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
     return framed(tokenizer)
 
@@ -110,12 +110,12 @@ def word_level() -> Any:
 
 
 def text_pieces() -> list[tuple[str, float]]:
-    pieces = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    return [(piece, score) for piece, score in pieces if not piece.startswith("<")]
+    tokens = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    return [(token, score) for token, score in tokens if not token.startswith("<")]
 
 
 def t5(mark: str = "") -> Any:
-    """As T5's, or with the mark of a word before its sentinels as mT5's."""
+    """A tokenizer like that of T5, or like that of mT5 with the mark of a word before its sentinels."""
     from transformers import T5Tokenizer
 
     sentinels = [(f"{mark}<extra_id_{number}>", 0.0) for number in reversed(range(100))]
@@ -147,7 +147,7 @@ def mini() -> Any:
 
 
 def reserved(tokenizer: Any) -> list[str]:
-    """Return the special strings of a tokenizer: those of its kind alone, and few of the many sentinels and bytes."""
+    """Return special strings of a tokenizer: those of its kind, and a few of the many sentinels and bytes."""
     strings = [string for string in reserved_strings(tokenizer) if len(string) > 1]
     return [string for string in strings if "extra_id" not in string and "0x" not in string] + [
         string for string in strings if string in ("<extra_id_0>", "<extra_id_12>", "<0x0A>")
@@ -170,7 +170,7 @@ def test_ordinary_text_gives_the_same_ids(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("place", ["{}", "Hello {} world", "Hello{}world", "{0}{0}", "{} {}"])
 def test_special_strings_are_read_as_characters(tokenizer: Any, place: str) -> None:
-    """No piece of the text is the special one, and the text's offsets show that none of it is lost."""
+    """No token of the text is the special one, and the offsets show that no text is lost."""
     for string in reserved(tokenizer):
         text = place.replace("{0}", "{}").replace("{}", string)
         encoding = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True)
@@ -183,7 +183,7 @@ def test_special_strings_are_read_as_characters(tokenizer: Any, place: str) -> N
         assert (first, first + len(string)) not in encoding["offset_mapping"]
 
 
-def test_the_tokenizer_is_left_as_it_was(tokenizer: Any) -> None:
+def test_the_tokenizer_is_not_changed(tokenizer: Any) -> None:
     string = next(iter(reserved_strings(tokenizer)))
     before = tokenizer.backend_tokenizer.to_str(), tokenizer(f"a {string} b")["input_ids"]
     with pytest.raises(ValueError, match="text input must be of type"):
@@ -201,13 +201,13 @@ def test_tokens_that_are_added_later_are_characters_as_well() -> None:
 
 
 def test_a_special_string_that_normalising_makes_is_characters(mini: Any) -> None:
-    """XLM-R's normaliser makes ASCII of full-width characters, before its model looks for pieces."""
+    """The normaliser of XLM-R converts full-width characters to ASCII before its model looks for tokens."""
     assert mini.mask_token_id in mini("＜mask＞")["input_ids"]
     assert mini.mask_token_id not in tokenise(mini, "＜mask＞")["input_ids"]
 
 
 def test_a_special_token_of_one_character_is_counted() -> None:
-    """Its character cannot be split, so that a build can only say it."""
+    """Its character cannot be split, so that a build only counts it."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -232,7 +232,7 @@ def specials_in(mini: Any, ids: Any) -> int:
 @pytest.mark.parametrize(
     "text", [TEXT, TextExample(("<mask>", "</s>", "x")), TextExample("a", pair=TEXT)], ids=["text", "words", "pair"]
 )
-def test_language_models_meet_no_special_token_in_text(text: str | TextExample, mini: Any) -> None:
+def test_language_models_see_no_special_token_in_text(text: str | TextExample, mini: Any) -> None:
     (causal,) = CausalLanguageModelling().encode(sample(text), mini, seed=0).examples
     frame = mini.num_special_tokens_to_add(pair=isinstance(text, TextExample) and text.pair is not None)
     assert specials_in(mini, causal.input_ids) == frame
@@ -245,7 +245,7 @@ def test_language_models_meet_no_special_token_in_text(text: str | TextExample, 
     assert specials_in(mini, spans.labels) == frame
 
 
-def test_a_line_of_nothing_but_special_strings_is_text(mini: Any) -> None:
+def test_a_line_of_special_strings_only_is_text(mini: Any) -> None:
     encoded = MaskedLanguageModelling().encode(sample("<mask>", "<mask> </s>", "<pad><pad>"), mini, seed=0)
     assert (len(encoded.examples), encoded.unusable, encoded.special) == (3, 0, 0)
 
@@ -258,7 +258,7 @@ def test_sentinels_of_a_text_are_characters() -> None:
     assert seventh not in [*example.input_ids, *example.labels]
 
 
-def test_tasks_meet_no_special_token_in_text(mini: Any) -> None:
+def test_tasks_see_no_special_token_in_text(mini: Any) -> None:
     words = TextExample(("Use", "<mask>", "here", "</s>"), label=("A", "B", "A", "B"))
     (tagged,) = TokenClassification(("A", "B")).encode(sample(words), mini, seed=0).examples
     assert specials_in(mini, tagged.input_ids) == FRAME
@@ -272,7 +272,7 @@ def test_tasks_meet_no_special_token_in_text(mini: Any) -> None:
     assert specials_in(mini, answered.input_ids) == mini.num_special_tokens_to_add(pair=True)
 
 
-def test_fine_tuning_meets_no_special_token_in_text(mini: Any) -> None:
+def test_fine_tuning_sees_no_special_token_in_text(mini: Any) -> None:
     doors = {
         "pos": TextExample(("Use", "<mask>", "here", "</s>"), label=("A", "B", "A", "B")),
         "topic": TextExample(TEXT, label="A"),

@@ -1,4 +1,4 @@
-"""The tiny models of every family, and their batches, are what benchmarks and tests take them for."""
+"""The tiny models of all families and their batches have the properties that benchmarks and tests rely on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LENGTHS = [7, 12, 3, 2]
 OUTPUT = {"question-answering": "start_logits"}
 
 
-def test_the_same_for_every_call(zoo: Any) -> None:
+def test_results_are_the_same_for_every_call(zoo: Any) -> None:
     torch.manual_seed(5)
     state = torch.random.get_rng_state()
     for family in ("xlm-roberta", "mixtral", "t5"):
@@ -21,7 +21,7 @@ def test_the_same_for_every_call(zoo: Any) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_nothing_is_one_or_zero_throughout(zoo: Any) -> None:
+def test_no_tensor_is_constant(zoo: Any) -> None:
     for family in zoo.FAMILIES:
         model = zoo.make(family)
         assert not model.training

@@ -1,4 +1,4 @@
-"""Batches: every array padded by its own rule, in the order and of the size that was asked for."""
+"""Batches: each array is padded by its own rule, in the requested order and size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xsns_stream.types import LanguageSample, TextExample
 
 
 def example(number: int, length: int, **arrays: Any) -> EncodedExample:
-    """The pieces 10 n, 10 n + 1, …; labels as long unless others are given."""
+    """The tokens 10 n, 10 n + 1, …; labels of the same length unless others are given."""
     made = {"input_ids": np.arange(10 * number, 10 * number + length), "labels": np.full(length, number)} | arrays
     return EncodedExample({name: np.asarray(array, dtype=np.int64) for name, array in made.items()}, 100 + number)
 
@@ -61,13 +61,13 @@ def test_labels_of_an_example_are_one_number_each() -> None:
     assert "labels" not in batch
 
 
-def test_kinds_of_text_are_padded_with_the_first_kind() -> None:
+def test_token_types_are_padded_with_zero() -> None:
     examples = [example(0, 3, token_type_ids=[0, 1, 1]), example(1, 2)]
     (batch,) = batches(examples, 8, pad_id=5)
     assert batch["token_type_ids"].tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
-def test_examples_that_do_not_belong_together() -> None:
+def test_examples_with_different_arrays() -> None:
     with pytest.raises(KeyError, match="labels"):
         next(batches([example(0, 3), EncodedExample({"input_ids": np.arange(3)}, 0)], 8, pad_id=5))
 
@@ -84,7 +84,7 @@ def test_examples_of_one_length_keep_their_order() -> None:
     assert batch["example_keys"].tolist() == [102, 100, 101, 103]
 
 
-def test_the_order_in_which_they_were_drawn() -> None:
+def test_the_drawn_order_is_kept() -> None:
     given = lengths_of(3, 9, 4, 8, 5)
     found = list(batches(given, 2, pad_id=1, order="drawn"))
     assert [batch["example_keys"].tolist() for batch in found] == [[100, 101], [102, 103], [104]]
@@ -93,7 +93,7 @@ def test_the_order_in_which_they_were_drawn() -> None:
 
 @pytest.mark.parametrize("order", ["length", "drawn"])
 @pytest.mark.parametrize("budget", [1, 8, 9, 10, 20, 27, 1000])
-def test_a_budget_of_pieces_is_kept_and_used(budget: int, order: str) -> None:
+def test_a_token_budget_is_respected_and_used(budget: int, order: str) -> None:
     given = lengths_of(3, 9, 4, 8, 5, 7, 6, 1, 1)
     found = shapes(given, 1, pad_id=1, order=order, token_budget=budget)
     assert sum(rows for rows, _ in found) == len(given)
@@ -106,7 +106,7 @@ def test_a_budget_of_pieces_is_kept_and_used(budget: int, order: str) -> None:
         assert (rows + 1) * max(longest, ordered[at]) > budget
 
 
-def test_a_budget_counts_what_the_decoder_writes() -> None:
+def test_a_budget_counts_the_tokens_of_the_decoder() -> None:
     given = [example(number, 2, labels=np.zeros(10)) for number in range(4)]
     assert shapes(given, 8, pad_id=1, token_budget=20) == [(2, 2), (2, 2)]
 
@@ -131,17 +131,17 @@ def test_batches_lose_nothing(settings: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_a_batch_size_that_is_none(size: int) -> None:
+def test_an_invalid_batch_size(size: int) -> None:
     with pytest.raises(UsageError, match=f"the batch size must be at least 1, not {size}"):
         next(batches(lengths_of(3), size, 1))
 
 
-def test_a_budget_that_is_none() -> None:
+def test_an_invalid_budget() -> None:
     with pytest.raises(UsageError, match="the token budget must be at least 1, not 0"):
         next(batches(lengths_of(3), 8, 1, token_budget=0))
 
 
-def test_an_order_that_is_none() -> None:
+def test_an_invalid_order() -> None:
     with pytest.raises(UsageError, match="'random' is not a valid order of examples") as caught:
         next(batches(lengths_of(3), 8, 1, order="random"))
     assert caught.value.hint == "choose one of length, drawn."
@@ -151,7 +151,7 @@ def test_no_examples_are_no_batches() -> None:
     assert list(batches([], 8, 1)) == list(batches([], 8, 1, token_budget=9)) == []
 
 
-def test_batches_on_an_accelerator() -> None:
+def test_batches_on_a_gpu() -> None:
     import torch
 
     if not torch.cuda.is_available():

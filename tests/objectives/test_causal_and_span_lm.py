@@ -40,9 +40,9 @@ def same(left: EncodedExample, right: EncodedExample) -> bool:
 
 
 def mini_vocabulary() -> list[tuple[str, float]]:
-    """The embedded tokenizer's pieces of text with their scores, without special ones."""
-    pieces = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    return [(piece, score) for piece, score in pieces if not piece.startswith("<")]
+    """The tokens of the embedded tokenizer with their scores, without special tokens."""
+    tokens = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    return [(token, score) for token, score in tokens if not token.startswith("<")]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def t5() -> Any:
 
 @pytest.fixture(scope="module")
 def mt5() -> Any:
-    """A tokenizer whose sentinels are pieces of its text vocabulary, as mT5's are."""
+    """A tokenizer whose sentinels are in its text vocabulary, like that of mT5."""
     from transformers import T5Tokenizer
 
     sentinels = [(f"▁<extra_id_{n}>", 0.0) for n in reversed(range(SENTINELS))]
@@ -84,7 +84,7 @@ def mbart() -> Any:
 
 @pytest.fixture(scope="module")
 def gpt2() -> Any:
-    """A byte-level tokenizer that puts nothing around a text and has neither mask nor padding, as GPT-2's."""
+    """A byte-level tokenizer without special tokens around a text, without mask and padding, like that of GPT-2."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import GPT2Tokenizer
 
@@ -102,7 +102,7 @@ def gpt2() -> Any:
 # ----------------------------------------------------------------------------------------- causal
 
 
-def test_every_piece_is_its_own_label(mini: Any) -> None:
+def test_every_token_is_its_own_label(mini: Any) -> None:
     whole = many(20)
     encoded = CausalLanguageModelling().encode(whole, mini, seed=3)
     for text, example in zip(whole.examples, encoded.examples, strict=True):
@@ -111,13 +111,13 @@ def test_every_piece_is_its_own_label(mini: Any) -> None:
     assert (encoded.unusable, encoded.unknown_share) == (0, 0)
 
 
-def test_a_tokenizer_without_frame_gets_none(gpt2: Any) -> None:
+def test_a_tokenizer_without_special_tokens_around_text(gpt2: Any) -> None:
     encoded = CausalLanguageModelling().encode(sample("watoto wa shule"), gpt2, seed=3)
     assert encoded.examples[0].input_ids.tolist() == gpt2("watoto wa shule")["input_ids"]
     assert gpt2.eos_token_id not in encoded.examples[0].input_ids
 
 
-def test_a_single_piece_leaves_nothing_to_ask(gpt2: Any) -> None:
+def test_a_single_token_has_no_target(gpt2: Any) -> None:
     encoded = CausalLanguageModelling().encode(sample("a", "qx", "b"), gpt2, seed=3)
     assert [example.input_ids.tolist() for example in encoded.examples] == [gpt2("qx")["input_ids"]]
     assert encoded.unusable == 2
@@ -126,13 +126,13 @@ def test_a_single_piece_leaves_nothing_to_ask(gpt2: Any) -> None:
 
 
 def test_words_are_joined_by_spaces(gpt2: Any) -> None:
-    """A byte-level tokenizer would take words that are handed over one by one as one long word."""
+    """A byte-level tokenizer would read words that it gets one by one as one long word."""
     (split,) = CausalLanguageModelling().encode(sample(WORDS), gpt2, 0).examples
     assert split.input_ids.tolist() == gpt2(" ".join(WORDS))["input_ids"]
     assert gpt2.decode(split.input_ids) == " ".join(WORDS)
 
 
-def test_the_piece_that_ends_a_text_is_not_an_unknown_one(gpt2: Any) -> None:
+def test_the_token_that_ends_a_text_is_not_unknown(gpt2: Any) -> None:
     assert gpt2.unk_token_id == gpt2.eos_token_id
     assert CausalLanguageModelling().encode(sample("<|endoftext|> watoto"), gpt2, 0).unknown_share == 0
 
@@ -143,7 +143,7 @@ def test_long_text_is_cut_for_causal(mini: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(), MaskedLanguageModelling()])
-def test_text_of_unknown_pieces_alone(objective: Any) -> None:
+def test_text_of_unknown_tokens_only(objective: Any) -> None:
     from transformers import BertTokenizer
 
     names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "watoto", "kitabu")
@@ -155,7 +155,7 @@ def test_text_of_unknown_pieces_alone(objective: Any) -> None:
 
 
 @pytest.mark.parametrize("longest", [1, 0])
-def test_lengths_that_are_none(longest: int) -> None:
+def test_invalid_lengths(longest: int) -> None:
     for objective in (CausalLanguageModelling, SpanCorruption):
         with pytest.raises(UsageError, match=f"at least 2 tokens, not {longest}"):
             objective(max_length=longest)
@@ -165,7 +165,7 @@ def test_lengths_that_are_none(longest: int) -> None:
 
 
 @pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(rate=0.3), MaskedLanguageModelling()])
-def test_neither_order_nor_company_nor_language_matters(objective: Any, t5: Any, mini: Any) -> None:
+def test_neither_order_nor_other_examples_nor_language_matter(objective: Any, t5: Any, mini: Any) -> None:
     tokenizer = t5 if isinstance(objective, SpanCorruption) else mini
     whole = many(20)
     together = objective.encode(whole, tokenizer, seed=3).examples
@@ -201,15 +201,15 @@ def sentinel_ids(tokenizer: Any) -> list[int]:
 
 
 def filled(example: EncodedExample, sentinels: list[int]) -> list[int]:
-    """What the encoder reads, with each sentinel replaced by what the decoder writes for it."""
+    """The input of the encoder, with each sentinel replaced by the tokens that the decoder writes for it."""
     said: dict[int, list[int]] = {}
-    for piece in example.labels.tolist():
-        if piece in sentinels:
-            said[piece] = []
-            current = said[piece]
+    for token in example.labels.tolist():
+        if token in sentinels:
+            said[token] = []
+            current = said[token]
         else:
-            current.append(piece)
-    return [part for piece in example.input_ids.tolist() for part in said.get(piece, [piece])]
+            current.append(token)
+    return [part for token in example.input_ids.tolist() for part in said.get(token, [token])]
 
 
 @pytest.mark.parametrize("kind", ["t5", "mt5"])
@@ -221,8 +221,8 @@ def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: p
     encoded = SpanCorruption(rate=rate).encode(whole, tokenizer, seed=1)
     for text, example in zip(whole.examples, encoded.examples, strict=True):
         assert filled(example, sentinels) == tokenizer(text.text)["input_ids"]
-        used = [piece for piece in example.input_ids.tolist() if piece in sentinels]
-        written = [piece for piece in example.labels.tolist() if piece in sentinels]
+        used = [token for token in example.input_ids.tolist() if token in sentinels]
+        written = [token for token in example.labels.tolist() if token in sentinels]
         assert used, "at least one span"
         assert written == sentinels[: len(used) + 1], "from the first on, in order, with one to end them"
         assert written[:-1] == used
@@ -232,8 +232,8 @@ def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: p
 
 
 def spans_of(example: EncodedExample, sentinels: list[int]) -> list[int]:
-    """The number of pieces that each sentinel stands for."""
-    at = [place for place, piece in enumerate(example.labels.tolist()) if piece in sentinels]
+    """The number of tokens that each sentinel replaces."""
+    at = [place for place, token in enumerate(example.labels.tolist()) if token in sentinels]
     return [b - a - 1 for a, b in pairwise(at)]
 
 
@@ -243,11 +243,11 @@ def test_share_and_length_of_spans(rate: float, mean: float, t5: Any) -> None:
     # Not one length, so that rounding cannot hide behind it.
     whole = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
     encoded = SpanCorruption(rate, mean, max_length=180).encode(whole, t5, seed=8)
-    pieces = sum(len(filled(example, sentinels)) - 1 for example in encoded.examples)
+    tokens = sum(len(filled(example, sentinels)) - 1 for example in encoded.examples)
     spans = [length for example in encoded.examples for length in spans_of(example, sentinels)]
-    assert pieces > 30_000
-    # An example's share is off by less than one piece; these errors are independent and have no mean.
-    assert abs(sum(spans) - rate * pieces) < 5 * math.sqrt(len(whole) / 4)
+    assert tokens > 30_000
+    # The share of an example is off by less than one token; these errors are independent and have no mean.
+    assert abs(sum(spans) - rate * tokens) < 5 * math.sqrt(len(whole) / 4)
     # Both counts of an example are drawn around the right value: their ratio is right but for second-order terms.
     assert abs(sum(spans) / len(spans) - mean) < 0.05 * mean
     assert min(spans) >= 1
@@ -263,7 +263,7 @@ def test_the_share_is_right_for_short_texts_too(rate: float, t5: Any) -> None:
     assert abs(hidden - sum(expected)) < 5 * math.sqrt(len(expected) / 4)
 
 
-def test_every_place_is_as_likely_to_be_hidden(t5: Any) -> None:
+def test_every_position_is_equally_likely_to_be_hidden(t5: Any) -> None:
     sentinels = sentinel_ids(t5)
     texts = {n: " ".join(WORDS[(n // 13**i) % 13] for i in range(5)) for n in range(4000)}
     lengths = {n: len(t5(text)["input_ids"]) - 1 for n, text in texts.items()}
@@ -272,9 +272,9 @@ def test_every_place_is_as_likely_to_be_hidden(t5: Any) -> None:
     hits = np.zeros(length)
     for example in SpanCorruption(0.3, 2.0).encode(sample(*alike), t5, seed=2).examples:
         place, spans = 0, iter(spans_of(example, sentinels))
-        for piece in example.input_ids[:-1].tolist():
-            width = next(spans) if piece in sentinels else 1
-            hits[place : place + width] += piece in sentinels
+        for token in example.input_ids[:-1].tolist():
+            width = next(spans) if token in sentinels else 1
+            hits[place : place + width] += token in sentinels
             place += width
     # Runs reach a text's ends a little less often than its middle, as any windows do: nothing beyond that.
     assert len(alike) > 300
@@ -290,7 +290,7 @@ def test_the_shortest_texts_have_a_span(text: str, t5: Any) -> None:
     assert sum(spans_of(example, sentinel_ids(t5))) == 1
 
 
-def test_unknown_pieces_are_never_asked_for(t5: Any) -> None:
+def test_unknown_tokens_are_never_targets(t5: Any) -> None:
     texts = [f"watoto 𐍈𐌰 wanasoma 𐌹 kitabu {n}" for n in range(60)]
     encoded = SpanCorruption(rate=0.9).encode(sample(*texts), t5, 0)
     sentinels = sentinel_ids(t5)
@@ -300,7 +300,7 @@ def test_unknown_pieces_are_never_asked_for(t5: Any) -> None:
         assert filled(example, sentinels) == t5(text)["input_ids"]
 
 
-def test_sentinels_that_a_text_holds_are_characters(mt5: Any) -> None:
+def test_sentinels_within_a_text_are_characters(mt5: Any) -> None:
     sentinels = sentinel_ids(mt5)
     (example,) = SpanCorruption(rate=0.9).encode(sample("watoto <extra_id_7> kitabu"), mt5, 0).examples
     assert sentinels[7] in mt5("watoto <extra_id_7> kitabu")["input_ids"]
@@ -315,7 +315,7 @@ def test_more_spans_than_sentinels(t5: Any) -> None:
 
 def test_both_texts_of_a_pair_are_hidden(t5: Any) -> None:
     pair = TextExample("watoto wanasoma", "kitabu kizuri")
-    frames = [place for place, piece in enumerate(t5("watoto wanasoma", "kitabu kizuri")["input_ids"]) if piece == 1]
+    frames = [place for place, token in enumerate(t5("watoto wanasoma", "kitabu kizuri")["input_ids"]) if token == 1]
     assert len(frames) == 2
     asked = set()
     for seed in range(40):
@@ -328,28 +328,28 @@ def test_both_texts_of_a_pair_are_hidden(t5: Any) -> None:
 # ------------------------------------------------------------------------------------ text infilling
 
 
-def test_without_sentinels_a_span_is_one_mask_and_the_text_is_asked_for(mbart: Any) -> None:
+def test_without_sentinels_a_span_is_one_mask_and_the_target_is_the_text(mbart: Any) -> None:
     whole = many(40)
     encoded = SpanCorruption(0.35, 3.5).encode(whole, mbart, seed=1)
     for text, example in zip(whole.examples, encoded.examples, strict=True):
-        pieces = mbart(text.text)["input_ids"]
-        assert example.labels.tolist() == pieces
-        assert pieces[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], "as mBART frames a text"
-        assert example.input_ids[-2:].tolist() == pieces[-2:]
+        tokens = mbart(text.text)["input_ids"]
+        assert example.labels.tolist() == tokens
+        assert tokens[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], "as mBART frames a text"
+        assert example.input_ids[-2:].tolist() == tokens[-2:]
         masks = example.input_ids == mbart.mask_token_id
         assert masks.any()
         assert not (masks[1:] & masks[:-1]).any(), "one a span"
-        assert is_with_gaps(example.input_ids.tolist(), pieces, mbart.mask_token_id)
+        assert is_with_gaps(example.input_ids.tolist(), tokens, mbart.mask_token_id)
 
 
-def is_with_gaps(shown: list[int], pieces: list[int], mask: int) -> bool:
-    """Say whether `shown` is `pieces` with runs replaced by masks; a piece is written as one character."""
-    pattern = "".join("(.+)" if piece == mask else re.escape(chr(0x10000 + piece)) for piece in shown)
-    return re.fullmatch(pattern, "".join(chr(0x10000 + piece) for piece in pieces)) is not None
+def is_with_gaps(shown: list[int], tokens: list[int], mask: int) -> bool:
+    """Return whether `shown` is `tokens` with runs replaced by masks; each token is written as one character."""
+    pattern = "".join("(.+)" if token == mask else re.escape(chr(0x10000 + token)) for token in shown)
+    return re.fullmatch(pattern, "".join(chr(0x10000 + token) for token in tokens)) is not None
 
 
 def test_the_same_spans_are_hidden_in_both_forms(t5: Any, mbart: Any) -> None:
-    """What is drawn depends on the text and the number of its pieces, which the two vocabularies share."""
+    """Draws depend on the text and its number of tokens, which are the same for both vocabularies."""
     whole = many(10)
     ours, theirs = (SpanCorruption().encode(whole, tokenizer, 3).examples for tokenizer in (t5, mbart))
     assert [int((np.isin(a.input_ids, sentinel_ids(t5))).sum()) for a in ours] == [
@@ -357,19 +357,19 @@ def test_the_same_spans_are_hidden_in_both_forms(t5: Any, mbart: Any) -> None:
     ]
 
 
-def test_a_vocabulary_that_cannot_show_a_gap(gpt2: Any) -> None:
+def test_a_vocabulary_without_sentinels_and_mask(gpt2: Any) -> None:
     with pytest.raises(ModelError, match="neither sentinels") as caught:
         SpanCorruption().encode(many(1), gpt2, 0)
     assert "mT5" in caught.value.hint
 
 
 @pytest.mark.parametrize("mean", [0.5, 0, -1, math.nan, math.inf])
-def test_a_mean_span_that_is_none(mean: float) -> None:
+def test_an_invalid_mean_span(mean: float) -> None:
     with pytest.raises(UsageError, match=f"the mean length of a span must be at least 1, not {mean}"):
         SpanCorruption(mean_span=mean)
 
 
-def test_a_share_that_is_none() -> None:
+def test_an_invalid_share() -> None:
     with pytest.raises(UsageError, match=r"must be between 0 and 1, not 1\.5"):
         SpanCorruption(rate=1.5)
 

@@ -1,4 +1,4 @@
-"""Masked language modelling: what is hidden follows from the seed and the example, and from nothing else."""
+"""Masked language modelling: the hidden tokens depend only on the seed and the example."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def same(left: EncodedExample, right: EncodedExample) -> bool:
 
 
 def original(example: EncodedExample) -> np.ndarray:
-    """The pieces as they were before any was hidden."""
+    """The tokens before any was hidden."""
     return np.where(example.labels == IGNORED, example.input_ids, example.labels)
 
 
@@ -53,7 +53,7 @@ def within(count: int, total: int, share: float) -> bool:
 # --------------------------------------------------------------------------------- what it depends on
 
 
-def test_the_same_every_time(tokenizer: Any) -> None:
+def test_the_result_is_repeatable(tokenizer: Any) -> None:
     objective = MaskedLanguageModelling()
     first, second = (objective.encode(many(20), tokenizer, seed=3).examples for _ in range(2))
     assert all(map(same, first, second))
@@ -68,8 +68,8 @@ def test_the_same_every_time(tokenizer: Any) -> None:
     ],
     ids=["plain", "words", "pairs"],
 )
-def test_the_same_as_ever(texts: Any, expected: str, tokenizer: Any) -> None:
-    """What is hidden decides every bit of a store, so no version may hide anything else."""
+def test_masking_never_changes(texts: Any, expected: str, tokenizer: Any) -> None:
+    """The hidden tokens determine every bit of a store, so that no version may hide other tokens."""
     digest = hashlib.sha256()
     for seed in (0, 42):
         for example in MaskedLanguageModelling(max_length=20).encode(sample(*texts), tokenizer, seed).examples:
@@ -77,7 +77,7 @@ def test_the_same_as_ever(texts: Any, expected: str, tokenizer: Any) -> None:
     assert digest.hexdigest()[:16] == expected
 
 
-def test_neither_order_nor_company_matters(tokenizer: Any) -> None:
+def test_neither_order_nor_other_examples_matter(tokenizer: Any) -> None:
     objective, whole = MaskedLanguageModelling(), many(20)
     together = objective.encode(whole, tokenizer, seed=3).examples
     turned = objective.encode(sample(*whole.examples[::-1]), tokenizer, seed=3).examples
@@ -112,7 +112,7 @@ def test_every_example_has_something_to_predict(tokenizer: Any) -> None:
     assert [int((example.labels != IGNORED).sum()) for example in encoded.examples] == [1] * len(texts)
 
 
-def test_special_pieces_are_neither_hidden_nor_put_in(tokenizer: Any) -> None:
+def test_special_tokens_are_neither_hidden_nor_inserted(tokenizer: Any) -> None:
     special = set(tokenizer.all_special_ids)
     encoded = MaskedLanguageModelling(rate=0.9).encode(many(200), tokenizer, seed=1)
     for example in encoded.examples:
@@ -125,7 +125,7 @@ def test_special_pieces_are_neither_hidden_nor_put_in(tokenizer: Any) -> None:
         assert middle & special <= {tokenizer.mask_token_id}
 
 
-def test_pieces_that_are_not_asked_for_stay(tokenizer: Any) -> None:
+def test_tokens_without_target_are_not_changed(tokenizer: Any) -> None:
     whole = many(50)
     encoded = MaskedLanguageModelling().encode(whole, tokenizer, seed=1)
     for text, example in zip(whole.examples, encoded.examples, strict=True):
@@ -135,7 +135,7 @@ def test_pieces_that_are_not_asked_for_stay(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
 def test_rate_and_shares(rate: float, tokenizer: Any) -> None:
-    # Long examples: in these a piece has to be forced so rarely that the rate is not moved.
+    # In long examples a token is forced so rarely that the rate does not change.
     whole = sample(*(" ".join(WORDS[(n * 7 + i * (1 + n % 5)) % 13] for i in range(90)) + f" {n}" for n in range(400)))
     encoded = MaskedLanguageModelling(rate=rate, max_length=256).encode(whole, tokenizer, seed=8)
     special = list(tokenizer.all_special_ids)
@@ -151,20 +151,20 @@ def test_rate_and_shares(rate: float, tokenizer: Any) -> None:
     masked = sum(shown == tokenizer.mask_token_id for shown, _ in pairs)
     kept = sum(shown == true for shown, true in pairs)
     assert within(masked, len(pairs), 0.8)
-    # A random piece is the true one by chance once in 16,000 times: far within the tolerance.
+    # A random token is the true one once in 16,000 times: far within the tolerance.
     assert within(kept, len(pairs), 0.1)
     assert within(len(pairs) - masked - kept, len(pairs), 0.1)
     swapped = [shown for shown, true in pairs if shown not in (tokenizer.mask_token_id, true)]
-    # n draws of N pieces give N (1 − exp(−n / N)) different ones: 0.88 n where n is a quarter of N.
+    # n draws of N tokens give N (1 − exp(−n / N)) different ones: 0.88 n where n is a quarter of N.
     assert len(set(swapped)) > 0.85 * len(swapped), "drawn from the whole vocabulary"
 
 
-def test_every_place_is_as_likely(tokenizer: Any) -> None:
+def test_every_position_is_equally_likely(tokenizer: Any) -> None:
     whole, length = many(3000, words=6), 0
     encoded = MaskedLanguageModelling(rate=0.3).encode(whole, tokenizer, seed=2).examples
     length = min(len(example.labels) for example in encoded) - 2
     hits = [sum(int(example.labels[at] != IGNORED) for example in encoded) for at in range(1, 1 + length)]
-    # In one example of (1 − 0.3)^n, n pieces, the one that is hidden is forced: a little above the rate.
+    # In a share of (1 − 0.3)^n of examples with n tokens, the hidden token is forced: slightly above the rate.
     forced = 0.7**length / length
     assert all(within(hit, len(encoded), 0.3 + forced / 2) for hit in hits), hits
 
@@ -172,7 +172,7 @@ def test_every_place_is_as_likely(tokenizer: Any) -> None:
 # ------------------------------------------------------------------------------------- kinds of text
 
 
-def test_words_and_plain_text_give_the_same_pieces(tokenizer: Any) -> None:
+def test_words_and_plain_text_give_the_same_tokens(tokenizer: Any) -> None:
     objective = MaskedLanguageModelling()
     (plain,) = objective.encode(sample("watoto wa shule"), tokenizer, 0).examples
     (split,) = objective.encode(sample(("watoto", "wa", "shule")), tokenizer, 0).examples
@@ -226,13 +226,13 @@ def test_a_pair_needs_room(longest: int, tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
-def test_a_rate_that_is_none(rate: float) -> None:
+def test_an_invalid_rate(rate: float) -> None:
     with pytest.raises(UsageError, match="the mask rate must be between 0 and 1, not "):
         MaskedLanguageModelling(rate=rate)
 
 
 @pytest.mark.parametrize("longest", [2, 0, -5])
-def test_a_length_that_is_none(longest: int) -> None:
+def test_an_invalid_length(longest: int) -> None:
     with pytest.raises(UsageError, match=f"at least 3 tokens, not {longest}"):
         MaskedLanguageModelling(max_length=longest)
 
@@ -242,7 +242,7 @@ def test_the_settings_as_text() -> None:
     assert str(MaskedLanguageModelling(0.5, 16)) == "masked-lm(rate=0.5,max_length=16)"
 
 
-# ----------------------------------------------------------------------------------- unknown pieces
+# ----------------------------------------------------------------------------------- unknown tokens
 
 
 class Ignorant:
@@ -261,7 +261,7 @@ class Ignorant:
         return {"input_ids": [0, *("abcde".find(c) + 5 if c in "abcde" else 3 for c in text), 2]}
 
 
-def test_text_of_unknown_pieces_alone() -> None:
+def test_text_of_unknown_tokens_only() -> None:
     with pytest.raises(CorpusError) as caught:
         MaskedLanguageModelling().encode(sample("xyz", "zyx", language="zh"), Ignorant(), 0)
     assert caught.value.message == (
@@ -270,12 +270,12 @@ def test_text_of_unknown_pieces_alone() -> None:
     assert "script" in caught.value.hint
 
 
-def test_what_is_unknown_is_counted_and_left_out() -> None:
+def test_unknown_tokens_are_counted_and_left_out() -> None:
     encoded = MaskedLanguageModelling(rate=0.9).encode(sample("xyz", "abx", "abcde"), Ignorant(), 0)
     assert (len(encoded.examples), encoded.unusable) == (2, 1)
     assert encoded.unknown_share == 4 / 11
     assert original(encoded.examples[0]).tolist() == [0, 5, 6, 3, 2]
-    assert encoded.examples[0].labels[3] == IGNORED, "an unknown piece cannot be asked for"
+    assert encoded.examples[0].labels[3] == IGNORED, "an unknown token cannot be asked for"
 
 
 def test_unknown_script_of_the_real_vocabulary(tokenizer: Any) -> None:

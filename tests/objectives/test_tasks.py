@@ -1,4 +1,4 @@
-"""Labelled tasks, and objectives by name: which piece carries which class, and where an answer lies."""
+"""Labelled tasks, and objectives by name: the tokens that carry classes, and the positions of answers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def bert() -> Any:
 
 @pytest.fixture(scope="module")
 def byte_level() -> Any:
-    """A byte-level tokenizer whose pieces take the space before their word along."""
+    """A byte-level tokenizer whose tokens include the space before their word."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -82,8 +82,8 @@ def random_words(count: int, seed: int = 0) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("kind", ["mini", "bert"])
-def test_the_first_piece_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
-    """The first as the tokenizer itself counts pieces of words, when they are handed over one by one."""
+def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
+    """Expected first tokens, from the tokenizer's own count of tokens for words that it gets one by one."""
     tokenizer = request.getfixturevalue(kind)
     for words in random_words(60):
         names = tuple(TAGS[len(word) % 3] for word in words)
@@ -98,7 +98,7 @@ def test_the_first_piece_of_a_word_carries_its_label(kind: str, request: pytest.
         assert example.labels.tolist() == expected
 
 
-def test_pieces_that_begin_with_a_space(byte_level: Any) -> None:
+def test_tokens_that_begin_with_a_space(byte_level: Any) -> None:
     words, names = ("watoto", "x", "kitabu"), ("NOUN", "VERB", "ADJ")
     (example,) = TokenClassification(TAGS).encode(sample(TextExample(words, label=names)), byte_level, 0).examples
     labelled = [
@@ -132,7 +132,7 @@ def test_words_that_are_cut_off_are_not_scored(mini: Any) -> None:
     assert "longer examples" in caught.value.hint
 
 
-def test_an_offset_needs_a_tokenizer_that_has_it() -> None:
+def test_offsets_need_a_fast_tokenizer() -> None:
     class Slow:
         is_fast = False
 
@@ -186,7 +186,7 @@ def test_the_same_class_has_the_same_number_in_every_language(mini: Any) -> None
         (TokenClassification(KINDS), TextExample(("leo", "na"), label=("neutral", "maybe"))),
     ],
 )
-def test_a_label_that_is_no_class(objective: Any, text: TextExample, mini: Any) -> None:
+def test_an_unknown_label(objective: Any, text: TextExample, mini: Any) -> None:
     with pytest.raises(CorpusError) as caught:
         objective.encode(sample(text), mini, 0)
     assert caught.value.message == "language 'sw' has the label 'maybe', which is not one of the classes."
@@ -214,7 +214,7 @@ PASSAGE = "Watoto wanasoma kitabu kizuri nyumbani leo, na mwalimu anafundisha sh
 
 
 @pytest.mark.parametrize("kind", ["mini", "bert", "byte_level"])
-def test_an_answer_is_where_it_stands(kind: str, request: pytest.FixtureRequest) -> None:
+def test_an_answer_has_the_positions_of_its_characters(kind: str, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
     passage = PASSAGE.lower().replace(",", "")
     places = [place for place in range(len(passage)) if place == 0 or passage[place - 1] == " "]
@@ -225,8 +225,8 @@ def test_an_answer_is_where_it_stands(kind: str, request: pytest.FixtureRequest)
         text = TextExample("nani yuko wapi?", passage, answer)
         (example,) = QuestionAnswering(max_length=256).encode(sample(text), tokenizer, 0).examples
         first, last = (int(example.arrays[name]) for name in ("start_positions", "end_positions"))
-        pieces = tokenizer.convert_ids_to_tokens(example.input_ids[first : last + 1])
-        assert re.sub("▁|Ġ|##", "", "".join(pieces)) == answer.text.replace(" ", "")
+        tokens = tokenizer.convert_ids_to_tokens(example.input_ids[first : last + 1])
+        assert re.sub("▁|Ġ|##", "", "".join(tokens)) == answer.text.replace(" ", "")
         assert example.input_ids.tolist() == tokenizer(text.text, text.pair)["input_ids"]
 
 
@@ -243,7 +243,7 @@ def test_an_answer_that_is_cut_off_is_unusable(mini: Any) -> None:
     early = question("nani?", PASSAGE, "kitabu")
     (example,) = QuestionAnswering(max_length=256).encode(sample(whole), mini, 0).examples
     last = int(example.arrays["end_positions"])
-    # One piece follows the passage; with room for just the answer it is whole, with one less it is not.
+    # One token follows the passage; with just enough room the answer is whole, with one token less it is not.
     for longest, usable in ((last + 2, 2), (last + 1, 1)):
         encoded = QuestionAnswering(longest).encode(sample(whole, early), mini, 0)
         assert (len(encoded.examples), encoded.unusable) == (usable, 2 - usable)
@@ -319,13 +319,13 @@ def test_objectives_by_name() -> None:
         ("span-corruption", {"labels": TAGS}, "span-corruption does not use the option 'labels'."),
     ],
 )
-def test_options_that_do_not_belong(name: str, option: dict[str, Any], said: str) -> None:
+def test_options_of_other_objectives(name: str, option: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_objective(name, **option)
     assert (caught.value.message, caught.value.hint) == (said, "leave it out.")
 
 
-def test_an_objective_that_is_none() -> None:
+def test_an_invalid_objective() -> None:
     with pytest.raises(UsageError, match="'mlm' is not a valid objective") as caught:
         make_objective("mlm")
     assert caught.value.hint.startswith("choose one of masked-lm, causal-lm, span-corruption,")
@@ -338,7 +338,7 @@ def test_classes_are_needed(name: str, labels: tuple[str, ...]) -> None:
         make_objective(name, labels=labels)
 
 
-def test_classes_have_names_of_their_own() -> None:
+def test_classes_have_distinct_names() -> None:
     with pytest.raises(UsageError, match="two classes of token-classification have the same name"):
         TokenClassification(("a", "b", "a"))
 

@@ -49,7 +49,7 @@ def _trained(tokenizer: Any, kind: str, **options: Any) -> Any:
 
 
 def word_piece() -> Any:
-    """As BERT's."""
+    """A tokenizer like that of BERT."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
@@ -59,7 +59,7 @@ def word_piece() -> Any:
 
 
 def metaspace(scheme: str) -> Any:
-    """Unigram with `▁` for spaces: before every word (XLM-R), before the first of a text (T5, new Llama), or never."""
+    """Unigram with `▁` for spaces: before every word (XLM-R), before the first word (T5, new Llama), or never."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.Unigram())
@@ -68,7 +68,7 @@ def metaspace(scheme: str) -> Any:
 
 
 def byte_level(prefix: bool, trim: bool = True) -> Any:
-    """As GPT-2's and RoBERTa's: a space belongs to the word that follows."""
+    """A tokenizer like those of GPT-2 and RoBERTa: a space belongs to the word after it."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     tokenizer = Tokenizer(models.BPE())
@@ -83,7 +83,7 @@ def gemma() -> Any:
 
 
 def llama() -> Any:
-    """As Gemma's, with `▁` before every text that it is given."""
+    """A tokenizer like that of Gemma, with `▁` before every text that it gets."""
     return _spaces_replaced("▁")
 
 
@@ -106,7 +106,7 @@ def _spaces_replaced(before: str) -> Any:
 
 
 def characters() -> Any:
-    """A token a character, spaces among them."""
+    """One token for each character, including spaces."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     letters = sorted({letter for sentence in SENTENCES for letter in sentence})
@@ -173,8 +173,8 @@ def test_language_models_read_the_running_text(objective: Objective, tokenizer: 
     assert unmasked(objective, sample(written), tokenizer) == [tokenizer("Hello world.")["input_ids"]]
 
 
-def test_words_and_lines_ask_the_same(tokenizer: Any) -> None:
-    """A sentence of a treebank and the same sentence as a line: tokens, masks, keys and digest."""
+def test_words_and_lines_have_the_same_targets(tokenizer: Any) -> None:
+    """A sentence of a treebank and the same sentence as a line have the same tokens, masks, keys and digest."""
     lines = sample(TextExample("Hello world."), TextExample("中文句子没有空格"))
     words = sample(
         TextExample(("Hello", "world", "."), running="Hello world."),
@@ -211,7 +211,7 @@ def first_tokens(words: tuple[str, ...], tokenizer: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_labels_stand_at_the_first_token_of_their_word(words: tuple[str, ...], tokenizer: Any) -> None:
+def test_labels_are_at_the_first_token_of_their_word(words: tuple[str, ...], tokenizer: Any) -> None:
     label = tuple(TAGS[len(word) % 3] for word in words)
     example = TextExample(words, label=label, running="".join(words))
     (found,) = TokenClassification(TAGS).encode(sample(example), tokenizer, 0).examples
@@ -226,8 +226,8 @@ def test_labels_stand_at_the_first_token_of_their_word(words: tuple[str, ...], t
 
 @pytest.mark.parametrize("kind", RIGHT_BEFORE, indirect=True)
 @pytest.mark.parametrize("words", [words for words in WORDS if "10 000" not in words])
-def test_what_was_right_stays(words: tuple[str, ...], tokenizer: Any) -> None:
-    """Columns of words in scripts with spaces: the tokens that words gave one by one, and the key that seeds masks."""
+def test_exact_parameters_keep_their_rules(words: tuple[str, ...], tokenizer: Any) -> None:
+    """Words in scripts with spaces: the tokens of words given one by one, and the key that seeds masks."""
     example = TextExample(words)
     encoded = MaskedLanguageModelling().encode(sample(example), tokenizer, 0)
     assert example.key() == "\x1f".join(words)
@@ -237,8 +237,8 @@ def test_what_was_right_stays(words: tuple[str, ...], tokenizer: Any) -> None:
     ]
 
 
-def test_words_that_were_glued() -> None:
-    """What led to this file: given one by one, these words have no space between them."""
+def test_words_that_a_tokenizer_would_join() -> None:
+    """The case that led to this file: given one by one, these words have no space between them."""
     tokenizer = byte_level(prefix=False)
     glued = tokenizer(["Hello", "world"], is_split_into_words=True)["input_ids"]
     assert "".join(tokenizer.convert_ids_to_tokens(glued)) == "Helloworld"
@@ -247,7 +247,7 @@ def test_words_that_were_glued() -> None:
 
 
 def test_a_tokenizer_without_offsets_cannot_label_words() -> None:
-    """ByT5's, which has a token a byte: it reads running text as any other, and is refused where words have labels."""
+    """A tokenizer like that of ByT5, with one token for each byte: it is refused for labels of words."""
     from transformers import ByT5Tokenizer
 
     slow = ByT5Tokenizer()

@@ -45,7 +45,7 @@ def test_another_density_is_made_from_kept_values(make: Any, run: Any, no_measur
     assert (told.values, told.examples) == ("kept-float32", 6)
     assert store.read("sw", density=0.3).provenance.values == ""
     assert told.corpus_digest == store.read("sw", density=0.3).provenance.corpus_digest
-    assert [event.kept for event in events if isinstance(event, RowCommitted)] == [True, True]
+    assert [event.stored_fisher for event in events if isinstance(event, RowCommitted)] == [True, True]
     assert [e.text for e in events if isinstance(e, Noted)] == ["is made from the Fisher values in the store."] * 2
     assert store.verify() == []
 
@@ -100,7 +100,7 @@ def test_kept_rows_beside_rows_that_are_measured(make: Any, run: Any) -> None:
     run(make("sw", keep_fisher="float32"))
     result, events, store = run(make("fi sw et", densities=(0.15, 0.4)))
     assert result.committed == (Row("fi", 42), Row("sw", 42), Row("et", 42))
-    assert [event.kept for event in events if isinstance(event, RowCommitted)] == [False, True, False]
+    assert [event.stored_fisher for event in events if isinstance(event, RowCommitted)] == [False, True, False]
     assert store.verify() == []
 
 

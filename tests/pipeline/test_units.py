@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from xsns_stream.cli.option_groups import TASK_NAMES as NAMED_TASKS
-from xsns_stream.cli.transfer_options import PRESET_NAMES
+from xsns_stream.cli.transfer import PRESET_NAMES
 from xsns_stream.corpora import TASK_NAMES, open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
@@ -167,7 +167,7 @@ def test_scores_of_one_target_are_of_the_same_test_data(tmp_path: Path) -> None:
 def test_unlabelled_examples_are_told(ner: Path) -> None:
     text = (ner / "en-test.txt").read_text()
     (ner / "en-test.txt").write_text(f"a _\nb _\n\n{text}")
-    share = "1 of 6 (no label, or an answer that does not stand in its passage)"
+    share = "1 of 6 (no label, or an answer that does not occur in its passage)"
     assert f"left out of ner/en-test.txt: {share}." in read_data(settings(ner)).notes
 
 
@@ -301,12 +301,12 @@ def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:
 
 def test_files_of_no_language_are_told(ner: Path) -> None:
     tagged(ner, "zzzqq-test.txt", "leo Turku", "O B-LOC", 3)
-    assert "1 file is not read: zzzqq-test.txt (its name says no language)." in read_data(settings(ner)).notes
+    assert "1 file is not read: zzzqq-test.txt (its name does not state a language)." in read_data(settings(ner)).notes
 
 
 def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:
     tagged(ner, "sw-test.txt", "leo Jumatatu", "O B-DATE", 3)
-    with pytest.raises(CorpusError, match="'sw' is tested on DATE, and the sources know LOC, ORG alone") as caught:
+    with pytest.raises(CorpusError, match="'sw' is tested on DATE, and the sources have only LOC, ORG") as caught:
         read_data(settings(ner, targets=("en", "sw")))
     assert "--relabel DATE=O leaves it out" in caught.value.hint
     relabelled = open_task(str(ner), "ner", relabel={"DATE": "O"})
@@ -319,7 +319,7 @@ def test_files_that_say_no_language_are_named(ner: Path) -> None:
 
 
 def test_a_new_name_for_a_label_that_nothing_has(ner: Path) -> None:
-    with pytest.raises(UsageError, match="no label is called 'DATEX'"):
+    with pytest.raises(UsageError, match="the data have no label 'DATEX'"):
         read_data(settings(ner, corpus=open_task(str(ner), "ner", relabel={"DATEX": "O"})))
 
 

@@ -50,7 +50,7 @@ def fitted() -> tuple[Regression, Evaluation]:
 # -------------------------------------------------------------------------------------- calibration
 
 
-def test_a_calibration_knows_easy_targets_and_good_sources() -> None:
+def test_calibration_accounts_for_easy_targets_and_good_sources() -> None:
     gold, matrix = world()
     found = calibrate(gold, matrix)
     assert found.unit == "percent"
@@ -67,7 +67,7 @@ def test_a_calibration_knows_easy_targets_and_good_sources() -> None:
         assert expected.sources == CODES
 
 
-def test_new_targets_and_sources_are_wider() -> None:
+def test_new_targets_and_sources_have_wider_intervals() -> None:
     gold, matrix = world()
     found = calibrate(gold, matrix)
     known = found.predict([0.5], "sw", ["fi"])
@@ -79,7 +79,7 @@ def test_new_targets_and_sources_are_wider() -> None:
     assert not new_target.known_target
 
 
-def test_held_out_targets_lie_in_their_intervals() -> None:
+def test_intervals_cover_scores_of_held_out_targets() -> None:
     """The intervals for new targets, over 8 made-up worlds, hold what the target then scored."""
     inside = []
     for seed in range(8):
@@ -95,7 +95,7 @@ def test_held_out_targets_lie_in_their_intervals() -> None:
     assert np.mean(inside) >= 0.8
 
 
-def test_the_matrix_may_hold_more_and_less() -> None:
+def test_matrix_with_more_or_fewer_languages() -> None:
     gold, matrix = world()
     more = SimilarityMatrix(
         (*CODES[::-1], "mt"),
@@ -110,20 +110,20 @@ def test_the_matrix_may_hold_more_and_less() -> None:
     assert found.regression.fitted.sources == CODES[:5]
 
 
-def test_similarities_that_say_nothing() -> None:
+def test_constant_similarity_is_an_error() -> None:
     gold, matrix = world()
     found = calibrate(gold, matrix)
     gaps = np.where(np.arange(12) == 3, np.nan, 0.5)
     assert np.isnan(found.predict(gaps, "sw").mean).tolist() == [place == 3 for place in range(12)]
-    with pytest.raises(UsageError, match="the same value for all 132 pairs"):
+    with pytest.raises(UsageError, match="these predictors have the same value for all 132 pairs"):
         calibrate(gold, SimilarityMatrix(CODES, CODES, np.ones((12, 12)), "jaccard"))
-    with pytest.raises(UsageError, match="2 sources, and a regression needs at least 3"):
+    with pytest.raises(UsageError, match="2 sources, but a regression needs at least 3"):
         calibrate(gold, SimilarityMatrix(CODES[:2], CODES, matrix.values[:2], "jaccard"))
-    with pytest.raises(UsageError, match="12 sources need as many values"):
+    with pytest.raises(UsageError, match="each predictor must have 12 values"):
         found.predict([0.5], "sw")
 
 
-def test_predictions_end_where_the_unit_does() -> None:
+def test_predictions_are_clipped_to_the_range_of_the_unit() -> None:
     gold, matrix = world()
     expected = calibrate(gold, matrix).predict(np.full(12, 5.0), "sw")
     assert set(expected.mean) == {100.0}
@@ -149,7 +149,7 @@ def test_tables(fitted: tuple[Regression, Evaluation]) -> None:
     assert all(len(line) == len(sheet.header) for sheet in regression_sheets(found, ranks) for line in sheet.lines)
 
 
-def test_a_model_without_random_intercepts_has_no_column_for_them() -> None:
+def test_table_of_least_squares_has_no_random_intercepts() -> None:
     gold, matrix = world()
     (_, variances, errors) = regression_sheets(fit(join(gold, {"x": matrix})))
     assert [line[0] for line in variances.lines] == ["residual"]
@@ -178,7 +178,7 @@ def test_files(suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Pat
     assert target.read_bytes() == first, "the same regression gives the same file"
 
 
-def test_what_files_hold(fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
+def test_contents_of_files(fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
     found, ranks = fitted
     paths = {suffix: write_regression(found, ranks, tmp_path / f"r{suffix}") for suffix in REGRESSION_FORMATS}
     markdown = paths[".md"].read_text()
@@ -202,7 +202,7 @@ def test_what_files_hold(fitted: tuple[Regression, Evaluation], tmp_path: Path) 
     assert b"<svg" in paths[".svg"].read_bytes()
 
 
-def test_the_document_says_what_the_tables_say(fitted: tuple[Regression, Evaluation]) -> None:
+def test_document_agrees_with_the_tables(fitted: tuple[Regression, Evaluation]) -> None:
     found, ranks = fitted
     said = regression_document(found, ranks)
     assert said["pairs"] == 132

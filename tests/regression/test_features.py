@@ -39,7 +39,7 @@ def values(text: str, *paths: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("word", ["NA", "-", "?", "nan", "None", "n/a"])
-def test_words_for_a_missing_value_are_no_family(word: str, write) -> None:
+def test_words_for_a_missing_value_are_not_a_family(word: str, write) -> None:
     """Two languages of which R's table has NA are not of one family called NA."""
     path = write(f"code,family,size\nde,IE,7\nsw,{word},{word}\nru,{word},3\n")
     np.testing.assert_array_equal(values("same:family", path), [[NAN, NAN, NAN, 1], [NAN] * 4, [NAN] * 4])
@@ -66,8 +66,8 @@ def test_kinds_of_a_language_table(text: str, expected: list[list[float]], write
     np.testing.assert_array_equal(values(text, write(LANGUAGES)), expected)
 
 
-def test_a_pair_table(write) -> None:
-    """In the order of the file, and as it stands: `de → ru` says nothing of `ru → de`."""
+def test_pair_table(write) -> None:
+    """A pair table is directed: the value of `de → ru` is not used for `ru → de`."""
     expected = [[NAN, 71, NAN, NAN], [NAN, NAN, NAN, 95.5], [NAN] * 4]
     np.testing.assert_array_equal(values("pair:ldnd", write(PAIRS, "pairs.csv")), expected)
 
@@ -88,30 +88,30 @@ def test_every_kind_is_tested_and_documented() -> None:
         ("a=b=same:x:y", Feature("a=b", "same", "x:y")),
     ],
 )
-def test_what_is_asked_for(text: str, expected: Feature) -> None:
+def test_parse_feature(text: str, expected: Feature) -> None:
     assert parse_feature(text) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("family", "'family' is no feature.", "write KIND:COLUMN"),
-        ("same:", "'same:' is no feature.", "write KIND:COLUMN"),
-        ("=same:family", "'=same:family' is no feature.", "write KIND:COLUMN"),
+        ("family", "'family' is not a feature.", "write KIND:COLUMN"),
+        ("same:", "'same:' is not a feature.", "write KIND:COLUMN"),
+        ("=same:family", "'=same:family' is not a feature.", "write KIND:COLUMN"),
         ("sane:family", "there is no kind of feature 'sane'.", "did you mean 'same'?"),
         ("zzz:family", "there is no kind of feature 'zzz'.", "kinds are same, "),
     ],
 )
-def test_features_that_are_none(text: str, message: str, hint: str) -> None:
+def test_invalid_features_are_errors(text: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_feature(text)
     assert caught.value.message == message
     assert caught.value.hint.startswith(hint)
 
 
-def test_labels_without_a_code_are_named(write) -> None:
+def test_labels_that_are_not_codes_are_noted(write) -> None:
     found = read_features([write(LANGUAGES)])
-    assert found.notes == ("'languages.csv': no language has the code xx-none; nothing is known of them.",)
+    assert found.notes == ("labels of 'languages.csv' that are not language codes were left out: xx-none.",)
 
 
 def complaint(text: str, *paths: Path) -> XsnsError:
@@ -120,7 +120,7 @@ def complaint(text: str, *paths: Path) -> XsnsError:
     return caught.value
 
 
-def test_columns_that_are_not_there(write) -> None:
+def test_missing_columns_are_errors(write) -> None:
     languages, pairs = write(LANGUAGES), write(PAIRS, "pairs.csv")
     missing = complaint("same:families", languages)
     assert missing.message == "no table of --features has a column 'families'."
@@ -133,20 +133,20 @@ def test_columns_that_are_not_there(write) -> None:
     assert unlabelled.message == "'names.csv' has neither a column 'code' nor columns 'source' and 'target'."
 
 
-def test_cells_that_cannot_be_meant(write) -> None:
+def test_invalid_cells_are_errors(write) -> None:
     assert complaint("source:family", write(LANGUAGES)).message == (
         "4 cells of 'languages.csv' hold no number: de → family ('IE, Germanic'), sw → family ('Atlantic-Congo'), "
         "ru → family ('IE, Slavic'), ar → family ('Afro-Asiatic')."
     )
     zero = complaint("log-source:pretrained", write(LANGUAGES))
-    assert zero.message.startswith("'pretrained' of ar in 'languages.csv' is not above zero")
-    assert zero.hint == "ask for source:pretrained, or leave these cells empty."
+    assert zero.message.startswith("'pretrained' of ar in 'languages.csv' must be above zero")
+    assert zero.hint == "use source:pretrained, or leave these cells empty."
     twice = complaint("source:size", write(LANGUAGES + 'ger,"IE, Germanic",latin,SOV,7,1\n'))
-    assert twice.message == "'languages.csv' says both '1000' and '7' of 'size' for 'de'."
-    assert "says two things of 'ldnd'" in complaint("pair:ldnd", write(PAIRS + "sw,deu,1\n", "pairs.csv")).message
+    assert twice.message == "'languages.csv' has both '1000' and '7' in column 'size' for 'de'."
+    assert "has two values in column 'ldnd'" in complaint("pair:ldnd", write(PAIRS + "sw,deu,1\n", "pairs.csv")).message
 
 
-def test_lines_that_say_the_same_twice(write) -> None:
+def test_repeated_lines_are_accepted(write) -> None:
     repeated = LANGUAGES + 'ger,"IE, Germanic",latin,Unknown,1000,1\n'
     np.testing.assert_array_equal(values("source:size", write(repeated))[0], [1000] * 4)
 
@@ -167,5 +167,5 @@ def test_lines_that_say_the_same_twice(write) -> None:
         ("", ""),
     ],
 )
-def test_kinds_of_writing(script: str, kind: str) -> None:
+def test_script_types(script: str, kind: str) -> None:
     assert script_type(script) == kind

@@ -94,7 +94,7 @@ def test_least_squares_by_hand() -> None:
     np.testing.assert_allclose([one.standardised for one in found.coefficients[1:]], standardised)
 
 
-def test_standard_errors_are_jackknifed_over_targets_and_sources() -> None:
+def test_standard_errors_are_a_jackknife_over_targets_and_sources() -> None:
     scores, predictors = simulated(2, source=4.0)
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
@@ -202,7 +202,7 @@ def test_random_intercepts_against_statsmodels(random: str) -> None:
     np.testing.assert_allclose([one.standard_error for one in found.coefficients], theirs.bse_fe, rtol=0.02)
 
 
-def test_the_balanced_one_way_layout_has_a_closed_form() -> None:
+def test_balanced_one_way_layout_has_a_closed_form() -> None:
     """Sources and targets of different languages: every target has all sources, and analysis of variance is exact."""
     rng = np.random.default_rng(6)
     rows, columns = 5, 9
@@ -222,7 +222,7 @@ def test_the_balanced_one_way_layout_has_a_closed_form() -> None:
     assert found.solution.effects["target"].variance == pytest.approx(between, rel=1e-4)
 
 
-def test_no_variance_between_targets_is_least_squares() -> None:
+def test_zero_variance_between_targets_equals_least_squares() -> None:
     rng = np.random.default_rng(7)
     x = rng.random((6, 8))
     noise = rng.standard_normal((6, 8))
@@ -232,17 +232,17 @@ def test_no_variance_between_targets_is_least_squares() -> None:
     assert found.solution.effects["target"].variance == 0
     assert not found.solution.effects["target"].values.any()
     np.testing.assert_allclose(coefficients(found), coefficients(fit(joined)), rtol=1e-9)
-    assert any("no variance between targets" in note for note in found.notes)
+    assert any("the variance of the random intercepts of targets" in note for note in found.notes)
 
 
 def test_sums_over_the_grid_are_sums_over_pairs() -> None:
     scores, predictors = simulated(8, rows=5, columns=6)
     design = design_of(joined_of(with_gaps(scores), **predictors))
     sums = sums_of(design, crossed=True)
-    y, lines = design.lines()
+    y, regressors = design.flat()
     rows, columns = np.nonzero(design.pairs)
     one_hot = [(labels[:, None] == np.arange(size)) for labels, size in ((columns, 6), (rows, 5))]
-    full = np.hstack([*one_hot, lines]).astype(float)
+    full = np.hstack([*one_hot, regressors]).astype(float)
     moments = full.T @ full
     np.testing.assert_allclose(sums.target_counts, np.diag(moments)[:6])
     np.testing.assert_allclose(sums.across, moments[:6, 6:], atol=1e-12)
@@ -255,7 +255,7 @@ def test_sums_over_the_grid_are_sums_over_pairs() -> None:
 
 @pytest.mark.parametrize(("model", "random"), MODELS)
 @pytest.mark.parametrize("way", [LEFT_OUT_TARGET, LEFT_OUT_SOURCE])
-def test_left_out_against_an_explicit_loop(model: str, random: str, way: str) -> None:
+def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, way: str) -> None:
     """Take the language out of the gold scores, fit again from nothing, and predict it as one that nobody knows."""
     scores, predictors = simulated(9, rows=6, columns=7, source=3.0)
     joined = joined_of(with_gaps(scores), **predictors)
@@ -282,7 +282,7 @@ def test_left_out_against_an_explicit_loop(model: str, random: str, way: str) ->
     assert error.coverage == pytest.approx(np.mean(covered), abs=1.5 / len(covered))
 
 
-def test_a_target_that_the_others_say_nothing_about() -> None:
+def test_target_that_the_other_pairs_do_not_determine() -> None:
     """The only target that a predictor differs for cannot be left out: said, and not predicted."""
     scores, predictors = simulated(10, rows=5, columns=6)
     only = np.zeros(scores.shape)
@@ -291,14 +291,16 @@ def test_a_target_that_the_others_say_nothing_about() -> None:
     lost = ~np.isfinite(found.left_out[LEFT_OUT_TARGET].values[:, 2])
     assert lost.all()
     assert found.error(LEFT_OUT_TARGET).pairs == found.pairs - 4
-    assert f"{LEFT_OUT_TARGET}: the other pairs determine no model without bg, which is not predicted." in found.notes
+    assert (
+        f"{LEFT_OUT_TARGET}: no prediction for bg, because the other pairs do not determine the model." in found.notes
+    )
 
 
 # ---------------------------------------------------------------------------------------- simulation
 
 
 @pytest.mark.parametrize(("model", "random", "source"), [("mixed", "target", 0.0), ("mixed", "crossed", 4.0)])
-def test_intervals_cover_what_they_say(model: str, random: str, source: float) -> None:
+def test_prediction_intervals_have_nominal_coverage(model: str, random: str, source: float) -> None:
     """Of a known model: coefficients, and the score of a target that was not fitted and of one that was."""
     hits: dict[str, list[bool]] = {"x": [], "z": [], "new": [], "known": []}
     truth = {"x": 20.0, "z": -4.0}
@@ -321,7 +323,7 @@ def test_intervals_cover_what_they_say(model: str, random: str, source: float) -
 
 
 @pytest.mark.parametrize("source", [0.0, 5.0])
-def test_least_squares_covers_what_it_says(source: float) -> None:
+def test_least_squares_intervals_have_nominal_coverage(source: float) -> None:
     hits: dict[str, list[bool]] = {"x": [], "z": [], "new": []}
     for seed in range(80):
         scores, predictors = simulated(seed, rows=10, columns=12, source=source)
@@ -337,7 +339,7 @@ def test_least_squares_covers_what_it_says(source: float) -> None:
     assert {kind: sum(found) >= 70 for kind, found in hits.items()} == dict.fromkeys(hits, True)
 
 
-def test_too_narrow_an_interval_is_said() -> None:
+def test_too_narrow_interval_is_noted() -> None:
     scores, predictors = simulated(11)
     joined = joined_of(scores, **predictors)
     said = "'z' is a property of the source"
@@ -353,7 +355,7 @@ def test_too_narrow_an_interval_is_said() -> None:
 
 @settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), which=st.sampled_from(MODELS))
-def test_order_and_names_of_languages_mean_nothing(seed: int, which: tuple[str, str]) -> None:
+def test_order_and_names_of_languages_do_not_matter(seed: int, which: tuple[str, str]) -> None:
     scores, predictors = simulated(seed % 50, rows=6, columns=7, source=3.0)
     joined = joined_of(with_gaps(scores), **predictors)
     rng = np.random.default_rng(seed)
@@ -378,7 +380,7 @@ def test_order_and_names_of_languages_mean_nothing(seed: int, which: tuple[str, 
 
 @settings(max_examples=8)
 @given(shift=st.floats(-1e3, 1e3), scale=st.sampled_from([1e-4, 0.1, -3.0, 1e5]), which=st.sampled_from(MODELS))
-def test_units_of_a_predictor_mean_nothing(shift: float, scale: float, which: tuple[str, str]) -> None:
+def test_units_of_a_predictor_do_not_matter(shift: float, scale: float, which: tuple[str, str]) -> None:
     """Adding a constant leaves slopes; another unit divides them; predictions stay in either case."""
     scores, predictors = simulated(12, rows=6, columns=7, source=3.0)
     before = fit(joined_of(scores, **predictors), *which, left_out=(LEFT_OUT_TARGET,))
@@ -393,7 +395,7 @@ def test_units_of_a_predictor_mean_nothing(shift: float, scale: float, which: tu
 
 
 @pytest.mark.parametrize("which", MODELS)
-def test_the_unit_of_the_scores_scales_everything(which: tuple[str, str]) -> None:
+def test_unit_of_the_scores_scales_the_estimates(which: tuple[str, str]) -> None:
     scores, predictors = simulated(13, rows=6, columns=7)
     before, after = (fit(joined_of(part, **predictors), *which) for part in (scores, scores / 100))
     np.testing.assert_allclose(coefficients(after) * 100, coefficients(before), rtol=1e-5)
@@ -401,7 +403,7 @@ def test_the_unit_of_the_scores_scales_everything(which: tuple[str, str]) -> Non
     assert after.r_squared_conditional == pytest.approx(before.r_squared_conditional, rel=1e-4)
 
 
-def test_two_seeds_count_as_their_mean() -> None:
+def test_seeds_are_averaged() -> None:
     scores, predictors = simulated(14, rows=6, columns=7)
     single = joined_of(scores, **predictors)
     cells = np.stack([scores + 1, scores - 1])[None]
@@ -413,7 +415,7 @@ def test_two_seeds_count_as_their_mean() -> None:
 
 
 @pytest.mark.parametrize("which", MODELS)
-def test_what_cannot_be_fitted(which: tuple[str, str]) -> None:
+def test_invalid_designs_are_errors(which: tuple[str, str]) -> None:
     scores, predictors = simulated(15, rows=5, columns=6)
     x = predictors["x"]
 
@@ -423,21 +425,23 @@ def test_what_cannot_be_fitted(which: tuple[str, str]) -> None:
         assert caught.value.message.endswith(".")
         return caught.value.message
 
-    assert refused(scores, x=x, flat=np.ones_like(x)) == "the same value for all 25 pairs: 'flat'."
+    assert (
+        refused(scores, x=x, flat=np.ones_like(x)) == "these predictors have the same value for all 25 pairs: 'flat'."
+    )
     rounded = np.where(x > 0.5, 0.3, 0.1 + 0.2)
-    assert refused(scores, x=x, flat=rounded) == "the same value for all 25 pairs: 'flat'."
-    assert refused(scores, x=x, y=x * 0.1 + 7) == "the predictor 'y' is determined by 'x'."
+    assert refused(scores, x=x, flat=rounded) == "these predictors have the same value for all 25 pairs: 'flat'."
+    assert refused(scores, x=x, y=x * 0.1 + 7) == "the predictor 'y' is a linear combination of 'x'."
     assert refused(scores, x=x, z=predictors["z"], sum=x - predictors["z"]) == (
-        "the predictor 'sum' is determined by 'x', 'z'."
+        "the predictor 'sum' is a linear combination of 'x', 'z'."
     )
     assert "2 targets" in refused(scores[:, :2], x=x[:, :2])
     assert "2 sources" in refused(scores[:2], x=x[:2])
     many = {f"x{k}": np.random.default_rng(k).random((3, 3)) for k in range(6)}
-    assert refused(scores[:3, :3], **many) == "6 pairs do not determine 7 coefficients."
+    assert refused(scores[:3, :3], **many) == "6 pairs are too few for 7 coefficients."
     assert refused(np.full_like(scores, 3.0), x=x).startswith("all gold scores of the pairs are equal")
 
 
-def test_models_that_are_none() -> None:
+def test_unknown_models_are_errors() -> None:
     scores, predictors = simulated(16, rows=5, columns=6)
     with pytest.raises(UsageError, match="there is no model 'lasso'"):
         fit(joined_of(scores, **predictors), "lasso")
@@ -445,18 +449,18 @@ def test_models_that_are_none() -> None:
         fit(joined_of(scores, **predictors), "mixed", "source")
 
 
-def test_nearly_collinear_predictors_are_said() -> None:
+def test_nearly_collinear_predictors_are_noted() -> None:
     scores, predictors = simulated(17, rows=6, columns=7)
     x = predictors["x"]
     twin = x + 0.01 * np.random.default_rng(0).standard_normal(x.shape)
     notes = fit(joined_of(scores, x=x, twin=twin), left_out=()).notes
     assert [note.split(" (")[0] for note in notes] == [
-        "'x' is nearly determined by the other predictors",
-        "'twin' is nearly determined by the other predictors",
+        "'x' is nearly a linear combination of the other predictors",
+        "'twin' is nearly a linear combination of the other predictors",
     ]
 
 
-def test_scores_that_predictors_explain_exactly() -> None:
+def test_exact_fit() -> None:
     x = np.random.default_rng(18).random((5, 6))
     for which in MODELS:
         found = fit(joined_of(3 + 2 * x, x=x), *which)
@@ -464,12 +468,12 @@ def test_scores_that_predictors_explain_exactly() -> None:
         assert found.error(LEFT_OUT_TARGET).rmse < 1e-4
 
 
-def test_predictions_need_every_predictor() -> None:
+def test_prediction_needs_every_predictor() -> None:
     scores, predictors = simulated(19, rows=5, columns=6)
     found = fit(joined_of(scores, **predictors), "mixed", left_out=())
     with pytest.raises(UsageError, match="needs the predictor 'z'"):
         predict(found, {"x": [0.5] * 5}, "sw")
-    with pytest.raises(UsageError, match="5 sources need as many values"):
+    with pytest.raises(UsageError, match="each predictor must have 5 values"):
         predict(found, {"x": [0.5], "z": [0.1]}, "sw")
     said = predict(found, {"x": [0.5, np.nan], "z": [0.1, 0.1]}, "sw", ["af", "ar"])
     assert np.isfinite(said.mean).tolist() == [True, False]
@@ -477,7 +481,7 @@ def test_predictions_need_every_predictor() -> None:
     assert ((said.low[:1] >= 0) & (said.high[:1] <= 100)).all()
 
 
-def test_a_known_target_is_predicted_more_closely() -> None:
+def test_known_target_has_narrower_intervals() -> None:
     scores, predictors = simulated(20, rows=8, columns=10, target=8.0, noise=1.0)
     found = fit(joined_of(scores, **predictors), "mixed", "crossed", left_out=())
     values = {name: x[:1, 4] for name, x in predictors.items()}
@@ -487,7 +491,7 @@ def test_a_known_target_is_predicted_more_closely() -> None:
     assert new_source.high[0] - new_source.low[0] > known.high[0] - known.low[0]
 
 
-def test_the_frame_has_a_line_for_each_pair() -> None:
+def test_frame_has_one_row_per_pair() -> None:
     scores, predictors = simulated(21, rows=5, columns=6)
     found = fit(joined_of(with_gaps(scores), **predictors), "mixed")
     frame = found.to_frame()

@@ -86,7 +86,7 @@ def test_what_has_to_be_chosen(filled, path):
     with pytest.raises(LanguageError, match="no sub-network of 'swa'") as caught:
         count_overlaps(filled, languages=("swa", "yo"), seed=0, density=0.15)
     assert "'sw'" in caught.value.hint
-    with pytest.raises(UsageError, match="yo was asked for twice"):
+    with pytest.raises(UsageError, match="yo was given twice"):
         count_overlaps(filled, languages=("yo", "yo"), seed=0, density=0.15)
 
 

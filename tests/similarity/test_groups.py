@@ -110,7 +110,7 @@ def test_a_coefficient_for_each_group(store):
 
 def test_groups_that_do_not_belong_together(store):
     layers, modules = count_overlaps(store, by="layer"), count_overlaps(store, by="module")
-    with pytest.raises(IncompatibleError, match="counts of different groups"):
+    with pytest.raises(IncompatibleError, match="counts are of different groups"):
         similarity_by_group([layers, modules])
     with pytest.raises(UsageError, match="no table of counts"):
         similarity_by_group([])

@@ -111,7 +111,7 @@ def test_a_rectangle_with_one_side_left_out_has_all_there():
         count_overlaps(source, languages=["sw"], targets=["rw"])
     with pytest.raises(LanguageError, match="no sub-network of 'xx' for seed 0"):
         count_overlaps(source, sources=["sw"], targets=["xx"])
-    with pytest.raises(UsageError, match="sw was asked for twice"):
+    with pytest.raises(UsageError, match="sw was given twice"):
         count_overlaps(source, targets=["sw", "sw"])
 
 

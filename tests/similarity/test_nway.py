@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xsns_kernels import unpack_bits
 from xsns_stream.errors import LanguageError, StoreError
-from xsns_stream.similarity import common, count_parts, united
+from xsns_stream.similarity import common, count_by_group, united
 from xsns_stream.similarity import nway as combining
 from xsns_stream.types import ParameterSet
 
@@ -39,11 +39,11 @@ def test_by_layer_module_and_tensor(memory_rows, two_layers, random_rows):
     store = memory_rows(random_rows(CODES, two_layers.size), two_layers)
     found = common(store, ["en", "sw"])
     bits = unpack_bits(found.bits, two_layers.size)
-    assert count_parts(found) == {"model.layers.0": bits[:110].sum(), "model.layers.1": bits[110:].sum()}
-    assert count_parts(found, "module")["scale"] == bits[107:110].sum()
+    assert count_by_group(found) == {"model.layers.0": bits[:110].sum(), "model.layers.1": bits[110:].sum()}
+    assert count_by_group(found, "module")["scale"] == bits[107:110].sum()
     for by in ("layer", "module", "tensor"):
-        assert sum(count_parts(found, by).values()) == found.cardinality
-    assert len(united(store)) == sum(count_parts(united(store, CODES)).values())
+        assert sum(count_by_group(found, by).values()) == found.cardinality
+    assert len(united(store)) == sum(count_by_group(united(store, CODES)).values())
 
 
 def test_what_cannot_be_combined(memory_rows, two_layers, random_rows):

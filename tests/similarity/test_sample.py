@@ -18,7 +18,7 @@ from xsns_stream.similarity import (
     similarity,
 )
 from xsns_stream.similarity.sample import draw_blocks
-from xsns_stream.similarity.selection import Picked, Repeated
+from xsns_stream.similarity.streaming import Picked, Repeated
 from xsns_stream.types import LayerSpan, OverlapCounts, ParameterLayout, words_for
 
 CODES = tuple("abcdefgh")
@@ -139,7 +139,7 @@ def test_blocks_of_a_zone_lie_in_one_layer_and_depend_on_the_seed_alone(store):
         (first, _), (second, end) = zone.blocks
         assert first < second < end
         assert not any(first < start < end for start in starts)
-    assert sum(zone.of for zone in zones) == sum(
+    assert sum(zone.total for zone in zones) == sum(
         len(range(a, b, (b - a) // 1000))
         for a, b in zip(starts, [*starts[1:], words_for(store.layout.size)], strict=True)
     )
@@ -161,7 +161,7 @@ def test_a_layer_within_one_word(memory_rows, random_rows):
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.1, float("nan")])
 def test_a_part_that_is_none(store, fraction):
-    with pytest.raises(UsageError, match=r"must lie in \(0, 1\]"):
+    with pytest.raises(UsageError, match=r"must be in \(0, 1\]"):
         sample_overlaps_by_seed(store, fraction)
 
 

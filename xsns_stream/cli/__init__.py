@@ -1,7 +1,7 @@
-"""The command line: `xsns-stream VERB`, one small file a verb.
+"""The command line `xsns-stream VERB`; each verb has a file of its own.
 
-stdout is the result, stderr everything else. Importing this, and every `--help`, loads neither torch nor numba:
-a verb's file is imported when the verb is called, and its heavy imports stand inside its function.
+Results go to stdout, everything else to stderr. Importing this package and printing a help page loads neither torch nor
+numba: the file of a verb is imported when the verb is called, and its heavy imports are inside its function.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ import click
 
 from xsns_stream.errors import ExitCode, XsnsError
 
-#: Verb → one line of help. The file xsns_stream/cli/VERB.py holds a click command named `command`.
+#: {verb: one line of help}. The file xsns_stream/cli/VERB.py defines a click command named `command`.
 VERBS: Final = {
     "build": "Measure languages: stream Fisher information, store sub-networks.",
     "matrix": "Compare all languages of a store: a similarity matrix.",
     "rank": "Rank source languages for a target language.",
-    "shared": "Show what several languages' sub-networks have in common.",
+    "shared": "Show parameters that the sub-networks of several languages have in common.",
     "transfer": "Fine-tune on sources, test on targets: gold transfer scores.",
     "gold": "Import and show gold transfer scores.",
     "baseline": "Compute other predictors of transfer: typology, text, embeddings.",
-    "evaluate": "Hold predictors against gold scores, with intervals and trivial rows.",
+    "evaluate": "Compare predictors with gold scores, with intervals and trivial baselines.",
     "regress": "Fit gold scores to predictors; predict scores with intervals.",
     "reproduce": "Run the paper's tables and figures, step by step.",
-    "info": "Show what a store, or a corpus, holds.",
-    "verify": "Check every bit of a store against its records.",
+    "info": "Show the contents of a store or of a corpus.",
+    "verify": "Compare every bit of a store with its records.",
     "copy": "Copy a store, or some of its rows, into another.",
     "merge": "Bring stores that several machines have built together.",
     "prune": "Drop rows, kept Fisher values, or what crashes left.",
     "export": "Write sub-networks as files that other programs read.",
-    "params": "Show which of a model's parameters are measured.",
+    "params": "Show which parameters of a model are measured.",
 }
 
 
 class _ReaderGoneError(Exception):
-    """Whoever read stdout has closed it."""
+    """The reader of stdout has closed it."""
 
 
 class _Verbs(click.Group):
@@ -74,20 +74,20 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             done = super().invoke(ctx)
-            _tell_refusal(ctx)
+            _note_missing_fsync(ctx)
             return done
         except BrokenPipeError as error:
-            # click would turn it into exit code 1 before `main` sees it.
+            # click would turn this error into exit code 1 before `main` sees it.
             raise _ReaderGoneError from error
         except (XsnsError, OSError) as error:
             if ctx.meta.get("verbose"):
                 traceback.print_exc()
-            _complain(*_sentence(error))
+            _print_error(*_message_and_hint(error))
             ctx.exit(error.exit_code if isinstance(error, XsnsError) else ExitCode.FAILURE)
 
 
-def _tell_refusal(ctx: click.Context) -> None:
-    """Say once that a file system does not support fsync."""
+def _note_missing_fsync(ctx: click.Context) -> None:
+    """Print a note if a file system does not support fsync."""
     from xsns_stream.io.atomic import refusal
 
     if not ctx.meta.get("quiet") and (sentence := refusal()):
@@ -105,7 +105,7 @@ def _tell_refusal(ctx: click.Context) -> None:
 def cli() -> None:
     """Choose a source language for cross-lingual transfer, from a model and raw text.
 
-    Each language's most important parameters, by Fisher information, form its sub-network; languages whose
+    The most important parameters of a language, by Fisher information, form its sub-network. Languages whose
     sub-networks overlap transfer well to one another (X-SNS, Yun et al. 2023).
     """
 
@@ -114,11 +114,11 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     """Run the command line and exit with a documented code.
 
     Args:
-        args: Words of the command line; None takes this program's.
-        within_another: A verb runs this one, and says itself that it was interrupted.
+        args: Arguments of the command line; None stands for those of this process.
+        within_another: Whether another verb runs this one, and reports an interruption itself.
 
     Raises:
-        KeyboardInterrupt: The verb that runs this one is to end too.
+        KeyboardInterrupt: The user interrupted the verb, and `within_another` is true.
     """
     _prepare_streams()
     try:
@@ -127,52 +127,52 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.UsageError as error:
-        _usage(error)
+        _print_usage_error(error)
         code = ExitCode.USAGE
     except click.ClickException as error:
-        _complain(error.format_message(), "")
+        _print_error(error.format_message(), "")
         code = ExitCode.FAILURE
     except (KeyboardInterrupt, click.Abort):
         if within_another:
             raise KeyboardInterrupt from None
-        _complain("interrupted.", "what was committed is kept; the same command goes on from there.")
+        _print_error("interrupted.", "committed rows are kept; the same command continues from there.")
         code = ExitCode.INTERRUPTED
     except (_ReaderGoneError, BrokenPipeError):
-        # The reader (`| head`) has seen enough.
+        # The reader, such as `head`, does not need more output.
         code = ExitCode.OK
     except OSError as error:
-        _complain(*_sentence(error))
+        _print_error(*_message_and_hint(error))
         code = ExitCode.FAILURE
     except Exception as error:
         traceback.print_exc()
-        _complain(
+        _print_error(
             f"this is a bug in xsns-stream: {type(error).__name__}: {error}",
             "please report it with the lines above and the command you gave.",
         )
         code = ExitCode.BUG
-    _let_go_of_stdout()
+    _close_stdout()
     sys.exit(int(code or 0))
 
 
 def run() -> None:
     """Run the command line as a program of its own."""
-    sys.unraisablehook = _hear_again
+    sys.unraisablehook = _repeat_interrupt
     try:
         main()
     except SystemExit as stop:
         if stop.code == ExitCode.INTERRUPTED:
-            # Threads of native libraries that were stopped in the middle may abort the process while it is taken down,
-            # and take its exit code with it. Everything that matters is on the disk by now.
+            # Threads of native libraries that were interrupted may abort the process while it ends, which would change
+            # its exit code. Everything that matters is on the disk by now.
             sys.stderr.flush()
             os._exit(ExitCode.INTERRUPTED)
         raise
 
 
-def _hear_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """Repeat a Ctrl-C that came where Python drops exceptions: in callbacks of weak references, in `__del__`.
+def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat a Ctrl-C that Python dropped: it drops exceptions in callbacks of weak references and in `__del__`.
 
-    It is repeated from a thread a moment later, when the main thread has left that place; if it has not, this is called
-    again.
+    A thread repeats the interrupt a moment later, when the main thread has left that code. If the main thread has not
+    left it, Python calls this function again.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         again = threading.Timer(0.01, _thread.interrupt_main)
@@ -182,8 +182,8 @@ def _hear_again(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _let_go_of_stdout() -> None:
-    """Keep Python from complaining at exit, with a code of its own, about what cannot be written any more."""
+def _close_stdout() -> None:
+    """Flush stdout, so that Python does not fail at exit, with an exit code of its own, if the reader is gone."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -191,33 +191,33 @@ def _let_go_of_stdout() -> None:
 
 
 def _prepare_streams() -> None:
-    """Let neither a closed stdout nor an encoding without our letters end the work."""
+    """Prepare stdout and stderr, so that neither a closed stdout nor a small character set ends the program."""
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 — open as long as the program
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 — open until the program ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
-def _sentence(error: XsnsError | OSError) -> tuple[str, str]:
+def _message_and_hint(error: XsnsError | OSError) -> tuple[str, str]:
     if isinstance(error, XsnsError):
         return error.message, error.hint
     where = f" '{error.filename}'" if error.filename else ""
     return (
         f"cannot read or write{where}: {error.strerror or error}.",
-        "check the path, the space and the rights.",
+        "check the path, the free space and the permissions.",
     )
 
 
-def _usage(error: click.UsageError) -> None:
+def _print_usage_error(error: click.UsageError) -> None:
     message, _, hint = error.format_message().partition("\nhint: ")
     verb = error.ctx.command_path if error.ctx else "xsns-stream"
-    # click lists choices in lines of their own.
-    _complain(message.replace("\n\t", " "), hint or f"see `{verb} --help`.")
+    # click lists each choice on its own line.
+    _print_error(message.replace("\n\t", " "), hint or f"see `{verb} --help`.")
 
 
-def _complain(message: str, hint: str) -> None:
-    """Print an error, whose message and hint may hold other people's names."""
+def _print_error(message: str, hint: str) -> None:
+    """Print an error. Message and hint may contain names from files, which are escaped."""
     from xsns_stream.cli.output import say
 
     say(f"error: {message}", err=True)

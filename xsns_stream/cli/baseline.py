@@ -1,41 +1,49 @@
-"""`xsns-stream baseline`: other predictors of transfer, one command each."""
+"""`xsns-stream baseline`: other predictors of transfer, one command for each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.output import examples
+from xsns_stream.cli.option_groups import Options, apply
+from xsns_stream.cli.output import (
+    Decorated,
+    csv_guard_option,
+    emit_json,
+    examples,
+    lasting,
+    note,
+    stdout_console,
+)
+from xsns_stream.io.tables import listed
 
+if TYPE_CHECKING:
+    from xsns_stream.pipeline.language_pool import LanguagePool
+    from xsns_stream.types import SimilarityMatrix
 
-class Baseline(NamedTuple):
-    """A command of the group.
-
-    Attributes:
-        module: File of xsns_stream/cli whose COMMANDS holds it.
-        line: What it is, and what it needs.
-    """
-
-    module: str
-    line: str
-
-
+#: {command: what it computes, and what it needs}.
 BASELINES: Final = {
-    "l2v": Baseline("baseline_tables", "Cosine of typological features. Needs URIEL's feature_predictions.npz."),
-    "ldnd": Baseline("baseline_tables", "Similarity of basic words. Needs an LDND matrix (ASJP)."),
-    "family": Baseline("baseline_tables", "Ancestors in common. Needs a table of language families."),
-    "script": Baseline("baseline_tables", "The same script or not. Needs nothing, or a table of scripts."),
-    "source-size": Baseline("baseline_tables", "Amount of the source's data. Needs a table of sizes."),
-    "lex": Baseline("baseline_model", "Overlap of sub-word distributions. Needs text and a tokenizer."),
-    "emb": Baseline("baseline_model", "Cosine of mean embeddings. Needs text and a model."),
-    "nn-rank": Baseline("baseline_model", "Whose tokens are the target's nearest. Needs text and a model."),
-    "grad-cosine": Baseline("baseline_model", "Cosine of mean gradients. Needs text and a model."),
-    "sue": Baseline("baseline_model", "Evenness of the source's sub-words (experimental). Needs text."),
-    "file": Baseline("baseline_file", "Any matrix of similarities or distances. Needs the matrix."),
-    "all": Baseline("baseline_all", "All of these for which the data are there. Needs a folder."),
+    "l2v": "Cosine of typological features. Needs URIEL's feature_predictions.npz.",
+    "ldnd": "Similarity of basic words. Needs an LDND matrix (ASJP).",
+    "family": "Share of common ancestors. Needs a table of language families.",
+    "script": "The same script or not. Needs nothing, or a table of scripts.",
+    "source-size": "Amount of the source's data. Needs a table of sizes.",
+    "lex": "Overlap of sub-word distributions. Needs text and a tokenizer.",
+    "emb": "Cosine of mean embeddings. Needs text and a model.",
+    "nn-rank": "Share of the target's nearest tokens that a source has. Needs text and a model.",
+    "grad-cosine": "Cosine of mean gradients. Needs text and a model.",
+    "sue": "Evenness of the source's sub-words (experimental). Needs text.",
+    "file": "Any matrix of similarities or distances. Needs the matrix.",
+    "all": "All baselines whose data are available. Needs a folder.",
 }
+#: Commands of the module `baseline_tables`; the others are in `baseline_text`.
+_TABLES: Final = ("l2v", "ldnd", "family", "script", "source-size", "file")
+#: Largest matrix that is printed as a whole; of larger ones each target's nearest sources are.
+WHOLE_UP_TO: Final = 12
+NEIGHBOURS: Final = 3
 
 
 class _Baselines(click.Group):
@@ -45,13 +53,13 @@ class _Baselines(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in BASELINES:
             return None
-        module = import_module(f"xsns_stream.cli.{BASELINES[cmd_name].module}")
-        command: click.Command = module.COMMANDS[cmd_name]
+        module = "baseline_tables" if cmd_name in _TABLES else "baseline_text"
+        command: click.Command = import_module(f"xsns_stream.cli.{module}").COMMANDS[cmd_name]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Baselines"):
-            formatter.write_dl([(name, baseline.line) for name, baseline in BASELINES.items()])
+            formatter.write_dl(list(BASELINES.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -75,8 +83,139 @@ class _Baselines(click.Group):
     ),
 )
 def command() -> None:
-    """Compute other predictors of transfer, to hold sub-networks against.
+    """Compute other predictors of transfer, which sub-networks are compared with.
 
-    Each gives a similarity matrix, larger for a better source, that `evaluate` and `regress` read from the file that -o
-    writes. `xsns-stream baseline NAME --help` says what NAME is and where its data come from.
+    Each baseline is a similarity matrix in which a larger number means a better source. -o writes it to a file that
+    `evaluate` and `regress` read. `xsns-stream baseline NAME --help` describes NAME and its data.
     """
+
+
+# ------------------------------------------------------------------------------------------ what the commands share
+
+
+def pool_options(function: Decorated) -> Decorated:
+    """Add `--lang`, `--sources`, `--targets` and `--gold`."""
+    return apply(
+        function,
+        click.option(
+            "--lang",
+            "languages",
+            multiple=True,
+            metavar="CODES",
+            help="Only these languages, as `sw,en`, or all; by default all that the data have.",
+        ),
+        click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, as `en,de`."),
+        click.option("--targets", "--target", multiple=True, metavar="CODES", help="Only these as targets."),
+        click.option(
+            "--gold", default=None, metavar="FILE", help="Take the sources and targets of these gold scores by default."
+        ),
+    )
+
+
+def pool_of(options: dict[str, Any]) -> LanguagePool:
+    """Return the languages that the options name, and remove these options; `store` stays."""
+    from xsns_stream.pipeline.language_pool import language_pool
+
+    sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
+    return language_pool(**sides, store=options.get("store"))
+
+
+def output_option(function: Decorated) -> Decorated:
+    """Add `--output`, and `--csv-guard`."""
+    function = csv_guard_option(function)
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="FILE",
+        help="Write the whole matrix: .parquet (which `evaluate` and `regress` read), .csv .tsv .json .npz, or a heat "
+        "map: .png .svg .pdf. Repeatable.",
+    )(function)
+
+
+def store_default_option(option: Options) -> Any:
+    """Return the option `--store`; the verb receives `store`."""
+    return option(
+        "--store",
+        default=None,
+        metavar="PATH",
+        callback=lasting,
+        help="Take model, text, number of examples, seeds and longest example from this store of sub-networks, and "
+        "check that the text is the same. A folder of text, or of a model, is named by --corpus or --model.",
+    )
+
+
+def check_outputs(outputs: Sequence[str]) -> None:
+    """Check that files can be written, before anything is computed.
+
+    Raises:
+        UsageError: A suffix is not a known format, or a folder does not exist.
+    """
+    from xsns_stream.report import check_destination
+
+    for path in outputs:
+        check_destination(path)
+
+
+def finish(
+    matrix: SimilarityMatrix,
+    pool: LanguagePool,
+    outputs: Sequence[str],
+    *,
+    as_json: bool,
+    quiet: bool,
+    notes: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write and print a baseline, with the languages that it lacks.
+
+    Args:
+        matrix: The baseline.
+        pool: The languages that were requested.
+        outputs: Files to write.
+        as_json: Whether to print the JSON object, which includes the notes.
+        quiet: Whether to print no notes.
+        notes: Sentences on the data.
+        more: Further entries of the result in the JSON object.
+    """
+    from xsns_stream.report import write_matrix
+
+    lacking = pool.missing(matrix)
+    for text in notes:
+        note(f"note: {text}", quiet)
+    if lacking:
+        note(f"note: {matrix.coefficient} has no data on {listed(lacking)}.", quiet)
+    for path in outputs:
+        write_matrix(matrix, path)
+        note(f"wrote {path}", quiet)
+    if as_json:
+        emit_json("baseline", _result(matrix, lacking, notes) | dict(more or {}))
+    else:
+        _show(matrix, outputs, quiet)
+
+
+def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "coefficient": matrix.coefficient,
+        "sources": list(matrix.sources),
+        "targets": list(matrix.targets),
+        "values": matrix.values.tolist(),
+        "seeds": list(matrix.seeds),
+        "per_seed": None if matrix.per_seed is None else matrix.per_seed.tolist(),
+        "lacking": list(lacking),
+        "notes": list(notes),
+        "record": None if matrix.record is None else matrix.record.to_json(),
+    }
+
+
+def _show(matrix: SimilarityMatrix, outputs: Sequence[str], quiet: bool) -> None:
+    from xsns_stream.report import matrix_table, neighbours_table
+
+    console = stdout_console()
+    if max(matrix.values.shape) <= WHOLE_UP_TO:
+        console.print(matrix_table(matrix, console.width))
+        return
+    console.print(neighbours_table(matrix, NEIGHBOURS))
+    if not outputs:
+        note(f"the {NEIGHBOURS} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes everything.", quiet)

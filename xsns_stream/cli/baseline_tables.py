@@ -1,23 +1,30 @@
-"""The baselines that need a table and no model: l2v, ldnd, family, script, source-size."""
+"""The baselines that are computed from a table, or read from a file: l2v, ldnd, family, script, source-size, file."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.baseline_options import (
+from xsns_stream.cli.baseline import (
     check_outputs,
     finish,
-    of_table,
     output_option,
     pool_of,
     pool_options,
-    require_few,
 )
-from xsns_stream.cli.option_groups import apply
-from xsns_stream.cli.output import Decorated, common_options, examples
-from xsns_stream.errors import UsageError
+from xsns_stream.cli.option_groups import (
+    apply,
+)
+from xsns_stream.cli.output import (
+    Decorated,
+    common_options,
+    examples,
+)
+from xsns_stream.cli.selection import as_given_option, rename_option, skip_unknown_option
+
+if TYPE_CHECKING:
+    pass
 
 
 def _shared(function: Decorated) -> Decorated:
@@ -28,9 +35,20 @@ _names_option = click.option(
     "--names",
     default=None,
     metavar="FILE",
-    help="A table with a code and a name for each language, where labels are names. Where left out, udpos-langs.csv or "
+    help="A table with a code and a name for each language, where labels are names. By default udpos-langs.csv or "
     "languages.csv beside the file or in the folder above.",
 )
+
+
+def _run_table(
+    name: str, file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, options: dict[str, Any]
+) -> None:
+    from xsns_stream.pipeline.baselines import table_baseline, with_record
+
+    pool = pool_of(options)
+    check_outputs(outputs)
+    result = table_baseline(name, file, pool, **options)
+    finish(with_record(result.matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=result.notes)
 
 
 @click.command(
@@ -48,14 +66,7 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
     FILE is lang2vec's feature_predictions.npz (github.com/antonisa/lang2vec, CC BY-SA): URIEL's syntax, phonology and
     inventory features, gaps filled from the nearest languages. Missing languages are named.
     """
-    from xsns_stream.baselines import l2v, read_features
-
-    pool = pool_of(options)
-    check_outputs(outputs)
-    features = read_features(file)
-    require_few(pool, len(features.languages), f"'{file}'")
-    matrix = l2v(features, pool.sources, pool.targets)
-    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=features.notes)
+    _run_table("l2v", file, outputs, as_json, quiet, options)
 
 
 @click.command(
@@ -68,21 +79,13 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
 @click.argument("file")
 @_names_option
 @_shared
-def ldnd_command(
-    file: str, names: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
-) -> None:
+def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Similarity of basic words, 1 − LDND / 100, from the matrix in FILE.
 
     FILE is a square .csv of LDND in percent (ASJP's normalised, divided Levenshtein distance), with codes or names of
     languages on both sides, as ldnd.csv of github.com/wietsedv/xpos.
     """
-    from xsns_stream.baselines import ldnd, read_distances
-
-    pool = pool_of(options)
-    check_outputs(outputs)
-    distances = read_distances(file, names)
-    matrix = ldnd(distances, pool.sources, pool.targets)
-    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=distances.notes)
+    _run_table("ldnd", file, outputs, as_json, quiet, options)
 
 
 @click.command(
@@ -98,34 +101,18 @@ def ldnd_command(
     "columns",
     multiple=True,
     metavar="NAME",
-    help="Column of the family; repeatable, the outermost first.  [default: family]",
+    help="Column of the family; repeatable, the outermost level first.  [default: family]",
 )
 @click.option("--binary", is_flag=True, help="1 for the same family and branch, 0 otherwise.")
 @_names_option
 @_shared
-def family_command(
-    file: str,
-    columns: tuple[str, ...],
-    binary: bool,
-    names: str | None,
-    outputs: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
-) -> None:
+def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Share of ancestors in common, from the table of families in FILE.
 
     FILE has a code and a family for each language, as languages.csv of Glottolog's or WALS' CLDF data (CC BY). A
-    family such as `IE, Germanic` is a path: Swedish and Hindi, of two branches, come to 1/2.
+    family such as `IE, Germanic` is a path: Swedish and Hindi, of two branches, have a similarity of 1/2.
     """
-    from xsns_stream.baselines import family, read_families
-
-    pool = pool_of(options)
-    check_outputs(outputs)
-    families = read_families(file, columns, names)
-    require_few(pool, len(families.values), f"'{file}'")
-    matrix = family(families, pool.sources, pool.targets, binary=binary)
-    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=families.notes)
+    _run_table("family", file, outputs, as_json, quiet, options)
 
 
 @click.command(
@@ -139,34 +126,13 @@ def family_command(
 @click.option("--column", default=None, metavar="NAME", help="Column of the script.  [default: script]")
 @_names_option
 @_shared
-def script_command(
-    file: str | None,
-    column: str | None,
-    names: str | None,
-    outputs: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
-) -> None:
+def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """1 for the same script, 0 otherwise.
 
-    The script is the one that the code names (sr-Latn), or else the one that Unicode CLDR calls likely; with FILE, a
-    table with a code and a script for each language, it is what the table says.
+    The script is the one in the code (sr-Latn), or else the likely script of Unicode CLDR; with FILE, a table with a
+    code and a script for each language, it is the script in the table.
     """
-    from xsns_stream.baselines import customary_scripts, read_scripts, script
-
-    pool = pool_of(options)
-    check_outputs(outputs)
-    if file is None and (column or names):
-        raise UsageError("--column and --names mean nothing without a table.", "give the table.")
-    if file is None:
-        if pool.languages is None:
-            raise UsageError("no language was asked for.", "give --lang sw,en, or a table of scripts.")
-        scripts = customary_scripts(pool.languages)
-    else:
-        scripts = read_scripts(file, column, names)
-    matrix = script(scripts, pool.sources, pool.targets)
-    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=scripts.notes)
+    _run_table("script", file, outputs, as_json, quiet, options)
 
 
 @click.command(
@@ -181,36 +147,53 @@ def script_command(
 @click.option("--log", is_flag=True, help="log10(1 + amount): the same order, but a fairer linear fit.")
 @_names_option
 @_shared
-def source_size_command(
-    file: str,
-    column: str | None,
-    log: bool,
-    names: str | None,
-    outputs: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
-) -> None:
+def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Amount of each source's data from the table in FILE, whatever the target.
 
     FILE has a code and a number for each language: tokens seen in pretraining, sentences to fine-tune on. In a .txt
     file without a header the numbers at the end of a line are columns 1, 2, …
     """
-    from xsns_stream.baselines import read_sizes, source_size
+    _run_table("source-size", file, outputs, as_json, quiet, options)
+
+
+@click.command(
+    name="file",
+    epilog=examples(
+        "xsns-stream baseline file similarity.csv --lang sw,fi",
+        "xsns-stream baseline file distances.tsv --distance -o similarity.parquet",
+    ),
+)
+@click.argument("file")
+@click.option("--distance", is_flag=True, help="The numbers are distances: similarity = 1 − distance / scale.")
+@click.option(
+    "--scale", type=float, default=None, help="The distance at which two languages share nothing, as 100.  [default: 1]"
+)
+@click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
+@skip_unknown_option
+@rename_option
+@as_given_option
+@pool_options
+@output_option
+@common_options
+def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+    """Read the matrix in FILE, check it, and write it in the form that the other verbs read.
+
+    FILE is a .csv, .tsv, .parquet, .json or .npz with codes or names of languages on both sides: a line for each source
+    and a column for each target.
+    """
+    from xsns_stream.pipeline.baselines import file_baseline
 
     pool = pool_of(options)
     check_outputs(outputs)
-    sizes = read_sizes(file, column, names)
-    require_few(pool, len(sizes.values), f"'{file}'")
-    matrix = source_size(sizes, pool.sources, pool.targets, log=log)
-    notes = (f"amounts are from {sizes.origin}.", *sizes.notes)
-    finish(of_table(matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=notes)
+    result = file_baseline(file, pool, **options)
+    finish(result.matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=result.notes, more=result.labels)
 
 
-COMMANDS: Final = {
+COMMANDS: Final[dict[str, click.Command]] = {
     "l2v": l2v_command,
     "ldnd": ldnd_command,
     "family": family_command,
     "script": script_command,
     "source-size": source_size_command,
+    "file": file_command,
 }

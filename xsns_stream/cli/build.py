@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.build_options import build_options, settings_of, with_model
-from xsns_stream.cli.option_groups import SectionedCommand, corpus_json, note_corpus
+from xsns_stream.cli.option_groups import (
+    PRECISIONS,
+    SCORED_TOKENS_HELP,
+    Batch,
+    SectionedCommand,
+    Size,
+    apply,
+    corpus_json,
+    corpus_option,
+    corpus_options,
+    length_option,
+    model_option,
+    model_options,
+    note_corpus,
+    parameter_options,
+    section,
+)
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
+    Decorated,
     common_options,
     counted,
     emit_json,
@@ -21,12 +37,186 @@ from xsns_stream.cli.output import (
     stderr_console,
     store_option,
 )
-from xsns_stream.errors import PartialError
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
-    from xsns_stream.store import SubNetworkStore
+
+_model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
+_selection, _trust = section("Sub-networks"), section("How much to trust them")
+
+
+def build_options(function: Decorated) -> Decorated:
+    """Add every option of `build` but those of the store and of output."""
+    return apply(
+        function,
+        model_option(),
+        model_options,
+        _objective_options,
+        _text_options,
+        parameter_options,
+        _estimator_options,
+        _cost_options,
+        _trust_options,
+    )
+
+
+def _objective_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _model("--mask-rate", type=float, default=None, help="Share of tokens that are hidden.  [default: 0.15]"),
+        _model(
+            "--mean-span",
+            type=float,
+            default=None,
+            help="Mean length of a hidden span in tokens, for span corruption.  [default: 3]",
+        ),
+        length_option,
+        _model(
+            "--head-seed", default=0, show_default=True, help="Seed of a task head that the checkpoint does not have."
+        ),
+    )
+
+
+def _text_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        corpus_option(("cldr",)),
+        corpus_options(_text),
+        _text("--label-column", default=None, help="Column of a task's labels, where it is not the default column."),
+        _text(
+            "--lang",
+            "languages",
+            multiple=True,
+            default=("all",),
+            show_default=True,
+            help="Languages to measure: codes, or all; repeatable.",
+        ),
+        _text(
+            "--examples",
+            default=64,
+            show_default=True,
+            help="Examples for each language, |D|. 64 is for a first look; take 256 or more for results (the paper: "
+            "1024).",
+        ),
+        _text(
+            "--seed",
+            "seeds",
+            type=int,
+            multiple=True,
+            default=(42,),
+            show_default=True,
+            help="Seed for sampling and masking; repeatable.",
+        ),
+    )
+
+
+def _estimator_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _selection(
+            "--density",
+            "densities",
+            type=float,
+            multiple=True,
+            default=(0.15,),
+            show_default=True,
+            help="Share of parameters to select, in (0, 1]; repeatable.",
+        ),
+        _selection(
+            "--estimator",
+            type=click.Choice(["per-example", "per-batch", "authors", "grad-abs"]),
+            default="per-example",
+            show_default=True,
+            help="per-example is the paper's equation, authors is what its published code computes.",
+        ),
+        _selection(
+            "--labels",
+            type=click.Choice(["data", "sample"]),
+            default="data",
+            show_default=True,
+            help="Score the observed labels, or labels that are drawn from the model (true Fisher).",
+        ),
+        _selection(
+            "--token-reduction",
+            type=click.Choice(["sum", "mean"]),
+            default="sum",
+            show_default=True,
+            help=SCORED_TOKENS_HELP,
+        ),
+        _selection(
+            "--quantile",
+            type=click.Choice(["exact", "histogram", "percentile"]),
+            default=None,
+            help="How the threshold is found: the K-th largest value; an estimate of it, within 0.8 %, from one "
+            "histogram; or numpy.percentile, as in the authors' code.  [default: exact; authors: percentile]",
+        ),
+        _selection(
+            "--keep-fisher",
+            type=click.Choice(["float32", "bf16"]),
+            is_flag=False,
+            flag_value="float32",
+            default=None,
+            help="Store the Fisher values, so that other densities can be added later; bf16 takes half the space, and "
+            "rounds.",
+        ),
+    )
+
+
+def _cost_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _cost(
+            "--batch",
+            "batch_size",
+            type=Batch(),
+            default=None,
+            metavar="N|auto",
+            help="Examples in a batch. Results depend on it only with the estimators per-batch and authors.  "
+            "[default: 8; authors: 4]",
+        ),
+        _cost(
+            "--precision",
+            type=PRECISIONS,
+            default="float32",
+            show_default=True,
+            help="Precision of products, by automatic mixed precision; sums stay in float32.",
+        ),
+        _cost("--checkpoint", is_flag=True, help="Compute activations twice instead of keeping them in memory."),
+        _cost(
+            "--memory",
+            type=Size(),
+            default=None,
+            metavar="SIZE",
+            help="Largest size of the Fisher values in memory, as 2GB; larger values need several passes over the "
+            "text.",
+        ),
+    )
+
+
+def _trust_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _trust(
+            "--parts",
+            type=int,
+            default=None,
+            metavar="K",
+            help="Split each row's examples into K parts, and also store the sub-networks that leave one part out: "
+            "`rank` computes intervals from them. 8 is a good number; the store grows K-fold.",
+        ),
+        _trust("--split-half", is_flag=True, help="Compare the sub-networks of two halves of each row's examples."),
+        _trust(
+            "--until-stable",
+            type=float,
+            default=None,
+            metavar="J",
+            help="Finish a row as soon as its sub-network has a Jaccard coefficient of J to the one at the check "
+            "before (at density 0.15); --examples is then the largest number of examples.",
+        ),
+        _trust("--check-every", type=int, default=None, help="Examples between two such checks.  [default: 64]"),
+        _trust("--at-least", type=int, default=None, help="Examples that every row gets.  [default: 128]"),
+    )
 
 
 @click.command(
@@ -39,28 +229,34 @@ if TYPE_CHECKING:
 )
 @build_options
 @store_option
-@click.option("--dry-run", is_flag=True, help="Say what would be measured, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print what would be measured, and stop.")
 @common_options
 def command(store: str, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Measure languages and store their sub-networks.
 
-    A row that is already in the store is skipped: running again goes on where the last run stopped, and a stopped
-    run loses nothing but the row it was at.
+    A row that is already in the store is skipped: running again continues where the last run stopped, and an
+    interrupted run loses only the row that it was measuring.
     """
-    from xsns_stream.store import open_store
+    from xsns_stream.pipeline.build import build_plan, refuse_failures, store_for_build
 
-    settings = settings_of(options)
+    model = options.pop("model")
+    settings, model_options = build_plan(**options)
     note_corpus(settings.corpus, quiet)
-    opened = open_store(store, "a")
+    opened = store_for_build(store)
     if dry_run:
-        _show_plan(settings, opened, as_json)
+        _show_plan(settings, settings.missing_rows(opened), as_json)
         return
-    result = _run(settings, options, opened, quiet)
-    _tell(result, settings, store, as_json, quiet)
+    result = _run(settings, model, model_options, opened, quiet)
+    _show(result, settings, store, as_json)
+    refuse_failures(result, settings)
+    if not as_json and not quiet:
+        where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
+        target = settings.languages[0]
+        say(f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}", err=True)
 
 
-def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -> None:
-    rows, missing = settings.rows(), settings.missing_rows(store)
+def _show_plan(settings: BuildSettings, missing: Sequence[Row], as_json: bool) -> None:
+    rows = settings.rows()
     if as_json:
         plan = {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]}
         emit_json("build", plan | corpus_json(settings.corpus))
@@ -74,46 +270,28 @@ def _show_plan(settings: BuildSettings, store: SubNetworkStore, as_json: bool) -
         say("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
 
 
-def _run(settings: BuildSettings, options: dict[str, Any], store: SubNetworkStore, quiet: bool) -> BuildResult:
-    from xsns_stream.cli.progress import BuildProgress
-    from xsns_stream.pipeline.build import build
+def _run(settings: BuildSettings, model: str, model_options: dict[str, Any], store: Any, quiet: bool) -> BuildResult:
+    from xsns_stream.pipeline.build import load_for_build
+    from xsns_stream.pipeline.progress import RowProgress
+    from xsns_stream.pipeline.run_build import run_build
 
     console = stderr_console(quiet)
     with console.status("loading the model …"):
-        settings, loaded = with_model(settings, options)
-    with BuildProgress(console, len(settings.missing_rows(store))) as progress:
-        return build(settings, loaded, store, progress)
+        settings, loaded = load_for_build(settings, model, **model_options)
+    with RowProgress(console, len(settings.missing_rows(store))) as progress:
+        return run_build(settings, loaded, store, progress)
 
 
-def _tell(result: BuildResult, settings: BuildSettings, store: str, as_json: bool, quiet: bool) -> None:
+def _show(result: BuildResult, settings: BuildSettings, store: str, as_json: bool) -> None:
     if as_json:
         emit_json("build", _result(result, settings, store))
-    else:
-        say(
-            f"{store}: {counted(len(result.committed), 'row')} measured, {len(result.skipped)} were there, "
-            f"{_by_others(result)}{len(result.failed)} failed."
-        )
-        for line in _reliability(result, settings):
-            say(line)
-    if result.failed:
-        names = ", ".join(dict.fromkeys(row.language for row in result.failed))
-        first = next(iter(result.failed.values()))
-        others = (
-            "the others are committed."
-            if result.committed or result.skipped or result.by_others
-            else "nothing was committed."
-        )
-        raise PartialError(
-            f"{len(result.failed)} of {counted(len(settings.rows()), 'row')} failed: {names}.",
-            f"{others} The first: {first.message} {first.hint}".rstrip(),
-        )
-    if not as_json and not quiet:
-        target = settings.languages[0]
-        where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        say(
-            f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}",
-            err=True,
-        )
+        return
+    say(
+        f"{store}: {counted(len(result.committed), 'row')} measured, {len(result.skipped)} were there, "
+        f"{_by_others(result)}{len(result.failed)} failed."
+    )
+    for line in _reliability(result, settings):
+        say(line)
 
 
 def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[str, Any]:
@@ -161,15 +339,15 @@ def _by_others(result: BuildResult) -> str:
 
 
 def _reliability(result: BuildResult, settings: BuildSettings) -> Iterator[str]:
-    """Yield a line for each kind of thing that is known of the rows' repeatability."""
-    halves = {row: known["split_half"] for row, known in result.reliability.items() if "split_half" in known}
+    """Yield a line for each measure of the rows' repeatability."""
+    halves = {row: recorded["split_half"] for row, recorded in result.reliability.items() if "split_half" in recorded}
     if halves:
         worst = min(halves, key=lambda row: halves[row])
         yield (
             f"split-half Jaccard: {mean(halves.values()):.3f} on average, "
             f"{halves[worst]:.3f} at lowest ({worst.language}, seed {worst.seed})."
         )
-    curves = [known["stability"] for known in result.reliability.values() if known.get("stability")]
+    curves = [each["stability"] for each in result.reliability.values() if each.get("stability")]
     if curves:
         used = [curve[-1][0] for curve in curves]
         yield f"until stable: {mean(used):,.0f} examples a row on average, from {min(used):,} to {max(used):,}."

@@ -124,7 +124,6 @@ def command(
     with event_display(quiet) as on_event:
         report = evaluate(predictors, with_trivial=not no_trivial, on_event=on_event, **options)
     for path in outputs:
-        assert report.joined is not None
         write_evaluation(report, report.joined, path, per_target=per_target)
         note(f"wrote {path}", quiet)
     if as_json:

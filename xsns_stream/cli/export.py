@@ -115,7 +115,7 @@ def _targets(keys: list[RowKey], output: str) -> dict[RowKey, Path]:
     Raises:
         UsageError: Files would overwrite each other, or cannot be made there.
     """
-    from xsns_stream.types.exports import check_target
+    from xsns_stream.types.subnetwork import check_target
 
     if PLACE not in output and len(keys) > 1:
         raise UsageError(f"{len(keys)} languages cannot be written to one file.", f"name it as '{PLACE}.npz'.")
@@ -127,10 +127,8 @@ def _targets(keys: list[RowKey], output: str) -> dict[RowKey, Path]:
 
 
 def _export(rows: SubNetworkStore, key: RowKey, target: Path) -> dict[str, Any]:
-    from xsns_stream.types.exports import write_network
-
     network = rows.read(key.language, key.seed, key.density)
-    write_network(network, target)
+    network.save(target)
     return {
         "path": str(target),
         "language": key.language,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.option_groups import corpus_json, corpus_options, note_corpus, open_from
+from xsns_stream.cli.option_groups import corpus_options
 from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_option
 from xsns_stream.errors import UsageError
 
@@ -165,18 +165,16 @@ def _rows_table(summary: StoreSummary) -> Table:
 
 
 def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
+    from xsns_stream.pipeline.inspection import summarise_corpus
     from xsns_stream.report import shown_name
 
-    corpus = open_from(options)
-    languages = corpus.languages()
-    note_corpus(corpus, quiet)
-    names = {code: shown_name(code) for code in languages}
+    corpus = summarise_corpus(options.pop("corpus"), **options)
+    for sentence in corpus.notes:
+        note(f"note: {sentence}", quiet)
+    names = {code: shown_name(code) for code in corpus.languages}
     if as_json:
-        emit_json(
-            "info",
-            {"corpus": corpus.name, "local": corpus.local, "languages": list(languages), "names": names}
-            | corpus_json(corpus),
-        )
+        facts = {"corpus": corpus.name, "local": corpus.local, "languages": list(corpus.languages), "names": names}
+        emit_json("info", facts | dict(corpus.record))
         return
     from rich import box
     from rich.table import Table
@@ -186,4 +184,4 @@ def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
     for code, name in names.items():
         table.add_row(Text(code), Text(name))
     stdout_console().print(table)
-    note(f"{counted(len(languages), 'language')} in {corpus.name}", quiet)
+    note(f"{counted(len(corpus.languages), 'language')} in {corpus.name}", quiet)

@@ -1,26 +1,21 @@
-"""Groups of options that several verbs share: corpus, model, sizes."""
+"""Options that several verbs share: model, text, parameters, sizes; and help pages with sections."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import click
 
-from xsns_stream.cli.output import note
+from xsns_stream.cli.output import Decorated, note
+from xsns_stream.errors import UsageError
 
-if TYPE_CHECKING:
-    from xsns_stream.corpora import Corpus
-    from xsns_stream.models import LoadedModel
-
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Options = Callable[..., Callable[[Any], Any]]
 
 
 class SectionedOption(click.Option):
-    """An option that stands under a heading of the help page."""
+    """An option under a heading of the help page."""
 
     def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,7 +38,7 @@ class SectionedCommand(click.Command):
 
 
 def section(title: str) -> Options:
-    """Return what is used like `click.option`, for options of one section."""
+    """Return a decorator like `click.option` for the options of one section."""
 
     def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
         return click.option(*names, cls=SectionedOption, section=title, **settings)
@@ -52,26 +47,25 @@ def section(title: str) -> Options:
 
 
 def apply(function: Decorated, *options: Callable[[Any], Any]) -> Decorated:
-    """Add options in their order, the first on top of the page."""
+    """Add options in their order; the first option is the first on the help page."""
     for option in reversed(options):
         function = option(function)
     return function
 
 
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+def refuse_together(hint: str, **given: object) -> None:
+    """Refuse two options that exclude each other.
 
-
-def parse_bytes(text: str) -> int:
-    """Return how many bytes a size is: `1500`, `500k`, `1.5GB` (10⁹), `2GiB` (2³⁰).
+    Args:
+        hint: What to do instead.
+        **given: The options, with underscores for hyphens, and their values.
 
     Raises:
-        ValueError: It is none.
+        UsageError: More than one option has a value that is neither empty nor false.
     """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None or (match[3] and not match[2]):
-        raise ValueError(f"'{text}' is no size; write 500MB, 2GB or 2GiB.")
-    power = " kmgt".index(match[2].lower()) if match[2] else 0
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if len(names) > 1:
+        raise UsageError(f"{names[0]} and {names[1]} were both given.", hint)
 
 
 class Size(click.ParamType[int]):
@@ -81,10 +75,12 @@ class Size(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return bytes."""
+        from xsns_stream.pipeline.settings import parse_bytes
+
         try:
             return value if isinstance(value, int) else parse_bytes(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        except UsageError as error:
+            self.fail(f"{error.message}\nhint: {error.hint}", param, ctx)
 
 
 class Batch(click.ParamType[int | Literal["auto"]]):
@@ -102,8 +98,47 @@ class Batch(click.ParamType[int | Literal["auto"]]):
             self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
 
 
-#: As :data:`xsns_stream.corpora.TASK_NAMES` has them, which a help page does not load; a test compares.
+#: Lists that a help page needs without loading the modules that own them; tests compare each list with its owner.
 TASK_NAMES: Final = ("ner", "pos", "nli", "pi", "qa", "topic")
+OBJECTIVES: Final = (
+    "masked-lm",
+    "causal-lm",
+    "span-corruption",
+    "token-classification",
+    "sequence-classification",
+    "question-answering",
+)
+AUTO: Final = "auto"
+_model, _text, _parameters, _cost = (
+    section("Model"),
+    section("Text"),
+    section("Parameters (θ)"),
+    section("Time and memory"),
+)
+
+REVISION_HELP: Final = "Commit, branch or tag of a model on the Hub."
+MODEL_HELP: Final = "`mini`, a local folder, or a Hub id."
+DEVICE_HELP: Final = "Device to compute on, as torch names it."
+CONFIG_HELP: Final = "Configuration of a Hub data set; {lang} stands for the code."
+PRECISIONS: Final = click.Choice(["float32", "bf16", "fp16"])
+SCORED_TOKENS_HELP: Final = "How the log-likelihood of an example is computed from its scored tokens."
+
+
+# ------------------------------------------------------------------------------------------------------- the text
+
+
+def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--corpus`; the verb receives `texts`."""
+    return _text(
+        "--corpus",
+        "texts",
+        multiple=True,
+        default=default,
+        show_default=default is not None,
+        metavar="SPEC",
+        help="cldr, a folder with one file for each language, LANG=FILE (repeatable), a recipe such as wikiann, or "
+        "hub:ID.",
+    )
 
 
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
@@ -119,88 +154,73 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--task",
                 type=click.Choice(TASK_NAMES),
                 default=None,
-                help="Read the corpus as labelled data of this task, as `transfer` does: its training texts.",
+                help="Read the corpus as labelled data of this task, as `transfer` does, and take its training texts.",
             ),
-            option("--text-column", default=None, help="Column of the text, where the default is not it."),
+            option("--text-column", default=None, help="Column of the text, where it is not the default column."),
             option("--split", default=None, help="Split of a data set."),
             option(
                 "--words",
                 type=click.Choice(["running", "given"]),
                 default=None,
-                help="How text split into words is read: each sentence as it is written, or its words joined by "
-                "spaces. Labelled words are always joined by spaces.  [default: running]",
+                help="How text that is split into words is read: each sentence as it is written, or its words joined "
+                "by spaces. Labelled words are always joined by spaces.  [default: running]",
             ),
-            option("--config", default=None, help="Configuration of a Hub data set; {lang} stands for the code."),
+            option("--config", default=None, help=CONFIG_HELP),
             option("--corpus-revision", default=None, help="Commit, branch or tag of a Hub data set."),
         )
 
     return add
 
 
-def open_from(options: dict[str, Any], labels: str | None = None) -> Corpus:
-    """Open the corpus that the options name.
-
-    Raises:
-        UsageError: Options that do not fit together.
-        CorpusError: There is no such corpus.
-    """
-    from xsns_stream.corpora import open_corpus
-
-    return open_corpus(
-        options["corpus"],
-        text_column=options["text_column"],
-        split=options["split"],
-        config=options["config"],
-        revision=options["corpus_revision"],
-        labels=labels,
-        task=options["task"],
-        words=options["words"],
-    )
-
-
 def note_corpus(corpus: object, quiet: bool) -> None:
-    """Say on stderr which files of a corpus are not read and why, and which are read as another language."""
-    from xsns_stream.corpora import reading_notes
+    """Print on stderr which files of a corpus are not read and why, and which are read as another language."""
+    from xsns_stream.pipeline.inspection import corpus_notes
 
-    for sentence in reading_notes(corpus):
+    for sentence in corpus_notes(corpus):
         note(f"note: {sentence}", quiet)
 
 
 def corpus_json(corpus: object) -> dict[str, Any]:
-    """Return what the JSON of a verb says of its corpus's files: those not read, and notes."""
-    from xsns_stream.corpora import not_read
+    """Return the entries on a corpus in the JSON of a verb: files that are not read, and notes."""
+    from xsns_stream.pipeline.inspection import corpus_record
 
-    return {
-        "files_not_read": [{"file": each.file, "reason": each.reason} for each in not_read(corpus)],
-        "corpus_notes": list(getattr(corpus, "notes", ())),
-    }
+    return corpus_record(corpus)
 
 
-AUTO: Final = "auto"
-#: As :data:`xsns_stream.objectives.OBJECTIVES` has them; a test compares the two.
-OBJECTIVES: Final = (
-    "masked-lm",
-    "causal-lm",
-    "span-corruption",
-    "token-classification",
-    "sequence-classification",
-    "question-answering",
-)
-_model, _parameters = section("Model"), section("Parameters (θ)")
+# ------------------------------------------------------------------------------------------------------ the model
+
+
+def model_option(default: str | None = "mini") -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--model`."""
+    return _model("--model", default=default, show_default=default is not None, help=MODEL_HELP)
+
+
+def revision_option(function: Decorated) -> Decorated:
+    """Add `--revision`."""
+    decorated: Decorated = _model("--revision", default=None, help=REVISION_HELP)(function)
+    return decorated
+
+
+def length_option(function: Decorated) -> Decorated:
+    """Add `--max-length`."""
+    decorated: Decorated = _model(
+        "--max-length", default=128, show_default=True, help="Longest example in tokens; longer text is cut."
+    )(function)
+    return decorated
 
 
 def model_options(function: Decorated) -> Decorated:
     """Add `--revision`, `--device`, `--dtype` and `--objective`."""
     return apply(
         function,
-        _model("--revision", default=None, help="Commit, branch or tag of a model on the Hub."),
-        _model("--device", default="cpu", show_default=True, help="As torch names it."),
+        revision_option,
+        _model("--device", default="cpu", show_default=True, help=DEVICE_HELP),
         _model(
             "--dtype",
             type=click.Choice(["float32", "bfloat16", "float16"]),
             default="float32",
             show_default=True,
-            help="Of the weights.",
+            help="Data type of the weights.",
         ),
         _model(
             "--objective",
@@ -222,33 +242,30 @@ def parameter_options(function: Decorated) -> Decorated:
             type=click.Choice(["encoder", "decoder", "both"]),
             default="both",
             show_default=True,
-            help="Of a model that has both.",
+            help="Which stack of a model with encoder and decoder is measured.",
         ),
         _parameters(
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Measure these too, beside the blocks: parameters whose name holds a match; repeatable.",
+            help="Measure parameters in addition to the blocks: those whose name holds a match; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Leave out parameters whose name holds a match; repeatable.",
+            help="Do not measure parameters whose name holds a match; repeatable.",
         ),
     )
 
 
-def load(options: dict[str, Any], *, label_count: int | None = None, head_seed: int = 0) -> LoadedModel:
-    """Load the model that the options name."""
-    from xsns_stream.models import load_model
-
-    return load_model(
-        options["model"],
-        revision=options["revision"],
-        device=options["device"],
-        objective=options["objective"],
-        label_count=label_count,
-        head_seed=head_seed,
-        dtype=options["dtype"],
-    )
+def scratch_option(function: Decorated) -> Decorated:
+    """Add `--scratch`."""
+    decorated: Decorated = _cost(
+        "--scratch",
+        type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),
+        default=None,
+        metavar="DIR",
+        help="Folder for temporary files.  [default: that of the system]",
+    )(function)
+    return decorated

@@ -4,63 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.segment import Segment
-from rich.table import Table
-from rich.text import Text
 
+from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.events import Noted, OnReadEvent, ReadEvent, WorkDone
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
-
-
-class VisibleConsole(Console):
-    """A console that escapes what cannot be seen, before widths are computed, and reads no markup in text."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, **options)
-
-    def on_broken_pipe(self) -> None:
-        """Raise, where rich would exit with 1: a reader that has seen enough (`| head`) is no failure."""
-        raise BrokenPipeError
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Print objects whose texts are made visible."""
-        super().print(*map(_made_visible, objects), **options)
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render an object; what :meth:`print` does not see, as descriptions of a bar, is escaped here."""
-        for segment in super().render(renderable, options):
-            if segment.control:
-                yield segment
-            else:
-                yield Segment(visible(segment.text, lines=True), segment.style)
-
-
-def _made_visible(shown: Any) -> Any:
-    """Return an object of rich in which each text is a line that can be seen; titles and captions may have several."""
-    if isinstance(shown, str):
-        return visible(shown)
-    if isinstance(shown, Text):
-        # A text in two styles is a cell that a table of ours has put together of several lines.
-        if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
-            shown.plain = plain
-    elif isinstance(shown, Table):
-        for column in shown.columns:
-            column.header, column.footer = _made_visible(column.header), _made_visible(column.footer)
-            column._cells[:] = map(_made_visible, column._cells)
-    elif isinstance(shown, Group):
-        for part in shown.renderables:
-            _made_visible(part)
-    return shown
 
 
 SCHEMA_VERSION: Final = 1
@@ -91,7 +48,7 @@ def csv_guard_option(function: Decorated) -> Decorated:
         is_flag=True,
         expose_value=False,
         callback=guard,
-        help="In .csv and .tsv put ' before cells that a spreadsheet would take for a formula (= + - @).",
+        help="In .csv and .tsv files, put ' before cells that a spreadsheet would read as a formula (= + - @).",
     )(function)
 
 
@@ -112,7 +69,7 @@ def common_options(function: Decorated) -> Decorated:
             "--quiet",
             is_flag=True,
             callback=_remember_quiet,
-            help="No progress and no notes; results and errors remain.",
+            help="Print neither progress nor notes; results and errors remain.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ):
@@ -121,7 +78,7 @@ def common_options(function: Decorated) -> Decorated:
 
 
 def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Refuse stores in memory, which a command would find empty and leave to nobody."""
+    """Refuse stores in memory, which are empty at the start of a command and lost at its end."""
     from xsns_stream.errors import UsageError
 
     for name in value if isinstance(value, tuple) else (value,):
@@ -146,64 +103,64 @@ def store_option(function: Decorated) -> Decorated:
 
 
 def row_options(function: Decorated) -> Decorated:
-    """Add `--seed` and `--density`, which choose rows of a store."""
+    """Add `--seed` and `--density`, which select rows of a store."""
     function = click.option(
-        "--density", type=float, default=None, help="Which density, where the store holds several."
+        "--density", type=float, default=None, help="Density of the rows, needed if the store has several."
     )(function)
     return click.option(
         "--seed",
         "seeds",
         type=int,
         multiple=True,
-        help="Only these seeds; averaged over all of the store by default.",
+        help="Seed of the rows. May be given more than once.  [default: all seeds, averaged]",
     )(function)
 
 
 def examples(*commands: str) -> str:
-    """Return the end of a help page: examples, which the tests run."""
+    """Return examples for the end of a help page; the tests run them."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the codes of a repeatable option that also takes lists: `--lang sw,en --lang fi`."""
+    """Return the codes of an option that may be repeated and takes lists: `--lang sw,en --lang fi`."""
     return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
 
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """Return a number with its noun: `1 row`, `2 rows`."""
+    """Return a number and its noun, as `1 row` or `2 rows`."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
-    """Print the one JSON object of a verb; NaN becomes null, because JSON has none."""
+    """Print the JSON object of a verb; NaN becomes null, because JSON does not have NaN."""
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     click.echo(visible_json(json.dumps(nan_to_null(document), ensure_ascii=plain, allow_nan=False)))
 
 
 def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
-    """Print a line; whatever a verb prints goes through here, through :func:`emit_json` or through a console below.
+    """Print a line. Verbs print with this function, with :func:`emit_json` or on a console below, and in no other way.
 
     Args:
-        text: The line; what cannot be seen of it is shown as escapes.
-        err: Whether it goes to stderr.
-        lines: Whether the text has line breaks of its own.
+        text: The line. Invisible characters are shown as escapes.
+        err: Whether the line goes to stderr.
+        lines: Whether the text may contain line breaks.
     """
     click.echo(visible(text, lines=lines), err=err)
 
 
 def stdout_console() -> Console:
-    """Return the console that results are drawn on; wide where nobody looks at it."""
+    """Return the console for results; it is wide if stdout is not a terminal."""
     return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
 
 
 def stderr_console(quiet: bool) -> Console:
-    """Return the console that progress and notes are drawn on."""
+    """Return the console for progress and notes."""
     return VisibleConsole(stderr=True, quiet=quiet)
 
 
 def note(text: str, quiet: bool) -> None:
-    """Print a line beside the result; never wrapped, so that it can be searched for."""
+    """Print a line to stderr. It is never wrapped, so that it can be searched for."""
     if not quiet:
         say(text, err=True)
 

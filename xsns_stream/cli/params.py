@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.option_groups import SectionedCommand, load, model_options, parameter_options
+from xsns_stream.cli.option_groups import SectionedCommand, model_options, parameter_options
 from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from xsns_stream.pipeline.inspection import ParameterReport
     from xsns_stream.types import ParameterLayout
-
-#: Number of classes of a new task head. The head is measured only if it is included.
-_LABELS: Final = 2
 
 
 @click.command(
@@ -40,10 +37,7 @@ def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: A
     from xsns_stream.pipeline.inspection import inspect_parameters
 
     with stderr_console(quiet).status("loading the model …"):
-        loaded = load(options, label_count=_LABELS if options["objective"].endswith("classification") else None)
-    report = inspect_parameters(
-        loaded, stack=options["stack"], include=options["include"], exclude=options["exclude"], check=check
-    )
+        report = inspect_parameters(check=check, **options)
     for text in report.notes:
         note(f"note: {text}", quiet)
     if as_json:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from xsns_stream.cli.option_groups import Decorated, SectionedCommand, apply, section
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, say, split_codes
+from xsns_stream.cli.option_groups import SectionedCommand, apply, section
+from xsns_stream.cli.output import Decorated, common_options, counted, emit_json, examples, note, say, split_codes
 from xsns_stream.errors import ExitCode, PartialError, XsnsError
 from xsns_stream.reproduce.config import PRESETS
 from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.option_groups import SectionedCommand, corpus_json
+from xsns_stream.cli.option_groups import (
+    CONFIG_HELP,
+    DEVICE_HELP,
+    MODEL_HELP,
+    PRECISIONS,
+    REVISION_HELP,
+    TASK_NAMES,
+    SectionedCommand,
+    apply,
+    corpus_json,
+    section,
+)
 from xsns_stream.cli.output import (
+    Decorated,
     common_options,
     counted,
     csv_guard_option,
@@ -24,117 +34,129 @@ from xsns_stream.cli.output import (
     stderr_console,
     stdout_console,
 )
-from xsns_stream.cli.transfer_options import Loader, settings_of, transfer_options
-from xsns_stream.errors import PartialError, UsageError, XsnsError
-from xsns_stream.languages import constituents
-from xsns_stream.pipeline.events import (
-    StepsDone,
-    TransferEvent,
-    UnitDone,
-    UnitFailed,
-    UnitsAwaited,
-    UnitStarted,
-)
+from xsns_stream.errors import XsnsError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from xsns_stream.pipeline.events import TransferEvent, TransferPlan, TransferResult
+    from xsns_stream.pipeline.events import TransferPlan, TransferResult
+    from xsns_stream.pipeline.finetune import ModelLoader
     from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings
     from xsns_stream.types import TransferRun
 
-
-#: Seconds after which a log that was silent hears of the unit at work.
-_QUIET: Final = 60.0
-
-
-class TransferProgress:
-    """Receives events; use as a context manager.
-
-    Args:
-        console: Where to draw.
-        units: How many units there are to make.
-    """
-
-    def __init__(self, console: Console, units: int) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self.console, self.units, self.done = console, units, 0
-        self.said = time.monotonic()
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-            disable=not console.is_terminal or not units,
-        )
-        self.task = self.bar.add_task("fine-tuning", total=float(units), count=self._count())
-
-    def __enter__(self) -> TransferProgress:
-        self.bar.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.__exit__(kind, value, trace)
-
-    def __call__(self, event: TransferEvent) -> None:
-        """Draw one event."""
-        if isinstance(event, UnitStarted):
-            self.bar.update(self.task, description=str(event.unit))
-        elif isinstance(event, StepsDone):
-            # Testing is taken for a tenth of a unit, which moves the bar and decides nothing.
-            share = event.done / event.total
-            part = 0.9 + 0.1 * share if event.what.startswith("testing") else 0.9 * share
-            self.bar.update(self.task, completed=self.done + part, description=f"{event.unit} {event.what}")
-            self._remind(event)
-        elif isinstance(event, UnitsAwaited):
-            names = ", ".join(map(str, event.units))
-            self._say(f"note: being made by another process, and waited for: {names}.")
-        elif isinstance(event, UnitFailed):
-            self._advance()
-            self._say(f"failed: {event.unit}: {event.error.message}")
-        elif isinstance(event, UnitDone):
-            self._advance()
-            if not self.console.is_terminal:
-                self._say(f"[{self.done}/{self.units}] {event.unit}: {_unit_summary(event.run)}, {event.seconds:.0f} s")
-
-    def _count(self) -> str:
-        return f"{self.done}/{self.units}"
-
-    def _remind(self, event: StepsDone) -> None:
-        """Say in a log file that a long unit goes on."""
-        if self.console.is_terminal or time.monotonic() - self.said < _QUIET:
-            return
-        testing = event.what.startswith("testing")
-        step = f"{event.what}, {event.done} of {event.total}" if testing else f"step {event.done:,} of {event.total:,}"
-        self._say(f"{event.unit}: {step}{f', {event.what}' if event.what and not testing else ''}")
-
-    def _advance(self) -> None:
-        self.done += 1
-        self.bar.update(self.task, completed=self.done, count=self._count())
-
-    def _say(self, text: str) -> None:
-        self.said = time.monotonic()
-        self.console.print(text, markup=False, soft_wrap=True)
+#: Names of :data:`xsns_stream.transfer.PRESETS`, which a help page does not load; a test compares them.
+PRESET_NAMES: Final = ("quick", "paper")
+_task, _languages, _tuning, _cost = (
+    section("Task"),
+    section("Languages"),
+    section("Fine-tuning"),
+    section("Time and space"),
+)
 
 
-def _unit_summary(run: TransferRun) -> str:
-    headline = next(iter(next(iter(run.scores.values())).metrics))
-    abroad = [score.metrics[headline] for target, score in run.scores.items() if target not in constituents(run.source)]
-    home = run.scores.get(run.source)
-    parts = [
-        f"dev {max(run.training['dev']):.1f} after {run.training['best_epoch']} of {run.training['epochs']} epochs"
-    ]
-    if home is not None:
-        parts.append(f"own test {home.metrics[headline]:.1f}")
-    if abroad:
-        parts.append(f"zero-shot {mean(abroad):.1f} on {len(abroad)}")
-    return ", ".join(parts)
+def transfer_options(function: Decorated) -> Decorated:
+    """Add every option of `transfer` but those of output."""
+    return apply(
+        function,
+        _task("--task", type=click.Choice(TASK_NAMES), required=True, help="Task to fine-tune and test."),
+        _task("--model", default="mini", show_default=True, help=MODEL_HELP),
+        _task("--revision", default=None, help=REVISION_HELP),
+        _task(
+            "--data",
+            required=True,
+            metavar="SPEC",
+            help="Labelled data: a folder, a recipe such as wikiann, or RECIPE=FOLDER for a local copy.",
+        ),
+        _task("--config", default=None, help=CONFIG_HELP),
+        _task("--data-revision", default=None, help="Commit, branch or tag of a Hub data set."),
+        _task("--relabel", multiple=True, metavar="OLD=NEW", help="Another name for a label; repeatable."),
+        _language_options,
+        _tuning_options,
+        _cost_options,
+    )
+
+
+def _language_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _languages(
+            "--sources",
+            multiple=True,
+            metavar="CODES",
+            help="Fine-tune one model on each of these, as `en,de`, or all.",
+        ),
+        _languages(
+            "--mix",
+            multiple=True,
+            metavar="CODES",
+            help="Fine-tune one model on all of these together, as `es,pt,it`; repeatable.",
+        ),
+        _languages(
+            "--targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
+        ),
+        _languages(
+            "--pairs",
+            default=None,
+            metavar="PAIRS",
+            help="Measure only these pairs, as `en>sw,fi>all` (a mixture as `es+pt>it`), or those in a file with one "
+            "pair on each line.",
+        ),
+    )
+
+
+def _tuning_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _tuning(
+            "--preset",
+            type=click.Choice(PRESET_NAMES),
+            default="quick",
+            show_default=True,
+            help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",
+        ),
+        _tuning(
+            "--seed",
+            "seeds",
+            type=int,
+            multiple=True,
+            default=(42,),
+            show_default=True,
+            help="Seed of fine-tuning; repeatable.",
+        ),
+        _tuning("--epochs", type=int, default=None, help="Largest number of epochs."),
+        _tuning("--patience", type=int, default=None, help="Epochs without a better dev score before training stops."),
+        _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
+        _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
+        _tuning("--max-length", type=int, default=None, help="Longest input in tokens.  [default: 128]"),
+    )
+
+
+def _cost_options(function: Decorated) -> Decorated:
+    return apply(
+        function,
+        _cost("--limit", type=int, default=None, metavar="N", help="Largest number of training examples of a source."),
+        _cost(
+            "--test-limit",
+            type=int,
+            default=None,
+            metavar="N",
+            help="Largest number of test examples of a target, and of dev examples of a source.",
+        ),
+        _cost("--device", default="cpu", show_default=True, help=DEVICE_HELP),
+        _cost(
+            "--precision",
+            type=PRECISIONS,
+            default="float32",
+            show_default=True,
+            help="Precision of products, by automatic mixed precision.",
+        ),
+        _cost("--test-batch", "evaluation_batch", type=int, default=None, help="Test examples in a batch."),
+        _cost(
+            "--keep-models",
+            type=click.Path(path_type=Path),
+            default=None,
+            metavar="DIR",
+            help="Folder to keep the fine-tuned models in.",
+        ),
+    )
 
 
 @click.command(
@@ -146,97 +168,80 @@ def _unit_summary(run: TransferRun) -> str:
     ),
 )
 @transfer_options
-@click.option("-o", "--output", required=True, metavar="FILE", help="Gold scores: .parquet, or .csv.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="File of gold scores: .parquet, or .csv.")
 @csv_guard_option
-@click.option("--metric", default=None, help="Which of the task's metrics goes to FILE; its first by default.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done and how long it takes, and stop.")
+@click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
+@click.option("--dry-run", is_flag=True, help="Print the work and an estimate of its time, and stop.")
 @common_options
 def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Fine-tune a model on each source, and test it on every target.
 
-    Each (source, seed) is a unit of work. Its scores are kept in FILE.units as soon as it is done, and FILE holds all
-    of them: running again makes what is missing, several processes may work on one FILE, and a stopped run loses
-    nothing but the unit it was at. FILE is what `evaluate --gold` and `regress --gold` read.
+    Each (source, seed) is a unit of work. Its scores are written to FILE.units as soon as it is finished, and FILE
+    holds the scores of all units. Running again makes the missing units, several processes may work on one FILE, and
+    an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
-    from xsns_stream.gold import SCORE_FORMATS
-    from xsns_stream.io.atomic import writable
-    from xsns_stream.pipeline.finetune import plan_transfer
-    from xsns_stream.pipeline.finetune_settings import read_data
+    from xsns_stream.pipeline.finetune import (
+        ModelLoader,
+        check_metric,
+        check_output,
+        plan_transfer,
+        refuse_failures,
+        units_folder,
+    )
+    from xsns_stream.pipeline.finetune_settings import read_data, transfer_settings
 
-    target = writable(output, SCORE_FORMATS)
-    settings = settings_of(options)
-    if metric is not None and metric not in settings.task.metrics:
-        raise UsageError(
-            f"{settings.task.name} has no metric '{metric}'.", f"it has {', '.join(settings.task.metrics)}."
-        )
+    target = check_output(output)
+    settings = transfer_settings(**options)
+    check_metric(settings.task, metric)
     console = stderr_console(quiet)
     with console.status("reading the data …") as status:
-        data = read_data(settings, lambda what: status.update(f"reading {what} …"))
+        data = read_data(settings, lambda part: status.update(f"reading {part} …"))
     for sentence in data.notes:
         note(f"note: {sentence}", quiet)
     for language, error in data.failed.items():
         note(f"failed: {language}: {error.message}", quiet)
-    load = Loader(settings, data.labels, quiet)
-    folder = target.with_name(f"{target.name}.units")
+    load = ModelLoader(settings, data.labels, lambda sentence: note(f"note: {sentence}", quiet))
     with console.status("loading the model …"):
-        plan = plan_transfer(settings, data, folder, load, timed=dry_run)
-    for sentence in plan.notes:
-        note(f"note: {sentence}", quiet)
-    for units, what in (
-        (plan.again, "lacking targets and kept in no --keep-models, so fine-tuned again"),
-        (plan.kept, "lacking targets, which the kept model is tested on"),
-    ):
-        if units:
-            note(f"note: {what}: {', '.join(map(str, units))}.", quiet)
+        plan = plan_transfer(settings, data, units_folder(target), load, timed=dry_run)
+    _note_plan(plan, quiet)
     if dry_run:
         _show_plan(_with_notes(plan, load), settings, data, as_json)
         return
     result = _run(settings, data, load, target, metric, plan, quiet)
-    _tell(result, settings, data, _with_notes(plan, load), target, metric, as_json)
-    _complain(result, data)
+    _show(result, settings, data, _with_notes(plan, load), target, metric, as_json)
+    refuse_failures(result, data)
 
 
-def _with_notes(plan: TransferPlan, load: Loader) -> TransferPlan:
-    """Return a plan whose notes hold what was said of how the model was loaded."""
+def _note_plan(plan: TransferPlan, quiet: bool) -> None:
+    for sentence in plan.notes:
+        note(f"note: {sentence}", quiet)
+    for units, work in (
+        (plan.again, "these lack targets and their models were not kept, so they are fine-tuned again"),
+        (plan.kept, "these lack targets, and their kept models are tested on them"),
+    ):
+        if units:
+            note(f"note: {work}: {', '.join(map(str, units))}.", quiet)
+
+
+def _with_notes(plan: TransferPlan, load: ModelLoader) -> TransferPlan:
+    """Return a plan whose notes include those on how the model was loaded."""
     return replace(plan, notes=(*plan.notes, *load.notes))
 
 
 def _run(
     settings: TransferSettings,
     data: TransferData,
-    load: Loader,
+    load: ModelLoader,
     target: Path,
     metric: str | None,
     plan: TransferPlan,
     quiet: bool,
 ) -> TransferResult:
-    from xsns_stream.gold import write_scores
-    from xsns_stream.pipeline.events import UnitDone
-    from xsns_stream.pipeline.finetune import gold_scores, transfer
-    from xsns_stream.pipeline.units import UnitFolder
-
-    folder = target.with_name(f"{target.name}.units")
-
-    def write() -> None:
-        units = UnitFolder(folder)
-        with units.writing():
-            runs = units.all()
-            if runs:
-                write_scores(gold_scores(runs, settings, metric), target)
+    from xsns_stream.pipeline.finetune import transfer_to_file
+    from xsns_stream.pipeline.progress import TransferProgress
 
     with TransferProgress(stderr_console(quiet), len(plan.todo)) as progress:
-
-        def on_event(event: TransferEvent) -> None:
-            progress(event)
-            if isinstance(event, UnitDone):
-                write()
-
-        result = transfer(settings, data, folder, load, on_event)
-    write()
-    return result
-
-
-# ---------------------------------------------------------------------------------------------- telling
+        return transfer_to_file(settings, data, target, metric, load, progress)
 
 
 def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferData, as_json: bool) -> None:
@@ -284,7 +289,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _tell(
+def _show(
     result: TransferResult,
     settings: TransferSettings,
     data: TransferData,
@@ -294,7 +299,7 @@ def _tell(
     as_json: bool,
 ) -> None:
     headline = metric or settings.task.metrics[0]
-    runs = [_asked(run, settings, data) for run in result.runs]
+    runs = [_requested(run, settings, data) for run in result.runs]
     rows = [_row(run, headline) for run in runs]
     trivial = {code: score.trivial[headline] for run in runs for code, score in run.scores.items()}
     summary = _summary(runs, headline)
@@ -334,30 +339,36 @@ def _tell(
     stdout_console().print(table)
     if summary["zero_shot"] is not None:
         say(
-            f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the answer that needs no "
-            f"model; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} are above that."
+            f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the trivial "
+            f"answer; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} are above that."
         )
     others = f"{len(result.by_others)} made by another process, " if result.by_others else ""
     say(f"{target}: {counted(len(result.committed), 'unit')} made, {others}{len(result.runs)} there.")
 
 
-def _asked(run: TransferRun, settings: TransferSettings, data: TransferData) -> TransferRun:
-    """Return a run without the scores of earlier commands' targets, which the table does not speak of."""
+def _requested(run: TransferRun, settings: TransferSettings, data: TransferData) -> TransferRun:
+    """Return a run without the scores of targets that only earlier commands had."""
     targets = set(settings.targets_of(run.source)) & set(data.test)
     return replace(run, scores={target: score for target, score in run.scores.items() if target in targets})
 
 
+def _languages_of(run: TransferRun) -> tuple[str, ...]:
+    from xsns_stream.pipeline.finetune_settings import Unit
+
+    return Unit(run.source, run.seed).languages
+
+
 def _row(run: TransferRun, headline: str) -> dict[str, Any]:
-    languages = constituents(run.source)
-    home = run.scores.get(run.source)
-    abroad = {t: s.metrics[headline] for t, s in run.scores.items() if t not in languages}
+    languages = _languages_of(run)
+    own = run.scores.get(run.source)
+    others = {t: s.metrics[headline] for t, s in run.scores.items() if t not in languages}
     return {
         "source": run.source,
         "seed": run.seed,
         "dev": max(run.training["dev"]),
-        "at_home": None if home is None else home.metrics[headline],
-        "zero_shot": mean(abroad.values()) if abroad else None,
-        "best_target": max(abroad, key=lambda target: abroad[target]) if abroad else None,
+        "at_home": None if own is None else own.metrics[headline],
+        "zero_shot": mean(others.values()) if others else None,
+        "best_target": max(others, key=lambda target: others[target]) if others else None,
         "epochs": run.training["epochs"],
         "examples": run.training["examples"],
         "seconds": run.training["seconds"],
@@ -366,20 +377,20 @@ def _row(run: TransferRun, headline: str) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
-    """Return what all units scored at home and abroad, and how far above the trivial answer that is."""
-    home = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
-    abroad = [
+    """Return the mean scores of all units on their own and on other languages, compared with the trivial answer."""
+    own = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
+    others = [
         (score.metrics[headline], score.trivial[headline])
         for run in runs
         for target, score in run.scores.items()
-        if target not in constituents(run.source)
+        if target not in _languages_of(run)
     ]
     return {
-        "at_home": mean(home) if home else None,
-        "zero_shot": mean(value for value, _ in abroad) if abroad else None,
-        "trivial": mean(floor for _, floor in abroad) if abroad else None,
-        "above_trivial": mean(float(value > floor) for value, floor in abroad) if abroad else None,
-        "pairs": len(abroad),
+        "at_home": mean(own) if own else None,
+        "zero_shot": mean(value for value, _ in others) if others else None,
+        "trivial": mean(floor for _, floor in others) if others else None,
+        "above_trivial": mean(float(value > floor) for value, floor in others) if others else None,
+        "pairs": len(others),
     }
 
 
@@ -388,8 +399,8 @@ def _number(value: float | None) -> str:
 
 
 def _failures(result: TransferResult, data: TransferData) -> list[dict[str, Any]]:
-    found = [_failure(code, error) for code, error in data.failed.items()]
-    return found + [
+    failed = [_failure(code, error) for code, error in data.failed.items()]
+    return failed + [
         {"source": unit.source, "seed": unit.seed, "error": error.message, "hint": error.hint}
         for unit, error in result.failed.items()
     ]
@@ -397,19 +408,3 @@ def _failures(result: TransferResult, data: TransferData) -> list[dict[str, Any]
 
 def _failure(code: str, error: XsnsError) -> dict[str, Any]:
     return {"language": code, "error": error.message, "hint": error.hint}
-
-
-def _complain(result: TransferResult, data: TransferData) -> None:
-    """Raise the error that tells what failed, after everything else was done."""
-    problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
-    if problems:
-        first = next(iter(problems.values()))
-        raise PartialError(
-            f"{len(problems)} failed: {', '.join(problems)}.",
-            f"the others are in the file. The first: {first.message} {first.hint}".rstrip(),
-        )
-    if result.elsewhere:
-        raise PartialError(
-            f"{counted(len(result.elsewhere), 'unit')} are being made by another process.",
-            "run the same command once it is done, to have them in the file.",
-        )

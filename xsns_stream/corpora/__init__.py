@@ -1,25 +1,30 @@
-"""Corpora: where the text of each language comes from.
+"""Corpora: text and labelled data in many languages.
 
-:func:`open_corpus` turns what the user wrote into a :class:`Corpus`, and a corpus gives samples of text;
-:func:`read_text` reads a single file. Importing this package imports none of `datasets`, `pandas`, `pyarrow`.
+:func:`open_corpus` opens a :class:`Corpus`, from which samples of text are drawn; :func:`open_task` opens the labelled
+data of a task; :func:`read_text` reads a single file. Importing this package does not import `datasets`, `pandas` or
+`pyarrow`.
 """
 
 from __future__ import annotations
 
-from xsns_stream.corpora.file_names import NotRead
-from xsns_stream.corpora.open import Corpus, not_read, open_corpus, reading_notes
+from xsns_stream.corpora.file_names import UnreadFile
+from xsns_stream.corpora.memory import MemoryCorpus, Texts, open_texts
+from xsns_stream.corpora.open import Corpus, TaskText, not_read, open_corpus, reading_notes
 from xsns_stream.corpora.readers import read_text
-from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, TaskText, open_task
+from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, open_task
 
 __all__ = [
     "TASK_NAMES",
     "Corpus",
-    "NotRead",
+    "MemoryCorpus",
     "TaskCorpus",
     "TaskText",
+    "Texts",
+    "UnreadFile",
     "not_read",
     "open_corpus",
     "open_task",
+    "open_texts",
     "read_text",
     "reading_notes",
 ]

@@ -1,10 +1,10 @@
 """The corpus `cldr`: names of places, languages, currencies, units and days in more than 150 languages.
 
-The text comes from the Unicode CLDR as the package Babel ships it, so it needs no download. Its lists of names
-are good for trying the tool and for nothing else: no verbs, hardly any grammar, the same topics everywhere.
+The text comes from the Unicode CLDR, which is part of the package Babel, so that no download is needed. Its lists of
+names are for trying the tool only: they have no verbs, hardly any grammar, and the same topics in every language.
 
-Only a locale's own words count: what it inherits from another locale, what reads the same in the CLDR root or in
-English, and what is a bare code (`XAF`) is left out, so that no language is measured on another's words.
+Only the own words of a locale are used. Names that it inherits from another locale, names that are the same in the CLDR
+root or in English, and bare codes (`XAF`) are left out, so that no language is measured on the words of another one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 NAMES_PER_EXAMPLE: Final = 3
 MINIMUM_EXAMPLES: Final = 64
-# Enumerations are drawn from the names in this many different orders; a language with 64 × 3 names has enough in
-# one, and a larger |D| than the names fill would otherwise be out of reach.
+# Number of different orders in which the names are enumerated. One order is enough for 64 examples of 3 names; the
+# second one allows a larger |D|.
 ROUNDS: Final = 2
 
 
 class CldrCorpus:
-    """CLDR display names as short enumerations, three names an example."""
+    """CLDR display names as short enumerations, with three names in each example."""
 
     local = True
 
@@ -45,12 +45,12 @@ class CldrCorpus:
         """Draw `count` enumerations in `language`; all of them where there are fewer.
 
         Raises:
-            LanguageError: CLDR has too few words of the language's own.
+            LanguageError: CLDR has too few own words of the language.
         """
         return self.read(language).draw(count, seed)
 
     def label_names(self) -> tuple[str, ...]:
-        """Return nothing: names have no labels."""
+        """Return an empty tuple, since the names have no labels."""
         return ()
 
     def read(self, language: str) -> LanguageSample:
@@ -64,23 +64,23 @@ class CldrCorpus:
 
 @cache
 def _locales() -> dict[str, str]:
-    """Return {normalised code: Babel locale} of the languages that have enough words of their own."""
+    """Return {normalised code: Babel locale} of the languages with enough own words."""
     from babel import localedata
 
-    found: dict[str, str] = {}
+    locales: dict[str, str] = {}
     for locale in sorted(localedata.locale_identifiers(), key=lambda name: (len(name), name)):
         language, *rest = locale.split("_")
-        # Territories ("de_AT") differ from their language in a few words; scripts ("sr_Latn") in all of them.
+        # A territory ("de_AT") differs from its language in a few words, a script ("sr_Latn") in all of them.
         if locale == "root" or len(rest) > 1 or any(len(part) != 4 for part in rest):
             continue
         if len(_own_names(locale)) >= MINIMUM_EXAMPLES * NAMES_PER_EXAMPLE:
-            found.setdefault(normalise("-".join([language, *rest])), locale)
-    return found
+            locales.setdefault(normalise("-".join([language, *rest])), locale)
+    return locales
 
 
 @cache
 def _own_names(locale: str) -> tuple[str, ...]:
-    """Return the locale's distinct own names, category after category."""
+    """Return the distinct own names of a locale, category after category."""
     foreign = set() if locale == "en" else _english()
     names = dict.fromkeys(
         name
@@ -105,7 +105,7 @@ def _entries(locale: str) -> Iterator[tuple[str, str]]:
     for code, unit in sorted(data.get("unit_patterns", {}).items()):
         pattern = unit.get("long", {}).get("other") if isinstance(unit.get("long"), dict) else None
         if isinstance(pattern, str):
-            # A unit is a phrase with a number in it; which number does not matter, so the code fixes it.
+            # A unit is a phrase with a number in it. Any number will do, so that it depends on the code alone.
             yield code, pattern.replace("{0}", str(2 + len(code)))
     for category in ("months", "days"):
         for context in ("format", "stand-alone"):
@@ -118,7 +118,7 @@ def _enumerations(locale: str, names: tuple[str, ...]) -> Iterator[str]:
     """Yield distinct enumerations of three names, joined as the language joins a list ("A, B na C")."""
     from babel import Locale
 
-    # A few locales have no list pattern of their own and inherit none: a comma will do there.
+    # A few locales neither have nor inherit a list pattern; a comma is used there.
     pattern = Locale.parse(locale).list_patterns.get("standard", {})
     start, end = pattern.get("start", "{0}, {1}"), pattern.get("end", "{0}, {1}")
     seen: set[str] = set()

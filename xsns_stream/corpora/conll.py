@@ -1,4 +1,14 @@
-"""Readers for CoNLL formats, which have one word on each line."""
+"""Readers for CoNLL formats, which have one word on each line: CoNLL-U, two columns, and numbered words.
+
+A file of CoNLL-U (Universal Dependencies) is read as sentences, with the words and the text as it is written; with
+labels, with the UPOS of each word. A sentence that is not valid is skipped and counted, and a file in which more than
+one sentence in twenty is not valid is refused. A sentence of `_` alone is empty: treebanks write `_` for words that
+they may not publish.
+
+Labelled data of a task may also have two columns, a word and its tag, or the columns of Universal NER: the number of
+the word, the word, its tag, and two more. In the latter, comments (`# text = …`) stand before the sentences, as in
+CoNLL-U.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +20,25 @@ from typing import Any, Final, NamedTuple
 from xsns_stream.corpora.decoding import file_text
 from xsns_stream.corpora.examples import Malformed, Unit, encodable
 from xsns_stream.corpora.labels import AUTO
-from xsns_stream.corpora.running_text import as_written
+from xsns_stream.corpora.running_text import sentence_as_written
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 
-#: Share of a file's sentences that may be malformed.
+#: What stands for a word or a tag that is not given.
+_BLANK: Final = "_"
+
+# ---------------------------------------------------------------------------------------- CoNLL-U
+
+#: Share of the sentences of a file that may be malformed.
 MALFORMED_SHARE: Final = 0.05
 _UPOS: Final = "upos"
 _CONLLU_HINT: Final = (
     "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. "
     "There are 10 columns, or those that `# global.columns` names."
 )
-#: The columns; those without a use here are named so that the library leaves them as text.
+#: The columns; those that are not used have names for which the library does not parse values.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
-#: What stands for a word or a tag that is not given.
-_BLANK: Final = "_"
-# Of up to nine digits: no sentence has more words.
+# Up to nine digits: no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _RANGE: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _COLUMNS_COMMENT: Final = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
@@ -35,11 +48,15 @@ _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\
 
 
 class _Word(NamedTuple):
-    """A word as it is written: its form, its tag ("" for none), what follows it (None where nothing is said)."""
+    """A written word: its form, its tag ("" for none), and the space after it (None where the file does not say)."""
 
     form: str
     tag: str
-    after: str | None
+    space_after: str | None
+
+
+class _NotConlluError(Exception):
+    """The reason why a sentence is not valid CoNLL-U."""
 
 
 def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterator[Unit]:
@@ -47,51 +64,51 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
 
     Args:
         lines: The lines of the file.
-        name: The file's name, for messages.
+        name: Name of the file, for messages.
         labels: None reads no labels; `auto` and `upos` read the UPOS of each word.
 
     Raises:
-        CorpusError: Other labels were asked for; more than one sentence in twenty is malformed; or the words of all
-            sentences are withheld. The last two are known at the end of the file.
+        CorpusError: Other labels are asked for; more than one sentence in twenty is malformed; or the words of all
+            sentences are withheld. The last two errors are raised at the end of the file.
     """
     if labels not in (None, AUTO, _UPOS):
-        raise CorpusError(f"{name} has no labels '{labels}'.", f"those of CoNLL-U are its column {_UPOS}.")
+        raise CorpusError(f"{name} has no labels '{labels}'.", f"the labels of CoNLL-U are its column {_UPOS}.")
     number = malformed = withheld = usable = 0
     first = ""
     fields: tuple[str, ...] = _FIELDS
     for number, block in enumerate(_blocks(lines), 1):
         fields = _named_columns(block) or fields
-        unit, hidden = _conllu_sentence(block, fields, labelled=labels is not None)
-        withheld += hidden
+        unit, is_withheld = _conllu_sentence(block, fields, labelled=labels is not None)
+        withheld += is_withheld
         usable += isinstance(unit, TextExample) and bool(unit.text)
         if isinstance(unit, Malformed):
             malformed += 1
             first = first or f"sentence {number} of {name} is not CoNLL-U ({unit.reason})"
         yield unit
     if malformed > MALFORMED_SHARE * number:
-        many = f", and so are {malformed - 1} more of {number}" if malformed > 1 else ""
-        raise CorpusError(f"{first}{many}.", _CONLLU_HINT)
+        more = f", and {malformed - 1} more of {number} sentences are malformed" if malformed > 1 else ""
+        raise CorpusError(f"{first}{more}.", _CONLLU_HINT)
     if withheld and not usable:
         raise CorpusError(
             f"the text of {name} is withheld: all words of its {withheld} sentences are '{_BLANK}'.",
-            "the treebank's own page says how to merge the words in from the original corpus.",
+            "the page of the treebank says how to merge the words in from the original corpus.",
         )
 
 
 def _named_columns(block: bytes) -> tuple[str, ...]:
-    """Return the columns that CoNLL-U Plus names before the first sentence, for all sentences; none where it does not.
+    """Return the columns that CoNLL-U Plus names before the first sentence, for all sentences; else none.
 
-    `FORM` becomes `form`; those of no use here are numbered, so that the library leaves them as text.
+    `FORM` becomes `form`. Columns that are not used are numbered, so that the library does not parse their values.
     """
     for line in block.decode("utf-8", "replace").splitlines():
         if match := _COLUMNS_COMMENT.match(line):
-            named = match[1].lower().split()
-            return tuple(name if name in _FIELDS else f"column {place}" for place, name in enumerate(named))
+            names = match[1].lower().split()
+            return tuple(name if name in _FIELDS else f"column {index}" for index, name in enumerate(names))
     return ()
 
 
 def _conllu_sentence(block: bytes, fields: Sequence[str], *, labelled: bool) -> tuple[Unit, bool]:
-    """Return the unit that a sentence is, and whether its words are withheld."""
+    """Return the unit of a sentence, and whether its words are withheld."""
     try:
         text, words = _parse(block.decode("utf-8"), fields)
     except UnicodeDecodeError:
@@ -103,13 +120,13 @@ def _conllu_sentence(block: bytes, fields: Sequence[str], *, labelled: bool) -> 
     if not words:
         return TextExample(()), False
     tags = tuple(word.tag for word in words)
-    running = as_written(text, ((word.form, word.after) for word in words))
+    running = sentence_as_written(text, ((word.form, word.space_after) for word in words))
     forms = tuple(word.form for word in words)
     return encodable(TextExample(forms, None, tags if labelled and any(tags) else None, running)), False
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the sentences: runs of lines between blank lines."""
+    """Yield the sentences: lines between blank lines."""
     block: list[bytes] = []
     for line in lines:
         if line.strip():
@@ -121,38 +138,34 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(block)
 
 
-class _NotConlluError(Exception):
-    """Why a sentence is not CoNLL-U."""
-
-
 def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word]]:
-    """Return what the comment `# text` says, and the words as they are written.
+    """Return the text of the comment `# text`, and the words as they are written.
 
-    A range stands for its parts, an empty node for nothing. A range has no tag of its own unless the file gives it
-    one: its parts may differ ("im" is ADP and DET). Words may be numbered from 0.
+    A range stands for its parts, and an empty node for nothing. A range has no tag unless the file gives it one: its
+    parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
 
     Raises:
-        _NotConlluError: A line has no ID and FORM, or too many columns, or a comment follows it.
+        _NotConlluError: A line has no ID or FORM, or too many columns, or a comment stands between words.
     """
     _check_lines(sentence, len(fields))
     import conllu
     from conllu.exceptions import ParseException
 
     try:
-        parsed = conllu.parse(_one_space(sentence), fields=fields, field_parsers=_PARSERS)
+        parsed = conllu.parse(_single_spaces(sentence), fields=fields, field_parsers=_PARSERS)
         tokens = [(token["id"], token["form"], token) for token in (parsed[0] if parsed else ())]
     except ParseException as error:
         raise _NotConlluError(str(error).rstrip(".")) from error
     except KeyError as error:
         raise _NotConlluError(f"a line has no {str(error.args[0]).upper()}") from error
     text = parsed[0].metadata.get("text") if parsed else None
-    return text, list(_written(tokens))
+    return text, list(_written_words(tokens))
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Refuse a comment between words, which begins another sentence, and lines of more columns than there should be.
+    """Refuse a comment between words, which begins another sentence, and lines with too many columns.
 
-    CoNLL-2009, with 14 columns, has the lemma where CoNLL-U has UPOS. Columns that are left out at the end shift none.
+    CoNLL-2009 has 14 columns, and its fourth is the lemma, where CoNLL-U has UPOS. Columns may be missing at the end.
     """
     words = 0
     for line in sentence.rstrip("\n").split("\n"):
@@ -168,7 +181,7 @@ def _check_lines(sentence: str, width: int) -> None:
             raise _NotConlluError(f"a line has {len(columns)} columns, more than {width}")
 
 
-def _one_space(sentence: str) -> str:
+def _single_spaces(sentence: str) -> str:
     """Return a sentence without two spaces in a row within its columns: the library would take them for a tab."""
     if "  " not in sentence:
         return sentence
@@ -176,14 +189,14 @@ def _one_space(sentence: str) -> str:
     return "\n".join(re.sub(" {2,}", " ", x) if "\t" in x and not x.startswith("#") else x for x in lines)
 
 
-def _written(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[str, Any]]]) -> Iterator[_Word]:
-    """Yield the words as they are written, of tokens with the first and the last number that each stands for.
+def _written_words(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[str, Any]]]) -> Iterator[_Word]:
+    """Yield the words as they are written, from tokens with the first and the last number of each.
 
-    A range is followed by all of its parts, or by none.
+    A range is followed by all of its parts, or by none of them.
 
     Raises:
-        _NotConlluError: The numbers do not rise by one: two sentences without a blank line between, lines that are
-            out of order or missing, or ranges that overlap or reach past the sentence.
+        _NotConlluError: The numbers do not rise by one: two sentences have no blank line between them; lines are
+            missing or out of order; or ranges overlap or end after the last word.
     """
     before: int | None = None
     begun = covered = -1
@@ -206,21 +219,21 @@ def _written(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[str, An
             tag = str(token.get(_UPOS) or "").strip()
             yield _Word(form.strip(), "" if tag == _BLANK else tag, token.get("misc"))
     if before is not None and begun <= before < covered:
-        raise _NotConlluError(f"a range reaches to {covered}, and the last ID is {before}")
+        raise _NotConlluError(f"a range ends at {covered}, and the last ID is {before}")
 
 
 def _check_follows(first: int, before: int, covered: int) -> None:
     if before < covered and first > before + 1:
-        raise _NotConlluError(f"the ID {first} stands after {before}, within a range to {covered}")
+        raise _NotConlluError(f"the ID {first} follows {before}, within a range that ends at {covered}")
     if first <= covered or first != before + 1:
-        raise _NotConlluError(f"the ID {first} stands after {max(before, covered)}")
+        raise _NotConlluError(f"the ID {first} follows {max(before, covered)}")
 
 
-def _numbers(line: Sequence[str], column: int) -> tuple[int, int] | None:
-    """Return the first and the last number that an ID stands for; None for an empty node.
+def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
+    """Return the first and the last number of an ID; None for an empty node.
 
     Raises:
-        ParseException: It is no ID.
+        ParseException: The ID is invalid.
     """
     from conllu.exceptions import ParseException
 
@@ -236,93 +249,31 @@ def _numbers(line: Sequence[str], column: int) -> tuple[int, int] | None:
     raise ParseException(f"'{identifier}' is not a valid ID")
 
 
-def _after(line: Sequence[str], column: int) -> str | None:
-    """Return what follows a word, as MISC says; None where it says nothing. Line ends count as spaces."""
-    said = dict(part.strip().partition("=")[::2] for part in line[column].split("|"))
-    if said.get("SpaceAfter") == "No":
+def _parse_space_after(line: Sequence[str], column: int) -> str | None:
+    """Return the space after a word from MISC; None where MISC does not say. Line ends count as spaces."""
+    values = dict(part.strip().partition("=")[::2] for part in line[column].split("|"))
+    if values.get("SpaceAfter") == "No":
         return ""
-    if "SpacesAfter" not in said:
+    if "SpacesAfter" not in values:
         return None
-    spaces = re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), said["SpacesAfter"])
+    spaces = re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), values["SpacesAfter"])
     return re.sub(r"[ \t\r\n]+", " ", spaces)
 
 
-_PARSERS: Final[dict[str, Callable[[list[str], int], Any]]] = {"id": _numbers, "misc": _after}
-_COMMENT: Final = "#"
-_TEXT: Final = re.compile(r"#\s*text\s*=\s*(.*)")
-_WORD_NUMBER: Final = re.compile(r"[0-9]{1,9}")
-#: A range, which stands for words that follow, or an empty node.
-_NO_WORD: Final = re.compile(r"[0-9]{1,9}[-.][0-9]{1,9}")
-#: Share of lines that have the number that is their turn, from which a file is numbered.
-_NUMBERED_SHARE: Final = 0.5
-_COLUMNS: Final = 3
+_PARSERS: Final[dict[str, Callable[[list[str], int], Any]]] = {"id": _parse_id, "misc": _parse_space_after}
 
 
-def is_numbered(lines: Sequence[str]) -> bool:
-    """Say whether most lines of words begin with their number in the sentence, with word and tag after it."""
-    turn = words = fits = 0
-    for line in lines:
-        fields = line.split("\t")
-        if not line.strip():
-            turn = 0
-        elif not (line.startswith(_COMMENT) or _NO_WORD.fullmatch(fields[0])):
-            turn += 1
-            words += 1
-            fits += len(fields) >= _COLUMNS and fields[0].strip() == str(turn)
-    return fits > _NUMBERED_SHARE * words
-
-
-def read_numbered(lines: Sequence[str], name: str) -> Iterator[Unit]:
-    """Yield the sentences: words with their tags, and the running text where a comment has it.
-
-    Args:
-        lines: The lines of the file.
-        name: Of the file, for messages.
-
-    Raises:
-        CorpusError: A line lacks a column, or its number is not the one after that of the line above.
-    """
-    words: list[str] = []
-    tags: list[str] = []
-    text: str | None = None
-    turn = 0
-    for number, line in enumerate((*lines, ""), 1):
-        if not line.strip():
-            if words:
-                yield _numbered_sentence(words, tags, text)
-            words, tags, text, turn = [], [], None, 0
-        elif line.startswith(_COMMENT):
-            match = _TEXT.match(line)
-            text = match[1] if match else text
-        else:
-            fields = [field.strip() for field in line.split("\t")]
-            if _NO_WORD.fullmatch(fields[0]):
-                continue
-            turn += 1
-            _check_numbered(fields, turn, f"line {number} of {name}", line)
-            if fields[1]:
-                words.append(fields[1])
-                tags.append("" if fields[2] == "_" else fields[2])
-
-
-def _check_numbered(fields: Sequence[str], turn: int, where: str, line: str) -> None:
-    if len(fields) < _COLUMNS or not _WORD_NUMBER.fullmatch(fields[0]) or int(fields[0]) != turn:
-        raise CorpusError(
-            f"{where} does not hold the word {turn} of its sentence with a tag: {line.strip()[:40]!r}.",
-            "the other lines are number, word and tag with tabs between, and an empty line ends a sentence.",
-        )
-
-
-def _numbered_sentence(words: Sequence[str], tags: Sequence[str], text: str | None) -> Unit:
-    running = None if text is None else as_written(text, ((word, None) for word in words))
-    return encodable(TextExample(tuple(words), None, tuple(tags) if any(tags) else None, running))
+# ------------------------------------------------------------------------------------ two columns
 
 
 def read_two_columns(path: Path) -> Iterator[Unit]:
-    """Yield the sentences of a file with a word and its tag a line, and empty lines between sentences.
+    """Yield the sentences of a file with a word and its tag on each line, and empty lines between sentences.
 
-    The tag is the last field, the word the first, separated by a tab or by spaces; WikiANN's `de:` before words goes
-    where all words of the file have it. Files whose words are numbered have the tag in the third column.
+    The first field is the word and the last one is the tag; a tab or spaces separate fields. WikiANN's `de:` before
+    words is removed where all words of the file have it. A file with numbered words is read by :func:`read_numbered`.
+
+    Raises:
+        CorpusError: A line has one field, or another number of fields than the lines before it.
     """
     words: list[str] = []
     tags: list[str] = []
@@ -333,10 +284,10 @@ def read_two_columns(path: Path) -> Iterator[Unit]:
         return
     prefix = _language_prefix(lines, path)
     for number, line in enumerate(lines, 1):
-        fields = _fields(line)
+        fields = _split_fields(line)
         if not fields or fields[0] == "-DOCSTART-":
             if words:
-                yield _tagged_sentence(words, tags)
+                yield _tagged_words(words, tags)
             words, tags = [], []
             continue
         # A word with a space in it would lose its end.
@@ -346,38 +297,106 @@ def read_two_columns(path: Path) -> Iterator[Unit]:
         word = (fields[0].removeprefix(prefix) or fields[0]).strip()
         if word:
             words.append(word)
-            tags.append("" if fields[-1] == "_" else fields[-1])
+            tags.append("" if fields[-1] == _BLANK else fields[-1])
     if words:
-        yield _tagged_sentence(words, tags)
+        yield _tagged_words(words, tags)
 
 
-def _fields(line: str) -> list[str]:
-    """Return the fields of a line; none where it is empty."""
+def _split_fields(line: str) -> list[str]:
+    """Return the fields of a line; none for an empty line."""
     if not line.strip():
         return []
     if "\t" in line:
         return [field.strip() for field in line.split("\t")]
-    # No other white space separates: a no-break space stands in words.
+    # No other white space separates fields: words may hold no-break spaces.
     return [field for field in line.split(" ") if field]
 
 
-def _tagged_sentence(words: list[str], tags: list[str]) -> Unit:
-    return encodable(TextExample(tuple(words), None, tuple(tags) if any(tags) else None))
+def _tagged_words(words: Sequence[str], tags: Sequence[str], running: str | None = None) -> Unit:
+    return encodable(TextExample(tuple(words), None, tuple(tags) if any(tags) else None, running))
 
 
 def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusError:
     hint = "separate word and tag by a tab or a space, and sentences by an empty line."
     if len(fields) < 2:
         return CorpusError(f"{where} holds one field, not a word and its tag: {line.strip()[:40]!r}.", hint)
-    held = f"{len(fields)} fields, where the lines above have {width}"
-    return CorpusError(f"{where} holds {held}: {line.strip()[:40]!r}.", hint)
+    return CorpusError(
+        f"{where} holds {len(fields)} fields, and the lines above have {width}: {line.strip()[:40]!r}.", hint
+    )
 
 
 def _language_prefix(lines: Iterable[str], path: Path) -> str:
-    """Return WikiANN's prefix, which is the name of the language's folder or file, where all words have it."""
-    words = [fields[0] for line in lines if (fields := _fields(line)) and fields[0] != "-DOCSTART-"]
+    """Return WikiANN's prefix, the name of the folder or file of the language, where all words have it; else empty."""
+    words = [fields[0] for line in lines if (fields := _split_fields(line)) and fields[0] != "-DOCSTART-"]
     before, colon, _ = (words[0] if words else "").partition(":")
-    named = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
-    if not before or not colon or not (named or before == path.parent.name):
+    names_file = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
+    if not before or not colon or not (names_file or before == path.parent.name):
         return ""
     return f"{before}:" if all(word.startswith(f"{before}:") for word in words) else ""
+
+
+# --------------------------------------------------------------------------------- numbered words
+
+_COMMENT: Final = "#"
+_TEXT: Final = re.compile(r"#\s*text\s*=\s*(.*)")
+#: A range, which stands for words that follow, or an empty node.
+_NO_WORD: Final = re.compile(r"[0-9]{1,9}[-.][0-9]{1,9}")
+#: Share of the lines that begin with the expected number above which the words of a file are numbered.
+_NUMBERED_SHARE: Final = 0.5
+_COLUMNS: Final = 3
+
+
+def is_numbered(lines: Sequence[str]) -> bool:
+    """Whether most lines of words begin with the number of the word in its sentence, with word and tag after it."""
+    expected = words = numbered = 0
+    for line in lines:
+        fields = line.split("\t")
+        if not line.strip():
+            expected = 0
+        elif not (line.startswith(_COMMENT) or _NO_WORD.fullmatch(fields[0])):
+            expected += 1
+            words += 1
+            numbered += len(fields) >= _COLUMNS and fields[0].strip() == str(expected)
+    return numbered > _NUMBERED_SHARE * words
+
+
+def read_numbered(lines: Sequence[str], name: str) -> Iterator[Unit]:
+    """Yield the sentences of a file with numbered words: the words with their tags, and the text from the comment.
+
+    Args:
+        lines: The lines of the file.
+        name: Name of the file, for messages.
+
+    Raises:
+        CorpusError: A line lacks a column, or its number does not follow that of the line above.
+    """
+    words: list[str] = []
+    tags: list[str] = []
+    text: str | None = None
+    expected = 0
+    for number, line in enumerate((*lines, ""), 1):
+        if not line.strip():
+            if words:
+                running = None if text is None else sentence_as_written(text, ((word, None) for word in words))
+                yield _tagged_words(words, tags, running)
+            words, tags, text, expected = [], [], None, 0
+        elif line.startswith(_COMMENT):
+            match = _TEXT.match(line)
+            text = match[1] if match else text
+        else:
+            fields = [field.strip() for field in line.split("\t")]
+            if _NO_WORD.fullmatch(fields[0]):
+                continue
+            expected += 1
+            _check_numbered(fields, expected, f"line {number} of {name}", line)
+            if fields[1]:
+                words.append(fields[1])
+                tags.append("" if fields[2] == _BLANK else fields[2])
+
+
+def _check_numbered(fields: Sequence[str], expected: int, where: str, line: str) -> None:
+    if len(fields) < _COLUMNS or not _NUMBER.fullmatch(fields[0]) or int(fields[0]) != expected:
+        raise CorpusError(
+            f"{where} does not hold word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
+            "each line holds number, word and tag with tabs between, and an empty line ends a sentence.",
+        )

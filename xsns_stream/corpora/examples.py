@@ -1,4 +1,15 @@
-"""Distinct text examples from the units that readers yield: cleaning, counting and drawing."""
+"""Distinct text examples of a language: cleaning, counting and drawing.
+
+A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:`Tally` cleans the units and counts what
+becomes of them, for local files and for data sets of the Hub alike. :func:`collect` takes the first examples of a text,
+and :func:`draw_examples` draws a random sample of it.
+
+A drawn sample is the same, bit for bit, as that of :meth:`~xsns_stream.types.LanguageSample.draw` over all distinct
+examples: a permutation of their number, of which the first |D| are taken. A small text is read once and held in memory.
+A large text is read twice. The first pass keeps a digest of 16 bytes for each example, which shows how many distinct
+examples there are and where they stand; the second pass keeps the examples that were drawn. Memory is then about 20
+bytes per example, however long the examples are.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +25,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xsns_stream.corpora.decoding import LONGEST_TEXT
-from xsns_stream.corpora.running_text import GIVEN, read_as
+from xsns_stream.corpora.decoding import MAX_TEXT_LENGTH
+from xsns_stream.corpora.running_text import GIVEN, with_words_as
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -23,38 +34,34 @@ from xsns_stream.types.text import AnswerSpan
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A unit that is not written as its format says, which the reader goes on without.
+    """A unit that does not follow its format, and that the reader skips.
 
     Attributes:
-        reason: What is wrong, without a full stop.
+        reason: What is wrong with the unit, without a full stop.
     """
 
     reason: str
 
 
-#: An example that may still be empty, None where its bytes are not UTF-8, or what is malformed.
+#: An example, which may still be empty; None for bytes that are not UTF-8; or a malformed unit.
 Unit: TypeAlias = TextExample | Malformed | None
-#: Takes a sentence on how a text is read, where that had to be decided.
-Tell: TypeAlias = Callable[[str], None]
+
+#: A function that takes a sentence on how a text is read. Readers call it where they had to decide something.
+AddNote: TypeAlias = Callable[[str], None]
 
 
-def ignore(said: str) -> None:
-    """Take a sentence for which nobody asks."""
+def discard_note(note: str) -> None:
+    """Discard a note, for callers that do not show notes."""
 
 
-# Unicode's category Cc without white space: tab, LF, VT, FF, CR and NEL stay.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
-# Format characters that are seen: signs of Arabic, Syriac and Kaithi that enclose numbers.
-_SHOWN_FORMATS: Final = frozenset(
-    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-)
+# --------------------------------------------------------------------------------------- counting
 
 
 class Tally:
-    """Prepares units one by one, and counts what becomes of them.
+    """Cleans units one by one, and counts what becomes of them.
 
     Args:
-        labelled: Leave out what has no label. The same text with another label is then another example.
+        labelled: Whether to leave out units without a label. The same text with another label is then another example.
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
 
@@ -65,7 +72,7 @@ class Tally:
         self.malformed = 0
 
     def usable(self, unit: Unit) -> TextExample | None:
-        """Return what is usable of a unit, cleaned; None, and count why, where nothing is."""
+        """Return the cleaned example of a unit; None, and count the reason, where the unit cannot be used."""
         self.read += 1
         if unit is None:
             self.undecodable += 1
@@ -81,9 +88,9 @@ class Tally:
         elif self.labelled and example.label is None:
             self.unlabelled += 1
         else:
-            shorter = shortened(example)
+            shorter = truncated(example)
             self.cut += shorter is not example
-            return read_as(shorter, self.words)
+            return with_words_as(shorter, self.words)
         return None
 
     def counts(self, usable: int) -> ReadCounts:
@@ -104,36 +111,48 @@ class Tally:
 def collect(
     units: Iterable[Unit], limit: int | None = None, *, labelled: bool = False, words: str = GIVEN
 ) -> tuple[tuple[TextExample, ...], ReadCounts]:
-    """Return the first `limit` usable, distinct examples in their order, and what became of all units met.
+    """Return the first `limit` usable, distinct examples in their order, and the counts of all units that were read.
 
     Args:
-        units: What a reader yields; read no further than `limit` asks for.
+        units: What a reader yields. Reading stops as soon as there are `limit` examples.
         limit: Number of examples to stop at; None takes all.
         labelled: As in :class:`Tally`.
         words: As in :class:`Tally`.
     """
-    seen: set[str] = set()
-    kept: list[TextExample] = []
+    identities: set[str] = set()
+    examples: list[TextExample] = []
     tally = Tally(labelled=labelled, words=words)
     for unit in units:
         example = tally.usable(unit)
         if example is None:
             continue
-        if (identity := example.identity()) in seen:
+        if (identity := example.identity()) in identities:
             tally.duplicate += 1
             continue
-        seen.add(identity)
-        kept.append(example)
-        if len(kept) == limit:
+        identities.add(identity)
+        examples.append(example)
+        if len(examples) == limit:
             break
-    return tuple(kept), tally.counts(len(kept))
+    return tuple(examples), tally.counts(len(examples))
+
+
+# --------------------------------------------------------------------------------------- cleaning
+
+
+# Unicode's category Cc without white space: tab, LF, VT, FF, CR and NEL stay.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
+# Format characters that are visible: signs of Arabic, Syriac and Kaithi that enclose numbers.
+_VISIBLE_FORMATS: Final = frozenset(
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+)
 
 
 def without_control(example: TextExample) -> TextExample:
-    """Return the example without control characters; itself where it has none.
+    """Return the example without control characters; the same object where it has none.
 
-    NUL and its like are left by damage and by wrong conversion, and tokenizers treat them differently. White space
-    (tab, vertical tab, form feed, U+0085) stays. A word of nothing else goes, and its label with it.
+    NUL and similar characters come from damage and from wrong conversion, and tokenizers treat them differently. White
+    space (tab, vertical tab, form feed, U+0085) stays. A word that consists of control characters is removed together
+    with its label.
     """
     texts = (example.text,) if isinstance(example.text, str) else (*example.text, example.running or "")
     if not any(map(_CONTROL.search, texts)) and not _CONTROL.search(example.pair or ""):
@@ -141,105 +160,112 @@ def without_control(example: TextExample) -> TextExample:
     pair = None if example.pair is None else _plain(example.pair)
     label = example.label
     if isinstance(label, AnswerSpan):
-        label = _moved(label, example.pair or "")
+        label = _moved_answer(label, example.pair or "")
     if isinstance(example.text, str):
         return TextExample(_plain(example.text), pair, label)
     words = tuple(map(_plain, example.text))
     if isinstance(label, tuple):
-        kept = tuple(each for word, each in zip(words, label, strict=True) if word)
-        label = kept if any(kept) else None
+        label = _word_labels(label, words)
     running = None if example.running is None else _plain(example.running)
     return TextExample(tuple(filter(None, words)), pair, label, running)
 
 
 def without_invisible(example: TextExample) -> TextExample:
-    """Return the example with texts of nothing but invisible characters as empty; itself where it has none.
+    """Return the example with texts of invisible characters alone as empty; the same object where it has none.
 
-    Zero-width spaces, soft hyphens, marks of direction and the like stand for nothing where they stand alone. A word of
-    nothing else goes, and its label with it. Within other texts they stay: joiners belong to the spelling of Persian
-    and of Indic scripts.
+    Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they stand alone. A
+    word of nothing else is removed together with its label. Within other texts these characters stay: joiners belong
+    to the spelling of Persian and of Indic scripts.
     """
-    hidden = example.pair is not None and is_invisible(example.pair)
-    pair = "" if hidden else example.pair
+    no_pair = example.pair is not None and is_invisible(example.pair)
+    pair = "" if no_pair else example.pair
     if isinstance(example.text, str):
         if is_invisible(example.text):
             return TextExample("", pair)
-        return replace(example, pair=pair, label=None) if hidden else example
-    seen = [not is_invisible(word) for word in example.text]
-    if all(seen) and not hidden:
+        return replace(example, pair=pair, label=None) if no_pair else example
+    visible = [not is_invisible(word) for word in example.text]
+    if all(visible) and not no_pair:
         return example
     label = example.label
     if isinstance(label, tuple):
-        kept = tuple(compress(label, seen))
-        label = kept if any(kept) else None
+        label = _word_labels(label, visible)
     if isinstance(label, AnswerSpan):
         label = None
-    words = tuple(compress(example.text, seen))
+    words = tuple(compress(example.text, visible))
     return TextExample(words, pair, label, example.running if words else None)
 
 
 def is_invisible(text: str) -> bool:
-    """Say whether a text holds nothing but white space, control and format characters (Cc, Cf); true of no text."""
+    """Whether a text holds only white space, control and format characters (Cc, Cf); True for the empty text."""
     return not any(
         letter.isalnum()
-        or letter in _SHOWN_FORMATS
+        or letter in _VISIBLE_FORMATS
         or not (letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf"))
         for letter in text
     )
+
+
+def truncated(example: TextExample) -> TextExample:
+    """Return the example with a text of at most `MAX_TEXT_LENGTH` characters; the same object where nothing is cut."""
+    if isinstance(example.text, str) and len(example.text) > MAX_TEXT_LENGTH:
+        return replace(example, text=example.text[:MAX_TEXT_LENGTH].rstrip())
+    return example
 
 
 def _plain(text: str) -> str:
     return _CONTROL.sub("", text).strip()
 
 
-def _moved(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
-    """Return the answer at its place in the passage without control characters; None where nothing is left of it."""
+def _word_labels(labels: tuple[str, ...], words: Sequence[object]) -> tuple[str, ...] | None:
+    """Return the labels of the words that stay (those that are true); None where no word has a label."""
+    remaining = tuple(compress(labels, words))
+    return remaining if any(remaining) else None
+
+
+def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
+    """Return the answer at its place in the passage without control characters; None where the answer is then empty."""
     plain, text = _CONTROL.sub("", passage), _CONTROL.sub("", answer.text)
     start = len(_CONTROL.sub("", passage[: answer.start])) + len(text) - len(text.lstrip())
     start -= len(plain) - len(plain.lstrip())
     return AnswerSpan(start, text.strip()) if text.strip() else None
 
 
-def shortened(example: TextExample) -> TextExample:
-    """Return the example with a text that is longer than `LONGEST_TEXT` cut there; itself where nothing is."""
-    if isinstance(example.text, str) and len(example.text) > LONGEST_TEXT:
-        return replace(example, text=example.text[:LONGEST_TEXT].rstrip())
-    return example
+# ------------------------------------------------------------------------------- units from values
 
 
 def text_unit(value: object, where: str) -> TextExample | None:
-    """Make a unit of a column's value: a string, or a list of strings where the text is split into words.
+    """Return the unit of a column's value: a string, or a list of strings where the text is split into words.
 
-    White space at the ends of a text or a word goes, and so do words of nothing else. A lone surrogate, as
-    JSON can escape one, is not text that any encoding can carry and counts as undecodable.
+    White space at the ends of a text or a word is removed, and so are words of nothing else. A lone surrogate, which
+    JSON can escape, cannot be encoded and makes the unit undecodable.
 
     Args:
         value: The value; None counts as empty.
-        where: What to call the value's place in a message, as `column 'tags' of sw.parquet`.
+        where: Where the value stands, for messages: `column 'text' of sw.parquet`.
 
     Raises:
-        CorpusError: The value is neither text nor words.
+        CorpusError: The value is neither text nor a list of words.
     """
     return encodable(TextExample(_clean(value, where)))
 
 
 def pair_unit(first: object, second: object, where: str) -> TextExample | None:
-    """Make a unit of two texts that belong together; it is empty where one of them is.
+    """Return the unit of two texts that belong together; the unit is empty where one of the texts is.
 
     Args:
         first: The first text, as in :func:`text_unit`.
         second: The second text; words are joined by spaces.
-        where: What to call the values' place in a message.
+        where: Where the values stand, for messages.
 
     Raises:
-        CorpusError: A value is neither text nor words.
+        CorpusError: A value is neither text nor a list of words.
     """
     pair = _clean(second, where)
     return encodable(TextExample(_clean(first, where), pair if isinstance(pair, str) else " ".join(pair)))
 
 
 def encodable(example: TextExample) -> TextExample | None:
-    """Return the example; None where it holds what no encoding can carry."""
+    """Return the example; None where it holds characters that UTF-8 cannot encode."""
     try:
         example.identity().encode()
         (example.running or "").encode()
@@ -261,14 +287,19 @@ def _clean(value: object, where: str) -> str | tuple[str, ...]:
     )
 
 
-#: Bytes of examples, as Python holds them, up to which a text is read once.
+# ---------------------------------------------------------------------------------------- drawing
+
+
+#: Size of the examples, as Python holds them, up to which a text is read once (bytes).
 HELD_BYTES: Final = 2**25
-_OBJECT: Final = 120
-_WORD: Final = 60
-_DIGEST: Final = 16
+# Sizes in bytes: an example and a word as Python objects, and a digest.
+_EXAMPLE_BYTES: Final = 120
+_WORD_BYTES: Final = 60
+_DIGEST_BYTES: Final = 16
+# Numbers of digests: in one array, and in one bucket of the sort.
 _CHUNK: Final = 2**16
 _BUCKET: Final = 2**18
-_MOST_BUCKETS: Final = 2**8
+_MAX_BUCKETS: Final = 2**8
 
 
 def draw_examples(
@@ -281,100 +312,100 @@ def draw_examples(
     words: str = GIVEN,
     held_bytes: int = HELD_BYTES,
 ) -> tuple[tuple[TextExample, ...], ReadCounts]:
-    """Return `count` distinct examples drawn without replacement, and what became of all units.
+    """Return `count` distinct examples drawn without replacement, and the counts of all units.
 
     Args:
-        units: Gives the units from their beginning, each time that it is called.
+        units: Returns the units from the beginning, each time that it is called.
         count: |D|, at least 1; where there are fewer examples, all are taken.
         seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
-        name: Of the text, for messages.
-        labelled: Leave out what has no label.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
-        held_bytes: Up to how many bytes the examples are held, so that they are read once.
+        name: Name of the text, for messages.
+        labelled: As in :class:`Tally`.
+        words: As in :class:`Tally`.
+        held_bytes: Size of the examples up to which they are held in memory, so that the text is read once.
 
     Raises:
         UsageError: `count` is below 1.
-        CorpusError: The text cannot be read, or changed while it was read.
+        CorpusError: The text cannot be read, or changed between the two passes.
     """
     if count < 1:
         raise UsageError(f"the number of examples must be at least 1, not {count}.")
-    reading = _FirstPass(Tally(labelled=labelled, words=words), held_bytes)
+    first_pass = _FirstPass(Tally(labelled=labelled, words=words), held_bytes)
     for unit in units():
-        reading.take(unit)
-    first = reading.digests.first_occurrences()
-    reading.tally.duplicate = len(first) - int(first.sum())
-    drawn = _drawn(first, count, seed)
-    counts = reading.tally.counts(int(first.sum()))
-    if reading.held is not None:
-        return tuple(reading.held[place] for place in drawn), counts
-    again = _SecondPass(Tally(labelled=labelled, words=words), drawn)
+        first_pass.add(unit)
+    is_first = first_pass.digests.first_occurrences()
+    first_pass.tally.duplicate = len(is_first) - int(is_first.sum())
+    positions = _draw(is_first, count, seed)
+    counts = first_pass.tally.counts(int(is_first.sum()))
+    if first_pass.examples is not None:
+        return tuple(first_pass.examples[position] for position in positions), counts
+    second_pass = _SecondPass(Tally(labelled=labelled, words=words), positions)
     for unit in units():
-        again.take(unit)
-    if again.whole.digest() != reading.whole.digest():
-        raise CorpusError(f"{name} was changed while it was read.", "run again when nothing writes to it.")
-    return tuple(again.found[place] for place in drawn), counts
+        second_pass.add(unit)
+    if second_pass.whole.digest() != first_pass.whole.digest():
+        raise CorpusError(f"{name} was changed while it was read.", "run again when no program writes to it.")
+    return tuple(second_pass.examples[position] for position in positions), counts
 
 
-def _drawn(first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
-    """Return the places of the examples that are drawn, in the order of the draw."""
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(int(first.sum()))[:count].copy()
-    places: list[int] = np.flatnonzero(first)[order].tolist()
-    return places
+def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
+    """Return the positions of the examples that are drawn, in the order of the draw."""
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(int(is_first.sum()))[:count].copy()
+    positions: list[int] = np.flatnonzero(is_first)[order].tolist()
+    return positions
 
 
 class _FirstPass:
-    """The first reading: a digest of each usable example, and the examples as long as they are few."""
+    """The digest of each usable example, and the examples themselves as long as they fit into `held_bytes`."""
 
     def __init__(self, tally: Tally, held_bytes: int) -> None:
         self.tally = tally
         self.digests = Digests()
         self.whole = hashlib.blake2b()
-        self.held: list[TextExample] | None = []
-        self._left = held_bytes
+        self.examples: list[TextExample] | None = []
+        self._free_bytes = held_bytes
 
-    def take(self, unit: Unit) -> None:
+    def add(self, unit: Unit) -> None:
         example = self.tally.usable(unit)
         if example is None:
             return
         digest = _digest(example)
         self.digests.add(digest)
         self.whole.update(digest)
-        if self.held is None:
+        if self.examples is None:
             return
-        self.held.append(example)
+        self.examples.append(example)
         words = 0 if isinstance(example.text, str) else len(example.text)
-        self._left -= _OBJECT + _WORD * words + sys.getsizeof(example.text)
-        self._left -= sys.getsizeof(example.pair) + sys.getsizeof(example.running)
-        if self._left < 0:
-            self.held = None
+        self._free_bytes -= _EXAMPLE_BYTES + _WORD_BYTES * words + sys.getsizeof(example.text)
+        self._free_bytes -= sys.getsizeof(example.pair) + sys.getsizeof(example.running)
+        if self._free_bytes < 0:
+            self.examples = None
 
 
 class _SecondPass:
-    """The second reading: the examples at the places that were drawn."""
+    """The examples at the positions that were drawn."""
 
-    def __init__(self, tally: Tally, places: Iterable[int]) -> None:
+    def __init__(self, tally: Tally, positions: Iterable[int]) -> None:
         self.tally = tally
         self.whole = hashlib.blake2b()
-        self.found: dict[int, TextExample] = {}
-        self._wanted = frozenset(places)
-        self._place = 0
+        self.examples: dict[int, TextExample] = {}
+        self._drawn = frozenset(positions)
+        self._position = 0
 
-    def take(self, unit: Unit) -> None:
+    def add(self, unit: Unit) -> None:
         example = self.tally.usable(unit)
         if example is None:
             return
         self.whole.update(_digest(example))
-        if self._place in self._wanted:
-            self.found[self._place] = example
-        self._place += 1
+        if self._position in self._drawn:
+            self.examples[self._position] = example
+        self._position += 1
 
 
 def _digest(example: TextExample) -> bytes:
-    return hashlib.blake2b(example.identity().encode(), digest_size=_DIGEST).digest()
+    return hashlib.blake2b(example.identity().encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 class Digests:
-    """Digests of 16 bytes, in the order in which they came: 16 bytes each."""
+    """Digests of 16 bytes in the order in which they were added; each takes 16 bytes of memory."""
 
     def __init__(self) -> None:
         self._chunks: list[NDArray[np.uint64]] = []
@@ -383,7 +414,7 @@ class Digests:
     def add(self, digest: bytes) -> None:
         """Append a digest."""
         self._last += digest
-        if len(self._last) == _CHUNK * _DIGEST:
+        if len(self._last) == _CHUNK * _DIGEST_BYTES:
             self._close()
 
     def _close(self) -> None:
@@ -391,26 +422,26 @@ class Digests:
         self._last = bytearray()
 
     def first_occurrences(self) -> NDArray[np.bool_]:
-        """Return for each digest whether none before it is equal.
+        """Return for each digest whether no digest before it is equal.
 
-        Sorting goes bucket by bucket, so that it needs little memory beside the digests; they are dropped.
+        The digests are sorted bucket by bucket, which needs little memory beside them, and are dropped afterwards.
         """
         self._close()
         chunks, self._chunks = self._chunks, []
         size = sum(map(len, chunks))
-        first = np.zeros(size, bool)
-        buckets = min(_MOST_BUCKETS, 1 + size // _BUCKET)
-        of = [(chunk[:, 0] % np.uint64(buckets)).astype(np.uint8) for chunk in chunks]
+        is_first = np.zeros(size, bool)
+        buckets = min(_MAX_BUCKETS, 1 + size // _BUCKET)
+        bucket_of = [(chunk[:, 0] % np.uint64(buckets)).astype(np.uint8) for chunk in chunks]
         starts = np.cumsum([0, *map(len, chunks)])
         for bucket in range(buckets):
-            inside = [np.flatnonzero(each == bucket) for each in of]
-            digests = np.concatenate([chunk[rows] for chunk, rows in zip(chunks, inside, strict=True)])
-            places = np.concatenate([start + rows for start, rows in zip(starts, inside, strict=False)])
-            if not len(places):
+            rows_of = [np.flatnonzero(each == bucket) for each in bucket_of]
+            digests = np.concatenate([chunk[rows] for chunk, rows in zip(chunks, rows_of, strict=True)])
+            positions = np.concatenate([start + rows for start, rows in zip(starts, rows_of, strict=False)])
+            if not len(positions):
                 continue
             # lexsort is stable: of equal digests the earliest comes first.
             order = np.lexsort((digests[:, 1], digests[:, 0]))
             digests = digests[order]
             new = np.concatenate(([True], (digests[1:] != digests[:-1]).any(axis=1)))
-            first[places[order[new]]] = True
-        return first
+            is_first[positions[order[new]]] = True
+        return is_first

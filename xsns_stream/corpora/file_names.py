@@ -1,4 +1,10 @@
-"""Names of files: language, split, shard and treebank."""
+"""Names of files: the language, split, shard and treebank that a name stands for.
+
+A language is never guessed. A file whose name does not state one for certain is left out, with the reason.
+
+The layout of Universal Dependencies is recognised too: a folder for each treebank, with a file for each split
+(`UD_Dutch-Alpino/nl_alpino-ud-train.conllu`). The treebanks of one language are joined in the order of their names.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from xsns_stream.errors import CorpusError, LanguageError
-from xsns_stream.languages import normalise
+from xsns_stream.languages import code_or_none
 
 #: Names of splits and of sides of a translation; several are codes of small languages too (`dev` is Domung).
 SPLIT_WORDS: Final = frozenset(
@@ -19,10 +25,23 @@ SPLIT_WORDS: Final = frozenset(
         *("all", "src", "tgt", "trg", "ref", "hyp", "log", "out"),
     )
 )
+#: Name of a split in the files of many authors → name of the split.
+SPLIT_NAMES: Final[Mapping[str, str]] = {
+    "train": "train",
+    "dev": "dev",
+    "validation": "dev",
+    "valid": "dev",
+    "val": "dev",
+    "test": "test",
+}
 _WITH_SPLIT: Final = re.compile(r"(?P<language>.+?)[-._](?P<split>train|dev|test|valid|validation|val)", re.IGNORECASE)
 _SHARD: Final = re.compile(r"(?P<stem>.+?)[-._](?P<number>\d{1,6})-of-(?P<total>\d{1,6})")
-#: What Wikipedia, and corpora made from it, call languages that have a code of another form.
-_OTHER_CODES: Final[Mapping[str, str]] = {
+# Large treebanks have parts: cs_pdt-ud-train-c, de_hdt-ud-train-a-1.
+_TREEBANK_FILE: Final = re.compile(
+    r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-ud-(?P<split>train|dev|test)(?:-[a-z0-9]+)*"
+)
+#: Codes of Wikipedia, and of corpora made from it, that are not BCP 47 → the code of the language.
+_WIKIPEDIA_CODES: Final[Mapping[str, str]] = {
     "zh_classical": "lzh",
     "zh_min_nan": "nan",
     "zh_yue": "yue",
@@ -37,13 +56,13 @@ _OTHER_CODES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class NotRead:
+class UnreadFile:
     """A file of a corpus that is left out.
 
     Attributes:
-        file: Its name; a folder's ends with `/`.
-        reason: Why, as it stands after the name in parentheses.
-        kind: What it is: `file`, or `configuration` of a data set.
+        file: Name of the file; the name of a folder ends with `/`.
+        reason: Why it is left out, without a full stop.
+        kind: `file`, or `configuration` of a data set.
     """
 
     file: str
@@ -51,14 +70,17 @@ class NotRead:
     kind: str = "file"
 
 
+# ------------------------------------------------------------------------------------------ shards
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The place of a file among those that make one text: `de-00000-of-00002`.
+    """A file that is one of several parts of a text: `de-00000-of-00002`.
 
     Attributes:
-        stem: What stands before the number: the language.
-        number: Counted from 0 or from 1.
-        total: Number of files.
+        stem: The name before the number, which is the language.
+        number: Number of the shard, counted from 0 or from 1.
+        total: Number of shards.
     """
 
     stem: str
@@ -67,7 +89,7 @@ class Shard:
 
 
 def shard_of(stem: str) -> Shard | None:
-    """Return the place that a name without its suffix says; None where it says none.
+    """Return the shard that a file name without its suffix stands for; None for other names.
 
     >>> shard_of("de-00000-of-00002")
     Shard(stem='de', number=0, total=2)
@@ -78,35 +100,39 @@ def shard_of(stem: str) -> Shard | None:
 
 def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
     """Return the numbers that are missing among shards counted from 0, or from 1."""
-    there = set(numbers)
-    start = 1 if total in there and 0 not in there else 0
-    return [number for number in range(start, start + total) if number not in there]
+    present = set(numbers)
+    start = 1 if total in present and 0 not in present else 0
+    return [number for number in range(start, start + total) if number not in present]
+
+
+# --------------------------------------------------------------------------------------- languages
 
 
 def language_of(stem: str) -> tuple[str, str]:
-    """Return the code of the language that a file's name without suffix says, and a note where it is not evident.
+    """Return the language code of a file name without its suffix, and a note where the language is not obvious.
 
-    The note reads on after the file's name: `is read as en (English)`.
+    The note continues a sentence that begins with the file name: `is read as en (English)`.
 
     Raises:
-        LanguageError: It says none for certain; the message is the reason.
+        LanguageError: The name does not state a language for certain; the message is the reason.
     """
     if stem.lower() in SPLIT_WORDS:
-        also = f"; if it is the language, give it as --corpus {stem}=FILE too" if _is_language(stem) else ""
+        also = f"; if it is the language, give it as --corpus {stem}=FILE too" if code_or_none(stem) else ""
         raise LanguageError(f"'{stem}' is the name of a split or a side, not of a language{also}")
     if not is_unicode(stem):
         raise LanguageError("its name is not UTF-8; rename it")
     if stem != stem.strip():
-        raise LanguageError(f"white space stands before or after '{stem.strip()}' in its name; rename it")
-    try:
-        code = normalise(stem)
-    except LanguageError:
-        return _by_name(stem)
-    return code, _changed(stem, code)
+        raise LanguageError(f"its name has white space before or after '{stem.strip()}'; rename it")
+    if (code := code_or_none(stem)) is not None:
+        return code, _changed_language(stem, code)
+    code = _english_names().get(_words(stem))
+    if code is not None:
+        return code, f"is read as {code} ({_display(code)})"
+    raise LanguageError(_no_language_reason(stem))
 
 
 def is_unicode(name: str) -> bool:
-    """Say whether the name of a file is UTF-8. Other bytes stand in it as surrogates, which cannot be written."""
+    """Whether the name of a file is UTF-8. Python represents other bytes as surrogates, which cannot be printed."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -114,39 +140,24 @@ def is_unicode(name: str) -> bool:
     return True
 
 
-def _by_name(stem: str) -> tuple[str, str]:
-    code = _english_names().get(_words(stem))
-    if code is not None:
-        return code, f"is read as {code} ({_display(code)})"
-    raise LanguageError(_why_not(stem))
-
-
-def _why_not(stem: str) -> str:
-    """Return why a name says no language, with what it may have meant."""
+def _no_language_reason(stem: str) -> str:
+    """Return why a name does not state a language, with the language that it may mean."""
     import langcodes
 
     match = _WITH_SPLIT.fullmatch(stem)
-    if match and _is_language(match["language"]):
+    if match and code_or_none(match["language"]):
         return f"a split of '{match['language']}': splits are read with --task"
     written = stem.lower().replace("-", "_")
-    if written in _OTHER_CODES:
-        return f"'{stem}' is no language code; name it {_OTHER_CODES[written]}"
-    base, rom, _ = written.partition("_rom")
-    if rom and _is_language(base):
-        return f"'{stem}' is no language code; name it {normalise(base)}-Latn if it is romanised"
+    if written in _WIKIPEDIA_CODES:
+        return f"'{stem}' is not a language code; name it {_WIKIPEDIA_CODES[written]}"
+    base, romanised, _ = written.partition("_rom")
+    if romanised and (code := code_or_none(base)):
+        return f"'{stem}' is not a language code; name it {code}-Latn if it is romanised"
     try:
         meant = langcodes.find(stem.replace("_", " ")).to_tag()
     except (LookupError, ValueError):
-        return f"'{stem}' is no language code and no English name of a language"
+        return f"'{stem}' is neither a language code nor the English name of a language"
     return f"'{stem}' may mean {_display(meant)}; if so, name it {meant}"
-
-
-def _is_language(text: str) -> bool:
-    try:
-        normalise(text)
-    except LanguageError:
-        return False
-    return True
 
 
 def _display(code: str) -> str:
@@ -157,29 +168,29 @@ def _display(code: str) -> str:
 
 @lru_cache(maxsize=1)
 def _english_names() -> Mapping[tuple[str, ...], str]:
-    """Return {words of the English name in CLDR: code}; names that two languages share are not there."""
+    """Return {words of the English name in CLDR: code}, without names that two languages share."""
     from babel import Locale
 
-    found: dict[tuple[str, ...], set[str]] = {}
+    codes_of: dict[tuple[str, ...], set[str]] = {}
     for written, name in Locale("en").languages.items():
-        if _is_language(written):
-            found.setdefault(_words(name), set()).add(normalise(written))
+        if code := code_or_none(written):
+            codes_of.setdefault(_words(name), set()).add(code)
     # CLDR has Chinese for `zh` alone, which is Mandarin Chinese there.
-    found.setdefault(_words("Mandarin Chinese"), {"zh"})
-    found.setdefault(_words("Mandarin"), {"zh"})
-    return {words: codes.pop() for words, codes in found.items() if len(codes) == 1}
+    codes_of.setdefault(_words("Mandarin Chinese"), {"zh"})
+    codes_of.setdefault(_words("Mandarin"), {"zh"})
+    return {words: codes.pop() for words, codes in codes_of.items() if len(codes) == 1}
 
 
 def _words(name: str) -> tuple[str, ...]:
-    """Return the words of a name in a fixed order: `Chinese (Traditional)` is `traditional_chinese`."""
+    """Return the words of a name in a fixed order: `Chinese (Traditional)` equals `traditional_chinese`."""
     return tuple(sorted(re.findall(r"[^\W_]+", name.lower())))
 
 
-def _changed(written: str, code: str) -> str:
-    """Return a note where standardising took another language than was written; empty where it is the same one.
+def _changed_language(written: str, code: str) -> str:
+    """Return a note where the normalised code names another language than was written; empty where it does not.
 
-    Another length of the code (`swa` → `sw`), and the main language of a macrolanguage (`arb` → `ar`, as Standard
-    Arabic is Arabic) are no other language.
+    Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
+    macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
     """
     import langcodes
 
@@ -203,14 +214,11 @@ def _alpha3(language: object) -> str:
         return ""
 
 
-# Large treebanks have parts: cs_pdt-ud-train-c, de_hdt-ud-train-a-1.
-_TREEBANK_FILE: Final = re.compile(
-    r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-ud-(?P<split>train|dev|test)(?:-[a-z0-9]+)*"
-)
+# --------------------------------------------------------------------------------------- treebanks
 
 
 class TreebankFile(NamedTuple):
-    """A file of a treebank, and what its name says.
+    """A file of a treebank, with the parts of its name.
 
     Attributes:
         path: The file.
@@ -226,19 +234,19 @@ class TreebankFile(NamedTuple):
 
 
 def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
-    """Return what the name of a file says, whose suffix is known; None where it is not that of a treebank's file."""
+    """Return the treebank file of a path with a known suffix; None for other files."""
     match = _TREEBANK_FILE.fullmatch(path.name[: -len(suffix)]) if suffix else None
     return TreebankFile(path, match["treebank"], match["language"], match["split"]) if match else None
 
 
 def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tuple[list[TreebankFile], list[Path]]:
-    """Return the files of treebanks in a folder in the order of their names, and all others that are not hidden.
+    """Return the files of treebanks in a folder, in the order of their names, and all other files that are not hidden.
 
-    Of files whose names differ in the suffix alone the first is taken: releases have the plain text beside the CoNLL-U.
+    Of files whose names differ only in the suffix, the first is taken: releases have the plain text beside the CoNLL-U.
 
     Args:
         folder: The folder.
-        suffix_of: Returns the suffix of a file's name; None where no file of a treebank has it.
+        suffix_of: Function that returns the suffix of a file name; None where treebanks have no files with it.
 
     Raises:
         CorpusError: The folder cannot be read.
@@ -247,33 +255,22 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
-    found: dict[str, TreebankFile] = {}
+    by_stem: dict[str, TreebankFile] = {}
     others: list[Path] = []
     for path in paths:
         suffix = suffix_of(path.name)
-        each = treebank_file(path, suffix)
-        if each is None or found.setdefault(path.name[: -len(suffix or "")], each) is not each:
+        file = treebank_file(path, suffix)
+        if file is None or by_stem.setdefault(path.name[: -len(suffix or "")], file) is not file:
             others.append(path)
-    return list(found.values()), others
+    return list(by_stem.values()), others
 
 
-def joined_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
-    """Yield a sentence on languages of several treebanks; none where there are none.
+def joined_treebanks_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
+    """Yield a sentence on languages whose treebanks are joined; none where there are no such languages.
 
     Args:
-        joined: Code → its treebanks, in the order in which they are read.
+        joined: Code and treebanks of each language, the treebanks in the order in which they are read.
     """
-    said = [f"{code} ({', '.join(names)})" for code, names in joined]
-    if said:
-        yield f"treebanks of one language are joined in this order: {'; '.join(said)}."
-
-
-#: What authors call their splits.
-SPLIT_NAMES: Final[Mapping[str, str]] = {
-    "train": "train",
-    "dev": "dev",
-    "validation": "dev",
-    "valid": "dev",
-    "val": "dev",
-    "test": "test",
-}
+    listed = [f"{code} ({', '.join(names)})" for code, names in joined]
+    if listed:
+        yield f"treebanks of one language are joined in this order: {'; '.join(listed)}."

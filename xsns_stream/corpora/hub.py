@@ -1,8 +1,8 @@
-"""Text of data sets in the layout of the Hugging Face Hub: on the Hub, or a copy in a folder.
+"""Corpora in the layout of the Hugging Face Hub: data sets on the Hub, or copies of them in a folder.
 
-Rows are streamed, so that a sample of Wikipedia does not need Wikipedia on the disk. The order of a stream is
-shuffled through a buffer (:mod:`xsns_stream.corpora.hub`). No code of a data set is ever run: `datasets` from
-version 4 has no loading scripts, and nothing is unpickled.
+Rows are streamed, so that a sample of Wikipedia does not need all of Wikipedia on disk. A stream is shuffled through a
+buffer of `BUFFER` rows. No code of a data set is ever run: `datasets` has no loading scripts from version 4 on, and
+nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.corpora.columns import Columns, find_columns, say_choice, text_column
-from xsns_stream.corpora.examples import Tell, Unit, collect, ignore
-from xsns_stream.corpora.file_names import NotRead
+from xsns_stream.corpora.columns import Columns, find_columns, note_text_column, text_column
+from xsns_stream.corpora.examples import AddNote, Unit, collect, discard_note
+from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.labels import AUTO, label_union
 from xsns_stream.corpora.local import corpus_name
-from xsns_stream.corpora.readers import describe
+from xsns_stream.corpora.readers import describe_counts
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.text_checks import examined
+from xsns_stream.corpora.text_checks import check_texts
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
-_LABELLED: Final = f"these have: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
+_LABELLED: Final = f"corpora with labels: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
-#: Rows that are looked through for a text, to see whether a data set's texts are split into words.
+#: Number of rows in which a text is looked for, to find out whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
-# `- config_name: no` in the head of a README.md; YAML 1.1 has these words for true, false and nothing.
+# `- config_name: no` in the head of a README.md; YAML 1.1 reads these words as true, false and null.
 _CONFIG_NAME: Final = re.compile(r"\s*(?:-\s+)?config_name:\s*([A-Za-z~]+)\s*(?:#.*)?$")
 _TRUE: Final = frozenset(("yes", "on", "true"))
 _NOT_TEXT: Final = _TRUE | {"no", "off", "false", "null", "~"}
@@ -48,14 +48,14 @@ class HubCorpus:
     """A data set in the Hub's layout.
 
     Attributes:
-        recipe: Where the data set keeps its text. One without subsets asks the data set for its
-            configurations; one without a text column looks for a usual one.
+        recipe: Where the data set keeps its text. Without subsets in the recipe, the languages are the names of the
+            configurations; without a text column, a column with a usual name is read.
         root: A folder that holds a copy of the data set; None reads from the Hub.
-        split: None takes the recipe's.
-        text_column: None takes the recipe's; pairs are then left alone.
-        config: Name of the configurations, with `{lang}` for the language; None takes the recipe's.
+        split: The split to read; None takes that of the recipe.
+        text_column: The only column of text; None takes the column, or the pair of columns, of the recipe.
+        config: Name of the configurations, with `{lang}` for the language; None takes that of the recipe.
         revision: Branch, tag or commit on the Hub; None takes the newest.
-        labels: None reads no labels, `auto` the recipe's or a usual column, else the column that holds them.
+        labels: None reads no labels, `auto` those of the recipe or of a usual column, else the column that holds them.
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
 
@@ -75,7 +75,7 @@ class HubCorpus:
 
     @cached_property
     def name(self) -> str:
-        """The data set and all settings, for provenance; holds no absolute path."""
+        """Name of the data set with all settings, for provenance; without absolute paths."""
         known = self.recipe.name in RECIPES
         copy = self.root.name if self.root else None
         return corpus_name(
@@ -91,20 +91,20 @@ class HubCorpus:
         )
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted: the recipe's, of which a local copy may hold a part.
+        """Return the normalised codes, sorted: those of the recipe, of which a local copy may hold a part.
 
         Raises:
-            CorpusError: They must be asked of the data set, and it cannot be read.
+            CorpusError: The recipe has no languages, and the data set cannot be read.
         """
         return tuple(sorted(self._subsets if self.recipe.subsets else self._named))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Take the first `count` usable, distinct rows of the shuffled split; all where there are fewer.
+        """Return the first `count` usable, distinct rows of the shuffled split; all rows where there are fewer.
 
         Args:
             language: Code of the language.
             count: |D|, at least 1.
-            seed: Of the shuffle; a larger count with the same seed extends a smaller one.
+            seed: Seed of the shuffle; a larger count with the same seed extends a smaller one.
 
         Raises:
             UsageError: `count` is below 1.
@@ -118,17 +118,17 @@ class HubCorpus:
         with closing(self._units(code, seed, notes.setdefault)) as units:
             examples, counts = collect(units, count, labelled=self.labels is not None, words=self.words)
         if not examples:
-            raise CorpusError(f"{self.name} has no usable text in '{code}': {describe(counts)}.")
-        # Of what was drawn: the rest of a stream is not read.
-        for _ in examined(examples, f"{self._shown} ({self._config(self._subset_of(code))})", notes.setdefault):
+            raise CorpusError(f"{self.name} has no usable text in '{code}': {describe_counts(counts)}.")
+        # Only the drawn examples are checked: the rest of a stream is not read.
+        for _ in check_texts(examples, f"{self._shown} ({self._config(self._subset_of(code))})", notes.setdefault):
             pass
         return LanguageSample(code, examples, self.name, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes; empty without labels, and where they are answers.
+        """Return the names of the classes; empty without labels, and where labels are answers.
 
-        They are what the data set declares for its first language (declarations are shared by its configurations);
-        where it declares none, the labels in all rows of all languages, sorted.
+        These are the names that the data set declares for its first language: its configurations share a declaration.
+        Without a declaration, these are the labels in all rows of all languages, sorted.
 
         Raises:
             CorpusError: The data set cannot be read.
@@ -149,9 +149,9 @@ class HubCorpus:
 
     @cached_property
     def _is_split(self) -> bool:
-        """Whether texts without labels are split into words: known of recipes, else as the first text that can be read.
+        """Whether texts without labels are split into words, by the recipe or by the first text that can be read.
 
-        Where nothing can be read, there will be no row either.
+        Where nothing can be read, the value does not matter, because no row is measured.
         """
         if self.labels is not None:
             return False
@@ -165,7 +165,7 @@ class HubCorpus:
         return isinstance(first, tuple)
 
     def _first_text(self, code: str) -> str | tuple[str, ...] | None:
-        """Return the first text of a language; None where there is none among its first rows, or it cannot be read."""
+        """Return the first text of a language; None where its first rows have no text, or cannot be read."""
         try:
             with closing(self._units(code, None)) as units:
                 rows = islice(units, _FIRST_ROWS)
@@ -177,7 +177,7 @@ class HubCorpus:
 
     @cached_property
     def _subsets(self) -> Mapping[str, str]:
-        """Normalised code → the data set's own name of the language."""
+        """Normalised code → name of the language in the data set."""
         if not self.recipe.subsets:
             return {code: subsets[0] for code, subsets in self._named.items() if len(subsets) == 1}
         if self.root is None:
@@ -186,45 +186,45 @@ class HubCorpus:
 
     @cached_property
     def _named(self) -> Mapping[str, tuple[str, ...]]:
-        """Normalised code → the data set's own names of it, as the names of the configurations say."""
-        found: dict[str, tuple[str, ...]] = {}
+        """Normalised code → names of the language in the data set, from the names of the configurations."""
+        subsets: dict[str, tuple[str, ...]] = {}
         for subset in filter(None, map(self._subset, self._config_names)):
             with suppress(LanguageError):
                 code = normalise(subset)
-                found[code] = (*found.get(code, ()), subset)
-        if not found:
+                subsets[code] = (*subsets.get(code, ()), subset)
+        if not subsets:
             names = self._config_names
             listed = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
             raise CorpusError(
                 f"no configuration of {self._shown} is named by a language: {listed}.",
-                "say where the language stands in the name: --config '20231101.{lang}'.",
+                "mark the place of the language in the name: --config '20231101.{lang}'.",
             )
-        return found
+        return subsets
 
     def _subset_of(self, code: str) -> str:
-        """Return the data set's own name of a language; refuse where it has two."""
+        """Return the name of a language in the data set; refuse a language with two configurations."""
         if code in self._subsets:
             return self._subsets[code]
         both = " and ".join(self._named[code])
-        hint = "take one of them with --config NAME."
+        hint = "choose one of them with --config NAME."
         raise CorpusError(f"the configurations {both} are both language '{code}'.", hint)
 
     @property
-    def not_read(self) -> tuple[NotRead, ...]:
-        """Configurations of which no language is read, where they are known without asking the Hub anew."""
+    def not_read(self) -> tuple[UnreadFile, ...]:
+        """Configurations that are not read, where they are known without another request to the Hub."""
         if self.recipe.subsets and self.root is None:
             return ()
         used = {self._config(subset) for subset in self._subsets.values()}
         if not self.recipe.subsets:
             used |= {self._config(subset) for subsets in self._named.values() for subset in subsets}
         reason = (
-            f"the recipe {self.recipe.name} does not use it" if self.recipe.subsets else "it is named by no language"
+            f"the recipe {self.recipe.name} does not use it" if self.recipe.subsets else "its name is not a language"
         )
         left = (name for name in self._config_names if name not in used and self._subset(name) is not None)
-        return tuple(NotRead(name, reason, "configuration") for name in left)
+        return tuple(UnreadFile(name, reason, "configuration") for name in left)
 
     def _subset(self, config: str) -> str | None:
-        """Return what stands for the language in a configuration's name; None where the template differs."""
+        """Return the part of a configuration's name that is the language; None where the template does not fit."""
         before, lang, after = self._template.partition(LANG)
         if not lang:
             return config if config == self._template else None
@@ -240,10 +240,10 @@ class HubCorpus:
             return tuple(datasets.get_dataset_config_names(self._path, revision=self.revision))
 
     def _check_named_configs(self) -> None:
-        """Refuse a copy whose README.md names a configuration by what YAML reads as no text: `no` is False.
+        """Refuse a copy whose README.md names a configuration by a word that YAML does not read as text: `no` is False.
 
         Raises:
-            CorpusError: It does.
+            CorpusError: There is such a name.
         """
         card = self.root / "README.md" if self.root else None
         if card is None or not card.is_file():
@@ -260,11 +260,11 @@ class HubCorpus:
     # --------------------------------------------------------------------------------------- rows
 
     def split_names(self, language: str) -> tuple[str, ...]:
-        """Return the data set's own names of the splits that a language has.
+        """Return the names of a language's splits in the data set.
 
         Raises:
             LanguageError: The data set has no such language.
-            CorpusError: It cannot be read.
+            CorpusError: The data set cannot be read.
         """
         subset = self._subset_of(pick(language, self.languages(), self.name))
         with self._readable(), no_progress_bars():
@@ -275,21 +275,21 @@ class HubCorpus:
 
         Raises:
             LanguageError: The data set has no such language.
-            CorpusError: It cannot be read.
+            CorpusError: The data set cannot be read.
         """
         yield from self._units(pick(language, self.languages(), self.name), None)
 
-    def _units(self, code: str, seed: int | None, tell: Tell = ignore) -> Generator[Unit, None, None]:
-        """Yield the rows of a language as units, in the order that `seed` gives them; None leaves them as they are."""
+    def _units(self, code: str, seed: int | None, add_note: AddNote = discard_note) -> Generator[Unit, None, None]:
+        """Yield the rows of a language as units, shuffled with `seed`; None keeps the order of the data set."""
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
             stream = self._stream(subset)
-            columns = self._columns(stream, where, tell)
+            columns = self._columns(stream, where, add_note)
             classes = class_names(stream, columns.label)
             prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
             if prefix:
-                # Before the shuffle, so that the buffer holds nothing but rows of this language.
+                # Before the shuffle, so that the buffer holds only rows of this language.
                 stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
@@ -297,36 +297,36 @@ class HubCorpus:
                 if not any(row[column] for column in leave_out):
                     yield columns.unit(row, where, classes)
 
-    def _columns(self, stream: Any, where: str, tell: Tell = ignore) -> Columns:
-        """Choose the columns of a stream, and see that they are there."""
+    def _columns(self, stream: Any, where: str, add_note: AddNote = discard_note) -> Columns:
+        """Return the columns of a stream to read, and check that they exist."""
         names = tuple(stream.column_names or next(iter(stream), {}))
         recipe, text, label = self.recipe, self.text_column, self._label
         if label is not None and (label == AUTO or not recipe.text):
-            return find_columns(names, text, label, where, tell)
+            return find_columns(names, text, label, where, add_note)
         own = recipe.labelled if label is not None and recipe.labelled else Columns(recipe.text, recipe.pair)
-        found = text_column(names, text or own.text or None, where)
+        column = text_column(names, text or own.text or None, where)
         if not text and not own.text:
-            say_choice(found, names, where, tell)
+            note_text_column(column, names, where, add_note)
         sentence = recipe.sentence if text is None and recipe.sentence in names else ""
-        chosen = Columns(found, own.pair if text is None else "", label or "", sentence)
-        for column in filter(None, (*chosen.names, recipe.prefix_column, *recipe.leave_out)):
-            text_column(names, column, where)
-        return chosen
+        columns = Columns(column, own.pair if text is None else "", label or "", sentence)
+        for name in filter(None, (*columns.names, recipe.prefix_column, *recipe.leave_out)):
+            text_column(names, name, where)
+        return columns
 
     def _stream(self, subset: str) -> Any:
-        """Return the rows of the language's configuration, unshuffled."""
+        """Return the rows of a language's configuration, not shuffled."""
         import datasets
 
         with no_progress_bars():
             builder = datasets.load_dataset_builder(self._path, self._config(subset), revision=self.revision)
             if hasattr(builder.config, "keep_default_na"):
-                # A table of text: None, NA and null are texts there, as they are in files that are read without it.
+                # In tables of text, None, NA and null are texts, as they are in local files.
                 builder.config.keep_default_na = False
             return builder.as_streaming_dataset(split=self._split)
 
     @property
     def _label(self) -> str | None:
-        """The column of the labels; `auto` only where no recipe knows it."""
+        """The column of the labels; `auto` where no recipe knows it."""
         own = self.recipe.labelled
         return own.label if self.labels == AUTO and own else self.labels
 
@@ -343,7 +343,7 @@ class HubCorpus:
 
     @property
     def _path(self) -> str:
-        # A relative path of one or two parts would be taken for a name on the Hub.
+        # `datasets` would take a relative path of one or two parts for a name on the Hub.
         return str(self.root.resolve()) if self.root else self.recipe.hub_id
 
     @property
@@ -354,7 +354,7 @@ class HubCorpus:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turn what `datasets` and the network say into a `CorpusError` of one sentence."""
+        """Turn errors of `datasets` and of the network into a `CorpusError` of one sentence."""
         if not self.local:
             self._need_hub()
         try:
@@ -363,7 +363,7 @@ class HubCorpus:
             raise
         except ConnectionError as error:
             raise self._unreachable() from error
-        except Exception as error:  # whatever the HTTP client and the file formats of the day raise
+        except Exception as error:  # HTTP clients and file formats raise errors of many classes
             reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             hint = "check the split, the configuration and the revision."
             if not self.local:
@@ -375,7 +375,7 @@ class HubCorpus:
     def _need_hub(self) -> None:
         from huggingface_hub import constants
 
-        # In offline mode `datasets` looks into its cache and fails at once where it finds nothing.
+        # In offline mode `datasets` reads its cache, and fails at once where the data set is not in it.
         if not constants.HF_HUB_OFFLINE and not _reachable(constants.ENDPOINT):
             raise self._unreachable()
 
@@ -403,22 +403,22 @@ def open_hub(
     Args:
         recipe: Where the data set keeps its text.
         root: A folder that holds a copy of the data set; None reads from the Hub.
-        text_column: The column that holds the text; None takes the recipe's.
-        split: The split to read; None takes the recipe's.
-        config: Name of the configurations, with `{lang}` for the language; None takes the recipe's.
-        revision: Branch, tag or commit on the Hub; None takes the newest.
-        labels: None reads no labels, `auto` the recipe's or a usual column, else the column that holds them.
+        text_column: As in :class:`HubCorpus`.
+        split: As in :class:`HubCorpus`.
+        config: As in :class:`HubCorpus`.
+        revision: As in :class:`HubCorpus`.
+        labels: As in :class:`HubCorpus`.
         words: `running` or `given`; None is `running`.
 
     Raises:
         UsageError: An option has no meaning for this data set.
     """
     if root is not None and revision is not None:
-        raise UsageError("--revision means nothing for a local copy.", "leave it out.")
+        raise UsageError("--revision has no meaning for a local copy.", "leave --revision out.")
     if config is not None and LANG in recipe.config and recipe.subsets and LANG not in config:
         raise UsageError(
             f"--config '{config}' would be the same text for every language.",
-            f"put {LANG} where the language stands.",
+            f"write {LANG} in place of the language.",
         )
     if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
         raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
@@ -426,14 +426,20 @@ def open_hub(
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Refuse options that would silently do nothing; all of them where none is named.
+    """Refuse options that would have no effect; all options where no names are given.
+
+    Args:
+        options: {name: value}; the value is None where the option was not given.
+        names: Names of the options to refuse.
+        kind: The kind of corpus, for the message.
 
     Raises:
-        UsageError: One of them was given.
+        UsageError: One of the options was given.
     """
     for name in names or options:
         if options[name] is not None:
-            raise UsageError(f"--{name.replace('_', '-')} means nothing for {kind}.", "leave it out.")
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} has no meaning for {kind}.", f"leave {option} out.")
 
 
 @lru_cache(maxsize=1024)
@@ -445,28 +451,28 @@ def _split_names(path: str, config: str, revision: str | None) -> tuple[str, ...
 
 @lru_cache(maxsize=4)
 def _reachable(endpoint: str) -> bool:
-    """Say whether the Hub answers at all, once a process.
+    """Whether the Hub answers a request, asked once per process.
 
-    The Hub's client would retry for minutes, with a warning each time.
+    The client of the Hub would retry for minutes, with a warning each time.
     """
     from huggingface_hub import get_session
 
     try:
         get_session().head(endpoint, timeout=_PROBE_SECONDS)
-    except Exception:  # the client's HTTP library, and with it the class of its errors, changes with its version
+    except Exception:  # the class of the errors depends on the version of the client
         return False
     return True
 
 
-#: Rows held for shuffling: the draw is uniform over splits of up to so many; of larger ones, the earlier rows of each
-#: (randomly chosen) file are likelier.
+#: Rows in the shuffle buffer. The draw is uniform over splits of up to so many rows; in larger splits, the earlier rows
+#: of each (randomly chosen) file are more likely.
 BUFFER: Final = 10_000
 
 
 def shuffled(stream: Any, seed: int) -> Any:
-    """Return the rows of a stream in the order that `seed` gives them."""
+    """Return the rows of a stream, shuffled with `seed`."""
     if stream.num_shards == 1:
-        # Interleaving would be of no use, and `datasets` waits five seconds for its threads to end.
+        # Interleaving has no effect with one shard, and `datasets` waits five seconds for its threads to end.
         return stream.shuffle(seed=seed, buffer_size=BUFFER, max_buffer_input_shards=1)
     return stream.shuffle(seed=seed, buffer_size=BUFFER)
 
@@ -480,7 +486,7 @@ def class_names(stream: Any, column: str) -> tuple[str, ...]:
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Keep `datasets` from drawing: the library never prints."""
+    """Disable the progress bars of `datasets`: a library does not print."""
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     were_disabled = are_progress_bars_disabled()

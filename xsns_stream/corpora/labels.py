@@ -1,4 +1,4 @@
-"""Labels of examples."""
+"""Labels of examples: the tasks they are for, tag schemes of named entities, new names, and label sets of languages."""
 
 from __future__ import annotations
 
@@ -11,118 +11,9 @@ from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import SPLITS, AnswerSpan
 
-#: Takes the labels that the recipe or the format has.
+#: Reads the labels that the recipe or the format has.
 AUTO: Final = "auto"
-
-
-def label_union(
-    languages: Iterable[str], units: Callable[[str], Iterable[Unit]], most: int | None = None
-) -> tuple[str, ...]:
-    """Return the names of all labels of all languages, sorted; empty where labels are answers.
-
-    A language that cannot be read adds nothing: its own rows will fail and say why.
-
-    Args:
-        languages: Codes.
-        units: Code → the language's units.
-        most: So many classes the task has; None where that is not known.
-
-    Raises:
-        CorpusError: No language can be read; or the label sets do not fit together (:func:`check_label_sets`).
-    """
-    by_language: dict[str, set[str]] = {}
-    words = False
-    errors = []
-    for language in languages:
-        found: set[str] = set()
-        try:
-            for unit in units(language):
-                if unit is None or isinstance(unit, Malformed) or unit.label is None:
-                    continue
-                if isinstance(unit.label, AnswerSpan):
-                    return ()
-                words = words or not isinstance(unit.label, str)
-                found.update((unit.label,) if isinstance(unit.label, str) else filter(None, unit.label))
-        except CorpusError as error:
-            errors.append(error)
-        else:
-            by_language[language] = found
-    if errors and not by_language:
-        raise errors[0]
-    check_label_sets(by_language, words=words, most=most)
-    return tuple(sorted(set().union(*by_language.values())))
-
-
-def check_label_sets(found: Mapping[str, Collection[str]], *, words: bool, most: int | None = None) -> None:
-    """Refuse labels that cannot be those of one task.
-
-    Args:
-        found: {language: its labels}.
-        words: Whether they are labels of words. Small data may have different ones in each language.
-        most: So many classes the task has; None where that is not known.
-
-    Raises:
-        CorpusError: A class has several spellings, a language has no class that another has, or there are too many.
-    """
-    check_spellings(found, words=words)
-    for language, labels in found.items():
-        others = set().union(*(other for code, other in found.items() if code != language))
-        if not words and labels and others and not others.intersection(labels):
-            raise CorpusError(
-                f"the labels of '{language}' are none of the other languages': {_some(sorted(labels))}, and "
-                f"{_some(sorted(others))}.",
-                "give the classes the same names in all languages.",
-            )
-    every = sorted(set().union(*found.values()))
-    if most is not None and len(every) > most:
-        told = [f"'{label}' ({_some([code for code, labels in found.items() if label in labels])})" for label in every]
-        raise CorpusError(
-            f"the task has {most} classes, and the data have {len(every)}: {_some(told)}.",
-            "give the classes the same names in all languages.",
-        )
-
-
-def check_spellings(
-    found: Mapping[str, Collection[str]], *, words: bool, insisted: Collection[str] = (), hint: str = ""
-) -> None:
-    """Refuse labels that are one class under several spellings: they differ by case, white space or leading zeros.
-
-    Args:
-        found: {language: its labels}.
-        words: Whether they are labels of words. These may differ by case within a language: some tag sets use it.
-        insisted: Labels that are what they are meant to be.
-        hint: How to give a label another name.
-
-    Raises:
-        CorpusError: There are some; all of them are named.
-    """
-    spellings: dict[str, dict[str, list[str]]] = {}
-    for language, labels in found.items():
-        for label in sorted(set(labels) - set(insisted)):
-            spellings.setdefault(_spelt(label), {}).setdefault(label, []).append(language)
-    several = [names for names in spellings.values() if len(names) > 1 and not (words and _within_one(names))]
-    if several:
-        told = "; ".join(" and ".join(f"'{label}' ({_some(where)})" for label, where in one.items()) for one in several)
-        raise CorpusError(f"one class has several spellings: {told}.", hint or "write each class in one way.")
-
-
-def _spelt(label: str) -> str:
-    """Return what labels that differ by case, white space or leading zeros have in common."""
-    text = " ".join(label.split()).casefold()
-    return str(int(text)) if text.isascii() and text.isdecimal() else text
-
-
-def _within_one(names: Mapping[str, Sequence[str]]) -> bool:
-    """Say whether some language has several of these spellings."""
-    languages = [language for where in names.values() for language in where]
-    return len(set(languages)) < len(languages)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
-
-
-#: Names of the tasks, and what a label is in each: one a word, one a text, one a pair of texts, or an answer.
+#: Name of each task, and what has a label in it: each word, a text, a pair of texts; or the label is an answer.
 TASK_NAMES: Final[Mapping[str, str]] = {
     "ner": "words",
     "pos": "words",
@@ -131,18 +22,18 @@ TASK_NAMES: Final[Mapping[str, str]] = {
     "qa": "answer",
     "topic": "text",
 }
-#: How many classes a task has at most, where that is known: XNLI calls one of its three by two names.
+#: Largest number of classes of a task, where it is known: some copies of XNLI have two names for one of its classes.
 MOST_CLASSES: Final[Mapping[str, int]] = {"nli": 3, "pi": 2}
-#: Outside every named entity.
+#: The tag of a word outside every named entity.
 OUTSIDE: Final = "O"
-#: What CoNLL-U writes where there is nothing.
+#: An empty column of CoNLL-U.
 BLANK: Final = "_"
 _PREFIXES: Final = ("B-", "I-")
-#: The last word of an entity in BIOES and BILOU, and entities of one word.
+#: Prefixes of BIOES and BILOU: for the last word of an entity, and for entities of one word.
 _LAST: Final = ("E-", "L-")
 _SINGLE: Final = ("S-", "U-")
 _ALL_PREFIXES: Final = (*_PREFIXES, *_LAST, *_SINGLE)
-_LOOKS: Final = {
+_LABEL_KINDS: Final = {
     "words": "a label for each word",
     "pair": "a class for each pair of texts",
     "text": "a class for each text",
@@ -154,10 +45,10 @@ def check_task(task: str) -> str:
     """Return the name of a task.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: There is no task of this name.
     """
     if task not in TASK_NAMES:
-        raise UsageError(f"there is no task '{task}'.", f"one of: {', '.join(TASK_NAMES)}.")
+        raise UsageError(f"there is no task '{task}'.", f"choose one of {', '.join(TASK_NAMES)}.")
     return task
 
 
@@ -165,18 +56,18 @@ def check_split(split: str) -> str:
     """Return the name of a split.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: There is no split of this name.
     """
     if split not in SPLITS:
-        raise UsageError(f"there is no split '{split}' of a task.", f"one of: {', '.join(SPLITS)}.")
+        raise UsageError(f"there is no split '{split}'.", f"choose one of {', '.join(SPLITS)}.")
     return split
 
 
-def checked(example: TextExample, task: str, where: str) -> TextExample:
-    """Return an example with a label if the label is one of the task's kind.
+def check_label(example: TextExample, task: str, where: str) -> TextExample:
+    """Return an example whose label is of the kind that the task needs.
 
     Raises:
-        CorpusError: The label is of another kind, or no tag of named entities in IOB, BIOES or BILOU.
+        CorpusError: The label is of another kind, or a tag of named entities is not IOB, BIOES or BILOU.
     """
     kind = TASK_NAMES[task]
     label = example.label
@@ -187,70 +78,74 @@ def checked(example: TextExample, task: str, where: str) -> TextExample:
         "answer": isinstance(label, AnswerSpan),
     }[kind]
     if not fits:
-        raise CorpusError(f"{where} does not hold what {task} needs: {_LOOKS[kind]}.", "check --task and the columns.")
+        raise CorpusError(
+            f"{where} does not have the label that {task} needs: {_LABEL_KINDS[kind]}.",
+            "check --task and the columns of the data.",
+        )
     if task == "ner" and isinstance(label, tuple):
         odd = next((tag for tag in label if tag and tag != OUTSIDE and not _is_entity(tag, _ALL_PREFIXES)), None)
         if odd is not None:
             hint = "tags are O, B-TYPE and I-TYPE; in BIOES also E-TYPE and S-TYPE, in BILOU L-TYPE and U-TYPE."
-            raise CorpusError(f"{where} has the tag '{odd}', which is none of IOB.", hint)
+            raise CorpusError(f"{where} has the tag '{odd}', which is not an IOB tag.", hint)
     return example
 
 
-def unlabelled_where_blank(example: TextExample) -> TextExample:
-    """Return the example with `_`, which CoNLL-U writes for nothing, as no label; of no labels, none."""
+# ------------------------------------------------------------------------------------ tag schemes
+
+
+def without_blank_tags(example: TextExample) -> TextExample:
+    """Return the example with `_`, the empty column of CoNLL-U, as no tag; without label where all tags are empty."""
     if not isinstance(example.label, tuple) or BLANK not in example.label:
         return example
     label = tuple("" if tag == BLANK else tag for tag in example.label)
     return replace(example, label=label if any(label) else None)
 
 
-def from_bioes(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], tuple[str, ...]]:
+def bioes_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], tuple[str, ...]]:
     """Return examples of named entities with tags in IOB2, and the prefixes of BIOES and BILOU that they had.
 
-    BIOES marks the last word of an entity by `E-` and an entity of one word by `S-`; BILOU by `L-` and `U-`. Where
-    there are none of these, the examples are returned as they are.
+    BIOES marks the last word of an entity by `E-` and an entity of one word by `S-`; BILOU by `L-` and `U-`. Examples
+    without any of these prefixes are returned unchanged.
     """
     ends = (*_LAST, *_SINGLE)
     labels = [example.label for example in examples if isinstance(example.label, tuple)]
-    met_ends = {tag[:2] for label in labels for tag in label if tag.startswith(ends)}
-    if not met_ends:
+    prefixes = {tag[:2] for label in labels for tag in label if tag.startswith(ends)}
+    if not prefixes:
         return tuple(examples), ()
-    found = tuple(
-        replace(example, label=tuple(_as_iob2(tag, before) for tag, before in _with_before(label)))
-        if isinstance(label := example.label, tuple)
-        else example
-        for example in examples
-    )
-    return found, tuple(prefix for prefix in ends if prefix in met_ends)
+    return _with_tags(examples, _bioes_tag), tuple(prefix for prefix in ends if prefix in prefixes)
 
 
-def _as_iob2(tag: str, before: str) -> str:
-    """Return the tag of IOB2 for one of BIOES or BILOU: `I-` only where it goes on with the entity before it."""
-    if not _is_entity(tag, _ALL_PREFIXES):
-        return tag
-    goes_on = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
-    return f"{'I' if goes_on else 'B'}{tag[1:]}"
+def iob1_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], int]:
+    """Return examples of named entities with tags in IOB2, and the number of examples whose tags were changed.
 
-
-def in_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], int]:
-    """Return examples of named entities with tags in IOB2, and how many had others.
-
-    In IOB1 an entity begins with `I-`, and with `B-` only where one of the same type goes before it. A file is IOB1
-    where that is so of all its entities; where some others begin with `B-`, the file is IOB2, and is left as it is.
+    In IOB1 an entity begins with `I-`, and with `B-` only directly after an entity of the same type. A file is IOB1
+    where this is true of all its entities. Where some other entities begin with `B-`, the file is IOB2 and is returned
+    unchanged.
     """
     labels = [example.label for example in examples if isinstance(example.label, tuple)]
-    begins = {tag[0] for label in labels for tag, before in _with_before(label) if _begins(tag, before)}
-    if begins != {"I"}:
+    first_letters = {tag[0] for label in labels for tag, before in _with_before(label) if _begins(tag, before)}
+    if first_letters != {"I"}:
         return tuple(examples), 0
-    found = tuple(
-        replace(
-            example, label=tuple(f"B{tag[1:]}" if _begins(tag, before) else tag for tag, before in _with_before(label))
-        )
+    changed = _with_tags(examples, lambda tag, before: f"B{tag[1:]}" if _begins(tag, before) else tag)
+    return changed, sum(new is not old and new != old for new, old in zip(changed, examples, strict=True))
+
+
+def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], str]) -> tuple[TextExample, ...]:
+    """Return examples with new tags, each made from a tag and the one before it."""
+    return tuple(
+        replace(example, label=tuple(new_tag(tag, before) for tag, before in _with_before(label)))
         if isinstance(label := example.label, tuple)
         else example
         for example in examples
     )
-    return found, sum(new is not old and new != old for new, old in zip(found, examples, strict=True))
+
+
+def _bioes_tag(tag: str, before: str) -> str:
+    """Return the IOB2 tag of one in BIOES or BILOU: `I-` only where it continues the entity before it."""
+    if not _is_entity(tag, _ALL_PREFIXES):
+        return tag
+    continues = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
+    return f"{'I' if continues else 'B'}{tag[1:]}"
 
 
 def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -259,36 +154,43 @@ def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _begins(tag: str, before: str) -> bool:
-    """Say whether a tag begins an entity that does not follow one of its own type."""
+    """Whether a tag begins an entity that does not follow an entity of its own type."""
     return _is_entity(tag) and not (_is_entity(before) and before[2:] == tag[2:])
 
 
-def relabelled(examples: Iterable[TextExample], names: Mapping[str, str], task: str) -> tuple[TextExample, ...]:
+def _is_entity(tag: str, prefixes: tuple[str, ...] = _PREFIXES) -> bool:
+    return tag.startswith(prefixes) and len(tag) > len(_PREFIXES[0])
+
+
+# -------------------------------------------------------------------------------------- new names
+
+
+def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], task: str) -> tuple[TextExample, ...]:
     """Return the examples with other names for their labels.
 
     Args:
-        examples: With labels.
-        names: {old: new}; of named entities the types, and `O` as a new name makes them no entities.
-        task: Of the examples.
+        examples: Examples with labels.
+        names: {old: new} names; of named entities the types. `O` as the new name of a type removes its entities.
+        task: Task of the examples.
     """
-    return tuple(_relabelled(example, names, task) for example in examples) if names else tuple(examples)
+    return tuple(_renamed(example, names, task) for example in examples) if names else tuple(examples)
 
 
-def met(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return those of some names that the examples have as labels; of named entities, as types."""
+def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
+    """Return those of `names` that are labels of the examples; of named entities, their types."""
     wanted = set(names)
     if not wanted:
         return wanted
-    found: set[str] = set()
+    used: set[str] = set()
     for example in examples:
         if isinstance(example.label, str):
-            found.add(example.label)
+            used.add(example.label)
         elif isinstance(example.label, tuple):
-            found.update(tag.partition("-")[2] if task == "ner" else tag for tag in example.label)
-    return wanted & found
+            used.update(tag.partition("-")[2] if task == "ner" else tag for tag in example.label)
+    return wanted & used
 
 
-def _relabelled(example: TextExample, names: Mapping[str, str], task: str) -> TextExample:
+def _renamed(example: TextExample, names: Mapping[str, str], task: str) -> TextExample:
     label = example.label
     if label is None or isinstance(label, AnswerSpan):
         return example
@@ -296,10 +198,6 @@ def _relabelled(example: TextExample, names: Mapping[str, str], task: str) -> Te
         return replace(example, label=names.get(label, label))
     rename = _renamed_entity if task == "ner" else _renamed_class
     return replace(example, label=tuple(rename(tag, names) for tag in label))
-
-
-def _is_entity(tag: str, prefixes: tuple[str, ...] = _PREFIXES) -> bool:
-    return tag.startswith(prefixes) and len(tag) > len(_PREFIXES[0])
 
 
 def _renamed_class(tag: str, names: Mapping[str, str]) -> str:
@@ -312,3 +210,120 @@ def _renamed_entity(tag: str, names: Mapping[str, str]) -> str:
         return tag
     new = names.get(kind, kind)
     return OUTSIDE if new == OUTSIDE else f"{prefix}-{new}"
+
+
+# ------------------------------------------------------------------------ label sets of languages
+
+
+def label_union(
+    languages: Iterable[str], units: Callable[[str], Iterable[Unit]], most: int | None = None
+) -> tuple[str, ...]:
+    """Return the names of all labels of all languages, sorted; empty where labels are answers.
+
+    A language that cannot be read adds no labels. Its own row fails later, with the reason.
+
+    Args:
+        languages: Codes of the languages.
+        units: Function that returns the units of a language.
+        most: Largest number of classes of the task; None where it is not known.
+
+    Raises:
+        CorpusError: No language can be read, or the label sets do not fit together (:func:`check_label_sets`).
+    """
+    by_language: dict[str, set[str]] = {}
+    words = False
+    errors = []
+    for language in languages:
+        labels: set[str] = set()
+        try:
+            for unit in units(language):
+                if unit is None or isinstance(unit, Malformed) or unit.label is None:
+                    continue
+                if isinstance(unit.label, AnswerSpan):
+                    return ()
+                words = words or not isinstance(unit.label, str)
+                labels.update((unit.label,) if isinstance(unit.label, str) else filter(None, unit.label))
+        except CorpusError as error:
+            errors.append(error)
+        else:
+            by_language[language] = labels
+    if errors and not by_language:
+        raise errors[0]
+    check_label_sets(by_language, words=words, most=most)
+    return tuple(sorted(set().union(*by_language.values())))
+
+
+def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool, most: int | None = None) -> None:
+    """Refuse label sets that cannot belong to one task.
+
+    Args:
+        by_language: {language: its labels}.
+        words: Whether they are labels of words. Small data may have different ones in each language.
+        most: Largest number of classes of the task; None where it is not known.
+
+    Raises:
+        CorpusError: A class has several spellings, a language shares no class with the others, or there are too many
+            classes.
+    """
+    check_spellings(by_language, words=words)
+    for language, labels in by_language.items():
+        others = set().union(*(other for code, other in by_language.items() if code != language))
+        if not words and labels and others and not others.intersection(labels):
+            raise CorpusError(
+                f"'{language}' shares no class with the other languages: it has {_shorten(sorted(labels))}, and they "
+                f"have {_shorten(sorted(others))}.",
+                "give the classes the same names in all languages.",
+            )
+    every = sorted(set().union(*by_language.values()))
+    if most is not None and len(every) > most:
+        found = [
+            f"'{label}' ({_shorten([code for code, labels in by_language.items() if label in labels])})"
+            for label in every
+        ]
+        raise CorpusError(
+            f"the task has {most} classes, but the data have {len(every)}: {_shorten(found)}.",
+            "give the classes the same names in all languages.",
+        )
+
+
+def check_spellings(
+    by_language: Mapping[str, Collection[str]], *, words: bool, exempt: Collection[str] = (), hint: str = ""
+) -> None:
+    """Refuse a class with several spellings: labels that differ only by case, white space or leading zeros.
+
+    Args:
+        by_language: {language: its labels}.
+        words: Whether they are labels of words. Those of one language may differ by case: some tag sets use it.
+        exempt: Labels that are not compared, because the user named them.
+        hint: The hint of the error: how to rename a label.
+
+    Raises:
+        CorpusError: There are such labels; the message names all of them.
+    """
+    spellings: dict[str, dict[str, list[str]]] = {}
+    for language, labels in by_language.items():
+        for label in sorted(set(labels) - set(exempt)):
+            spellings.setdefault(_plain_spelling(label), {}).setdefault(label, []).append(language)
+    several = [names for names in spellings.values() if len(names) > 1 and not (words and _in_one_language(names))]
+    if several:
+        found = "; ".join(
+            " and ".join(f"'{label}' ({_shorten(languages)})" for label, languages in names.items())
+            for names in several
+        )
+        raise CorpusError(f"one class has several spellings: {found}.", hint or "write each class in one way.")
+
+
+def _plain_spelling(label: str) -> str:
+    """Return what labels that differ only by case, white space or leading zeros have in common."""
+    text = " ".join(label.split()).casefold()
+    return str(int(text)) if text.isascii() and text.isdecimal() else text
+
+
+def _in_one_language(names: Mapping[str, Sequence[str]]) -> bool:
+    """Whether one language has several of these spellings."""
+    languages = [language for each in names.values() for language in each]
+    return len(set(languages)) < len(languages)
+
+
+def _shorten(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")

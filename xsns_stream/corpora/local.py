@@ -1,7 +1,6 @@
-"""Corpora of local files: a folder with one file a language, or files named one by one.
+"""Corpora of local files: a folder with one file for each language, or files given one by one.
 
-The name of a language never becomes part of a path: a folder is listed, and the languages are what its files'
-names say.
+The code of a language never becomes part of a path: a folder is listed, and its languages are read from the file names.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora.columns import WORD_COLUMNS
-from xsns_stream.corpora.decoding import A_FOLDER, lines, not_regular, readable
-from xsns_stream.corpora.examples import Tell, Unit, draw_examples, ignore
+from xsns_stream.corpora.decoding import A_FOLDER, corpus_errors, irregular_kind, iter_lines
+from xsns_stream.corpora.examples import AddNote, Unit, discard_note, draw_examples
 from xsns_stream.corpora.file_names import (
     SPLIT_WORDS,
-    NotRead,
     Shard,
-    joined_note,
+    UnreadFile,
+    joined_treebanks_note,
     language_of,
     missing_shards,
     shard_of,
@@ -40,34 +39,34 @@ from xsns_stream.types import LanguageSample, TextExample
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
 _TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<split>train|dev|test)")
 _DEFAULT_SPLIT: Final = "train"
-#: What the files of treebanks in folders share, which are one text.
+#: Key of the text that the treebanks of a language, each in its folder, make together.
 _IN_FOLDERS: Final = "treebanks/"
 _BLOCK: Final = 2**20
-#: Files of more bytes take minutes to read; the user is told.
+#: Files of more bytes take minutes to read, and a note says so.
 _LARGE: Final = 2**28
 
 
 @dataclass(frozen=True)
 class LocalCorpus:
-    """Files of text, one a language, or several shards.
+    """Files of text: one file, or several shards, for each language.
 
     Attributes:
-        name: For provenance, as `folder(ntrex)`; holds no absolute path.
+        name: Name for provenance, such as `folder(ntrex)`; without absolute paths.
         files: Normalised code → file, or shards in their order.
         text_column: The column that holds the text, in files that have columns.
-        not_read: Files and folders of the folder that are left out, with the reasons.
-        labels: None reads no labels, `auto` those that each kind of file has, else the column that holds them.
-        unclear: Normalised code → why it cannot be read: two files are its, or shards are missing.
-        notes: Sentences on file names that are read as another language than a glance would say.
-        words: How text without labels that is split into words is read: as `running` text, or as `given`.
-        folder: The folder that the files are in; None for files named one by one.
-        joined: Normalised code → the treebanks that are read as one text, as the name has them: `en_ewt+en_gum`.
+        not_read: Files and subfolders of the folder that are left out, with the reasons.
+        labels: None reads no labels, `auto` those of each kind of file, else the column that holds the labels.
+        unclear: Normalised code → the reason why the language cannot be read: it has two files, or shards are missing.
+        notes: Sentences on file names that are read as another language than one might expect.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+        folder: The folder of the files; None for files given one by one.
+        joined: Normalised code → treebanks that are read as one text, as they stand in the name: `en_ewt+en_gum`.
     """
 
     name: str
     files: Mapping[str, tuple[Path, ...]] = field(repr=False)
     text_column: str | None = None
-    not_read: tuple[NotRead, ...] = ()
+    not_read: tuple[UnreadFile, ...] = ()
     labels: str | None = None
     unclear: Mapping[str, CorpusError] = field(default_factory=dict, repr=False, compare=False)
     notes: tuple[str, ...] = ()
@@ -80,17 +79,17 @@ class LocalCorpus:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Names of the folder's files that are not read."""
+        """Names of the files of the folder that are not read."""
         return tuple(each.file for each in self.not_read if not each.file.endswith("/"))
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted; those too of which the files are unclear."""
+        """Return the normalised codes, sorted, with those of unclear languages."""
         return tuple(sorted({*self.files, *self.unclear}))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` examples without replacement; all of them where there are fewer.
+        """Draw `count` examples without replacement; all examples where there are fewer.
 
-        The whole text is read first, so that the draw depends on its distinct lines and `seed` alone.
+        The whole text is read first, so that the draw depends only on its distinct examples and `seed`.
 
         Args:
             language: Code of the language.
@@ -99,7 +98,7 @@ class LocalCorpus:
 
         Raises:
             LanguageError: The corpus has no such language.
-            CorpusError: The text cannot be read, nothing in it is usable, or it is unclear which file is meant.
+            CorpusError: The text cannot be read, holds nothing usable, or it is unclear which file to read.
         """
         code = pick(language, self.languages(), self.name)
         paths = self._paths(code)
@@ -114,40 +113,43 @@ class LocalCorpus:
         return LanguageSample(code, examples, source, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the labels in all files, sorted; empty without labels, and where they are answers.
+        """Return the names of the labels in all files, sorted; empty without labels, and where labels are answers.
 
-        All languages count, whichever are asked for, so that the k-th name is the same for each.
+        The labels of all languages are returned, whichever of them are used, so that the k-th name is always the same.
 
         Raises:
             CorpusError: No file has labels that can be read.
         """
         return () if self.labels is None else label_union(self.languages(), self._units)
 
-    def choosing(self, pairs: Sequence[str]) -> LocalCorpus:
-        """Return the corpus with the files of some languages given as `language=path`.
+    def with_files(self, pairs: Sequence[str]) -> LocalCorpus:
+        """Return the corpus with the files of some languages replaced or added, each given as `language=path`.
 
         Raises:
-            LanguageError: What stands before `=` is no language.
-            CorpusError: A file is missing, or two are given for one language.
+            LanguageError: The text before `=` is not a language.
+            CorpusError: A file is missing, or two files are given for one language.
         """
-        chosen = _given(pairs)
-        named = [f"{code}={paths[0].name}" for code, paths in sorted(chosen.items())]
-        taken = {path.resolve() for paths in chosen.values() for path in paths}
+        given = _files_of_pairs(pairs)
+        named = [f"{code}={paths[0].name}" for code, paths in sorted(given.items())]
+        given_paths = {path.resolve() for paths in given.values() for path in paths}
         folder = self.folder
-        left = tuple(each for each in self.not_read if folder is None or (folder / each.file).resolve() not in taken)
+        not_read = tuple(
+            each for each in self.not_read if folder is None or (folder / each.file).resolve() not in given_paths
+        )
         name = self.name
-        for code in chosen.keys() & self.joined.keys():
+        for code in given.keys() & self.joined.keys():
             name = name.replace(f", {code}={self.joined[code]}", "", 1)
-        joined = {code: names for code, names in self.joined.items() if code not in chosen}
-        dropped, kept = set(joined_note(_parts(self.joined))), tuple(joined_note(_parts(joined)))
+        joined = {code: names for code, names in self.joined.items() if code not in given}
+        old_notes = set(joined_treebanks_note(_treebanks_by_code(self.joined)))
+        new_notes = tuple(joined_treebanks_note(_treebanks_by_code(joined)))
         return replace(
             self,
             name=f"{name[:-1]}, {', '.join(named)})",
-            notes=(*(note for note in self.notes if note not in dropped), *kept),
+            notes=(*(note for note in self.notes if note not in old_notes), *new_notes),
             joined=joined,
-            files={**self.files, **chosen},
-            unclear={code: error for code, error in self.unclear.items() if code not in chosen},
-            not_read=left,
+            files={**self.files, **given},
+            unclear={code: error for code, error in self.unclear.items() if code not in given},
+            not_read=not_read,
         )
 
     def _paths(self, code: str) -> tuple[Path, ...]:
@@ -155,9 +157,12 @@ class LocalCorpus:
             raise self.unclear[code]
         return self.files[code]
 
-    def _units(self, code: str, tell: Tell = ignore) -> Iterator[Unit]:
+    def _units(self, code: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
         for path in self._paths(code):
-            yield from read_units(path, self.text_column, self.labels, tell)
+            yield from read_units(path, self.text_column, self.labels, add_note)
+
+
+# ----------------------------------------------------------------------------------------- folders
 
 
 def open_folder(
@@ -169,14 +174,14 @@ def open_folder(
 ) -> LocalCorpus:
     """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
 
-    CoNLL-U files may also be named as Universal Dependencies names them (`sw_treebank-ud-train.conllu`); then
-    those of one split are taken. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
+    CoNLL-U files may also be named as Universal Dependencies names them (`sw_treebank-ud-train.conllu`); then the files
+    of one split are read. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
     (`UD_Swahili-Treebank/`) are treebanks, and those of one language are one text.
 
     Args:
-        folder: The folder; other subfolders than those of treebanks are not read.
+        folder: The folder; subfolders that are not treebanks are not read.
         text_column: The column that holds the text, in files that have columns.
-        split: `train`, `dev` or `test` of Universal Dependencies files; None is `train` where there are any.
+        split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` where there are such files.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
 
@@ -184,44 +189,44 @@ def open_folder(
         CorpusError: The folder cannot be read, or no file in it is named by a language.
     """
     try:
-        entries = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+        names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
-    found = _Found(split)
-    for name in entries:
-        what = not_regular(folder / name)
-        if what == A_FOLDER:
-            found.take_folder(folder / name)
-        elif what:
-            found.not_read.append(NotRead(name, what))
+    listing = _FolderListing(split)
+    for name in names:
+        kind = irregular_kind(folder / name)
+        if kind == A_FOLDER:
+            listing.add_folder(folder / name)
+        elif kind:
+            listing.not_read.append(UnreadFile(name, kind))
         else:
-            found.take(name)
-    found.not_read += found.beside_treebanks
-    if not found.groups:
-        raise _no_files(folder, [each for each in found.not_read if not each.file.endswith("/")], split)
-    settings = {"text_column": text_column, "split": (split or _DEFAULT_SPLIT) if found.treebanks else None}
-    files, unclear = found.files(folder)
-    said = _words_in_name((path for paths in files.values() for path in paths), text_column, labels, words)
-    joined = {code: "+".join(names) for code, names in found.banks.items() if code in files and len(names) > 1}
-    corpus = corpus_name("folder", folder.resolve().name, **settings, **joined, labels=labels, words=said)
-    notes = (*found.notes(files), *joined_note(_parts(joined)))
-    left = tuple(found.not_read)
-    return LocalCorpus(corpus, files, text_column, left, labels, unclear, notes, words, folder, joined)
+            listing.add_file(name)
+    listing.not_read += listing.beside_treebanks
+    if not listing.groups:
+        raise _no_files(folder, [each for each in listing.not_read if not each.file.endswith("/")], split)
+    settings = {"text_column": text_column, "split": (split or _DEFAULT_SPLIT) if listing.has_splits else None}
+    files, unclear = listing.files(folder)
+    setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
+    joined = {code: "+".join(names) for code, names in listing.treebanks.items() if code in files and len(names) > 1}
+    name = corpus_name("folder", folder.resolve().name, **settings, **joined, labels=labels, words=setting)
+    notes = (*listing.notes(files), *joined_treebanks_note(_treebanks_by_code(joined)))
+    not_read = tuple(listing.not_read)
+    return LocalCorpus(name, files, text_column, not_read, labels, unclear, notes, words, folder, joined)
 
 
-def _parts(joined: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+def _treebanks_by_code(joined: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     """Yield each code with the names of its treebanks."""
     return ((code, names.split("+")) for code, names in joined.items())
 
 
 def _conllu_suffix(name: str) -> str | None:
-    """Return the suffix of a name of CoNLL-U, compressed or not; None for others."""
+    """Return the suffix of a CoNLL-U file, compressed or not; None for other names."""
     parts = split_suffix(name)
     return parts[1] if parts and parts[1].startswith(".conllu") else None
 
 
-class _Found:
-    """What the names of a folder's files say.
+class _FolderListing:
+    """The files of a folder, sorted by language from their names alone.
 
     Args:
         split: As in :func:`open_folder`.
@@ -229,72 +234,73 @@ class _Found:
 
     def __init__(self, split: str | None) -> None:
         self.split = split
-        self.not_read: list[NotRead] = []
-        self.treebanks = False
-        #: Code → what the files of one text share in their names → the files.
+        self.not_read: list[UnreadFile] = []
+        #: Whether there are files named by split, as Universal Dependencies names them.
+        self.has_splits = False
+        #: Code → key of a text → its files: one file, or shards.
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
-        #: Code → the treebanks in folders of their own, in the order of the folders' names.
-        self.banks: dict[str, dict[str, None]] = {}
-        #: Files that stand beside those of treebanks: a folder of Universal Dependencies has several.
-        self.beside_treebanks: list[NotRead] = []
-        self._said: dict[str, str] = {}
+        #: Code → the treebanks in folders of their own, in the order of the folder names.
+        self.treebanks: dict[str, dict[str, None]] = {}
+        #: Other files in the folders of treebanks.
+        self.beside_treebanks: list[UnreadFile] = []
+        self._unexpected: dict[str, str] = {}
 
-    def take_folder(self, folder: Path) -> None:
-        """Sort the files of a treebank's folder in; a folder of other files is left out."""
+    def add_folder(self, folder: Path) -> None:
+        """Add the files of a treebank's folder; a folder of other files is left out."""
         files, others = treebank_files(folder, _conllu_suffix)
         if not files:
-            self.not_read.append(NotRead(f"{folder.name}/", "a folder"))
+            self.not_read.append(UnreadFile(f"{folder.name}/", "a folder"))
             return
-        self.treebanks = True
-        wanted = self.split or _DEFAULT_SPLIT
-        for each in files:
-            name = f"{folder.name}/{each.path.name}"
-            reason = f"its split is not {wanted}" if each.split != wanted else not_regular(each.path)
+        self.has_splits = True
+        split = self.split or _DEFAULT_SPLIT
+        for file in files:
+            name = f"{folder.name}/{file.path.name}"
+            reason = f"its split is not {split}" if file.split != split else irregular_kind(file.path)
             if not reason:
                 try:
-                    code, _ = language_of(each.language)
+                    code, _ = language_of(file.language)
                 except LanguageError as error:
                     reason = error.message.rstrip(".")
             if reason:
-                self.not_read.append(NotRead(name, reason))
+                self.not_read.append(UnreadFile(name, reason))
                 continue
             self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
-            self.banks.setdefault(code, {})[each.treebank] = None
-        reason = "no CoNLL-U file of a treebank, or one of them again"
-        self.beside_treebanks += [NotRead(f"{folder.name}/{path.name}", reason) for path in others]
+            self.treebanks.setdefault(code, {})[file.treebank] = None
+        reason = "not a CoNLL-U file of a treebank, or a second copy of one"
+        self.beside_treebanks += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
 
-    def take(self, name: str) -> None:
-        """Sort a file in by its name."""
+    def add_file(self, name: str) -> None:
+        """Add a file by its name."""
         parts = split_suffix(name)
         if parts is None:
-            self.not_read.append(NotRead(name, json_reason(name) or "its suffix is not one that can be read"))
+            self.not_read.append(UnreadFile(name, json_reason(name) or "its suffix is not one that can be read"))
             return
         stem, suffix = parts
         treebank = _TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None
-        wanted = self.split or _DEFAULT_SPLIT
+        split = self.split or _DEFAULT_SPLIT
         if treebank:
-            self.treebanks = True
-            if treebank["split"] != wanted:
-                self.not_read.append(NotRead(name, f"its split is not {wanted}"))
+            self.has_splits = True
+            if treebank["split"] != split:
+                self.not_read.append(UnreadFile(name, f"its split is not {split}"))
                 return
             stem = treebank["language"]
         elif self.split is not None:
-            # A split that was asked for must not be ignored, so files that have none are then left out.
-            self.not_read.append(NotRead(name, f"its name does not say that its split is {wanted}"))
+            # The user asked for a split, so that files without one are left out.
+            self.not_read.append(UnreadFile(name, f"its name does not say that its split is {split}"))
             return
         shard = shard_of(stem)
         try:
-            code, said = language_of(shard.stem if shard else stem)
+            code, note = language_of(shard.stem if shard else stem)
         except LanguageError as error:
-            self.not_read.append(NotRead(name, error.message.rstrip(".")))
+            self.not_read.append(UnreadFile(name, error.message.rstrip(".")))
             return
         text = f"{shard.stem} of {shard.total}{suffix}" if shard else name
         self.groups.setdefault(code, {}).setdefault(text, []).append((name, shard))
-        if said:
-            self._said[name] = said
+        if note:
+            self._unexpected[name] = note
 
     def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
-        """Return {code: files in their order} and {code: why it is unclear which}."""
+        """Return {code: files in their order}, and {code: the reason why its files are unclear}."""
         files: dict[str, tuple[Path, ...]] = {}
         unclear: dict[str, CorpusError] = {}
         for code, texts in self.groups.items():
@@ -302,21 +308,24 @@ class _Found:
             shards = [shard for group in texts.values() for _, shard in group if shard]
             if len(texts) > 1:
                 unclear[code] = _two_files(code, [group[0][0] for group in texts.values()], folder)
-            elif shards and (lacking := missing_shards((shard.number for shard in shards), shards[0].total)):
-                unclear[code] = _missing(code, names, shards[0].total, lacking)
+            elif shards and (missing := missing_shards((shard.number for shard in shards), shards[0].total)):
+                unclear[code] = _shards_missing(code, names, shards[0].total, missing)
             else:
                 group = sorted(next(iter(texts.values())), key=lambda each: each[1].number if each[1] else 0)
                 files[code] = tuple(folder / name for name, _ in group)
         return files, unclear
 
     def notes(self, files: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
-        """Yield a sentence on names that are read as another language, and one on files that are large."""
-        if self._said:
-            yield f"{'; '.join(f'{name} {said}' for name, said in self._said.items())}."
+        """Yield a sentence on names that are read as an unexpected language, and one on large files."""
+        if self._unexpected:
+            yield f"{'; '.join(f'{name} {note}' for name, note in self._unexpected.items())}."
         large = [path.name for paths in files.values() for path in paths if path.stat().st_size > _LARGE]
         if large:
             listed = ", ".join(large[:5]) + (" …" if len(large) > 5 else "")
             yield f"large files are read twice, which may take minutes each: {listed}."
+
+
+# ------------------------------------------------------------------------------- files one by one
 
 
 def open_files(
@@ -325,44 +334,44 @@ def open_files(
     """Open files given as `language=path`.
 
     Args:
-        pairs: One or more pairs, as `sw=texts/swahili.txt`. A pipe is copied to a temporary file, since text is read
-            more than once.
+        pairs: One or more pairs, such as `sw=texts/swahili.txt`. A pipe is copied to a temporary file, since text is
+            read more than once.
         text_column: The column that holds the text, in files that have columns.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
 
     Raises:
-        LanguageError: What stands before `=` is no language.
-        CorpusError: A file is missing, or two are given for one language.
+        LanguageError: The text before `=` is not a language.
+        CorpusError: A file is missing, or two files are given for one language.
     """
-    files = _given(pairs)
-    said = _words_in_name((path for paths in files.values() for path in paths), text_column, labels, words)
-    name = corpus_name("files", text_column=text_column, labels=labels, words=said)
+    files = _files_of_pairs(pairs)
+    setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
+    name = corpus_name("files", text_column=text_column, labels=labels, words=setting)
     return LocalCorpus(name, files, text_column, labels=labels, words=words)
 
 
-def _given(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+def _files_of_pairs(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     """Return {normalised code: its file} of pairs `language=path`."""
     split_pairs = [pair.partition("=") for pair in pairs]
     for _, _, path in split_pairs:
         if _is_pipe(path):
             continue
-        what = not_regular(Path(path)) if Path(path).exists() else ""
-        if what:
-            raise CorpusError(f"'{path}' is {what}, not a file of text.", "give a file, or a pipe that ends.")
+        kind = irregular_kind(Path(path)) if Path(path).exists() else ""
+        if kind:
+            raise CorpusError(f"'{path}' is {kind}, not a file of text.", "give a file, or a pipe that ends.")
         if not Path(path).exists():
-            raise CorpusError(f"there is no file '{path}'.", "pairs are written language=path, as sw=swahili.txt.")
-    found: dict[str, str] = {}
+            raise CorpusError(f"there is no file '{path}'.", "write pairs as language=path, such as sw=swahili.txt.")
+    path_of: dict[str, str] = {}
     for language, _, path in split_pairs:
         code = normalise(language)
-        if code in found:
-            raise CorpusError(f"both {found[code]} and {path} are language '{code}'.", "give one file a language.")
-        found[code] = path
-    return {code: (_spooled(path) if _is_pipe(path) else Path(path),) for code, path in found.items()}
+        if code in path_of:
+            raise CorpusError(f"both {path_of[code]} and {path} are language '{code}'.", "give one file per language.")
+        path_of[code] = path
+    return {code: (_copy_of_pipe(path) if _is_pipe(path) else Path(path),) for code, path in path_of.items()}
 
 
 def _is_pipe(path: str) -> bool:
-    """Say whether a path is a pipe, or standard input: text that can be read once, and has no suffix."""
+    """Whether a path is a pipe or standard input: text that can be read once, and has no suffix."""
     try:
         mode = Path(path).stat().st_mode
     except OSError:
@@ -370,11 +379,11 @@ def _is_pipe(path: str) -> bool:
     return stat.S_ISFIFO(mode) or (stat.S_ISREG(mode) and path.startswith(("/dev/", "/proc/self/fd/")))
 
 
-def _spooled(path: str) -> Path:
-    """Return a temporary file that holds what a pipe gives: plain text."""
-    spool = tempfile.TemporaryDirectory(prefix="xsns-pipe-")
-    atexit.register(spool.cleanup)
-    target = Path(spool.name) / "pipe.txt"
+def _copy_of_pipe(path: str) -> Path:
+    """Return a temporary .txt file with the contents of a pipe."""
+    folder = tempfile.TemporaryDirectory(prefix="xsns-pipe-")
+    atexit.register(folder.cleanup)
+    target = Path(folder.name) / "pipe.txt"
     try:
         with Path(path).open("rb") as source, target.open("wb") as copy:
             while block := source.read(_BLOCK):
@@ -384,11 +393,20 @@ def _spooled(path: str) -> Path:
     return target
 
 
-def _words_in_name(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
-    """Return what a corpus's name says of words: how they are read, where any file is split into words; else None.
+# ---------------------------------------------------------------------------- names for provenance
 
-    So that rows of running text, rows of words as given, and rows of versions that knew words as given alone never
-    share a store, and stores of plain text keep the name that they have.
+
+def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
+    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`; settings of None are left out."""
+    inner = [*parts, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
+    return f"{kind}({', '.join(inner)})" if inner else kind
+
+
+def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
+    """Return the setting of `words` for the name of a corpus; None where no file is split into words.
+
+    Rows of running text and rows of words as given then never share a store, and neither do rows of older versions,
+    which read words as given only. Stores of plain text keep their name.
     """
     if labels is None and any(_holds_words(path, column) for path in paths):
         return words
@@ -396,14 +414,14 @@ def _words_in_name(paths: Iterable[Path], column: str | None, labels: str | None
 
 
 def _holds_words(path: Path, column: str | None) -> bool:
-    """Say whether a file's texts are split into words, as its first text is; False where it cannot be read."""
+    """Whether the first text of a file is split into words; False where it cannot be read."""
     parts = split_suffix(path.name)
     if parts is None:
         return False
     if parts[1].startswith(".conllu"):
         return True
     if parts[1].startswith((".csv", ".tsv")):
-        if not _may_hold_words(path, column):
+        if not _has_word_column(path, column):
             return False
     elif not parts[1].startswith((".jsonl", ".parquet")):
         return False
@@ -414,66 +432,66 @@ def _holds_words(path: Path, column: str | None) -> bool:
         return False
 
 
-def _may_hold_words(path: Path, column: str | None) -> bool:
-    """Say whether the header of a table names a column of words, which it may hold as lists written as text."""
+def _has_word_column(path: Path, column: str | None) -> bool:
+    """Whether the header of a table names a column of words; a table may hold them as lists written as text."""
     try:
-        with readable(path), closing(lines(path)) as found:
-            header = next(found, b"").decode("utf-8", "replace")
+        with corpus_errors(path), closing(iter_lines(path)) as lines:
+            header = next(lines, b"").decode("utf-8", "replace")
     except CorpusError:
         return False
     return any(name in header for name in WORD_COLUMNS if column in (None, name))
 
 
-def corpus_name(kind: str, *what: str, **settings: str | None) -> str:
-    """Return a corpus's name in provenance, as `folder(ud, split=dev)`; None is left out."""
-    parts = [*what, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
-    return f"{kind}({', '.join(parts)})" if parts else kind
+# ------------------------------------------------------------------------------------------ errors
 
 
 def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    each = "both " if len(names) == 2 else ""
+    both = "both " if len(names) == 2 else ""
     return CorpusError(
-        f"{each}{listed} are language '{code}'.",
-        f"choose one with a further --corpus {code}={folder / names[0]} (recorded, so that it needs a new store), "
-        "keep one of them in the folder, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
+        f"{both}{listed} are language '{code}'.",
+        f"choose one with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a "
+        "new store), keep one of them in the folder, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
     )
 
 
-def _missing(code: str, names: Sequence[str], total: int, lacking: Sequence[int]) -> CorpusError:
-    numbers = ", ".join(f"{number:05d}" for number in lacking[:5]) + (" …" if len(lacking) > 5 else "")
+def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequence[int]) -> CorpusError:
+    numbers = ", ".join(f"{number:05d}" for number in missing[:5]) + (" …" if len(missing) > 5 else "")
     return CorpusError(
         f"'{code}' has {len(names)} of {total} shards ({names[0]}{', …' if len(names) > 1 else ''}); "
         f"missing: {numbers}.",
-        "bring the missing files, or give one file: --corpus " + f"{code}={names[0]}",
+        f"add the missing files, or give one file with --corpus {code}={names[0]}",
     )
 
 
-def _no_files(folder: Path, not_read: Sequence[NotRead], split: str | None) -> CorpusError:
-    """Return the error for a folder without any file that could be used."""
+def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:
+    """Return the error for a folder without any file that can be read."""
     if split is not None:
         return CorpusError(
             f"no CoNLL-U file in '{folder}' is of the split '{split}'.",
-            "--split chooses among files named as Universal Dependencies does: sw_x-ud-dev.conllu.",
+            "--split chooses among files named as in Universal Dependencies: sw_x-ud-dev.conllu.",
         )
     if not not_read:
-        folders = any(path.is_dir() for path in folder.iterdir())
-        labelled = " Labelled data in folders (sw/train.txt) are read with --task." if folders else ""
+        has_folders = any(path.is_dir() for path in folder.iterdir())
+        labelled = " Labelled data in folders (sw/train.txt) are read with --task." if has_folders else ""
         return CorpusError(
-            f"there is no file in '{folder}'.", f"put in files as sw.txt; suffixes: {SUFFIXES}.{labelled}"
+            f"there is no file in '{folder}'.",
+            f"add files named by language, such as sw.txt; suffixes that can be read: {SUFFIXES}.{labelled}",
         )
     names = [each.file for each in not_read]
     listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
     splits = [name for name in names if (parts := split_suffix(name)) and _is_split(parts[0])]
     if splits:
         return CorpusError(
-            f"the files of '{folder}' are named as splits, and it is not said of which language: {listed}.",
-            f"say it: --corpus sw={folder / splits[-1]}, or name files as sw.txt; sw-train.txt is read with --task.",
+            f"the files of '{folder}' are named by split, without their language: {listed}.",
+            f"name the language with --corpus sw={folder / splits[-1]}, or name files as sw.txt; sw-train.txt is read "
+            "with --task.",
         )
     reasons = "; ".join(f"{each.file}: {each.reason}" for each in not_read[:5])
     return CorpusError(
         f"no file in '{folder}' is named by a language: {listed}.",
-        f"{reasons}. Name them as sw.txt or zh-Hant.jsonl, or give language=path pairs; suffixes: {SUFFIXES}.",
+        f"{reasons}. Name files as sw.txt or zh-Hant.jsonl, or give language=path pairs; suffixes that can be read: "
+        f"{SUFFIXES}.",
     )
 
 

@@ -1,23 +1,28 @@
-"""The value of `--corpus` → a corpus."""
+"""Corpora from the values of `--corpus`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, cast
 
-from xsns_stream.corpora.file_names import NotRead
+from xsns_stream.corpora.examples import collect
+from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
-from xsns_stream.corpora.labels import AUTO
+from xsns_stream.corpora.labels import AUTO, MOST_CLASSES, TASK_NAMES, check_split, label_union
 from xsns_stream.corpora.local import open_files, open_folder
+from xsns_stream.corpora.memory import Texts, is_in_memory, open_texts
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
+from xsns_stream.corpora.tasks import TaskCorpus, open_task
 from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.types import LanguageSample
+from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 CLDR: Final = "cldr"
-#: Files that a note names.
+#: Number of files that a note names.
 _NAMED: Final = 5
 
 
@@ -26,24 +31,24 @@ class Corpus(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is and its settings, for provenance: stable, and without absolute paths."""
+        """Name of the corpus with its settings, for provenance: stable, and without absolute paths."""
 
     @property
     def local(self) -> bool:
         """Whether reading needs no network."""
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes of its languages, sorted."""
+        """Return the normalised codes of the languages, sorted."""
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct examples in `language` by `seed`; all of them where there are fewer."""
+        """Draw `count` distinct examples in `language` with `seed`; all examples where there are fewer."""
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes over all languages, in a fixed order; empty where there are none."""
+        """Return the names of the classes over all languages, in a fixed order; empty where there are no labels."""
 
 
 def open_corpus(
-    spec: Sequence[str] | str,
+    spec: Sequence[str] | str | Texts | Corpus,
     *,
     text_column: str | None = None,
     split: str | None = None,
@@ -53,36 +58,47 @@ def open_corpus(
     task: str | None = None,
     words: str | None = None,
 ) -> Corpus:
-    """Open the corpus that `spec` means.
+    """Open a corpus.
 
     Args:
         spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
-            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or both, where the
-            pairs replace or add files. A name wins over a folder of that name, so that a command means the same
-            everywhere; write `./wikiann` for the folder.
+            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a folder with pairs that
+            replace or add files. A name wins over a folder of that name, so that a command means the same everywhere;
+            write `./wikiann` for the folder. Texts in memory, as
+            :func:`~xsns_stream.corpora.open_texts` takes them, and an open corpus are accepted too.
         text_column: The column that holds the text.
-        split: Of a data set, or of CoNLL-U files named as Universal Dependencies names them.
-        config: Name of the data set's configurations, with `{lang}` for the language.
+        split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.
+        config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
-        labels: None reads text alone. `auto` reads the labels that a recipe knows, the UPOS of CoNLL-U, or a
-            table's usual column; any other value names the column. Examples without a label are then left out.
+        labels: None reads text alone. `auto` reads the labels that a recipe knows, the UPOS of CoNLL-U, or the usual
+            column of a table; any other value is the name of a column. Examples without a label are then left out.
         task: Read labelled data of this task, as :func:`~xsns_stream.corpora.tasks.open_task` does, and take the
             texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
-        words: How texts that are split into words are read where no labels are: None and `running` read each sentence
-            as it is written, `given` its words joined by spaces. With labels, words are always joined by spaces.
+        words: How texts without labels that are split into words are read: None and `running` read each sentence as it
+            is written, `given` reads its words joined by spaces. With labels, words are always joined by spaces.
 
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
-        LanguageError: A pair names no language.
-        UsageError: An option means nothing for this kind of corpus.
+        LanguageError: The text before `=` in a pair is not a language.
+        UsageError: An option has no meaning for this kind of corpus.
     """
-    parts = [spec] if isinstance(spec, str) else list(spec)
+    if not isinstance(spec, str) and (_is_corpus(spec) or is_in_memory(spec)):
+        others = {
+            "split": split,
+            "config": config,
+            "revision": revision,
+            "labels": labels,
+            "task": task,
+            "words": words,
+        }
+        return _open_in_memory(spec, text_column, others)
+    parts = [spec] if isinstance(spec, str) else [str(part) for part in cast(Sequence[str], spec)]
     if not parts:
         raise UsageError("no corpus was given.", _possible())
     head = parts[0]
     check_words(words or RUNNING)
     if words is not None and labels is not None:
-        raise UsageError("--words means nothing with labels: their words are joined by spaces.", "leave it out.")
+        raise UsageError("--words has no meaning with labels: their words are joined by spaces.", "leave --words out.")
     options = {
         "text_column": text_column,
         "split": split,
@@ -99,29 +115,17 @@ def open_corpus(
         if data_set := recipe_of(head):
             return open_hub(data_set[0], data_set[1], **options)
     refuse_options(options, "config", "revision", kind="local files")
-    folders = [part for part in parts if Path(part).is_dir()]
-    if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
-        folder = open_folder(Path(folders[0]), text_column, split, labels, words or RUNNING)
-        pairs = [part for part in parts if part != folders[0]]
-        return folder.choosing(pairs) if pairs else folder
-    if all("=" in part for part in parts):
-        refuse_options(options, "split", kind="language=file pairs")
-        return open_files(parts, text_column, labels, words or RUNNING)
-    if len(parts) > 1:
-        odd = next(part for part in parts if "=" not in part)
-        hint = "only language=file pairs can, with one another or with a folder."
-        raise CorpusError(f"'{odd}' cannot be combined with another corpus.", hint)
-    raise _unknown(head)
+    return _open_local(parts, options)
 
 
-def not_read(corpus: object) -> tuple[NotRead, ...]:
-    """Return the files that a corpus leaves out, with the reasons; none where its kind has no files to leave out."""
-    found: tuple[NotRead, ...] = getattr(corpus, "not_read", ())
-    return found
+def not_read(corpus: object) -> tuple[UnreadFile, ...]:
+    """Return the files that a corpus leaves out, with the reasons; empty where its kind has no files to leave out."""
+    files: tuple[UnreadFile, ...] = getattr(corpus, "not_read", ())
+    return files
 
 
 def reading_notes(corpus: object) -> tuple[str, ...]:
-    """Return sentences on how a corpus was opened, where that had to be decided: names of files, files left out."""
+    """Return sentences on how a corpus was opened: file names with an unexpected language, and files left out."""
     notes: list[str] = list(getattr(corpus, "notes", ()))
     left = not_read(corpus)
     if left:
@@ -132,17 +136,52 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None]) -> Corpus:
-    from xsns_stream.corpora.tasks import TASK_NAMES, TaskText, open_task
+def _is_corpus(value: object) -> bool:
+    # A pandas frame has a method `sample` too.
+    return all(callable(getattr(value, name, None)) for name in ("sample", "languages", "label_names"))
 
+
+def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str | None]) -> Corpus:
+    """Return a corpus of texts in memory, or the corpus that is open already."""
+    if _is_corpus(given):
+        corpus: Corpus = given
+        refuse_options(others | {"text_column": text_column}, kind="a corpus that is open already")
+        return corpus
+    refuse_options(others, kind="texts in memory")
+    return open_texts(given, text_column=text_column)
+
+
+def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
+    text_column, labels, words = options["text_column"], options["labels"], options["words"] or RUNNING
+    folders = [part for part in parts if Path(part).is_dir()]
+    if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
+        corpus = open_folder(Path(folders[0]), text_column, options["split"], labels, words)
+        pairs = [part for part in parts if part != folders[0]]
+        return corpus.with_files(pairs) if pairs else corpus
+    if all("=" in part for part in parts):
+        refuse_options(options, "split", kind="language=file pairs")
+        return open_files(parts, text_column, labels, words)
+    if len(parts) > 1:
+        odd = next(part for part in parts if "=" not in part)
+        hint = "only language=file pairs can be combined, with one another or with a folder."
+        raise CorpusError(f"'{odd}' cannot be combined with another corpus.", hint)
+    raise _unknown(parts[0])
+
+
+def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None]) -> Corpus:
     refuse_options(options, "text_column", kind="labelled data of a task")
     if options["labels"] not in (None, AUTO):
-        raise UsageError("--label-column means nothing with --task.", "a task's data say by themselves where they are.")
+        raise UsageError(
+            "--label-column has no meaning with --task.",
+            "leave it out: the data of a task have a fixed place for labels.",
+        )
     if len(parts) != 1:
-        raise UsageError("the labelled data of a task are one folder or data set.", "give one --corpus.")
+        raise UsageError("the labelled data of a task are one folder or data set.", "give --corpus once.")
     data = open_task(parts[0], task, config=options["config"], revision=options["revision"])
     if options["words"] is not None and TASK_NAMES[task] != "words":
-        raise UsageError(f"--words means nothing for {task}: its texts are not split into words.", "leave it out.")
+        raise UsageError(
+            f"--words has no meaning for {task}: its texts are not split into words.", "leave --words out."
+        )
     labelled = options["labels"] is not None
     return TaskText(data, options["split"] or "train", labels=labelled, words=options["words"] or RUNNING)
 
@@ -162,12 +201,121 @@ def _possible() -> str:
 
 
 def _unknown(spec: str) -> CorpusError:
-    """Return the error for a corpus that is nothing known, with what it may have meant."""
+    """Return the error for an unknown corpus, with what it may have meant."""
     if Path(spec).is_file():
         return CorpusError(
-            f"'{spec}' is a file of no stated language.",
-            f"say which, as LANG=FILE: --corpus sw={spec}, if it is Swahili.",
+            f"the language of the file '{spec}' is not given.",
+            f"give it as LANG=FILE: --corpus sw={spec}, if it is Swahili.",
         )
     near = get_close_matches(spec.lower(), [CLDR, *RECIPES], n=1)
     hint = (f"did you mean {near[0]}? " if near else "") + _possible()
-    return CorpusError(f"there is no corpus '{spec}': no known name and no folder here.", hint)
+    return CorpusError(f"there is no corpus '{spec}': it is neither a known name nor a folder.", hint)
+
+
+# -------------------------------------------------------------------------------- texts of a task
+
+
+@dataclass(frozen=True)
+class TaskText:
+    """The texts of a task as a corpus, for sub-networks that are measured on the task's own text.
+
+    Attributes:
+        data: The labelled data of the task.
+        split_name: The split whose texts are read.
+        labels: Whether the examples keep their labels, for an objective that needs them.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+    """
+
+    data: TaskCorpus
+    split_name: str = "train"
+    labels: bool = False
+    words: str = RUNNING
+
+    def __post_init__(self) -> None:
+        check_split(self.split_name)
+
+    @cached_property
+    def name(self) -> str:
+        """Name for provenance."""
+        setting = ", labels" if self.labels else ""
+        if not self.labels and TASK_NAMES[self.data.task] == "words":
+            setting = f", words={self.words}"
+        return f"{self.data.name}[{self.split_name}{setting}]"
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Names of files that are not read because their names do not state a language."""
+        return self.data.skipped
+
+    @property
+    def not_read(self) -> tuple[UnreadFile, ...]:
+        """All files that are left out, with the reasons."""
+        files: tuple[UnreadFile, ...] = getattr(self.data, "not_read", ())
+        return files
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the data are read."""
+        notes: tuple[str, ...] = getattr(self.data, "notes", ())
+        return notes
+
+    @property
+    def local(self) -> bool:
+        """Whether reading needs no network."""
+        return self.data.local
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the codes of the languages that have the split, sorted."""
+        return self.data.languages(self.split_name)
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        """Draw `count` distinct examples without replacement; all examples where there are fewer.
+
+        Raises:
+            LanguageError: There is no such language, or it does not have the split.
+            CorpusError: The data cannot be read.
+        """
+        split = self.data.split(language, self.split_name)
+        units = split.examples if self.labels else (_without_label(each, self.data.task) for each in split.examples)
+        examples, counts = collect(units, words=self.words)
+        counts = _combined_counts(split.counts, counts)
+        notes = (split.note,) if self.labels and split.note else ()
+        return LanguageSample(split.language, examples, split.source, counts, notes).draw(count, seed)
+
+    def label_names(self) -> tuple[str, ...]:
+        """Return the names of the classes in the split of all languages, sorted; empty where labels are answers.
+
+        Raises:
+            CorpusError: No language can be read.
+        """
+        if not self.labels:
+            return ()
+        most = MOST_CLASSES.get(self.data.task)
+        return label_union(self.languages(), lambda code: self.data.split(code, self.split_name).examples, most)
+
+
+def _combined_counts(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
+    """Return the counts of the examples of a split's file together with those of the texts of the split."""
+    return replace(
+        texts,
+        read=max(split.read, texts.read),
+        empty=split.empty + texts.empty,
+        undecodable=split.undecodable + texts.undecodable,
+        unlabelled=split.unlabelled + texts.unlabelled,
+        control=max(split.control, texts.control),
+        malformed=split.malformed + texts.malformed,
+    )
+
+
+def _without_label(example: TextExample, task: str) -> TextExample:
+    """Return the text that a recipe reads without labels: the passage of a question, the premise of a pair of NLI.
+
+    Without their labels, questions and hypotheses would repeat the same passage or premise many times.
+    """
+    match task:
+        case "qa":
+            return TextExample(example.pair or "")
+        case "nli":
+            return TextExample(example.text)
+        case _:
+            return replace(example, label=None)

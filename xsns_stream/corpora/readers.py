@@ -1,4 +1,13 @@
-"""Readers for text files, chosen by suffix."""
+"""Readers of one text file, chosen by its suffix.
+
+A reader is a function that yields a :data:`~xsns_stream.corpora.examples.Unit` for each line, row or sentence of a
+file. To read another format, write such a function and add it to `READERS`, at the end of this module. Lines of text,
+JSON Lines and Parquet are read here; :mod:`~xsns_stream.corpora.delimited` reads `.csv` and `.tsv`, and
+:mod:`~xsns_stream.corpora.conll` reads CoNLL-U.
+
+Decoding is strict: a byte that is not UTF-8 makes its line (in CoNLL-U its sentence) undecodable, and is never replaced
+by another character. Unicode normal forms are left alone, since tokenizers have their own.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +18,28 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from xsns_stream.corpora.columns import TEXT_COLUMNS, find_columns, say_choice
+from xsns_stream.corpora.columns import TEXT_COLUMNS, find_columns, note_text_column
 from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.corpora.decoding import (
     COMPRESSIONS,
     check_counts,
+    corpus_errors,
     decode,
-    lines,
+    iter_lines,
+    iter_whole_lines,
     not_utf8_hint,
     open_bytes,
-    readable,
-    whole_lines,
 )
 from xsns_stream.corpora.delimited import delimited_column, read_table
-from xsns_stream.corpora.examples import Malformed, Tell, Unit, collect, ignore
+from xsns_stream.corpora.examples import AddNote, Malformed, Unit, collect, discard_note
 from xsns_stream.corpora.running_text import RUNNING, check_words
-from xsns_stream.corpora.text_checks import LinesAsRows, examined
+from xsns_stream.corpora.text_checks import LineChecks, check_texts
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-_PARQUET: Final = ".parquet"
-#: (file, column of the text, labels, what takes sentences on how it is read) → units.
-Reader: TypeAlias = Callable[[Path, str | None, str | None, Tell], Iterator[Unit]]
+#: (file, column of the text, labels, function that takes notes) → units.
+Reader: TypeAlias = Callable[[Path, str | None, str | None, AddNote], Iterator[Unit]]
 
 
 def read_text(
@@ -41,22 +49,22 @@ def read_text(
     labels: str | None = None,
     words: str = RUNNING,
 ) -> LanguageSample:
-    """Read a file of text in one language, whole.
+    """Read a whole file of text in one language.
 
     Args:
         language: Code of the language, in any spelling that :func:`~xsns_stream.languages.normalise` takes.
         path: A .txt, .conllu, .jsonl, .csv or .tsv file (each also with .gz, .bz2, .xz or .zst), or a .parquet file.
         text_column: The column that holds the text, in files that have columns.
-        labels: None reads none; `auto` the UPOS of each word in CoNLL-U (of a word that spans several, its own
-            or none), elsewhere the first column that is known to hold labels; or a column's name.
-        words: How text without labels that is split into words is read: as `running` text, or as `given`.
+        labels: None reads no labels. `auto` reads the UPOS of each word in CoNLL-U (of a range, its own UPOS or none),
+            and in tables the first column with a usual name for labels. Any other value is the name of a column.
+        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
 
     Returns:
-        All distinct, non-empty examples in the order of the file; with labels, those that have one.
+        All distinct, non-empty examples in the order of the file; with labels, those that have a label.
 
     Raises:
-        LanguageError: `language` is no language.
-        CorpusError: The file is missing, unreadable or malformed, or nothing in it is usable.
+        LanguageError: `language` is not a language.
+        CorpusError: The file is missing, unreadable or malformed, or holds no usable text.
     """
     path = Path(path)
     code = normalise(language)
@@ -68,24 +76,69 @@ def read_text(
     return LanguageSample(code, examples, source, counts, tuple(notes))
 
 
-def check_usable(counts: ReadCounts, name: str) -> None:
-    """Refuse a file of which nothing, or too little, is text.
+def read_units(
+    path: Path, column: str | None = None, labels: str | None = None, add_note: AddNote = discard_note
+) -> Iterator[Unit]:
+    """Yield the units of a file, with the reader of its suffix.
+
+    Args:
+        path: The file.
+        column: The column that holds the text, in files that have columns.
+        labels: As in :func:`read_text`.
+        add_note: Takes sentences on how the file is read. The same sentence may come more than once.
 
     Raises:
-        CorpusError: Nothing is usable, or as :func:`~xsns_stream.corpora.decoding.check_counts` says.
+        CorpusError: The file is missing, unreadable or malformed; its suffix has no reader; or a column is missing.
+    """
+    with corpus_errors(path):
+        parts = split_suffix(path.name)
+        if parts is None:
+            hint = json_reason(path.name)
+            hint = f"{hint}; " if hint else ""
+            raise CorpusError(
+                f"{path.name} has a suffix that cannot be read.", f"{hint}suffixes that can be read: {SUFFIXES}."
+            )
+        plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
+        yield from check_texts(READERS[plain](path, column, labels, add_note), path.name, add_note)
+
+
+def split_suffix(name: str) -> tuple[str, str] | None:
+    """Return (stem, suffix) of a file name, such as ("sw", ".txt.gz"); None where the suffix has no reader."""
+    lower = name.lower()
+    compression = next((suffix for suffix in COMPRESSIONS if lower.endswith(suffix)), "")
+    plain = lower.removesuffix(compression)
+    kind = next((suffix for suffix in READERS if plain.endswith(suffix)), None)
+    # Parquet files are compressed inside.
+    if kind is None or len(plain) == len(kind) or (compression and kind == ".parquet"):
+        return None
+    return name[: len(plain) - len(kind)], kind + compression
+
+
+def json_reason(name: str) -> str:
+    """Return why a .json file is not read, and how to name it; empty for files of other kinds."""
+    plain = next((name[: -len(suffix)] for suffix in COMPRESSIONS if name.lower().endswith(suffix)), name)
+    if not plain.lower().endswith(".json"):
+        return ""
+    return "objects of JSON, or an array of them, are read from files named .jsonl"
+
+
+def check_usable(counts: ReadCounts, name: str) -> None:
+    """Refuse a file without usable text, or with too little of it.
+
+    Raises:
+        CorpusError: Nothing is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
     """
     check_counts(counts, name)
     if not counts.read:
         raise CorpusError(
-            f"{name} has no usable text: it holds no line, row or sentence.", "check that the file is whole."
+            f"{name} has no usable text: it holds no line, row or sentence.", "check that the file is complete."
         )
     if not counts.usable:
-        raise CorpusError(f"{name} has no usable text: {describe(counts)}.")
+        raise CorpusError(f"{name} has no usable text: {describe_counts(counts)}.")
 
 
-def describe(counts: ReadCounts) -> str:
-    """Return `counts` in words: `5 read, 3 empty, 2 not UTF-8`."""
-    parts = [f"{counts.read} read"]
+def describe_counts(counts: ReadCounts) -> str:
+    """Return counts in words: `5 read, 3 empty, 2 not UTF-8`."""
     named = (
         ("empty", counts.empty),
         ("duplicate", counts.duplicate),
@@ -93,177 +146,151 @@ def describe(counts: ReadCounts) -> str:
         ("malformed", counts.malformed),
         ("without a label", counts.unlabelled),
     )
-    return ", ".join(parts + [f"{number} {name}" for name, number in named if number])
+    return ", ".join([f"{counts.read} read", *(f"{number} {name}" for name, number in named if number)])
 
 
-def split_suffix(name: str) -> tuple[str, str] | None:
-    """Return (stem, suffix) of a file's name, as ("sw", ".txt.gz"); None where no reader takes it."""
-    lower = name.lower()
-    packed = next((suffix for suffix in COMPRESSIONS if lower.endswith(suffix)), "")
-    plain = lower.removesuffix(packed)
-    kind = next((suffix for suffix in READERS if plain.endswith(suffix)), None)
-    if kind is None or len(plain) == len(kind) or (packed and kind == _PARQUET):
-        return None
-    return name[: len(plain) - len(kind)], kind + packed
+# ----------------------------------------------------------------------------- lines and sentences
 
 
-def json_reason(name: str) -> str:
-    """Return why a file of JSON is not read, and what to do; empty for files of other kinds."""
-    plain = next((name[: -len(packed)] for packed in COMPRESSIONS if name.lower().endswith(packed)), name)
-    return (
-        "objects of JSON, or an array of them, are read from files named .jsonl"
-        if plain.lower().endswith(".json")
-        else ""
-    )
-
-
-def read_units(path: Path, column: str | None = None, labels: str | None = None, tell: Tell = ignore) -> Iterator[Unit]:
-    """Yield the units of a file, with the reader that its suffix asks for.
-
-    Args:
-        path: The file.
-        column: The column that holds the text, in files that have columns.
-        labels: As in :func:`read_text`.
-        tell: Takes sentences on how the file is read, where that had to be decided. One may come more than once.
+def read_lines(path: Path, column: str | None, labels: str | None, add_note: AddNote) -> Iterator[Unit]:
+    """Yield the lines of a `.txt` file; it has neither columns nor labels.
 
     Raises:
-        CorpusError: The file is missing or unreadable, no reader takes the suffix, the file is malformed or has no
-            such column, or no labels.
+        CorpusError: A column or labels are asked for.
     """
-    with readable(path):
-        parts = split_suffix(path.name)
-        if parts is None:
-            hint = json_reason(path.name)
-            hint = f"{hint}; " if hint else ""
-            raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"{hint}these can: {SUFFIXES}.")
-        plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
-        yield from examined(READERS[plain](path, column, labels, tell), path.name, tell)
-
-
-def _no_columns(path: Path, column: str | None) -> None:
-    if column is not None:
-        raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
-
-
-def _read_lines(path: Path, column: str | None, labels: str | None, tell: Tell) -> Iterator[Unit]:
-    _no_columns(path, column)
+    _refuse_column(path, column)
     if labels is not None:
-        raise CorpusError(f"{path.name} has no labels: its lines are text.", "labels need CoNLL-U or a table.")
-    rows = LinesAsRows(path.name)
-    for line in lines(path):
+        raise CorpusError(f"{path.name} has no labels: its lines are text.", "read labels from CoNLL-U or a table.")
+    checks = LineChecks(path.name)
+    for line in iter_lines(path):
         text = decode(line)
         if text is None:
             yield None
         else:
-            rows.take(text.strip())
+            checks.add(text.strip())
             yield TextExample(text.strip())
-    rows.tell(tell)
+    checks.finish(add_note)
 
 
-def _read_conllu(path: Path, column: str | None, labels: str | None, tell: Tell) -> Iterator[Unit]:
-    _no_columns(path, column)
-    yield from read_conllu(lines(path), path.name, labels)
+def _read_conllu(path: Path, column: str | None, labels: str | None, add_note: AddNote) -> Iterator[Unit]:
+    _refuse_column(path, column)
+    yield from read_conllu(iter_lines(path), path.name, labels)
+
+
+def _refuse_column(path: Path, column: str | None) -> None:
+    if column is not None:
+        raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
+
+
+# -------------------------------------------------------------------------------------- JSON Lines
+
+
+#: Largest size of a row in bytes. A row cannot be cut, as a line of text can.
+_MAX_ROW_BYTES: Final = 2**26
+#: Share of the rows that may lack the column of the text.
+_LACKING_SHARE: Final = 0.05
+_JSON_HINT: Final = 'write one object on each line, such as {"text": "…"}.'
 
 
 class JsonRow(dict[str, Any]):
-    """An object of a file; empty for a blank line.
+    """An object of a JSON file; empty for a blank line.
 
     Attributes:
-        blank: Whether it stands for a blank line.
-        repeated: The keys that it has more than once; JSON readers take the last value.
+        blank: Whether the row stands for a blank line.
+        repeated: The keys that the object has more than once; JSON readers take the last value.
     """
 
     blank = False
     repeated: frozenset[str] = frozenset()
 
 
-def read_jsonl(path: Path, column: str | None, labels: str | None, tell: Tell = ignore) -> Iterator[Unit]:
+def read_jsonl(path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note) -> Iterator[Unit]:
     """Yield the rows of a JSONL file. A row without the column of the text is malformed.
 
     Args:
         path: The file.
-        column: The column that holds the text; None looks for a usual one.
+        column: The column that holds the text; None looks for a usual name.
         labels: None, `auto`, or the column that holds the labels.
-        tell: Takes sentences on how the file is read.
+        add_note: Takes sentences on how the file is read.
 
     Raises:
-        CorpusError: A row is no JSON, there is no such column, a row has it twice, or more than one row in twenty does
-            not have it. The last is known at the end of the file.
+        CorpusError: A row is not JSON; the column does not exist; a row has it twice; or more than one row in twenty
+            lacks it. The last error is raised at the end of the file.
     """
-    columns = _json_columns(path, column, labels)
-    if not columns:
-        # Nothing but blank and undecodable lines: the counts say so better than a missing column would.
+    names = _json_columns(path, column, labels)
+    if not names:
+        # There are only blank and undecodable lines: the error about counts is clearer than one about a column.
         yield from (None if row is None else TextExample("") for row in json_rows(path))
         return
-    chosen = find_columns(columns, column, labels, path.name)
-    read = lacking = 0
-    met: dict[str, None] = {}
+    columns = find_columns(names, column, labels, path.name)
+    rows = lacking = 0
+    text_names: dict[str, None] = {}
     for number, row in enumerate(json_rows(path), 1):
-        read += row is None or not row.blank
+        rows += row is None or not row.blank
         if row is None or row.blank:
             yield None if row is None else TextExample("")
             continue
-        if twice := row.repeated.intersection(chosen.names):
-            raise CorpusError(f"row {number} of {path.name} has the key '{min(twice)}' twice.", "give it once.")
-        met |= dict.fromkeys(name for name in TEXT_COLUMNS if name in row)
-        if chosen.text in row:
-            yield chosen.unit(row, path.name)
+        if repeated := row.repeated.intersection(columns.names):
+            raise CorpusError(
+                f"row {number} of {path.name} has the key '{min(repeated)}' twice.", "write each key once."
+            )
+        text_names |= dict.fromkeys(name for name in TEXT_COLUMNS if name in row)
+        if columns.text in row:
+            yield columns.unit(row, path.name)
         else:
             lacking += 1
-            yield Malformed(f"it has no column '{chosen.text}'")
-    if column is None and not chosen.pair:
-        say_choice(chosen.text, met, path.name, tell)
-    _check_lacking(lacking, read, chosen.text, path.name, tell)
+            yield Malformed(f"it has no column '{columns.text}'")
+    if column is None and not columns.pair:
+        note_text_column(columns.text, text_names, path.name, add_note)
+    _check_lacking(lacking, rows, columns.text, path.name, add_note)
 
 
-def _check_lacking(lacking: int, read: int, column: str, name: str, tell: Tell) -> None:
+def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: AddNote) -> None:
     if not lacking:
         return
-    said = f"{lacking} of {read} rows of {name} have no column '{column}'"
-    if lacking > _LACKING_SHARE * read:
-        raise CorpusError(f"{said}.", "write the text of each row under the same key, or choose one: --text-column.")
-    tell(f"{said}, and are counted as malformed.")
+    summary = f"{lacking} of {rows} rows of {name} have no column '{column}'"
+    if lacking > _LACKING_SHARE * rows:
+        raise CorpusError(
+            f"{summary}.", "write the text of each row under the same key, or choose a key with --text-column."
+        )
+    add_note(f"{summary}, and are counted as malformed.")
 
 
 def _json_columns(path: Path, column: str | None, labels: str | None) -> tuple[str, ...]:
-    """Return the names of the columns: those of the first rows, where these decide, else of all rows."""
+    """Return the names of the columns: those of the first rows, where these are enough, else those of all rows."""
     decisive = column or TEXT_COLUMNS[0]
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     with closing(json_rows(path)) as rows:
         for row in rows:
-            found |= dict.fromkeys(row or ())
-            if labels is None and decisive in found:
+            names |= dict.fromkeys(row or ())
+            if labels is None and decisive in names:
                 break
-    return tuple(found)
+    return tuple(names)
 
 
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
     """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
 
     Raises:
-        CorpusError: A line is no object of JSON, and the file no array of objects.
+        CorpusError: A line is not an object of JSON, and the file is not an array of objects.
     """
     if _is_array(path):
         yield from _json_array(path)
         return
-    for number, line in enumerate(whole_lines(path, _LONGEST_ROW), 1):
+    for number, line in enumerate(iter_whole_lines(path, _MAX_ROW_BYTES), 1):
         text = decode(line)
         if text is None:
             yield None
         elif text.strip():
             yield _json_object(text, f"line {number} of {path.name}", path)
         else:
-            yield _blank_row()
-
-
-def _blank_row() -> JsonRow:
-    row = JsonRow()
-    row.blank = True
-    return row
+            row = JsonRow()
+            row.blank = True
+            yield row
 
 
 def _is_array(path: Path) -> bool:
-    with closing(whole_lines(path, _LONGEST_ROW)) as lines:
+    with closing(iter_whole_lines(path, _MAX_ROW_BYTES)) as lines:
         first = next((line for line in lines if line.strip()), b"")
     start = first.lstrip()
     return start.startswith(b"[") and (start.rstrip() == b"[" or start[1:].lstrip().startswith((b"{", b"]")))
@@ -277,10 +304,10 @@ def _json_array(path: Path) -> Iterator[JsonRow]:
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
     except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{path.name} is not a whole array of JSON ({error}).", _OBJECT_A_LINE) from error
+        raise CorpusError(f"{path.name} is not a complete array of JSON ({error}).", _JSON_HINT) from error
     for number, row in enumerate(rows, 1):
         if not isinstance(row, JsonRow):
-            raise CorpusError(f"element {number} of the array in {path.name} is not an object.", _OBJECT_A_LINE)
+            raise CorpusError(f"element {number} of the array in {path.name} is not an object.", _JSON_HINT)
         yield row
 
 
@@ -288,11 +315,11 @@ def _json_object(text: str, where: str, path: Path) -> JsonRow:
     try:
         row = json.loads(text, object_pairs_hook=_json_row)
     except json.JSONDecodeError as error:
-        raise CorpusError(f"{where} is not JSON ({_json_error(error, path)}).", _OBJECT_A_LINE) from error
+        raise CorpusError(f"{where} is not JSON ({_json_error(error, path)}).", _JSON_HINT) from error
     except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where} is not JSON ({error}).", _OBJECT_A_LINE) from error
+        raise CorpusError(f"{where} is not JSON ({error}).", _JSON_HINT) from error
     if not isinstance(row, JsonRow):
-        raise CorpusError(f"{where} is JSON, but not an object.", _OBJECT_A_LINE)
+        raise CorpusError(f"{where} is JSON, but not an object.", _JSON_HINT)
     return row
 
 
@@ -301,7 +328,7 @@ def _json_error(error: json.JSONDecodeError, path: Path) -> str:
     if error.msg == "Extra data":
         return "it holds more than one value"
     with open_bytes(path) as stream:
-        beginning = stream.read(_LONGEST_ROW)
+        beginning = stream.read(_MAX_ROW_BYTES)
     try:
         json.loads(beginning)
     except ValueError:
@@ -312,36 +339,41 @@ def _json_error(error: json.JSONDecodeError, path: Path) -> str:
 def _json_row(pairs: list[tuple[str, Any]]) -> JsonRow:
     row = JsonRow(pairs)
     if len(row) < len(pairs):
-        counted = Counter(key for key, _ in pairs)
-        row.repeated = frozenset(key for key, number in counted.items() if number > 1)
+        occurrences = Counter(key for key, _ in pairs)
+        row.repeated = frozenset(key for key, number in occurrences.items() if number > 1)
     return row
 
 
-#: Rows that are held at a time.
-_ROWS: Final = 1000
+# ----------------------------------------------------------------------------------------- Parquet
 
 
-def read_parquet(path: Path, column: str | None, labels: str | None, tell: Tell = ignore) -> Iterator[Unit]:
-    """Yield the rows of a Parquet file.
+#: Rows that are held in memory at a time.
+_BATCH_ROWS: Final = 1000
+
+
+def read_parquet(
+    path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note
+) -> Iterator[Unit]:
+    """Yield the rows of a Parquet file; only the columns that are needed are read.
 
     Args:
         path: The file.
-        column: The column that holds the text; None looks for a usual one.
+        column: The column that holds the text; None looks for a usual name.
         labels: None, `auto`, or the column that holds the labels.
-        tell: Takes sentences on how the file is read.
+        add_note: Takes sentences on how the file is read.
 
     Raises:
-        CorpusError: The file is no whole Parquet file, or has no such column, or two of it.
+        CorpusError: The file is damaged, or a column does not exist or exists twice.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as file:
-            chosen = find_columns(tuple(file.schema_arrow.names), column, labels, path.name, tell)
-            for batch in file.iter_batches(_ROWS, columns=list(chosen.names)):
+            columns = find_columns(tuple(file.schema_arrow.names), column, labels, path.name, add_note)
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns.names)):
                 for row in batch.to_pylist():
-                    yield chosen.unit(row, path.name)
+                    yield columns.unit(row, path.name)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise _not_parquet(path, error) from error
 
@@ -360,30 +392,30 @@ def _parquet_column(path: Path, names: Sequence[str]) -> list[str]:
 
 
 def _not_parquet(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(f"{path.name} is not a whole Parquet file ({str(error).splitlines()[0]}).")
+    return CorpusError(
+        f"{path.name} is not a complete Parquet file ({str(error).splitlines()[0]}).", "get the file again."
+    )
 
 
-#: Suffix → what returns the cells, as text, of the first of some columns that a file has; none where it has none.
-COLUMN_READERS: Final[dict[str, Callable[[Path, Sequence[str]], list[str]]]] = {
-    ".parquet": _parquet_column,
-    ".csv": delimited_column,
-    ".tsv": delimited_column,
-}
+# -------------------------------------------------------------------------------- table of readers
 
 
-#: Suffix → reader; all but Parquet may be compressed besides.
+#: Suffix → reader; all files but Parquet may also be compressed.
 READERS: Final[dict[str, Reader]] = {
-    ".txt": _read_lines,
+    ".txt": read_lines,
     ".conllu": _read_conllu,
     ".jsonl": read_jsonl,
     ".parquet": read_parquet,
     ".csv": read_table,
     ".tsv": read_table,
 }
+
 #: The suffixes that can be read, for messages.
 SUFFIXES: Final = f"{', '.join(READERS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
-#: Bytes of a row, which cannot be cut as a line of text can.
-_LONGEST_ROW: Final = 2**26
-#: Share of the rows that may lack the column of the text.
-_LACKING_SHARE: Final = 0.05
-_OBJECT_A_LINE: Final = 'write one object a line, as {"text": "…"}.'
+
+#: Suffix → function that returns, as text, the cells of the first column that has one of some names.
+COLUMN_READERS: Final[dict[str, Callable[[Path, Sequence[str]], list[str]]]] = {
+    ".parquet": _parquet_column,
+    ".csv": delimited_column,
+    ".tsv": delimited_column,
+}

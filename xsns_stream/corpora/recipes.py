@@ -1,6 +1,6 @@
-"""Recipes: how the text of well-known data sets on the Hugging Face Hub is found.
+"""Recipes for well-known data sets on the Hugging Face Hub: where each keeps its languages, texts and labels.
 
-A recipe is data, not code. A column of lists gives texts split into words, a column of strings plain texts.
+A recipe is data, not code. A column of lists holds texts that are split into words, a column of strings plain texts.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ SPLIT_COLUMN: Final = "tokens"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where a data set keeps its text.
+    """The places where a data set keeps its text.
 
     Attributes:
-        name: The corpus's name on the command line.
+        name: Name of the corpus on the command line.
         hub_id: OWNER/NAME on the Hub.
-        subsets: What the data set calls its languages, separated by white space.
+        subsets: The names of the languages in the data set, separated by white space.
         text: Column of the text, or of the first text of a pair.
         pair: Column of the second text of a pair; empty where there are no pairs.
-        config: Name of the configuration; `{lang}` stands for the language's subset.
-        split: The split taken unless another is asked for.
-        prefix_column: Where all languages share a configuration: the column whose value begins with the
-            subset and a hyphen in the language's rows.
+        config: Name of the configuration; `{lang}` stands for the subset of the language.
+        split: The split that is read by default.
+        prefix_column: Where all languages share a configuration: the column whose value begins with the subset and a
+            hyphen in the rows of the language.
         leave_out: Rows in which one of these columns is not empty are left out.
-        renamed: Subset → language code, where the subset's own name is no code or another language's.
+        renamed: Subset → language code, where the name of the subset is not a code, or is that of another language.
         sentence: Column of the sentence as it is written, beside the words; empty where there is none. A copy of the
             data set may lack it.
-        labelled: The columns of text and label where labels are asked for; None where the data set has none.
-        note: What a user should know, one sentence.
+        labelled: The columns of text and label, for reading with labels; None where the data set has no labels.
+        note: A phrase that describes the text, for help pages.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Recipe:
 
     @cached_property
     def languages(self) -> Mapping[str, str]:
-        """Normalised code → the data set's own name of the language."""
+        """Normalised code → name of the language in the data set."""
         return MappingProxyType({normalise(self.renamed.get(s, s)): s for s in self.subsets.split()})
 
 
-# Wikipedia's codes are older than some of ISO's: its `als` is Alemannic, where ISO's is Tosk Albanian.
+# Some codes of Wikipedia are older than those of ISO: its `als` is Alemannic, and that of ISO is Tosk Albanian.
 _WIKIPEDIA_CODES: Final = {
     "als": "gsw",
     "bat-smg": "sgs",
@@ -144,7 +144,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 "commul/universal_dependencies",
                 _TREEBANKS,
                 text="tokens",
-                # The words of such a sentence are not what stands on the page ("in dem" for "im").
+                # The words of such a sentence differ from the written text ("in dem" for "im").
                 leave_out=("mwt",),
                 renamed={treebank: treebank.split("_")[0] for treebank in _TREEBANKS.split()},
                 sentence="text",
@@ -235,7 +235,7 @@ def recipe_of(spec: str) -> tuple[Recipe, Path | None] | None:
         return Recipe("hub", "", subsets="", text=""), _existing(place)
     if not _HUB_ID.fullmatch(place):
         hint = "write hub:OWNER/NAME, or hub:./FOLDER for a local copy."
-        raise CorpusError(f"'{place}' is not the name of a data set on the Hub.", hint)
+        raise CorpusError(f"'{place}' is not a valid name of a data set on the Hub.", hint)
     return Recipe("hub", place, subsets="", text=""), None
 
 

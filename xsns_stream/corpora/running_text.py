@@ -1,8 +1,8 @@
-"""From words to the sentence that they were split from.
+"""Sentences as they are written, from the words of a corpus.
 
-A corpus that is split into words (CoNLL-U, columns of lists) is measured by default as running text: the sentence as it
-is written. Where the corpus does not say how a sentence is written, its words are joined by spaces, but not within text
-of scripts that are written without spaces.
+A corpus that is split into words (CoNLL-U, columns of lists) is measured as running text by default: the sentence as it
+is written. Where the corpus does not record how a sentence is written, its words are joined by spaces, except in
+scripts that are written without spaces.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Final
 from xsns_stream.errors import UsageError
 from xsns_stream.types import TextExample
 
-#: Measures sentences as they are written; the default.
+#: Sentences are measured as they are written; the default.
 RUNNING: Final = "running"
-#: Measures the words joined by spaces, whatever the script and whatever the corpus says.
+#: Words are measured joined by spaces, whatever the script and the corpus.
 GIVEN: Final = "given"
 WORDS: Final = (RUNNING, GIVEN)
 
-# First and last code points of blocks, in rising order. Scripts of East Asia that are written without spaces, with
-# their punctuation and full-width forms; Hangul is not among them.
+# First and last code points of blocks, in rising order: the scripts of East Asia that are written without spaces, with
+# their punctuation and full-width forms. Hangul is not among them.
 _EAST_ASIAN: Final = (
     (0x2E80, 0x2FFF),  # radicals, description characters
     (0x3000, 0x312F),  # punctuation, Hiragana, Katakana, Bopomofo
@@ -39,7 +39,7 @@ _EAST_ASIAN: Final = (
     (0x1AFF0, 0x1B2FF),  # Kana, Nushu
     (0x20000, 0x323AF),  # Han, extensions B to H
 )
-# Scripts of South-East Asia and Tibet in which spaces part phrases, not words.
+# Scripts of South-East Asia and Tibet, in which spaces separate phrases, not words.
 _OTHERS: Final = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x0F00, 0x0FFF),  # Tibetan
@@ -54,21 +54,21 @@ _OTHERS: Final = (
 
 
 def check_words(words: str) -> str:
-    """Return how words are read: `running` or `given`.
+    """Return a value of `words`: `running` or `given`.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The value is neither.
     """
     if words not in WORDS:
         raise UsageError(f"words cannot be read as '{words}'.", f"choose one of {', '.join(WORDS)}.")
     return words
 
 
-def read_as(example: TextExample, words: str) -> TextExample:
-    """Return an example without a label as `running` text, or with its words as `given`; others as they are.
+def with_words_as(example: TextExample, words: str) -> TextExample:
+    """Return an example without a label as `running` text, or with its words as `given`; others unchanged.
 
     Args:
-        example: What a reader yields.
+        example: An example from a reader.
         words: `running` or `given`.
     """
     if isinstance(example.text, str) or example.label is not None:
@@ -80,15 +80,15 @@ def read_as(example: TextExample, words: str) -> TextExample:
     return example
 
 
-def as_written(text: str | None, pieces: Iterable[tuple[str, str | None]]) -> str:
+def sentence_as_written(text: str | None, spaced_words: Iterable[tuple[str, str | None]]) -> str:
     """Return a sentence as it is written.
 
     Args:
-        text: What the corpus says the sentence is; None where it says nothing. It is taken where it agrees with the
-            words in everything but white space.
-        pieces: The words, each with what follows it; None where nothing is said of a word.
+        text: The sentence in the corpus; None where the corpus does not have it. It is used where it differs from the
+            words in nothing but white space.
+        spaced_words: The words, each with the space after it; None where the corpus does not record that space.
     """
-    known = list(pieces)
+    known = list(spaced_words)
     words = [word for word, _ in known]
     if text is not None and _without_spaces(text) == _without_spaces("".join(words)):
         return text.strip()
@@ -98,48 +98,48 @@ def as_written(text: str | None, pieces: Iterable[tuple[str, str | None]]) -> st
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Join words by spaces, but not within text of scripts that are written without spaces.
+    """Join words by spaces, except in scripts that are written without spaces.
 
-    The characters on both sides decide. There is no space between two characters of such scripts; nor between a
-    character of East Asia and a digit, a punctuation mark or a sign. Latin words in Chinese text keep their spaces, and
-    so does Korean.
+    The characters on both sides of a word boundary decide. There is no space between two characters of such scripts,
+    and none between a character of East Asia and a digit, a punctuation mark or a symbol. Latin words in Chinese text
+    keep their spaces, and so does Korean.
 
     >>> join_words(["我", "用", "Python", "。"]), join_words(["나는", "學生", "이다"])
     ('我用 Python。', '나는 學生 이다')
     """
     parts = [*words[:1]]
     for left, right in pairwise(words):
-        parts += [right] if _touch(left, right) else [" ", right]
+        parts += [right] if _has_no_space(left, right) else [" ", right]
     return "".join(parts)
 
 
-def _touch(left: str, right: str) -> bool:
-    """Say whether no space stands between two words."""
-    before, after = _visible(reversed(left)), _visible(right)
-    one, other = _kind(before), _kind(after)
-    if one and other:
+def _has_no_space(left: str, right: str) -> bool:
+    """Whether two words are written without a space between them."""
+    before, after = _first_visible(reversed(left)), _first_visible(right)
+    left_kind, right_kind = _script_kind(before), _script_kind(after)
+    if left_kind and right_kind:
         return True
-    if "mark" in (one, other):
+    if "mark" in (left_kind, right_kind):
         return not any(0x1100 <= ord(letter) <= 0x11FF or 0xAC00 <= ord(letter) <= 0xD7FF for letter in (before, after))
-    loose = after if one == "letter" else before if other == "letter" else "x"
-    return unicodedata.category(loose)[0] in "NPS"
+    neighbour = after if left_kind == "letter" else before if right_kind == "letter" else "x"
+    return unicodedata.category(neighbour)[0] in "NPS"
 
 
-def _visible(letters: Iterable[str]) -> str:
+def _first_visible(letters: Iterable[str]) -> str:
     """Return the first character that is neither a format character nor a variation selector; a space for none."""
     return next((c for c in letters if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f"), " ")
 
 
-def _kind(letter: str) -> str:
-    """Return `letter` or `mark` (punctuation) for East Asia, `other` for other scripts without spaces, else nothing."""
+def _script_kind(letter: str) -> str:
+    """Return `letter` or `mark` (punctuation) for East Asia, `other` for other scripts without spaces, else empty."""
     if _within(letter, _EAST_ASIAN):
         return "mark" if unicodedata.category(letter)[0] == "P" else "letter"
     return "other" if _within(letter, _OTHERS) else ""
 
 
 def _within(letter: str, blocks: Sequence[tuple[int, int]]) -> bool:
-    place = bisect_right(blocks, (ord(letter), 0x110000)) - 1
-    return place >= 0 and ord(letter) <= blocks[place][1]
+    index = bisect_right(blocks, (ord(letter), 0x110000)) - 1
+    return index >= 0 and ord(letter) <= blocks[index][1]
 
 
 def _without_spaces(text: str) -> str:

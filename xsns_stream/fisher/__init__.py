@@ -29,6 +29,7 @@ from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of
 from xsns_stream.fisher.memory import is_out_of_memory, token_budget
 from xsns_stream.fisher.model_state import AUTOCAST
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
+from xsns_stream.models.layout import parameter_layout
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 __all__ = [
@@ -88,7 +89,7 @@ def measurement(
 def diagonal_fisher(
     model: nn.Module,
     batches: Iterable[Mapping[str, Tensor]],
-    layout: ParameterLayout,
+    layout: ParameterLayout | None = None,
     estimator: str = "per-example",
     token_reduction: str = "sum",
     *,
@@ -107,13 +108,21 @@ def diagonal_fisher(
     Weights in half precision cause a :class:`HalfPrecisionWarning`: transformers loads a checkpoint in the precision
     that its configuration or its file names, which is float16 for many.
 
+    >>> import xsns_stream as xs
+    >>> loaded = xs.load_model("mini")
+    >>> encoded = loaded.tokenizer(["Habari ya <mask>."], return_tensors="pt")
+    >>> labels = encoded["input_ids"].where(encoded["input_ids"] == loaded.tokenizer.mask_token_id, -100)
+    >>> xs.diagonal_fisher(loaded.model, [encoded | {"labels": labels}]).layout.size
+    3159040
+
     Args:
         model: A transformers model with a language-modelling head or a task head. It runs in evaluation mode, and its
             state is restored afterwards.
-        batches: Batches in transformers' format, on the model's device: int64 `input_ids` and `attention_mask` [B, T],
-            and `labels` (−100 marks positions that are not scored; the labels of a causal model are not shifted), or
-            `start_positions` and `end_positions`.
-        layout: θ, from :func:`xsns_stream.parameter_layout`.
+        batches: Any iterable of batches in transformers' format: int64 `input_ids` and `attention_mask` [B, T], and
+            `labels` (−100 marks positions that are not scored; the labels of a causal model are not shifted), or
+            `start_positions` and `end_positions`. A DataLoader with a `DataCollatorForLanguageModeling` yields such
+            batches. They are moved to the model's device.
+        layout: θ; by default all blocks, as :func:`xsns_stream.parameter_layout` chooses them.
         estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the
             others.
         token_reduction: `sum` takes the equation literally. `mean` first divides the log-likelihood of an example by
@@ -138,6 +147,8 @@ def diagonal_fisher(
     Source: X-SNS, equation 1; the expectation over y is replaced by the observed labels (empirical Fisher).
     """
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
+    layout = parameter_layout(model) if layout is None else layout
+    device = next(model.parameters()).device
     unconfirmed = () if settings.batch_wise else without_rules(model, layout)
     running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
     _warn_of_half_precision(model, layout, unconfirmed)
@@ -145,7 +156,7 @@ def diagonal_fisher(
     with running, error_context(running, language):
         for batch in batches:
             size = max(size, len(batch["input_ids"]) if "input_ids" in batch else 0)
-            running.add(batch)
+            running.add({name: values.to(device) for name, values in batch.items()})
     _require_examples(running, language)
     if provenance is None:
         provenance = replace(

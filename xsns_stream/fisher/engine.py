@@ -244,10 +244,10 @@ class Engine:
                 head.chunkable = False  # a measured head must see all positions of an example at once
                 return
             alone = scoring.single_examples(batch, self.kind)[0]
-            asked = scoring.prepare(self.model, self.kind, alone)
-            self._note_lengths(alone, asked)
+            single = scoring.prepare(self.model, self.kind, alone)
+            self._note_lengths(alone, single)
             with torch.no_grad(), self._autocast():
-                head.probe(asked)
+                head.probe(single)
             self._forget_pass()
 
     def _losses(

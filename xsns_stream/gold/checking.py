@@ -15,7 +15,7 @@ from xsns_stream.gold.formats import RawCell
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.tables import ReadCells, all_listed, listed
 from xsns_stream.languages import Labels
-from xsns_stream.types.arrays import Reals
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.transfer_scores import UNITS, TransferScores
 
 
@@ -124,7 +124,7 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
         unknown,
         dict(labels.ambiguous),
         collisions,
-        (*read.wrong, *read.infinite, *read.either),
+        (*read.wrong, *read.infinite, *read.ambiguous),
         len(cells) - len(valid),
         len(cells),
         dict(labels.summaries),
@@ -166,7 +166,7 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
     for cells, singular, plural in (
         (read.wrong, "does not hold a number", "do not hold a number"),
         (read.infinite, "is infinite", "are infinite"),
-        (read.either, "can be read in two ways", "can be read in two ways"),
+        (read.ambiguous, "can be read in two ways", "can be read in two ways"),
     ):
         if cells:
             count = (

@@ -1,8 +1,8 @@
-"""Names and messages made visible: control characters and overrides of writing direction are shown as escapes.
+"""Escaping of text that the program did not write: names of tensors, files, labels and models.
 
-Names of tensors, files, labels and models are other people's text. On a terminal a control character may move the
-cursor or recolour what follows, and an override of writing direction shows a name as another one. Whatever is printed
-goes through :func:`visible`, in :mod:`xsns_stream.cli.output`; CSV and JSON go through the functions beside it.
+On a terminal a control character may move the cursor or recolour the text after it, and an override of the writing
+direction shows a name as another one. All output of the command line therefore goes through :func:`visible`, in
+:mod:`xsns_stream.cli.output`; JSON, CSV, Markdown and LaTeX have functions of their own.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ from __future__ import annotations
 import re
 from typing import Final
 
-#: C0 (line breaks and tabs among them), DEL, C1, line and paragraph separators, and what changes the writing direction.
+#: C0 (with line breaks and tabs), DEL, C1, line and paragraph separators, and marks of the writing direction.
 _UNSEEN: Final = "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
 _IN_A_LINE: Final = re.compile(f"[{_UNSEEN}]")
 _IN_LINES: Final = re.compile(f"(?!\\n)[{_UNSEEN}]")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-#: With what a cell begins that spreadsheets take for a formula.
+#: First characters of cells that spreadsheets take for a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""Return text for a line of a terminal, or for several, with what cannot be seen as escapes.
+    r"""Return text for one line of a terminal, or for several, with invisible characters as escapes.
 
     Args:
-        text: Any.
-        lines: Whether line breaks are the program's own and stay.
+        text: Any text.
+        lines: Whether line breaks are part of the program's own text and stay.
 
     >>> visible("a\x1b[31mb\u202ec\n")
     'a\\x1b[31mb\\u202ec\\n'
     """
-    return (_IN_LINES if lines else _IN_A_LINE).sub(lambda found: _escape(found[0]), text)
+    return (_IN_LINES if lines else _IN_A_LINE).sub(lambda match: _escape(match[0]), text)
 
 
 def visible_json(document: str) -> str:
-    r"""Return JSON text in which the same characters stand as `\u` escapes; its meaning does not change.
+    r"""Return JSON text with invisible characters as `\u` escapes; its meaning does not change.
 
-    Outside of strings JSON has none of them but line breaks, which stay; within strings it has escaped C0 already.
+    Outside of strings JSON has no such characters but line breaks, which stay. In strings, C0 is escaped already.
     """
-    return _IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+    return _IN_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
 def guarded(cell: str) -> str:
-    """Return a cell of a table that no spreadsheet takes for a formula: `'` is put before it. Numbers stay.
+    """Return a cell of a table that no spreadsheet takes for a formula: with `'` before it. Numbers are unchanged.
 
     >>> guarded("=1+1"), guarded("-0.5"), guarded("-x")
     ("'=1+1", '-0.5', "'-x")
@@ -80,11 +80,11 @@ def in_markdown(text: str) -> str:
 def in_latex(text: str) -> str:
     """Return text for a cell or a comment of LaTeX."""
     escaped = "".join(_LATEX.get(sign, sign) for sign in _printable(text))
-    # A bracket after `\\` at the end of the line before would be taken for its optional argument.
+    # LaTeX takes a bracket after `\\` at the end of the line before for its optional argument.
     return f"{{}}{escaped}" if escaped.startswith("[") else escaped
 
 
 def _printable(text: str) -> str:
-    """Return text without line breaks and without signs that no one sees."""
+    """Return text with a space for each white space, and without characters that cannot be printed."""
     spaced = "".join(" " if sign.isspace() else sign for sign in text)
     return "".join(sign for sign in spaced if sign.isprintable())

@@ -1,7 +1,10 @@
-"""Tables in which languages label numbers: text files → lines, cells → numbers, labels → codes.
+"""Tables of numbers with languages as labels: reading text files, numbers in cells, and codes of labels.
 
-Whatever cannot be read is an error that names the cell. No line is skipped but empty ones. What separates the
-fields, and how the text is encoded, is found out from marks that have one meaning, and stands in the table's notes.
+Cells that cannot be read are an error that names them, and no line is skipped but empty ones. The separator of the
+fields and the encoding of the text are detected from unambiguous marks, and recorded in the notes of the table.
+
+A number is read only where it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number where
+other cells of the same table show that commas are decimal signs there, and is refused otherwise.
 """
 
 from __future__ import annotations
@@ -17,51 +20,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from xsns_stream.errors import LanguageError, UsageError, XsnsError
+from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.escaping import visible
-from xsns_stream.languages import normalise
+from xsns_stream.languages import code_or_none, normalise
 
-__all__ = [
-    "MISSING",
-    "NOT_KNOWN",
-    "SEPARATORS",
-    "ReadCells",
-    "TextTable",
-    "all_listed",
-    "duplicates",
-    "labels_by_shared_code",
-    "listed",
-    "numbers",
-    "read_cells",
-    "read_table",
-    "to_codes",
-    "to_number",
-]
-
-#: Suffix → what separates fields.
+#: Suffix → separator of the fields.
 SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
-#: Of a .csv file that spreadsheets wrote: what separates fields instead, and what it is called.
-_INSTEAD: Final = {";": "semicolons", "\t": "tabs"}
+#: Other separators that spreadsheets write in .csv files → their names.
+_OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
 _ENCODINGS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
-
-# Names listed in a message before it says how many more there are.
-_LISTED: Final = 12
-# Names listed where all of them must be named, before a message becomes unreadable.
-_ALL: Final = 1000
-# A header, and something below it.
+# A header and one line below it.
 _FEWEST_LINES: Final = 2
+
+# ------------------------------------------------------------------------------------- text files
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as it stands in a file.
+    """The contents of a table of text.
 
     Attributes:
         header: The fields of the first line.
         lines: The other lines that are not empty, each with as many fields.
-        name: Of the file, for messages.
-        notes: Sentences on what was found out about the file, as its encoding.
+        name: Name of the file, for messages.
+        notes: Sentences on how the file was read, such as its encoding.
     """
 
     header: tuple[str, ...]
@@ -70,62 +53,62 @@ class TextTable:
     notes: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[str]:
-        """Return the fields below a name of the header.
+        """Return the fields of a column.
 
         Raises:
-            XsnsError: There is no such name, or there are two.
+            XsnsError: No column or several columns have this name.
         """
         if self.header.count(name) != 1:
             raise XsnsError(
                 f"'{self.name}' has {'no' if name not in self.header else 'more than one'} column '{name}'.",
                 f"its columns are {listed(self.header)}.",
             )
-        place = self.header.index(name)
-        return [line[place] for line in self.lines]
+        index = self.header.index(name)
+        return [line[index] for line in self.lines]
 
 
 def read_table(path: Path) -> TextTable:
-    """Read a CSV or TSV file; which it is says its suffix.
+    """Read a CSV or TSV file, as its suffix says.
 
-    A .csv file whose first line has semicolons or tabs, and no comma, is separated by these. UTF-8 is expected, and
-    UTF-16 is read where the file begins with its mark, as files of spreadsheets do.
+    The fields of a .csv file are separated by semicolons or tabs where its first line has these and no comma. The
+    encoding is UTF-8, or UTF-16 where the file begins with its mark, as files of spreadsheets do.
 
     Raises:
-        UsageError: It has another suffix.
-        XsnsError: It cannot be read, is empty, has one column, or a line has more fields than the first.
+        UsageError: The file has another suffix.
+        XsnsError: The file cannot be read, is empty or has a single column, or a line has more fields than the first.
     """
     usual = SEPARATORS.get(path.suffix.lower())
     if usual is None:
-        raise UsageError(f"'{path}' is no table of text.", f"give a file that ends in {' or '.join(SEPARATORS)}.")
-    text, notes = _text_of(path)
+        raise UsageError(f"'{path}' is not a table of text.", f"give a file that ends in {' or '.join(SEPARATORS)}.")
+    text, notes = _decoded(path)
     separator, text = _separator(text, usual)
     if separator != usual:
-        notes = (*notes, f"the fields of '{path.name}' are separated by {_INSTEAD.get(separator, 'commas')}.")
+        notes = (*notes, f"the fields of '{path.name}' are separated by {_OTHER_SEPARATORS.get(separator, 'commas')}.")
     try:
-        found = list(enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1))
+        rows = list(enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1))
     except csv.Error as error:
-        raise XsnsError(f"cannot read '{path}' as a table: {error}.", "save it as UTF-8 text.") from None
-    filled = [(number, [field.strip() for field in line]) for number, line in found if any(map(str.strip, line))]
+        raise XsnsError(f"'{path}' cannot be read as a table: {error}.", "save it as UTF-8 text.") from None
+    filled = [(number, [field.strip() for field in row]) for number, row in rows if any(map(str.strip, row))]
     if len(filled) < _FEWEST_LINES:
-        raise XsnsError(f"'{path}' is empty.", "a first line with names and at least one line below it are needed.")
+        raise XsnsError(f"'{path}' is empty.", "write a header and at least one line below it.")
     width = len(filled[0][1])
     if width == 1:
         raise XsnsError(
             f"'{path}' has a single column.",
-            f"fields of a {path.suffix} file are separated by {'commas' if usual == ',' else 'tabs'}.",
+            f"separate the fields of a {path.suffix} file by {'commas' if usual == ',' else 'tabs'}.",
         )
-    for number, line in filled:
-        if len(line) > width:
-            raise XsnsError(f"line {number} of '{path}' has {len(line)} fields, and the first has {width}.")
-    lines = tuple(tuple(line) + ("",) * (width - len(line)) for _, line in filled)
+    for number, row in filled:
+        if len(row) > width:
+            raise XsnsError(f"line {number} of '{path}' has {len(row)} fields, and the first has {width}.")
+    lines = tuple(tuple(row) + ("",) * (width - len(row)) for _, row in filled)
     return TextTable(lines[0], lines[1:], path.name, notes)
 
 
-def _text_of(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a file, and what was found out about its encoding.
+def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the text of a file, and a note where its encoding is not UTF-8.
 
     Raises:
-        XsnsError: It cannot be read, or is neither UTF-8 nor marked as UTF-16.
+        XsnsError: The file cannot be read, or is neither UTF-8 nor marked as UTF-16.
     """
     try:
         data = path.read_bytes()
@@ -139,23 +122,37 @@ def _text_of(path: Path) -> tuple[str, tuple[str, ...]]:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise XsnsError(f"cannot read '{path}' as a table: {error}.", "save it as UTF-8 text.") from None
+        raise XsnsError(f"'{path}' cannot be read as a table: {error}.", "save it as UTF-8 text.") from None
     return text, (f"'{path.name}' was read as UTF-16.",) if encoding == "utf-16" else ()
 
 
 def _separator(text: str, usual: str) -> tuple[str, str]:
-    """Return what separates the fields of a file, and its text without a line that says so."""
+    """Return the separator of the fields, and the text without a line `sep=;` that names it."""
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         return first.strip()[-1], rest
     head = next((line for line in text.splitlines() if line.strip()), "")
     if usual == "," and "," not in head:
-        return next((sign for sign in _INSTEAD if sign in head), usual), text
+        return next((sign for sign in _OTHER_SEPARATORS if sign in head), usual), text
     return usual, text
 
 
+# ---------------------------------------------------------------------------------------- numbers
+
+
+#: Cells that stand for a missing value, in lower case. `nan` may also be a language, but not in a cell.
+MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
+#: Cells that stand for an unknown family, script or size, in lower case. Not for columns of codes.
+NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
+
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
+#: A comma that may be a decimal sign or separate thousands; and a point that may be either, where commas are decimals.
+_AMBIGUOUS_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+
+
 def to_number(cell: object) -> float | None:
-    """Return a cell's number, NaN where nothing was measured; None where it is neither."""
+    """Return the number of a cell; NaN for a missing value, None where the cell is neither."""
     if cell is None:
         return math.nan
     if isinstance(cell, str):
@@ -166,17 +163,30 @@ def to_number(cell: object) -> float | None:
     return float(cell)
 
 
+def plain_number(text: str) -> float | None:
+    """Return the number of a text without percent sign and decimal comma; NaN for a missing value, None for neither."""
+    if text.lower() in MISSING:
+        return math.nan
+    # Python also reads `1_0` and the digits of other scripts, in which nobody writes scores.
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
-    """Return the number in each cell, NaN where nothing was measured.
+    """Return the number of each cell; NaN for a missing value.
 
     Args:
-        cells: (source, target, what stands there).
+        cells: (source, target, cell).
         what: The table, for messages.
 
     Raises:
-        XsnsError: A cell holds no number, or an infinite one.
+        XsnsError: A cell does not hold a number, or holds an infinite one.
     """
-    found: list[float] = []
+    values: list[float] = []
     wrong: list[str] = []
     infinite: list[str] = []
     for source, target, cell in cells:
@@ -186,113 +196,52 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
             continue
         if math.isinf(number):
             infinite.append(f"{source} → {target}")
-        found.append(number)
+        values.append(number)
     if wrong:
         raise XsnsError(
             f"{_cells(wrong)} of {what} {'holds' if len(wrong) == 1 else 'hold'} no number: {listed(wrong)}.",
-            "leave a cell empty where nothing was measured; decimals are written with a point.",
+            "leave a cell empty where nothing was measured; write decimals with a point.",
         )
     if infinite:
         raise XsnsError(
             f"{_cells(infinite)} of {what} {'is' if len(infinite) == 1 else 'are'} infinite: {listed(infinite)}.",
             "leave a cell empty where nothing was measured.",
         )
-    return found
+    return values
 
 
-def _cells(found: Sequence[str]) -> str:
-    return f"{len(found)} {'cell' if len(found) == 1 else 'cells'}"
+def _cells(cells: Sequence[str]) -> str:
+    return f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
 
 
-def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Return {label: its normalised code}, None where it is no code of a language.
-
-    Args:
-        labels: As they stand in a file.
-        rename: {label: what it shall be called}, before it is normalised.
-
-    Raises:
-        LanguageError: What a label shall be called is no code.
-    """
-    renamed = {label: normalise(code) for label, code in (rename or {}).items()}
-    return {label: renamed.get(label) or _code(label) for label in dict.fromkeys(labels)}
-
-
-def _code(label: str) -> str | None:
-    try:
-        return normalise(label)
-    except LanguageError:
-        return None
-
-
-def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str]]:
-    """Return {code: the labels that it stands for} where these are several."""
-    by_code: dict[str, list[str]] = {}
-    for label, code in codes.items():
-        if code is not None:
-            by_code.setdefault(code, []).append(label)
-    return {code: labels for code, labels in by_code.items() if len(labels) > 1}
-
-
-def duplicates(labels: Sequence[str]) -> list[str]:
-    """Return the labels that stand more than once, each once."""
-    return [label for label, count in Counter(labels).items() if count > 1]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names with commas: the first ones, and how many more there are."""
-    return _some(names, _LISTED)
-
-
-def all_listed(names: Sequence[str]) -> str:
-    """Return names with commas, all of them but for thousands."""
-    return _some(names, _ALL)
-
-
-def _some(names: Sequence[str], most: int) -> str:
-    shown = ", ".join(map(visible, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-#: What stands where nothing was measured, in small letters. `nan` may also be a language, but not in a cell.
-MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
-#: What stands where a family, a script or a size is not known, in small letters. Not for columns of codes.
-NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
-
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
-#: A comma that may be a decimal sign or separate thousands, and a point that may, where commas are decimal signs.
-_EITHER_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
-_EITHER_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
-
-
-class Written(NamedTuple):
-    """A cell as it is written.
+class CellNumber(NamedTuple):
+    """The number of a cell, with the way in which it is written.
 
     Attributes:
-        number: Its value; NaN where nothing was measured, None where it is no number.
-        percent: Whether it has a percent sign.
-        comma: Whether its decimal sign is a comma.
-        either: Whether the comma or the point may also separate thousands.
+        number: The value; NaN for a missing value, None where the cell does not hold a number.
+        percent: Whether there is a percent sign.
+        comma: Whether the decimal sign is a comma.
+        ambiguous: Whether the comma or the point may also separate thousands.
     """
 
     number: float | None
     percent: bool = False
     comma: bool = False
-    either: bool = False
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True)
 class ReadCells:
-    """The cells of a table.
+    """The numbers in the cells of a table.
 
     Attributes:
-        values: One number for each cell; NaN where nothing was measured, and where the cell cannot be read.
-        readable: For each cell, whether its value is known or known to be missing.
+        values: One number for each cell; NaN for missing values and for cells that cannot be read.
+        readable: For each cell, whether its value is known, or known to be missing.
         percent: For each cell, whether it has a percent sign.
         commas: The cells that were read with a decimal comma, as they are written.
-        wrong: The cells that hold no number, as `fi → sw ('high')`.
-        infinite: The cells that hold an infinite number, as `fi → sw`.
-        either: The cells that may be read in two ways, as `fi → sw ('1,234')`.
+        wrong: The cells that do not hold a number, such as `fi → sw ('high')`.
+        infinite: The cells that hold an infinite number, such as `fi → sw`.
+        ambiguous: The cells that can be read in two ways, such as `fi → sw ('1,234')`.
     """
 
     values: list[float]
@@ -301,72 +250,105 @@ class ReadCells:
     commas: tuple[str, ...]
     wrong: tuple[str, ...]
     infinite: tuple[str, ...]
-    either: tuple[str, ...]
+    ambiguous: tuple[str, ...]
 
 
-def plain_number(text: str) -> float | None:
-    """Return the number of a cell without percent sign and decimal comma; NaN where nothing was measured.
-
-    None where the text is neither.
-    """
-    if text.lower() in MISSING:
-        return math.nan
-    # Python also reads `1_0` and the digits of other scripts, which nobody writes as a score.
-    if "_" in text or not text.isascii():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def written(cell: object) -> Written:
-    """Return what a cell says, whatever the other cells are like."""
-    if cell is None:
-        return Written(math.nan)
+def cell_number(cell: object) -> CellNumber:
+    """Return the number of a cell, independently of the other cells."""
     if not isinstance(cell, str):
-        # Booleans are integers to Python.
-        known = hasattr(cell, "__float__") and not isinstance(cell, bool)
-        return Written(float(cell) if known else None)  # type: ignore[arg-type]
+        return CellNumber(to_number(cell))
     text = cell.strip()
     number = plain_number(text)
     percent = number is None and text.endswith("%")
     body = (text[:-1] if percent else text).strip().replace("−", "-")
     if number is None:
         number = plain_number(body)
-        # `-%` and `nan%` are nobody's way of writing a missing value.
+        # `-%` and `nan%` do not stand for a missing value.
         number = None if number is not None and math.isnan(number) else number
     if number is not None:
-        return Written(number, percent, either=bool(_EITHER_POINT.fullmatch(body)))
+        return CellNumber(number, percent, ambiguous=bool(_AMBIGUOUS_POINT.fullmatch(body)))
     if _DECIMAL_COMMA.fullmatch(body) and body.isascii():
-        return Written(float(body.replace(",", ".")), percent, comma=True, either=bool(_EITHER_COMMA.fullmatch(body)))
-    return Written(None)
+        value = float(body.replace(",", "."))
+        return CellNumber(value, percent, comma=True, ambiguous=bool(_AMBIGUOUS_COMMA.fullmatch(body)))
+    return CellNumber(None)
 
 
 def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
-    """Read the cells of one table; nothing is raised, what cannot be read is listed.
+    """Read the cells of one table. Cells that cannot be read are listed, and no error is raised.
 
     Args:
-        cells: (source, target, what stands there).
+        cells: (source, target, cell).
     """
-    table = [(source, target, cell, written(cell)) for source, target, cell in cells]
-    decimal_commas = any(found.comma and not found.either for *_, found in table)
+    table = [(source, target, cell, cell_number(cell)) for source, target, cell in cells]
+    decimal_commas = any(read.comma and not read.ambiguous for *_, read in table)
     values: list[float] = []
     readable: list[bool] = []
-    commas, wrong, infinite, either = [], [], [], []
-    for source, target, cell, found in table:
-        place, number = f"{source} → {target}", found.number
-        # A point is in doubt only where commas are decimal signs, and a comma only where no other cell shows it.
-        doubtful = found.either and found.comma != decimal_commas
+    commas, wrong, infinite, ambiguous = [], [], [], []
+    for source, target, cell, read in table:
+        pair, number = f"{source} → {target}", read.number
+        # A point is in doubt only where commas are decimal signs, a comma only where no other cell shows that they are.
+        doubtful = read.ambiguous and read.comma != decimal_commas
         if number is None:
-            wrong.append(f"{place} ({str(cell)[:20]!r})")
+            wrong.append(f"{pair} ({str(cell)[:20]!r})")
         elif math.isinf(number):
-            infinite.append(place)
+            infinite.append(pair)
         elif doubtful:
-            either.append(f"{place} ({str(cell)[:20]!r})")
-        elif found.comma:
+            ambiguous.append(f"{pair} ({str(cell)[:20]!r})")
+        elif read.comma:
             commas.append(str(cell).strip())
         readable.append(number is not None and not math.isinf(number) and not doubtful)
         values.append(number if readable[-1] and number is not None else math.nan)
-    percent = [found.percent for *_, found in table]
-    return ReadCells(values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(either))
+    percent = [read.percent for *_, read in table]
+    return ReadCells(values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(ambiguous))
+
+
+# ----------------------------------------------------------------------------------------- labels
+
+
+def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Return {label: its normalised code}; None where a label is not the code of a language.
+
+    Args:
+        labels: The labels of a file.
+        rename: {label: its new name, before it is normalised}.
+
+    Raises:
+        LanguageError: A new name is not the code of a language.
+    """
+    renamed = {label: normalise(code) for label, code in (rename or {}).items()}
+    return {label: renamed.get(label) or code_or_none(label) for label in dict.fromkeys(labels)}
+
+
+def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """Return {code: its labels} of the codes with several labels."""
+    by_code: dict[str, list[str]] = {}
+    for label, code in codes.items():
+        if code is not None:
+            by_code.setdefault(code, []).append(label)
+    return {code: labels for code, labels in by_code.items() if len(labels) > 1}
+
+
+def duplicates(labels: Sequence[str]) -> list[str]:
+    """Return the labels that occur more than once, each once."""
+    return [label for label, count in Counter(labels).items() if count > 1]
+
+
+# Number of names that a message lists before it gives the number of the others.
+_LISTED: Final = 12
+# The same, where a message should list all names, as long as it can still be read.
+_ALL: Final = 1000
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas between them: the first ones, and the number of the others."""
+    return _join(names, _LISTED)
+
+
+def all_listed(names: Sequence[str]) -> str:
+    """Return names with commas between them: all of them, up to a thousand."""
+    return _join(names, _ALL)
+
+
+def _join(names: Sequence[str], most: int) -> str:
+    shown = ", ".join(map(visible, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -67,19 +67,19 @@ def resolve(config: Any, objective: str, name: str) -> str:
             f"the model '{name}' is a {saved_class}, without the head of its pre-training.",
             f"give `--objective {task}` with labelled text, or use a checkpoint with a language-modelling head.",
         )
-    found = _pretrained_for(config, saved_class)
-    if found is None:
+    pretrained = _pretrained_for(config, saved_class)
+    if pretrained is None:
         raise ModelError(
             f"no objective is known for the model '{name}' ({saved_class or config.model_type}).",
             "use a text model with its language-modelling head: an encoder, a decoder, or both.",
         )
-    return found
+    return pretrained
 
 
 def task_of(config: Any) -> str | None:
     """Return the task whose head a checkpoint was saved with; None where it has none."""
     saved_class = (getattr(config, "architectures", None) or [""])[0]
-    return next((task for task in TASKS if saved_class in _classes(task)), None)
+    return next((task for task in TASKS if saved_class in classes_of(task)), None)
 
 
 def auto_class(config: Any, objective: str) -> Any:
@@ -92,11 +92,11 @@ def auto_class(config: Any, objective: str) -> Any:
 
 def model_class(config: Any, objective: str) -> Any:
     """Return the class of the model that :func:`auto_class` loads; importing it may fail."""
-    found = auto_class(config, objective)._model_mapping[type(config)]
-    if not isinstance(found, list | tuple):
-        return found
+    classes = auto_class(config, objective)._model_mapping[type(config)]
+    if not isinstance(classes, list | tuple):
+        return classes
     named = set(getattr(config, "architectures", None) or ())
-    return next((one for one in found if one.__name__ in named), found[0])
+    return next((candidate for candidate in classes if candidate.__name__ in named), classes[0])
 
 
 def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
@@ -122,24 +122,25 @@ def reads_both_ways(config: Any) -> bool:
 def _pretrained_for(config: Any, saved_class: str) -> str | None:
     """Return the objective of the saved class or, where it is not named or has no head, of the kind of model."""
     if config.is_encoder_decoder:
-        return "span-corruption" if _fits(config, "span-corruption") else None
+        return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):
-        if saved_class in _classes(objective) and _fits(config, objective):
+        if saved_class in classes_of(objective) and fits(config, objective):
             return objective
-    return next((o for o in ("masked-lm", "causal-lm") if _fits(config, o)), None)
+    return next((o for o in ("masked-lm", "causal-lm") if fits(config, o)), None)
 
 
 def _check_fits(config: Any, objective: str, name: str) -> None:
-    if _fits(config, objective):
+    if fits(config, objective):
         return
-    supported = [other for other in OBJECTIVES if _fits(config, other)]
+    supported = [other for other in OBJECTIVES if fits(config, other)]
     raise ModelError(
         f"the model '{name}' ({config.model_type}) does not support {objective}.",
         f"it supports {', '.join(supported)}." if supported else "use a text model.",
     )
 
 
-def _fits(config: Any, objective: str) -> bool:
+def fits(config: Any, objective: str) -> bool:
+    """Return whether a model of this configuration can predict what the objective needs."""
     if not any(config.model_type in _models(key) for key in _AUTO_CLASSES[objective]):
         return False
     if objective in TASKS:
@@ -157,7 +158,7 @@ def _models(key: str) -> dict[str, Any]:
     return known
 
 
-def _classes(objective: str) -> set[str]:
+def classes_of(objective: str) -> set[str]:
     """Return the names of all transformers classes for an objective."""
     entries = [entry for key in _AUTO_CLASSES[objective] for entry in _models(key).values()]
     return {name for entry in entries for name in ((entry,) if isinstance(entry, str) else entry)}

@@ -63,8 +63,8 @@ def digest_files(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256")
-        digest.update(bytes.fromhex(SAME_MODEL.get(found.hexdigest(), found.hexdigest())))
+            file_digest = hashlib.file_digest(file, "sha256")
+        digest.update(bytes.fromhex(SAME_MODEL.get(file_digest.hexdigest(), file_digest.hexdigest())))
     return digest.hexdigest()
 
 

@@ -37,12 +37,12 @@ def block_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
     """
     from torch import nn
 
-    found: list[tuple[str, nn.ModuleList]] = []
+    lists: list[tuple[str, nn.ModuleList]] = []
     for name, module in _text_modules(model):
-        nested = any(name.startswith(f"{outer}.") for outer, _ in found)
+        nested = any(name.startswith(f"{outer}.") for outer, _ in lists)
         if isinstance(module, nn.ModuleList) and not nested and any(True for _ in module.parameters()):
-            found.append((name, module))
-    return found
+            lists.append((name, module))
+    return lists
 
 
 def parameter_layout(
@@ -201,10 +201,10 @@ def _blocks(lists: Sequence[tuple[str, nn.ModuleList]], embeddings: set[int]) ->
 
 
 def _aliases(model: nn.Module) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
+    aliases: dict[int, list[str]] = {}
     for name, p in model.named_parameters(remove_duplicate=False):
-        found.setdefault(id(p), []).append(name)
-    return found
+        aliases.setdefault(id(p), []).append(name)
+    return aliases
 
 
 def _matching(

@@ -172,13 +172,13 @@ def _padding_from_tokenizer(folder: Path, name: str, config: Any) -> tuple[str, 
     text = config.get_text_config()
     if getattr(text, "pad_token_id", None) is not None or not knows_its_padding(config):
         return ()
-    found = load_tokenizer(folder, name).pad_token_id
-    if found is None:
+    pad_id = load_tokenizer(folder, name).pad_token_id
+    if pad_id is None:
         return ()
-    text.pad_token_id = int(found)
+    text.pad_token_id = int(pad_id)
     return (
         f"the configuration of model '{name}' names no padding token (pad_token_id); the tokenizer's padding id "
-        f"{found} is used.",
+        f"{pad_id} is used.",
     )
 
 
@@ -298,17 +298,17 @@ def _notes_on_tokenizer(name: str, folder: Path, tokenizer: Any) -> Iterator[str
 def unused_blocks(model: Any, tensors: Tensors) -> list[str]:
     """Return the names of tensors that belong to blocks after the last block of the model."""
     lengths = {f"{name}.": len(blocks) for name, blocks in block_lists(model)}
-    found = []
+    unused = []
     for name in tensors.shapes:
         for prefix, length in lengths.items():
             # The tensor names of a checkpoint without a head do not start with the name of the body.
-            at = name.removeprefix(f"{prefix}") if name.startswith(prefix) else None
-            if at is None and name.startswith(short := prefix.partition(".")[2]) and short:
-                at = name.removeprefix(short)
-            number = (at or "").partition(".")[0]
+            suffix = name.removeprefix(f"{prefix}") if name.startswith(prefix) else None
+            if suffix is None and name.startswith(short := prefix.partition(".")[2]) and short:
+                suffix = name.removeprefix(short)
+            number = (suffix or "").partition(".")[0]
             if number.isdecimal() and int(number) >= length:
-                found.append(name)
-    return found
+                unused.append(name)
+    return unused
 
 
 def _load_weights(folder: Path, name: str, config: Any, objective: str, head_seed: int, dtype: str) -> Any:
@@ -346,7 +346,9 @@ def _check_complete(model: Any, name: str, objective: str, missing: set[str], mi
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
-        _check_own_head(model, name, objective, kept=bool(head - missing - mismatched), mismatched=mismatched & head)
+        _check_own_head(
+            model, name, objective, has_head=bool(head - missing - mismatched), mismatched=mismatched & head
+        )
         missing, use = missing - head, "use a complete checkpoint."
     wrong = sorted(missing) + sorted(mismatched)
     if wrong:
@@ -357,7 +359,7 @@ def _check_complete(model: Any, name: str, objective: str, missing: set[str], mi
         )
 
 
-def _check_own_head(model: Any, name: str, objective: str, kept: bool, mismatched: set[str]) -> None:
+def _check_own_head(model: Any, name: str, objective: str, has_head: bool, mismatched: set[str]) -> None:
     """Refuse a trained head whose classes are not those of the objective."""
     if mismatched:
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
@@ -365,7 +367,7 @@ def _check_own_head(model: Any, name: str, objective: str, kept: bool, mismatche
             f"the model '{name}' comes with a trained head that is not for {labels}.",
             "give the number of labels that it was trained with, or use a checkpoint without this head.",
         )
-    if kept and task_of(model.config) not in (None, objective):
+    if has_head and task_of(model.config) not in (None, objective):
         raise ModelError(
             f"the model '{name}' comes with a head for {task_of(model.config)}.",
             f"use this objective, or use a checkpoint without this head for {objective}.",

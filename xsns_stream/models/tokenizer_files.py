@@ -110,18 +110,18 @@ def _check_size(path: Path) -> None:
 
 def _settings(folder: Path) -> dict[str, Any]:
     """Return `tokenizer_config.json`, and check the other small files; empty where there is no such file."""
-    found: dict[str, dict[str, Any]] = {}
+    documents: dict[str, dict[str, Any]] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         if (folder / name).exists():
-            found[name] = read_object(folder / name)
-    settings = found.get("tokenizer_config.json", {})
+            documents[name] = read_object(folder / name)
+    settings = documents.get("tokenizer_config.json", {})
     _check_settings(settings)
-    for name, tokens in found.get("special_tokens_map.json", {}).items():
+    for name, tokens in documents.get("special_tokens_map.json", {}).items():
         if tokens is not None and not isinstance(tokens, str | dict | list):
             raise UnusableError(f"special_tokens_map.json: {name} is not a token")
         if isinstance(tokens, dict) and not isinstance(tokens.get("content", ""), str):
             raise UnusableError(f"special_tokens_map.json: {name} is not a token")
-    added = found.get("added_tokens.json", {})
+    added = documents.get("added_tokens.json", {})
     if not all(_is_number(number) for number in added.values()):
         raise UnusableError("added_tokens.json does not have a number for each token")
     if len(added) > MOST_ADDED:

@@ -193,10 +193,10 @@ def tokenizer_limit(tokenizer: Any) -> int:
 
 def reserved_strings(tokenizer: Any) -> dict[str, int]:
     """Return {string: id} of all tokens that stand for something other than the characters of their name."""
-    found = {str(token): int(at) for at, token in tokenizer.added_tokens_decoder.items() if token.special}
-    found |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}
-    found |= {piece.removeprefix("▁"): int(at) for piece, at in tokenizer.get_vocab().items() if _is_stand_in(piece)}
-    return {string: at for string, at in found.items() if string}
+    reserved = {str(token): int(at) for at, token in tokenizer.added_tokens_decoder.items() if token.special}
+    reserved |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}
+    reserved |= {token.removeprefix("▁"): int(at) for token, at in tokenizer.get_vocab().items() if _is_stand_in(token)}
+    return {string: at for string, at in reserved.items() if string}
 
 
 def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame: int) -> int:
@@ -258,10 +258,11 @@ def _make_splitter(tokenizer: Any) -> Any:
     from tokenizers.pre_tokenizers import Split
 
     reserved = {string: at for string, at in reserved_strings(tokenizer).items() if len(string) > 1}
-    found = [string for string, at in reserved.items() if _is_read_as(tokenizer, string, at)]
-    if not found:
+    read_as_special = [string for string, at in reserved.items() if _is_read_as(tokenizer, string, at)]
+    if not read_as_special:
         return None
-    cuts = (f"{_pattern(first)}(?=(?:{_any_of(first, found)}))" for first in sorted({string[0] for string in found}))
+    beginnings = sorted({string[0] for string in read_as_special})
+    cuts = (f"{_pattern(first)}(?=(?:{_any_of(first, read_as_special)}))" for first in beginnings)
     return Split(Regex("|".join(cuts)), behavior="isolated")
 
 
@@ -270,7 +271,7 @@ def _any_of(first: str, strings: Iterable[str]) -> str:
 
 
 def _is_read_as(tokenizer: Any, string: str, at: int) -> bool:
-    texts = [place.format(string) for place in _CONTEXTS]
+    texts = [context.format(string) for context in _CONTEXTS]
     encoding = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False)
     return any(at in ids for ids in encoding["input_ids"])
 
@@ -280,5 +281,5 @@ def _pattern(string: str) -> str:
     return "".join(_SPACE if character == " " else re.escape(character) for character in string)
 
 
-def _is_stand_in(piece: str) -> bool:
-    return _STAND_INS.fullmatch(piece) is not None
+def _is_stand_in(token: str) -> bool:
+    return _STAND_INS.fullmatch(token) is not None

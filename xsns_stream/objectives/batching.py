@@ -45,9 +45,9 @@ def batches(
     Raises:
         UsageError: A number is below 1, or the order is unknown.
     """
-    for what, number in (("batch size", size), ("token budget", token_budget)):
+    for setting, number in (("batch size", size), ("token budget", token_budget)):
         if number is not None and number < 1:
-            raise UsageError(f"the {what} must be at least 1, not {number}.")
+            raise UsageError(f"the {setting} must be at least 1, not {number}.")
     if order not in ORDERS:
         raise UsageError(f"'{order}' is not a valid order of examples.", f"choose one of {', '.join(ORDERS)}.")
     ordered = sorted(examples, key=lambda example: -len(example.input_ids)) if order == "length" else examples

@@ -296,10 +296,10 @@ def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> li
     """
     first: list[int | None] = [None] * len(words)
     word, start = 0, 0
-    for place, (begin, end) in enumerate(offsets):
+    for position, (begin, end) in enumerate(offsets):
         while word < len(words) and begin >= start + len(words[word]):
             start += len(words[word]) + 1
             word += 1
         if word < len(words) and end > max(start - 1, 0) and first[word] is None:
-            first[word] = place
+            first[word] = position
     return first

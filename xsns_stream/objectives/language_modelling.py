@@ -225,12 +225,12 @@ def _runs(positions: Ids) -> tuple[Ids, Ids]:
 
 def _replace(ids: Ids, starts: Ids, ends: Ids, stand_ins: Ids) -> Ids:
     """Return `ids` with each run replaced by one token."""
-    kept = np.ones(len(ids), dtype=bool)
+    keep = np.ones(len(ids), dtype=bool)
     for start, end in zip(starts, ends, strict=True):
-        kept[start + 1 : end] = False
+        keep[start + 1 : end] = False
     changed = ids.copy()
     changed[starts] = stand_ins
-    return changed[kept]
+    return changed[keep]
 
 
 def _with_sentinels(ids: Ids, starts: Ids, ends: Ids, sentinels: Ids, end_id: int | None) -> dict[str, Ids]:
@@ -256,11 +256,11 @@ def _sentinels(tokenizer: Any) -> Ids:
     """Return the ids of `<extra_id_0>`, `<extra_id_1>` … in this order; empty where the vocabulary has none."""
     vocabulary = tokenizer.get_vocab()
     for pattern in _SENTINELS:
-        found: list[int] = []
+        sentinels: list[int] = []
         for number in count():
             if (token := vocabulary.get(pattern.format(number))) is None:
                 break
-            found.append(token)
-        if found:
-            return np.array(found, dtype=np.int64)
+            sentinels.append(token)
+        if sentinels:
+            return np.array(sentinels, dtype=np.int64)
     return np.empty(0, dtype=np.int64)

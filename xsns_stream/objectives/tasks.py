@@ -93,9 +93,9 @@ class TokenClassification(_Classification):
             if isinstance(words, str) or not isinstance(names, tuple) or example.pair is not None:
                 raise _wrong_kind(self.name, "single texts with a label for each word", sample)
             labels = np.full_like(tokens.ids, IGNORED)
-            for place, name in zip(first_tokens(words, tokens.encoding["offset_mapping"]), names, strict=True):
-                if place is not None and name:
-                    labels[place] = self._number(name, sample)
+            for position, name in zip(first_tokens(words, tokens.encoding["offset_mapping"]), names, strict=True):
+                if position is not None and name:
+                    labels[position] = self._number(name, sample)
             return {"input_ids": tokens.ids, "labels": labels} if (labels != IGNORED).any() else None
 
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays, return_offsets_mapping=True)
@@ -162,10 +162,10 @@ class QuestionAnswering:
         def make_arrays(example: TextExample, tokens: TokenisedExample) -> dict[str, Ids] | None:
             if not isinstance(example.label, AnswerSpan):
                 raise _wrong_kind(self.name, "questions with passages and answers", sample)
-            found = _answer_tokens(example.label, tokens.encoding)
-            if found is None:
+            answer = _answer_tokens(example.label, tokens.encoding)
+            if answer is None:
                 return None
-            first, last = (np.array(place, dtype=np.int64) for place in found)
+            first, last = (np.array(position, dtype=np.int64) for position in answer)
             return {"input_ids": tokens.ids, "start_positions": first, "end_positions": last}
 
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays, return_offsets_mapping=True)
@@ -181,8 +181,8 @@ def _wrong_kind(name: str, required: str, sample: LanguageSample) -> UsageError:
 def _answer_tokens(answer: AnswerSpan, encoding: Any) -> tuple[int, int] | None:
     """Return the positions of the first and the last token of the answer; None where a part of it was cut off."""
     texts, offsets = encoding.sequence_ids(0), encoding["offset_mapping"]
-    passage = [place for place, text in enumerate(texts) if text == 1]
-    held = [place for place in passage if offsets[place][0] < answer.end and offsets[place][1] > answer.start]
-    if not held or offsets[passage[0]][0] > answer.start or offsets[passage[-1]][1] < answer.end:
+    passage = [position for position, text in enumerate(texts) if text == 1]
+    inside = [at for at in passage if offsets[at][0] < answer.end and offsets[at][1] > answer.start]
+    if not inside or offsets[passage[0]][0] > answer.start or offsets[passage[-1]][1] < answer.end:
         return None
-    return held[0], held[-1]
+    return inside[0], inside[-1]

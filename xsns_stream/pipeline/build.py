@@ -1,401 +1,305 @@
-"""The loop over the rows of a build: read, measure, select, store; skip finished rows; collect errors."""
+"""The build as one function: texts, a model and a store, with all options of the verb."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from difflib import get_close_matches
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, overload
 
-from xsns_stream.errors import CorpusError, FisherError, IncompatibleError, LanguageError, UsageError, XsnsError
-from xsns_stream.io.atomic import refusal
-from xsns_stream.models.auto_classes import TASKS
-from xsns_stream.objectives import Objective, make_objective
+from xsns_stream.corpora import Corpus, Texts, open_corpus, reading_notes
+from xsns_stream.errors import (
+    PartialError,
+    UsageError,
+)
+from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
+from xsns_stream.objectives import make_objective
 from xsns_stream.pipeline.events import (
     BuildResult,
     Event,
     Noted,
-    Row,
-    RowByOther,
-    RowFailed,
-    RowStarted,
 )
-from xsns_stream.pipeline.measure import Batching, Run, free_memory
-from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
-from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
-from xsns_stream.pipeline.settings import BuildSettings
-from xsns_stream.store import SubNetworkStore
-from xsns_stream.store.store import note_on_same_texts, same_texts
-from xsns_stream.types import ParameterLayout, Provenance
-from xsns_stream.types.provenance import library_versions
+from xsns_stream.pipeline.run_build import run_build
+from xsns_stream.pipeline.settings import BuildSettings, build_settings
+from xsns_stream.store import SubNetworkStore, open_store
 
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
 
-#: Errors that concern one language only; any other error ends the run.
-ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
-#: Rows that a message names.
-SHOWN: Final = 5
-#: What a finished row may lack.
-_HALVES: Final = "compared in halves"
-_FISHER: Final = "stored with its Fisher values"
-_AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}
+@overload
+def build(
+    texts: BuildSettings,
+    model: LoadedModel,
+    store: SubNetworkStore,
+    on_event: Callable[[Event], None] = ...,
+) -> BuildResult: ...
+
+
+@overload
+def build(
+    texts: str | Sequence[str] | Texts | Corpus,
+    model: Any = ...,
+    store: str | Path | SubNetworkStore = ...,
+    on_event: Callable[[Event], None] = ...,
+    *,
+    tokenizer: Any = ...,
+    progress: bool = ...,
+    languages: str | Sequence[str] = ...,
+    examples: int = ...,
+    seeds: int | Iterable[int] = ...,
+    densities: float | Iterable[float] = ...,
+    parts: int | None = ...,
+    keep_fisher: str | None = ...,
+    objective: str = ...,
+    mask_rate: float | None = ...,
+    mean_span: float | None = ...,
+    max_length: int = ...,
+    device: str | None = ...,
+    dtype: str | None = ...,
+    revision: str | None = ...,
+    head_seed: int = ...,
+    text_column: str | None = ...,
+    label_column: str | None = ...,
+    split: str | None = ...,
+    words: str | None = ...,
+    config: str | None = ...,
+    corpus_revision: str | None = ...,
+    task: str | None = ...,
+    batch_size: int | Literal["auto"] | None = ...,
+    estimator: str = ...,
+    token_reduction: str = ...,
+    labels: str = ...,
+    precision: str = ...,
+    checkpoint: bool = ...,
+    memory: int | str | None = ...,
+    quantile: str | None = ...,
+    split_half: bool = ...,
+    until_stable: float | None = ...,
+    check_every: int | None = ...,
+    at_least: int | None = ...,
+    stack: str = ...,
+    include: str | Iterable[str] = ...,
+    exclude: str | Iterable[str] = ...,
+) -> SubNetworkStore: ...
 
 
 def build(
-    settings: BuildSettings,
-    loaded: LoadedModel,
-    store: SubNetworkStore,
+    texts: Any,
+    model: Any = "mini",
+    store: str | Path | SubNetworkStore = "xsns.zarr",
     on_event: Callable[[Event], None] = lambda event: None,
-) -> BuildResult:
-    """Measure every row of `settings` that `store` lacks, and commit each row as soon as it is finished.
+    *,
+    tokenizer: Any = None,
+    progress: bool = True,
+    **options: Any,
+) -> SubNetworkStore | BuildResult:
+    """Measure languages and write their sub-networks to a store: what `xsns-stream build` does.
 
-    Several processes may build one store at once: a row that another process is measuring is left to it, and measured
-    here if that process dies. Object stores have no locks: there a row may be measured twice, and the first commit
-    counts.
+    Rows that the store holds are skipped: running again continues where the last run stopped. Each row is committed as
+    soon as it is finished.
+
+    >>> import tempfile, xsns_stream as xs
+    >>> texts = {"sw": ["Habari ya asubuhi.", "Karibu sana."], "fi": ["Hyvää huomenta.", "Tervetuloa meille."]}
+    >>> store = xs.build(texts, "mini", f"{tempfile.mkdtemp()}/my.zarr", examples=2, progress=False)
+    >>> store.languages
+    ('fi', 'sw')
 
     Args:
-        settings: What to measure.
-        loaded: The model with its tokenizer.
-        store: The store, open for writing.
-        on_event: Called with each event, in order.
+        texts: {language: texts}; a pandas frame or a `datasets.Dataset` with the columns `language` and `text`; a
+            corpus name, a folder or `language=file` pairs, as :func:`xsns_stream.open_corpus` takes them; or an open
+            corpus.
+        model: `mini`, a folder, a Hub id, a loaded model of transformers, or what :func:`xsns_stream.load_model`
+            returns.
+        store: Path or URL of the store, or an open store.
+        on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
+        tokenizer: The tokenizer of a loaded model of transformers.
+        progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
+        **options: Everything that the verb has as an option, under the same name: `languages` (default all),
+            `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
+            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`, `label_column`,
+            `split`, `words`, `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory`
+            (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`, `quantile`; `split_half`, `until_stable`,
+            `check_every`, `at_least`; `stack`, `include`, `exclude`. `docs/models.md` and `docs/fisher.md` describe
+            them.
+
+    Returns:
+        The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
+        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel`, it measures what these
+        settings say, shows nothing, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
+        PartialError: Some rows failed; the others are committed.
         IncompatibleError: The store holds another experiment; the differing fields are named.
-        UsageError: The model or the store does not allow these settings.
+        CorpusError, LanguageError: The texts cannot be read, or a language is missing.
+        UsageError: An option is not valid, or does not apply to these texts or this model.
         ModelError, StoreError: Nothing more can be measured, or written.
     """
-    from xsns_stream.models import parameter_layout
-
-    layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
-    objective = _objective(settings, loaded)
-    provenance = _provenance(settings, objective, loaded, layout)
-    store.check_experiment(provenance, layout)
-    if settings.keep_fisher is not None:
-        store.check_saves_fisher()
-    missing = settings.missing_rows(store)
-    from_fisher = frozenset(row for row in missing if _has_stored_fisher(row, settings, store))
-    _check_text(settings, store)
-    for note in loaded.notes if missing else ():
-        on_event(Noted(note))
-    not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher]
-    if note := _note_on_finished_rows(settings, store, not_measured):
-        on_event(Noted(note))
-    if settings.quantile_used == "histogram" and missing:
-        on_event(
-            Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
-        )
-    progress = _Progress(on_event)
-    run = _prepare_run(
-        settings, loaded, layout, provenance, store, progress.notify, measuring=len(from_fisher) < len(missing)
-    )
-    _measure_rows(missing, from_fisher, objective, run, progress)
-    notes = tuple(_notes_on_shared(run, progress))
-    for note in notes:
-        on_event(Noted(note))
-    return BuildResult(
-        tuple(progress.committed),
-        tuple(row for row in settings.rows() if row not in set(missing)),
-        progress.failed,
-        progress.reliability,
-        tuple(progress.by_others),
-        (*loaded.notes, *notes),
-        progress.texts.records,
-        tuple(progress.row_notes),
-    )
+    if isinstance(texts, BuildSettings):
+        if options or tokenizer is not None:
+            raise UsageError("options were given beside BuildSettings.", "put them into the settings.")
+        return run_build(texts, model, cast(SubNetworkStore, store), on_event)
+    settings, model_options = build_plan(texts, **options)
+    opened = store_for_build(store)
+    settings, loaded = load_for_build(settings, model, tokenizer, **model_options)
+    with _shown(settings, opened, on_event, progress) as notify:
+        for sentence in reading_notes(settings.corpus):
+            notify(Noted(sentence))
+        result = run_build(settings, loaded, opened, notify)
+    refuse_failures(result, settings)
+    return opened
 
 
-@dataclass
-class _Progress:
-    """Results of the rows so far; most fields are those of :class:`BuildResult`."""
-
-    on_event: Callable[[Event], None]
-    committed: list[Row] = field(default_factory=list)
-    by_others: list[Row] = field(default_factory=list)
-    failed: dict[Row, XsnsError] = field(default_factory=dict)
-    reliability: dict[Row, Mapping[str, Any]] = field(default_factory=dict)
-    row_notes: list[Noted] = field(default_factory=list)
-    texts: RowTexts = field(default_factory=RowTexts)
-
-    def notify(self, event: Event) -> None:
-        """Send an event; keep the notes on rows."""
-        if isinstance(event, Noted) and event.row is not None:
-            self.row_notes.append(event)
-        self.on_event(event)
+#: Options of :func:`load_for_build`; all others belong to the text or to the settings.
+_MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
+_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task")
 
 
-def _notes_on_shared(run: Run, progress: _Progress) -> Iterator[str]:
-    """Yield notes on text that several languages of this build share."""
-    if not progress.committed:
-        return
-    same = same_texts(run.store, run.settings.languages, run.settings.seeds)
-    if note := note_on_same_texts(same):
-        yield note
-    groups = [set(languages) for _, languages in same]
-    others = [one for one in progress.texts.shared() if not any(group.issuperset(one.languages) for group in groups)]
-    if note := note_on_shared(others):
-        yield note
+def build_plan(texts: Any, **options: Any) -> tuple[BuildSettings, dict[str, Any]]:
+    """Open the text and return the settings of a build, with the options that :func:`load_for_build` takes.
 
+    Args:
+        texts: As for :func:`build`.
+        **options: As for :func:`build`.
 
-def _measure_rows(
-    missing: Sequence[Row], from_fisher: frozenset[Row], objective: Objective, run: Run, progress: _Progress
-) -> None:
-    """Measure the rows that no other process holds, then the rows that other processes held and did not finish."""
-    settings, store = run.settings, run.store
-
-    def read(row: Row) -> RowText | None:
-        if row in from_fisher or _has_stored_fisher(row, settings, store):
-            return None
-        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
-        return RowText(sample, objective.encode(sample, run.loaded.tokenizer, row.seed))
-
-    def is_finished(row: Row) -> bool:
-        if settings.is_missing(row, store):
-            return False
-        # The store may be newer than this run, and another process may have begun it with other settings.
-        store.check_experiment(run.provenance, run.layout)
-        return True
-
-    with SharedItems(
-        missing,
-        lambda row: store.claimed(row.language, row.seed),
-        is_finished,
-        lambda row: _leave_to_other(row, run, progress),
-        lambda rows: run.notify(Noted(_waiting(rows))),
-    ) as shared:
-        for row, text in ReadAhead(shared.free(), read):
-            _measure_row(row, text, objective, run, progress)
-            shared.release(row)
-        for row in shared.deferred():
-            _measure_row(row, partial(read, row), objective, run, progress)
-            shared.release(row)
-    if missing:
-        store.remove_left_claims()
-
-
-def _measure_row(
-    row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, progress: _Progress
-) -> None:
-    run.notify(RowStarted(row))
-    try:
-        committed = finish_row(row, read_text, objective, run, progress.texts)
-    except ONE_LANGUAGE as error:
-        progress.failed[row] = error
-        run.notify(RowFailed(row, error))
-        return
-    if committed is None:
-        _leave_to_other(row, run, progress)
-        return
-    progress.committed.append(row)
-    if committed.reliability:
-        progress.reliability[row] = committed.reliability
-    run.notify(committed)
-    if note := refusal():
-        run.notify(Noted(note))
-
-
-def _leave_to_other(row: Row, run: Run, progress: _Progress) -> None:
-    """Record that another process has committed a row, and note what that process did not do."""
-    progress.by_others.append(row)
-    run.notify(RowByOther(row))
-    if lacking := _lacking(row, run.settings, run.store):
-        run.notify(Noted(f"was measured by another process, and is not {lacking}.", row))
-
-
-def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
-    """Return what was requested in addition to the sub-networks of a row and is missing; empty for nothing."""
-    missing = {
-        _HALVES: settings.split_half and not _has_halves(row, settings, store),
-        _FISHER: bool(settings.keep_fisher) and store.fisher_record(row.language, row.seed) is None,
-    }
-    return " or ".join(name for name, is_missing in missing.items() if is_missing)
-
-
-def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
-    """Return whether the records of a row hold the coefficient of two halves of its examples."""
-    return all(
-        store.is_committed(row.language, row.seed, density)
-        and "split_half" in store.record(row.language, row.seed, density).provenance.reliability
-        for density in settings.densities
-    )
-
-
-def _waiting(rows: Sequence[Row]) -> str:
-    names = ", ".join(f"{row.language} (seed {row.seed})" for row in rows[:SHOWN])
-    more = ", …" if len(rows) > SHOWN else ""
-    number = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
-    return f"{number} being measured by another process; this process waits for: {names}{more}."
-
-
-def _has_stored_fisher(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
-    """Return whether a row can be made from Fisher values in the store."""
-    # The values of all examples together do not determine the values without one part of them.
-    return not settings.lacks_parts(row, store) and store.fisher_record(row.language, row.seed) is not None
-
-
-def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:
-    if settings.objective is None:
-        return make_objective(loaded.objective)
-    if settings.objective.name != loaded.objective:
+    Raises:
+        UsageError: An option is unknown, not valid, or does not apply to the texts.
+    """
+    model: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
+    text: dict[str, Any] = {name: options.pop(name) for name in _TEXT_OPTIONS if name in options}
+    objective, label_column = model.get("objective", "auto"), options.pop("label_column", None)
+    if label_column is not None and objective not in TASKS:
         raise UsageError(
-            f"the model '{loaded.name}' was loaded for {loaded.objective}, not for {settings.objective.name}.",
-            "load the model for the objective of the settings.",
+            f"--label-column does not apply to the objective {objective}.", f"labels are for {', '.join(TASKS)}."
         )
-    return settings.objective
-
-
-def _provenance(
-    settings: BuildSettings, objective: Objective, loaded: LoadedModel, layout: ParameterLayout
-) -> Provenance:
-    weight = next(loaded.model.parameters())
-    return Provenance(
-        model=_printable(loaded.name),
-        revision=loaded.revision,
-        weights_digest=loaded.weights_digest,
-        tokenizer_digest=loaded.tokenizer_digest,
-        layout_digest=layout.digest,
-        objective=str(objective),
-        estimator=settings.fisher.describe(settings.batch),
-        corpus=_printable(settings.corpus.name),
-        examples_asked=settings.examples,
-        stopping=str(settings.stopping or ""),
-        head=f"seed={settings.head_seed}" if objective.name in TASKS else "",
-        quantile="" if settings.quantile_used == settings.own_quantile else settings.quantile_used,
-        dtype=str(weight.dtype).removeprefix("torch.") + _AUTOCAST.get(settings.fisher.precision, ""),
-        device=str(weight.device.type),
-        versions=library_versions(),
+    if unknown := next((name for name in options if name not in _SETTINGS_OPTIONS), None):
+        near = get_close_matches(unknown, (*_MODEL_OPTIONS, *_TEXT_OPTIONS, *_SETTINGS_OPTIONS), n=1)
+        raise UsageError(
+            f"build has no option '{unknown}'.", f"did you mean {near[0]}?" if near else "see help(build)."
+        )
+    corpus = open_corpus(
+        texts,
+        revision=options.pop("corpus_revision", None),
+        labels=(label_column or "auto") if objective in TASKS else None,
+        **text,
     )
+    return build_settings(corpus, **options), model
 
 
-def _printable(name: str) -> str:
-    """Return a file name as valid UTF-8, which file names need not be and records must be."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+_SETTINGS_OPTIONS: Final = (
+    *(name for name in signature(build_settings).parameters if name != "corpus"),
+    "corpus_revision",
+)
 
 
-def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
-    """Return a note on rows that are not measured again and lack something requested; empty where none does."""
-    lacking = [missing for row in not_measured if (missing := _lacking(row, settings, store))]
-    if not lacking:
-        return ""
-    missing = " or ".join(name for name in (_HALVES, _FISHER) if name in " ".join(lacking))
-    return (
-        f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        "To add that, remove these rows with prune, and build again."
-    )
-
-
-def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:
-    """Return the digest of the text that a row was measured on before; None where the store holds nothing of it."""
-    record = store.fisher_record(row.language, row.seed)
-    if record is not None:
-        return record.provenance.corpus_digest
-    for density in settings.densities:
-        if store.is_committed(row.language, row.seed, density):
-            return store.record(row.language, row.seed, density).provenance.corpus_digest
-    return None
-
-
-def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
-    """Raise an error where a row was measured on other text than the corpus holds now.
-
-    Only local corpora are compared: reading them costs little compared with measuring, whereas a data set on the Hub
-    would be downloaded again.
-
-    Raises:
-        IncompatibleError: A language's text has changed since its row was written.
-    """
-    if not settings.corpus.local:
-        return
-    for row in settings.rows():
-        digest = _digest_before(row, settings, store)
-        if digest is None:
-            continue
-        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
-        if sample.digest != digest:
-            raise IncompatibleError(
-                f"the text of '{row.language}' in {settings.corpus.name} is not the text that its row in the store "
-                "was measured on.",
-                "write to another store, or restore the old text.",
-            )
-
-
-def _prepare_run(
+def load_for_build(
     settings: BuildSettings,
-    loaded: LoadedModel,
-    layout: ParameterLayout,
-    provenance: Provenance,
-    store: SubNetworkStore,
-    notify: Callable[[Event], None],
+    model: Any = "mini",
+    tokenizer: Any = None,
     *,
-    measuring: bool,
-) -> Run:
-    """Choose how rows are measured, where any row is; the model is not touched otherwise."""
-    batching = Batching(settings.batch, None, settings.order)
-    if not measuring:
-        return Run(settings, loaded, layout, provenance, store, batching, 1, notify)
-    passes = _passes(settings, layout, notify)
-    fallback = _fallback(settings, loaded, layout, notify)
-    if settings.batch_size == "auto":
-        batching.token_budget = _budget(settings, loaded, layout, notify)
-    return Run(settings, loaded, layout, replace(provenance, fallback=fallback), store, batching, passes, notify)
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    objective: str = "auto",
+    mask_rate: float | None = None,
+    mean_span: float | None = None,
+    max_length: int = 128,
+) -> tuple[BuildSettings, LoadedModel]:
+    """Load the model of a build, and return the settings with their objective, and the model.
 
-
-def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[Event], None]) -> int:
-    """Return the number of passes over the text that the limit on memory requires.
+    Args:
+        settings: The settings; their objective is replaced.
+        model: As for :func:`build`.
+        tokenizer: As for :func:`build`.
+        revision: Commit, branch or tag of a model on the Hub.
+        device: The device, as torch names it.
+        dtype: Data type of the weights.
+        objective: What the model predicts; `auto` is what it was trained for.
+        mask_rate: Share of tokens that are hidden.
+        mean_span: Mean length of a hidden span in tokens, for span corruption.
+        max_length: Longest example in tokens; longer text is cut.
 
     Raises:
-        UsageError: More than one pass is needed, and the settings need all values at once.
+        ModelError: The model cannot be loaded.
+        UsageError: The objective lacks one of the options, or the model does not take examples of this length.
     """
-    from xsns_stream.fisher import groups_of_layers
+    from xsns_stream.models import longest_input
+    from xsns_stream.models.in_memory import open_model
 
-    needed = 4 * layout.size * (2 if settings.split_half else 1)
-    if settings.memory is None or needed <= settings.memory:
-        return 1
-    need_all_values = {
-        f"the estimator '{settings.fisher.estimator}'": settings.fisher.batch_wise,
-        "--until-stable": settings.stopping is not None,
-        "--split-half": settings.split_half,
-        "--parts": settings.parts is not None,
-    }
-    for name, requested in need_all_values.items():
-        if requested:
-            raise UsageError(
-                f"{name} needs all Fisher values at once: {needed:,} bytes, more than the {settings.memory:,} allowed.",
-                "give more --memory, or omit one of the two options.",
-            )
-    passes = len(groups_of_layers(layout, settings.memory))
-    notify(Noted(f"the Fisher values take {needed:,} bytes: {passes} passes over each text, a group of layers each."))
-    return passes
+    names = settings.corpus.label_names() if objective in TASKS else ()
+    loaded = open_model(
+        model,
+        tokenizer,
+        revision=revision,
+        device=device,
+        objective=objective,
+        label_count=len(names) if objective in CLASSIFICATION else None,
+        head_seed=settings.head_seed,
+        dtype=dtype,
+    )
+    check_length(loaded, max_length, longest_input(loaded.model, loaded.tokenizer))
+    chosen = make_objective(loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names)
+    return replace(settings, objective=chosen), loaded
 
 
-def _fallback(
-    settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, notify: Callable[[Event], None]
-) -> tuple[str, ...]:
-    """Return the parameters that are measured one example at a time, and send a note on them."""
-    from xsns_stream.fisher import without_rules
+def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
+    """Return a store that is open for writing.
 
-    if settings.fisher.batch_wise:
-        return ()
-    names = without_rules(loaded.model, layout, cached=True, budget=settings.memory)
-    if names:
-        notify(
-            Noted(
-                f"{len(names)} of {len(layout.names)} parameters (such as '{names[0]}') are measured one example "
-                "at a time: exact, but slower."
-            )
+    Raises:
+        StoreError: Something else is at the path.
+    """
+    return store if isinstance(store, SubNetworkStore) else open_store(store, "a")
+
+
+def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:
+    """Check that a model takes examples of a length.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if max_length > longest:
+        raise UsageError(
+            f"the model '{loaded.name}' takes at most {longest} tokens, not {max_length}.",
+            f"give `--max-length {longest}` or less.",
         )
-    return names
 
 
-def _budget(
-    settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, notify: Callable[[Event], None]
-) -> int:
-    from xsns_stream.fisher import token_budget
+def refuse_failures(result: BuildResult, settings: BuildSettings) -> None:
+    """Raise an error where rows of a build failed.
 
-    values = 4 * layout.size * (2 if settings.split_half else 1)
-    available = free_memory(loaded.model) - min(values, settings.memory or values)
-    longest = _objective(settings, loaded).max_length
-    budget = token_budget(loaded.model, layout, settings.fisher, longest, max(0, available))
-    notify(Noted(f"batches of at most {budget:,} tokens."))
-    return budget
+    Raises:
+        PartialError: Some rows failed; the error names their languages.
+    """
+    if not result.failed:
+        return
+    names = ", ".join(dict.fromkeys(row.language for row in result.failed))
+    first = next(iter(result.failed.values()))
+    finished = result.committed or result.skipped or result.by_others
+    others = "the others are committed." if finished else "nothing was committed."
+    number = len(settings.rows())
+    raise PartialError(
+        f"{len(result.failed)} of {number:,} {'row' if number == 1 else 'rows'} failed: {names}.",
+        f"{others} The first: {first.message} {first.hint}".rstrip(),
+    )
+
+
+@contextmanager
+def _shown(
+    settings: BuildSettings, store: SubNetworkStore, on_event: Callable[[Event], None], progress: bool
+) -> Iterator[Callable[[Event], None]]:
+    """Yield a function that sends an event to `on_event` and, where progress is shown, draws it."""
+    if not progress:
+        yield on_event
+        return
+    from xsns_stream.pipeline.progress import RowProgress, notebook_console
+
+    with RowProgress(notebook_console(), len(settings.missing_rows(store))) as bar:
+
+        def notify(event: Event) -> None:
+            bar(event)
+            on_event(event)
+
+        yield notify

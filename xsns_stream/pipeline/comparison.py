@@ -339,35 +339,34 @@ def shared(
     >>> parameters.total.common, parameters.total.united
     ((191, 197), (239, 300))
     """
-    from xsns_stream.similarity import common, united
-    from xsns_stream.similarity.selection import ask
+    from xsns_stream.similarity import common, select, united
 
     log = NoteLog(on_event)
     rows = as_store(store)
     require_labels(rows, as_seeds(seeds), density)
     selected = select_languages(languages, rows)
     # `all` stands for the languages that have every seed.
-    asked = ask(rows, languages=selected, sources=None, targets=None, seeds=as_seeds(seeds) or None, density=density)
-    compared = asked.pairs.sources
+    selection = select(rows, languages=selected, seeds=as_seeds(seeds) or None, density=density)
+    compared = selection.sources
     in_all: list[ParameterSet] = []
     in_any: list[ParameterSet] = []
-    for seed in asked.seeds:
+    for seed in selection.seeds:
         progress = progress_of(f"comparing, seed {seed}", log)
         for results, combine in ((in_all, common), (in_any, united)):
-            results.append(combine(rows, compared, seed=seed, density=asked.density, on_progress=progress))
+            results.append(combine(rows, compared, seed=seed, density=selection.density, on_progress=progress))
     total, groups = _shared_groups(in_all, in_any, by)
-    return SharedParameters(compared, asked.seeds, asked.density, by, total, groups, tuple(log.notes))
+    return SharedParameters(compared, selection.seeds, selection.density, by, total, groups, tuple(log.notes))
 
 
 def _shared_groups(
     in_all: Sequence[ParameterSet], in_any: Sequence[ParameterSet], by: By
 ) -> tuple[SharedGroup, tuple[SharedGroup, ...]]:
     """Return the numbers of all parameters, and those of each group."""
-    from xsns_stream.similarity import count_parts
+    from xsns_stream.similarity import count_by_group
     from xsns_stream.similarity.groups import groups_of
 
     first = in_all[0]
-    common, united = ([count_parts(parameters, by) for parameters in sets] for sets in (in_all, in_any))
+    common, united = ([count_by_group(parameters, by) for parameters in sets] for sets in (in_all, in_any))
     total = SharedGroup(
         "all", first.size, tuple(each.cardinality for each in in_all), tuple(each.cardinality for each in in_any)
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One unit of work."""
+    """One row of a store: a language under a seed."""
 
     language: str
     seed: int
@@ -24,14 +24,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowStarted:
-    """A row's turn has come; its text may have been read before."""
+    """The measurement of a row begins; its text may have been read before."""
 
     row: Row
 
 
 @dataclass(frozen=True, slots=True)
 class ExamplesDone:
-    """Some more examples of the current row are measured; the count starts anew with every pass over them."""
+    """More examples of the current row are measured; the count starts again with every pass over them."""
 
     row: Row
     count: int
@@ -40,16 +40,16 @@ class ExamplesDone:
 
 @dataclass(frozen=True, slots=True)
 class RowCommitted:
-    """A row is in the store, whatever happens next.
+    """A row is in the store, and stays there whatever happens next.
 
     Attributes:
-        row: Which.
-        examples: |D|, the examples it was measured on.
-        cardinality: Of the last density.
-        density_realised: Of the last density.
-        seconds: From its turn to its commit.
-        kept: Whether it was made from Fisher values that the store had kept, and nothing was measured.
-        reliability: As in :class:`xsns_stream.types.Provenance`, of the first density.
+        row: The row.
+        examples: |D|, the number of examples that it was measured on.
+        cardinality: Number of selected parameters at the last density.
+        density_realised: Share of selected parameters at the last density.
+        seconds: Time from the start of the row to its commit.
+        stored_fisher: Whether the row was made from Fisher values in the store, without a measurement.
+        reliability: As in :class:`xsns_stream.types.Provenance`, at the first density.
     """
 
     row: Row
@@ -57,13 +57,22 @@ class RowCommitted:
     cardinality: int
     density_realised: float
     seconds: float
-    kept: bool = False
+    stored_fisher: bool = False
     reliability: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
+class RowMeasured:
+    """A baseline has all that it needs of a language under a seed; nothing is written to a store."""
+
+    row: Row
+    examples: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RowByOther:
-    """A row that this run was asked for, and that another process has committed since the run began."""
+    """A row of this run that another process has committed since the run began."""
 
     row: Row
 
@@ -78,7 +87,7 @@ class RowFailed:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something that the user should know about a row, or about the run (no row)."""
+    """A sentence for the user on a row, or on the whole run where the row is None."""
 
     text: str
     row: Row | None = None
@@ -106,6 +115,15 @@ ReadEvent: TypeAlias = WorkDone | Noted
 OnReadEvent: TypeAlias = Callable[[ReadEvent], None]
 
 
+@dataclass(frozen=True, slots=True)
+class NeighboursFound:
+    """The nearest neighbours of more target tokens are found."""
+
+    seed: int
+    count: int
+    total: int
+
+
 class NoteLog:
     """Handler that collects the text of notes, and passes every event on to another handler.
 
@@ -131,21 +149,22 @@ def progress_of(task: str, on_event: OnReadEvent) -> Callable[[int, int], None]:
 
 
 Event: TypeAlias = RowStarted | ExamplesDone | RowCommitted | RowByOther | RowFailed | Noted
+BaselineEvent: TypeAlias = RowStarted | ExamplesDone | RowMeasured | RowFailed | Noted | NeighboursFound
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did.
+    """Outcome of a build.
 
     Attributes:
-        committed: Rows written by this run.
-        skipped: Rows that were there before.
-        failed: Row → what was wrong with it.
-        reliability: Row → what is known of its repeatability, where that was asked for.
-        by_others: Rows that other processes committed while this run was going on.
-        notes: What the user should know of how the model was loaded, and of texts that languages share.
-        texts: Row → what was recorded of its text, where this run read it.
-        row_notes: What the user should know of single rows.
+        committed: Rows that this run committed.
+        skipped: Rows that were in the store before.
+        failed: {row: error}.
+        reliability: {row: what is known of its repeatability, where that was requested}.
+        by_others: Rows that other processes committed during this run.
+        notes: Sentences on how the model was loaded, and on texts that languages share.
+        texts: {row: record of its text, where this run read it}.
+        row_notes: Notes on single rows.
     """
 
     committed: tuple[Row, ...]
@@ -160,19 +179,26 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True)
 class UnitStarted:
-    """A unit's turn has come."""
+    """The work on a unit begins."""
 
     unit: Unit
 
 
 @dataclass(frozen=True, slots=True)
 class StepsDone:
-    """A unit has made some more steps of fine-tuning, or tests; `total` is the most that it can need."""
+    """More training steps, or more tests, of a unit are done.
+
+    Attributes:
+        unit: The unit.
+        done: Number of steps, or of tested targets.
+        total: The largest number that the unit can need.
+        activity: `dev 61.2` after an evaluation on dev data, `testing fi` while testing, empty otherwise.
+    """
 
     unit: Unit
     done: int
     total: int
-    what: str
+    activity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +212,7 @@ class UnitDone:
 
 @dataclass(frozen=True, slots=True)
 class UnitFailed:
-    """A unit could not be made."""
+    """A unit could not be fine-tuned or tested."""
 
     unit: Unit
     error: XsnsError
@@ -194,7 +220,7 @@ class UnitFailed:
 
 @dataclass(frozen=True, slots=True)
 class UnitsAwaited:
-    """Nothing is left to make but units that other processes are making; this process waits for them."""
+    """Only units of other processes are left; this process waits for them."""
 
     units: tuple[Unit, ...]
 
@@ -204,17 +230,18 @@ TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed | Uni
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """What there is to do.
+    """Units that a run would fine-tune, and an estimate of the time.
 
     Attributes:
-        todo: Units to make.
-        done: Units that are there, with all their targets.
-        again: Of `todo`, those that are there, lack targets and were not kept: they are fine-tuned again.
-        kept: Of `todo`, those that are there, lack targets, and whose model was kept: they are tested only.
-        notes: Sentences on the units that are there.
-        times: Seconds an example, where they were measured.
-        training_examples: Of all epochs of all units to make; fewer where training stops early.
-        test_examples: Of all units to make, dev data after every epoch included.
+        todo: Units that need work.
+        done: Units that are finished, with all their targets.
+        again: Units of `todo` that are finished but lack targets, and whose model was not kept: they are fine-tuned
+            again.
+        kept: Units of `todo` that are finished but lack targets, and whose model was kept: they are only tested.
+        notes: Sentences on the finished units.
+        times: Seconds for one example, where they were measured.
+        training_examples: Training examples in all epochs of all units of `todo`; fewer where training stops early.
+        test_examples: Test examples of all units of `todo`, including dev data after every epoch.
     """
 
     todo: tuple[Unit, ...]
@@ -228,7 +255,7 @@ class TransferPlan:
 
     @property
     def seconds(self) -> float | None:
-        """The most that it takes here; None where nothing was timed."""
+        """The longest time that the work can take on this machine; None where nothing was timed."""
         if self.times is None:
             return None
         return self.training_examples * self.times.training + self.test_examples * self.times.testing
@@ -236,15 +263,15 @@ class TransferPlan:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """What a run did.
+    """Outcome of a run of fine-tuning.
 
     Attributes:
-        scores: Of all units that are there, made by this run or before.
-        runs: Those of this run's settings.
-        committed: Units that this run made.
-        failed: {unit: what was wrong}.
-        elsewhere: Units that are not there, because another process is making them; none, since they are waited for.
-        by_others: Units that other processes made while this run was going on.
+        scores: Scores of all finished units, of this run and of earlier runs; None where there are none.
+        runs: The finished units of this run's settings.
+        committed: Units that this run committed.
+        failed: {unit: error}.
+        elsewhere: Units that another process still has; always empty, because this process waits for them.
+        by_others: Units that other processes committed during this run.
     """
 
     scores: TransferScores | None

@@ -1,9 +1,10 @@
-"""The loop over units: fine-tune, test, commit; skip what is done, collect what fails."""
+"""Fine-tuning of all units: fine-tune, test, commit; skip finished units; collect errors."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from xsns_stream.errors import ModelError, UsageError, XsnsError
+from xsns_stream.corpora import TaskCorpus
+from xsns_stream.errors import ModelError, PartialError, UsageError, XsnsError
+from xsns_stream.gold import SCORE_FORMATS, write_scores
+from xsns_stream.io.atomic import writable
 from xsns_stream.pipeline.events import (
     StepsDone,
     TransferEvent,
@@ -22,10 +26,19 @@ from xsns_stream.pipeline.events import (
     UnitsAwaited,
     UnitStarted,
 )
-from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferData, TransferSettings, Unit, overlaps, run_notes
+from xsns_stream.pipeline.finetune_settings import (
+    OVERLAP,
+    TransferData,
+    TransferSettings,
+    Unit,
+    overlaps,
+    read_data,
+    run_notes,
+    transfer_settings,
+)
 from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, other_versions
-from xsns_stream.transfer import fine_tune, save_model, score, time_steps
+from xsns_stream.transfer import Task, fine_tune, save_model, score, time_steps
 from xsns_stream.types import TestScore, TransferRun, TransferScores
 from xsns_stream.types.provenance import library_versions
 
@@ -33,28 +46,214 @@ if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
 
-__all__ = ["gold_scores", "plan_transfer", "transfer"]
-
-#: Errors that end the run: they would meet every unit.
+#: Errors that end the run, because every unit would raise them.
 _FATAL: Final = (ModelError, UsageError)
-#: Of a unit's training: the digest of the model that was kept.
+#: Entry in the record of a unit's training: the digest of the model that was kept.
 _KEPT: Final = "kept"
+
+
+def transfer(
+    data: str | TaskCorpus,
+    *,
+    task: str,
+    output: str | Path = "gold.parquet",
+    metric: str | None = None,
+    progress: bool = True,
+    on_event: Callable[[TransferEvent], None] = lambda event: None,
+    **options: Any,
+) -> TransferScores:
+    """Fine-tune a model on each source and test it on every target: what `xsns-stream transfer` does.
+
+    Each (source, seed) is a unit of work. Its scores are written to the folder `OUTPUT.units` as soon as it is
+    finished, and `output` holds the scores of all units: running again continues where the last run stopped.
+
+    >>> import xsns_stream as xs
+    >>> xs.transfer("no-such-folder", task="pos", sources="en")
+    Traceback (most recent call last):
+        ...
+    xsns_stream.errors.CorpusError: there is no folder or data set 'no-such-folder'.
+
+    Args:
+        data: Labelled data: a folder, a recipe such as `wikiann`, or `RECIPE=FOLDER` for a local copy.
+        task: `ner`, `pos`, `nli`, `pi`, `qa` or `topic`.
+        output: File of gold scores, .parquet or .csv.
+        metric: The metric in the file and in the result; the first metric of the task by default.
+        progress: Whether to show progress and notes on stderr.
+        on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
+        **options: Everything that the verb has as an option, under the same name: `model` (default mini), `revision`,
+            `sources`, `mix`, `targets` (all), `pairs`, `seeds` (42), `preset` (quick), `epochs`, `patience`,
+            `learning_rate`, `batch_size`, `max_length`, `evaluation_batch`, `limit`, `test_limit`, `device`,
+            `precision`, `keep_models`, `config`, `data_revision`, `relabel`. `docs/transfer.md` describes them.
+
+    Returns:
+        The scores of all units in the folder.
+
+    Raises:
+        PartialError: Some languages or units failed; the others are in the file.
+        IncompatibleError: The folder holds units with other settings.
+        CorpusError, LanguageError: The data cannot be read, or lack a language.
+        UsageError: An option is not valid.
+        ModelError: The model cannot be loaded.
+    """
+    from xsns_stream.pipeline.progress import TransferProgress, notebook_console
+
+    target = check_output(output)
+    settings = transfer_settings(data, task=task, **options)
+    check_metric(settings.task, metric)
+    read = read_data(settings)
+    console = notebook_console()
+    notes = (*read.notes, *(f"{language} failed: {error.message}" for language, error in read.failed.items()))
+    for sentence in notes if progress else ():
+        console.print(f"note: {sentence}", soft_wrap=True)
+    load = ModelLoader(settings, read.labels)
+    plan = plan_transfer(settings, read, units_folder(target), load, timed=False)
+    with TransferProgress(console, len(plan.todo)) if progress else nullcontext() as bar:
+
+        def notify(event: TransferEvent) -> None:
+            if bar is not None:
+                bar(event)
+            on_event(event)
+
+        result = transfer_to_file(settings, read, target, metric, load, notify)
+    refuse_failures(result, read)
+    if result.scores is None:
+        raise XsnsError("no unit was fine-tuned.", "check sources, targets and pairs.")
+    return gold_scores(UnitFolder(units_folder(target)).all(), settings, metric)
+
+
+def check_output(output: str | Path) -> Path:
+    """Return the path of a file of gold scores.
+
+    Raises:
+        UsageError: Its suffix is not a known format, or it cannot be written.
+    """
+    return writable(output, SCORE_FORMATS)
+
+
+def units_folder(output: Path) -> Path:
+    """Return the folder of the units beside a file of gold scores."""
+    return output.with_name(f"{output.name}.units")
+
+
+def check_metric(task: Task, metric: str | None) -> None:
+    """Check that a task has a metric.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if metric is not None and metric not in task.metrics:
+        raise UsageError(f"{task.name} has no metric '{metric}'.", f"it has {', '.join(task.metrics)}.")
+
+
+class ModelLoader:
+    """Loads the model of fine-tuning with a head drawn by a seed, and collects notes on how it was loaded.
+
+    Args:
+        settings: The settings, which name the model.
+        labels: Names of the classes of the head.
+        on_note: Called once with each note.
+
+    Attributes:
+        notes: The notes so far, each once.
+    """
+
+    def __init__(
+        self, settings: TransferSettings, labels: Sequence[str], on_note: Callable[[str], None] = lambda note: None
+    ) -> None:
+        self._settings, self._label_count, self._on_note = settings, len(labels) or None, on_note
+        self.notes: list[str] = []
+
+    def __call__(self, seed: int) -> LoadedModel:
+        """Load the model."""
+        from xsns_stream.models import load_model
+
+        loaded = load_model(
+            self._settings.model,
+            revision=self._settings.revision,
+            device=self._settings.fine_tuning.device,
+            objective=self._settings.task.kind,
+            label_count=self._label_count,
+            head_seed=seed,
+        )
+        for sentence in loaded.notes:
+            if sentence not in self.notes:
+                self.notes.append(sentence)
+                self._on_note(sentence)
+        return loaded
+
+
+def refuse_failures(result: TransferResult, data: TransferData) -> None:
+    """Raise an error where languages or units failed, after everything else was done.
+
+    Raises:
+        PartialError: Some failed, or another process still has units.
+    """
+    problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
+    if problems:
+        first = next(iter(problems.values()))
+        raise PartialError(
+            f"{len(problems)} failed: {', '.join(problems)}.",
+            f"the others are in the file. The first: {first.message} {first.hint}".rstrip(),
+        )
+    if result.elsewhere:
+        number = len(result.elsewhere)
+        raise PartialError(
+            f"{number:,} {'unit is' if number == 1 else 'units are'} being fine-tuned by another process.",
+            "run the same command when that process is finished.",
+        )
+
+
+def transfer_to_file(
+    settings: TransferSettings,
+    data: TransferData,
+    output: Path,
+    metric: str | None,
+    load: Callable[[int], LoadedModel],
+    on_event: Callable[[TransferEvent], None],
+) -> TransferResult:
+    """Make every missing unit, and write the scores of all units to a file after each.
+
+    Args:
+        settings: Settings of the units.
+        data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
+        output: File of gold scores; the units are in the folder beside it.
+        metric: The metric in the file; None is the first metric of the task.
+        load: Seed of the head → model.
+        on_event: Called with each event, in order.
+    """
+    folder = units_folder(output)
+
+    def write() -> None:
+        units = UnitFolder(folder)
+        with units.writing():
+            runs = units.all()
+            if runs:
+                write_scores(gold_scores(runs, settings, metric), output)
+
+    def notify(event: TransferEvent) -> None:
+        on_event(event)
+        if isinstance(event, UnitDone):
+            write()
+
+    result = run_transfer(settings, data, folder, load, notify)
+    write()
+    return result
 
 
 def plan_transfer(
     settings: TransferSettings, data: TransferData, folder: Path, load: Callable[[int], LoadedModel], *, timed: bool
 ) -> TransferPlan:
-    """Look at what is there, and estimate what is not.
+    """Return which units are finished and which are missing, with an estimate of the time.
 
     Args:
-        settings: What to make.
+        settings: Settings of the units.
         data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
-        folder: Of the units.
+        folder: Folder of the units.
         load: Seed of the head → model.
-        timed: Whether to load the model and time a few steps.
+        timed: Whether to load the model and measure the time of a few steps.
 
     Raises:
-        IncompatibleError: A unit is there, and was made otherwise.
+        IncompatibleError: A finished unit has other settings.
     """
     run = _Run(settings, data, UnitFolder(folder), load)
     run.check_beside()
@@ -65,7 +264,9 @@ def plan_transfer(
     notes = tuple(other_versions(run.folder.all()))
     if lost := [unit for unit in done if settings.keep_models is not None and not run.has_model(unit)]:
         names = ", ".join(map(str, lost))
-        notes += (f"their models were not kept, and are not made again while their scores are in '{folder}': {names}.",)
+        notes += (
+            f"their models were not kept, and are not fine-tuned again while their scores are in '{folder}': {names}.",
+        )
     if not timed or not todo:
         return TransferPlan(todo, done, again, kept, notes)
     unit = todo[0]
@@ -89,28 +290,28 @@ def plan_transfer(
     return TransferPlan(todo, done, again, kept, notes, times, training, dev + tests)
 
 
-def transfer(
+def run_transfer(
     settings: TransferSettings,
     data: TransferData,
     folder: Path,
     load: Callable[[int], LoadedModel],
     on_event: Callable[[TransferEvent], None] = lambda event: None,
 ) -> TransferResult:
-    """Make every unit that is not there, and commit each as it is finished.
+    """Make every missing unit, and commit each as soon as it is finished.
 
-    Several processes may share a folder: each takes the next unit that nobody holds. At the end it waits for the units
-    that others hold, and makes those whose process died.
+    Several processes may share a folder: each takes the next unit that no process holds. At the end it waits for the
+    units of other processes, and makes those whose process died.
 
     Args:
-        settings: What to make.
+        settings: Settings of the units.
         data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
-        folder: Of the units.
+        folder: Folder of the units.
         load: Seed of the head → model.
         on_event: Called with each event, in order.
 
     Raises:
-        IncompatibleError: A unit is there, and was made otherwise.
-        ModelError, UsageError: Nothing can be fine-tuned so.
+        IncompatibleError: A finished unit has other settings.
+        ModelError, UsageError: Nothing can be fine-tuned with these settings.
     """
     run = _Run(settings, data, UnitFolder(folder), load)
     run.check_beside()
@@ -137,7 +338,7 @@ def transfer(
 
 @dataclass
 class _Done:
-    """What became of the units so far; fields as of :class:`TransferResult`."""
+    """Results of the units so far; the fields are those of :class:`TransferResult`."""
 
     committed: list[Unit] = field(default_factory=list)
     by_others: list[Unit] = field(default_factory=list)
@@ -170,20 +371,19 @@ def _make_unit(unit: Unit, run: _Run, done: _Done, on_event: Callable[[TransferE
 
 
 def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:
-    """Put units into one table; NaN where nothing was measured.
+    """Return the scores of units as one table; NaN where nothing was measured.
 
     Args:
         runs: At least one.
-        settings: Whose order of sources, targets and seeds comes first, and which the origin names.
-        metric: One of the task's; None is its headline.
+        settings: Settings that give the order of sources, targets and seeds, and the origin of the scores.
+        metric: A metric of the task; None is its first.
 
     Raises:
         UsageError: The task has no such metric.
     """
     task = settings.task
+    check_metric(task, metric)
     wanted = metric or task.metrics[0]
-    if wanted not in task.metrics:
-        raise UsageError(f"{task.name} has no metric '{wanted}'.", f"it has {', '.join(task.metrics)}.")
     sources = _ordered(settings.sources, [run.source for run in runs])
     targets = _ordered(settings.targets, [target for run in runs for target in run.scores])
     seeds = _ordered(settings.seeds, [run.seed for run in runs])
@@ -199,15 +399,15 @@ def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric:
     )
 
 
-def _ordered(first: Sequence[Any], found: Sequence[Any]) -> tuple[Any, ...]:
-    """Return what was found, each once: in the order of `first`, then sorted."""
-    there = set(found)
-    return (*(one for one in first if one in there), *sorted(there - set(first)))
+def _ordered(first: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the distinct values: those of `first` in its order, then the others, sorted."""
+    distinct = set(values)
+    return (*(value for value in first if value in distinct), *sorted(distinct - set(first)))
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What making units needs."""
+    """Settings, data and folder of the units, with what depends on all of them."""
 
     settings: TransferSettings
     data: TransferData
@@ -221,14 +421,14 @@ class _Run:
         return tuple(unit for unit in self.settings.units() if unit.source in self.data.train and self.targets(unit))
 
     def targets(self, unit: Unit) -> tuple[str, ...]:
-        """The targets that the unit is tested on, as far as they have data."""
+        """Return the targets that the unit is tested on and that have data."""
         return tuple(target for target in self.settings.targets_of(unit.source) if target in self.data.test)
 
     def missing(self, unit: Unit) -> tuple[str, ...]:
-        """The targets that the unit was not tested on yet; all where it was not made.
+        """Return the targets that the unit was not tested on yet; all targets where it is not finished.
 
         Raises:
-            IncompatibleError: It was made otherwise, or tested on other data.
+            IncompatibleError: The finished unit has other settings, or was tested on other data.
         """
         known = self.folder.read(unit)
         if known is None:
@@ -238,7 +438,7 @@ class _Run:
         return tuple(target for target in self.targets(unit) if target not in known.scores)
 
     def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> tuple[TransferRun, LoadedModel]:
-        """Fine-tune and test; where a model was kept, test it on what is missing."""
+        """Fine-tune and test a model; where a model was kept, test it on the missing targets."""
         known, loaded = self.folder.read(unit), self._load_kept(unit)
         if known is not None and loaded is not None:
             training, tests = dict(known.training), self.missing(unit)
@@ -254,16 +454,16 @@ class _Run:
         return TransferRun(unit.source, unit.seed, scores, training, settings), loaded
 
     def _shared(self, unit: Unit, tests: Sequence[str]) -> dict[str, list[int]]:
-        """Return {target: [test examples that the unit is trained on, test examples]}, without zeros."""
+        """Return {target: [test examples that the unit is trained on, all test examples]}, without zeros."""
         wanted = {target: self.data.test[target] for target in tests}
         found = overlaps({unit.source: self.data.train[unit.source]}, wanted).get(unit.source, {})
         return {target: [count, len(wanted[target])] for target, count in found.items()}
 
     def keep(self, unit: Unit, made: TransferRun, loaded: LoadedModel) -> None:
-        """Write a unit's model, where models are to be kept and this is not yet; its scores are there by now.
+        """Write a unit's model, where models are kept and this one is not written yet.
 
         Raises:
-            XsnsError: It cannot be written.
+            XsnsError: The model cannot be written.
         """
         kept = self._kept(unit)
         if kept is not None and _KEPT not in made.training:
@@ -271,10 +471,10 @@ class _Run:
             self.folder.write(replace(made, training={**made.training, _KEPT: _digest(kept)}))
 
     def check_beside(self) -> None:
-        """Refuse units of other sources that were made otherwise: one file of scores would hold both.
+        """Check the finished units of other sources, because one file of scores holds all of them.
 
         Raises:
-            IncompatibleError: One was.
+            IncompatibleError: A unit has other settings.
         """
         units = self.units
         for known in self.folder.all() if units else ():
@@ -287,7 +487,7 @@ class _Run:
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:
-        """Say whether the model that a unit's scores are of was kept; another run's of the same name is none."""
+        """Return whether the very model of a unit's scores was kept; a model of another run does not count."""
         known, kept = self.folder.read(unit), self._kept(unit)
         if known is None or kept is None or not (kept / "config.json").is_file():
             return False
@@ -342,7 +542,7 @@ class _Run:
         return None if folder is None else folder / unit.file_name
 
     def _settings(self, unit: Unit) -> dict[str, Any]:
-        """Return what decides the unit's result, but for its test data."""
+        """Return the settings that decide the unit's result, without its test data."""
         if not self.digests:
             loaded = self.load(0)
             self.digests.update(weights=loaded.weights_digest, tokenizer=loaded.tokenizer_digest, name=loaded.name)

@@ -1,28 +1,29 @@
-"""Settings of fine-tuning: sources, targets, and the data of both."""
+"""Settings of fine-tuning: sources, targets, hyper-parameters, and the labelled data."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.corpora import TASK_NAMES, TaskCorpus, reading_notes
+from xsns_stream.corpora import TASK_NAMES, TaskCorpus, open_task, reading_notes
 from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
-from xsns_stream.languages import constituents
-from xsns_stream.transfer import FineTuning, Task, class_names, equal_shares
+from xsns_stream.languages import constituents, mixture, select
+from xsns_stream.transfer import PRESETS, TASKS, FineTuning, Task, class_names, equal_shares
 from xsns_stream.transfer.finetune import subsample
 from xsns_stream.transfer.tasks import labels_of
 from xsns_stream.types import LabelledSplit, TransferRun
 
-#: Dev data beyond this many examples cost time and decide nothing.
+#: Largest number of dev examples of a source; more of them cost time and change no decision.
 DEV_LIMIT: Final = 500
-#: NumPy, which the Trainer seeds too, knows so many.
+#: Seeds must be smaller: the Trainer passes them to NumPy.
 _SEEDS: Final = 2**32
-#: Longest source that files are called by.
-_LONGEST: Final = 64
+#: Longest name of a source that becomes part of a file name.
+_LONGEST_NAME: Final = 64
+_ARROW: Final = ">"
 
 
 @dataclass(frozen=True, order=True)
@@ -30,8 +31,8 @@ class Unit:
     """One model to fine-tune.
 
     Attributes:
-        source: Code of the source; a mixture's are sorted and joined by `+`.
-        seed: Of fine-tuning.
+        source: Code of the source; the codes of a mixture are sorted and joined by `+`.
+        seed: Seed of fine-tuning.
     """
 
     source: str
@@ -39,13 +40,14 @@ class Unit:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """What it is fine-tuned on."""
+        """The languages that the model is fine-tuned on."""
         return constituents(self.source)
 
     @property
     def file_name(self) -> str:
-        """What its files are called, without a suffix: a mixture of many languages is too long for some systems."""
-        name = self.source if len(self.source) <= _LONGEST else hashlib.sha256(self.source.encode()).hexdigest()[:16]
+        """Name of the unit's files without a suffix; long mixtures are hashed, because file systems limit names."""
+        short = len(self.source) <= _LONGEST_NAME
+        name = self.source if short else hashlib.sha256(self.source.encode()).hexdigest()[:16]
         return f"{name}-{self.seed}"
 
     def __str__(self) -> str:
@@ -54,21 +56,22 @@ class Unit:
 
 @dataclass(frozen=True)
 class TransferSettings:
-    """What to fine-tune on, test on, and how.
+    """Sources, targets and hyper-parameters of fine-tuning.
 
     Attributes:
         corpus: Labelled data of the task.
-        task: What is measured.
+        task: The task.
         model: `mini`, a folder, or a Hub id.
-        sources: Normalised codes, or several joined by `+`, sorted.
+        sources: Normalised codes, or several codes joined by `+`, sorted.
         targets: Normalised codes.
-        seeds: Of fine-tuning; one unit of each source for each.
+        seeds: Seeds of fine-tuning; each source gets one unit for each seed.
         fine_tuning: Hyper-parameters.
-        revision: Of a model on the Hub.
-        limit: Most training examples of a source, a mixture's shared equally; None takes all. Which ones they are does
-            not depend on the seed.
-        test_limit: Most test examples of a target, and dev examples of a source; None takes all (of dev 500).
-        pairs: The only (source, target) that are measured; None measures all.
+        revision: Commit, branch or tag of a model on the Hub.
+        limit: Largest number of training examples of a source, shared equally by the languages of a mixture; None
+            takes all. The choice of examples does not depend on the seed.
+        test_limit: Largest number of test examples of a target, and of dev examples of a source; None takes all test
+            examples, and 500 dev examples.
+        pairs: The only (source, target) pairs that are measured; None measures all.
         keep_models: Folder for the fine-tuned models; None keeps none.
     """
 
@@ -91,13 +94,13 @@ class TransferSettings:
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"there must be {name}, each once, not {', '.join(map(str, values)) or 'none'}.")
         if wrong := next((seed for seed in self.seeds if not 0 <= seed < _SEEDS), None):
-            raise UsageError(f"a seed must lie between 0 and {_SEEDS - 1}, not {wrong}.", "take one such as 42.")
+            raise UsageError(f"a seed must lie between 0 and {_SEEDS - 1}, not {wrong}.", "give a seed such as 42.")
         for name, value in (("--limit", self.limit), ("--test-limit", self.test_limit)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}.")
 
     def units(self) -> tuple[Unit, ...]:
-        """Return all units, seed by seed: an interrupted run has whole tables first."""
+        """Return all units, seed by seed, so that an interrupted run has complete tables first."""
         return tuple(Unit(source, seed) for seed in self.seeds for source in self.sources)
 
     def targets_of(self, source: str) -> tuple[str, ...]:
@@ -107,16 +110,176 @@ class TransferSettings:
         return tuple(target for target in self.targets if (source, target) in self.pairs)
 
 
+def transfer_settings(
+    data: str | TaskCorpus,
+    *,
+    task: str,
+    model: str = "mini",
+    sources: str | Iterable[str] = (),
+    mix: str | Iterable[str] = (),
+    targets: str | Iterable[str] = "all",
+    pairs: str | Iterable[tuple[str, str]] | None = None,
+    seeds: int | Iterable[int] = 42,
+    preset: str = "quick",
+    limit: int | None = None,
+    test_limit: int | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    keep_models: str | Path | None = None,
+    revision: str | None = None,
+    config: str | None = None,
+    data_revision: str | None = None,
+    relabel: Mapping[str, str] | Iterable[str] = (),
+    **hyper_parameters: Any,
+) -> TransferSettings:
+    """Return the settings of fine-tuning from plain values, as :func:`xsns_stream.transfer` and the verb have them.
+
+    Raises:
+        CorpusError: The data cannot be read.
+        LanguageError: A language is not in the data.
+        UsageError: A value is not valid, or two values cannot be combined.
+    """
+    corpus = (
+        data
+        if not isinstance(data, str)
+        else open_task(data, task, config=config, revision=data_revision, relabel=_relabelling(relabel))
+    )
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset '{preset}'.", f"choose one of {', '.join(PRESETS)}.")
+    changes = {name: value for name, value in hyper_parameters.items() if value is not None}
+    if unknown := next((name for name in changes if name not in _HYPER_PARAMETERS), None):
+        raise UsageError(f"fine-tuning has no option '{unknown}'.", f"choose among {', '.join(_HYPER_PARAMETERS)}.")
+    # Windows of a passage overlap by the stride, which must leave room in a short input.
+    stride = min(PRESETS[preset].stride, changes.get("max_length", PRESETS[preset].max_length) // 4)
+    tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, **changes)
+    chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs)
+    return TransferSettings(
+        corpus,
+        TASKS[task],
+        model,
+        chosen_sources,
+        chosen_targets,
+        tuple(dict.fromkeys([seeds] if isinstance(seeds, int) else seeds)),
+        tuning,
+        revision=revision,
+        limit=limit,
+        test_limit=test_limit,
+        pairs=chosen_pairs,
+        keep_models=None if keep_models is None else Path(keep_models),
+    )
+
+
+_HYPER_PARAMETERS: Final = ("epochs", "patience", "learning_rate", "batch_size", "max_length", "evaluation_batch")
+
+
+def _languages(
+    corpus: TaskCorpus,
+    sources: str | Iterable[str],
+    mix: str | Iterable[str],
+    targets: str | Iterable[str],
+    pairs: str | Iterable[tuple[str, str]] | None,
+) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]] | None]:
+    """Look up sources, targets and pairs in the data."""
+    with_training, with_tests = corpus.languages("train"), corpus.languages("test")
+    for split, languages, use in (("train", with_training, "training"), ("test", with_tests, "test")):
+        if not languages:
+            raise LanguageError(
+                f"no language of {corpus.name} has {use} data.",
+                f"add files of {split} data, as sw-{split} with a suffix of the task; or one file for each language, "
+                "which is divided into splits.",
+            )
+    trained, tested = f"{corpus.name} with training data", f"{corpus.name} with test data"
+    named, mixed, tests = _listed(sources), _listed(mix), _listed(targets)
+    if pairs is not None:
+        for side, options, given in (
+            ("sources", "--sources and --mix", named or mixed),
+            ("targets", "--targets", tests != ["all"]),
+        ):
+            if given:
+                raise UsageError(f"--pairs names the {side} already.", f"omit {options}.")
+        chosen = [
+            (source, target)
+            for left, right in _pairs(pairs)
+            for source in _sources(left, with_training, trained)
+            for target in select([right], with_tests, tested)
+        ]
+        sides = [tuple(dict.fromkeys(side)) for side in zip(*chosen, strict=True)]
+        return sides[0], sides[1], frozenset(chosen)
+    if not named and not mixed:
+        raise UsageError("no source was given.", "--sources en,de fine-tunes on each, --mix en,de on both together.")
+    single = select(named, with_training, trained) if named else ()
+    mixtures = [_mixture([codes], with_training, trained, f"--mix '{codes}'") for codes in mixed]
+    return tuple(dict.fromkeys((*single, *mixtures))), select(tests, with_tests, tested), None
+
+
+def _sources(written: str, known: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the sources of a code, of `all`, or of a mixture such as `es+it`."""
+    parts = constituents(written)
+    if len(parts) == 1:
+        return select(parts, known, where)
+    return (_mixture(parts, known, where, f"'{written}'"),)
+
+
+def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: str) -> str:
+    mixed = select(codes, known, where)
+    if len(mixed) < 2:
+        separator = "+" if "+" in written else ","
+        raise UsageError(f"{written} is one language.", f"write several, as `{separator.join(('es', 'pt', 'it'))}`.")
+    return mixture(mixed)
+
+
+def _pairs(pairs: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (source, target) as written: from a text, from the file that it names, or from tuples."""
+    if not isinstance(pairs, str):
+        return [(source, target) for source, target in pairs]
+    if _ARROW not in pairs and Path(pairs).is_file():
+        try:
+            lines = Path(pairs).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise XsnsError(
+                f"'{pairs}' cannot be read: {error}.", "give a text file with one pair on each line."
+            ) from error
+        words = [line.replace(_ARROW, " ").replace(",", " ").split() for line in lines if line.strip()]
+    else:
+        words = [part.split(_ARROW) for part in pairs.split(",") if part.strip()]
+    wrong = next((pair for pair in words if len(pair) != 2 or not all(pair)), None)
+    if wrong is not None or not words:
+        raise LanguageError(
+            f"'{_ARROW.join(wrong or [pairs])}' is not a pair.",
+            "write source>target, as en>sw, or name a file of such lines.",
+        )
+    return [(source.strip(), target.strip()) for source, target in words]
+
+
+def _relabelling(relabel: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    if isinstance(relabel, Mapping):
+        return dict(relabel)
+    names = {}
+    for pair in relabel:
+        old, equals, new = pair.partition("=")
+        if not equals or not old or not new:
+            raise UsageError(f"--relabel '{pair}' is not OLD=NEW.", "write for example --relabel DATE=O.")
+        names[old] = new
+    return names
+
+
+def _listed(values: str | Iterable[str]) -> list[str]:
+    return [values] if isinstance(values, str) else list(values)
+
+
+# ------------------------------------------------------------------------------------------------------- the data
+
+
 @dataclass(frozen=True)
 class TransferData:
-    """Everything that units read, checked.
+    """The labelled data of all units, checked.
 
     Attributes:
         labels: Names of the classes; empty where labels are answers.
         train: {source: its training splits, one for each language}.
         dev: {source: its dev splits}.
         test: {target: its test split}.
-        failed: {language: what is wrong with its data}.
+        failed: {language: error in its data}.
         notes: Sentences on the data.
     """
 
@@ -132,12 +295,12 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     """Read and check the data of all units.
 
     Args:
-        settings: Which.
-        on_read: Called with what is read next, to be shown.
+        settings: Settings of the units.
+        on_read: Called with the language and the split that are read next.
 
     Raises:
-        CorpusError: No source or no target has data, or targets have classes that no source knows.
-        UsageError: A label that has a new name is nowhere.
+        CorpusError: No source or no target has data, or targets have classes that no source has.
+        UsageError: A label to rename does not occur.
     """
     failed: dict[str, XsnsError] = {}
     notes: dict[str, None] = {}
@@ -145,41 +308,41 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     def read(code: str, split: str) -> LabelledSplit | None:
         on_read(f"{code} {split}")
         try:
-            found = settings.corpus.split(code, split)
+            labelled = settings.corpus.split(code, split)
         except (CorpusError, LanguageError) as error:
             failed.setdefault(code, error)
             return None
-        if found.note:
-            notes[found.note] = None
-        if found.unlabelled:
-            share = f"{found.unlabelled} of {len(found) + found.unlabelled}"
-            why = "no label, or an answer that does not stand in its passage"
-            notes[f"left out of {found.source}: {share} ({why})."] = None
-        return found
+        if labelled.note:
+            notes[labelled.note] = None
+        if labelled.unlabelled:
+            share = f"{labelled.unlabelled} of {len(labelled) + labelled.unlabelled}"
+            reason = "no label, or an answer that does not occur in its passage"
+            notes[f"left out of {labelled.source}: {share} ({reason})."] = None
+        return labelled
 
     languages = dict.fromkeys(code for source in settings.sources for code in constituents(source))
     train = {code: read(code, "train") for code in languages}
     dev = {code: read(code, "dev") for code in languages}
     tests = {target: read(target, "test") for target in settings.targets}
-    whole = {source: _mixed(constituents(source), train, settings.limit) for source in settings.sources}
-    few = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
-    held = {source: _mixed(constituents(source), dev, few) for source in settings.sources}
+    training = {source: _mixed(constituents(source), train, settings.limit) for source in settings.sources}
+    dev_limit = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
+    held_out = {source: _mixed(constituents(source), dev, dev_limit) for source in settings.sources}
     _check_renamed(settings.corpus)
     notes |= dict.fromkeys(reading_notes(settings.corpus))
-    sources = [source for source in settings.sources if whole[source] and held[source]]
+    sources = [source for source in settings.sources if training[source] and held_out[source]]
     test = {target: subsample(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
         raise CorpusError(f"no {side} data. The first: {first.message}", first.hint)
-    # Of everything that was read, not of what was drawn from it: --limit decides on examples, not on classes.
+    # Classes come from all data that were read, not from the subsamples: --limit limits examples only.
     used = dict.fromkeys(code for source in sources for code in constituents(source))
     read_whole = [split for code in used for split in (train[code], dev[code])] + [tests[target] for target in test]
     _check_spellings(settings, [split for split in read_whole if split is not None])
     data = TransferData(
         class_names(settings.task, [split for split in read_whole if split is not None]),
-        {source: whole[source] for source in sources},
-        {source: held[source] for source in sources},
+        {source: training[source] for source in sources},
+        {source: held_out[source] for source in sources},
         test,
         failed,
     )
@@ -199,50 +362,50 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
 
 
 def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]) -> None:
-    """Refuse classes that have several spellings.
+    """Check that no class has several spellings.
 
     Raises:
-        CorpusError: There are some.
+        CorpusError: A class has several.
     """
     if settings.task.labels is not None:
         return
-    found: dict[str, set[str]] = {}
+    classes: dict[str, set[str]] = {}
     for split in splits:
-        found.setdefault(split.language, set()).update(_kinds(settings.task, split))
+        classes.setdefault(split.language, set()).update(_kinds(settings.task, split))
     check_spellings(
-        found,
+        classes,
         words=TASK_NAMES[settings.task.name] == "words",
-        insisted={new for old, new in settings.corpus.relabel.items() if old == new},
-        hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD says that it is a class of its own.",
+        exempt={new for old, new in settings.corpus.relabel.items() if old == new},
+        hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD declares it a class of its own.",
     )
 
 
 def _same_data(data: TransferData) -> list[str]:
-    """Return a sentence for sources whose training data are the same to the letter."""
-    known: dict[tuple[str, ...], list[str]] = {}
+    """Return a sentence for each group of sources whose training data are identical."""
+    groups: dict[tuple[str, ...], list[str]] = {}
     for source, splits in data.train.items():
-        known.setdefault(tuple(split.digest for split in splits), []).append(source)
-    return [f"the training data of {_listed(codes)} are the same." for codes in known.values() if len(codes) > 1]
+        groups.setdefault(tuple(split.digest for split in splits), []).append(source)
+    return [f"the training data of {_first(codes)} are the same." for codes in groups.values() if len(codes) > 1]
 
 
 def _check_renamed(corpus: TaskCorpus) -> None:
-    """Refuse a new name for a label that nothing has.
+    """Check that every label to rename occurs in the data.
 
     Raises:
-        UsageError: It is a misspelt one.
+        UsageError: A label does not occur.
     """
     if unknown := sorted(set(corpus.relabel) - set(corpus.renamed)):
-        raise UsageError(f"no label is called '{unknown[0]}' in the data that were read.", "check --relabel OLD=NEW.")
+        raise UsageError(f"the data have no label '{unknown[0]}'.", "check --relabel OLD=NEW.")
 
 
 def _mixed(
     codes: Sequence[str], splits: Mapping[str, LabelledSplit | None], limit: int | None
 ) -> tuple[LabelledSplit, ...]:
-    """Return the splits of a source's languages in equal shares; none where one of them is missing."""
-    found = [split for code in codes if (split := splits[code]) is not None]
-    if len(found) < len(codes):
+    """Return equal shares of the splits of a source's languages; nothing where one of the splits is missing."""
+    available = [split for code in codes if (split := splits[code]) is not None]
+    if len(available) < len(codes):
         return ()
-    shares = equal_shares(found)
+    shares = equal_shares(available)
     return shares if limit is None else tuple(subsample(split, max(1, limit // len(codes))) for split in shares)
 
 
@@ -250,7 +413,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     """Return notes on classes that some sources lack.
 
     Raises:
-        CorpusError: A target has a class that no source was trained on: it could never be predicted.
+        CorpusError: A target has a class that no source is trained on, and that no model could predict.
     """
     if not data.labels:
         return []
@@ -259,8 +422,8 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     for target, split in data.test.items():
         if unknown := sorted(_kinds(task, split) - known):
             raise CorpusError(
-                f"the label sets differ: '{target}' is tested on {_listed(unknown)}, and the sources know "
-                f"{_listed(sorted(known))} alone.",
+                f"the label sets differ: '{target}' is tested on {_first(unknown)}, and the sources have only "
+                f"{_first(sorted(known))}.",
                 f"--relabel {unknown[0]}=NAME gives it another name"
                 + (f"; --relabel {unknown[0]}=O leaves it out" if task.name == "ner" else "")
                 + ("; a higher --limit may find examples of it" if limit is not None else "")
@@ -269,22 +432,22 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     if task.labels is not None:
         return []
     lacking = {source: sorted(known - kinds) for source, kinds in trained.items() if known - kinds}
-    return [f"'{source}' has no training example of {_listed(kinds)}." for source, kinds in lacking.items()]
+    return [f"'{source}' has no training example of {_first(kinds)}." for source, kinds in lacking.items()]
 
 
 def _kinds(task: Task, split: LabelledSplit) -> set[str]:
-    """Return the classes of a split; of named entities their types."""
+    """Return the classes of a split; the types of entities for named entities."""
     labels = labels_of(split)
     return {label.partition("-")[2] for label in labels if "-" in label} if task.name == "ner" else labels
 
 
-def _listed(names: Sequence[str]) -> str:
+def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
-#: Of a unit's training: {target: [shared examples, test examples]}.
+#: Entry in the record of a unit's training: {target: [shared examples, test examples]}.
 OVERLAP: Final = "test_examples_in_training"
-# Pairs named in a sentence.
+# Pairs that a sentence names.
 _NAMED: Final = 8
 
 
@@ -295,26 +458,26 @@ def overlaps(
 
     Args:
         train: {source: its training splits}.
-        tests: {target: what it is tested on}.
+        tests: {target: its test split}.
     """
     keys = {target: [example.key() for example in split.examples] for target, split in tests.items()}
-    found: dict[str, dict[str, int]] = {}
+    shared: dict[str, dict[str, int]] = {}
     for source, splits in train.items():
-        known = {example.key() for split in splits for example in split.examples}
-        counts = {target: sum(key in known for key in texts) for target, texts in keys.items()}
-        if shared := {target: count for target, count in counts.items() if count}:
-            found[source] = shared
-    return found
+        trained = {example.key() for split in splits for example in split.examples}
+        counts = {target: sum(key in trained for key in texts) for target, texts in keys.items()}
+        if nonzero := {target: count for target, count in counts.items() if count}:
+            shared[source] = nonzero
+    return shared
 
 
-def overlap_note(what: str, found: Iterable[tuple[str, str, int, int]]) -> tuple[str, ...]:
+def overlap_note(split: str, shares: Iterable[tuple[str, str, int, int]]) -> tuple[str, ...]:
     """Return a sentence on shared examples, the largest shares first; none where nothing is shared.
 
     Args:
-        what: `test` or `dev`.
-        found: (source, target, shared examples, all examples of the target).
+        split: `test` or `dev`.
+        shares: (source, target, shared examples, all examples of the target).
     """
-    ordered = sorted(found, key=lambda one: (-one[2] / one[3], one[0], one[1]))
+    ordered = sorted(shares, key=lambda one: (-one[2] / one[3], one[0], one[1]))
     if not ordered:
         return ()
     pairs = [
@@ -322,8 +485,8 @@ def overlap_note(what: str, found: Iterable[tuple[str, str, int, int]]) -> tuple
         for source, target, shared, of in ordered[:_NAMED]
     ]
     more = f" and {len(ordered) - _NAMED} more pairs" if len(ordered) > _NAMED else ""
-    effect = "these scores are too high" if what == "test" else "training may stop too late"
-    return (f"{what} examples that are training examples too: {', '.join(pairs)}{more}; {effect}.",)
+    effect = "these scores are too high" if split == "test" else "training may stop too late"
+    return (f"{split} examples that are training examples too: {', '.join(pairs)}{more}; {effect}.",)
 
 
 def data_notes(
@@ -333,18 +496,18 @@ def data_notes(
 ) -> tuple[str, ...]:
     """Return sentences on test and dev examples that are training examples too."""
     tested = overlaps(train, tests)
-    found = [(source, target, n, len(tests[target])) for source, one in tested.items() for target, n in one.items()]
-    held = []
+    shares = [(source, target, n, len(tests[target])) for source, one in tested.items() for target, n in one.items()]
+    dev_shares = []
     for source, splits in dev.items():
         by_language = {split.language: split for split in splits}
         counts = overlaps({source: train[source]}, by_language).get(source, {})
-        held += [(source, language, n, len(by_language[language])) for language, n in counts.items()]
-    return (*overlap_note("test", found), *overlap_note("dev", held))
+        dev_shares += [(source, language, n, len(by_language[language])) for language, n in counts.items()]
+    return (*overlap_note("test", shares), *overlap_note("dev", dev_shares))
 
 
 def run_notes(runs: Iterable[TransferRun]) -> tuple[str, ...]:
-    """Return a sentence on the test examples that the models of these units had learnt."""
-    found: dict[tuple[str, str], Any] = {
+    """Return a sentence on test examples that the models of these units were trained on."""
+    shares: dict[tuple[str, str], Any] = {
         (run.source, target): counts for run in runs for target, counts in run.training.get(OVERLAP, {}).items()
     }
-    return overlap_note("test", [(*pair, int(shared), int(of)) for pair, (shared, of) in found.items()])
+    return overlap_note("test", [(*pair, int(shared), int(of)) for pair, (shared, of) in shares.items()])

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xsns_stream.errors import UsageError
@@ -38,13 +38,12 @@ class EvaluationReport(Evaluation):
         joined: Scores and predictions, joined by language.
     """
 
-    joined: JoinedScores | None = None
+    joined: JoinedScores = field(kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `xsns-stream evaluate --json` prints them."""
         from xsns_stream.report import evaluation_document
 
-        assert self.joined is not None
         result: dict[str, Any] = nan_to_null(evaluation_document(self) | comparability(self.joined))
         return result
 
@@ -170,7 +169,7 @@ def _given(gold: Gold | None) -> Gold:
 
 
 def _values_of(result: _Base) -> dict[str, Any]:
-    return {field.name: getattr(result, field.name) for field in fields(result)}
+    return {each.name: getattr(result, each.name) for each in fields(result)}
 
 
 # ------------------------------------------------------------------------------------------ regression
@@ -181,20 +180,19 @@ class RegressionReport(Regression):
     """A regression, with the rankings that it predicts and scores of further targets.
 
     Attributes:
-        ranking: Evaluation of the fitted and of the left-out scores as predictors; None if it was not computed.
+        ranking: Evaluation of the fitted and of the left-out scores as predictors of the gold scores.
         predictions: Predicted scores of the targets `new`.
         joined: Scores and predictions that the model was fitted to, joined by language.
     """
 
-    ranking: Evaluation | None = None
-    predictions: tuple[PredictedScores, ...] = ()
-    joined: JoinedScores | None = None
+    ranking: Evaluation = field(kw_only=True)
+    predictions: tuple[PredictedScores, ...] = field(kw_only=True)
+    joined: JoinedScores = field(kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `xsns-stream regress --json` prints them."""
         from xsns_stream.report.regression import prediction_document, regression_document
 
-        assert self.joined is not None
         predictions = [prediction_document(each) for each in self.predictions]
         result: dict[str, Any] = nan_to_null(
             {**regression_document(self, self.ranking), "predictions": predictions, **comparability(self.joined)}

@@ -1,4 +1,4 @@
-"""Inspection of stores and models: contents, soundness, and the parameters of a model that are measured."""
+"""Inspection of stores, corpora and models: contents, soundness, and the parameters that are measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from xsns_stream.pipeline.row_selection import StoreLike, as_store
 
 if TYPE_CHECKING:
     from xsns_stream.fisher import ParameterCheck
-    from xsns_stream.models import LoadedModel
     from xsns_stream.store import Finding, FoldKey, RowKey
     from xsns_stream.types import ParameterLayout
 
@@ -47,6 +46,63 @@ def summarise_store(store: StoreLike) -> StoreSummary:
     """
     rows = as_store(store)
     return StoreSummary(rows.info(), tuple(rows.keys()))
+
+
+# ----------------------------------------------------------------------------------------------- a corpus
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """Contents of a corpus.
+
+    Attributes:
+        name: The name in provenance.
+        local: Whether reading needs no network.
+        languages: Codes of the languages, sorted.
+        record: Files that are not read, and notes, as :func:`corpus_record` returns them.
+        notes: Sentences on how the corpus is read.
+    """
+
+    name: str
+    local: bool
+    languages: tuple[str, ...]
+    record: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
+def summarise_corpus(texts: Any, *, corpus_revision: str | None = None, **options: Any) -> CorpusSummary:
+    """Return the contents of a corpus.
+
+    Args:
+        texts: As for :func:`xsns_stream.build`.
+        corpus_revision: Branch, tag or commit of a data set on the Hub.
+        **options: As for :func:`xsns_stream.open_corpus`.
+
+    Raises:
+        CorpusError: The corpus cannot be read.
+        UsageError: An option does not apply to this kind of corpus.
+    """
+    from xsns_stream.corpora import open_corpus
+
+    corpus = open_corpus(texts, revision=corpus_revision, **options)
+    return CorpusSummary(corpus.name, corpus.local, corpus.languages(), corpus_record(corpus), corpus_notes(corpus))
+
+
+def corpus_record(corpus: object) -> dict[str, Any]:
+    """Return files of a corpus that are not read, and notes on it, as plain values."""
+    from xsns_stream.corpora import not_read
+
+    return {
+        "files_not_read": [{"file": each.file, "reason": each.reason} for each in not_read(corpus)],
+        "corpus_notes": list(getattr(corpus, "notes", ())),
+    }
+
+
+def corpus_notes(corpus: object) -> tuple[str, ...]:
+    """Return sentences on files of a corpus that are not read, or are read as another language."""
+    from xsns_stream.corpora import reading_notes
+
+    return reading_notes(corpus)
 
 
 # ------------------------------------------------------------------------------------- soundness of a store
@@ -184,23 +240,38 @@ class ParameterReport:
 
 
 def inspect_parameters(
-    loaded: LoadedModel, *, stack: str, include: Sequence[str], exclude: Sequence[str], check: bool = False
+    model: Any = "mini",
+    tokenizer: Any = None,
+    *,
+    stack: str = "both",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    check: bool = False,
+    objective: str = "auto",
+    **model_options: Any,
 ) -> ParameterReport:
     """Return the parameters of a model that are measured, and those that are left out.
 
     Args:
-        loaded: A model that :func:`xsns_stream.load_model` returned.
+        model: As for :func:`xsns_stream.build`.
+        tokenizer: The tokenizer of a loaded model of transformers.
         stack: As for :func:`xsns_stream.parameter_layout`.
         include: As for :func:`xsns_stream.parameter_layout`.
         exclude: As for :func:`xsns_stream.parameter_layout`.
         check: Also compare the fast engine with a loop over single examples.
+        objective: As for :func:`xsns_stream.load_model`; the head of a classification task gets two classes.
+        **model_options: `revision`, `device` and `dtype`, as for :func:`xsns_stream.load_model`.
 
     Raises:
-        ModelError: No parameter is left to measure.
+        ModelError: The model cannot be loaded, or no parameter is left to measure.
     """
     from xsns_stream.fisher import self_check
     from xsns_stream.models import left_out, parameter_layout
+    from xsns_stream.models.auto_classes import CLASSIFICATION
+    from xsns_stream.models.in_memory import open_model
 
+    labels = 2 if objective in CLASSIFICATION else None
+    loaded = open_model(model, tokenizer, objective=objective, label_count=labels, **model_options)
     layout = parameter_layout(loaded.model, stack=stack, include=include, exclude=exclude)
     modules = {name: type(loaded.model.get_submodule(name.rpartition(".")[0])).__name__ for name in layout.names}
     return ParameterReport(

@@ -35,9 +35,18 @@ from xsns_stream.pipeline.baseline_values import (
     StatesPart,
     encode_plain,
 )
-from xsns_stream.pipeline.build import ONE_LANGUAGE
-from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
+from xsns_stream.pipeline.events import (
+    BaselineEvent,
+    ExamplesDone,
+    NeighboursFound,
+    Noted,
+    Row,
+    RowFailed,
+    RowMeasured,
+    RowStarted,
+)
 from xsns_stream.pipeline.rows import MANY_UNKNOWN, unit_of
+from xsns_stream.pipeline.run_build import ONE_LANGUAGE
 from xsns_stream.pipeline.scheduling import ReadAhead
 from xsns_stream.pipeline.settings import DEFAULT_BATCH, DEFAULT_EXAMPLES, DEFAULT_SEED
 from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
@@ -352,25 +361,6 @@ MODEL_BASELINES: Final = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
 NEED_WEIGHTS: Final = ("emb", "nn-rank", "grad-cosine")
 
 
-@dataclass(frozen=True, slots=True)
-class RowMeasured:
-    """All that is needed of a language under a seed is known."""
-
-    row: Row
-    examples: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class NeighboursFound:
-    """The nearest neighbours of some more target tokens are found."""
-
-    seed: int
-    count: int
-    total: int
-
-
-BaselineEvent: TypeAlias = RowStarted | ExamplesDone | RowMeasured | RowFailed | Noted | NeighboursFound
 Tell: TypeAlias = Callable[[BaselineEvent], None]
 
 

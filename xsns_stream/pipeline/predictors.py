@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.events import Noted, OnReadEvent
-from xsns_stream.pipeline.row_selection import RowSelection, as_store, count_selected, require_labels, with_record
+from xsns_stream.pipeline.row_selection import (
+    RowSelection,
+    StoreLike,
+    as_store,
+    count_selected,
+    require_labels,
+    with_record,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +155,7 @@ def load_predictors(
     return matrices
 
 
-def is_store(predictor: Predictor) -> bool:
+def is_store(predictor: Predictor) -> TypeGuard[StoreLike]:
     """Return whether a predictor is a store, or the folder or URL of one."""
     from xsns_stream.store import SubNetworkStore
 
@@ -220,7 +227,7 @@ def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix
 
 
 def store_similarity(
-    store: Predictor,
+    store: StoreLike,
     name: str,
     gold: TransferScores,
     *,
@@ -240,7 +247,7 @@ def store_similarity(
     from xsns_stream.similarity.selection import only
     from xsns_stream.store.overlap_cache import overlap_cache
 
-    rows = as_store(store)  # type: ignore[arg-type]
+    rows = as_store(store)
     require_labels(rows, seeds, density)
     density = only("density", rows.densities) if density is None else density
     complete = _with_every_seed(rows, seeds or rows.seeds, density, name, on_event)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from xsns_stream.corpora import Corpus
 from xsns_stream.errors import UsageError
+from xsns_stream.languages import select
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.events import Row
 from xsns_stream.store import ENCODINGS, SubNetworkStore
@@ -20,18 +23,19 @@ DEFAULT_EXAMPLES: Final = 64
 DEFAULT_SEED: Final = 42
 DEFAULT_DENSITY: Final = 0.15
 DEFAULT_BATCH: Final = 8
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """When a row has enough examples: once its sub-network changes little from one check to the next.
+    """Rule that finishes a row early: its sub-network changes little from one check to the next.
 
     Attributes:
         jaccard: Coefficient of two successive checks at which the row is finished, in (0, 1].
         check_every: Examples between two checks.
         at_least: Examples that every row gets.
-        density: Of the sub-networks that are compared; not that of the rows, so that a store can be given rows of
-            other densities later.
+        density: Density of the sub-networks that are compared. It is independent of the densities of the rows, so that
+            rows of other densities can be added to a store later.
     """
 
     jaccard: float
@@ -59,29 +63,29 @@ class Stopping:
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """What to measure, and how; everything but the model and the store.
+    """What to measure and how: everything but the model and the store.
 
     Attributes:
-        corpus: Where the text comes from.
+        corpus: Source of the text.
         languages: Normalised codes.
-        seeds: One row of each language for each.
-        densities: All from one pass over the text.
-        examples: |D| asked for; with `stopping`, the most that a row gets.
-        batch_size: Examples computed together; `auto` takes as many as fit into memory; None is 8, or 4 for the
-            authors' estimator. Changes speed and memory, not results, but for estimators that square whole batches.
-        objective: What the model is asked to predict; None is what it was trained for, with that objective's defaults.
-        fisher: The estimator, and how it is computed.
-        stack: Of a model with encoder and decoder: `encoder`, `decoder` or `both`.
-        include: Regular expressions of parameter names that are measured beside the blocks.
-        exclude: Regular expressions of parameter names that are left out.
-        head_seed: Of a task head that is new, for the record; the model was loaded with it.
-        memory: Bytes that the Fisher values of a pass may take; None sets no bound. Where they do not fit, θ is cut
-            into groups of layers, with a pass over the text for each.
-        stopping: When to finish a row before `examples`; never by default.
-        split_half: Compare the sub-networks of two halves of each row's examples.
-        parts: Cut each row's examples into so many parts, and store beside the row's sub-network those that leave one
-            part out: what a ranking's intervals are made of. None for no parts. An even number compares halves too.
-        keep_fisher: Keep the Fisher values in the store, as `float32` or `bf16`.
+        seeds: Seeds for sampling and masking; each language gets one row for each seed.
+        densities: Shares of parameters to select; all densities come from one pass over the text.
+        examples: |D|, the number of examples to draw; with `stopping`, the largest number that a row gets.
+        batch_size: Examples in a batch; `auto` takes as many as fit into memory; None is 8, or 4 for the authors'
+            estimator. It changes speed and memory, and results only for estimators that square whole batches.
+        objective: What the model predicts; None is what it was trained for, with the defaults of that objective.
+        fisher: The estimator and its computation.
+        stack: `encoder`, `decoder` or `both`, for a model with encoder and decoder.
+        include: Regular expressions of parameter names that are measured in addition to the blocks.
+        exclude: Regular expressions of parameter names that are not measured.
+        head_seed: Seed of a new task head, for the record; the model was loaded with it.
+        memory: Largest size of the Fisher values of a pass in bytes; None sets no limit. Larger values are measured in
+            groups of layers, with a pass over the text for each group.
+        stopping: Rule that finishes a row early; None uses all examples.
+        split_half: Whether to compare the sub-networks of two halves of each row's examples.
+        parts: Number K of folds of each row's examples. The sub-networks that leave one fold out are stored too; a
+            ranking computes its intervals from them. None stores no folds. An even number also compares halves.
+        keep_fisher: Encoding in which the store keeps the Fisher values, `float32` or `bf16`; None does not keep them.
         quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
     """
 
@@ -106,7 +110,7 @@ class BuildSettings:
 
     def __post_init__(self) -> None:
         if not self.densities:
-            raise UsageError("no density was asked for.", "the paper's is 0.15.")
+            raise UsageError("no density was given.", "the density of the paper is 0.15.")
         for density in self.densities:
             check_density(density)
         numbers = [("examples", self.examples), ("memory", self.memory)]
@@ -114,7 +118,7 @@ class BuildSettings:
             if self.fisher.batch_wise:
                 raise UsageError(
                     f"the values of the estimator '{self.fisher.estimator}' depend on the batch size.",
-                    "give a number in place of auto.",
+                    "give a number instead of auto.",
                 )
         else:
             numbers.append(("batch size", self.batch_size))
@@ -123,66 +127,156 @@ class BuildSettings:
                 raise UsageError(f"the number for {name} must be at least 1, not {value}.")
         if self.keep_fisher is not None and self.keep_fisher not in ENCODINGS:
             raise UsageError(
-                f"Fisher values cannot be kept as '{self.keep_fisher}'.", f"choose one of {', '.join(ENCODINGS)}."
+                f"'{self.keep_fisher}' is not an encoding of Fisher values.", f"choose one of {', '.join(ENCODINGS)}."
             )
         if self.quantile is not None:
             check_quantile(self.quantile)
         if self.parts is not None:
             self._check_parts(self.parts)
         if not self.languages:
-            raise UsageError("no language was asked for.", "give `--lang all`, or codes such as `--lang sw,en`.")
+            raise UsageError("no language was given.", "give `--lang all`, or codes such as `--lang sw,en`.")
 
     def _check_parts(self, parts: int) -> None:
         check_fold_count(parts)
         if self.examples < parts:
-            raise UsageError(f"{self.examples} examples cannot be cut into {parts} parts.", "ask for more --examples.")
-        for name, asked, why in (
+            raise UsageError(f"{self.examples} examples cannot be split into {parts} parts.", "give more --examples.")
+        for name, requested, reason in (
             ("--split-half", self.split_half, "an even number of parts compares halves too"),
-            ("--until-stable", self.stopping is not None, "parts are cut from a number of examples that is known"),
+            ("--until-stable", self.stopping is not None, "parts need a number of examples that is known"),
         ):
-            if asked:
-                raise UsageError(f"--parts and {name} were both given.", f"{why}: leave one of them out.")
+            if requested:
+                raise UsageError(f"--parts and {name} were both given.", f"{reason}: omit one of them.")
 
     @property
     def batch(self) -> int:
-        """Examples computed together, where that is a fixed number."""
+        """Number of examples in a batch, where it is fixed."""
         if isinstance(self.batch_size, int):
             return self.batch_size
         return AUTHORS_BATCH if self.fisher.estimator == "authors" else DEFAULT_BATCH
 
     @property
     def order(self) -> str:
-        """How examples are put into batches: `drawn` where the values depend on it, else by length."""
+        """Order of examples in batches: `drawn` where the values depend on it, else `length`."""
         return "drawn" if self.fisher.batch_wise else "length"
 
     @property
     def own_quantile(self) -> str:
-        """How the threshold is found where nothing else is asked for; the authors' estimator has the authors' way."""
+        """How the threshold is found by default: `percentile` for the authors' estimator, else `exact`."""
         return "percentile" if self.fisher.estimator == "authors" else "exact"
 
     @property
     def quantile_used(self) -> str:
-        """How the threshold is found."""
+        """How the threshold is found in this build."""
         return self.quantile or self.own_quantile
 
     def rows(self) -> tuple[Row, ...]:
-        """Return every row asked for, language after language."""
+        """Return all rows of the settings, language after language."""
         return tuple(Row(language, seed) for language in self.languages for seed in self.seeds)
 
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
-        """Return the rows that the store does not hold yet, for all densities, with the parts that are asked for."""
+        """Return the rows that the store lacks at one of the densities, or of which it lacks parts."""
         return tuple(row for row in self.rows() if self.is_missing(row, store))
 
     def is_missing(self, row: Row, store: SubNetworkStore) -> bool:
-        """Say whether the store lacks a row at one of the densities, or one of the parts that are asked for."""
+        """Return whether the store lacks a row at one of the densities, or one of its parts."""
         return not self._is_there(row, store) or self.lacks_parts(row, store)
 
     def _is_there(self, row: Row, store: SubNetworkStore) -> bool:
         return all(store.is_committed(row.language, row.seed, density) for density in self.densities)
 
     def lacks_parts(self, row: Row, store: SubNetworkStore) -> bool:
-        """Say whether the store lacks parts of a row that are asked for."""
+        """Return whether the settings have parts that the store lacks of a row."""
         parts = self.parts
         return parts is not None and not all(
             store.has_folds(row.language, row.seed, density, parts) for density in self.densities
         )
+
+
+def build_settings(
+    corpus: Corpus,
+    *,
+    languages: str | Sequence[str] = "all",
+    seeds: int | Iterable[int] = DEFAULT_SEED,
+    densities: float | Iterable[float] = DEFAULT_DENSITY,
+    examples: int = DEFAULT_EXAMPLES,
+    parts: int | None = None,
+    batch_size: int | Literal["auto"] | None = None,
+    estimator: str = "per-example",
+    token_reduction: str = "sum",
+    labels: str = "data",
+    precision: str = "float32",
+    checkpoint: bool = False,
+    memory: int | str | None = None,
+    quantile: str | None = None,
+    keep_fisher: str | None = None,
+    split_half: bool = False,
+    until_stable: float | None = None,
+    check_every: int | None = None,
+    at_least: int | None = None,
+    stack: str = "both",
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    head_seed: int = 0,
+) -> BuildSettings:
+    """Return the settings of a build from plain values, as :func:`xsns_stream.build` and the command line have them.
+
+    The objective is missing: it depends on the model.
+
+    Raises:
+        LanguageError: A language is not in the corpus.
+        UsageError: A value is not valid, or two values cannot be combined.
+    """
+    return BuildSettings(
+        corpus=corpus,
+        languages=select(_listed(languages), corpus.languages(), f"the corpus {corpus.name}"),
+        seeds=tuple(dict.fromkeys([seeds] if isinstance(seeds, int) else seeds)),
+        densities=tuple(dict.fromkeys([densities] if isinstance(densities, int | float) else densities)),
+        examples=examples,
+        batch_size=batch_size,
+        fisher=FisherSettings(
+            estimator=estimator,
+            token_reduction=token_reduction,
+            labels=labels,
+            precision=precision,
+            checkpoint=checkpoint,
+        ),
+        stack=stack,
+        include=tuple(_listed(include)),
+        exclude=tuple(_listed(exclude)),
+        head_seed=head_seed,
+        memory=parse_bytes(memory) if isinstance(memory, str) else memory,
+        stopping=_stopping(until_stable, check_every, at_least),
+        split_half=split_half,
+        parts=parts,
+        keep_fisher=keep_fisher,
+        quantile=quantile,
+    )
+
+
+def parse_bytes(text: str) -> int:
+    """Return the number of bytes of a size such as `1500`, `500k`, `1.5GB` (10⁹) or `2GiB` (2³⁰).
+
+    Raises:
+        UsageError: The text is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or (match[3] and not match[2]):
+        raise UsageError(f"'{text}' is not a size.", "write 500MB, 2GB or 2GiB.")
+    power = " kmgt".index(match[2].lower()) if match[2] else 0
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
+
+
+def _listed(values: str | Iterable[str]) -> list[str]:
+    return [values] if isinstance(values, str) else list(values)
+
+
+def _stopping(until_stable: float | None, check_every: int | None, at_least: int | None) -> Stopping | None:
+    given = {"check_every": check_every, "at_least": at_least}
+    numbers = {name: value for name, value in given.items() if value is not None}
+    if until_stable is not None:
+        return Stopping(until_stable, **numbers)
+    for name in numbers:
+        raise UsageError(
+            f"--{name.replace('_', '-')} needs --until-stable, which is missing.", "give both, or neither."
+        )
+    return None

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError
-from xsns_stream.similarity.selection import Joined, Progress, RowSource, require
-from xsns_stream.similarity.streaming import check_cardinalities, cross_intersections
+from xsns_stream.similarity.selection import Progress, RowSource, require
+from xsns_stream.similarity.streaming import Joined, check_cardinalities, cross_intersections
 from xsns_stream.types import Reals, Words, words_for
 from xsns_stream.types.source_ranking import CoveringSource, SourceCover
 

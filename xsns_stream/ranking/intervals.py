@@ -10,8 +10,8 @@ import numpy as np
 
 from xsns_stream.errors import UsageError
 from xsns_stream.similarity.coefficients import coefficient_named
-from xsns_stream.similarity.selection import Joined, Progress, RowSource, require
-from xsns_stream.similarity.streaming import check_cardinalities, cross_intersections
+from xsns_stream.similarity.selection import Progress, RowSource, require
+from xsns_stream.similarity.streaming import Joined, check_cardinalities, cross_intersections
 from xsns_stream.types import Reals
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
 from xsns_stream.types.source_ranking import FoldSimilarity, SimilarityDraws

@@ -1,7 +1,7 @@
-"""Gold scores × predictors → coefficients, errors of prediction, and predicted scores with intervals.
+"""Regression of gold scores on predictors: coefficients, prediction errors, and predicted scores with intervals.
 
-Two models: least squares, and random intercepts by restricted maximum likelihood. Neither knows where a predictor
-came from: a similarity, a distance, or a property of a language.
+There are two models: ordinary least squares, and random intercepts by restricted maximum likelihood. A predictor is any
+value of a pair of languages: a similarity, a distance, or a property of one language.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
-"""Tables of languages, or of pairs of languages → features of pairs.
+"""Features of language pairs, read from tables of languages or tables of pairs.
 
-A language table has a column `code` and columns of whatever is known of a language; a pair table has columns `source`
-and `target`. Both are joined by label. A feature is asked for as `KIND:COLUMN`, or `NAME=KIND:COLUMN`:
+A language table has a column `code` and further columns with properties of the language. A pair table has columns
+`source` and `target`. Both are aligned by label. A feature is written as `KIND:COLUMN`, or `NAME=KIND:COLUMN`:
 
 =================== ================================================================================================
-same                1 where source and target have the same value, 0 where not, nothing where either is unknown
-same-known          the same, but 0 where either is unknown
-same-group          as `same`, of what stands before the first comma: the same for `IE, Slavic` and `IE, Baltic`
-same-script-type    as `same`, of the kind of writing that a script is: alphabet, abjad, abugida, …
+same                1 where source and target have the same value, 0 where they differ, missing where one is unknown
+same-known          as `same`, but 0 where one of the values is unknown
+same-group          as `same`, for the text before the first comma: 1 for `IE, Slavic` and `IE, Baltic`
+same-script-type    as `same`, for the type of the script: alphabet, abjad, abugida, …
 source, target      the number of the source, or of the target; yes and no count as 1 and 0
 log-source          the decimal logarithm of the source's number
-log-target          the same of the target's
+log-target          the decimal logarithm of the target's number
 both                the product of the two numbers: 1 where both are 1
-pair                the number that a pair table has
+pair                the number in a pair table
 =================== ================================================================================================
 
-Unknown is an empty field or `Unknown`, in any case. A regression does not mind whether larger means closer, so
-distances are not turned round.
+An empty field and a word for a missing value, as `Unknown` or `NA`, are unknown. Distances are used unchanged, because
+the sign of a predictor does not matter in a regression.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.tables import NOT_KNOWN, TextTable, labels_by_shared_code, listed, numbers, read_table, to_codes
 from xsns_stream.types import Reals, SimilarityMatrix
 
-_SPOKEN: Final = {"yes": "1", "true": "1", "no": "0", "false": "0"}
+_YES_NO: Final = {"yes": "1", "true": "1", "no": "0", "false": "0"}
 _CODE: Final = "code"
 _PAIR: Final = ("source", "target")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """What was asked for.
+    """A requested feature.
 
     Attributes:
-        name: Of the predictor.
+        name: Name of the predictor.
         kind: One of KINDS.
-        column: Of a table.
+        column: Column of a table.
     """
 
     name: str
@@ -55,11 +55,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class FeatureTables:
-    """Tables that were read, and what of them has no code.
+    """Tables of features.
 
     Attributes:
-        tables: As they stand in the files.
-        notes: Sentences on labels that are no codes of languages.
+        tables: The tables as text.
+        notes: Sentences about labels that are not language codes.
     """
 
     tables: tuple[TextTable, ...]
@@ -67,10 +67,13 @@ class FeatureTables:
 
 
 def parse_feature(text: str) -> Feature:
-    """Return what `KIND:COLUMN` or `NAME=KIND:COLUMN` asks for; the name is `KIND_COLUMN` where none is given.
+    """Parse `KIND:COLUMN` or `NAME=KIND:COLUMN`; the default name is `KIND_COLUMN`.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text has neither form.
+
+    >>> parse_feature("same:family")
+    Feature(name='same_family', kind='same', column='family')
     """
     from difflib import get_close_matches
 
@@ -78,7 +81,7 @@ def parse_feature(text: str) -> Feature:
     name, equals, kind = before.rpartition("=")
     kind, column, name = kind.strip(), column.strip(), name.strip()
     if not colon or not column or (equals and not name):
-        raise UsageError(f"'{text}' is no feature.", "write KIND:COLUMN, as same:family, or NAME=KIND:COLUMN.")
+        raise UsageError(f"'{text}' is not a feature.", "write KIND:COLUMN, as same:family, or NAME=KIND:COLUMN.")
     if kind not in KINDS:
         near = get_close_matches(kind, KINDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"kinds are {', '.join(KINDS)}."
@@ -90,36 +93,36 @@ def read_features(paths: Iterable[str | Path]) -> FeatureTables:
     """Read tables of languages or pairs.
 
     Raises:
-        UsageError: A file is no CSV or TSV.
-        XsnsError: It cannot be read; or it has neither a column `code` nor columns `source` and `target`.
+        UsageError: A file is not a CSV or TSV file.
+        XsnsError: A file cannot be read, or has neither a column `code` nor columns `source` and `target`.
     """
     tables, notes = [], []
     for path in paths:
         table = read_table(Path(path))
         labels = [label for column in _label_columns(table) for label in table.column(column)]
         if lacking := [label for label, code in to_codes(labels).items() if code is None]:
-            notes.append(f"'{table.name}': no language has the code {listed(lacking)}; nothing is known of them.")
+            notes.append(f"labels of '{table.name}' that are not language codes were left out: {listed(lacking)}.")
         tables.append(table)
     return FeatureTables(tuple(tables), tuple(notes))
 
 
 def feature_matrix(
-    feature: Feature, found: FeatureTables, sources: Sequence[str], targets: Sequence[str]
+    feature: Feature, tables: FeatureTables, sources: Sequence[str], targets: Sequence[str]
 ) -> SimilarityMatrix:
-    """Return a feature's value for all pairs; NaN where something is unknown.
+    """Return the value of a feature for all pairs; NaN where it is unknown.
 
     Args:
-        feature: What was asked for.
-        found: The tables; one of them has the column.
+        feature: The feature.
+        tables: The tables; one of them has the column.
         sources: S normalised codes.
         targets: T normalised codes.
 
     Raises:
-        UsageError: No table has the column, or several have; or the kind wants another sort of table.
-        XsnsError: A cell holds no number where one is needed, or zero where a logarithm is; or two lines contradict
-            one another.
+        UsageError: No table has the column, or several have it, or the kind needs a table of the other type.
+        XsnsError: A cell does not hold a number where one is needed, or a number that is not positive where its
+            logarithm is needed; or two lines contradict each other.
     """
-    table = _table_with(feature, found.tables)
+    table = _table_with(feature, tables.tables)
     if feature.kind == "pair":
         values = _pair_values(table, feature.column, sources, targets)
     elif feature.kind in _COMPARISONS:
@@ -141,79 +144,84 @@ def _label_columns(table: TextTable) -> tuple[str, ...]:
         return (_CODE,)
     raise XsnsError(
         f"'{table.name}' has neither a column '{_CODE}' nor columns '{_PAIR[0]}' and '{_PAIR[1]}'.",
-        f"its columns are {listed(table.header)}; rename the one with language codes.",
+        f"its columns are {listed(table.header)}; rename the column of language codes to '{_CODE}'.",
     )
 
 
 def _table_with(feature: Feature, tables: Sequence[TextTable]) -> TextTable:
     pairs = feature.kind == "pair"
-    fitting = [table for table in tables if (_label_columns(table) == _PAIR) == pairs]
-    having = [table for table in fitting if feature.column in table.header]
-    if len(having) == 1:
-        return having[0]
-    if having:
-        names = listed([f"'{table.name}'" for table in having])
+    of_type = [table for table in tables if (_label_columns(table) == _PAIR) == pairs]
+    matching = [table for table in of_type if feature.column in table.header]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        names = listed([f"'{table.name}'" for table in matching])
         raise UsageError(f"several tables have a column '{feature.column}': {names}.", "rename all but one.")
     elsewhere = any(feature.column in table.header for table in tables)
     if elsewhere:
-        wanted = "pairs (columns source and target)" if pairs else "languages (a column code)"
-        raise UsageError(f"'{feature.kind}:{feature.column}' needs a table of {wanted}.")
-    columns = [column for table in fitting for column in table.header]
+        needed = "pairs (columns source and target)" if pairs else "languages (a column code)"
+        raise UsageError(
+            f"'{feature.kind}:{feature.column}' needs a table of {needed}.", "give it with --features FILE."
+        )
+    columns = [column for table in of_type for column in table.header]
     raise UsageError(
         f"no table of --features has a column '{feature.column}'.",
-        f"there are {listed(columns)}." if columns else "give a table with --features FILE.",
+        f"columns are {listed(columns)}." if columns else "give a table with --features FILE.",
     )
 
 
 def _by_code(table: TextTable, column: str) -> dict[str, str]:
-    """Return {code: what stands in the column}; lines of the same language must agree."""
+    """Return {code: field of the column}, empty where it is unknown; lines of the same language must agree."""
     labels, cells = table.column(_CODE), table.column(column)
     codes = to_codes(labels)
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for label, cell in zip(labels, cells, strict=True):
         code, value = codes[label], "" if cell.lower() in NOT_KNOWN else cell
-        if code is not None and found.setdefault(code, value) != value:
+        if code is not None and fields.setdefault(code, value) != value:
             others = labels_by_shared_code(codes).get(code, [label])
             raise XsnsError(
-                f"'{table.name}' says both '{found[code]}' and '{value}' of '{column}' for '{code}'.",
-                f"it stands there as {listed(others)}; keep one line.",
+                f"'{table.name}' has both '{fields[code]}' and '{value}' in column '{column}' for '{code}'.",
+                f"its labels are {listed(others)}; keep one line.",
             )
-    return found
+    return fields
 
 
 def _pair_values(table: TextTable, column: str, sources: Sequence[str], targets: Sequence[str]) -> Reals:
-    rows, columns = ({code: place for place, code in enumerate(codes)} for codes in (sources, targets))
+    rows, columns = ({code: index for index, code in enumerate(codes)} for codes in (sources, targets))
     lines = list(zip(table.column(_PAIR[0]), table.column(_PAIR[1]), table.column(column), strict=True))
     codes = to_codes([label for source, target, _ in lines for label in (source, target)])
-    cells = [(source, target, _spoken(cell)) for source, target, cell in lines]
+    cells = [(source, target, _number_text(cell)) for source, target, cell in lines]
     values = np.full((len(sources), len(targets)), np.nan)
     for (source, target, _), number in zip(cells, numbers(cells, f"'{table.name}'"), strict=True):
-        row, place = rows.get(codes[source] or ""), columns.get(codes[target] or "")
-        if row is None or place is None or math.isnan(number):
+        row, target_column = rows.get(codes[source] or ""), columns.get(codes[target] or "")
+        if row is None or target_column is None or math.isnan(number):
             continue
-        if not math.isnan(values[row, place]) and values[row, place] != number:
-            raise XsnsError(f"'{table.name}' says two things of '{column}' for {source} → {target}.", "keep one line.")
-        values[row, place] = number
+        if not math.isnan(values[row, target_column]) and values[row, target_column] != number:
+            raise XsnsError(
+                f"'{table.name}' has two values in column '{column}' for {source} → {target}.", "keep one line."
+            )
+        values[row, target_column] = number
     return values
 
 
-def _spoken(cell: str) -> str:
-    return _SPOKEN.get(cell.lower(), "" if cell.lower() in NOT_KNOWN else cell)
+def _number_text(cell: str) -> str:
+    """Return the text of a number: 1 and 0 for yes and no, empty for a word for a missing value."""
+    return _YES_NO.get(cell.lower(), "" if cell.lower() in NOT_KNOWN else cell)
 
 
 def _numbers(table: TextTable, feature: Feature, codes: Iterable[str]) -> dict[str, float]:
-    """Return {code: its number, or its decimal logarithm}; NaN where unknown."""
+    """Return {code: its number, or the decimal logarithm of it}; NaN where it is unknown."""
     known = _by_code(table, feature.column)
-    cells = [(code, feature.column, _spoken(known.get(code, ""))) for code in codes]
-    found = dict(zip((code for code, *_ in cells), numbers(cells, f"'{table.name}'"), strict=True))
+    cells = [(code, feature.column, _number_text(known.get(code, ""))) for code in codes]
+    number_of = dict(zip((code for code, *_ in cells), numbers(cells, f"'{table.name}'"), strict=True))
     if not feature.kind.startswith("log-"):
-        return found
-    if low := [code for code, number in found.items() if number <= 0]:
+        return number_of
+    if low := [code for code, number in number_of.items() if number <= 0]:
         raise XsnsError(
-            f"'{feature.column}' of {listed(low)} in '{table.name}' is not above zero, and a logarithm was asked for.",
-            f"ask for {feature.kind.removeprefix('log-')}:{feature.column}, or leave these cells empty.",
+            f"'{feature.column}' of {listed(low)} in '{table.name}' must be above zero for a logarithm.",
+            f"use {feature.kind.removeprefix('log-')}:{feature.column}, or leave these cells empty.",
         )
-    return {code: math.log10(number) for code, number in found.items()}
+    return {code: math.log10(number) for code, number in number_of.items()}
 
 
 # ------------------------------------------------------------------------------------------------ kinds
@@ -246,14 +254,14 @@ def _of_target(sources: Reals, targets: Reals) -> Reals:
     return _of_source(targets, sources).T
 
 
-#: What is said of both languages, compared.
+#: Kinds that compare the values of both languages.
 _COMPARISONS: Final[dict[str, Callable[[Sequence[str], Sequence[str]], Reals]]] = {
     "same": _same,
     "same-known": _same_known,
     "same-group": _same_group,
     "same-script-type": _same_script_type,
 }
-#: Numbers of both languages, spread over the pairs.
+#: Kinds that combine the numbers of both languages.
 _NUMBERS: Final[dict[str, Callable[[Reals, Reals], Reals]]] = {
     "source": _of_source,
     "target": _of_target,
@@ -262,7 +270,7 @@ _NUMBERS: Final[dict[str, Callable[[Reals, Reals], Reals]]] = {
     "both": np.multiply.outer,
 }
 
-#: Kinds of features.
+#: All kinds of features.
 KINDS: Final = (*_COMPARISONS, *_NUMBERS, "pair")
 
 
@@ -275,7 +283,7 @@ _NAMES: Final = {
     "syllabary": "kana hiragana katakana cherokee vai yi canadian-aboriginal",
     "logography": "chinese han",
 }
-#: ISO 15924 codes that differ from the beginning of the name.
+#: ISO 15924 codes of the scripts.
 _CODES: Final = {
     "alphabet": "latn cyrl grek armn geor hang kore mong orkh runr ogam glag nkoo adlm osge copt goth",
     "abjad": "arab hebr syrc samr mand phnx tfng",
@@ -289,9 +297,9 @@ _TYPES: Final = {
 
 
 def script_type(script: str) -> str:
-    """Return `alphabet`, `abjad`, `abugida`, `syllabary` or `logography`; empty where that is unknown.
+    """Return `alphabet`, `abjad`, `abugida`, `syllabary` or `logography`; empty where the type is unknown.
 
     Args:
-        script: English name or ISO 15924 code, in any case.
+        script: English name or ISO 15924 code of a script, in upper or lower case.
     """
     return _TYPES.get(script.strip().lower().replace(" ", "-").replace("_", "-"), "")

@@ -1,16 +1,16 @@
-"""Packed sub-networks → overlap counts → similarity.
+"""Similarity of languages: overlap counts of packed sub-networks, and coefficients of these counts.
 
-Rows are streamed in blocks of columns, so that memory does not grow with the model. Counts are integers to the last
-line, where a coefficient is made of them.
+Rows are streamed in blocks of columns, so that the memory does not grow with the model. Counts are integers until a
+coefficient is computed from them.
 """
 
 from xsns_stream.similarity.coefficients import COEFFICIENTS
 from xsns_stream.similarity.count import count_overlaps, count_overlaps_by_seed
 from xsns_stream.similarity.groups import GROUPINGS, By
 from xsns_stream.similarity.matrix import jaccard, similarity, similarity_by_group
-from xsns_stream.similarity.nway import common, count_parts, united
+from xsns_stream.similarity.nway import common, count_by_group, united
 from xsns_stream.similarity.sample import sample_overlaps, sample_overlaps_by_seed
-from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress, RowSource
+from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress, RowSource, Selection, select
 
 __all__ = [
     "COEFFICIENTS",
@@ -20,13 +20,15 @@ __all__ = [
     "OverlapCache",
     "Progress",
     "RowSource",
+    "Selection",
     "common",
+    "count_by_group",
     "count_overlaps",
     "count_overlaps_by_seed",
-    "count_parts",
     "jaccard",
     "sample_overlaps",
     "sample_overlaps_by_seed",
+    "select",
     "similarity",
     "similarity_by_group",
     "united",

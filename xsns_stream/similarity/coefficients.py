@@ -1,7 +1,8 @@
-"""Coefficients of two sets, as functions of counts.
+"""Similarity coefficients of two sets, as functions of counts.
 
-Each takes n = |A ∩ B| float64 [S, T], a = |A| float64 [S, 1] of the sources, b = |B| float64 [1, T] of the targets, and
-P, the number of parameters, and returns float64 [S, T]; NaN where the coefficient is not defined.
+The arguments of a coefficient are n = |A ∩ B|, float64 [S, T]; a = |A| of the sources, float64 [S, 1]; b = |B| of the
+targets, float64 [1, T]; and `size` = P, the number of parameters. It returns float64 [S, T], with NaN where it is
+undefined.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def overlap(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def containment(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / |B|: how much of the target B the source A holds (Broder 1997); undefined for an empty target.
+    """|A ∩ B| / |B|: the part of the target B that the source A contains (Broder 1997); undefined for an empty target.
 
-    It is the one coefficient with a direction: [source, target] and [target, source] differ.
+    This is the only coefficient with a direction: [source, target] and [target, source] differ.
     """
     return _ratio(n, np.broadcast_to(b, n.shape))
 
@@ -46,10 +47,10 @@ def cosine(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """(J − E) / (1 − E), E the Jaccard coefficient of two independent random sets of these sizes.
+    """(J − E) / (1 − E), where E is the Jaccard coefficient of two independent random sets of these sizes.
 
-    E = e / (|A| + |B| − e) with e = |A| |B| / P. Zero is chance, one is equality; undefined for two empty sets, and
-    where both hold everything.
+    E = e / (|A| + |B| − e) with e = |A| |B| / P. Zero means chance and one means equality. Undefined for two empty
+    sets, and for two sets of all parameters.
     """
     expected = jaccard_index(expected_intersection(a, b, size), a, b, size)
     return _ratio(jaccard_index(n, a, b, size) - expected, 1.0 - expected)
@@ -58,15 +59,15 @@ def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 def mutual_information(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
     """Σ p(x, y) ln(p(x, y) / (p(x) p(y))) of the two bit vectors, in nats, over the four values of (x, y).
 
-    p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P; 0 ln 0 = 0. Of a set
-    with itself it is the set's entropy. A set that is empty or holds everything tells nothing: zero.
+    p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P; 0 ln 0 = 0. The
+    value of a set with itself is the entropy of the set. It is zero for an empty set and for a set of all parameters.
     """
     cells = (n, a, b), (a - n, a, size - b), (b - n, size - a, b), (size - a - b + n, size - a, size - b)
-    found: Reals = np.maximum(sum((_information(*cell, size) for cell in cells), np.zeros(n.shape)), 0.0)
-    return found
+    information: Reals = np.maximum(sum((_information(*cell, size) for cell in cells), np.zeros(n.shape)), 0.0)
+    return information
 
 
-#: Name → coefficient. Larger is more similar for all of them.
+#: Coefficients by name. A larger value means more similar for all of them.
 COEFFICIENTS: Final[dict[str, Coefficient]] = {
     "jaccard": jaccard_index,
     "dice": dice,
@@ -77,7 +78,7 @@ COEFFICIENTS: Final[dict[str, Coefficient]] = {
     "mutual-information": mutual_information,
 }
 
-#: Of these chance is no baseline to take off: one has it taken off already, and one has no upper end that is 1.
+#: Coefficients without a chance level: one is corrected for chance already, and one has no upper limit of 1.
 WITHOUT_CHANCE: Final = frozenset({"corrected-jaccard", "mutual-information"})
 
 
@@ -85,7 +86,7 @@ def coefficient_named(name: str) -> Coefficient:
     """Return the coefficient of this name.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such coefficient.
     """
     if name not in COEFFICIENTS:
         raise UsageError(f"there is no coefficient '{name}'.", f"choose one of {', '.join(COEFFICIENTS)}.")
@@ -93,13 +94,13 @@ def coefficient_named(name: str) -> Coefficient:
 
 
 def expected_intersection(a: Reals, b: Reals, size: int) -> Reals:
-    """E |A ∩ B| = |A| |B| / P of independent random sets of these sizes."""
-    # |A| |B| can pass 2^53 for models of billions of parameters; what is expected is no integer anyway.
+    """Return E |A ∩ B| = |A| |B| / P of independent random sets of these sizes."""
+    # |A| |B| can exceed 2^53 for models of billions of parameters.
     return a * (b / max(size, 1))
 
 
 def _information(joint: Reals, x: Reals, y: Reals, size: int) -> Reals:
-    """One term of the mutual information, from counts."""
+    """Return one term of the mutual information, from counts."""
     with np.errstate(invalid="ignore", divide="ignore"):
         term = joint / size * np.log((joint / x) * (size / y))
     return np.where(joint > 0, term, 0.0)

@@ -1,15 +1,28 @@
-"""Packed sub-networks → overlap counts: of all pairs, of sources with targets, of groups of parameters."""
+"""Overlap counts of packed sub-networks: of all pairs, of sources with targets, and of groups of parameters.
+
+With a cache, only rows that are new or have changed are read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import overload
 
-from xsns_stream.similarity.cache import counted_square, kept_rectangle
+import numpy as np
+
 from xsns_stream.similarity.groups import By, Groups, groups_of
-from xsns_stream.similarity.selection import Asked, Incomplete, OverlapCache, Pairs, Progress, RowSource, ask, only
+from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress, RowSource, Selection, only, select
 from xsns_stream.similarity.streaming import count_rectangle, count_square
-from xsns_stream.types import GroupedOverlaps, OverlapCounts, OverlapRectangle, Overlaps, words_for
+from xsns_stream.types import (
+    CachedOverlaps,
+    Counts,
+    GroupedOverlaps,
+    OverlapCounts,
+    OverlapRectangle,
+    Overlaps,
+    words_for,
+)
 
 _Result = Overlaps | GroupedOverlaps
 
@@ -72,17 +85,17 @@ def count_overlaps(
     """Count |A ∩ B| for pairs of languages, for one seed and one density.
 
     Args:
-        store: Where the rows are.
-        languages: Which are compared with one another, and in which order; all that have a row for this seed and
-            density where left out.
-        sources: Instead of `languages`: which are compared with `targets`; all where only the targets are named.
-        targets: All where only the sources are named.
-        by: Count the parameters of each `layer`, kind of `module` or `tensor` by themselves.
-        seed: May be left out where there is a single one.
-        density: May be left out where there is a single one.
-        cache: Where counts are kept, as :func:`xsns_stream.store.overlap_cache.overlap_cache` gives; rows that were
-            counted before are not read again. Nothing is kept where left out, nor are counts of groups.
-        device: `cpu`, or another that torch knows, as `cuda`; needs torch.
+        store: The store of the rows.
+        languages: The languages that are compared with one another, in the order of the result; by default all that
+            have a row for this seed and density.
+        sources: Instead of `languages`: the languages that are compared with `targets`; all by default.
+        targets: Instead of `languages`: the languages that `sources` are compared with; all by default.
+        by: Count the parameters of each `layer`, kind of `module` or `tensor` separately.
+        seed: The seed; may be left out where the store has one seed.
+        density: The density; may be left out where the store has one density.
+        cache: A cache of counts, such as :func:`xsns_stream.store.overlap_cache.overlap_cache` returns; rows that were
+            counted before are not read again. Counts of groups are not cached.
+        device: `cpu`, or another device that torch knows, such as `cuda`; needs torch.
         on_progress: Called with (words done, words in all) after each block.
 
     Returns:
@@ -90,14 +103,14 @@ def count_overlaps(
         them for each group, as :class:`GroupedOverlaps`, with `by`.
 
     Raises:
-        UsageError: Seed or density left out, and there are several; a language named twice; languages beside
-            sources or targets; a device that is not there.
-        LanguageError: A language that has no row.
-        StoreError: No row at all, or a row that has no longer as many bits as when it was written.
+        UsageError: Seed or density are left out, and there are several; a language is named twice; languages are named
+            beside sources or targets; the device does not exist.
+        LanguageError: A language has no row.
+        StoreError: There is no row at all, or a row does not have as many bits as when it was written.
     """
     seed = only("seed", store.seeds) if seed is None else seed
-    asked = ask(store, languages=languages, sources=sources, targets=targets, seeds=(seed,), density=density)
-    return _count_all(store, asked, by, cache, device, on_progress)[0]
+    selection = select(store, languages=languages, sources=sources, targets=targets, seeds=(seed,), density=density)
+    return _count_all(store, selection, by, cache, device, on_progress)[0]
 
 
 @overload
@@ -165,15 +178,15 @@ def count_overlaps_by_seed(
     Only languages that have every seed are compared, so that an average over seeds is over all of them.
 
     Args:
-        store: Where the rows are.
+        store: The store of the rows.
         languages: As for :func:`count_overlaps`, and so are `sources`, `targets`, `by` and `cache`.
-        sources: Those that have every seed where left out.
-        targets: Those that have every seed where left out.
-        by: What the parameters are grouped by.
-        seeds: Which, and in which order; all where left out.
-        density: May be left out where there is a single one.
-        cache: Where counts are kept.
-        device: Where they are made.
+        sources: By default the languages that have every seed.
+        targets: By default the languages that have every seed.
+        by: The grouping of the parameters.
+        seeds: The seeds, in the order of the result; all by default.
+        density: The density; may be left out where the store has one density.
+        cache: A cache of counts.
+        device: The device that counts.
         on_progress: Called with (words done, words in all), over all seeds, after each block.
         on_incomplete: Called for each language that is left out, with the seeds that it lacks.
 
@@ -181,9 +194,9 @@ def count_overlaps_by_seed(
         One table for each seed, or one for each group of each seed; all have the same languages in the same order.
 
     Raises:
-        UsageError, LanguageError, StoreError: As :func:`count_overlaps`; or no language has every seed.
+        UsageError, LanguageError, StoreError: As for :func:`count_overlaps`; or no language has every seed.
     """
-    asked = ask(
+    selection = select(
         store,
         languages=languages,
         sources=sources,
@@ -192,12 +205,12 @@ def count_overlaps_by_seed(
         density=density,
         on_incomplete=on_incomplete,
     )
-    return _count_all(store, asked, by, cache, device, on_progress)
+    return _count_all(store, selection, by, cache, device, on_progress)
 
 
 def _count_all(
     store: RowSource,
-    asked: Asked,
+    selection: Selection,
     by: By | None,
     cache: OverlapCache | None,
     device: str,
@@ -205,60 +218,149 @@ def _count_all(
 ) -> tuple[_Result, ...]:
     groups = None if by is None else groups_of(store.layout, by)
     return tuple(
-        _count(store, asked.pairs, seed, asked.density, cache, device, progress)
+        _count(store, selection, seed, cache, device, progress)
         if groups is None
-        else _count_groups(store, asked.pairs, seed, asked.density, groups, device, progress)
-        for seed, progress in zip(asked.seeds, by_turns(store, on_progress, len(asked.seeds)), strict=True)
+        else _count_groups(store, selection, seed, groups, device, progress)
+        for seed, progress in zip(
+            selection.seeds, split_progress(store, on_progress, len(selection.seeds)), strict=True
+        )
     )
 
 
 def _count(
     store: RowSource,
-    pairs: Pairs,
+    selection: Selection,
     seed: int,
-    density: float,
     cache: OverlapCache | None,
     device: str,
     on_progress: Progress | None,
 ) -> Overlaps:
-    if pairs.targets is None:
+    size, density = store.layout.size, selection.density
+    if selection.targets is None:
         if cache is not None:
-            return counted_square(store, pairs.sources, seed, density, cache, on_progress, device)
-        counts = count_square(store, pairs.sources, seed, density, None, on_progress, device)[0]
-        return OverlapCounts(pairs.sources, counts, store.layout.size, seed, density)
-    kept = None if cache is None else kept_rectangle(store, pairs, seed, density, cache, on_progress)
-    if kept is not None:
-        return kept
-    counts, sources, targets = (c[0] for c in count_rectangle(store, pairs, seed, density, None, on_progress, device))
-    return OverlapRectangle(pairs.sources, pairs.targets, counts, sources, targets, store.layout.size, seed, density)
+            return _count_with_cache(store, selection, seed, cache, device, on_progress)
+        counts = count_square(store, selection, seed, None, on_progress, device)[0]
+        return OverlapCounts(selection.sources, counts, size, seed, density)
+    cached = None if cache is None else _cached_rectangle(store, selection, seed, cache, on_progress)
+    if cached is not None:
+        return cached
+    counts, sources, targets = (c[0] for c in count_rectangle(store, selection, seed, None, on_progress, device))
+    return OverlapRectangle(selection.sources, selection.targets, counts, sources, targets, size, seed, density)
 
 
 def _count_groups(
-    store: RowSource, pairs: Pairs, seed: int, density: float, groups: Groups, device: str, on_progress: Progress | None
+    store: RowSource, selection: Selection, seed: int, groups: Groups, device: str, on_progress: Progress | None
 ) -> GroupedOverlaps:
+    density = selection.density
     tables: tuple[Overlaps, ...]
-    if pairs.targets is None:
-        squares = count_square(store, pairs.sources, seed, density, groups, on_progress, device)
+    if selection.targets is None:
+        squares = count_square(store, selection, seed, groups, on_progress, device)
         tables = tuple(
-            OverlapCounts(pairs.sources, counts, size, seed, density)
+            OverlapCounts(selection.sources, counts, size, seed, density)
             for counts, size in zip(squares, groups.sizes, strict=True)
         )
     else:
-        parts = count_rectangle(store, pairs, seed, density, groups, on_progress, device)
+        parts = count_rectangle(store, selection, seed, groups, on_progress, device)
         tables = tuple(
-            OverlapRectangle(pairs.sources, pairs.targets, counts, sources, targets, size, seed, density)
+            OverlapRectangle(selection.sources, selection.targets, counts, sources, targets, size, seed, density)
             for counts, sources, targets, size in zip(*parts, groups.sizes, strict=True)
         )
     return GroupedOverlaps(groups.by, groups.names, tables)
 
 
-def by_turns(store: RowSource, on_progress: Progress | None, turns: int) -> list[Progress | None]:
-    """Return what each of several passes reports to, so that it looks like one."""
+def split_progress(store: RowSource, on_progress: Progress | None, passes: int) -> list[Progress | None]:
+    """Return a progress callback for each of several passes, so that they appear as one."""
     if on_progress is None:
-        return [None] * turns
+        return [None] * passes
     words = words_for(store.layout.size)
 
     def shifted(before: int) -> Progress:
-        return lambda done, all_of_it: on_progress(before + done * words // max(all_of_it, 1), turns * words)
+        return lambda done, total: on_progress(before + done * words // max(total, 1), passes * words)
 
-    return [shifted(turn * words) for turn in range(turns)]
+    return [shifted(number * words) for number in range(passes)]
+
+
+# ---------------------------------------------------------------------------------------- cached counts
+
+
+def _count_with_cache(
+    store: RowSource,
+    selection: Selection,
+    seed: int,
+    cache: OverlapCache,
+    device: str,
+    on_progress: Progress | None,
+) -> OverlapCounts:
+    """Return the counts of all pairs, and cache them.
+
+    A language that is not in the cache, or whose row has changed, is counted with all others. Where most languages are
+    new, everything is counted again. A comparison of few languages does not replace a larger one in the cache.
+
+    Raises:
+        StoreError: A row does not have as many bits as when it was written, or cannot be read.
+    """
+    languages, density = selection.sources, selection.density
+    cached = cache.load(seed, density)
+    digests = cache.digests(languages, seed, density)
+    unchanged = _unchanged(cached, languages, digests)
+    new = [code for code in languages if code not in unchanged]
+    if cached is not None and not new:
+        _report_done(store, on_progress)
+        return cached.counts.among(languages)
+    if cached is None or 2 * len(new) > len(languages):
+        intersection = count_square(store, selection, seed, None, on_progress, device)[0]
+    else:
+        intersection = _extended(store, cached.counts, selection, new, seed, device, on_progress)
+    counts = OverlapCounts(languages, intersection, store.layout.size, seed, density)
+    if cached is None or len(languages) >= len(set(cached.languages) & set(store.languages_at(seed, density))):
+        cache.save(CachedOverlaps(counts, digests))
+    return counts
+
+
+def _cached_rectangle(
+    store: RowSource, selection: Selection, seed: int, cache: OverlapCache, on_progress: Progress | None
+) -> OverlapRectangle | None:
+    """Return the counts of sources with targets if the cache has all of them and no row has changed; None otherwise."""
+    languages, cached = selection.languages, cache.load(seed, selection.density)
+    # Where a language is not in the cache, the digests of the others are not needed.
+    if cached is None or not set(languages) <= set(cached.languages):
+        return None
+    digests = cache.digests(languages, seed, selection.density)
+    if _unchanged(cached, languages, digests) != set(languages):
+        return None
+    _report_done(store, on_progress)
+    return cached.counts.between(selection.sources, selection.targets or ())
+
+
+def _unchanged(cached: CachedOverlaps | None, languages: Sequence[str], digests: Sequence[str]) -> set[str]:
+    """Return the languages whose present rows are those in the cache."""
+    before = {} if cached is None else dict(zip(cached.languages, cached.digests, strict=True))
+    return {code for code, digest in zip(languages, digests, strict=True) if before.get(code) == digest}
+
+
+def _extended(
+    store: RowSource,
+    cached: OverlapCounts,
+    selection: Selection,
+    new: Sequence[str],
+    seed: int,
+    device: str,
+    on_progress: Progress | None,
+) -> Counts:
+    """Count the new languages with all, and take the pairs of the others from the cache."""
+    languages = selection.sources
+    rectangle = replace(selection, sources=tuple(new), targets=languages)
+    counted, _, _ = count_rectangle(store, rectangle, seed, None, on_progress, device)
+    position = {code: i for i, code in enumerate(languages)}
+    rows, others = [position[code] for code in new], [position[code] for code in languages if code not in set(new)]
+    out = np.empty((len(languages), len(languages)), np.int64)
+    out[np.ix_(others, others)] = cached.among([languages[i] for i in others]).intersection
+    out[rows] = counted[0]
+    out[:, rows] = counted[0].T
+    return out
+
+
+def _report_done(store: RowSource, on_progress: Progress | None) -> None:
+    if on_progress is not None:
+        words = words_for(store.layout.size)
+        on_progress(words, words)

@@ -1,4 +1,4 @@
-"""Which parameters are counted together: those of a layer, of a kind of module, of a tensor."""
+"""Groups of parameters that are counted together: those of a layer, of a kind of module, or of a tensor."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 By = Literal["layer", "module", "tensor"]
 
-#: What parameters can be grouped by.
+#: The ways of grouping parameters.
 GROUPINGS: Final[tuple[str, ...]] = get_args(By)
 
 
 @dataclass(frozen=True)
 class Groups:
-    """A division of all parameters.
+    """A division of all parameters into groups.
 
     Attributes:
-        by: What the groups are.
-        names: G names.
+        by: The way of grouping.
+        names: The names of the G groups.
         segments: Ranges of bits, each of one group; together they hold every bit once.
-        sizes: Number of parameters of each group.
+        sizes: The number of parameters of each group.
     """
 
     by: str
@@ -36,15 +36,16 @@ class Groups:
 
 
 def groups_of(layout: ParameterLayout, by: str) -> Groups:
-    """Divide the parameters of a layout.
+    """Return the groups of the parameters of a layout.
 
     Args:
-        layout: Which bit is which parameter.
-        by: `layer`, a transformer block; `tensor`, by its name; `module`, the kind of module: the tensor's name
-            within its block without a last `weight` or `bias`, as `attention.self.query`, over all blocks.
+        layout: The layout.
+        by: `layer`, a transformer block; `tensor`, the name of the tensor; `module`, the kind of module: the name of
+            the tensor within its block without a final `weight` or `bias`, such as `attention.self.query`, over all
+            blocks.
 
     Raises:
-        UsageError: Another word, or a layout without layers is to be divided by layer or module.
+        UsageError: `by` is another word, or a layout without layers is grouped by layer or module.
     """
     from xsns_kernels.columns import Segment
 
@@ -60,18 +61,18 @@ def groups_of(layout: ParameterLayout, by: str) -> Groups:
     else:
         raise UsageError(f"parameters cannot be grouped by '{by}'.", f"group them by {', '.join(GROUPINGS)}.")
     if by == "module":
-        spans = [(_kind(layout, name, start), start, stop) for name, start, stop in spans]
+        spans = [(_module_kind(layout, name, start), start, stop) for name, start, stop in spans]
     names = tuple(dict.fromkeys(name for name, *_ in spans))
-    place = {name: i for i, name in enumerate(names)}
+    number = {name: i for i, name in enumerate(names)}
     sizes = [0] * len(names)
     for name, start, stop in spans:
-        sizes[place[name]] += stop - start
-    segments = tuple(Segment(start, stop, place[name]) for name, start, stop in spans)
+        sizes[number[name]] += stop - start
+    segments = tuple(Segment(start, stop, number[name]) for name, start, stop in spans)
     return Groups(by, names, segments, tuple(sizes))
 
 
-def _kind(layout: ParameterLayout, tensor: str, start: int) -> str:
-    """Return the kind of module that a tensor belongs to."""
+def _module_kind(layout: ParameterLayout, tensor: str, start: int) -> str:
+    """Return the kind of module to which a tensor belongs."""
     block = layout.layers[bisect_right([layer.start for layer in layout.layers], start) - 1].name
     within = tensor.removeprefix(f"{block}.")
     module, _, last = within.rpartition(".")

@@ -1,4 +1,4 @@
-"""Overlap counts → similarity: coefficients, their average over seeds, their chance level and standard error."""
+"""Similarity from overlap counts: coefficients, their average over seeds, their chance level and standard error."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from xsns_stream.types import (
 
 _Table = Overlaps | SampledOverlaps
 
-# Of a central difference; its error is of the order of its square.
+# Relative step of a central difference, whose error is of the order of the square of the step.
 _STEP = 1e-4
 
 
 def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
     """J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds where there are several.
 
-    :func:`similarity` with its default coefficient.
+    This is :func:`similarity` with its default coefficient.
     """
     return similarity(counts, "jaccard")
 
 
 def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") -> SimilarityMatrix:
-    """Turn counts into a coefficient, averaged over seeds where there are several.
+    """Return a similarity coefficient of counts, averaged over seeds where there are several.
 
-    The chance level of a pair is the coefficient at what independent random sub-networks of the same sizes share on
-    average, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way; for the Jaccard coefficient that is
-    E|A ∩ B| / (|A| + |B| − E|A ∩ B|). Where a coefficient is undefined it is NaN (the Jaccard coefficient of two
-    empty sub-networks), and so is the average over seeds of which one is NaN.
+    The chance level of a pair is the coefficient of the expected overlap of independent random sub-networks of the same
+    sizes, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way. For the Jaccard coefficient it is
+    E|A ∩ B| / (|A| + |B| − E|A ∩ B|). An undefined coefficient is NaN (such as the Jaccard coefficient of two empty
+    sub-networks), and so is an average over seeds of which one is NaN.
 
     Args:
-        counts: One table, or one for each seed. Tables are joined by label, in the first one's order.
+        counts: One table, or one for each seed. Tables are joined by label, in the order of the first one.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (of the target in the source), `cosine`,
             `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their formulas.
 
@@ -52,7 +52,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
         The matrix; with standard errors where the counts are estimates from samples.
 
     Raises:
-        UsageError: No table at all, or an unknown coefficient.
+        UsageError: There is no table, or the coefficient is unknown.
         IncompatibleError: The tables differ in languages, parameters or density, or share a seed.
     """
     formula = coefficient_named(coefficient)
@@ -75,14 +75,14 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
 def similarity_by_group(
     counts: GroupedOverlaps | Sequence[GroupedOverlaps], coefficient: str = "jaccard"
 ) -> GroupedSimilarity:
-    """Turn counts of groups into a coefficient for each group.
+    """Return a similarity coefficient of counts for each group.
 
     Args:
         counts: One collection of tables, or one for each seed.
         coefficient: As for :func:`similarity`.
 
     Raises:
-        UsageError: Nothing at all, or an unknown coefficient.
+        UsageError: There is no collection, or the coefficient is unknown.
         IncompatibleError: The collections differ in groups, languages, parameters or density, or share a seed.
     """
     given = [counts] if isinstance(counts, GroupedOverlaps) else list(counts)
@@ -91,7 +91,9 @@ def similarity_by_group(
     first = given[0]
     for other in given[1:]:
         if (other.by, other.names) != (first.by, first.names):
-            raise IncompatibleError("counts of different groups of parameters.", "group all seeds by the same.")
+            raise IncompatibleError(
+                "the counts are of different groups of parameters.", "group all seeds in the same way."
+            )
     shares = np.mean([_shares(one) for one in given], axis=0)
     return GroupedSimilarity(
         first.by,
@@ -103,7 +105,7 @@ def similarity_by_group(
 
 
 def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
-    """Return what a coefficient takes: |A ∩ B| [S, T], |A| [S, 1], |B| [1, T], P."""
+    """Return the arguments of a coefficient: |A ∩ B| [S, T], |A| [S, 1], |B| [1, T], P."""
     return (
         table.intersection.astype(np.float64),
         table.source_cardinality.astype(np.float64)[:, None],
@@ -113,13 +115,13 @@ def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
 
 
 def _chance(table: _Table, formula: Coefficient) -> Reals:
-    """float64 [S, T]: the coefficient that sizes alone explain."""
+    """Return the coefficient that sizes alone explain: float64 [S, T]."""
     _, a, b, size = _sizes(table)
     return formula(expected_intersection(a, b, size), a, b, size)
 
 
 def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | None:
-    """Return the standard error of the mean over seeds, whose samples were drawn independently; None if exact."""
+    """Return the standard error of the mean over seeds, whose samples are independent; None for exact counts."""
     if not all(isinstance(table, SampledOverlaps) for table in tables):
         return None
     variances = [_variance(cast(SampledOverlaps, table), formula) for table in tables]
@@ -128,7 +130,7 @@ def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | N
 
 
 def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
-    """Return the variance of a coefficient by the delta method, gᵀ V g with g its gradient: float64 [S, T]."""
+    """Return the variance of a coefficient by the delta method, gᵀ V g with its gradient g: float64 [S, T]."""
     n, a, b, size = _sizes(table)
     at = n, np.broadcast_to(a, n.shape), np.broadcast_to(b, n.shape)
 
@@ -138,17 +140,17 @@ def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
 
     gradient = []
     for i, value in enumerate(at):
-        # Of what is zero in every block nothing is known to vary, and the step divides by no zero.
+        # The lower limit avoids a division by zero for counts that are zero in every block.
         step = np.maximum(_STEP * np.abs(value), 1e-9)
         gradient.append((beside(i, step) - beside(i, -step)) / (2 * step))
     slopes = np.stack(gradient)
     variance = np.einsum("ist,ijst,jst->st", slopes, table.covariance, slopes)
-    # A language with itself does not vary at all, and rounding may make that negative.
+    # The coefficient of a language with itself does not vary, and rounding may make its variance negative.
     return np.where(np.isnan(variance), np.nan, np.maximum(variance, 0.0))
 
 
 def _shares(grouped: GroupedOverlaps) -> Reals:
-    """float64 [G]: the share of all languages' selected parameters that lie in each group."""
+    """Return the share of the selected parameters of all languages that lies in each group: float64 [G]."""
     sizes = np.array([_every_size(table).sum() for table in grouped.tables], np.float64)
     with np.errstate(invalid="ignore"):
         shares: Reals = sizes / sizes.sum()
@@ -156,14 +158,14 @@ def _shares(grouped: GroupedOverlaps) -> Reals:
 
 
 def _every_size(table: Overlaps) -> Counts:
-    """Return the cardinality of each language once."""
+    """Return the cardinality of each language, each language once."""
     rows = dict(zip(table.sources, table.source_cardinality.tolist(), strict=True))
     every = rows | dict(zip(table.targets, table.target_cardinality.tolist(), strict=True))
     return np.array(list(every.values()), np.int64)
 
 
 def _aligned(tables: list[_Table]) -> list[_Table]:
-    """Return the tables in the order of the first one's labels, if they belong together."""
+    """Return the tables in the order of the labels of the first one, if they belong together."""
     if not tables:
         raise UsageError("there is nothing to compare: no table of counts.", "count overlaps first.")
     first = tables[0]

@@ -1,4 +1,4 @@
-"""Intersection and union of several languages' sub-networks."""
+"""Intersection and union of the sub-networks of several languages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.similarity.groups import By, groups_of
-from xsns_stream.similarity.selection import Progress, RowSource, ask, only
+from xsns_stream.similarity.selection import Progress, RowSource, only, select
 from xsns_stream.similarity.streaming import check_cardinalities, intersections
 from xsns_stream.types import ParameterSet, words_for
 
@@ -16,13 +16,13 @@ from xsns_stream.types import ParameterSet, words_for
 _BLOCK_BYTES: Final = 16 * 2**20
 
 
-def count_parts(bits: ParameterSet, by: By = "layer") -> dict[str, int]:
+def count_by_group(bits: ParameterSet, by: By = "layer") -> dict[str, int]:
     """Return how many parameters of each group are in a set: {name: number}."""
     from xsns_kernels.columns import ArrayColumns
 
     groups = groups_of(bits.layout, by)
-    found = intersections(ArrayColumns(bits.bits[None]), groups.segments, len(groups.names))
-    return dict(zip(groups.names, found[:, 0, 0].tolist(), strict=True))
+    counts = intersections(ArrayColumns(bits.bits[None]), groups.segments, len(groups.names))
+    return dict(zip(groups.names, counts[:, 0, 0].tolist(), strict=True))
 
 
 def common(
@@ -33,17 +33,17 @@ def common(
     density: float | None = None,
     on_progress: Progress | None = None,
 ) -> ParameterSet:
-    """Return the parameters that are in the sub-network of every one of several languages.
+    """Return the parameters that are in the sub-networks of all of several languages.
 
     Args:
-        store: Where the rows are; they are read a block of columns at a time.
-        languages: Which; all that have a row for this seed and density where left out.
-        seed: May be left out where there is a single one.
-        density: May be left out where there is a single one.
+        store: The store of the rows; they are read a block of columns at a time.
+        languages: The languages; by default all that have a row for this seed and density.
+        seed: The seed; may be left out where the store has one seed.
+        density: The density; may be left out where the store has one density.
         on_progress: Called with (words done, words in all) after each block.
 
     Returns:
-        What `store["sw"] & store["zu"] & …` gives, without ever holding more than one set.
+        The same as `store["sw"] & store["zu"] & …`; only one set is in memory.
 
     Raises:
         UsageError, LanguageError, StoreError: As for :func:`xsns_stream.similarity.count_overlaps`.
@@ -61,7 +61,7 @@ def united(
 ) -> ParameterSet:
     """Return the parameters that are in the sub-network of at least one of several languages.
 
-    Arguments and errors as for :func:`common`.
+    Arguments and errors are those of :func:`common`.
     """
     return _combine(store, languages, seed, density, np.bitwise_or, on_progress)
 
@@ -75,12 +75,12 @@ def _combine(
     on_progress: Progress | None,
 ) -> ParameterSet:
     seed = only("seed", store.seeds) if seed is None else seed
-    asked = ask(store, languages=languages, sources=None, targets=None, seeds=(seed,), density=density)
-    chosen, words = asked.pairs.sources, words_for(store.layout.size)
+    selection = select(store, languages=languages, seeds=(seed,), density=density)
+    chosen, words = selection.sources, words_for(store.layout.size)
     bits, sizes = np.empty(words, np.uint64), np.zeros(len(chosen), np.int64)
     step = max(1, _BLOCK_BYTES // (8 * len(chosen)))
     space = np.empty((len(chosen), min(step, words)), np.uint64)
-    with store.columns(chosen, seed, asked.density) as columns:
+    with store.columns(chosen, seed, selection.density) as columns:
         for start in range(0, words, step):
             stop = min(start + step, words)
             block = space[:, : stop - start]
@@ -89,5 +89,5 @@ def _combine(
             sizes += np.bitwise_count(block).sum(axis=1, dtype=np.int64)
             if on_progress is not None:
                 on_progress(stop, words)
-    check_cardinalities(store, chosen, sizes, seed, asked.density)
+    check_cardinalities(store, chosen, sizes, seed, selection.density)
     return ParameterSet(bits, store.layout)

@@ -1,9 +1,10 @@
 """Overlap counts estimated from a sample of the parameters, with their standard errors.
 
-Each layer is cut into blocks of neighbouring parameters, and the blocks into zones of neighbours; of every zone two
-blocks are drawn. That is a cluster sample in strata with two clusters each (Cochran, Sampling Techniques, 1977,
-chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4): neighbours are alike, so that zones take out most of what
-differs between tensors and rows of a matrix, and the two blocks of a zone tell how much is left.
+Each layer is divided into blocks of neighbouring parameters, and the blocks into zones of neighbours. Two blocks of
+each zone are drawn. This is a stratified cluster sample with two clusters in each stratum (Cochran, Sampling
+Techniques, 1977, chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4). Neighbours are alike, so that zones
+remove most of the differences between tensors and between rows of a matrix, and the two blocks of a zone show how much
+is left.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy as np
 
 from xsns_kernels.columns import Columns, Segment
 from xsns_stream.errors import UsageError
-from xsns_stream.similarity.count import by_turns
-from xsns_stream.similarity.selection import Incomplete, Pairs, Picked, Progress, RowSource, ask, only
-from xsns_stream.similarity.streaming import cross_intersections, intersections, open_rectangle
+from xsns_stream.similarity.count import split_progress
+from xsns_stream.similarity.selection import Incomplete, Progress, RowSource, Selection, only, select
+from xsns_stream.similarity.streaming import Picked, cross_intersections, intersections, open_rectangle
 from xsns_stream.types import WORD_BITS, Counts, ParameterLayout, SampledOverlaps, words_for
 
-#: A layer has about this many blocks: what matters for the error is their number. Between these sizes, in words.
+#: The number of blocks of a layer, on which the error depends, and the limits of their size in words.
 BLOCKS_A_LAYER: Final = 1000
 LEAST_WORDS: Final = 16
 MOST_WORDS: Final = 1024
@@ -48,23 +49,23 @@ def sample_overlaps(
 ) -> SampledOverlaps:
     """Estimate |A ∩ B| for pairs of languages from a part of the parameters.
 
-    The truth lies within 1.96 standard errors of about 94 in 100 estimates from 150 blocks or more, and of fewer where
-    less is read: a standard error from 40 blocks is itself uncertain.
+    The true value lies within 1.96 standard errors of about 94 in 100 estimates from 150 blocks or more. It is within
+    them less often where fewer blocks are read, because a standard error from 40 blocks is itself uncertain.
 
     Args:
-        store: Where the rows are; only the blocks that are drawn are read.
-        fraction: The part, in (0, 1]. Of every layer at least two blocks are read; with 1 all are, and the result is
-            exact.
+        store: The store of the rows; only the drawn blocks are read.
+        fraction: The part of the parameters that is read, in (0, 1]. At least two blocks of every layer are read; with
+            1 all are read, and the result is exact.
         languages: As for :func:`xsns_stream.similarity.count_overlaps`, and so are `sources` and `targets`.
-        sources: See there.
-        targets: See there.
-        seed: May be left out where there is a single one.
-        density: May be left out where there is a single one.
-        sample_seed: Of the draw of the blocks, which differs from seed to seed.
+        sources: The sources of a rectangle.
+        targets: The targets of a rectangle.
+        seed: The seed of the rows; may be left out where the store has one seed.
+        density: The density; may be left out where the store has one density.
+        sample_seed: Seed for drawing the blocks, which differ between the seeds of rows.
         on_progress: Called with (words done, words in all).
 
     Raises:
-        UsageError: A fraction out of range; otherwise as for `count_overlaps`.
+        UsageError: The fraction is out of range; otherwise as for `count_overlaps`.
         LanguageError, StoreError: As for `count_overlaps`. Rows are not compared with their records.
     """
     seed = only("seed", store.seeds) if seed is None else seed
@@ -94,13 +95,13 @@ def sample_overlaps_by_seed(
     on_progress: Progress | None = None,
     on_incomplete: Incomplete | None = None,
 ) -> tuple[SampledOverlaps, ...]:
-    """Estimate |A ∩ B| once for each seed, from blocks that are drawn anew; see :func:`sample_overlaps`.
+    """Estimate |A ∩ B| once for each seed, from other blocks for each; see :func:`sample_overlaps`.
 
-    Languages that lack a seed are left out, as by :func:`xsns_stream.similarity.count_overlaps_by_seed`.
+    Languages that lack a seed are left out, as in :func:`xsns_stream.similarity.count_overlaps_by_seed`.
     """
     if not 0 < fraction <= 1:
-        raise UsageError(f"the part of the parameters to sample must lie in (0, 1], not {fraction}.")
-    asked = ask(
+        raise UsageError(f"the sampled part of the parameters must be in (0, 1], not {fraction}.")
+    selection = select(
         store,
         languages=languages,
         sources=sources,
@@ -110,8 +111,10 @@ def sample_overlaps_by_seed(
         on_incomplete=on_incomplete,
     )
     return tuple(
-        _sample(store, asked.pairs, seed, asked.density, draw_blocks(store.layout, fraction, (sample_seed, seed)), turn)
-        for seed, turn in zip(asked.seeds, by_turns(store, on_progress, len(asked.seeds)), strict=True)
+        _sample(store, selection, seed, draw_blocks(store.layout, fraction, (sample_seed, seed)), progress)
+        for seed, progress in zip(
+            selection.seeds, split_progress(store, on_progress, len(selection.seeds)), strict=True
+        )
     )
 
 
@@ -120,21 +123,21 @@ class Zone:
     """Neighbouring blocks of one layer.
 
     Attributes:
-        blocks: The two that were drawn, or all where there are no more: ranges of words, ascending.
-        of: How many blocks the zone has.
+        blocks: The two drawn blocks, or all blocks where there are at most two: ranges of words, ascending.
+        total: The number of blocks of the zone.
     """
 
     blocks: tuple[Range, ...]
-    of: int
+    total: int
 
     @property
     def words(self) -> int:
-        """Words of the blocks that were drawn."""
+        """Words of the drawn blocks."""
         return sum(stop - start for start, stop in self.blocks)
 
 
 def draw_blocks(layout: ParameterLayout, fraction: float, entropy: Sequence[int]) -> tuple[Zone, ...]:
-    """Draw two blocks of each zone, the same for the same entropy.
+    """Draw two blocks of each zone; the same entropy gives the same blocks.
 
     A word that two layers share belongs to the later one.
     """
@@ -144,7 +147,7 @@ def draw_blocks(layout: ParameterLayout, fraction: float, entropy: Sequence[int]
     for start, stop in zip([0, *bounds[1:]], bounds[1:], strict=False):
         step = min(MOST_WORDS, max(LEAST_WORDS, (stop - start) // BLOCKS_A_LAYER))
         blocks = [(first, min(first + step, stop)) for first in range(start, stop, step)]
-        # A layer within a word that the next one begins in has no block of its own.
+        # A layer within a word in which the next layer begins has no block of its own.
         parts = ceil(fraction * len(blocks) / 2)
         for part in range(parts):
             zone = range(part * len(blocks) // parts, (part + 1) * len(blocks) // parts)
@@ -154,36 +157,31 @@ def draw_blocks(layout: ParameterLayout, fraction: float, entropy: Sequence[int]
 
 
 def _sample(
-    store: RowSource,
-    pairs: Pairs,
-    seed: int,
-    density: float,
-    zones: Sequence[Zone],
-    on_progress: Progress | None,
+    store: RowSource, selection: Selection, seed: int, zones: Sequence[Zone], on_progress: Progress | None
 ) -> SampledOverlaps:
-    targets = pairs.sources if pairs.targets is None else pairs.targets
-    split = None if pairs.targets is None else len(pairs.sources)
-    estimate = _Estimate(len(pairs.sources), len(targets))
+    sources = selection.sources
+    targets = sources if selection.targets is None else selection.targets
+    split = None if selection.targets is None else len(sources)
+    estimate = _Estimate(len(sources), len(targets))
     total, done = sum(zone.words for zone in zones), 0
-    at_once = max(1, _BATCH_BYTES // (16 * len(pairs.sources) * len(targets)))
-    with open_rectangle(store, pairs, seed, density) as (columns, order):
+    at_once = max(1, _BATCH_BYTES // (16 * len(sources) * len(targets)))
+    with open_rectangle(store, selection, seed) as (columns, order):
         for first in range(0, len(zones), at_once):
             batch = zones[first : first + at_once]
-            estimate.add(
-                batch, _count_blocks(columns, [block for zone in batch for block in zone.blocks], split, order)
-            )
+            blocks = [block for zone in batch for block in zone.blocks]
+            estimate.add(batch, _count_blocks(columns, blocks, split, order))
             done += sum(zone.words for zone in batch)
             if on_progress is not None:
                 on_progress(done, total)
     return SampledOverlaps(
-        pairs.sources,
+        sources,
         targets,
         *estimate.totals,
         estimate.covariance,
         store.layout.size,
         total / words_for(store.layout.size),
         seed,
-        density,
+        selection.density,
     )
 
 
@@ -203,8 +201,8 @@ def _count_blocks(columns: Columns, blocks: Sequence[Range], split: int | None, 
 class _Estimate:
     """Estimates of |A ∩ B| [S, T], |A| [S] and |B| [T] over all zones, and their covariance [3, 3, S, T].
 
-    Of a zone of N blocks with x₁, y₁ and x₂, y₂ in those drawn, the totals are estimated as N (x₁ + x₂) / 2, and the
-    covariance of two totals as N (N − 2) (x₁ − x₂) (y₁ − y₂) / 4.
+    For a zone of N blocks whose drawn blocks hold x₁, y₁ and x₂, y₂, the estimate of a total is N (x₁ + x₂) / 2, and
+    the estimate of the covariance of two totals is N (N − 2) (x₁ − x₂) (y₁ − y₂) / 4.
     """
 
     def __init__(self, sources: int, targets: int) -> None:
@@ -212,20 +210,20 @@ class _Estimate:
         self.covariance = np.zeros((3, 3, sources, targets))
 
     def add(self, zones: Sequence[Zone], parts: Parts) -> None:
-        """Add the blocks of some zones, one after another."""
+        """Add the counts of the blocks of some zones, one zone after another."""
         drawn = [len(zone.blocks) for zone in zones]
-        expansion = np.array([zone.of / len(zone.blocks) for zone in zones for _ in zone.blocks])
+        expansion = np.array([zone.total / len(zone.blocks) for zone in zones for _ in zone.blocks])
         for total, part in zip(self.totals, parts, strict=True):
             np.add(total, np.tensordot(expansion, part, 1), out=total)
-        partly = [i for i, zone in enumerate(zones) if zone.of > len(zone.blocks)]
+        partly = [i for i, zone in enumerate(zones) if zone.total > len(zone.blocks)]
         first = np.cumsum([0, *drawn])[partly]
-        weight = np.array([zones[i].of * (zones[i].of - 2) / 4 for i in partly])
+        weight = np.array([zones[i].total * (zones[i].total - 2) / 4 for i in partly])
         apart = [part[first].astype(np.float64) - part[first + 1] for part in parts]
         axes = ("zst", "zs", "zt")
         for i, j in combinations_with_replacement(range(3), 2):
-            # Of |A| alone there is one value for each source, of |B| one for each target.
-            kept = "".join(axis for axis in "st" if axis in axes[i] + axes[j])
-            term = np.einsum(f"z,{axes[i]},{axes[j]}->{kept}", weight, apart[i], apart[j])
-            self.covariance[i, j] += term[:, None] if kept == "s" else term
+            # |A| has one value for each source, and |B| one for each target.
+            out_axes = "".join(axis for axis in "st" if axis in axes[i] + axes[j])
+            term = np.einsum(f"z,{axes[i]},{axes[j]}->{out_axes}", weight, apart[i], apart[j])
+            self.covariance[i, j] += term[:, None] if out_axes == "s" else term
         for i, j in ((1, 0), (2, 0), (2, 1)):
             self.covariance[i, j] = self.covariance[j, i]

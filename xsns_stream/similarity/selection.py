@@ -1,17 +1,15 @@
-"""Selection of the rows that are compared, and the sources that they are read from."""
+"""The selection of the rows of a comparison, and the interfaces of the store and of the cache that it uses."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xsns_stream.errors import LanguageError, StoreError, UsageError
 from xsns_stream.languages import near_misses
-from xsns_stream.types import CachedOverlaps, Counts, ParameterLayout, Words
+from xsns_stream.types import CachedOverlaps, Counts, ParameterLayout
 
 if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
@@ -28,86 +26,90 @@ _T = TypeVar("_T")
 
 
 class RowSource(Protocol):
-    """Where packed sub-networks come from: a store, or anything that behaves like one."""
+    """A source of packed sub-networks: a store, or an object with the same methods."""
 
     @property
     def layout(self) -> ParameterLayout:
-        """Which bit is which parameter."""
+        """The layout, which says which bit is which parameter."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds for which there is at least one row."""
+        """Seeds with at least one row."""
 
     @property
     def densities(self) -> tuple[float, ...]:
-        """Densities for which there is at least one row."""
+        """Densities with at least one row."""
 
     def languages_at(self, seed: int, density: float) -> tuple[str, ...]:
-        """Languages that have a row for this seed and density."""
+        """Return the languages that have a row for this seed and density."""
 
     def cardinalities(self, languages: Sequence[str], seed: int, density: float) -> Counts:
-        """|A| of each row as it was when written: int64 [n]."""
+        """Return |A| of each row when it was written: int64 [n]."""
 
     def columns(self, languages: Sequence[str], seed: int, density: float) -> AbstractContextManager[Columns]:
-        """Open the rows of these languages, in this order, to be read a block of columns at a time."""
+        """Open the rows of these languages, in this order, for reading a block of columns at a time."""
 
 
 class OverlapCache(Protocol):
-    """Where counts are kept from one comparison to the next."""
+    """A cache of overlap counts, from one comparison to the next."""
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
-        """SHA-256 of each language's row as it is now."""
+        """Return the SHA-256 of the present row of each language."""
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return what was kept; None where that is nothing, or nothing that can be read."""
+        """Return the cached counts; None where there are no readable ones."""
 
-    def save(self, kept: CachedOverlaps) -> None:
-        """Keep these counts in the place of those before them, if they can be kept at all."""
+    def save(self, overlaps: CachedOverlaps) -> None:
+        """Cache counts in place of those before them, if they can be cached at all."""
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """The languages that are compared.
+class Selection:
+    """The rows of a comparison.
 
     Attributes:
-        sources: Rows of the result.
-        targets: Its columns; None where all sources are compared with one another.
+        sources: The rows of the result.
+        targets: The columns of the result; None where all sources are compared with one another.
+        seeds: The seeds; the rows are compared once for each of them.
+        density: The density of all rows.
     """
 
     sources: tuple[str, ...]
-    targets: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None
+    seeds: tuple[int, ...]
+    density: float
 
     @property
-    def every(self) -> tuple[str, ...]:
+    def languages(self) -> tuple[str, ...]:
         """Each language once, sources first."""
         return tuple(dict.fromkeys((*self.sources, *(self.targets or ()))))
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is compared, at which density and for which seeds."""
-
-    pairs: Pairs
-    seeds: tuple[int, ...]
-    density: float
-
-
-def ask(
+def select(
     store: RowSource,
     *,
-    languages: Sequence[str] | None,
-    sources: Sequence[str] | None,
-    targets: Sequence[str] | None,
-    seeds: Sequence[int] | None,
-    density: float | None,
+    languages: Sequence[str] | None = None,
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    density: float | None = None,
     on_incomplete: Incomplete | None = None,
-) -> Asked:
-    """Fill in what was left out, and check that there is a row for everything.
+) -> Selection:
+    """Return the selection of a comparison, and check that it has all rows.
+
+    Args:
+        store: The store.
+        languages: The languages that are compared with one another; all that have every seed by default.
+        sources: Instead of `languages`: the languages that are compared with `targets`.
+        targets: Instead of `languages`: the languages that `sources` are compared with.
+        seeds: The seeds; all by default.
+        density: The density; may be left out where the store has one density.
+        on_incomplete: Called for each language that is left out, with the seeds that it lacks.
 
     Raises:
-        UsageError: Density left out, and there are several; a language or seed named twice; `languages` beside
-            `sources` or `targets`.
-        LanguageError: A language was asked for that lacks a seed.
+        UsageError: The density is left out, and there are several; a language or seed is named twice; `languages` are
+            given beside `sources` or `targets`.
+        LanguageError: A named language lacks a seed.
         StoreError: No language has every seed.
     """
     if languages is not None and (sources is not None or targets is not None):
@@ -126,12 +128,12 @@ def ask(
             raise StoreError(_nothing(wanted, density), "build what is missing, or choose fewer seeds.")
         first = complete if first is None else first
         second = complete if second is None else second
-    pairs = Pairs(_distinct(first), _distinct(second) if rectangle else None)
+    selection = Selection(_distinct(first), _distinct(second) if rectangle else None, wanted, density)
     for seed, there in by_seed.items():
-        require(pairs.sources, there, f"seed {seed} and density {density!r}")
-        if pairs.targets is not None:
-            require(pairs.targets, there, f"seed {seed} and density {density!r}")
-    return Asked(pairs, wanted, density)
+        require(selection.sources, there, f"seed {seed} and density {density!r}")
+        if selection.targets is not None:
+            require(selection.targets, there, f"seed {seed} and density {density!r}")
+    return selection
 
 
 def only(name: str, values: tuple[_Label, ...]) -> _Label:
@@ -154,11 +156,11 @@ def only(name: str, values: tuple[_Label, ...]) -> _Label:
 
 
 def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> None:
-    """Check that there is a row of every language.
+    """Check that every language has a row.
 
     Raises:
         LanguageError: A language has none; near misses are suggested.
-        StoreError: No language at all.
+        StoreError: There is no language at all.
     """
     if not languages:
         raise StoreError(f"there is no sub-network to compare for {where}.", "build some first.")
@@ -178,7 +180,7 @@ def _nothing(seeds: Sequence[int], density: float) -> str:
 
 
 def _complete(by_seed: Mapping[int, Sequence[str]], on_incomplete: Incomplete | None) -> tuple[str, ...]:
-    """Return the languages that every seed has, and report the others."""
+    """Return the languages that have every seed, and report the others."""
     known = sorted({code for there in by_seed.values() for code in there})
     lacking = {code: tuple(seed for seed in by_seed if code not in by_seed[seed]) for code in known}
     for code, seeds in lacking.items():
@@ -190,87 +192,5 @@ def _complete(by_seed: Mapping[int, Sequence[str]], on_incomplete: Incomplete | 
 def _distinct(values: Sequence[_T]) -> tuple[_T, ...]:
     twice = sorted({str(value) for value in values if list(values).count(value) > 1})
     if twice:
-        raise UsageError(f"{', '.join(twice)} was asked for twice.", "name each once.")
+        raise UsageError(f"{', '.join(twice)} was given twice.", "name each once.")
     return tuple(values)
-
-
-class Repeated:
-    """Rows of which some stand at the end once more; each is read once.
-
-    A language that is both a source and a target has to be on both sides of the split that the kernels count over.
-    """
-
-    def __init__(self, columns: Columns, again: Sequence[int]) -> None:
-        self._columns = columns
-        self._again = list(again)
-
-    @property
-    def rows(self) -> int:
-        """The rows, the repeated ones included."""
-        return self._columns.rows + len(self._again)
-
-    @property
-    def words(self) -> int:
-        """W, the number of words of a row."""
-        return self._columns.words
-
-    def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of columns, and copy the rows that are there twice."""
-        distinct = self._columns.rows
-        self._columns.read(start, stop, out[:distinct])
-        for row, original in enumerate(self._again, start=distinct):
-            out[row] = out[original]
-
-
-class Joined:
-    """Rows of several sources, one after another."""
-
-    def __init__(self, sources: Sequence[Columns]) -> None:
-        self._sources = list(sources)
-
-    @property
-    def rows(self) -> int:
-        """The rows of all sources."""
-        return sum(source.rows for source in self._sources)
-
-    @property
-    def words(self) -> int:
-        """W, the number of words of a row."""
-        return self._sources[0].words
-
-    def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of columns of every source."""
-        for source in self._sources:
-            source.read(start, stop, out[: source.rows])
-            out = out[source.rows :]
-
-
-class Picked:
-    """Some ranges of the words of every row, one after another."""
-
-    def __init__(self, columns: Columns, ranges: Sequence[tuple[int, int]]) -> None:
-        self._columns = columns
-        self._ranges = list(ranges)
-        #: Where each range begins in what is seen, and last where all end.
-        self.offsets = [0, *accumulate(stop - start for start, stop in self._ranges)]
-
-    @property
-    def rows(self) -> int:
-        """The rows, which are those of the source."""
-        return self._columns.rows
-
-    @property
-    def words(self) -> int:
-        """Words of all ranges together."""
-        return self.offsets[-1]
-
-    def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of what is seen, range by range."""
-        number = bisect_right(self.offsets, start) - 1
-        while start < stop:
-            within = start - self.offsets[number]
-            end = min(stop, self.offsets[number + 1])
-            first = self._ranges[number][0] + within
-            part, out = out[:, : end - start], out[:, end - start :]
-            self._columns.read(first, first + end - start, part)
-            number, start = number + 1, end

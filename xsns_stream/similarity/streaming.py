@@ -1,20 +1,22 @@
-"""Rows → counts: every word of a row passes through here, a block of columns of all rows at a time.
+"""Streams of rows: every word of a row passes through this module, a block of columns of all rows at a time.
 
-Memory does not grow with the model. What the rows are said to hold is compared with what was counted.
+The memory does not grow with the model. The counted cardinalities are compared with the recorded ones.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.similarity.groups import Groups
-from xsns_stream.similarity.selection import Pairs, Progress, Repeated, RowSource
-from xsns_stream.types import Counts
+from xsns_stream.similarity.selection import Progress, RowSource, Selection
+from xsns_stream.types import Counts, Words
 
 if TYPE_CHECKING:
     from xsns_kernels.columns import Columns, Segment
@@ -22,29 +24,27 @@ if TYPE_CHECKING:
 
 def count_square(
     store: RowSource,
-    languages: Sequence[str],
+    selection: Selection,
     seed: int,
-    density: float,
     groups: Groups | None = None,
     on_progress: Progress | None = None,
     device: str = "cpu",
 ) -> Counts:
-    """Count all pairs: int64 [G, L, L], with one group where none are given.
+    """Count all pairs of the sources: int64 [G, L, L], with one group where no groups are given.
 
     Raises:
-        StoreError: A row has no longer as many bits as when it was written, or cannot be read.
+        StoreError: A row does not have as many bits as when it was written, or cannot be read.
     """
-    with store.columns(languages, seed, density) as columns:
+    with store.columns(selection.sources, seed, selection.density) as columns:
         counts = intersections(columns, groups.segments if groups else None, _number(groups), on_progress, device)
-    check_cardinalities(store, languages, counts.sum(axis=0).diagonal(), seed, density)
+    check_cardinalities(store, selection.sources, counts.sum(axis=0).diagonal(), seed, selection.density)
     return counts
 
 
 def count_rectangle(
     store: RowSource,
-    pairs: Pairs,
+    selection: Selection,
     seed: int,
-    density: float,
     groups: Groups | None = None,
     on_progress: Progress | None = None,
     device: str = "cpu",
@@ -55,32 +55,35 @@ def count_rectangle(
         Intersections int64 [G, S, T], cardinalities of the sources int64 [G, S] and of the targets int64 [G, T].
 
     Raises:
-        StoreError: A row has no longer as many bits as when it was written, or cannot be read.
+        StoreError: A row does not have as many bits as when it was written, or cannot be read.
     """
-    with open_rectangle(store, pairs, seed, density) as (columns, order):
+    split = len(selection.sources)
+    with open_rectangle(store, selection, seed) as (columns, order):
         counts, sizes = cross_intersections(
-            columns, len(pairs.sources), groups.segments if groups else None, _number(groups), on_progress, device
+            columns, split, groups.segments if groups else None, _number(groups), on_progress, device
         )
-    sources, targets = sizes[:, : len(pairs.sources)], sizes[:, len(pairs.sources) :][:, order]
-    check_cardinalities(store, pairs.sources, sources.sum(axis=0), seed, density)
-    check_cardinalities(store, pairs.targets or (), targets.sum(axis=0), seed, density)
+    sources, targets = sizes[:, :split], sizes[:, split:][:, order]
+    check_cardinalities(store, selection.sources, sources.sum(axis=0), seed, selection.density)
+    check_cardinalities(store, selection.targets or (), targets.sum(axis=0), seed, selection.density)
     return counts[:, :, order], sources, targets
 
 
 @contextmanager
-def open_rectangle(store: RowSource, pairs: Pairs, seed: int, density: float) -> Iterator[tuple[Columns, list[int]]]:
-    """Open sources and then targets; also give, for each target in order, its place among those.
+def open_rectangle(store: RowSource, selection: Selection, seed: int) -> Iterator[tuple[Columns, list[int]]]:
+    """Open the sources, then the targets, so that each row is read once.
 
-    Languages that are on both sides come last, where they are copies of rows that were read already.
+    Yields:
+        The columns, and the position of each target among the rows after the sources. Targets that are sources too are
+        copies at the end.
     """
-    place = {code: row for row, code in enumerate(pairs.sources)}
-    targets = pairs.targets or ()
-    fresh = [code for code in targets if code not in place]
-    again = [code for code in targets if code in place]
-    column = {code: i for i, code in enumerate((*fresh, *again))}
-    with store.columns((*pairs.sources, *fresh), seed, density) as rows:
-        columns: Columns = Repeated(rows, [place[code] for code in again]) if again else rows
-        yield columns, [column[code] for code in targets]
+    sources = {code: i for i, code in enumerate(selection.sources)}
+    targets = selection.targets or ()
+    fresh = [code for code in targets if code not in sources]
+    again = [code for code in targets if code in sources]
+    position = {code: i for i, code in enumerate((*fresh, *again))}
+    with store.columns((*selection.sources, *fresh), seed, selection.density) as rows:
+        columns: Columns = Repeated(rows, [sources[code] for code in again]) if again else rows
+        yield columns, [position[code] for code in targets]
 
 
 def intersections(
@@ -132,7 +135,7 @@ def cross_intersections(
 
 @contextmanager
 def _device_errors(device: str) -> Iterator[None]:
-    """Say in a sentence what torch says in many; a torch without CUDA fails with an AssertionError."""
+    """Turn the long messages of torch into a sentence; a torch without CUDA raises an AssertionError."""
     try:
         yield
     except (ImportError, RuntimeError, AssertionError) as error:
@@ -143,10 +146,10 @@ def _device_errors(device: str) -> Iterator[None]:
 
 
 def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Counts, seed: int, density: float) -> None:
-    """A row that was damaged on the disk shows in its own count, at no cost.
+    """Compare the counted cardinalities of rows with the recorded ones, which finds damage on the disk at no cost.
 
     Raises:
-        StoreError: One has.
+        StoreError: A row has another cardinality.
     """
     recorded = store.cardinalities(languages, seed, density)
     wrong = [
@@ -162,3 +165,88 @@ def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Cou
 
 def _number(groups: Groups | None) -> int:
     return len(groups.names) if groups else 1
+
+
+# --------------------------------------------------------------------------------------- views of columns
+
+
+class Repeated:
+    """Rows followed by copies of some of them; each row is read once.
+
+    A language that is both a source and a target must be on both sides of the split at which the kernels count.
+    """
+
+    def __init__(self, columns: Columns, again: Sequence[int]) -> None:
+        self._columns = columns
+        self._again = list(again)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, including the copies."""
+        return self._columns.rows + len(self._again)
+
+    @property
+    def words(self) -> int:
+        """W, the number of words of a row."""
+        return self._columns.words
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Read a block of columns, and copy the repeated rows."""
+        distinct = self._columns.rows
+        self._columns.read(start, stop, out[:distinct])
+        for row, original in enumerate(self._again, start=distinct):
+            out[row] = out[original]
+
+
+class Joined:
+    """The rows of several sources, one source after another."""
+
+    def __init__(self, sources: Sequence[Columns]) -> None:
+        self._sources = list(sources)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of all sources."""
+        return sum(source.rows for source in self._sources)
+
+    @property
+    def words(self) -> int:
+        """W, the number of words of a row."""
+        return self._sources[0].words
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Read a block of columns of every source."""
+        for source in self._sources:
+            source.read(start, stop, out[: source.rows])
+            out = out[source.rows :]
+
+
+class Picked:
+    """Some ranges of the words of every row, one range after another."""
+
+    def __init__(self, columns: Columns, ranges: Sequence[tuple[int, int]]) -> None:
+        self._columns = columns
+        self._ranges = list(ranges)
+        #: The position of the first word of each range in this view, and the number of its words.
+        self.offsets = [0, *accumulate(stop - start for start, stop in self._ranges)]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, which is that of the source."""
+        return self._columns.rows
+
+    @property
+    def words(self) -> int:
+        """The number of words of all ranges together."""
+        return self.offsets[-1]
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Read a block of columns of this view, range by range."""
+        number = bisect_right(self.offsets, start) - 1
+        while start < stop:
+            within = start - self.offsets[number]
+            end = min(stop, self.offsets[number + 1])
+            first = self._ranges[number][0] + within
+            part, out = out[:, : end - start], out[:, end - start :]
+            self._columns.read(first, first + end - start, part)
+            number, start = number + 1, end

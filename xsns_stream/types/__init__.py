@@ -4,7 +4,6 @@ All are frozen: a stage receives one and returns another. None imports torch, so
 store works, and starts fast, without it. Symbols: L languages, P parameters, W = ceil(P/64) words.
 """
 
-from xsns_stream.types.arrays import WORD_BITS, Counts, Reals, Words, words_for
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.fisher import (
     BATCH_WISE,
@@ -24,7 +23,7 @@ from xsns_stream.types.overlaps import (
     SampledOverlaps,
 )
 from xsns_stream.types.parameter_set import ParameterSet, Share
-from xsns_stream.types.parameters import LayerSpan, ParameterLayout
+from xsns_stream.types.parameters import WORD_BITS, Counts, LayerSpan, ParameterLayout, Reals, Words, words_for
 from xsns_stream.types.provenance import Provenance
 from xsns_stream.types.regressions import Regression
 from xsns_stream.types.similarity_matrix import GroupedSimilarity, SimilarityMatrix

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xsns_stream.errors import UsageError
-from xsns_stream.types.arrays import Counts, Reals
 from xsns_stream.types.html_table import html_table
+from xsns_stream.types.parameters import Counts, Reals
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.types.arrays import Reals
+from xsns_stream.types.parameters import Reals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

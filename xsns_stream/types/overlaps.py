@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.types.arrays import Counts, Reals
+from xsns_stream.types.parameters import Counts, Reals
 
 
 @dataclass(frozen=True)

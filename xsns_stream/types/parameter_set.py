@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from xsns_kernels import popcount, unpack_bits
 from xsns_stream.errors import IncompatibleError
-from xsns_stream.types.arrays import WORD_BITS, Counts, Words, words_for
-from xsns_stream.types.parameters import ParameterLayout
+from xsns_stream.types.parameters import WORD_BITS, Counts, ParameterLayout, Words, words_for
 
 if TYPE_CHECKING:
     import bitarray

@@ -1,4 +1,4 @@
-"""Parameter layout: the parameters that are measured, and the bit of each one."""
+"""The layout of the measured parameters, which gives each parameter its bit, and types of arrays."""
 
 from __future__ import annotations
 
@@ -13,8 +13,21 @@ from operator import index
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from xsns_stream.errors import UsageError
+
+#: Packed bits, 64 parameters in a word.
+Words = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+
+WORD_BITS = 64
+
+
+def words_for(bits: int) -> int:
+    """Return W, the number of 64-bit words that hold `bits` bits."""
+    return -(-bits // WORD_BITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,10 +123,10 @@ LIBRARIES: Final = (
 
 def library_versions() -> dict[str, str]:
     """Return {library: installed version} of the libraries that can change a sub-network; nothing is imported."""
-    found = {}
+    versions = {}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from xsns_stream.types.arrays import Reals
 from xsns_stream.types.html_table import html_table
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
 
 if TYPE_CHECKING:

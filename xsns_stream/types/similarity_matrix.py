@@ -10,10 +10,10 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.types.arrays import Reals
 from xsns_stream.types.html_table import html_table
 from xsns_stream.types.language_tree import LanguageTree, average_linkage, cluster_order
 from xsns_stream.types.overlaps import OverlapCounts, Overlaps, SampledOverlaps
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimilarityMatrix:
-    """How similar each source is to each target; larger is more similar.
+    """Similarity of each source to each target; larger is more similar.
 
     Attributes:
         sources: S codes, the rows.
         targets: T codes, the columns.
-        values: float64 [S, T], averaged over seeds; NaN where undefined.
+        values: float64 [S, T], the mean over seeds; NaN where undefined.
         coefficient: Name of the coefficient, as `jaccard`.
-        chance: float64 [S, T], what unrelated sub-networks of the same sizes would give; None where unknown.
-        seeds: The seeds averaged over; empty where seeds mean nothing.
-        per_seed: float64 [R, S, T], one matrix for each seed; None where seeds mean nothing.
-        standard_error: float64 [S, T], of the values where they are estimated from a sample of the parameters; None
-            where all were counted.
+        chance: float64 [S, T], expected value for random sub-networks of the same sizes; None where unknown.
+        seeds: R seeds; empty if the values do not depend on seeds.
+        per_seed: float64 [R, S, T], one matrix for each seed; None if the values do not depend on seeds.
+        standard_error: float64 [S, T], standard error of values that are estimated from a sample of the parameters;
+            None if all parameters were counted.
         record: Record of the texts, the model and the settings that the values come from; None where unknown.
         counts: The overlap counts that the values were computed from, one table for each seed; empty where unknown.
         notes: Notes on languages that were left out, and on the texts that were compared.
@@ -52,13 +52,13 @@ class SimilarityMatrix:
     counts: tuple[Overlaps | SampledOverlaps, ...] = ()
     notes: tuple[str, ...] = ()
 
-    #: Distances are turned round before they become a SimilarityMatrix.
+    #: Distances are converted to similarities before they become a SimilarityMatrix.
     direction = "similarity"
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.sources), len(self.targets)):
             raise ValueError(
-                f"{len(self.sources)} sources and {len(self.targets)} targets do not label {self.values.shape}"
+                f"values must have the shape ({len(self.sources)}, {len(self.targets)}), not {self.values.shape}"
             )
 
     def __getitem__(self, pair: tuple[str, str]) -> float:
@@ -70,15 +70,15 @@ class SimilarityMatrix:
         try:
             return labels.index(language)
         except ValueError:
-            raise LanguageError(f"no language '{language}' in the matrix.") from None
+            raise LanguageError(f"the matrix does not contain the language '{language}'.") from None
 
     def column(self, target: str) -> Reals:
-        """Return float64 [S]: every source's similarity to `target`."""
+        """Return float64 [S]: the similarity of every source to `target`."""
         return self.values[:, self._index(self.targets, target)]
 
     @property
     def chance_corrected(self) -> Reals | None:
-        """(J − E) / (1 − E), zero where similarity is what chance gives; None where chance is unknown."""
+        """float64 [S, T]: (J − E) / (1 − E), zero where the similarity equals `chance`; None if that is unknown."""
         if self.chance is None:
             return None
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -87,14 +87,14 @@ class SimilarityMatrix:
 
     @property
     def mean_of_pairs(self) -> float:
-        """The mean over all pairs of two different languages whose value is defined; NaN where there is none."""
+        """Mean over all pairs of two different languages with a defined value; NaN if there is no such pair."""
         own = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
         known = self.values[~own & np.isfinite(self.values)]
         return float(known.mean()) if known.size else float("nan")
 
     @property
     def spread(self) -> Reals | None:
-        """float64 [S, T]: sample standard deviation over seeds; None for fewer than two."""
+        """float64 [S, T]: sample standard deviation over seeds; None with fewer than two seeds."""
         if self.per_seed is None or len(self.per_seed) < 2:
             return None
         deviation: Reals = self.per_seed.std(axis=0, ddof=1)
@@ -214,15 +214,15 @@ def _labels(matrix: SimilarityMatrix) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class GroupedSimilarity:
-    """How similar languages are in each group of parameters, as in each layer.
+    """Similarities of languages in each group of parameters, for example in each layer.
 
     Attributes:
-        by: What the groups are: `layer`, `module` or `tensor`.
-        names: G names.
+        by: Kind of the groups: `layer`, `module` or `tensor`.
+        names: G names of groups.
         matrices: G matrices of the same sources and targets.
         sizes: Number of parameters of each group.
-        shares: Share of all languages' selected parameters that lie in each group, mean over seeds; they add up to
-            one, and are NaN where nothing is selected.
+        shares: Share of the selected parameters of all languages that lie in each group, mean over seeds. Shares add
+            up to one; they are NaN if nothing is selected.
         notes: Notes on languages that were left out, and on the texts that were compared.
     """
 
@@ -235,7 +235,7 @@ class GroupedSimilarity:
 
     def __post_init__(self) -> None:
         if {len(self.matrices), len(self.sizes), len(self.shares)} != {len(self.names)} or not self.names:
-            raise ValueError(f"{len(self.names)} names do not label {len(self.matrices)} matrices")
+            raise ValueError(f"{len(self.names)} names need as many matrices, sizes and shares, and at least one")
 
     def __getitem__(self, name: str) -> SimilarityMatrix:
         if name not in self.names:
@@ -250,7 +250,7 @@ class GroupedSimilarity:
 
     @property
     def coefficient(self) -> str:
-        """Name of the coefficient."""
+        """Name of the coefficient, as `jaccard`."""
         return self.matrices[0].coefficient
 
     @property
@@ -259,7 +259,7 @@ class GroupedSimilarity:
         return np.stack([matrix.values for matrix in self.matrices])
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with a line for each group, source and target."""
+        """Return a pandas frame with one row for each group, source and target."""
         import pandas as pd
 
         first = self.matrices[0]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xsns_stream.types.arrays import Reals
 from xsns_stream.types.html_table import html_table
+from xsns_stream.types.parameters import Reals
 
 if TYPE_CHECKING:
     import pandas as pd

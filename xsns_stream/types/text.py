@@ -1,4 +1,4 @@
-"""Text of one language: examples, labelled splits, samples, and counts of what was skipped."""
+"""Text of one language: examples, samples, labelled splits, and counts of skipped text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from xsns_stream.errors import LanguageError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class AnswerSpan:
-    """The answer to a question, where it stands in the passage.
+    """The answer to a question, as a part of the passage.
 
     Attributes:
-        start: Its first character, counted in characters from the passage's beginning.
-        text: The answer as it is written there; not empty.
+        start: Position of its first character, counted in characters from the beginning of the passage.
+        text: The answer as it is written in the passage; not empty.
     """
 
     start: int
@@ -27,29 +27,29 @@ class AnswerSpan:
 
     @property
     def end(self) -> int:
-        """The first character after the answer."""
+        """Position of the first character after the answer."""
         return self.start + len(self.text)
 
 
-#: What a task says of a text: a label a word ("" where a word has none), the name of a class, or an answer.
+#: The label of a text: a label for each word ("" for a word without one), the name of a class, or an answer.
 Label: TypeAlias = tuple[str, ...] | str | AnswerSpan
 
 
 @dataclass(frozen=True, slots=True)
 class TextExample:
-    """One unit of text, before the tokenizer.
+    """One unit of text, before tokenization.
 
     Attributes:
         text: A string, or a tuple of words where the corpus is already split into words. The question, where the
             label is an answer.
-        pair: The second text of a pair (PAWS-X), or the passage that holds the answer; None elsewhere.
-        label: None where the corpus has no labels, or they were not asked for.
-        running: The sentence that the words come from, as it is written; None where it is the words joined by spaces.
-            It is the example's text wherever no label is asked for. With labels, the words are joined by spaces.
+        pair: The second text of a pair (PAWS-X), or the passage that holds the answer; else None.
+        label: None where the corpus has no labels, or where labels are not read.
+        running: The sentence of the words, as it is written; None where it is the words joined by spaces. Without
+            labels, it is the text of the example. With labels, the words are joined by spaces.
 
     Raises:
-        UsageError: The label does not fit: not one a word, or an answer that does not stand in the passage. Or a text
-            that is not split into words has a running text.
+        UsageError: The number of labels differs from that of the words; the answer does not stand in the passage; or a
+            text that is not split into words has a running text.
     """
 
     text: str | tuple[str, ...]
@@ -60,7 +60,7 @@ class TextExample:
     def __post_init__(self) -> None:
         if self.running is not None and isinstance(self.text, str):
             raise UsageError(
-                f"the text {self.text!r} is not split into words.", "only words have a running text beside them."
+                f"the text {self.text!r} is not split into words.", "give a running text only with a tuple of words."
             )
         if isinstance(self.label, tuple) and (isinstance(self.text, str) or len(self.label) != len(self.text)):
             raise UsageError(f"{len(self.label)} labels do not fit the words {self.text!r}.", "give one for each word.")
@@ -69,19 +69,19 @@ class TextExample:
             if not answer.text or answer.start < 0 or passage[answer.start : answer.end] != answer.text:
                 raise UsageError(
                     f"the answer {answer.text!r} does not stand at character {answer.start} of the passage.",
-                    "the passage is the pair's second text; count characters, not bytes.",
+                    "the passage is the second text of the pair; count characters, not bytes.",
                 )
 
     def sentence(self) -> str:
-        """Return the (first) text as a model reads it: the running text, or words joined by spaces."""
+        """Return the first text as a model reads it: the running text, or the words joined by spaces."""
         if isinstance(self.text, str):
             return self.text
         return " ".join(self.text) if self.running is None or self.label is not None else self.running
 
     def key(self) -> str:
-        """Return a string that two examples share exactly when they are the same text, whatever their labels.
+        """Return a string that is equal for two examples exactly when their texts are, whatever their labels.
 
-        It seeds what is drawn for the example. A running text has the key of the same text in a file of lines.
+        The key seeds all random choices for the example. A running text has the same key as a line with this text.
         """
         if isinstance(self.text, str):
             text = self.text
@@ -90,34 +90,34 @@ class TextExample:
         return text if self.pair is None else f"{text}\x1e{self.pair}"
 
     def identity(self) -> str:
-        """Return a string that two examples share exactly when text and label are the same; `key()` without label."""
+        """Return a string that is equal for two examples exactly when their texts and labels are."""
         match self.label:
             case None:
                 return self.key()
             case AnswerSpan(start, text):
-                said = f"span\x1f{start}\x1f{text}"
+                label = f"span\x1f{start}\x1f{text}"
             case str():
-                said = f"class\x1f{self.label}"
+                label = f"class\x1f{self.label}"
             case _:
-                said = "\x1f".join(("words", *self.label))
-        return f"{self.key()}\x1c{said}"
+                label = "\x1f".join(("words", *self.label))
+        return f"{self.key()}\x1c{label}"
 
 
 @dataclass(frozen=True, slots=True)
 class ReadCounts:
-    """What became of the lines (rows, sentences) of a corpus.
+    """Counts of the lines, rows or sentences of a corpus, usable and skipped.
 
     Attributes:
-        read: Units met, usable or not.
-        empty: Skipped because nothing but white space was in them.
-        duplicate: Skipped because the same text stood before.
-        undecodable: Skipped because their bytes are not UTF-8.
-        usable: What was left to draw from.
-        unlabelled: Skipped because labels were asked for and this unit has none that can be used.
-        control: Of the others, those from which control characters (NUL among them) were removed.
-        cut: Of the others, those that were longer than 2^20 characters, and cut there.
-        malformed: Skipped because they are not written as their format says.
-        iob1: Of the others, those whose tags were IOB1, and are IOB2 now.
+        read: All of them.
+        empty: Those skipped because they hold only white space and invisible characters.
+        duplicate: Those skipped because the same text came before.
+        undecodable: Those skipped because their bytes are not UTF-8.
+        usable: Those from which examples are drawn.
+        unlabelled: Those skipped because labels are read and they have none that can be used.
+        control: Those from which control characters (NUL among them) were removed; also part of another count.
+        cut: Usable ones that were longer than 2^20 characters, and were cut there.
+        malformed: Those skipped because they do not follow their format.
+        iob1: Usable ones whose tags were converted from IOB1 to IOB2.
     """
 
     read: int = 0
@@ -138,10 +138,10 @@ class LanguageSample:
 
     Attributes:
         language: Normalised BCP 47 code.
-        examples: At least one; no two alike.
-        source: Where the text came from, for people to read.
-        counts: What was skipped on the way.
-        notes: Sentences on how the text was read, where that had to be decided.
+        examples: At least one example; all of them distinct.
+        source: Origin of the text, for people to read.
+        counts: Counts of the skipped text.
+        notes: Sentences on how the text was read.
     """
 
     language: str
@@ -156,7 +156,7 @@ class LanguageSample:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the examples in their order, labels included where there are any (hexadecimal)."""
+        """SHA-256 of the examples in their order, with their labels (hexadecimal)."""
         digest = hashlib.sha256()
         for example in self.examples:
             digest.update(example.identity().encode())
@@ -169,17 +169,20 @@ class LanguageSample:
     def draw(self, count: int, seed: int) -> LanguageSample:
         """Draw `count` examples without replacement; all of them, reordered, where there are fewer.
 
-        The draw depends on `seed` and the sample alone. A larger count extends a smaller one, so that the first
-        64 of 128 examples are the 64.
+        The draw depends only on `seed` and the sample. A larger count extends a smaller one: the first 64 of 128
+        examples are the same as a draw of 64.
+
+        Raises:
+            UsageError: `count` is below 1.
         """
         if count < 1:
             raise UsageError(f"the number of examples must be at least 1, not {count}.")
         order = np.random.Generator(np.random.PCG64(seed)).permutation(len(self.examples))
-        chosen = tuple(self.examples[i] for i in order[:count])
-        return LanguageSample(self.language, chosen, self.source, self.counts, self.notes)
+        drawn = tuple(self.examples[i] for i in order[:count])
+        return LanguageSample(self.language, drawn, self.source, self.counts, self.notes)
 
 
-#: What data are for: fine-tuning, choosing when to stop, and measuring.
+#: Names of the splits: for fine-tuning, for deciding when to stop, and for testing.
 SPLITS: Final = ("train", "dev", "test")
 
 
@@ -187,16 +190,16 @@ SPLITS: Final = ("train", "dev", "test")
 class LabelledSplit:
     """The labelled examples of one split of one language, in the order of the file.
 
-    Unlike a :class:`~xsns_stream.types.text.LanguageSample` it may hold an example twice: test sets are scored as is.
+    Unlike a :class:`~xsns_stream.types.text.LanguageSample`, it may hold an example twice: test sets are not changed.
 
     Attributes:
         language: Normalised BCP 47 code.
         split: One of `SPLITS`.
-        examples: At least one; each has a label.
-        source: Where they came from, for people to read.
-        unlabelled: Examples that were left out because they have no label that can be used.
-        note: What a user should know of this split, one sentence; empty where it is the file's own.
-        counts: What became of all examples of the file that the split is, or is cut from.
+        examples: At least one example; each has a label.
+        source: Origin of the examples, for people to read.
+        unlabelled: Number of examples that were left out because they have no label that can be used.
+        note: Sentences on how the split was read or cut; empty where there is nothing to say.
+        counts: Counts of all examples in the file that the split is, or from which it is cut.
     """
 
     language: str
@@ -209,7 +212,7 @@ class LabelledSplit:
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
-            raise ValueError(f"a split is one of {', '.join(SPLITS)}, not {self.split!r}")
+            raise ValueError(f"a split must be one of {', '.join(SPLITS)}, not {self.split!r}")
         if not self.examples:
             raise LanguageError(f"the {self.split} set of '{self.language}' in {self.source} is empty.")
 
@@ -218,7 +221,7 @@ class LabelledSplit:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the examples with their labels, in their order (hexadecimal)."""
+        """SHA-256 of the examples with their labels, in their order (hexadecimal)."""
         digest = hashlib.sha256()
         for example in self.examples:
             digest.update(example.identity().encode())
@@ -228,15 +231,15 @@ class LabelledSplit:
 
 @dataclass(frozen=True)
 class TestScore:
-    """What one fine-tuned model scored on one language's test set.
+    """The scores of one fine-tuned model on the test set of one language.
 
     Attributes:
         target: Normalised code of the tested language.
-        metrics: Name → percent, the task's headline metric first.
-        trivial: Name → percent, of the answer that needs no model: the most frequent class of the test set where the
-            task has classes (every token of it), no entity, no answer.
-        examples: Test examples that were scored.
-        units: What the headline metric counts: words, entities, texts, questions.
+        metrics: Name → percent; the main metric of the task comes first.
+        trivial: Name → percent, for a prediction that needs no model: the most frequent class of the test set for every
+            text or word where the task has classes, no entity, or no answer.
+        examples: Number of test examples.
+        units: Number of units that the main metric counts: words, entities, texts or questions.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -250,14 +253,15 @@ class TestScore:
 
 @dataclass(frozen=True)
 class TransferRun:
-    """One fine-tuned model, (source, seed), and what it scored everywhere.
+    """One fine-tuned model, (source, seed), with its scores on all targets.
 
     Attributes:
         source: Code of the source; several are joined by `+` in sorted order.
-        seed: Of fine-tuning: head, order of examples, dropout.
+        seed: Seed of fine-tuning: of the head, the order of examples, and dropout.
         scores: Target → score.
-        training: What happened: examples, epochs, best epoch, dev metric a epoch, seconds, examples a second.
-        settings: Everything that decides the result: model, data digests, labels, hyper-parameters, versions.
+        training: Record of the training: examples, epochs, best epoch, dev metric per epoch, seconds, examples per
+            second.
+        settings: Everything on which the result depends: model, data digests, labels, hyper-parameters, versions.
     """
 
     source: str

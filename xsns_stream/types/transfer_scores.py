@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xsns_stream.errors import LanguageError, UsageError
-from xsns_stream.types.arrays import Reals
+from xsns_stream.types.parameters import Reals
 from xsns_stream.types.predictor_records import PredictorRecord
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from xsns_stream.corpora import open_corpus, open_task
-from xsns_stream.corpora.tasks.readers import read_items
+from xsns_stream.corpora.tasks.readers import read_labelled_file
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit, TextExample
 
@@ -29,7 +29,7 @@ def read(path: Path, content: bytes | str, task: str, split: str = "test") -> La
 
 def identifiers(path: Path, task: str) -> list[tuple[str, str]]:
     """Return (identifier, first text) of the examples that a file gives."""
-    return [(item.identifier, str(item.example.text)) for item in read_items(path, task)[0]]
+    return [(item.identifier, str(item.example.text)) for item in read_labelled_file(path, task)[0]]
 
 
 # -------------------------------------------------------------------------------------- identifiers
@@ -288,7 +288,7 @@ def test_how_labelled_tables_are_read_is_said(tmp_path: Path) -> None:
     found = read(tmp_path / "sw-test.csv", content, "topic")
     assert [example.text for example in found.examples] == ["b", "d"]
     assert found.note == (
-        "of sw-test.csv the column 'text' is read as the text, and not 'sentence': --text-column chooses. "
+        "of sw-test.csv the column 'text' is read as the text, and not 'sentence': --text-column chooses another one. "
         "1 row that repeats the header of sw-test.csv is left out."
     )
 

@@ -143,7 +143,7 @@ def test_without_dev_a_tenth_of_train_is_held_out(tmp_path: Path) -> None:
     assert 15 <= len(dev) <= 45
     assert not {e.text for e in train.examples} & {e.text for e in dev.examples}
     assert train.note == dev.note
-    assert "'sw' has no dev file: sw-train.txt is for training, but for a tenth of it" in dev.note
+    assert "'sw' has no dev file: sw-train.txt is used for training, except for a tenth of it" in dev.note
     assert len(corpus.split("sw", "test")) == 3
 
 
@@ -152,7 +152,7 @@ def test_without_train_the_dev_file_is_for_training(tmp_path: Path) -> None:
     train, dev = corpus.split("sw", "train"), corpus.split("sw", "dev")
     assert 15 <= len(dev) <= 45
     assert len(train) + len(dev) == 300
-    assert "'sw' has no train file: sw-dev.txt is for training" in train.note
+    assert "'sw' has no train file: sw-dev.txt is used for training" in train.note
 
 
 def test_only_a_test_file(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_only_a_test_file(tmp_path: Path) -> None:
     assert corpus.languages("test") == ("sw",)
     with pytest.raises(LanguageError, match="'sw' has no train data") as caught:
         corpus.split("sw", "train")
-    assert caught.value.hint == "these have: fi."
+    assert caught.value.hint == "languages with train data: fi."
 
 
 def test_a_file_without_splits_is_cut(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_gzip(tmp_path: Path) -> None:
     (tmp_path / "fi-test.txt.gz").write_bytes(gzip.compress(sentences(2).encode())[:-9])
     corpus = open_task(str(tmp_path), "pos")
     assert len(corpus.split("sw", "test")) == 2
-    with pytest.raises(CorpusError, match=r"fi-test\.txt\.gz is not a whole gzip file"):
+    with pytest.raises(CorpusError, match=r"fi-test\.txt\.gz is not a complete gzip file"):
         corpus.split("fi", "test")
 
 
@@ -228,8 +228,8 @@ def test_gzip(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("a O\nb\n", r"line 2 of sw-test\.txt holds one field, not a word and its tag: 'b'"),
-        ("a O\n\nb c O\n", r"line 3 of sw-test\.txt holds 3 fields, where the lines above have 2: 'b c O'"),
-        ("a O\n\nb NOUN\n", r"example 2 of sw-test\.txt has the tag 'NOUN', which is none of IOB"),
+        ("a O\n\nb c O\n", r"line 3 of sw-test\.txt holds 3 fields, and the lines above have 2: 'b c O'"),
+        ("a O\n\nb NOUN\n", r"example 2 of sw-test\.txt has the tag 'NOUN', which is not an IOB tag"),
         ("a B-\n", r"example 1 of sw-test\.txt has the tag 'B-'"),
         ("a _\n", r"sw-test\.txt has no labelled example: 1 read, 1 without a label"),
         ("\n\n", r"sw-test\.txt has no labelled example: 0 read"),
@@ -302,18 +302,38 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "task", "said"),
     [
-        ({"sw-test.tsv": "uid\tsentence1\tsentence2\n1\ta\tb\n"}, "nli", "no column of sw-test.tsv is known to hold"),
-        ({"sw-test.tsv": "label\tx\tsentence2\n1\ta\tb\n"}, "nli", "no column of sw-test.tsv is known to hold text"),
+        (
+            {"sw-test.tsv": "uid\tsentence1\tsentence2\n1\ta\tb\n"},
+            "nli",
+            "no column of sw-test.tsv has a usual name for",
+        ),
+        (
+            {"sw-test.tsv": "label\tx\tsentence2\n1\ta\tb\n"},
+            "nli",
+            "no column of sw-test.tsv has a usual name for text",
+        ),
         ({"sw-test.tsv": "label\tsentence1\tsentence2\na\n"}, "nli", "sw-test.tsv has no labelled example"),
         ({"sw-test.tsv": "label\tsentence1\n1\ta\tb\n"}, "nli", "sw-test.tsv is not a table"),
         ({"sw-test.tsv": ""}, "nli", "sw-test.tsv has no labelled example: 0 read"),
         ({"sw-test.jsonl": '{"label": 1'}, "nli", "line 1 of sw-test.jsonl is not JSON"),
-        ({"sw-test.tsv": "label\ttext\na\tb\n"}, "nli", "does not hold what nli needs: a class for each pair of texts"),
-        ({"sw-test.tsv": "label\tsentence1\tsentence2\na\tb\tc\n"}, "topic", "what topic needs: a class for each text"),
-        ({"sw-test.tsv": "label\tsentence1\tsentence2\na\tb\tc\n"}, "pos", "what pos needs: a label for each word"),
-        ({"sw-test.txt": "leo ni siku\n"}, "nli", "says by its name which language and split of nli it holds: there"),
-        ({"a/b/sw.tsv": "x"}, "nli", "there is a."),
-        ({}, "pos", "there is nothing."),
+        (
+            {"sw-test.tsv": "label\ttext\na\tb\n"},
+            "nli",
+            "does not have the label that nli needs: a class for each pair of texts",
+        ),
+        (
+            {"sw-test.tsv": "label\tsentence1\tsentence2\na\tb\tc\n"},
+            "topic",
+            "the label that topic needs: a class for each text",
+        ),
+        (
+            {"sw-test.tsv": "label\tsentence1\tsentence2\na\tb\tc\n"},
+            "pos",
+            "the label that pos needs: a label for each word",
+        ),
+        ({"sw-test.txt": "leo ni siku\n"}, "nli", "states a language and a split of nli data; the folder holds"),
+        ({"a/b/sw.tsv": "x"}, "nli", "the folder holds a."),
+        ({}, "pos", "the folder holds nothing."),
     ],
 )
 def test_tables_that_do_not_fit(tmp_path: Path, files: Mapping[str, str], task: str, said: str) -> None:
@@ -325,7 +345,7 @@ def test_tables_that_do_not_fit(tmp_path: Path, files: Mapping[str, str], task: 
 
 def test_a_parquet_file_that_is_none(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-test.parquet": "x"}), "nli")
-    with pytest.raises(CorpusError, match=r"sw-test\.parquet is not a whole Parquet file"):
+    with pytest.raises(CorpusError, match=r"sw-test\.parquet is not a complete Parquet file"):
         corpus.split("sw", "test")
 
 
@@ -356,8 +376,8 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
     ("labels", "said"),
     [
         ("index_id\tcategory\n1\tx\n", "labels.tsv lacks the columns split and category"),
-        ("split\tcategory\ntrain\tx\nelse\ty\n", "line 3 of labels.tsv does not say split and category"),
-        ("split\tcategory\ntrain\n", "line 2 of labels.tsv does not say split and category"),
+        ("split\tcategory\ntrain\tx\nelse\ty\n", "line 3 of labels.tsv has no valid split and category"),
+        ("split\tcategory\ntrain\n", "line 2 of labels.tsv has no valid split and category"),
         ("split\tcategory\ntrain\tx\n", "the test data of 'sw' are empty"),
     ],
 )
@@ -433,11 +453,11 @@ def test_questions_a_passage_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[]", "sw-test.json is JSON, but not as SQuAD has it"),
+        ("[]", "sw-test.json is JSON, but not in SQuAD's format"),
         ("{", "sw-test.json is not JSON"),
         ('{"data": [1]}', "an article of sw-test.json has no `paragraphs`"),
         ('{"data": [{"paragraphs": [{"qas": []}]}]}', "a passage of sw-test.json lacks its context or its questions"),
-        ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1}]}]}]}', "a question of sw-test.json is not as"),
+        ('{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": 1}]}]}]}', "a question of sw-test.json is not in"),
         ('{"data": [{"paragraphs": [{"context": "x", "qas": [["1", 2, "x", 0]]}]}]}', "a question of sw-test.json is"),
         ('{"data": []}', "sw-test.json has no labelled example"),
     ],
@@ -480,13 +500,13 @@ def test_classes_get_other_names(tmp_path: Path, task: str, content: Mapping[str
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no task 'parsing'") as caught:
         open_task(str(tmp_path), "parsing")
-    assert caught.value.hint == "one of: ner, pos, nli, pi, qa, topic."
+    assert caught.value.hint == "choose one of ner, pos, nli, pi, qa, topic."
     with pytest.raises(CorpusError, match="there is no folder") as missing:
         open_task(str(tmp_path / "nowhere"), "pos")
     assert "wikiann, udpos, xnli, paws-x, tydiqa" in missing.value.hint
-    with pytest.raises(CorpusError, match="is a file, and no folder"):
+    with pytest.raises(CorpusError, match="is a file, not a folder"):
         open_task(write(tmp_path, {"x.txt": "a"}) + "/x.txt", "pos")
-    with pytest.raises(UsageError, match="--config means nothing for a folder"):
+    with pytest.raises(UsageError, match="--config has no meaning for a folder"):
         open_task(str(tmp_path), "pos", config="x")
     with pytest.raises(LanguageError, match="fi"):
         open_task(write(tmp_path / "y", {"sw-test.txt": sentences(1)}), "pos").split("fi", "test")
@@ -498,7 +518,7 @@ def test_recipes_are_for_their_task(recipe: str, task: str) -> None:
     if RECIPE_TASKS.get(recipe) == task:
         assert open_task(recipe, task).task == task
         return
-    with pytest.raises(UsageError, match=f"{recipe} holds no data of the task|the corpus {recipe} has no labels"):
+    with pytest.raises(UsageError, match=f"{recipe} does not hold data of the task|the corpus {recipe} has no labels"):
         open_task(recipe, task)
 
 
@@ -563,10 +583,10 @@ def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"text_column": "x"}, "--text-column means nothing for labelled data"),
-        ({"labels": "x"}, "--label-column means nothing with --task"),
+        ({"text_column": "x"}, "--text-column has no meaning for labelled data"),
+        ({"labels": "x"}, "--label-column has no meaning with --task"),
         ({"split": "validation"}, "there is no split 'validation'"),
-        ({"config": "x"}, "--config means nothing"),
+        ({"config": "x"}, "--config has no meaning"),
     ],
 )
 def test_options_that_mean_nothing_with_a_task(tmp_path: Path, options: dict[str, str], said: str) -> None:

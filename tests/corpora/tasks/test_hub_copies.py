@@ -80,7 +80,7 @@ def test_splits_of_a_copy(xnli: Path) -> None:
     assert corpus.languages("test") == ("de", "sw")
     with pytest.raises(LanguageError, match="'fr' has no test data in xnli") as caught:
         corpus.split("fr", "test")
-    assert caught.value.hint == "it has train."
+    assert caught.value.hint == "its splits: train."
     with pytest.raises(UsageError, match="there is no split 'validation'"):
         corpus.split("sw", "validation")
     assert len(corpus.split("sw", "train")) == 4
@@ -101,7 +101,7 @@ def test_premises_of_a_copy_stay_together(xnli: Path, language: str, source: str
     assert 0 < len(dev) < 60
     assert not {example.text for example in train.examples} & {example.text for example in dev.examples}
     assert train.note == dev.note
-    assert f"{source} is for training, but for a tenth of it" in dev.note
+    assert f"{source} is used for training, except for a tenth of it" in dev.note
 
 
 def test_a_split_that_a_whole_copy_lacks(tmp_path: Path) -> None:
@@ -118,4 +118,4 @@ def test_test_data_whose_labels_are_not_public(tmp_path: Path) -> None:
     root = write_copy(tmp_path / "x", {"sw": {"train": pairs("a"), "validation": pairs("b"), "test": hidden}})
     with pytest.raises(CorpusError, match=r"the test data of 'sw' in xnli.* hold no labelled example") as caught:
         open_task(f"xnli={root}", "nli").split("sw", "test")
-    assert "not public" in (caught.value.hint or "")
+    assert "do not publish" in (caught.value.hint or "")

@@ -105,7 +105,7 @@ def test_languages_have_the_splits_that_a_copy_holds(copies: Path) -> None:
     assert corpus.languages("test") == ("fi", "gsw", "sw")
     with pytest.raises(LanguageError, match="'fi' has no train data") as caught:
         corpus.split("fi", "train")
-    assert caught.value.hint == "it has test."
+    assert caught.value.hint == "its splits: test."
     with pytest.raises(UsageError, match="there is no split 'validation'"):
         corpus.split("fi", "validation")
     with pytest.raises(LanguageError, match="de"):
@@ -118,7 +118,10 @@ def test_without_validation_data_a_tenth_of_train_is_held_out(copies: Path) -> N
     assert len(train) + len(dev) == 60
     assert 1 <= len(dev) <= 15
     assert not set(train.examples) & set(dev.examples)
-    assert train.note == "'gsw' has no dev split: train is for training, but for a tenth of it, which serves as dev."
+    assert (
+        train.note
+        == "'gsw' has no dev split: train is used for training, except for a tenth of it, which is used as dev data."
+    )
 
 
 def test_a_treebank_without_training_data(copies: Path) -> None:
@@ -127,7 +130,7 @@ def test_a_treebank_without_training_data(copies: Path) -> None:
     assert corpus.split("en", "test").examples == (TextExample(("a", "b"), label=("NOUN", "")),), "`_` is no tag"
     train = corpus.split("en", "train")
     assert len(train) == 20, "one sentence many times: it cannot stand in two splits"
-    assert "'en' has no train split: validation is for training" in train.note
+    assert "'en' has no train split: validation is used for training" in train.note
     with pytest.raises(CorpusError, match=r"the dev data of 'en' in .* hold no labelled example"):
         corpus.split("en", "dev")
 
@@ -148,7 +151,7 @@ def test_tydiqa_is_tested_on_its_validation_data(copies: Path) -> None:
     test = corpus.split("sw", "test")
     assert test.examples[1] == TextExample("validation? 1", "swahili validation 1 leo", AnswerSpan(21, "leo"))
     assert len(test) == 4
-    assert test.note == "tydiqa has no public test data: its validation data are tested on."
+    assert test.note == "tydiqa has no public test data: its validation data are used for testing."
     train, dev = corpus.split("sw", "train"), corpus.split("sw", "dev")
     assert len(train) + len(dev) == 90
     assert all(str(example.text).startswith("train?") for example in (*train.examples, *dev.examples))
@@ -162,11 +165,11 @@ def test_any_data_set(copies: Path) -> None:
 
 
 def test_the_task_must_fit_the_labels(copies: Path) -> None:
-    with pytest.raises(CorpusError, match=r"row 1 of 'de' in hub\(paws-x, .* does not hold what ner needs"):
+    with pytest.raises(CorpusError, match=r"row 1 of 'de' in hub\(paws-x, .* does not have the label that ner needs"):
         open_task(f"hub:{copies / 'paws-x'}", "ner").split("de", "test")
-    with pytest.raises(UsageError, match="paws-x holds no data of the task nli") as caught:
+    with pytest.raises(UsageError, match="paws-x does not hold data of the task nli") as caught:
         open_task(f"paws-x={copies / 'paws-x'}", "nli")
-    assert caught.value.hint == "its task is pi; data of nli: xnli."
+    assert caught.value.hint == "the task of paws-x is pi; data sets for nli: xnli."
 
 
 def test_the_training_texts_as_a_corpus(copies: Path) -> None:

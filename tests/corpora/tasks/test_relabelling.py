@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.corpora import open_corpus, open_task
-from xsns_stream.corpora.labels import from_bioes
+from xsns_stream.corpora.labels import bioes_to_iob2
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit, TextExample
 
@@ -60,7 +60,7 @@ def test_the_folders_of_universal_ner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "place"),
-    [("3\tword\n", "line 2 .* the word 2"), ("2\n", "line 2 .* the word 2"), ("word\tO\n", "line 2 .* the word 2")],
+    [("3\tword\n", "line 2 .* word 2"), ("2\n", "line 2 .* word 2"), ("word\tO\n", "line 2 .* word 2")],
 )
 def test_a_line_out_of_order_is_an_error(tmp_path: Path, line: str, place: str) -> None:
     with pytest.raises(CorpusError, match=place):
@@ -92,7 +92,7 @@ def test_numbers_as_words_are_words(tmp_path: Path) -> None:
 )
 def test_bioes_and_bilou_in_iob2(given: str, expected: str) -> None:
     words = tuple("w" for _ in given.split())
-    (found,), prefixes = from_bioes([TextExample(words, None, tuple(given.split()))])
+    (found,), prefixes = bioes_to_iob2([TextExample(words, None, tuple(given.split()))])
     assert found.label == tuple(expected.split())
     assert prefixes
 
@@ -100,7 +100,7 @@ def test_bioes_and_bilou_in_iob2(given: str, expected: str) -> None:
 @pytest.mark.parametrize("tags", ["B-PER I-PER O", "I-PER O I-LOC", "B-S-E I-S-E"])
 def test_other_tags_are_left_as_they_are(tags: str) -> None:
     example = TextExample(tuple(tags.split()), None, tuple(tags.split()))
-    assert from_bioes([example]) == ((example,), ())
+    assert bioes_to_iob2([example]) == ((example,), ())
 
 
 def test_a_file_of_bioes_is_converted_and_said(tmp_path: Path) -> None:
@@ -118,6 +118,6 @@ def test_types_of_bioes_can_be_renamed(tmp_path: Path) -> None:
 
 
 def test_other_prefixes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="the tag 'X-PER', which is none of IOB") as caught:
+    with pytest.raises(CorpusError, match="the tag 'X-PER', which is not an IOB tag") as caught:
         train(tmp_path, "en-train.txt", "Anna X-PER\n")
     assert "BIOES" in str(caught.value.hint)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.corpora import open_task
-from xsns_stream.corpora.tasks.readers import read_items
-from xsns_stream.corpora.tasks.splits import cut
+from xsns_stream.corpora.tasks.readers import read_labelled_file
+from xsns_stream.corpora.tasks.splits import cut_into_splits
 
 SPLITS = ("train", "dev", "test")
 
@@ -53,9 +53,9 @@ def test_translations_are_in_one_split(place: str, task: str, share: float) -> N
     for path in sorted(folder(place).iterdir()):
         if path.suffix not in (".tsv", ".jsonl") or path.name.startswith("manifest"):
             continue
-        items, counts = read_items(path, task)
+        items, counts = read_labelled_file(path, task)
         assert counts.read == len(items)
-        split = {id(example): name for name, part in cut(items).items() for example in part}
+        split = {id(example): name for name, part in cut_into_splits(items).items() for example in part}
         for item in items:
             assert item.identifier
             found[item.identifier].add(split[id(item.example)])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xsns_stream.corpora.tasks.readers import Item
-from xsns_stream.corpora.tasks.splits import cut, hold_out
+from xsns_stream.corpora.tasks.readers import IdentifiedExample
+from xsns_stream.corpora.tasks.splits import cut_into_splits, hold_out
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 
@@ -19,22 +19,22 @@ TEXTS = st.sampled_from("abcdefghijkl")
 NAMES = st.one_of(st.just(""), st.integers(0, 12).map(lambda number: f"n{number}"))
 
 
-def pair(name: str, first: str, second: str = "h") -> Item:
-    return Item(name, TextExample(first, second, "x"))
+def pair(name: str, first: str, second: str = "h") -> IdentifiedExample:
+    return IdentifiedExample(name, TextExample(first, second, "x"))
 
 
-def question(name: str, passage: str, asked: str) -> Item:
-    return Item(name, TextExample(asked, passage, AnswerSpan(0, passage)))
+def question(name: str, passage: str, asked: str) -> IdentifiedExample:
+    return IdentifiedExample(name, TextExample(asked, passage, AnswerSpan(0, passage)))
 
 
 ITEMS = st.lists(st.one_of(st.builds(pair, NAMES, TEXTS), st.builds(question, NAMES, TEXTS, TEXTS)), max_size=40)
 
 
-def places(items: list[Item]) -> list[tuple[Item, str, str]]:
+def places(items: list[IdentifiedExample]) -> list[tuple[IdentifiedExample, str, str]]:
     """Return each item with its split of three, and its split of two."""
-    three, two = cut(items), dict(zip(("train", "dev"), hold_out(items), strict=True))
+    three, two = cut_into_splits(items), dict(zip(("train", "dev"), hold_out(items), strict=True))
 
-    def place(item: Item, parts: Mapping[str, tuple[TextExample, ...]]) -> str:
+    def place(item: IdentifiedExample, parts: Mapping[str, tuple[TextExample, ...]]) -> str:
         # An item's example stands in one split alone, so that it can be looked up there.
         return next(split for split, part in parts.items() if item.example in part)
 
@@ -42,7 +42,7 @@ def places(items: list[Item]) -> list[tuple[Item, str, str]]:
 
 
 @given(ITEMS)
-def test_the_same_identifier_is_in_the_same_split(items: list[Item]) -> None:
+def test_the_same_identifier_is_in_the_same_split(items: list[IdentifiedExample]) -> None:
     for number in (1, 2):
         found = defaultdict(set)
         for placed in places(items):
@@ -52,7 +52,7 @@ def test_the_same_identifier_is_in_the_same_split(items: list[Item]) -> None:
 
 
 @given(ITEMS)
-def test_the_same_text_is_in_the_same_split(items: list[Item]) -> None:
+def test_the_same_text_is_in_the_same_split(items: list[IdentifiedExample]) -> None:
     for number in (1, 2):
         found = defaultdict(set)
         for placed in places(items):
@@ -67,19 +67,21 @@ def test_what_is_shared_is_followed_through(length: int) -> None:
     items = [pair(f"n{(number + 1) // 2}", f"t{number // 2}", str(number)) for number in range(length)]
     alone = [pair(f"m{number}", f"s{number}", str(number)) for number in range(300)]
     for mixed in (items + alone, alone[::-1] + items[::-1]):
-        parts = cut(mixed)
+        parts = cut_into_splits(mixed)
         chained = [sum(str(example.text).startswith("t") for example in part) for part in parts.values()]
         assert sorted(chained) == [0, 0, length]
         assert all(parts.values()), "the others are cut as ever"
 
 
 def test_chains_of_names_are_cut_alike_in_every_language() -> None:
-    def language(of: str) -> list[Item]:
+    def language(of: str) -> list[IdentifiedExample]:
         return [pair(f"q{number // 3}", f"{of} {number // 2}", str(number)) for number in range(6)] + [
             pair(f"r{number}", f"{of} r{number}", f"r{number}") for number in range(200)
         ]
 
-    cuts = [{split: [e.pair for e in part] for split, part in cut(language(of)).items()} for of in ("sw", "fi")]
+    cuts = [
+        {split: [e.pair for e in part] for split, part in cut_into_splits(language(of)).items()} for of in ("sw", "fi")
+    ]
     assert cuts[0] == cuts[1]
 
 
@@ -90,4 +92,4 @@ def test_one_group_is_for_training() -> None:
     train, held = hold_out([*items, pair("c", "z")])
     assert {len(train), len(held)} == {1, 3}
     assert hold_out([]) == ((), ())
-    assert cut([]) == {"train": (), "dev": (), "test": ()}
+    assert cut_into_splits([]) == {"train": (), "dev": (), "test": ()}

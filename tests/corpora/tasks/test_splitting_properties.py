@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xsns_stream.corpora.tasks.readers import Item, shared_name
-from xsns_stream.corpora.tasks.splits import DEV_SHARE, TEST_SHARE, cut, hold_out
+from xsns_stream.corpora.tasks.readers import IdentifiedExample, shared_name
+from xsns_stream.corpora.tasks.splits import DEV_SHARE, TEST_SHARE, cut_into_splits, hold_out
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 
@@ -31,7 +31,7 @@ def question(passage: str, asked: str) -> TextExample:
 
 
 EXAMPLE = st.one_of(st.builds(pair, TEXT, TEXT), st.builds(words, TEXT, TEXT), st.builds(question, TEXT, TEXT))
-ITEMS = st.lists(st.builds(Item, NAME, EXAMPLE), max_size=60)
+ITEMS = st.lists(st.builds(IdentifiedExample, NAME, EXAMPLE), max_size=60)
 
 
 def leading(example: TextExample) -> object:
@@ -39,32 +39,32 @@ def leading(example: TextExample) -> object:
     return example.pair if isinstance(example.label, AnswerSpan) else example.text
 
 
-def in_order(part: tuple[TextExample, ...], items: list[Item]) -> bool:
+def in_order(part: tuple[TextExample, ...], items: list[IdentifiedExample]) -> bool:
     """Tell whether a part is a subsequence of the items."""
     rest = iter([item.example for item in items])
     return all(any(example == other for other in rest) for example in part)
 
 
 @given(ITEMS)
-def test_every_example_is_in_one_split(items: list[Item]) -> None:
-    parts = cut(items)
+def test_every_example_is_in_one_split(items: list[IdentifiedExample]) -> None:
+    parts = cut_into_splits(items)
     assert set(parts) == set(SPLITS)
     assert Counter(e for part in parts.values() for e in part) == Counter(item.example for item in items)
     assert all(in_order(part, items) for part in parts.values())
 
 
 @given(ITEMS)
-def test_no_text_is_in_two_splits(items: list[Item]) -> None:
-    found = [{leading(example) for example in part} for part in cut(items).values()]
+def test_no_text_is_in_two_splits(items: list[IdentifiedExample]) -> None:
+    found = [{leading(example) for example in part} for part in cut_into_splits(items).values()]
     assert len(set().union(*found)) == sum(map(len, found))
 
 
 @given(ITEMS, st.randoms(use_true_random=False))
-def test_the_order_of_a_file_does_not_matter(items: list[Item], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_a_file_does_not_matter(items: list[IdentifiedExample], random) -> None:  # type: ignore[no-untyped-def]
     mixed = list(items)
     random.shuffle(mixed)
-    assert {name: Counter(part) for name, part in cut(items).items()} == {
-        name: Counter(part) for name, part in cut(mixed).items()
+    assert {name: Counter(part) for name, part in cut_into_splits(items).items()} == {
+        name: Counter(part) for name, part in cut_into_splits(mixed).items()
     }
     for first, second in zip(hold_out(items), hold_out(mixed), strict=True):
         assert Counter(first) == Counter(second)
@@ -72,15 +72,15 @@ def test_the_order_of_a_file_does_not_matter(items: list[Item], random) -> None:
 
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=40, unique_by=lambda texts: texts[0]))
 def test_translations_with_the_same_name_are_in_the_same_split(texts: list[tuple[str, str]]) -> None:
-    source = [Item(f"q{n}", pair(text, other)) for n, (text, other) in enumerate(texts)]
-    target = [Item(f"q{n}", pair(f"…{text}", other)) for n, (text, other) in enumerate(texts)]
-    assert {name: [e.text for e in part] for name, part in cut(target).items()} == {
-        name: [f"…{e.text}" for e in part] for name, part in cut(source).items()
+    source = [IdentifiedExample(f"q{n}", pair(text, other)) for n, (text, other) in enumerate(texts)]
+    target = [IdentifiedExample(f"q{n}", pair(f"…{text}", other)) for n, (text, other) in enumerate(texts)]
+    assert {name: [e.text for e in part] for name, part in cut_into_splits(target).items()} == {
+        name: [f"…{e.text}" for e in part] for name, part in cut_into_splits(source).items()
     }
 
 
 @given(ITEMS)
-def test_what_is_held_out_is_not_trained_on(items: list[Item]) -> None:
+def test_what_is_held_out_is_not_trained_on(items: list[IdentifiedExample]) -> None:
     train, held = hold_out(items)
     assert Counter((*train, *held)) == Counter(item.example for item in items)
     groups = [{leading(example) for example in part} for part in (train, held)]
@@ -91,8 +91,8 @@ def test_what_is_held_out_is_not_trained_on(items: list[Item]) -> None:
 
 @given(st.integers(0, 2**32))
 def test_shares_are_about_what_is_said(start: int) -> None:
-    items = [Item("", words(str(number), "x")) for number in range(start, start + 2000)]
-    shares = {name: len(part) / 20 for name, part in cut(items).items()}
+    items = [IdentifiedExample("", words(str(number), "x")) for number in range(start, start + 2000)]
+    shares = {name: len(part) / 20 for name, part in cut_into_splits(items).items()}
     # More than six standard deviations of any share of 2,000.
     assert all(
         abs(shares[name] - percent) < 6.5

@@ -1,12 +1,12 @@
-"""Labelled data of a task, one language and one split at a time.
+"""Labelled data of tasks, one language and one split at a time.
 
-:func:`open_task` turns what the user wrote into a :class:`TaskCorpus`. A folder's layout is read off the names of its
-files (`layouts.py`), a file by its kind and task (`files.py`), and what has no split of its own is cut (`cutting.py`).
+:func:`open_task` opens a :class:`TaskCorpus`: labelled data in a folder or on the Hub (`task_corpus.py`). `readers.py`
+reads one file of labelled examples; `splits.py` finds the files of each split, and cuts data that have no splits.
 """
 
 from __future__ import annotations
 
 from xsns_stream.corpora.labels import TASK_NAMES
-from xsns_stream.corpora.tasks.task_corpus import TaskCorpus, TaskText, open_task
+from xsns_stream.corpora.tasks.task_corpus import TaskCorpus, open_task
 
-__all__ = ["TASK_NAMES", "TaskCorpus", "TaskText", "open_task"]
+__all__ = ["TASK_NAMES", "TaskCorpus", "open_task"]

@@ -1,4 +1,4 @@
-"""Labelled data of a task in several languages."""
+"""Labelled data of a task in several languages, in a folder or on the Hub."""
 
 from __future__ import annotations
 
@@ -8,28 +8,51 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
-from xsns_stream.corpora.examples import collect
-from xsns_stream.corpora.file_names import SPLIT_NAMES, NotRead, joined_note
+from xsns_stream.corpora.file_names import SPLIT_NAMES, UnreadFile, joined_treebanks_note
 from xsns_stream.corpora.hub import HubCorpus, open_hub, refuse_options
 from xsns_stream.corpora.labels import (
     AUTO,
-    MOST_CLASSES,
-    TASK_NAMES,
     check_split,
     check_task,
-    label_union,
-    met,
-    relabelled,
+    names_in_use,
+    rename_labels,
 )
 from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.recipes import HUB_PREFIX, RECIPES, recipe_of
-from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.tasks.readers import Item, left_out, need_some, read_items, read_lines, sort_out
-from xsns_stream.corpora.tasks.splits import DEV_SHARE, TEST_SHARE, WHOLE, Layout, cut, find_layout, hold_out
+from xsns_stream.corpora.tasks.readers import (
+    IdentifiedExample,
+    check_any_labelled,
+    labelled_examples,
+    read_labelled_file,
+    read_labelled_lines,
+    skipped_note,
+)
+from xsns_stream.corpora.tasks.splits import (
+    DEV_SHARE,
+    TEST_SHARE,
+    WHOLE,
+    Layout,
+    cut_into_splits,
+    find_layout,
+    hold_out,
+)
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.io.atomic import at_home
 from xsns_stream.languages import pick
-from xsns_stream.types import LabelledSplit, LanguageSample, ReadCounts, TextExample
+from xsns_stream.types import LabelledSplit, ReadCounts, TextExample
+
+#: Recipe → the task of its labels.
+RECIPE_TASKS: Final[Mapping[str, str]] = {
+    "wikiann": "ner",
+    "udpos": "pos",
+    "xnli": "nli",
+    "paws-x": "pi",
+    "tydiqa": "qa",
+}
+#: Recipes whose test data are not public. The literature tests on their validation data.
+_TESTED_ON_DEV: Final = frozenset({"tydiqa"})
+_TRAIN_SHARE: Final = 100 - DEV_SHARE - TEST_SHARE
+_CACHED_FILES: Final = 2
 
 
 class TaskCorpus(Protocol):
@@ -37,7 +60,7 @@ class TaskCorpus(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is and its settings, for provenance: stable, and without absolute paths."""
+        """Name of the data with their settings, for provenance: stable, and without absolute paths."""
 
     @property
     def local(self) -> bool:
@@ -45,7 +68,7 @@ class TaskCorpus(Protocol):
 
     @property
     def task(self) -> str:
-        """Which task."""
+        """The name of the task."""
 
     @property
     def relabel(self) -> Mapping[str, str]:
@@ -53,17 +76,17 @@ class TaskCorpus(Protocol):
 
     @property
     def renamed(self) -> set[str]:
-        """Those old names that were met in what has been read so far."""
+        """The old names of `relabel` that were found in the data read so far."""
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Names of files that are not read, because they say no language."""
+        """Names of files that are not read because their names do not state a language."""
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
-        """Return the normalised codes of the languages that have this split, sorted; of any split for None."""
+        """Return the normalised codes of the languages that have a split, sorted; None returns all languages."""
 
     def split(self, language: str, split: str) -> LabelledSplit:
-        """Return one split of one language, whole."""
+        """Return one whole split of one language."""
 
 
 def open_task(
@@ -74,154 +97,73 @@ def open_task(
     revision: str | None = None,
     relabel: Mapping[str, str] | None = None,
 ) -> TaskCorpus:
-    """Open the labelled data that `spec` means.
+    """Open the labelled data of a task.
 
     Args:
         spec: A folder in one of the layouts of `docs/corpora.md`; a recipe with labels (`wikiann`), or
             `RECIPE=FOLDER`, a local copy of its data set; `hub:OWNER/NAME` or `hub:./FOLDER`. A recipe's name wins
             over a folder of that name.
         task: One of `ner`, `pos`, `nli`, `pi`, `qa`, `topic`.
-        config: Name of a data set's configurations, with `{lang}` for the language.
+        config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
         relabel: {old: new} names of labels; of named entities the types.
 
     Raises:
-        UsageError: There is no such task, or an option means nothing here.
+        UsageError: There is no such task, or an option has no meaning for these data.
         CorpusError: There is no such folder or data set.
     """
     check_task(task)
     names = dict(relabel or {})
-    check_recipe(spec.partition("=")[0], task)
+    _check_recipe_task(spec.partition("=")[0], task)
     if data_set := recipe_of(spec):
         return HubTask(open_hub(*data_set, config=config, revision=revision, labels=AUTO), task, names)
     refuse_options({"config": config, "corpus-revision": revision}, kind="a folder")
     folder = at_home(spec)
     if not folder.is_dir():
-        there = f"'{spec}' is a file, and no folder" if folder.is_file() else f"there is no folder '{spec}'"
+        message = f"'{spec}' is a file, not a folder." if folder.is_file() else f"there is no folder '{spec}'."
         known = f"one of {', '.join(RECIPE_TASKS)}, RECIPE=FOLDER, or {HUB_PREFIX}OWNER/NAME."
-        raise CorpusError(f"{there}.", f"labelled data are a folder, {known}")
+        raise CorpusError(message, f"labelled data are a folder, {known}")
     return FolderTask(folder, task, names)
 
 
-@dataclass(frozen=True)
-class TaskText:
-    """The training texts of a task as a corpus: what sub-networks of the task's own text are measured on.
-
-    Attributes:
-        data: The task's data.
-        wanted: Which split; `train`, unless there is a reason.
-        labels: Whether the examples keep their labels, for an objective that asks for them.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
-    """
-
-    data: TaskCorpus
-    wanted: str = "train"
-    labels: bool = False
-    words: str = RUNNING
-
-    def __post_init__(self) -> None:
-        check_split(self.wanted)
-
-    @cached_property
-    def name(self) -> str:
-        """For provenance."""
-        said = ", labels" if self.labels else ""
-        if not self.labels and TASK_NAMES[self.data.task] == "words":
-            said = f", words={self.words}"
-        return f"{self.data.name}[{self.wanted}{said}]"
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """Names of files that are not read, because they say no language."""
-        return self.data.skipped
-
-    @property
-    def not_read(self) -> tuple[NotRead, ...]:
-        """All files that are left out, with the reasons."""
-        found: tuple[NotRead, ...] = getattr(self.data, "not_read", ())
-        return found
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on how the data are read, where that had to be decided."""
-        found: tuple[str, ...] = getattr(self.data, "notes", ())
-        return found
-
-    @property
-    def local(self) -> bool:
-        """Whether reading needs no network."""
-        return self.data.local
-
-    def languages(self) -> tuple[str, ...]:
-        """Return the codes that have the split, sorted."""
-        return self.data.languages(self.wanted)
-
-    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct examples without replacement; all of them where there are fewer.
-
-        Raises:
-            LanguageError: There is no such language, or it does not have the split.
-            CorpusError: The data cannot be read.
-        """
-        split = self.data.split(language, self.wanted)
-        units = split.examples if self.labels else (_text_alone(each, self.data.task) for each in split.examples)
-        examples, counts = collect(units, words=self.words)
-        counts = _together(split.counts, counts)
-        notes = (split.note,) if self.labels and split.note else ()
-        return LanguageSample(split.language, examples, split.source, counts, notes).draw(count, seed)
-
-    def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes in the split of all languages, sorted; empty where labels are answers.
-
-        Raises:
-            CorpusError: No language can be read.
-        """
-        if not self.labels:
-            return ()
-        most = MOST_CLASSES.get(self.data.task)
-        return label_union(self.languages(), lambda code: self.data.split(code, self.wanted).examples, most)
+def _check_recipe_task(name: str, task: str) -> None:
+    """Refuse a recipe whose labels are those of another task."""
+    if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
+        fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
+        hint = f"the task of {name} is {RECIPE_TASKS[name]}; "
+        hint += f"data sets for {task}: {', '.join(fitting)}." if fitting else f"there is no known data set for {task}."
+        raise UsageError(f"{name} does not hold data of the task {task}.", hint)
 
 
-def _together(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
-    """Return what became of the examples of a split's file, and then of the texts of the split."""
-    return replace(
-        texts,
-        read=max(split.read, texts.read),
-        empty=split.empty + texts.empty,
-        undecodable=split.undecodable + texts.undecodable,
-        unlabelled=split.unlabelled + texts.unlabelled,
-        control=max(split.control, texts.control),
-        malformed=split.malformed + texts.malformed,
-    )
+# ---------------------------------------------------------------------------------------- in a folder
 
 
-def _text_alone(example: TextExample, task: str) -> TextExample:
-    """Return the text that a recipe takes where no labels are asked for: of questions the passage, of NLI the premise.
-
-    Without their labels, questions and hypotheses repeat the same passage or premise again and again.
-    """
-    match task:
-        case "qa":
-            return TextExample(example.pair or "")
-        case "nli":
-            return TextExample(example.text)
-        case _:
-            return replace(example, label=None)
-
-
-_TRAIN_SHARE: Final = 100 - DEV_SHARE - TEST_SHARE
-_KEPT: Final = 2
+def _labelled_split(
+    data: TaskCorpus,
+    code: str,
+    split: str,
+    examples: Sequence[TextExample],
+    *,
+    source: str,
+    counts: ReadCounts,
+    notes: Sequence[str],
+) -> LabelledSplit:
+    """Return a split with the new names of its labels, and remember in `data` which names were found."""
+    data.renamed.update(names_in_use(examples, data.relabel, data.task))
+    renamed = rename_labels(examples, data.relabel, data.task)
+    note = " ".join(filter(None, notes))
+    return LabelledSplit(code, split, renamed, source, counts.unlabelled, note, counts)
 
 
 @dataclass(frozen=True)
 class FolderTask:
-    """The labelled data of a task, one or more files a language.
+    """The labelled data of a task in a folder, with one or more files for each language.
 
     Attributes:
-        folder: Where they lie.
-        task: Which task.
+        folder: The folder.
+        task: The name of the task.
         relabel: {old: new} names of labels.
-        renamed: Those old names of `relabel` that were met in what has been read so far.
+        renamed: The old names of `relabel` that were found in the data read so far.
     """
 
     folder: Path
@@ -235,37 +177,37 @@ class FolderTask:
 
     @property
     def name(self) -> str:
-        """For provenance; holds no absolute path."""
+        """Name for provenance, without absolute paths."""
         renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items())) or None
         joined = {code: "+".join(names) for code, names in self.layout.treebanks.items()}
         return corpus_name("task", self.folder.resolve().name, task=self.task, **joined, relabel=renamed)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on how the folder is read, where that had to be decided."""
-        return tuple(joined_note(self.layout.treebanks.items()))
+        """Sentences on how the folder is read."""
+        return tuple(joined_treebanks_note(self.layout.treebanks.items()))
 
     @cached_property
     def layout(self) -> Layout:
-        """Which file holds what."""
+        """The files of the folder, by language and split."""
         return find_layout(self.folder, self.task)
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Names of files that are not read, because they say no language."""
+        """Names of files that are not read because their names do not state a language."""
         return self.layout.skipped
 
     @property
-    def not_read(self) -> tuple[NotRead, ...]:
+    def not_read(self) -> tuple[UnreadFile, ...]:
         """All files that are left out, with the reasons."""
         return self.layout.not_read
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
-        """Return the codes that have this split, or a file that it is cut from, sorted; of any split for None.
+        """Return the codes that have a split, or a file from which it is cut, sorted; None returns all languages.
 
         Raises:
             UsageError: There is no such split.
-            CorpusError: The folder cannot be read, or is in no layout that is known.
+            CorpusError: The folder cannot be read, or has no known layout.
         """
         if split is not None:
             check_split(split)
@@ -275,13 +217,13 @@ class FolderTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one split of one language.
 
-        Where there is no training file, the dev file is for training; where there is no other dev file, a tenth of
-        the training data is held out; a language with one file alone is cut into three.
+        Without a training file, the dev file is the training data; without another dev file, a tenth of the training
+        data is held out as dev data; a language with a single file without splits is cut into three.
 
         Raises:
             UsageError: There is no such split.
             LanguageError: There is no such language, or it does not have this split.
-            CorpusError: The file cannot be read or holds no labelled example, or it is unclear which file is meant.
+            CorpusError: The file cannot be read or holds no labelled example, or it is unclear which file to read.
         """
         check_split(split)
         code = pick(language, self.layout.languages, self.name)
@@ -290,22 +232,19 @@ class FolderTask:
         if not self._has(code, split):
             raise LanguageError(
                 f"'{code}' has no {split} data in {self.folder.resolve().name}.",
-                f"these have: {', '.join(self.languages(split)) or 'none'}.",
+                f"languages with {split} data: {', '.join(self.languages(split)) or 'none'}.",
             )
         examples, path, counts, note = self._examples(code, split)
+        where = self._shown(path)
         if not examples:
             reason = "is too small to be cut" if note else "has no such example"
-            hint = f"add examples, or a file of {split} data."
-            raise CorpusError(f"the {split} data of '{code}' are empty: {self._shown(path)} {reason}.", hint)
-        self.renamed.update(met(examples, self.relabel, self.task))
-        renamed = relabelled(examples, self.relabel, self.task)
-        notes = self._notes.get(path, {})
-        where = self._shown(path)
-        said = " ".join(filter(None, (note, left_out(counts, where), *notes)))
+            raise CorpusError(
+                f"the {split} data of '{code}' are empty: {where} {reason}.",
+                f"add examples, or a file of {split} data.",
+            )
+        notes = (note, skipped_note(counts, where), *self._notes.get(path, {}))
         source = f"{path.parent.resolve().name}/{where}"
-        return LabelledSplit(code, split, renamed, source, counts.unlabelled, said, counts)
-
-    # ----------------------------------------------------------------------------------------- files
+        return _labelled_split(self, code, split, examples, source=source, counts=counts, notes=notes)
 
     def _has(self, code: str, split: str) -> bool:
         files = self.layout.files
@@ -314,88 +253,67 @@ class FolderTask:
         return split != "test" and ((code, "train") in files or (code, "dev") in files)
 
     def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
-        """Return the examples of a split, their file, what was left out of it, and how the split was made."""
+        """Return the examples of a split, their file, its counts, and a sentence on how the split was cut."""
         files = self.layout.files
         whole = files.get((code, WHOLE))
         if whole is not None and (code, split) not in files:
             if self.layout.line_labels is not None:
-                return read_lines(whole, self.layout.line_labels, split), whole, ReadCounts(), ""
+                return read_labelled_lines(whole, self.layout.line_labels, split), whole, ReadCounts(), ""
             items, counts = self._read(whole)
             note = f"{whole.name} is cut into {_TRAIN_SHARE}, {DEV_SHARE} and {TEST_SHARE} % (train, dev, test)."
-            return cut(items)[split], whole, counts, note
+            return cut_into_splits(items)[split], whole, counts, note
         if split == "test" or ((code, "train") in files and (code, "dev") in files):
-            return self._file(code, split)
+            path = files[code, split]
+            items, counts = self._read(path)
+            return tuple(item.example for item in items), path, counts, ""
         source = "train" if (code, "train") in files else "dev"
         path = files[code, source]
         items, counts = self._read(path)
-        train, held = hold_out(items)
-        said = f"'{code}' has no {'dev' if source == 'train' else 'train'} file: "
-        serves = "are" if path in self.layout.joined else "is"
-        said += f"{self._shown(path)} {serves} for training, but for a tenth of it, which serves as dev."
-        return (train if split == "train" else held), path, counts, said
+        train, held_out = hold_out(items)
+        verb = "are" if path in self.layout.joined else "is"
+        note = (
+            f"'{code}' has no {'dev' if source == 'train' else 'train'} file: {self._shown(path)} {verb} used for "
+            "training, except for a tenth of it, which is used as dev data."
+        )
+        return (train if split == "train" else held_out), path, counts, note
 
     @cached_property
-    def _read(self) -> Callable[[Path], tuple[list[Item], ReadCounts]]:
-        """What returns the items of a file; the last few are kept, because train and dev are often cut from one."""
-        return lru_cache(maxsize=_KEPT)(self._read_anew)
+    def _read(self) -> Callable[[Path], tuple[list[IdentifiedExample], ReadCounts]]:
+        """The function that reads a file. It caches the last few files: train and dev are often cut from one file."""
+        return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
 
-    def _read_anew(self, path: Path) -> tuple[list[Item], ReadCounts]:
+    def _read_file(self, path: Path) -> tuple[list[IdentifiedExample], ReadCounts]:
         notes = self._notes[path] = {}
-        parts = [read_items(part, self.task, notes.setdefault) for part in self.layout.joined.get(path, (path,))]
-        items, counts = [item for part, _ in parts for item in part], _sum([counts for _, counts in parts])
-        need_some(items, counts, self._shown(path))
+        files = [
+            read_labelled_file(part, self.task, notes.setdefault) for part in self.layout.joined.get(path, (path,))
+        ]
+        items, counts = [item for part, _ in files for item in part], _sum([counts for _, counts in files])
+        check_any_labelled(items, counts, self._shown(path))
         return items, counts
 
     def _shown(self, path: Path) -> str:
-        """Return the name of a file, with how many are read with it as one."""
+        """Return the name of a file, with the number of files that are read with it as one."""
         more = len(self.layout.joined.get(path, (path,))) - 1
         return f"{path.name} and {more} more" if more else path.name
 
-    def _file(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
-        path = self.layout.files[code, split]
-        items, counts = self._read(path)
-        return tuple(item.example for item in items), path, counts, ""
-
 
 def _sum(counts: Sequence[ReadCounts]) -> ReadCounts:
-    """Return the counts of several files together."""
+    """Return the total counts of several files."""
     return ReadCounts(*(sum(column) for column in zip(*map(astuple, counts), strict=True)))
 
 
-#: What the data sets of the recipes are for.
-RECIPE_TASKS: Final[Mapping[str, str]] = {
-    "wikiann": "ner",
-    "udpos": "pos",
-    "xnli": "nli",
-    "paws-x": "pi",
-    "tydiqa": "qa",
-}
-#: Recipes whose test data are not public: what the literature tests on is their validation data.
-_TESTED_ON_DEV: Final = frozenset({"tydiqa"})
-
-
-def check_recipe(name: str, task: str) -> None:
-    """Refuse a recipe whose data are for another task.
-
-    Raises:
-        UsageError: They are.
-    """
-    if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
-        fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
-        hint = f"its task is {RECIPE_TASKS[name]}; "
-        hint += f"data of {task}: {', '.join(fitting)}." if fitting else f"no known data set is for {task}."
-        raise UsageError(f"{name} holds no data of the task {task}.", hint)
+# ---------------------------------------------------------------------------------- in the Hub's layout
 
 
 @dataclass(frozen=True)
 class HubTask:
-    """The labelled data of a data set in the Hub's layout.
+    """The labelled data of a data set in the Hub's layout: on the Hub, or a copy in a folder.
 
     Attributes:
         corpus: The data set, with its labels.
-        task: Which task.
+        task: The name of the task.
         relabel: {old: new} names of labels.
-        renamed: Those old names of `relabel` that were met in what has been read so far.
+        renamed: The old names of `relabel` that were found in the data read so far.
     """
 
     corpus: HubCorpus
@@ -403,7 +321,7 @@ class HubTask:
     relabel: Mapping[str, str] = field(default_factory=dict)
     renamed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    #: Configurations that are no languages are no files that somebody forgot to name.
+    #: A configuration whose name is not a language is not a file with a wrong name.
     skipped = ()
 
     @property
@@ -413,14 +331,14 @@ class HubTask:
 
     @cached_property
     def name(self) -> str:
-        """For provenance; holds no absolute path."""
+        """Name for provenance, without absolute paths."""
         renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items()))
         return f"{self.corpus.name} as {self.task}" + (f", relabel={renamed}" if renamed else "")
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
-        """Return the codes, sorted: of a copy those that have this split, or one that it is taken from.
+        """Return the codes, sorted; of a local copy, those that have a split or one from which it is cut.
 
-        On the Hub every language is taken to have every split: to see needs a question each.
+        On the Hub every language is assumed to have every split, since a check needs a request for each language.
 
         Raises:
             UsageError: There is no such split.
@@ -433,10 +351,10 @@ class HubTask:
         return tuple(code for code in codes if self._source(code, split))
 
     def split(self, language: str, split: str) -> LabelledSplit:
-        """Return one split of one language, whole, in the order of the data set.
+        """Return one whole split of one language, in the order of the data set.
 
-        Where there are no training data, the validation data are for training; where there are no other validation
-        data, a tenth of the training data is held out.
+        Without training data, the validation data are the training data; without other validation data, a tenth of the
+        training data is held out.
 
         Raises:
             UsageError: There is no such split.
@@ -449,53 +367,55 @@ class HubTask:
         if not source:
             raise LanguageError(
                 f"'{code}' has no {split} data in {self.corpus.name}.",
-                f"it has {', '.join(self._splits(code)) or 'no split'}.",
+                f"its splits: {', '.join(self._splits(code)) or 'none'}.",
             )
-        read = replace(self.corpus, split=source)
-        rows = (("", unit) for unit in read.in_order(code))
-        notes: dict[str, None] = {}
-        items, counts = sort_out(rows, self.task, "row", f"'{code}' in {read.name}", notes.setdefault)
-        examples, note = self._part(code, split, source, items)
+        corpus = replace(self.corpus, split=source)
+        rows = (("", unit) for unit in corpus.in_order(code))
+        reader_notes: dict[str, None] = {}
+        items, counts = labelled_examples(rows, self.task, "row", f"'{code}' in {corpus.name}", reader_notes.setdefault)
+        examples, note = self._examples(code, split, source, items)
         if not examples:
-            hint = "check --task; of some data sets the labels of the test data are not public."
-            raise CorpusError(f"the {split} data of '{code}' in {read.name} hold no labelled example.", hint)
-        self.renamed.update(met(examples, self.relabel, self.task))
-        renamed = relabelled(examples, self.relabel, self.task)
-        said = " ".join(filter(None, (note, left_out(counts, f"the {source} data of '{code}'"), *notes)))
-        return LabelledSplit(code, split, renamed, read.name, counts.unlabelled, said, counts)
-
-    # ---------------------------------------------------------------------------------------- splits
+            raise CorpusError(
+                f"the {split} data of '{code}' in {corpus.name} hold no labelled example.",
+                "check --task; some data sets do not publish the labels of their test data.",
+            )
+        notes = (note, skipped_note(counts, f"the {source} data of '{code}'"), *reader_notes)
+        return _labelled_split(self, code, split, examples, source=corpus.name, counts=counts, notes=notes)
 
     def _splits(self, code: str) -> Mapping[str, str]:
-        """Return {split: what the data set calls it} of a language."""
+        """Return {split: its name in the data set} of a language."""
         return {SPLIT_NAMES[name]: name for name in self.corpus.split_names(code) if name in SPLIT_NAMES}
 
     def _source(self, code: str, split: str) -> str:
-        """Return the data set's name of the split that this one is, or is taken from; empty where there is none."""
-        there = self._splits(code)
+        """Return the name, in the data set, of the split from which a split is taken; empty where there is none."""
+        splits = self._splits(code)
         if split == "test":
-            return there.get("dev" if self._tested_on_dev else "test", "")
-        wanted = ("train",) if self._tested_on_dev else (split, "train", "dev")
-        return next((there[name] for name in wanted if name in there), "")
+            return splits.get("dev" if self._tested_on_dev else "test", "")
+        candidates = ("train",) if self._tested_on_dev else (split, "train", "dev")
+        return next((splits[name] for name in candidates if name in splits), "")
 
     @property
     def _tested_on_dev(self) -> bool:
         return self.corpus.recipe.name in _TESTED_ON_DEV
 
-    def _part(self, code: str, split: str, source: str, items: Sequence[Item]) -> tuple[tuple[TextExample, ...], str]:
-        """Return what of a data set's split is of the split that was asked for, and what should be known of it."""
+    def _examples(
+        self, code: str, split: str, source: str, items: Sequence[IdentifiedExample]
+    ) -> tuple[tuple[TextExample, ...], str]:
+        """Return the examples of a split among those of its source, and a sentence on how the split was cut."""
         whole = tuple(item.example for item in items)
         if split == "test":
             name = self.corpus.recipe.name
-            note = f"{name} has no public test data: its validation data are tested on." if self._tested_on_dev else ""
-            return whole, note
-        there = self._splits(code)
-        if {"train", "dev"} <= set(there) and not self._tested_on_dev:
+            note = f"{name} has no public test data: its validation data are used for testing."
+            return whole, note if self._tested_on_dev else ""
+        splits = self._splits(code)
+        if {"train", "dev"} <= set(splits) and not self._tested_on_dev:
             return whole, ""
-        train, held = hold_out(items)
+        train, held_out = hold_out(items)
         if self._tested_on_dev:
-            note = "a tenth of the training data serves as dev, because the validation data are tested on."
+            note = "a tenth of the training data is used as dev data, because the validation data are used for testing."
         else:
-            note = f"'{code}' has no {'dev' if 'train' in there else 'train'} split: {source} is for training, "
-            note += "but for a tenth of it, which serves as dev."
-        return (train if split == "train" else held), note
+            note = (
+                f"'{code}' has no {'dev' if 'train' in splits else 'train'} split: {source} is used for training, "
+                "except for a tenth of it, which is used as dev data."
+            )
+        return (train if split == "train" else held_out), note

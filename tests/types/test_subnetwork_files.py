@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from xsns_kernels import pack_bits
 from xsns_stream.errors import StoreError, UsageError, XsnsError
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SubNetwork
-from xsns_stream.types.exports import FORMS
+from xsns_stream.types.subnetwork import FORMATS
 
 LAYOUT = ParameterLayout(
     ("b.weight", "b.bias", "a.weight", "a.scale"),
@@ -57,7 +57,7 @@ def metadata(path: Path) -> dict[str, str]:
     chosen=st.sets(st.integers(0, LAYOUT.size - 1)),
     seed=st.integers(0, 2**63 - 1),
     threshold=st.floats(0, allow_nan=False),
-    form=st.sampled_from(FORMS),
+    form=st.sampled_from(FORMATS),
 )
 def test_what_is_written_is_read_back(chosen: set[int], seed: int, threshold: float, form: str) -> None:
     written = network(chosen, seed=seed, threshold=threshold)
@@ -102,12 +102,12 @@ def test_the_places_file_is_what_numpy_reads_without_pickles(tmp_path: Path) -> 
 
 def test_a_sub_network_of_nothing_has_an_infinite_threshold(tmp_path: Path) -> None:
     empty = network(set(), threshold=math.inf)
-    for form in FORMS:
+    for form in FORMATS:
         assert SubNetwork.load(save(empty, tmp_path / f"x{form}")).threshold == math.inf
 
 
 def test_nothing_but_masks_needs_torch(tmp_path: Path) -> None:
-    for form in FORMS:
+    for form in FORMATS:
         save(SOME, tmp_path / f"x{form}")
     program = (
         "import sys; from pathlib import Path; from xsns_stream.types import SubNetwork\n"
@@ -115,7 +115,7 @@ def test_nothing_but_masks_needs_torch(tmp_path: Path) -> None:
         "    sub = SubNetwork.load(path); sub.save_safetensors(path.with_name('again.safetensors')); sub & sub\n"
         "assert 'torch' not in sys.modules"
     )
-    paths = [str(tmp_path / f"x{form}") for form in FORMS]
+    paths = [str(tmp_path / f"x{form}") for form in FORMATS]
     done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -134,8 +134,8 @@ def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     ("change", "message"),
     [
         (lambda record: record.update(kind="weights"), "is not a sub-network that xsns-stream wrote"),
-        (lambda record: record.update(version=2), "has version 2, and this program knows 1"),
-        (lambda record: record.update(layout_digest="0"), "is not the one that its digest is of"),
+        (lambda record: record.update(version=2), "has version 2, and this program reads up to 1"),
+        (lambda record: record.update(layout_digest="0"), "does not match its digest"),
         (lambda record: record.update(sha256="0"), "does not hold the bits that were exported"),
         (lambda record: record.update(cardinality=5), "has 6 bits set, its record says 5"),
         (lambda record: record.pop("threshold"), "cannot be read as a sub-network: 'threshold'"),
@@ -182,8 +182,8 @@ def test_masks_that_were_changed(damage: Callable[[Any], None], message: str, tm
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        (np.array([0, 63, 64, 123, 124, 170]), "has places outside of its 170 parameters"),
-        (np.array([-1, 63, 64, 123, 124, 169]), "has places outside of its 170 parameters"),
+        (np.array([0, 63, 64, 123, 124, 170]), "has indices outside of its 170 parameters"),
+        (np.array([-1, 63, 64, 123, 124, 169]), "has indices outside of its 170 parameters"),
         (np.array([0, 63, 64, 123, 124, 168]), "does not hold the bits that were exported"),
         (np.array([0.5]), "the indices in '{path}' are float64 [1]"),
     ],
@@ -198,7 +198,7 @@ def test_places_that_were_changed(indices: np.ndarray, message: str, tmp_path: P
     assert message.format(path=path) in refused.value.message
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("keep", [0, 1, 40, -1])
 def test_a_file_that_was_cut_off(form: str, keep: int, tmp_path: Path) -> None:
     path = save(SOME, tmp_path / f"x{form}")
@@ -233,7 +233,7 @@ def test_objects_in_an_archive_are_not_unpickled(tmp_path: Path) -> None:
 def test_a_record_that_names_no_sub_network(field: str, value: object, tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
     edited(path, lambda record: record.update({field: value}))
-    with pytest.raises(StoreError, match=r"the record in .* names no sub-network"):
+    with pytest.raises(StoreError, match=r"the record in .* has invalid labels"):
         SubNetwork.load(path)
 
 
@@ -253,8 +253,8 @@ def test_files_of_other_programs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("x.pt", UsageError, "does not end in the name of a form"),
-        ("x", UsageError, "does not end in the name of a form"),
+        ("x.pt", UsageError, "does not end in the name of a format"),
+        ("x", UsageError, "does not end in the name of a format"),
         ("none.npz", StoreError, "there is no file"),
         ("folder.npz", StoreError, "there is no file"),
     ],
@@ -268,7 +268,7 @@ def test_paths_that_cannot_be_read(name: str, error: type[XsnsError], message: s
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x.npz", r"does not end in the name of a form"),
+        ("x.npz", r"does not end in the name of a format"),
         ("none/x.safetensors", "there is no folder"),
         ("folder.safetensors", "is a folder"),
     ],
@@ -290,6 +290,6 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
             network({5}).save_safetensors(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert refused.value.hint == "check the space and the rights."
+    assert refused.value.hint == "check the free space and the permissions."
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]

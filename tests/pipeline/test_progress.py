@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from xsns_stream.cli import transfer as transfer_progress
-from xsns_stream.cli.transfer import TransferProgress
+from xsns_stream.pipeline import progress as transfer_progress
 from xsns_stream.pipeline.events import StepsDone, UnitStarted
 from xsns_stream.pipeline.finetune_settings import Unit
+from xsns_stream.pipeline.progress import TransferProgress
 
 UNIT = Unit("sw", 42)
 EVENTS = (
@@ -22,7 +22,7 @@ EVENTS = (
 
 
 def told(quiet: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(transfer_progress, "_QUIET", quiet)
+    monkeypatch.setattr(transfer_progress, "_SILENCE", quiet)
     log = io.StringIO()
     with TransferProgress(Console(file=log), 3) as progress:
         for event in EVENTS:

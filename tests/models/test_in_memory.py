@@ -1,0 +1,69 @@
+"""Models that are in memory: digest, objective, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.models import load_model
+from xsns_stream.models.in_memory import adopt_model, open_model, state_digest
+
+
+@pytest.fixture
+def pair(tiny_folder: Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    return AutoModelForMaskedLM.from_pretrained(tiny_folder), AutoTokenizer.from_pretrained(tiny_folder)
+
+
+def test_a_model_in_memory_is_identified_by_its_weights(pair: tuple[Any, Any], tiny_folder: Path) -> None:
+    model, tokenizer = pair
+    model.train()
+    adopted = open_model(model, tokenizer)
+    named = load_model(str(tiny_folder))
+    assert adopted.model is model
+    assert model.training, "the mode of the user's model is left as it is"
+    assert adopted.name == f"{type(model).__name__} (in memory)"
+    assert (adopted.objective, adopted.pad_id, adopted.revision) == (named.objective, named.pad_id, "")
+    assert adopted.tokenizer_digest == named.tokenizer_digest
+    assert adopted.weights_digest == state_digest(named.model) != named.weights_digest
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] += 1
+    assert adopt_model(model, tokenizer).weights_digest != adopted.weights_digest
+
+
+def test_a_loaded_model_is_taken_as_it_is(tiny_folder: Path) -> None:
+    loaded = load_model(str(tiny_folder))
+    assert open_model(loaded) is loaded
+    with pytest.raises(UsageError, match="was loaded for masked-lm, not for causal-lm"):
+        open_model(loaded, objective="causal-lm")
+    with pytest.raises(UsageError, match="another was given"):
+        open_model(loaded, loaded.tokenizer)
+
+
+@pytest.mark.parametrize("option", [{"device": "cpu"}, {"dtype": "float32"}, {"revision": "main"}, {"head_seed": 1}])
+def test_options_of_loading_do_not_apply(pair: tuple[Any, Any], option: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="does not apply to a model in memory"):
+        open_model(*pair, **option)
+
+
+def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
+    from transformers import AutoModel
+
+    model, tokenizer = pair
+    with pytest.raises(UsageError, match="the tokenizer of the model is missing"):
+        adopt_model(model, None)
+    with pytest.raises(ModelError, match="Linear is not a model of transformers"):
+        adopt_model(torch.nn.Linear(2, 2), tokenizer)
+    with pytest.raises(UsageError, match="predicts masked-lm, not causal-lm"):
+        adopt_model(model, tokenizer, objective="causal-lm")
+    with pytest.raises(ModelError, match="has no head for an objective that is known"):
+        adopt_model(AutoModel.from_pretrained(tiny_folder), tokenizer)
+    with pytest.raises(UsageError, match="a tokenizer was given for a model that is named"):
+        open_model(str(tiny_folder), tokenizer)
+    with pytest.raises(ModelError, match="no fast form"):
+        adopt_model(model, object())

@@ -1,0 +1,455 @@
+"""The baselines that are computed from text: lex, emb, nn-rank, grad-cosine, sue; and all baselines at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.core import ParameterSource
+
+from xsns_stream.cli.baseline import (
+    check_outputs,
+    finish,
+    output_option,
+    pool_of,
+    pool_options,
+    store_default_option,
+)
+from xsns_stream.cli.option_groups import (
+    SCORED_TOKENS_HELP,
+    SectionedCommand,
+    apply,
+    corpus_json,
+    corpus_option,
+    corpus_options,
+    length_option,
+    model_option,
+    model_options,
+    parameter_options,
+    revision_option,
+    scratch_option,
+    section,
+)
+from xsns_stream.cli.output import (
+    Decorated,
+    common_options,
+    emit_json,
+    examples,
+    note,
+    stderr_console,
+    stdout_console,
+)
+from xsns_stream.errors import UsageError
+from xsns_stream.io.tables import listed
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xsns_stream.pipeline.baselines import Baseline
+    from xsns_stream.pipeline.language_pool import LanguagePool
+    from xsns_stream.pipeline.text_baselines import TextBaselines
+    from xsns_stream.types import SimilarityMatrix
+
+#: Stands for the number of a layer in the name of a file.
+LAYER_FIELD: Final = "{layer}"
+_model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
+
+
+def _shared(function: Decorated) -> Decorated:
+    return apply(function, pool_options, output_option, common_options)
+
+
+_batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; results do not depend on it.")
+_max_tokens_option = _cost(
+    "--max-tokens",
+    type=int,
+    default=None,
+    help="Largest number of tokens of a language for nn-rank, from the first examples drawn. Time grows with its "
+    "square.  [default: all]",
+)
+
+
+def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Decorated]:
+    def add(function: Decorated) -> Decorated:
+        return apply(
+            function,
+            store_default_option(_text),
+            corpus_option(default),
+            corpus_options(_text),
+            _text(
+                "--examples",
+                default=64,
+                show_default=True,
+                help="Examples for each language, drawn as by `build`. 64 is for a first look (the paper: 1024).",
+            ),
+            _text(
+                "--seed",
+                "seeds",
+                type=int,
+                multiple=True,
+                default=(42,),
+                show_default=True,
+                help="Seed for sampling; repeatable: values are averaged, and written for each seed.",
+            ),
+        )
+
+    return add
+
+
+def _from_text(function: Decorated) -> Decorated:
+    return apply(function, _text_options(("cldr",)), _shared)
+
+
+def _weights(function: Decorated) -> Decorated:
+    return apply(function, model_option(), model_options, length_option, _batch_option)
+
+
+@click.command(
+    name="lex",
+    cls=SectionedCommand,
+    epilog=examples(
+        "xsns-stream baseline lex --lang sw,zu,fi,et",
+        "xsns-stream baseline lex --lang sw,zu,fi,et --examples 256 -o lex.parquet",
+    ),
+)
+@model_option()
+@revision_option
+@length_option
+@_from_text
+def lex_command(**options: Any) -> None:
+    """Overlap of sub-word distributions: 1 − Jensen–Shannon divergence.
+
+    The model's own tokenizer splits the texts; its special tokens are left out. The weights are not loaded.
+    """
+    _run_text("lex", options)
+
+
+@click.command(
+    name="emb",
+    cls=SectionedCommand,
+    epilog=examples(
+        "xsns-stream baseline emb --lang sw,zu,fi,et --examples 16",
+        "xsns-stream baseline emb --lang sw,zu,fi,et --examples 16 --layer all --centre -o emb-{layer}.parquet",
+    ),
+)
+@_weights
+@_model(
+    "--layer",
+    default=None,
+    metavar="N|all",
+    help="Layer of the token states; 0 is the input of the first block. all takes every layer in one pass; the name in "
+    "-o then needs {layer}.  [default: the last]",
+)
+@_model("--centre", is_flag=True, help="Subtract the mean language vector first; raw cosines are close to 1.")
+@_from_text
+def emb_command(layer: str | None, **options: Any) -> None:
+    """Cosine of mean embeddings.
+
+    A language's vector is the mean over examples of the mean state of an example's tokens, including the special tokens
+    around it. Of a model with encoder and decoder the encoder is used.
+    """
+    _run_text("emb", options | {"layer": _layer(layer)})
+
+
+@click.command(
+    name="nn-rank",
+    cls=SectionedCommand,
+    epilog=examples(
+        "xsns-stream baseline nn-rank --lang sw,zu,fi,et --examples 16",
+        "xsns-stream baseline nn-rank --sources en,de,fi --targets et,sw --examples 16 -o nn-rank.parquet",
+    ),
+)
+@_weights
+@_model(
+    "--layer", "neighbour_layer", type=int, default=None, help="Layer of the token states.  [default: 8, or the last]"
+)
+@_model("--neighbours", default=5, show_default=True, help="Number k of nearest tokens of each target token.")
+@_max_tokens_option
+@_cost(
+    "--states",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Data type of token states on the disk; float16 takes half the space, and rounds.",
+)
+@scratch_option
+@_from_text
+def nn_rank_command(**options: Any) -> None:
+    """Share of the target's nearest tokens that each source owns (NN-Rank).
+
+    Among the tokens of all sources but the target itself, the nearest tokens of each target token are found exactly, by
+    inner product of their states. Special and unknown tokens are left out. The sources compete: adding or removing a
+    source changes the values of the others.
+    """
+    _run_text("nn-rank", options)
+
+
+@click.command(
+    name="grad-cosine",
+    cls=SectionedCommand,
+    epilog=examples(
+        "xsns-stream baseline grad-cosine --lang sw,zu,fi,et --examples 16",
+        "xsns-stream baseline grad-cosine --lang sw,zu,fi,et --examples 16 -o grad-cosine.parquet",
+    ),
+)
+@_weights
+@parameter_options
+@_cost(
+    "--token-reduction",
+    type=click.Choice(["sum", "mean"]),
+    default="sum",
+    show_default=True,
+    help=SCORED_TOKENS_HELP,
+)
+@scratch_option
+@_from_text
+def grad_cosine_command(**options: Any) -> None:
+    """Cosine of the mean gradients of the parameters that `build` measures.
+
+    The objective and the examples are those of `build`. The gradients are written to a temporary file of languages ×
+    parameters × 4 bytes.
+    """
+    _run_text("grad-cosine", options)
+
+
+@click.command(
+    name="sue",
+    cls=SectionedCommand,
+    epilog=examples(
+        "xsns-stream baseline sue --lang sw,zu,fi,et --examples 256",
+        "xsns-stream baseline sue --lang sw,zu,fi,et --examples 256 --merges 100 -o sue.parquet",
+    ),
+)
+@_text(
+    "--merges",
+    default=200,
+    show_default=True,
+    help="Merges of the byte-pair encoding of each language.",
+)
+@_from_text
+def sue_command(**options: Any) -> None:
+    """Evenness of the source's sub-words: minus SuE in degrees (experimental).
+
+    There is one value for each source, the same for every target. No model is needed. Words are separated by spaces,
+    unless the corpus has words: for scripts without spaces give text that is split into words.
+    """
+    _run_text("sue", options)
+
+
+def _layer(given: str | None) -> int | str | None:
+    if given is None or given == "all":
+        return given
+    try:
+        return int(given)
+    except ValueError:
+        raise UsageError(f"'{given}' is not a layer.", "give a number, or all.") from None
+
+
+def _run_text(name: str, options: dict[str, Any]) -> None:
+    from xsns_stream.pipeline.text_baselines import refuse_failures
+
+    outputs, as_json, quiet = (options.pop(option) for option in ("outputs", "as_json", "quiet"))
+    every = options.get("layer") == "all"
+    for path in outputs:
+        if every and LAYER_FIELD not in path:
+            raise UsageError(f"every layer would be written to '{path}'.", f"put {LAYER_FIELD} into the name.")
+    check_outputs([path.replace(LAYER_FIELD, "0") if every else path for path in outputs])
+    pool = pool_of(options)
+    computed = _compute((name,), pool, options, quiet)
+    if every:
+        _write_layers(computed.matrices, outputs, quiet)
+    failed = [
+        {"language": row.language, "seed": row.seed, "error": error.message, "hint": error.hint}
+        for row, error in computed.failed.items()
+    ]
+    layers = {key.removeprefix("emb-"): matrix.values.tolist() for key, matrix in computed.matrices.items()}
+    finish(
+        list(computed.matrices.values())[-1],
+        pool,
+        () if every else outputs,
+        as_json=as_json,
+        quiet=quiet,
+        notes=computed.notes,
+        more={"failed": failed} | corpus_json(computed.corpus) | ({"layers": layers} if every else {}),
+    )
+    refuse_failures(computed)
+
+
+def _compute(names: Sequence[str], pool: LanguagePool, options: Mapping[str, Any], quiet: bool) -> TextBaselines:
+    """Compute baselines from text with the options of a command."""
+    from xsns_stream.pipeline.progress import RowProgress
+    from xsns_stream.pipeline.text_baselines import text_baselines
+
+    context = click.get_current_context()
+    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    console = stderr_console(quiet)
+    return text_baselines(
+        names,
+        pool,
+        given=frozenset(given),
+        display=lambda rows: RowProgress(console, rows),
+        status=console.status,
+        **options,
+    )
+
+
+def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[str], quiet: bool) -> None:
+    from xsns_stream.report import write_matrix
+
+    for path in outputs:
+        for key, matrix in matrices.items():
+            written = path.replace(LAYER_FIELD, key.removeprefix("emb-"))
+            write_matrix(matrix, written)
+            note(f"wrote {written}", quiet)
+
+
+@click.command(
+    name="all",
+    cls=SectionedCommand,
+    epilog=examples(
+        "xsns-stream baseline all --lang sw,zu,fi,et -o baselines",
+        "xsns-stream baseline all --data . --gold gold.parquet -o baselines",
+    ),
+)
+@click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    help="Folder in which, and below which, tables are looked for; repeatable. Names of tables: "
+    "feature_predictions.npz, ldnd.csv, languages.csv, fams.txt, wiki-langs.csv, langs-xlmr.txt, "
+    "udpos-sizes-train.csv, sizes.csv.",
+)
+@model_option(None)
+@model_options
+@length_option
+@_text_options(None)
+@_cost("--batch", default=8, show_default=True, help="Examples in a batch.")
+@_max_tokens_option
+@scratch_option
+@pool_options
+@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for NAME.parquet of each; made if absent.")
+@common_options
+def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Compute every baseline whose data are available, and say what the others need.
+
+    Tables are looked for in --data; baselines from text need --corpus, and all but sue need --model. Where several
+    tables can be used, the one with most of the languages is taken; the first one among equals.
+    """
+    from xsns_stream.pipeline.baselines import FROM_TEXT, Baseline, baselines_in_folders, different_settings
+    from xsns_stream.pipeline.text_baselines import refuse_failures
+
+    pool = pool_of(options)
+    if pool.languages is None:
+        raise UsageError("no language was given.", "give --lang sw,en, --gold gold.parquet, or --store PATH.")
+    names = _possible(options)
+    # Folders and files are checked before the longest work begins.
+    computed, left_out = baselines_in_folders(folders, pool)
+    folder = _folder(output)
+    _write(computed, folder, pool, quiet)
+    left_out |= {name: f"needs {needs}." for name, needs in FROM_TEXT.items() if name not in names}
+    from_text = _compute(names, pool, options, quiet) if names else None
+    if from_text is not None:
+        origin = " and ".join(filter(None, (" ".join(options["texts"]), options["model"], options["store"])))
+        matrices = {name: Baseline(matrix, origin=origin) for name, matrix in from_text.matrices.items()}
+        for text in from_text.notes:
+            note(f"note: {text}", quiet)
+        _write(matrices, folder, pool, quiet)
+        computed |= matrices
+    differences = different_settings(computed, options["store"])
+    for one in differences:
+        note(f"note: {one.sentence}", quiet)
+    if as_json:
+        more = {"differences": [one.to_json() for one in differences]}
+        files = {} if from_text is None else corpus_json(from_text.corpus)
+        emit_json("baseline", _result(computed, left_out, folder, pool) | more | files)
+    else:
+        stdout_console().print(_table(computed, left_out, folder))
+    if from_text is not None:
+        refuse_failures(from_text)
+
+
+def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the baselines whose text, and model where they need one, were given."""
+    from xsns_stream.pipeline.baselines import FROM_TEXT
+
+    if options["store"] is not None:
+        return tuple(FROM_TEXT)
+    if not options["texts"]:
+        return ()
+    return tuple(FROM_TEXT) if options["model"] else ("sue",)
+
+
+def _folder(output: str) -> Path:
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"'{output}' is a file, not a folder.", "give a folder for one file of each baseline.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write(computed: dict[str, Baseline], folder: Path, pool: LanguagePool, quiet: bool) -> None:
+    from xsns_stream.pipeline.baselines import with_record
+    from xsns_stream.report import write_matrix
+
+    for name, one in computed.items():
+        for text in one.notes:
+            note(f"note: {name}: {text}", quiet)
+        if lacking := pool.missing(one.matrix):
+            note(f"note: {name} has no data on {listed(lacking)}.", quiet)
+        write_matrix(with_record(one.matrix), _path(folder, name))
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.parquet"
+
+
+def _result(
+    computed: dict[str, Baseline], left_out: dict[str, str], folder: Path, pool: LanguagePool
+) -> dict[str, Any]:
+    return {
+        "written": [
+            {
+                "baseline": name,
+                "path": str(_path(folder, name)),
+                "from": one.origin,
+                "sources": list(one.matrix.sources),
+                "targets": list(one.matrix.targets),
+                "lacking": pool.missing(one.matrix),
+                "notes": list(one.notes),
+                "record": None if one.matrix.record is None else one.matrix.record.to_json(),
+            }
+            for name, one in computed.items()
+        ],
+        "left_out": [{"baseline": name, "why": reason} for name, reason in left_out.items()],
+    }
+
+
+def _table(computed: dict[str, Baseline], left_out: dict[str, str], folder: Path) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("baseline", style="bold", no_wrap=True)
+    table.add_column("sources × targets", justify="right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    table.add_column("from", overflow="fold")
+    for name, one in computed.items():
+        size = " × ".join(map(str, one.matrix.values.shape))
+        table.add_row(*map(Text, (name, size, str(_path(folder, name)), one.origin)))
+    for name, reason in left_out.items():
+        table.add_row(Text(name), Text("–"), Text("left out"), Text(reason))
+    return table
+
+
+COMMANDS: Final[dict[str, click.Command]] = {
+    "lex": lex_command,
+    "emb": emb_command,
+    "nn-rank": nn_rank_command,
+    "grad-cosine": grad_cosine_command,
+    "sue": sue_command,
+    "all": all_command,
+}

@@ -1,0 +1,175 @@
+"""Corpora of texts in memory: mappings, pandas frames and data sets of the `datasets` library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from xsns_stream.corpora.examples import draw_examples, text_unit
+from xsns_stream.corpora.file_names import language_of
+from xsns_stream.corpora.readers import check_usable
+from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.languages import pick
+from xsns_stream.types import LanguageSample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Texts in memory: {language: texts}, or a table with a column of languages and a column of texts. Data sets of the
+#: `datasets` library, which has no types, are accepted where a mapping or a frame is.
+Texts: TypeAlias = "Mapping[str, Any] | pd.DataFrame"
+
+LANGUAGE_COLUMN: Final = "language"
+TEXT_COLUMN: Final = "text"
+_HINT: Final = 'give {"sw": ["…", "…"], "fi": […]}, or a table with the columns language and text.'
+
+
+@dataclass(frozen=True)
+class MemoryCorpus:
+    """Texts in memory, by language.
+
+    A row records the digest of its own text, so that another build into the same store finds changed text, and
+    languages may be added later.
+
+    Attributes:
+        texts: {normalised code: texts in their order}; no text is empty.
+        name: The name in provenance.
+        notes: Sentences on languages that are read as another code than their keys suggest.
+    """
+
+    texts: Mapping[str, tuple[str, ...]] = field(repr=False)
+    name: str = "memory"
+    notes: tuple[str, ...] = ()
+
+    #: Reading needs no network.
+    local = True
+
+    def languages(self) -> tuple[str, ...]:
+        """Return the normalised codes, sorted."""
+        return tuple(sorted(self.texts))
+
+    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+        """Draw `count` distinct texts without replacement; all of them where there are fewer.
+
+        The same texts in a file give the same draw.
+
+        Raises:
+            LanguageError: The corpus has no such language.
+            CorpusError: Nothing in the texts is usable.
+        """
+        code = pick(language, self.languages(), f"the corpus {self.name}")
+        source = f"{self.name}/{code}"
+        examples, counts = draw_examples(lambda: (text_unit(t, source) for t in self.texts[code]), count, seed, source)
+        check_usable(counts, f"the text of '{code}'")
+        return LanguageSample(code, examples, source, counts)
+
+    def label_names(self) -> tuple[str, ...]:
+        """Return an empty tuple: texts in memory have no labels."""
+        return ()
+
+
+def is_in_memory(value: object) -> bool:
+    """Return whether a value is texts in memory: a mapping, a pandas frame, or a data set of `datasets`."""
+    return isinstance(value, Mapping) or _columns(value) is not None
+
+
+def open_texts(texts: Texts, name: str = "memory", text_column: str | None = None) -> MemoryCorpus:
+    """Check texts in memory and return a corpus of them.
+
+    >>> corpus = open_texts({"sw": ["Habari ya asubuhi."], "fi": ["Hyvää huomenta."]})
+    >>> corpus.languages()
+    ('fi', 'sw')
+
+    Args:
+        texts: {language: texts}, where the texts are an iterable of strings or a table with a column of texts; or one
+            table with a column `language` and a column of texts. A table is a pandas frame or a `datasets.Dataset`.
+        name: The name in provenance.
+        text_column: The column that holds the text.  [default: text]
+
+    Raises:
+        LanguageError: A key is not a language, or two keys are the same language.
+        CorpusError: A text is empty or not a string; the language and the index of the text are named.
+        UsageError: There is no text, or a table lacks a column.
+    """
+    column = text_column or TEXT_COLUMN
+    by_key = dict(texts) if isinstance(texts, Mapping) else _grouped(texts, column)
+    if not by_key:
+        raise UsageError("there is no text.", _HINT)
+    checked: dict[str, tuple[str, ...]] = {}
+    notes = []
+    for key, values in by_key.items():
+        code, note = _language(key)
+        if code in checked:
+            raise LanguageError(f"the language '{code}' is given twice.", "join its texts under one key.")
+        checked[code] = _checked(code, values, column, text_column is not None and isinstance(texts, Mapping))
+        if note:
+            notes.append(f"'{key}' {note}.")
+    return MemoryCorpus(checked, name, tuple(notes))
+
+
+def _columns(value: object) -> list[str] | None:
+    """Return the column names of a pandas frame or a data set; None for anything else."""
+    for attribute in ("column_names", "columns"):
+        names = getattr(value, attribute, None)
+        if names is not None and not isinstance(value, Mapping):
+            return [str(name) for name in names]
+    return None
+
+
+def _grouped(table: Any, column: str) -> dict[str, list[Any]]:
+    """Return {language: texts} of a table with a column of languages."""
+    columns = _columns(table) or []
+    if missing := [name for name in (LANGUAGE_COLUMN, column) if name not in columns]:
+        raise UsageError(
+            f"the table of texts has no column '{missing[0]}'; it has {', '.join(columns) or 'none'}.",
+            _HINT if missing[0] == LANGUAGE_COLUMN else "name the column of the texts with text_column.",
+        )
+    grouped: dict[str, list[Any]] = {}
+    for language, text in zip(table[LANGUAGE_COLUMN], table[column], strict=True):
+        grouped.setdefault(language, []).append(text)
+    return grouped
+
+
+def _language(key: object) -> tuple[str, str]:
+    """Return the code of a key, and a note where the code is not evident from it."""
+    if not isinstance(key, str):
+        raise LanguageError(f"the language {key!r} is not a string.", "give a code such as sw or zh-Hant.")
+    try:
+        return language_of(key)
+    except LanguageError as error:
+        reason = error.message.rstrip(".")
+        raise LanguageError(
+            f"'{key}' cannot be the language of texts: {reason}.", "give a code such as sw or zh-Hant."
+        ) from error
+
+
+def _checked(code: str, values: Any, column: str, named: bool) -> tuple[str, ...]:
+    """Return the texts of a language."""
+    if isinstance(values, str):
+        raise CorpusError(
+            f"the texts of '{code}' are one string.", "give a list of strings; a file is given as 'sw=FILE'."
+        )
+    columns = _columns(values)
+    if columns is not None:
+        if column not in columns:
+            raise UsageError(
+                f"the table of '{code}' has no column '{column}'; it has {', '.join(columns) or 'none'}.",
+                "name the column of the texts with text_column.",
+            )
+        values = values[column]
+    elif named:
+        raise UsageError(f"the texts of '{code}' have no columns.", "omit text_column.")
+    if not isinstance(values, Iterable):
+        raise CorpusError(f"the texts of '{code}' are not a list of strings but {type(values).__name__}.", _HINT)
+    texts = tuple(values)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise CorpusError(
+                f"text {index} of '{code}' is not a string but {type(text).__name__}.", "remove it, or convert it."
+            )
+        if not text.strip():
+            raise CorpusError(f"text {index} of '{code}' is empty.", "remove empty texts.")
+    if not texts:
+        raise CorpusError(f"the language '{code}' has no text.", "remove it, or give it texts.")
+    return texts

@@ -1,0 +1,54 @@
+"""Console of rich that escapes invisible characters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from xsns_stream.io.escaping import visible
+
+
+class VisibleConsole(Console):
+    """A console that escapes invisible characters before widths are computed, and reads no markup in text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Raise an error, where rich exits with 1: a reader that stops early (`| head`) is not a failure."""
+        raise BrokenPipeError
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects, with invisible characters in their texts escaped."""
+        super().print(*map(_made_visible, objects), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render an object, and escape what :meth:`print` does not reach, such as the descriptions of a bar."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text, lines=True), segment.style)
+
+
+def _made_visible(shown: Any) -> Any:
+    """Return an object of rich with invisible characters escaped; only titles and captions may have line breaks."""
+    if isinstance(shown, str):
+        return visible(shown)
+    if isinstance(shown, Text):
+        # A text in two styles is a cell of several lines that a table of this package has put together.
+        if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
+            shown.plain = plain
+    elif isinstance(shown, Table):
+        for column in shown.columns:
+            column.header, column.footer = _made_visible(column.header), _made_visible(column.footer)
+            column._cells[:] = map(_made_visible, column._cells)
+    elif isinstance(shown, Group):
+        for part in shown.renderables:
+            _made_visible(part)
+    return shown

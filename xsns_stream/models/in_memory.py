@@ -1,0 +1,145 @@
+"""Models that are already in memory, with their tokenizers: checks, objective and digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
+from xsns_stream.models.loading import LoadedModel, load_model
+from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, tokenizer_digest
+
+#: Entries of a configuration that do not change what a model computes.
+_NOT_COMPUTED: Final = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
+
+
+def open_model(
+    model: Any,
+    tokenizer: Any = None,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    objective: str = "auto",
+    label_count: int | None = None,
+    head_seed: int = 0,
+    dtype: str | None = None,
+) -> LoadedModel:
+    """Return a model with its tokenizer, from a name or from objects in memory.
+
+    Args:
+        model: `mini`, a local folder or a Hub id; a :class:`LoadedModel`; or a model of transformers.
+        tokenizer: The tokenizer of a model of transformers; None otherwise.
+        revision: Commit, branch or tag on the Hub; for names only.
+        device: The device to load a named model to, as torch names it; a model in memory stays where it is.
+        objective: As for :func:`xsns_stream.load_model`; `auto` follows from the class of a model in memory.
+        label_count: Number of classes of a classification task.
+        head_seed: Seed of a task's head that the checkpoint lacks; for names only.
+        dtype: Data type of the weights of a named model.
+
+    Raises:
+        ModelError: The model or the tokenizer cannot be used.
+        UsageError: An argument does not apply to this kind of model.
+    """
+    if isinstance(model, str):
+        if tokenizer is not None:
+            raise UsageError("a tokenizer was given for a model that is named.", "omit it, or give a loaded model.")
+        return load_model(
+            model,
+            revision=revision,
+            device=device or "cpu",
+            objective=objective,
+            label_count=label_count,
+            head_seed=head_seed,
+            dtype=dtype or "float32",
+        )
+    given = {"revision": revision, "device": device, "dtype": dtype, "head_seed": head_seed or None}
+    if name := next((name for name, value in given.items() if value is not None), None):
+        raise UsageError(
+            f"{name} does not apply to a model in memory.", "load the model as needed, and omit this argument."
+        )
+    if not isinstance(model, LoadedModel):
+        return adopt_model(model, tokenizer, objective=objective, label_count=label_count)
+    if tokenizer is not None:
+        raise UsageError("the model was loaded with its tokenizer, and another was given.", "omit the tokenizer.")
+    if objective not in ("auto", model.objective):
+        raise UsageError(
+            f"the model '{model.name}' was loaded for {model.objective}, not for {objective}.",
+            "load it for this objective.",
+        )
+    return model
+
+
+def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_count: int | None = None) -> LoadedModel:
+    """Return a model of transformers with its tokenizer as :func:`xsns_stream.load_model` returns them.
+
+    The model is named by its class. Its weights digest is the SHA-256 over its configuration and over names, types,
+    shapes and values of its state dict, and therefore differs from the digest of the same model in a folder, which is
+    over files. The mode of the model (training or evaluation) is not changed.
+
+    Args:
+        model: The model, with the head of its objective.
+        tokenizer: Its tokenizer, in the fast form.
+        objective: One of :data:`~xsns_stream.models.auto_classes.OBJECTIVES`; `auto` follows from the model's class.
+        label_count: Number of classes in the data of a classification task.
+
+    Raises:
+        ModelError: The model has no head, or the tokenizer belongs to another model.
+        UsageError: The tokenizer is missing, or the objective is not that of the model's class.
+    """
+    name = f"{type(model).__name__} (in memory)"
+    if not all(hasattr(model, attribute) for attribute in ("config", "state_dict", "get_input_embeddings")):
+        raise ModelError(
+            f"{type(model).__name__} is not a model of transformers.", "give a model, a folder, a Hub id or `mini`."
+        )
+    if tokenizer is None:
+        raise UsageError("the tokenizer of the model is missing.", "give tokenizer=AutoTokenizer.from_pretrained(…).")
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(f"the tokenizer of model '{name}' has no fast form.", "load it with use_fast=True.")
+    own = _objective_of(model, name)
+    if objective not in ("auto", own):
+        raise UsageError(
+            f"the model '{name}' predicts {own}, not {objective}.", "load it with the head of the objective."
+        )
+    if own in CLASSIFICATION and label_count is not None and label_count != model.config.num_labels:
+        raise ModelError(
+            f"the model '{name}' has {model.config.num_labels} labels, and the text has {label_count}.",
+            "load the model with as many labels as the text has.",
+        )
+    check_match(model, tokenizer, own, name)
+    return LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        name=name,
+        revision="",
+        weights_digest=state_digest(model),
+        tokenizer_digest=tokenizer_digest(tokenizer),
+        objective=own,
+        pad_id=padding_id(model, tokenizer),
+        notes=tuple(notes_on_frame(name, tokenizer)),
+    )
+
+
+def state_digest(model: Any) -> str:
+    """Return the SHA-256 over configuration and state dict of a model (hexadecimal)."""
+    import torch
+
+    config = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_COMPUTED}
+    digest = hashlib.sha256(f"{type(model).__name__}\n{json.dumps(config, sort_keys=True, default=str)}".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _objective_of(model: Any, name: str) -> str:
+    """Return the objective of a model by its class or the classes that it is derived from."""
+    names = {base.__name__ for base in type(model).__mro__}
+    for objective in OBJECTIVES:
+        if names & classes_of(objective) and (objective in TASKS or fits(model.config, objective)):
+            return objective
+    raise ModelError(
+        f"the model '{name}' has no head for an objective that is known.",
+        "load it with a head, for example with AutoModelForMaskedLM or AutoModelForCausalLM.",
+    )

@@ -1,0 +1,393 @@
+"""Baselines by name: other predictors of transfer, computed from tables, from text, or read from a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.corpora import Corpus, Texts
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.pipeline.events import BaselineEvent, Noted
+from xsns_stream.pipeline.language_pool import LanguagePool, language_pool, require_choice
+from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.predictor_records import Difference, PredictorRecord, differences
+
+if TYPE_CHECKING:
+    from xsns_stream.types import Reals
+
+#: {name: what it needs} of the baselines from text.
+FROM_TEXT: Final = {
+    "lex": "--corpus, and --model for its tokenizer",
+    "emb": "--corpus and --model",
+    "nn-rank": "--corpus and --model",
+    "grad-cosine": "--corpus and --model",
+    "sue": "--corpus",
+}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline that was computed.
+
+    Attributes:
+        matrix: Its similarities; larger means a better source.
+        notes: Sentences on data that were left out.
+        origin: The file or the text that it was computed from.
+        labels: Entries on labels of a file that were left out or recognised by name.
+    """
+
+    matrix: SimilarityMatrix
+    notes: tuple[str, ...] = ()
+    origin: str = ""
+    labels: Mapping[str, Any] | None = None
+
+
+def baseline(
+    name: str,
+    texts: str | Sequence[str] | Texts | Corpus = "cldr",
+    *,
+    table: str | Path | None = None,
+    languages: str | Iterable[str] = (),
+    sources: str | Iterable[str] = (),
+    targets: str | Iterable[str] = (),
+    gold: str | None = None,
+    store: str | None = None,
+    model: Any = "mini",
+    tokenizer: Any = None,
+    progress: bool = True,
+    on_event: Callable[[BaselineEvent], None] = lambda event: None,
+    **options: Any,
+) -> SimilarityMatrix:
+    """Compute a baseline: what `xsns-stream baseline NAME` does.
+
+    >>> import xsns_stream as xs
+    >>> xs.baseline("script", languages="sw,ru,uk").values.tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
+
+    Args:
+        name: `l2v`, `ldnd`, `family`, `script`, `source-size` (from a table); `lex`, `emb`, `nn-rank`, `grad-cosine`,
+            `sue` (from text); or `file` (a matrix in a file).
+        texts: Text, as for :func:`xsns_stream.build`; for baselines from text.
+        table: The table, or the matrix of `file`; `script` needs none.
+        languages: Codes that are compared with one another, or `all`; by default all that the data have.
+        sources: Codes of the rows.
+        targets: Codes of the columns.
+        gold: File of gold scores; its sources and targets are the default.
+        store: Store of sub-networks, for baselines from text: model, text, number of examples, seeds and longest
+            example are those of the store, and the text is compared with the store's.
+        model: As for :func:`xsns_stream.build`; for baselines from text, except `sue`.
+        tokenizer: The tokenizer of a loaded model of transformers.
+        progress: Whether to show progress and notes on stderr.
+        on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
+        **options: Everything else that the verb has as an option, under the same name: `examples` (64), `seeds` (42),
+            `batch` (8), `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`,
+            `merges`, `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text as for
+            :func:`xsns_stream.build`; `names`, `columns`, `column`, `binary`, `log` of tables; `distance`, `scale`,
+            `transpose`, `skip_unknown`, `rename`, `as_given` of files.
+
+    Returns:
+        The similarities, with a record of how they were computed.
+
+    Raises:
+        PartialError: Some languages failed.
+        UsageError: An option is not valid, or does not apply to this baseline.
+        XsnsError: The data cannot be read.
+    """
+    pool = language_pool(languages, sources, targets, gold, store)
+    if name in FROM_TEXT:
+        if options.get("layer") == "all":
+            raise UsageError("baseline returns one matrix, and layer='all' gives several.", "give one layer.")
+        return _from_text(name, texts, pool, store, model, tokenizer, progress, on_event, options)
+    if name not in (*TABLE_BASELINES, "file"):
+        raise UsageError(
+            f"there is no baseline '{name}'.", f"choose among {', '.join((*TABLE_BASELINES, *FROM_TEXT, 'file'))}."
+        )
+    if table is None and name != "script":
+        raise UsageError(f"the baseline {name} needs a table.", "give table=FILE.")
+    path = None if table is None else str(table)
+    result = (
+        file_baseline(path or "", pool, **options) if name == "file" else table_baseline(name, path, pool, **options)
+    )
+    for note in result.notes:
+        on_event(Noted(note))
+    return result.matrix if name == "file" else with_record(result.matrix)
+
+
+def _from_text(
+    name: str,
+    texts: Any,
+    pool: LanguagePool,
+    store: str | None,
+    model: Any,
+    tokenizer: Any,
+    progress: bool,
+    on_event: Callable[[BaselineEvent], None],
+    options: dict[str, Any],
+) -> SimilarityMatrix:
+    from xsns_stream.pipeline.progress import RowProgress, notebook_console
+    from xsns_stream.pipeline.text_baselines import refuse_failures, text_baselines
+
+    # The defaults give way to what a store records.
+    chosen = {"texts": _differs(texts, "cldr"), "model": _differs(model, "mini")}
+    given = frozenset(options) | {argument for argument, is_chosen in chosen.items() if is_chosen}
+    console = notebook_console()
+
+    @contextmanager
+    def display(rows: int) -> Iterator[Callable[[BaselineEvent], None]]:
+        with RowProgress(console, rows) if progress else nullcontext() as bar:
+
+            def notify(event: BaselineEvent) -> None:
+                if bar is not None:
+                    bar(event)
+                on_event(event)
+
+            yield notify
+
+    computed = text_baselines(
+        (name,), pool, texts, model=model, tokenizer=tokenizer, store=store, given=given, display=display, **options
+    )
+    for note in computed.notes:
+        on_event(Noted(note))
+        if progress:
+            console.print(f"note: {note}", soft_wrap=True)
+    refuse_failures(computed)
+    return computed.matrices[name]
+
+
+def _differs(value: Any, default: str) -> bool:
+    # Frames and arrays have no truth value when they are compared.
+    return not (isinstance(value, str) and value == default)
+
+
+# ------------------------------------------------------------------------------------------------ tables and files
+
+
+def with_record(matrix: SimilarityMatrix) -> SimilarityMatrix:
+    """Return the matrix with the record of a baseline that uses no text, where it has none."""
+    return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
+
+
+def _l2v(file: str | None, pool: LanguagePool) -> Baseline:
+    from xsns_stream.baselines import l2v, read_features
+
+    features = read_features(str(file))
+    require_choice(pool, len(features.languages), f"'{file}'")
+    return Baseline(l2v(features, pool.sources, pool.targets), features.notes, str(file))
+
+
+def _ldnd(file: str | None, pool: LanguagePool, names: str | None = None) -> Baseline:
+    from xsns_stream.baselines import ldnd, read_distances
+
+    distances = read_distances(str(file), names)
+    return Baseline(ldnd(distances, pool.sources, pool.targets), distances.notes, str(file))
+
+
+def _family(
+    file: str | None,
+    pool: LanguagePool,
+    columns: Sequence[str] = (),
+    binary: bool = False,
+    names: str | None = None,
+) -> Baseline:
+    from xsns_stream.baselines import family, read_families
+
+    families = read_families(str(file), columns, names)
+    require_choice(pool, len(families.values), f"'{file}'")
+    return Baseline(family(families, pool.sources, pool.targets, binary=binary), families.notes, str(file))
+
+
+def _script(file: str | None, pool: LanguagePool, column: str | None = None, names: str | None = None) -> Baseline:
+    from xsns_stream.baselines import customary_scripts, read_scripts, script
+
+    if file is None and (column or names):
+        raise UsageError("--column and --names need a table, which is missing.", "give the table.")
+    if file is None:
+        if pool.languages is None:
+            raise UsageError("no language was given.", "give --lang sw,en, or a table of scripts.")
+        scripts = customary_scripts(pool.languages)
+    else:
+        scripts = read_scripts(file, column, names)
+    return Baseline(script(scripts, pool.sources, pool.targets), scripts.notes, scripts.origin)
+
+
+def _source_size(
+    file: str | None, pool: LanguagePool, column: str | None = None, log: bool = False, names: str | None = None
+) -> Baseline:
+    from xsns_stream.baselines import read_sizes, source_size
+
+    sizes = read_sizes(str(file), column, names)
+    require_choice(pool, len(sizes.values), f"'{file}'")
+    notes = (f"amounts are from {sizes.origin}.", *sizes.notes)
+    return Baseline(source_size(sizes, pool.sources, pool.targets, log=log), notes, str(file))
+
+
+#: {name: function of (file, pool, options)} of the baselines that are computed from a table.
+TABLE_BASELINES: Final[dict[str, Callable[..., Baseline]]] = {
+    "l2v": _l2v,
+    "ldnd": _ldnd,
+    "family": _family,
+    "script": _script,
+    "source-size": _source_size,
+}
+
+
+def table_baseline(name: str, file: str | None, pool: LanguagePool, **options: Any) -> Baseline:
+    """Compute a baseline from a table.
+
+    Args:
+        name: A key of :data:`TABLE_BASELINES`.
+        file: The table; None only for `script`.
+        pool: The languages.
+        **options: `names` (a table of names, where labels are names), `columns` and `binary` of `family`, `column` of
+            `script` and `source-size`, `log` of `source-size`.
+
+    Raises:
+        UsageError: An option does not apply, or languages must be chosen.
+        XsnsError: The table cannot be read, or lacks the languages.
+    """
+    function = TABLE_BASELINES[name]
+    allowed = function.__code__.co_varnames[2 : function.__code__.co_argcount]
+    if unknown := next((option for option in options if option not in allowed), None):
+        raise UsageError(
+            f"the baseline {name} has no option '{unknown}'.", f"it has {', '.join(allowed) or 'no options'}."
+        )
+    return function(file, pool, **options)
+
+
+def file_baseline(
+    file: str,
+    pool: LanguagePool,
+    *,
+    distance: bool = False,
+    scale: float | None = None,
+    transpose: bool = False,
+    skip_unknown: bool = False,
+    rename: Mapping[str, str] | None = None,
+    as_given: bool = False,
+) -> Baseline:
+    """Read any matrix of similarities or distances, and check it.
+
+    Args:
+        file: A .csv, .tsv, .parquet, .json or .npz file with codes or names of languages on both sides.
+        pool: The languages.
+        distance: Whether the numbers are distances; similarity is then 1 − distance / scale.
+        scale: The distance at which two languages share nothing.
+        transpose: Whether rows are targets and columns are sources.
+        skip_unknown: Whether to leave out labels that are not languages.
+        rename: {label of the file: code}.
+        as_given: Whether to accept rows and columns whose order contradicts the corner of the table.
+
+    Raises:
+        XsnsError: The file cannot be read, or lacks the languages.
+    """
+    from xsns_stream.pipeline.predictors import check_renamed, label_notes
+    from xsns_stream.similarity.matrix_io import known_languages, read_matrix
+
+    read = read_matrix(file, distance=distance, transpose=transpose, scale=scale, as_given=as_given)
+    check_renamed(rename or {}, [read])
+    known = known_languages(read, f"'{file}'", skip_unknown=skip_unknown, rename=rename or {})
+    labels = {"left_out": list(known.left_out), "by_name": dict(known.by_name)}
+    return Baseline(_restricted(known.matrix, pool, file), label_notes(known), file, labels)
+
+
+def _restricted(matrix: SimilarityMatrix, pool: LanguagePool, file: str) -> SimilarityMatrix:
+    """Return the part of a matrix that the pool chooses."""
+    from xsns_stream.baselines.language_values import restrict
+
+    rows = restrict(matrix.sources, pool.sources, f"'{file}'")
+    columns = restrict(matrix.targets, pool.targets, f"'{file}'")
+    down = [matrix.sources.index(code) for code in rows.values()]
+    across = [matrix.targets.index(code) for code in columns.values()]
+
+    def part(values: Reals | None) -> Reals | None:
+        return None if values is None else values[..., down, :][..., across]
+
+    return replace(
+        matrix,
+        sources=tuple(rows),
+        targets=tuple(columns),
+        values=matrix.values[down][:, across],
+        chance=part(matrix.chance),
+        per_seed=part(matrix.per_seed),
+        standard_error=part(matrix.standard_error),
+    )
+
+
+#: {baseline: (names of usable files, the best first; what the baseline needs)}, for a search in folders.
+TABLE_FILES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    "l2v": (("feature_predictions.npz",), "URIEL's features: feature_predictions.npz of lang2vec"),
+    "ldnd": (("ldnd.csv",), "word-list distances: ldnd.csv, and names: udpos-langs.csv or languages.csv"),
+    "family": (("languages.csv", "fams.txt"), "families: languages.csv or fams.txt"),
+    "source-size": (
+        ("wiki-langs.csv", "langs-xlmr.txt", "udpos-sizes-train.csv", "sizes.csv"),
+        "amounts of data: wiki-langs.csv, langs-xlmr.txt, udpos-sizes-train.csv or sizes.csv",
+    ),
+}
+
+
+def baselines_in_folders(folders: Sequence[str], pool: LanguagePool) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """Compute the baselines whose tables are in some folders, and `script`, which needs no table.
+
+    Where several tables can be used, the one with most of the languages is taken; the first one among equals.
+
+    Returns:
+        {name: baseline} and {name: reason why it is left out}.
+
+    Raises:
+        UsageError: A folder does not exist.
+    """
+    files = _find_tables(folders)
+    results: dict[str, Baseline | str] = {}
+    for name, (wanted, needs) in TABLE_FILES.items():
+        paths = [path for file_name in wanted for path in files.get(file_name, ())]
+        results[name] = _widest(name, paths, pool) if paths else f"needs {needs}."
+    try:
+        results["script"] = _script(None, pool)
+    except XsnsError as error:
+        results["script"] = error.message
+    computed = {name: one for name, one in results.items() if isinstance(one, Baseline)}
+    return computed, {name: reason for name, reason in results.items() if isinstance(reason, str)}
+
+
+def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
+    """Return {file name: paths in alphabetical order} of usable tables, folder by folder."""
+    wanted = {name for names, _ in TABLE_FILES.values() for name in names}
+    tables: dict[str, list[Path]] = {}
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise UsageError(f"there is no folder '{folder}'.", "give the folder that holds the tables.")
+        paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name in wanted)
+        for path in sorted(paths):
+            tables.setdefault(path.name, []).append(path)
+    return tables
+
+
+def _widest(name: str, paths: Sequence[Path], pool: LanguagePool) -> Baseline | str:
+    """Return the baseline from the table with most languages; else why the first table cannot be used."""
+    best: Baseline | None = None
+    reasons = []
+    for path in paths:
+        try:
+            one = table_baseline(name, str(path), pool)
+        except XsnsError as error:
+            reasons.append(error.message)
+            continue
+        if best is None or one.matrix.values.size > best.matrix.values.size:
+            best = one
+    return best or reasons[0]
+
+
+def different_settings(computed: Mapping[str, Baseline], store: str | None) -> tuple[Difference, ...]:
+    """Return how the records of baselines differ from one another, and from the record of a store."""
+    from xsns_stream.pipeline.row_selection import as_store, record_of_store
+
+    records = {name: with_record(one.matrix).record for name, one in computed.items()}
+    languages = dict.fromkeys(code for one in computed.values() for code in (*one.matrix.sources, *one.matrix.targets))
+    if store is not None:
+        rows = as_store(store)
+        records[store] = record_of_store(rows, rows.languages, rows.seeds, rows.densities[0], "jaccard")
+    return differences(records, tuple(languages))

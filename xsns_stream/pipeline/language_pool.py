@@ -1,0 +1,110 @@
+"""Languages that a matrix compares: by code, from gold scores, or from a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from xsns_stream.errors import UsageError
+from xsns_stream.languages import normalise
+from xsns_stream.types import SimilarityMatrix
+
+#: A table with more languages than this needs a choice of languages.
+MANY_LANGUAGES: Final = 1000
+
+
+@dataclass(frozen=True)
+class LanguagePool:
+    """Languages of a matrix, normalised; None takes all that the data have.
+
+    Attributes:
+        sources: Rows.
+        targets: Columns.
+        everything: Whether the user chose all languages by the word `all`.
+    """
+
+    sources: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = None
+    everything: bool = False
+
+    @property
+    def languages(self) -> tuple[str, ...] | None:
+        """Sources and targets together, each once; None where either side is not limited."""
+        if self.sources is None or self.targets is None:
+            return None
+        return tuple(dict.fromkeys((*self.sources, *self.targets)))
+
+    def missing(self, matrix: SimilarityMatrix) -> list[str]:
+        """Return the languages of the pool that a matrix lacks."""
+        sides = ((self.sources, matrix.sources), (self.targets, matrix.targets))
+        return list(dict.fromkeys(code for chosen, there in sides for code in chosen or () if code not in there))
+
+
+def language_pool(
+    languages: str | Iterable[str] = (),
+    sources: str | Iterable[str] = (),
+    targets: str | Iterable[str] = (),
+    gold: str | None = None,
+    store: str | None = None,
+) -> LanguagePool:
+    """Return the languages of a matrix: by code, or those of gold scores, or those of a store.
+
+    Args:
+        languages: Codes that are compared with one another, or `all`.
+        sources: Codes of the rows.
+        targets: Codes of the columns.
+        gold: File of gold scores, whose sources and targets are the default.
+        store: Store whose languages are the default where there are no gold scores.
+
+    Raises:
+        UsageError: Arguments exclude each other.
+        LanguageError: A code is not a language.
+        XsnsError: The gold scores or the store cannot be read.
+    """
+    square, rows, columns = (_codes(side) for side in (languages, sources, targets))
+    if square and (rows or columns or gold):
+        raise UsageError(
+            "--lang was given, and --sources, --targets or --gold too.",
+            "--lang compares all languages with one another; the others compare sources with targets.",
+        )
+    # Other codes beside `all` are checked too.
+    named = _normal([code for code in square if code != "all"])
+    if "all" in square:
+        return LanguagePool(everything=True)
+    if named:
+        return LanguagePool(named, named)
+    default: tuple[tuple[str, ...] | None, tuple[str, ...] | None] = (None, None)
+    if gold is not None:
+        from xsns_stream.gold import read_scores
+
+        scores = read_scores(gold)
+        default = (scores.sources, scores.targets)
+    elif store is not None:
+        from xsns_stream.store import open_store
+
+        default = (open_store(store).languages,) * 2
+    return LanguagePool(_normal(rows) if rows else default[0], _normal(columns) if columns else default[1])
+
+
+def _codes(values: str | Iterable[str]) -> list[str]:
+    parts = [values] if isinstance(values, str) else values
+    return [code.strip() for part in parts for code in part.split(",") if code.strip()]
+
+
+def _normal(codes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(normalise, codes)))
+
+
+def require_choice(pool: LanguagePool, number: int, source: str) -> None:
+    """Check that languages are chosen where a source has thousands.
+
+    Raises:
+        UsageError: None is chosen.
+    """
+    unlimited = pool.sources is None or pool.targets is None
+    if unlimited and not pool.everything and number > MANY_LANGUAGES:
+        raise UsageError(
+            f"{source} has {number:,} languages, and none was chosen.",
+            "name them with --lang sw,en or --gold gold.parquet; --lang all takes all of them.",
+        )

@@ -1,0 +1,236 @@
+"""Progress of long work: a bar on a terminal or in a notebook, lines of text elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from statistics import mean
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+
+from xsns_stream.languages import constituents
+from xsns_stream.pipeline.events import (
+    ExamplesDone,
+    NeighboursFound,
+    Noted,
+    Row,
+    RowByOther,
+    RowCommitted,
+    RowFailed,
+    RowMeasured,
+    RowStarted,
+    StepsDone,
+    UnitDone,
+    UnitFailed,
+    UnitsAwaited,
+    UnitStarted,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xsns_stream.types import TransferRun
+
+#: Seconds without output after which a log file gets a line on the unit that is being fine-tuned.
+_SILENCE: Final = 60.0
+#: Share of a unit's bar that stands for fine-tuning; the rest stands for testing.
+_TUNING_SHARE: Final = 0.9
+_Self = TypeVar("_Self", bound="ProgressBar")
+
+
+def notebook_console() -> Console:
+    """Return a console on stderr; in a notebook it draws below the cell."""
+    from xsns_stream.io.console import VisibleConsole
+
+    return VisibleConsole(stderr=True)
+
+
+def is_live(console: Console) -> bool:
+    """Return whether a console can redraw a bar: a terminal, or a notebook that has ipywidgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
+class ProgressBar:
+    """A bar over a known number of items, with lines of text above it; use as a context manager.
+
+    Args:
+        console: The console to draw on.
+        total: Number of items.
+        description: Text beside the bar at the beginning.
+    """
+
+    #: Whether the bar moves within an item, so that the count of finished items is a column of its own.
+    fractional: ClassVar[bool] = False
+
+    def __init__(self, console: Console, total: int, description: str) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.console, self.total, self.done = console, total, 0
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=self.fractional),
+            console=console,
+            disable=not is_live(console) or not total,
+        )
+        self.task = self.bar.add_task(description, total=float(total), count=self._count())
+
+    def __enter__(self: _Self) -> _Self:
+        self.bar.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.__exit__(kind, value, trace)
+
+    def describe(self, text: str, part: float = 0.0) -> None:
+        """Show a text beside the bar, and move the bar within the current item by a part of it, 0 to 1."""
+        self.bar.update(self.task, description=text, completed=self.done + part)
+
+    def advance(self, line: str = "") -> None:
+        """Count one more item as done; print a line about it where no bar is drawn."""
+        self.done += 1
+        self.bar.update(self.task, completed=self.done, count=self._count())
+        if line and not is_live(self.console):
+            self.say(f"[{self.done}/{self.total}] {line}")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar; it is neither wrapped nor read as markup."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def _count(self) -> str:
+        return f"{self.done}/{self.total}"
+
+
+class RowProgress(ProgressBar):
+    """Draws the events of a build, or of baselines that are computed from text."""
+
+    def __init__(self, console: Console, rows: int) -> None:
+        super().__init__(console, rows, "measuring")
+
+    def __call__(self, event: object) -> None:
+        """Draw one event."""
+        match event:
+            case RowStarted(row):
+                self.describe(_row_name(row))
+            case ExamplesDone(row, count, total):
+                self.describe(f"{_row_name(row)} {count}/{total}")
+            case Noted(text, row):
+                self.say(f"note: {f'{_row_name(row)} ' if row else ''}{text}")
+            case RowFailed(row, error):
+                self.advance()
+                self.say(f"failed: {_row_name(row)}: {error.message} {error.hint}".rstrip())
+            case RowByOther(row):
+                self.advance(f"{_row_name(row)}: measured by another process")
+            case RowCommitted():
+                self.advance(f"{_row_name(event.row)}: {_row_summary(event)}")
+            case RowMeasured(row, examples, seconds):
+                self.advance(f"{_row_name(row)}: {_examples(examples)}, {seconds:.1f} s")
+            case NeighboursFound(seed, count, total):
+                self.describe(f"neighbours (seed {seed}) {count:,}/{total:,} tokens")
+
+
+def _row_name(row: Row) -> str:
+    return f"{row.language} (seed {row.seed})"
+
+
+def _examples(number: int) -> str:
+    return f"{number:,} example{'' if number == 1 else 's'}"
+
+
+def _row_summary(event: RowCommitted) -> str:
+    summary = f"{_examples(event.examples)}, {event.cardinality:,} parameters, {event.seconds:.1f} s"
+    if event.stored_fisher:
+        return f"{summary} (from stored Fisher values)"
+    half = event.reliability.get("split_half")
+    halves = "" if half is None else f", split-half {half:.3f}"
+    return f"{summary} ({event.examples / event.seconds:.0f} examples/s){halves}"
+
+
+class TransferProgress(ProgressBar):
+    """Draws the events of fine-tuning."""
+
+    fractional = True
+
+    def __init__(self, console: Console, units: int) -> None:
+        super().__init__(console, units, "fine-tuning")
+        self.last_line = time.monotonic()
+
+    def __call__(self, event: object) -> None:
+        """Draw one event."""
+        match event:
+            case UnitStarted(unit):
+                self.describe(str(unit))
+            case StepsDone(unit, done, total, activity):
+                share = done / total
+                testing = activity.startswith("testing")
+                part = _TUNING_SHARE + (1 - _TUNING_SHARE) * share if testing else _TUNING_SHARE * share
+                self.describe(f"{unit} {activity}", part)
+                self._remind(event)
+            case UnitsAwaited(units):
+                self.say(f"note: other processes are fine-tuning {', '.join(map(str, units))}; waiting for them.")
+            case UnitFailed(unit, error):
+                self.advance()
+                self.say(f"failed: {unit}: {error.message}")
+            case UnitDone(unit, run, seconds):
+                self.advance(f"{unit}: {_unit_summary(run)}, {seconds:.0f} s")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.last_line = time.monotonic()
+        super().say(text)
+
+    def _remind(self, event: StepsDone) -> None:
+        """Print a line in a log file that has been silent for long."""
+        if is_live(self.console) or time.monotonic() - self.last_line < _SILENCE:
+            return
+        if event.activity.startswith("testing"):
+            self.say(f"{event.unit}: {event.activity}, {event.done} of {event.total}")
+        else:
+            dev = f", {event.activity}" if event.activity else ""
+            self.say(f"{event.unit}: step {event.done:,} of {event.total:,}{dev}")
+
+
+def _unit_summary(run: TransferRun) -> str:
+    metric = next(iter(next(iter(run.scores.values())).metrics))
+    languages = constituents(run.source)
+    zero_shot = [score.metrics[metric] for target, score in run.scores.items() if target not in languages]
+    own = run.scores.get(run.source)
+    parts = [
+        f"dev {max(run.training['dev']):.1f} after {run.training['best_epoch']} of {run.training['epochs']} epochs"
+    ]
+    if own is not None:
+        parts.append(f"own test {own.metrics[metric]:.1f}")
+    if zero_shot:
+        parts.append(f"zero-shot {mean(zero_shot):.1f} on {len(zero_shot)}")
+    return ", ".join(parts)
+
+
+@contextmanager
+def work_bar(task: str, console: Console) -> Iterator[Callable[[int, int], None] | None]:
+    """Draw a bar while the block runs; yield a function of (done, total), or None where no bar can be drawn.
+
+    Args:
+        task: Text beside the bar.
+        console: The console to draw on.
+    """
+    if console.quiet or not is_live(console):
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        number = bar.add_task(task, total=None)
+        yield lambda done, total: bar.update(number, completed=done, total=total)

@@ -1,0 +1,408 @@
+"""The loop over the rows of a build: read, measure, select, store; skip finished rows; collect errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.errors import (
+    CorpusError,
+    FisherError,
+    IncompatibleError,
+    LanguageError,
+    UsageError,
+    XsnsError,
+)
+from xsns_stream.io.atomic import refusal
+from xsns_stream.models.auto_classes import TASKS
+from xsns_stream.objectives import Objective, make_objective
+from xsns_stream.pipeline.events import (
+    BuildResult,
+    Event,
+    Noted,
+    Row,
+    RowByOther,
+    RowFailed,
+    RowStarted,
+)
+from xsns_stream.pipeline.measure import Batching, Run, free_memory
+from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
+from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
+from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.store import SubNetworkStore
+from xsns_stream.store.store import note_on_same_texts, same_texts
+from xsns_stream.types import ParameterLayout, Provenance
+from xsns_stream.types.provenance import library_versions
+
+if TYPE_CHECKING:
+    from xsns_stream.models import LoadedModel
+
+
+#: Errors that concern one language only; any other error ends the run.
+ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
+#: Rows that a message names.
+SHOWN: Final = 5
+#: What a finished row may lack.
+_HALVES: Final = "compared in halves"
+_FISHER: Final = "stored with its Fisher values"
+_AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}
+
+
+def run_build(
+    settings: BuildSettings,
+    loaded: LoadedModel,
+    store: SubNetworkStore,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> BuildResult:
+    """Measure every row of `settings` that `store` lacks, and commit each row as soon as it is finished.
+
+    Several processes may build one store at once: a row that another process is measuring is left to it, and measured
+    here if that process dies. Object stores have no locks: there a row may be measured twice, and the first commit
+    counts.
+
+    Args:
+        settings: What to measure.
+        loaded: The model with its tokenizer.
+        store: The store, open for writing.
+        on_event: Called with each event, in order.
+
+    Raises:
+        IncompatibleError: The store holds another experiment; the differing fields are named.
+        UsageError: The model or the store does not allow these settings.
+        ModelError, StoreError: Nothing more can be measured, or written.
+    """
+    from xsns_stream.models import parameter_layout
+
+    layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
+    objective = _objective(settings, loaded)
+    provenance = _provenance(settings, objective, loaded, layout)
+    store.check_experiment(provenance, layout)
+    if settings.keep_fisher is not None:
+        store.check_saves_fisher()
+    missing = settings.missing_rows(store)
+    from_fisher = frozenset(row for row in missing if _has_stored_fisher(row, settings, store))
+    _check_text(settings, store)
+    for note in loaded.notes if missing else ():
+        on_event(Noted(note))
+    not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher]
+    if note := _note_on_finished_rows(settings, store, not_measured):
+        on_event(Noted(note))
+    if settings.quantile_used == "histogram" and missing:
+        on_event(
+            Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
+        )
+    progress = _Progress(on_event)
+    run = _prepare_run(
+        settings, loaded, layout, provenance, store, progress.notify, measuring=len(from_fisher) < len(missing)
+    )
+    _measure_rows(missing, from_fisher, objective, run, progress)
+    notes = tuple(_notes_on_shared(run, progress))
+    for note in notes:
+        on_event(Noted(note))
+    return BuildResult(
+        tuple(progress.committed),
+        tuple(row for row in settings.rows() if row not in set(missing)),
+        progress.failed,
+        progress.reliability,
+        tuple(progress.by_others),
+        (*loaded.notes, *notes),
+        progress.texts.records,
+        tuple(progress.row_notes),
+    )
+
+
+@dataclass
+class _Progress:
+    """Results of the rows so far; most fields are those of :class:`BuildResult`."""
+
+    on_event: Callable[[Event], None]
+    committed: list[Row] = field(default_factory=list)
+    by_others: list[Row] = field(default_factory=list)
+    failed: dict[Row, XsnsError] = field(default_factory=dict)
+    reliability: dict[Row, Mapping[str, Any]] = field(default_factory=dict)
+    row_notes: list[Noted] = field(default_factory=list)
+    texts: RowTexts = field(default_factory=RowTexts)
+
+    def notify(self, event: Event) -> None:
+        """Send an event; keep the notes on rows."""
+        if isinstance(event, Noted) and event.row is not None:
+            self.row_notes.append(event)
+        self.on_event(event)
+
+
+def _notes_on_shared(run: Run, progress: _Progress) -> Iterator[str]:
+    """Yield notes on text that several languages of this build share."""
+    if not progress.committed:
+        return
+    same = same_texts(run.store, run.settings.languages, run.settings.seeds)
+    if note := note_on_same_texts(same):
+        yield note
+    groups = [set(languages) for _, languages in same]
+    others = [one for one in progress.texts.shared() if not any(group.issuperset(one.languages) for group in groups)]
+    if note := note_on_shared(others):
+        yield note
+
+
+def _measure_rows(
+    missing: Sequence[Row], from_fisher: frozenset[Row], objective: Objective, run: Run, progress: _Progress
+) -> None:
+    """Measure the rows that no other process holds, then the rows that other processes held and did not finish."""
+    settings, store = run.settings, run.store
+
+    def read(row: Row) -> RowText | None:
+        if row in from_fisher or _has_stored_fisher(row, settings, store):
+            return None
+        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+        return RowText(sample, objective.encode(sample, run.loaded.tokenizer, row.seed))
+
+    def is_finished(row: Row) -> bool:
+        if settings.is_missing(row, store):
+            return False
+        # The store may be newer than this run, and another process may have begun it with other settings.
+        store.check_experiment(run.provenance, run.layout)
+        return True
+
+    with SharedItems(
+        missing,
+        lambda row: store.claimed(row.language, row.seed),
+        is_finished,
+        lambda row: _leave_to_other(row, run, progress),
+        lambda rows: run.notify(Noted(_waiting(rows))),
+    ) as shared:
+        for row, text in ReadAhead(shared.free(), read):
+            _measure_row(row, text, objective, run, progress)
+            shared.release(row)
+        for row in shared.deferred():
+            _measure_row(row, partial(read, row), objective, run, progress)
+            shared.release(row)
+    if missing:
+        store.remove_left_claims()
+
+
+def _measure_row(
+    row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, progress: _Progress
+) -> None:
+    run.notify(RowStarted(row))
+    try:
+        committed = finish_row(row, read_text, objective, run, progress.texts)
+    except ONE_LANGUAGE as error:
+        progress.failed[row] = error
+        run.notify(RowFailed(row, error))
+        return
+    if committed is None:
+        _leave_to_other(row, run, progress)
+        return
+    progress.committed.append(row)
+    if committed.reliability:
+        progress.reliability[row] = committed.reliability
+    run.notify(committed)
+    if note := refusal():
+        run.notify(Noted(note))
+
+
+def _leave_to_other(row: Row, run: Run, progress: _Progress) -> None:
+    """Record that another process has committed a row, and note what that process did not do."""
+    progress.by_others.append(row)
+    run.notify(RowByOther(row))
+    if lacking := _lacking(row, run.settings, run.store):
+        run.notify(Noted(f"was measured by another process, and is not {lacking}.", row))
+
+
+def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
+    """Return what was requested in addition to the sub-networks of a row and is missing; empty for nothing."""
+    missing = {
+        _HALVES: settings.split_half and not _has_halves(row, settings, store),
+        _FISHER: bool(settings.keep_fisher) and store.fisher_record(row.language, row.seed) is None,
+    }
+    return " or ".join(name for name, is_missing in missing.items() if is_missing)
+
+
+def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
+    """Return whether the records of a row hold the coefficient of two halves of its examples."""
+    return all(
+        store.is_committed(row.language, row.seed, density)
+        and "split_half" in store.record(row.language, row.seed, density).provenance.reliability
+        for density in settings.densities
+    )
+
+
+def _waiting(rows: Sequence[Row]) -> str:
+    names = ", ".join(f"{row.language} (seed {row.seed})" for row in rows[:SHOWN])
+    more = ", …" if len(rows) > SHOWN else ""
+    number = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
+    return f"{number} being measured by another process; this process waits for: {names}{more}."
+
+
+def _has_stored_fisher(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
+    """Return whether a row can be made from Fisher values in the store."""
+    # The values of all examples together do not determine the values without one part of them.
+    return not settings.lacks_parts(row, store) and store.fisher_record(row.language, row.seed) is not None
+
+
+def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:
+    if settings.objective is None:
+        return make_objective(loaded.objective)
+    if settings.objective.name != loaded.objective:
+        raise UsageError(
+            f"the model '{loaded.name}' was loaded for {loaded.objective}, not for {settings.objective.name}.",
+            "load the model for the objective of the settings.",
+        )
+    return settings.objective
+
+
+def _provenance(
+    settings: BuildSettings, objective: Objective, loaded: LoadedModel, layout: ParameterLayout
+) -> Provenance:
+    weight = next(loaded.model.parameters())
+    return Provenance(
+        model=_printable(loaded.name),
+        revision=loaded.revision,
+        weights_digest=loaded.weights_digest,
+        tokenizer_digest=loaded.tokenizer_digest,
+        layout_digest=layout.digest,
+        objective=str(objective),
+        estimator=settings.fisher.describe(settings.batch),
+        corpus=_printable(settings.corpus.name),
+        examples_asked=settings.examples,
+        stopping=str(settings.stopping or ""),
+        head=f"seed={settings.head_seed}" if objective.name in TASKS else "",
+        quantile="" if settings.quantile_used == settings.own_quantile else settings.quantile_used,
+        dtype=str(weight.dtype).removeprefix("torch.") + _AUTOCAST.get(settings.fisher.precision, ""),
+        device=str(weight.device.type),
+        versions=library_versions(),
+    )
+
+
+def _printable(name: str) -> str:
+    """Return a file name as valid UTF-8, which file names need not be and records must be."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
+    """Return a note on rows that are not measured again and lack something requested; empty where none does."""
+    lacking = [missing for row in not_measured if (missing := _lacking(row, settings, store))]
+    if not lacking:
+        return ""
+    missing = " or ".join(name for name in (_HALVES, _FISHER) if name in " ".join(lacking))
+    return (
+        f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
+        "To add that, remove these rows with prune, and build again."
+    )
+
+
+def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:
+    """Return the digest of the text that a row was measured on before; None where the store holds nothing of it."""
+    record = store.fisher_record(row.language, row.seed)
+    if record is not None:
+        return record.provenance.corpus_digest
+    for density in settings.densities:
+        if store.is_committed(row.language, row.seed, density):
+            return store.record(row.language, row.seed, density).provenance.corpus_digest
+    return None
+
+
+def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
+    """Raise an error where a row was measured on other text than the corpus holds now.
+
+    Only local corpora are compared: reading them costs little compared with measuring, whereas a data set on the Hub
+    would be downloaded again.
+
+    Raises:
+        IncompatibleError: A language's text has changed since its row was written.
+    """
+    if not settings.corpus.local:
+        return
+    for row in settings.rows():
+        digest = _digest_before(row, settings, store)
+        if digest is None:
+            continue
+        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+        if sample.digest != digest:
+            raise IncompatibleError(
+                f"the text of '{row.language}' in {settings.corpus.name} is not the text that its row in the store "
+                "was measured on.",
+                "write to another store, or restore the old text.",
+            )
+
+
+def _prepare_run(
+    settings: BuildSettings,
+    loaded: LoadedModel,
+    layout: ParameterLayout,
+    provenance: Provenance,
+    store: SubNetworkStore,
+    notify: Callable[[Event], None],
+    *,
+    measuring: bool,
+) -> Run:
+    """Choose how rows are measured, where any row is; the model is not touched otherwise."""
+    batching = Batching(settings.batch, None, settings.order)
+    if not measuring:
+        return Run(settings, loaded, layout, provenance, store, batching, 1, notify)
+    passes = _passes(settings, layout, notify)
+    fallback = _fallback(settings, loaded, layout, notify)
+    if settings.batch_size == "auto":
+        batching.token_budget = _budget(settings, loaded, layout, notify)
+    return Run(settings, loaded, layout, replace(provenance, fallback=fallback), store, batching, passes, notify)
+
+
+def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[Event], None]) -> int:
+    """Return the number of passes over the text that the limit on memory requires.
+
+    Raises:
+        UsageError: More than one pass is needed, and the settings need all values at once.
+    """
+    from xsns_stream.fisher import groups_of_layers
+
+    needed = 4 * layout.size * (2 if settings.split_half else 1)
+    if settings.memory is None or needed <= settings.memory:
+        return 1
+    need_all_values = {
+        f"the estimator '{settings.fisher.estimator}'": settings.fisher.batch_wise,
+        "--until-stable": settings.stopping is not None,
+        "--split-half": settings.split_half,
+        "--parts": settings.parts is not None,
+    }
+    for name, requested in need_all_values.items():
+        if requested:
+            raise UsageError(
+                f"{name} needs all Fisher values at once: {needed:,} bytes, more than the {settings.memory:,} allowed.",
+                "give more --memory, or omit one of the two options.",
+            )
+    passes = len(groups_of_layers(layout, settings.memory))
+    notify(Noted(f"the Fisher values take {needed:,} bytes: {passes} passes over each text, a group of layers each."))
+    return passes
+
+
+def _fallback(
+    settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, notify: Callable[[Event], None]
+) -> tuple[str, ...]:
+    """Return the parameters that are measured one example at a time, and send a note on them."""
+    from xsns_stream.fisher import without_rules
+
+    if settings.fisher.batch_wise:
+        return ()
+    names = without_rules(loaded.model, layout, cached=True, budget=settings.memory)
+    if names:
+        notify(
+            Noted(
+                f"{len(names)} of {len(layout.names)} parameters (such as '{names[0]}') are measured one example "
+                "at a time: exact, but slower."
+            )
+        )
+    return names
+
+
+def _budget(
+    settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, notify: Callable[[Event], None]
+) -> int:
+    from xsns_stream.fisher import token_budget
+
+    values = 4 * layout.size * (2 if settings.split_half else 1)
+    available = free_memory(loaded.model) - min(values, settings.memory or values)
+    longest = _objective(settings, loaded).max_length
+    budget = token_budget(loaded.model, layout, settings.fisher, longest, max(0, available))
+    notify(Noted(f"batches of at most {budget:,} tokens."))
+    return budget
