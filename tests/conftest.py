@@ -1,4 +1,4 @@
-"""What several kinds of tests share: a tiny model folder, a tiny corpus, and the command line called in two ways."""
+"""Shared fixtures: a tiny model folder, a tiny corpus, and the command line within this process or in another one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hypothesis import settings
 
 from tests.support.paths import MINI
 
-# A kernel's first call may compile it, which no deadline for a single example allows for.
+# The first call of a kernel may compile it, which takes longer than the deadline of a single example.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
-# No test may reach the network; the libraries read these when they are imported. Threads of the tokenizer's would
-# make every subprocess complain about forks.
+# No test may use the network. The libraries read these variables when they are imported. With threads in tokenizers,
+# every subprocess would warn about forks.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-#: Made-up sentences of real words: what they say is of no matter, that they differ by language is.
+#: Sentences of real words. Their meaning does not matter; they must differ between languages.
 WORDS = {
     "sw": "habari ya asubuhi watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa",
     "fi": "hyvää huomenta lapset lukevat kirjaa kotona tänään opettaja opettaa suuressa koulussa aina",
@@ -35,6 +35,14 @@ WORDS = {
     "zu": "sawubona ekuseni izingane zifunda incwadi ekhaya namuhla uthisha ufundisa esikoleni esikhulu",
 }
 
+#: The beginning of a command line in a process of its own. A shell that starts the tests in the background lets all
+#: of its children ignore Ctrl-C.
+START = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from xsns_stream.cli import run; run()",
+]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--exhaustive`."""
@@ -42,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is marked `exhaustive` unless it was asked for."""
+    """Skip tests with the marker `exhaustive` unless `--exhaustive` is given."""
     if config.getoption("--exhaustive"):
         return
     for item in items:
@@ -51,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class Finished(NamedTuple):
-    """A command line that came to its end."""
+    """Exit code and output of a command line."""
 
     code: int
     out: str
@@ -59,7 +67,7 @@ class Finished(NamedTuple):
 
 
 def sentences(language: str, count: int) -> list[str]:
-    """`count` different sentences of 2 to 12 words; the same for every call."""
+    """Return `count` different sentences of 2 to 12 words. Every call returns the same sentences."""
     words = WORDS[language].split()
     return [
         " ".join(words[(n * 5 + i * (1 + n % 4)) % len(words)] for i in range(2 + n % 11)) + f" {n}"
@@ -69,13 +77,13 @@ def sentences(language: str, count: int) -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep what self-checks find out of the user's cache folder."""
+    """Let self-checks write to a cache folder of the tests instead of the user's."""
     os.environ["XSNS_STREAM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An XLM-R of 2 layers and width 32 with random weights, beside the embedded model's tokenizer."""
+    """A model folder: XLM-R with 2 layers of width 32, random weights, and the tokenizer of the embedded model."""
     import torch
     from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaForMaskedLM
     from transformers.utils import logging
@@ -117,7 +125,7 @@ def tiny_copy(tiny_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def write_texts() -> Callable[..., Path]:
-    """Write one file of sentences a language into a new folder, and return the folder."""
+    """Write one file of sentences per language into a new folder, and return the folder."""
 
     def write(folder: Path, languages: str = "sw fi", count: int = 20) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +138,7 @@ def write_texts() -> Callable[..., Path]:
 
 @pytest.fixture
 def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Run a command line within this process, where importing torch has been paid for."""
+    """Run a command line within this process, in which torch is already imported."""
     from xsns_stream.cli import main
 
     def run(*args: object) -> Finished:
@@ -143,23 +151,46 @@ def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
     return run
 
 
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, xsns: Callable[..., Finished]) -> Callable[..., Finished]:
+    """Run a command line within this process, in a given folder."""
+
+    def call(folder: Path, *arguments: str) -> Finished:
+        monkeypatch.chdir(folder)
+        return xsns(*arguments)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def start() -> list[str]:
+    """The beginning of a command line in a process of its own."""
+    return START
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command line in a process of its own, in a given folder."""
+
+    def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*START, *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def start_xsns() -> Callable[..., subprocess.Popen[str]]:
     """Start a command line in a process of its own, with pipes for stdout and stderr."""
-    # A shell that starts the tests in the background ignores Ctrl-C for all of its children.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from xsns_stream.cli import run; run()"
-    )
 
     def start(*args: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", program, *map(str, args)],
+            [*START, *map(str, args)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            # As many threads in every process, so that sums are rounded alike.
+            # The same number of threads in every process, so that sums are rounded in the same way.
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
         )
 

@@ -1,4 +1,4 @@
-"""Language codes: normalising, naming, near misses, choosing."""
+"""Language codes: normal forms, names, near misses and selection."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_one_spelling(given_code: str, code: str) -> None:
         "cy-ccg-dev",
     ],
 )
-def test_what_is_no_language(text: str) -> None:
+def test_invalid_language_codes(text: str) -> None:
     with pytest.raises(LanguageError, match="is not a language code") as caught:
         normalise(text)
     assert "zh-Hant" in caught.value.hint
@@ -80,7 +80,7 @@ def test_what_is_no_language(text: str) -> None:
 
 
 @given(st.text(max_size=12))
-def test_nothing_but_letters_digits_and_hyphens_comes_through(text: str) -> None:
+def test_codes_hold_letters_digits_and_hyphens_only(text: str) -> None:
     try:
         code = normalise(text)
     except LanguageError:
@@ -123,7 +123,7 @@ def test_near_misses_are_at_most_three_and_never_the_word_itself() -> None:
     assert "sw" not in near_misses("sw", known)
 
 
-def test_labels_that_are_no_languages_do_no_harm() -> None:
+def test_near_misses_of_labels_that_are_not_languages() -> None:
     assert near_misses("lang-01", ("lang-02", "zzzz", "sw")) == ["lang-02"]
     with pytest.raises(LanguageError, match="no language 'lang-01'"):
         select(["lang-01"], ("lang-02", "zzzz"))
@@ -178,7 +178,7 @@ def test_importing_is_cheap() -> None:
         (["sw", "fi"], ["fi", "sw"], {"sw": "sw", "fi": "fi"}),
         (["zh"], ["zh-Hani"], {"zh": "zh-Hani"}),
         (["zh-Hant"], ["zh"], {"zh-Hant": "zh"}),
-        # Of several, the customary script and region.
+        # Of several codes, the one in the usual script and region.
         (["zh"], ["zh-Hant", "zh-Hans"], {"zh": "zh-Hans"}),
         (["sr"], ["sr-Latn", "sr-Cyrl"], {"sr": "sr-Cyrl"}),
         (["zh"], ["zh-Hant", "zh-Latn"], {}),

@@ -98,23 +98,23 @@ def train_tokenizer(train: dict[str, list[str]], recipe: Recipe):
 
 def encode(tokenizer, train: dict[str, list[str]], recipe: Recipe) -> dict[str, list[np.ndarray]]:
     """Return {name: segments of at most `piece_tokens` ids, including <s> and </s>}."""
-    pieces: dict[str, list[np.ndarray]] = {}
+    segments: dict[str, list[np.ndarray]] = {}
     room = recipe.piece_tokens - 2
     for name, lines in train.items():
         ids = [e.ids for e in tokenizer.encode_batch(lines, add_special_tokens=False)]
         parts = [line[at : at + room] for line in ids for at in range(0, len(line), room)]
-        pieces[name] = [np.array([BOS, *part, EOS], dtype=np.int32) for part in parts if len(part) >= 4]
-    return pieces
+        segments[name] = [np.array([BOS, *part, EOS], dtype=np.int32) for part in parts if len(part) >= 4]
+    return segments
 
 
-def factorised_embeddings(pieces: list[np.ndarray], recipe: Recipe) -> np.ndarray:
+def factorised_embeddings(segments: list[np.ndarray], recipe: Recipe) -> np.ndarray:
     """Return [V, d] from a truncated SVD of the positive pointwise mutual information of tokens in one segment."""
     from sklearn.utils.extmath import randomized_svd
 
     size = recipe.vocabulary
-    rows = np.repeat(np.arange(len(pieces)), [len(p) for p in pieces])
-    ids = np.concatenate(pieces)
-    lines = sparse.csr_matrix((np.ones(len(ids), np.float32), (rows, ids)), shape=(len(pieces), size))
+    rows = np.repeat(np.arange(len(segments)), [len(p) for p in segments])
+    ids = np.concatenate(segments)
+    lines = sparse.csr_matrix((np.ones(len(ids), np.float32), (rows, ids)), shape=(len(segments), size))
     together = (lines.T @ lines).tocoo()
     total, marginal = together.data.sum(), np.asarray(together.sum(axis=1)).ravel()
     pmi = np.log(together.data * total / (marginal[together.row] * marginal[together.col]))
@@ -156,7 +156,7 @@ def start_local(model, recipe: Recipe) -> None:
     torch.nn.init.orthogonal_(attention.output.dense.weight, generator=generator)
 
 
-def build_model(recipe: Recipe, pieces: list[np.ndarray]):
+def build_model(recipe: Recipe, segments: list[np.ndarray]):
     """Return the model, with embeddings and output bias initialised from statistics of the text."""
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
@@ -179,24 +179,24 @@ def build_model(recipe: Recipe, pieces: list[np.ndarray]):
     # On CPUs, the backward of fused attention took a third of a step at these lengths; plain products are faster.
     config._attn_implementation = "eager"
     model = XLMRobertaForMaskedLM(config)
-    counts = np.bincount(np.concatenate(pieces), minlength=recipe.vocabulary) + 1.0
+    counts = np.bincount(np.concatenate(segments), minlength=recipe.vocabulary) + 1.0
     with torch.no_grad():
         model.lm_head.bias.copy_(torch.from_numpy(np.log(counts / counts.sum()) + math.log(len(counts))))
         if recipe.factorised_start:
             words = model.get_input_embeddings().weight
             fresh = words[: len(SPECIAL)].clone()
-            words.copy_(torch.from_numpy(factorised_embeddings(pieces, recipe)))
+            words.copy_(torch.from_numpy(factorised_embeddings(segments, recipe)))
             words[: len(SPECIAL)] = fresh
         if recipe.local_start:
             start_local(model, recipe)
     return model
 
 
-def batches(pieces: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
+def batches(segments: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
     """Yield int64 [B, T] arrays without end: languages are drawn by temperature, lengths in a batch are similar."""
     rng = np.random.default_rng(seed)
-    names = list(pieces)
-    tokens = np.array([sum(map(len, pieces[name])) for name in names], dtype=float)
+    names = list(segments)
+    tokens = np.array([sum(map(len, segments[name])) for name in names], dtype=float)
     share = tokens**recipe.temperature / (tokens**recipe.temperature).sum()
     cursors = {name: [] for name in names}
     while True:
@@ -204,19 +204,19 @@ def batches(pieces: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
         for index in rng.choice(len(names), size=4_096, p=share):
             name = names[index]
             if not cursors[name]:  # an epoch of this language ends: shuffle again
-                cursors[name] = list(rng.permutation(len(pieces[name])))
-            drawn.append(pieces[name][cursors[name].pop()])
+                cursors[name] = list(rng.permutation(len(segments[name])))
+            drawn.append(segments[name][cursors[name].pop()])
         drawn.sort(key=len)
         groups, group = [], []
-        for piece in drawn:
-            if group and (len(group) + 1) * len(piece) > recipe.batch_tokens:
+        for segment in drawn:
+            if group and (len(group) + 1) * len(segment) > recipe.batch_tokens:
                 groups.append(group)
                 group = []
-            group.append(piece)
+            group.append(segment)
         for index in rng.permutation(len(groups)):
             block = np.full((len(groups[index]), max(map(len, groups[index]))), PAD, dtype=np.int64)
-            for row, piece in zip(block, groups[index], strict=True):
-                row[: len(piece)] = piece
+            for row, segment in zip(block, groups[index], strict=True):
+                row[: len(segment)] = segment
             yield block
 
 
@@ -283,12 +283,12 @@ def evaluate(model, tokenizer, train, held_out, recipe: Recipe) -> dict[str, obj
     return {"mean": mean, "languages": rows}
 
 
-def train_model(model, pieces, recipe: Recipe, steps: int) -> list[tuple[int, float]]:
+def train_model(model, segments, recipe: Recipe, steps: int) -> list[tuple[int, float]]:
     """Run `steps` steps with a linearly decaying learning rate; return [(step, running loss)]."""
     device = next(model.parameters()).device
     adamw = optimizer(model, recipe)
     generator = torch.Generator().manual_seed(recipe.seed + 1)
-    stream = batches(pieces, recipe, recipe.seed + 2)
+    stream = batches(segments, recipe, recipe.seed + 2)
     started, curve, running, tokens = time.monotonic(), [], 0.0, 0
     for step in range(steps):
         block = torch.from_numpy(next(stream))
@@ -351,11 +351,11 @@ def main() -> None:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    pieces = encode(tokenizer, train, recipe)
-    flat = [piece for group in pieces.values() for piece in group]
+    segments = encode(tokenizer, train, recipe)
+    flat = [segment for group in segments.values() for segment in group]
     print(f"{len(flat)} segments, {sum(map(len, flat)) / 1e6:.1f} M tokens, data {digest[:12]}", flush=True)
     model = build_model(recipe, flat).to(options.device)
-    curve = train_model(model, pieces, recipe, options.steps)
+    curve = train_model(model, segments, recipe, options.steps)
     figures = evaluate(model.eval(), tokenizer, train, held_out, recipe)
     print(figures["mean"], flush=True)
     export(model, options.out)

@@ -1,6 +1,6 @@
-"""Modules do not import one another in a circle, and a file name does not stand for many things.
+"""Modules do not import one another in a circle, and at most two modules have the same file name.
 
-Imports inside functions count: they run, only later. Imports for types alone (`if TYPE_CHECKING:`) do not count.
+Imports inside functions count, because they run later. Imports for types only (`if TYPE_CHECKING:`) do not count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def module_name(path: Path, folder: Path) -> str:
 
 
 def imported_names(tree: ast.AST) -> set[str]:
-    """Return what a module imports when it runs: names of modules, and `module.name` for `from module import name`."""
+    """Return the imports of a module: names of modules, and `module.name` for `from module import name`."""
     names: set[str] = set()
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
@@ -39,10 +39,10 @@ def imported_names(tree: ast.AST) -> set[str]:
 
 
 def import_graph() -> dict[str, set[str]]:
-    """Return {module: modules of ours that it imports}.
+    """Return {module: modules of the repository that it imports}.
 
-    `from package import name` imports the module `package.name` where there is one, and else the package itself. That
-    Python runs the `__init__.py` of every folder above a module is not an import of that module.
+    `from package import name` imports the module `package.name` if there is one, and the package itself otherwise. The
+    `__init__.py` of the folders above a module, which Python runs first, do not count as imports.
     """
     paths = {module_name(path, folder): path for folder in FOLDERS for path in sorted(folder.rglob("*.py"))}
     graph: dict[str, set[str]] = {}
@@ -107,6 +107,6 @@ def f():
     assert imported_names(ast.parse(code)) == {"one", "two.name", "four", "five.other"}
 
 
-def test_no_file_name_stands_more_than_twice() -> None:
+def test_at_most_two_modules_have_the_same_file_name() -> None:
     names = Counter(path.name for path in (ROOT / "xsns_stream").rglob("*.py") if path.name != "__init__.py")
     assert {name: count for name, count in names.items() if count > 2} == {}

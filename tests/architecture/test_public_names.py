@@ -1,4 +1,4 @@
-"""The public names: one list, each with a home and a sentence about it."""
+"""The public names of the package: each is listed once, can be imported, and is documented."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xsns_stream.errors import ExitCode, XsnsError
 NAMES = sorted(xsns_stream._HOMES)
 
 
-def test_the_list_is_what_can_be_imported() -> None:
+def test_all_lists_the_names_that_can_be_imported() -> None:
     assert set(xsns_stream.__all__) == {*xsns_stream._HOMES, "__version__"}
     assert len(set(xsns_stream.__all__)) == len(xsns_stream.__all__)
     assert sorted(dir(xsns_stream)) == sorted(xsns_stream.__all__)
@@ -23,7 +23,7 @@ def test_the_list_is_what_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_name_resolves_and_is_explained(name: str) -> None:
+def test_every_name_can_be_imported_and_is_documented(name: str) -> None:
     value = getattr(xsns_stream, name)
     home = import_module(f"xsns_stream.{xsns_stream._HOMES[name]}")
     assert value is getattr(home, name)
@@ -31,35 +31,35 @@ def test_each_name_resolves_and_is_explained(name: str) -> None:
     assert value.__name__ == name
     assert value.__module__.startswith(f"xsns_stream.{xsns_stream._HOMES[name]}")
     summary = (inspect.getdoc(value) or "").split("\n\n")[0]
-    assert summary.endswith("."), "its first paragraph is a sentence"
-    assert not summary.startswith(f"{name}("), "what a dataclass says of itself is no explanation"
+    assert summary.endswith("."), "the first paragraph of the docstring must be a sentence"
+    assert not summary.startswith(f"{name}("), "the generated docstring of a dataclass is not enough"
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if inspect.isclass(getattr(xsns_stream, n))])
-def test_public_methods_are_explained(name: str) -> None:
+def test_public_methods_are_documented(name: str) -> None:
     kind = getattr(xsns_stream, name)
     for method, value in vars(kind).items():
         if not method.startswith("_") and (inspect.isfunction(value) or isinstance(value, property | classmethod)):
             assert inspect.getdoc(getattr(kind, method)), f"{name}.{method}"
 
 
-def test_a_name_that_is_none() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'xsns_stream' has no attribute 'jacard'"):
         _ = xsns_stream.jacard
 
 
-def test_star_import_gives_every_name() -> None:
+def test_a_star_import_gives_every_name() -> None:
     space: dict[str, object] = {}
     exec("from xsns_stream import *", space)
     assert set(xsns_stream.__all__) <= set(space)
 
 
-def test_every_verb_is_a_file_and_every_file_a_verb() -> None:
+def test_every_verb_has_a_module_of_its_name() -> None:
     for verb in VERBS:
         assert import_module(f"xsns_stream.cli.{verb}").command.name == verb
 
 
-def test_exit_codes_are_what_is_documented() -> None:
+def test_exit_codes_do_not_change() -> None:
     assert {code.name: int(code) for code in ExitCode} == {
         "OK": 0,
         "FAILURE": 1,

@@ -1,4 +1,4 @@
-"""Made-up rows of the benchmarks: always the same, cut anywhere, and overlapping as real ones do."""
+"""Synthetic rows of the benchmarks: reproducible, divisible at any word, and overlapping as real rows do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xsns_stream.store import open_store
 
 @pytest.fixture(scope="module")
 def synthetic() -> ModuleType:
-    """The program as a module; it is no part of a package."""
+    """The program as a module; it does not belong to a package."""
     spec = importlib.util.spec_from_file_location("synthetic", BENCHMARKS / "synthetic.py")
     assert spec is not None
     assert spec.loader is not None
@@ -26,7 +26,7 @@ def synthetic() -> ModuleType:
 
 
 @pytest.mark.parametrize("size", [768, 12 * 640, 10_000, 123_457])
-def test_a_row_is_a_function_of_seed_language_and_word(synthetic: ModuleType, size: int) -> None:
+def test_a_row_depends_on_seed_language_and_word_alone(synthetic: ModuleType, size: int) -> None:
     row = synthetic.row_words(size, 5, seed=3)
     assert (row.dtype, row.shape) == (np.uint64, (-(-size // 64),))
     assert np.array_equal(row, list(synthetic.rows(6, size, 3))[5])
@@ -39,7 +39,7 @@ def test_a_row_is_a_function_of_seed_language_and_word(synthetic: ModuleType, si
 
 
 def test_rows_overlap_as_those_of_the_real_store(synthetic: ModuleType) -> None:
-    """Figures of the docstring, for languages drawn from 235."""
+    """The shares of the docstring, for languages drawn from 235."""
     size, languages = 768 * 4096, 36
     counts = np.zeros(size, np.int32)
     for language in np.random.default_rng(0).permutation(235)[:languages].tolist():
@@ -61,7 +61,7 @@ def test_rows_overlap_as_those_of_the_real_store(synthetic: ModuleType) -> None:
     assert parts.max() > 2.5 * parts.min()
 
 
-def test_a_store_of_them_is_filled_up(synthetic: ModuleType, tmp_path: Path) -> None:
+def test_missing_rows_of_a_store_are_written(synthetic: ModuleType, tmp_path: Path) -> None:
     synthetic.write_store(tmp_path / "x.zarr", 2, 12 * 640)
     store = synthetic.write_store(tmp_path / "x.zarr", 4, 12 * 640)
     assert store.languages == ("aaa", "aab", "aac", "aad")
@@ -74,7 +74,7 @@ def test_codes_are_distinct(synthetic: ModuleType) -> None:
     assert len({synthetic.code(number) for number in range(7000)}) == 7000
 
 
-def test_what_cannot_be_made(synthetic: ModuleType) -> None:
+def test_invalid_sizes_are_refused(synthetic: ModuleType) -> None:
     with pytest.raises(ValueError, match="need at least 768 parameters, not 700"):
         synthetic.layout(700)
     with pytest.raises(ValueError, match="words 3 up to 13 are not within a row of 12"):

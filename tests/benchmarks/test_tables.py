@@ -17,11 +17,11 @@ def tables(*arguments: str) -> int:
     return subprocess.run([sys.executable, str(BENCHMARKS / "tables.py"), *arguments], check=False).returncode
 
 
-def test_the_tables_of_the_page_are_those_of_the_results() -> None:
+def test_the_tables_of_the_documentation_agree_with_the_results() -> None:
     assert tables("--check") == 0
 
 
-def test_a_table_is_made_anew_between_its_markers(tmp_path: Path) -> None:
+def test_a_table_is_replaced_between_its_markers(tmp_path: Path) -> None:
     rows = [
         {"section": "precision", "variant": "bf16", "smallest": 0.98765, "mean": 0.99},
         {"section": "speed", "variant": "not for this table"},
@@ -49,7 +49,7 @@ def test_documentation_shows_the_measured_coverage(monkeypatch: pytest.MonkeyPat
 
 
 def in_the_folder(program: str) -> Any:
-    """Run a program beside the benchmarks, which are no package, and return the JSON that it prints."""
+    """Run code in the folder of the benchmarks, which is not a package, and return the JSON that the code prints."""
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=BENCHMARKS, capture_output=True, text=True, check=False, timeout=120
     )
@@ -57,7 +57,7 @@ def in_the_folder(program: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_terms_and_exponents_are_found() -> None:
+def test_the_fit_finds_terms_and_exponents() -> None:
     sizes = [("languages", 2**n, 10**7) for n in range(3, 12)] + [("parameters", 12, 10**n) for n in (6, 7, 8, 9)]
     points = [
         {
@@ -83,7 +83,7 @@ def test_terms_and_exponents_are_found() -> None:
     assert parameters["last_slope"] == pytest.approx(1, abs=0.02)
 
 
-def test_the_plan_is_arithmetic_on_the_terms() -> None:
+def test_the_planned_costs_follow_from_the_terms() -> None:
     reading = {"languages": 1, "parameters": 1, "seconds": 1e-10}
     found = {
         "write": [{"languages": 0, "parameters": 1, "seconds": 1e-9}],

@@ -29,7 +29,7 @@ NAMES = ("Swahili", "Zulu", "Finnish", "Estonian", "English", "Swedish", "Norweg
 
 
 @pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small file of each layout, and gold scores."""
     folder = tmp_path_factory.mktemp("baselines")
     rng = np.random.default_rng(3)
@@ -61,8 +61,8 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def baseline(in_process: Callable[..., Any], kitchen: Path) -> Callable[..., Any]:
-    return lambda *arguments: in_process(kitchen, "baseline", *map(str, arguments))
+def baseline(in_process: Callable[..., Any], tables: Path) -> Callable[..., Any]:
+    return lambda *arguments: in_process(tables, "baseline", *map(str, arguments))
 
 
 def result(done: Any) -> dict[str, Any]:
@@ -127,9 +127,9 @@ def test_what_is_not_known_is_named(baseline: Callable[..., Any]) -> None:
     assert baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi", "-q").err == ""
 
 
-def test_distances_become_similarities_by_name(baseline: Callable[..., Any], kitchen: Path) -> None:
+def test_distances_become_similarities_by_name(baseline: Callable[..., Any], tables: Path) -> None:
     found = result(baseline("ldnd", "ldnd.csv", "--lang", "zu,en,sv", "--json"))
-    table = pd.read_csv(kitchen / "ldnd.csv", index_col=0)
+    table = pd.read_csv(tables / "ldnd.csv", index_col=0)
     for i, one in enumerate(("Zulu", "English", "Swedish")):
         for j, other in enumerate(("Zulu", "English", "Swedish")):
             value = found["values"][i][j]
@@ -187,8 +187,8 @@ def test_a_matrix_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> N
 # ------------------------------------------------------------------------------------------ bad input
 
 
-def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], kitchen: Path) -> None:
-    (kitchen / "summary.csv").write_text("source,en,fi\nen,1,.2\nfi,.2,1\nmax,1,1\n")
+def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], tables: Path) -> None:
+    (tables / "summary.csv").write_text("source,en,fi\nen,1,.2\nfi,.2,1\nmax,1,1\n")
     done = baseline("file", "summary.csv")
     assert (done.code, done.out) == (1, "")
     assert "--rename max=max" in done.err
@@ -197,7 +197,7 @@ def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], kitchen:
     done = baseline("file", "summary.csv", "--rename", "Max=max")
     assert done.code == 2
     assert "no matrix has the label 'Max' to rename" in done.err
-    (kitchen / "apart.csv").write_text("target/source,en,fi\nen,0,.2\nfi,.3,0\n")
+    (tables / "apart.csv").write_text("target/source,en,fi\nen,0,.2\nfi,.3,0\n")
     done = baseline("file", "apart.csv")
     assert done.code == 2
     assert "is transposed" in done.err
@@ -234,7 +234,7 @@ def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], kitchen:
         (("script", "--lang", "en,sw", "-o", "x.xlsx"), 2, "does not end in the name of a format"),
         (("script", "--lang", "en,sw", "-o", "nowhere/x.csv"), 2, "there is no folder 'nowhere'"),
         (("script", "--gold", "nothing.parquet"), 1, "nothing.parquet"),
-        (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is no matrix"),
+        (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is not a matrix"),
         (("file", "similarity.csv", "--lang", "is"), 2, "has none of the requested languages"),
         (("all", "-o", "out"), 2, "no language was given"),
         (("all", "--lang", "en,sw"), 2, "Missing option"),
@@ -365,20 +365,20 @@ BLOCKS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("line", [line for block in BLOCKS for line in block.splitlines()])
-def test_the_commands_of_the_page_run(line: str, in_process: Callable[..., Any], kitchen: Path) -> None:
+def test_the_commands_of_the_page_run(line: str, in_process: Callable[..., Any], tables: Path) -> None:
     program, *arguments = shlex.split(line)
     assert program == "xsns-stream"
-    done = in_process(kitchen, *arguments)
+    done = in_process(tables, *arguments)
     assert done.code == 0, done.err
     assert done.out
     if "-o" in arguments:
-        assert (kitchen / arguments[arguments.index("-o") + 1]).exists()
+        assert (tables / arguments[arguments.index("-o") + 1]).exists()
 
 
 def test_the_python_of_the_page_runs(
-    kitchen: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(kitchen)
+    monkeypatch.chdir(tables)
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(block, {})
     assert capsys.readouterr().out.splitlines()[-1].split() == ["sw", "1.0", "0.0"]

@@ -1,157 +1,16 @@
-"""`xsns-stream build`, as a user calls it: exit codes, what is said where, and what an interruption costs."""
+"""`xsns-stream build`, as a user calls it: exit codes, and what is said where."""
 
 from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from xsns_stream.store import open_store
-
-pytestmark = pytest.mark.xdist_group("build")
-
-LANGUAGES = ("de", "en", "et", "fi", "sw", "zu")
-SEEDS = (1, 2, 3, 4)
-ROWS = len(LANGUAGES) * len(SEEDS)
-LIMIT = 120
-
-
-@pytest.fixture(scope="module")
-def long_build(tiny_folder: Path, texts: Path) -> list[str]:
-    """The arguments of a build of 24 rows, but for its store."""
-    seeds = [part for seed in SEEDS for part in ("--seed", str(seed))]
-    options = ["--examples", "24", "--max-length", "24"]
-    return ["build", "--model", str(tiny_folder), "--corpus", str(texts), *options, *seeds]
-
-
-@pytest.fixture(scope="module")
-def whole(
-    tmp_path_factory: pytest.TempPathFactory,
-    long_build: list[str],
-    start_xsns: Callable[..., subprocess.Popen[str]],
-) -> tuple[Path, str, str]:
-    """A build that nothing interrupted: its store, stdout and stderr."""
-    store = tmp_path_factory.mktemp("whole") / "whole.zarr"
-    process = start_xsns(*long_build, "--store", store)
-    out, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0, err
-    return store, out, err
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As many threads as the other processes have, so that sums are rounded alike."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def committed(store: Path) -> int:
-    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
-
-
-def digests(store: Path) -> dict[Any, tuple[Any, ...]]:
-    """What must be the same, bit for bit, however often a build was interrupted."""
-    return {record.key: (record.sha256, record.cardinality, record.threshold) for record in open_store(store).records()}
-
-
-def stop_midway(process: subprocess.Popen[str], store: Path, rows: int, how: signal.Signals) -> tuple[str, str]:
-    """Send a signal as soon as so many rows are committed; return stdout and stderr."""
-    give_up = time.monotonic() + LIMIT
-    while committed(store) < rows and process.poll() is None and time.monotonic() < give_up:
-        time.sleep(0.005)
-    process.send_signal(how)
-    return process.communicate(timeout=LIMIT)
-
-
-# ------------------------------------------------------------------------------------------ a whole run
-
-
-def test_a_build_fills_a_store(whole: tuple[Path, str, str]) -> None:
-    store = open_store(whole[0])
-    assert store.languages == LANGUAGES
-    assert store.seeds == SEEDS
-    assert len(store.keys()) == ROWS
-    assert store.verify() == []
-    assert whole[1] == f"{whole[0]}: {ROWS} rows measured, 0 were there, 0 failed.\n"
-
-
-def test_piped_progress_is_one_line_a_row(whole: tuple[Path, str, str]) -> None:
-    err = whole[2]
-    assert "\r" not in err
-    assert "\x1b" not in err
-    *lines, last = err.splitlines()
-    rows = [line for line in lines if not line.startswith("note: ")]
-    line = r"\[(\d+)/24\] \w+ \(seed \d\): 24 examples, [\d,]+ parameters, [\d.]+ s \(\d+ examples/s\)"
-    numbers = [re.fullmatch(line, row) for row in rows]
-    assert all(numbers), err
-    assert [int(match[1]) for match in numbers] == list(range(1, ROWS + 1))
-    assert last.startswith("next: xsns-stream matrix --store ")
-
-
-def test_running_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:
-    before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")}
-    done = xsns(*long_build, "--store", whole[0])
-    assert (done.code, done.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} were there, 0 failed.\n")
-    assert "examples/s" not in done.err
-    assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")} == before
-
-
-# ---------------------------------------------------------------------------------------- interruptions
-
-
-def test_ctrl_c_keeps_what_is_committed(
-    whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
-) -> None:
-    store = tmp_path / "stopped.zarr"
-    process = start_xsns(*long_build, "--store", store)
-    out, err = stop_midway(process, store, 1, signal.SIGINT)
-    assert process.returncode == 130, err
-    assert out == ""
-    assert "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n" in err
-    assert "Traceback" not in err
-    assert 1 <= committed(store) < ROWS
-    assert open_store(store).verify() == []
-    kept = {path: path.stat().st_mtime_ns for path in store.glob("commits/*/*/*/zarr.json")}
-
-    done = xsns(*long_build, "--store", store)
-    told = f"{store}: {ROWS - len(kept)} rows measured, {len(kept)} were there, 0 failed.\n"
-    assert (done.code, done.out) == (0, told)
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "no committed row was written again"
-    assert digests(store) == digests(whole[0])
-
-
-def test_kill_minus_nine_loses_nothing(
-    whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
-) -> None:
-    store = tmp_path / "killed.zarr"
-    process = start_xsns(*long_build, "--store", store)
-    stop_midway(process, store, 4, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    kept = digests(store)
-    assert 4 <= len(kept) < ROWS
-    assert open_store(store).verify() == []
-    assert kept.items() <= digests(whole[0]).items()
-
-    done = xsns(*long_build, "--store", store)
-    assert (done.code, f"{ROWS - len(kept)} rows measured, {len(kept)} were there" in done.out) == (0, True)
-    assert digests(store) == digests(whole[0])
-    finished = open_store(store)
-    assert (finished.verify(), finished.unfinished()) == ([], ())
-    for key in finished.keys():  # noqa: SIM118
-        ours, theirs = (open_store(path).read(key.language, key.seed) for path in (store, whole[0]))
-        assert (ours.bits == theirs.bits).all()
-
 
 # ------------------------------------------------------------------------------- the store is another's
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +78,3 @@ def test_what_was_decided_in_reading_is_said(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "sw.tsv is read as written with quotation marks around fields" in done.stderr
     assert "control characters are removed from 1 of 2 rows." in done.stderr
-
-
-def test_standard_input(tmp_path: Path) -> None:
-    if not stat.S_ISLNK(Path("/dev/stdin").lstat().st_mode):
-        pytest.skip("the system has no /dev/stdin")
-    command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "sw=/dev/stdin", "--json"]
-    done = subprocess.run(command, input=b"moja\nmbili\n", capture_output=True, check=True, cwd=tmp_path)
-    assert json.loads(done.stdout)["result"]["languages"] == ["sw"]

@@ -1,11 +1,6 @@
 """The verb `matrix`: options that select rows, and options of counting."""
 
 import json
-import os
-import pty
-import re
-import subprocess
-from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -230,25 +225,6 @@ def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, m
     error, advice = err.splitlines()
     assert message in error
     assert hint in advice
-
-
-def test_progress_shows_the_remaining_time(folder, start):
-    leader, follower = pty.openpty()
-    with subprocess.Popen(
-        [*start, "matrix", "--recount"], cwd=folder, stdout=subprocess.PIPE, stderr=follower
-    ) as process:
-        os.close(follower)
-        drawn = b""
-        # The terminal's end is an error on Linux.
-        with suppress(OSError):
-            while part := os.read(leader, 65_536):
-                drawn += part
-        assert process.stdout is not None
-        assert process.stdout.read().startswith(b"source")
-    os.close(leader)
-    assert process.returncode == 0
-    plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", drawn.decode())
-    assert re.search(r"comparing .* +\d+% (0:00:0\d|-:--:--)", plain)
 
 
 @pytest.mark.parametrize(

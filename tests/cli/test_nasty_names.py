@@ -28,6 +28,9 @@ NASTY = (
     "[red]markup[/red]:smile:",
     "long" * 100,
 )
+#: Each kind of trouble once among the tests that run always; all names among the slow tests.
+ALWAYS = (NASTY[0], NASTY[4], NASTY[6])
+NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in NASTY]
 WORDS = ("children", "read", "a", "book", "at", "home", "while", "the", "teacher", "works", "in", "that", "school")
 
 
@@ -157,7 +160,7 @@ def test_labels_of_scores_and_matrices(name: str, in_process: Any, tmp_path: Pat
             assert not RAW.search((tmp_path / path).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("name", NAMES)
 def test_predictors_and_their_labels(name: str, in_process: Any, tmp_path: Path) -> None:
     """`evaluate` and `regress`: names of predictors and features, labels of matrices, of gold scores and of tables."""
     import csv
@@ -198,7 +201,7 @@ def test_predictors_and_their_labels(name: str, in_process: Any, tmp_path: Path)
                 assert not RAW.search((tmp_path / path).read_text(encoding="utf-8")), path
 
 
-@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("name", NAMES)
 def test_labels_of_tasks(name: str, tiny_folder: Path, in_process: Any, tmp_path: Path) -> None:
     """`transfer` and `build --task`: classes of the data, in notes and in messages."""
     folder = tmp_path / "topics"

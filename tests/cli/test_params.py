@@ -114,7 +114,7 @@ def test_weights_of_a_model_that_is_not_there(xsns: Any, tmp_path: Path) -> None
 def test_an_unknown_model(name: str, xsns: Any) -> None:
     done = xsns("params", name)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"error: no model folder '{name}'.\nhint: give `mini`")
+    assert done.err.startswith(f"error: there is no model folder '{name}'.\nhint: give `mini`")
 
 
 def test_a_missing_model_argument(xsns: Any) -> None:

@@ -1,4 +1,4 @@
-"""`xsns-stream reproduce`: every verb is run, on a few made-up sentences and a tiny model."""
+"""`xsns-stream reproduce`: every verb is run on a few synthetic sentences and a tiny model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHORT = (*TINY, "--languages", "en,fi,sw,de")
 
 
 def tagged(words: list[str]) -> list[str]:
-    """A tag for each word, always the same."""
+    """Return a tag for each word, always the same."""
     return [TAGS[sum(map(ord, word)) % len(TAGS)] for word in words]
 
 
@@ -76,13 +76,13 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Pa
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of results for all tables: they share their steps."""
+    """One folder of results for all tables, which share their steps."""
     return tmp_path_factory.mktemp("results") / "out"
 
 
 @pytest.fixture
 def reproduce(xsns: Callable[..., Any], data: Path, out: Path, tiny_folder: Path) -> Callable[..., Any]:
-    """Run the command with options that keep it short."""
+    """Run the command with options that make it fast."""
     return lambda target, *more, folder=out: xsns(
         "reproduce", target, "--data", data, "--model", tiny_folder, "--out", folder, *SHORT, *more
     )
@@ -109,8 +109,8 @@ def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> Non
 
 
 @SHARED
-def test_what_the_pages_say(reproduce: Callable[..., Any], out: Path) -> None:
-    """After the tables: rows that cost nothing, the control, how good the fine-tuned models are."""
+def test_content_of_the_pages(reproduce: Callable[..., Any], out: Path) -> None:
+    """The pages show trivial rows, the control, and the quality of the fine-tuned models."""
     reproduce("table2", "-q")
     text = page(out, "table2")
     for row in ("L2V", "LEX", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean"):
@@ -144,10 +144,10 @@ def test_dry_run_knows_what_is_done(reproduce: Callable[..., Any], out: Path) ->
 
 
 @pytest.mark.slow
-def test_the_paper_s_steps_on_copies_of_its_data(
+def test_the_paper_preset_on_copies_of_its_data(
     xsns: Callable[..., Any], sentences: Any, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """The preset `paper` on data sets in the Hub's layout: nothing but the download and the size is other."""
+    """The preset `paper` on data sets in the Hub's layout: only the download and the sizes differ."""
     copies = {"ner": "wikiann", "pos": "udpos", "nli": "xnli", "pi": "paws-x", "qa": "tydiqa", "general": "wikipedia"}
     for recipe in copies.values():
         write_copy(tmp_path / recipe, recipe, sentences)
@@ -226,6 +226,7 @@ def in_the_hub_s_columns(recipe: str, code: str, lines: list[list[str]]) -> tupl
     return code, rows
 
 
+@pytest.mark.slow
 def test_killed_and_run_again(
     start_xsns: Callable[..., subprocess.Popen[str]],
     xsns: Callable[..., Any],
@@ -233,7 +234,7 @@ def test_killed_and_run_again(
     tiny_folder: Path,
     tmp_path: Path,
 ) -> None:
-    """Killed in the middle of fine-tuning: the units that were made are not made again, and the page is the same."""
+    """After a kill during fine-tuning, finished units are not run again, and the page is the same."""
     words = ["reproduce", "table1", "--data", data, "--model", tiny_folder, *TINY, "--languages", "en,fi,sw", "--out"]
     process = start_xsns(*words, tmp_path / "killed")
     units = units_below(tmp_path / "killed")
@@ -253,7 +254,7 @@ def test_killed_and_run_again(
 def test_interrupted(
     start_xsns: Callable[..., subprocess.Popen[str]], data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """Said once, whichever verb was at work."""
+    """The message is printed once, for every verb that was running."""
     words = ["reproduce", "table1", "--data", data, "--model", tiny_folder, *TINY, "--languages", "en,fi,sw", "--out"]
     process = start_xsns(*words, tmp_path)
     units = units_below(tmp_path)
@@ -269,7 +270,7 @@ def test_interrupted(
 def test_fewer_seeds_than_the_folder_holds(
     xsns: Callable[..., Any], data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """A page is of the seeds that it names: what holds more is not averaged in."""
+    """A page shows the seeds that it names; files with more seeds are refused."""
     words = ["reproduce", "table1", "--data", data, "--model", tiny_folder, *TINY, "--languages", "en,fi,sw", "--out"]
     first = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
     assert first.code == 0, first.err
@@ -285,14 +286,14 @@ def test_fewer_seeds_than_the_folder_holds(
     assert (done.code, page(tmp_path, "table1")) == (0, page_before)
 
 
-def test_a_density_that_is_none(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+def test_an_invalid_density_is_refused(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     for density in ("nan", "0", "1.5"):
         done = xsns("reproduce", "table1", "--data", data, "--density", density, "--out", tmp_path, "--dry-run")
         assert (done.code, "keeps no share of the parameters" in done.err) == (2, True)
 
 
 def units_below(folder: Path) -> Callable[[], Path]:
-    """Return what finds the folder of units, which is there once the first begins."""
+    """Return a function that finds the folder of units, which exists once the first unit begins."""
     return lambda: next(iter(sorted((folder / "work").glob("*/pos/gold.parquet.units"))), folder / "none")
 
 
@@ -306,7 +307,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 @SHARED
 def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> None:
-    """They are named, the others are run, and the exit code tells."""
+    """They are named, the others are run, and the exit code is 3."""
     done = reproduce("table3", "--tasks", "pos,qa")
     assert done.code == 3
     assert "left out: qa: there are no data for qa." in done.err

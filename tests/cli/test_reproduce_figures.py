@@ -1,4 +1,4 @@
-"""`xsns-stream reproduce figure…`: every figure is made, on a few made-up sentences and a tiny model."""
+"""`xsns-stream reproduce figure…`: every figure is made from a few synthetic sentences and a tiny model."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def blocks(lines: list[str]) -> str:
-    """Sentences with a word and its tag a line; the tag of a word is always the same."""
+    """Return sentences with a word and its tag per line; the tag of a word is always the same."""
     tagged = [[f"{word} {TAGS[sum(map(ord, word)) % len(TAGS)]}" for word in line.split()] for line in lines]
     return "\n\n".join("\n".join(line) for line in tagged) + "\n\n"
 
 
 def compounded(line: str) -> str:
-    """A sentence with one word more, made of its first: subword evenness needs words that are cut unevenly."""
+    """Return a sentence with a compound of its first words, because subword evenness needs unevenly split words."""
     return f"{line} {''.join(line.split()[:3])}"
 
 
@@ -48,13 +48,13 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Pa
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of results for all figures: they share their steps."""
+    """One folder of results for all figures, which share their steps."""
     return tmp_path_factory.mktemp("results") / "out"
 
 
 @pytest.fixture
 def reproduce(xsns: Callable[..., Any], data: Path, out: Path, tiny_folder: Path) -> Callable[..., Any]:
-    """Run the command with options that keep it short."""
+    """Run the command with options that make it fast."""
 
     def run(target: str, *more: object, folder: Path = out, read: Path = data, **pools: tuple[str, ...]) -> Any:
         sides = {"languages": SOURCES, "low-resource": LOW} | {name.replace("_", "-"): pools[name] for name in pools}
@@ -75,7 +75,7 @@ def result(out: Path, name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def made(reproduce: Callable[..., Any], out: Path) -> Callable[[str], dict[str, Any]]:
-    """Make a figure unless another test has, and return its JSON document."""
+    """Make a figure unless another test has made it, and return its record."""
 
     def make(figure: str) -> dict[str, Any]:
         if not (out / f"{figure}.json.gz").exists():
@@ -101,7 +101,7 @@ def test_each_figure(figure: str, made: Callable[[str], Any], out: Path) -> None
     assert ElementTree.fromstring((out / f"{figure}.svg").read_bytes()).tag.endswith("svg")
 
 
-def test_again_nothing_changes(reproduce: Callable[..., Any], made: Callable[[str], Any], out: Path) -> None:
+def test_a_second_run_changes_nothing(reproduce: Callable[..., Any], made: Callable[[str], Any], out: Path) -> None:
     made("figure5")
     before = {kind: (out / f"figure5.{kind}").read_bytes() for kind in ("md", "json.gz", "png", "svg")}
     again = reproduce("figure5")
@@ -110,7 +110,7 @@ def test_again_nothing_changes(reproduce: Callable[..., Any], made: Callable[[st
     assert {kind: (out / f"figure5.{kind}").read_bytes() for kind in before} == before
 
 
-def test_figure_1_holds_the_gold_scores(made: Callable[[str], Any], out: Path) -> None:
+def test_figure_1_has_the_gold_scores(made: Callable[[str], Any], out: Path) -> None:
     found = made("figure1")["result"]
     (path,) = out.glob("work/*/pos/gold.parquet")
     scores = read_scores(path)
@@ -154,7 +154,7 @@ def test_figure_4_fine_tunes_each_set_of_three_once(made: Callable[[str], Any], 
     assert found["means"]["LEX"]["level"] == len(found["targets"])
 
 
-def test_figure_6_says_how_repeatable_sub_networks_are(made: Callable[[str], Any], out: Path) -> None:
+def test_figure_6_shows_the_repeatability_of_sub_networks(made: Callable[[str], Any], out: Path) -> None:
     found = made("figure6")["result"]["tasks"]["pos"]["agreement"]
     few, most = found["12"], found[max(found, key=int)]
     assert few["examples"] == 12.0 < most["examples"] <= sum(SIZES.values())
@@ -166,7 +166,7 @@ def test_figure_6_says_how_repeatable_sub_networks_are(made: Callable[[str], Any
     assert 0 < most["others"] < 1
 
 
-def test_figure_7_holds_the_picked_source_against_english(made: Callable[[str], Any], out: Path) -> None:
+def test_figure_7_compares_the_chosen_source_with_english(made: Callable[[str], Any], out: Path) -> None:
     found = made("figure7")["result"]["tasks"]["pos"]
     assert found["base"] == "en"
     assert list(found["targets"]) == list(LOW)
@@ -183,10 +183,8 @@ def test_figure_7_holds_the_picked_source_against_english(made: Callable[[str], 
     assert means["English"]["difference"] is None
 
 
-def test_without_english_the_largest_source_stands_in(
-    reproduce: Callable[..., Any], tmp_path: Path, data: Path
-) -> None:
-    """And a low-resource target without text cannot be ranked for: of German there is a test set alone."""
+def test_without_english_the_largest_source_is_used(reproduce: Callable[..., Any], tmp_path: Path, data: Path) -> None:
+    """Sources cannot be ranked for a low-resource target without text: German has only a test set."""
     fewer = tmp_path / "pos"
     fewer.mkdir()
     for path in data.iterdir():
@@ -204,7 +202,7 @@ def test_without_english_the_largest_source_stands_in(
     assert (found["base"], list(found["targets"])) == ("sw", ["et", "zu"])
 
 
-def test_what_the_data_do_not_allow(reproduce: Callable[..., Any], tmp_path: Path) -> None:
+def test_figures_that_the_data_do_not_allow(reproduce: Callable[..., Any], tmp_path: Path) -> None:
     few = {"languages": ("en", "fi", "sw"), "folder": tmp_path / "out"}
     left = reproduce("figure4", "--dry-run", **few)
     assert left.code != 0

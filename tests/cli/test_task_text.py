@@ -72,7 +72,7 @@ def test_words_as_given_are_asked_for_and_said(
     assert "words=running" in done.err
     done = in_process(place, *command, "--words", "given", "--objective", "token-classification")
     assert done.code == 2
-    assert "--words has no meaning with labels" in done.err
+    assert "--words cannot be used with labels" in done.err
 
 
 def test_lexical_overlap_of_task_text(
@@ -88,12 +88,12 @@ def test_lexical_overlap_of_task_text(
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--task", "pos", "--corpus", "pos", "--text-column", "x"), 2, "--text-column has no meaning"),
+        (("--task", "pos", "--corpus", "pos", "--text-column", "x"), 2, "--text-column cannot be used with"),
         (("--task", "pos", "--corpus", "pos", "--split", "validation"), 2, "there is no split 'validation'"),
         (("--task", "pos", "--corpus", "sw=a", "--corpus", "fi=b"), 2, "one folder or data set"),
         (("--task", "parsing", "--corpus", "pos"), 2, "'parsing' is not one of"),
         (("--task", "pos", "--corpus", "xnli"), 2, "xnli does not hold data of the task pos"),
-        (("--task", "nli", "--corpus", "pos"), 1, "which language and split of nli it holds"),
+        (("--task", "nli", "--corpus", "pos"), 1, "states a language and a split of nli data"),
         (("--task", "pos", "--corpus", "nowhere"), 1, "there is no folder 'nowhere'"),
         (("--task", "pos"), 2, "--task cannot be used with a store"),
     ],

@@ -1,4 +1,4 @@
-"""The corpus cldr: many languages, and in each nothing but its own words."""
+"""The corpus cldr: its languages, and their own words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def texts(cldr: CldrCorpus, language: str) -> list[str]:
     return found
 
 
-def test_is_what_the_command_line_opens() -> None:
+def test_open_corpus_opens_cldr() -> None:
     corpus = open_corpus("cldr")
     assert isinstance(corpus, CldrCorpus)
     assert corpus.local
@@ -55,7 +55,7 @@ def test_examples_are_enough_distinct_and_whole(language: str, cldr: CldrCorpus)
 
 
 def test_every_language_has_enough(cldr: CldrCorpus) -> None:
-    # All 235 would take seconds; these are the shortest codes of each script and size there is.
+    # All 235 languages would take seconds; these are the shortest codes of each script and size.
     for language in cldr.languages()[::20]:
         assert len(cldr.read(language)) >= 64, language
 
@@ -77,7 +77,7 @@ def test_draws(cldr: CldrCorpus) -> None:
 
 
 @pytest.mark.parametrize("locale", ["sw", "fi", "de", "zu", "sr_Latn"])
-def test_nobody_is_measured_on_another_s_words(locale: str) -> None:
+def test_languages_have_their_own_words_only(locale: str) -> None:
     """Names that read as in English, and codes that stand for a missing name, are left out."""
     english = babel.Locale("en")
     foreign = {*english.languages.values(), *english.territories.values(), *english.currencies.values()}
@@ -114,13 +114,13 @@ def test_another_spelling_of_a_code(cldr: CldrCorpus) -> None:
 
 
 @pytest.mark.parametrize(("asked", "near"), [("swahili", "'sw' (Swahili)"), ("tlh", "")])
-def test_languages_that_are_not_there(asked: str, near: str, cldr: CldrCorpus) -> None:
+def test_missing_languages(asked: str, near: str, cldr: CldrCorpus) -> None:
     with pytest.raises(LanguageError) as caught:
         cldr.sample(asked, 3, 0)
     assert caught.value.message == f"no language '{asked}' in the corpus cldr."
     assert near in caught.value.hint
 
 
-def test_a_count_that_is_none(cldr: CldrCorpus) -> None:
+def test_invalid_count(cldr: CldrCorpus) -> None:
     with pytest.raises(UsageError, match="must be at least 1, not 0"):
         cldr.sample("sw", 0, 0)

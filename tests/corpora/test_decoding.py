@@ -1,4 +1,4 @@
-"""From bytes to lines: encodings, line ends, compression, control characters, lines without end."""
+"""Lines from bytes: encodings, line ends, compression, control characters, lines without end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def complaint(path: Path) -> CorpusError:
     ],
 )
 @pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.conllu", "x.jsonl"])
-def test_wide_encodings_are_refused_with_what_converts_them(
+def test_wide_encodings_are_refused_with_the_command_that_converts_them(
     tmp_path: Path, text: str, encoding: str, shown: str, command: str, name: str
 ) -> None:
     path = tmp_path / name
@@ -201,7 +201,7 @@ STAND_INS = {
 @pytest.mark.parametrize(
     "name", ["x.txt", "x.txt.gz", "x.jsonl", "x.parquet", "x.csv", "x.tsv", "x.conllu", "x.jsonl.zst"]
 )
-def test_what_stands_in_for_a_file_is_refused(tmp_path: Path, kind: str, name: str) -> None:
+def test_placeholders_of_files_are_refused(tmp_path: Path, kind: str, name: str) -> None:
     data, said, hint = STAND_INS[kind]
     path = tmp_path / name
     path.write_bytes(data)
@@ -215,7 +215,7 @@ def test_a_compressed_page_is_refused(tmp_path: Path) -> None:
     assert complaint(path).message == "x.txt.gz is an HTML page, not the file itself."
 
 
-def test_text_that_speaks_of_pages_and_pointers_is_text(tmp_path: Path) -> None:
+def test_text_about_pages_and_pointers_is_text(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("404: Not Found is an error.\nversion 1\n<b>html</b>\n", encoding="utf-8")
     assert len(read_text("sw", path)) == 3

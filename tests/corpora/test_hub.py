@@ -1,4 +1,4 @@
-"""Data sets in the Hub's layout, read from local copies that are laid out as the originals are."""
+"""Data sets in the Hub's layout, read from local copies with the layout of the originals."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(copies: Path) ->
 
 
 def test_several_files_are_drawn_from_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What `datasets` waits for its threads to end; they have ended before the interpreter does.
+    # `datasets` waits for its threads to end; they have ended before the interpreter does.
     monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
     root = write_data_set(tmp_path / "many", {"sw": {"train": [{"text": f"0 {i}"} for i in range(40)]}})
     for number in (1, 2):
@@ -271,7 +271,7 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     assert open_corpus(f"hub:{root}", config="swh_Latn").languages() == ("sw",)
 
 
-def test_what_is_not_there(copies: Path) -> None:
+def test_missing_parts_of_a_data_set(copies: Path) -> None:
     place = copies / "xnli"
     error = complaint(open_corpus(f"xnli={place}", split="dev"), "sw")
     assert error.message == "xnli cannot be read: Bad split: dev. Available splits: ['train']."
@@ -297,7 +297,7 @@ def test_a_loading_script_is_never_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["", "imdb", "a/b/c", "../x y", "a b/c", "-a/b"])
-def test_names_that_are_none_on_the_hub(place: str) -> None:
+def test_invalid_names_on_the_hub(place: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_corpus(f"hub:{place}")
     assert "hub:OWNER/NAME" in caught.value.hint or "there is no folder" in caught.value.message
@@ -306,7 +306,7 @@ def test_names_that_are_none_on_the_hub(place: str) -> None:
 def test_a_local_copy_must_be_there_and_has_no_revision(copies: Path) -> None:
     with pytest.raises(CorpusError, match="there is no folder 'nowhere'"):
         open_corpus("wikiann=nowhere")
-    with pytest.raises(UsageError, match="--revision has no meaning"):
+    with pytest.raises(UsageError, match="--revision cannot be used with"):
         open_corpus(f"wikiann={copies / 'wikiann'}", revision="main")
 
 

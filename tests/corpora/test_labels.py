@@ -1,4 +1,4 @@
-"""Labels: what a corpus gives when it is asked for them, and that nothing changes when it is not."""
+"""Labels that a corpus reads, and text that does not change where no labels are read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 # ------------------------------------------------------------------------------- examples and samples
 
 
-def test_digests_of_text_without_labels_are_what_they_were() -> None:
+def test_digests_of_text_without_labels_are_stable() -> None:
     made = (TextExample("watoto wa shule"), TextExample(("watoto", "wa")), TextExample("leo", "kitabu"))
     digest = "27950a28dd9920c1834be50485920b86f2a1e3fd1607bb5a9cc100b72bb5cfb5"
     assert LanguageSample("sw", made, "here").digest == digest
@@ -75,7 +75,7 @@ def test_an_answer_knows_its_end() -> None:
 
 
 @pytest.mark.parametrize("text", ["leo na", ("leo",), ("leo", "na", "kesho")])
-def test_labels_need_a_word_each(text: Any) -> None:
+def test_one_label_per_word_is_required(text: Any) -> None:
     with pytest.raises(UsageError, match="2 labels do not fit the words"):
         TextExample(text, label=("A", "B"))
 
@@ -99,19 +99,19 @@ def test_an_answer_stands_in_the_passage(pair: str | None, answer: AnswerSpan) -
 
 
 @pytest.mark.parametrize("labels", ["auto", "upos"])
-def test_conllu_has_a_tag_a_word(tmp_path: Path, labels: str) -> None:
+def test_conllu_has_one_tag_per_word(tmp_path: Path, labels: str) -> None:
     path = tmp_path / "x.conllu"
     path.write_text(CONLLU, encoding="utf-8")
     sample = read_text("sw", path, labels=labels)
     assert sample.examples == (
         TextExample(("Watoto", "wanasoma"), label=("NOUN", "VERB"), running="Watoto wanasoma"),
-        # The word on the page has no tag of its own: its parts have different ones.
+        # The written word has no tag of its own, because its parts have different tags.
         TextExample(("im", "Haus"), label=("", "NOUN"), running="im Haus"),
     )
     assert sample.counts == ReadCounts(read=3, usable=2, unlabelled=1)
 
 
-def test_conllu_without_labels_is_what_it_was(tmp_path: Path) -> None:
+def test_conllu_without_labels_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "x.conllu"
     path.write_text(CONLLU, encoding="utf-8")
     words = (("Watoto", "wanasoma"), ("im", "Haus"), ("ohne",))
@@ -199,7 +199,7 @@ def test_numbers_are_their_own_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context")]
 )
-def test_usual_pairs_belong_together_where_labels_are_asked_for(tmp_path: Path, first: str, second: str) -> None:
+def test_usual_pairs_are_read_together_with_labels(tmp_path: Path, first: str, second: str) -> None:
     path = write_jsonl(tmp_path / "x.jsonl", [{first: "leo", second: "kesho", "label": 1}])
     assert read_text("sw", path, labels="auto").examples == (TextExample("leo", "kesho", "1"),)
     assert read_text("sw", path, second, labels="auto").examples == (TextExample("kesho", label="1"),)
@@ -249,14 +249,14 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
         ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],
 )
-def test_values_that_are_no_labels(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+def test_invalid_label_values(tmp_path: Path, row: dict[str, Any], said: str) -> None:
     with pytest.raises(CorpusError) as caught:
         read_text("sw", write_jsonl(tmp_path / "x.jsonl", [row]), labels="auto")
     assert said in caught.value.message
     assert caught.value.hint
 
 
-def test_lone_surrogates_in_labels_are_no_text(tmp_path: Path) -> None:
+def test_lone_surrogates_in_labels_are_undecodable(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "leo", "label": "\\ud800"}\n{"text": "na", "label": "A"}\n', encoding="utf-8")
     assert read_text("sw", path, labels="auto").counts == ReadCounts(read=2, undecodable=1, usable=1)
@@ -457,7 +457,7 @@ def test_recipes_that_have_labels() -> None:
         with pytest.raises(UsageError, match=f"the corpus {name} has no labels") as caught:
             open_corpus(name, labels="auto")
         assert caught.value.hint == "corpora with labels: wikiann, udpos, xnli, paws-x, tydiqa."
-    with pytest.raises(UsageError, match="--labels has no meaning for the corpus cldr"):
+    with pytest.raises(UsageError, match="--labels cannot be used with the corpus cldr"):
         open_corpus("cldr", labels="auto")
 
 

@@ -1,4 +1,4 @@
-"""Folders and pairs of local files, and what `--corpus` may be."""
+"""Folders and pairs of local files, and the values of `--corpus`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of three languages, with files that are none."""
+    """A folder of three languages, with files of no language."""
     place = tmp_path / "texts"
     place.mkdir()
     for name in ("swa.txt", "zho_Hant.txt", "en.txt"):
@@ -65,7 +65,7 @@ def test_the_name_holds_no_path_and_all_settings(folder: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("asked", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")])
-def test_a_language_that_is_not_there(folder: Path, asked: str, hint: str) -> None:
+def test_missing_language(folder: Path, asked: str, hint: str) -> None:
     with pytest.raises(LanguageError) as caught:
         open_corpus(str(folder)).sample(asked, 1, 0)
     assert caught.value.message == f"no language '{asked}' in folder(texts)."
@@ -162,10 +162,10 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("en={file}", "split"),
     ],
 )
-def test_options_that_would_do_nothing(folder: Path, spec: str, option: str) -> None:
+def test_options_without_effect_are_refused(folder: Path, spec: str, option: str) -> None:
     error = complaint(spec.format(folder=folder, file=folder / "en.txt"), **{option: "dev"})
     assert isinstance(error, UsageError)
-    assert error.message.startswith(f"--{option.replace('_', '-')} has no meaning for ")
+    assert error.message.startswith(f"--{option.replace('_', '-')} cannot be used with ")
 
 
 def test_a_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

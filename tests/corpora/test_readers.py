@@ -1,4 +1,4 @@
-"""Reading single files: every suffix, every count, every complaint."""
+"""Readers of single files: every suffix, every count, every error."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_conllu_takes_the_words_as_they_are_written(tmp_path: Path) -> None:
     assert sample.counts == ReadCounts(read=3, empty=1, usable=2)
 
 
-def test_conllu_skips_a_sentence_with_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_conllu_skips_a_sentence_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "x.conllu.gz"
     path.write_bytes(gzip.compress(b"1\tna\xffda\r\n2\tx\r\n\r\n" + CONLLU.encode().replace(b"\n", b"\r\n")))
     sample = read_text("es", path)
@@ -215,7 +215,7 @@ def test_tsv_has_no_quoting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", ["a,b\n", "a,b\nc,d\n", '"a\n'])
-def test_a_csv_that_is_no_table(tmp_path: Path, rows: str) -> None:
+def test_invalid_csv(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("text\n" + rows, encoding="utf-8")
     said, hint = message(path)
@@ -255,7 +255,7 @@ def test_lines_have_no_columns(tmp_path: Path, name: str) -> None:
     assert message(path, "text")[0] == f"{name} has no columns, so no column 'text'."
 
 
-def test_missing_broken_and_strange_files(tmp_path: Path) -> None:
+def test_missing_damaged_and_irregular_files(tmp_path: Path) -> None:
     assert "there is no file" in message(tmp_path / "none.txt")[0]
     whole = gzip.compress(b"habari\n" * 1000)
     for name, data in {

@@ -1,4 +1,4 @@
-"""From words to the sentence that they come from: CoNLL-U, columns of words, data of tasks; and what is malformed."""
+"""Sentences from their words: CoNLL-U, columns of words, data of tasks; and malformed sentences."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_characters_on_both_sides_decide(words: str, sentence: str) -> None:
     assert join_words(words.split(" ")) == sentence
 
 
-def test_nothing_is_joined_to_nothing() -> None:
+def test_joining_no_words_gives_the_empty_text() -> None:
     assert join_words([]) == ""
 
 
@@ -83,7 +83,7 @@ def test_nothing_is_joined_to_nothing() -> None:
         (None, (None, None, None), "a b cd"),
     ],
 )
-def test_what_the_corpus_says_goes_first(text: str | None, after: tuple[str | None, ...], sentence: str) -> None:
+def test_text_of_the_corpus_takes_precedence(text: str | None, after: tuple[str | None, ...], sentence: str) -> None:
     assert sentence_as_written(text, zip(("a", "b", "cd"), after, strict=True)) == sentence
 
 
@@ -136,14 +136,14 @@ def test_numbers_from_zero(path: Path) -> None:
     assert [example.text for example in sample.examples] == [("Her", "visit", "ends"), ("don't", "go"), ("Her", "own")]
 
 
-def test_spaces_within_a_column_are_no_tab(path: Path) -> None:
+def test_spaces_within_a_column_do_not_separate_columns(path: Path) -> None:
     (example,) = read(path, "1\t10  000\t10  000\tNUM\t_\t_\t_\t_\t_\tSpaceAfter=No\n2\t%\t_\tSYM\n").examples
     assert (example.text, example.running) == (("10 000", "%"), "10 000%")
     (labelled,) = read_text("en", path, labels="auto").examples
     assert labelled.label == ("NUM", "SYM")
 
 
-def test_withheld_words_are_no_text(path: Path) -> None:
+def test_withheld_words_are_not_text(path: Path) -> None:
     withheld = conllu("1 _ NOUN", "2 _ VERB")
     sample = read(path, withheld, conllu("1 use VERB", "2 _ SYM", "3 here ADV"))
     assert sentences(sample) == ["use _ here"]
@@ -195,7 +195,7 @@ def test_columns_of_words(tmp_path: Path) -> None:
     running, given = (read_text("zh", path, words=words) for words in ("running", "given"))
     assert sentences(running) == ["我爱", "Hello , you"]
     assert sentences(given) == ["我 爱", "Hello , you"]
-    # Where spaces are right, the key that seeds masks is what it was.
+    # Where words are joined by spaces, the key that seeds masks has not changed.
     assert [example.key() for example in running.examples] == ["我爱", "Hello\x1f,\x1fyou"]
 
 
@@ -217,7 +217,7 @@ def test_the_text_of_a_task(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------- what is recorded of it
 
 
-def test_a_corpus_of_words_says_how_they_are_read(tmp_path: Path) -> None:
+def test_name_of_a_corpus_records_how_words_are_read(tmp_path: Path) -> None:
     (tmp_path / "sw.txt").write_text("habari\n", encoding="utf-8")
     name = tmp_path.name
     assert open_corpus(str(tmp_path)).name == f"folder({name})", "stores of plain text can be extended"
@@ -230,14 +230,14 @@ def test_a_corpus_of_words_says_how_they_are_read(tmp_path: Path) -> None:
     assert open_corpus(f"en={write_rows(tmp_path / 'en.jsonl', ['a'])}", labels="auto").name == "files(labels=auto)"
 
 
-def test_words_where_they_mean_nothing(tmp_path: Path) -> None:
+def test_words_option_is_refused_where_it_has_no_meaning(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "zh.jsonl", ["我"])
     for options in ({"words": "given", "labels": "auto"}, {"words": "both"}):
         with pytest.raises(UsageError):
             open_corpus([f"zh={path}"], **options)
-    with pytest.raises(UsageError, match="--words has no meaning for the corpus cldr"):
+    with pytest.raises(UsageError, match="--words cannot be used with the corpus cldr"):
         open_corpus("cldr", words="given")
-    with pytest.raises(UsageError, match="--words has no meaning for topic"):
+    with pytest.raises(UsageError, match="--words cannot be used with topic"):
         open_corpus(str(tmp_path), task="topic", words="given")
     with pytest.raises(UsageError, match="is not split into words"):
         TextExample("a", running="a")

@@ -1,4 +1,4 @@
-"""Tables of text: quotation marks that do not balance, escapes, headers and columns that stand twice, long rows."""
+"""Tables of text: quotation marks that do not balance, escapes, repeated headers and columns, long rows."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_marks_within_fields_of_a_file_without_quoting_are_text(tmp_path: Path) 
     assert texts(tmp_path / "sw.csv", 'text,n\n"padded" ,1\n"",2\n') == ["padded"]
 
 
-def test_rows_that_hold_line_ends_are_said(tmp_path: Path) -> None:
+def test_note_on_rows_that_hold_line_ends(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.csv", 'id,text\n1,one\n2,"two\nlines"\n3,"three\r\n\r\nlines"\n')
     assert [example.text for example in sample.examples] == ["one", "two\nlines", "three\r\n\r\nlines"]
     assert sample.notes == (
@@ -118,7 +118,7 @@ def test_what_csv_writes_is_read_back(tmp_path: Path, rows: list[tuple[str, str]
         ("text,n\none\rtwo,1\nthree,2\n", "line 2 ends with a carriage return (CR) alone"),
     ],
 )
-def test_rows_that_do_not_fit_are_named(tmp_path: Path, content: str, where: str) -> None:
+def test_rows_of_wrong_length_are_named(tmp_path: Path, content: str, where: str) -> None:
     assert complaint(tmp_path / "sw.csv", content).startswith(f"sw.csv is not a table ({where}")
 
 
@@ -127,7 +127,7 @@ def test_carriage_returns_as_line_ends(tmp_path: Path) -> None:
     assert texts(tmp_path / "sw.csv", 'text,n\n"one\rtwo",1\nthree,2\n') == ["one\rtwo", "three"]
 
 
-def test_the_line_that_says_the_separator(tmp_path: Path) -> None:
+def test_line_that_names_the_separator(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.csv", "sep=;\ntext;id\na, b;1\n")
     assert [example.text for example in sample.examples] == ["a, b"]
     assert sample.notes == ("sw.csv is read as fields between semicolons.",)
@@ -159,7 +159,7 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
         read_text("sw", path)
 
 
-def test_the_choice_among_columns_is_said(tmp_path: Path) -> None:
+def test_note_on_the_choice_among_columns(tmp_path: Path) -> None:
     said = (
         "of {} the column 'text' is read as the text, and not 'sentence', 'content': --text-column chooses another one."
     )

@@ -14,7 +14,7 @@ from xsns_stream.errors import CorpusError
 
 
 def bank(folder: Path, treebank: str, words: str, split: str = "train", part: str = "") -> Path:
-    """A treebank of one sentence a word, which is two words long."""
+    """A treebank with one sentence of two words for each given word."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{treebank}-ud-{split}{part}.conllu"
     lines = (f"1\t{word}\t_\tNOUN\n2\t{split}\t_\tX\n\n" for word in words.split())
@@ -149,7 +149,7 @@ def test_labelled_treebanks_beside_a_folder_of_the_language(layout: Path) -> Non
 @pytest.mark.parametrize(
     "name", ["de .txt", " de.txt", "de\u00a0.txt", "\x1b[31m.txt", "a" * 200 + ".txt", "-.txt", "en--a.txt"]
 )
-def test_no_name_of_a_file_ends_a_run(tmp_path: Path, name: str) -> None:
+def test_no_file_name_ends_a_run(tmp_path: Path, name: str) -> None:
     (tmp_path / "sw.txt").write_text("habari\n", encoding="utf-8")
     (tmp_path / name).write_text("x\n", encoding="utf-8")
     corpus = open_corpus(str(tmp_path))
@@ -158,7 +158,7 @@ def test_no_name_of_a_file_ends_a_run(tmp_path: Path, name: str) -> None:
     assert texts(str(tmp_path), "sw") == {"habari"}
 
 
-def test_white_space_in_a_name_is_said(tmp_path: Path) -> None:
+def test_white_space_in_a_name_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sw.txt").write_text("habari\n", encoding="utf-8")
     (tmp_path / "de .txt").write_text("x\n", encoding="utf-8")
     (found,) = not_read(open_corpus(str(tmp_path)))

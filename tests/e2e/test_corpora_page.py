@@ -1,4 +1,4 @@
-"""What docs/corpora.md shows of labelled data in Python runs, on folders of the names it uses."""
+"""The Python block of docs/corpora.md on labelled data, run on folders with the names that it uses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = DOCS / "corpora.md"
 WORD = "1\tleo\t_\tADV\t_\t_\t0\troot\t_\t_\n2\t{n}\t_\t_\t_\t_\t1\tdep\t_\t_\n\n"
 
 
-def test_the_block_on_labelled_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_labelled_data_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder, name, content in (
         ("treebanks", "sw_x-ud-{}.conllu", "".join(WORD.format(n=n) for n in range(5))),
         ("entities", "sw-{}.txt", "leo B-DATE\nNairobi B-LOC\n"),

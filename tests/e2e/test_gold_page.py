@@ -1,4 +1,4 @@
-"""The commands and the Python of docs/gold.md run as they stand, one after the other."""
+"""The commands and the Python examples of docs/gold.md run unchanged, in the order of the page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the page names."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with the files that the page names."""
     table = "source,sw,fi,en\nen,61.2,80.4,95.5\nde,58.5,79.25,\n"
     (tmp_path / "sizes").mkdir()
     for name in ("matrix.csv", "run1.csv", "run2.csv", "sizes/matrix-ft-10000.csv", "sizes/matrix-ft-00630.csv"):
@@ -29,7 +29,7 @@ def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_page_runs(kitchen: Path, xsns: Any) -> None:
+def test_all_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
     space: dict[str, Any] = {}
     for kind, text in BLOCKS:
         if kind == "python":
@@ -46,7 +46,7 @@ def test_the_page_runs(kitchen: Path, xsns: Any) -> None:
     assert space["found"].notes == ("1 of 6 pairs have no score: de → en.",)
     assert len(space["frame"]) == 5
     assert space["similarities"]["en", "sw"] == 0.25
-    assert {path.name for path in kitchen.glob("*.parquet")} == {
+    assert {path.name for path in folder.glob("*.parquet")} == {
         "gold.parquet",
         "ner.parquet",
         "runs.parquet",

@@ -1,4 +1,4 @@
-"""The commands and the Python of docs/ranking.md run in their order, with a tiny model in place of the embedded one."""
+"""The commands and the Python examples of docs/ranking.md run in the order of the page, with a tiny model."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CODES = ("de", "en", "et", "fi", "sw", "zu")
 
 
 @pytest.fixture
-def kitchen(write_texts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the texts and the gold scores that the page names."""
+def folder(write_texts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with the texts and the gold scores that the page names."""
     write_texts(tmp_path / "texts", " ".join(CODES), 32)
     cells = np.array([[80 - 4 * abs(a - b) - 2.5 * b + (a * b) % 3 for b in range(6)] for a in range(6)])
     scores = TransferScores(CODES, CODES, cells[None, None], "pos", "accuracy", "percent", "made up")
@@ -31,7 +31,7 @@ def kitchen(write_texts: Callable[..., Path], tmp_path: Path, monkeypatch: pytes
     return tmp_path
 
 
-def test_the_page_runs(kitchen: Path, xsns: Any, tiny_folder: Path) -> None:
+def test_all_examples_of_the_page_run(folder: Path, xsns: Any, tiny_folder: Path) -> None:
     shown, space = [], dict[str, Any]()
     for kind, text in BLOCKS:
         if kind == "python":

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 README = ROOT / "README.md"
 
 
-def test_the_python_blocks_run(tmp_path: Path) -> None:
+def test_all_python_examples_of_readme_run(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) == 2
     build = "from xsns_stream.cli import main; main(['build', '--lang', 'sw,en,fi', '--examples', '8'])"

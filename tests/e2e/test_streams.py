@@ -1,4 +1,4 @@
-"""Odd streams: an encoding without our letters, a closed stdout, a store whose name needs quotes."""
+"""The program with unusual streams: ASCII output, a closed or full stdout, folder names that are not UTF-8, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 RUN = [sys.executable, "-m", "xsns_stream"]
-#: A verb that gets its Ctrl-C where Python drops exceptions, and that would then work for a minute. It sets the handler
-#: because a shell lets what it runs in the background ignore Ctrl-C.
+#: A verb that receives Ctrl-C in a callback, where Python drops exceptions, and that would then work for a minute. The
+#: program sets the signal handler, because a shell lets background processes ignore Ctrl-C.
 CTRL_C_IN_A_CALLBACK = """
 import click, signal, time, weakref
 from xsns_stream import cli
@@ -37,7 +37,7 @@ cli.run()
 """
 
 
-def test_an_encoding_without_our_letters_is_no_bug() -> None:
+def test_output_in_ascii_is_not_an_error() -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     for more in ([], ["--json"]):
         finished = subprocess.run(
@@ -47,14 +47,14 @@ def test_an_encoding_without_our_letters_is_no_bug() -> None:
     assert json.loads(finished.stdout)["result"]
 
 
-def test_a_closed_stdout_is_no_bug() -> None:
+def test_a_closed_stdout_is_not_reported_as_a_bug() -> None:
     command = " ".join([*RUN, "info", "--corpus", "cldr", ">&-"])
     finished = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert "this is a bug" not in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
-def test_a_full_disk_under_stdout_is_a_failure_and_no_bug() -> None:
+def test_a_full_disk_behind_stdout_is_an_error_and_not_a_bug() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
     for unbuffered in ("", "1"):
@@ -67,7 +67,7 @@ def test_a_full_disk_under_stdout_is_a_failure_and_no_bug() -> None:
             assert "Traceback" not in done.stderr
 
 
-def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+def test_a_corpus_folder_may_have_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
     folder = os.path.join(os.fsencode(tmp_path), b"\xff\xfe")  # noqa: PTH118 — pathlib knows no bytes
     os.mkdir(folder)  # noqa: PTH102
     (Path(os.fsdecode(folder)) / "sw.txt").write_text("habari ya asubuhi\n", encoding="utf-8")
@@ -79,7 +79,7 @@ def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
     assert json.loads(shown.stdout)["result"]["experiment"]["corpus"] == r"folder(\udcff\udcfe)"
 
 
-def test_a_ctrl_c_that_python_drops_is_heard() -> None:
+def test_ctrl_c_in_a_callback_ends_the_program() -> None:
     command = [sys.executable, "-c", "import sys; sys.argv[1:] = ['info']" + CTRL_C_IN_A_CALLBACK]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
     assert (done.returncode, done.stdout) == (130, "")
@@ -87,7 +87,7 @@ def test_a_ctrl_c_that_python_drops_is_heard() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_else_python_drops_is_shown_as_ever() -> None:
+def test_other_exceptions_in_callbacks_are_shown_by_python() -> None:
     script = CTRL_C_IN_A_CALLBACK.replace("KeyboardInterrupt", "RuntimeError('lost')").replace("6000", "1")
     command = [sys.executable, "-c", "import sys; sys.argv[1:] = ['info']" + script]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)

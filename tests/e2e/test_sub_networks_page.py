@@ -1,4 +1,4 @@
-"""The Python blocks of docs/sub-networks.md run as they stand, one after the other."""
+"""The commands and the Python examples of docs/sub-networks.md run unchanged, in the order of the page."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def model(tiny_folder: Path) -> Any:
 
 
 @pytest.fixture
-def kitchen(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which the page makes sense: a store of three languages on the model's layout."""
+def folder(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a store of three languages whose layout is that of the model."""
     layout = xs.parameter_layout(model)
     store = xs.open_store(tmp_path / "xsns.zarr", "a")
     for number, language in enumerate(("sw", "zu", "en")):
@@ -46,8 +46,8 @@ def kitchen(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-def test_the_page_runs_and_training_moves_the_sub_network_alone(
-    kitchen: Path, model: Any, xsns: Any, capsys: pytest.CaptureFixture[str]
+def test_all_examples_run_and_training_changes_only_the_sub_network(
+    folder: Path, model: Any, xsns: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     as_a_set, fine_tuning = PYTHON
     space: dict[str, Any] = {"torch": torch, "xs": xs, "model": model}
@@ -61,7 +61,7 @@ def test_the_page_runs_and_training_moves_the_sub_network_alone(
         assert program == "xsns-stream"
         done = xsns(*arguments)
         assert done.code == 0, done.err
-    assert sorted(path.name for path in kitchen.rglob("*.npz")) == ["en.npz", "sw.npz", "zu.npz"]
+    assert sorted(path.name for path in folder.rglob("*.npz")) == ["en.npz", "sw.npz", "zu.npz"]
 
     exec(fine_tuning, space)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
@@ -70,11 +70,11 @@ def test_the_page_runs_and_training_moves_the_sub_network_alone(
         space["optimizer"].zero_grad()
         model(input_ids=tokens, labels=tokens).loss.backward()
         space["optimizer"].step()
-    moved = {name: parameter.detach() != before[name] for name, parameter in model.named_parameters()}
-    assert set(space["masks"]) < set(moved)
-    for name, where in moved.items():
+    changed = {name: parameter.detach() != before[name] for name, parameter in model.named_parameters()}
+    assert set(space["masks"]) < set(changed)
+    for name, positions in changed.items():
         if name not in space["masks"]:
-            assert not where.any(), name
+            assert not positions.any(), name
         else:
-            assert not where[~space["masks"][name]].any(), name
-    assert sum(int(where.sum()) for where in moved.values()) > 0.9 * len(space["sw"])
+            assert not positions[~space["masks"][name]].any(), name
+    assert sum(int(positions.sum()) for positions in changed.values()) > 0.9 * len(space["sw"])

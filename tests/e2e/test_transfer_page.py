@@ -1,4 +1,4 @@
-"""The commands of docs/transfer.md run as they stand, one after the other."""
+"""The commands of docs/transfer.md run unchanged, one after the other."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from tests.support.paths import DOCS
 from xsns_stream.gold import read_scores
 from xsns_stream.transfer import PRESETS, TASKS
 
-pytestmark = pytest.mark.xdist_group("transfer")
 TEXT = (DOCS / "transfer.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that help pages' examples are tried in."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with the files that the examples name."""
     lay_out(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_page_runs(kitchen: Path, xsns: Any) -> None:
+def test_all_commands_of_the_page_run(folder: Path, xsns: Any) -> None:
     blocks = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
     for line in "".join(blocks).splitlines():
         program, *arguments = shlex.split(line)
@@ -35,17 +34,17 @@ def test_the_page_runs(kitchen: Path, xsns: Any) -> None:
         assert done.code == 0, done.err
 
 
-def test_the_python_runs_and_scores_as_the_command_does(kitchen: Path, xsns: Any) -> None:
+def test_the_python_example_gives_the_scores_of_the_command(folder: Path, xsns: Any) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     space: dict[str, Any] = {}
     exec(block, space)
     command = "transfer --task pos --data pos --sources en --targets fi --preset quick --epochs 1 -o gold.csv"
     done = xsns(*command.split())
     assert done.code == 0, done.err
-    assert read_scores(kitchen / "gold.csv")["en", "fi"] == space["finnish"].metrics["accuracy"]
+    assert read_scores(folder / "gold.csv")["en", "fi"] == space["finnish"].metrics["accuracy"]
 
 
-def test_the_tables_are_the_program_s() -> None:
+def test_the_tables_equal_the_tasks_and_presets() -> None:
     for name, task in TASKS.items():
         row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{name}` "))
         assert re.findall(r"`([a-z0-9-]+)`", row) == [name, *task.metrics]

@@ -29,6 +29,19 @@ SIZES = {
 }
 
 
+#: One family of each kind: encoder, relative positions, shared layers, decoder, experts, encoder and decoder, a task.
+REPRESENTATIVES = (
+    "xlm-roberta",
+    "deberta-v2",
+    "albert",
+    "gpt2",
+    "llama",
+    "mixtral",
+    "t5",
+    "xlm-roberta-question-answering",
+)
+
+
 class Example(NamedTuple):
     """One example without padding: int64 [T] each."""
 
@@ -186,9 +199,18 @@ def _mean_square(gradients: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, t
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `zoo_family` once for every family there is."""
+    """Run a test that takes `every_family` or `zoo_family` once for every family there is.
+
+    With `zoo_family`, families that are not among the representatives are left to the slow tests.
+    """
+    if "every_family" in metafunc.fixturenames:
+        metafunc.parametrize("every_family", list(tiny_models.FAMILIES))
     if "zoo_family" in metafunc.fixturenames:
-        metafunc.parametrize("zoo_family", list(tiny_models.FAMILIES))
+        slow = pytest.mark.slow
+        families = [
+            name if name in REPRESENTATIVES else pytest.param(name, marks=slow) for name in tiny_models.FAMILIES
+        ]
+        metafunc.parametrize("zoo_family", families)
 
 
 @pytest.fixture

@@ -49,15 +49,15 @@ def assert_close(errors: Any, found: Mapping[str, Any], case: Case, tolerance: f
     assert worst[1] <= tolerance, worst
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_exact_in_float64(zoo_family, attention, case, errors, float64_throughout) -> None:
-    it = case(zoo_family, attention=attention)
+@pytest.mark.parametrize("attention", ["sdpa", pytest.param("eager", marks=pytest.mark.slow)])
+def test_exact_in_float64(every_family, attention, case, errors, float64_throughout) -> None:
+    it = case(every_family, attention=attention)
     for checkpoint in (False, True):
         found = diagonal_fisher(it.model, it.batches, it.layout, checkpoint=checkpoint)
         assert found.examples == sum(map(len, LENGTHS))
         assert_close(errors, found.to_dict(), it, TOLERANCE[torch.float64])
     slow = without_rules(it.model, it.layout)
-    assert bool(slow) == (zoo_family in NOT_BY_RULE), slow
+    assert bool(slow) == (every_family in NOT_BY_RULE), slow
 
 
 def test_exact_in_float32_and_by_rule(zoo_family, case, errors) -> None:

@@ -246,7 +246,9 @@ ONE_BY_ONE = (low_rank, gained_by_head, subclass, shared_weight, own_forward, co
 
 
 @pytest.mark.parametrize("checkpoint", [False, True], ids=["kept", "checkpoint"])
-@pytest.mark.parametrize("lengths", [LENGTHS, (4, 4, 4, 4)], ids=["ragged", "square"])
+@pytest.mark.parametrize(
+    "lengths", [LENGTHS, pytest.param((4, 4, 4, 4), marks=pytest.mark.slow)], ids=["ragged", "square"]
+)
 @pytest.mark.parametrize("change", EXACT_BY_RULE + ONE_BY_ONE, ids=lambda change: change.__name__)
 def test_unusual_modules_are_exact_and_the_slow_ones_are_listed(
     change, lengths, checkpoint, make_model, draw, collate, truth, errors

@@ -271,7 +271,7 @@ def test_text_of_other_encodings(tmp_path: Path) -> None:
     with pytest.raises(XsnsError, match="holds NUL characters, as UTF-16 text without its mark"):
         import_scores(path, "matrix")
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(XsnsError, match=r"cannot read '.*scores\.csv' as a table") as caught:
+    with pytest.raises(XsnsError, match=r"scores\.csv' cannot be read as a table") as caught:
         import_scores(path, "matrix")
     assert caught.value.hint == "save it as UTF-8 text."
     path.write_text("sep=;\nsource;sw\nfi;50\n")

@@ -1,4 +1,4 @@
-"""What cannot be seen is shown as escapes: in lines, in JSON, in cells of CSV; formulas are guarded on request."""
+"""Invisible characters as escapes in lines, JSON and cells of CSV; and guarded formulas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def written(frame: pd.DataFrame, *, guard: bool = False, index: bool = False, se
 
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(BIDI + "\x1b\x9b\x85\n"))))
-def test_nothing_unseen_is_left(text: str) -> None:
+def test_no_invisible_character_is_left(text: str) -> None:
     shown = visible(text)
     assert not any(unicodedata.category(sign) in {"Cc", "Zl", "Zp"} or sign in BIDI for sign in shown)
     lines = visible(text, lines=True)
@@ -40,7 +40,7 @@ def test_json_means_the_same(value: object) -> None:
         assert json.loads(visible_json(document)) == value
 
 
-def test_what_can_be_seen_stays() -> None:
+def test_visible_characters_stay() -> None:
     text = "C:\\new Kiswahili, 中文, עברית, فارسی می‌خواهم, é [red]"
     assert visible(text) == text
 

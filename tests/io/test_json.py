@@ -58,5 +58,5 @@ def test_seeds_have_a_largest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too large"):
         import_scores(table, "matrix", unit="percent", seeds=[10**20])
     long = written(tmp_path, "source,target,score,seed\nsw,fi,50,1e300\n", "l.csv")
-    with pytest.raises(XsnsError, match="no integer"):
+    with pytest.raises(XsnsError, match="is not an integer"):
         import_scores(long, "long", unit="percent")

@@ -124,6 +124,7 @@ def test_the_folder_is_not_a_package():
     assert not (ROOT / "__init__.py").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
     # The name alone would keep the features of this machine: both must be given.
@@ -131,7 +132,9 @@ def test_exact_on_a_processor_without_avx(tmp_path):
     assert finished.returncode == 0, finished.stderr
 
 
-@pytest.mark.parametrize("trouble", [WITHOUT_PLACE, WITHOUT_ROOM], ids=["no place", "no room"])
+@pytest.mark.parametrize(
+    "trouble", [WITHOUT_PLACE, pytest.param(WITHOUT_ROOM, marks=pytest.mark.slow)], ids=["no place", "no room"]
+)
 def test_works_where_nothing_can_be_cached(tmp_path, trouble):
     finished = _python(trouble + EXACT_PAIRS, tmp_path)
     assert finished.returncode == 0, finished.stderr

@@ -286,6 +286,7 @@ assert code and "zmm" not in code and "ymm" not in code
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
     variables = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}

@@ -75,7 +75,7 @@ def test_a_limit_below_one_means_no_limit(limit: int, tiny_folder: Path) -> None
     split = LabelledSplit("sw", "train", (TextExample("watoto", label="A"),), "a test")
     assert len(encode(TASKS["topic"], ("A", "B"), split, loaded.tokenizer, PRESETS["quick"])) == 1
     loaded.tokenizer.model_max_length = 16
-    with pytest.raises(UsageError, match="this model takes 16 pieces"):
+    with pytest.raises(UsageError, match="this model have at most 16 tokens"):
         encode(TASKS["topic"], ("A", "B"), split, loaded.tokenizer, PRESETS["quick"])
 
 

@@ -314,7 +314,7 @@ def test_what_cannot_be(compute: Callable[..., Any], settings: dict[str, Any], e
 
 
 def test_an_unknown_name(compute: Callable[..., Any]) -> None:
-    with pytest.raises(UsageError, match="no baseline 'l2v' that is made with a model"):
+    with pytest.raises(UsageError, match="no baseline 'l2v' from text"):
         compute("l2v")
 
 

@@ -61,5 +61,5 @@ def test_halves_are_compared_by_it_too(make: Any, run: Any, tmp_path: Path) -> N
 
 
 def test_a_quantile_that_is_none(make: Any) -> None:
-    with pytest.raises(UsageError, match="no quantile 'median'"):
+    with pytest.raises(UsageError, match="there is no quantile 'median'"):
         make("sw", quantile="median")

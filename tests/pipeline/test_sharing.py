@@ -197,7 +197,7 @@ def test_a_row_of_another_process_is_not_read_and_is_reported(path: Path, make: 
 
     def listen(event: Any) -> None:
         events.append(event)
-        if isinstance(event, Noted) and "waited for" in event.text:
+        if isinstance(event, Noted) and "waits for" in event.text:
             waited.append(event.text)
             thread.join()
             claim.__exit__(None, None, None)
@@ -326,7 +326,11 @@ def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("options", [(), ("--parts", "2", "--keep-fisher", "bf16")], ids=["rows", "parts"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--parts", "2", "--keep-fisher", "bf16"), marks=pytest.mark.slow)],
+    ids=["rows", "parts"],
+)
 def test_two_builds_measure_each_row_once(options: tuple[str, ...], two_builds: Any, path: Path) -> None:
     both = [finished(process) for process in [two_builds(*options), two_builds(*options)]]
     measured = [tuple(row) for result in both for row in result["committed"]]
@@ -353,7 +357,7 @@ def test_a_row_whose_process_is_killed_is_taken_up(two_builds: Any, path: Path) 
     lines = []
     for line in second.stderr:
         lines.append(line)
-        if "waited for" in line:
+        if "waits for" in line:
             break
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=LIMIT)

@@ -34,7 +34,7 @@ def greedily(sets: dict[str, set[int]], target: str, count: int) -> list[tuple[s
 
 @settings(max_examples=30)
 @given(salt=st.integers(0, 10_000), share=st.floats(0.02, 0.6), count=st.integers(1, 6))
-def test_greedy_is_what_sets_give_and_near_the_best(salt: int, share: float, count: int) -> None:
+def test_greedy_choice_equals_sets_and_is_near_the_optimum(salt: int, share: float, count: int) -> None:
     draw = np.random.default_rng(salt)
     store = Rows({(code, 1): draw.random(SIZE) < share for code in "tabcdef"})
     sets = as_sets(store)
@@ -54,7 +54,7 @@ def test_greedy_is_what_sets_give_and_near_the_best(salt: int, share: float, cou
     assert found.covered * size >= (1 - 1 / np.e) * best - 1e-9
 
 
-def test_a_source_that_repeats_another_adds_nothing() -> None:
+def test_repeated_source_adds_nothing() -> None:
     target = np.zeros(SIZE, bool)
     target[:100] = True
     first, second = np.zeros((2, SIZE), bool)
@@ -70,7 +70,7 @@ def test_a_source_that_repeats_another_adds_nothing() -> None:
     assert similar.strategy == "top"
 
 
-def test_the_mean_over_seeds_decides() -> None:
+def test_choice_is_by_the_mean_over_seeds() -> None:
     target = np.ones(SIZE, bool)
     rows: dict[tuple[str, int], Any] = {("t", 1): target, ("t", 2): target}
     for code, seed, upto in (("a", 1, 900), ("a", 2, 0), ("b", 1, 500), ("b", 2, 500)):
@@ -81,7 +81,7 @@ def test_the_mean_over_seeds_decides() -> None:
     assert both.covered == pytest.approx((0.9 + 0.5) / 2)
 
 
-def test_blocks_of_a_long_row_are_all_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_blocks_of_a_long_row_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xsns_stream.ranking.coverage._STEP", 3)
     store = random_rows("t a b c")
     expected = greedily(as_sets(store), "t", 3)
@@ -90,12 +90,12 @@ def test_blocks_of_a_long_row_are_all_taken_off(monkeypatch: pytest.MonkeyPatch)
     assert [(source.language, round(source.gain * size)) for source in found.sources] == expected
 
 
-def test_an_empty_target_is_covered_by_nothing() -> None:
+def test_empty_target_has_no_coverage() -> None:
     rows = {("t", 1): np.zeros(SIZE, bool), ("a", 1): np.ones(SIZE, bool)}
     assert greedy_cover(Rows(rows), "t", ["a", "t"], 2, (1,), DENSITY).covered == 0
 
 
-def test_what_cannot_be_covered() -> None:
+def test_invalid_arguments_are_errors() -> None:
     store = random_rows("t a")
     with pytest.raises(UsageError, match="must be at least 1, not 0"):
         greedy_cover(store, "t", ["a"], 0, (1,), DENSITY)

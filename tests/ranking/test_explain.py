@@ -36,7 +36,7 @@ def counted(seed: int, sources: tuple[str, ...] = CODES) -> GroupedOverlaps:
     return GroupedOverlaps("layer", tuple(SIZES), tables)
 
 
-def test_excesses_add_up_to_what_sets_a_source_apart() -> None:
+def test_excesses_sum_to_the_difference_from_the_mean_source() -> None:
     counts = [counted(1), counted(2)]
     found = explain(counts, "t", ["c", "a"])
     assert (found.by, found.names, found.sources) == ("layer", ("first", "second"), ("c", "a"))
@@ -46,7 +46,7 @@ def test_excesses_add_up_to_what_sets_a_source_apart() -> None:
     assert found.excess.sum(axis=0) == pytest.approx(expected)
 
 
-def test_each_group_has_its_own_coefficient_and_its_own_term() -> None:
+def test_each_group_has_its_own_coefficient_and_excess() -> None:
     found = explain([counted(3)], "t", ["b"])
     bits = rows(3)
     unions = {code: sum((own[code] | own["t"]).sum() for own in bits.values()) for code in "abc"}
@@ -59,13 +59,13 @@ def test_each_group_has_its_own_coefficient_and_its_own_term() -> None:
         assert found.excess[g, 0] == pytest.approx(terms["b"] - np.mean(list(terms.values())))
 
 
-def test_the_target_is_no_candidate() -> None:
+def test_target_is_not_a_candidate() -> None:
     with_it, without = explain([counted(4)], "t", ["a"]), explain([counted(4, ("a", "b", "c"))], "t", ["a"])
     assert with_it.excess == pytest.approx(without.excess)
 
 
-def test_nothing_to_explain() -> None:
-    with pytest.raises(UsageError, match="there is nothing to explain"):
+def test_missing_counts_are_an_error() -> None:
+    with pytest.raises(UsageError, match="there are no overlap counts to explain"):
         explain([], "t", ["a"])
     with pytest.raises(UsageError, match="no candidate source for 't'"):
         explain([counted(5, ("t",))], "t", [])

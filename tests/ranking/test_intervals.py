@@ -20,7 +20,9 @@ def jaccard(a: Any, b: Any) -> float:
 
 
 @pytest.mark.parametrize("sources", [["b"], ["c", "b", "d"]])
-def test_each_is_compared_without_each_of_its_parts(sources: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_and_sources_are_compared_without_each_of_their_folds(
+    sources: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Of three sources two are read at a time.
     monkeypatch.setattr("xsns_stream.ranking.intervals._AT_ONCE", 8)
     store, parts = random_rows("a b c d", (1, 2)), [random_rows("a b c d", (1, 2), salt) for salt in (1, 2, 3, 4)]
@@ -36,7 +38,7 @@ def test_each_is_compared_without_each_of_its_parts(sources: list[str], monkeypa
     assert seen[-1] == (2 * len(sources), 2 * len(sources))
 
 
-def test_a_coefficient_with_a_direction_keeps_it() -> None:
+def test_asymmetric_coefficient_has_sources_first() -> None:
     store, parts = random_rows("a b"), [random_rows("a b", salt=salt) for salt in (1, 2)]
     found = fold_similarities(store, parts, "a", ["b"], (1,), DENSITY, "containment")
     a, b = store.bits["a", 1], parts[0].bits["b", 1]
@@ -45,11 +47,11 @@ def test_a_coefficient_with_a_direction_keeps_it() -> None:
     assert found.without_target[0, 1, 0] == (a & b).sum() / a.sum()
 
 
-def test_what_cannot_be_compared() -> None:
+def test_invalid_comparisons_are_errors() -> None:
     store, parts = random_rows("a b"), [random_rows("a b", salt=salt) for salt in (1, 2)]
-    with pytest.raises(UsageError, match="nothing to compare"):
+    with pytest.raises(UsageError, match="needs a source, a seed and at least two folds"):
         fold_similarities(store, parts[:1], "a", ["b"], (1,), DENSITY)
-    with pytest.raises(UsageError, match="nothing to compare"):
+    with pytest.raises(UsageError, match="needs a source, a seed and at least two folds"):
         fold_similarities(store, parts, "a", [], (1,), DENSITY)
     with pytest.raises(LanguageError, match="no sub-network of 'c'"):
         fold_similarities(store, parts, "a", ["c"], (1,), DENSITY)
@@ -80,7 +82,7 @@ def test_draws_have_the_covariances_of_the_jackknife() -> None:
     assert np.cov(draws.values.T) == pytest.approx(expected / 4, rel=0.03, abs=2e-6)
 
 
-def test_a_mean_has_the_variance_that_the_jackknife_gives_it() -> None:
+def test_jackknife_gives_the_variance_of_a_mean() -> None:
     """Of a mean the jackknife is exact: s² / n, of the parts' own values."""
     values = np.random.default_rng(6).normal(0.5, 0.02, 8)
     without = (values.sum() - values) / 7
@@ -90,14 +92,14 @@ def test_a_mean_has_the_variance_that_the_jackknife_gives_it() -> None:
 
 
 @pytest.mark.parametrize(("coefficient", "low"), [("jaccard", 0), ("corrected-jaccard", -1)])
-def test_no_draw_is_a_value_that_cannot_be(coefficient: str, low: float) -> None:
+def test_draws_are_clipped_to_the_range_of_the_coefficient(coefficient: str, low: float) -> None:
     wide = np.random.default_rng(8).normal(0.5, 1, (1, 4, 2))
     found = FoldSimilarity("t", ("a", "b"), wide, wide, coefficient, (1,))
     draws = draws_of_folds(found, matrix_of({"a": 0.9, "b": 0.1}))
     assert (draws.values.min(), draws.values.max()) == (low, 1)
 
 
-def test_draws_of_seeds_are_a_t_distribution() -> None:
+def test_draws_of_seeds_have_a_t_distribution() -> None:
     per_seed = np.random.default_rng(7).normal(0.5, 0.02, (5, 2, 1))
     matrix = matrix_of({"a": 0, "b": 0}, per_seed)
     draws = draws_of_seeds(matrix, "t", ["b", "a"], draws=200_000)
@@ -115,7 +117,7 @@ def test_draws_of_seeds_are_a_t_distribution() -> None:
 
 
 @pytest.mark.parametrize("seeds", [0, 1, 2])
-def test_few_seeds_tell_nothing(seeds: int) -> None:
+def test_too_few_seeds_give_no_draws(seeds: int) -> None:
     per_seed = np.full((seeds, 2, 1), 0.5) if seeds else None
     assert draws_of_seeds(matrix_of({"a": 0.5, "b": 0.5}, per_seed), "t", ["a", "b"]) is None
 
@@ -129,7 +131,7 @@ def ranked(values: dict[str, float], draws: Any, sources: tuple[str, ...] | None
     )
 
 
-def test_intervals_probabilities_and_what_is_level() -> None:
+def test_intervals_probabilities_and_level_sources() -> None:
     common = np.linspace(-1, 1, 1001)[:, None]
     alone = np.random.default_rng(1).normal(0, 1, (1001, 3))
     values = {"a": 0.5, "b": 0.499, "c": 0.3}
@@ -153,7 +155,7 @@ def test_equal_draws_share_the_probability() -> None:
     assert ranking.level == 2
 
 
-def test_sources_that_the_draws_lack_have_no_interval() -> None:
+def test_sources_without_draws_have_no_interval() -> None:
     ranking = ranked({"a": 0.5, "b": 0.4, "c": 0.3}, [[0.5, 0.3], [0.5, 0.2]], ("a", "c"))
     assert [source.low is None for source in ranking] == [False, True, False]
     assert [source.level_with_first for source in ranking] == [True, None, False]
@@ -164,7 +166,7 @@ def test_sources_that_the_draws_lack_have_no_interval() -> None:
     assert (nothing.basis, nothing.level) == ("", 0)
 
 
-def test_a_cut_ranking_says_what_the_whole_one_says() -> None:
+def test_truncated_ranking_equals_the_beginning_of_the_full_one() -> None:
     values = {"a": 0.5, "b": 0.4, "c": 0.3}
     draws = np.array(list(values.values())) + np.random.default_rng(2).normal(0, 0.1, (500, 3))
     assert ranked(values, draws, top=1).sources == ranked(values, draws).sources[:1]

@@ -31,7 +31,7 @@ def matrix():
     return make(values)
 
 
-def test_best_first_ties_by_code_unknown_last(matrix):
+def test_order_is_best_first_then_code_then_unknown(matrix):
     ranking = rank_sources(matrix, "sw")
     assert codes(ranking) == ["de", "rw", "yo", "fr", "en"]
     assert [source.tied for source in ranking] == [False, True, True, False, False]
@@ -39,20 +39,20 @@ def test_best_first_ties_by_code_unknown_last(matrix):
     assert math.isnan(ranking.sources[-1].similarity)
 
 
-def test_top_keeps_the_mark_of_a_tie_that_it_cuts(matrix):
+def test_top_keeps_the_mark_of_a_cut_tie(matrix):
     ranking = rank_sources(matrix, "sw", top=2)
     assert codes(ranking) == ["de", "rw"]
     assert ranking.sources[1].tied
     assert len(rank_sources(matrix, "sw", top=100)) == 5
 
 
-def test_candidates_can_be_named_and_the_target_is_none(matrix):
+def test_candidates_can_be_given_and_exclude_the_target(matrix):
     ranking = rank_sources(matrix, "sw", sources=["fr", "sw", "rw", "fr"])
     assert codes(ranking) == ["rw", "fr"]
     assert not ranking.sources[0].tied
 
 
-def test_a_target_that_is_no_source_of_the_matrix_is_dropped_all_the_same():
+def test_target_that_is_not_a_source_is_dropped_from_the_candidates():
     matrix = make([[0.5], [0.7]], sources=("en", "de"), targets=("sw",))
     assert codes(rank_sources(matrix, "sw", sources=["sw", "de", "en"])) == ["de", "en"]
 
@@ -63,7 +63,7 @@ def test_values_are_read_by_label():
     assert codes(rank_sources(matrix, "yo")) == ["de", "en"]
 
 
-def test_chance_and_spread_come_along():
+def test_chance_correction_and_spread_are_included():
     per_seed = np.array([[[1.0, 0.4], [0.4, 1.0]], [[1.0, 0.6], [0.6, 1.0]]])
     matrix = make(
         per_seed.mean(0),
@@ -89,14 +89,14 @@ def test_chance_and_spread_come_along():
     rows=st.permutations(range(6)),
     columns=st.permutations(range(6)),
 )
-def test_a_ranking_does_not_depend_on_the_order_of_the_matrix(values, target, rows, columns):
+def test_ranking_does_not_depend_on_the_order_of_the_matrix(values, target, rows, columns):
     shuffled = make(values[np.ix_(rows, columns)], [CODES[i] for i in rows], [CODES[i] for i in columns])
     one, two = rank_sources(make(values), target), rank_sources(shuffled, target)
     assert [(s.language, s.tied) for s in one] == [(s.language, s.tied) for s in two]
 
 
 @given(values=tables, target=st.sampled_from(CODES), top=st.integers(1, 7))
-def test_a_ranking_is_sorted_and_complete(values, target, top):
+def test_ranking_is_sorted_and_complete(values, target, top):
     matrix = make(values)
     ranking = rank_sources(matrix, target)
     assert sorted([*codes(ranking), target]) == sorted(CODES)
@@ -111,7 +111,7 @@ def test_a_ranking_is_sorted_and_complete(values, target, top):
     )
 
 
-def test_errors_say_what_to_do(matrix):
+def test_errors_have_hints(matrix):
     with pytest.raises(LanguageError, match="'swa' is not a target of the matrix") as caught:
         rank_sources(matrix, "swa")
     assert "'sw'" in caught.value.hint

@@ -63,7 +63,7 @@ def test_the_table_shows_means_with_intervals() -> None:
     assert "95% intervals: bootstrap over targets, 200 draws" in text
 
 
-def test_what_does_not_fit_follows_below() -> None:
+def test_columns_that_do_not_fit_are_continued_below() -> None:
     found, _ = made(reference="x_1")
     for width in (60, 80, 120):
         text = drawn(found, width)
@@ -103,7 +103,7 @@ def test_a_line_for_each_target() -> None:
     assert "(5 tied)" in lines[row]
 
 
-def test_nothing_defined() -> None:
+def test_undefined_values_are_dashes() -> None:
     gold = TransferScores(("sw", "fi"), ("sw", "fi"), np.full((1, 1, 2, 2), 5.0), "pos", "accuracy", "percent", "-")
     joined = join(gold, {"x": SimilarityMatrix(("sw", "fi"), ("sw", "fi"), np.eye(2), "jaccard")})
     found = evaluate(joined, resamples=100, reference="x")
@@ -131,7 +131,7 @@ def test_the_document_holds_everything() -> None:
 
 
 @pytest.mark.parametrize("suffix", EVALUATION_FORMATS)
-def test_every_format_is_written_and_written_alike(suffix: str, tmp_path: Path) -> None:
+def test_every_format_gives_the_same_bytes_each_time(suffix: str, tmp_path: Path) -> None:
     found, joined = made(reference="x_1")
     first = write_evaluation(found, joined, tmp_path / f"a{suffix}").read_bytes()
     assert first
@@ -175,12 +175,12 @@ def test_markdown(tmp_path: Path) -> None:
         ("[x] 5%\n\x1b[31m−1", "[x] 5% [31m−1", r"{}[x] 5\% [31m$-$1"),
     ],
 )
-def test_text_of_others_is_shown_as_it_is(text: str, markdown: str, latex: str) -> None:
+def test_markup_in_names_is_escaped(text: str, markdown: str, latex: str) -> None:
     assert (in_markdown(text), in_latex(text)) == (markdown, latex)
 
 
 @pytest.mark.parametrize("name", ["$x^{$", "$x^2$"])
-def test_a_dollar_sign_in_a_figure_is_no_mathematics(name: str, tmp_path: Path) -> None:
+def test_a_dollar_sign_in_a_figure_is_not_parsed_as_mathematics(name: str, tmp_path: Path) -> None:
     found, joined = made()
     called = dataclasses.replace(found, predictors=(name, *found.predictors[1:]))
     first, *others = joined.predictions
@@ -214,7 +214,7 @@ def test_the_figure_shows_every_predictor() -> None:
         np.testing.assert_array_equal(points[:, 1], joined.gold.values[there])
 
 
-def test_a_suffix_that_is_no_format(tmp_path: Path) -> None:
+def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     found, joined = made()
     with pytest.raises(UsageError, match=r"'.*a\.txt' does not end in the name of a format"):
         write_evaluation(found, joined, tmp_path / "a.txt")

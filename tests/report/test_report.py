@@ -1,4 +1,4 @@
-"""Tables, files and figures: nothing is lost on the way, and nothing half-written is left."""
+"""Tables, files and figures of matrices: exact round trips, and whole files."""
 
 import json
 import math
@@ -46,7 +46,7 @@ def make(codes=CODES, values=None, seeds=(7, 8)):
 
 
 def codes_for(count):
-    """Return codes of languages that have names, and of made-up ones where these run out."""
+    """Return codes of languages with names, followed by synthetic codes."""
     from xsns_stream.corpora import open_corpus
 
     known = open_corpus("cldr").languages()[:count]
@@ -72,7 +72,7 @@ def shown(renderable, width=200):
 
 
 @pytest.mark.parametrize(("suffix", "separator"), [(".csv", ","), (".tsv", "\t"), (".CSV", ",")])
-def test_text_round_trip_keeps_every_label_and_every_bit(tmp_path, undefined, suffix, separator):
+def test_text_round_trip_is_exact(tmp_path, undefined, suffix, separator):
     path = write_matrix(undefined, tmp_path / f"m{suffix}")
     frame = pd.read_csv(path, sep=separator, index_col="source", keep_default_na=False, na_values=[""])
     assert tuple(frame.index) == tuple(frame.columns) == CODES
@@ -108,7 +108,7 @@ def test_npz_round_trip_needs_no_pickles(tmp_path, undefined):
             np.testing.assert_array_equal(arrays[name], getattr(undefined, name))
 
 
-def test_what_is_not_known_is_null_in_json_and_missing_in_npz(tmp_path):
+def test_unknown_values_are_null_in_json_and_missing_in_npz(tmp_path):
     matrix = SimilarityMatrix(("sw",), ("en", "fi"), np.array([[0.1, 0.2]]), "lexical")
     document = json.loads(write_matrix(matrix, tmp_path / "m.json").read_text())
     assert document["chance"] is document["per_seed"] is document["density"] is None
@@ -124,14 +124,14 @@ def test_figures_are_the_same_bytes_each_time(tmp_path, suffix, start):
 
 
 @pytest.mark.parametrize("name", ["m.xls", "m", "csv", ".csv"])
-def test_an_unknown_suffix_is_told_with_the_known_ones(tmp_path, name):
+def test_the_error_for_an_unknown_suffix_names_the_known_ones(tmp_path, name):
     with pytest.raises(UsageError, match="does not end in the name of a format") as caught:
         write_matrix(make(), tmp_path / name)
     assert all(suffix in caught.value.hint for suffix in FORMATS)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_missing_or_in_the_way(tmp_path):
+def test_a_missing_folder_or_a_folder_at_the_path_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"there is no folder '.*none' to write 'm.csv' to"):
         check_destination(tmp_path / "none" / "m.csv")
     (tmp_path / "m.csv").mkdir()
@@ -147,7 +147,7 @@ def test_a_folder_that_is_missing_or_in_the_way(tmp_path):
         (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
     ],
 )
-def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, error, raised, message):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, error, raised, message):
     def fail(matrix, density, file):
         file.write(b"half of it")
         raise error
@@ -166,7 +166,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, error, 
 
 
 @pytest.mark.parametrize("count", [1, 2, 30, 200])
-def test_heat_map_of_any_size_is_a_readable_picture(tmp_path, monkeypatch, count):
+def test_heat_map_of_any_size_is_readable(tmp_path, monkeypatch, count):
     drawn = []
     monkeypatch.setattr(heatmap, "heat_map", lambda *a, **k: drawn.append(heat_map(*a, **k)) or drawn[-1])
     path = write_matrix(make(codes_for(count)), tmp_path / "m.png", density=0.15)
@@ -184,7 +184,7 @@ def test_heat_map_of_any_size_is_a_readable_picture(tmp_path, monkeypatch, count
     assert 12 <= size < pitch
 
 
-def test_heat_map_names_languages_and_says_what_was_compared():
+def test_heat_map_names_languages_and_coefficient():
     figure = heat_map(make(), density=0.15)
     grid = figure.axes[0]
     rows = {text.get_text() for text in grid.get_yticklabels()}
@@ -290,6 +290,6 @@ def test_ranking_table_of_one_seed_has_no_spread():
     assert [column.header for column in table.columns] == ["rank", "code", "language", "jaccard", "chance-corrected"]
 
 
-def test_labels_that_are_no_codes_are_shown_as_they_are():
+def test_labels_that_are_not_codes_are_shown_unchanged():
     assert shown_name("1e5") == "1e5"
     assert shown_name("nan") == "Min Nan Chinese"

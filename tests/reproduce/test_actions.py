@@ -1,4 +1,4 @@
-"""Other ways to compare Fisher values, against loops over all of them."""
+"""Alternative comparisons of Fisher values, compared with loops over all values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "kept.zarr"
 
 
-def test_each_way_is_what_a_loop_says(store: Path, tmp_path: Path) -> None:
+def test_each_alternative_equals_a_loop(store: Path, tmp_path: Path) -> None:
     main(["alternatives", str(store), "0.2", str(tmp_path / "out")])
     opened = open_store(store)
     for way in ALTERNATIVES:
@@ -64,7 +64,7 @@ def top(values: np.ndarray, start: int, stop: int) -> list[int]:
     return sorted(range(start, stop), key=lambda i: -values[i])[:count]
 
 
-def test_a_threshold_per_layer_is_another(store: Path) -> None:
+def test_a_threshold_per_layer_differs_from_a_global_one(store: Path) -> None:
     opened = open_store(store)
     found = compare_fisher_values(opened, 0.2)["per-layer"]
     small = np.unpackbits(opened.read("en", 1, 0.2).bits.view(np.uint8), bitorder="little")[:67].sum()
@@ -72,7 +72,7 @@ def test_a_threshold_per_layer_is_another(store: Path) -> None:
     assert found["en", "en"] == 1.0
 
 
-def test_a_store_without_values(store: Path, tmp_path: Path) -> None:
+def test_a_store_without_fisher_values_is_refused(store: Path, tmp_path: Path) -> None:
     opened = open_store(tmp_path / "other.zarr", "a")
     kept = open_store(store).fisher_values("en", 1)
     assert kept is not None

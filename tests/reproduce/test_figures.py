@@ -1,4 +1,4 @@
-"""The figures of recipes: what is on them, that nothing is cut off, and the same bytes every time."""
+"""Figures of recipes: their content, that no text is cut off, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def written(draw: Callable[[], Figure], kind: str = "svg") -> bytes:
 
 
 def rendered(figure: Figure) -> Any:
-    """Draw a figure, so that it is known where its texts are."""
+    """Draw a figure, so that the positions of its texts are known."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return canvas.get_renderer()
 
 
 def texts(figure: Figure) -> list[str]:
-    """Every text that is drawn."""
+    """Return every text that is drawn."""
     found = [one for one in figure.findobj(Text) if isinstance(one, Text) and one.get_visible()]
     return [one.get_text() for one in found if one.get_text()]
 
@@ -113,8 +113,8 @@ def test_the_same_figure_gives_the_same_bytes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(DRAWN))
-def test_nothing_lies_outside_of_the_page(name: str) -> None:
-    """The page that is saved grows to every text."""
+def test_no_text_is_outside_of_the_page(name: str) -> None:
+    """The saved page includes every text."""
     figure = DRAWN[name]()
     renderer = rendered(figure)
     box = figure.get_tightbbox(renderer)
@@ -128,7 +128,7 @@ def test_nothing_lies_outside_of_the_page(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(DRAWN))
-def test_titles_do_not_lie_on_one_another(name: str) -> None:
+def test_titles_do_not_overlap(name: str) -> None:
     figure = DRAWN[name]()
     renderer = rendered(figure)
     first = figure.axes[0]
@@ -155,14 +155,14 @@ def test_the_grid_marks_a_language_s_own_score_and_the_best_other_source() -> No
     assert sum(text == "nan" for text in texts(figure)) == 0
 
 
-def test_numbers_stand_in_cells_as_long_as_there_is_room() -> None:
+def test_numbers_are_in_cells_if_there_is_room() -> None:
     assert len(grid_figure(grid(), "t").axes[0].texts) >= 17 * 17
     codes = tuple(f"x{chr(97 + place // 26)}{chr(97 + place % 26)}" for place in range(60))
     assert len(grid_figure(grid(codes[:20], codes), "t").axes[0].texts) < 5
 
 
 @pytest.mark.parametrize("values", [[[np.nan]], [[5.0]], [[5.0, 5.0]], [[np.nan, np.nan], [np.nan, 1.0]]])
-def test_a_grid_of_next_to_nothing(values: list[list[float]]) -> None:
+def test_a_grid_with_few_scores(values: list[list[float]]) -> None:
     shape = np.array(values).shape
     sources, targets = CODES[: shape[0]], ("en", "sw")[: shape[1]]
     own = np.zeros(shape, np.bool_)
@@ -259,7 +259,7 @@ def test_choices_show_gains_and_losses() -> None:
     assert "English or Finnish" in [text.get_text() for text in two.get_texts()]
 
 
-def test_text_of_others_is_no_mathematics_and_is_cut() -> None:
+def test_names_are_not_parsed_as_mathematics_and_are_cut() -> None:
     figure = means(LONG, "b" * 200)
     shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert shown == [cut(LONG), f"{'b' * 27}…"]

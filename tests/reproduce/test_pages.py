@@ -1,4 +1,4 @@
-"""Pages of the tables, from made-up scores, sub-networks and similarities; `evaluate` and `regress` are real."""
+"""Pages of the tables, from synthetic scores, sub-networks and similarities; `evaluate` and `regress` are run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def value(args: Sequence[str], option: str) -> str:
 
 
 def write_gold(args: Sequence[str], stdout: Path) -> None:
-    """Transfer scores from 40 to 95, higher at home, that say nothing of any language."""
+    """Write random transfer scores from 40 to 95, higher for a language's own test set."""
     sources, targets = (tuple(value(args, side).split(",")) for side in ("--sources", "--targets"))
     seeds = tuple(int(args[place + 1]) for place, word in enumerate(args) if word == "--seed")
     drawn = np.random.default_rng(70).uniform(40, 70, (1, len(seeds), len(sources), len(targets)))
@@ -62,13 +62,13 @@ def write_similarities(args: Sequence[str]) -> None:
 
 @pytest.fixture
 def fails() -> set[str]:
-    """Words of the commands that are to fail."""
+    """Words of the commands that fail."""
     return set()
 
 
 @pytest.fixture
 def run(fails: set[str]) -> Callable[..., Outcome]:
-    """Run recipes with what takes long made up."""
+    """Run recipes with synthetic outputs for slow steps."""
     real = run_verb(quiet=True)
 
     def verb(args: Sequence[str], log: Path, stdout: Path | None) -> int:
@@ -101,7 +101,7 @@ def tagged(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tagged: Path, tmp_path: Path) -> RunConfig:
-    """POS in six languages, with everything that rows can be made of."""
+    """POS in six languages, with the data for all rows."""
     typology, ldnd = write_tables(tmp_path)
     data = (f"pos={tagged}", f"general={write_general(tmp_path)}", f"typology={typology}", f"ldnd={ldnd}")
     asked = RunOptions("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
@@ -109,7 +109,7 @@ def config(tagged: Path, tmp_path: Path) -> RunConfig:
 
 
 def write_tables(folder: Path, known: Sequence[str] = LANGUAGES) -> tuple[Path, Path]:
-    """Features of all languages, and distances of those that are known."""
+    """Write features of all languages, and distances of the known ones."""
     feats = np.array([f"{group}0" for group in ("S_", "P_", "INV_")])
     codes = np.array(("eng", "fin", "est", "swa", "zul", "deu"))
     np.savez(folder / "features.npz", langs=codes, feats=feats, data=np.ones((6, 3, 1), np.float32))
@@ -181,7 +181,7 @@ def test_pages_are_the_same_every_time(config: RunConfig, run: Callable[..., Out
     assert len(first) == 2
 
 
-def test_rows_that_need_tables(config: RunConfig, run: Callable[..., Outcome]) -> None:
+def test_rows_whose_tables_are_missing(config: RunConfig, run: Callable[..., Outcome]) -> None:
     without = replace(config, typology=None, ldnd=None)
     run(without, TABLE2)
     text = page(without, TABLE2)
@@ -189,8 +189,10 @@ def test_rows_that_need_tables(config: RunConfig, run: Callable[..., Outcome]) -
     assert "* There is no row L2V, because it needs --data typology=feature\\_predictions.npz." in text
 
 
-def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
-    """It is compared on what it knows; the others are compared on the whole pool."""
+def test_a_predictor_that_lacks_languages_is_compared_separately(
+    run: Callable[..., Outcome], tmp_path: Path, tagged: Path
+) -> None:
+    """The predictor is compared on the languages that it knows; the others are compared on the whole pool."""
     _, ldnd = write_tables(tmp_path, LANGUAGES[:4])
     asked = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
@@ -203,7 +205,9 @@ def test_a_table_that_lacks_languages(run: Callable[..., Outcome], tmp_path: Pat
     assert document_of(less, TABLE2)["result"]["tasks"]["pos"]["apart"]["LDND"]["against"] == "X-SNS"
 
 
-def test_a_table_that_knows_nearly_nothing(run: Callable[..., Outcome], tmp_path: Path, tagged: Path) -> None:
+def test_a_predictor_that_knows_few_languages_is_left_out(
+    run: Callable[..., Outcome], tmp_path: Path, tagged: Path
+) -> None:
     _, ldnd = write_tables(tmp_path, LANGUAGES[:2])
     asked = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
@@ -214,7 +218,7 @@ def test_a_table_that_knows_nearly_nothing(run: Callable[..., Outcome], tmp_path
     assert "POS tagging has no row LDND: it knows 2 of 6 sources, 2 of 6 targets." in page(less, TABLE2)
 
 
-def test_a_baseline_that_fails_costs_its_row(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_a_failed_baseline_has_no_row(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("nn-rank")
     outcome = run(config, TABLE2)
     assert outcome.failed == {"mini.pos.nn-rank": "no such model."}
@@ -223,7 +227,7 @@ def test_a_baseline_that_fails_costs_its_row(config: RunConfig, run: Callable[..
     assert "The step mini.pos.nn-rank failed: no such model." in text
 
 
-def test_nothing_without_scores(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_recipes_are_left_out_without_scores(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("transfer")
     outcome = run(config, TABLE1, TABLE2, TABLE3)
     assert outcome.results == {}
@@ -277,8 +281,8 @@ def test_table_4_without_another_model(config: RunConfig, run: Callable[..., Out
     assert outcome.left_out["table4"].hint == "name one with --other-model."
 
 
-def test_the_paper_s_own_stand_beside(tmp_path: Path, run: Callable[..., Outcome]) -> None:
-    """With the paper's model, data and sizes, nothing is said of another."""
+def test_comparable_numbers_of_the_paper_are_shown(tmp_path: Path, run: Callable[..., Outcome]) -> None:
+    """With the paper's model, data and sizes, the numbers are comparable."""
     config = plan(RunOptions("paper", tmp_path / "out", tasks=("pi",))).config
     run(config, TABLE2)
     text = page(config, TABLE2)
@@ -289,7 +293,7 @@ def test_the_paper_s_own_stand_beside(tmp_path: Path, run: Callable[..., Outcome
     assert "not comparable" in page(smaller, TABLE2)
 
 
-def test_names_are_shown_not_obeyed(config: RunConfig, run: Callable[..., Outcome]) -> None:
+def test_markup_in_model_names_is_escaped(config: RunConfig, run: Callable[..., Outcome]) -> None:
     odd = replace(config, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
     run(odd, TABLE4)
     assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, TABLE4)

@@ -1,4 +1,4 @@
-"""From the options of `reproduce` to a config: data, pools, seeds."""
+"""Plans of `reproduce`: data, pools and seeds from the options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUT = Path("out")
 
 @pytest.fixture
 def tagged(tmp_path: Path) -> Path:
-    """Tagged words: most languages with train and test, sw only to train on, sr and af only to test on."""
+    """Tagged words: most languages have train and test data, sw only train data, sr and af only test data."""
     folder = tmp_path / "pos"
     folder.mkdir()
     for language in ("en", "fi", "sv", "tr", "zh", "ru", "sw"):
@@ -27,7 +27,7 @@ def tagged(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_pool_is_what_the_data_have_of_the_paper_s(tagged: Path) -> None:
+def test_the_pool_is_the_intersection_of_data_and_paper(tagged: Path) -> None:
     made = plan(RunOptions("embedded", OUT, (f"pos={tagged}",)))
     assert made.failed == {}
     task = made.config.tasks["pos"]
@@ -40,7 +40,7 @@ def test_the_pool_is_what_the_data_have_of_the_paper_s(tagged: Path) -> None:
     assert set(made.config.left_out) == set(TASKS) - {"pos"}
 
 
-def test_languages_take_the_pool_s_place(tagged: Path) -> None:
+def test_languages_replace_the_pool(tagged: Path) -> None:
     asked = RunOptions(
         "embedded", OUT, (f"pos={tagged}",), languages=("swe", "sw", "en", "sr"), low_resource=("af", "en")
     )
@@ -55,8 +55,8 @@ def test_languages_take_the_pool_s_place(tagged: Path) -> None:
         plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("xx-nothing",)))
 
 
-def test_where_the_paper_s_pool_is_not_there(tmp_path: Path) -> None:
-    """Fewer than five of the paper's: the data's own languages are taken."""
+def test_all_languages_are_used_if_the_pool_is_too_small(tmp_path: Path) -> None:
+    """With fewer than five of the paper's languages, all languages of the data are used."""
     folder = tmp_path / "pi"
     folder.mkdir()
     for language in ("sw", "zu", "xh", "de"):
@@ -79,7 +79,7 @@ def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
     assert made.config.left_out["ner"].startswith("the data of ner have too few")
 
 
-def test_tasks_that_are_asked_for_without_data(tagged: Path) -> None:
+def test_requested_tasks_without_data(tagged: Path) -> None:
     made = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
     assert made.failed["qa"].hint == "add --data qa=FOLDER."
     assert plan(RunOptions("embedded", OUT, (f"pos={tagged}",))).failed == {}
@@ -91,7 +91,7 @@ def test_tasks_that_are_asked_for_without_data(tagged: Path) -> None:
         plan(RunOptions("embedded", OUT, ("pos=nowhere",)))
 
 
-def test_words_of_data(tmp_path: Path) -> None:
+def test_values_of_data(tmp_path: Path) -> None:
     for name in ("pos", "general", "typology", "other"):
         (tmp_path / name).mkdir()
     np.savez(tmp_path / "typology" / "feature_predictions.npz", x=np.zeros(1))
@@ -114,7 +114,7 @@ def test_words_of_data(tmp_path: Path) -> None:
             sort_out([word])
 
 
-def test_the_paper_s_preset_needs_no_network_to_be_planned() -> None:
+def test_planning_the_paper_preset_needs_no_network() -> None:
     made = plan(RunOptions("paper", OUT))
     assert made.failed == {}
     config = made.config
@@ -128,13 +128,13 @@ def test_the_paper_s_preset_needs_no_network_to_be_planned() -> None:
     assert set(config.general_languages) == {code for task in config.tasks.values() for code in task.sources}
 
 
-def test_other_data_or_another_pool_is_not_the_paper_s(tagged: Path) -> None:
+def test_other_data_or_pools_are_not_those_of_the_paper(tagged: Path) -> None:
     assert not plan(RunOptions("paper", OUT, (f"pos={tagged}",), tasks=("pos",))).config.tasks["pos"].papers
     assert not plan(RunOptions("paper", OUT, tasks=("pos",), languages=("en", "fi", "sv"))).config.tasks["pos"].papers
     assert plan(RunOptions("paper", OUT, model="mini")).config.other_models == ()
 
 
-def test_options_replace_the_preset_s(tagged: Path) -> None:
+def test_options_replace_values_of_the_preset(tagged: Path) -> None:
     asked = RunOptions(
         "embedded", OUT, (f"pos={tagged}",), fisher_seeds=(1,), tuning_seeds=(2, 3), examples=4, density=0.3, limit=5
     )

@@ -1,4 +1,4 @@
-"""Running recipes: what is done is skipped, what failed stops only what needs it."""
+"""Execution of recipes: finished steps are skipped, and a failure stops only dependent steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xsns_stream.reproduce.step import LeftOutError, Recipe, Result, Step, StepO
 
 
 class Verbs:
-    """Stands where the command line would: `write PATH WORD…` writes; `codes` makes verbs end otherwise."""
+    """Replaces the command line: each verb writes its output; `codes` sets exit codes of verbs."""
 
     def __init__(self) -> None:
         self.called: list[str] = []
@@ -65,13 +65,13 @@ def config(tmp_path: Path) -> RunConfig:
 
 
 def step(config: RunConfig, name: str, *words: str, **more: Any) -> Step:
-    """A step whose verb is its name."""
+    """Return a step whose verb is its name."""
     output = config.path(f"{name}.json")
     return Step(name, (name, *words, "-o", str(output)), (output,), **more)
 
 
 def recipe(name: str, steps: Callable[[RunConfig], list[Step]], **more: Any) -> Recipe:
-    """A recipe whose page names the steps that are done."""
+    """Return a recipe whose page names the steps that are done."""
 
     def render(_: RunConfig, outputs: StepOutputs) -> Result:
         done = [name for name in outputs.steps if outputs.done(name)]
@@ -90,7 +90,7 @@ def run(config: RunConfig, verbs: Verbs, *recipes: Recipe) -> tuple[Any, list[An
 
 @pytest.fixture
 def chain(config: RunConfig) -> Recipe:
-    """b needs a; c needs neither."""
+    """A recipe in which b needs a, and c needs neither."""
 
     def steps(config: RunConfig) -> list[Step]:
         a = step(config, "a")
@@ -117,7 +117,7 @@ def test_steps_run_once_and_in_order(config: RunConfig, verbs: Verbs, chain: Rec
     assert (config.out / "table9.md").read_text() == page
 
 
-def test_another_command_runs_again_with_what_needs_it(config: RunConfig, verbs: Verbs) -> None:
+def test_a_changed_command_runs_again_with_dependent_steps(config: RunConfig, verbs: Verbs) -> None:
     def made(*words: str) -> Recipe:
         def steps(config: RunConfig) -> list[Step]:
             a = step(config, "a", *words)
@@ -139,17 +139,15 @@ def test_a_lost_output_is_made_again(config: RunConfig, verbs: Verbs, chain: Rec
     assert verbs.called == ["a", "b"]
 
 
-def test_a_damaged_record_counts_for_nothing(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+def test_a_damaged_record_is_ignored(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     run(config, verbs, chain)
     (config.work / "done" / "c.json").write_text('{"command": ')
     run(config, verbs, chain)
     assert verbs.called == ["c"]
 
 
-def test_what_another_command_has_made_of_an_output_is_made_again(
-    config: RunConfig, verbs: Verbs, chain: Recipe
-) -> None:
-    """Two models that write to one place: neither's page shows the other's numbers."""
+def test_an_overwritten_output_is_made_again(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+    """Two models that write to one path: the page of one does not show the numbers of the other."""
     run(config, verbs, chain)
     config.path("b.json").write_text("{}")
     run(config, verbs, chain)
@@ -160,9 +158,7 @@ def test_what_another_command_has_made_of_an_output_is_made_again(
     assert json.loads(config.path("a.json").read_text())["of"][0] == "a"
 
 
-def test_a_step_whose_record_was_lost_has_run_anew_for_what_needs_it(
-    config: RunConfig, verbs: Verbs, chain: Recipe
-) -> None:
+def test_dependent_steps_run_again_after_a_lost_record(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     run(config, verbs, chain)
     (config.work / "done" / "a.json").unlink()
     run(config, verbs, chain)
@@ -170,7 +166,7 @@ def test_a_step_whose_record_was_lost_has_run_anew_for_what_needs_it(
 
 
 @pytest.mark.parametrize("name", ["command", "exit_code", "run", "after", "left"])
-def test_a_record_of_other_types_counts_for_nothing(name: str, config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+def test_a_record_with_wrong_types_is_ignored(name: str, config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     run(config, verbs, chain)
     path = config.work / "done" / "c.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: [1]}))
@@ -178,7 +174,7 @@ def test_a_record_of_other_types_counts_for_nothing(name: str, config: RunConfig
     assert verbs.called == ["c"]
 
 
-def test_outputs_that_hold_more_than_was_asked_for(config: RunConfig, verbs: Verbs) -> None:
+def test_outputs_with_extra_content_are_refused(config: RunConfig, verbs: Verbs) -> None:
     def made(config: RunConfig) -> list[Step]:
         a = step(config, "a", precondition=lambda: "'a.json' holds more.")
         return [a, step(config, "b", f"x={a.output}"), step(config, "c")]
@@ -191,7 +187,7 @@ def test_outputs_that_hold_more_than_was_asked_for(config: RunConfig, verbs: Ver
     assert config.path("a.json").read_bytes() == before
 
 
-def test_a_result_that_cannot_be_made_costs_no_other(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+def test_a_failed_result_does_not_stop_other_recipes(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     def broken(config: RunConfig, outputs: StepOutputs) -> Result:
         raise ModelError("the file is damaged.", "make it again.")
 
@@ -204,7 +200,7 @@ def test_a_result_that_cannot_be_made_costs_no_other(config: RunConfig, verbs: V
         StepOutputs({"a": step(config, "a")}).document("a")
 
 
-def test_a_failure_stops_what_needs_it_and_nothing_else(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+def test_a_failure_stops_only_dependent_steps(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     verbs.codes["a"] = 1
     outcome, events = run(config, verbs, chain)
     assert verbs.called == ["a", "c"]
@@ -220,7 +216,7 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(config: RunConfig, verbs
     assert verbs.called == ["a", "b"]
 
 
-def test_what_an_earlier_run_left_is_not_taken_for_this_one_s(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+def test_outputs_of_an_earlier_command_are_not_used(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     run(config, verbs, chain)
     changed = recipe("table9", lambda config: [step(config, "a", "--limit", "5")])
     verbs.codes["a"] = 1
@@ -229,7 +225,7 @@ def test_what_an_earlier_run_left_is_not_taken_for_this_one_s(config: RunConfig,
     assert outcome.left_out["table9"].message == "nothing is there."
 
 
-def test_partly_done_is_tried_again_and_used_meanwhile(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
+def test_a_partly_done_step_runs_again_and_is_used(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     verbs.codes["a"] = 3
     outcome, _ = run(config, verbs, chain)
     assert verbs.called == ["a", "b", "c"]
@@ -241,7 +237,7 @@ def test_partly_done_is_tried_again_and_used_meanwhile(config: RunConfig, verbs:
     assert outcome.partly == {}
 
 
-def test_spare_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
+def test_droppable_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
     def steps(config: RunConfig) -> list[Step]:
         a, b, gold = (step(config, name) for name in ("a", "b", "gold"))
         words = ["--gold", str(gold.output), "--predict", f"A={a.output}", "--predict", f"B={b.output}"]
@@ -267,7 +263,7 @@ def test_spare_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
     assert outcome.failed["held"] == "it needs gold."
 
 
-def test_nothing_spare_is_left(config: RunConfig, verbs: Verbs) -> None:
+def test_a_step_without_inputs_fails(config: RunConfig, verbs: Verbs) -> None:
     def steps(config: RunConfig) -> list[Step]:
         a = step(config, "a")
         return [a, step(config, "held", "--predict", f"A={a.output}", droppable="--predict")]
@@ -284,7 +280,7 @@ def test_two_recipes_share_a_step(config: RunConfig, verbs: Verbs, chain: Recipe
     assert list(outcome.results) == ["table9", "table8"]
 
 
-def test_steps_that_follow_from_results(config: RunConfig, verbs: Verbs) -> None:
+def test_follow_up_steps(config: RunConfig, verbs: Verbs) -> None:
     def follow_up(config: RunConfig, outputs: StepOutputs) -> list[Step]:
         found = outputs.document("a")
         return [] if found is None else [step(config, "e", found["of"][0])]
@@ -335,13 +331,13 @@ def test_actions(config: RunConfig, verbs: Verbs) -> None:
     assert outcome.failed == {"two": "no such model."}
 
 
-def test_a_verb_that_leaves_nothing_has_failed(config: RunConfig, verbs: Verbs) -> None:
+def test_a_verb_without_output_has_failed(config: RunConfig, verbs: Verbs) -> None:
     lost = replace(step(config, "a"), outputs=(config.path("elsewhere.json"),))
     outcome, _ = run(config, verbs, recipe("table9", lambda _: [lost]))
     assert outcome.failed["a"].startswith("it ended with exit code 0; see ")
 
 
-def test_names_must_be_of_one_step(config: RunConfig) -> None:
+def test_names_of_steps_are_unique(config: RunConfig) -> None:
     with pytest.raises(ValueError, match="two steps are called 'a'"):
         unique([step(config, "a"), step(config, "a", "--limit", "5")])
     with pytest.raises(ValueError, match="has no outputs"):

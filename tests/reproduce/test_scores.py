@@ -1,4 +1,4 @@
-"""What figures are made of: scores of targets, paired means, picked sources, panels."""
+"""Scores of targets, paired means, chosen sources, and panels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def matrix(values: Any) -> SimilarityMatrix:
     return SimilarityMatrix(CODES, CODES, np.asarray(values, np.float64), "jaccard")
 
 
-def test_what_a_target_gets() -> None:
+def test_scores_of_a_target() -> None:
     found = scores_of_target(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "de", {"de": 10.0})
     assert found.others == {"en": 60.0}
     assert (found.own, found.trivial, found.best, found.english) == (90.0, 10.0, 60.0, 60.0)
@@ -73,7 +73,7 @@ def test_paired_means() -> None:
     assert paired_means(rows, "a")["b"] == b
 
 
-def test_the_first_sources_of_a_target() -> None:
+def test_the_most_similar_sources_of_a_target() -> None:
     values = np.full((5, 5), 0.5)
     values[:, 0] = [1.0, 0.2, 0.9, 0.2, NAN]
     assert most_similar(matrix(values), CODES, "de") == ("fi", "en", "sw")
@@ -93,7 +93,7 @@ def test_english_and_the_most_central_sources() -> None:
     assert most_central(matrix(values), ("fi", "sw"), "et") == ("sw", "fi")
 
 
-def test_sources_at_random_are_the_same_every_time() -> None:
+def test_random_sets_are_reproducible() -> None:
     found = random_sets(CODES, "de")
     assert found == random_sets(tuple(reversed(CODES)), "de")
     assert all(len(set(one)) == SET_SIZE and "de" not in one for one in found)
@@ -101,7 +101,7 @@ def test_sources_at_random_are_the_same_every_time() -> None:
     assert random_sets(("en", "fi", "de"), "de") == ()
 
 
-def test_the_best_alone_over_the_same_seeds() -> None:
+def test_the_best_single_sources_over_the_same_seeds() -> None:
     cells = [[[0.0, 10.0], [0.0, 30.0], [0.0, 20.0], [0.0, 30.0]], [[0.0, 90.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]]
     both = scores(cells, seeds=(1, 2))
     assert best_single(both, "et") == ("de", "en", "sw")
@@ -134,7 +134,7 @@ def test_panels_of_metrics() -> None:
     assert "| random |  | 20.0 [20, 20] |" in table
 
 
-def test_labels_are_the_command_line_s_numbers() -> None:
+def test_value_labels_are_numbers_of_the_command_line() -> None:
     assert [value_label(value) for value in (0.05, 0.1, 0.15, 0.95, 64, 10_000)] == [
         "0.05",
         "0.1",
@@ -145,7 +145,7 @@ def test_labels_are_the_command_line_s_numbers() -> None:
     ]
 
 
-def test_chance_is_what_unrelated_sets_share() -> None:
+def test_expected_jaccard_of_unrelated_sets() -> None:
     rng = np.random.default_rng(0)
     one, two = (rankdata(rng.random(200_000)) > 200_000 * 0.7 for _ in range(2))
     assert (one & two).sum() / (one | two).sum() == pytest.approx(expected_jaccard(0.3), abs=0.005)

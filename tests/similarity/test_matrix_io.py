@@ -89,7 +89,7 @@ def test_the_frame_in_the_parquet_file_is_pandas_own(tmp_path: Path) -> None:
 
 def test_similarities_are_no_distances(tmp_path: Path) -> None:
     path = write_matrix(made(), tmp_path / "m.npz")
-    with pytest.raises(UsageError, match="holds similarities already"):
+    with pytest.raises(UsageError, match="holds similarities, not distances"):
         read_matrix(path, distance=True)
 
 
@@ -121,7 +121,7 @@ def test_labels_that_are_no_codes_stay_to_be_named_later(table: Any) -> None:
 
 def test_a_matrix_that_would_lose_rows_or_columns_is_refused(table: Any) -> None:
     found = table("x,sw,the average,German\nfi,1,2,3\naka,4,5,6\ntwi,7,8,9\nde,1,1,1\n")
-    with pytest.raises(XsnsError, match=r"for one: aka \(ak\), twi \(ak\), the average\.") as caught:
+    with pytest.raises(XsnsError, match=r"for one language each: aka \(ak\), twi \(ak\), the average\.") as caught:
         known_languages(found, "'m.csv'")
     assert "--skip-unknown" in caught.value.hint
     known = known_languages(found, "'m.csv'", skip_unknown=True)
@@ -268,9 +268,9 @@ def test_what_we_wrote_is_not_asked_again(tmp_path: Path, table: Any) -> None:
 
 def test_summaries_are_asked_about(table: Any) -> None:
     found = table("source,en,fi,max\nen,1,.2,1\nfi,.2,1,1\nmax,1,1,1\nSum,1,1,1\n")
-    with pytest.raises(XsnsError, match=r"max \(a word for a summary; --rename max=max if the language") as c:
+    with pytest.raises(XsnsError, match=r"max \(a word for a summary; use --rename max=max for the language") as c:
         known_languages(found, "'m.csv'")
-    assert "--rename Sum=Sum if the language ulw is meant" in c.value.message
+    assert "--rename Sum=Sum for the language ulw" in c.value.message
     left = known_languages(found, "'m.csv'", skip_unknown=True)
     assert (left.matrix.sources, left.matrix.targets, left.left_out) == (("en", "fi"), ("en", "fi"), ("max", "Sum"))
     meant = known_languages(found, "'m.csv'", rename={"max": "max", "Sum": "sum"})
@@ -359,7 +359,7 @@ def test_no_pickle_is_ever_opened(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no matrix") as caught:
+    with pytest.raises(UsageError, match="is not a matrix") as caught:
         read_matrix(tmp_path / "m.xlsx")
     assert all(suffix in caught.value.hint for suffix in MATRIX_FORMATS)
 

@@ -1,4 +1,4 @@
-"""The benchmark programs run, in smoke mode: what is not run rots."""
+"""Every benchmark program runs in smoke mode, and its checks hold."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("program", ["bench_build.py", "bench_matrix.py", "bench_store.py", "bench_threshold.py"])
-def test_a_benchmark_checks_itself_and_writes_its_result(program: str, tmp_path: Path) -> None:
+def test_a_benchmark_runs_and_writes_its_result(program: str, tmp_path: Path) -> None:
     run(program, tmp_path)
 
 
@@ -58,8 +58,8 @@ def test_the_benchmark_of_intervals_runs(tmp_path: Path) -> None:
 
 @pytest.mark.shared_data
 @pytest.mark.skipif(not NTREX.is_dir(), reason="needs public gold scores beside the project")
-def test_the_evidence_is_what_the_page_says(tmp_path: Path) -> None:
-    """Without the embedded model's rows; means do not depend on the bootstrap."""
+def test_the_evidence_agrees_with_the_stored_results(tmp_path: Path) -> None:
+    """The rows of the embedded model are left out; means do not depend on the bootstrap."""
     document = run("evidence.py", tmp_path, "--data", str(NTREX.parent), "--work", str(tmp_path), "--without-mini")
     kept = json.loads((BENCHMARKS / "results" / "evidence.json").read_text())["results"]
     means = [
@@ -71,7 +71,7 @@ def test_the_evidence_is_what_the_page_says(tmp_path: Path) -> None:
         for rows in (document["results"], kept)
     ]
     assert means[0] == pytest.approx(means[1], rel=1e-5, nan_ok=True)
-    # Known from a loop over scikit-learn's ndcg_score and SciPy's correlations, to the second decimal.
+    # Computed by a loop over scikit-learn's ndcg_score and SciPy's correlations, to two decimals.
     expected = {
         ("pos-paper", "ldnd", "ndcg@3[rank-linear]"): 84.23,
         ("pos-paper", "source-mean", "ndcg@3[rank-linear]"): 85.23,
@@ -89,7 +89,7 @@ def test_the_evidence_is_what_the_page_says(tmp_path: Path) -> None:
     assert {key: round(100 * means[0][key], 2) for key in expected} == expected
 
 
-def test_the_fisher_benchmark_compares_everybody_with_the_loop_before_timing(tmp_path: Path) -> None:
+def test_the_fisher_benchmark_compares_all_contestants_with_the_loop(tmp_path: Path) -> None:
     document = run("bench_fisher.py", tmp_path, "--only", "speed", "--only", "ragged", "--only", "head")
     errors = {row["contestant"]: row["error"] for row in document["results"] if row["section"] == "speed"}
     assert {"engine", "single examples", "torch.func vmap"} <= set(errors)
@@ -118,7 +118,7 @@ def test_the_exactness_benchmark_finds_every_rule_exact(tmp_path: Path) -> None:
         assert row["float32"] < 1e-4
 
 
-def test_the_benchmark_of_fine_tuning_compares_the_weights_before_timing(tmp_path: Path) -> None:
+def test_the_benchmark_of_fine_tuning_compares_the_weights(tmp_path: Path) -> None:
     rows = run("bench_transfer.py", tmp_path)["results"]
     speed = {row["contestant"]: row for row in rows if row["section"] == "speed"}
     assert set(speed) == {"fine_tune", "bare loop"}
@@ -131,7 +131,7 @@ def test_the_benchmark_of_fine_tuning_compares_the_weights_before_timing(tmp_pat
     assert measured["fine_tuning_s"] == cost["transfer"]
 
 
-def test_the_neighbour_search_compares_everybody_before_timing(tmp_path: Path) -> None:
+def test_the_benchmark_of_neighbour_search_compares_all_contestants(tmp_path: Path) -> None:
     output = tmp_path / "result.json"
     program = [sys.executable, str(BENCHMARKS / "bench_baselines.py"), "--smoke", "-o", str(output)]
     done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=LIMIT)

@@ -118,6 +118,7 @@ def test_a_build_goes_on_where_it_stopped(url, xsns, tiny_folder, write_texts, t
 # ---------------------------------------------------------------------------------- several at once
 
 
+@pytest.mark.slow
 def test_processes_that_create_the_store_and_grow_its_labels_lose_nothing(url, networks):
     codes = [f"x{n}" for n in range(8)]
     ends = [finish(process) for process in [start(url, code, f"{code}-a") for code in codes]]

@@ -313,5 +313,5 @@ def test_densities_that_are_refused_together() -> None:
 def test_an_unknown_quantile() -> None:
     with pytest.raises(UsageError) as caught:
         extract_subnetwork(fisher_of(np.ones(SIZE)), quantile="median")
-    assert caught.value.message == "no quantile 'median'."
+    assert caught.value.message == "there is no quantile 'median'."
     assert caught.value.hint == "choose one of exact, histogram, percentile."

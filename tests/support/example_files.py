@@ -1,4 +1,4 @@
-"""Small files of the names that the examples of help pages and of the documentation use."""
+"""Small files with the names that the examples of help pages and of the documentation use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def lay_out(folder: Path) -> None:
-    """Write the small tables that examples name: gold scores, similarities, typology."""
+    """Write the tables that examples name: gold scores, similarities, typology, and tagged sentences."""
     codes = ("sw", "zu", "fi", "et")
     lines = [f"{s},{t},{50 + (7 * i + 3 * j) % 23}" for i, s in enumerate(codes) for j, t in enumerate(codes)]
     (folder / "scores.csv").write_text("source,target,score\n" + "\n".join(lines) + "\n")
@@ -19,7 +19,7 @@ def lay_out(folder: Path) -> None:
 
 
 def _lay_out_pos(folder: Path) -> None:
-    """Write a few tagged sentences in three languages, split: what `transfer` and `reproduce` read."""
+    """Write tagged sentences in three languages, with all splits, for `transfer` and `reproduce`."""
     texts = {
         "sw": "watoto wanasoma kitabu leo",
         "fi": "lapset lukevat kirjaa kotona",
@@ -39,7 +39,7 @@ def _lay_out_pos(folder: Path) -> None:
 
 
 def _lay_out_typology(folder: Path) -> None:
-    """Write a small file of each layout that baselines read."""
+    """Write a small file of each layout that baselines can read."""
     codes, names = ("sw", "zu", "fi", "et", "en", "sv", "no"), ("Swahili", "Zulu", "Finnish", "Estonian", "English")
     names += ("Swedish", "Norwegian")
     families = ("Bantu", "Bantu", "Uralic", "Uralic", "IE", "IE", "IE")

@@ -1,4 +1,4 @@
-"""Ways of damaging a model folder: {what is wrong: (what does it, a part of the message)}."""
+"""Damages to a model folder: {description: (function that damages a folder, part of the expected message)}."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def nested(depth: int) -> str:
 
 
 def instead(name: str, make: Callable[[Path], Any]) -> Damage:
-    """Put something else in the place of a file."""
+    """Replace a file by something else."""
 
     def damage(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def with_header(folder: Path, header: dict[str, Any] | bytes, values: bytes) -> 
 
 
 def tensor(**changes: Any) -> Damage:
-    """Change what the header says of one tensor."""
+    """Change the header entry of one tensor."""
 
     def damage(folder: Path) -> None:
         header, values = header_of(folder)

@@ -1,6 +1,6 @@
-"""Made-up sub-networks, and writers of them that run in processes of their own.
+"""Synthetic sub-networks, and processes that write them to a store.
 
-The bits of a row follow from its label alone, so that any process can say what a row must hold.
+The bits of a row depend on its label alone, so that every process knows the bits that a row must have.
 Run as a script: `networks.py race STORE` or `networks.py crash STORE KILLS`.
 """
 
@@ -30,7 +30,7 @@ def make_layout(layers=3, layer_bits=192):
 
 
 def make_bits(size, seed):
-    """An eighth of `size` bits, at random, and no pad bit."""
+    """Return words in which a random eighth of `size` bits is set. Padding bits are zero."""
     draws = np.random.Generator(np.random.PCG64(seed)).integers(0, 2**64, (3, -(-size // 64)), np.uint64)
     bits = np.bitwise_and.reduce(draws)
     if size % 64:
@@ -81,7 +81,7 @@ def write_all(store, subs):
 
 
 def in_child(action):
-    """Run `action` in a forked process; forking saves the second that importing takes."""
+    """Run `action` in a forked process. Forking saves the second that imports take."""
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -94,7 +94,7 @@ def in_child(action):
 
 
 def race(store):
-    """Six processes at once create the store and write to it, some of them the same rows."""
+    """Let six processes create the store and write to it at the same time; every row is written by several of them."""
     subs = make_all(SMALL_LAYER)
     starts = [subs[i:] + subs[:i] for i in range(0, len(subs), 2)]
     pids = [in_child(lambda order=order: write_all(store, order)) for order in starts]
@@ -102,11 +102,11 @@ def race(store):
 
 
 def crash(store, kills):
-    """Start a writer and kill it at a random moment, again and again; return how each ended."""
+    """Start a writer and kill it at a random moment, `kills` times; return the exit codes."""
     subs, ends = make_all(BIG_LAYER), []
     for _ in range(kills):
         pid = in_child(lambda: write_all(store, subs))
-        # A writer gets through a few of the twelve rows in this time; on a busy machine through less.
+        # In this time a writer commits a few of the twelve rows, or fewer on a busy machine.
         time.sleep(random.uniform(0.02, 0.15))
         os.kill(pid, signal.SIGKILL)
         ends.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -114,7 +114,7 @@ def crash(store, kills):
 
 
 if __name__ == "__main__":
-    # Loaded before the first fork, so that a child is killed while it writes and not while it imports.
+    # Imported before the first fork, so that a child is killed while it writes and not while it imports.
     import filelock  # noqa: F401
     import zarr  # noqa: F401
 

@@ -10,5 +10,5 @@ SUPPORT = ROOT / "tests" / "support"
 MINI = ROOT / "xsns_stream" / "assets" / "mini"
 #: Real corpora and tables. The tests that need them are skipped without them.
 SHARED_DATA = Path(os.environ.get("XSNS_SHARED_DATA") or ROOT.parent / "shared" / "data")
-#: Small inputs of the kinds that people bring.
+#: Small inputs of the kinds that users have.
 SHARED_CASES = ROOT.parent / "shared" / "cases"

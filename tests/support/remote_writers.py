@@ -1,4 +1,4 @@
-"""Writers of an object store that run in processes of their own: `remote_writers.py URL LANGUAGE[:VARIANT] …`.
+"""A process that writes rows to an object store: `remote_writers.py URL LANGUAGE[:VARIANT] …`.
 
 A variant is another set of bits under the same label.
 """
@@ -19,7 +19,7 @@ def sub_of(label):
 
 
 def write(url, labels):
-    """Return what became of each row: true, false, or the error's sentence."""
+    """Write each row; return whether each was written, or the message of its error."""
     ends, store = [], open_store(url, "a")
     for label in labels:
         try:

@@ -1,4 +1,4 @@
-"""Rows of bits in memory, with the methods by which a store gives its rows."""
+"""Rows of bits in memory, with the methods of a store that give its rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYOUT = ParameterLayout(("w",), ((SIZE,),), (LayerSpan("0", 0, SIZE),))
 
 
 class Rows:
-    """Rows in memory, as a store gives them: {(language, seed): bits}."""
+    """A source of rows in memory, made from {(language, seed): bits}."""
 
     layout, densities = LAYOUT, (DENSITY,)
 

@@ -1,6 +1,7 @@
-"""An S3 server on this machine: prints its port, and serves until it is killed.
+"""An S3 server on this machine. The program prints its port, and serves until it is killed.
 
-Requests are answered one after the other: moto looks at a condition (`If-Match`) and puts the object in two steps.
+Requests are answered one after the other, because moto checks a condition (`If-Match`) and puts the object in two
+separate steps.
 """
 
 import sys

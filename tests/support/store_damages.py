@@ -1,6 +1,7 @@
-"""Damages to a store that somebody may have made on purpose: wrong types, sizes, depths, links, pipes and devices.
+"""Damages to a store, also deliberate ones: wrong types, sizes and depths, links, pipes and devices.
 
-`damages(seed, count)` gives the same list for the same seed. Each damage changes a copy of a sound store.
+`special()` lists the damages to files, `sample(store, seed, count)` draws from all edits of documents. Each damage is
+applied to a copy of a valid store.
 """
 
 import json
@@ -59,10 +60,10 @@ class Damage:
     """One change to one file of a store.
 
     Attributes:
-        file: Path within the store; `OVERLAPS` stands for the folder of kept counts.
-        what: What is done to it.
-        path: Of a document: the field that is changed.
-        value: What it becomes.
+        file: Path within the store. `OVERLAPS` stands for the folder of stored counts.
+        what: Name of the change: one of `FILES`, or a method of `_Edits`.
+        path: Path of the changed field, if the file is a document.
+        value: New value of the field.
     """
 
     file: str
@@ -76,7 +77,7 @@ class Damage:
 
     @property
     def removes(self):
-        """Whether the row is not there any more, which is no damage: a row counts while its record is there."""
+        """Whether the change only removes a row: a row without a commit record does not count."""
         return "commits/" in self.file and self.what in ("missing", "folder")
 
     def apply(self, store):
@@ -111,7 +112,7 @@ def _replace(file, what):
 
 
 class _Edits:
-    """What is done to a parsed document; a text that is returned takes its place."""
+    """Edits of a parsed document. A method that returns a text replaces the whole file by the text."""
 
     @staticmethod
     def put(document, damage):
@@ -135,7 +136,7 @@ class _Edits:
 
     @staticmethod
     def many(document, damage):
-        """Ten megabytes of attributes of another program, which is allowed."""
+        """Add ten megabytes of attributes of another program, which the format allows."""
         document["attributes"]["extra"] = 0
         return json.dumps(document).replace('"extra": 0', f'"extra": {{{_MANY}}}')
 
@@ -162,7 +163,7 @@ class _Edits:
 
 
 def _paths(value, above=()):
-    """Yield the path of every field of a document, and of the first members of lists."""
+    """Yield the path of every field of a document, and of the first two members of every list."""
     inner = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
     for name, member in inner:
         yield (*above, name)
@@ -170,7 +171,7 @@ def _paths(value, above=()):
 
 
 def special():
-    """Return the damages that stand in every list."""
+    """Return the damages to whole files, and the damages to codecs and layers."""
     found = [Damage(file, what) for file in (*DOCUMENTS, *OBJECTS) for what in FILES]
     found += [Damage(file, what) for file in DOCUMENTS for what in ("deep", "many", "huge")]
     arrays = ("subnetworks/zarr.json", "fisher/zarr.json", "parts/2/1/subnetworks/zarr.json")
@@ -199,5 +200,5 @@ def edits(store):
 
 
 def sample(store, seed, count):
-    """Return some of the edits, the same for the same seed."""
+    """Return `count` edits, drawn at random. The same seed gives the same edits."""
     return random.Random(seed).sample(edits(store), count)

@@ -1,6 +1,6 @@
-"""Writers in processes of their own that are killed, and that fight over one row; run as scripts.
+"""Processes that write to a store and are killed, and pairs of processes that write the same row.
 
-`stressing.py kill STORE KILLS` · `stressing.py duel STORE ROUNDS`. Prints JSON.
+Run as a script, which prints JSON: `stressing.py kill STORE KILLS` or `stressing.py duel STORE ROUNDS`.
 """
 
 import json
@@ -23,13 +23,13 @@ SEEDS = tuple(range(120))
 
 
 def rows(writer):
-    """Name the rows of one writer, in an order of its own; no two writers have one in common."""
+    """Return the rows of one writer. No two writers have a row in common."""
     languages = networks.LANGUAGES[writer::WRITERS]
     return [(language, seed) for seed in SEEDS for language in languages]
 
 
 def write(store, writer, stop=None):
-    """Write what is not there of a writer's rows, `stop` of them at most."""
+    """Write the missing rows of a writer, at most `stop` of them."""
     layout, opened = networks.make_layout(3, LAYER), open_store(store, "a")
     missing = [row for row in rows(writer) if not opened.is_committed(*row, 0.15)]
     for language, seed in missing[:stop]:
@@ -37,7 +37,7 @@ def write(store, writer, stop=None):
 
 
 def kill(store, kills):
-    """Keep the writers running, and kill one after the other at random moments; return how many were killed."""
+    """Keep the writers running, and kill one after the other at random moments; return the number of kills."""
     draws, killed, alive = random.Random(4), 0, {}
     while killed < kills:
         for writer in set(range(WRITERS)) - set(alive):
@@ -57,7 +57,7 @@ def kill(store, kills):
 
 
 def duel(store, rounds):
-    """Let two processes commit one row with different bits at once, again and again; return who was refused."""
+    """Let two processes commit one row with different bits at the same time; return the exit codes and the winner."""
     layout, refused = networks.make_layout(3, LAYER), []
     for seed in range(rounds):
         subs = [networks.make_sub("sw", seed, layout=layout, bits=networks.make_bits(layout.size, i)) for i in (1, 2)]
@@ -78,7 +78,7 @@ def duel(store, rounds):
 
 
 if __name__ == "__main__":
-    # Loaded, and compiled, before the first fork, so that a child is killed while it writes and not while it imports.
+    # Imported and compiled before the first fork, so that a child is killed while it writes and not while it imports.
     import filelock  # noqa: F401
     import zarr  # noqa: F401
 

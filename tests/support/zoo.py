@@ -1,8 +1,8 @@
-"""Tiny models of every family with random weights, and batches for them: what benchmarks and tests measure.
+"""Tiny models of every family with random weights, and batches for them. Tests and benchmarks use them.
 
-Sizes are the smallest at which nothing coincides by accident: width 32, 2 blocks (2 in each stack), vocabulary 97.
-Weights are drawn wider than usual, so that attention is not uniform; one-dimensional parameters get noise on top, so
-that no factor of one and no term of zero hides a mistake.
+The sizes are the smallest ones that all differ: width 32, 2 blocks (2 in each stack), vocabulary 97. Weights are drawn
+from a wider distribution than usual, so that attention is not uniform. Noise is added to one-dimensional parameters, so
+that factors of one and terms of zero do not hide a mistake.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PADDING: Final = 1
 IGNORED: Final = -100
 TOKEN_LABELS: Final = 5
 TEXT_LABELS: Final = 3
-#: The first piece that is no special one.
+#: The first token that is not a special token.
 FIRST: Final = 5
 
 _IDS = {"bos_token_id": 0, "pad_token_id": PADDING, "eos_token_id": 2}
@@ -31,7 +31,7 @@ _BASE = {"vocab_size": VOCABULARY, **_IDS}
 _BLOCKS = {"hidden_size": WIDTH, "num_hidden_layers": 2}
 _ENCODER = _BASE | _BLOCKS | {"num_attention_heads": 2, "intermediate_size": 64, "initializer_range": 0.2}
 _BERT = _ENCODER | {"max_position_embeddings": 66}
-# Fewer keys than queries, and a window shorter than the texts where the family has one.
+# Fewer keys than queries, and an attention window (where the family has one) that is shorter than the texts.
 _ROTARY = _ENCODER | {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64}
 _WINDOW = {"sliding_window": 5}
 _GEMMA = _ROTARY | {"head_dim": 8, "query_pre_attn_scalar": 8}
@@ -66,12 +66,12 @@ _DISTIL |= {"max_position_embeddings": 66}
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of model.
+    """A family of models.
 
     Attributes:
-        name: Its key in :data:`FAMILIES`.
-        objective: What it is asked: as `xsns_stream.load_model` names it.
-        build: attention implementation → model with transformers' own random weights, drawn from torch's generator.
+        name: The key of the family in :data:`FAMILIES`.
+        objective: The objective of the family, under the name that `xsns_stream.load_model` uses.
+        build: Function from an attention implementation to a model with random weights, drawn from torch's generator.
     """
 
     name: str
@@ -81,9 +81,9 @@ class Family:
 
 def _builder(kind: Any, config: Any, settings: dict[str, Any]) -> Callable[[str], Any]:
     def build(attention: str) -> Any:
-        # BLOOM, XGLM, RemBERT, DeBERTa and Gemma 2 have an attention of their own and nothing to choose from.
+        # BLOOM, XGLM, RemBERT, DeBERTa and Gemma 2 have one implementation of attention only.
         chosen = attention if kind._supports_sdpa else "eager"
-        # Of the forms that mixtures of experts have, only this one runs in float64.
+        # Only the eager implementation of mixtures of experts runs in float64.
         return kind._from_config(config(**settings), attn_implementation=chosen, experts_implementation="eager")
 
     return build
@@ -97,7 +97,7 @@ def _families() -> dict[str, Family]:
         "roberta": (tf.RobertaForMaskedLM, tf.RobertaConfig, _BERT),
         "distilbert": (tf.DistilBertForMaskedLM, tf.DistilBertConfig, _DISTIL),
         "modernbert": (tf.ModernBertForMaskedLM, tf.ModernBertConfig, _MODERNBERT),
-        # Embeddings are narrower than the blocks in the next three.
+        # In the next three families, embeddings are narrower than the blocks.
         "electra": (tf.ElectraForMaskedLM, tf.ElectraConfig, _BERT | {"embedding_size": 16}),
         "rembert": (tf.RemBertForMaskedLM, tf.RemBertConfig, _REMBERT),
         "albert": (tf.AlbertForMaskedLM, tf.AlbertConfig, _BERT | {"embedding_size": 16}),
@@ -114,8 +114,8 @@ def _families() -> dict[str, Family]:
         "mistral": (tf.MistralForCausalLM, tf.MistralConfig, _ROTARY | _WINDOW),
         "qwen2": (tf.Qwen2ForCausalLM, tf.Qwen2Config, _ROTARY),
         "qwen3": (tf.Qwen3ForCausalLM, tf.Qwen3Config, _ROTARY | {"head_dim": 8}),
-        # Gemma 2's softmax is in float32 whatever the weights are: in float64, padding that a short window keeps from
-        # every piece would come out as not a number.
+        # The softmax of Gemma 2 is always in float32: with a short window, padding that attends to no token would give
+        # NaN in float64.
         "gemma2": (tf.Gemma2ForCausalLM, tf.Gemma2Config, _GEMMA),
         "gemma3-text": (tf.Gemma3ForCausalLM, tf.Gemma3TextConfig, _GEMMA | _WINDOW),
         "falcon": (tf.FalconForCausalLM, tf.FalconConfig, _FALCON),
@@ -126,7 +126,7 @@ def _families() -> dict[str, Family]:
             _ROTARY | _MOE | {"head_dim": 8, "moe_intermediate_size": 16, "norm_topk_prob": True},
         ),
     }
-    translating: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    encoder_decoder: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         "t5": (tf.T5ForConditionalGeneration, tf.T5Config, _T5),
         "mt5": (tf.MT5ForConditionalGeneration, tf.MT5Config, _T5),
         "umt5": (tf.UMT5ForConditionalGeneration, tf.UMT5Config, _T5),
@@ -137,28 +137,28 @@ def _families() -> dict[str, Family]:
         "sequence-classification": (tf.XLMRobertaForSequenceClassification, "num_labels", TEXT_LABELS),
         "question-answering": (tf.XLMRobertaForQuestionAnswering, "num_labels", 2),
     }
-    groups = {"masked-lm": masked, "causal-lm": causal, "span-corruption": translating}
-    found: dict[str, Family] = {}
+    groups = {"masked-lm": masked, "causal-lm": causal, "span-corruption": encoder_decoder}
+    families: dict[str, Family] = {}
     for objective, group in groups.items():
-        found |= {name: Family(name, objective, _builder(*made)) for name, made in group.items()}
+        families |= {name: Family(name, objective, _builder(*made)) for name, made in group.items()}
     for objective, (kind, key, count) in tasks.items():
         name = f"xlm-roberta-{objective}"
-        found[name] = Family(name, objective, _builder(kind, tf.XLMRobertaConfig, _BERT | {key: count}))
-    return found
+        families[name] = Family(name, objective, _builder(kind, tf.XLMRobertaConfig, _BERT | {key: count}))
+    return families
 
 
-#: Every family by name: encoders, decoders, encoder-decoders, then XLM-R with three heads of tasks.
+#: Every family by name: encoders, decoders, encoder-decoders, then XLM-R with the heads of three tasks.
 FAMILIES: Final[dict[str, Family]] = _families()
 
 
 def make(name: str, dtype: torch.dtype = torch.float64, attention: str = "sdpa", seed: int = 11) -> Any:
-    """Return a model of a family in evaluation mode; the same for every call.
+    """Return a model of a family in evaluation mode. The same arguments give the same weights.
 
     Args:
         name: A key of :data:`FAMILIES`.
-        dtype: Of weights and arithmetic.
-        attention: `sdpa` or `eager`; families with an attention of their own use that.
-        seed: Of the random weights; torch's own generator is left as it was.
+        dtype: Data type of the weights and of the arithmetic.
+        attention: `sdpa` or `eager`. Families with one implementation of attention ignore it.
+        seed: Seed for the random weights. The state of torch's own generator does not change.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -173,7 +173,7 @@ def make(name: str, dtype: torch.dtype = torch.float64, attention: str = "sdpa",
 
 
 def _compute_in_own_dtype(body: Any) -> None:
-    """Let XGLM run in float64: its attention makes the lowest number of the weights' dtype in torch's default dtype."""
+    """Let XGLM run in float64: its attention makes the lowest number in torch's default dtype."""
     before: list[torch.dtype] = []
 
     def enter(module: Any, _: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a model reads and should answer in fine-tuning: held against slow, obvious ways of finding it."""
+"""Features for fine-tuning, compared with slow and obvious implementations."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mini() -> Any:
 
 @pytest.fixture(scope="module")
 def bert() -> Any:
-    """WordPiece that knows single letters, at the beginning of a word and within."""
+    """WordPiece tokenizer with single letters, at the beginning of a word and within."""
     from transformers import BertTokenizer
 
     letters = sorted({letter for word in (*WORDS, "abcdefghijklmnopqrstuvwxyz?.'") for letter in word.lower()})
@@ -54,7 +54,7 @@ def bert() -> Any:
 
 
 def byte_pairs(texts: list[str]) -> Any:
-    """Byte-level pairs learnt from these texts, without special pieces around a text."""
+    """Byte-level BPE tokenizer trained on these texts, without special tokens around a text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -73,13 +73,13 @@ def byte_pairs(texts: list[str]) -> Any:
 
 @pytest.fixture(scope="module")
 def byte_level() -> Any:
-    """Its pieces take the space before their word along."""
+    """Tokenizer whose tokens include the space before a word."""
     return byte_pairs([" ".join(WORDS)])
 
 
 @pytest.fixture(scope="module")
 def without_spaces() -> Any:
-    """It has never seen a space: a word has one piece more after one than by itself."""
+    """Tokenizer without spaces in its training text: a word has one more token after a space."""
     return byte_pairs(list(WORDS))
 
 
@@ -87,8 +87,8 @@ def without_spaces() -> Any:
 
 
 @pytest.mark.parametrize("kind", ["mini", "bert"])
-def test_the_first_piece_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
-    """The first as the tokenizer itself counts pieces of words, when they are handed over one by one."""
+def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
+    """The expected token is the first one that the tokenizer returns for the words one by one."""
     tokenizer = request.getfixturevalue(kind)
     examples = [e for e in sentences(60, 12) if "10 000" not in e.text]
     features = encode(POS, CLASSES, split(*examples), tokenizer, SETTINGS)
@@ -125,8 +125,8 @@ def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pyte
             assert sum(label != IGNORED for label in window.targets["labels"]) == len(window.words)
 
 
-def test_where_a_space_costs_a_piece_nothing_is_cut(without_spaces: Any) -> None:
-    """Counted by themselves these words would fill a window twice over."""
+def test_nothing_is_cut_if_a_space_is_a_token(without_spaces: Any) -> None:
+    """Tokenized one by one, these words would fill two windows."""
     words = ("na",) * 30
     pieces = [without_spaces("na")["input_ids"], without_spaces("na na")["input_ids"]]
     assert [len(ids) for ids in pieces] == [1, 3]
@@ -142,13 +142,13 @@ def test_a_word_longer_than_a_window_is_cut(bert: Any) -> None:
     assert max(map(len, features)) == 16
 
 
-def test_a_word_of_which_nothing_is_left(bert: Any) -> None:
+def test_a_word_without_tokens(bert: Any) -> None:
     words = ("na", "\u200d", "kitabu")
     (feature,) = encode(POS, CLASSES, split(tagged(words)), bert, SETTINGS)
     assert [word for word, _ in feature.words] == [0, 2]
 
 
-def test_words_without_a_label_are_read_but_not_learnt(mini: Any) -> None:
+def test_words_without_a_label_are_inputs_but_not_trained(mini: Any) -> None:
     example = TextExample(("watoto", "na", "kitabu"), label=("NOUN", "", "VERB"))
     (feature,) = encode(POS, CLASSES, split(example), mini, SETTINGS)
     assert len(feature.words) == 3
@@ -166,7 +166,7 @@ def test_more_sentences_than_are_tokenized_together(mini: Any) -> None:
 # ------------------------------------------------------------------------------------ classes of texts
 
 
-def test_pairs_and_words_are_read_as_the_tokenizer_has_it(bert: Any) -> None:
+def test_pairs_and_words_are_encoded_by_the_tokenizer(bert: Any) -> None:
     examples = (
         TextExample("watoto", "kitabu", "b"),
         TextExample("leo", label="a"),
@@ -246,7 +246,7 @@ def test_an_answer_beyond_the_first_window(mini: Any) -> None:
     assert mini.decode(window.inputs["input_ids"][start : end + 1]).strip() == "kitabu"
 
 
-def test_an_answer_at_the_end_whose_last_accent_has_no_piece(mini: Any) -> None:
+def test_an_answer_at_the_end_whose_last_accent_has_no_token(mini: Any) -> None:
     example = question("nani?", "watoto wa cafe\u0301", "cafe\u0301")
     (window,) = encode(QA, (), split(example), mini, SETTINGS)
     assert max(span[1] for span in window.offsets if span) < len(example.pair or "")
@@ -276,7 +276,7 @@ def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, re
         (replace(TOPIC, labels=None), TextExample("a", label="NUM")),
     ],
 )
-def test_a_label_that_is_no_class(task: Any, example: TextExample, mini: Any) -> None:
+def test_a_label_that_is_not_a_class(task: Any, example: TextExample, mini: Any) -> None:
     with pytest.raises(
         CorpusError, match="the label 'NUM' in the test data of 'sw' is not one of the classes"
     ) as caught:
@@ -315,7 +315,7 @@ def test_a_tokenizer_that_cannot_align_words() -> None:
         assert "tokenizer.json" in caught.value.hint
 
 
-def test_inputs_longer_than_the_model_takes(mini: Any) -> None:
+def test_inputs_longer_than_the_model_allows(mini: Any) -> None:
     longest = mini.model_max_length
     with pytest.raises(UsageError, match=f"have at most {longest} tokens, not {longest + 1}"):
         encode(POS, CLASSES, split(tagged(("a",))), mini, replace(SETTINGS, max_length=longest + 1))
@@ -340,7 +340,7 @@ def test_batches_are_padded_on_the_right() -> None:
     assert collate(texts, 0)["labels"].tolist() == [3, 4]
 
 
-def test_batches_by_length_hold_every_feature_once() -> None:
+def test_batches_by_length_have_every_feature_once() -> None:
     features = [Feature({"input_ids": [0] * size}, {}, n) for n, size in enumerate([3, 9, 1, 9, 4, 2, 7])]
     found = list(by_length(features, 3))
     assert sorted(place for places in found for place in places) == list(range(7))

@@ -1,4 +1,4 @@
-"""Fine-tuning and testing: a small random model learns what can be learnt, alike at every call, and leaves no trace."""
+"""Fine-tuning and testing: a small random model learns simple tasks, reproducibly, and leaves no global state."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def drawn_words(rng: np.random.Generator, few: int, many: int) -> tuple[str, ...
 
 
 def tagged(rng: np.random.Generator, names: tuple[str, ...]) -> TextExample:
-    """Each word has always the same tag."""
+    """Each word always has the same tag."""
     words = drawn_words(rng, 3, 9)
     return TextExample(words, label=tuple(names[WORDS.index(word) % len(names)] for word in words))
 
 
 def classified(rng: np.random.Generator, pair: bool) -> TextExample:
-    """One of three words tells."""
+    """One of three words decides the class."""
     kind = int(rng.integers(3))
     words = [str(word) for word in rng.choice(WORDS[3:], 4)]
     words[int(rng.integers(4))] = WORDS[kind]
@@ -63,7 +63,7 @@ def classified(rng: np.random.Generator, pair: bool) -> TextExample:
 
 
 def answered(rng: np.random.Generator, length: int = 12) -> TextExample:
-    """The answer is the one word that no other passage word is."""
+    """The answer is a word that occurs once in the passage."""
     words = [str(word) for word in rng.choice(WORDS[:-2], length)]
     place = int(rng.integers(length))
     words[place] = WORDS[-1]
@@ -88,7 +88,7 @@ def made(task: str, count: int, name: str = "train", language: str = "sw", seed:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Models as small as these are slower on several."""
+    """Use one thread, because such small models are slower with several."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -135,7 +135,7 @@ def alike(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_what_can_be_learnt_is_learnt(task: str, tokenizer: Any) -> None:
+def test_a_simple_task_is_learnt(task: str, tokenizer: Any) -> None:
     model, training, labels = tuned(task, tokenizer, count=160)
     test = made(task, 40, "test")
     found = score(model, tokenizer, TASKS[task], labels, test, SETTINGS)
@@ -154,14 +154,14 @@ def test_what_can_be_learnt_is_learnt(task: str, tokenizer: Any) -> None:
     assert found.units == {"pos": words, "ner": found.units}.get(task, 40)
 
 
-def test_without_learning_it_is_no_better_than_chance(tokenizer: Any) -> None:
+def test_an_untrained_model_is_at_chance(tokenizer: Any) -> None:
     labels = class_names(TASKS["topic"], [made("topic", 40)])
     found = score(model_for("topic", labels), tokenizer, TASKS["topic"], labels, made("topic", 40, "test"), SETTINGS)
     assert found.metrics["accuracy"] < 70
 
 
-def test_the_best_epoch_comes_back(tokenizer: Any) -> None:
-    """Dev data with other tags than the training data: the better it learns, the worse it does."""
+def test_the_weights_of_the_best_epoch_are_returned(tokenizer: Any) -> None:
+    """Dev data have other tags than the training data, so that more training gives worse scores."""
     dev = made("pos", 16, "dev")
     other = {"NOUN": "VERB", "VERB": "ADJ", "ADJ": "NOUN"}
     against = tuple(replace(e, label=tuple(other[tag] for tag in e.label or ())) for e in dev.examples)
@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_bits(tokenizer: Any) -> None:
     assert not alike(first, other)
 
 
-def test_the_dev_data_choose_and_do_not_train(tokenizer: Any) -> None:
+def test_dev_data_are_not_trained_on(tokenizer: Any) -> None:
     settings = replace(SETTINGS, epochs=1)
     little, much = [made("pos", 1, "dev")], [made("pos", 30, "dev"), made("pos", 9, "dev", "fi", 5)]
     found = [weights(tuned("pos", tokenizer, settings, dev=dev)[0]) for dev in (little, much)]
@@ -207,7 +207,7 @@ def test_steps_are_reported(tokenizer: Any) -> None:
     assert {dev for _, _, dev in steps[12:]} == {training["dev"][0]}
 
 
-def test_dropout_is_on_in_training_alone(tokenizer: Any) -> None:
+def test_dropout_is_used_only_in_training(tokenizer: Any) -> None:
     settings = replace(SETTINGS, epochs=1)
     labels = class_names(TASKS["pos"], [])
     without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -234,7 +234,7 @@ def test_several_sources_share_equally() -> None:
     assert equal_shares(splits[:1]) == (splits[0],)
 
 
-def test_a_larger_draw_holds_the_smaller() -> None:
+def test_a_larger_sample_includes_the_smaller() -> None:
     whole = made("pos", 30)
     draws = [set(subsample(whole, count).examples) for count in (5, 10, 30, 99)]
     assert [len(found) for found in draws] == [5, 10, len(set(whole.examples)), len(set(whole.examples))]
@@ -262,7 +262,7 @@ def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_nothing_is_left_behind(
+def test_global_state_is_restored(
     tokenizer: Any, own_temporary: Path, capfd: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -296,7 +296,7 @@ def test_nothing_is_left_behind(
     assert tuple(capfd.readouterr()) == ("", "")
 
 
-def test_half_precision_is_of_one_call(tokenizer: Any) -> None:
+def test_half_precision_does_not_persist(tokenizer: Any) -> None:
     settings = replace(SETTINGS, epochs=1)
     half = replace(settings, precision="bf16")
     found = [weights(tuned("pos", tokenizer, one)[0]) for one in (settings, half, settings)]
@@ -304,8 +304,8 @@ def test_half_precision_is_of_one_call(tokenizer: Any) -> None:
     assert not alike(found[0], found[1])
 
 
-def test_the_optimiser_goes_when_training_is_over(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, so that the next model does not have to fit beside it."""
+def test_the_optimiser_is_freed_after_training(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory is freed at once, so that the next model has room."""
     seen: list[weakref.ref[Any]] = []
 
     class Seen(torch.optim.AdamW):
@@ -323,7 +323,7 @@ def test_the_optimiser_goes_when_training_is_over(tokenizer: Any, monkeypatch: p
     assert alive == [False]
 
 
-def test_a_test_leaves_the_mode_of_the_model(tokenizer: Any) -> None:
+def test_scoring_restores_the_mode_of_the_model(tokenizer: Any) -> None:
     labels = class_names(TASKS["pos"], [])
     model = model_for("pos", labels)
     for training in (True, False):
@@ -335,7 +335,7 @@ def test_a_test_leaves_the_mode_of_the_model(tokenizer: Any) -> None:
 # --------------------------------------------------------------------------------------------- scoring
 
 
-def test_token_accuracy_is_a_loop_over_sentences(tokenizer: Any) -> None:
+def test_token_accuracy_equals_a_loop_over_sentences(tokenizer: Any) -> None:
     model, _, labels = tuned("pos", tokenizer, replace(SETTINGS, epochs=1))
     test = made("pos", 25, "test")
     right = words = 0
@@ -355,7 +355,7 @@ def test_token_accuracy_is_a_loop_over_sentences(tokenizer: Any) -> None:
     assert found.trivial["accuracy"] == pytest.approx(100 * max(tags.count(tag) for tag in set(tags)) / len(tags))
 
 
-def test_every_word_of_a_long_sentence_counts(tokenizer: Any) -> None:
+def test_every_word_of_a_long_sentence_is_scored(tokenizer: Any) -> None:
     model, _, labels = tuned("pos", tokenizer)
     rng = np.random.default_rng(2)
     long = [tagged(rng, ("NOUN", "VERB", "ADJ")) for _ in range(12)]
@@ -365,7 +365,7 @@ def test_every_word_of_a_long_sentence_counts(tokenizer: Any) -> None:
     assert found.metrics["accuracy"] >= 90
 
 
-def test_a_word_of_which_nothing_is_left_is_wrong_or_outside(tokenizer: Any) -> None:
+def test_a_word_without_tokens_is_wrong_or_outside(tokenizer: Any) -> None:
     for task, tags, expected in (("pos", ("NOUN", "VERB"), 0.0), ("ner", ("O", "B-PER"), 50.0)):
         labels = class_names(TASKS[task], [made(task, 40)])
         test = LabelledSplit("sw", "test", (TextExample(("\u200d", "\u200d"), label=tags),), "a test")
@@ -400,7 +400,7 @@ def test_an_answer_beyond_the_first_window_is_found(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_best_span_is_the_best_of_all(seed: int) -> None:
+def test_the_best_span_is_the_best_of_all_spans(seed: int) -> None:
     rng = np.random.default_rng(seed)
     size, begin = 50, int(rng.integers(2, 20))
     offsets = [None if place < begin or place == size - 1 else (3 * place, 3 * place + 2) for place in range(size)]
@@ -424,7 +424,7 @@ def test_the_best_span_is_the_best_of_all(seed: int) -> None:
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "t5", "mbart", "albert", "modernbert"])
 def test_other_families(family: str, zoo: Any, tmp_path: Path) -> None:
-    """Decoders, models of both kinds: as `load_model` gives them a head."""
+    """Decoders and encoder-decoders with the head that `load_model` gives them."""
     task = "topic" if family in ("mbart", "gpt2") else "pos"
     folder = tmp_path / family
     zoo.make(family).float().save_pretrained(folder)
@@ -440,7 +440,7 @@ def test_other_families(family: str, zoo: Any, tmp_path: Path) -> None:
 
 
 def closing() -> Any:
-    """A tokenizer of whole words within the zoo's vocabulary, which closes every text."""
+    """A tokenizer of whole words within the zoo's vocabulary, with a token at the end of every text."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     names = ("<s>", "<pad>", "</s>", "<mask>", "<unk>", *WORDS)
@@ -456,7 +456,7 @@ def closing() -> Any:
 
 
 @pytest.mark.parametrize("task", ["pos", "qa"])
-def test_a_kept_model_is_the_model(task: str, tokenizer: Any, tmp_path: Path) -> None:
+def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path: Path) -> None:
     model, _, labels = tuned(task, tokenizer, replace(SETTINGS, epochs=1))
     folder = tmp_path / "kept" / "sw-1"
     for _ in range(2):  # an existing one is replaced
@@ -486,7 +486,7 @@ def test_times_of_a_step(tokenizer: Any) -> None:
 # ---------------------------------------------------------------------------------------------- errors
 
 
-def test_weights_that_stop_being_numbers(tokenizer: Any) -> None:
+def test_weights_that_become_nan(tokenizer: Any) -> None:
     labels = class_names(TASKS["pos"], [])
     model = model_for("pos", labels)
     with torch.no_grad():
@@ -497,8 +497,8 @@ def test_weights_that_stop_being_numbers(tokenizer: Any) -> None:
     assert "float32" in caught.value.hint
 
 
-def test_a_window_without_labels_teaches_nothing(tokenizer: Any) -> None:
-    """By itself in a batch, its loss would not be a number."""
+def test_a_window_without_labels_is_not_trained_on(tokenizer: Any) -> None:
+    """Alone in a batch, its loss would be NaN."""
     train = made("pos", 8)
     words = train.examples[0].text * 12
     half = TextExample(words, label=("NOUN",) + ("",) * (len(words) - 1))  # type: ignore[arg-type]
@@ -508,7 +508,7 @@ def test_a_window_without_labels_teaches_nothing(tokenizer: Any) -> None:
     assert all(bool(value.isfinite().all()) for value in model.parameters())
 
 
-def test_nothing_to_learn_or_to_test(tokenizer: Any) -> None:
+def test_data_without_labels_are_refused(tokenizer: Any) -> None:
     empty = LabelledSplit("fi", "train", (TextExample(("ba", "be"), label=("", "")),), "a test")
     with pytest.raises(CorpusError, match="no training example of 'fi'"):
         tuned("pos", tokenizer, train=[empty])
@@ -517,7 +517,7 @@ def test_nothing_to_learn_or_to_test(tokenizer: Any) -> None:
         score(model_for("pos", labels), tokenizer, TASKS["pos"], labels, replace(empty, split="test"), SETTINGS)
 
 
-def test_dev_labels_are_looked_at_before_training(tokenizer: Any) -> None:
+def test_dev_labels_are_checked_before_training(tokenizer: Any) -> None:
     dev = LabelledSplit("fi", "dev", (TextExample("ba", label="four"),), "a test")
     labels = class_names(TASKS["topic"], [made("topic", 20)])
     steps: list[Any] = []
@@ -536,7 +536,7 @@ def test_dev_labels_are_looked_at_before_training(tokenizer: Any) -> None:
     assert steps == []
 
 
-def test_too_little_memory_is_said_in_words() -> None:
+def test_a_full_memory_gives_a_clear_error() -> None:
     with (
         pytest.raises(ModelError, match="does not have enough memory for testing") as caught,
         enough_memory("testing", "less."),
@@ -549,7 +549,7 @@ def test_too_little_memory_is_said_in_words() -> None:
         raise RuntimeError("shapes do not fit")
 
 
-def test_what_fine_tuning_needs_is_named(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
     there = importlib.util.find_spec

@@ -1,4 +1,4 @@
-"""Tasks, their metrics held against loops written from the definitions, and settings."""
+"""Tasks, settings, and metrics compared with loops written from the definitions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def split(*examples: TextExample, language: str = "en", name: str = "train") -> 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_accuracy_and_macro_f1_are_loops(seed: int) -> None:
+def test_accuracy_and_macro_f1_equal_loops(seed: int) -> None:
     truth, predicted = draws(("a", "b", "c"), 40, seed), draws(("a", "b", "c", "d"), 40, seed + 100)
     hits = 0
     for one, other in zip(truth, predicted, strict=True):
@@ -51,7 +51,7 @@ def test_macro_f1_of_one_class_for_all() -> None:
 
 
 def entities(tags: list[str]) -> set[tuple[str, int, int]]:
-    """As CoNLL-2003 has it: an entity begins at B-, or at I- after another type or none, and goes on with I-."""
+    """Return entities as in CoNLL-2003: B-, or I- after another type or none, begins an entity, and I- continues it."""
     found, begun = set(), None
     for place, tag in enumerate([*tags, "O"]):
         kind = tag[2:]
@@ -64,7 +64,7 @@ def entities(tags: list[str]) -> set[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_entity_f1_is_a_loop(seed: int) -> None:
+def test_entity_f1_equals_a_loop(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = [draws(TAGS, int(size), seed * 50 + n) for n, size in enumerate(rng.integers(1, 12, 20))]
     # Mostly right, so that there are entities to find.
@@ -171,7 +171,7 @@ def test_the_classes_of_a_task() -> None:
     assert class_names(TASKS["qa"], [answered]) == ()
 
 
-def test_parts_of_speech_are_no_named_entities() -> None:
+def test_parts_of_speech_are_not_named_entities() -> None:
     wrong = split(TextExample(("a", "b"), label=("NOUN", "O")), language="fi", name="test")
     with pytest.raises(CorpusError, match="the tag 'NOUN' in the test data of 'fi'") as caught:
         class_names(TASKS["ner"], [wrong])
@@ -195,7 +195,7 @@ def test_every_task_has_a_headline() -> None:
 # -------------------------------------------------------------------------------------------- settings
 
 
-def test_the_presets_are_the_paper_s_and_a_quick_one() -> None:
+def test_the_presets() -> None:
     paper = PRESETS["paper"]
     assert (paper.learning_rate, paper.batch_size, paper.epochs, paper.patience) == (1e-5, 16, 20, 5)
     assert set(PRESETS) == {"paper", "quick"}
@@ -203,7 +203,7 @@ def test_the_presets_are_the_paper_s_and_a_quick_one() -> None:
         assert preset.preset == name
 
 
-def test_the_record_holds_what_decides_the_result() -> None:
+def test_the_record_has_the_settings_that_the_result_depends_on() -> None:
     quick = PRESETS["quick"]
     assert quick.as_record() == replace(quick, device="cuda", evaluation_batch=1, preset="x").as_record()
     decisive = {"learning_rate": 1e-3, "batch_size": 7, "epochs": 9, "patience": 3, "warmup_share": 0.5}
@@ -231,13 +231,13 @@ def test_the_record_holds_what_decides_the_result() -> None:
         ({"device": "cuda:1"}, "first GPU"),
     ],
 )
-def test_settings_that_cannot_be(change: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         replace(PRESETS["quick"], **change)
     assert caught.value.hint
 
 
-def test_half_precision_where_it_can_be() -> None:
+def test_half_precision_where_it_is_supported() -> None:
     for device, precision in itertools.product(("cuda", "cuda:0"), ("float32", "bf16", "fp16")):
         assert replace(PRESETS["quick"], device=device, precision=precision).precision == precision
     assert replace(PRESETS["quick"], precision="bf16").device == "cpu"

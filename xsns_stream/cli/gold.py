@@ -1,4 +1,4 @@
-"""`xsns-stream gold`: import gold transfer scores from public formats, and show what a file of them holds."""
+"""`xsns-stream gold`: import gold transfer scores from public formats, and show the contents of a file of scores."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from xsns_stream.gold import ScoreSummary
     from xsns_stream.types.transfer_scores import TransferScores
 
-#: Of `xsns_stream.gold.FORMATS`, which a help page does not load; a test holds them together.
+#: Names of `xsns_stream.gold.FORMATS`, which a help page does not load; a test compares them.
 FORMAT_NAMES: Final = ("xpos", "nnrank", "langrank", "sumeval", "matrix", "long")
 _UNITS: Final = ("percent", "fraction", "points")
-#: Sources and targets in a table; --json has all.
+#: Largest number of sources and targets in a table; --json has all.
 _SHOWN: Final = 10
 
 
@@ -33,8 +33,8 @@ _SHOWN: Final = 10
 def command() -> None:
     """Import and show gold transfer scores.
 
-    A gold score is what a model fine-tuned on a source language reaches on a target language. `evaluate`, `regress` and
-    `rank` hold predictions against them.
+    A gold score is the score on a target language of a model that was fine-tuned on a source language. `evaluate`,
+    `regress` and `rank` compare predictions with gold scores.
     """
 
 
@@ -51,47 +51,54 @@ def command() -> None:
     "layout",
     required=True,
     metavar="|".join(FORMAT_NAMES),
-    help="How the file is laid out: a public collection, or a table of your own. matrix has sources on lines and "
-    "targets on columns, long a line for each score.",
+    help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
+    "column for each target, long has a line for each score.",
 )
 @click.option(
-    "-o", "--output", required=True, metavar="FILE", help="Where to: .parquet, or .csv with a line for each score."
+    "-o", "--output", required=True, metavar="FILE", help="File to write: .parquet, or .csv with a line for each score."
 )
 @csv_guard_option
-@click.option("--task", metavar="NAME", help="What was fine-tuned, as pos; what the format says by default.")
+@click.option("--task", metavar="NAME", help="Task that was fine-tuned, as pos; by default that of the format.")
 @click.option(
-    "--metric", metavar="NAME", help="What was measured; which one, where a file has several, as accuracy or f1."
+    "--metric", metavar="NAME", help="Metric that was measured, as accuracy or f1; needed if a file has several."
 )
 @click.option(
-    "--unit", type=click.Choice(_UNITS), help="Of the scores; points for a metric with a scale of its own. Checked."
+    "--unit",
+    type=click.Choice(_UNITS),
+    help="Unit of the scores, which are compared with it; points for a metric with a scale of its own.",
 )
-@click.option("--origin", metavar="TEXT", help="Where the scores come from; what the format says by default.")
+@click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
-    "--seed", "seeds", type=int, multiple=True, metavar="N", help="The seed of each file, in their order. Repeatable."
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    metavar="N",
+    help="The seed of each file, in the order of the files. Repeatable.",
 )
-@click.option("--main-regime", metavar="NAME", help="Which training regime comes first, where a file has several.")
+@click.option("--main-regime", metavar="NAME", help="Training regime that comes first, if a file has several.")
 @click.option(
     "--rename",
     "renamed",
     multiple=True,
     metavar="OLD=NEW",
-    help="The code that a label of the file stands for, as Swahili=sw; or max=max, where a language is meant and no "
-    "summary. Repeatable.",
+    help="The code of a label in the file, as Swahili=sw; or max=max, if the label is a language and not a summary. "
+    "Repeatable.",
 )
-@click.option("--transpose", is_flag=True, help="Targets stand where sources are expected: turn the scores round.")
+@click.option("--transpose", is_flag=True, help="Targets are where sources are expected: exchange the two.")
 @click.option(
     "--min-examples",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
     metavar="N",
-    help="Leave out targets that were tested on fewer examples, where the file says on how many.",
+    help="Leave out targets that were tested on fewer examples, if the file has their number.",
 )
 @click.option(
     "--skip-unknown",
     is_flag=True,
-    help="Leave out labels that are no languages, languages under several labels, and cells that hold no number; "
-    "count and list them. By default such a file is refused.",
+    help="Leave out labels that are not languages, languages with several labels, and cells that are not numbers; they "
+    "are counted and listed. By default such a file is refused.",
 )
 @common_options
 def import_command(
@@ -99,8 +106,8 @@ def import_command(
 ) -> None:
     """Import gold transfer scores: read, check, write.
 
-    Codes of languages are normalised, and names of languages are matched. A file of which something would be lost is
-    refused, with everything that is wrong in one message. Several files are runs of several seeds.
+    Codes of languages are normalised, and names of languages are recognised. A file with data that cannot be imported
+    is refused, and one message lists all problems. Several files are runs with several seeds.
     """
     from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores
     from xsns_stream.io.atomic import writable
@@ -138,10 +145,12 @@ def import_command(
     epilog=examples("xsns-stream gold show gold.parquet", "xsns-stream gold show gold.parquet --json"),
 )
 @click.argument("file", metavar="FILE")
-@click.option("--regime", default="main", show_default=True, metavar="NAME", help="Which; main is the first.")
+@click.option(
+    "--regime", default="main", show_default=True, metavar="NAME", help="Training regime to show; main is the first."
+)
 @common_options
 def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
-    """Show what a file of gold scores holds.
+    """Show the contents of a file of gold scores.
 
     Task, metric, unit, seeds and regimes; the best source of each target, and each source's mean over other languages.
     """
@@ -245,5 +254,5 @@ def _source_means(scores: TransferScores, summary: ScoreSummary) -> Table:
 
 
 def _number(scores: TransferScores, value: float) -> str:
-    """Return a score as people read it: 81.25 percent, 0.8125."""
+    """Return a score as text: 81.25 for percent, 0.8125 for fractions."""
     return f"{value:.2f}" if scores.unit == "percent" else f"{value:.4f}"

@@ -1,12 +1,11 @@
-"""`xsns-stream merge`: bring stores of one experiment together."""
+"""`xsns-stream merge`: copy the rows of several stores of one experiment into one store."""
 
 from __future__ import annotations
 
 import click
 
-from xsns_stream.cli.copy import tell_transfer
+from xsns_stream.cli.copy import show_copy
 from xsns_stream.cli.output import common_options, examples, lasting, progress_bar
-from xsns_stream.cli.selection import open_rows
 
 
 @click.command(
@@ -18,19 +17,17 @@ from xsns_stream.cli.selection import open_rows
 )
 @click.argument("target", metavar="DEST", callback=lasting)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, callback=lasting)
-@click.option("--with-fisher", is_flag=True, help="Bring kept Fisher values too.")
+@click.option("--with-fisher", is_flag=True, help="Copy Fisher values too.")
 @common_options
 def command(target: str, sources: tuple[str, ...], with_fisher: bool, as_json: bool, quiet: bool) -> None:
-    """Bring the rows of stores of one experiment together in DEST.
+    """Copy the rows of stores of one experiment into DEST.
 
-    For stores that several machines have built: languages, seeds and densities are added to DEST, which is made where
-    there is none. Rows that are there with the same bits are skipped. Where the experiments differ, or a row has
-    other bits, nothing is written.
+    Use it for stores that several machines have built: their languages, seeds and densities are added to DEST, which is
+    made if it does not exist. Rows that DEST has with the same bits are skipped. If the experiments differ, or a row
+    has other bits, nothing is written.
     """
-    from xsns_stream.store import open_store
-    from xsns_stream.store.copy_merge import merge_stores
+    from xsns_stream.pipeline.store_rows import merge
 
-    opened = [open_rows(source) for source in sources]
     with progress_bar("merging", quiet) as on_progress:
-        done = merge_stores(open_store(target, "a"), opened, with_fisher=with_fisher, on_progress=on_progress)
-    tell_transfer("merge", done, target, as_json, sources=list(sources))
+        result = merge(target, sources, with_fisher=with_fisher, on_progress=on_progress)
+    show_copy("merge", result, target, as_json, sources=list(sources))

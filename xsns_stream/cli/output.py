@@ -13,12 +13,10 @@ import click
 from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.pipeline.events import Noted, OnReadEvent, ReadEvent, WorkDone
+from xsns_stream.pipeline.events import OnReadEvent, progress_of
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
-
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_STORE: Final = "xsns.zarr"
@@ -166,58 +164,19 @@ def note(text: str, quiet: bool) -> None:
 
 
 @contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Draw a bar while the block runs; give what is to be called with (done, total), None off a terminal."""
-    console = stderr_console(quiet)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-class _EventDisplay:
-    """Handler of events that prints notes, and draws a progress bar of the current task on a terminal."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._console = stderr_console(quiet)
-        self._quiet = quiet
-        self._bar: Progress | None = None
-        self._task = ""
-
-    def __call__(self, event: ReadEvent) -> None:
-        if isinstance(event, Noted):
-            self.stop()
-            note(f"note: {event.text}", self._quiet)
-        elif not self._quiet and self._console.is_terminal:
-            self._draw(event)
-
-    def _draw(self, event: WorkDone) -> None:
-        if self._bar is None or event.task != self._task:
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-            self.stop()
-            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-            self._bar, self._task = Progress(*columns, console=self._console, transient=True), event.task
-            self._bar.add_task(event.task, total=None)
-            self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=event.done, total=event.total)
-
-    def stop(self) -> None:
-        """Remove the progress bar."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-
-@contextmanager
 def event_display(quiet: bool) -> Iterator[OnReadEvent]:
     """Yield a handler that prints notes, and draws progress bars, while the block runs."""
-    display = _EventDisplay(quiet)
+    from xsns_stream.pipeline.progress import ReadProgress
+
+    display = ReadProgress(stderr_console(quiet), lambda text: note(text, quiet))
     try:
         yield display
     finally:
         display.stop()
+
+
+@contextmanager
+def progress_bar(task: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Draw a bar while the block runs; yield a function of (done, total)."""
+    with event_display(quiet) as on_event:
+        yield progress_of(task, on_event)

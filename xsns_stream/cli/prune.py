@@ -1,22 +1,19 @@
-"""`xsns-stream prune`: drop rows, kept Fisher values, or what crashes left in a store."""
+"""`xsns-stream prune`: remove rows, Fisher values, or leftovers of crashes from a store."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.option_groups import refuse_together
 from xsns_stream.cli.output import common_options, counted, emit_json, examples, lasting, progress_bar, say
-from xsns_stream.cli.selection import key_json, select_keys, selection_options
+from xsns_stream.cli.selection import key_json, selection_options
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore
-    from xsns_stream.store.prune import PrunePlan
-
-_Key = TypeVar("_Key", "RowKey", "FisherKey")
+    from xsns_stream.pipeline.store_rows import PrunePlan
 
 
 @click.command(
@@ -27,111 +24,52 @@ _Key = TypeVar("_Key", "RowKey", "FisherKey")
 )
 @click.argument("store", metavar="STORE", callback=lasting)
 @selection_options
-@click.option("--keep-lang", multiple=True, metavar="CODES", help="All languages but these, instead of --lang.")
-@click.option("--fisher", is_flag=True, help="Drop kept Fisher values, and leave the sub-networks.")
-@click.option("--parts", is_flag=True, help="Drop the parts of rows, and leave the rows.")
-@click.option("--unfinished", is_flag=True, help="Drop what killed builds left: rows never committed, partial files.")
-@click.option("--dry-run", is_flag=True, help="Say what would be dropped, and stop.")
-@click.option("-y", "--yes", is_flag=True, help="Drop it without asking.")
+@click.option("--keep-lang", multiple=True, metavar="CODES", help="Remove all languages but these, instead of --lang.")
+@click.option("--fisher", is_flag=True, help="Remove Fisher values, and keep the sub-networks.")
+@click.option("--parts", is_flag=True, help="Remove the parts of rows, and keep the rows.")
+@click.option(
+    "--unfinished", is_flag=True, help="Remove what killed builds left: rows that were not committed, partial files."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and stop.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Drop rows of a store, kept Fisher values, or what crashes left.
+    """Remove rows, Fisher values, or leftovers of crashes from a store.
 
-    Says what goes and what that frees. What is dropped is gone; building again measures it anew. Without a terminal
-    nothing is asked, and nothing dropped without --yes.
+    The rows and the freed space are printed first. Removed rows cannot be restored; a build measures them again.
+    Without a terminal for the confirmation, nothing is removed unless --yes is given.
     """
-    from xsns_stream.store import open_store
-    from xsns_stream.store.prune import plan_prune, prune
+    from xsns_stream.pipeline.store_rows import prune, prune_plan
 
-    if dry_run and yes:
-        raise UsageError("--dry-run and --yes were both given.", "ask for one of them.")
-    # What is left beside the store is named before it goes.
-    opened = open_store(store, "r" if dry_run else "a", sweep=False)
-    opened.load()
-    rows, kept, parts = _chosen(opened, store, **options)
-    plan = plan_prune(opened, rows, kept, folds=parts, leftovers=options["unfinished"])
+    refuse_together("give one of them.", dry_run=dry_run, yes=yes)
+    refuse_together(
+        "give the languages to remove, or the languages to keep.", lang=options["lang"], keep_lang=options["keep_lang"]
+    )
+    refuse_together("remove one of the two at a time.", fisher=options["fisher"], parts=options["parts"])
+    opened, plan = prune_plan(store, writable=not dry_run, **options)
     if not as_json:
-        _show(plan, store, "would be dropped" if dry_run else "to be dropped")
-    dropped = not dry_run and (yes or not plan.things or _agreed(as_json))
-    if dropped:
-        with progress_bar("dropping", quiet) as on_progress:
+        _show(plan, store, "would be removed" if dry_run else "to be removed")
+    removed = not dry_run and (yes or not plan.things or _confirmed(as_json))
+    if removed:
+        with progress_bar("removing", quiet) as on_progress:
             plan = prune(opened, plan, on_progress)
     if not as_json and not dry_run:
-        say(f"{store}: {_amount(plan)} dropped." if dropped else f"{store}: nothing was dropped.")
+        say(f"{store}: {_amount(plan)} removed." if removed else f"{store}: nothing was removed.")
     if as_json:
-        emit_json("prune", _result(plan, store, dropped))
+        emit_json("prune", _result(plan, store, removed))
 
 
-def _chosen(
-    opened: SubNetworkStore,
-    store: str,
-    lang: tuple[str, ...],
-    seeds: tuple[int, ...],
-    densities: tuple[float, ...],
-    keep_lang: tuple[str, ...],
-    fisher: bool,
-    parts: bool,
-    unfinished: bool,
-) -> tuple[Sequence[RowKey], Sequence[FisherKey], Sequence[FoldKey]]:
-    """Return the rows, the kept values and the parts that are meant.
+def _confirmed(as_json: bool) -> bool:
+    """Ask the user for confirmation.
 
     Raises:
-        UsageError: Nothing was asked for, or options that contradict each other.
-    """
-    filtered = bool(lang or seeds or densities or keep_lang)
-    if not (filtered or fisher or parts or unfinished):
-        raise UsageError(
-            f"nothing of the store '{store}' was asked to be dropped.",
-            "choose rows with --lang, --keep-lang, --seed or --density, or give --fisher, --parts or --unfinished.",
-        )
-    for one, other, given in (("--lang", "--keep-lang", lang and keep_lang), ("--fisher", "--parts", fisher and parts)):
-        if given:
-            raise UsageError(f"{one} and {other} were both given.", "say what goes, or what stays; one at a time.")
-    if fisher and densities:
-        raise UsageError("--density means nothing for Fisher values.", "leave it away, or leave --fisher away.")
-    if not (fisher or parts or filtered):
-        return (), (), ()
-    where = f"the store '{store}'"
-    every = [key for count in opened.fold_counts for key in opened.fold_keys(count)] if parts else []
-    if parts:
-        rows = _keys(sorted({key.row for key in every}), lang, keep_lang, seeds, densities, f"the parts of {where}")
-        return (), (), [key for key in every if key.row in set(rows)]
-    if fisher:
-        return (), _keys(opened.fisher_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}"), ()
-    return _keys(opened.keys(), lang, keep_lang, seeds, densities, where), (), ()
-
-
-def _keys(
-    keys: Sequence[_Key],
-    lang: tuple[str, ...],
-    keep_lang: tuple[str, ...],
-    seeds: tuple[int, ...],
-    densities: tuple[float, ...],
-    where: str,
-) -> Sequence[_Key]:
-    """Return the keys that are chosen, by what goes or by what stays."""
-    from xsns_stream.languages import select
-
-    if keep_lang:
-        known = sorted({key.language for key in keys})
-        staying = select(keep_lang, known, where)
-        lang = tuple(code for code in known if code not in staying)
-        if not lang:
-            return ()
-    return select_keys(keys, lang, seeds, densities, where)
-
-
-def _agreed(as_json: bool) -> bool:
-    """Ask, where somebody can answer.
-
-    Raises:
-        UsageError: Nobody can.
+        UsageError: There is no terminal to ask on.
     """
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            "nothing was dropped, because nobody could be asked.", "give --yes, or --dry-run to look only."
+            "nothing was removed, because there is no terminal for the confirmation.", "give --yes, or --dry-run."
         )
-    return click.confirm("drop it?", err=True)
+    return click.confirm("remove it?", err=True)
 
 
 def _amount(plan: PrunePlan) -> str:
@@ -146,16 +84,16 @@ def _amount(plan: PrunePlan) -> str:
     return f"{', '.join(parts)}, {decimal(plan.bytes)}"
 
 
-def _show(plan: PrunePlan, store: str, what: str) -> None:
+def _show(plan: PrunePlan, store: str, verb: str) -> None:
     for key in (*plan.rows, *plan.fisher, *plan.folds, *plan.leftovers):
         say(f"  {key}")
-    say(f"{store}: {_amount(plan)} {what}.")
+    say(f"{store}: {_amount(plan)} {verb}.")
 
 
-def _result(plan: PrunePlan, store: str, dropped: bool) -> dict[str, Any]:
+def _result(plan: PrunePlan, store: str, removed: bool) -> dict[str, Any]:
     return {
         "store": store,
-        "dropped": dropped,
+        "dropped": removed,
         "rows": [key_json(key) for key in plan.rows],
         "kept_rows": [key_json(key) for key in plan.fisher],
         "parts": [key_json(key.row) | {"part": key.number, "parts": key.count} for key in plan.folds],

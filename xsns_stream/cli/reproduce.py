@@ -1,4 +1,4 @@
-"""`xsns-stream reproduce`: the paper's tables and figures, from their first step to the page."""
+"""`xsns-stream reproduce`: the tables and figures of the paper, from the first step to the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from xsns_stream.cli.option_groups import SectionedCommand, apply, section
+from xsns_stream.cli.option_groups import DEVICE_HELP, PRECISIONS, SectionedCommand, apply, section
 from xsns_stream.cli.output import Decorated, common_options, counted, emit_json, examples, note, say, split_codes
 from xsns_stream.errors import ExitCode, PartialError, XsnsError
 from xsns_stream.reproduce.config import PRESETS
@@ -45,8 +45,12 @@ def _what_options(function: Decorated) -> Decorated:
             help="embedded: the model that is shipped, on local data. paper: the paper's models, sizes and data sets, "
             "from the Hub.",
         ),
-        _what("--model", default=None, help="Instead of the preset's: `mini`, a local folder, or a Hub id."),
-        _what("--other-model", "other_models", multiple=True, metavar="NAME", help="Beside it in table 4; repeatable."),
+        _what(
+            "--model", default=None, help="Model instead of that of the preset: `mini`, a local folder, or a Hub id."
+        ),
+        _what(
+            "--other-model", "other_models", multiple=True, metavar="NAME", help="Further model in table 4; repeatable."
+        ),
         _what(
             "--data",
             multiple=True,
@@ -60,20 +64,20 @@ def _what_options(function: Decorated) -> Decorated:
             "--languages",
             multiple=True,
             metavar="CODES",
-            help="Sources and targets of every task, as `en,de`, instead of each task's pool.",
+            help="Sources and targets of every task, as `en,de`, instead of the pool of the task.",
         ),
         _what(
             "--low-resource",
             multiple=True,
             metavar="CODES",
-            help="Further targets, outside the pool, instead of the preset's.",
+            help="Further targets outside the pool, instead of those of the preset.",
         ),
         _what(
             "--out",
             type=click.Path(path_type=Path, file_okay=False),
             required=True,
             metavar="DIR",
-            help="Folder of the results; what steps leave lies in DIR/work.",
+            help="Folder of the results; the files of the steps are in DIR/work.",
         ),
     )
 
@@ -81,40 +85,50 @@ def _what_options(function: Decorated) -> Decorated:
 def _size_options(function: Decorated) -> Decorated:
     return apply(
         function,
-        _sizes("--examples", type=_FEWEST, default=None, metavar="N", help="Examples a language, |D|."),
-        _sizes("--density", type=float, default=None, help="Share of parameters kept.  [default: 0.15]"),
-        _sizes("--seed", "fisher_seeds", type=int, multiple=True, help="Of examples and masking; repeatable."),
-        _sizes("--tuning-seed", "tuning_seeds", type=int, multiple=True, help="Of fine-tuning; repeatable."),
+        _sizes("--examples", type=_FEWEST, default=None, metavar="N", help="Examples for each language, |D|."),
+        _sizes("--density", type=float, default=None, help="Share of parameters to select.  [default: 0.15]"),
+        _sizes("--seed", "fisher_seeds", type=int, multiple=True, help="Seed for sampling and masking; repeatable."),
+        _sizes("--tuning-seed", "tuning_seeds", type=int, multiple=True, help="Seed of fine-tuning; repeatable."),
         _sizes(
             "--fine-tuning",
             type=click.Choice(["paper", "quick"]),
             default=None,
             help="Preset of `transfer`.  [default: quick; with --preset paper, paper]",
         ),
-        _sizes("--epochs", type=_FEWEST, default=None, metavar="N", help="Instead of that preset's."),
-        _sizes("--limit", type=_FEWEST, default=None, metavar="N", help="Most training examples of a source."),
-        _sizes("--test-limit", type=_FEWEST, default=None, metavar="N", help="Most test examples of a target."),
-        _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Longest example in pieces."),
+        _sizes(
+            "--epochs",
+            type=_FEWEST,
+            default=None,
+            metavar="N",
+            help="Largest number of epochs, instead of that of the preset.",
+        ),
+        _sizes(
+            "--limit", type=_FEWEST, default=None, metavar="N", help="Largest number of training examples of a source."
+        ),
+        _sizes(
+            "--test-limit", type=_FEWEST, default=None, metavar="N", help="Largest number of test examples of a target."
+        ),
+        _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Longest example in tokens."),
     )
 
 
 def _machine_options(function: Decorated) -> Decorated:
     return apply(
         function,
-        _machine("--device", default="cpu", show_default=True, help="As torch names it."),
+        _machine("--device", default="cpu", show_default=True, help=DEVICE_HELP),
         _machine(
             "--precision",
-            type=click.Choice(["float32", "bf16", "fp16"]),
+            type=PRECISIONS,
             default="float32",
             show_default=True,
-            help="Of products, in Fisher passes and in fine-tuning.",
+            help="Precision of products, for Fisher values and for fine-tuning.",
         ),
-        click.option("--dry-run", is_flag=True, help="Print the command lines and which are done, and stop."),
+        click.option("--dry-run", is_flag=True, help="Print the command lines and their states, and stop."),
     )
 
 
 class _Log(io.TextIOWrapper):
-    """A text file that is flushed at every line; what it is told goes to another stream too, where one is given."""
+    """A text file that is flushed after every line; the text is also written to another stream, if one is given."""
 
     def __init__(self, path: Path, beside: TextIO | None = None) -> None:
         super().__init__(path.open("wb"), encoding="utf-8", errors="replace", line_buffering=True)
@@ -127,26 +141,26 @@ class _Log(io.TextIOWrapper):
 
 
 def run_verb(quiet: bool) -> Callable[[Sequence[str], Path, Path | None], int]:
-    """Return what runs a verb within this process.
+    """Return a function that runs a verb in this process.
 
-    What it says on stderr goes to its log and, unless quiet, to ours; what it says on stdout to a file beside the
-    log, or to the one that is made of it.
+    The stderr of the verb is written to its log and, unless quiet, to stderr; its stdout is written to a file beside
+    the log, or to the given file.
     """
 
     def run(args: Sequence[str], log: Path, stdout: Path | None) -> int:
-        with _Log(log, None if quiet else sys.stderr) as told:
+        with _Log(log, None if quiet else sys.stderr) as log_stream:
             if stdout is None:
                 with _Log(log.with_suffix(".out")) as result:
-                    return _call(args, result, told)
-            # Of one process alone: two may work on one folder.
-            aside = stdout.with_name(f".{stdout.name}.{uuid.uuid4().hex}.partial")
+                    return _call(args, result, log_stream)
+            # The name is unique, because two processes may work on one folder.
+            partial = stdout.with_name(f".{stdout.name}.{uuid.uuid4().hex}.partial")
             try:
-                with _Log(aside) as result:
-                    code = _call(args, result, told)
+                with _Log(partial) as result:
+                    code = _call(args, result, log_stream)
                 if code in {ExitCode.OK, ExitCode.SOME_LANGUAGES_FAILED}:
-                    aside.replace(stdout)
+                    partial.replace(stdout)
             finally:
-                aside.unlink(missing_ok=True)
+                partial.unlink(missing_ok=True)
             return code
 
     return run
@@ -156,7 +170,7 @@ def _call(args: Sequence[str], out: TextIO, err: TextIO) -> int:
     """Run a command line and return its exit code.
 
     Raises:
-        KeyboardInterrupt: It was interrupted.
+        KeyboardInterrupt: The command was interrupted.
     """
     from xsns_stream.cli import main
 
@@ -170,38 +184,38 @@ def _call(args: Sequence[str], out: TextIO, err: TextIO) -> int:
 
 
 class Progress:
-    """Draws events, one line each.
+    """Handler that prints one line for each event.
 
     Args:
-        quiet: Draw none.
+        quiet: Whether to print nothing.
     """
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
 
     def __call__(self, event: Event) -> None:
-        """Draw one event."""
+        """Print one event."""
         match event:
             case StepStarted(step, place, total, log):
                 note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.command_line}", self.quiet)
             case StepEnded(step, True, None):
-                note(f"{step.name}: was done.", self.quiet)
+                note(f"{step.name}: was done before.", self.quiet)
             case StepEnded(step, done, seconds, why):
                 after = "" if seconds is None else f" after {seconds:.0f} s"
                 state = "done" if done else "failed"
                 note(f"{step.name}: {state}{after}{f': {why}' if why else '.'}", self.quiet)
             case RecipeEnded(recipe, files, why):
-                said = f"left out: {why}" if why else f"wrote {', '.join(map(str, files))}"
-                note(f"{recipe.name}: {said}", self.quiet)
+                outcome = f"left out: {why}" if why else f"wrote {', '.join(map(str, files))}"
+                note(f"{recipe.name}: {outcome}", self.quiet)
 
 
-#: Words that change nothing in what is made.
+#: Words of the command line that do not change the results.
 _ASIDE: Final = frozenset({"-q", "--quiet", "-v", "--verbose", "--json"})
 _ARGUMENTS: Final = "reproduce.arguments"
 
 
 class _Reproduce(SectionedCommand):
-    """A command that remembers how it was called, for the pages, and lists its targets."""
+    """A command that records its command line for the pages, and lists its targets on the help page."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_ARGUMENTS] = tuple(word for word in args if word not in _ASIDE)
@@ -209,7 +223,9 @@ class _Reproduce(SectionedCommand):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Targets"):
-            formatter.write_dl([*TARGETS.items(), (ALL, "All that the data allow; the others are named, with why.")])
+            formatter.write_dl(
+                [*TARGETS.items(), (ALL, "All that the data allow; the others are listed with the reason.")]
+            )
         super().format_options(ctx, formatter)
 
 
@@ -228,8 +244,8 @@ class _Reproduce(SectionedCommand):
 def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Run a table or figure of the paper, step by step.
 
-    Each is a few command lines of the other verbs, and a page made of what they leave, in the folder --out. Running
-    again goes on where the last run stopped; what is done is not done again. --dry-run prints the command lines.
+    Each consists of a few command lines of the other verbs, and of a page with their results, in the folder --out.
+    Running again continues where the last run stopped. --dry-run prints the command lines.
     """
     from xsns_stream.reproduce.plan import RunOptions, plan
     from xsns_stream.reproduce.running import plan_recipes, with_follow_ups
@@ -253,7 +269,7 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
 
 
 def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) -> None:
-    """Print every known command line, as a script that a shell can run, and whether it is done."""
+    """Print every known command line, as a shell script, with its state."""
     from xsns_stream.reproduce.running import states, unique
 
     steps = unique(step for one in plans for step in one.steps)
@@ -279,7 +295,7 @@ def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) 
         for name, error in left_out.items():
             say(f"\n# {name} is left out: {error.message}", lines=True)
         for name in later:
-            say(f"\n# {name}: some of its steps depend on results; there may be more of them, or others", lines=True)
+            say(f"\n# {name}: some of its steps depend on results; they may change", lines=True)
     if target in left_out:
         raise left_out[target]
 
@@ -302,21 +318,21 @@ def _tell(outcome: Outcome, made: Plan, as_json: bool) -> None:
 
 
 def _refuse(outcome: Outcome, made: Plan, target: str) -> None:
-    """End with the exit code of what failed.
+    """Raise an error where steps failed.
 
     Raises:
-        PartialError: Something failed, and something is there all the same.
-        XsnsError: Nothing is there.
+        PartialError: Some steps failed, and there are results.
+        XsnsError: There are no results.
     """
     failed = outcome.failed | outcome.partly
     first = next((f"The first: {name}: {why}" for name, why in failed.items()), "")
     if not outcome.results:
         error = outcome.left_out.get(target)
-        raise XsnsError(error.message if error else "nothing could be made.", first or (error.hint if error else ""))
+        raise XsnsError(error.message if error else "there are no results.", first or (error.hint if error else ""))
     if failed:
         raise PartialError(
-            f"{counted(len(failed), 'step')} failed, wholly or for some languages.",
-            f"the others are done; the same command tries again. {first}",
+            f"{counted(len(failed), 'step')} failed, completely or for some languages.",
+            f"the other steps are done; run the same command to try again. {first}",
         )
     if made.failed:
         name, why = next(iter(made.failed.items()))

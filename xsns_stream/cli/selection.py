@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.output import Decorated, lasting, split_codes
+from xsns_stream.cli.output import Decorated, lasting
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
-    from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore
+    from xsns_stream.pipeline.store_rows import FisherKey, FoldKey, RowKey
 
 #: Value of `--regime` that stands for the first regime, whatever it is called.
 MAIN_REGIME: Final = "main"
@@ -175,69 +175,6 @@ def gold_options(function: Decorated) -> Decorated:
 
 
 # ------------------------------------------------------------------------------------------ keys of rows
-
-
-def open_rows(store: str) -> SubNetworkStore:
-    """Open a store for reading.
-
-    Raises:
-        StoreError: There is no store.
-    """
-    from xsns_stream.store import open_store
-
-    return open_store(store)
-
-
-def choose(asked: tuple[str, ...], rows: SubNetworkStore, store: str) -> tuple[str, ...] | None:
-    """Return the languages of a store that are named; None if none is named, or all are.
-
-    Raises:
-        LanguageError: A language is not in the store. The hint suggests similar codes.
-    """
-    from xsns_stream.languages import select
-
-    if not asked:
-        return None
-    selected = select(asked, rows.languages, f"the store '{store}'")
-    return None if "all" in split_codes(asked) else selected
-
-
-_Key = TypeVar("_Key", "RowKey", "FisherKey")
-
-
-def select_keys(
-    keys: Sequence[_Key], lang: Sequence[str], seeds: Sequence[int], densities: Sequence[float], where: str
-) -> tuple[_Key, ...]:
-    """Return the rows that pass all filters; an empty filter passes everything.
-
-    Raises:
-        LanguageError: A language is not among `keys`. The hint suggests similar codes.
-        UsageError: A seed or a density is not among `keys`.
-    """
-    from xsns_stream.languages import select
-
-    _require("seed", seeds, sorted({key.seed for key in keys}), where)
-    if densities:
-        _require("density", densities, sorted({key.density for key in keys if key.density is not None}), where)
-    languages = sorted({key.language for key in keys})
-    # A filter that was given but names nothing is an error: it must not select everything.
-    selected = set(select(lang, languages, where) if lang else languages)
-    return tuple(
-        key
-        for key in keys
-        if key.language in selected
-        and (not seeds or key.seed in seeds)
-        and (not densities or key.density is None or key.density in densities)
-    )
-
-
-def _require(name: str, asked: Sequence[Any], known: Sequence[Any], where: str) -> None:
-    missing = [value for value in asked if value not in known]
-    if missing:
-        raise UsageError(
-            f"there is no {name} {', '.join(map(str, missing))} in {where}.",
-            f"there is {', '.join(map(str, known))}." if known else "there is no row at all.",
-        )
 
 
 def key_json(key: RowKey | FisherKey | FoldKey) -> dict[str, Any]:

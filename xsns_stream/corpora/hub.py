@@ -411,10 +411,10 @@ def open_hub(
         words: `running` or `given`; None is `running`.
 
     Raises:
-        UsageError: An option has no meaning for this data set.
+        UsageError: An option cannot be used with this data set.
     """
     if root is not None and revision is not None:
-        raise UsageError("--revision has no meaning for a local copy.", "leave --revision out.")
+        raise UsageError("--revision cannot be used with a local copy.", "leave --revision out.")
     if config is not None and LANG in recipe.config and recipe.subsets and LANG not in config:
         raise UsageError(
             f"--config '{config}' would be the same text for every language.",
@@ -439,7 +439,7 @@ def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) ->
     for name in names or options:
         if options[name] is not None:
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} has no meaning for {kind}.", f"leave {option} out.")
+            raise UsageError(f"{option} cannot be used with {kind}.", f"leave {option} out.")
 
 
 @lru_cache(maxsize=1024)

@@ -80,7 +80,7 @@ def open_corpus(
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
         LanguageError: The text before `=` in a pair is not a language.
-        UsageError: An option has no meaning for this kind of corpus.
+        UsageError: An option cannot be used with this kind of corpus.
     """
     if not isinstance(spec, str) and (_is_corpus(spec) or is_in_memory(spec)):
         others = {
@@ -98,7 +98,7 @@ def open_corpus(
     head = parts[0]
     check_words(words or RUNNING)
     if words is not None and labels is not None:
-        raise UsageError("--words has no meaning with labels: their words are joined by spaces.", "leave --words out.")
+        raise UsageError("--words cannot be used with labels: their words are joined by spaces.", "leave --words out.")
     options = {
         "text_column": text_column,
         "split": split,
@@ -172,15 +172,15 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     refuse_options(options, "text_column", kind="labelled data of a task")
     if options["labels"] not in (None, AUTO):
         raise UsageError(
-            "--label-column has no meaning with --task.",
-            "leave it out: the data of a task have a fixed place for labels.",
+            "--label-column cannot be used with --task.",
+            "leave --label-column out: the format of the data says where the labels are.",
         )
     if len(parts) != 1:
         raise UsageError("the labelled data of a task are one folder or data set.", "give --corpus once.")
     data = open_task(parts[0], task, config=options["config"], revision=options["revision"])
     if options["words"] is not None and TASK_NAMES[task] != "words":
         raise UsageError(
-            f"--words has no meaning for {task}: its texts are not split into words.", "leave --words out."
+            f"--words cannot be used with {task}: its texts are not split into words.", "leave --words out."
         )
     labelled = options["labels"] is not None
     return TaskText(data, options["split"] or "train", labels=labelled, words=options["words"] or RUNNING)

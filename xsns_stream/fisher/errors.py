@@ -73,7 +73,7 @@ def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collect
 def default_provenance(
     model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
 ) -> Provenance:
-    """Return what is known of a measurement without the origin of its model and text.
+    """Return a provenance with everything that is known without the origin of model and text.
 
     The digest of the weights covers the first 4,096 values of every parameter of θ: this distinguishes models and is
     fast for the largest of them.

@@ -1,7 +1,8 @@
 """Estimators that square the gradient of a whole batch.
 
 They are not the paper's equation: their values depend on which examples share a batch. `per-batch` is often computed
-elsewhere because it is fast; `authors` is what the code published with the paper computes. Both exist for comparison.
+elsewhere because it is fast; `authors` is the estimator of the code that was published with the paper. Both exist for
+comparison.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def diagonal_fisher_in_groups(
     """Compute the values of :func:`xsns_stream.diagonal_fisher`, bit for bit, with bounded memory for the accumulators.
 
     For T5 and related models with fused attention the values agree only up to rounding (1e-6): torch chooses another
-    kernel where the position bias needs a gradient, and only the pass that measures the bias asks for this gradient.
+    kernel where the position bias needs a gradient, and only the pass that measures the bias needs this gradient.
 
     Args:
         model: As for :func:`xsns_stream.diagonal_fisher`.

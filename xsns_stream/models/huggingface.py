@@ -1,4 +1,4 @@
-"""The boundary to the Hugging Face libraries: model folders from the Hub, quiet logging, errors in plain words."""
+"""The boundary to the Hugging Face libraries: model folders from the Hub, quiet logging, errors as sentences."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 θ are the parameters of the transformer blocks. The blocks are found by structure: they are the repeated block lists of
 the text stack. Input embeddings are excluded by identity; everything outside of the blocks, such as the head, is
-excluded as well. Names are matched only where the user asks for it: the substring `layer` selects 0.03 % of BLOOM's
-blocks and none of GPT-2's.
+excluded as well. Names are matched only on request of the user: the substring `layer` selects 0.03 % of BLOOM's blocks
+and none of GPT-2's.
 """
 
 from __future__ import annotations

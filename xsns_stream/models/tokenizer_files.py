@@ -1,6 +1,7 @@
 """Checks of a tokenizer's files before a library builds anything from them.
 
-The files of a tokenizer decide what it takes to build it, and neither tokenizers nor transformers has a limit: two
+The files of a tokenizer determine the memory and time that building it takes, and neither tokenizers nor transformers
+limits them: two
 million added tokens take 5 GB, and a normaliser that replaces one character by many takes any amount of memory as soon
 as it gets a text, and ends the process. Sizes are limited here. A normaliser that may multiply text is tried in a
 separate process with a memory limit.

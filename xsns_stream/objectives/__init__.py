@@ -1,4 +1,4 @@
-"""Objectives: what a model has to predict for a text, as examples and batches.
+"""Objectives: the targets that a model predicts for a text, as examples and batches.
 
 :mod:`xsns_stream.objectives.language_modelling` holds masked (the paper's choice) and causal language modelling and
 span corruption. :mod:`xsns_stream.objectives.tasks` holds labelled tasks.

@@ -1,4 +1,4 @@
-"""Encoding of text into tokens for all objectives, with counts of what is left out, and alignment of tokens with words.
+"""Encoding of text into tokens for all objectives, counts of omitted text, and alignment of tokens with words.
 
 Everything that is drawn for an example depends only on (seed, text of the example). It is therefore independent of the
 batch size and of the order, and a run that resumes draws the same again.
@@ -58,7 +58,7 @@ class EncodedExample:
 
 @dataclass(frozen=True)
 class EncodedSample:
-    """The encoded examples of a language, with counts of what the tokenizer did with the text.
+    """The encoded examples of a language, with counts about the tokenised text.
 
     Attributes:
         examples: The examples with at least one target.

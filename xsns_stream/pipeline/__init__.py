@@ -1,13 +1,16 @@
-"""Plan and run a build: the only place where the stages meet.
+"""Public functions that combine the stages: build, rank, compare, evaluate, baselines and fine-tuning.
 
-corpus → sample → encoded examples → Fisher → sub-networks → store, one (language, seed) row at a time. A row is
-committed when it is finished and skipped when it is there, so that running again is resuming. What goes wrong with
-one language's text or gradients is noted and the others go on; what goes wrong with the model or the store ends the
-run, because it would go wrong for all.
+The command line and :mod:`xsns_stream` call the same functions. A build measures one row (a language under a seed)
+after another: corpus → sample → encoded examples → Fisher values → sub-networks → store. A finished row is committed,
+and skipped when the build runs again. An error in the text or the gradients of one language is recorded, and the other
+languages continue; an error of the model or the store ends the run, because every row would raise it.
 
-* `settings`: what to measure, and how. `events`: what is told on the way.
-* `building`: the loop over rows. `reading`: the next row's text meanwhile.
-* `sharing`: what several processes divide between them, rows of a build or units of a transfer.
-* `baselines`, with `baseline_settings`, `baseline_parts` and `token_states`: other predictors from the same examples.
-* `measuring`: one row. `memory`: what fits. `reliability`: how repeatable it is.
+* `build`: the function; `settings`: its settings; `run_build`: the loop over rows; `rows`: text and commit of a row;
+  `measure`: Fisher values of a row.
+* `baselines`: the function, and baselines from tables; `text_baselines`: text and model of the others;
+  `model_baselines`: the pass over the text; `baseline_values`: what each baseline collects; `language_pool`: languages.
+* `finetune`: the function and the loop over units; `finetune_settings`: settings and data; `units`: units on disk.
+* `source_ranking`, `comparison`, `gold_comparison`, `predictors`, `row_selection`, `inspection`: functions that read
+  stores and matrices.
+* `events` and `progress`: what happens during the work, and how it is shown; `scheduling`: work that processes share.
 """

@@ -40,40 +40,40 @@ Matrices = dict[str, Reals]
 
 @dataclass(frozen=True)
 class LanguageText:
-    """A language's text under one seed.
+    """Text of a language under one seed.
 
     Attributes:
         language: Its code.
-        sample: What was drawn.
-        plain: The same, cut into pieces; None where no baseline needs it.
-        asked: The same, with the question of the objective; None where no baseline needs it.
+        sample: The examples that were drawn.
+        plain: The same examples as tokens; None where no baseline needs them.
+        scored: The same examples, encoded for the objective; None where no baseline needs them.
     """
 
     language: str
     sample: LanguageSample
     plain: EncodedSample | None
-    asked: EncodedSample | None
+    scored: EncodedSample | None
 
 
-class Part(Protocol):
-    """One baseline under one seed."""
+class Collector(Protocol):
+    """What one baseline collects of the languages under one seed."""
 
     def add_text(self, text: LanguageText) -> None:
-        """Take a language's text."""
+        """Add the text of a language."""
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Return what comes out for languages that were taken."""
+        """Return the matrices of languages whose text was added."""
 
 
-class StatesPart(Part, Protocol):
-    """A baseline that sees the token states of every batch of a language, after its text."""
+class StatesCollector(Collector, Protocol):
+    """A collector that gets the token states of every batch of a language, after its text."""
 
     def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
-        """Take the states [B, T, D] of every layer."""
+        """Add the states [B, T, D] of every layer."""
 
 
 def _between(square: Reals, languages: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Reals:
-    """Cut sources × targets out of a matrix of all languages."""
+    """Return the sources × targets part of a matrix of all languages."""
     place = {language: at for at, language in enumerate(languages)}
     part: Reals = square[np.ix_([place[code] for code in sources], [place[code] for code in targets])]
     return part
@@ -83,46 +83,46 @@ def _all(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
     return list(dict.fromkeys((*sources, *targets)))
 
 
-class LexicalPart:
-    """lex."""
+class LexicalCollector:
+    """Collector of lex: counts of tokens."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._special = special_ids(tokenizer)
         self._counts: dict[str, TokenCounts] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Count the language's pieces."""
+        """Count the language's tokens."""
         assert text.plain is not None
         self._counts[text.language] = count_tokens((each.input_ids for each in text.plain.examples), self._special)
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Compare the distributions."""
+        """Compare the distributions of tokens."""
         everybody = _all(sources, targets)
         square = lexical_overlap({code: self._counts[code] for code in everybody})
         return {"lex": _between(square, everybody, sources, targets)}
 
 
-class EvennessPart:
-    """sue."""
+class EvennessCollector:
+    """Collector of sue: evenness of sub-words."""
 
     def __init__(self, merges: int) -> None:
         self._merges = merges
         self._values: dict[str, float] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Learn the language's sub-words and measure their evenness."""
+        """Learn the language's sub-words and compute their evenness."""
         words = words_of(part for example in text.sample.examples for part in (example.text, example.pair) if part)
         self._values[text.language] = evenness(segments_of(words, self._merges).values())
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Give every source its evenness."""
+        """Return the evenness of every source."""
         everybody = _all(sources, targets)
         square = evenness_matrix({code: self._values[code] for code in everybody})
         return {"sue": _between(square, everybody, sources, targets)}
 
 
-class EmbeddingsPart:
-    """emb."""
+class EmbeddingsCollector:
+    """Collector of emb: mean token states."""
 
     def __init__(self, body: Body, layer: int | Literal["all"] | None, centre: bool) -> None:
         self._centre = centre
@@ -132,13 +132,13 @@ class EmbeddingsPart:
         self._examples: dict[str, int] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Begin the language's mean."""
+        """Start the mean of the language."""
         assert text.plain is not None
         self._examples[text.language] = len(text.plain.examples)
         self._sums.pop(text.language, None)
 
     def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
-        """Add each example's mean over its tokens, those that frame it included."""
+        """Add the mean of each example over its tokens, including special tokens around the text."""
         mask = batch["attention_mask"].unsqueeze(-1)
         means = [(states[at].float() * mask).sum(1) / mask.sum(1) for at in self._layers]
         added = np.stack([mean.double().sum(0).cpu().numpy() for mean in means])
@@ -156,8 +156,8 @@ class EmbeddingsPart:
         return found
 
 
-class NeighboursPart:
-    """nn-rank."""
+class NeighboursCollector:
+    """Collector of nn-rank: token states, in a temporary file."""
 
     def __init__(
         self,
@@ -173,28 +173,28 @@ class NeighboursPart:
     ) -> None:
         self._layer, self._k, self._most, self._tell = layer, k, most, on_progress
         self._special = special_ids(tokenizer)
-        self._kept: frozenset[int] = frozenset()
+        self._examples: frozenset[int] = frozenset()
         self.states = TokenStates(path, body.width, dtype)
 
     def add_text(self, text: LanguageText) -> None:
-        """Choose the examples whose tokens are kept."""
+        """Choose the examples whose token states are stored."""
         assert text.plain is not None
-        self._kept = first_tokens(text.plain, self._special, self._most, text.language)
+        self._examples = first_tokens(text.plain, self._special, self._most, text.language)
 
     def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
-        """Keep the states of tokens that are neither special nor padding."""
+        """Store the states of tokens that are neither special nor padding."""
         keys, ids, mask = (batch[name].cpu().numpy() for name in ("example_keys", "input_ids", "attention_mask"))
-        chosen = np.isin(keys, list(self._kept))[:, None] & (mask == 1) & ~np.isin(ids, self._special)
+        chosen = np.isin(keys, list(self._examples))[:, None] & (mask == 1) & ~np.isin(ids, self._special)
         self.states.add(language, states[self._layer].float().cpu().numpy()[chosen])
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Search the neighbours of every target's tokens."""
+        """Find the nearest neighbours of every target token."""
         found = self.states.states(_all(sources, targets))
         return {"nn-rank": neighbour_shares(found, sources, targets, k=self._k, on_progress=self._tell)}
 
 
-class GradientsPart:
-    """grad-cosine."""
+class GradientsCollector:
+    """Collector of grad-cosine: mean gradients, in a temporary file."""
 
     def __init__(
         self, layout: ParameterLayout, path: Path, languages: int, gradient: Callable[[LanguageText], Mapping[str, Any]]
@@ -203,7 +203,7 @@ class GradientsPart:
         self._file = GradientFile(path, languages, layout.size)
 
     def add_text(self, text: LanguageText) -> None:
-        """Measure the language's mean gradient."""
+        """Compute the mean gradient of the language."""
         found = self._gradient(text)
         self._file.add(text.language, [found[name].float().cpu().numpy() for name in self._layout.names])
 
@@ -214,16 +214,16 @@ class GradientsPart:
         return {"grad-cosine": _between(square, everybody, sources, targets)}
 
 
-#: What the body of a model may be given of a batch.
+#: Entries of a batch that the body of a model may take.
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_length: int) -> EncodedSample:
-    """Cut a sample's text into pieces as a build does, and hide nothing.
+    """Encode a sample as a build does, but hide no token.
 
     Raises:
-        UsageError: `max_length` leaves no room beside the special pieces.
-        CorpusError: No example has a piece that the tokenizer knows.
+        UsageError: `max_length` leaves no room beside the special tokens.
+        CorpusError: No example has a token that the tokenizer knows.
     """
 
     def make_arrays(_: object, pieces: TokenisedExample) -> Mapping[str, Counts]:
@@ -233,19 +233,19 @@ def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_len
 
 
 def special_ids(tokenizer: Any) -> Counts:
-    """Return the ids of all pieces that say nothing of a language, the unknown one included; int64, rising."""
+    """Return the ids of all special tokens, including the unknown token; int64, ascending."""
     return np.array(sorted(set(tokenizer.all_special_ids)), dtype=np.int64)
 
 
 class Body:
-    """The part of a model that makes token states: an encoder, a decoder, or of a model with both the encoder.
+    """The part of a model that computes token states: its encoder, or its decoder where it has no encoder.
 
     Args:
         loaded: The model.
 
     Attributes:
-        layers: Number of the last layer; 0 is what goes into the first block.
-        width: D, the size of a state.
+        layers: Number of the last layer; layer 0 is the input of the first block.
+        width: D, the size of a token state.
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -261,56 +261,58 @@ class Body:
         self.layers, self.width = len(states) - 1, int(states[-1].shape[-1])
 
     def states(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Return the states [B, T, D] before the first block and after each; no graph is kept.
+        """Return the states [B, T, D] before the first block and after each block; no graph is kept.
 
         Raises:
-            ModelError: The model does not give them.
+            ModelError: The model does not return them.
         """
         import torch
+
+        from xsns_stream.fisher.model_state import evaluating
 
         inputs: dict[str, Any] = {name: batch[name] for name in _INPUTS if name in batch}
         if "use_cache" in self._takes:
             inputs["use_cache"] = False
-        # Not inference mode: a model may keep tables (rotary embeddings) that a later backward needs.
-        with torch.no_grad():
+        # Not inference mode: a model may keep tables (rotary embeddings) that a later backward pass needs.
+        with evaluating(self._module), torch.no_grad():
             output = self._module(**inputs, output_hidden_states=True, return_dict=True)
         states = getattr(output, "hidden_states", None)
         if not states:
             raise ModelError(
-                f"the model '{self._name}' does not give its token states.", "use a model of transformer blocks."
+                f"the model '{self._name}' does not return its token states.", "use a model of transformer blocks."
             )
         return tuple(states)
 
-    def layer(self, asked: int | None, default: int) -> int:
-        """Return a layer's number.
+    def layer(self, requested: int | None, default: int) -> int:
+        """Return the number of a layer.
 
         Args:
-            asked: From 0, the input of the first block, to `layers`; None takes the default.
-            default: Where the model has fewer layers, its last.
+            requested: From 0, the input of the first block, to `layers`; None takes the default.
+            default: The default; the last layer of a model with fewer.
 
         Raises:
             UsageError: The model has no such layer.
         """
-        if asked is None:
+        if requested is None:
             return min(default, self.layers)
-        if not 0 <= asked <= self.layers:
+        if not 0 <= requested <= self.layers:
             raise UsageError(
-                f"the model '{self._name}' has no layer {asked}.",
-                f"layers are 0 (what goes into the first block) to {self.layers}.",
+                f"the model '{self._name}' has no layer {requested}.",
+                f"layers are 0 (the input of the first block) to {self.layers}.",
             )
-        return asked
+        return requested
 
 
 def first_tokens(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
-    """Return the keys of the first examples that hold at most `most` tokens that are not special; at least one example.
+    """Return the keys of the first examples that have at most `most` tokens without special ones; at least one example.
 
     Raises:
-        CorpusError: There is no such token.
+        CorpusError: All tokens are special.
     """
     counts = [int((~np.isin(example.input_ids, special)).sum()) for example in sample.examples]
     if not sum(counts):
         raise CorpusError(f"no token of language '{language}' is left without the special ones.")
     limit = sum(counts) if most is None else most
-    kept = np.cumsum(counts) <= limit
-    kept[0] = True
-    return frozenset(example.key for example, keep in zip(sample.examples, kept, strict=True) if keep)
+    chosen = np.cumsum(counts) <= limit
+    chosen[0] = True
+    return frozenset(example.key for example, is_chosen in zip(sample.examples, chosen, strict=True) if is_chosen)

@@ -1,8 +1,8 @@
-"""Baselines that need a model or its tokenizer: one pass over the examples of a build feeds all that are asked for.
+"""Baselines from text: one pass over the examples of a build computes all requested baselines.
 
-Text as it is goes through the model's body once, for emb and nn-rank; grad-cosine asks the build's question of the
-same examples, and so runs the model again. Memory holds one batch, and of each language a vector or counts; token
-states and gradients lie in temporary files.
+For emb and nn-rank, the unchanged text goes through the model's body once. grad-cosine uses the objective of the build
+on the same examples, and therefore runs the model again. Memory holds one batch, and a vector or counts for each
+language; token states and gradients are in temporary files.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from xsns_stream.errors import CorpusError, LanguageError, ModelError, UsageErro
 from xsns_stream.objectives import EncodedSample, Objective, batches, make_objective
 from xsns_stream.pipeline.baseline_values import (
     Body,
-    EmbeddingsPart,
-    EvennessPart,
-    GradientsPart,
+    Collector,
+    EmbeddingsCollector,
+    EvennessCollector,
+    GradientsCollector,
     LanguageText,
-    LexicalPart,
+    LexicalCollector,
     Matrices,
-    NeighboursPart,
-    Part,
-    StatesPart,
+    NeighboursCollector,
+    StatesCollector,
     encode_plain,
 )
 from xsns_stream.pipeline.events import (
@@ -45,7 +45,7 @@ from xsns_stream.pipeline.events import (
     RowMeasured,
     RowStarted,
 )
-from xsns_stream.pipeline.rows import MANY_UNKNOWN, unit_of
+from xsns_stream.pipeline.rows import MANY_UNKNOWN, unit_of, unknown_tokens
 from xsns_stream.pipeline.run_build import ONE_LANGUAGE
 from xsns_stream.pipeline.scheduling import ReadAhead
 from xsns_stream.pipeline.settings import DEFAULT_BATCH, DEFAULT_EXAMPLES, DEFAULT_SEED
@@ -68,7 +68,7 @@ __all__ = [
     "model_baselines",
 ]
 
-#: NN-Rank's layer, where the model has as many.
+#: Layer of NN-Rank; the last layer of models with fewer.
 NEIGHBOUR_LAYER: Final = 8
 
 
@@ -78,18 +78,18 @@ def model_baselines(
     loaded: LoadedModel | None,
     languages: Sequence[str],
     *,
-    on_event: Tell = lambda event: None,
+    on_event: OnBaselineEvent = lambda event: None,
     **settings: Any,
 ) -> dict[str, SimilarityMatrix]:
-    """Compute baselines on the examples that a build with the same corpus, number and seeds would draw.
+    """Compute baselines on the examples that a build with the same corpus, number and seeds draws.
 
-    A language that fails under a seed is told as an event and is NaN there, and so in the mean over seeds; one that
-    fails under every seed is left out.
+    A language that fails under a seed is reported as an event; its values are NaN for this seed, and in the mean over
+    seeds. A language that fails under every seed is left out.
 
     Args:
-        names: Of :data:`MODEL_BASELINES`.
-        corpus: Where the text comes from.
-        loaded: The model with its tokenizer. Its `model` may be None for lex, and all of it for sue.
+        names: Names of :data:`MODEL_BASELINES`.
+        corpus: Source of the text.
+        loaded: The model with its tokenizer. For lex its `model` may be None; for sue it may be None itself.
         languages: Normalised codes.
         on_event: Called with each event, in order.
         **settings: Further fields of :class:`BaselineSettings`.
@@ -98,24 +98,24 @@ def model_baselines(
         {name: matrix}, in the order of the names, each with `per_seed`.
 
     Raises:
-        UsageError: An unknown name, a number below 1, a layer that is not there.
+        UsageError: A name is unknown, a number is below 1, or the model lacks a layer.
         LanguageError: A source or target is not among the languages.
-        CorpusError: No source and target are left that could be compared.
-        ModelError: The model does not give its states, or a batch does not fit into memory.
+        CorpusError: No source and target are left to compare.
+        ModelError: The model does not return its states, or a batch does not fit into memory.
     """
     for side in ("sources", "targets", "seeds"):
         if settings.get(side) is not None:
             settings[side] = tuple(dict.fromkeys(settings[side]))
-    asked = BaselineSettings(tuple(dict.fromkeys(names)), corpus, tuple(dict.fromkeys(languages)), **settings)
-    run = _Run(asked, loaded, on_event)
-    return run.joined([run.one_seed(seed) for seed in asked.seeds])
+    requested = BaselineSettings(tuple(dict.fromkeys(names)), corpus, tuple(dict.fromkeys(languages)), **settings)
+    run = _Run(requested, loaded, on_event)
+    return run.joined([run.one_seed(seed) for seed in requested.seeds])
 
 
 class _Run:
-    """One call: settings, and what all its seeds share of the model."""
+    """One call of :func:`model_baselines`: its settings, and the parts of the model that all seeds share."""
 
-    def __init__(self, settings: BaselineSettings, loaded: LoadedModel | None, tell: Tell) -> None:
-        self.settings, self.loaded, self.tell = settings, loaded, tell
+    def __init__(self, settings: BaselineSettings, loaded: LoadedModel | None, notify: OnBaselineEvent) -> None:
+        self.settings, self.loaded, self.notify = settings, loaded, notify
         self.failed: dict[Row, XsnsError] = {}
         self.drawn: dict[str, dict[int, DrawnText]] = {}
         self.body = Body(self._model) if settings.wants("emb", "nn-rank") else None
@@ -143,90 +143,92 @@ class _Run:
             folder = undo.enter_context(
                 tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=self.settings.scratch)
             )
-            parts = self._parts(seed, Path(folder), undo)
+            collectors = self._collectors(seed, Path(folder), undo)
             rows = [Row(language, seed) for language in self.settings.languages]
             for row, text in ReadAhead(rows, self._read):
-                self.tell(RowStarted(row))
+                self.notify(RowStarted(row))
                 started = time.perf_counter()
                 try:
-                    found = text()
-                    self._add(row, found, parts)
+                    drawn_text = text()
+                    self._add(row, drawn_text, collectors)
                 except ONE_LANGUAGE as error:
                     self.failed[row] = error
-                    self.tell(RowFailed(row, error))
+                    self.notify(RowFailed(row, error))
                 else:
-                    drawn = DrawnText(row.language, found.sample.digest, len(found.sample))
+                    drawn = DrawnText(row.language, drawn_text.sample.digest, len(drawn_text.sample))
                     self.drawn.setdefault(row.language, {})[row.seed] = drawn
-                    self.tell(RowMeasured(row, len(found.sample), time.perf_counter() - started))
-            return self._finish(seed, parts)
+                    self.notify(RowMeasured(row, len(drawn_text.sample), time.perf_counter() - started))
+            return self._finish(seed, collectors)
 
     def joined(self, seeds: Sequence[Matrices]) -> dict[str, SimilarityMatrix]:
-        """Return one matrix a baseline from those of the seeds; languages that failed under all are left out."""
-        asked = self.settings
-        lost = {code for code in asked.languages if all(Row(code, seed) in self.failed for seed in asked.seeds)}
-        rows = [at for at, code in enumerate(asked.rows) if code not in lost]
-        columns = [at for at, code in enumerate(asked.columns) if code not in lost]
+        """Return the mean matrix of each baseline over the seeds, without languages that failed under all seeds."""
+        settings = self.settings
+        lost = {code for code in settings.languages if all(Row(code, seed) in self.failed for seed in settings.seeds)}
+        rows = [at for at, code in enumerate(settings.rows) if code not in lost]
+        columns = [at for at, code in enumerate(settings.columns) if code not in lost]
         found = {}
         for name in seeds[0]:
             per_seed = np.stack([matrices[name][np.ix_(rows, columns)] for matrices in seeds])
             found[name] = SimilarityMatrix(
-                tuple(asked.rows[at] for at in rows),
-                tuple(asked.columns[at] for at in columns),
+                tuple(settings.rows[at] for at in rows),
+                tuple(settings.columns[at] for at in columns),
                 per_seed.mean(axis=0),
                 "emb" if name.startswith("emb-") else name,
-                seeds=asked.seeds,
+                seeds=settings.seeds,
                 per_seed=per_seed,
                 record=self._record(name),
             )
         return found
 
     def _record(self, name: str) -> PredictorRecord:
-        """Return what the baseline of this name was made of."""
-        asked, kind = self.settings, "emb" if name.startswith("emb-") else name
-        # Made from words alone.
+        """Return the record of how the baseline of this name was computed."""
+        settings, kind = self.settings, "emb" if name.startswith("emb-") else name
+        # sue is computed from words alone.
         loaded = None if kind == "sue" else self._model
         return PredictorRecord(
             kind,
             model="" if loaded is None else loaded.name,
             weights_digest=loaded.weights_digest if loaded is not None and kind in NEED_WEIGHTS else "",
             tokenizer_digest="" if loaded is None else loaded.tokenizer_digest,
-            corpus=asked.corpus.name,
-            examples_asked=asked.examples,
-            seeds=asked.seeds,
+            corpus=settings.corpus.name,
+            examples_asked=settings.examples,
+            seeds=settings.seeds,
             objective=str(self.objective) if kind == "grad-cosine" else "",
-            max_length=0 if loaded is None else asked.max_length,
+            max_length=0 if loaded is None else settings.max_length,
             texts=self.drawn,
             settings=self._settings_of(name, kind),
         )
 
     def _settings_of(self, name: str, kind: str) -> dict[str, Any]:
-        """Return the settings that only this baseline has."""
-        asked = self.settings
+        """Return the settings of this baseline alone."""
+        settings = self.settings
         if kind == "emb":
             layer = (
-                int(name.removeprefix("emb-")) if name != kind else self._body.layer(_number(asked), self._body.layers)
+                int(name.removeprefix("emb-"))
+                if name != kind
+                else self._body.layer(_number(settings), self._body.layers)
             )
-            return {"layer": layer, "centre": asked.centre}
+            return {"layer": layer, "centre": settings.centre}
         if kind == "nn-rank":
-            layer = self._body.layer(asked.neighbour_layer, NEIGHBOUR_LAYER)
-            return {"layer": layer, "neighbours": asked.neighbours, "max_tokens": asked.max_tokens}
+            layer = self._body.layer(settings.neighbour_layer, NEIGHBOUR_LAYER)
+            return {"layer": layer, "neighbours": settings.neighbours, "max_tokens": settings.max_tokens}
         if kind == "grad-cosine":
-            return {"token_reduction": asked.token_reduction}
-        return {"merges": asked.merges} if kind == "sue" else {}
+            return {"token_reduction": settings.token_reduction}
+        return {"merges": settings.merges} if kind == "sue" else {}
 
-    def _parts(self, seed: int, folder: Path, undo: ExitStack) -> list[Part]:
-        """Return an empty part for each baseline, in the order of the names."""
-        asked = self.settings
-        make: dict[str, Callable[[], Part]] = {
-            "lex": lambda: LexicalPart(self._model.tokenizer),
-            "sue": lambda: EvennessPart(asked.merges),
-            "emb": lambda: EmbeddingsPart(self._body, asked.layer, asked.centre),
+    def _collectors(self, seed: int, folder: Path, undo: ExitStack) -> list[Collector]:
+        """Return an empty collector for each baseline, in the order of the names."""
+        settings = self.settings
+        make: dict[str, Callable[[], Collector]] = {
+            "lex": lambda: LexicalCollector(self._model.tokenizer),
+            "sue": lambda: EvennessCollector(settings.merges),
+            "emb": lambda: EmbeddingsCollector(self._body, settings.layer, settings.centre),
             "nn-rank": lambda: self._neighbours(seed, folder / "states", undo),
-            "grad-cosine": lambda: GradientsPart(
-                self._theta, folder / "gradients", len(asked.languages), lambda text: self._gradient(text, seed)
+            "grad-cosine": lambda: GradientsCollector(
+                self._theta, folder / "gradients", len(settings.languages), lambda text: self._gradient(text, seed)
             ),
         }
-        return [make[name]() for name in asked.names]
+        return [make[name]() for name in settings.names]
 
     @property
     def _body(self) -> Body:
@@ -238,45 +240,47 @@ class _Run:
         assert self.layout is not None
         return self.layout
 
-    def _neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursPart:
-        asked = self.settings
-        part = NeighboursPart(
+    def _neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursCollector:
+        settings = self.settings
+        collector = NeighboursCollector(
             self._body,
             self._model.tokenizer,
             path,
-            layer=self._body.layer(asked.neighbour_layer, NEIGHBOUR_LAYER),
-            k=asked.neighbours,
-            most=asked.max_tokens,
-            dtype=asked.states,
-            on_progress=lambda done, total: self.tell(NeighboursFound(seed, done, total)),
+            layer=self._body.layer(settings.neighbour_layer, NEIGHBOUR_LAYER),
+            k=settings.neighbours,
+            most=settings.max_tokens,
+            dtype=settings.states,
+            on_progress=lambda done, total: self.notify(NeighboursFound(seed, done, total)),
         )
-        undo.callback(part.states.close)
-        return part
+        undo.callback(collector.states.close)
+        return collector
 
     def _read(self, row: Row) -> LanguageText:
-        asked = self.settings
-        sample = asked.corpus.sample(row.language, asked.examples, row.seed)
-        plain = question = None
-        if asked.wants("lex", "emb", "nn-rank"):
-            plain = encode_plain(sample, self._model, row.seed, asked.max_length)
-        if self.objective is not None and asked.wants("grad-cosine"):
-            question = self.objective.encode(sample, self._model.tokenizer, row.seed)
-        return LanguageText(row.language, sample, plain, question)
+        settings = self.settings
+        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+        plain = scored = None
+        if settings.wants("lex", "emb", "nn-rank"):
+            plain = encode_plain(sample, self._model, row.seed, settings.max_length)
+        if self.objective is not None and settings.wants("grad-cosine"):
+            scored = self.objective.encode(sample, self._model.tokenizer, row.seed)
+        return LanguageText(row.language, sample, plain, scored)
 
-    def _add(self, row: Row, text: LanguageText, parts: Sequence[Part]) -> None:
-        """Give a language's text, and its token states, to every part."""
+    def _add(self, row: Row, text: LanguageText, collectors: Sequence[Collector]) -> None:
+        """Pass a language's text, and its token states, to every collector."""
         for note in _notes(text, self.settings.examples):
-            self.tell(Noted(note, row))
-        for part in parts:
-            part.add_text(text)
-        seeing: list[StatesPart] = [part for part in parts if isinstance(part, EmbeddingsPart | NeighboursPart)]
-        if not seeing or text.plain is None:
+            self.notify(Noted(note, row))
+        for collector in collectors:
+            collector.add_text(text)
+        of_states: list[StatesCollector] = [
+            one for one in collectors if isinstance(one, EmbeddingsCollector | NeighboursCollector)
+        ]
+        if not of_states or text.plain is None:
             return
         with _fitting(self.settings.batch):
             for batch in self._batches(text.plain, row):
                 states = self._body.states(batch)
-                for part in seeing:
-                    part.add_states(row.language, batch, states)
+                for collector in of_states:
+                    collector.add_states(row.language, batch, states)
 
     def _batches(self, encoded: EncodedSample, row: Row) -> Iterator[dict[str, Tensor]]:
         device = str(next(self._model.model.parameters()).device)
@@ -284,33 +288,33 @@ class _Run:
         for batch in batches(encoded.examples, self.settings.batch, self._model.pad_id, device):
             yield batch
             done += len(batch["input_ids"])
-            self.tell(ExamplesDone(row, done, len(encoded.examples)))
+            self.notify(ExamplesDone(row, done, len(encoded.examples)))
 
     def _gradient(self, text: LanguageText, seed: int) -> Mapping[str, Tensor]:
         from xsns_stream.fisher import mean_gradient
 
-        assert text.asked is not None
-        todo = self._batches(text.asked, Row(text.language, seed))
+        assert text.scored is not None
+        todo = self._batches(text.scored, Row(text.language, seed))
         with _fitting(self.settings.batch):
             return mean_gradient(
                 self._model.model, todo, self._theta, self.settings.token_reduction, language=text.language
             )
 
-    def _finish(self, seed: int, parts: Sequence[Part]) -> Matrices:
-        """Return the seed's matrices, NaN where a language failed.
+    def _finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
+        """Return the matrices of a seed; NaN where a language failed.
 
         Raises:
-            CorpusError: Nothing is left to be compared; the first failure says why.
+            CorpusError: Fewer than two languages are left; the error includes the first failure.
         """
-        asked = self.settings
-        here = [code for code in asked.languages if Row(code, seed) not in self.failed]
-        rows, columns = (np.array([code in here for code in side]) for side in (asked.rows, asked.columns))
+        settings = self.settings
+        here = [code for code in settings.languages if Row(code, seed) not in self.failed]
+        rows, columns = (np.array([code in here for code in side]) for side in (settings.rows, settings.columns))
         if not rows.any() or not columns.any() or len(here) < 2:
             raise self._nothing_left(seed)
-        sources, targets = ([code for code in side if code in here] for side in (asked.rows, asked.columns))
+        sources, targets = ([code for code in side if code in here] for side in (settings.rows, settings.columns))
         found: Matrices = {}
-        for part in parts:
-            for name, values in part.matrices(sources, targets).items():
+        for collector in collectors:
+            for name, values in collector.matrices(sources, targets).items():
                 whole: Reals = np.full((len(rows), len(columns)), np.nan)
                 whole[np.ix_(rows, columns)] = values
                 found[name] = whole
@@ -319,30 +323,30 @@ class _Run:
     def _nothing_left(self, seed: int) -> CorpusError:
         first = next((error for row, error in self.failed.items() if row.seed == seed), None)
         if first is None:
-            return CorpusError("there are not two languages to compare.", "name more of them.")
+            return CorpusError("there are fewer than two languages to compare.", "name more languages.")
         return CorpusError(f"no two languages are left to compare. The first that failed: {first.message}", first.hint)
 
 
-def _number(asked: BaselineSettings) -> int | None:
-    return asked.layer if isinstance(asked.layer, int) else None
+def _number(settings: BaselineSettings) -> int | None:
+    return settings.layer if isinstance(settings.layer, int) else None
 
 
-def _notes(text: LanguageText, asked: int) -> Iterator[str]:
-    if len(text.sample) < asked:
-        yield f"has only {len(text.sample)} of the {asked} examples requested."
+def _notes(text: LanguageText, requested: int) -> Iterator[str]:
+    if len(text.sample) < requested:
+        yield f"has only {len(text.sample)} of the {requested} examples requested."
     if malformed := text.sample.counts.malformed:
         yield f"{malformed} malformed of {text.sample.counts.read} {unit_of(text.sample.source)} skipped."
-    encoded = text.plain or text.asked
+    encoded = text.plain or text.scored
     if encoded is not None and encoded.unknown_share > MANY_UNKNOWN:
-        yield f"{encoded.unknown_share:.0%} of the tokens are unknown to the tokenizer; the result is not reliable."
+        yield unknown_tokens(encoded)
 
 
 @contextmanager
 def _fitting(batch: int) -> Iterator[None]:
-    """Say in words that a batch does not fit into memory.
+    """Raise a clear error where a batch does not fit into memory.
 
     Raises:
-        ModelError: So it is.
+        ModelError: A batch does not fit.
     """
     from xsns_stream.fisher import is_out_of_memory
 
@@ -357,41 +361,41 @@ def _fitting(batch: int) -> Iterator[None]:
 
 
 MODEL_BASELINES: Final = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
-#: Those that need the model's weights; lex needs its tokenizer, sue neither.
+#: Baselines that need the model's weights; lex needs its tokenizer, sue needs neither.
 NEED_WEIGHTS: Final = ("emb", "nn-rank", "grad-cosine")
 
 
-Tell: TypeAlias = Callable[[BaselineEvent], None]
+OnBaselineEvent: TypeAlias = Callable[[BaselineEvent], None]
 
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """What to compute, on which text, and how.
+    """Baselines to compute, their text and their parameters.
 
     Attributes:
-        names: Of :data:`MODEL_BASELINES`.
-        corpus: Where the text comes from.
-        languages: Normalised codes; emb's centre is their mean.
+        names: Names of :data:`MODEL_BASELINES`.
+        corpus: Source of the text.
+        languages: Normalised codes; emb subtracts the mean of their vectors where it is centred.
         sources: Rows of the matrices; nn-rank searches the tokens of these. All languages by default.
         targets: Columns; all languages by default.
-        examples: |D|, a language and seed.
-        seeds: One matrix for each; the values are their mean.
-        batch: Examples computed together. Results do not depend on it, but by rounding.
-        max_length: Longest example in pieces, special ones included; longer text is cut. As for the build.
-        objective: What grad-cosine asks; by default what the model was trained for, with that objective's defaults.
+        examples: |D|, the number of examples of each language and seed.
+        seeds: Seeds; the values are the mean over the matrices of the seeds.
+        batch: Examples in a batch. Results depend on it only by rounding.
+        max_length: Longest example in tokens, including special tokens; longer text is cut, as by the build.
+        objective: Objective of grad-cosine; by default what the model was trained for, with its defaults.
         layout: θ of grad-cosine; the blocks by default.
-        token_reduction: Of grad-cosine, as for :func:`xsns_stream.diagonal_fisher`.
-        layer: Of emb: 0 is what goes into the first block; the last by default; `all` gives a matrix a layer, named
-            `emb-0`, `emb-1`, ….
-        centre: Of emb: take the mean language vector off.
-        neighbour_layer: Of nn-rank; 8 by default, or the last of a model with fewer.
-        neighbours: k of nn-rank.
-        max_tokens: Of nn-rank: the most tokens of a language, from the first examples drawn; all by default. Time
-            grows with their square.
-        states: Of nn-rank: `float32` or `float16`, the type in which token states lie on the disk.
-        merges: Of sue's byte-pair encodings.
-        scratch: Folder for temporary files; the system's by default. nn-rank takes tokens × width × 4 bytes there,
-            grad-cosine languages × parameters × 4.
+        token_reduction: For grad-cosine, as for :func:`xsns_stream.diagonal_fisher`.
+        layer: Layer of emb: 0 is the input of the first block; the last layer by default; `all` returns one matrix for
+            each layer, named `emb-0`, `emb-1`, ….
+        centre: Whether emb subtracts the mean language vector.
+        neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer.
+        neighbours: Number k of neighbours of nn-rank.
+        max_tokens: Largest number of tokens of a language for nn-rank, from the first examples drawn; all by default.
+            Time grows with its square.
+        states: Data type of nn-rank's token states on the disk, `float32` or `float16`.
+        merges: Number of merges of sue's byte-pair encodings.
+        scratch: Folder for temporary files; that of the system by default. nn-rank needs tokens × width × 4 bytes
+            there, grad-cosine languages × parameters × 4 bytes.
     """
 
     names: tuple[str, ...]
@@ -419,8 +423,7 @@ class BaselineSettings:
         for name in self.names:
             if name not in MODEL_BASELINES:
                 raise UsageError(
-                    f"there is no baseline '{name}' that is made with a model.",
-                    f"choose among {', '.join(MODEL_BASELINES)}.",
+                    f"there is no baseline '{name}' from text.", f"choose among {', '.join(MODEL_BASELINES)}."
                 )
         numbers = {
             "examples": self.examples,
@@ -435,10 +438,12 @@ class BaselineSettings:
         if self.states not in STATE_TYPES:
             raise UsageError(f"token states cannot be stored as '{self.states}'.", f"one of {', '.join(STATE_TYPES)}.")
         if self.centre and "emb" in self.names and len(self.languages) < 3:
-            raise UsageError("two language vectors cannot be centred.", "name three languages or more.")
+            raise UsageError("two language vectors cannot be centred.", "name at least three languages.")
         for code in (*self.rows, *self.columns):
             if code not in self.languages:
-                raise LanguageError(f"'{code}' is not among the languages.", "sources and targets are part of them.")
+                raise LanguageError(
+                    f"'{code}' is not among the languages.", "sources and targets must be among the languages."
+                )
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -451,5 +456,5 @@ class BaselineSettings:
         return self.languages if self.targets is None else self.targets
 
     def wants(self, *names: str) -> bool:
-        """Whether one of these is asked for."""
+        """Return whether one of these baselines is requested."""
         return any(name in self.names for name in names)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from statistics import mean
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from xsns_stream.languages import constituents
 from xsns_stream.pipeline.events import (
     ExamplesDone,
     NeighboursFound,
     Noted,
+    ReadEvent,
     Row,
     RowByOther,
     RowCommitted,
@@ -26,10 +26,12 @@ from xsns_stream.pipeline.events import (
     UnitFailed,
     UnitsAwaited,
     UnitStarted,
+    WorkDone,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from xsns_stream.types import TransferRun
 
@@ -212,25 +214,42 @@ def _unit_summary(run: TransferRun) -> str:
     return ", ".join(parts)
 
 
-@contextmanager
-def work_bar(task: str, console: Console) -> Iterator[Callable[[int, int], None] | None]:
-    """Draw a bar while the block runs; yield a function of (done, total), or None where no bar can be drawn.
+class ReadProgress:
+    """Draws the events of functions that read a store or matrices: notes as lines, the current task as a bar.
 
     Args:
-        task: Text beside the bar.
-        console: The console to draw on.
+        console: The console to draw on. Without a terminal, or if it is quiet, no bar is drawn.
+        say: Function that prints a note.
     """
-    if console.quiet or not is_live(console):
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        number = bar.add_task(task, total=None)
-        yield lambda done, total: bar.update(number, completed=done, total=total)
+    def __init__(self, console: Console, say: Callable[[str], None]) -> None:
+        self._console, self._say = console, say
+        self._bar: Progress | None = None
+        self._task = ""
+
+    def __call__(self, event: ReadEvent) -> None:
+        """Draw one event."""
+        match event:
+            case Noted(text):
+                self.stop()
+                self._say(f"note: {text}")
+            case WorkDone(task, done, total) if not self._console.quiet and is_live(self._console):
+                if self._bar is None or task != self._task:
+                    self.stop()
+                    self._bar, self._task = self._started(task), task
+                self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+
+    def _started(self, task: str) -> Progress:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        bar = Progress(*columns, console=self._console, transient=True)
+        bar.add_task(task, total=None)
+        bar.start()
+        return bar
+
+    def stop(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

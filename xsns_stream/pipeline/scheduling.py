@@ -1,4 +1,4 @@
-"""Order of work: items that several processes share, and items that are prepared one ahead in a thread."""
+"""Scheduling of work items: several processes share them, and a thread prepares the next one."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
-#: Seconds between two looks at items that other processes hold.
+#: Seconds between two checks of items that other processes hold.
 POLL_S: Final = 0.2
 
 Item = TypeVar("Item")
 
 
 class SharedItems(Generic[Item]):
-    """Items of work, handed out to the process that holds their claim; use as a context manager.
+    """Work items that several processes share; use as a context manager.
 
-    Every item that is handed out is held until :meth:`release` is called for it, or the context ends.
+    This process claims an item before it works on it, and holds the claim until :meth:`release` or the end of the
+    context. Items that another process holds are deferred. When no other item is left, this process waits for them: an
+    item that is finished by then was finished by the other process; an item whose process died is yielded here.
 
     Args:
-        items: In the order in which they are to be done.
-        claim: Item → a context that claims it without waiting, and gives whether the claim was granted.
-        is_done: Item → whether it needs no more work; asked after every claim.
-        on_other: Called with each item that another process has done since the start.
+        items: The items in the order of the work.
+        claim: Item → context manager that claims it without waiting, and yields whether the claim was granted.
+        is_done: Item → whether it needs no more work; called after every claim.
+        on_other: Called with each item that another process has finished since the start.
         on_wait: Called once, with the items that other processes hold, before this process waits for them.
     """
 
@@ -51,7 +53,7 @@ class SharedItems(Generic[Item]):
             self.release(item)
 
     def free(self) -> Iterator[Item]:
-        """Yield the items that nobody holds, in order; each is claimed when it is asked for."""
+        """Yield the items that no other process holds, in order; each is claimed when it is taken."""
         for item in self._items:
             mine = self._try(item)
             if mine:
@@ -62,10 +64,9 @@ class SharedItems(Generic[Item]):
     def deferred(self) -> Iterator[Item]:
         """Wait for the items that other processes held, and yield those that none of them finished.
 
-        It is to be called when nothing is held any more: two processes that wait for each other's items would wait
-        forever.
+        Call it when this process holds no item: two processes that wait for each other's items would wait forever.
         """
-        told = False
+        waiting = False
         while self._deferred:
             left = []
             for item in self._deferred:
@@ -74,19 +75,19 @@ class SharedItems(Generic[Item]):
                     yield item
                 elif mine is None:
                     left.append(item)
-            if left and not told:
+            if left and not waiting:
                 self._on_wait(tuple(left))
-                told = True
+                waiting = True
             if len(left) == len(self._deferred):
                 time.sleep(POLL_S)
             self._deferred = left
 
     def release(self, item: Item) -> None:
-        """Release an item that was handed out."""
+        """Release an item that was yielded."""
         self._held.pop(item).close()
 
     def _try(self, item: Item) -> bool | None:
-        """Claim an item; return False where it is done already, None where another process holds it."""
+        """Claim an item; return False where it is finished, None where another process holds it."""
         with ExitStack() as stack:
             if not stack.enter_context(self._claim(item)):
                 return None
@@ -101,14 +102,14 @@ Made = TypeVar("Made")
 
 
 class ReadAhead(Generic[Item, Made]):
-    """Makes something of each item, in order, in one thread: the next one while the present one is used.
+    """Results of a function for each item, in order; a thread computes the next one while the current one is used.
 
-    Iterating yields each item with a function that gives what was made of it, or raises what went wrong; it is to be
-    called once for each item, and starts the next.
+    Iteration yields each item with a function that returns its result, or raises its error. The function must be
+    called once for each item, and starts the computation for the next item.
 
     Args:
-        items: In their order; the next one is asked for, in the caller's thread, when the present one is taken.
-        make: Called in the thread.
+        items: The items in order; the next item is taken, in the caller's thread, when the current result is.
+        make: Function of an item; it is called in the thread.
     """
 
     def __init__(self, items: Iterable[Item], make: Callable[[Item], Made]) -> None:
@@ -125,23 +126,23 @@ class ReadAhead(Generic[Item, Made]):
         return None
 
     def _take(self) -> Made:
-        own = self._pending
-        if own is None:
-            raise IndexError("nothing is left to be taken")
-        own.thread.join()
+        current = self._pending
+        if current is None:
+            raise IndexError("no item is left")
+        current.thread.join()
         self._pending = self._start()
-        return own.result()
+        return current.result()
 
 
 class _Pending(Generic[Item, Made]):
-    """What a thread is making."""
+    """Computation of one result in a thread."""
 
     def __init__(self, item: Item, make: Callable[[Item], Made]) -> None:
         self.item = item
         self._make = make
         self._made: list[Made] = []
         self._error: BaseException | None = None
-        # A daemon, so that Ctrl-C need not wait for a file system or a network that hangs.
+        # A daemon thread does not keep Ctrl-C waiting for a file system or a network that hangs.
         self.thread = threading.Thread(target=self._run, name="xsns-read-ahead", daemon=True)
         self.thread.start()
 

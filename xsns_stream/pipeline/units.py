@@ -1,4 +1,4 @@
-"""Units on disk: one JSON file for each fine-tuned model, written under a lock of its own."""
+"""Units of fine-tuning on disk: one JSON file for each fine-tuned model, with a lock."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from xsns_stream.types.provenance import library_versions
 
 SCHEMA_VERSION: Final = 1
 _KIND: Final = "transfer-unit"
-_AGAIN: Final = "delete it, and the same command makes it anew."
-#: Of training, what is shown.
-_TOLD: Final = ("epochs", "best_epoch", "examples", "seconds", "examples_per_second")
-#: What units of one file of scores may differ in: data, and the classes that these have.
-_OF_ONE: Final = frozenset({"train", "dev", "labels"})
-#: What units may differ in, whatever they are.
+_AGAIN: Final = "delete it; the same command fine-tunes the unit again."
+#: Entries of a training record that are printed.
+_PRINTED: Final = ("epochs", "best_epoch", "examples", "seconds", "examples_per_second")
+#: Settings in which units of one file of scores may differ: data, and the classes of the data.
+_DATA: Final = frozenset({"train", "dev", "labels"})
+#: Settings in which all units may differ.
 _FREE: Final = frozenset({"versions", "tests"})
 
 
 class UnitFolder:
-    """The units beside a file of gold scores.
+    """The folder of units beside a file of gold scores.
 
     Args:
-        folder: Made when the first unit is written.
+        folder: The folder; it is made when the first unit is written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def read(self, unit: Unit) -> TransferRun | None:
-        """Return a unit; None where it was not made.
+        """Return a unit; None where it is not finished.
 
         Raises:
             XsnsError: Its file is damaged, or holds another unit.
@@ -49,10 +49,10 @@ class UnitFolder:
         return self._checked(path) if path.exists() else None
 
     def all(self) -> list[TransferRun]:
-        """Return all units that were made, sorted by source and seed.
+        """Return all finished units, sorted by source and seed.
 
         Raises:
-            XsnsError: A file is damaged, or holds another unit than its name says.
+            XsnsError: A file is damaged, or its name does not match its unit.
         """
         runs = [self._checked(path) for path in sorted(self.folder.glob("*.json"))]
         return sorted(runs, key=lambda run: (run.source, run.seed))
@@ -61,7 +61,7 @@ class UnitFolder:
         """Commit a unit.
 
         Raises:
-            XsnsError: It cannot be written.
+            XsnsError: The file cannot be written.
         """
         self._make()
         document = {
@@ -90,14 +90,14 @@ class UnitFolder:
 
     @contextmanager
     def claimed(self, unit: Unit) -> Iterator[bool]:
-        """Hold a unit while the block runs; give False where another process holds it. A crash lets go of it."""
+        """Hold a unit while the block runs; yield False where another process holds it. A crash releases it."""
         self._make()
         with try_lock(self._path(unit).with_suffix(".lock")) as held:
             yield held
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the file of scores: of two processes that write it, the later has read the units of both."""
+        """Hold the file of scores, so that the later one of two writers has read the units of both."""
         self._make()
         with hold_lock(self.folder / ".scores.lock"):
             yield
@@ -119,72 +119,72 @@ class UnitFolder:
 
 
 def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
-    """Refuse a unit that was made otherwise; versions of libraries may differ.
+    """Check that a finished unit has the present settings; versions of libraries may differ.
 
     Args:
         run: The unit.
-        settings: Those of now.
+        settings: The present settings.
         where: The folder, for the message.
 
     Raises:
-        IncompatibleError: With the names of what differs.
+        IncompatibleError: Settings differ; they are named.
     """
     _refuse(run, settings, where, _FREE)
 
 
 def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
-    """Refuse a unit of another source whose scores would stand in one file with those that were made otherwise.
+    """Check that a finished unit of another source has the present settings, because one file holds their scores.
 
     Args:
         run: The unit.
-        settings: Those of a unit of now; data and classes may differ.
+        settings: Settings of a present unit; data and classes may differ.
         where: The folder, for the message.
 
     Raises:
-        IncompatibleError: With the names of what differs.
+        IncompatibleError: Settings differ; they are named.
     """
-    _refuse(run, settings, where, _FREE | _OF_ONE)
+    _refuse(run, settings, where, _FREE | _DATA)
 
 
 def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None:
-    """Refuse a unit that was tested on other data than those of now: one column of scores would hold both.
+    """Check that a finished unit was tested on the present test data, because one column holds their scores.
 
     Args:
         run: The unit.
-        tests: {target: digest of its test data} of now.
+        tests: {target: digest of its present test data}.
         where: The folder, for the message.
 
     Raises:
-        IncompatibleError: With the target whose data differ.
+        IncompatibleError: The test data of a target differ; the target is named.
     """
     for target, digest in run.settings.get("tests", {}).items():
         if tests.get(target, digest) != digest:
             raise IncompatibleError(
-                f"the test data of '{target}' are others than when '{run.source}' (seed {run.seed}) in '{where}' was "
+                f"the test data of '{target}' have changed since '{run.source}' (seed {run.seed}) in '{where}' was "
                 "tested.",
-                "other files, --test-limit or --relabel make other test data; give another -o, or delete the folder to "
-                "begin anew.",
+                "other files, --test-limit or --relabel change the test data; give another -o, or delete the folder to "
+                "start again.",
             )
 
 
 def other_versions(runs: Iterable[TransferRun]) -> list[str]:
-    """Return a sentence for each library of which units were made with another version than this one's."""
-    now, found = library_versions(), dict[str, set[str]]()
+    """Return a sentence for each library of which units were fine-tuned with another version."""
+    now, others = library_versions(), dict[str, set[str]]()
     for run in runs:
         for name, version in run.settings.get("versions", {}).items():
             if now.get(name) != version:
-                found.setdefault(name, set()).add(str(version))
+                others.setdefault(name, set()).add(str(version))
     return [
-        f"some units were made with {name} {', '.join(sorted(versions))}; here it is {now.get(name, 'missing')}."
-        for name, versions in sorted(found.items())
+        f"some units were fine-tuned with {name} {', '.join(sorted(versions))}; here it is {now.get(name, 'missing')}."
+        for name, versions in sorted(others.items())
     ]
 
 
-#: Options that change data, whose digests alone are known.
-_CUT_BY: Final = {
-    "train": " Other files, --limit or --relabel make other training data.",
-    "dev": " Other files, --test-limit or --relabel make other dev data.",
-    "labels": " Classes are those of all languages of a command: name them all, or those of the first command.",
+#: Hints on settings of which only a digest is recorded.
+_HINTS: Final = {
+    "train": " Other files, --limit or --relabel change the training data.",
+    "dev": " Other files, --test-limit or --relabel change the dev data.",
+    "labels": " The classes are those of all languages of a command: name the languages of the first command.",
 }
 
 
@@ -194,9 +194,9 @@ def _refuse(run: TransferRun, settings: Mapping[str, Any], where: Path, free: fr
     if differing:
         was, now = (_shown(side.get(differing[0])) for side in (run.settings, settings))
         raise IncompatibleError(
-            f"'{run.source}' (seed {run.seed}) in '{where}' was made otherwise: {', '.join(differing)} "
+            f"'{run.source}' (seed {run.seed}) in '{where}' has other settings: {', '.join(differing)} "
             f"({differing[0]} was {was}, is {now}).",
-            "give another -o, or delete the folder to begin anew." + _CUT_BY.get(differing[0], ""),
+            "give another -o, or delete the folder to start again." + _HINTS.get(differing[0], ""),
         )
 
 
@@ -230,11 +230,11 @@ def _run(path: Path) -> TransferRun:
 
 
 def _check(run: TransferRun) -> None:
-    """Refuse what no run writes, because files are edited by hand too.
+    """Check the values of a unit, because users may edit the files.
 
     Raises:
-        ValueError: A number is none, or is missing.
-        KeyError: The task is unknown, or training says nothing.
+        ValueError: A value is not a number, or is missing.
+        KeyError: The task is unknown, or the training record is empty.
     """
     metrics = TASKS[run.settings["task"]].metrics
     for target, known in run.scores.items():
@@ -242,13 +242,13 @@ def _check(run: TransferRun) -> None:
             if tuple(values) != metrics:
                 raise ValueError(f"'{target}' has {', '.join(values) or 'nothing'}, not {', '.join(metrics)}")
             if not all(0 <= value <= 100 for value in values.values()):
-                raise ValueError(f"a score of '{target}' is no percentage")
+                raise ValueError(f"a score of '{target}' is not between 0 and 100")
     for name in ("tests", "versions"):
         if not isinstance(run.settings.get(name, {}), dict):
-            raise ValueError(f"{name} is no object")
+            raise ValueError(f"{name} is not an object")
     dev = run.training["dev"]
     if not dev or not all(math.isfinite(value) for value in dev):
-        raise ValueError("the dev scores are no numbers")
-    for name in _TOLD:
+        raise ValueError("the dev scores are not numbers")
+    for name in _PRINTED:
         if not math.isfinite(run.training[name]):
-            raise ValueError(f"{name} is no number")
+            raise ValueError(f"{name} is not a number")

@@ -1,4 +1,4 @@
-"""Rankings of source languages, with intervals, sets of sources and explanations."""
+"""Rankings of source languages, their confidence intervals, sets of sources, and explanations."""
 
 from xsns_stream.ranking.coverage import cover_by, greedy_cover
 from xsns_stream.ranking.explain import explain

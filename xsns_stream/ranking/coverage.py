@@ -1,7 +1,7 @@
-"""Sets of sources: how much of a target's sub-network their sub-networks cover.
+"""Coverage of a target's sub-network by the sub-networks of a set of sources.
 
-The greedy choice takes, again and again, the source that adds most. What is covered is a monotone submodular function
-of the set of sources, so that the greedy set covers at least 1 − 1/e of what the best set of as many covers (Nemhauser,
+The greedy algorithm repeatedly chooses the source that adds most. Coverage is a monotone submodular function of the set
+of sources, so that the greedy set covers at least 1 − 1/e of the coverage of the best set of the same size (Nemhauser,
 Wolsey and Fisher 1978). The mean over seeds is submodular too.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Words of a row that are read at a time where a row is taken off.
+#: Number of words of a row that are read at a time when a source is removed.
 _STEP: Final = 1 << 17
 
 
@@ -36,65 +36,65 @@ def greedy_cover(
     density: float,
     on_progress: Progress | None = None,
 ) -> SourceCover:
-    """Choose sources that together cover most of a target's sub-network, one after the other.
+    """Choose sources that together cover most of a target's sub-network, one at a time.
 
-    Every choice reads all candidates once. One row a seed is held in memory: what of the target is not covered yet.
+    Each choice reads all candidates once. Memory holds one row for each seed: the part of the target that is not
+    covered yet.
 
     Args:
-        store: Where the rows are.
+        store: The store of the rows.
         target: A code.
-        candidates: Codes; the target is none.
-        count: How many to choose; all where there are fewer.
-        seeds: What is covered is averaged over them.
-        density: Of all rows.
-        on_progress: Called with (choices made, choices in all).
+        candidates: Codes; the target itself is ignored.
+        count: Number of sources to choose; all where there are fewer.
+        seeds: Coverage is averaged over these seeds.
+        density: Density of all rows.
+        on_progress: Called with (number of sources chosen, number of sources to choose).
 
     Returns:
-        The sources in the order in which they were chosen. Of several that add as much, that which covers most by
-        itself comes first, and then the one whose code does.
+        The sources in the order of choice. Among sources with equal gains, the one with the larger coverage of its own
+        comes first, then the one with the smaller code.
 
     Raises:
         LanguageError: A language has no row.
-        StoreError: A row has no longer as many bits as when it was written, or cannot be read.
-        UsageError: `count` below 1, or no candidate.
+        StoreError: A row does not have the number of bits that was recorded for it, or cannot be read.
+        UsageError: `count` is below 1, or there is no candidate.
     """
     names = _checked(store, target, candidates, seeds, density)
     if count < 1:
         raise UsageError(f"the number of sources to choose must be at least 1, not {count}.")
-    total, rest = min(count, len(names)), list(range(len(names)))
-    left = _Left(store, target, seeds, density)
-    found: list[CoveringSource] = []
-    with left.opened(names) as columns:
-        alone = gains = left.shares(names, columns)
+    total, remaining = min(count, len(names)), list(range(len(names)))
+    uncovered = _Uncovered(store, target, seeds, density)
+    chosen: list[CoveringSource] = []
+    with uncovered.opened(names) as columns:
+        alone = gains = uncovered.gains(names, columns)
         while True:
-            best = min(rest, key=lambda i: (-gains[i], -alone[i], names[i]))
-            found.append(_next(names[best], float(alone[best]), float(gains[best]), found))
-            rest.remove(best)
+            best = min(remaining, key=lambda i: (-gains[i], -alone[i], names[i]))
+            chosen.append(_covering_source(names[best], float(alone[best]), float(gains[best]), chosen))
+            remaining.remove(best)
             if on_progress is not None:
-                on_progress(len(found), total)
-            if len(found) == total:
-                return SourceCover(target, "coverage", tuple(found))
-            left.take_off(names[best])
-            gains = left.shares(names, columns)
+                on_progress(len(chosen), total)
+            if len(chosen) == total:
+                return SourceCover(target, "coverage", tuple(chosen))
+            uncovered.remove(names[best])
+            gains = uncovered.gains(names, columns)
 
 
 def cover_by(
     store: RowSource, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> SourceCover:
-    """Return what sources cover in the order given, as the most similar first; otherwise as :func:`greedy_cover`."""
+    """Return the coverage of sources in the given order, as by similarity; otherwise as :func:`greedy_cover`."""
     names = _checked(store, target, sources, seeds, density)
-    whole, left = (_Left(store, target, seeds, density) for _ in range(2))
-    found: list[CoveringSource] = []
+    whole, uncovered = (_Uncovered(store, target, seeds, density) for _ in range(2))
+    cover: list[CoveringSource] = []
     for name in names:
-        with left.opened([name]) as columns:
-            found.append(
-                _next(name, float(whole.shares([name], columns)[0]), float(left.shares([name], columns)[0]), found)
-            )
-        left.take_off(name)
-    return SourceCover(target, "top", tuple(found))
+        with uncovered.opened([name]) as columns:
+            alone, gain = (float(rows.gains([name], columns)[0]) for rows in (whole, uncovered))
+        cover.append(_covering_source(name, alone, gain, cover))
+        uncovered.remove(name)
+    return SourceCover(target, "top", tuple(cover))
 
 
-def _next(language: str, alone: float, gain: float, before: Sequence[CoveringSource]) -> CoveringSource:
+def _covering_source(language: str, alone: float, gain: float, before: Sequence[CoveringSource]) -> CoveringSource:
     return CoveringSource(language, alone, gain, gain + (before[-1].covered if before else 0.0))
 
 
@@ -103,14 +103,14 @@ def _checked(
 ) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(code for code in candidates if code != target))
     if not names or not seeds:
-        raise UsageError(f"there is no candidate source for '{target}'.", "name other sources, or leave them out.")
+        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or leave --sources out.")
     for seed in seeds:
         require((target, *names), store.languages_at(seed, density), f"seed {seed} and density {density!r}")
     return names
 
 
-class _Left:
-    """What of a target's sub-network is not covered yet, a row for each seed."""
+class _Uncovered:
+    """The part of a target's sub-network that is not covered yet, one row for each seed."""
 
     def __init__(self, store: RowSource, target: str, seeds: Sequence[int], density: float) -> None:
         self._store, self._seeds, self._density = store, seeds, density
@@ -127,12 +127,12 @@ class _Left:
 
     @contextmanager
     def opened(self, names: Sequence[str]) -> Iterator[list[Columns]]:
-        """Open the rows of sources, for each seed."""
-        with ExitStack() as undo:
-            yield [undo.enter_context(self._store.columns(names, seed, self._density)) for seed in self._seeds]
+        """Open the rows of sources for each seed."""
+        with ExitStack() as stack:
+            yield [stack.enter_context(self._store.columns(names, seed, self._density)) for seed in self._seeds]
 
-    def shares(self, names: Sequence[str], columns: Sequence[Columns]) -> Reals:
-        """float64 [S]: the share of the target that each of the opened sources would add to what is covered."""
+    def gains(self, names: Sequence[str], columns: Sequence[Columns]) -> Reals:
+        """Return float64 [S]: the share of the target that each of the opened sources would add to the coverage."""
         from xsns_kernels.columns import ArrayColumns
 
         shares = []
@@ -143,8 +143,8 @@ class _Left:
         mean: Reals = np.mean(shares, axis=0)
         return mean
 
-    def take_off(self, source: str) -> None:
-        """Take what a source covers off what is left."""
+    def remove(self, source: str) -> None:
+        """Remove the parameters that a source covers."""
         for row, seed in zip(self._rows, self._seeds, strict=True):
             with self._store.columns([source], seed, self._density) as columns:
                 for start in range(0, columns.words, _STEP):

@@ -13,22 +13,23 @@ from xsns_stream.types.source_ranking import Explanation
 
 
 def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[str]) -> Explanation:
-    """Say in which groups of parameters sources are more similar to a target than the mean candidate is.
+    """Return the groups of parameters in which sources are more similar to a target than the mean candidate.
 
     Args:
-        counts: Of all candidates with the target, one collection for each seed; means are over the candidates in it.
+        counts: Overlap counts of all candidates with the target by group, one collection for each seed. Means are taken
+            over these candidates.
         target: One of the targets.
-        sources: Those that are explained.
+        sources: The sources to explain.
 
     Raises:
-        IncompatibleError: Counts of different groups, languages or parameters.
-        UsageError: No counts, or no candidate but the target.
+        IncompatibleError: The counts have different groups, languages or parameters.
+        UsageError: There are no counts, or no candidate other than the target.
     """
     if not counts:
-        raise UsageError("there is nothing to explain: no table of counts.", "count overlaps first.")
+        raise UsageError("there are no overlap counts to explain.", "count overlaps first.")
     candidates = [code for code in counts[0].tables[0].sources if code != target]
     if not candidates:
-        raise UsageError(f"there is no candidate source for '{target}'.", "name other sources, or leave them out.")
+        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or leave --sources out.")
     corrected = similarity_by_group(counts, "corrected-jaccard")
     terms = np.mean([_terms(one, target, candidates) for one in counts], axis=0)
     chosen = [candidates.index(code) for code in sources]
@@ -45,7 +46,10 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
 
 
 def _terms(counts: GroupedOverlaps, target: str, candidates: Sequence[str]) -> Reals:
-    """float64 [G, S]: |A ∩ B| within each group by |A ∪ B| of all groups, which add up to the Jaccard coefficient."""
+    """Return float64 [G, S]: |A ∩ B| of each group divided by |A ∪ B| of all groups.
+
+    The sum over groups is the Jaccard coefficient.
+    """
     tables = [table.between(candidates, [target]) for _, table in counts]
     shared = np.array([table.intersection[:, 0] for table in tables], np.float64)
     union = np.sum([table.union[:, 0] for table in tables], axis=0, dtype=np.int64)

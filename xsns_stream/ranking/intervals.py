@@ -1,4 +1,4 @@
-"""Similarities with one fold of the examples left out, and the intervals that follow from them."""
+"""Uncertainty of similarities: a jackknife over folds of the examples, or the variation between seeds."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Rows that are open at once.
+#: Number of rows that are open at the same time.
 _AT_ONCE: Final = 256
-#: Seeds that are enough for a standard deviation to mean something.
+#: Fewest seeds for a standard deviation.
 FEWEST_SEEDS: Final = 3
-#: Draws: probabilities are shown in whole percents, and the error of one by half is 0.5 % of 10,000 draws.
+#: Number of draws. Probabilities are shown in whole percent; with 10,000 draws, the standard error of 50 % is 0.5 %.
 DRAWS: Final = 10_000
 
 
 def fold_similarities(
     store: RowSource,
-    parts: Sequence[RowSource],
+    folds: Sequence[RowSource],
     target: str,
     sources: Sequence[str],
     seeds: Sequence[int],
@@ -38,58 +38,64 @@ def fold_similarities(
     coefficient: str = "jaccard",
     on_progress: Progress | None = None,
 ) -> FoldSimilarity:
-    """Compare the target without each of its parts with the sources, and the sources without theirs with the target.
+    """Return similarities with one fold of the examples left out.
+
+    The target without each of its folds is compared with the sources, and each source without each of its folds is
+    compared with the target.
 
     Args:
-        store: Where the whole rows are.
-        parts: K stores that leave out a part, as :meth:`xsns_stream.store.SubNetworkStore.parts` gives.
-        target: Has a row everywhere, for every seed; as each of the sources.
-        sources: Which; they are read some at a time, so that memory does not grow with their number.
-        seeds: At least one.
-        density: Of all rows.
+        store: The store of the complete rows.
+        folds: K stores, each without one fold of the examples, as from :meth:`xsns_stream.store.SubNetworkStore.parts`.
+        target: A code with a row in all stores for every seed, as each source.
+        sources: Codes. They are read in groups, so that memory does not grow with their number.
+        seeds: At least one seed.
+        density: Density of all rows.
         coefficient: As for :func:`xsns_stream.similarity.similarity`.
-        on_progress: Called with (sources done, sources in all), over all seeds.
+        on_progress: Called with (sources done, number of sources), summed over seeds.
 
     Raises:
         LanguageError: A language lacks a row.
-        StoreError: A row has no longer as many bits as when it was written, or cannot be read.
-        UsageError: Fewer than two parts, no source, or no seed.
+        StoreError: A row does not have the number of bits that was recorded for it, or cannot be read.
+        UsageError: There are fewer than two folds, no source, or no seed.
     """
-    if len(parts) < 2 or not sources or not seeds:
-        raise UsageError("there is nothing to compare: no source, or fewer than two parts.", "build with --parts 8.")
+    if len(folds) < 2 or not sources or not seeds:
+        raise UsageError(
+            "a comparison without folds needs a source, a seed and at least two folds.", "build with --parts 8."
+        )
     for seed in seeds:
-        for rows in (store, *parts):
+        for rows in (store, *folds):
             require((target, *sources), rows.languages_at(seed, density), f"seed {seed} and density {density!r}")
-    shape = len(seeds), len(parts), len(sources)
+    shape = len(seeds), len(folds), len(sources)
     without_target, without_source = np.empty(shape), np.empty(shape)
-    step = max(1, _AT_ONCE // len(parts))
+    step = max(1, _AT_ONCE // len(folds))
     for row, seed in enumerate(seeds):
-        compared = _Rows(seed, density, coefficient)
-        without_target[row] = compared.similarities([(part, [target]) for part in parts], [(store, sources)])
+        comparison = _RowComparison(seed, density, coefficient)
+        without_target[row] = comparison.similarities([(fold, [target]) for fold in folds], [(store, sources)])
         for start in range(0, len(sources), step):
-            some = sources[start : start + step]
-            found = compared.similarities([(store, [target])], [(part, some) for part in parts])
-            without_source[row, :, start : start + step] = found.reshape(len(parts), len(some))
+            group = sources[start : start + step]
+            values = comparison.similarities([(store, [target])], [(fold, group) for fold in folds])
+            without_source[row, :, start : start + step] = values.reshape(len(folds), len(group))
             if on_progress is not None:
-                on_progress(row * len(sources) + start + len(some), len(seeds) * len(sources))
+                on_progress(row * len(sources) + start + len(group), len(seeds) * len(sources))
     return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
 
 
-_Wanted = Sequence[tuple[RowSource, Sequence[str]]]
+#: Languages of several stores.
+_RowNames = Sequence[tuple[RowSource, Sequence[str]]]
 
 
-class _Rows:
-    """Rows of several stores, of one seed and density."""
+class _RowComparison:
+    """Comparison of rows of several stores with one seed and density."""
 
     def __init__(self, seed: int, density: float, coefficient: str) -> None:
         self._seed, self._density = seed, density
         self._formula = coefficient_named(coefficient)
 
-    def similarities(self, targets: _Wanted, sources: _Wanted) -> Reals:
-        """float64 [T, S]: each target row with each source row, in the order in which they are named."""
-        with ExitStack() as undo:
+    def similarities(self, targets: _RowNames, sources: _RowNames) -> Reals:
+        """Return float64 [T, S]: the similarity of each target row with each source row, in the given order."""
+        with ExitStack() as stack:
             opened: list[Columns] = [
-                undo.enter_context(store.columns(names, self._seed, self._density))
+                stack.enter_context(store.columns(names, self._seed, self._density))
                 for store, names in (*targets, *sources)
             ]
             split = sum(len(names) for _, names in targets)
@@ -99,59 +105,61 @@ class _Rows:
             check_cardinalities(store, names, sizes[0, start : start + len(names)], self._seed, self._density)
             start += len(names)
         sets = sizes[0].astype(np.float64)
-        # A coefficient with a direction has the sources first.
-        found = self._formula(
+        # The first argument of an asymmetric coefficient is the source.
+        values = self._formula(
             counts[0].T.astype(np.float64), sets[split:, None], sets[None, :split], targets[0][0].layout.size
         )
-        return found.T
+        return values.T
 
 
-def draws_of_folds(found: FoldSimilarity, matrix: SimilarityMatrix, draws: int = DRAWS) -> SimilarityDraws:
-    """Return draws of the similarities by the delete-a-group jackknife over the parts.
+def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int = DRAWS) -> SimilarityDraws:
+    """Return draws of the similarities with a delete-a-group jackknife over folds of the examples.
 
-    The variance of a similarity is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², J_(k) without part k, of the target's
-    parts and of the source's own; what leaves out a part of the target moves all sources together. Draws are normal
-    with these covariances. The estimate is above the true variance on average (Efron and Stein 1981), however the
-    coefficient depends on the examples; the fluctuation between the parts themselves would be no estimate, because
-    few examples with large gradients decide over sums of many.
+    The variance of a similarity is the sum of two jackknife variances, one over the folds of the target and one over
+    those of the source, each (K − 1) / K Σ_k (J_(k) − mean of J_(k))², with J_(k) computed without fold k. A fold of
+    the target affects all sources together. The draws are normal with these covariances.
+
+    The expected estimate is not below the true variance, whatever function of the examples the coefficient is (Efron
+    and Stein 1981). The variance between the folds themselves would not estimate it, because a few examples with large
+    gradients dominate the sums.
 
     Args:
-        found: Similarities without a part.
-        matrix: The measured similarities, which the draws scatter round, averaged over the same seeds.
-        draws: How many.
+        folds: Similarities with one fold left out.
+        matrix: The measured similarities, the means of the draws, averaged over the same seeds.
+        draws: Number of draws.
     """
-    centre = np.array([matrix[source, found.target] for source in found.sources])
-    random, count = np.random.default_rng(0), found.count
-    total = np.zeros((draws, len(found.sources)))
-    scale = np.sqrt((count - 1) / count) / len(found.seeds)
-    for target_side, source_side in zip(found.without_target, found.without_source, strict=True):
-        # One number a part of the target for all sources, and one for each part of each source.
+    centre = np.array([matrix[source, folds.target] for source in folds.sources])
+    random, count = np.random.default_rng(0), folds.count
+    total = np.zeros((draws, len(folds.sources)))
+    scale = np.sqrt((count - 1) / count) / len(folds.seeds)
+    for target_side, source_side in zip(folds.without_target, folds.without_source, strict=True):
+        # One random number per fold of the target for all sources, and one per source for the folds of the source.
         total += random.standard_normal((draws, count)) @ (target_side - target_side.mean(axis=0))
         own = source_side - source_side.mean(axis=0)
-        total += random.standard_normal((draws, len(found.sources))) * np.sqrt((own**2).sum(axis=0))
-    return _draws(found.target, found.sources, centre + scale * total, found.coefficient, f"{count} parts")
+        total += random.standard_normal((draws, len(folds.sources))) * np.sqrt((own**2).sum(axis=0))
+    return _draws(folds.target, folds.sources, centre + scale * total, folds.coefficient, f"{count} parts")
 
 
 def draws_of_seeds(
     matrix: SimilarityMatrix, target: str, sources: Sequence[str], draws: int = DRAWS
 ) -> SimilarityDraws | None:
-    """Return draws of the mean similarities over seeds; None for fewer than three seeds.
+    """Return draws of the similarities averaged over seeds; None for fewer than three seeds.
 
-    Seeds draw other examples, so that their differences are what the mean of R of them varies by, times √R. Draws are
-    of the multivariate t distribution with R − 1 degrees of freedom: few seeds give wide intervals.
+    Each seed samples other examples, so that the variance of a mean over R seeds is the variance between seeds divided
+    by R. The draws have a multivariate t distribution with R − 1 degrees of freedom: few seeds give wide intervals.
     """
     if matrix.per_seed is None or len(matrix.per_seed) < FEWEST_SEEDS:
         return None
     rows, column = [matrix.sources.index(source) for source in sources], matrix.targets.index(target)
     values = matrix.per_seed[:, rows, column]
     count, random = len(values), np.random.default_rng(0)
-    scatter = random.standard_normal((draws, count)) @ (values - values.mean(axis=0))
+    deviations = random.standard_normal((draws, count)) @ (values - values.mean(axis=0))
     freedom = np.sqrt(random.chisquare(count - 1, (draws, 1)) / (count - 1))
-    scaled = scatter / freedom / np.sqrt(count * (count - 1))
+    scaled = deviations / freedom / np.sqrt(count * (count - 1))
     return _draws(target, sources, values.mean(axis=0) + scaled, matrix.coefficient, f"{count} seeds")
 
 
 def _draws(target: str, sources: Sequence[str], values: Reals, coefficient: str, basis: str) -> SimilarityDraws:
-    """Return draws, none of which is a value that the coefficient cannot have."""
+    """Return draws, clipped to the range of the coefficient."""
     low = -1.0 if coefficient == "corrected-jaccard" else 0.0
     return SimilarityDraws(target, tuple(sources), values.clip(low, 1.0), basis)

@@ -1,4 +1,4 @@
-"""Similarity matrix → the sources for a target, best first, with intervals."""
+"""Ranking of the sources for one target by similarity, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xsns_stream.languages import near_misses
 from xsns_stream.types import RankedSource, Reals, SimilarityMatrix, SourceRanking
 from xsns_stream.types.source_ranking import SimilarityDraws
 
-#: Share of the draws that an interval holds.
+#: Confidence level of the intervals.
 CONFIDENCE: Final = 0.95
 
 
@@ -28,22 +28,21 @@ def rank_sources(
 ) -> SourceRanking:
     """Rank the candidate sources of `target` by similarity, best first.
 
-    Equal similarities are marked as ties and ordered by language code, so that a ranking does not depend on
-    the order of the matrix. A source whose similarity is NaN is a candidate of which nothing is known: such
-    sources come last, ordered by code, and never tie.
+    Sources with equal similarities are marked as ties and sorted by language code, so that a ranking does not depend on
+    the order of the matrix. Sources whose similarity is NaN (unknown) come last, sorted by code, and are never ties.
 
     Args:
-        matrix: Joined by label, never by position.
-        target: One of its targets; never a source of itself.
-        sources: The candidates; all sources of the matrix where left out.
-        top: How many to keep; all where left out. A tie with a source that is cut off stays marked.
-        draws: What the similarities might have been with other examples, as
-            :func:`xsns_stream.similarity.draws_of_folds` gives: intervals and probabilities are made of them. Sources
-            that they lack have none, and probabilities are those among the sources that they have.
+        matrix: The similarities.
+        target: One of its targets; a target is never its own source.
+        sources: The candidates; by default all sources of the matrix.
+        top: The number of sources to return; all by default. A tie with a source that is cut off stays marked.
+        draws: Simulated similarities with other examples, from :func:`xsns_stream.ranking.draws_of_folds` or
+            :func:`xsns_stream.ranking.draws_of_seeds`. Intervals and probabilities are computed from them. Sources that
+            are missing there have no interval, and the probabilities ignore them.
 
     Raises:
         LanguageError: The target or a candidate is not in the matrix.
-        UsageError: `top` below 1, or no candidate besides the target.
+        UsageError: `top` is below 1, or there is no candidate besides the target.
 
     >>> import numpy as np
     >>> matrix = SimilarityMatrix(("sw", "rw"), ("sw", "yo"), np.array([[1.0, 0.2], [0.4, 0.1]]), "jaccard")
@@ -51,7 +50,7 @@ def rank_sources(
     ['sw', 'rw']
     """
     if top is not None and top < 1:
-        raise UsageError(f"the number of sources to keep must be at least 1, not {top}.")
+        raise UsageError(f"the number of sources to return must be at least 1, not {top}.")
     _require(target, matrix.targets, "target")
     candidates = dict.fromkeys(matrix.sources if sources is None else sources)
     for source in candidates:
@@ -61,7 +60,7 @@ def rank_sources(
     if not candidates:
         raise UsageError(
             f"there is no candidate source for '{target}' besides itself.",
-            "name other sources, or leave them out.",
+            "give other sources, or leave --sources out.",
         )
     ranked = sorted(_describe(matrix, target, list(candidates)), key=_order)
     ranking = SourceRanking(target, matrix.coefficient, tuple(ranked), matrix.seeds)
@@ -71,19 +70,20 @@ def rank_sources(
 
 
 def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRanking:
-    """Add to each source its interval, how likely it is the best, and whether it can be told from the first."""
-    place = {language: i for i, language in enumerate(draws.sources)}
-    known = [source.language for source in ranking if source.language in place and not math.isnan(source.similarity)]
+    """Add the interval of each source, its probability to be the best, and whether it is level with the first."""
+    column = {language: i for i, language in enumerate(draws.sources)}
+    known = [source.language for source in ranking if source.language in column and not math.isnan(source.similarity)]
     if not known:
         return ranking
-    values = draws.values[:, [place[language] for language in known]]
+    values = draws.values[:, [column[language] for language in known]]
     ends = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [ends, 1 - ends], axis=0)
     shares = _best_shares(values)
-    # Of the same draws, so that what moves both sources, as the target's examples do, does not count.
-    apart = np.quantile(values[:, :1] - values, [ends, 1 - ends], axis=0)
-    level = (apart[0] <= 0) & (apart[1] >= 0)
-    found: Mapping[str, int] = {language: i for i, language in enumerate(known)}
+    # Differences are taken within a draw, so that variation common to both sources, as from the target's examples,
+    # cancels out.
+    difference = np.quantile(values[:, :1] - values, [ends, 1 - ends], axis=0)
+    level = (difference[0] <= 0) & (difference[1] >= 0)
+    index: Mapping[str, int] = {language: i for i, language in enumerate(known)}
     sources = tuple(
         replace(
             source,
@@ -92,7 +92,7 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
             best_probability=float(shares[i]),
             level_with_first=bool(level[i]),
         )
-        if (i := found.get(source.language)) is not None
+        if (i := index.get(source.language)) is not None
         else source
         for source in ranking
     )
@@ -100,7 +100,7 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
 
 
 def _best_shares(values: Reals) -> Reals:
-    """float64 [S]: the share of draws [B, S] in which each source is the largest; several that are share a draw."""
+    """Return float64 [S]: the share of draws [B, S] in which each source is the largest; ties share a draw."""
     largest = values == values.max(axis=1, keepdims=True)
     shares: Reals = (largest / largest.sum(axis=1, keepdims=True)).mean(axis=0)
     return shares
@@ -116,11 +116,11 @@ def _require(language: str, labels: Sequence[str], role: str) -> None:
 
 
 def _describe(matrix: SimilarityMatrix, target: str, candidates: Sequence[str]) -> list[RankedSource]:
-    """Return a line for each candidate, in no particular order."""
+    """Return the candidates with their similarities, in no particular order."""
     column = matrix.targets.index(target)
     rows = [matrix.sources.index(source) for source in candidates]
     similarities = [float(matrix.values[row, column]) for row in rows]
-    times = Counter(similarities)
+    occurrences = Counter(similarities)
     corrected, spread = matrix.chance_corrected, matrix.spread
     return [
         RankedSource(
@@ -128,7 +128,7 @@ def _describe(matrix: SimilarityMatrix, target: str, candidates: Sequence[str]) 
             similarity=similarity,
             chance_corrected=_entry(corrected, row, column),
             spread=_entry(spread, row, column),
-            tied=not math.isnan(similarity) and times[similarity] > 1,
+            tied=not math.isnan(similarity) and occurrences[similarity] > 1,
         )
         for source, row, similarity in zip(candidates, rows, similarities, strict=True)
     ]

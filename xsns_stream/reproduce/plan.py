@@ -218,8 +218,8 @@ def _low_resource(
 
 def _spelled(wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """Return the spellings in `known` of the languages in `wanted`, in the order of `wanted`."""
-    found = counterparts(tuple(wanted), tuple(known))
-    return tuple(found[code] for code in wanted if code in found)
+    spellings = counterparts(tuple(wanted), tuple(known))
+    return tuple(spellings[code] for code in wanted if code in spellings)
 
 
 # --------------------------------------------------------------------------------------- the whole configuration
@@ -279,5 +279,5 @@ def _general_languages(general: str | None, preset: Preset, tasks: Iterable[Task
         return wanted
     from xsns_stream.corpora import open_corpus
 
-    found = counterparts(wanted, open_corpus(general).languages())
-    return tuple(dict.fromkeys(found[code] for code in wanted if code in found))
+    spellings = counterparts(wanted, open_corpus(general).languages())
+    return tuple(dict.fromkeys(spellings[code] for code in wanted if code in spellings))

@@ -1,4 +1,4 @@
-"""Files and frames → similarity matrices: our own formats, and any table with a language on each side."""
+"""Readers of similarity matrices: files of this program, and other tables with languages on both sides."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _OPTIONAL: Final = ("chance", "per_seed", "standard_error")
 
 
 class _Table(NamedTuple):
-    """A matrix as a file has it.
+    """A matrix as it stands in a file.
 
     Attributes:
-        matrix: Lines are rows.
-        corner: What the file calls its lines; empty where it does not.
-        ours: Whether the file says that we wrote it.
+        matrix: The matrix, with the lines of the file as rows.
+        corner: The name of the lines in the file; empty where there is none.
+        ours: Whether the file says that this program wrote it.
     """
 
     matrix: SimilarityMatrix
@@ -55,40 +55,40 @@ def read_matrix(
     """Read a similarity matrix, or a table with a source on each line and a target on each column.
 
     ============== =======================================================================================
-    .parquet .json What `xsns-stream matrix -o` and `baseline -o` write: with coefficient, seeds, values of
-    .npz           each seed, chance, standard errors, and the record of what they were made of.
+    .parquet .json The files that `xsns-stream matrix -o` and `baseline -o` write: with coefficient, seeds,
+    .npz           values of each seed, chance, standard errors, and the record of their origin.
     .csv .tsv      A first line with targets, then a line for each source. The first field of the first
                    line may be anything but a word for targets (`target`, `tgt/src`). An empty field is a
-                   pair of which nothing is known. The name of the file is the coefficient's.
+                   pair with an unknown value. The name of the file is the name of the coefficient.
     .parquet .json Also a frame with sources as index or first column; an object of objects,
                    {source: {target: number}}.
     ============== =======================================================================================
 
-    Codes are normalised. Labels that are no codes are kept as they are: they match nothing, and are named where the
-    matrix meets gold scores. A missing label is an error.
+    Codes are normalised. Labels that are not codes stay as they are: they match no language, and are named where the
+    matrix is compared with gold scores. A missing label is an error.
 
     Args:
         path: The file.
-        distance: The numbers say how far languages are apart: similarity = 1 − distance / `scale`.
-        transpose: Targets stand on the lines.
-        scale: Which distance is no similarity at all; 1 where left out.
-        as_given: Take similarities of which each language's own is the smallest of its row, and distances of which it
-            is the largest. By default a table like that, if it is none of ours, is refused.
+        distance: Whether the numbers are distances: similarity = 1 − distance / `scale`.
+        transpose: Whether targets stand on the lines.
+        scale: The distance that means no similarity at all; 1 by default.
+        as_given: Whether to accept similarities of which each language's own is the smallest of its row, and distances
+            of which it is the largest. By default such a table is refused, unless this program wrote it.
 
     Raises:
-        UsageError: No format has this suffix; similarities shall be taken for distances; or the first field of a table
-            says that lines are what they are not read as.
-        XsnsError: The file is missing, damaged or empty, or its labels or cells are not what they must be; or numbers
-            look like distances and are read as similarities, or the reverse.
+        UsageError: The suffix is not supported; a matrix of similarities is read as distances; or the first field of a
+            table contradicts the way in which its lines are read.
+        XsnsError: The file is missing, damaged or empty; its labels or cells are not valid; or the numbers look like
+            distances and are read as similarities, or the reverse.
     """
     file = Path(path)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        raise UsageError(f"'{path}' is no matrix.", f"give a file that ends in {listed(MATRIX_FORMATS)}.")
+        raise UsageError(f"'{path}' is not a matrix.", f"give a file that ends in {listed(MATRIX_FORMATS)}.")
     if scale is not None and (not distance or not scale > 0):
         raise UsageError(
-            "a scale was given without distances." if not distance else f"a scale of {scale!r} means nothing.",
-            "scale is the distance, above zero, at which languages have nothing in common.",
+            "a scale was given without distances." if not distance else f"a scale of {scale!r} is not valid.",
+            "the scale is the distance, above zero, at which languages have nothing in common.",
         )
     table = reader(file)
     matrix = table.matrix
@@ -104,21 +104,21 @@ def read_matrix(
 def frame_matrix(
     frame: pd.DataFrame, *, coefficient: str, distance: bool = False, what: str = "the table"
 ) -> SimilarityMatrix:
-    """Turn a frame with sources as index and targets as columns into a similarity matrix.
+    """Return the similarity matrix of a frame with sources as index and targets as columns.
 
     Args:
-        frame: Its cells are numbers or text; NaN, None and an empty text say nothing of a pair.
-        coefficient: What the numbers are.
-        distance: They are distances: similarity = 1 − distance.
-        what: The table, for messages.
+        frame: The frame; its cells are numbers or text. NaN, None and an empty text are unknown values.
+        coefficient: The name of the coefficient.
+        distance: Whether the numbers are distances: similarity = 1 − distance.
+        what: The name of the table, for messages.
 
     Raises:
         XsnsError: A label is missing, or stands twice on one side, also after codes are normalised; a side has no
-            label that is a code; a cell holds no number, or an infinite one; or a distance is negative.
+            label that is a code; a cell does not hold a finite number; or a distance is negative.
     """
     sources = _labels(_texts(frame.index, "row", what), "row", what)
     targets = _labels(_texts(frame.columns, "column", what), "column", what)
-    # Missing values of pandas' own kinds are no numbers to anybody else.
+    # Only pandas knows its own kinds of missing values.
     cells = frame.to_numpy() if all(kind.kind in "fiu" for kind in frame.dtypes) else _objects(frame)
     values = _values(sources, targets, cells, what)
     if distance:
@@ -133,59 +133,59 @@ def _objects(frame: pd.DataFrame) -> Any:
 
 
 def _texts(labels: Iterable[Any], side: str, what: str) -> list[str]:
-    """Return labels as text; NaN and None are no language, although `nan` is one.
+    """Return labels as text. NaN and None are missing labels, although `nan` is the code of a language.
 
     Raises:
         XsnsError: A label is missing.
     """
-    found: list[str] = []
-    for place, label in enumerate(labels, 1):
+    texts: list[str] = []
+    for number, label in enumerate(labels, 1):
         missing = label is None or type(label).__name__ in {"NAType", "NaTType"}
         missing = missing or (isinstance(label, float | np.floating) and bool(np.isnan(label)))
         text = "" if missing else str(label)
         if not text.strip():
-            raise XsnsError(f"{side} {place} of {what} has no label.", f"give each {side} the code of its language.")
-        found.append(text)
-    return found
+            raise XsnsError(f"{side} {number} of {what} has no label.", f"give each {side} the code of its language.")
+        texts.append(text)
+    return texts
 
 
 def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
     """Return normalised codes.
 
-    Two codes of one language (`aka` and `twi` are both `ak`) keep the labels they have: they are told apart, and
-    neither stands for the language.
+    Two codes of one language (`aka` and `twi` are both `ak`) keep their labels. They stay distinct, and neither stands
+    for the language.
     """
     if not labels:
-        raise XsnsError(f"{what} has no {side}s.", "a language is needed on each side.")
+        raise XsnsError(f"{what} has no {side}s.", "each side needs at least one language.")
     if repeated := duplicates(labels):
-        raise XsnsError(f"{what} has {side}s with the same label: {listed(repeated)}.", "each language stands once.")
+        raise XsnsError(f"{what} has {side}s with the same label: {listed(repeated)}.", "give each language once.")
     codes = to_codes(labels)
     if not any(codes.values()) and not any(read_labels(labels).codes.values()):
         raise XsnsError(
             f"no {side} of {what} is labelled with the code of a language: {listed(labels)}.",
-            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'.",
+            "labels are codes such as 'sw', 'swh' or 'swh_Latn', or names such as 'Swahili'.",
         )
     several = labels_by_shared_code(codes)
     if mixed := {code: names for code, names in several.items() if code in names}:
         raise XsnsError(
             f"{side}s of {what} are the same language: {listed([' and '.join(names) for names in mixed.values()])}.",
-            "each language stands once.",
+            "give each language once.",
         )
 
     def shown(label: str) -> str:
         code = codes[label]
-        # A word for a summary stays as it is written, so that it can be asked about.
+        # A word for a summary stays as it is written, so that a message can name it.
         return label if code is None or code in several or label.lower() in SUMMARY_CODES else code
 
     return tuple(map(shown, labels))
 
 
 def _values(sources: Sequence[str], targets: Sequence[str], cells: Any, what: str) -> Reals:
-    """Return float64 [S, T] of numbers or text."""
+    """Return cells of numbers or text as float64 [S, T]."""
     if cells.dtype.kind in "fiu":
-        found = cells.astype(np.float64)
-        if not np.isinf(found).any():
-            return np.ascontiguousarray(found)
+        values = cells.astype(np.float64)
+        if not np.isinf(values).any():
+            return np.ascontiguousarray(values)
     pairs = (
         (source, target, cell)
         for source, line in zip(sources, cells, strict=True)
@@ -196,14 +196,14 @@ def _values(sources: Sequence[str], targets: Sequence[str], cells: Any, what: st
 
 def _similarities(distances: Reals, scale: float, what: str) -> Reals:
     if (distances < 0).any():
-        raise XsnsError(f"{what} holds negative distances.", "similarities are read without --distance.")
+        raise XsnsError(f"{what} holds negative distances.", "read similarities without --distance.")
     turned: Reals = 1.0 - distances / scale
     return turned
 
 
 def _from_distances(matrix: SimilarityMatrix, scale: float, file: Path) -> SimilarityMatrix:
     if matrix.seeds or any(getattr(matrix, name) is not None for name in _OPTIONAL):
-        raise UsageError(f"'{file}' holds similarities already.", "read it without --distance.")
+        raise UsageError(f"'{file}' holds similarities, not distances.", "read it without --distance.")
     return replace(matrix, values=_similarities(matrix.values, scale, f"'{file.name}'"))
 
 
@@ -239,19 +239,19 @@ def _read_parquet(file: Path) -> _Table:
     frame, notes = read_parquet(file)
     if notes is None:
         if frame.index.dtype.kind in "iu":
-            # No index was kept: labels are the first column.
+            # The file has no index: the labels are the first column.
             frame = frame.set_index(frame.columns[0]) if len(frame.columns) else frame
         matrix = frame_matrix(frame, coefficient=file.stem, what=f"'{file.name}'")
         return _Table(matrix, str(frame.index.name or ""))
     if notes.get("kind") != "similarity-matrix":
-        raise XsnsError(f"'{file}' holds {notes.get('kind')}, no similarity matrix.", "see `xsns-stream gold show`.")
+        raise XsnsError(f"'{file}' holds {notes.get('kind')}, not a similarity matrix.", "see `xsns-stream gold show`.")
     document = notes | {"sources": list(frame.index), "targets": list(frame.columns), "values": frame.to_numpy()}
     return _Table(_from_document(document, notes.get("arrays") or {}, file), ours=True)
 
 
-def _decoded(kept: Mapping[str, Any]) -> Reals:
-    flat = np.frombuffer(base64.b64decode(kept["float64"]), "<f8")
-    decoded: Reals = flat.astype(np.float64).reshape(kept["shape"])
+def _decoded(entry: Mapping[str, Any]) -> Reals:
+    flat = np.frombuffer(base64.b64decode(entry["float64"]), "<f8")
+    decoded: Reals = flat.astype(np.float64).reshape(entry["shape"])
     return decoded
 
 
@@ -266,7 +266,7 @@ def _read_json(file: Path) -> _Table:
         cells = [[line.get(target) for target in targets] for line in document.values()]
         frame = pd.DataFrame(cells, index=list(document), columns=list(targets), dtype=object)
         return _Table(frame_matrix(frame, coefficient=file.stem, what=f"'{file.name}'"))
-    raise XsnsError(f"'{file}' holds no matrix.", "write one with `xsns-stream matrix -o`.")
+    raise XsnsError(f"'{file}' does not hold a matrix.", "write one with `xsns-stream matrix -o`.")
 
 
 def _read_npz(file: Path) -> _Table:
@@ -274,23 +274,23 @@ def _read_npz(file: Path) -> _Table:
         with zipfile.ZipFile(file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
         with np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in names}
+            content = {name: arrays[name] for name in names}
     except OSError as error:
         raise unreadable(file, error) from None
-    # What is no archive, is damaged, encrypted, or holds pickles.
+    # The file is not an archive, is damaged or encrypted, or holds pickles.
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, LookupError, RuntimeError, MemoryError) as error:
         raise XsnsError(f"cannot read '{file}' as arrays: {error}.") from None
-    if not all(isinstance(array, np.ndarray) for array in found.values()):
+    if not all(isinstance(array, np.ndarray) for array in content.values()):
         raise XsnsError(f"cannot read '{file}' as arrays: it holds other files.")
-    if not {"sources", "targets", "values", "coefficient"} <= found.keys():
-        raise XsnsError(f"'{file}' holds no matrix.", "write one with `xsns-stream matrix -o`.")
-    seeds = found["seeds"].tolist() if "seeds" in found else []
-    document = found | {"coefficient": str(found["coefficient"]), "seeds": seeds}
-    return _Table(_from_document(document, {name: found.get(name) for name in _OPTIONAL}, file), ours=True)
+    if not {"sources", "targets", "values", "coefficient"} <= content.keys():
+        raise XsnsError(f"'{file}' does not hold a matrix.", "write one with `xsns-stream matrix -o`.")
+    seeds = content["seeds"].tolist() if "seeds" in content else []
+    document = content | {"coefficient": str(content["coefficient"]), "seeds": seeds}
+    return _Table(_from_document(document, {name: content.get(name) for name in _OPTIONAL}, file), ours=True)
 
 
 def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file: Path) -> SimilarityMatrix:
-    """Return the matrix that a file of ours describes; its labels are codes already, but may have been edited."""
+    """Return the matrix in a file of this program; its labels are codes, but may have been edited."""
     what = f"'{file.name}'"
     try:
         sources = _labels(_texts(document["sources"], "row", what), "row", what)
@@ -301,7 +301,7 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
         optional = {
             name: _array(arrays[name], shapes[name]).astype(np.float64)
             for name in _OPTIONAL
-            # Without seeds nobody can tell whose the matrices are.
+            # Without seeds it is not known to which seed each matrix belongs.
             if arrays.get(name) is not None and (seeds or name != "per_seed")
         }
         if len(set(seeds)) < len(seeds):
@@ -323,18 +323,18 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
         ) from None
 
 
-def _record(kept: Any) -> PredictorRecord | None:
-    """Return the record in a file of ours; None where it was written without one."""
-    if kept is None:
+def _record(entry: Any) -> PredictorRecord | None:
+    """Return the record in a file of this program; None where it was written without one."""
+    if entry is None:
         return None
-    return PredictorRecord.from_json(json.loads(str(kept)) if isinstance(kept, np.ndarray) else kept)
+    return PredictorRecord.from_json(json.loads(str(entry)) if isinstance(entry, np.ndarray) else entry)
 
 
 def _array(values: Any, shape: tuple[int, ...]) -> Any:
-    """Return the array that nested lists (null is NaN), or an entry in a parquet file's metadata, stand for.
+    """Return the array in nested lists (null is NaN), or in an entry of the metadata of a Parquet file.
 
     Raises:
-        ValueError: It has another shape.
+        ValueError: The array has another shape.
     """
     values = _decoded(values) if isinstance(values, Mapping) else values
     array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else np.float64)
@@ -356,12 +356,12 @@ _READERS: Final[dict[str, Callable[[Path], _Table]]] = {
 
 @dataclass(frozen=True)
 class KnownLanguages:
-    """A matrix of languages alone, and what was left out to make it one.
+    """A matrix whose rows and columns are languages, and the labels that were left out.
 
     Attributes:
         matrix: The matrix, labelled with codes.
         by_name: {label: code} of the languages that were recognised by name.
-        left_out: Labels of rows and columns that stand for no language, or for one that others stand for too.
+        left_out: Labels of rows and columns that do not stand for a language, or share a language with others.
     """
 
     matrix: SimilarityMatrix
@@ -372,53 +372,55 @@ class KnownLanguages:
 def known_languages(
     matrix: SimilarityMatrix, what: str, *, skip_unknown: bool = False, rename: Mapping[str, str] | None = None
 ) -> KnownLanguages:
-    """Return the rows and columns that stand for languages; refuse a matrix that has others.
+    """Return the rows and columns that stand for languages; refuse a matrix with other rows or columns.
 
-    :func:`read_matrix` keeps labels that are no codes as they are. They match no language of anything else, so that a
-    comparison would lose their rows and columns.
+    :func:`read_matrix` does not change labels that are not codes. They match no language, so that a comparison would
+    lose their rows and columns.
 
     Args:
-        matrix: As it was read.
-        what: The matrix, for messages.
-        skip_unknown: Leave out other rows and columns.
-        rename: {label: code that it stands for}. A label that the matrix does not have is passed over. It also says
-            that a word for a summary, as `max`, is the language of this code.
+        matrix: A matrix from :func:`read_matrix`.
+        what: The name of the matrix, for messages.
+        skip_unknown: Whether to leave out rows and columns that do not stand for a language.
+        rename: {label: code}. Labels that the matrix does not have are ignored. An entry also says that a word for a
+            summary, such as `max`, is the code of a language.
 
     Raises:
-        XsnsError: There are others, and `skip_unknown` does not allow to leave them out; all are named.
-        LanguageError: What a label is renamed to is no code.
+        XsnsError: There are other labels, and `skip_unknown` is false; the message names all of them.
+        LanguageError: A new name of a label is not a code.
     """
     every = (*matrix.sources, *matrix.targets)
     names = dict(rename or {})
     if matrix.record is not None or matrix.seeds:
-        # We wrote it, of languages and no summaries.
+        # This program wrote the matrix, which has languages and no summaries.
         names = {label: label for label in SUMMARY_CODES.intersection(every)} | names
     labels = read_labels(every, names)
     rows, columns = (_of_one_language(side, labels) for side in (matrix.sources, matrix.targets))
     lost = [
         label
-        for side, kept in ((matrix.sources, rows), (matrix.targets, columns))
-        for place, label in enumerate(side)
-        if place not in kept
+        for side, positions in ((matrix.sources, rows), (matrix.targets, columns))
+        for position, label in enumerate(side)
+        if position not in positions
     ]
     lost = list(dict.fromkeys(lost))
     if lost and not skip_unknown:
         raise XsnsError(
-            f"labels of {what} stand for no language, or several stand for one: {all_listed(_told(lost, labels))}.",
+            f"labels of {what} do not stand for one language each: {all_listed(_explained(lost, labels))}.",
             "give each language one label, a code or a name, by --rename OLD=NEW where the file has others; "
             "--skip-unknown leaves these rows and columns out.",
         )
     if not rows or not columns:
-        raise XsnsError(f"no row, or no column, of {what} stands for a language.", "labels are codes as 'sw' or names.")
+        raise XsnsError(
+            f"no row, or no column, of {what} stands for a language.", "labels are codes such as 'sw', or names."
+        )
     sources, targets = (
-        tuple(labels.codes[side[place]] or side[place] for place in kept)
-        for side, kept in ((matrix.sources, rows), (matrix.targets, columns))
+        tuple(labels.codes[side[position]] or side[position] for position in positions)
+        for side, positions in ((matrix.sources, rows), (matrix.targets, columns))
     )
 
     def cut(values: Reals | None) -> Reals | None:
         return None if values is None else np.ascontiguousarray(values[..., rows, :][..., columns])
 
-    kept = replace(
+    restricted = replace(
         matrix,
         sources=sources,
         targets=targets,
@@ -428,21 +430,21 @@ def known_languages(
         standard_error=cut(matrix.standard_error),
         counts=(),
     )
-    return KnownLanguages(kept, dict(labels.by_name), tuple(lost))
+    return KnownLanguages(restricted, dict(labels.by_name), tuple(lost))
 
 
 def _of_one_language(side: Sequence[str], labels: Labels) -> list[int]:
-    """Return the places of labels that stand for a language that no other label of the side stands for."""
+    """Return the positions of the labels that stand for a language which no other label of the side stands for."""
     codes = [labels.codes[label] for label in side]
-    return [place for place, code in enumerate(codes) if code is not None and codes.count(code) == 1]
+    return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 
 
-def _told(lost: Sequence[str], labels: Labels) -> list[str]:
-    """Return labels, each with the code that it shares with another."""
+def _explained(lost: Sequence[str], labels: Labels) -> list[str]:
+    """Return labels, each with the code that it shares with another label."""
     shared = {label: f"{label} ({labels.codes[label]})" for label in lost if labels.codes[label] is not None}
     either = {label: f"{label} ({code} by code, {other} by name)" for label, (code, other) in labels.ambiguous.items()}
     either |= {
-        label: f"{label} (a word for a summary; --rename {label}={label} if the language {code} is meant)"
+        label: f"{label} (a word for a summary; use --rename {label}={label} for the language {code})"
         for label, code in labels.summaries.items()
     }
     return [shared.get(label) or either.get(label) or label for label in lost]

@@ -1,4 +1,4 @@
-"""DiagonalFisher → SubNetwork: keep the top p of all parameters, as packed bits."""
+"""TopValues of the parameters with the largest Fisher values, as packed bits."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from xsns_stream.types import DiagonalFisher, SubNetwork, Words
 
 QUANTILES: Final = ("exact", "histogram", "percentile")
 
-_Found = tuple[Words, int, float]
+#: Bits, cardinality and smallest selected value.
+_Top = tuple[Words, int, float]
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which values are kept, and from which value on.
+class TopValues:
+    """The largest of some values, as bits.
 
     Attributes:
         bits: uint64 [ceil(P / 64)]; value i is bit i % 64 of word i // 64; pad bits are zero.
         cardinality: Number of set bits.
         size: P, the number of values.
-        threshold: Values that reach it, zeros excepted, are kept. With `exact` it is the smallest value kept;
-            infinity where all are zero.
-        error: A bound on |threshold − K-th largest| / K-th largest. 0 for `exact`, and for `percentile`, which is what
-            NumPy says; with `histogram` 2⁻⁷ (float32) or 2⁻⁴ (float64), more for subnormal numbers, infinity where
-            the K-th cannot be told from zero.
+        threshold: Values that reach the threshold are selected, except zeros. With `exact` it is the smallest selected
+            value; infinity where all values are zero.
+        error: A bound of |threshold − K-th largest| / K-th largest. 0 for `exact`, and for `percentile`, which follows
+            NumPy; with `histogram` 2⁻⁷ (float32) or 2⁻⁴ (float64), more for subnormal numbers, infinity where
+            the K-th value cannot be told from zero.
     """
 
     bits: Words
@@ -42,21 +43,23 @@ class Selection:
 
     @property
     def density_realised(self) -> float:
-        """Selected fraction, |S| / P."""
+        """Fraction of the values that is selected, |S| / P."""
         return self.cardinality / self.size
 
 
 def check_density(density: float) -> float:
     """Return `density`, or raise :class:`UsageError` where it is not in (0, 1]."""
     if not 0 < density <= 1:
-        raise UsageError(f"the density must lie in (0, 1], not {density}.", "15 % is written 0.15, the paper's choice.")
+        raise UsageError(
+            f"the density must lie in (0, 1], not {density}.", "write 15 %, the value in the paper, as 0.15."
+        )
     return density
 
 
 def check_quantile(quantile: str) -> str:
-    """Return `quantile`, or raise :class:`UsageError` where there is none of this name."""
+    """Return `quantile`, or raise :class:`UsageError` where there is no such quantile."""
     if quantile not in QUANTILES:
-        raise UsageError(f"no quantile '{quantile}'.", f"choose one of {', '.join(QUANTILES)}.")
+        raise UsageError(f"there is no quantile '{quantile}'.", f"choose one of {', '.join(QUANTILES)}.")
     return quantile
 
 
@@ -68,24 +71,27 @@ def extract_subnetwork(
     seed: int | None = None,
     quantile: str = "exact",
 ) -> SubNetwork:
-    """Keep the parameters whose Fisher value reaches the threshold: the largest `density` of all.
+    """Return the sub-network of the parameters with the largest Fisher values.
 
-    One threshold over all tensors together. Values equal to the threshold are all kept, so that the result depends
-    on no order, and a larger density contains a smaller one. A zero is never kept.
+    There is one threshold for all tensors together. All values that equal the threshold are selected, so that the
+    result does not depend on an order, and the sub-network of a larger density contains that of a smaller one. Zeros
+    are never selected.
 
     Args:
-        fisher: Values on one layout; tensors on a device are selected and packed there, and only bits leave it.
-        density: The paper's p, in (0, 1].
-        language: Overrides `fisher.language`.
-        seed: Overrides the seed of `fisher.provenance`.
-        quantile: `exact` takes the K-th largest value, K = ⌊density · P + ½⌋; where fewer than K values are positive,
-            `cardinality` (and `density_realised`) says so. `histogram` estimates it from a histogram of 65,536 bins,
-            within 2⁻⁷ of its value (float32), so that about K are kept; the threshold of another density costs no
-            further pass. `percentile` is `numpy.percentile(values, (1 − density) · 100)`, as the authors have it,
-            bit for bit. None of them joins or copies the values.
+        fisher: The Fisher values of one layout. Tensors on a device are selected and packed there, and only bits are
+            copied from it.
+        density: The selected fraction of the parameters, p in the paper, in (0, 1].
+        language: The language; that of `fisher` by default.
+        seed: The seed; that of the provenance of `fisher` by default.
+        quantile: The way of finding the threshold. `exact` takes the K-th largest value, K = ⌊density · P + ½⌋; where
+            fewer than K values are positive, `cardinality` and `density_realised` are smaller. `histogram` estimates
+            the K-th largest value from a histogram of 65,536 bins, within 2⁻⁷ of its value (float32), so that about K
+            values are selected; the threshold of another density needs no further pass. `percentile` is
+            `numpy.percentile(values, (1 − density) · 100)`, bit for bit, as in the code of the authors. None of them
+            joins or copies the values.
 
     Raises:
-        UsageError: A density outside (0, 1], or an unknown quantile.
+        UsageError: The density is outside of (0, 1], or the quantile is unknown.
         FisherError: All values are zero, or some are negative or not finite.
 
     Source: X-SNS, section 3: "top p % of parameters"; p = 0.15.
@@ -101,26 +107,26 @@ def extract_subnetworks(
     seed: int | None = None,
     quantile: str = "exact",
 ) -> tuple[SubNetwork, ...]:
-    """Return what :func:`extract_subnetwork` returns for each density, and read the values once for all.
+    """Return the result of :func:`extract_subnetwork` for each density; the values are read once for all densities.
 
     Args:
-        fisher: As for :func:`extract_subnetwork`.
-        densities: Each in (0, 1], in any order.
-        language: Overrides `fisher.language`.
-        seed: Overrides the seed of `fisher.provenance`.
+        fisher: The Fisher values.
+        densities: The densities, each in (0, 1], in any order.
+        language: The language; that of `fisher` by default.
+        seed: The seed; that of the provenance of `fisher` by default.
         quantile: As for :func:`extract_subnetwork`.
 
     Raises:
-        UsageError: A density outside (0, 1], or an unknown quantile.
+        UsageError: A density is outside of (0, 1], or the quantile is unknown.
         FisherError: All values are zero, or some are negative or not finite.
     """
     name = fisher.language if language is None else language
     try:
-        found = select_top_many(fisher.values, densities, quantile)
+        selected = select_top_many(fisher.values, densities, quantile)
     except ValueError as error:
-        asked = ", ".join(f"{density:g}" for density in densities)
-        raise FisherError(f"these Fisher values have no top {asked}: {error}.") from error
-    if any(selection.cardinality == 0 for selection in found):
+        requested = ", ".join(f"{density:g}" for density in densities)
+        raise FisherError(f"these Fisher values have no top {requested}: {error}.") from error
+    if any(top.cardinality == 0 for top in selected):
         raise FisherError(
             f"every Fisher value of language '{name}' is zero, so it has no sub-network.",
             "the model's output does not depend on these parameters.",
@@ -129,47 +135,47 @@ def extract_subnetworks(
         SubNetwork(
             language=name,
             seed=fisher.provenance.seed if seed is None else seed,
-            bits=selection.bits,
+            bits=top.bits,
             layout=fisher.layout,
-            cardinality=selection.cardinality,
-            threshold=selection.threshold,
+            cardinality=top.cardinality,
+            threshold=top.threshold,
             density=density,
             provenance=fisher.provenance,
         )
-        for density, selection in zip(densities, found, strict=True)
+        for density, top in zip(densities, selected, strict=True)
     )
 
 
 def select_top(values: Sequence[Any], density: float, quantile: str = "exact") -> tuple[Words, int, float]:
-    """Return the packed bits, their number and the threshold of the largest `density` of all values.
+    """Return the packed bits of the largest values, the number of set bits, and the threshold.
 
     Args:
-        values: Pieces of one vector: arrays, or tensors of torch on any one device; float32 or float64.
-        density: In (0, 1].
+        values: The parts of one vector: arrays, or torch tensors on one device; float32 or float64.
+        density: The selected fraction, in (0, 1].
         quantile: As for :func:`extract_subnetwork`.
 
     Raises:
-        UsageError: A density outside (0, 1], or an unknown quantile.
+        UsageError: A density is outside of (0, 1], or the quantile is unknown.
         ValueError: There are no values, or some are negative or not finite.
     """
-    selection = select_top_many(values, (density,), quantile)[0]
-    return selection.bits, selection.cardinality, selection.threshold
+    top = select_top_many(values, (density,), quantile)[0]
+    return top.bits, top.cardinality, top.threshold
 
 
 def select_top_many(
     values: Sequence[Any], densities: Sequence[float], quantile: str = "exact"
-) -> tuple[Selection, ...]:
-    """Return the largest `density` of all values, for each density; a larger one contains a smaller one.
+) -> tuple[TopValues, ...]:
+    """Return the largest values for each density; the result of a larger density contains that of a smaller one.
 
-    On the host the values are read from memory once for all densities (`histogram`: once, and once a density).
+    On the host the values are read once for all densities (with `histogram` once more for each density).
 
     Args:
-        values: As for :func:`select_top`.
-        densities: Each in (0, 1], in any order.
+        values: The parts of one vector, as for :func:`select_top`.
+        densities: The densities, each in (0, 1], in any order.
         quantile: As for :func:`extract_subnetwork`.
 
     Raises:
-        UsageError: A density outside (0, 1], or an unknown quantile.
+        UsageError: A density is outside of (0, 1], or the quantile is unknown.
         ValueError: There are no values, or some are negative or not finite.
     """
     check_quantile(quantile)
@@ -181,103 +187,104 @@ def select_top_many(
     ranks = [max(1, math.floor(density * source.size + 0.5)) for density in densities]
     if quantile == "histogram":
         return _estimates(source, ranks)
-    return tuple(Selection(bits, count, source.size, least, 0.0) for bits, count, least in source.top(ranks))
+    return tuple(TopValues(bits, count, source.size, least, 0.0) for bits, count, least in source.top(ranks))
 
 
 class _Source(Protocol):
-    """Pieces of a vector, and where they are looked at."""
+    """The parts of a vector, on the host or on a device."""
 
     size: int
     dtype: np.dtype[Any]
 
-    def top(self, ranks: Sequence[int]) -> list[_Found]:
-        """Return bits, cardinality and smallest value of the K largest but for zeros, for each K."""
+    def top(self, ranks: Sequence[int]) -> list[_Top]:
+        """Return bits, cardinality and smallest value of the K largest values without zeros, for each K."""
 
     def histogram(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return int64 [32768], as `xsns_kernels.pattern_histogram`."""
+        """Return the histogram of `xsns_kernels.pattern_histogram`: int64 [32768]."""
 
     def reaching(self, threshold: float) -> tuple[Words, int]:
-        """Return bits and cardinality of what reaches a threshold, but for zeros."""
+        """Return bits and cardinality of the values that reach a threshold, without zeros."""
 
 
 class _Host:
-    """Arrays, or tensors in the host's memory, which share it with arrays."""
+    """Arrays, or tensors in the memory of the host, which arrays can share."""
 
     def __init__(self, values: Sequence[Any]) -> None:
-        self._pieces = [np.ascontiguousarray(piece) for piece in values]
-        self.size = sum(piece.size for piece in self._pieces)
-        self.dtype = self._pieces[0].dtype if self._pieces else np.dtype(np.float32)
+        self._parts = [np.ascontiguousarray(part) for part in values]
+        self.size = sum(part.size for part in self._parts)
+        self.dtype = self._parts[0].dtype if self._parts else np.dtype(np.float32)
 
-    def top(self, ranks: Sequence[int]) -> list[_Found]:
-        return top_bits_many(self._pieces, ranks)
+    def top(self, ranks: Sequence[int]) -> list[_Top]:
+        return top_bits_many(self._parts, ranks)
 
     def histogram(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return pattern_histogram(self._pieces)
+        return pattern_histogram(self._parts)
 
     def reaching(self, threshold: float) -> tuple[Words, int]:
-        return threshold_bits(self._pieces, threshold)
+        return threshold_bits(self._parts, threshold)
 
 
 class _Device:
-    """Tensors that are selected where they lie."""
+    """Tensors that are selected on their device."""
 
     def __init__(self, values: Sequence[Any]) -> None:
-        self._pieces = [piece.contiguous() for piece in values]
-        self.size = sum(piece.numel() for piece in self._pieces)
-        self.dtype = np.dtype(str(self._pieces[0].dtype).removeprefix("torch."))
+        self._parts = [part.contiguous() for part in values]
+        self.size = sum(part.numel() for part in self._parts)
+        self.dtype = np.dtype(str(self._parts[0].dtype).removeprefix("torch."))
 
-    def top(self, ranks: Sequence[int]) -> list[_Found]:
+    def top(self, ranks: Sequence[int]) -> list[_Top]:
         from xsns_kernels import device
 
-        found = []
+        selected = []
         for rank in ranks:
-            threshold = float(device.kth_largest(self._pieces, rank))
+            threshold = float(device.kth_largest(self._parts, rank))
             if threshold == 0:
-                # Fewer than K values are positive; the smallest of them is the smallest that is kept.
-                positive = [piece[piece > 0] for piece in self._pieces]
-                threshold = min((float(piece.min()) for piece in positive if piece.numel()), default=math.inf)
-            found.append((*device.threshold_bits(self._pieces, threshold), threshold))
-        return found
+                # Fewer than K values are positive; the smallest of them is the smallest selected value.
+                positive = [part[part > 0] for part in self._parts]
+                threshold = min((float(part.min()) for part in positive if part.numel()), default=math.inf)
+            selected.append((*device.threshold_bits(self._parts, threshold), threshold))
+        return selected
 
     def histogram(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         from xsns_kernels import device
 
-        return device.pattern_histogram(self._pieces)
+        return device.pattern_histogram(self._parts)
 
     def reaching(self, threshold: float) -> tuple[Words, int]:
         from xsns_kernels import device
 
-        return device.threshold_bits(self._pieces, threshold)
+        return device.threshold_bits(self._parts, threshold)
 
 
 def _lie_on_device(values: Sequence[Any]) -> bool:
-    return any(hasattr(piece, "device") and hasattr(piece, "cpu") and piece.device.type != "cpu" for piece in values)
+    return any(hasattr(part, "device") and hasattr(part, "cpu") and part.device.type != "cpu" for part in values)
 
 
-def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[Selection, ...]:
-    counts, found = source.histogram(), []
+def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
+    counts, estimates = source.histogram(), []
     for rank in ranks:
         estimate = estimate_kth(counts, rank, source.dtype)
         threshold = estimate.value
         bits, cardinality = source.reaching(threshold)
         if cardinality == 0:
-            # The few values of the highest bin do not lie evenly in it: the largest of all lies below the estimate.
+            # The few values of the highest bin are not spread evenly: the largest value lies below the estimate.
             bits, cardinality, threshold = source.top((1,))[0]
-        found.append(Selection(bits, cardinality, source.size, threshold, estimate.error))
-    return tuple(found)
+        estimates.append(TopValues(bits, cardinality, source.size, threshold, estimate.error))
+    return tuple(estimates)
 
 
-def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[Selection, ...]:
-    """Select by NumPy's threshold, which lies between two neighbours in order and so selects what one of them does."""
-    places = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
-    neighbours = iter(source.top([rank for place in places for rank in place.ranks]))
-    found = []
-    for place, low, high in zip(places, neighbours, neighbours, strict=False):
-        # Where fewer than K values are kept, the K-th is zero.
+def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
+    """Select by NumPy's threshold, which lies between two sorted neighbours and selects the same as one of them."""
+    percentiles = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
+    neighbours = iter(source.top([rank for percentile in percentiles for rank in percentile.ranks]))
+    selected = []
+    for percentile, low, high in zip(percentiles, neighbours, neighbours, strict=False):
+        # Where fewer than K values are selected, the K-th is zero.
         smaller, larger = (
-            least if count >= rank else 0.0 for rank, (_, count, least) in zip(place.ranks, (low, high), strict=True)
+            least if count >= rank else 0.0
+            for rank, (_, count, least) in zip(percentile.ranks, (low, high), strict=True)
         )
-        threshold = place.interpolate(smaller, larger, source.dtype)
+        threshold = percentile.interpolate(smaller, larger, source.dtype)
         bits, cardinality, _ = low if threshold <= smaller else high
-        found.append(Selection(bits, cardinality, source.size, threshold, 0.0))
-    return tuple(found)
+        selected.append(TopValues(bits, cardinality, source.size, threshold, 0.0))
+    return tuple(selected)

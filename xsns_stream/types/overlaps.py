@@ -1,4 +1,4 @@
-"""What languages have in common, in counts: of all pairs, of a rectangle, of groups of parameters, of a sample."""
+"""Overlap counts of languages: of all pairs, of a rectangle of pairs, of groups of parameters, and from a sample."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from xsns_stream.types.parameters import Counts, Reals
 
 @dataclass(frozen=True)
 class OverlapCounts:
-    """|A ∩ B| for all pairs of languages: integers, from which every coefficient follows.
+    """|A ∩ B| for all pairs of languages, from which every coefficient is computed.
 
     Attributes:
         languages: L codes.
         intersection: int64 [L, L], symmetric; the diagonal holds the cardinalities.
-        size: P, the number of parameters that were compared.
-        seed: The seed whose sub-networks were compared.
-        density: The density asked for.
+        size: P, the number of compared parameters.
+        seed: The seed of the compared sub-networks.
+        density: The requested density.
     """
 
     languages: tuple[str, ...]
@@ -36,41 +36,41 @@ class OverlapCounts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The languages, as rows."""
+        """The languages of the rows."""
         return self.languages
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The languages, as columns."""
+        """The languages of the columns."""
         return self.languages
 
     @property
     def cardinality(self) -> Counts:
-        """int64 [L]: |A| of each language."""
+        """|A| of each language: int64 [L]."""
         return np.diagonal(self.intersection)
 
     @property
     def source_cardinality(self) -> Counts:
-        """int64 [L]: as `cardinality`."""
+        """The same as `cardinality`: int64 [L]."""
         return self.cardinality
 
     @property
     def target_cardinality(self) -> Counts:
-        """int64 [L]: as `cardinality`."""
+        """The same as `cardinality`: int64 [L]."""
         return self.cardinality
 
     @property
     def union(self) -> Counts:
-        """int64 [L, L]: |A ∪ B| = |A| + |B| − |A ∩ B|."""
+        """|A ∪ B| = |A| + |B| − |A ∩ B|: int64 [L, L]."""
         return self.cardinality[:, None] + self.cardinality[None, :] - self.intersection
 
     def among(self, languages: Sequence[str]) -> OverlapCounts:
         """Return the counts of these languages, in this order.
 
         Raises:
-            LanguageError: One is not in the table.
+            LanguageError: A language is not in the table.
         """
-        order = _places(self.languages, languages)
+        order = _positions(self.languages, languages)
         return OverlapCounts(
             tuple(languages), self.intersection[np.ix_(order, order)], self.size, self.seed, self.density
         )
@@ -79,9 +79,9 @@ class OverlapCounts:
         """Return the counts of some languages with others.
 
         Raises:
-            LanguageError: One is not in the table.
+            LanguageError: A language is not in the table.
         """
-        rows, columns = _places(self.languages, sources), _places(self.languages, targets)
+        rows, columns = _positions(self.languages, sources), _positions(self.languages, targets)
         return OverlapRectangle(
             tuple(sources),
             tuple(targets),
@@ -96,17 +96,17 @@ class OverlapCounts:
 
 @dataclass(frozen=True)
 class OverlapRectangle:
-    """|A ∩ B| for each source A with each target B; a language may be both.
+    """|A ∩ B| for each source A with each target B; a language may be on both sides.
 
     Attributes:
-        sources: S codes, the rows.
-        targets: T codes, the columns.
+        sources: S codes of the rows.
+        targets: T codes of the columns.
         intersection: int64 [S, T].
         source_cardinality: int64 [S], |A|.
         target_cardinality: int64 [T], |B|.
-        size: P, the number of parameters that were compared.
-        seed: The seed whose sub-networks were compared.
-        density: The density asked for.
+        size: P, the number of compared parameters.
+        seed: The seed of the compared sub-networks.
+        density: The requested density.
     """
 
     sources: tuple[str, ...]
@@ -126,16 +126,16 @@ class OverlapRectangle:
 
     @property
     def union(self) -> Counts:
-        """int64 [S, T]: |A ∪ B| = |A| + |B| − |A ∩ B|."""
+        """|A ∪ B| = |A| + |B| − |A ∩ B|: int64 [S, T]."""
         return self.source_cardinality[:, None] + self.target_cardinality[None, :] - self.intersection
 
     def between(self, sources: Sequence[str], targets: Sequence[str]) -> OverlapRectangle:
         """Return the counts of these sources with these targets, in this order.
 
         Raises:
-            LanguageError: One is not in the table.
+            LanguageError: A language is not in the table.
         """
-        rows, columns = _places(self.sources, sources), _places(self.targets, targets)
+        rows, columns = _positions(self.sources, sources), _positions(self.targets, targets)
         return OverlapRectangle(
             tuple(sources),
             tuple(targets),
@@ -150,20 +150,21 @@ class OverlapRectangle:
 
 @dataclass(frozen=True)
 class SampledOverlaps:
-    """|A ∩ B| of each source with each target, estimated from some blocks of parameters.
+    """|A ∩ B| of each source with each target, estimated from a sample of blocks of parameters.
 
     Attributes:
-        sources: S codes, the rows.
-        targets: T codes, the columns.
-        intersection: float64 [S, T], the estimate of |A ∩ B|.
-        source_cardinality: float64 [S], the estimate of |A| from the same blocks: a ratio of two estimates from the
-            same blocks is closer to the truth than one of an estimate to an exact count.
+        sources: S codes of the rows.
+        targets: T codes of the columns.
+        intersection: float64 [S, T], estimates of |A ∩ B|.
+        source_cardinality: float64 [S], estimates of |A| from the same blocks: a ratio of two estimates from the same
+            blocks has a smaller error than a ratio of an estimate to an exact count.
         target_cardinality: float64 [T].
-        covariance: float64 [3, 3, S, T], of the estimates of |A ∩ B|, |A| and |B| over all samples of this size.
-        size: P, the number of parameters that were compared.
-        sampled: The share of the parameters that was read.
-        seed: The seed whose sub-networks were compared.
-        density: The density asked for.
+        covariance: float64 [3, 3, S, T], the covariance of the estimates of |A ∩ B|, |A| and |B| over all samples of
+            this size.
+        size: P, the number of compared parameters.
+        sampled: The share of the parameters that were read.
+        seed: The seed of the compared sub-networks.
+        density: The requested density.
     """
 
     sources: tuple[str, ...]
@@ -186,9 +187,9 @@ class SampledOverlaps:
         """Return the estimates of these sources with these targets, in this order.
 
         Raises:
-            LanguageError: One is not in the table.
+            LanguageError: A language is not in the table.
         """
-        rows, columns = _places(self.sources, sources), _places(self.targets, targets)
+        rows, columns = _positions(self.sources, sources), _positions(self.targets, targets)
         return SampledOverlaps(
             tuple(sources),
             tuple(targets),
@@ -209,12 +210,12 @@ Overlaps = OverlapCounts | OverlapRectangle
 
 @dataclass(frozen=True)
 class GroupedOverlaps:
-    """Overlap counts of groups of parameters, as of layers: one table for each.
+    """Overlap counts of groups of parameters, such as layers: one table for each group.
 
     Attributes:
-        by: What the groups are: `layer`, `module` or `tensor`.
+        by: The way of grouping: `layer`, `module` or `tensor`.
         names: G names.
-        tables: G tables of the same languages; the `size` of each is that of its group.
+        tables: G tables of the same languages; the `size` of a table is that of its group.
     """
 
     by: str
@@ -238,7 +239,7 @@ class GroupedOverlaps:
 
     @property
     def total(self) -> Overlaps:
-        """The counts of all groups together, which are those of the whole sub-networks."""
+        """The counts of all groups together, which are the counts of the whole sub-networks."""
         first, size = self.tables[0], sum(table.size for table in self.tables)
         intersection: Counts = np.sum([table.intersection for table in self.tables], axis=0, dtype=np.int64)
         if isinstance(first, OverlapCounts):
@@ -257,10 +258,10 @@ class GroupedOverlaps:
 
 @dataclass(frozen=True)
 class CachedOverlaps:
-    """Overlap counts that were kept, with what tells whether a row is still the one that was counted.
+    """Cached overlap counts, with the digests of the counted rows, which show whether a row has changed.
 
     Attributes:
-        counts: Of all pairs of the languages kept.
+        counts: The counts of all pairs of the cached languages.
         digests: SHA-256 of each language's row (hexadecimal), in the order of the languages.
     """
 
@@ -273,13 +274,13 @@ class CachedOverlaps:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages kept."""
+        """The cached languages."""
         return self.counts.languages
 
 
-def _places(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    place = {label: i for i, label in enumerate(labels)}
-    missing = [label for label in wanted if label not in place]
+def _positions(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    position = {label: i for i, label in enumerate(labels)}
+    missing = [label for label in wanted if label not in position]
     if missing:
         raise LanguageError(f"no language {', '.join(map(repr, missing))} in the table of counts.")
-    return [place[label] for label in wanted]
+    return [position[label] for label in wanted]

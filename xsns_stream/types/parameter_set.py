@@ -1,4 +1,4 @@
-"""Sets of parameters as packed bits, with the operators of Python's sets."""
+"""Sets of parameters as packed bits, with the operators of Python sets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def has_pad_bits(bits: Words, size: int) -> bool:
 
 
 def unpacked(bits: Words, start: int, stop: int) -> npt.NDArray[np.bool_]:
-    """Return bits `start` up to `stop` as booleans."""
+    """Return the bits `start` up to `stop` as booleans: bool [stop − start]."""
     first = start // WORD_BITS
     octets = bits[first : words_for(stop)].astype("<u8", copy=False).view(np.uint8)
     flat = np.unpackbits(octets, count=stop - first * WORD_BITS, bitorder="little")
@@ -41,7 +41,7 @@ def unpacked(bits: Words, start: int, stop: int) -> npt.NDArray[np.bool_]:
 
 
 def count_bits(bits: Words, start: int, stop: int) -> int:
-    """Return how many of the bits `start` up to `stop` are set."""
+    """Return the number of set bits from `start` up to `stop`."""
     if start == stop:
         return 0
     first, last = start // WORD_BITS, (stop - 1) // WORD_BITS
@@ -50,18 +50,18 @@ def count_bits(bits: Words, start: int, stop: int) -> int:
     return popcount(bits[first : last + 1]) - outside.bit_count() - beyond.bit_count()
 
 
-#: Words that are turned into booleans or indices at a time: 4 MiB of booleans.
+#: Words that are converted to booleans or indices at a time: 4 MiB of booleans.
 _BLOCK_WORDS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of a tensor or a layer is in a set.
+    """The share of a tensor or a layer that is in a set.
 
     Attributes:
-        name: Of the tensor, or of the layer.
-        cardinality: Its parameters that are in the set.
-        size: Its parameters.
+        name: The name of the tensor or the layer.
+        cardinality: Number of its parameters that are in the set.
+        size: Number of its parameters.
     """
 
     name: str
@@ -70,39 +70,39 @@ class Share:
 
     @property
     def density(self) -> float:
-        """Fraction of its parameters that is in the set; 0 for a tensor without elements."""
+        """Fraction of the parameters that is in the set; 0 for a tensor without elements."""
         return self.cardinality / self.size if self.size else 0.0
 
 
 class BitSet:
-    """What :class:`ParameterSet` and :class:`SubNetwork` share: they are sets of a layout's parameters.
+    """A set of the parameters of a layout: the base class of :class:`ParameterSet` and :class:`SubNetwork`.
 
     ============================ =============================================================================
-    `a & b`, `a | b`, `a - b`,   A :class:`ParameterSet`, whichever kinds `a` and `b` are: what two languages
-    `a ^ b`                      share has no language, seed, threshold, density or provenance of its own.
-    `a <= b`, `a < b`, `a >= b`  Subset, proper subset, and the other way round.
-    `a == b`                     The same parameters of the same layout. Labels do not count, so that `a <= b` and
-                                 `a >= b` mean `a == b`. Sets of different layouts are unequal. No hash.
-    `len(a)`                     Its cardinality; an empty set is false.
-    `("encoder.w", (3, 4)) in a` Whether an element of a tensor is in it; `("encoder.w", 7)` counts row by row.
-    `12345 in a`                 The same by the parameter's place in the layout.
+    `a & b`, `a | b`, `a - b`,   A :class:`ParameterSet`, whatever the types of `a` and `b` are: the result has no
+    `a ^ b`                      language, seed, threshold, density or provenance.
+    `a <= b`, `a < b`, `a >= b`  Subset, proper subset, and superset.
+    `a == b`                     The same parameters of the same layout. Labels are ignored, so that `a <= b` and
+                                 `a >= b` imply `a == b`. Sets of different layouts are unequal. There is no hash.
+    `len(a)`                     The cardinality; an empty set is false.
+    `("encoder.w", (3, 4)) in a` Whether an element of a tensor is in the set; `("encoder.w", 7)` counts row by row.
+    `12345 in a`                 The same for the index of a parameter in the layout.
     ============================ =============================================================================
 
-    Both sides must have one layout: everything but `==` raises :class:`IncompatibleError` otherwise. There is no
-    iteration, which over millions of parameters would be a mistake more often than an intention: take
-    :meth:`indices` or :meth:`to_numpy`.
+    Both operands must have the same layout; all operators except `==` raise :class:`IncompatibleError` otherwise. A set
+    cannot be iterated over, because a loop over millions of parameters is usually a mistake: use :meth:`indices` or
+    :meth:`to_numpy`.
 
-    Comparisons and counts of one pair are those of `bitarray`, which reads both sides where they lie and writes
-    nothing. Operators that make a set write one array, by NumPy. For all pairs of many sets take
-    :func:`xsns_stream.count_overlaps`: its kernel reads a block of every row once for all pairs, some 20 times
-    faster than a loop over pairs (`bench_matrix.py`).
+    Comparisons and counts of one pair use `bitarray`, which reads both operands in place and writes nothing. Operators
+    that return a set write one array with NumPy. For all pairs of many sets use :func:`xsns_stream.count_overlaps`: its
+    kernel reads a block of every row once for all pairs, about 20 times faster than a loop over pairs
+    (`bench_matrix.py`).
     """
 
     bits: Words
     layout: ParameterLayout
     cardinality: int
 
-    # The bits would have to be read for a hash, and arrays can be changed.
+    # A hash would have to read all bits, and the array can be changed.
     __hash__ = None  # type: ignore[assignment]
 
     @property
@@ -118,22 +118,22 @@ class BitSet:
     # ------------------------------------------------------------------------------------- algebra
 
     def __and__(self, other: object) -> ParameterSet:
-        return self._made(np.bitwise_and, other) if isinstance(other, BitSet) else NotImplemented
+        return self._combined(np.bitwise_and, other) if isinstance(other, BitSet) else NotImplemented
 
     def __or__(self, other: object) -> ParameterSet:
-        return self._made(np.bitwise_or, other) if isinstance(other, BitSet) else NotImplemented
+        return self._combined(np.bitwise_or, other) if isinstance(other, BitSet) else NotImplemented
 
     def __xor__(self, other: object) -> ParameterSet:
-        return self._made(np.bitwise_xor, other) if isinstance(other, BitSet) else NotImplemented
+        return self._combined(np.bitwise_xor, other) if isinstance(other, BitSet) else NotImplemented
 
     def __sub__(self, other: object) -> ParameterSet:
         if not isinstance(other, BitSet):
             return NotImplemented
         self._require_layout_of(other)
-        kept = np.bitwise_not(other.bits)
-        return ParameterSet(np.bitwise_and(self.bits, kept, out=kept), self.layout)
+        complement = np.bitwise_not(other.bits)
+        return ParameterSet(np.bitwise_and(self.bits, complement, out=complement), self.layout)
 
-    def _made(self, operator: np.ufunc, other: BitSet) -> ParameterSet:
+    def _combined(self, operator: np.ufunc, other: BitSet) -> ParameterSet:
         self._require_layout_of(other)
         return ParameterSet(operator(self.bits, other.bits), self.layout)
 
@@ -166,7 +166,7 @@ class BitSet:
         return other < self if isinstance(other, BitSet) else NotImplemented
 
     def overlap(self, other: BitSet) -> int:
-        """Return |A ∩ B|, without making the intersection.
+        """Return |A ∩ B| without computing the intersection.
 
         Raises:
             IncompatibleError: The layouts differ.
@@ -177,7 +177,7 @@ class BitSet:
         return int(count_and(self._padded(), other._padded()))
 
     def isdisjoint(self, other: BitSet) -> bool:
-        """Return whether no parameter is in both sets; reads up to the first that is.
+        """Return whether no parameter is in both sets; the sets are read up to the first common parameter.
 
         Raises:
             IncompatibleError: The layouts differ.
@@ -203,11 +203,11 @@ class BitSet:
         """Return whether a parameter is in the set.
 
         Args:
-            parameter: Its place in the layout, or (name of the tensor, place within the tensor), where that is a
-                tuple of one index for each axis, or one index row by row.
+            parameter: The index in the layout, or (name of the tensor, index within the tensor). The latter is a tuple
+                with one number for each axis, or one number that counts row by row.
 
         Raises:
-            UsageError: The layout has no such parameter. A misspelt name would otherwise read as "not selected".
+            UsageError: The layout has no such parameter; a misspelt name would otherwise mean "not selected".
         """
         bit = self.layout.bit_of(parameter)
         return bool(int(self.bits[bit // WORD_BITS]) >> bit % WORD_BITS & 1)
@@ -215,11 +215,11 @@ class BitSet:
     # ---------------------------------------------------------------------------------- other forms
 
     def by_layer(self) -> tuple[Share, ...]:
-        """Return how much of each layer is in the set, in the layout's order."""
+        """Return the share of each layer that is in the set, in the order of the layout."""
         return tuple(self._share(layer.name, layer.start, layer.stop) for layer in self.layout.layers)
 
     def by_tensor(self) -> tuple[Share, ...]:
-        """Return how much of each tensor is in the set, in the layout's order."""
+        """Return the share of each tensor that is in the set, in the order of the layout."""
         spans = zip(self.layout.names, self.layout.offsets, self.layout.sizes, strict=True)
         return tuple(self._share(name, start, start + size) for name, start, size in spans)
 
@@ -227,11 +227,11 @@ class BitSet:
         return Share(name, count_bits(self.bits, start, stop), stop - start)
 
     def to_numpy(self) -> npt.NDArray[np.bool_]:
-        """Return bool [P]."""
+        """Return the set as a boolean array: bool [P]."""
         return unpack_bits(self.bits, self.size)
 
     def mask(self, name: str) -> npt.NDArray[np.bool_]:
-        """Return which elements of a tensor are in the set: bool, in the tensor's shape.
+        """Return the mask of a tensor: bool, in the shape of the tensor; true for elements in the set.
 
         Raises:
             UsageError: The layout has no such tensor.
@@ -241,20 +241,21 @@ class BitSet:
         )
 
     def indices(self, name: str | None = None) -> Counts:
-        """Return the places of the set's parameters, sorted: int64 [|S|].
+        """Return the indices of the parameters in the set, sorted: int64 [|S|].
 
         Args:
-            name: Only those of this tensor, counted row by row within it; places in the layout where left out.
+            name: The name of a tensor, for indices within this tensor, counted row by row; by default the indices are
+                those in the layout.
 
         Raises:
             UsageError: The layout has no such tensor.
         """
         start, stop = (0, self.size) if name is None else self.layout.bit_range(name)
-        found = [np.flatnonzero(part) + at for at, part in self._parts(start, stop)]
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        indices = [np.flatnonzero(block) + offset for offset, block in self._blocks(start, stop)]
+        return np.concatenate(indices) if indices else np.empty(0, np.int64)
 
-    def _parts(self, start: int, stop: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        """Yield bits `start` up to `stop` as booleans, in blocks, each with its distance from `start`."""
+    def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        """Yield the bits `start` up to `stop` as booleans, in blocks, each with its offset from `start`."""
         step = _BLOCK_WORDS * WORD_BITS
         for at in range(start, stop, step):
             yield at - start, unpacked(self.bits, at, min(at + step, stop))
@@ -262,8 +263,8 @@ class BitSet:
     def to_bitarray(self) -> bitarray.bitarray:
         """Return a little-endian `bitarray` of P bits that cannot be written to.
 
-        It is a view of :attr:`bits`, made in no time, where P is a multiple of 64 and the machine is little-endian;
-        a copy otherwise, since a view would end with pad bits. `bitarray(x)` of it can be written to.
+        The result is a view of :attr:`bits` where P is a multiple of 64 and the machine is little-endian. Otherwise it
+        is a copy, because a view would end with pad bits. `bitarray(x)` makes a copy that can be written to.
         """
         import bitarray as ba
 
@@ -271,7 +272,7 @@ class BitSet:
         return padded if len(padded) == self.size else ba.frozenbitarray(padded[: self.size])
 
     def _padded(self) -> bitarray.bitarray:
-        """Return a `bitarray` of all words, the last of them ends with zeros; nothing is copied on usual machines."""
+        """Return a `bitarray` of all words, including pad bits; nothing is copied on little-endian machines."""
         import bitarray as ba
 
         if sys.byteorder != "little":
@@ -281,9 +282,9 @@ class BitSet:
         return ba.bitarray(buffer=words, endian="little")
 
     def to_masks(self) -> dict[str, Any]:
-        """Return {tensor's name: boolean torch tensor of its shape}: P bytes.
+        """Return {name of a tensor: boolean torch tensor of its shape}: P bytes.
 
-        Fine-tuning then changes the sub-network alone if gradients are multiplied by the masks after each backward:
+        Fine-tuning changes only the sub-network if gradients are multiplied by the masks after each backward pass:
 
         >>> masks = store["sw"].to_masks()  # doctest: +SKIP
         >>> for name, parameter in model.named_parameters():  # doctest: +SKIP
@@ -300,11 +301,11 @@ class BitSet:
 
 @dataclass(frozen=True, eq=False)
 class ParameterSet(BitSet):
-    """A set of parameters that is no language's sub-network: what operators on sub-networks make.
+    """A set of parameters, such as the result of an operator on sub-networks.
 
     Attributes:
         bits: uint64 [W]; parameter i is bit i % 64 of word i // 64; pad bits are zero.
-        layout: Says which bit is which.
+        layout: The layout, which says which bit is which parameter.
         cardinality: Number of set bits.
     """
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoldSimilarity:
-    """Similarities of sources to a target with one of K parts of the examples of either left out.
+    """Similarities of sources to a target with one of K folds of the examples left out.
 
     Attributes:
         target: A code.
         sources: S codes.
-        without_target: float64 [R, K, S]: seed, part of the target's examples that is left out, source.
-        without_source: float64 [R, K, S]: seed, part of the source's own examples that is left out, source.
+        without_target: float64 [R, K, S]: seed, fold of the target's examples that is left out, source.
+        without_source: float64 [R, K, S]: seed, fold of the source's examples that is left out, source.
         coefficient: Name of the coefficient.
         seeds: R seeds.
     """
@@ -36,23 +36,23 @@ class FoldSimilarity:
     def __post_init__(self) -> None:
         expected = len(self.seeds), self.count, len(self.sources)
         if {self.without_target.shape, self.without_source.shape} != {expected} or self.count < 2:
-            raise ValueError("similarities without a part must be [R, K, S], of at least two parts")
+            raise ValueError("similarities must have the shape [R, K, S] with at least two folds")
 
     @property
     def count(self) -> int:
-        """K, how many parts there are."""
+        """K, the number of folds."""
         return int(self.without_target.shape[1])
 
 
 @dataclass(frozen=True)
 class SimilarityDraws:
-    """What the similarities of several sources to one target might have been with other examples.
+    """Simulated similarities of several sources to one target with other examples.
 
     Attributes:
         target: A code.
         sources: S codes.
-        values: float64 [B, S]: draws, scattered round the measured similarities as other examples would scatter them.
-        basis: What the scatter was measured on, as `8 parts` or `3 seeds`.
+        values: float64 [B, S]: draws around the measured similarities, with the variance that other examples cause.
+        basis: The basis of the variance, as `8 parts` or `3 seeds`.
     """
 
     target: str
@@ -63,13 +63,13 @@ class SimilarityDraws:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedScore:
-    """What a source is expected to give on the target, from gold scores of other pairs.
+    """The expected score of a source on the target, predicted from gold scores of other pairs.
 
     Attributes:
-        mean: In the unit of the gold scores.
-        low: Lower end of the 95 % interval.
+        mean: Predicted score in the unit of the gold scores.
+        low: Lower end of the 95 % prediction interval.
         high: Upper end.
-        measured: The gold score itself; None where there is none.
+        measured: The gold score of the pair; None where there is none.
     """
 
     mean: float
@@ -80,22 +80,22 @@ class ExpectedScore:
 
 @dataclass(frozen=True, slots=True)
 class RankedSource:
-    """One line of a ranking.
+    """One source of a ranking.
 
     Attributes:
         language: The source.
-        similarity: To the target, averaged over seeds.
-        chance_corrected: The same with chance taken off; None where unknown.
-        spread: Standard deviation over seeds; None for fewer than two.
+        similarity: Similarity to the target, averaged over seeds.
+        chance_corrected: Chance-corrected similarity; None where unknown.
+        spread: Standard deviation over seeds; None for fewer than two seeds.
         tied: Whether another source has exactly the same similarity.
-        low: Lower end of the 95 % interval of the similarity, for other examples; None where unknown.
+        low: Lower end of the 95 % confidence interval of the similarity with other examples; None where unknown.
         high: Upper end.
-        best_probability: How likely it is that this source is the most similar one; None where unknown.
-        level_with_first: Whether the interval of the difference to the first source holds zero: nothing tells the two
-            apart. True for the first itself; None where unknown.
-        reliability: Jaccard coefficient of the sub-networks of two halves of the source's own examples, mean over
+        best_probability: Probability that this source is the most similar one; None where unknown.
+        level_with_first: Whether the interval of the difference to the first source contains zero, so that the two
+            cannot be distinguished. True for the first source itself; None where unknown.
+        reliability: Jaccard coefficient of the sub-networks of two halves of the source's examples, averaged over
             seeds; None where unknown.
-        expected: The score that similarity lets expect; None where nobody asked.
+        expected: The expected score; None where it was not requested.
     """
 
     language: str
@@ -120,9 +120,9 @@ class SourceRanking:
         coefficient: Name of the coefficient.
         sources: Best first.
         seeds: The seeds averaged over.
-        basis: What the intervals were made of, as `8 parts`; empty where there are none.
-        reliability: That of the target.
-        unit: Of the expected scores; empty where there are none.
+        basis: The basis of the intervals, as `8 parts`; empty where there are none.
+        reliability: Reliability of the target, as for :class:`RankedSource`.
+        unit: Unit of the expected scores; empty where there are none.
     """
 
     target: str
@@ -141,7 +141,7 @@ class SourceRanking:
 
     @property
     def level(self) -> int:
-        """How many sources cannot be told apart from the first, itself included; 0 where that is unknown."""
+        """Number of sources that cannot be distinguished from the first, itself included; 0 where unknown."""
         return sum(source.level_with_first is True for source in self.sources)
 
     def to_frame(self) -> pd.DataFrame:
@@ -188,13 +188,13 @@ def _frame_row(source: RankedSource) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class CoveringSource:
-    """A source that is trained on beside others.
+    """One source of a set of sources for joint training.
 
     Attributes:
         language: The source.
-        alone: Share of the target's sub-network that it covers by itself.
-        gain: Share that it covers and none of those before it does.
-        covered: Share that it covers together with those before it.
+        alone: Share of the target's sub-network that this source covers.
+        gain: Share that this source covers and no source before it covers.
+        covered: Share that this source and all sources before it cover.
     """
 
     language: str
@@ -205,7 +205,7 @@ class CoveringSource:
 
 @dataclass(frozen=True)
 class SourceCover:
-    """Sources that are trained on together, in the order in which they were chosen.
+    """A set of sources for joint training, in the order of choice.
 
     Attributes:
         target: A code.
@@ -219,24 +219,25 @@ class SourceCover:
 
     @property
     def covered(self) -> float:
-        """Share of the target's sub-network that all of them cover together."""
+        """Share of the target's sub-network that all sources together cover."""
         return self.sources[-1].covered if self.sources else 0.0
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Which groups of parameters make sources similar to a target.
+    """The contribution of groups of parameters to the similarity of sources to a target.
 
-    The Jaccard coefficient is a sum over groups, Σ_g |A ∩ B|_g / |A ∪ B|. `excess` is a group's term less its mean
-    over all candidates, so that the excesses of a source add up to how much more similar it is than the mean source.
+    The Jaccard coefficient is a sum over groups, Σ_g |A ∩ B|_g / |A ∪ B|. The excess of a group is its term minus the
+    mean of this term over all candidates. The sum of the excesses of a source is the difference between its similarity
+    and the mean similarity.
 
     Attributes:
         target: A code.
-        by: What the groups are, as `layer`.
-        names: G names.
+        by: Kind of the groups, as `layer`.
+        names: Names of G groups.
         sources: S codes.
-        corrected: float64 [G, S], the chance-corrected coefficient within the group.
-        excess: float64 [G, S].
+        corrected: float64 [G, S]: chance-corrected coefficient within the group.
+        excess: float64 [G, S]: excess of the group.
     """
 
     target: str

@@ -1,4 +1,4 @@
-"""Local copies in the Hub's layout: the order of rows, what is left out, and splits that are missing."""
+"""Labelled data in local copies of the Hub's layout: order of rows, examples left out, and missing splits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def asked(name: str, passage: str) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="module")
 def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of XNLI: Swahili as it is but for an empty premise; of French no more than training data."""
+    """A copy of XNLI: all splits of Swahili, with an empty premise, and only the training data of French."""
     configs = {
         "sw": {
             "train": pairs("b", "a", "b", "a"),
@@ -56,7 +56,7 @@ def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_copy(tmp_path_factory.mktemp("hub") / "xnli", configs)
 
 
-def test_rows_in_the_order_of_the_data_set_with_what_is_there_twice(xnli: Path) -> None:
+def test_rows_keep_order_and_repetitions(xnli: Path) -> None:
     corpus = HubCorpus(RECIPES["xnli"], xnli, labels=AUTO)
     found = [unit and (unit.text, unit.label) for unit in corpus.in_order("swa")]
     assert found == [("b", "0"), ("a", "1"), ("b", "2"), ("a", "0")]
@@ -87,7 +87,7 @@ def test_splits_of_a_copy(xnli: Path) -> None:
     assert corpus.split("sw", "dev").note == ""
 
 
-def test_what_is_left_out_of_a_copy_is_said(xnli: Path) -> None:
+def test_note_on_rows_left_out_of_a_copy(xnli: Path) -> None:
     found = open_task(f"xnli={xnli}", "nli").split("sw", "test")
     assert [example.text for example in found.examples] == ["b", "b", "x"]
     assert found.note == "left out of the 4 examples of the test data of 'sw': 1 empty."

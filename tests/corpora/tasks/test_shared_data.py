@@ -1,4 +1,4 @@
-"""Labelled data as they really are: what every file gives, counted."""
+"""Real labelled data: counts of the examples of every file."""
 
 from __future__ import annotations
 

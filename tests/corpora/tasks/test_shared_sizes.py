@@ -1,4 +1,4 @@
-"""Labelled data as they really are: sizes language by language, and what the cuts keep apart."""
+"""Real labelled data: sizes of the splits by language, and groups that a cut keeps together."""
 
 from __future__ import annotations
 

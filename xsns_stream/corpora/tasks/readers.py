@@ -280,7 +280,7 @@ def _identifiers(path: Path, suffix: str) -> Iterator[str]:
 
 
 def _identifier(value: object) -> str:
-    """Return an identifier as text; None is no identifier, not one that all such examples share."""
+    """Return an identifier as text; empty for None, so that examples without identifiers do not share one."""
     return "" if value is None else str(value)
 
 

@@ -109,7 +109,7 @@ def open_task(
         relabel: {old: new} names of labels; of named entities the types.
 
     Raises:
-        UsageError: There is no such task, or an option has no meaning for these data.
+        UsageError: There is no such task, or an option cannot be used with these data.
         CorpusError: There is no such folder or data set.
     """
     check_task(task)

@@ -1,4 +1,4 @@
-"""Cuts of data whose identifiers and texts overlap: what belongs together is followed through."""
+"""Cuts of data whose identifiers and texts overlap: groups are transitive."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_same_text_is_in_the_same_split(items: list[IdentifiedExample]) -> N
 
 
 @pytest.mark.parametrize("length", [2, 5000])
-def test_what_is_shared_is_followed_through(length: int) -> None:
+def test_groups_are_transitive(length: int) -> None:
     # Each shares its text with the one before, and its name with the one after.
     items = [pair(f"n{(number + 1) // 2}", f"t{number // 2}", str(number)) for number in range(length)]
     alone = [pair(f"m{number}", f"s{number}", str(number)) for number in range(300)]

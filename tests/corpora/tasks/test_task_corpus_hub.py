@@ -1,4 +1,4 @@
-"""Labelled data of a task in the Hub's layout: the names of splits, and what is done where one is missing."""
+"""Labelled data of a task in the Hub's layout: names of splits, and missing splits."""
 
 from __future__ import annotations
 

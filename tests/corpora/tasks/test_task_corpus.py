@@ -1,4 +1,4 @@
-"""Labelled data in folders: every layout, and what is wrong with some."""
+"""Labelled data in folders: every layout, and invalid ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def complaint(spec: str, task: str, language: str = "sw", split: str = "test", *
 # ------------------------------------------------------------------------------------ names of files
 
 
-def test_treebanks_as_universal_dependencies_names_them(tmp_path: Path) -> None:
+def test_names_of_universal_dependencies(tmp_path: Path) -> None:
     names = ("de_gsd-ud-train", "de_gsd-ud-dev", "de_gsd-ud-test", "sr_set-test")
     folder = write(tmp_path, {f"{name}.conllu": CONLLU.format(word=name) for name in names} | {"README.md": "x"})
     corpus = open_task(folder, "pos")
@@ -87,7 +87,7 @@ def test_treebanks_as_universal_dependencies_names_them(tmp_path: Path) -> None:
         ("zh-Hant/train", "zh-Hant/dev", "zh-Hant/test"),
     ],
 )
-def test_a_file_a_split(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_one_file_per_split(tmp_path: Path, names: tuple[str, ...]) -> None:
     gap = {".tsv": "\t"}
     contents = [tagged(f"{n}/O", gap=gap.get(Path(name).suffix, " ")) for n, name in enumerate(names)]
     corpus = open_task(write(tmp_path / "x", dict(zip(names, contents, strict=True))), "ner")
@@ -101,7 +101,7 @@ def test_an_underscore_is_a_treebank_in_conllu_alone(tmp_path: Path) -> None:
     assert open_task(write(tmp_path, files), "pos").languages("test") == ("en", "zh-Hans", "zh-Hant")
 
 
-def test_a_language_becomes_no_path(tmp_path: Path) -> None:
+def test_code_of_a_language_never_becomes_a_path(tmp_path: Path) -> None:
     write(tmp_path, {"secret/train.txt": sentences(2), "sw-test.txt": sentences(2)})
     corpus = open_task(write(tmp_path / "in", {"sw-test.txt": sentences(2)}), "pos")
     for language in ("../secret", "..", "/etc", "sw/../sw", ""):
@@ -111,7 +111,7 @@ def test_a_language_becomes_no_path(tmp_path: Path) -> None:
         corpus.split("sw", "../train")
 
 
-def test_files_that_say_no_language_are_listed(tmp_path: Path) -> None:
+def test_files_without_a_language_are_listed(tmp_path: Path) -> None:
     files = {name: sentences(2) for name in ("sw-test.txt", "notes.txt", "e n-test.txt", ".fi-test.txt", "LICENSE.txt")}
     corpus = open_task(write(tmp_path, files), "pos")
     assert corpus.languages() == ("sw",)
@@ -175,7 +175,7 @@ def test_a_file_without_splits_is_cut(tmp_path: Path) -> None:
     assert len(set().union(*found)) == sum(map(len, found)) == 1000
 
 
-def test_test_data_keep_what_is_there_twice(tmp_path: Path) -> None:
+def test_test_data_keep_repeated_examples(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-test.txt": sentences(2) + sentences(2)}), "pos")
     assert texts(corpus, "sw", "test") == [("w0", "leo"), ("w1", "leo")] * 2
 
@@ -191,7 +191,7 @@ def test_a_file_too_small_to_be_cut(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------- two columns
 
 
-def test_two_columns_as_they_come(tmp_path: Path) -> None:
+def test_files_of_two_columns(tmp_path: Path) -> None:
     content = (
         "\ufeff-DOCSTART- -X- -X- O\r\n\r\nde:Haus NN B O\r\nde:: NN B B-LOC\r\nde:10\u00a0000 CD B _\r\n"
         "\r\n\r\nde:x y z I-PER"
@@ -235,7 +235,7 @@ def test_gzip(tmp_path: Path) -> None:
         ("\n\n", r"sw-test\.txt has no labelled example: 0 read"),
     ],
 )
-def test_lines_that_are_none_of_two_columns(tmp_path: Path, content: str, said: str) -> None:
+def test_invalid_lines_of_two_columns(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(CorpusError, match=said) as caught:
         open_task(write(tmp_path, {"sw-test.txt": content}), "ner").split("sw", "test")
     assert caught.value.hint
@@ -336,14 +336,14 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
         ({}, "pos", "the folder holds nothing."),
     ],
 )
-def test_tables_that_do_not_fit(tmp_path: Path, files: Mapping[str, str], task: str, said: str) -> None:
+def test_invalid_tables_for_a_task(tmp_path: Path, files: Mapping[str, str], task: str, said: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, files), task).split("sw", "test")
     assert said in str(caught.value)
     assert caught.value.hint
 
 
-def test_a_parquet_file_that_is_none(tmp_path: Path) -> None:
+def test_invalid_parquet_file(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-test.parquet": "x"}), "nli")
     with pytest.raises(CorpusError, match=r"sw-test\.parquet is not a complete Parquet file"):
         corpus.split("sw", "test")
@@ -381,7 +381,7 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
         ("split\tcategory\ntrain\tx\n", "the test data of 'sw' are empty"),
     ],
 )
-def test_labels_of_lines_that_are_none(tmp_path: Path, labels: str, said: str) -> None:
+def test_invalid_labels_of_lines(tmp_path: Path, labels: str, said: str) -> None:
     folder = write(tmp_path, {"sw.txt": "a\n", "labels.tsv": labels})
     with pytest.raises(CorpusError) as caught:
         open_task(folder, "topic").split("sw", "test")
@@ -395,7 +395,7 @@ def test_labels_of_lines_are_read_again_when_they_change(tmp_path: Path) -> None
     assert open_task(folder, "topic").split("sw", "test").examples[0].label == "other"
 
 
-def test_a_split_without_a_language_is_none_of_dev_or_val(tmp_path: Path) -> None:
+def test_split_names_are_not_languages(tmp_path: Path) -> None:
     names = ("sw-test.txt", "train.txt", "dev.txt", "val.txt")
     corpus = open_task(write(tmp_path, {name: sentences(2) for name in names}), "pos")
     assert corpus.languages() == ("sw",)
@@ -426,7 +426,7 @@ def squad(*paragraphs: dict[str, Any]) -> str:
     return json.dumps({"data": [{"title": "t", "paragraphs": list(paragraphs)}]}, ensure_ascii=False)
 
 
-def test_questions_as_squad_has_them(tmp_path: Path) -> None:
+def test_questions_in_squad_format(tmp_path: Path) -> None:
     wrong = [{"text": "kesho", "answer_start": 3}]
     corpus = open_task(
         write(tmp_path, {"sw-test.json": squad(paragraph(1), paragraph(2, []), paragraph(3, wrong))}), "qa"
@@ -437,7 +437,7 @@ def test_questions_as_squad_has_them(tmp_path: Path) -> None:
     assert found.unlabelled == 4, "no answer, and one that does not stand where it is said to"
 
 
-def test_questions_a_passage_a_line(tmp_path: Path) -> None:
+def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
     lines = []
     for number in range(40):
         made = paragraph(number)
@@ -462,7 +462,7 @@ def test_questions_a_passage_a_line(tmp_path: Path) -> None:
         ('{"data": []}', "sw-test.json has no labelled example"),
     ],
 )
-def test_what_squad_does_not_have(tmp_path: Path, content: str, said: str) -> None:
+def test_invalid_squad_files(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, {"sw-test.json": content}), "qa").split("sw", "test")
     assert said in str(caught.value)
@@ -497,7 +497,7 @@ def test_classes_get_other_names(tmp_path: Path, task: str, content: Mapping[str
 # -------------------------------------------------------------------------------- what was asked for
 
 
-def test_what_cannot_be_opened(tmp_path: Path) -> None:
+def test_invalid_tasks_and_folders(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no task 'parsing'") as caught:
         open_task(str(tmp_path), "parsing")
     assert caught.value.hint == "choose one of ner, pos, nli, pi, qa, topic."
@@ -506,7 +506,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     assert "wikiann, udpos, xnli, paws-x, tydiqa" in missing.value.hint
     with pytest.raises(CorpusError, match="is a file, not a folder"):
         open_task(write(tmp_path, {"x.txt": "a"}) + "/x.txt", "pos")
-    with pytest.raises(UsageError, match="--config has no meaning for a folder"):
+    with pytest.raises(UsageError, match="--config cannot be used with a folder"):
         open_task(str(tmp_path), "pos", config="x")
     with pytest.raises(LanguageError, match="fi"):
         open_task(write(tmp_path / "y", {"sw-test.txt": sentences(1)}), "pos").split("fi", "test")
@@ -583,13 +583,13 @@ def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"text_column": "x"}, "--text-column has no meaning for labelled data"),
-        ({"labels": "x"}, "--label-column has no meaning with --task"),
+        ({"text_column": "x"}, "--text-column cannot be used with labelled data"),
+        ({"labels": "x"}, "--label-column cannot be used with --task"),
         ({"split": "validation"}, "there is no split 'validation'"),
-        ({"config": "x"}, "--config has no meaning"),
+        ({"config": "x"}, "--config cannot be used with"),
     ],
 )
-def test_options_that_mean_nothing_with_a_task(tmp_path: Path, options: dict[str, str], said: str) -> None:
+def test_options_without_meaning_for_a_task_are_refused(tmp_path: Path, options: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         open_corpus(str(tmp_path), task="pos", **options)
     with pytest.raises(UsageError, match="one folder or data set"):

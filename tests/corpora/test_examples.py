@@ -1,4 +1,4 @@
-"""Drawing from text that is not held: the same draw as from text that is, in bounded memory."""
+"""Draws from text that does not fit into memory: the same sample as from text that does, in bounded memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNITS = st.lists(st.one_of(st.none(), st.sampled_from("abcdefgh").map(TextExampl
 
 
 @given(UNITS, st.integers(1, 12), st.integers(0, 2**32), st.sampled_from([0, 300, 2**20]))
-def test_the_draw_is_that_of_all_examples_held(units: list[Unit], count: int, seed: int, held: int) -> None:
+def test_draw_equals_that_of_examples_in_memory(units: list[Unit], count: int, seed: int, held: int) -> None:
     examples, counts = draw_examples(lambda: units, count, seed, "x", held_bytes=held)
     slow, slow_counts = collect(units)
     assert counts == slow_counts
@@ -41,7 +41,7 @@ def test_first_occurrences(numbers: list[int]) -> None:
         patch.setattr(examples_module, "_BUCKET", 8)
         digests = Digests()
         for number in numbers:
-            # The first half alone says too little; the second decides.
+            # The first half of the digest is not enough; the second half decides.
             digests.add(np.array([number % 3, number], np.uint64).tobytes())
         first = digests.first_occurrences()
     assert first.tolist() == [number not in numbers[:place] for place, number in enumerate(numbers)]
@@ -64,9 +64,7 @@ def write(path: Path, rows: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x.txt.gz", "x.jsonl", "x.conllu", "x.parquet", "x.csv", "x.tsv"])
-def test_files_that_are_read_twice_give_what_whole_files_give(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_read_twice_give_the_same_sample(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / name
     write(path, [f"line {number % 2500}" if number % 7 else "" for number in range(5000)])
     monkeypatch.setattr(examples_module.draw_examples, "__kwdefaults__", {"labelled": False, "held_bytes": 1000})
@@ -77,7 +75,7 @@ def test_files_that_are_read_twice_give_what_whole_files_give(
         assert (sample.examples, sample.counts, sample.digest) == (expected.examples, expected.counts, expected.digest)
 
 
-def test_text_that_changes_between_the_readings_is_refused() -> None:
+def test_text_that_changes_between_the_passes_is_refused() -> None:
     times = iter(("a", "b"))
 
     def units() -> Iterator[Unit]:
@@ -104,5 +102,5 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sample.counts.usable == 40_000
-    # What is held before the text is found to be large, 50 bytes a line, and a block of the file.
+    # Examples in memory before the text exceeds the limit, 50 bytes per line, and a block of the file.
     assert peak < examples_module.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6

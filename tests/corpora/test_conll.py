@@ -1,4 +1,4 @@
-"""CoNLL-U that is not well-formed: sentences without an empty line between, ranges that overlap, other columns."""
+"""Malformed CoNLL-U: sentences without an empty line between them, ranges that overlap, other columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of labelled data that are not quite as they should be: what is kept, what goes, and who is told."""
+"""Files of labelled data with defects: examples that are kept or left out, and the notes on them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_fields_that_hold_line_ends_do_not_shift_identifiers(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_nothing_is_no_identifier_that_examples_share(tmp_path: Path, suffix: str) -> None:
+def test_missing_identifiers_are_not_shared(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"sw{suffix}"
     rows = [{"id": None, "text": f"t{number}", "label": "x"} for number in range(300)] + [
         {"id": "7", "text": "named", "label": "x"}
@@ -115,7 +115,7 @@ def test_a_question_without_an_identifier(tmp_path: Path) -> None:
     ],
     ids=("treebank", "objects", "table", "whole table", "without a label"),
 )
-def test_what_is_left_out_of_a_test_set_is_said(
+def test_note_on_examples_left_out_of_a_test_set(
     tmp_path: Path, name: str, content: bytes | str, task: str, said: str
 ) -> None:
     found = read(tmp_path / f"sw-{name}", content, task)
@@ -123,7 +123,7 @@ def test_what_is_left_out_of_a_test_set_is_said(
     assert found.note == said.format(f"sw-{name}")
 
 
-def test_what_is_left_out_is_said_beside_how_a_split_was_made(tmp_path: Path) -> None:
+def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
     rows = "".join(f"x\tt{number}\n" for number in range(100))
     for name, made in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
         found = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
@@ -143,7 +143,7 @@ def test_what_is_left_out_is_said_beside_how_a_split_was_made(tmp_path: Path) ->
     # Named, because a compressed file holds the second at which it was made.
     ids=("header", "header without an end", "nothing", "blank lines", "compressed"),
 )
-def test_files_that_hold_no_row(tmp_path: Path, name: str, content: bytes | str) -> None:
+def test_files_without_rows(tmp_path: Path, name: str, content: bytes | str) -> None:
     with pytest.raises(CorpusError, match=rf"{name} has no labelled example: \d read") as caught:
         read(tmp_path / name, content, "topic")
     assert caught.value.hint
@@ -179,7 +179,7 @@ def test_tables_that_are_not_utf8(tmp_path: Path, name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("gap", [" ", "\t"])
-def test_the_language_before_words_goes(tmp_path: Path, name: str, language: str, gap: str) -> None:
+def test_language_before_words_is_removed(tmp_path: Path, name: str, language: str, gap: str) -> None:
     words = ["leo", ":", "http://a", "s:w", ":-)"]
     path = tmp_path / "all" / name
     path.parent.mkdir(parents=True)
@@ -196,7 +196,7 @@ def test_other_words_with_a_colon_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gap", [" ", "\t"])
-def test_words_of_nothing_but_white_space_go_with_their_tags(tmp_path: Path, gap: str) -> None:
+def test_words_of_white_space_are_removed_with_their_tags(tmp_path: Path, gap: str) -> None:
     lines = ["a{}X", "\u00a0{}Y", "b{}Z", "", "\u3000{}Y", ""]
     found = read(tmp_path / "sw-test.txt", "\n".join(lines).format(gap, gap, gap, gap), "pos")
     assert found.examples == (TextExample(("a", "b"), label=("X", "Z")),)
@@ -236,7 +236,7 @@ def test_classes_that_are_numbers_have_one_spelling(tmp_path: Path, suffix: str)
     assert found.unlabelled == 2
 
 
-def test_words_in_place_of_a_class_are_no_label(tmp_path: Path) -> None:
+def test_placeholders_of_a_class_are_not_labels(tmp_path: Path) -> None:
     rows = ["text,label", "a,-", "b,nan", "c,-1", "d,x", "e,<NA>", "f,"]
     found = read(tmp_path / "en-test.csv", "\n".join(rows) + "\n", "topic")
     assert [example.label for example in found.examples] == ["x"]
@@ -268,7 +268,7 @@ def test_a_language_before_some_words_alone_is_text(tmp_path: Path) -> None:
     assert found.examples[0].text == ("EU", "en:10", "en:it")
 
 
-def test_pairs_that_are_not_translated_are_said(tmp_path: Path) -> None:
+def test_note_on_untranslated_pairs(tmp_path: Path) -> None:
     rows = "".join(f"{number}\ta {number}\tb {number}\t1\n" for number in range(20))
     header = "id\tsentence1\tsentence2\tlabel\n"
     found = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")
@@ -283,7 +283,7 @@ def test_pairs_that_are_not_translated_are_said(tmp_path: Path) -> None:
     assert read(tmp_path / "sw-test.tsv", header + rows, "pi").note == ""
 
 
-def test_how_labelled_tables_are_read_is_said(tmp_path: Path) -> None:
+def test_note_on_how_labelled_tables_are_read(tmp_path: Path) -> None:
     content = "sentence,text,label\na,b,x\nsentence,text,label\nc,d,y\n"
     found = read(tmp_path / "sw-test.csv", content, "topic")
     assert [example.text for example in found.examples] == ["b", "d"]

@@ -1,4 +1,4 @@
-"""Rows of JSON: arrays, objects over several lines, keys that stand twice, rows without the column of the text."""
+"""JSON rows: arrays, objects over several lines, repeated keys, rows without the column of the text."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_other_forms_of_json_are_named(tmp_path: Path, content: str, said: str) 
 
 
 @pytest.mark.parametrize("name", ["fi.json", "fi.JSON.gz"])
-def test_files_named_json_say_how_they_are_read(tmp_path: Path, name: str) -> None:
+def test_json_suffix_is_refused_with_a_hint(tmp_path: Path, name: str) -> None:
     said = "objects of JSON, or an array of them, are read from files named .jsonl"
     (tmp_path / name).write_text('[{"text": "a"}]', encoding="utf-8")
     (tmp_path / "sw.txt").write_text("a\n", encoding="utf-8")
@@ -63,7 +63,7 @@ def test_files_named_json_say_how_they_are_read(tmp_path: Path, name: str) -> No
     assert said in caught.value.hint
 
 
-def test_other_keys_may_stand_twice(tmp_path: Path) -> None:
+def test_other_keys_may_be_repeated(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.jsonl", '{"text": "a", "id": 1, "id": 2}\n')
     assert [example.text for example in sample.examples] == ["a"]
 

@@ -1,4 +1,4 @@
-"""Files that do not hold what they seem to: text decoded twice, lists as text, lists of sentences, tables as lines."""
+"""Files that are not what they seem: text decoded twice, lists as text, lists of sentences, tables as lines."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sloppy(text: str, encoding: str) -> str:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
 @pytest.mark.parametrize("texts", [FRENCH, RUSSIAN, CHINESE])
-def test_text_that_was_decoded_twice_is_refused(tmp_path: Path, texts: list[str], encoding: str) -> None:
+def test_mojibake_is_refused(tmp_path: Path, texts: list[str], encoding: str) -> None:
     mangled = [sloppy(text, encoding) for text in texts]
     many = sum(not text.isascii() for text in texts)
     error = complaint(tmp_path / "sw.txt", "\n".join(mangled))
@@ -48,7 +48,7 @@ def test_text_that_was_decoded_twice_is_refused(tmp_path: Path, texts: list[str]
     assert complaint(tmp_path / "sw.jsonl", rows).message.startswith(f"{many} of 5 texts of sw.jsonl are UTF-8")
 
 
-def test_few_texts_that_were_decoded_twice_are_said(tmp_path: Path) -> None:
+def test_note_on_few_texts_of_mojibake(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join([*(f"line {number}" for number in range(20)), "cafÃ©", "été"]))
     assert len(sample) == 22
     assert sample.notes == (
@@ -75,7 +75,7 @@ def test_few_texts_that_were_decoded_twice_are_said(tmp_path: Path) -> None:
         "ÄÖÜß „so“",
     ],
 )
-def test_right_text_was_not_decoded_twice(text: str) -> None:
+def test_correct_text_is_not_mojibake(text: str) -> None:
     assert not is_mojibake(text)
 
 
@@ -125,7 +125,7 @@ def test_lists_of_sentences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["{}\tHello there {}", "a{}\tHello"])
-def test_lines_with_identifiers_and_tabs_are_said(tmp_path: Path, line: str) -> None:
+def test_note_on_lines_with_identifiers_and_tabs(tmp_path: Path, line: str) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join(line.format(number, number) for number in range(5)))
     assert sample.notes == (
         "5 of 5 lines of sw.txt hold a tab, and each line is measured as a whole: if the file is a table, name it "
@@ -134,7 +134,7 @@ def test_lines_with_identifiers_and_tabs_are_said(tmp_path: Path, line: str) -> 
     assert len(sample) == 5
 
 
-def test_numbered_lines_are_said(tmp_path: Path) -> None:
+def test_note_on_numbered_lines(tmp_path: Path) -> None:
     path = tmp_path / "sw.txt"
     sample = read(path, "1 Hello there\n2. Good bye\n\n3) More\n4: text\n")
     assert sample.notes == (
@@ -165,7 +165,7 @@ def test_lines_of_invisible_characters_are_empty(tmp_path: Path) -> None:
     assert [example.text for example in sample.examples] == right
 
 
-def test_words_of_invisible_characters_go_with_their_labels(tmp_path: Path) -> None:
+def test_words_of_invisible_characters_are_removed_with_their_labels(tmp_path: Path) -> None:
     path = tmp_path / "sw.jsonl"
     rows = [
         {"tokens": ["EU", "\u200b", "x"], "tags": ["B-ORG", "I-ORG", "O"]},

@@ -37,7 +37,7 @@ from xsns_stream.errors import CorpusError, LanguageError
         ("sr_Cyrl", "sr-Cyrl", ""),
     ],
 )
-def test_names_that_say_a_language(stem: str, code: str, said: str) -> None:
+def test_names_of_languages(stem: str, code: str, said: str) -> None:
     assert language_of(stem) == (code, said)
 
 
@@ -58,7 +58,7 @@ def test_names_that_say_a_language(stem: str, code: str, said: str) -> None:
         ("xx", "'xx' is neither a language code nor the English name of a language"),
     ],
 )
-def test_names_that_do_not(stem: str, reason: str) -> None:
+def test_names_that_are_not_languages(stem: str, reason: str) -> None:
     with pytest.raises(LanguageError) as caught:
         language_of(stem)
     assert caught.value.message == reason
@@ -94,13 +94,13 @@ def test_large_files_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert reading_notes(open_corpus(str(tmp_path))) == (said,)
 
 
-def test_names_of_splits_alone_are_no_languages(tmp_path: Path) -> None:
+def test_names_of_splits_are_not_languages(tmp_path: Path) -> None:
     folder = write(tmp_path / "t", "dev.txt", "test.txt", "train.txt")
     with pytest.raises(CorpusError) as caught:
         open_corpus(str(folder))
     assert "are named by split, without their language: dev.txt, test.txt, train.txt" in str(caught.value)
     assert f"--corpus sw={folder / 'train.txt'}" in caught.value.hint
-    # The code itself stays: Domung is a language.
+    # The code is still valid: Domung is a language.
     assert open_corpus(f"dev={folder / 'dev.txt'}").languages() == ("dev",)
     assert {"src", "all", "log"} <= SPLIT_WORDS
 
@@ -121,7 +121,7 @@ def test_shards_are_one_text_in_their_order(tmp_path: Path) -> None:
     assert sample.source.endswith("de-00000-of-00002.parquet and 1 more")
 
 
-def test_missing_shards_cost_their_language_alone(tmp_path: Path) -> None:
+def test_missing_shards_are_an_error_of_their_language_alone(tmp_path: Path) -> None:
     write(tmp_path, "sw.txt", "de-00001-of-00003.txt", "fr-1-of-2.txt", "fr-2-of-2.txt")
     corpus = open_corpus(str(tmp_path))
     assert len(corpus.sample("sw", 9, 0)) == 2

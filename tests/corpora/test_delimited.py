@@ -1,4 +1,4 @@
-"""How tables of text are written: quotation marks in a .tsv, separators of a .csv."""
+"""Dialects of text tables: quotation marks in a .tsv, separators of a .csv."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def texts(path: Path) -> list[object]:
 
 
 @pytest.mark.parametrize("kind", QUOTED)
-def test_quoting_is_recognised_and_said(tmp_path: Path, kind: str) -> None:
+def test_quoting_is_recognised_with_a_note(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "sw.tsv"
     path.write_text(QUOTED[kind], encoding="utf-8")
     rows = list(csv.reader(io.StringIO(QUOTED[kind]), delimiter="\t"))[1:]

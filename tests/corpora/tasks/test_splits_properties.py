@@ -1,4 +1,4 @@
-"""What holds for the splits of any labelled data that have none of their own."""
+"""Properties of cuts into splits that hold for all labelled data."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ ITEMS = st.lists(st.builds(IdentifiedExample, NAME, EXAMPLE), max_size=60)
 
 
 def leading(example: TextExample) -> object:
-    """What examples of one group share: a passage, a first text, all words."""
+    """The part that examples of one group share: a passage, a first text, all words."""
     return example.pair if isinstance(example.label, AnswerSpan) else example.text
 
 
 def in_order(part: tuple[TextExample, ...], items: list[IdentifiedExample]) -> bool:
-    """Tell whether a part is a subsequence of the items."""
+    """Whether a part is a subsequence of the items."""
     rest = iter([item.example for item in items])
     return all(any(example == other for other in rest) for example in part)
 
@@ -90,7 +90,7 @@ def test_what_is_held_out_is_not_trained_on(items: list[IdentifiedExample]) -> N
 
 
 @given(st.integers(0, 2**32))
-def test_shares_are_about_what_is_said(start: int) -> None:
+def test_shares_of_the_splits(start: int) -> None:
     items = [IdentifiedExample("", words(str(number), "x")) for number in range(start, start + 2000)]
     shares = {name: len(part) / 20 for name, part in cut_into_splits(items).items()}
     # More than six standard deviations of any share of 2,000.

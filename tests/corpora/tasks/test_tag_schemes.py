@@ -1,4 +1,4 @@
-"""Files of named entities as others write them: numbered words (Universal NER), BIOES and BILOU."""
+"""Files of named entities in other tag schemes: numbered words (Universal NER), BIOES and BILOU."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ def test_bioes_and_bilou_in_iob2(given: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("tags", ["B-PER I-PER O", "I-PER O I-LOC", "B-S-E I-S-E"])
-def test_other_tags_are_left_as_they_are(tags: str) -> None:
+def test_other_tags_are_unchanged(tags: str) -> None:
     example = TextExample(tuple(tags.split()), None, tuple(tags.split()))
     assert bioes_to_iob2([example]) == ((example,), ())
 
 
-def test_a_file_of_bioes_is_converted_and_said(tmp_path: Path) -> None:
+def test_a_file_of_bioes_is_converted_with_a_note(tmp_path: Path) -> None:
     split = train(tmp_path, "en-train.txt", "Anna S-PER\nvisits O\nNew B-LOC\nYork E-LOC\n\nBob S-PER\n")
     assert [each.label for each in split.examples] == [("B-PER", "O", "B-LOC", "I-LOC"), ("B-PER",)]
     assert split.note == "the tags of en-train.txt are BIOES or BILOU (E-, S-): they are read as IOB2."

@@ -1,0 +1,153 @@
+"""`xsns-stream build` in a process of its own: a whole run, and runs that are interrupted and then continued."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream.store import open_store
+
+#: The tests compare with one whole build, which should run in one worker only.
+pytestmark = pytest.mark.xdist_group("build")
+
+LANGUAGES = ("en", "fi", "sw", "zu")
+SEEDS = (1, 2, 3)
+ROWS = len(LANGUAGES) * len(SEEDS)
+LIMIT = 120
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Path]) -> Path:
+    """A corpus of four languages."""
+    return write_texts(tmp_path_factory.mktemp("build") / "texts", " ".join(LANGUAGES), 30)
+
+
+@pytest.fixture(scope="module")
+def long_build(tiny_folder: Path, texts: Path) -> list[str]:
+    """The arguments of a build of 12 rows, but for its store."""
+    seeds = [part for seed in SEEDS for part in ("--seed", str(seed))]
+    options = ["--examples", "24", "--max-length", "24"]
+    return ["build", "--model", str(tiny_folder), "--corpus", str(texts), *options, *seeds]
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tmp_path_factory: pytest.TempPathFactory,
+    long_build: list[str],
+    start_xsns: Callable[..., subprocess.Popen[str]],
+) -> tuple[Path, str, str]:
+    """A build that nothing interrupted: its store, stdout and stderr."""
+    store = tmp_path_factory.mktemp("whole") / "whole.zarr"
+    process = start_xsns(*long_build, "--store", store)
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, err
+    return store, out, err
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread, as in the other processes, so that sums are rounded in the same way."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def committed(store: Path) -> int:
+    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
+
+
+def digests(store: Path) -> dict[Any, tuple[Any, ...]]:
+    """Digest, cardinality and threshold of each row: these do not depend on interruptions."""
+    return {record.key: (record.sha256, record.cardinality, record.threshold) for record in open_store(store).records()}
+
+
+def stop_midway(process: subprocess.Popen[str], store: Path, rows: int, how: signal.Signals) -> tuple[str, str]:
+    """Send a signal as soon as `rows` rows are committed; return stdout and stderr."""
+    give_up = time.monotonic() + LIMIT
+    while committed(store) < rows and process.poll() is None and time.monotonic() < give_up:
+        time.sleep(0.005)
+    process.send_signal(how)
+    return process.communicate(timeout=LIMIT)
+
+
+def test_a_build_writes_every_row(whole: tuple[Path, str, str]) -> None:
+    store = open_store(whole[0])
+    assert store.languages == LANGUAGES
+    assert store.seeds == SEEDS
+    assert len(store.keys()) == ROWS
+    assert store.verify() == []
+    assert whole[1] == f"{whole[0]}: {ROWS} rows measured, 0 were there, 0 failed.\n"
+
+
+def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) -> None:
+    err = whole[2]
+    assert "\r" not in err
+    assert "\x1b" not in err
+    *lines, last = err.splitlines()
+    rows = [line for line in lines if not line.startswith("note: ")]
+    line = r"\[(\d+)/12\] \w+ \(seed \d\): 24 examples, [\d,]+ parameters, [\d.]+ s \(\d+ examples/s\)"
+    numbers = [re.fullmatch(line, row) for row in rows]
+    assert all(numbers), err
+    assert [int(match[1]) for match in numbers] == list(range(1, ROWS + 1))
+    assert last.startswith("next: xsns-stream matrix --store ")
+
+
+def test_the_same_build_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")}
+    done = xsns(*long_build, "--store", whole[0])
+    assert (done.code, done.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} were there, 0 failed.\n")
+    assert "examples/s" not in done.err
+    assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")} == before
+
+
+def test_ctrl_c_keeps_the_committed_rows(
+    whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
+) -> None:
+    store = tmp_path / "stopped.zarr"
+    process = start_xsns(*long_build, "--store", store)
+    out, err = stop_midway(process, store, 1, signal.SIGINT)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n" in err
+    assert "Traceback" not in err
+    assert 1 <= committed(store) < ROWS
+    assert open_store(store).verify() == []
+    kept = {path: path.stat().st_mtime_ns for path in store.glob("commits/*/*/*/zarr.json")}
+
+    done = xsns(*long_build, "--store", store)
+    told = f"{store}: {ROWS - len(kept)} rows measured, {len(kept)} were there, 0 failed.\n"
+    assert (done.code, done.out) == (0, told)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "no committed row was written again"
+    assert digests(store) == digests(whole[0])
+
+
+def test_a_killed_build_loses_no_committed_row(
+    whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
+) -> None:
+    store = tmp_path / "killed.zarr"
+    process = start_xsns(*long_build, "--store", store)
+    stop_midway(process, store, 3, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    kept = digests(store)
+    assert 3 <= len(kept) < ROWS
+    assert open_store(store).verify() == []
+    assert kept.items() <= digests(whole[0]).items()
+
+    done = xsns(*long_build, "--store", store)
+    assert (done.code, f"{ROWS - len(kept)} rows measured, {len(kept)} were there" in done.out) == (0, True)
+    assert digests(store) == digests(whole[0])
+    finished = open_store(store)
+    assert (finished.verify(), finished.unfinished()) == ([], ())
+    for key in finished.keys():  # noqa: SIM118
+        ours, theirs = (open_store(path).read(key.language, key.seed) for path in (store, whole[0]))
+        assert (ours.bits == theirs.bits).all()
