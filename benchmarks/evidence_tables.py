@@ -43,29 +43,29 @@ def rows(results: Path, section: str) -> list[Row]:
 
 
 def pool(results: Path, name: str) -> str:
-    """Return a line for each predictor: all metrics with intervals, and two tests against the first predictor."""
-    found: dict[str, dict[str, Row]] = {}
+    """Return one row for each predictor: all metrics with intervals, and two tests against the first predictor."""
+    by_predictor: dict[str, dict[str, Row]] = {}
     for row in rows(results, "pool"):
         if row["pool"] == name:
-            found.setdefault(row["predictor"], {})[row["metric"]] = row
-    reference = next(iter(found), "")
+            by_predictor.setdefault(row["predictor"], {})[row["metric"]] = row
+    reference = next(iter(by_predictor), "")
     lines = [
         [
             predictor,
             *(_cell(by_metric[metric], scale) for metric, (_, scale) in COLUMNS.items()),
             " / ".join(_p(by_metric[metric]["p_holm"]) for metric in TESTED),
         ]
-        for predictor, by_metric in found.items()
+        for predictor, by_metric in by_predictor.items()
     ]
     heads = ["predictor", *(head for head, _ in COLUMNS.values()), f"p against {reference} (NDCG@3 / regret)"]
-    return _size(found) + table(heads, lines)
+    return _size(by_predictor) + table(heads, lines)
 
 
-def _size(found: Mapping[str, Mapping[str, Row]]) -> str:
-    """Return a sentence on the size of the pool."""
-    if not found:
+def _size(by_predictor: Mapping[str, Mapping[str, Row]]) -> str:
+    """Return a sentence about the size of the pool."""
+    if not by_predictor:
         return ""
-    row = next(iter(next(iter(found.values())).values()))
+    row = next(iter(next(iter(by_predictor.values())).values()))
     return f"{row['sources']} sources, {row['targets']} targets, {row['pairs']:,} pairs.\n\n"
 
 
@@ -84,16 +84,16 @@ def _p(value: float | None) -> str:
 
 
 def regressions(results: Path) -> str:
-    """Return a line for each regression: errors in sample, and with targets or sources left out."""
-    found: dict[tuple[str, str, str], dict[str, Row]] = {}
+    """Return one row for each regression: in-sample errors, and errors for held-out targets and sources."""
+    by_model: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in rows(results, "regression"):
-        found.setdefault((row["pool"], row["of"], row["model"]), {})[row["way"]] = row
+        by_model.setdefault((row["pool"], row["of"], row["model"]), {})[row["way"]] = row
     lines = []
-    for (name, of, model), ways in found.items():
+    for (name, of, model), ways in by_model.items():
         target = ways["leave one target out"]
         errors = [f"{ways[way]['rmse']:.2f}" for way in ("in sample", "leave one target out", "leave one source out")]
         lines.append([name, of, model, *errors, f"{target['of_mean']:.2f}", f"{100 * target['coverage']:.0f} %"])
-    heads = ["pool", "predictors", "model", "in sample", "target left out", "source left out", "mean alone", "covered"]
+    heads = ["pool", "predictors", "model", "in sample", "target held out", "source held out", "mean score", "coverage"]
     return table(heads, lines)
 
 
@@ -114,7 +114,7 @@ def coefficients(results: Path, name: str) -> str:
 
 
 def summary(results: Path) -> str:
-    """Return the lines of README."""
+    """Return the rows of the table in README."""
     shown = {
         ("pos-paper-mini", "xsns"): "sub-networks of `mini`",
         ("pos-paper", "ldnd"): "word lists (LDND)",

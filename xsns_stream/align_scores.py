@@ -103,8 +103,8 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
 
 def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list[int], list[int]]:
     """Return the indices in `after`, and in `before`, of the labels that both have."""
-    index = {label: place for place, label in enumerate(before)}
-    pairs = [(place, index[label]) for place, label in enumerate(after) if label in index]
+    old_index = {label: old for old, label in enumerate(before)}
+    pairs = [(new, old_index[label]) for new, label in enumerate(after) if label in old_index]
     return [new for new, _ in pairs], [old for _, old in pairs]
 
 

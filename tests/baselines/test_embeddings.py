@@ -1,4 +1,4 @@
-"""emb: cosine of language vectors, against scikit-learn."""
+"""Cosine of mean language vectors (`emb`), compared with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def vectors() -> dict[str, np.ndarray]:
     return {code: rng.normal(5, 1, 16) for code in ("sw", "zu", "fi", "et")}
 
 
-def test_it_is_scikit_learn_s(vectors: dict[str, np.ndarray]) -> None:
+def test_cosine_equals_scikit_learn(vectors: dict[str, np.ndarray]) -> None:
     stacked = np.stack(list(vectors.values()))
     np.testing.assert_allclose(embedding_cosine(vectors), cosine_similarity(stacked), atol=1e-12)
     centred = embedding_cosine(vectors, centre=True)
@@ -24,7 +24,7 @@ def test_it_is_scikit_learn_s(vectors: dict[str, np.ndarray]) -> None:
     assert centred.min() < 0
 
 
-def test_scale_and_shift(vectors: dict[str, np.ndarray]) -> None:
+def test_scale_and_shift_of_vectors(vectors: dict[str, np.ndarray]) -> None:
     scaled = {code: vector * (2 + n) for n, (code, vector) in enumerate(vectors.items())}
     np.testing.assert_allclose(embedding_cosine(scaled), embedding_cosine(vectors), atol=1e-12)
     shifted = {code: vector + 7 for code, vector in vectors.items()}
@@ -33,12 +33,12 @@ def test_scale_and_shift(vectors: dict[str, np.ndarray]) -> None:
     )
 
 
-def test_a_vector_of_zeros_is_like_nothing() -> None:
+def test_zero_vector_has_no_cosine() -> None:
     values = embedding_cosine({"a": np.zeros(3), "b": np.ones(3)})
     assert np.isnan(values[0, 1])
     assert values[1, 1] == pytest.approx(1)
 
 
-def test_two_cannot_be_centred() -> None:
+def test_two_vectors_cannot_be_centred() -> None:
     with pytest.raises(UsageError, match="2 language vectors cannot be centred"):
         embedding_cosine({"a": np.ones(3), "b": np.arange(3.0)}, centre=True)

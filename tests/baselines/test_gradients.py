@@ -1,4 +1,4 @@
-"""grad-cosine: gradients in a file, compared a block at a time."""
+"""Mean gradients in a file and their cosine, block by block (`grad-cosine`)."""
 
 import tracemalloc
 from pathlib import Path
@@ -26,7 +26,7 @@ def flat(tensors: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([tensor.ravel() for tensor in tensors])
 
 
-def test_the_file_gives_back_what_was_added(tmp_path: Path, gradients: dict[str, list[np.ndarray]]) -> None:
+def test_file_returns_the_added_gradients(tmp_path: Path, gradients: dict[str, list[np.ndarray]]) -> None:
     file = GradientFile(tmp_path / "gradients", 3, 19)
     for code in ("zu", "sw", "fi"):
         file.add(code, gradients[code])
@@ -41,19 +41,19 @@ def test_gradient_of_another_size_is_a_value_error(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 80))
-def test_blocks_give_scikit_learn_s_cosine(block: int) -> None:
+def test_blocks_give_the_cosine_of_scikit_learn(block: int) -> None:
     lines = np.random.default_rng(1).normal(size=(4, 23)).astype(np.float32)
     expected = cosine_similarity(lines.astype(np.float64))
     np.testing.assert_allclose(gradient_cosine(list(lines), block=block), expected, atol=1e-12)
 
 
-def test_a_gradient_of_zeros_has_no_direction() -> None:
+def test_zero_gradient_has_no_cosine() -> None:
     values = gradient_cosine([np.zeros(4, np.float32), np.ones(4, np.float32)])
     assert np.isnan(values[0]).all()
     assert values[1, 1] == 1
 
 
-def test_sums_are_in_float64() -> None:
+def test_sums_are_computed_in_float64() -> None:
     """In float32 the small products would be lost beside the large one."""
     one = np.full(1 << 16, 1e-3, np.float32)
     two = one.copy()
@@ -63,7 +63,7 @@ def test_sums_are_in_float64() -> None:
     assert gradient_cosine([one, two], block=64)[0, 1] == pytest.approx(expected, rel=1e-12)
 
 
-def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_a_block(tmp_path: Path) -> None:
     file = GradientFile(tmp_path / "gradients", 2, 1 << 20)
     for code in ("sw", "zu"):
         file.add(code, [np.random.default_rng(1).normal(size=1 << 20).astype(np.float32)])

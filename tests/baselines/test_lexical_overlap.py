@@ -1,4 +1,4 @@
-"""lex: sub-word distributions, against SciPy on dense vectors."""
+"""Distributions of sub-words (`lex`), compared with SciPy on dense vectors."""
 
 import numpy as np
 import pytest

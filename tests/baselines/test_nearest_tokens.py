@@ -1,4 +1,4 @@
-"""nn-rank: exact search in blocks, against a sort of everything and scikit-learn."""
+"""Exact search for nearest tokens in blocks (`nn-rank`), compared with a full sort and with scikit-learn."""
 
 import tracemalloc
 from pathlib import Path
@@ -41,9 +41,7 @@ def integer_states(draw: st.DrawFn) -> dict[str, np.ndarray]:
 
 
 @given(integer_states(), st.integers(1, 9), st.integers(1, 7), st.integers(1, 7))
-def test_blocks_of_any_size_give_what_sorting_gives(
-    states: dict[str, np.ndarray], k: int, rows: int, columns: int
-) -> None:
+def test_blocks_of_any_size_equal_a_full_sort(states: dict[str, np.ndarray], k: int, rows: int, columns: int) -> None:
     found = neighbour_shares(states, CODES, CODES, k=k, rows=rows, columns=columns)
     np.testing.assert_array_equal(found, by_sorting(states, CODES, CODES, k))
 
@@ -54,7 +52,7 @@ def test_sources_and_targets_may_differ(states: dict[str, np.ndarray], k: int) -
     np.testing.assert_array_equal(found, by_sorting(states, ("zu", "fi"), ("sw", "zu"), k))
 
 
-def test_unit_vectors_have_scikit_learn_s_neighbours() -> None:
+def test_neighbours_of_unit_vectors_equal_scikit_learn() -> None:
     """On the unit sphere the largest product is the shortest distance."""
     rng = np.random.default_rng(11)
     states = {code: rng.normal(size=(40, 8)) for code in CODES}
@@ -77,14 +75,14 @@ def test_shares_do_not_depend_on_the_order_of_languages() -> None:
     np.testing.assert_allclose(np.nansum(one, axis=0), 1)
 
 
-def test_a_target_without_another_source_is_not_defined() -> None:
+def test_target_without_another_source_is_undefined() -> None:
     states = {"sw": np.ones((2, 2), np.float32), "zu": np.ones((2, 2), np.float32)}
     shares = neighbour_shares(states, ("sw",), ("sw", "zu"))
     assert np.isnan(shares[:, 0]).all()
     assert shares[:, 1].tolist() == [1]
 
 
-def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_a_block(tmp_path: Path) -> None:
     """8 MiB of states, blocks of 64 × 512: what is allocated does not grow with the states."""
     rng = np.random.default_rng(9)
     kept = TokenStates(tmp_path / "states", 64)
@@ -101,7 +99,7 @@ def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
     assert peak < 12 * 64 * 512 * 4 + (1 << 20) < states["sw"].nbytes
 
 
-def test_no_neighbour() -> None:
+def test_number_of_neighbours_must_be_positive() -> None:
     with pytest.raises(UsageError, match="at least 1, not 0"):
         neighbour_shares({}, (), (), k=0)
 
@@ -114,7 +112,7 @@ def test_progress_counts_target_tokens() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_states_come_back_from_the_file(tmp_path: Path, dtype: str) -> None:
+def test_states_are_read_back_from_the_file(tmp_path: Path, dtype: str) -> None:
     rng = np.random.default_rng(4)
     parts = {code: rng.normal(size=(n + 2, 4)).astype(np.float32) for n, code in enumerate(CODES)}
     kept = TokenStates(tmp_path / "states", 4, dtype)
@@ -129,7 +127,7 @@ def test_states_come_back_from_the_file(tmp_path: Path, dtype: str) -> None:
     assert isinstance(found["sw"], np.memmap)
 
 
-def test_nothing_was_kept(tmp_path: Path) -> None:
+def test_file_without_states(tmp_path: Path) -> None:
     kept = TokenStates(tmp_path / "states", 4)
     assert kept.states(CODES) == {}
 
@@ -142,13 +140,13 @@ def test_nothing_was_kept(tmp_path: Path) -> None:
         (np.inf, "float16", "is not finite."),
     ],
 )
-def test_states_that_are_no_numbers(tmp_path: Path, value: float, dtype: str, says: str) -> None:
+def test_states_that_are_not_finite_are_errors(tmp_path: Path, value: float, dtype: str, says: str) -> None:
     kept = TokenStates(tmp_path / "states", 2, dtype)
     with pytest.raises(ModelError, match=says):
         kept.add("sw", np.array([[1, value]], np.float32))
     kept.close()
 
 
-def test_another_type(tmp_path: Path) -> None:
+def test_unknown_type_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be stored as 'int8'"):
         TokenStates(tmp_path / "states", 2, "int8")

@@ -1,4 +1,4 @@
-"""sue: words, their sub-words, and the triangle round the cloud."""
+"""Words, their sub-words, and the triangle around their cloud (`sue`)."""
 
 import math
 
@@ -10,7 +10,7 @@ from xsns_stream.baselines.subwords import evenness, evenness_matrix, segments_o
 from xsns_stream.errors import UsageError
 
 
-def test_words_are_what_has_a_letter() -> None:
+def test_words_contain_a_letter() -> None:
     texts = ["watoto wanasoma, 2023 — watoto!", ("kitabu", "2nd", ".", "12")]
     assert words_of(texts) == {"watoto": 2, "wanasoma": 1, "kitabu": 1, "2nd": 1}
 
@@ -22,12 +22,12 @@ def test_segments_follow_the_merges() -> None:
     assert segments_of(words, 2)["abab"] == (4,)
 
 
-def test_segments_make_up_the_word() -> None:
+def test_segments_sum_to_the_length_of_the_word() -> None:
     words = words_of(["lapset lukevat kirjaa kotona tänään opettaja opettaa suuressa koulussa 漢字かな ĳsĳ ﬁn"])
     assert all(sum(lengths) == len(word) for word, lengths in segments_of(words, 20).items())
 
 
-def test_too_few_merges() -> None:
+def test_number_of_merges_must_be_positive() -> None:
     with pytest.raises(UsageError, match="at least 1, not 0"):
         segments_of({"ab": 2}, 0)
 
@@ -38,7 +38,7 @@ def in_words(length: int, unevenness: int) -> tuple[int, ...]:
     return (long, *(1,) * (length - long))
 
 
-def test_the_angle_is_that_of_the_region_above_a_third_of_the_peak() -> None:
+def test_angle_is_of_the_region_above_a_third_of_the_peak() -> None:
     """By another way: a mixture of normal densities, and the two extremes of where it is high."""
     rng = np.random.default_rng(3)
     points = np.array([(length, rng.integers(0, length - 1)) for length in rng.integers(3, 12, 300)], np.float64)
@@ -62,13 +62,13 @@ def cloud(longest: int) -> list[tuple[int, ...]]:
     return [in_words(n, m) for n in range(3, longest + 1) for m in range(min(n - 1, 4)) for _ in range(1 + 12 // n)]
 
 
-def test_long_words_that_are_even_widen_the_angle() -> None:
+def test_long_even_words_increase_the_angle() -> None:
     angles = [evenness(cloud(longest)) for longest in (6, 9, 14, 20)]
     assert angles == sorted(angles)
     assert 45 <= angles[0] < angles[-1] <= 135
 
 
-def test_the_order_and_the_number_of_words_do_not_matter() -> None:
+def test_order_and_number_of_words_do_not_matter() -> None:
     words = cloud(9)
     assert evenness(words[::-1]) == pytest.approx(evenness(words), abs=1e-9)
     assert evenness(words * 3) == pytest.approx(evenness(words), abs=1e-9)
@@ -84,10 +84,10 @@ def test_the_order_and_the_number_of_words_do_not_matter() -> None:
     ],
     ids=["no word", "words of one sub-word", "one point", "on one line"],
 )
-def test_where_there_is_no_cloud(words: list[tuple[int, ...]]) -> None:
+def test_evenness_is_undefined_without_a_cloud(words: list[tuple[int, ...]]) -> None:
     assert math.isnan(evenness(words))
 
 
-def test_one_value_a_source() -> None:
+def test_matrix_has_one_value_per_source() -> None:
     values = evenness_matrix({"sw": 100.0, "zu": 120.0})
     assert values.tolist() == [[-100, -100], [-120, -120]]

@@ -85,7 +85,7 @@ def test_other_text_is_refused_and_a_copy_under_another_name_is_not(baseline: An
         (other / f"{code}.txt").write_text(text.replace(" ", " x ", 40), encoding="utf-8")
     done = baseline("lex", "--corpus", other)
     assert (done.code, done.out) == (1, "")
-    assert "error: the text of fi, sw is not the text that the store 'x.zarr' was built on: 2 of 4" in done.err
+    assert "error: the text of fi, sw is not the text that the store 'x.zarr' was built from: 2 of 4" in done.err
 
 
 def test_a_folder_that_is_not_here_has_to_be_named(
@@ -102,7 +102,9 @@ def test_another_model_is_refused(built: Path, xsns: Any, monkeypatch: pytest.Mo
     monkeypatch.chdir(built)
     done = xsns("baseline", "emb", "--store", "x.zarr", "--model", "mini")
     assert done.code == 1
-    assert "error: the model 'mini' is not the one of the store 'x.zarr', which is 'tiny': weights differ." in done.err
+    assert (
+        "error: the model 'mini' is not the model of the store 'x.zarr', which is 'tiny': weights differ." in done.err
+    )
 
 
 def test_a_language_of_two_codes_is_the_store_s(baseline: Any, tmp_path: Path) -> None:
@@ -173,10 +175,10 @@ def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_
     for command in (evaluate, ("baseline", "file", table)):
         done = xsns(*command)
         assert (done.code, done.out) == (1, "")
-        assert "several stand for one: the average." in done.err
+        assert "do not stand for one language each: the average." in done.err
         done = xsns(*command, "--skip-unknown")
         assert done.code == 0, done.err
-        assert "left out, because no language, or several labels for one, is meant: the average." in done.err
+        assert "labels that do not stand for exactly one language are left out: the average." in done.err
         assert "recognised by name: Finnish = fi." in done.err
     result = json.loads(xsns("baseline", "file", table, "--skip-unknown", "--json").out)["result"]
     assert (result["left_out"], result["by_name"]) == (["the average"], {"Finnish": "fi"})

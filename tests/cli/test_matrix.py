@@ -61,7 +61,7 @@ def test_a_small_store_is_shown_as_a_matrix(folder, in_process):
     assert [line.split()[0] for line in lines] == list(WHOLE)
     shown = np.array([line.split()[1:] for line in lines], float)
     np.testing.assert_allclose(shown, reference(WHOLE, (7, 8)), atol=0.0005)
-    assert done.err == "note: left out, because there is no sub-network: pt-BR (seed 8)\n"
+    assert done.err == "note: languages that lack a sub-network are left out: pt-BR (seed 8).\n"
 
 
 def test_json_and_files_contain_the_same_numbers(folder, tmp_path, in_process):

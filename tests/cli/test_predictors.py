@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from tests.support import networks
 from xsns_stream.align_scores import join
-from xsns_stream.cli.selection import gold_options, predict_option
+from xsns_stream.cli.option_groups import gold_options, predict_option
 from xsns_stream.errors import LanguageError, StoreError, UsageError, XsnsError
 from xsns_stream.gold import write_scores
 from xsns_stream.pipeline.events import NoteLog
@@ -110,7 +110,7 @@ def test_a_store_is_counted_for_the_gold_s_languages(folder):
     # Japanese is not in the store, Finnish lacks a seed, and Yoruba is not among the scores.
     assert (store.sources, store.targets) == (("en", "de", "zh-Hant"), ("sw", "en"))
     assert (store.coefficient, store.seeds, table.coefficient) == ("dice", (7, 8), "l2v")
-    assert "'xsns' lacks a seed of, and leaves out: fi" in log.notes
+    assert "'xsns': languages that lack a seed are left out: fi." in log.notes
     rows = open_store(folder / "mine.zarr")
     whole = similarity(count_overlaps_by_seed(rows, languages=["sw", "en", "de", "zh-Hant"]), "dice")
     assert store["de", "sw"] == whole["de", "sw"]

@@ -57,9 +57,9 @@ def test_the_table_shows_ten_sources_best_first(folder, in_process):
     assert [row[:2] for row in rows if row[0].endswith("=")] == [["9=", "xh"]]
     assert lines[9].startswith("= exactly as similar")
     assert done.err.splitlines() == [
-        "note: left out, because there is no sub-network: et (seed 8)",
+        "note: languages that lack a sub-network are left out: et (seed 8).",
         "1 more source; --top 0 shows all.",
-        "no intervals: build with --parts 8, or with three seeds or more.",
+        "there are no intervals: build the store with --parts 8, or with at least three seeds.",
     ]
 
 

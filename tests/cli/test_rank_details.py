@@ -65,7 +65,7 @@ def test_intervals_of_parts(folder, in_process):
     result, err = ranked(folder, in_process)
     assert result["intervals"] == {"basis": "4 parts", "confidence": 0.95}
     assert result["reliability"] == 0.6
-    assert "no interval, because there are no 4 parts: et" in err
+    assert "sources without 4 parts have no interval: et." in err
     sources = {source["language"]: source for source in result["sources"]}
     assert {source["language"] for source in result["sources"][:2]} == {"zu", "xh"}
     for code in ("zu", "xh", "rw", "fi"):

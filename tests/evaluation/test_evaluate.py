@@ -1,4 +1,4 @@
-"""Predictors against gold scores: alignment, averages, trivial rows, what is undefined."""
+"""Evaluation of predictors: alignment, averages, trivial baselines, undefined values."""
 
 from __future__ import annotations
 

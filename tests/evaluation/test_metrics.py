@@ -1,4 +1,4 @@
-"""Metrics of one target against SciPy, scikit-learn and loops over all orders."""
+"""Metrics of one target, compared with SciPy, scikit-learn and loops over all orders."""
 
 from __future__ import annotations
 
@@ -186,6 +186,6 @@ def test_order_of_sources_does_not_matter(pair: tuple[np.ndarray, np.ndarray], r
 def test_invalid_arguments_of_ndcg() -> None:
     with pytest.raises(UsageError, match="no NDCG 'linear'") as caught:
         metrics.ndcg(np.arange(3.0), np.arange(3.0), "linear")
-    assert caught.value.hint == "it is one of rank-linear, score, exponential."
+    assert caught.value.hint == "choose one of rank-linear, score, exponential."
     with pytest.raises(UsageError, match="cannot have negative scores"):
         metrics.ndcg(np.arange(3.0), np.array([-1.0, 2.0, 3.0]), "score")

@@ -1,4 +1,4 @@
-"""Intervals that cover, tests that hold their level, and Holm's correction."""
+"""Coverage of bootstrap intervals, level of the sign-flip test, and Holm's correction."""
 
 from __future__ import annotations
 

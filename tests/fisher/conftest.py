@@ -89,7 +89,7 @@ def _draw(lengths: Sequence[int], seed: int = 0) -> list[Example]:
 
 
 def _collate(examples: Sequence[Example], size: int) -> list[dict[str, torch.Tensor]]:
-    found = []
+    result = []
     for at in range(0, len(examples), size):
         group = examples[at : at + size]
         longest = max(len(example.ids) for example in group)
@@ -103,8 +103,8 @@ def _collate(examples: Sequence[Example], size: int) -> list[dict[str, torch.Ten
             batch["input_ids"][row, :length] = example.ids
             batch["attention_mask"][row, :length] = 1
             batch["labels"][row, :length] = example.labels
-        found.append(batch)
-    return found
+        result.append(batch)
+    return result
 
 
 def _truth(model: Any, examples: Sequence[Example], names: Sequence[str], reduction: str = "sum") -> dict[str, Any]:
@@ -132,15 +132,15 @@ def _truth(model: Any, examples: Sequence[Example], names: Sequence[str], reduct
 KEY_BIASES = ("key.bias", "k_lin.bias")
 
 
-def _errors(found: Mapping[str, Any], expected: Mapping[str, Any], silent: tuple[str, ...] = ()) -> dict[str, float]:
-    assert found.keys() == expected.keys()
-    assert all(torch.isfinite(values).all() for values in (*found.values(), *expected.values()))
+def _errors(result: Mapping[str, Any], expected: Mapping[str, Any], silent: tuple[str, ...] = ()) -> dict[str, float]:
+    assert result.keys() == expected.keys()
+    assert all(torch.isfinite(values).all() for values in (*result.values(), *expected.values()))
     largest = max(float(values.abs().max()) for values in expected.values())
     assert largest > 0
     errors = {}
     for name, values in expected.items():
         own = largest if name.endswith(KEY_BIASES + silent) else float(values.abs().max())
-        errors[name] = float((found[name] - values).abs().max()) / own if own else float(found[name].abs().max())
+        errors[name] = float((result[name] - values).abs().max()) / own if own else float(result[name].abs().max())
     return errors
 
 
@@ -181,17 +181,17 @@ def _gradients(
     parameters = dict(model.named_parameters())
     flags = [parameter.requires_grad for parameter in parameters.values()]
     model.requires_grad_(True)
-    found = []
+    result = []
     for batch in batches:
         for n in range(len(batch["input_ids"])):
             chances = _log_chances(model, objective, batch, n)
             (chances.sum() if reduction == "sum" else chances.mean()).backward()
             zero = torch.zeros_like
-            found.append({k: zero(p) if (p := parameters[k]).grad is None else p.grad.clone() for k in names})
+            result.append({k: zero(p) if (p := parameters[k]).grad is None else p.grad.clone() for k in names})
             model.zero_grad(set_to_none=True)
     for parameter, flag in zip(parameters.values(), flags, strict=True):
         parameter.requires_grad_(flag)
-    return found
+    return result
 
 
 def _mean_square(gradients: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -24,10 +24,15 @@ def network(model, language: str, **settings: str) -> xs.SubNetwork:
 
 def test_batches_without_language_have_a_provenance(tiny_folder: Path) -> None:
     model = xs.load_model(str(tiny_folder)).model
-    told = network(model, "sw", token_reduction="mean", precision="bf16").provenance
-    assert (told.model, told.estimator) == ("XLMRobertaForMaskedLM", "per-example(token_reduction=mean)")
-    assert (told.dtype, told.device, told.seed, told.examples) == ("float32+bf16-autocast", "cpu", 42, 3)
-    assert told.layout_digest == xs.parameter_layout(model).digest
+    record = network(model, "sw", token_reduction="mean", precision="bf16").provenance
+    assert (record.model, record.estimator) == ("XLMRobertaForMaskedLM", "per-example(token_reduction=mean)")
+    assert (record.dtype, record.device, record.seed, record.examples) == (
+        "float32+bf16-autocast",
+        "cpu",
+        42,
+        3,
+    )
+    assert record.layout_digest == xs.parameter_layout(model).digest
     assert network(model, "sw", estimator="per-batch").provenance.estimator == "per-batch(token_reduction=sum,batch=3)"
 
 

@@ -41,12 +41,12 @@ def test_agrees_with_a_loop_over_examples(family, dtype, reduction, make_model, 
     model, examples = make_model(family, dtype), draw(LENGTHS[:12])
     layout = parameter_layout(model)
     expected = truth(model, examples, layout.names, reduction)
-    found = diagonal_fisher(model, collate(examples, 5), layout, token_reduction=reduction)
-    assert found.examples == 12
+    result = diagonal_fisher(model, collate(examples, 5), layout, token_reduction=reduction)
+    assert result.examples == 12
     # A wrong rule would be found out by the self-check, and hidden by the slow path: here there must be none.
     assert without_rules(model, layout) == ()
-    assert {v.dtype for v in found.values} == {np.dtype("float64" if dtype == torch.float64 else "float32")}
-    worst = errors(found.to_dict(), expected)
+    assert {v.dtype for v in result.values} == {np.dtype("float64" if dtype == torch.float64 else "float32")}
+    worst = errors(result.to_dict(), expected)
     assert max(worst.values()) <= TOLERANCE[dtype], max(worst.items(), key=lambda item: item[1])
 
 
@@ -55,14 +55,14 @@ def test_agrees_with_a_loop_over_examples(family, dtype, reduction, make_model, 
 def test_the_packaged_reference_agrees_too(family, reduction, make_model, draw, collate, truth, errors) -> None:
     model, examples = make_model(family), draw(LENGTHS[:6], seed=1)
     layout = parameter_layout(model)
-    found = reference_fisher(model, collate(examples, 4), layout, reduction)
-    assert max(errors(found, truth(model, examples, layout.names, reduction)).values()) <= 1e-12
+    result = reference_fisher(model, collate(examples, 4), layout, reduction)
+    assert max(errors(result, truth(model, examples, layout.names, reduction)).values()) <= 1e-12
 
 
 def test_the_bias_of_a_key_is_rounding_noise(small, draw, collate) -> None:
-    found = fisher(small, collate(draw(LENGTHS[:8]), 4))
-    largest = max(float(values.max()) for values in found.values())
-    keys = [values for name, values in found.items() if name.endswith("key.bias")]
+    result = fisher(small, collate(draw(LENGTHS[:8]), 4))
+    largest = max(float(values.max()) for values in result.values())
+    keys = [values for name, values in result.items() if name.endswith("key.bias")]
     assert len(keys) == 2
     assert max(float(values.max()) for values in keys) < 1e-20 * largest
 
@@ -105,8 +105,8 @@ def test_a_batch_with_as_many_positions_as_examples(side, small, draw, collate, 
     if side == 1:
         # A single token attends only to itself: the gradients of query and key are zero plus rounding.
         expected = {name: values for name, values in expected.items() if ".query." not in name and ".key." not in name}
-    found = fisher(small, collate(examples, side))
-    assert max(errors({name: found[name] for name in expected}, expected).values()) <= 1e-12
+    result = fisher(small, collate(examples, side))
+    assert max(errors({name: result[name] for name in expected}, expected).values()) <= 1e-12
 
 
 def test_padding_may_be_any_token(small, draw, collate, errors) -> None:
@@ -146,19 +146,19 @@ def test_wide_layers(make_model, draw, collate, truth, errors) -> None:
     for example in examples:
         example.labels[torch.arange(len(example.labels)) % 9 != 2] = -100
         example.labels[2] = 7
-    found = fisher(model, collate(examples, 3))
-    assert max(errors(found, truth(model, examples, found)).values()) <= 1e-12
+    result = fisher(model, collate(examples, 3))
+    assert max(errors(result, truth(model, examples, result)).values()) <= 1e-12
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert"])
 def test_attention_implementations_agree(family, make_model, draw, collate, errors) -> None:
     batches = collate(draw(LENGTHS[:9]), 4)
-    found = {}
+    result = {}
     for name in ("sdpa", "eager"):
         model = make_model(family, attn_implementation=name)
         assert model.config._attn_implementation == name
-        found[name] = fisher(model, batches)
-    assert max(errors(found["sdpa"], found["eager"]).values()) <= 1e-12
+        result[name] = fisher(model, batches)
+    assert max(errors(result["sdpa"], result["eager"]).values()) <= 1e-12
 
 
 def test_dropout_is_off_in_any_mode(make_model, draw, collate) -> None:
@@ -192,7 +192,7 @@ def test_no_gradient_is_held_and_nothing_outside_needs_one(small, draw, collate)
         hook.remove()
     assert seen.count([False]) == 2, "the embeddings' output needs no gradient, in either batch"
     assert len(seen) == 2 * (1 + 2 + 2), "both blocks were seen forth and back, in both batches"
-    assert all(found in ([], [False]) for found in seen)
+    assert all(result in ([], [False]) for result in seen)
 
 
 def test_a_plain_model_needs_no_fallback(small) -> None:
@@ -207,12 +207,12 @@ def test_a_plain_model_needs_no_fallback(small) -> None:
 def test_provenance_and_language_are_kept(small, draw, collate) -> None:
     from xsns_stream.types import Provenance
 
-    found = diagonal_fisher(
+    result = diagonal_fisher(
         small,
         collate(draw((6, 4)), 2),
         parameter_layout(small),
         language="sw",
         provenance=Provenance(model="small", seed=7),
     )
-    assert (found.language, found.provenance.seed, found.examples) == ("sw", 7, 2)
-    assert all(v.flags.c_contiguous and (v >= 0).all() for v in found.values)
+    assert (result.language, result.provenance.seed, result.examples) == ("sw", 7, 2)
+    assert all(v.flags.c_contiguous and (v >= 0).all() for v in result.values)

@@ -33,8 +33,8 @@ def mean_of(values: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 def test_absolute_values(family, zoo, gradients, errors) -> None:
     it = Case(zoo, gradients, family)
     expected = mean_of([{name: g.abs() for name, g in example.items()} for example in it.each])
-    found = diagonal_fisher(it.model, it.batches, it.layout, "grad-abs").to_dict()
-    assert max(errors(found, expected).values()) <= 1e-12
+    result = diagonal_fisher(it.model, it.batches, it.layout, "grad-abs").to_dict()
+    assert max(errors(result, expected).values()) <= 1e-12
     assert bool(without_rules(it.model, it.layout)) == (family == "deberta-v2")
 
 
@@ -45,9 +45,9 @@ def test_the_mean_gradient_is_the_gradient_of_the_mean_loss(
 ) -> None:
     it = Case(zoo, gradients, family, reduction)
     expected = {name: -g for name, g in mean_of(it.each).items()}
-    found = mean_gradient(it.model, it.batches, it.layout, reduction)
-    assert max(errors(found, expected).values()) <= 1e-12
-    assert any(bool((values < 0).any()) for values in found.values())
+    result = mean_gradient(it.model, it.batches, it.layout, reduction)
+    assert max(errors(result, expected).values()) <= 1e-12
+    assert any(bool((values < 0).any()) for values in result.values())
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -56,11 +56,11 @@ def test_the_square_of_a_batch(family, reduction, zoo, gradients, errors, float6
     it = Case(zoo, gradients, family, reduction)
     expected = mean_of([{name: g**2 for name, g in mean_of(batch).items()} for batch in it.by_batch])
     for checkpoint in (False, True):
-        found = diagonal_fisher(it.model, it.batches, it.layout, "per-batch", reduction, checkpoint=checkpoint)
-        assert found.examples == 5
-        assert max(errors(found.to_dict(), expected).values()) <= 1e-12
+        result = diagonal_fisher(it.model, it.batches, it.layout, "per-batch", reduction, checkpoint=checkpoint)
+        assert result.examples == 5
+        assert max(errors(result.to_dict(), expected).values()) <= 1e-12
     exact = diagonal_fisher(it.model, it.batches, it.layout, token_reduction=reduction).to_dict()
-    assert max(errors(exact, found.to_dict()).values()) > 0.1, "which is another estimator"
+    assert max(errors(exact, result.to_dict()).values()) > 0.1, "which is another estimator"
 
 
 def test_estimators_agree_for_batches_of_one(zoo, errors) -> None:
@@ -127,12 +127,12 @@ def test_the_authors_code_bit_for_bit(scale, published) -> None:
     expected = as_published(model, batches, layout.names, seed=42)
     norms = [float(values.sum()) for values in expected.values()]
     assert (max(norms) > 0.99) == (scale == 100), "clipped, or not"
-    found = diagonal_fisher(model, batches, layout, "authors", seed=42)
-    assert all(torch.equal(found.to_dict()[name], values) for name, values in expected.items())
+    result = diagonal_fisher(model, batches, layout, "authors", seed=42)
+    assert all(torch.equal(result.to_dict()[name], values) for name, values in expected.items())
     flat = torch.cat([expected[name].flatten() for name in layout.names]).numpy()
     for density in (0.15, 0.5):
         wanted = flat >= np.percentile(flat, (1 - density) * 100)
-        network = extract_subnetwork(found, density, quantile="percentile")
+        network = extract_subnetwork(result, density, quantile="percentile")
         assert np.array_equal(network.to_numpy(), wanted)
 
 
@@ -154,8 +154,8 @@ def test_keys_of_examples_do_not_reach_the_model(published) -> None:
     layout = parameter_layout(model)
     plain = diagonal_fisher(model, batches, layout, "authors").to_dict()
     keyed = [batch | {"example_keys": torch.arange(4)} for batch in batches]
-    found = diagonal_fisher(model, keyed, layout, "authors").to_dict()
-    assert all(torch.equal(found[name], values) for name, values in plain.items())
+    result = diagonal_fisher(model, keyed, layout, "authors").to_dict()
+    assert all(torch.equal(result[name], values) for name, values in plain.items())
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["done", "broken off"])

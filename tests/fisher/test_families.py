@@ -44,8 +44,8 @@ def case(zoo, gradients, mean_square):
     )
 
 
-def assert_close(errors: Any, found: Mapping[str, Any], case: Case, tolerance: float) -> None:
-    worst = max(errors(found, case.truth, case.silent).items(), key=lambda item: item[1])
+def assert_close(errors: Any, result: Mapping[str, Any], case: Case, tolerance: float) -> None:
+    worst = max(errors(result, case.truth, case.silent).items(), key=lambda item: item[1])
     assert worst[1] <= tolerance, worst
 
 
@@ -53,9 +53,9 @@ def assert_close(errors: Any, found: Mapping[str, Any], case: Case, tolerance: f
 def test_exact_in_float64(every_family, attention, case, errors, float64_throughout) -> None:
     it = case(every_family, attention=attention)
     for checkpoint in (False, True):
-        found = diagonal_fisher(it.model, it.batches, it.layout, checkpoint=checkpoint)
-        assert found.examples == sum(map(len, LENGTHS))
-        assert_close(errors, found.to_dict(), it, TOLERANCE[torch.float64])
+        result = diagonal_fisher(it.model, it.batches, it.layout, checkpoint=checkpoint)
+        assert result.examples == sum(map(len, LENGTHS))
+        assert_close(errors, result.to_dict(), it, TOLERANCE[torch.float64])
     slow = without_rules(it.model, it.layout)
     assert bool(slow) == (every_family in NOT_BY_RULE), slow
 
@@ -63,8 +63,8 @@ def test_exact_in_float64(every_family, attention, case, errors, float64_through
 def test_exact_in_float32_and_by_rule(zoo_family, case, errors) -> None:
     it = case(zoo_family, torch.float32)
     for checkpoint in (False, True):
-        found = diagonal_fisher(it.model, it.batches, it.layout, checkpoint=checkpoint)
-        assert_close(errors, found.to_dict(), it, CANCELLING.get(zoo_family, 1.0) * TOLERANCE[torch.float32])
+        result = diagonal_fisher(it.model, it.batches, it.layout, checkpoint=checkpoint)
+        assert_close(errors, result.to_dict(), it, CANCELLING.get(zoo_family, 1.0) * TOLERANCE[torch.float32])
     # A wrong rule would be found out by the self-check, and hidden by the slow path: here there must be none.
     assert bool(without_rules(it.model, it.layout)) == (zoo_family in NOT_BY_RULE)
 
@@ -88,8 +88,8 @@ def test_the_packaged_reference_is_the_equation(family, case, errors) -> None:
 def test_the_mean_is_over_the_positions_of_one_example(family, case, gradients, mean_square, errors) -> None:
     it = case(family)
     it.truth = mean_square(gradients(it.model, it.objective, it.batches, it.layout.names, "mean"))
-    found = diagonal_fisher(it.model, it.batches, it.layout, token_reduction="mean").to_dict()
-    assert_close(errors, found, it, 1e-12)
+    result = diagonal_fisher(it.model, it.batches, it.layout, token_reduction="mean").to_dict()
+    assert_close(errors, result, it, 1e-12)
 
 
 @pytest.mark.parametrize("family", ["t5", "mbart"])
@@ -102,8 +102,8 @@ def test_both_stacks_may_have_any_length(family, decoded, zoo, gradients, mean_s
     batch["labels"] = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-100)
     expected = mean_square(gradients(model, "span-corruption", [batch], layout.names))
     for checkpoint in (False, True):
-        found = diagonal_fisher(model, [batch], layout, checkpoint=checkpoint).to_dict()
-        assert max(errors(found, expected, SILENT.get(family, ())).values()) <= 1e-12
+        result = diagonal_fisher(model, [batch], layout, checkpoint=checkpoint).to_dict()
+        assert max(errors(result, expected, SILENT.get(family, ())).values()) <= 1e-12
 
 
 def test_given_decoder_inputs_are_used(zoo, errors) -> None:
@@ -133,5 +133,5 @@ def test_a_causal_model_with_padding_on_the_left(family, zoo, errors) -> None:
     rows = [{name: values[n : n + 1] for name, values in turned.items()} for n in range(3)]
     alone = [diagonal_fisher(model, [row], layout).to_dict() for row in rows]
     expected = {name: sum(each[name] for each in alone) / 3 for name in layout.names}
-    found = diagonal_fisher(model, [turned], layout).to_dict()
-    assert max(errors(found, expected, SILENT.get(family, ())).values()) <= 1e-12
+    result = diagonal_fisher(model, [turned], layout).to_dict()
+    assert max(errors(result, expected, SILENT.get(family, ())).values()) <= 1e-12

@@ -74,8 +74,8 @@ def test_chunks_give_the_values_of_one_call(
     assert without_rules(model, layout) == ()
     for checkpoint in (False, True):
         with rows_in(model) as rows:
-            found = diagonal_fisher(model, batches, layout, token_reduction=reduction, checkpoint=checkpoint)
-        assert max(errors(found.to_dict(), expected).values()) <= 1e-12
+            result = diagonal_fisher(model, batches, layout, token_reduction=reduction, checkpoint=checkpoint)
+        assert max(errors(result.to_dict(), expected).values()) <= 1e-12
         assert max(rows) <= AT_ONCE
         assert sum(rows) >= sum(question_of(batch, model) for batch in batches)
 
@@ -92,9 +92,9 @@ def test_a_head_whose_output_is_changed_afterwards_is_not_run_in_chunks(
     expected = mean_square(gradients(model, zoo.FAMILIES[family].objective, batches, layout.names))
     without_rules(model, layout)
     with rows_in(model) as rows:
-        found = diagonal_fisher(model, batches, layout).to_dict()
+        result = diagonal_fisher(model, batches, layout).to_dict()
     silent = ("k_proj.bias",) if family == "mbart" else ()
-    assert max(errors(found, expected, silent).values()) <= 1e-12
+    assert max(errors(result, expected, silent).values()) <= 1e-12
     assert max(rows) > AT_ONCE
 
 
@@ -125,8 +125,8 @@ def test_one_by_one_and_in_chunks(zoo, errors, few_at_a_time, gradients, mean_sq
     model = zoo.make("deberta-v2")
     layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2")
     expected = mean_square(gradients(model, "masked-lm", batches, layout.names))
-    found = diagonal_fisher(model, batches, layout).to_dict()
-    assert max(errors(found, expected).values()) <= 1e-12
+    result = diagonal_fisher(model, batches, layout).to_dict()
+    assert max(errors(result, expected).values()) <= 1e-12
 
 
 def test_a_label_outside_the_vocabulary_is_found_in_any_chunk(zoo, few_at_a_time) -> None:
@@ -168,8 +168,8 @@ def test_a_measured_head(family, chunked, zoo, errors, gradients, mean_square, m
     layout, batches = with_more(model, HEADS[family]), batches_of(zoo, model, family)
     expected = mean_square(gradients(model, zoo.FAMILIES[family].objective, batches, layout.names))
     for checkpoint in (False, True):
-        found = diagonal_fisher(model, batches, layout, checkpoint=checkpoint).to_dict()
-        assert max(errors(found, expected).values()) <= 1e-12
+        result = diagonal_fisher(model, batches, layout, checkpoint=checkpoint).to_dict()
+        assert max(errors(result, expected).values()) <= 1e-12
     # Parameters in the blocks keep their rules.
     assert not set(without_rules(model, layout)) & set(parameter_layout(model).names)
 
@@ -180,7 +180,7 @@ def test_a_measured_head_of_a_task(family, zoo, errors, gradients, mean_square) 
     own = tuple(name for name, _ in model.named_parameters() if name.startswith("classifier."))
     layout, batches = with_more(model, own), batches_of(zoo, model, family)
     expected = mean_square(gradients(model, zoo.FAMILIES[family].objective, batches, layout.names))
-    found = diagonal_fisher(model, batches, layout).to_dict()
+    result = diagonal_fisher(model, batches, layout).to_dict()
     assert len(own) >= 2
-    assert max(errors(found, expected).values()) <= 1e-12
+    assert max(errors(result, expected).values()) <= 1e-12
     assert without_rules(model, layout) == ()

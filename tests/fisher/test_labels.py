@@ -39,10 +39,10 @@ def test_draws_depend_on_the_seed_and_not_on_the_labels(family, zoo, errors) -> 
     model = zoo.make(family)
     batch = zoo.batch(model, family, LENGTHS)
     silent = SILENT if family.endswith("answering") else ()
-    found = sampled(model, [batch])
-    assert max(errors(sampled(model, [batch], seed=4), found, silent).values()) > 0.1
+    result = sampled(model, [batch])
+    assert max(errors(sampled(model, [batch], seed=4), result, silent).values()) > 0.1
     observed = diagonal_fisher(model, [batch], parameter_layout(model)).to_dict()
-    assert max(errors(observed, found, silent).values()) > 0.1
+    assert max(errors(observed, result, silent).values()) > 0.1
     if family == "t5":
         return  # there the labels are also what the decoder reads
     other = {
@@ -52,7 +52,7 @@ def test_draws_depend_on_the_seed_and_not_on_the_labels(family, zoo, errors) -> 
         for name, values in batch.items()
     }
     again = sampled(model, [other])
-    assert all(torch.equal(again[name], values) for name, values in found.items())
+    assert all(torch.equal(again[name], values) for name, values in result.items())
 
 
 def test_each_example_has_its_own_draw(zoo, errors) -> None:
@@ -75,8 +75,8 @@ def test_any_number_is_a_key(key, seed, zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     batch = zoo.batch(model, "xlm-roberta", (15,))
     assert int((batch["labels"] != -100).sum()) > 2
-    found, other = (sampled(model, [batch | {"example_keys": torch.tensor([k])}], seed) for k in (key, key + 1))
-    assert max(errors(found, other).values()) > 1e-3
+    result, other = (sampled(model, [batch | {"example_keys": torch.tensor([k])}], seed) for k in (key, key + 1))
+    assert max(errors(result, other).values()) > 1e-3
 
 
 def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None:
@@ -88,8 +88,8 @@ def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None
     chances = model(input_ids=ids).logits[0, 2].log_softmax(-1)
     scores = []
     for y in range(9):
-        found = torch.autograd.grad(chances[y], [parameters[name] for name in layout.names], retain_graph=True)
-        scores.append(torch.cat([gradient.flatten() for gradient in found]))
+        result = torch.autograd.grad(chances[y], [parameters[name] for name in layout.names], retain_graph=True)
+        scores.append(torch.cat([gradient.flatten() for gradient in result]))
     squares, p = torch.stack(scores).square(), chances.detach().exp()
     exact = p @ squares
     assert 0.02 < float(p.min()) < float(p.max()) < 0.9, "no label is certain, and none impossible"
@@ -98,12 +98,12 @@ def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
     many = {name: values.repeat(draws, 1) for name, values in batch.items()} | {"example_keys": torch.arange(draws)}
     measured = sampled(model, [many])
-    found = torch.cat([measured[name].flatten() for name in layout.names])
+    result = torch.cat([measured[name].flatten() for name in layout.names])
     deviation = (p @ (squares - exact).square()).sqrt() / draws**0.5
     real = exact > 1e-20 * exact.max()  # a key's bias has a gradient of zero
     # In standard errors of a mean of that many draws. Nine labels have eight degrees of freedom, so that thousands of
     # parameters are far fewer independent numbers: most near one, none near five.
-    distances = ((found - exact) / deviation)[real]
+    distances = ((result - exact) / deviation)[real]
     assert 0.1 < float(distances.square().mean().sqrt()) < 2.5
     assert float(distances.abs().max()) < 5
     # The observed label differs: the same test distinguishes the two.

@@ -44,9 +44,9 @@ def test_the_bits_do_not_depend_on_the_budget(family, zoo, tmp_path) -> None:
     for n, budget in enumerate((1, max(spans), 4 * layout.size)):
         folder = tmp_path / str(n)
         folder.mkdir()
-        found = in_groups(model, batches, layout, budget, folder, language="sw")
-        assert (found.examples, found.language) == (5, "sw")
-        for name, ours, theirs in zip(layout.names, found.values, whole.values, strict=True):
+        result = in_groups(model, batches, layout, budget, folder, language="sw")
+        assert (result.examples, result.language) == (5, "sw")
+        for name, ours, theirs in zip(layout.names, result.values, whole.values, strict=True):
             assert ours.dtype == theirs.dtype
             assert np.array_equal(ours, theirs), (budget, name)
 
@@ -76,8 +76,8 @@ def test_every_setting(settings, zoo, tmp_path) -> None:
         checkpoint=settings.checkpoint,
         seed=6,
     )
-    found = in_groups(model, batches, layout, 60_000, tmp_path, settings, seed=6)
-    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found.values, whole.values, strict=True))
+    result = in_groups(model, batches, layout, 60_000, tmp_path, settings, seed=6)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(result.values, whole.values, strict=True))
 
 
 @pytest.mark.parametrize("family", ["t5", "umt5"])
@@ -93,24 +93,24 @@ def test_parameters_measured_one_by_one_are_exact(zoo, tmp_path, gradients, mean
     layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2")
     assert without_rules(model, layout)
     expected = mean_square(gradients(model, "masked-lm", batches, layout.names))
-    found = in_groups(model, batches, layout, 10_000, tmp_path).to_dict()
-    assert max(errors(found, expected).values()) <= 1e-12
+    result = in_groups(model, batches, layout, 10_000, tmp_path).to_dict()
+    assert max(errors(result, expected).values()) <= 1e-12
     whole = diagonal_fisher(model, batches, layout).to_dict()
-    assert all(torch.equal(found[name], values) for name, values in whole.items())
+    assert all(torch.equal(result[name], values) for name, values in whole.items())
 
 
 def test_values_are_mapped_from_one_file(zoo, tmp_path) -> None:
     model = zoo.make("gpt2", torch.float32)
     layout = parameter_layout(model)
-    found = in_groups(model, batches_of(zoo, model, "gpt2"), layout, 1, tmp_path)
+    result = in_groups(model, batches_of(zoo, model, "gpt2"), layout, 1, tmp_path)
     (file,) = tmp_path.iterdir()
     assert file.stat().st_size == 4 * layout.size
-    for values, offset in zip(found.values, layout.offsets, strict=True):
+    for values, offset in zip(result.values, layout.offsets, strict=True):
         assert isinstance(values, np.memmap)
         assert values.filename == file
         on_disk = np.fromfile(file, np.float32, values.size, offset=4 * offset)
         assert np.array_equal(on_disk, values.ravel())
-    assert all(torch.isfinite(values).all() for values in found.to_dict().values())
+    assert all(torch.isfinite(values).all() for values in result.to_dict().values())
 
 
 # ----------------------------------------------------------------------------- how θ is cut

@@ -36,9 +36,9 @@ def test_earlier_gradients_are_neither_counted_nor_lost() -> None:
     expected = reference_fisher(model, [batch()], layout)
     (model(**batch()).loss * 100).backward()
     before = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    found = xs.diagonal_fisher(model, [batch()], layout).to_dict()
+    result = xs.diagonal_fisher(model, [batch()], layout).to_dict()
     for name in layout.names:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-10, atol=1e-18)
+        torch.testing.assert_close(result[name], expected[name], rtol=1e-10, atol=1e-18)
     after = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -259,8 +259,8 @@ def test_unusual_modules_are_exact_and_the_slow_ones_are_listed(
     layout = parameter_layout(model)
     before = {name: set(vars(module)) for name, module in model.named_modules()}
     expected = truth(model, examples, layout.names)
-    found = diagonal_fisher(model, collate(examples, 4), layout, checkpoint=checkpoint)
-    assert max(errors(found.to_dict(), expected).values()) <= 1e-12
+    result = diagonal_fisher(model, collate(examples, 4), layout, checkpoint=checkpoint)
+    assert max(errors(result.to_dict(), expected).values()) <= 1e-12
     assert set(without_rules(model, layout)) == by_one
     assert set(Engine(model, layout, without_rules=by_one).fallback) == by_one
     assert {check.name for check in self_check(model, layout) if not check.by_rule or not check.exact} == by_one
@@ -278,10 +278,10 @@ def test_other_estimators(change, estimator, make_model, draw, collate, errors) 
     change(model.bert.encoder.layer)
     layout = parameter_layout(model)
     square = diagonal_fisher(model, batches, layout).to_dict()
-    found = diagonal_fisher(model, batches, layout, estimator).to_dict()
+    result = diagonal_fisher(model, batches, layout, estimator).to_dict()
     wanted = {name: values.sqrt() if estimator == "grad-abs" else values for name, values in square.items()}
     # A root doubles the digits that rounding noise has.
-    assert max(errors(found, wanted).values()) <= 1e-7
+    assert max(errors(result, wanted).values()) <= 1e-7
 
 
 def test_a_head_that_takes_tokens_without_a_batch_axis(make_model, draw, collate, truth, errors) -> None:
@@ -295,25 +295,25 @@ def test_a_head_that_takes_tokens_without_a_batch_axis(make_model, draw, collate
     model, examples = make_model("bert"), draw(LENGTHS)
     model.__class__ = type("Flat", (type(model),), {"forward": forward})
     layout = parameter_layout(model)
-    found = diagonal_fisher(model, collate(examples, 4), layout).to_dict()
-    assert max(errors(found, truth(model, examples, layout.names)).values()) <= 1e-12
+    result = diagonal_fisher(model, collate(examples, 4), layout).to_dict()
+    assert max(errors(result, truth(model, examples, layout.names)).values()) <= 1e-12
     assert without_rules(model, layout) == ()
 
 
 def test_an_unused_parameter_has_a_value_of_zero(make_model, draw, collate) -> None:
     model = make_model("bert")
     unused(model.bert.encoder.layer)
-    found = diagonal_fisher(model, collate(draw(LENGTHS), 4), parameter_layout(model)).to_dict()
-    assert not found[f"{DENSE}.idle.weight"].any()
-    assert found[f"{DENSE}.inner.weight"].any()
+    result = diagonal_fisher(model, collate(draw(LENGTHS), 4), parameter_layout(model)).to_dict()
+    assert not result[f"{DENSE}.idle.weight"].any()
+    assert result[f"{DENSE}.inner.weight"].any()
 
 
 def test_examples_that_see_one_another_are_measured_alone(make_model, draw, collate, truth, errors) -> None:
     model, examples = make_model("bert"), draw(LENGTHS)
     model.bert.encoder.layer[0].output.dense = Mixing(model.bert.encoder.layer[0].output.dense)
     layout = parameter_layout(model)
-    found = diagonal_fisher(model, collate(examples, 4), layout).to_dict()
-    assert max(errors(found, truth(model, examples, layout.names)).values()) <= 1e-12
+    result = diagonal_fisher(model, collate(examples, 4), layout).to_dict()
+    assert max(errors(result, truth(model, examples, layout.names)).values()) <= 1e-12
     assert without_rules(model, layout)
 
 
@@ -324,8 +324,8 @@ def test_each_model_is_checked_on_its_own(make_model, draw, collate, truth, erro
     layout, examples = parameter_layout(plain), draw(LENGTHS)
     assert layout.digest == parameter_layout(twice).digest
     assert without_rules(plain, layout) == ()
-    found = diagonal_fisher(twice, collate(examples, 4), layout).to_dict()
-    assert max(errors(found, truth(twice, examples, layout.names)).values()) <= 1e-12
+    result = diagonal_fisher(twice, collate(examples, 4), layout).to_dict()
+    assert max(errors(result, truth(twice, examples, layout.names)).values()) <= 1e-12
 
 
 def test_unchecked_batches_are_refused_when_the_error_shows(make_model, draw, collate) -> None:
@@ -347,5 +347,5 @@ def test_explicit_names_are_measured_one_by_one(make_model, draw, collate, truth
             engine.add(batch)
     # A linear layer's weight and bias go together.
     assert engine.fallback == layout.names[:2]
-    found = {name: total / engine.examples for name, total in engine.sums.items()}
-    assert max(errors(found, truth(model, examples, layout.names)).values()) <= 1e-12
+    result = {name: total / engine.examples for name, total in engine.sums.items()}
+    assert max(errors(result, truth(model, examples, layout.names)).values()) <= 1e-12

@@ -46,8 +46,8 @@ def test_no_parameter_is_lost(zoo_family, zoo) -> None:
     expected = diagonal_fisher(models[torch.float32], batches, layout).to_dict()
     largest = max(float(values.max()) for values in expected.values())
     for way, (dtype, precision) in WAYS.items():
-        found = diagonal_fisher(models[dtype], batches, layout, precision=precision).to_dict()
-        for name, values in found.items():
+        result = diagonal_fisher(models[dtype], batches, layout, precision=precision).to_dict()
+        for name, values in result.items():
             assert values.dtype == torch.float32
             assert torch.isfinite(values).all(), (way, name)
             if float(expected[name].max()) > 1e-5 * largest:
@@ -64,8 +64,8 @@ def test_the_sub_network_is_almost_the_same(family, way, zoo) -> None:
     dtype, precision = WAYS[way]
     exact, model = zoo.make(family, torch.float32), zoo.make(family, dtype)
     layout, batches = parameter_layout(exact), batches_of(zoo, exact, family)
-    found = diagonal_fisher(model, batches, layout, precision=precision)
-    assert LEAST[way] <= jaccard(found, diagonal_fisher(exact, batches, layout)) < 1
+    result = diagonal_fisher(model, batches, layout, precision=precision)
+    assert LEAST[way] <= jaccard(result, diagonal_fisher(exact, batches, layout)) < 1
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -81,8 +81,8 @@ def test_a_single_example_agrees_with_an_ordinary_backward(way, zoo, errors) -> 
     nn.functional.cross_entropy(logits.float(), batch["labels"][0, 1:], reduction="sum").backward()
     expected = {name: model.get_parameter(name).grad.float() ** 2 for name in layout.names}
     model.zero_grad()
-    found = diagonal_fisher(model, [batch], layout, precision=precision).to_dict()
-    assert max(errors(found, expected).values()) < 0.1
+    result = diagonal_fisher(model, [batch], layout, precision=precision).to_dict()
+    assert max(errors(result, expected).values()) < 0.1
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -106,8 +106,8 @@ def test_sums_are_never_in_half_precision(estimator, dtype, zoo) -> None:
     with Engine(model, layout, FisherSettings(estimator), moments=moments) as engine:
         engine.add(batches[0])
         assert {total.dtype for total in engine.sums.values()} == {wanted}
-    found = diagonal_fisher(model, batches, layout, estimator)
-    assert {torch.as_tensor(values).dtype for values in found.values} == {wanted}
+    result = diagonal_fisher(model, batches, layout, estimator)
+    assert {torch.as_tensor(values).dtype for values in result.values} == {wanted}
     whole = diagonal_fisher(model, batches, layout, "per-batch")
     assert {torch.as_tensor(values).dtype for values in whole.values} == {wanted}
 
@@ -129,12 +129,12 @@ def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
     with torch.no_grad():
         model.lm_head.layer_norm.weight.mul_(1e-7)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
-    exact, found = (
+    exact, result = (
         diagonal_fisher(model, batches, layout, precision=precision).to_dict() for precision in ("float32", "fp16")
     )
     assert max(float(values.max()) for values in exact.values()) ** 0.5 < 1e-5
     for name in (name for name in layout.names if name.endswith("dense.weight")):
-        assert 0.98 < float(found[name].sum() / exact[name].sum()) < 1.02
+        assert 0.98 < float(result[name].sum() / exact[name].sum()) < 1.02
 
 
 class Router(nn.Module):
@@ -165,13 +165,13 @@ def test_a_module_that_casts_its_weight_is_measured(zoo) -> None:
 def test_the_self_check_changes_no_bit_of_the_weights(dtype, zoo) -> None:
     model = zoo.make("mbart", dtype)
     before = {name: (value.dtype, value.clone()) for name, value in model.state_dict().items()}
-    places = {name: id(parameter) for name, parameter in model.named_parameters()}
+    identities = {name: id(parameter) for name, parameter in model.named_parameters()}
     checks = self_check(model, parameter_layout(model))
     # In their own precision, no check could tell rounding from a wrong rule.
     assert all(check.exact and check.error < 1e-4 for check in checks)
     after = model.state_dict()
     assert all(after[name].dtype == kind and torch.equal(after[name], value) for name, (kind, value) in before.items())
-    assert {name: id(parameter) for name, parameter in model.named_parameters()} == places
+    assert {name: id(parameter) for name, parameter in model.named_parameters()} == identities
 
 
 def test_weights_are_restored_where_the_self_check_fails(zoo) -> None:
@@ -194,8 +194,8 @@ def test_weights_in_half_precision_cause_a_warning(zoo) -> None:
         layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
         name = str(dtype).removeprefix("torch.")
         with pytest.warns(HalfPrecisionWarning, match=f"the weights are in {name}, so gradients are rounded to {name}"):
-            found = diagonal_fisher(model, batches, layout)
-        assert found.provenance.dtype == name
+            result = diagonal_fisher(model, batches, layout)
+        assert result.provenance.dtype == name
     model = zoo.make("xlm-roberta", torch.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -205,9 +205,9 @@ def test_weights_in_half_precision_cause_a_warning(zoo) -> None:
 def test_the_mean_gradient_warns_of_half_precision(zoo) -> None:
     model = zoo.make("xlm-roberta", BF16)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
-    with pytest.warns(HalfPrecisionWarning, match="the weights are in bfloat16") as told:
+    with pytest.warns(HalfPrecisionWarning, match="the weights are in bfloat16") as caught:
         mean_gradient(model, batches, layout)
-    assert told[0].filename == __file__, "the warning stands where the function was called"
+    assert caught[0].filename == __file__, "the warning stands where the function was called"
 
 
 def test_the_slow_path_is_noted_and_recorded(zoo) -> None:
@@ -217,8 +217,8 @@ def test_the_slow_path_is_noted_and_recorded(zoo) -> None:
     output.dense = Router(output.dense)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     with pytest.warns(HalfPrecisionWarning, match="1 of 31 parameters are measured one example at a time"):
-        found = diagonal_fisher(model, batches, layout)
-    assert found.provenance.fallback == (name,)
+        result = diagonal_fisher(model, batches, layout)
+    assert result.provenance.fallback == (name,)
 
 
 def test_gradients_of_float16_weights_do_not_underflow(zoo) -> None:
@@ -230,10 +230,10 @@ def test_gradients_of_float16_weights_do_not_underflow(zoo) -> None:
     halved = copy.deepcopy(exact).half()
     layout, batches = parameter_layout(exact), batches_of(zoo, exact, "xlm-roberta")
     for estimator in ("per-example", "per-batch"):
-        expected, found = (diagonal_fisher(model, batches, layout, estimator).to_dict() for model in (exact, halved))
+        expected, result = (diagonal_fisher(model, batches, layout, estimator).to_dict() for model in (exact, halved))
         for name in (name for name in layout.names if name.endswith("dense.weight")):
-            assert 0.95 < float(found[name].sum() / expected[name].sum()) < 1.05
-            zeros = [float((values[name] == 0).float().mean()) for values in (found, expected)]
+            assert 0.95 < float(result[name].sum() / expected[name].sum()) < 1.05
+            zeros = [float((values[name] == 0).float().mean()) for values in (result, expected)]
             assert zeros[0] <= zeros[1] + 0.01
 
 
@@ -241,16 +241,16 @@ def test_the_reference_adds_in_float32_too(zoo) -> None:
     exact = zoo.make("xlm-roberta", torch.float32).eval()
     halved = copy.deepcopy(exact).half()
     layout, batches = parameter_layout(exact), batches_of(zoo, exact, "xlm-roberta")
-    expected, found = (reference_fisher(model, batches, layout) for model in (exact, halved))
+    expected, result = (reference_fisher(model, batches, layout) for model in (exact, halved))
     for name in (name for name in layout.names if name.endswith("dense.weight")):
-        assert found[name].dtype == torch.float32
-        assert 0.97 < float(found[name].sum() / expected[name].sum()) < 1.03
+        assert result[name].dtype == torch.float32
+        assert 0.97 < float(result[name].sum() / expected[name].sum()) < 1.03
 
 
 def test_the_signed_mean_is_divided_by_the_scale_once(zoo) -> None:
     exact = zoo.make("xlm-roberta", torch.float32)
     halved = copy.deepcopy(exact).half()
     layout, batches = parameter_layout(exact), batches_of(zoo, exact, "xlm-roberta")
-    expected, found = (mean_gradient(model, batches, layout) for model in (exact, halved))
+    expected, result = (mean_gradient(model, batches, layout) for model in (exact, halved))
     for name in (name for name in layout.names if name.endswith("dense.weight")):
-        assert 0.97 < float(found[name].norm() / expected[name].norm()) < 1.03
+        assert 0.97 < float(result[name].norm() / expected[name].norm()) < 1.03

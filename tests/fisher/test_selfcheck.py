@@ -88,8 +88,8 @@ def test_only_parameters_without_a_rule_are_measured_one_by_one(make_model, draw
     layout = parameter_layout(model)
     assert without_rules(model, layout) == SLOW
     assert {check.name for check in self_check(model, layout) if not check.by_rule} == set(SLOW)
-    found = diagonal_fisher(model, collate(examples, 3), layout).to_dict()
-    assert max(errors(found, truth(model, examples, layout.names)).values()) <= 1e-12
+    result = diagonal_fisher(model, collate(examples, 3), layout).to_dict()
+    assert max(errors(result, truth(model, examples, layout.names)).values()) <= 1e-12
 
 
 @pytest.mark.parametrize("budget", [1, 20_000, 10**9])

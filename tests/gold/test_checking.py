@@ -1,4 +1,4 @@
-"""What is wrong with gold scores is said, whatever format they came in."""
+"""Checks of imported scores and their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each public format of gold scores, on small files of its layout, and on the real ones where they are."""
+"""Readers of public formats of gold scores, on small files and on the published files where they are available."""
 
 from __future__ import annotations
 

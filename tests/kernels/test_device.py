@@ -30,11 +30,11 @@ def _tensors(pieces, device):
 
 
 def _same_kth(pieces, k, device):
-    found = on_device.kth_largest(_tensors(pieces, device), k)
+    result = on_device.kth_largest(_tensors(pieces, device), k)
     for impl in kernels.implementations("kth_largest"):
         expected = kernels.kth_largest(pieces, k, impl=impl)
-        assert type(found) is type(expected)
-        assert found.tobytes() == expected.tobytes()
+        assert type(result) is type(expected)
+        assert result.tobytes() == expected.tobytes()
 
 
 def _same_bits(pieces, threshold, device):

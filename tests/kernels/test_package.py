@@ -201,8 +201,8 @@ def test_the_specification_agrees_on_tops_and_quantiles(specification, size, dty
 
     pieces = np.split(random_values(size, dtype), [size // 3, size // 2])
     ranks = sorted({1, size // 3 + 1, size})
-    found = kernels.top_bits_many(pieces, ranks)
-    for mine, specified in zip(found, specification["top_bits_many"](pieces, ranks), strict=True):
+    result = kernels.top_bits_many(pieces, ranks)
+    for mine, specified in zip(result, specification["top_bits_many"](pieces, ranks), strict=True):
         assert np.array_equal(mine[0], specified[0])
         assert mine[1:] == specified[1:]
     counts = kernels.pattern_histogram(pieces)

@@ -101,9 +101,9 @@ def test_an_estimate_of_an_invalid_rank(k):
 
 
 def interpolated(values, percent):
-    place = percentile_ranks(values.size, percent)
-    low, high = (kernels.kth_largest(values, rank) for rank in place.ranks)
-    return place.interpolate(low, high, values.dtype)
+    position = percentile_ranks(values.size, percent)
+    low, high = (kernels.kth_largest(values, rank) for rank in position.ranks)
+    return position.interpolate(low, high, values.dtype)
 
 
 @every_dtype

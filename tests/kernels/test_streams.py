@@ -171,7 +171,7 @@ def test_extraction_without_the_instruction_is_exact():
 
     rng = np.random.default_rng(0)
     for word, mask in rng.integers(0, 2**64, (200, 2), np.uint64):
-        chosen = [(int(word) >> place) & 1 for place in range(64) if (int(mask) >> place) & 1]
+        chosen = [(int(word) >> position) & 1 for position in range(64) if (int(mask) >> position) & 1]
         assert int(_numba_squeeze._pext_bit_by_bit(word, mask)) == sum(bit << at for at, bit in enumerate(chosen))
 
 

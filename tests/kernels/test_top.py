@@ -210,12 +210,12 @@ def test_several_ranks_agree_with_single_ranks_and_are_nested(impl, dtype, kind,
     values = kinds()[kind].astype(dtype)
     pieces = np.split(values, (1, 1000))
     ranks = (1, 400, 6_000, 6_001, 20_000, SIZE)
-    found = kernels.top_bits_many(pieces, ranks, impl=impl)
-    for k, (words, cardinality, threshold) in zip(ranks, found, strict=True):
+    result = kernels.top_bits_many(pieces, ranks, impl=impl)
+    for k, (words, cardinality, threshold) in zip(ranks, result, strict=True):
         alone = kernels.top_bits(pieces, k, impl=impl)
         assert np.array_equal(words, alone[0])
         assert (cardinality, threshold) == alone[1:]
-    for (fewer, _, _), (more, _, _) in itertools.pairwise(found):
+    for (fewer, _, _), (more, _, _) in itertools.pairwise(result):
         assert np.array_equal(fewer & more, fewer)
 
 

@@ -68,9 +68,9 @@ def test_every_family(save: Save, zoo: Any) -> None:
         loaded = load_model(str(save(model)), **options)
         assert (loaded.objective, loaded.pad_id) == (family.objective, 1), family.name
         assert type(loaded.model) is type(model)
-        saved, found = model.state_dict(), loaded.model.state_dict()
-        assert saved.keys() == found.keys()
-        assert all(torch.equal(saved[name], found[name]) for name in saved), family.name
+        saved, result = model.state_dict(), loaded.model.state_dict()
+        assert saved.keys() == result.keys()
+        assert all(torch.equal(saved[name], result[name]) for name in saved), family.name
         assert not loaded.model.training
         assert parameter_layout(loaded.model).digest == parameter_layout(model).digest
 

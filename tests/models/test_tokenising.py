@@ -168,17 +168,17 @@ def test_ordinary_text_gives_the_same_ids(tokenizer: Any) -> None:
     assert dict(tokenise(tokenizer, list(ORDINARY))) == dict(tokenizer(list(ORDINARY)))
 
 
-@pytest.mark.parametrize("place", ["{}", "Hello {} world", "Hello{}world", "{0}{0}", "{} {}"])
-def test_special_strings_are_read_as_characters(tokenizer: Any, place: str) -> None:
+@pytest.mark.parametrize("context", ["{}", "Hello {} world", "Hello{}world", "{0}{0}", "{} {}"])
+def test_special_strings_are_read_as_characters(tokenizer: Any, context: str) -> None:
     """No token of the text is the special one, and the offsets show that no text is lost."""
     for string in reserved(tokenizer):
-        text = place.replace("{0}", "{}").replace("{}", string)
+        text = context.replace("{0}", "{}").replace("{}", string)
         encoding = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True)
         at = reserved_strings(tokenizer)[string]
         if at != tokenizer.unk_token_id:  # what characters unknown to the vocabulary give
             assert at not in encoding["input_ids"], (string, encoding["input_ids"])
-        covered = {place for start, end in encoding["offset_mapping"] for place in range(start, end)}
-        assert covered >= {place for place, letter in enumerate(text) if letter != " "}
+        covered = {position for start, end in encoding["offset_mapping"] for position in range(start, end)}
+        assert covered >= {position for position, letter in enumerate(text) if letter != " "}
         first = text.index(string)
         assert (first, first + len(string)) not in encoding["offset_mapping"]
 

@@ -86,22 +86,22 @@ def test_examples_of_one_length_keep_their_order() -> None:
 
 def test_the_drawn_order_is_kept() -> None:
     given = lengths_of(3, 9, 4, 8, 5)
-    found = list(batches(given, 2, pad_id=1, order="drawn"))
-    assert [batch["example_keys"].tolist() for batch in found] == [[100, 101], [102, 103], [104]]
-    assert [batch["input_ids"].shape[1] for batch in found] == [9, 8, 5]
+    result = list(batches(given, 2, pad_id=1, order="drawn"))
+    assert [batch["example_keys"].tolist() for batch in result] == [[100, 101], [102, 103], [104]]
+    assert [batch["input_ids"].shape[1] for batch in result] == [9, 8, 5]
 
 
 @pytest.mark.parametrize("order", ["length", "drawn"])
 @pytest.mark.parametrize("budget", [1, 8, 9, 10, 20, 27, 1000])
 def test_a_token_budget_is_respected_and_used(budget: int, order: str) -> None:
     given = lengths_of(3, 9, 4, 8, 5, 7, 6, 1, 1)
-    found = shapes(given, 1, pad_id=1, order=order, token_budget=budget)
-    assert sum(rows for rows, _ in found) == len(given)
-    assert all(rows * longest <= budget or rows == 1 for rows, longest in found)
+    result = shapes(given, 1, pad_id=1, order=order, token_budget=budget)
+    assert sum(rows for rows, _ in result) == len(given)
+    assert all(rows * longest <= budget or rows == 1 for rows, longest in result)
     # One more example would have broken the budget: no batch is smaller than it must be.
     ordered = sorted((3, 9, 4, 8, 5, 7, 6, 1, 1), reverse=True) if order == "length" else (3, 9, 4, 8, 5, 7, 6, 1, 1)
     at = 0
-    for rows, longest in found[:-1]:
+    for rows, longest in result[:-1]:
         at += rows
         assert (rows + 1) * max(longest, ordered[at]) > budget
 

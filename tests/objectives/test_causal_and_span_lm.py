@@ -233,7 +233,7 @@ def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: p
 
 def spans_of(example: EncodedExample, sentinels: list[int]) -> list[int]:
     """The number of tokens that each sentinel replaces."""
-    at = [place for place, token in enumerate(example.labels.tolist()) if token in sentinels]
+    at = [position for position, token in enumerate(example.labels.tolist()) if token in sentinels]
     return [b - a - 1 for a, b in pairwise(at)]
 
 
@@ -271,11 +271,11 @@ def test_every_position_is_equally_likely_to_be_hidden(t5: Any) -> None:
     alike = [text for n, text in texts.items() if lengths[n] == length]
     hits = np.zeros(length)
     for example in SpanCorruption(0.3, 2.0).encode(sample(*alike), t5, seed=2).examples:
-        place, spans = 0, iter(spans_of(example, sentinels))
+        position, spans = 0, iter(spans_of(example, sentinels))
         for token in example.input_ids[:-1].tolist():
             width = next(spans) if token in sentinels else 1
-            hits[place : place + width] += token in sentinels
-            place += width
+            hits[position : position + width] += token in sentinels
+            position += width
     # Runs reach a text's ends a little less often than its middle, as any windows do: nothing beyond that.
     assert len(alike) > 300
     share = hits / len(alike)
@@ -315,7 +315,9 @@ def test_more_spans_than_sentinels(t5: Any) -> None:
 
 def test_both_texts_of_a_pair_are_hidden(t5: Any) -> None:
     pair = TextExample("watoto wanasoma", "kitabu kizuri")
-    frames = [place for place, token in enumerate(t5("watoto wanasoma", "kitabu kizuri")["input_ids"]) if token == 1]
+    frames = [
+        position for position, token in enumerate(t5("watoto wanasoma", "kitabu kizuri")["input_ids"]) if token == 1
+    ]
     assert len(frames) == 2
     asked = set()
     for seed in range(40):

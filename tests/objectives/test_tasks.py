@@ -92,8 +92,8 @@ def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.
         assert example.input_ids.tolist() == split["input_ids"]
         numbers = split.word_ids()
         expected = [
-            IGNORED if word is None or word in numbers[:place] else TAGS.index(names[word])
-            for place, word in enumerate(numbers)
+            IGNORED if word is None or word in numbers[:position] else TAGS.index(names[word])
+            for position, word in enumerate(numbers)
         ]
         assert example.labels.tolist() == expected
 
@@ -102,8 +102,8 @@ def test_tokens_that_begin_with_a_space(byte_level: Any) -> None:
     words, names = ("watoto", "x", "kitabu"), ("NOUN", "VERB", "ADJ")
     (example,) = TokenClassification(TAGS).encode(sample(TextExample(words, label=names)), byte_level, 0).examples
     labelled = [
-        (byte_level.decode(example.input_ids[place:]), int(example.labels[place]))
-        for place in np.flatnonzero(example.labels != IGNORED)
+        (byte_level.decode(example.input_ids[position:]), int(example.labels[position]))
+        for position in np.flatnonzero(example.labels != IGNORED)
     ]
     assert labelled == [("watoto x kitabu", 0), (" x kitabu", 1), (" kitabu", 2)]
 
@@ -217,7 +217,7 @@ PASSAGE = "Watoto wanasoma kitabu kizuri nyumbani leo, na mwalimu anafundisha sh
 def test_an_answer_has_the_positions_of_its_characters(kind: str, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
     passage = PASSAGE.lower().replace(",", "")
-    places = [place for place in range(len(passage)) if place == 0 or passage[place - 1] == " "]
+    places = [position for position in range(len(passage)) if position == 0 or passage[position - 1] == " "]
     for start, later in product(places, [*places[1:], len(passage) + 1]):
         if later <= start:
             continue
@@ -306,7 +306,7 @@ def test_objectives_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "option", "said"),
+    ("name", "option", "message"),
     [
         ("causal-lm", {"rate": 0.15}, "causal-lm does not use the option 'mask rate'."),
         ("masked-lm", {"mean_span": 3.0}, "masked-lm does not use the option 'mean span'."),
@@ -319,10 +319,10 @@ def test_objectives_by_name() -> None:
         ("span-corruption", {"labels": TAGS}, "span-corruption does not use the option 'labels'."),
     ],
 )
-def test_options_of_other_objectives(name: str, option: dict[str, Any], said: str) -> None:
+def test_options_of_other_objectives(name: str, option: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_objective(name, **option)
-    assert (caught.value.message, caught.value.hint) == (said, "leave it out.")
+    assert (caught.value.message, caught.value.hint) == (message, "leave it out.")
 
 
 def test_an_invalid_objective() -> None:

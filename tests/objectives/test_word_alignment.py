@@ -182,8 +182,8 @@ def test_words_and_lines_have_the_same_targets(tokenizer: Any) -> None:
     )
     assert words.digest == lines.digest
     objective = MaskedLanguageModelling(rate=0.4)
-    found, expected = (objective.encode(each, tokenizer, 3).examples for each in (words, lines))
-    for one, other in zip(found, expected, strict=True):
+    result, expected = (objective.encode(each, tokenizer, 3).examples for each in (words, lines))
+    for one, other in zip(result, expected, strict=True):
         assert one.key == other.key
         assert {name: array.tolist() for name, array in one.arrays.items()} == {
             name: array.tolist() for name, array in other.arrays.items()
@@ -202,26 +202,26 @@ def first_tokens(words: tuple[str, ...], tokenizer: Any) -> list[int]:
     By tokenizing the beginnings of the text, which is slow and needs no offsets.
     """
     whole = tokenizer(" ".join(words))["input_ids"]
-    found = [0]
+    result = [0]
     for word in range(1, len(words)):
         before = tokenizer(" ".join(words[:word]))["input_ids"]
         assert whole[: len(before)] == before, "these words were chosen so"
-        found.append(len(before))
-    return found
+        result.append(len(before))
+    return result
 
 
 @pytest.mark.parametrize("words", WORDS)
 def test_labels_are_at_the_first_token_of_their_word(words: tuple[str, ...], tokenizer: Any) -> None:
     label = tuple(TAGS[len(word) % 3] for word in words)
     example = TextExample(words, label=label, running="".join(words))
-    (found,) = TokenClassification(TAGS).encode(sample(example), tokenizer, 0).examples
-    assert found.input_ids.tolist() == tokenizer(" ".join(words))["input_ids"]
+    (result,) = TokenClassification(TAGS).encode(sample(example), tokenizer, 0).examples
+    assert result.input_ids.tolist() == tokenizer(" ".join(words))["input_ids"]
     expected = dict(zip(first_tokens(words, tokenizer), (TAGS.index(name) for name in label), strict=True))
-    assert {place: int(tag) for place, tag in enumerate(found.labels) if tag != -100} == expected
+    assert {position: int(tag) for position, tag in enumerate(result.labels) if tag != -100} == expected
     task, settings = replace(TASKS["pos"], labels=TAGS), PRESETS["quick"]
     (feature,) = encode(task, TAGS, LabelledSplit("sw", "train", (example,), "a test"), tokenizer, settings)
-    assert feature.inputs["input_ids"] == found.input_ids.tolist()
-    assert {place: tag for place, tag in enumerate(feature.targets["labels"]) if tag != -100} == expected
+    assert feature.inputs["input_ids"] == result.input_ids.tolist()
+    assert {position: tag for position, tag in enumerate(feature.targets["labels"]) if tag != -100} == expected
 
 
 @pytest.mark.parametrize("kind", RIGHT_BEFORE, indirect=True)

@@ -198,7 +198,7 @@ def test_functions_keep_their_names_beside_subpackages() -> None:
 def test_notes_are_events_and_part_of_the_result(folder: Path) -> None:
     events: list[ReadEvent] = []
     matrix = xs.similarity(folder / "xsns.zarr", recount=True, save_counts=False, on_event=events.append)
-    assert "left out, because there is no sub-network: de (seed 2)" in matrix.notes
+    assert "languages that lack a sub-network are left out: de (seed 2)." in matrix.notes
     assert tuple(event.text for event in events if isinstance(event, Noted)) == matrix.notes
     done = [event for event in events if isinstance(event, WorkDone)]
     assert {event.task for event in done} == {"comparing"}

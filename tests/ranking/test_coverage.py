@@ -1,4 +1,4 @@
-"""Several sources together: against Python's sets, and against the best of all combinations."""
+"""Coverage by sets of sources, compared with Python's sets and with the best of all combinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which groups of parameters make sources close: against sums over the groups by hand."""
+"""Contributions of groups of parameters, compared with explicit sums."""
 
 from __future__ import annotations
 

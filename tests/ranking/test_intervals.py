@@ -1,4 +1,4 @@
-"""Similarities without a part of the examples, and what they say of similarities with other examples."""
+"""Jackknife over folds, variation between seeds, and the intervals of rankings."""
 
 from __future__ import annotations
 

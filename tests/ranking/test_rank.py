@@ -1,4 +1,4 @@
-"""A similarity matrix → sources, best first."""
+"""Rankings of sources from similarity matrices."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Similarities → expected scores, and what a regression says of itself in tables and files."""
+"""Calibration of similarities to expected scores, and tables and files of regressions."""
 
 from __future__ import annotations
 

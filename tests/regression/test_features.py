@@ -1,4 +1,4 @@
-"""Tables of languages and of pairs → predictors."""
+"""Features from tables of languages and of pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regression against independent computations: least squares by hand, dense likelihoods, statsmodels, loops."""
+"""Regression compared with independent computations: formulas, dense likelihoods, statsmodels, loops."""
 
 from __future__ import annotations
 

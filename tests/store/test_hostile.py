@@ -1,4 +1,4 @@
-"""No store, however damaged, hangs a verb, fills the memory, is called a bug, or gives another result in silence."""
+"""Hostile stores do not hang a verb, fill the memory, end as a bug, or change a result silently."""
 
 import contextlib
 import json
@@ -173,7 +173,7 @@ def test_links_pipes_devices_and_sizes(attack):
     attack_all(attack, store_damages.special(), turns(1))
 
 
-def test_types_nobody_expected(attack, sound):
+def test_fields_of_unexpected_types(attack, sound):
     attack_all(attack, store_damages.sample(sound, 20, 90), turns(1))
 
 

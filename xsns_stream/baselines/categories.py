@@ -25,7 +25,7 @@ Ancestors = tuple[str, ...]
 
 FAMILY_COLUMNS: Final = ("family", "families", "family_name", TEXT)
 _ISOLATE_COLUMN: Final = "is_isolate"
-#: Words that stand in place of a family, in lower case: the language has no relatives, or no known classification.
+#: Words that stand instead of a family, in lower case: the language has no relatives, or no known classification.
 _ISOLATES: Final = frozenset({"isolate", "isolates", "language isolate", "language isolates"})
 _NO_FAMILY: Final = frozenset({"unclassified", "unclassifiable", "unattested"})
 

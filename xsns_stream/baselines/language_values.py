@@ -217,7 +217,7 @@ def _read_lines(file: Path) -> TextTable:
     except OSError as error:
         raise unreadable(file, error) from error
     except UnicodeError as error:
-        raise XsnsError(f"cannot read '{file}' as a table: {error}.", "save it as UTF-8 text.") from error
+        raise XsnsError(f"'{file}' cannot be read as a table: {error}.", "save it as UTF-8 text.") from error
     rows = [_fields(line) for line in text.splitlines() if line.strip()]
     if not rows:
         raise XsnsError(f"'{file}' is empty.", "write one line for each language.")

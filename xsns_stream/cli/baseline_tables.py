@@ -15,13 +15,15 @@ from xsns_stream.cli.baseline import (
 )
 from xsns_stream.cli.option_groups import (
     apply,
+    as_given_option,
+    rename_option,
+    skip_unknown_option,
 )
 from xsns_stream.cli.output import (
     Decorated,
     common_options,
     examples,
 )
-from xsns_stream.cli.selection import as_given_option, rename_option, skip_unknown_option
 
 if TYPE_CHECKING:
     pass

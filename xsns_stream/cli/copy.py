@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.option_groups import key_json, selection_options
 from xsns_stream.cli.output import common_options, counted, emit_json, examples, lasting, progress_bar, say
-from xsns_stream.cli.selection import key_json, selection_options
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.store_rows import CopyResult

@@ -7,6 +7,14 @@ from typing import Any, Final
 
 import click
 
+from xsns_stream.cli.option_groups import (
+    as_given_option,
+    coefficient_option,
+    gold_options,
+    predict_option,
+    rename_option,
+    skip_unknown_option,
+)
 from xsns_stream.cli.output import (
     common_options,
     csv_guard_option,
@@ -16,14 +24,6 @@ from xsns_stream.cli.output import (
     note,
     row_options,
     stdout_console,
-)
-from xsns_stream.cli.selection import (
-    as_given_option,
-    coefficient_option,
-    gold_options,
-    predict_option,
-    rename_option,
-    skip_unknown_option,
 )
 
 #: Copies of constants of `xsns_stream.evaluation`, which a help page does not import; a test compares them.

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.option_groups import parse_renames
 from xsns_stream.cli.output import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
-from xsns_stream.cli.selection import parse_renames
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.gold import ScoreSummary
+    from xsns_stream.pipeline.gold_files import GoldReport
     from xsns_stream.types.transfer_scores import TransferScores
 
 #: Names of `xsns_stream.gold.FORMATS`, which a help page does not load; a test compares them.
@@ -109,35 +109,16 @@ def import_command(
     Codes of languages are normalised, and names of languages are recognised. A file with data that cannot be imported
     is refused, and one message lists all problems. Several files are runs with several seeds.
     """
-    from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores
-    from xsns_stream.io.atomic import writable
+    from xsns_stream.pipeline.gold_files import import_gold
 
-    writable(output, SCORE_FORMATS)
-    found = import_scores(
-        files,
-        layout,
-        task=options["task"],
-        metric=options["metric"],
-        unit=options["unit"],
-        origin=options["origin"],
-        seeds=options["seeds"],
-        regime=options["main_regime"],
-        rename=parse_renames(options["renamed"]),
-        transpose=options["transpose"],
-        min_examples=options["min_examples"],
-        skip_unknown=options["skip_unknown"],
-    )
-    write_scores(found.scores, output)
-    for sentence in found.notes:
-        note(f"note: {sentence}", quiet)
+    options["rename"] = parse_renames(options.pop("renamed"))
+    report = import_gold(files, layout, output, **options)
+    _print_notes(report, quiet)
     note(f"wrote {output}", quiet)
-    summary = summarise(found.scores)
     if as_json:
-        result = _result(found.scores, summary, found.scores.regimes)
-        more = {"left_out": found.left_out.to_json(), "by_name": dict(found.by_name)}
-        emit_json("gold import", result | {"notes": list(found.notes), "output": output} | more)
+        emit_json("gold import", report.to_dict())
     else:
-        stdout_console().print(_facts(found.scores, summary, found.scores.regimes))
+        stdout_console().print(_facts(report))
 
 
 @command.command(
@@ -154,57 +135,35 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
 
     Task, metric, unit, seeds and regimes; the best source of each target, and each source's mean over other languages.
     """
-    from xsns_stream.gold import read_scores, summarise
-    from xsns_stream.pipeline.predictors import regime_of
+    from xsns_stream.pipeline.gold_files import summarise_gold
 
-    everything = read_scores(file)
-    scores = regime_of(everything, regime)
-    for sentence in scores.notes:
-        note(f"note: {sentence}", quiet)
-    summary = summarise(scores)
+    report = summarise_gold(file, regime)
+    _print_notes(report, quiet)
     if as_json:
-        emit_json("gold show", _result(scores, summary, everything.regimes) | {"notes": list(scores.notes)})
+        emit_json("gold show", report.to_dict())
         return
-    console = stdout_console()
-    console.print(_facts(scores, summary, everything.regimes))
-    console.print(_best_sources(scores, summary))
-    console.print(_source_means(scores, summary))
+    console, scores = stdout_console(), report.scores
+    console.print(_facts(report))
+    console.print(_best_sources(report))
+    console.print(_source_means(report))
     if max(len(scores.targets), len(scores.sources)) > _SHOWN:
-        there = f"{counted(len(scores.targets), 'target')} and {counted(len(scores.sources), 'source')}"
-        note(f"{_SHOWN} lines of each table; --json has all of {there}.", quiet)
+        counts = f"{counted(len(scores.targets), 'target')} and {counted(len(scores.sources), 'source')}"
+        note(f"{_SHOWN} rows of each table; --json prints all of {counts}.", quiet)
 
 
 # ---------------------------------------------------------------------------------- what is printed
 
 
-def _result(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "task": scores.task,
-        "metric": scores.metric,
-        "unit": scores.unit,
-        "origin": scores.origin,
-        "sources": list(scores.sources),
-        "targets": list(scores.targets),
-        "regime": scores.regimes[0],
-        "regimes": list(regimes),
-        "seeds": list(scores.seeds),
-        "missing": [list(pair) for pair in summary.missing],
-        "lowest": summary.lowest,
-        "highest": summary.highest,
-        "mean": summary.mean,
-        "mean_own": summary.mean_own,
-        "best_source": {
-            target: {"source": source, "score": score} for target, (source, score) in summary.best_source.items()
-        },
-        "source_means": summary.source_means,
-        "source_targets": summary.source_targets,
-    }
+def _print_notes(report: GoldReport, quiet: bool) -> None:
+    for text in report.notes:
+        note(f"note: {text}", quiet)
 
 
-def _facts(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ...]) -> Table:
+def _facts(report: GoldReport) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    scores, summary = report.scores, report.summary
     table = Table.grid(padding=(0, 2))
     pairs = f"{len(scores.sources)} sources × {len(scores.targets)} targets"
     own = "" if math.isnan(summary.mean_own) else f"; with itself {_number(scores, summary.mean_own)}"
@@ -212,7 +171,7 @@ def _facts(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ..
     for name, value in (
         ("scores", f"{scores.task}, {scores.metric} in {scores.unit}; {scores.origin or 'of unknown origin'}"),
         ("pairs", pairs + (f", {len(summary.missing)} without a score" if summary.missing else "")),
-        ("regimes", ", ".join(f"{name} (shown)" if name == scores.regimes[0] else name for name in regimes)),
+        ("regimes", ", ".join(f"{name} (shown)" if name == scores.regimes[0] else name for name in report.regimes)),
         ("seeds", ", ".join(map(str, scores.seeds)) or "unknown"),
         ("between languages", f"{between}, mean {_number(scores, summary.mean)}{own}"),
     ):
@@ -220,12 +179,13 @@ def _facts(scores: TransferScores, summary: ScoreSummary, regimes: tuple[str, ..
     return table
 
 
-def _best_sources(scores: TransferScores, summary: ScoreSummary) -> Table:
+def _best_sources(report: GoldReport) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     from xsns_stream.report import shown_name
 
+    scores, summary = report.scores, report.summary
     table = Table(title="best source of each target", title_justify="left")
     for heading in ("target", "name", "best source", "name"):
         table.add_column(heading)
@@ -236,12 +196,13 @@ def _best_sources(scores: TransferScores, summary: ScoreSummary) -> Table:
     return table
 
 
-def _source_means(scores: TransferScores, summary: ScoreSummary) -> Table:
+def _source_means(report: GoldReport) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     from xsns_stream.report import shown_name
 
+    scores, summary = report.scores, report.summary
     table = Table(title="sources by their mean over other languages", title_justify="left")
     table.add_column("source")
     table.add_column("name")

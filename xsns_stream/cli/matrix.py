@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
+from xsns_stream.cli.option_groups import GROUPING_NAMES, coefficient_option
 from xsns_stream.cli.output import (
     Decorated,
     common_options,
@@ -19,7 +20,6 @@ from xsns_stream.cli.output import (
     stdout_console,
     store_option,
 )
-from xsns_stream.cli.selection import GROUPING_NAMES, coefficient_option
 from xsns_stream.types import GroupedSimilarity, SampledOverlaps, SimilarityMatrix
 
 #: Largest number of languages of which the table is the matrix itself.

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.option_groups import refuse_together
+from xsns_stream.cli.option_groups import key_json, refuse_together, selection_options
 from xsns_stream.cli.output import common_options, counted, emit_json, examples, lasting, progress_bar, say
-from xsns_stream.cli.selection import key_json, selection_options
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:

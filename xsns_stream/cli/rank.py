@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.option_groups import coefficient_option
 from xsns_stream.cli.output import (
     Decorated,
     common_options,
@@ -18,7 +19,6 @@ from xsns_stream.cli.output import (
     stdout_console,
     store_option,
 )
-from xsns_stream.cli.selection import coefficient_option
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.source_ranking import RankingReport
@@ -132,4 +132,4 @@ def _show(report: RankingReport, quiet: bool) -> None:
     if hidden:
         note(f"{hidden} more {'source' if hidden == 1 else 'sources'}; --top 0 shows all.", quiet)
     if not ranking.basis:
-        note("no intervals: build with --parts 8, or with three seeds or more.", quiet)
+        note("there are no intervals: build the store with --parts 8, or with at least three seeds.", quiet)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.option_groups import GROUPING_NAMES
 from xsns_stream.cli.output import (
     common_options,
     emit_json,
@@ -15,7 +16,6 @@ from xsns_stream.cli.output import (
     stdout_console,
     store_option,
 )
-from xsns_stream.cli.selection import GROUPING_NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
@@ -156,7 +157,7 @@ def diagonal_fisher(
     with running, error_context(running, language):
         for batch in batches:
             size = max(size, len(batch["input_ids"]) if "input_ids" in batch else 0)
-            running.add({name: values.to(device) for name, values in batch.items()})
+            running.add(_on_device(batch, device))
     _require_examples(running, language)
     if provenance is None:
         provenance = replace(
@@ -183,13 +184,19 @@ def mean_gradient(
         {parameter name: float32 tensor of its shape (float64 for a float64 model)}.
     """
     settings = FisherSettings(token_reduction=token_reduction)
+    device = next(model.parameters()).device
     unconfirmed = without_rules(model, layout)
     _warn_of_half_precision(model, layout, unconfirmed)
     with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, error_context(running, language):
         for batch in batches:
-            running.add(batch)
+            running.add(_on_device(batch, device))
     _require_examples(running, language)
     return {name: total / running.count for name, total in running.sums.items()}
+
+
+def _on_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Move a batch to the model's device. Tensors without values cannot be moved, and the engine refuses them."""
+    return {name: values if values.is_meta else values.to(device) for name, values in batch.items()}
 
 
 def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:

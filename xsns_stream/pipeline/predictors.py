@@ -200,10 +200,10 @@ def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
     notes = []
     if known.left_out:
         labels = all_listed(known.left_out)
-        notes.append(f"{prefix}left out, because no language, or several labels for one, is meant: {labels}.")
+        notes.append(f"{prefix}labels that do not stand for exactly one language are left out: {labels}.")
     if known.by_name:
         labels = all_listed([f"{label} = {code}" for label, code in known.by_name.items()])
-        notes.append(f"{prefix}recognised by name: {labels}.")
+        notes.append(f"{prefix}languages were recognised by name: {labels}.")
     return tuple(notes)
 
 
@@ -278,7 +278,7 @@ def _with_every_seed(
         code for code in rows.languages if code not in complete and any(code in languages for languages in by_seed)
     ]
     if partial:
-        on_event(Noted(f"'{name}' lacks a seed of, and leaves out: {', '.join(partial)}"))
+        on_event(Noted(f"'{name}': languages that lack a seed are left out: {', '.join(partial)}."))
     return complete
 
 

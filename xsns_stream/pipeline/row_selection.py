@@ -159,7 +159,7 @@ def _compare(selection: RowSelection, compare: Callable[..., tuple[_T, ...]], on
     )
     if incomplete:
         languages = ", ".join(f"{language} ({seeds})" for language, seeds in incomplete.items())
-        on_event(Noted(f"left out, because there is no sub-network: {languages}"))
+        on_event(Noted(f"languages that lack a sub-network are left out: {languages}."))
     _note_texts(selection, on_event)
     return counts
 

@@ -229,7 +229,7 @@ def _draws(
         return draws_of_seeds(matrix, target, sources)
     without_folds = [code for code in sources if code not in with_folds]
     if without_folds:
-        on_event(Noted(f"no interval, because there are no {count} parts: {', '.join(without_folds)}"))
+        on_event(Noted(f"sources without {count} parts have no interval: {', '.join(without_folds)}."))
     progress = progress_of("comparing without parts", on_event)
     similarities = fold_similarities(
         rows, rows.folds(count), target, with_folds, matrix.seeds, density, matrix.coefficient, progress

@@ -1,4 +1,4 @@
-"""Our own files of gold scores bring everything back, and say what is wrong with those that are not ours."""
+"""Round trips of gold scores through files, and errors for other files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,126 @@
+"""Files of gold transfer scores: import from public formats, and a summary of the scores.
+
+The verbs `gold import` and `gold show` call the functions of this module. :func:`xsns_stream.import_scores`,
+:func:`xsns_stream.read_scores` and :func:`xsns_stream.write_scores` are the steps of an import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xsns_stream.pipeline.predictors import regime_of
+
+if TYPE_CHECKING:
+    from xsns_stream.gold import ImportedScores, ScoreSummary
+    from xsns_stream.types.transfer_scores import TransferScores
+
+
+@dataclass(frozen=True)
+class GoldReport:
+    """Gold scores, with a summary of their main regime.
+
+    Attributes:
+        scores: The scores.
+        summary: Range, means and best sources.
+        regimes: Names of all regimes of the file.
+        notes: Notes on the scores.
+        output: File that the scores were written to; None if they were read from a file.
+        imported: Result of the import; None if the scores were read from a file.
+    """
+
+    scores: TransferScores
+    summary: ScoreSummary
+    regimes: tuple[str, ...]
+    notes: tuple[str, ...]
+    output: str | None = None
+    imported: ImportedScores | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream gold import --json` and `gold show --json` print them."""
+        scores, summary = self.scores, self.summary
+        result: dict[str, Any] = {
+            "task": scores.task,
+            "metric": scores.metric,
+            "unit": scores.unit,
+            "origin": scores.origin,
+            "sources": list(scores.sources),
+            "targets": list(scores.targets),
+            "regime": scores.regimes[0],
+            "regimes": list(self.regimes),
+            "seeds": list(scores.seeds),
+            "missing": [list(pair) for pair in summary.missing],
+            "lowest": summary.lowest,
+            "highest": summary.highest,
+            "mean": summary.mean,
+            "mean_own": summary.mean_own,
+            "best_source": {
+                target: {"source": source, "score": score} for target, (source, score) in summary.best_source.items()
+            },
+            "source_means": summary.source_means,
+            "source_targets": summary.source_targets,
+            "notes": list(self.notes),
+        }
+        if self.imported is not None:
+            result |= {
+                "output": self.output,
+                "left_out": self.imported.left_out.to_json(),
+                "by_name": dict(self.imported.by_name),
+            }
+        return result
+
+
+def import_gold(
+    files: Sequence[str | os.PathLike[str]],
+    layout: str,
+    output: str,
+    *,
+    seeds: Sequence[int] = (),
+    main_regime: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    **options: Any,
+) -> GoldReport:
+    """Import gold scores, check them, and write them to a file.
+
+    Args:
+        files: Files in a public format; several files are runs with several seeds.
+        layout: Name of the format.
+        output: File to write: .parquet or .csv.
+        seeds: One seed for each file.
+        main_regime: Training regime that comes first.
+        rename: {label in the files: code that it stands for}.
+        **options: Further options of :func:`xsns_stream.import_scores`.
+
+    Raises:
+        UsageError: An invalid option; or the output has an unknown suffix or lies in a missing folder.
+        XsnsError: A file cannot be read, or contains data that cannot be imported.
+    """
+    from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores
+    from xsns_stream.io.atomic import writable
+
+    writable(output, SCORE_FORMATS)
+    paths = [os.fspath(file) for file in files]
+    imported = import_scores(paths, layout, seeds=seeds, regime=main_regime, rename=rename, **options)
+    write_scores(imported.scores, output)
+    scores = imported.scores
+    return GoldReport(scores, summarise(scores), scores.regimes, imported.notes, output, imported)
+
+
+def summarise_gold(file: str | os.PathLike[str], regime: str) -> GoldReport:
+    """Return one regime of a file of gold scores, with a summary.
+
+    Args:
+        file: A file that :func:`import_gold` wrote.
+        regime: Name of the regime; `main` stands for the first.
+
+    Raises:
+        UsageError: There is no such regime.
+        XsnsError: The file cannot be read.
+    """
+    from xsns_stream.gold import read_scores, summarise
+
+    everything = read_scores(os.fspath(file))
+    scores = regime_of(everything, regime)
+    return GoldReport(scores, summarise(scores), everything.regimes, scores.notes)
