@@ -155,7 +155,7 @@ def _require_overlap(name: str, matrix: SimilarityMatrix, axes: Axes) -> None:
 def _fits_transposed(
     shared: tuple[set[str], set[str]], shared_transposed: tuple[set[str], set[str]], matrix: SimilarityMatrix
 ) -> bool:
-    """Say whether the labels fit the gold scores better after transposition; for a square matrix they never do."""
+    """Return whether the labels fit the gold scores better after transposition; for a square matrix they never do."""
     if set(matrix.sources) == set(matrix.targets):
         return False
     return len(shared_transposed[0]) * len(shared_transposed[1]) > len(shared[0]) * len(shared[1])

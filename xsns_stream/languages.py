@@ -36,7 +36,7 @@ def normalise(code: str) -> str:
 
     The shortest language code is used, and the main language stands for its macrolanguage (`swh` and `swa` → `sw`,
     `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`; `yue` and `nb` stay). A region is kept. A script is kept where it adds
-    information: it is dropped where it is the usual script of the language (`swh_Latn` → `sw`), unless Unicode CLDR has
+    information: it is dropped if it is the usual script of the language (`swh_Latn` → `sw`), unless Unicode CLDR has
     locales of the language in this script and in others (`sr-Cyrl`, `zh-Hans` stay).
 
     Args:
@@ -62,7 +62,7 @@ def normalise(code: str) -> str:
 
 
 def code_or_none(text: str) -> str | None:
-    """Return the normalised code of a language; None where `text` is not a language code."""
+    """Return the normalised code of a language; None if `text` is not a language code."""
     try:
         return normalise(text)
     except LanguageError:
@@ -83,7 +83,7 @@ def _registered(language: Language) -> bool:
 
 
 def _without_plain_script(language: Language) -> Language:
-    """Return `language` without its script where that is the only usual one."""
+    """Return `language` without its script if that is the only usual one."""
     import langcodes
 
     if not language.script:
@@ -123,7 +123,7 @@ def language_name(code: str) -> str:
 
 
 def _shown_name(code: str) -> str:
-    """Return the English name of a code, or the label itself where it is not a code."""
+    """Return the English name of a code, or the label itself if it is not a code."""
     try:
         return language_name(code)
     except LanguageError:
@@ -134,7 +134,7 @@ def near_misses(code: str, known: Sequence[str]) -> list[str]:
     """Return at most three codes of `known` that `code` may mean, the most likely one first.
 
     Candidates are the same language in another spelling or script, a language of that name (`swahili`), and the main
-    language of a country with that code (`se` → `sv`). Only where there are none of these, codes and names that look
+    language of a country with that code (`se` → `sv`). Only if there are none of these, codes and names that look
     similar are returned.
     """
     word = code.strip().lower()
@@ -335,7 +335,7 @@ class Labels:
     """The languages of the labels of a table.
 
     Attributes:
-        codes: {label: its normalised code}; None where the label is ambiguous, or neither a code nor the name of a
+        codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
         ambiguous: {label: (the label as a code, the code of the language with this name)} where the two differ, and

@@ -70,7 +70,7 @@ def rectangle(
 ) -> tuple[Counts, Counts]:
     """Return the counts of the first `split` rows with the other rows, and the cardinalities of all rows."""
     count = columns.rows
-    # The last line of the table holds the cardinalities.
+    # The last line of the table contains the cardinalities.
     out = np.zeros((groups, split + 1, max(count, count - split)), np.int64)
     work = max(count, split * (count - split))
     _run(lambda: _Cross(count, split), columns, parts, out, work, threads, on_progress)

@@ -102,7 +102,7 @@ class Part:
         start: First word.
         stop: The word after the last.
         group: The group that the bits are counted in.
-        mask: The bits that count, for a single word; None where all bits count.
+        mask: The bits that count, for a single word; None if all bits count.
     """
 
     start: int

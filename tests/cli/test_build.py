@@ -29,7 +29,7 @@ def test_another_experiment_in_the_same_store_is_refused(
     assert build().code == 0
     done = build(lang="et", **{option: value})
     assert (done.code, done.out) == (1, "")
-    assert f"error: the store '{tmp_path / 'x.zarr'}' holds another experiment: {field}" in done.err
+    assert f"error: the store '{tmp_path / 'x.zarr'}' contains another experiment: {field}" in done.err
     assert "hint: repeat the store's settings, or write to another path" in done.err
     assert open_store(tmp_path / "x.zarr").languages == ("fi", "sw")
 

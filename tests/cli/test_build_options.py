@@ -36,7 +36,7 @@ def test_an_unknown_language_is_an_error(build: Any, tmp_path: Path) -> None:
 def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path) -> None:
     done = build(density=density)
     assert (done.code, done.out) == (2, "")
-    assert re.match(r"error: the density must lie in \(0, 1\], not [-\w.]+\.\n", done.err)
+    assert re.match(r"error: the density must be in \(0, 1\], not [-\w.]+\.\n", done.err)
     assert "hint: write 15 %, the value in the paper, as 0.15." in done.err
     assert not (tmp_path / "x.zarr").exists()
 
@@ -72,7 +72,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
             "error: --check-every needs --until-stable, which is missing.\nhint: give both",
         ),
         ("at_least", "5", "error: --at-least needs --until-stable, which is missing."),
-        ("until_stable", "2", "error: the coefficient at which a row is stable must lie in (0, 1], not 2.0."),
+        ("until_stable", "2", "error: the coefficient at which a row is stable must be in (0, 1], not 2.0."),
         ("keep_fisher", "int8", "error: Invalid value for '--keep-fisher'"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_histogram_is_another_experiment_than_exact_thresholds(build: Any, tmp
     assert open_store(tmp_path / "x.zarr").experiment["quantile"] == "histogram"
     again = build(quantile="exact")
     assert again.code != 0
-    assert "holds another experiment: quantile is 'histogram' in the store and '' here" in again.err
+    assert "contains another experiment: quantile is 'histogram' in the store and '' here" in again.err
     assert build(quantile="middle").err.startswith("error: Invalid value for '--quantile'")
 
 

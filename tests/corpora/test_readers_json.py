@@ -44,7 +44,7 @@ def test_an_array_of_objects(tmp_path: Path, indent: int | None, mark: str) -> N
         ('[{"text": "one"}, "two"]\n', "element 2 of the array in sw.jsonl is not an object."),
         ('[{"text": "one"},\n', "sw.jsonl is not a complete array of JSON ("),
         ('{\n"text": "one"\n}\n', "line 1 of sw.jsonl is not JSON (the file is one object over several lines)."),
-        ('{"text": "a"}{"text": "b"}\n', "line 1 of sw.jsonl is not JSON (it holds more than one value)."),
+        ('{"text": "a"}{"text": "b"}\n', "line 1 of sw.jsonl is not JSON (it contains more than one value)."),
         ('{"text": "a"}\n{"text": "b", "text": "c"}\n', "row 2 of sw.jsonl has the key 'text' twice."),
     ],
 )

@@ -79,7 +79,7 @@ def test_note_on_rows_that_hold_line_ends(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.csv", 'id,text\n1,one\n2,"two\nlines"\n3,"three\r\n\r\nlines"\n')
     assert [example.text for example in sample.examples] == ["one", "two\nlines", "three\r\n\r\nlines"]
     assert sample.notes == (
-        "2 of 3 rows of sw.csv hold line ends between quotation marks, and are one example each; the first begins in "
+        "2 of 3 rows of sw.csv contain line ends between quotation marks, and are one example each; the first begins in "
         "line 3.",
     )
 

@@ -63,7 +63,7 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
         "1 of 10 lines are longer than a million characters (2^20), and cut there.",
         "1 of 2 examples are left out, because they have nothing to predict.",
         "2 of 2 examples are longer than 128 tokens, and cut there: 99.9 % of the text's tokens are left out.",
-        "1 of 2 examples hold a character that is a special token of this model, and is read as that token.",
+        "1 of 2 examples contain a character that is a special token of this model, and is read as that token.",
         "50% of the tokens are unknown to the tokenizer; the result is not reliable.",
     ]
     assert "less than 0.1 %" in list(notes_on_text(sample, EncodedSample((), 0, 0.0, 1, 1e-5), 2, 8))[-1]

@@ -35,10 +35,10 @@ def read_families(
 ) -> LanguageValues[Ancestors]:
     """Read the family of each language, from the root of the tree down.
 
-    One field may hold the whole path, as `IE, Germanic`, or several columns hold it, the outermost first. A language is
-    a family of its own if Glottolog's table calls it an isolate, or if its family is called `isolate`. Other languages
-    without a family are left out. So are languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or for a
-    missing classification (`Unclassified`); a note names these.
+    One field may contain the whole path, as `IE, Germanic`, or several columns hold it, the outermost first. A language
+    is a family of its own if Glottolog's table calls it an isolate, or if its family is called `isolate`. Other
+    languages without a family are left out. So are languages with a word for a missing value (`NA`, `-`, `?`,
+    `unknown`) or for a missing classification (`Unclassified`); a note names these.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a family for each language.

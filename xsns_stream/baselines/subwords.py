@@ -143,7 +143,7 @@ def evenness(lengths: Iterable[Sequence[int]]) -> float:
         lengths: Sub-word lengths of each distinct word.
 
     Returns:
-        NaN where there is no cloud: fewer than three distinct points, or all points on one line.
+        NaN if there is no cloud: fewer than three distinct points, or all points on one line.
 
     Source:
         Pelloni et al. (EMNLP 2022). They take the middle one of three bands of an R density plot, whose bandwidth

@@ -145,7 +145,7 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
     ),
 )
 @click.argument("file")
-@click.option("--column", default=None, metavar="NAME", help="Column of the amounts, where there are several.")
+@click.option("--column", default=None, metavar="NAME", help="Column of the amounts, if there are several.")
 @click.option("--log", is_flag=True, help="log10(1 + amount): the same order, but a fairer linear fit.")
 @_names_option
 @_shared

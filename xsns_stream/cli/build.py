@@ -83,7 +83,7 @@ def _text_options(function: Decorated) -> Decorated:
         function,
         corpus_option(("cldr",)),
         corpus_options(_text),
-        _text("--label-column", default=None, help="Column of a task's labels, where it is not the default column."),
+        _text("--label-column", default=None, help="Column of a task's labels, if it is not the default column."),
         _text(
             "--lang",
             "languages",

@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Write sub-networks to files that other programs read.
 
-    Each file also holds language, seed, density, threshold, layout and provenance; `SubNetwork.load` compares the
+    Each file also contains language, seed, density, threshold, layout and provenance; `SubNetwork.load` compares the
     sub-network with them. An existing file is replaced. docs/sub-networks.md shows fine-tuning with such masks.
     """
     from xsns_stream.pipeline.store_rows import export_rows

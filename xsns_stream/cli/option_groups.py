@@ -159,7 +159,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 default=None,
                 help="Read the corpus as labelled data of this task, as `transfer` does, and take its training texts.",
             ),
-            option("--text-column", default=None, help="Column of the text, where it is not the default column."),
+            option("--text-column", default=None, help="Column of the text, if it is not the default column."),
             option("--split", default=None, help="Split of a data set."),
             option(
                 "--words",
@@ -251,13 +251,13 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Measure parameters in addition to the blocks: those whose name holds a match; repeatable.",
+            help="Measure parameters in addition to the blocks: those whose name contains a match; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters whose name holds a match; repeatable.",
+            help="Do not measure parameters whose name contains a match; repeatable.",
         ),
     )
 

@@ -177,7 +177,7 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     """Fine-tune a model on each source, and test it on every target.
 
     Each (source, seed) is a unit of work. Its scores are written to FILE.units as soon as it is finished, and FILE
-    holds the scores of all units. Running again makes the missing units, several processes may work on one FILE, and
+    contains the scores of all units. Running again makes the missing units, several processes may work on one FILE, and
     an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
     from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder

@@ -42,7 +42,7 @@ class CldrCorpus:
         return tuple(sorted(_locales()))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` enumerations in `language`; all of them where there are fewer.
+        """Draw `count` enumerations in `language`; all of them if there are fewer.
 
         Raises:
             LanguageError: CLDR has too few own words of the language.
@@ -96,7 +96,7 @@ def _english() -> frozenset[str]:
 
 
 def _entries(locale: str) -> Iterator[tuple[str, str]]:
-    """Yield (code, name) of every display name that the locale itself holds, nothing inherited."""
+    """Yield (code, name) of every display name that the locale itself contains, nothing inherited."""
     from babel import localedata
 
     data: dict[str, Any] = localedata.load(locale, merge_inherited=False)

@@ -48,7 +48,7 @@ _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\
 
 
 class _Word(NamedTuple):
-    """A written word: its form, its tag ("" for none), and the space after it (None where the file does not say)."""
+    """A written word: its form, its tag ("" for none), and the space after it (None if the file does not say)."""
 
     form: str
     tag: str
@@ -308,7 +308,7 @@ def _split_fields(line: str) -> list[str]:
         return []
     if "\t" in line:
         return [field.strip() for field in line.split("\t")]
-    # No other white space separates fields: words may hold no-break spaces.
+    # No other white space separates fields: words may contain no-break spaces.
     return [field for field in line.split(" ") if field]
 
 
@@ -321,7 +321,7 @@ def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusErr
     if len(fields) < 2:
         return CorpusError(f"{where} holds one field, not a word and its tag: {line.strip()[:40]!r}.", hint)
     return CorpusError(
-        f"{where} holds {len(fields)} fields, and the lines above have {width}: {line.strip()[:40]!r}.", hint
+        f"{where} contains {len(fields)} fields, and the lines above have {width}: {line.strip()[:40]!r}.", hint
     )
 
 
@@ -397,6 +397,6 @@ def read_numbered(lines: Sequence[str], name: str) -> Iterator[Unit]:
 def _check_numbered(fields: Sequence[str], expected: int, where: str, line: str) -> None:
     if len(fields) < _COLUMNS or not _NUMBER.fullmatch(fields[0]) or int(fields[0]) != expected:
         raise CorpusError(
-            f"{where} does not hold word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
-            "each line holds number, word and tag with tabs between, and an empty line ends a sentence.",
+            f"{where} does not contain word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
+            "each line contains number, word and tag with tabs between, and an empty line ends a sentence.",
         )

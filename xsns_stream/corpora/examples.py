@@ -148,7 +148,7 @@ _VISIBLE_FORMATS: Final = frozenset(
 
 
 def without_control(example: TextExample) -> TextExample:
-    """Return the example without control characters; the same object where it has none.
+    """Return the example without control characters; the same object if it has none.
 
     NUL and similar characters come from damage and from wrong conversion, and tokenizers treat them differently. White
     space (tab, vertical tab, form feed, U+0085) stays. A word that consists of control characters is removed together
@@ -171,7 +171,7 @@ def without_control(example: TextExample) -> TextExample:
 
 
 def without_invisible(example: TextExample) -> TextExample:
-    """Return the example with texts of invisible characters alone as empty; the same object where it has none.
+    """Return the example with texts of invisible characters alone as empty; the same object if it has none.
 
     Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they stand alone. A
     word of nothing else is removed together with its label. Within other texts these characters stay: joiners belong
@@ -196,7 +196,7 @@ def without_invisible(example: TextExample) -> TextExample:
 
 
 def is_invisible(text: str) -> bool:
-    """Whether a text holds only white space, control and format characters (Cc, Cf); True for the empty text."""
+    """Whether a text contains only white space, control and format characters (Cc, Cf); True for the empty text."""
     return not any(
         letter.isalnum()
         or letter in _VISIBLE_FORMATS
@@ -217,13 +217,13 @@ def _plain(text: str) -> str:
 
 
 def _word_labels(labels: tuple[str, ...], words: Sequence[object]) -> tuple[str, ...] | None:
-    """Return the labels of the words that stay (those that are true); None where no word has a label."""
+    """Return the labels of the words that stay (those that are true); None if no word has a label."""
     remaining = tuple(compress(labels, words))
     return remaining if any(remaining) else None
 
 
 def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
-    """Return the answer at its place in the passage without control characters; None where the answer is then empty."""
+    """Return the answer at its place in the passage without control characters; None if the answer is then empty."""
     plain, text = _CONTROL.sub("", passage), _CONTROL.sub("", answer.text)
     start = len(_CONTROL.sub("", passage[: answer.start])) + len(text) - len(text.lstrip())
     start -= len(plain) - len(plain.lstrip())
@@ -265,7 +265,7 @@ def pair_unit(first: object, second: object, where: str) -> TextExample | None:
 
 
 def encodable(example: TextExample) -> TextExample | None:
-    """Return the example; None where it holds characters that UTF-8 cannot encode."""
+    """Return the example; None if it contains characters that UTF-8 cannot encode."""
     try:
         example.identity().encode()
         (example.running or "").encode()
@@ -282,7 +282,7 @@ def _clean(value: object, where: str) -> str | tuple[str, ...]:
     if isinstance(value, Sequence) and all(word is None or isinstance(word, str) for word in value):
         return tuple(stripped for word in value if word and (stripped := word.strip()))
     raise CorpusError(
-        f"{where} holds neither text nor lists of words, but {type(value).__name__}.",
+        f"{where} contains neither text nor lists of words, but {type(value).__name__}.",
         "name a column of text with --text-column.",
     )
 
@@ -316,7 +316,7 @@ def draw_examples(
 
     Args:
         units: Returns the units from the beginning, each time that it is called.
-        count: |D|, at least 1; where there are fewer examples, all are taken.
+        count: |D|, at least 1; if there are fewer examples, all are taken.
         seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
         name: Name of the text, for messages.
         labelled: As in :class:`Tally`.

@@ -22,7 +22,7 @@ TASK_NAMES: Final[Mapping[str, str]] = {
     "qa": "answer",
     "topic": "text",
 }
-#: Largest number of classes of a task, where it is known: some copies of XNLI have two names for one of its classes.
+#: Largest number of classes of a task, if it is known: some copies of XNLI have two names for one of its classes.
 MOST_CLASSES: Final[Mapping[str, int]] = {"nli": 3, "pi": 2}
 #: The tag of a word outside every named entity.
 OUTSIDE: Final = "O"
@@ -119,7 +119,7 @@ def iob1_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ..
     """Return examples of named entities with tags in IOB2, and the number of examples whose tags were changed.
 
     In IOB1 an entity begins with `I-`, and with `B-` only directly after an entity of the same type. A file is IOB1
-    where this is true of all its entities. Where some other entities begin with `B-`, the file is IOB2 and is returned
+    if this is true of all its entities. Where some other entities begin with `B-`, the file is IOB2 and is returned
     unchanged.
     """
     labels = [example.label for example in examples if isinstance(example.label, tuple)]
@@ -218,14 +218,14 @@ def _renamed_entity(tag: str, names: Mapping[str, str]) -> str:
 def label_union(
     languages: Iterable[str], units: Callable[[str], Iterable[Unit]], most: int | None = None
 ) -> tuple[str, ...]:
-    """Return the names of all labels of all languages, sorted; empty where labels are answers.
+    """Return the names of all labels of all languages, sorted; empty if labels are answers.
 
     A language that cannot be read adds no labels. Its own row fails later, with the reason.
 
     Args:
         languages: Codes of the languages.
         units: Function that returns the units of a language.
-        most: Largest number of classes of the task; None where it is not known.
+        most: Largest number of classes of the task; None if it is not known.
 
     Raises:
         CorpusError: No language can be read, or the label sets do not fit together (:func:`check_label_sets`).
@@ -259,7 +259,7 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
     Args:
         by_language: {language: its labels}.
         words: Whether they are labels of words. Small data may have different ones in each language.
-        most: Largest number of classes of the task; None where it is not known.
+        most: Largest number of classes of the task; None if it is not known.
 
     Raises:
         CorpusError: A class has several spellings, a language shares no class with the others, or there are too many

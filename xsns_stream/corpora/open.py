@@ -41,10 +41,10 @@ class Corpus(Protocol):
         """Return the normalised codes of the languages, sorted."""
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct examples in `language` with `seed`; all examples where there are fewer."""
+        """Draw `count` distinct examples in `language` with `seed`; all examples if there are fewer."""
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes over all languages, in a fixed order; empty where there are no labels."""
+        """Return the names of the classes over all languages, in a fixed order; empty if there are no labels."""
 
 
 def open_corpus(
@@ -66,7 +66,7 @@ def open_corpus(
             replace or add files. A name wins over a folder of that name, so that a command means the same everywhere;
             write `./wikiann` for the folder. Texts in memory, as
             :func:`~xsns_stream.corpora.open_texts` takes them, and an open corpus are accepted too.
-        text_column: The column that holds the text.
+        text_column: The column that contains the text.
         split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
@@ -269,7 +269,7 @@ class TaskText:
         return self.data.languages(self.split_name)
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct examples without replacement; all examples where there are fewer.
+        """Draw `count` distinct examples without replacement; all examples if there are fewer.
 
         Raises:
             LanguageError: There is no such language, or it does not have the split.
@@ -283,7 +283,7 @@ class TaskText:
         return LanguageSample(split.language, examples, split.source, counts, notes).draw(count, seed)
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes in the split of all languages, sorted; empty where labels are answers.
+        """Return the names of the classes in the split of all languages, sorted; empty if labels are answers.
 
         Raises:
             CorpusError: No language can be read.

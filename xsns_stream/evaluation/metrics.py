@@ -153,7 +153,7 @@ def _discounts(n: int, k: int) -> Reals:
 
 
 def _correlation(x: Reals, y: Reals, statistic: Callable[[Reals, Reals], Reals]) -> Reals:
-    """Return a statistic where it is defined, and NaN elsewhere; SciPy would warn of undefined values."""
+    """Return a statistic if it is defined, and NaN elsewhere; SciPy would warn of undefined values."""
     x, y = np.broadcast_arrays(x, y)
     defined = np.asarray(~(_constant(x) | _constant(y)) & (x.shape[-1] >= FEWEST_FOR_CORRELATION))
     correlation = np.full(defined.shape, np.nan)
@@ -234,7 +234,7 @@ def metric_functions(ndcg_variant: str) -> dict[str, Metric]:
 def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Metric]) -> Reals:
     """Return every metric of every target and pair of seeds.
 
-    The metrics of a target are undefined where it has fewer than two candidates, and where the predictor lacks a value
+    The metrics of a target are undefined if it has fewer than two candidates, and where the predictor lacks a value
     of any candidate: with fewer candidates the task would be easier than for the other predictors.
 
     Args:

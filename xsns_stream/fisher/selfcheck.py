@@ -62,7 +62,7 @@ class ParameterCheck:
 
     Attributes:
         name: The parameter.
-        rule: Name of the rule that covers the parameter; empty where none does.
+        rule: Name of the rule that covers the parameter; empty if none does.
         error: Largest difference to the reference, relative to the largest value of the tensor; NaN where the gradients
             of the model are not finite.
         exact: Whether the difference is only rounding.
@@ -306,7 +306,7 @@ def cache_folder() -> Path:
 
 
 def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
-    """Return the names of parameters without a confirmed rule; None where this kind of model was not checked yet."""
+    """Return the names of parameters without a confirmed rule; None if this kind of model was not checked yet."""
     try:
         document = json.loads(_result_path(model, layout).read_text(encoding="utf-8"))
         names = tuple(document["without_rules"])

@@ -186,7 +186,7 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
     """Check a folder's configuration and weights as far as possible without torch and transformers.
 
     Raises:
-        ModelError: The folder holds an adapter instead of a model, has no safetensors weights, or has invalid files.
+        ModelError: The folder contains an adapter instead of a model, has no safetensors weights, or has invalid files.
     """
     check_no_adapter(folder, name)
     if not has_safetensors(folder):
@@ -225,7 +225,7 @@ def check_no_adapter(folder: Path, name: str) -> None:
     """Refuse a folder with a LoRA adapter, whose weights would silently be ignored.
 
     Raises:
-        ModelError: The folder holds an adapter.
+        ModelError: The folder contains an adapter.
     """
     if os.path.lexists(folder / ADAPTER):
         raise ModelError(
@@ -375,7 +375,7 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
 
 
 def _head_names(model: Any) -> set[str]:
-    """Return the names of all tensors of modules that hold neither blocks nor input embeddings."""
+    """Return the names of all tensors of modules that contain neither blocks nor input embeddings."""
     embeddings = model.get_input_embeddings()
     body = {name.split(".")[0] for name, _ in block_lists(model)}
     body |= {name.split(".")[0] for name, module in model.named_modules() if module is embeddings}

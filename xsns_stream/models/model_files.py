@@ -87,7 +87,7 @@ def check_layers(fields: Fields, tensors: Tensors | None) -> None:
 
     Args:
         fields: The configuration, from :func:`read_configuration`.
-        tensors: The tensors of the weights; None where no weights are loaded.
+        tensors: The tensors of the weights; None if no weights are loaded.
 
     Raises:
         UnusableError: The configuration has too many blocks.
@@ -131,7 +131,7 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
 
 
 def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:
-    """Refuse a configuration that describes a far larger model than the weights hold.
+    """Refuse a configuration that describes a far larger model than the weights contain.
 
     The model is built without values (on torch's `meta` device). transformers would fill tensors that are not in the
     files with random values, and would allocate them for this.
@@ -281,7 +281,7 @@ def read_tensors(folder: Path, chosen: object = None) -> Tensors:
 
     Args:
         folder: The folder of the model.
-        chosen: The weights file or index file that the configuration names; None where it names none.
+        chosen: The weights file or index file that the configuration names; None if it names none.
 
     Raises:
         UnusableError: A file is missing, is not a regular file, or is outside of the folder; a header is wrong.

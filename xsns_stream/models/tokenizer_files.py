@@ -110,7 +110,7 @@ def _check_size(path: Path) -> None:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return `tokenizer_config.json`, and check the other small files; empty where there is no such file."""
+    """Return `tokenizer_config.json`, and check the other small files; empty if there is no such file."""
     documents: dict[str, dict[str, Any]] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         if (folder / name).exists():
@@ -138,7 +138,7 @@ def _check_settings(settings: Fields) -> None:
         if value is not None and not isinstance(value, wanted):
             raise UnusableError(f"{name}: {field} is not {'true or false' if wanted is bool else 'text'}")
     longest = settings.get("model_max_length")
-    # The number is 10^30 where there is no limit.
+    # The number is 10^30 if there is no limit.
     if longest is not None and (type(longest) not in (int, float) or not 1 <= longest < math.inf):
         raise UnusableError(f"{name}: model_max_length is not a number above 0")
     for field, value in settings.items():
@@ -163,7 +163,7 @@ def _added(settings: Fields) -> int:
 
 
 def _check_vocabulary(folder: Path) -> None:
-    """Check the files that transformers builds a tokenizer from where there is no `tokenizer.json`."""
+    """Check the files that transformers builds a tokenizer from if there is no `tokenizer.json`."""
     for name in ("vocab.txt", "merges.txt"):
         if (folder / name).exists():
             with opened(folder / name) as file:

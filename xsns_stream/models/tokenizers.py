@@ -240,7 +240,7 @@ def _reading_characters(tokenizer: Any) -> Iterator[None]:
 
 
 def _splitter(tokenizer: Any) -> Any:
-    """Return a pre-tokenizer that splits reserved strings after their first character; None where it is not needed."""
+    """Return a pre-tokenizer that splits reserved strings after their first character; None if it is not needed."""
     size = len(tokenizer)
     known = _KNOWN.get(tokenizer)
     if known is None or known[0] != size:

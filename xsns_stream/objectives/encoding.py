@@ -117,7 +117,7 @@ class TokenisedExample:
         return np.random.Generator(np.random.Philox(key=np.frombuffer(self.digest[:16], dtype=np.uint64)))
 
 
-#: Turns a tokenised example into named arrays; None where the example has no target.
+#: Turns a tokenised example into named arrays; None if the example has no target.
 MakeArrays: TypeAlias = Callable[[TextExample, TokenisedExample], Mapping[str, Ids] | None]
 
 
@@ -235,7 +235,7 @@ def check_rate(rate: float) -> None:
 
 
 def _unknown_id(tokenizer: Any) -> int:
-    """Return the id of the unknown token; −1 where there is none.
+    """Return the id of the unknown token; −1 if there is none.
 
     GPT-2 and OPT name the token that frames a text; they are byte-level and never produce an unknown token.
     """
@@ -287,7 +287,7 @@ def require_offsets(tokenizer: Any) -> None:
 
 
 def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
-    """Return the position of the first token of each word; None where it was cut off or the word has no token.
+    """Return the position of the first token of each word; None if it was cut off or the word has no token.
 
     Args:
         words: The words, which were joined by spaces.

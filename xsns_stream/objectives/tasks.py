@@ -179,7 +179,7 @@ def _wrong_kind(name: str, required: str, sample: LanguageSample) -> UsageError:
 
 
 def _answer_tokens(answer: AnswerSpan, encoding: Any) -> tuple[int, int] | None:
-    """Return the positions of the first and the last token of the answer; None where a part of it was cut off."""
+    """Return the positions of the first and the last token of the answer; None if a part of it was cut off."""
     texts, offsets = encoding.sequence_ids(0), encoding["offset_mapping"]
     passage = [position for position, text in enumerate(texts) if text == 1]
     inside = [at for at in passage if offsets[at][0] < answer.end and offsets[at][1] > answer.start]

@@ -45,8 +45,8 @@ class LanguageText:
     Attributes:
         language: Its code.
         sample: The examples that were drawn.
-        plain: The same examples as tokens; None where no baseline needs them.
-        scored: The same examples, encoded for the objective; None where no baseline needs them.
+        plain: The same examples as tokens; None if no baseline needs them.
+        scored: The same examples, encoded for the objective; None if no baseline needs them.
     """
 
     language: str
@@ -238,7 +238,7 @@ def special_ids(tokenizer: Any) -> Counts:
 
 
 class Body:
-    """The part of a model that computes token states: its encoder, or its decoder where it has no encoder.
+    """The part of a model that computes token states: its encoder, or its decoder if it has no encoder.
 
     Args:
         loaded: The model.

@@ -167,7 +167,7 @@ def _differs(value: Any, default: str) -> bool:
 
 
 def with_record(matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with the record of a baseline that uses no text, where it has none."""
+    """Return the matrix with the record of a baseline that uses no text, if it has none."""
     return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
 
 
@@ -359,7 +359,7 @@ def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
     tables: dict[str, list[Path]] = {}
     for folder in folders:
         if not Path(folder).is_dir():
-            raise UsageError(f"there is no folder '{folder}'.", "give the folder that holds the tables.")
+            raise UsageError(f"there is no folder '{folder}'.", "give the folder that contains the tables.")
         paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name in wanted)
         for path in sorted(paths):
             tables.setdefault(path.name, []).append(path)

@@ -99,8 +99,8 @@ def build(
 ) -> SubNetworkStore | BuildResult:
     """Measure languages and write their sub-networks to a store: what `xsns-stream build` does.
 
-    Rows that the store holds are skipped: running again continues where the last run stopped. Each row is committed as
-    soon as it is finished.
+    Rows that the store contains are skipped: running again continues where the last run stopped. Each row is committed
+    as soon as it is finished.
 
     >>> import tempfile, xsns_stream as xs
     >>> texts = {"sw": ["Habari ya asubuhi.", "Karibu sana."], "fi": ["Hyvää huomenta.", "Tervetuloa meille."]}
@@ -133,7 +133,7 @@ def build(
 
     Raises:
         PartialError: Some rows failed; the others are committed.
-        IncompatibleError: The store holds another experiment; the differing fields are named.
+        IncompatibleError: The store contains another experiment; the differing fields are named.
         CorpusError, LanguageError: The texts cannot be read, or a language is missing.
         UsageError: An option is not valid, or does not apply to these texts or this model.
         ModelError, StoreError: Nothing more can be measured, or written.

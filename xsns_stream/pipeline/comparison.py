@@ -3,7 +3,7 @@
 :func:`similarity` and :func:`shared` are the public functions; the verbs `matrix` and `shared` call them.
 
 The parameter `on_event` of each function receives progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes
-(:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result holds the same notes as `notes`.
+(:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result contains the same notes as `notes`.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ class BuildResult:
         committed: Rows that this run committed.
         skipped: Rows that were in the store before.
         failed: {row: error}.
-        reliability: {row: what is known of its repeatability, where that was requested}.
+        reliability: {row: what is known of its repeatability, if that was requested}.
         by_others: Rows that other processes committed during this run.
         notes: Sentences on how the model was loaded, and on texts that languages share.
         texts: {row: record of its text, where this run read it}.
@@ -255,7 +255,7 @@ class TransferPlan:
 
     @property
     def seconds(self) -> float | None:
-        """The longest time that the work can take on this machine; None where nothing was timed."""
+        """The longest time that the work can take on this machine; None if nothing was timed."""
         if self.times is None:
             return None
         return self.training_examples * self.times.training + self.test_examples * self.times.testing
@@ -266,7 +266,7 @@ class TransferResult:
     """Outcome of a run of fine-tuning.
 
     Attributes:
-        scores: Scores of all finished units, of this run and of earlier runs; None where there are none.
+        scores: Scores of all finished units, of this run and of earlier runs; None if there are none.
         runs: The finished units of this run's settings.
         committed: Units that this run committed.
         failed: {unit: error}.

@@ -55,7 +55,7 @@ def language_pool(
         sources: Codes of the rows.
         targets: Codes of the columns.
         gold: File of gold scores, whose sources and targets are the default.
-        store: Store whose languages are the default where there are no gold scores.
+        store: Store whose languages are the default if there are no gold scores.
 
     Raises:
         UsageError: Arguments exclude each other.

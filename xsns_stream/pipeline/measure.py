@@ -48,7 +48,7 @@ class Batching:
     order: str
 
     def halve(self, examples: int, longest: int) -> bool:
-        """Halve the batches for a row; return False where a batch already holds a single example.
+        """Halve the batches for a row; return False if a batch already contains a single example.
 
         Args:
             examples: Number of examples of the row.
@@ -97,7 +97,7 @@ class MeasuredRow:
     """Fisher values of a row, with what is known of their repeatability.
 
     Attributes:
-        fisher: The values; their provenance holds the stability curve, where there is one.
+        fisher: The values; their provenance contains the stability curve, if there is one.
         halves: {density: Jaccard coefficient of the sub-networks of two halves of the examples}.
         leave_one_out: For each fold of the examples, the sub-networks of all other folds, one for each density; empty
             where no folds were requested.
@@ -164,7 +164,7 @@ def _shrink_batches(row: Row, examples: Sequence[EncodedExample], run: Run) -> N
     """Make batches smaller for this row and the rows that follow.
 
     Raises:
-        FisherError: A batch holds a single example already, or the values depend on the batch size.
+        FisherError: A batch contains a single example already, or the values depend on the batch size.
     """
     estimator = run.settings.fisher
     if estimator.batch_wise:
@@ -374,7 +374,7 @@ class SplitHalves:
     def compare(
         self, sums: Mapping[str, Tensor], densities: Sequence[float], quantile: str
     ) -> dict[float, float | None]:
-        """Return {density: coefficient of the two halves}; empty where a half has no example. Call once, at the end."""
+        """Return {density: coefficient of the two halves}; empty if a half has no example. Call once, at the end."""
         if self._first is None or not self.second_examples:
             return {}
         halves = list(self._first.values())
@@ -492,7 +492,7 @@ def _free_on_machine() -> int:
 
 
 def _free_in_container(folder: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return what the memory limit of a container leaves free; 2^62 where there is no limit."""
+    """Return what the memory limit of a container leaves free; 2^62 if there is no limit."""
     try:
         limit = int((folder / "memory.max").read_text(encoding="ascii"))
         return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))

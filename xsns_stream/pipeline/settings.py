@@ -47,7 +47,7 @@ class Stopping:
         check_density(self.density)
         if not (math.isfinite(self.jaccard) and 0 < self.jaccard <= 1):
             raise UsageError(
-                f"the coefficient at which a row is stable must lie in (0, 1], not {self.jaccard}.",
+                f"the coefficient at which a row is stable must be in (0, 1], not {self.jaccard}.",
                 "0.95 stops when 64 more examples change about one parameter in forty.",
             )
         for name, value in (("examples between checks", self.check_every), ("least examples", self.at_least)):
@@ -149,7 +149,7 @@ class BuildSettings:
 
     @property
     def batch(self) -> int:
-        """Number of examples in a batch, where it is fixed."""
+        """Number of examples in a batch, if it is fixed."""
         if isinstance(self.batch_size, int):
             return self.batch_size
         return AUTHORS_BATCH if self.fisher.estimator == "authors" else DEFAULT_BATCH

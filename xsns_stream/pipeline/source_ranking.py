@@ -133,7 +133,8 @@ def rank(
 
     This is what `xsns-stream rank` calls. The similarity is averaged over seeds; only pairs with the target are
     counted. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals, the
-    probability that each source is the most similar one, and marks of sources that cannot be told from the first.
+    probability that each source is the most similar one, and marks of sources that cannot be distinguished from the
+    first.
 
     Args:
         store: A store, or its folder or URL.
@@ -355,7 +356,7 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
 
 
 def compared_with_first(ranking: SourceRanking) -> str:
-    """Return a sentence on the sources that cannot be told from the first, among those that have an interval."""
+    """Return a sentence on the sources that cannot be distinguished from the first, among those that have an interval."""
     known = [source for source in ranking if source.low is not None]
     among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
     level, basis = ranking.level, f"(95 %, {ranking.basis})"
@@ -365,7 +366,7 @@ def compared_with_first(ranking: SourceRanking) -> str:
         return f"The first{among} is reliably closer than each other {'one' if among else 'candidate'} {basis}."
     if all(source.level_with_first for source in known[:level]):
         return f"~ No reliable difference among the first {level}{among} {basis}."
-    return f"~ {level - 1} of the others cannot be told from the first{among} {basis}."
+    return f"~ {level - 1} of the others cannot be distinguished from the first{among} {basis}."
 
 
 # ---------------------------------------------------------------------------------------- plain values

@@ -242,7 +242,7 @@ def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | 
 
 
 def _tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
-    """Load a tokenizer; the `model` of the result is None where only a name was given."""
+    """Load a tokenizer; the `model` of the result is None if only a name was given."""
     from xsns_stream.models.auto_classes import reads_both_ways
     from xsns_stream.models.huggingface import locate
     from xsns_stream.models.in_memory import open_model
@@ -285,7 +285,7 @@ class StoredText:
 
     @property
     def labels(self) -> str | None:
-        """How labels of the corpus were read; None where the model predicts no labels."""
+        """How labels of the corpus were read; None if the model predicts no labels."""
         return "auto" if self.shared.objective.partition("(")[0] in TASKS else None
 
 
@@ -364,7 +364,7 @@ def options_of_store(
 
 
 def _corpus(name: str) -> dict[str, Any] | None:
-    """Return the options that open a corpus by its recorded name; None where the name does not tell where it is."""
+    """Return the options that open a corpus by its recorded name; None if the name does not tell where it is."""
     parsed = _CORPUS_NAME.fullmatch(_WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", ""))
     if parsed is None:
         return None
@@ -445,7 +445,7 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
 
     Args:
         stored: The store.
-        loaded: The model, or only its tokenizer; None where the baselines need neither.
+        loaded: The model, or only its tokenizer; None if the baselines need neither.
         names: Names of the baselines.
 
     Raises:

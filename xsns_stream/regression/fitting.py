@@ -128,7 +128,7 @@ _HELD_OUT_FACTOR: Final = {LEFT_OUT_TARGET: "target", LEFT_OUT_SOURCE: "source"}
 
 
 class _Predicted(NamedTuple):
-    """Predictions on the grid, float64 [S, T] each; NaN where there is none."""
+    """Predictions on the grid, float64 [S, T] each; NaN if there is none."""
 
     mean: Reals
     low: Reals

@@ -58,7 +58,7 @@ def save_figure(draw: Draw, file: BinaryIO, kind: str, **options: Any) -> None:
     """
     import matplotlib as mpl
 
-    # The files do not hold the time at which they were written.
+    # The files do not contain the time at which they were written.
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with mpl.rc_context(SETTINGS):
         draw().savefig(file, format=kind, bbox_inches="tight", metadata=metadata.get(kind), **options)

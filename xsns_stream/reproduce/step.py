@@ -41,8 +41,9 @@ class Step:
         action: A function that is called instead of a verb; `command` is then the command line that a user can type.
         command: The command line of a step that is not a verb.
         droppable: The option whose values may be left out if the step that makes the value has failed, as `--predict`.
-        precondition: Returns one sentence if the outputs hold more than this step asks for, because an earlier command
-            asked for more; otherwise an empty string. A verb that continues its own file keeps what the file holds.
+        precondition: Returns one sentence if the outputs contain more than this step asks for, because an earlier
+            command asked for more; otherwise an empty string. A verb that continues its own file keeps what the file
+            contains.
     """
 
     name: str
@@ -203,7 +204,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "figure7": "Low-resource targets: the predicted source against English.",
     "choices": "Not in the paper: other estimators, thresholds and ways to compare.",
 }
-#: Target → module in `recipes/` whose `RECIPES` holds its recipe.
+#: Target → module in `recipes/` whose `RECIPES` contains its recipe.
 _MODULES: Final[Mapping[str, str]] = {
     "table1": "variants",
     "table2": "predictor_tables",

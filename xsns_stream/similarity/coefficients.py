@@ -1,7 +1,7 @@
 """Similarity coefficients of two sets, as functions of counts.
 
 The arguments of a coefficient are n = |A ∩ B|, float64 [S, T]; a = |A| of the sources, float64 [S, 1]; b = |B| of the
-targets, float64 [1, T]; and `size` = P, the number of parameters. It returns float64 [S, T], with NaN where it is
+targets, float64 [1, T]; and `size` = P, the number of parameters. It returns float64 [S, T], with NaN if it is
 undefined.
 """
 

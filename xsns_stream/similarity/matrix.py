@@ -28,7 +28,7 @@ _STEP = 1e-4
 
 
 def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
-    """J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds where there are several.
+    """J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds if there are several.
 
     This is :func:`similarity` with its default coefficient.
     """
@@ -36,7 +36,7 @@ def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
 
 
 def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") -> SimilarityMatrix:
-    """Return a similarity coefficient of counts, averaged over seeds where there are several.
+    """Return a similarity coefficient of counts, averaged over seeds if there are several.
 
     The chance level of a pair is the coefficient of the expected overlap of independent random sub-networks of the same
     sizes, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way. For the Jaccard coefficient it is
@@ -183,6 +183,6 @@ def _aligned(tables: list[_Table]) -> list[_Table]:
                 )
     if len({table.seed for table in tables}) != len(tables):
         raise IncompatibleError(
-            f"a seed stands twice in {[table.seed for table in tables]}.", "give one table for each seed."
+            f"a seed occurs twice in {[table.seed for table in tables]}.", "give one table for each seed."
         )
     return [table.between(first.sources, first.targets) for table in tables]

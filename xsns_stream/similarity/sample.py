@@ -123,7 +123,7 @@ class Zone:
     """Neighbouring blocks of one layer.
 
     Attributes:
-        blocks: The two drawn blocks, or all blocks where there are at most two: ranges of words, ascending.
+        blocks: The two drawn blocks, or all blocks if there are at most two: ranges of words, ascending.
         total: The number of blocks of the zone.
     """
 
@@ -201,7 +201,7 @@ def _count_blocks(columns: Columns, blocks: Sequence[Range], split: int | None, 
 class _Estimate:
     """Estimates of |A ∩ B| [S, T], |A| [S] and |B| [T] over all zones, and their covariance [3, 3, S, T].
 
-    For a zone of N blocks whose drawn blocks hold x₁, y₁ and x₂, y₂, the estimate of a total is N (x₁ + x₂) / 2, and
+    For a zone of N blocks whose drawn blocks contain x₁, y₁ and x₂, y₂, the estimate of a total is N (x₁ + x₂) / 2, and
     the estimate of the covariance of two totals is N (N − 2) (x₁ − x₂) (y₁ − y₂) / 4.
     """
 

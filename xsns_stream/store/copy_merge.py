@@ -119,7 +119,7 @@ def copy_rows(
     fisher: Iterable[FisherKey] = (),
     on_progress: Progress | None = None,
 ) -> CopyResult:
-    """Copy rows of one store into another, which the first row creates where there is none.
+    """Copy rows of one store into another, which the first row creates if there is none.
 
     Args:
         source: The store to read.
@@ -132,7 +132,7 @@ def copy_rows(
         The rows that were written, skipped, and damaged in the source.
 
     Raises:
-        IncompatibleError: The target holds another experiment, or Fisher values in another encoding.
+        IncompatibleError: The target contains another experiment, or Fisher values in another encoding.
         LanguageError, StoreError: A row is not in the source; or the target has it with other bits, or cannot be
             written to.
         UsageError: One of the stores lies within the other.
@@ -151,7 +151,7 @@ def merge_stores(
     """Copy the rows of several stores of one experiment into one store.
 
     Args:
-        target: The store to write, opened with mode `a`; created like the first source where there is none.
+        target: The store to write, opened with mode `a`; created like the first source if there is none.
         sources: The stores to read; a row that several of them have is taken from the first of them.
         with_fisher: Whether saved Fisher values are copied too.
         on_progress: Called with (rows done, rows in all) after each row.
@@ -212,7 +212,7 @@ def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[
 
 
 def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
-    """Read one row and return a function that writes it, so that errors of reading and of writing are told apart.
+    """Read one row and return a function that writes it, so that errors of reading and of writing are distinguished.
 
     Raises:
         StoreError: The row does not match its record.
@@ -252,7 +252,7 @@ def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
         named = [f"{key} of '{store.storage}' and of '{other.storage}'" for key, store, other in conflicts[:_NAMED]]
         more = f", and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""
         raise StoreError(
-            f"rows of the same name hold different bits: {'; '.join(named)}{more}.",
+            f"rows of the same name contain different bits: {'; '.join(named)}{more}.",
             "nothing was written: prune the rows that are wrong, or copy to another store.",
         )
     return plan

@@ -49,7 +49,7 @@ def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
 
 
 def fold_counts(storage: Storage) -> tuple[int, ...]:
-    """Return each number of folds of the rows of a store, in order; empty where there are no folds.
+    """Return each number of folds of the rows of a store, in order; empty if there are no folds.
 
     Raises:
         StoreError: The group of the folds is damaged.

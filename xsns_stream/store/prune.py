@@ -81,7 +81,7 @@ def plan_prune(
 
     Raises:
         StoreError: The metadata of the store are damaged; or `leftovers` is asked of an object store, where leftovers
-            cannot be told from objects that are being written.
+            cannot be distinguished from objects that are being written.
     """
     files, chosen = _Files.of(store), tuple(rows)
     with_rows = {key for count in store.fold_counts for key in store.fold_keys(count) if key.row in set(chosen)}
@@ -197,7 +197,7 @@ class _Files:
         return cls(store.storage, array, values)
 
     def row_object(self, key: RowKey | FisherKey) -> str | None:
-        """Return the key of the object of a row; None where the labels give the row no slot."""
+        """Return the key of the object of a row; None if the labels give the row no slot."""
         if isinstance(key, RowKey):
             slot = self.array.labels.slot(key)
             return None if slot is None else self.array.object_key(slot)
@@ -205,7 +205,7 @@ class _Files:
         return None if self.values is None or place is None else self.values.object_key(place)
 
     def sizes(self, keys: Sequence[_Key]) -> dict[_Key, int]:
-        """Return the size of the object of each row in bytes; 0 where there is none."""
+        """Return the size of the object of each row in bytes; 0 if there is none."""
 
         def size(key: _Key) -> int:
             name = self.row_object(key)
@@ -214,7 +214,7 @@ class _Files:
         return dict(zip(keys, self.storage.map(size, keys), strict=True))
 
     def owner(self, name: str) -> RowKey | FisherKey | None:
-        """Return the row in whose folder a file stands; None where it is not the folder of a row."""
+        """Return the row in whose folder a file stands; None if it is not the folder of a row."""
         if match := _ROW_FILE.fullmatch(name):
             density, seed, language = map(int, match.groups())
             labels = self.array.labels
@@ -248,7 +248,7 @@ class _Files:
         return name.endswith(_PARTIAL) and time.time() - written > YOUNG_S
 
     def discard_left(self, name: str) -> bool:
-        """Remove a file that a killed writer left; return False where it is gone, committed or being written by now."""
+        """Remove a file that a killed writer left; return False if it is gone, committed or being written by now."""
         owner = self.owner(name)
         if owner is None:
             return self.storage.discard([name], None)

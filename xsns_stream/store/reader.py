@@ -35,7 +35,7 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
     """Return the slot that a row was written to.
 
     Raises:
-        StoreError: The labels give the row another slot, which would hold the bits of another language.
+        StoreError: The labels give the row another slot, which would contain the bits of another language.
     """
     slot = array.slot(record.key)
     if slot != record.slot:
@@ -254,7 +254,7 @@ class StoreReader:
     # ------------------------------------------------------------------------------- Fisher values
 
     def fisher_values(self, language: str, seed: int) -> DiagonalFisher | None:
-        """Return the saved Fisher values of a row; None where none are saved.
+        """Return the saved Fisher values of a row; None if none are saved.
 
         Raises:
             StoreError: The values are damaged.
@@ -263,7 +263,7 @@ class StoreReader:
         return read_fisher(self.storage, self.layout, key) if self.exists else None
 
     def fisher_record(self, language: str, seed: int) -> FisherRecord | None:
-        """Return the commit record of the saved Fisher values of a row; None where none are saved."""
+        """Return the commit record of the saved Fisher values of a row; None if none are saved."""
         return read_fisher_record(self.storage, FisherKey.checked(language, seed))
 
     def fisher_keys(self) -> tuple[FisherKey, ...]:

@@ -337,7 +337,7 @@ class FisherRecordDocument(Struct):
 
 
 class Folds(Struct):
-    """The attributes of the group `parts`, which holds folds."""
+    """The attributes of the group `parts`, which contains folds."""
 
     counts: Annotated[list[Annotated[int, Meta(ge=2, le=64)]], Meta(max_length=63)]
 

@@ -159,7 +159,7 @@ def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
 
 
 def ranges(runs: tuple[Run, ...], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (first word, last word, byte offset) of the ranges that hold the words `start` up to `stop`."""
+    """Yield (first word, last word, byte offset) of the ranges that contain the words `start` up to `stop`."""
     for first, last, offset in runs:
         low, high = max(start, first), min(stop, last)
         if low < high:
@@ -297,7 +297,7 @@ def check_inflation(
         if offset + length > size:
             raise ValueError("the index of its object is damaged")
         if _inflated(codecs[0], partial(_up_to, read, offset), length, plain.chunk_bytes) != plain.chunk_bytes:
-            raise ValueError("a compressed chunk does not hold as many words as it must")
+            raise ValueError("a compressed chunk does not contain as many words as it must")
 
 
 def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
@@ -319,7 +319,7 @@ def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected
 
 
 def _zstd_size(header: bytes) -> int | None:
-    """Return the size that the header of a Zstandard frame states; None where it states none (RFC 8878, 3.1.1.1)."""
+    """Return the size that the header of a Zstandard frame states; None if it states none (RFC 8878, 3.1.1.1)."""
     if not header.startswith(_ZSTD_MAGIC) or len(header) < 6:
         return -1
     descriptor = header[4]

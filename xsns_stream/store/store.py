@@ -49,8 +49,8 @@ def open_store(
         The store; nothing is written before the first :meth:`SubNetworkStore.write`.
 
     Raises:
-        StoreError: There is no store; or there is one in mode `w-`; or the path holds something else; or the store has
-            a later format version.
+        StoreError: There is no store; or there is one in mode `w-`; or the path contains something else; or the store
+            has a later format version.
         UsageError: The mode or the compressor is unknown.
     """
     if mode not in ("r", "a", "w-"):
@@ -91,7 +91,7 @@ class SubNetworkStore(StoreReader):
 
     @property
     def fold_counts(self) -> tuple[int, ...]:
-        """Each number of folds into which the examples of rows were divided, in order; empty where there is none."""
+        """Each number of folds into which the examples of rows were divided, in order; empty if there is none."""
         return fold_counts(self.storage)
 
     def folds(self, count: int) -> tuple[SubNetworkStore, ...]:
@@ -137,7 +137,7 @@ class SubNetworkStore(StoreReader):
         return fold.write(replace(sub, provenance=fold_provenance(sub.provenance, count, number)))
 
     def prepare_folds(self, header: Header, counts: tuple[int, ...]) -> None:
-        """Create the store where there is none, and record that its rows may have these numbers of folds."""
+        """Create the store if there is none, and record that its rows may have these numbers of folds."""
         self._ensure(header, None)
         for count in counts:
             if count not in self._announced:
@@ -167,10 +167,10 @@ class SubNetworkStore(StoreReader):
         Other processes may write rows of other languages, seeds and densities at the same time.
 
         Returns:
-            Whether anything was written: False where the same row was committed before.
+            Whether anything was written: False if the same row was committed before.
 
         Raises:
-            IncompatibleError: The store holds another experiment; the message names every field that differs.
+            IncompatibleError: The store contains another experiment; the message names every field that differs.
             LanguageError, UsageError: The label of the row is not valid.
             StoreError: The store is read-only or not writable, the disk is full, or the row is committed with other
                 bits.
@@ -240,7 +240,7 @@ class SubNetworkStore(StoreReader):
         return discard_row(self.storage, self.layout, RowKey.checked(language, seed, density))
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """Give a folder for large files of a build, which is removed when the block ends.
+        """Yield a folder for large files of a build, which is removed when the block ends.
 
         The folder is on the disk of the store; for an object store it is among the temporary files of this machine.
 
@@ -250,7 +250,7 @@ class SubNetworkStore(StoreReader):
         return self.storage.scratch()
 
     def _ensure(self, header: Header, key: RowKey | None) -> None:
-        """Create the store where there is none, and check that rows of the header may stand in it."""
+        """Create the store if there is none, and check that rows of the header may stand in it."""
         if self.mode == "r":
             raise StoreError(
                 f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows."
@@ -379,14 +379,14 @@ def _chosen(rows: StoreReader, languages: Collection[str], seeds: Collection[int
 def _same_texts(records: Iterable[CommitRecord]) -> list[tuple[int, tuple[str, ...]]]:
     groups: dict[tuple[int, str], dict[str, None]] = {}
     for record in records:
-        # Records of programs that store no digest hold an empty one.
+        # Records of programs that store no digest contain an empty one.
         if record.provenance.corpus_digest:
             groups.setdefault((record.seed, record.provenance.corpus_digest), {})[record.language] = None
     return [(seed, tuple(languages)) for (seed, _), languages in groups.items() if len(languages) > 1]
 
 
 def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
-    """Return a note on languages with the same text; empty where there are none."""
+    """Return a note on languages with the same text; empty if there are none."""
     if not groups:
         return ""
     every = dict.fromkeys(languages for _, languages in groups)
@@ -399,7 +399,7 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
 
 
 def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
-    """Return a note on rows with fewer than half of the examples of another row; empty where there are none.
+    """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
 
     A sub-network of few examples is less similar to every other, so that its language is ranked too low. Rows that
     stopped once they were stable are left out, because they have as many examples as they need.

@@ -32,7 +32,7 @@ class TopValues:
             value; infinity where all values are zero.
         error: A bound of |threshold − K-th largest| / K-th largest. 0 for `exact`, and for `percentile`, which follows
             NumPy; with `histogram` 2⁻⁷ (float32) or 2⁻⁴ (float64), more for subnormal numbers, infinity where
-            the K-th value cannot be told from zero.
+            the K-th value cannot be distinguished from zero.
     """
 
     bits: Words
@@ -48,16 +48,16 @@ class TopValues:
 
 
 def check_density(density: float) -> float:
-    """Return `density`, or raise :class:`UsageError` where it is not in (0, 1]."""
+    """Return `density`, or raise :class:`UsageError` if it is not in (0, 1]."""
     if not 0 < density <= 1:
         raise UsageError(
-            f"the density must lie in (0, 1], not {density}.", "write 15 %, the value in the paper, as 0.15."
+            f"the density must be in (0, 1], not {density}.", "write 15 %, the value in the paper, as 0.15."
         )
     return density
 
 
 def check_quantile(quantile: str) -> str:
-    """Return `quantile`, or raise :class:`UsageError` where there is no such quantile."""
+    """Return `quantile`, or raise :class:`UsageError` if there is no such quantile."""
     if quantile not in QUANTILES:
         raise UsageError(f"there is no quantile '{quantile}'.", f"choose one of {', '.join(QUANTILES)}.")
     return quantile

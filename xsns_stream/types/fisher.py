@@ -95,7 +95,7 @@ class DiagonalFisher:
             where the values still are on a device.
         layout: The parameters that the values belong to.
         examples: |D|, the number of examples averaged over.
-        language: Normalised code; empty where the caller gave batches without a language.
+        language: Normalised code; empty if the caller gave batches without a language.
         provenance: How the values were computed.
     """
 

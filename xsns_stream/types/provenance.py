@@ -27,7 +27,7 @@ class Provenance:
         examples: Number of examples that were used, |D|.
         examples_asked: Number of examples that were requested.
         stopping: Rule by which rows may end before all examples were used, such as
-            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty where there is no such rule.
+            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty if there is no such rule.
         head: Seed of a task's head, such as `seed=0`, which is used where the weights have no head; empty for language
             models.
         quantile: How the threshold was found: `exact`, `histogram` or `percentile`. Empty where the default of the
@@ -40,7 +40,7 @@ class Provenance:
         versions: Library name → version.
         values: Origin of the Fisher values: empty where they were measured for this row, `kept-float32` or `kept-bf16`
             where they were read from the store.
-        reliability: Repeatability of this row, where it was measured: `split_half`, the Jaccard coefficient of the
+        reliability: Repeatability of this row, if it was measured: `split_half`, the Jaccard coefficient of the
             sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient to the
             sub-network at the check before].
         text: Counts about the text of the row, where they were recorded: `lines`, {reason: number} of lines read and

@@ -78,7 +78,7 @@ class SimilarityMatrix:
 
     @property
     def chance_corrected(self) -> Reals | None:
-        """float64 [S, T]: (J − E) / (1 − E), zero where the similarity equals `chance`; None if that is unknown."""
+        """float64 [S, T]: (J − E) / (1 − E), zero if the similarity equals `chance`; None if that is unknown."""
         if self.chance is None:
             return None
         with np.errstate(invalid="ignore", divide="ignore"):

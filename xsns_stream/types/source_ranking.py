@@ -69,7 +69,7 @@ class ExpectedScore:
         mean: Predicted score in the unit of the gold scores.
         low: Lower end of the 95 % prediction interval.
         high: Upper end.
-        measured: The gold score of the pair; None where there is none.
+        measured: The gold score of the pair; None if there is none.
     """
 
     mean: float
@@ -95,7 +95,7 @@ class RankedSource:
             cannot be distinguished. True for the first source itself; None where unknown.
         reliability: Jaccard coefficient of the sub-networks of two halves of the source's examples, averaged over
             seeds; None where unknown.
-        expected: The expected score; None where it was not requested.
+        expected: The expected score; None if it was not requested.
     """
 
     language: str
@@ -120,9 +120,9 @@ class SourceRanking:
         coefficient: Name of the coefficient.
         sources: Best first.
         seeds: The seeds averaged over.
-        basis: The basis of the intervals, as `8 parts`; empty where there are none.
+        basis: The basis of the intervals, as `8 parts`; empty if there are none.
         reliability: Reliability of the target, as for :class:`RankedSource`.
-        unit: Unit of the expected scores; empty where there are none.
+        unit: Unit of the expected scores; empty if there are none.
     """
 
     target: str

@@ -42,9 +42,9 @@ class TextExample:
     Attributes:
         text: A string, or a tuple of words where the corpus is already split into words. The question, where the
             label is an answer.
-        pair: The second text of a pair (PAWS-X), or the passage that holds the answer; else None.
-        label: None where the corpus has no labels, or where labels are not read.
-        running: The sentence of the words, as it is written; None where it is the words joined by spaces. Without
+        pair: The second text of a pair (PAWS-X), or the passage that contains the answer; else None.
+        label: None if the corpus has no labels, or where labels are not read.
+        running: The sentence of the words, as it is written; None if it is the words joined by spaces. Without
             labels, it is the text of the example. With labels, the words are joined by spaces.
 
     Raises:
@@ -167,7 +167,7 @@ class LanguageSample:
         return len(self.examples)
 
     def draw(self, count: int, seed: int) -> LanguageSample:
-        """Draw `count` examples without replacement; all of them, reordered, where there are fewer.
+        """Draw `count` examples without replacement; all of them, reordered, if there are fewer.
 
         The draw depends only on `seed` and the sample. A larger count extends a smaller one: the first 64 of 128
         examples are the same as a draw of 64.
@@ -190,7 +190,8 @@ SPLITS: Final = ("train", "dev", "test")
 class LabelledSplit:
     """The labelled examples of one split of one language, in the order of the file.
 
-    Unlike a :class:`~xsns_stream.types.text.LanguageSample`, it may hold an example twice: test sets are not changed.
+    Unlike a :class:`~xsns_stream.types.text.LanguageSample`, it may contain an example twice: test sets are not
+    changed.
 
     Attributes:
         language: Normalised BCP 47 code.
@@ -198,7 +199,7 @@ class LabelledSplit:
         examples: At least one example; each has a label.
         source: Origin of the examples, for people to read.
         unlabelled: Number of examples that were left out because they have no label that can be used.
-        note: Sentences on how the split was read or cut; empty where there is nothing to say.
+        note: Sentences on how the split was read or cut; empty if there is nothing to say.
         counts: Counts of all examples in the file that the split is, or from which it is cut.
     """
 

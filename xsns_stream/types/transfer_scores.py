@@ -179,10 +179,10 @@ class JoinedScores:
     Attributes:
         gold: The scores of the pool; `gold.sources` and `gold.targets` label all arrays of this object.
         predictions: At least one prediction; their names are distinct.
-        notes: Sentences about languages and pairs that were left out; empty where all of them match.
+        notes: Sentences about languages and pairs that were left out; empty if all of them match.
         same_language: Pairs of a source and a target that are one language with two codes, as `zh` and `zh-Hans`.
         costs: The pairs that each predictor removes from the pool, in the order of the predictions.
-        records: {predictor: how it was made}, with the gold scores' codes; None where this is not recorded.
+        records: {predictor: how it was made}, with the gold scores' codes; None if this is not recorded.
     """
 
     gold: TransferScores

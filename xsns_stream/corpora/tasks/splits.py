@@ -1,7 +1,7 @@
 """Splits of labelled data: the files of each split in a folder, and cuts of data that have no splits.
 
 Data without splits are cut into train, dev and test. The split of an example depends on nothing but the example itself:
-on its identifier where it has one, so that its translations are in the same split, else on its text. Otherwise a model
+on its identifier if it has one, so that its translations are in the same split, else on its text. Otherwise a model
 trained on a source would be tested on translations of its training data. Examples that share a text stay together, such
 as the hypotheses of a premise and the questions of a passage.
 """
@@ -26,7 +26,7 @@ from xsns_stream.types import TextExample
 
 # ------------------------------------------------------------------------- files of the splits
 
-#: Key of a file that holds all splits of a language.
+#: Key of a file that contains all splits of a language.
 WHOLE: Final = "whole"
 #: SIB-200: the file with the split and the class of each line.
 LINE_LABELS: Final = "labels.tsv"
@@ -44,7 +44,7 @@ class Layout:
     Attributes:
         files: {(language, split or `WHOLE`): file}.
         skipped: Names of files without a language in their name.
-        line_labels: SIB-200's file of labels, where the other files hold text alone; else None.
+        line_labels: SIB-200's file of labels, where the other files contain text alone; else None.
         not_read: All files that are left out, with the reasons.
         unclear: Language → the reason why it cannot be read: two files are the same split of it.
         joined: A file of `files` → all files that are read with it as one, itself first: those of treebanks.
@@ -119,7 +119,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language as written, empty where there is none; split or WHOLE; file)."""
+    """Yield (language as written, empty if there is none; split or WHOLE; file)."""
     for entry in entries:
         if entry.is_dir():
             yield from _candidates_in_folder(entry, task)
@@ -162,7 +162,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
             continue
         if not entry.is_dir():
             known = suffix_of(entry.name, task) is not None
-            reason = "its name does not state a language" if known else f"its suffix cannot hold data of {task}"
+            reason = "its name does not state a language" if known else f"its suffix cannot contain data of {task}"
             yield UnreadFile(entry.name, irregular_kind(entry) or reason)
             continue
         inside = _entries(entry)
@@ -198,8 +198,8 @@ def _no_files(folder: Path, task: str, names: list[str]) -> CorpusError:
     first = SUFFIXES[TASK_NAMES[task]][0]
     listed = (", ".join(names[:5]) + (" …" if len(names) > 5 else "")) or "nothing"
     return CorpusError(
-        f"no file name in '{folder}' states a language and a split of {task} data; the folder holds {listed}.",
-        f"name files as sw-train{first}, or sw/train{first}, or sw{first} where there are no splits; "
+        f"no file name in '{folder}' states a language and a split of {task} data; the folder contains {listed}.",
+        f"name files as sw-train{first}, or sw/train{first}, or sw{first} if there are no splits; "
         f"suffixes for {task}: {suffixes_shown(task)}.",
     )
 

@@ -90,7 +90,7 @@ class Storage(ABC):
 
     @abstractmethod
     def size(self, key: str) -> int | None:
-        """Return the size of an object in bytes; None where there is no object."""
+        """Return the size of an object in bytes; None if there is no object."""
 
     @abstractmethod
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
@@ -102,14 +102,14 @@ class Storage(ABC):
 
     @abstractmethod
     def read_document(self, key: str) -> bytes | None:
-        """Return the bytes of a JSON document; None where there is no object.
+        """Return the bytes of a JSON document; None if there is no object.
 
         Raises:
             StoreError: The object is not a regular file, or is larger than a document may be.
         """
 
     def read_as(self, key: str, kind: type[_Kind], hint: str = RESTORE) -> _Kind | None:
-        """Return a JSON document as a value of a type; None where there is no object.
+        """Return a JSON document as a value of a type; None if there is no object.
 
         Raises:
             StoreError: The document does not follow the format; the message names the field.
@@ -118,7 +118,7 @@ class Storage(ABC):
         return None if data is None else parse(data, kind, self.full_name(key), hint)
 
     def read_json(self, key: str) -> Document | None:
-        """Return a JSON object with any members; None where there is no object.
+        """Return a JSON object with any members; None if there is no object.
 
         Raises:
             StoreError: The document is not a JSON object.
@@ -152,7 +152,7 @@ class Storage(ABC):
 
     @abstractmethod
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Write a JSON object where there is none; return False where there is one, which stays as it is."""
+        """Write a JSON object if there is none; return False if there is one, which stays as it is."""
 
     @abstractmethod
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
@@ -173,7 +173,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, key: str) -> None:
-        """Remove an object; do nothing where there is none."""
+        """Remove an object; do nothing if there is none."""
 
     @abstractmethod
     def remove_tree(self, prefix: str) -> None:
@@ -212,13 +212,13 @@ class Storage(ABC):
         write_record: Callable[[int], bool],
         is_committed: Callable[[], bool],
     ) -> bool:
-        """Write the object of a row, then its commit record; return False where the same row was committed before.
+        """Write the object of a row, then its commit record; return False if the same row was committed before.
 
         Args:
             key: The key of the object.
             lock: The key of the row's lock, for storages with locks.
             encode: Returns the bytes of the object.
-            write_record: Writes the commit record of an object of a given size in bytes; returns False where there is
+            write_record: Writes the commit record of an object of a given size in bytes; returns False if there is
                 a record.
             is_committed: Returns whether the row is committed.
 
@@ -239,7 +239,7 @@ class Storage(ABC):
 
         Args:
             keys: The keys; the commit record comes first.
-            lock: The key of the row's lock, for storages with locks; None where the row has no slot.
+            lock: The key of the row's lock, for storages with locks; None if the row has no slot.
         """
 
     # ------------------------------------------------------------------------------------------- locks
@@ -254,7 +254,7 @@ class Storage(ABC):
 
     @abstractmethod
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
-        """Try to keep other writers out while the block runs; give False where the storage has no such locks.
+        """Try to keep other writers out while the block runs; give False if the storage has no such locks.
 
         Raises:
             StoreError: Another process holds the lock.
@@ -296,7 +296,7 @@ class Storage(ABC):
 
     @abstractmethod
     def scratch(self) -> AbstractContextManager[Path]:
-        """Give a folder for large temporary files, which is removed when the block ends.
+        """Yield a folder for large temporary files, which is removed when the block ends.
 
         The folder is on the disk of the store; for an object store it is among the temporary files of this machine.
 
