@@ -91,7 +91,7 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
         axes: S' sources and T' targets of the result.
 
     Returns:
-        float64 [..., S', T']; NaN where the values have no such source or target.
+        float64 [..., S', T']; NaN if the values have no such source or target.
     """
     aligned = np.full((*values.shape[:-2], len(axes[0]), len(axes[1])), np.nan)
     (to_rows, from_rows), (to_columns, from_columns) = (

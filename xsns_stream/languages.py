@@ -25,7 +25,7 @@ _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
 #: Separator of the languages of a mixture; not part of any code.
 PLUS: Final = "+"
-#: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they say otherwise.
+#: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they state another form.
 _USUAL_CODE: Final = {"nb": "no"}
 _WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO 639-3 code such as 'swa')."
 
@@ -178,7 +178,7 @@ def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus
     """
     words = [word.strip() for item in wanted for word in item.split(",") if word.strip()]
     if not words:
-        raise LanguageError("no language was asked for.", "give codes such as `sw,en`, or `all`.")
+        raise LanguageError("no language was requested.", "give codes such as `sw,en`, or `all`.")
     chosen: dict[str, None] = {}
     missing: dict[str, None] = {}
     for word in words:
@@ -354,7 +354,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
 
     A label is read as a code first, and as a name second. Where some labels of the table can only be names, a label
     that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is ambiguous.
-    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only where `rename` says so.
+    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only if `rename` contains it.
 
     Args:
         labels: The labels of a table.
@@ -400,7 +400,7 @@ def code_of_name(name: str) -> str | None:
         if (english := _named(spelling, "en")) is not None:
             return _normal(english)
         language = _named(spelling, "und")
-        # Of names in any language, only the own name of the language, and English names with brackets, are certain.
+        # Only a language's own name, and English names with brackets, are certain.
         if language is not None and spelling.casefold() in {
             language.autonym().casefold(),
             language.display_name("en").casefold(),

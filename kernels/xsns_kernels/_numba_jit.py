@@ -110,7 +110,7 @@ def load_vector(builder: Any, address: Any, offset: Any) -> Any:
 
 
 def variable(builder: Any, value: Any) -> Any:
-    """Emit a variable. It is on the stack in name only: LLVM keeps it in a register."""
+    """Emit a variable; LLVM keeps it in a register, not on the stack."""
     create: Any = cgutils.alloca_once_value
     return create(builder, value)
 

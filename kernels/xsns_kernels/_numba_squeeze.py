@@ -3,7 +3,7 @@
 A column that no row or only one row has adds nothing to any pair of different rows; a column that all rows have adds
 one to every pair. The other columns are packed together at the same positions in every row. The cost is linear in the
 number of rows, and the saving is quadratic. The extraction uses the processor's instruction `pext`, which not every
-processor has; `AVAILABLE` says whether the code for this processor may use it.
+processor has; `AVAILABLE` is true if the code for this processor may use it.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def check_threshold(threshold: float) -> None:
 
 
 def refuse_invalid(invalid: int, size: int) -> None:
-    """Refuse values that are not non-negative and finite.
+    """Reject values that are not non-negative and finite.
 
     Raises:
         ValueError: `invalid` of the `size` values are negative, infinite or NaN.

@@ -3,7 +3,7 @@
 A random sample brackets the K-th largest value between two patterns. One pass packs the bits of all values above the
 bracket, collects the few values inside it with their positions, and counts both. If the counts prove that the K-th
 largest is among the collected values, it is selected there and the bits of those that reach it are set: the result is
-exact, whatever the sample was. If they do not prove it, or if more values lie in the bracket than expected (many
+exact, whatever the sample was. If they do not prove it, or if more values are in the bracket than expected (many
 values are equal), no second bracket is tried: a histogram finds the K-th largest, and a further pass packs the bits.
 """
 
@@ -62,7 +62,7 @@ def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | Non
     Returns:
         The bits, uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero; their population count, which
         is above K where several values equal the K-th largest, and below K where fewer than K values are positive;
-        and the smallest value whose bit is set, or infinity where all values are zero.
+        and the smallest value whose bit is set, or infinity if all values are zero.
 
     Raises:
         TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
@@ -226,7 +226,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
 
 
 def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
-    """Return the smallest positive value of valid ones; infinity where no value is positive."""
+    """Return the smallest positive value of valid ones; infinity if no value is positive."""
     from xsns_kernels._numba_bits import least_positive
 
     infinity = pattern_of(dtype, np.inf)

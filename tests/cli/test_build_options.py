@@ -47,7 +47,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ("examples", "0", "error: the number for examples must be at least 1, not 0."),
         ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
         ("mask_rate", "1", "error: the mask rate must be between 0 and 1, not 1.0."),
-        ("max_length", "2", "error: the greatest length must be at least 3 tokens, not 2."),
+        ("max_length", "2", "error: the maximum length must be at least 3 tokens, not 2."),
         ("max_length", "65", "error: the model 'tiny' takes at most 64 tokens, not 65.\nhint: give `--max-length 64`"),
         ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
@@ -149,7 +149,7 @@ def test_split_half_and_stability_are_reported(build: Any, tmp_path: Path) -> No
     done = build("--split-half", "--quiet", **options)
     assert done.code == 0
     first, halves, used = done.out.splitlines()
-    assert first.endswith("x.zarr: 2 rows measured, 0 were there, 0 failed.")
+    assert first.endswith("x.zarr: 2 rows measured, 0 already present, 0 failed.")
     assert re.fullmatch(r"split-half Jaccard: 0\.\d{3} on average, 0\.\d{3} at lowest \(\w\w, seed 42\)\.", halves)
     assert used == "until stable: 12 examples a row on average, from 12 to 12."
     done = build("--split-half", "--json", seed=7, **options)

@@ -90,7 +90,7 @@ def test_one_label_per_word_is_required(text: Any) -> None:
     ],
 )
 def test_an_answer_stands_in_the_passage(pair: str | None, answer: AnswerSpan) -> None:
-    with pytest.raises(UsageError, match="does not stand at character") as caught:
+    with pytest.raises(UsageError, match="is not at character") as caught:
         TextExample("nani?", pair, answer)
     assert "not bytes" in caught.value.hint
 
@@ -428,7 +428,7 @@ def test_tydiqa_is_a_question_with_its_passage_and_answer(tmp_path: Path) -> Non
     assert examples(sample) == {
         TextExample(f"swahili? {n}", f"swahili {n} leo", AnswerSpan(10, "leo")) for n in range(2)
     }
-    assert sample.counts.unlabelled == 1, "one answer does not stand if it is said to"
+    assert sample.counts.unlabelled == 1, "one answer is not at its stated position"
     assert corpus.label_names() == ()
     assert {example.text for example in open_corpus(f"tydiqa={root}").sample("sw", 9, 0).examples} == {
         f"swahili {n} leo" for n in range(3)

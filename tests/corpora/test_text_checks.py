@@ -92,7 +92,9 @@ def test_lists_of_words_that_a_table_holds_as_text(tmp_path: Path, written: str)
 @pytest.mark.parametrize("written", ["['EU' 'rejects']", "[3 0 7]", "['EU',\n 'x' 'y']", "[EU, rejects]"])
 def test_lists_whose_members_cannot_be_told_apart(tmp_path: Path, written: str) -> None:
     error = complaint(tmp_path / "sw.csv", f'tokens,n\n"{written}",1\n')
-    assert error.message.startswith("column 'tokens' of sw.csv contains a list as text, whose members cannot be told")
+    assert error.message.startswith(
+        "column 'tokens' of sw.csv contains a list as text, whose members cannot be distinguished"
+    )
 
 
 def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
     (shared,) = found.shared()
     assert (shared.languages, shared.share) == (("en", "zu"), 0.5)
     assert note_on_shared([shared]) == (
-        "these languages have examples in common, which makes their sub-networks similar whatever the languages are: "
+        "these languages have examples in common, which makes their sub-networks similar for any languages: "
         "en and zu (seed 42) 50%."
     )
 
@@ -139,7 +139,7 @@ def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callabl
     assert note.endswith(": en, zu.")
     for verb in (["matrix"], ["rank", "--target", "zu"]):
         assert (
-            f"{said}, so that their similarity says nothing of the languages: en, zu."
+            f"{said}, so that their similarity does not depend on the languages: en, zu."
             in xsns(*verb, "--store", store).err
         )
     assert said not in xsns("rank", "--target", "fi", "--sources", "en", "--store", store).err

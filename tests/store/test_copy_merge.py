@@ -307,7 +307,7 @@ def test_checking_names_every_damaged_row(filled, object_of):
 
 def test_a_store_within_another_is_refused(filled, path):
     before = files(path)
-    with pytest.raises(UsageError, match="lies within the other"):
+    with pytest.raises(UsageError, match="is within the other"):
         copy_rows(filled, open_store(path / "inner", "a"))
     assert files(path) == before
     # Only the name begins alike.

@@ -35,7 +35,7 @@ CODE_COLUMNS: Final = (
     "language",
 )
 NAME_COLUMNS: Final = ("name", "language_name", "language", TEXT)
-#: Tables of names that are read automatically if they lie beside a file whose labels are names.
+#: Tables of names that are read automatically if they are beside a file whose labels are names.
 NAMES_BESIDE: Final = ("udpos-langs.csv", "languages.csv")
 
 
@@ -59,7 +59,7 @@ def read_table(path: str | Path) -> TextTable:
 
     ========== ============================================================================================
     .csv .tsv  The first line contains the names of the columns.
-    .txt       No header. A line is a label, words and numbers, separated by spaces, as `af Afrikaans 242 1.3`;
+    .txt       No header. A line is a label, words and numbers, separated by spaces, such as `af Afrikaans 242 1.3`;
                the columns are called `label`, `text`, `1`, `2` …
     ========== ============================================================================================
 
@@ -110,7 +110,7 @@ def read_names(path: str | Path) -> dict[str, str]:
 
 
 def names_for(path: str | Path, labels: Sequence[str], names: str | Path | None = None) -> dict[str, str]:
-    """Return {name: code} for the labels of a file; empty where most labels are codes.
+    """Return {name: code} for the labels of a file; empty if most labels are codes.
 
     Args:
         path: The file.
@@ -175,7 +175,7 @@ def read_values(
 
 
 def is_unknown(field: str, words: Collection[str] = ()) -> bool:
-    """Return whether a field is empty or contains a word for a missing value, as `NA`, `-`, `?` or `unknown`.
+    """Return whether a field is empty or contains a word for a missing value, such as `NA`, `-`, `?` or `unknown`.
 
     Do not use it for columns of codes: `na` and `nan` are codes of languages too.
 

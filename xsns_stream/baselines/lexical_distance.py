@@ -26,7 +26,7 @@ class LexicalDistances:
     Attributes:
         languages: L normalised codes.
         percent: float64 [L, L]: 0 for equal words, about 100 for unrelated languages, above 100 where words are less
-            similar than by chance; NaN where the distance is unknown.
+            similar than by chance; NaN if the distance is unknown.
         notes: Sentences about labels that were left out.
     """
 

@@ -29,7 +29,7 @@ SIZE_COLUMNS: Final = ("tokens", "xlmr_tokens_m", "size", "sentences", "train_se
 def read_sizes(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[float]:
     """Read the amount of data of each language.
 
-    Languages with a word for a missing value, as `NA`, are left out, and a note names them.
+    Languages with a word for a missing value, such as `NA`, are left out, and a note names them.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a number for each language.

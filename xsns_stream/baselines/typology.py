@@ -85,7 +85,7 @@ def l2v(
         targets: As `sources`.
 
     Returns:
-        Values between 0 and 1, because features are not negative; NaN where all features of a language are 0.
+        Values between 0 and 1, because features are not negative; NaN if all features of a language are 0.
 
     Raises:
         LanguageError: None of the languages has features.

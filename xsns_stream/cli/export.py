@@ -25,7 +25,7 @@ from xsns_stream.errors import PartialError
     multiple=True,
     required=True,
     metavar="CODES",
-    help="Languages to export, as `sw,en`; or `all` of the store.",
+    help="Languages to export, such as `sw,en`; or `all` of the store.",
 )
 @click.option("--seed", type=int, default=None, help="The seed, if the store has several.")
 @click.option("--density", type=float, default=None, help="The density, if the store has several.")

@@ -3,7 +3,7 @@
 A label column contains class names, one per row (XNLI) or one per word (WikiANN), or answers as SQuAD writes them.
 Numbers become the names that the data set declares for them, or are their own names; `1.0`, which pandas writes for an
 integer in a column with gaps, is 1. A value without meaning (empty, None, NaN, a number below zero, `-` in place of a
-class, an answer that does not stand in its passage) is not a label, and the row is counted as `unlabelled`.
+class, an answer that does not occur in its passage) is not a label, and the row is counted as `unlabelled`.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: 
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(
-            f"of {where} the column '{chosen}' is read as the text, and not {', '.join(map(repr, others))}: "
+            f"the column '{chosen}' of {where} is read as the text, and not {', '.join(map(repr, others))}: "
             "--text-column chooses another one."
         )
 

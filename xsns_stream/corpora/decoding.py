@@ -133,7 +133,7 @@ _PLACEHOLDER_BYTES: Final = 2**10
 
 
 def check_placeholder(beginning: bytes, name: str) -> None:
-    """Refuse a placeholder: a pointer of Git LFS, or the error page of a server, in place of the file itself.
+    """Reject a placeholder: a pointer of Git LFS, or the error page of a server, in place of the file itself.
 
     Args:
         beginning: The first bytes of the file, or all of it.
@@ -157,7 +157,7 @@ def check_placeholder(beginning: bytes, name: str) -> None:
 
 
 def check_encoding(beginning: bytes, name: str) -> None:
-    """Refuse a placeholder, and a file that is UTF-16 or UTF-32 or contains too many NULs to be text.
+    """Reject a placeholder, and a file that is UTF-16 or UTF-32 or contains too many NULs to be text.
 
     Args:
         beginning: The first bytes of the file, decompressed.
@@ -229,7 +229,7 @@ def not_utf8_hint(name: str) -> str:
 
 
 def check_counts(counts: ReadCounts, name: str) -> None:
-    """Refuse a file in which many lines are not text. A few bad lines are skipped; many show that the file is wrong.
+    """Reject a file in which many lines are not text. A few bad lines are skipped; many show that the file is wrong.
 
     Args:
         counts: Counts of the lines.

@@ -8,7 +8,7 @@ can be read in no other way. For a `.tsv` two ways are common, with and without 
 texts, so that the contents of the file decide: quoting is assumed where it explains every quotation mark of the file,
 and if there is evidence for it. One field such as `"yes," he said` shows that quotation marks are text.
 
-Quotation marks are read strictly. The mark that closes a field stands right before a separator or a line end, and a
+Quotation marks are read strictly. The mark that closes a field is right before a separator or a line end, and a
 file that quotes fields has no marks within other fields. Otherwise one stray mark would make one text of many rows.
 """
 
@@ -125,8 +125,8 @@ class _TableRows:
             yield f"{rows} the header of {self.name} {'is' if self.repeated == 1 else 'are'} left out."
         if self.broken and mention_breaks:
             yield (
-                f"{self.broken} of {self.rows} rows of {self.name} contain line ends between quotation marks, and are one "
-                f"example each; the first begins in line {self.first_broken}."
+                f"{self.broken} of {self.rows} rows of {self.name} contain line ends between quotation marks, and are "
+                f"one example each; the first begins in line {self.first_broken}."
             )
 
     def _wrong_length(self, row: Row, width: int) -> CorpusError:
@@ -168,8 +168,8 @@ class Dialect(NamedTuple):
         separator: The character between fields.
         quoted: Whether quotation marks may enclose a field, and are doubled within it.
         usual: Whether a file of this suffix is usually written in this way.
-        escaped: Whether a backslash stands before quotation marks within a field, instead of doubling them.
-        has_sep_line: Whether the first line names the separator, as `sep=;`, and the header is the second line.
+        escaped: Whether a backslash is before quotation marks within a field, instead of doubling them.
+        has_sep_line: Whether the first line names the separator, such as `sep=;`, and the header is the second line.
     """
 
     separator: str
@@ -242,7 +242,7 @@ class _QuotingEvidence:
         needless: Columns with quoted fields that contain nothing which needs quoting.
         commas: Columns with quoted fields that contain a comma and nothing else which needs quoting.
         necessary: Whether a quoted field contains a tab, a line end or a doubled quotation mark.
-        bare_comma: Whether a field without quotation marks contains a comma, so that commas are no reason for quoting.
+        bare_comma: Whether a field without quotation marks contains a comma, so that a comma does not require quoting.
     """
 
     bare: set[int] = field(default_factory=set)
@@ -315,11 +315,11 @@ def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
 
 # ------------------------------------------------------------------------------------------- rows
 
-#: A quoted field of more characters is taken for one that is never closed.
+#: A quoted field of more characters is treated as one that is never closed.
 _MAX_FIELD_LENGTH: Final = 2**26
 _QUOTING_HINT: Final = (
-    "give each row as many fields as the header has: enclose a field that contains a separator, a line end or a quotation "
-    'mark in quotation marks, and double those within it ("" for ").'
+    "give each row as many fields as the header has: enclose a field that contains a separator, a line end or a "
+    'quotation mark in quotation marks, and double those within it ("" for ").'
 )
 # Text within quotation marks: other characters and doubled marks; with backslashes, also what they escape.
 _DOUBLED: Final = re.compile(r'[^"]*(?:""[^"]*)*')
@@ -453,5 +453,5 @@ class _RowParser:
         return match.end() if match else start
 
     def refuse(self, reason: str) -> NoReturn:
-        """Refuse the table."""
+        """Reject the table."""
         raise _not_a_table(self.name, reason, _QUOTING_HINT)

@@ -1,13 +1,13 @@
 """Distinct text examples of a language: cleaning, counting and drawing.
 
-A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:`Tally` cleans the units and counts what
-becomes of them, for local files and for data sets of the Hub alike. :func:`collect` takes the first examples of a text,
-and :func:`draw_examples` draws a random sample of it.
+A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:`Tally` cleans the units and counts
+those that are used and those that are skipped, for local files and for data sets of the Hub alike. :func:`collect`
+takes the first examples of a text, and :func:`draw_examples` draws a random sample of it.
 
 A drawn sample is the same, bit for bit, as that of :meth:`~xsns_stream.types.LanguageSample.draw` over all distinct
 examples: a permutation of their number, of which the first |D| are taken. A small text is read once and held in memory.
 A large text is read twice. The first pass keeps a digest of 16 bytes for each example, which shows how many distinct
-examples there are and where they stand; the second pass keeps the examples that were drawn. Memory is then about 20
+examples there are and at which positions; the second pass keeps the examples that were drawn. Memory is then about 20
 bytes per example, however long the examples are.
 """
 
@@ -58,7 +58,7 @@ def discard_note(note: str) -> None:
 
 
 class Tally:
-    """Cleans units one by one, and counts what becomes of them.
+    """Cleans units one by one, and counts those that are used and those that are skipped.
 
     Args:
         labelled: Whether to leave out units without a label. The same text with another label is then another example.
@@ -173,7 +173,7 @@ def without_control(example: TextExample) -> TextExample:
 def without_invisible(example: TextExample) -> TextExample:
     """Return the example with texts of invisible characters alone as empty; the same object if it has none.
 
-    Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they stand alone. A
+    Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they are alone. A
     word of nothing else is removed together with its label. Within other texts these characters stay: joiners belong
     to the spelling of Persian and of Indic scripts.
     """
@@ -234,14 +234,14 @@ def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
 
 
 def text_unit(value: object, where: str) -> TextExample | None:
-    """Return the unit of a column's value: a string, or a list of strings where the text is split into words.
+    """Return the unit of a column's value: a string, or a list of strings if the text is split into words.
 
     White space at the ends of a text or a word is removed, and so are words of nothing else. A lone surrogate, which
     JSON can escape, cannot be encoded and makes the unit undecodable.
 
     Args:
         value: The value; None counts as empty.
-        where: Where the value stands, for messages: `column 'text' of sw.parquet`.
+        where: The place of the value, for messages: `column 'text' of sw.parquet`.
 
     Raises:
         CorpusError: The value is neither text nor a list of words.
@@ -250,12 +250,12 @@ def text_unit(value: object, where: str) -> TextExample | None:
 
 
 def pair_unit(first: object, second: object, where: str) -> TextExample | None:
-    """Return the unit of two texts that belong together; the unit is empty where one of the texts is.
+    """Return the unit of two texts that belong together; the unit is empty if one of the texts is.
 
     Args:
         first: The first text, as in :func:`text_unit`.
         second: The second text; words are joined by spaces.
-        where: Where the values stand, for messages.
+        where: The place of the values, for messages.
 
     Raises:
         CorpusError: A value is neither text nor a list of words.

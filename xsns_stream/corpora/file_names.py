@@ -242,7 +242,8 @@ def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
 def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tuple[list[TreebankFile], list[Path]]:
     """Return the files of treebanks in a folder, in the order of their names, and all other files that are not hidden.
 
-    Of files whose names differ only in the suffix, the first is taken: releases have the plain text beside the CoNLL-U.
+    If the names of files differ only in the suffix, the first file is taken: releases have the plain text beside the
+    CoNLL-U.
 
     Args:
         folder: The folder.

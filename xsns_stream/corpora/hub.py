@@ -39,7 +39,7 @@ _TRUE: Final = frozenset(("yes", "on", "true"))
 _NOT_TEXT: Final = _TRUE | {"no", "off", "false", "null", "~"}
 _OFFLINE_HINT: Final = (
     "download the data set elsewhere (`hf download --repo-type dataset {id} --local-dir DIR`) and use "
-    "--corpus {again}, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1."
+    "--corpus {again}, or set HF_HOME to a cache that contains it and HF_HUB_OFFLINE=1."
 )
 
 
@@ -166,7 +166,7 @@ class HubCorpus:
         return isinstance(first, tuple)
 
     def _first_text(self, code: str) -> str | tuple[str, ...] | None:
-        """Return the first text of a language; None where its first rows have no text, or cannot be read."""
+        """Return the first text of a language; None if its first rows have no text, or cannot be read."""
         try:
             with closing(self._units(code, None)) as units:
                 rows = islice(units, _FIRST_ROWS)
@@ -241,7 +241,7 @@ class HubCorpus:
             return tuple(datasets.get_dataset_config_names(self._path, revision=self.revision))
 
     def _check_named_configs(self) -> None:
-        """Refuse a copy whose README.md names a configuration by a word that YAML does not read as text: `no` is False.
+        """Reject a copy whose README.md names a configuration by a word that YAML does not read as text: `no` is False.
 
         Raises:
             CorpusError: There is such a name.
@@ -327,7 +327,7 @@ class HubCorpus:
 
     @property
     def _label(self) -> str | None:
-        """The column of the labels; `auto` where no recipe knows it."""
+        """The column of the labels; `auto` if no recipe names it."""
         own = self.recipe.labelled
         return own.label if self.labels == AUTO and own else self.labels
 
@@ -344,7 +344,7 @@ class HubCorpus:
 
     @property
     def _path(self) -> str:
-        # `datasets` would take a relative path of one or two parts for a name on the Hub.
+        # `datasets` would read a relative path of one or two parts as a name on the Hub.
         return str(self.root.resolve()) if self.root else self.recipe.hub_id
 
     @property
@@ -427,7 +427,7 @@ def open_hub(
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Refuse options that would have no effect; all options where no names are given.
+    """Reject options that would have no effect; all options where no names are given.
 
     Args:
         options: {name: value}; the value is None if the option was not given.
@@ -487,7 +487,7 @@ def class_names(stream: Any, column: str) -> tuple[str, ...]:
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Disable the progress bars of `datasets`: a library does not print."""
+    """Disable the progress bars of `datasets`, because a library must not print."""
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     were_disabled = are_progress_bars_disabled()

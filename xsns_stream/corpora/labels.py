@@ -141,7 +141,7 @@ def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], st
 
 
 def _bioes_tag(tag: str, before: str) -> str:
-    """Return the IOB2 tag of one in BIOES or BILOU: `I-` only where it continues the entity before it."""
+    """Return the IOB2 tag of one in BIOES or BILOU: `I-` only if it continues the entity before it."""
     if not _is_entity(tag, _ALL_PREFIXES):
         return tag
     continues = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
@@ -170,14 +170,14 @@ def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], tas
 
     Args:
         examples: Examples with labels.
-        names: {old: new} names; of named entities the types. `O` as the new name of a type removes its entities.
+        names: {old: new} names; for named entities, the types. `O` as the new name of a type removes its entities.
         task: Task of the examples.
     """
     return tuple(_renamed(example, names, task) for example in examples) if names else tuple(examples)
 
 
 def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return those of `names` that are labels of the examples; of named entities, their types."""
+    """Return those of `names` that are labels of the examples; for named entities, their types."""
     wanted = set(names)
     if not wanted:
         return wanted
@@ -254,7 +254,7 @@ def label_union(
 
 
 def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool, most: int | None = None) -> None:
-    """Refuse label sets that cannot belong to one task.
+    """Raise an error if label sets cannot belong to one task.
 
     Args:
         by_language: {language: its labels}.
@@ -289,7 +289,7 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
 def check_spellings(
     by_language: Mapping[str, Collection[str]], *, words: bool, exempt: Collection[str] = (), hint: str = ""
 ) -> None:
-    """Refuse a class with several spellings: labels that differ only by case, white space or leading zeros.
+    """Reject a class with several spellings: labels that differ only by case, white space or leading zeros.
 
     Args:
         by_language: {language: its labels}.

@@ -60,7 +60,7 @@ class LocalCorpus:
         notes: Sentences on file names that are read as another language than one might expect.
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
         folder: The folder of the files; None for files given one by one.
-        joined: Normalised code → treebanks that are read as one text, as they stand in the name: `en_ewt+en_gum`.
+        joined: Normalised code → treebanks that are read as one text, as they are in the name: `en_ewt+en_gum`.
     """
 
     name: str
@@ -286,7 +286,7 @@ class _FolderListing:
             stem = treebank["language"]
         elif self.split is not None:
             # The user asked for a split, so that files without one are left out.
-            self.not_read.append(UnreadFile(name, f"its name does not say that its split is {split}"))
+            self.not_read.append(UnreadFile(name, f"its name does not state that its split is {split}"))
             return
         shard = shard_of(stem)
         try:
@@ -451,7 +451,7 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     return CorpusError(
         f"{both}{listed} are language '{code}'.",
         f"choose one with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a "
-        "new store), keep one of them in the folder, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
+        "new store), keep one of them in the folder, or distinguish them in the name (as sr-Latn and sr-Cyrl).",
     )
 
 

@@ -70,7 +70,7 @@ def open_corpus(
         split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
-        labels: None reads text alone. `auto` reads the labels that a recipe knows, the UPOS of CoNLL-U, or the usual
+        labels: None reads text alone. `auto` reads the labels that a recipe names, the UPOS of CoNLL-U, or the usual
             column of a table; any other value is the name of a column. Examples without a label are then left out.
         task: Read labelled data of this task, as :func:`~xsns_stream.corpora.tasks.open_task` does, and take the
             texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
@@ -119,7 +119,7 @@ def open_corpus(
 
 
 def not_read(corpus: object) -> tuple[UnreadFile, ...]:
-    """Return the files that a corpus leaves out, with the reasons; empty where its kind has no files to leave out."""
+    """Return the files that a corpus leaves out, with the reasons; empty if its kind has no files to leave out."""
     files: tuple[UnreadFile, ...] = getattr(corpus, "not_read", ())
     return files
 

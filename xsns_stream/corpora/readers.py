@@ -123,7 +123,7 @@ def json_reason(name: str) -> str:
 
 
 def check_usable(counts: ReadCounts, name: str) -> None:
-    """Refuse a file without usable text, or with too little of it.
+    """Reject a file without usable text, or with too little of it.
 
     Raises:
         CorpusError: Nothing is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.

@@ -1,4 +1,4 @@
-"""Checks that the texts of a file are what its reader takes them for.
+"""Checks that the texts of a file are of the kind that its reader expects.
 
 A single text may look odd. Where many texts of a file do, the file is refused: UTF-8 that was decoded with another
 encoding, lists of words that a table contains as text, lists of sentences where words are expected. A note is added
@@ -147,7 +147,7 @@ def is_mojibake(text: str) -> bool:
         decoded = data.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    # Slovak capitals such as `ÍŽ` are valid UTF-8 by accident, so that these letters are no evidence.
+    # Slovak capitals such as `ÍŽ` are valid UTF-8 by accident, so that these letters are not evidence.
     return len(decoded) < len(text) and any(0x80 <= _single_byte(c)[0] <= 0xBF for c in text if c not in _LETTERS)
 
 
@@ -160,7 +160,7 @@ def _single_byte(letter: str) -> bytes:
 
 
 def _are_sentences(words: Sequence[str]) -> bool:
-    """Whether at least half of the members of a list are sentences: they hold a space and end as sentences do."""
+    """Whether at least half of the members of a list are sentences: they contain a space and end as sentences do."""
     ended = sum(" " in word and word.rstrip(_AFTER_ENDS)[-1:] in _SENTENCE_ENDS for word in words)
     return bool(ended) and 2 * ended >= len(words)
 

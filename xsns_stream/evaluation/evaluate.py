@@ -57,7 +57,7 @@ class _Pool:
         scores: float64 [Q, S, T].
         candidates: [Q, S, T].
         functions: {name: metric}.
-        english: [T, 1, Q]: the regret of always choosing English, NaN where English is not a candidate; None where it
+        english: [T, 1, Q]: the regret of always choosing English, NaN if English is not a candidate; None if it
             is not a source.
     """
 

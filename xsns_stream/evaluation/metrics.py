@@ -22,9 +22,9 @@ from xsns_stream.types import Reals
 
 #: Number of sources that NDCG@3 and Top-3 take into account.
 DEPTH: Final = 3
-#: Fewest candidates for a correlation; two points always correlate perfectly.
+#: Smallest number of candidates for a correlation; two points always correlate perfectly.
 FEWEST_FOR_CORRELATION: Final = 3
-#: Fewest candidates for a choice.
+#: Smallest number of candidates for a choice.
 FEWEST: Final = 2
 #: LangRank's relevance of the best source. It decreases by one with each rank, down to zero.
 LANGRANK_BEST: Final = 10
@@ -33,7 +33,7 @@ _ROUNDING: Final = 1e-13
 
 
 def pearson(x: Reals, y: Reals) -> Reals:
-    """Return Pearson's r; NaN where x or y is constant, or for fewer than three candidates."""
+    """Return Pearson's r; NaN if x or y is constant, or for fewer than three candidates."""
     from scipy.stats import pearsonr
 
     return _correlation(x, y, lambda a, b: pearsonr(a, b, axis=-1).statistic)

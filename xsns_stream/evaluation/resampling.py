@@ -152,7 +152,7 @@ def sign_flip(differences: Reals, resamples: int, seed: int) -> Reals:
         seed: Seed for the random patterns.
 
     Returns:
-        p-values [K]; NaN where no difference is defined.
+        p-values [K]; NaN if no difference is defined.
     """
     targets = differences.shape[1]
     values = np.nan_to_num(differences)

@@ -5,7 +5,7 @@ or a module may be used in an unexpected way. The first time a model is seen, th
 batch whose length is not three, are therefore measured with the rules and with :func:`reference_fisher`, and compared
 parameter by parameter.
 
-Results are kept on disk, in one small file for each kind of model and library versions. The key is a digest of
+Results are saved on disk, in one small file for each kind of model and library versions. The key is a digest of
 everything that the result depends on except the values of the weights: the class and configuration of the model, θ,
 precision, kind of device, attention, and the versions of the libraries. An entry that cannot be read is computed again;
 where an entry cannot be written, the next run repeats the check.
@@ -63,7 +63,7 @@ class ParameterCheck:
     Attributes:
         name: The parameter.
         rule: Name of the rule that covers the parameter; empty if none does.
-        error: Largest difference to the reference, relative to the largest value of the tensor; NaN where the gradients
+        error: Largest difference to the reference, relative to the largest value of the tensor; NaN if the gradients
             of the model are not finite.
         exact: Whether the difference is only rounding.
     """

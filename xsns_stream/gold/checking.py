@@ -26,7 +26,7 @@ class LeftOut:
     Attributes:
         labels: {label that is neither a code nor a name of a language: its number of scores}.
         ambiguous: {label: (code, code)} for labels that are the code of one language and the name of another.
-        summaries: {label: code} for labels that are both a word for a summary, as `max`, and a language code.
+        summaries: {label: code} for labels that are both a word for a summary, such as `max`, and a language code.
         collisions: {code: labels} for languages with several labels on one side.
         cells: Descriptions of cells that do not contain a number, are infinite, or can be read in two ways.
         scores: Number of cells of the file that are left out in total.
@@ -315,7 +315,7 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
 
 
 def _below_a_gap(scores: TransferScores) -> list[str]:
-    """Return the scores between 0 and 1, as `fi → sw (0.8)`, where all others are zero or above a gap.
+    """Return the scores between 0 and 1, such as `fi → sw (0.8)`, where all others are zero or above a gap.
 
     Targets with several scores that are all at most 1 are ignored, because such a target may be hard.
     """

@@ -70,7 +70,7 @@ class ReadOptions:
 
     Attributes:
         metric: The metric to read from a file with several; None for the usual one.
-        min_examples: Leave out targets that were tested on fewer examples, where the file has their number.
+        min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
     """
 
     metric: str | None = None
@@ -207,7 +207,7 @@ def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def _xpos_regime(file: Path) -> str:
-    """Return the training size in the name of a file, as `630` or `3epoch`."""
+    """Return the training size in the name of a file, such as `630` or `3epoch`."""
     match = _XPOS_FILE.fullmatch(file.name)
     if match is None:
         return "main"

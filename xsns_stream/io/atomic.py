@@ -155,7 +155,7 @@ def create_file(target: Path, data: bytes) -> bool:
 
 
 def _link(partial: Path, target: Path) -> None:
-    """Give a file a second name.
+    """Create a hard link to a file.
 
     Raises:
         FileExistsError: The name is taken.

@@ -25,7 +25,7 @@ _guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
 
 @contextmanager
 def guarding_csv(guard: bool = True) -> Iterator[None]:
-    """Guard cells of CSV files that spreadsheets would take for formulas, while the block runs."""
+    """Guard cells of CSV files that spreadsheets would read as formulas, while the block runs."""
     token = _guarding.set(guard)
     try:
         yield

@@ -13,7 +13,7 @@ def hold_lock(path: Path, timeout_s: float | None = None) -> Iterator[None]:
 
     Args:
         path: The lock file; it is created if it is missing, and stays.
-        timeout_s: The longest time to wait in seconds; None waits for ever.
+        timeout_s: The longest time to wait in seconds; None waits forever.
 
     Raises:
         TimeoutError: Another process has held the lock for `timeout_s` seconds.
@@ -31,7 +31,7 @@ def hold_lock(path: Path, timeout_s: float | None = None) -> Iterator[None]:
 
 @contextmanager
 def try_lock(path: Path, *, remove: bool = False) -> Iterator[bool]:
-    """Hold an exclusive lock while the block runs, without waiting; give False where another process holds it.
+    """Hold an exclusive lock while the block runs, without waiting; yield False if another process holds it.
 
     Args:
         path: The lock file; it is created if it is missing.

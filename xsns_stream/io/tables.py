@@ -286,7 +286,7 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
     commas, wrong, infinite, ambiguous = [], [], [], []
     for source, target, cell, read in table:
         pair, number = f"{source} → {target}", read.number
-        # A point is in doubt only where commas are decimal signs, a comma only where no other cell shows that they are.
+        # A point is in doubt only if commas are decimal signs, a comma only if no other cell shows that they are.
         doubtful = read.ambiguous and read.comma != decimal_commas
         if number is None:
             wrong.append(f"{pair} ({str(cell)[:20]!r})")

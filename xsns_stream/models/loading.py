@@ -104,7 +104,7 @@ def load_model(
         objective: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
             `question-answering`; `auto` is the objective that the checkpoint was pre-trained for.
         label_count: Number of classes of `token-classification` and `sequence-classification`.
-        head_seed: Seed of a task's head where the checkpoint has none; the same seed gives the same bits. A head for
+        head_seed: Seed of a task's head if the checkpoint has none; the same seed gives the same bits. A head for
             the same task that comes with the checkpoint is kept.
         dtype: `float32`, `bfloat16` or `float16`, the precision of the weights.
 
@@ -151,7 +151,7 @@ def load_model(
 
 
 def check_python() -> None:
-    """Refuse a Python without docstrings, which transformers parses when it creates a model.
+    """Reject a Python without docstrings, which transformers parses when it creates a model.
 
     Raises:
         ModelError: Python runs without docstrings.
@@ -222,7 +222,7 @@ def config_alone(folder: Path, name: str) -> Any:
 
 
 def check_no_adapter(folder: Path, name: str) -> None:
-    """Refuse a folder with a LoRA adapter, whose weights would silently be ignored.
+    """Reject a folder with a LoRA adapter, whose weights would silently be ignored.
 
     Raises:
         ModelError: The folder contains an adapter.
@@ -342,7 +342,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
 
 
 def _check_complete(model: Any, name: str, objective: str, missing: set[str], mismatched: set[str]) -> None:
-    """Refuse random values in place of weights, except for the whole new head of a task."""
+    """Reject random values in place of weights, except for the whole new head of a task."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -360,7 +360,7 @@ def _check_complete(model: Any, name: str, objective: str, missing: set[str], mi
 
 
 def _check_own_head(model: Any, name: str, objective: str, has_head: bool, mismatched: set[str]) -> None:
-    """Refuse a trained head whose classes are not those of the objective."""
+    """Reject a trained head whose classes are not those of the objective."""
     if mismatched:
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(

@@ -26,12 +26,12 @@ TOKENIZER: Final = "tokenizer.json"
 #: Largest `tokenizer.json` (Gemma's 262,144 tokens take 33 MB, XLM-V's 901,629 about 65 MB) and vocabulary.
 MOST_BYTES: Final = 128 * MIB
 MOST_TOKENS: Final = 2**21
-#: Most added tokens; Gemma 3 has 6,415.
+#: Largest number of added tokens; Gemma 3 has 6,415.
 MOST_ADDED: Final = 100_000
-#: Most characters of a token, and of a text that a normaliser inserts.
+#: Largest number of characters of a token, and of a text that a normaliser inserts.
 LONGEST: Final = 4_096
 LONGEST_REPLACEMENT: Final = 256
-#: Most steps of a normaliser, a pre-tokenizer or a post-processor; known ones have up to 30.
+#: Largest number of steps of a normaliser, a pre-tokenizer or a post-processor; known ones have up to 30.
 MOST_STEPS: Final = 512
 #: Largest factor by which a normaliser may lengthen a text: U+FDFA becomes 18 characters.
 MOST_GROWTH: Final = 64

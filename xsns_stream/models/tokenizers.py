@@ -65,7 +65,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
 
 
 def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
-    """Refuse a tokenizer that was not made for the model: its ids would silently stand for other tokens.
+    """Reject a tokenizer that was not made for the model: its ids would silently stand for other tokens.
 
     Args:
         model: The loaded model.

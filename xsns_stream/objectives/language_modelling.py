@@ -43,7 +43,7 @@ class MaskedLanguageModelling:
 
     Attributes:
         rate: Probability that a token is hidden.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     rate: float = 0.15
@@ -93,7 +93,7 @@ class CausalLanguageModelling:
     """Causal language modelling: the model predicts each token after the first. Nothing is drawn.
 
     Attributes:
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     max_length: int = 128
@@ -137,7 +137,7 @@ class SpanCorruption:
         rate: Share of the tokens that is hidden. The number of hidden tokens is rounded at random, so that short
             examples hide the same share as long ones; at least one token is hidden.
         mean_span: Mean number of tokens of a span, ≥ 1; each example has at least one span.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     rate: float = 0.15

@@ -56,7 +56,7 @@ class LanguageText:
 
 
 class Collector(Protocol):
-    """What one baseline collects of the languages under one seed."""
+    """The values that one baseline collects for the languages under one seed."""
 
     def add_text(self, text: LanguageText) -> None:
         """Add the text of a language."""
@@ -223,7 +223,7 @@ def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_len
 
     Raises:
         UsageError: `max_length` leaves no room beside the special tokens.
-        CorpusError: No example has a token that the tokenizer knows.
+        CorpusError: No example has a token in the tokenizer's vocabulary.
     """
 
     def make_arrays(_: object, tokens: TokenisedExample) -> Mapping[str, Counts]:

@@ -128,8 +128,8 @@ def build(
 
     Returns:
         The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
-        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel`, it measures what these
-        settings say, shows nothing, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
+        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel`, it measures with these
+        settings, shows nothing, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
         PartialError: Some rows failed; the others are committed.

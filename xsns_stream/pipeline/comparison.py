@@ -161,7 +161,7 @@ def similarity(
 
 
 def _check_modes(by: str | None, sample: float | None, device: str | None, recount: bool, save_counts: bool) -> None:
-    """Refuse arguments that exclude one another."""
+    """Reject arguments that exclude one another."""
     if by is not None and sample is not None:
         raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
     if sample is not None and device is not None:
@@ -206,7 +206,7 @@ def _count(
 def _check_counts(
     rows: SubNetworkStore, counts: Sequence[Overlaps | SampledOverlaps], verify: bool, on_event: OnReadEvent
 ) -> None:
-    """Refuse a comparison of one language with itself; if `verify`, compare every row with its record."""
+    """Reject a comparison of one language with itself; if `verify`, compare every row with its record."""
     languages = {*counts[0].sources, *counts[0].targets}
     if len(languages) < 2:
         (only,) = languages

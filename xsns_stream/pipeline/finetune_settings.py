@@ -224,7 +224,9 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
     mixed = select(codes, known, where)
     if len(mixed) < 2:
         separator = "+" if "+" in written else ","
-        raise UsageError(f"{written} is one language.", f"write several, as `{separator.join(('es', 'pt', 'it'))}`.")
+        raise UsageError(
+            f"{written} is one language.", f"write several, such as `{separator.join(('es', 'pt', 'it'))}`."
+        )
     return mixture(mixed)
 
 
@@ -401,7 +403,7 @@ def _check_renamed(corpus: TaskCorpus) -> None:
 def _mixed(
     codes: Sequence[str], splits: Mapping[str, LabelledSplit | None], limit: int | None
 ) -> tuple[LabelledSplit, ...]:
-    """Return equal shares of the splits of a source's languages; nothing where one of the splits is missing."""
+    """Return equal shares of the splits of a source's languages; nothing if one of the splits is missing."""
     available = [split for code in codes if (split := splits[code]) is not None]
     if len(available) < len(codes):
         return ()

@@ -30,7 +30,7 @@ class LanguagePool:
 
     @property
     def languages(self) -> tuple[str, ...] | None:
-        """Sources and targets together, each once; None where either side is not limited."""
+        """Sources and targets together, each once; None if either side is not limited."""
         if self.sources is None or self.targets is None:
             return None
         return tuple(dict.fromkeys((*self.sources, *self.targets)))

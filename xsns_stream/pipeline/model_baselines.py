@@ -301,7 +301,7 @@ class _Run:
             )
 
     def _finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
-        """Return the matrices of a seed; NaN where a language failed.
+        """Return the matrices of a seed; NaN if a language failed.
 
         Raises:
             CorpusError: Fewer than two languages are left; the error includes the first failure.

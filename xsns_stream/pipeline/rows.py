@@ -95,7 +95,7 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int
 
 
 def unknown_tokens(encoded: EncodedSample) -> str:
-    """Return the note on a text of which the tokenizer does not know many tokens."""
+    """Return the note on a text with many tokens that are not in the tokenizer's vocabulary."""
     return f"{encoded.unknown_share:.0%} of the tokens are unknown to the tokenizer; the result is not reliable."
 
 
@@ -174,7 +174,7 @@ def note_on_shared(shared: Sequence[SharedText]) -> str:
     named = [f"{' and '.join(one.languages)} (seed {one.seed}) {one.share:.0%}" for one in shared[:SHOWN]]
     more = f", and {len(shared) - SHOWN} more pairs" if len(shared) > SHOWN else ""
     return (
-        "these languages have examples in common, which makes their sub-networks similar whatever the languages are: "
+        "these languages have examples in common, which makes their sub-networks similar for any languages: "
         f"{', '.join(named)}{more}."
     )
 
@@ -185,7 +185,7 @@ def note_on_shared(shared: Sequence[SharedText]) -> str:
 def finish_row(
     row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, texts: RowTexts
 ) -> RowCommitted | None:
-    """Measure and commit one row; return None where another process has committed it in the meantime.
+    """Measure and commit one row; return None if another process has committed it in the meantime.
 
     Args:
         row: The row.

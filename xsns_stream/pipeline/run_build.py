@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
 #: Rows that a message names.
 SHOWN: Final = 5
-#: What a finished row may lack.
+#: Results that a finished row may lack.
 _HALVES: Final = "compared in halves"
 _FISHER: Final = "stored with its Fisher values"
 _AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}

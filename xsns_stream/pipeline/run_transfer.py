@@ -257,7 +257,7 @@ class _Run:
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:
-        """Return whether the very model of a unit's scores was kept; a model of another run does not count."""
+        """Return whether the model that a unit's scores come from was kept; a model of another run does not count."""
         finished, folder = self.folder.read(unit), self._model_folder(unit)
         if finished is None or folder is None or not (folder / "config.json").is_file():
             return False

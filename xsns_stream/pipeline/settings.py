@@ -1,4 +1,4 @@
-"""Settings of a build: everything but the model and the store."""
+"""Settings of a build: everything except the model and the store."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Stopping:
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """What to measure and how: everything but the model and the store.
+    """Settings of a build: everything except the model and the store.
 
     Attributes:
         corpus: Source of the text.

@@ -199,7 +199,7 @@ def rank(
 
 
 def _check_arguments(strategy: str | None, sources_k: int | None, gold: Gold | None, regime: str | None) -> None:
-    """Refuse arguments without those that they belong to."""
+    """Reject arguments without those that they belong to."""
     if strategy is not None and sources_k is None:
         raise UsageError(
             "--strategy cannot be used without --sources-k.", "give a number of sources, as --sources-k 3."
@@ -218,7 +218,7 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of what the similarities might be with other examples; None if the store does not tell.
+    """Return draws of what the similarities might be with other examples; None if the store cannot show this.
 
     They are based on the folds of the candidates that have folds. If no candidate has any, they are based on the seeds,
     of which at least three are needed.
@@ -356,7 +356,7 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
 
 
 def compared_with_first(ranking: SourceRanking) -> str:
-    """Return a sentence on the sources that cannot be distinguished from the first, among those that have an interval."""
+    """Return a sentence on the sources that have an interval and cannot be distinguished from the first."""
     known = [source for source in ranking if source.low is not None]
     among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
     level, basis = ranking.level, f"(95 %, {ranking.basis})"

@@ -32,7 +32,7 @@ __all__ = [
     "select_keys",
 ]
 
-#: Stands for the code of the language in the name of an exported file.
+#: Placeholder for the code of the language in the name of an exported file.
 LANGUAGE_FIELD: Final = "{lang}"
 #: Rows that an error names; the result of the verb names all.
 _NAMED: Final = 3
@@ -221,7 +221,7 @@ def prune_plan(
         densities: Only these densities.
         fisher: Whether to remove Fisher values instead of sub-networks.
         parts: Whether to remove the parts of rows instead of the rows.
-        unfinished: Whether to remove what killed builds left.
+        unfinished: Whether to remove the leftovers of killed builds.
         writable: Whether the store is opened for writing.
 
     Raises:

@@ -352,7 +352,9 @@ def options_of_store(
         if name in given or (name == "model" and tuple(names) == ("sue",)):
             continue
         if located is None:
-            wrong.append(f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', is not here by name")
+            wrong.append(
+                f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', cannot be found by its name"
+            )
             hints.append(
                 f"name it with {option} PATH, with the options that `build` had; it is compared with the store's"
             )
@@ -364,7 +366,7 @@ def options_of_store(
 
 
 def _corpus(name: str) -> dict[str, Any] | None:
-    """Return the options that open a corpus by its recorded name; None if the name does not tell where it is."""
+    """Return the options that open a corpus by its recorded name; None if the name does not show its path."""
     parsed = _CORPUS_NAME.fullmatch(_WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", ""))
     if parsed is None:
         return None
@@ -377,7 +379,7 @@ def _corpus(name: str) -> dict[str, Any] | None:
 
 
 def _model(stored: StoredText) -> dict[str, Any] | None:
-    """Return the options that load the store's model; None for a folder that is not here."""
+    """Return the options that load the store's model; None if the model is a folder that does not exist here."""
     name = stored.shared.model
     if name == "mini" or (name and Path(name).is_dir()):
         return {"model": name}

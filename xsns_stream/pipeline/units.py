@@ -92,7 +92,7 @@ class UnitFolder:
 
     @contextmanager
     def claimed(self, unit: Unit) -> Iterator[bool]:
-        """Hold a unit while the block runs; yield False where another process holds it. A crash releases it."""
+        """Hold a unit while the block runs; yield False if another process holds it. A crash releases it."""
         self._make()
         with try_lock(self._path(unit).with_suffix(".lock")) as held:
             yield held
@@ -270,7 +270,7 @@ def check_metric(task: Task, metric: str | None) -> None:
 
 
 def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:
-    """Return the scores of units as one table; NaN where nothing was measured.
+    """Return the scores of units as one table; NaN if nothing was measured.
 
     Args:
         runs: At least one.

@@ -13,7 +13,8 @@ from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
 from xsns_stream.types.transfer_scores import JoinedScores
 
-#: Fewest languages on a side. With fewer, no variance between languages can be estimated once one is held out.
+#: Smallest number of languages on a side. With fewer, no variance between languages can be estimated once one is held
+#: out.
 FEWEST_LANGUAGES: Final = 3
 #: Smallest singular value, per square root of the number of pairs, that is not rounding.
 _RANK_TOLERANCE: Final = 1e-7

@@ -15,8 +15,8 @@ both                the product of the two numbers: 1 where both are 1
 pair                the number in a pair table
 =================== ================================================================================================
 
-An empty field and a word for a missing value, as `Unknown` or `NA`, are unknown. Distances are used unchanged, because
-the sign of a predictor does not matter in a regression.
+An empty field and a word for a missing value, such as `Unknown` or `NA`, are unknown. Distances are used unchanged,
+because the sign of a predictor does not matter in a regression.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Steps that several recipes share, as command lines of the other verbs.
 
-`evaluate` compares predictors on the pairs that all of them know. A predictor that lacks many languages would therefore
-decide which languages all predictors are judged on; it is compared with X-SNS alone, on the languages that it knows.
+`evaluate` compares predictors on the pairs for which all of them have values. A predictor that lacks many languages
+would therefore decide which languages all predictors are judged on; it is compared with X-SNS alone, on the languages
+for which it has values.
 """
 
 from __future__ import annotations
@@ -391,8 +392,7 @@ def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], see
 
 
 def check_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> str:
-    """Return a sentence on seeds or densities that a store contains and a step does not ask for; empty if there are
-    none.
+    """Return a sentence on seeds or densities that a store contains beyond those of a step; empty if there are none.
 
     Raises:
         XsnsError: The store cannot be read.

@@ -49,7 +49,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
             `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their formulas.
 
     Returns:
-        The matrix; with standard errors where the counts are estimates from samples.
+        The matrix; with standard errors if the counts are estimates from samples.
 
     Raises:
         UsageError: There is no table, or the coefficient is unknown.
@@ -150,7 +150,7 @@ def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
 
 
 def _shares(grouped: GroupedOverlaps) -> Reals:
-    """Return the share of the selected parameters of all languages that lies in each group: float64 [G]."""
+    """Return the share of the selected parameters of all languages that is in each group: float64 [G]."""
     sizes = np.array([_every_size(table).sum() for table in grouped.tables], np.float64)
     with np.errstate(invalid="ignore"):
         shares: Reals = sizes / sizes.sum()

@@ -31,7 +31,7 @@ _OPTIONAL: Final = ("chance", "per_seed", "standard_error")
 
 
 class _Table(NamedTuple):
-    """A matrix as it stands in a file.
+    """A matrix with the orientation that it has in its file.
 
     Attributes:
         matrix: The matrix, with the lines of the file as rows.
@@ -70,10 +70,10 @@ def read_matrix(
     Args:
         path: The file.
         distance: Whether the numbers are distances: similarity = 1 − distance / `scale`.
-        transpose: Whether targets stand on the lines.
+        transpose: Whether the lines are targets.
         scale: The distance that means no similarity at all; 1 by default.
-        as_given: Whether to accept similarities of which each language's own is the smallest of its row, and distances
-            of which it is the largest. By default such a table is refused, unless this program wrote it.
+        as_given: Whether to accept similarities with the smallest value of each row on the diagonal, and distances with
+            the largest value there. By default such a table is refused, unless this program wrote it.
 
     Raises:
         UsageError: The suffix is not supported; a matrix of similarities is read as distances; or the first field of a
@@ -436,7 +436,7 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], labels: Labels) -> list[int]:
-    """Return the positions of the labels that stand for a language which no other label of the side stands for."""
+    """Return the positions of the labels that are the only label of their language on this side."""
     codes = [labels.codes[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 
@@ -452,5 +452,5 @@ def _explained(lost: Sequence[str], labels: Labels) -> list[str]:
     return [shared.get(label) or either.get(label) or label for label in lost]
 
 
-#: Suffixes that :func:`read_matrix` knows.
+#: Suffixes that :func:`read_matrix` supports.
 MATRIX_FORMATS: Final = tuple(_READERS)

@@ -49,7 +49,7 @@ def sample_overlaps(
 ) -> SampledOverlaps:
     """Estimate |A ∩ B| for pairs of languages from a part of the parameters.
 
-    The true value lies within 1.96 standard errors of about 94 in 100 estimates from 150 blocks or more. It is within
+    The true value is within 1.96 standard errors of about 94 in 100 estimates from 150 blocks or more. It is within
     them less often where fewer blocks are read, because a standard error from 40 blocks is itself uncertain.
 
     Args:
@@ -59,8 +59,8 @@ def sample_overlaps(
         languages: As for :func:`xsns_stream.similarity.count_overlaps`, and so are `sources` and `targets`.
         sources: The sources of a rectangle.
         targets: The targets of a rectangle.
-        seed: The seed of the rows; may be left out where the store has one seed.
-        density: The density; may be left out where the store has one density.
+        seed: The seed of the rows; may be omitted if the store has only one seed.
+        density: The density; may be omitted if the store has only one density.
         sample_seed: Seed for drawing the blocks, which differ between the seeds of rows.
         on_progress: Called with (words done, words in all).
 

@@ -103,7 +103,7 @@ def select(
         sources: Instead of `languages`: the languages that are compared with `targets`.
         targets: Instead of `languages`: the languages that `sources` are compared with.
         seeds: The seeds; all by default.
-        density: The density; may be left out where the store has one density.
+        density: The density; may be omitted if the store has only one density.
         on_incomplete: Called for each language that is left out, with the seeds that it lacks.
 
     Raises:

@@ -315,7 +315,7 @@ class Header:
         return header
 
     def require(self, other: Header, storage: Storage) -> None:
-        """Check that rows of `other` may stand in this store.
+        """Check that rows of `other` may be written to this store.
 
         Raises:
             IncompatibleError: The message names each field that differs, with both values.

@@ -27,7 +27,7 @@ from xsns_stream.types import CachedOverlaps, OverlapCounts
 OVERLAPS_VERSION: Final = 1
 
 _COUNTS: Final = "c/0/0"
-# The lock is not within the groups, because readers of Zarr would take it for a member.
+# The lock is not within the groups, because readers of Zarr would read it as a member.
 _LOCK: Final = f"{ARRAY}/.lock-overlaps"
 _LAST_GENERATION: Final = 99_999_999
 _GENERATION: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")

@@ -40,7 +40,8 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
     slot = array.slot(record.key)
     if slot != record.slot:
         raise StoreError(
-            f"the row {record.key} was written to slot {list(record.slot)}, but the labels now say {list(slot)}.",
+            f"the row {record.key} was written to slot {list(record.slot)}, but the labels now give it slot "
+            f"{list(slot)}.",
             "the labels of the store were changed; `xsns-stream verify` shows what is damaged.",
         )
     return slot
@@ -155,8 +156,8 @@ class StoreReader:
 
         Args:
             language: The code of the language.
-            seed: The seed; may be left out where the store has one seed.
-            density: The density; may be left out where the store has one density.
+            seed: The seed; may be omitted if the store has only one seed.
+            density: The density; may be omitted if the store has only one density.
 
         Raises:
             LanguageError: The language has no row.

@@ -295,7 +295,7 @@ def write_group(storage: Storage, node: str, attributes: Mapping[str, Any]) -> b
     """Write the group of a commit record, and the groups above it where they are missing.
 
     Returns:
-        False where another writer has committed the row. In a folder the caller holds the lock of the row.
+        False if another writer has committed the row. In a folder the caller holds the lock of the row.
     """
     parts = node.split("/")
     # Parents come first and are never rewritten, so that every committed row has a chain of valid groups above it.

@@ -115,7 +115,7 @@ class RowArray:
     def grow(self, key: RowKey) -> RowArray:
         """Add the labels of a row where they are missing, and return the array that has them.
 
-        Shape and labels stand in one document, so that no reader ever sees one without the other.
+        Shape and labels are in one document, so that no reader ever sees one without the other.
         """
 
         def with_slot(document: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class RowArray:
 
         objects: dict[str, Any] = {_DOCUMENT: Buffer.from_bytes(self.storage.read(_DOCUMENT))}
         array = zarr.open_array(store=MemoryStore(objects), path=ARRAY, mode="r+", zarr_format=3)
-        # Zarr leaves out chunks of zeros unless told otherwise, and a row of zeros altogether.
+        # Zarr leaves out chunks of zeros by default, and a row of zeros altogether.
         array.with_config({"write_empty_chunks": True})[(*slot, slice(None))] = bits
         return bytes(objects[self.object_key(slot)].to_bytes())
 
@@ -419,7 +419,7 @@ def check_coordinates(storage: Storage) -> None:
     """Check that the arrays `density` and `seed` are small regular files, before Zarr opens them.
 
     Raises:
-        StoreError: They do not follow the format, or lie behind a link.
+        StoreError: They do not follow the format, or are behind a link.
     """
     for name in ("density", "seed"):
         storage.check_no_links(f"{name}/{METADATA}")

@@ -170,7 +170,7 @@ class ShardSettings(Struct):
 
 
 def words_first(shard: ShardSettings) -> bool:
-    """Return whether inner chunks are words that at most one compressor follows, and the index has a checksum."""
+    """Return whether inner chunks are words with at most one compressor, and the index has a checksum."""
     first, *more = [type(codec) for codec in shard.codecs]
     index = [type(codec) for codec in shard.index_codecs]
     return first is BytesCodec and BytesCodec not in more and index == [BytesCodec, Crc32cCodec]

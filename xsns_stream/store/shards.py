@@ -77,7 +77,7 @@ class Geometry:
         return self.index_start + self.index_bytes
 
     def index(self) -> bytes:
-        """Return the index of an object whose chunks stand in order."""
+        """Return the index of an object whose chunks are in order."""
         import google_crc32c
 
         entries = [(number * self.chunk_bytes, self.chunk_bytes) for number in range(self.chunks)]
@@ -114,7 +114,7 @@ class RowReader(Protocol):
     """One row that was opened and checked.
 
     Attributes:
-        direct: Descriptor and byte offset of an open file in which all words of the row stand in order; None where
+        direct: Descriptor and byte offset of an open file in which all words of the row are in order; None where
             there is no such file.
     """
 
@@ -129,12 +129,12 @@ class RowReader(Protocol):
         """Close what is open."""
 
 
-#: The words `first` up to `last` stand in an object from a byte offset on.
+#: The words `first` up to `last` are in an object from a byte offset on.
 Run = tuple[int, int, int]
 
 
 def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
-    """Return where the words of a row stand, from the end of its object; chunks in order make one run.
+    """Return the positions of the words of a row, from the end of its object; chunks in order make one run.
 
     Raises:
         ValueError: The index has another size than it must have, or is damaged.
@@ -193,7 +193,7 @@ class LocalRow:
 
     @property
     def direct(self) -> tuple[int, int] | None:
-        """The open file, where its chunks stand in order."""
+        """The open file, where its chunks are in order."""
         return (self._descriptor, self._runs[0][2]) if self._descriptor is not None and len(self._runs) == 1 else None
 
     def read(self, start: int, out: Words) -> None:
@@ -281,7 +281,7 @@ def check_inflation(
         plain: The sizes of a row that is not compressed.
 
     Raises:
-        ValueError: A chunk has another size, or lies outside the object.
+        ValueError: A chunk has another size, or is outside the object.
     """
     codecs = [codec for codec in shard.codecs if not isinstance(codec, schemas.BytesCodec)]
     if not codecs:
@@ -305,7 +305,7 @@ def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
 
 
 def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected: int) -> int | None:
-    """Return the decompressed size of a chunk; None where `expected` bytes are not enough to find out."""
+    """Return the decompressed size of a chunk; None if `expected` bytes are not enough to find out."""
     if isinstance(codec, schemas.BloscCodec):
         return int.from_bytes(read(min(length, _HEADER))[4:8], "little")
     if isinstance(codec, schemas.GzipCodec):

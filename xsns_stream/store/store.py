@@ -43,7 +43,7 @@ def open_store(
             there is none; `w-` creates a store where there must be none.
         compressor: The compressor of a new store; an existing store keeps its own. `zstd` saves space, depending on how
             selected parameters cluster, and makes comparisons slower: use it for archives.
-        sweep: Whether folders that killed processes left beside the store are removed where it may be written to.
+        sweep: Whether folders that killed processes left beside the store are removed if it may be written to.
 
     Returns:
         The store; nothing is written before the first :meth:`SubNetworkStore.write`.
@@ -73,7 +73,7 @@ def open_store(
 class SubNetworkStore(StoreReader):
     """The sub-networks of one experiment, by language, seed and density.
 
-    A row that was started and never committed does not exist for a reader. Objects of this class hold no lock and no
+    A row that was started and never committed is invisible to readers. Objects of this class hold no lock and no
     open file, and read what other processes have committed meanwhile. :func:`open_store` returns one.
 
     >>> store = open_store("experiment.zarr")  # doctest: +SKIP
@@ -153,7 +153,7 @@ class SubNetworkStore(StoreReader):
     # ------------------------------------------------------------------------------------- writing
 
     def check_experiment(self, provenance: Provenance, layout: ParameterLayout) -> None:
-        """Check that rows of this experiment may stand in the store, before any of them is computed.
+        """Check that rows of this experiment may be written to the store, before any of them is computed.
 
         Raises:
             IncompatibleError: The message names each field that differs, with both values.
@@ -183,7 +183,7 @@ class SubNetworkStore(StoreReader):
         """Claim a row while the block runs, so that other builds leave its measurement to this process.
 
         A claim covers a language and a seed: all densities, the folds and the saved Fisher values come from one
-        measurement. Claiming never waits: the block gets False where another process holds the row. Claims end with the
+        measurement. Claiming never waits: the block gets False if another process holds the row. Claims end with the
         process that holds them. Writing does not depend on claims, because every row has a lock of its own and the
         first commit counts. On an object store, which has no locks, every claim is granted.
 
@@ -250,7 +250,7 @@ class SubNetworkStore(StoreReader):
         return self.storage.scratch()
 
     def _ensure(self, header: Header, key: RowKey | None) -> None:
-        """Create the store if there is none, and check that rows of the header may stand in it."""
+        """Create the store if there is none, and check that rows of the header may be written to it."""
         if self.mode == "r":
             raise StoreError(
                 f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows."
@@ -393,7 +393,7 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
     named = "; ".join(_listed(languages) for languages in list(every)[:SHOWN])
     more = f"; and {len(every) - SHOWN} more groups" if len(every) > SHOWN else ""
     return (
-        "rows of different languages were measured on the same text, so that their similarity says nothing of the "
+        "rows of different languages were measured on the same text, so that their similarity does not depend on the "
         f"languages: {named}{more}."
     )
 

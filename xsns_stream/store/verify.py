@@ -171,7 +171,7 @@ def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
     for path, parts in sorted(there):
         if path not in known and path.count("/") + 1 == parts and path.endswith(f"/{METADATA}"):
             group = path.rpartition("/")[0]
-            yield Finding("record", f"the commit record '{group}' stands at a path that no row can have.")
+            yield Finding("record", f"the commit record '{group}' is at a path that no row can have.")
 
 
 def _check_experiment(provenance: Provenance, header: Header, key: RowKey | FisherKey) -> Iterator[Finding]:
@@ -326,7 +326,7 @@ def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
 def unfinished_folds(folds: Sequence[Fold]) -> Iterator[FoldKey]:
     """Yield the folds of rows that are missing while other folds of the same row and number of folds are there.
 
-    A writer that was killed leaves rows in this state. Readers use folds only where all of them are there, and building
+    A writer that was killed leaves rows in this state. Readers use folds only if all of them are there, and building
     again adds the missing ones.
     """
     numbers: dict[tuple[int, RowKey], set[int]] = {}

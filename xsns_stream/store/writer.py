@@ -89,7 +89,7 @@ def _is_committed(storage: Storage, key: RowKey, digest: str) -> bool:
 
 
 def discard_row(storage: Storage, layout: ParameterLayout, key: RowKey) -> bool:
-    """Remove a row, its record first; return whether there was anything of it."""
+    """Remove a row, its record first; return whether the row or a part of it existed."""
     array = RowArray.open(storage, layout)
     slot = array.labels.slot(key)
     if slot is None:

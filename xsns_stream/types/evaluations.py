@@ -20,8 +20,8 @@ class EvaluationSettings:
     """Settings of an evaluation, sufficient to reproduce it.
 
     Attributes:
-        task: Task of the gold scores, as `pos`.
-        metric: Metric of the gold scores, as `accuracy`.
+        task: Task of the gold scores, such as `pos`.
+        metric: Metric of the gold scores, such as `accuracy`.
         unit: Unit of the gold scores and of regret.
         origin: Where the gold scores come from.
         regime: Training regime of the gold scores.
@@ -106,7 +106,7 @@ class Evaluation:
 
     Attributes:
         predictors: P names: the given predictors, then the trivial baselines.
-        metrics: M names, as `ndcg@3[rank-linear]`.
+        metrics: M names, such as `ndcg@3[rank-linear]`.
         targets: T codes.
         per_target: float64 [P, M, T], averaged over seeds; NaN = undefined.
         mean: float64 [P, M]: mean over the targets on which the metric is defined; NaN if there is none.

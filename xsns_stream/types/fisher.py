@@ -73,7 +73,7 @@ class FisherSettings:
         """Return the text that is recorded with every result. Two texts are equal exactly when values are comparable.
 
         Args:
-            batch_size: Number of examples that are computed together. It is part of the text only where the values
+            batch_size: Number of examples that are computed together. It is part of the text only if the values
                 depend on it.
         """
         if self.estimator == "authors":

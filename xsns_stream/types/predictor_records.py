@@ -32,7 +32,7 @@ class PredictorRecord:
     """How a predictor was made, as far as this is known.
 
     Attributes:
-        predictor: Name of the predictor, as `emb` or `jaccard`.
+        predictor: Name of the predictor, such as `emb` or `jaccard`.
         model: Name of the model; empty if none was used, as are the next two.
         weights_digest: SHA-256 of the weights; empty if only the tokenizer was used.
         tokenizer_digest: SHA-256 of the tokenizer.
@@ -219,7 +219,7 @@ def _value_difference(
 
 
 def _grouped(values: Mapping[str, str]) -> str:
-    """Return the predictors grouped by value, as `64 ('emb', 'lex'), 128 ('xsns')`."""
+    """Return the predictors grouped by value, such as `64 ('emb', 'lex'), 128 ('xsns')`."""
     groups: dict[str, list[str]] = {}
     for name, value in values.items():
         groups.setdefault(value, []).append(f"'{name}'")

@@ -52,7 +52,7 @@ class SimilarityDraws:
         target: A code.
         sources: S codes.
         values: float64 [B, S]: draws around the measured similarities, with the variance that other examples cause.
-        basis: The basis of the variance, as `8 parts` or `3 seeds`.
+        basis: The basis of the variance, such as `8 parts` or `3 seeds`.
     """
 
     target: str
@@ -85,16 +85,16 @@ class RankedSource:
     Attributes:
         language: The source.
         similarity: Similarity to the target, averaged over seeds.
-        chance_corrected: Chance-corrected similarity; None where unknown.
+        chance_corrected: Chance-corrected similarity; None if unknown.
         spread: Standard deviation over seeds; None for fewer than two seeds.
         tied: Whether another source has exactly the same similarity.
-        low: Lower end of the 95 % confidence interval of the similarity with other examples; None where unknown.
+        low: Lower end of the 95 % confidence interval of the similarity with other examples; None if unknown.
         high: Upper end.
-        best_probability: Probability that this source is the most similar one; None where unknown.
+        best_probability: Probability that this source is the most similar one; None if unknown.
         level_with_first: Whether the interval of the difference to the first source contains zero, so that the two
-            cannot be distinguished. True for the first source itself; None where unknown.
+            cannot be distinguished. True for the first source itself; None if unknown.
         reliability: Jaccard coefficient of the sub-networks of two halves of the source's examples, averaged over
-            seeds; None where unknown.
+            seeds; None if unknown.
         expected: The expected score; None if it was not requested.
     """
 
@@ -120,7 +120,7 @@ class SourceRanking:
         coefficient: Name of the coefficient.
         sources: Best first.
         seeds: The seeds averaged over.
-        basis: The basis of the intervals, as `8 parts`; empty if there are none.
+        basis: The basis of the intervals, such as `8 parts`; empty if there are none.
         reliability: Reliability of the target, as for :class:`RankedSource`.
         unit: Unit of the expected scores; empty if there are none.
     """
@@ -233,7 +233,7 @@ class Explanation:
 
     Attributes:
         target: A code.
-        by: Kind of the groups, as `layer`.
+        by: Kind of the groups, such as `layer`.
         names: Names of G groups.
         sources: S codes.
         corrected: float64 [G, S]: chance-corrected coefficient within the group.

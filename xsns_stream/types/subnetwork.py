@@ -91,7 +91,7 @@ class SubNetwork(BitSet):
     def save_safetensors(self, path: str | Path) -> Path:
         """Write boolean masks by the names of the tensors, which any reader of safetensors reads: P bytes.
 
-        Labels, layout and provenance stand in the metadata of the file. The file is written whole or not at all; an
+        Labels, layout and provenance are in the metadata of the file. The file is written whole or not at all; an
         existing one is replaced. One tensor at a time is in memory.
 
         Returns:

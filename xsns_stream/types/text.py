@@ -48,7 +48,7 @@ class TextExample:
             labels, it is the text of the example. With labels, the words are joined by spaces.
 
     Raises:
-        UsageError: The number of labels differs from that of the words; the answer does not stand in the passage; or a
+        UsageError: The number of labels differs from that of the words; the answer does not be in the passage; or a
             text that is not split into words has a running text.
     """
 
@@ -68,7 +68,7 @@ class TextExample:
             answer, passage = self.label, self.pair or ""
             if not answer.text or answer.start < 0 or passage[answer.start : answer.end] != answer.text:
                 raise UsageError(
-                    f"the answer {answer.text!r} does not stand at character {answer.start} of the passage.",
+                    f"the answer {answer.text!r} is not at character {answer.start} of the passage.",
                     "the passage is the second text of the pair; count characters, not bytes.",
                 )
 
@@ -108,16 +108,16 @@ class ReadCounts:
     """Counts of the lines, rows or sentences of a corpus, usable and skipped.
 
     Attributes:
-        read: All of them.
-        empty: Those skipped because they hold only white space and invisible characters.
-        duplicate: Those skipped because the same text came before.
-        undecodable: Those skipped because their bytes are not UTF-8.
-        usable: Those from which examples are drawn.
-        unlabelled: Those skipped because labels are read and they have none that can be used.
-        control: Those from which control characters (NUL among them) were removed; also part of another count.
-        cut: Usable ones that were longer than 2^20 characters, and were cut there.
-        malformed: Those skipped because they do not follow their format.
-        iob1: Usable ones whose tags were converted from IOB1 to IOB2.
+        read: All units.
+        empty: Units skipped because they contain only white space and invisible characters.
+        duplicate: Units skipped because the same text came before.
+        undecodable: Units skipped because their bytes are not UTF-8.
+        usable: Units from which examples are drawn.
+        unlabelled: Units skipped because labels are read and they have none that can be used.
+        control: Units from which control characters (NUL among them) were removed; also part of another count.
+        cut: Usable units that were longer than 2^20 characters, and were cut there.
+        malformed: Units skipped because they do not follow their format.
+        iob1: Usable units whose tags were converted from IOB1 to IOB2.
     """
 
     read: int = 0

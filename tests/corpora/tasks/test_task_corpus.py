@@ -227,7 +227,7 @@ def test_gzip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a O\nb\n", r"line 2 of sw-test\.txt holds one field, not a word and its tag: 'b'"),
+        ("a O\nb\n", r"line 2 of sw-test\.txt contains one field, not a word and its tag: 'b'"),
         ("a O\n\nb c O\n", r"line 3 of sw-test\.txt contains 3 fields, and the lines above have 2: 'b c O'"),
         ("a O\n\nb NOUN\n", r"example 2 of sw-test\.txt has the tag 'NOUN', which is not an IOB tag"),
         ("a B-\n", r"example 1 of sw-test\.txt has the tag 'B-'"),
@@ -434,7 +434,7 @@ def test_questions_in_squad_format(tmp_path: Path) -> None:
     found = corpus.split("sw", "test")
     context = " passage\u2028 1 says leo"
     assert found.examples == tuple(TextExample(f"{k}? 1", context, AnswerSpan(17, "leo")) for k in (1, 2))
-    assert found.unlabelled == 4, "no answer, and one that does not stand if it is said to"
+    assert found.unlabelled == 4, "no answer, and one that is not at its stated position"
 
 
 def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_treebank_without_training_data(copies: Path) -> None:
     assert corpus.languages("train") == ("en",)
     assert corpus.split("en", "test").examples == (TextExample(("a", "b"), label=("NOUN", "")),), "`_` is no tag"
     train = corpus.split("en", "train")
-    assert len(train) == 20, "one sentence many times: it cannot stand in two splits"
+    assert len(train) == 20, "one sentence many times: it cannot be in two splits"
     assert "'en' has no train split: validation is used for training" in train.note
     with pytest.raises(CorpusError, match=r"the dev data of 'en' in .* contain no labelled example"):
         corpus.split("en", "dev")

@@ -69,7 +69,7 @@ _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 
 def suffixes_shown(task: str) -> str:
-    """Return the suffixes that can contain data of a task, for messages, with those of compressed files in one phrase."""
+    """Return the suffixes of files with data of a task, for messages; compressed files are named in one phrase."""
     plain = [suffix for suffix in SUFFIXES[TASK_NAMES[task]] if not suffix.endswith(tuple(COMPRESSIONS))]
     return f"{', '.join(plain)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
@@ -212,7 +212,7 @@ def skipped_note(counts: ReadCounts, where: str) -> str:
 
 
 def check_any_labelled(examples: list[IdentifiedExample], counts: ReadCounts, where: str) -> None:
-    """Refuse a file without labelled examples.
+    """Reject a file without labelled examples.
 
     Raises:
         CorpusError: There are none.

@@ -94,7 +94,7 @@ def find_layout(folder: Path, task: str) -> Layout:
         else:
             second_files.append(path)
             both = f"both {_shown(first)} and {_shown(path)} are the {split} data of '{code}'."
-            hint = "keep one of them, or tell them apart in the name (as sr-Latn and sr-Cyrl)."
+            hint = "keep one of them, or distinguish them in the name (as sr-Latn and sr-Cyrl)."
             unclear.setdefault(code, CorpusError(both, hint))
     _refuse_mixed(files)
     if not files:
@@ -181,7 +181,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
 
 
 def _refuse_mixed(files: Mapping[tuple[str, str], Path]) -> None:
-    """Refuse a language with a split and a whole file, because a cut of the whole file may overlap with the split."""
+    """Reject a language with a split and a whole file, because a cut of the whole file may overlap with the split."""
     for (code, split), path in files.items():
         if split != WHOLE and (code, WHOLE) in files:
             raise CorpusError(
@@ -226,7 +226,8 @@ def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextE
 def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...], tuple[TextExample, ...]]:
     """Return the training examples, and a tenth that is held out to decide when to stop; both in their order.
 
-    Where the tenth or the rest would be empty, the last group is held out; of a single group nothing is held out.
+    Where the tenth or the rest would be empty, the last group is held out; if there is only one group, nothing is held
+    out.
     """
     keys = _group_keys(items)
     held = {key for key in keys if _percentile("dev", key) < DEV_SHARE}

@@ -106,7 +106,7 @@ def open_task(
         task: One of `ner`, `pos`, `nli`, `pi`, `qa`, `topic`.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
-        relabel: {old: new} names of labels; of named entities the types.
+        relabel: {old: new} names of labels; for named entities, the types.
 
     Raises:
         UsageError: There is no such task, or an option cannot be used with these data.
@@ -127,7 +127,7 @@ def open_task(
 
 
 def _check_recipe_task(name: str, task: str) -> None:
-    """Refuse a recipe whose labels are those of another task."""
+    """Reject a recipe whose labels are those of another task."""
     if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
         fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
         hint = f"the task of {name} is {RECIPE_TASKS[name]}; "

@@ -1,7 +1,7 @@
 """The interface of a storage: objects under keys, in a folder or in an object store.
 
 Keys are relative POSIX paths, such as `commits/0.15/0/sw/zarr.json`. An object is written whole or not at all. A
-storage does not know what a sub-network is.
+storage does not depend on what its objects contain.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Storage(ABC):
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """Whether objects may be written, as far as this can be told without trying."""
+        """Whether objects may be written, as far as this is known without trying."""
 
     def __str__(self) -> str:
         return str(self.path)
@@ -94,7 +94,7 @@ class Storage(ABC):
 
     @abstractmethod
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return the bytes `start` up to `stop` of an object; fewer where the object ends earlier, as in a slice.
+        """Return the bytes `start` up to `stop` of an object; fewer if the object ends earlier, as in a slice.
 
         Raises:
             MissingObjectError: There is no object.
@@ -161,7 +161,7 @@ class Storage(ABC):
         Args:
             key: The key of the object.
             change: Returns the new document. It may be called several times, each time with the current document;
-                nothing is written where it returns an equal document.
+                nothing is written if it returns an equal document.
             lock: The key of the lock file in a folder; `.lock` beside the object by default.
 
         Returns:
@@ -191,7 +191,7 @@ class Storage(ABC):
 
     @abstractmethod
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Create a store of several objects; return False where another writer has created one.
+        """Create a store of several objects; return False if another writer has created one.
 
         Args:
             objects: Returns the objects by key.
@@ -228,7 +228,7 @@ class Storage(ABC):
 
     @abstractmethod
     def commit_record(self, key: str, document: Document, action: str) -> bool:
-        """Write a commit record after its object; return False where another writer has committed the row.
+        """Write a commit record after its object; return False if another writer has committed the row.
 
         In a folder the caller holds the lock of the row.
         """
@@ -254,7 +254,7 @@ class Storage(ABC):
 
     @abstractmethod
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
-        """Try to keep other writers out while the block runs; give False if the storage has no such locks.
+        """Try to keep other writers out while the block runs; yield False if the storage has no such locks.
 
         Raises:
             StoreError: Another process holds the lock.
@@ -262,14 +262,14 @@ class Storage(ABC):
 
     @abstractmethod
     def claimed(self, name: str, folder: str, document: str) -> AbstractContextManager[bool]:
-        """Claim a piece of work while the block runs, without waiting; give False where another process holds it.
+        """Claim a piece of work while the block runs, without waiting; yield False if another process holds it.
 
         An object store has no locks that end with their holder. There every claim is granted, and the first commit
         counts.
 
         Args:
             name: The name of the work.
-            folder: The folder within the store in which lock files stand.
+            folder: The folder within the store that contains the lock files.
             document: The key of an object that every store has.
 
         Raises:

@@ -192,7 +192,7 @@ class LocalStorage(Storage):
             return changed
 
     def remove(self, key: str) -> None:
-        """Remove a file, and its folder if it is empty then: Zarr would take it for a damaged node."""
+        """Remove a file, and its folder if it is empty then: Zarr would read it as a damaged node."""
         with os_errors("remove something from", self.root):
             path = self.own_file(key)
             path.unlink(missing_ok=True)
@@ -257,7 +257,7 @@ class LocalStorage(Storage):
         return True
 
     def _remove_partial_files(self, folder: Path) -> None:
-        """Remove what a killed writer left in the folder of a row; the lock of the row must be held."""
+        """Remove the leftovers of a killed writer from the folder of a row; the lock of the row must be held."""
         with os_errors("write to", self.root):
             for path in folder.glob("*.partial"):
                 path.unlink()
@@ -382,7 +382,7 @@ def explain(error: OSError) -> tuple[str, str]:
         return "no permission to write there", "choose a folder that you may write to, or change its permissions."
     if error.errno in _IN_THE_WAY:
         return "something that is not a folder of a store is in the way", "choose another path."
-    return error.strerror or str(error), "check the path and the disk that holds it."
+    return error.strerror or str(error), "check the path and its disk."
 
 
 @contextmanager
@@ -454,8 +454,8 @@ def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
 def work_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`, and remove it when the block ends if it is still there.
 
-    The folder holds a lock while the block runs, so that the folders of killed processes can be told and removed. A
-    mark in the folder says that the lock was taken: from then on, a free lock means that its holder has died.
+    The folder holds a lock while the block runs, so that the folders of killed processes can be recognised and removed.
+    A mark in the folder says that the lock was taken: from then on, a free lock means that its holder has died.
 
     Raises:
         OSError: The folder cannot be created.

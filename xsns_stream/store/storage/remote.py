@@ -1,7 +1,8 @@
 """A store in an object store: S3 and compatible servers, Google Cloud Storage, Azure, or the memory of this process.
 
-An object is put whole or not at all. No lock dies with its holder. Where two writers must not both succeed, the put is
-*conditional*: the server refuses it where the object exists already, or has changed since it was read.
+An object is put whole or not at all. Locks are not released when their holder dies. Where two writers must not both
+succeed, the put is *conditional*: the server refuses it if the object exists already, or has changed since it was
+read.
 """
 
 from __future__ import annotations
@@ -345,8 +346,8 @@ class RemoteStorage(Storage):
             is_committed()
             return False
         if self.version(key) != version:
-            # Another writer took this one for dead and replaced the object. The record says whose bits count, and the
-            # other writer stops at the record.
+            # Another writer assumed that this one was dead, and replaced the object. The record says whose bits count,
+            # and the other writer stops at the record.
             self.write(key, data)
         return True
 
@@ -393,7 +394,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Contain an object as a lock. A lock that has not changed for too long is taken over: its holder must be dead.
+        """Hold an object as a lock. A lock that has not changed for too long is taken over: its holder must be dead.
 
         Locks of this kind outlive a killed process. A holder must be done within `LOCK_TIMEOUT_S`.
         """
@@ -415,7 +416,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def exclusive(self, key: str) -> Iterator[bool]:
-        """Yield False: other writers may be at work."""
+        """Yield False, because other writers may be active."""
         yield False
 
     @contextmanager
