@@ -95,7 +95,7 @@ def test_swapped_labels(filled, path):
     assert "was written to slot [0, 0, 0], and is labelled as slot [0, 0, 1] now" in str(
         next(f for f in filled.verify() if f.row.language == "sw")
     )
-    with pytest.raises(StoreError, match="but the labels now say"):
+    with pytest.raises(StoreError, match="but the labels now give it slot"):
         filled["sw"]
 
 
@@ -171,7 +171,7 @@ def test_a_label_that_was_moved_is_refused_by_a_comparison(filled):
     document = json.loads(path.read_text())
     document["attributes"]["languages"].reverse()
     path.write_text(json.dumps(document))
-    with pytest.raises(StoreError, match=r"was written to slot .* but the labels now say"):
+    with pytest.raises(StoreError, match=r"was written to slot .* but the labels now give it slot"):
         count_overlaps(open_store(filled.path))
 
 
