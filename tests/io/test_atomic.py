@@ -1,4 +1,4 @@
-"""fsync: refused where a file system does not support it, and work goes on; any other error counts."""
+"""Writing with fsync, also on file systems without it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_other_errors_of_a_folder_count(name: str, refuse: Any, tmp_path: Path) 
     assert refusal() == ""
 
 
-def test_a_folder_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def closed(path: Path, flags: int) -> int:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
@@ -89,9 +89,7 @@ def test_files(name: str, accepted: bool, refuse: Any, tmp_path: Path) -> None:
     assert bool(refusal()) == accepted
 
 
-def test_files_that_are_written_whole_are_synchronised_before_they_have_their_name(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_whole_files_are_synchronised_before_they_are_renamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     target, seen = tmp_path / "file.json", []
     monkeypatch.setattr("xsns_stream.io.atomic.sync_file", lambda file: seen.append(("file", target.exists())))
     monkeypatch.setattr("xsns_stream.io.atomic.sync", lambda path: seen.append((path, target.exists())))
@@ -99,7 +97,7 @@ def test_files_that_are_written_whole_are_synchronised_before_they_have_their_na
     assert seen == [("file", False), (tmp_path, True)]
 
 
-def test_a_full_disk_is_an_error_for_files_that_are_written_whole(refuse: Any, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_for_whole_files(refuse: Any, tmp_path: Path) -> None:
     refuse(errno.ENOSPC, folders=False, files=True)
     with pytest.raises(XsnsError, match="No space left"):
         write_whole(tmp_path / "file.json", lambda file: file.write(b"{}") and None)

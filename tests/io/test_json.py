@@ -1,4 +1,4 @@
-"""JSON that comes from outside: read as it stands, or refused in a sentence."""
+"""JSON files from other programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_integers_that_fit_stay_integers_and_others_are_floats(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["", "[", "\x00", "[" * 100_000])
-def test_what_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_json_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(XsnsError, match="not valid JSON"):
         read_json(written(tmp_path, text))
 
@@ -47,7 +47,7 @@ def test_a_matrix_with_an_impossible_number_is_refused(tmp_path: Path) -> None:
         read_matrix(written(tmp_path, f'{{"en": {{"sw": {LONG}}}, "fi": {{"sw": 1}}}}'))
 
 
-def test_a_run_of_endless_examples_is_no_run(tmp_path: Path) -> None:
+def test_a_run_with_too_many_examples_is_refused(tmp_path: Path) -> None:
     text = '[{"train_config": {"en": Infinity}, "eval_results": {"sw": 0.5}}]'
     with pytest.raises(XsnsError):
         import_scores(written(tmp_path, text), "sumeval")

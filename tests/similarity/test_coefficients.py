@@ -1,4 +1,4 @@
-"""Coefficients of two sets, against scikit-learn, SciPy and Python sets."""
+"""Coefficients of two sets, compared with scikit-learn, SciPy and Python sets."""
 
 import math
 from itertools import pairwise
@@ -50,7 +50,7 @@ def expected(a, b):
 
 
 @given(a=members, b=members)
-def test_each_is_what_its_name_says(a, b):
+def test_coefficients_follow_their_definitions(a, b):
     for coefficient, value in expected(a, b).items():
         assert pair(a, b, coefficient) == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True), coefficient
 
@@ -62,7 +62,7 @@ def test_the_command_line_and_the_library_have_the_same_names():
 
 
 @pytest.mark.parametrize(("coefficient", "metric"), [("jaccard", "jaccard"), ("dice", "dice"), ("cosine", "cosine")])
-def test_those_that_scipy_has(coefficient, metric):
+def test_coefficients_equal_those_of_scipy(coefficient, metric):
     dense = np.random.default_rng(2).random((6, 500)) < 0.3
     rows = dense.astype(np.int64)
     found = similarity(OverlapCounts(tuple("abcdef"), rows @ rows.T, 500), coefficient)
@@ -71,7 +71,7 @@ def test_those_that_scipy_has(coefficient, metric):
 
 
 @given(a=members, b=members)
-def test_what_must_hold_whatever_the_sets(a, b):
+def test_properties_of_coefficients(a, b):
     for coefficient in COEFFICIENTS:
         here, there = pair(a, b, coefficient), pair(b, a, coefficient)
         if coefficient != "containment":
@@ -96,7 +96,7 @@ def test_containment_is_of_the_target_in_the_source():
     assert similarity(counts, "containment")["l", "s"] == 1.0
 
 
-def test_chance_is_taken_off_where_that_means_something():
+def test_the_chance_level_of_coefficients():
     counts = OverlapCounts(("a", "b"), np.array([[30, 12], [12, 20]], np.int64), 50)
     e = 30 * 20 / 50
     for coefficient, level in {
@@ -116,7 +116,7 @@ def test_chance_is_taken_off_where_that_means_something():
     np.testing.assert_allclose(corrected.values, jaccard(counts).chance_corrected)
 
 
-def test_seeds_are_averaged_alike():
+def test_seeds_are_averaged():
     one = OverlapCounts(("a", "b"), np.array([[30, 12], [12, 20]], np.int64), 50, seed=1)
     two = OverlapCounts(("b", "a"), np.array([[25, 20], [20, 30]], np.int64), 50, seed=2)
     for coefficient in COEFFICIENTS:
@@ -134,7 +134,7 @@ def test_counts_of_a_model_of_billions_of_parameters():
     assert 0.68 < similarity(counts, "mutual-information")["a", "b"] < math.log(2)
 
 
-def test_an_unknown_one():
+def test_an_unknown_coefficient():
     with pytest.raises(UsageError, match="there is no coefficient 'jacard'") as caught:
         similarity(OverlapCounts(("a",), np.array([[1]], np.int64), 5), "jacard")
     assert "mutual-information" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Overlaps counted from a store, against Python sets."""
+"""Overlap counts of a store, compared with Python sets."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def selected(sub):
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
-def test_counts_are_those_of_sets(path, compressor):
+def test_counts_equal_those_of_sets(path, compressor):
     store = open_store(path, "a", compressor=compressor)
     layout = networks.make_layout(3, 192)
     subs = {code: networks.make_sub(code, layout=layout) for code in ("yo", "sw", "rw", "en")}
@@ -70,7 +70,7 @@ def test_seeds_are_averaged_over_the_languages_that_have_all(filled):
         count_overlaps_by_seed(filled, languages=("rw", "sw"))
 
 
-def test_what_has_to_be_chosen(filled, path):
+def test_one_of_several_seeds_must_be_chosen(filled, path):
     filled.write(networks.make_sub("sw", seed=1))
     with pytest.raises(UsageError, match="there are 2 seeds, and none was chosen") as caught:
         count_overlaps(filled)

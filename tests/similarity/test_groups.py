@@ -1,4 +1,4 @@
-"""Counts of layers, kinds of module and tensors."""
+"""Overlap counts of layers, kinds of modules and tensors."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -108,7 +108,7 @@ def test_a_coefficient_for_each_group(store):
     assert line["dice"].tolist() == [found["model.layers.1"]["en", "sw"]]
 
 
-def test_groups_that_do_not_belong_together(store):
+def test_different_groups_are_not_averaged(store):
     layers, modules = count_overlaps(store, by="layer"), count_overlaps(store, by="module")
     with pytest.raises(IncompatibleError, match="counts are of different groups"):
         similarity_by_group([layers, modules])

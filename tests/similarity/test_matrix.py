@@ -1,4 +1,4 @@
-"""Counts → Jaccard coefficients, their average over seeds and their chance level."""
+"""Jaccard coefficients from counts, their average over seeds and their chance level."""
 
 import math
 from contextlib import contextmanager
@@ -74,7 +74,7 @@ def test_jaccard_is_that_of_scipy():
 
 
 @given(sets=families)
-def test_counting_reads_every_row_once_and_says_how_far_it_is(sets):
+def test_counting_reads_every_row_once_and_reports_progress(sets):
     source, progress = Rows(sets, 200), []
     counts = count_overlaps(source, on_progress=lambda done, total: progress.append((done, total)))
     assert counts.intersection.tolist() == count(sets, sorted(CODES)).intersection.tolist()
@@ -103,7 +103,7 @@ def test_a_rectangle_is_a_part_of_the_square(sets, sources, targets):
             assert part[a, b] == pytest.approx(whole[a, b], abs=0, nan_ok=True)
 
 
-def test_a_rectangle_with_one_side_left_out_has_all_there():
+def test_a_rectangle_with_one_side_has_all_languages_on_the_other():
     source = Rows({"sw": {1, 2}, "rw": {2}, "yo": {3}}, 64)
     assert count_overlaps(source, targets=["sw"]).sources == ("rw", "sw", "yo")
     assert count_overlaps(source, sources=["sw", "yo"]).targets == ("rw", "sw", "yo")
@@ -132,7 +132,7 @@ def test_empty_sub_networks():
     assert matrix.chance[0, 2] == 0.0
 
 
-def test_chance_is_what_independent_random_sets_give():
+def test_the_chance_level_is_that_of_independent_random_sets():
     rng = np.random.default_rng(3)
     size, sizes = 20_000, (3_000, 6_000)
     measured = []
@@ -179,7 +179,7 @@ def test_seeds_are_joined_by_label_and_averaged():
         ({"seed": 0}, "a seed stands twice"),
     ],
 )
-def test_tables_that_do_not_belong_together(other, message):
+def test_different_tables_are_not_averaged(other, message):
     sets = {"sw": {1}, "rw": {2}, "yo": {3}}
     settings = {"languages": ["sw", "rw"], "seed": 1} | other
     with pytest.raises(IncompatibleError, match=message):
@@ -200,7 +200,7 @@ def test_counting_through_torch_gives_the_same():
     assert np.array_equal(one.target_cardinality, other.target_cardinality)
 
 
-def test_a_device_that_is_not_there():
+def test_a_missing_device():
     with pytest.raises(UsageError, match="overlaps cannot be counted on the device 'abacus': ") as caught:
         count_overlaps(Rows({"sw": {1}}, 64), device="abacus")
     assert caught.value.hint == "leave out --device to use the CPU."

@@ -1,4 +1,4 @@
-"""Matrices come back from every format they are written in, and from tables of other people."""
+"""Reading of similarity matrices from every format, and from tables of other programs."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ def table(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("suffix", MATRIX_FORMATS)
-def test_a_matrix_comes_back(tmp_path: Path, suffix: str) -> None:
+def test_a_matrix_round_trips(tmp_path: Path, suffix: str) -> None:
     path = write_matrix(made(), tmp_path / f"m{suffix}", density=0.15)
     same(read_matrix(path), made(), everything=suffix not in {".csv", ".tsv"})
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".json", ".npz"])
-def test_a_matrix_without_seeds_and_chance_comes_back(tmp_path: Path, suffix: str) -> None:
+def test_a_matrix_without_seeds_and_chance_round_trips(tmp_path: Path, suffix: str) -> None:
     plain = SimilarityMatrix(("sw",), ("en", "fi"), np.array([[0.1, NAN]]), "l2v")
     same(read_matrix(write_matrix(plain, tmp_path / f"m{suffix}")), plain)
 
 
-def test_transposed_all_of_it_is_turned(tmp_path: Path) -> None:
+def test_all_arrays_are_transposed(tmp_path: Path) -> None:
     path = write_matrix(made(), tmp_path / "m.parquet")
     turned = read_matrix(path, transpose=True)
     assert (turned.sources, turned.targets) == (TARGETS, SOURCES)
@@ -87,7 +87,7 @@ def test_the_frame_in_the_parquet_file_is_pandas_own(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_parquet(path), made().to_frame())
 
 
-def test_similarities_are_no_distances(tmp_path: Path) -> None:
+def test_similarities_are_not_read_as_distances(tmp_path: Path) -> None:
     path = write_matrix(made(), tmp_path / "m.npz")
     with pytest.raises(UsageError, match="holds similarities, not distances"):
         read_matrix(path, distance=True)
@@ -114,7 +114,7 @@ def test_distances_become_similarities(table: Any) -> None:
             table(text, **options)
 
 
-def test_labels_that_are_no_codes_stay_to_be_named_later(table: Any) -> None:
+def test_labels_that_are_not_codes_stay(table: Any) -> None:
     found = table("x,sw,the average\nfi,1,2\nde,3,4\n")
     assert found.targets == ("sw", "the average")
 
@@ -130,7 +130,7 @@ def test_a_matrix_that_would_lose_rows_or_columns_is_refused(table: Any) -> None
     assert (known.left_out, known.by_name) == (("aka", "twi", "the average"), {"German": "de"})
 
 
-def test_of_what_was_written_every_part_is_cut(tmp_path: Path) -> None:
+def test_all_arrays_are_restricted(tmp_path: Path) -> None:
     matrix = replace(made(), sources=("nan", "no", "the average"))
     known = known_languages(matrix, "m", skip_unknown=True).matrix
     assert known.sources == ("nan", "no")
@@ -146,7 +146,7 @@ RECORD = PredictorRecord(
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".json", ".npz"])
-def test_the_record_comes_back(tmp_path: Path, suffix: str) -> None:
+def test_the_record_round_trips(tmp_path: Path, suffix: str) -> None:
     path = write_matrix(replace(made(), record=RECORD), tmp_path / f"m{suffix}")
     assert read_matrix(path).record == RECORD
     assert read_matrix(path, transpose=True).record == RECORD
@@ -158,7 +158,7 @@ def test_the_record_comes_back(tmp_path: Path, suffix: str) -> None:
     [{"model": 5}, {"seeds": ["x"]}, {"texts": [1]}, {"texts": {"sw": {"7": {}}}}, {"examples_asked": -1},
      {"max_length": 1e300}, {"corpus": "x" * 501}, {"settings": {"layer": []}}],
 )  # fmt: skip
-def test_a_damaged_record_is_said(tmp_path: Path, damage: dict[str, Any]) -> None:
+def test_a_damaged_record_is_reported(tmp_path: Path, damage: dict[str, Any]) -> None:
     path = write_matrix(replace(made(), record=RECORD), tmp_path / "m.json")
     document = json.loads(path.read_text())
     document["record"] |= damage
@@ -179,7 +179,7 @@ def test_names_in_a_record_are_shown_without_control_characters(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("label", [None, NAN, pd.NA, pd.NaT, "", "  "])
-def test_a_missing_label_is_no_language(tmp_path: Path, label: Any) -> None:
+def test_a_missing_label_is_an_error(tmp_path: Path, label: Any) -> None:
     """`str(nan)` is the code of Min Nan Chinese."""
     frame = pd.DataFrame([[1, 0.2], [0.2, 1]], index=pd.Index(["en", label], dtype=object), columns=["en", "nan"])
     with pytest.raises(XsnsError, match="row 2 of the table has no label"):
@@ -253,11 +253,11 @@ def test_distances_are_not_read_as_similarities_or_the_reverse(table: Any) -> No
         "x,en,fi\nen,,1\nfi,2,\n",  # the own is not known
     ],
 )
-def test_tables_whose_diagonal_says_nothing(table: Any, text: str) -> None:
+def test_tables_with_an_unknown_diagonal(table: Any, text: str) -> None:
     np.testing.assert_array_equal(table(text, distance=True).values, 1 - table(text).values)
 
 
-def test_what_we_wrote_is_not_asked_again(tmp_path: Path, table: Any) -> None:
+def test_files_of_this_program_are_not_checked_for_distances(tmp_path: Path, table: Any) -> None:
     given = table(APART, as_given=True)
     for suffix in (".parquet", ".json", ".npz"):
         same(read_matrix(write_matrix(given, tmp_path / f"m{suffix}")), given)
@@ -266,7 +266,7 @@ def test_what_we_wrote_is_not_asked_again(tmp_path: Path, table: Any) -> None:
 # ---------------------------------------------------------------------------------------- summaries
 
 
-def test_summaries_are_asked_about(table: Any) -> None:
+def test_words_for_summaries_are_reported(table: Any) -> None:
     found = table("source,en,fi,max\nen,1,.2,1\nfi,.2,1,1\nmax,1,1,1\nSum,1,1,1\n")
     with pytest.raises(XsnsError, match=r"max \(a word for a summary; use --rename max=max for the language") as c:
         known_languages(found, "'m.csv'")
@@ -308,7 +308,7 @@ def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
         ("x,sw\nfi,1,2\n", "has 3 fields"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said(table: Any, text: str, message: str) -> None:
+def test_faults_of_a_table_are_reported(table: Any, text: str, message: str) -> None:
     with pytest.raises(XsnsError, match=message):
         table(text)
 
@@ -319,7 +319,7 @@ def test_an_object_of_objects(table: Any) -> None:
     np.testing.assert_array_equal(found.values, [[0.5, 1], [NAN, NAN]])
 
 
-def test_a_parquet_frame_of_anyone(tmp_path: Path) -> None:
+def test_a_parquet_frame_of_another_program(tmp_path: Path) -> None:
     frame = pd.DataFrame({"language": ["swh", "fi"], "de": [1, 2], "en": [0.5, None]})
     for index in (None, "language"):
         given = frame if index is None else frame.set_index(index)

@@ -1,4 +1,4 @@
-"""The intersection and the union of several sub-networks, against Python's own integers."""
+"""Intersection and union of several sub-networks, compared with Python integers."""
 
 from functools import reduce
 from operator import and_, or_
@@ -20,7 +20,7 @@ CODES = ("en", "fi", "sw", "yo")
 @given(
     codes=st.lists(st.sampled_from(CODES), min_size=1, unique=True), seed=st.integers(0, 9), budget=st.integers(1, 200)
 )
-def test_they_are_those_of_integers(memory_rows, two_layers, random_rows, codes, seed, budget):
+def test_results_equal_those_of_integers(memory_rows, two_layers, random_rows, codes, seed, budget):
     store = memory_rows(random_rows(CODES, two_layers.size, seed), two_layers)
     numbers = [int.from_bytes(store.packed[code].tobytes(), "little") for code in codes]
     with pytest.MonkeyPatch.context() as patch:
@@ -46,7 +46,7 @@ def test_by_layer_module_and_tensor(memory_rows, two_layers, random_rows):
     assert len(united(store)) == sum(count_by_group(united(store, CODES)).values())
 
 
-def test_what_cannot_be_combined(memory_rows, two_layers, random_rows):
+def test_rows_that_cannot_be_combined(memory_rows, two_layers, random_rows):
     store = memory_rows(random_rows(CODES, two_layers.size), two_layers)
     with pytest.raises(LanguageError, match="no sub-network of 'xx'"):
         common(store, ["en", "xx"])

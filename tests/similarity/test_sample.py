@@ -1,4 +1,4 @@
-"""Estimates from a part of the parameters: how far off they are, and whether they say so."""
+"""Estimates from a sample of the parameters, and their standard errors."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -52,7 +52,7 @@ def samples(store):
 
 
 @pytest.mark.parametrize("coefficient", COEFFICIENTS)
-def test_the_truth_lies_within_two_standard_errors_as_often_as_it_should(store, samples, coefficient):
+def test_the_true_value_lies_within_two_standard_errors_often_enough(store, samples, coefficient):
     truth = similarity(count_overlaps(store), coefficient).values
     off = ~np.eye(len(CODES), dtype=bool)
     hits, errors, said = [], [], []
@@ -67,7 +67,7 @@ def test_the_truth_lies_within_two_standard_errors_as_often_as_it_should(store, 
     assert abs(np.mean(errors)) < 0.25 * np.mean(said)
 
 
-def test_more_parameters_give_smaller_errors_and_all_give_none(store):
+def test_more_parameters_give_smaller_errors(store):
     exact = count_overlaps(store)
     errors = [jaccard(sample_overlaps(store, f)).standard_error.mean() for f in (0.02, 0.1, 0.4)]
     assert errors[0] > 1.5 * errors[1] > 2.25 * errors[2] > 0
@@ -82,7 +82,7 @@ def test_more_parameters_give_smaller_errors_and_all_give_none(store):
         assert not found.standard_error.any()
 
 
-def test_a_language_is_certainly_like_itself(samples):
+def test_the_similarity_of_a_language_with_itself_is_certain(samples):
     found = jaccard(samples[0])
     assert np.diagonal(found.values).tolist() == [1.0] * len(CODES)
     assert np.diagonal(found.standard_error) == pytest.approx(0, abs=1e-6)
@@ -96,7 +96,7 @@ def test_a_rectangle_is_a_part_of_the_square(store, samples):
     assert part.sampled == whole.sampled == pytest.approx(0.05, rel=0.1)
 
 
-def test_only_what_is_drawn_is_read(store):
+def test_only_drawn_blocks_are_read(store):
     class Watched(ArrayColumns):
         read_words = 0
 
@@ -160,13 +160,13 @@ def test_a_layer_within_one_word(memory_rows, random_rows):
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.1, float("nan")])
-def test_a_part_that_is_none(store, fraction):
+def test_an_invalid_fraction(store, fraction):
     with pytest.raises(UsageError, match=r"must be in \(0, 1\]"):
         sample_overlaps_by_seed(store, fraction)
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 100])
-def test_columns_seen_another_way(block):
+def test_views_of_columns(block):
     rows = np.random.default_rng(1).integers(0, 2**64, (3, 40), np.uint64)
     ranges = [(2, 5), (5, 6), (30, 40)]
     picked = Picked(ArrayColumns(rows), ranges)

@@ -1,4 +1,4 @@
-"""Rows by columns: the same bits wherever and however they are kept."""
+"""Rows read by columns have the same bits for every storage and compressor."""
 
 import os
 import resource
@@ -45,7 +45,7 @@ def read(store, codes, start, stop, stride=0):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("piece", [1, 4, 1 << 18])
-def test_blocks_are_those_of_the_rows(make_store, networks, monkeypatch, kind, piece):
+def test_blocks_equal_the_rows(make_store, networks, monkeypatch, kind, piece):
     monkeypatch.setattr(row_array_module, "PIECE_WORDS", piece)
     layout = networks.make_layout(3, 192 + 64)
     store = make_store(kind, layout)
@@ -144,14 +144,14 @@ def test_copies_take_a_bounded_memory(make_store, networks):
 # -------------------------------------------------------------------------------------------- refusals
 
 
-def test_an_out_of_another_shape(filled):
+def test_an_output_of_another_shape_is_refused(filled):
     with filled.columns(("sw", "yo"), 0, 0.15) as columns:
         for start, stop, shape in [(0, 10, (2, 10)), (3, 2, (2, 0)), (0, 3, (1, 3)), (0, 3, (2, 4))]:
             with pytest.raises(ValueError, match="of 2 rows of 9"):
                 columns.read(start, stop, np.empty(shape, np.uint64))
 
 
-def test_rows_that_are_not_there(filled):
+def test_missing_rows_are_refused(filled):
     with pytest.raises(LanguageError, match="no sub-network of 'fr'"), filled.columns(("sw", "fr"), 0, 0.15):
         pass
     with pytest.raises(StoreError, match=r"has no row 'sw' \(seed 4"), filled.columns(("sw",), 4, 0.15):
@@ -172,7 +172,7 @@ def test_truncated_objects_name_their_row(path, networks, object_of, compressor,
 
 
 @pytest.mark.parametrize("most_open", [0, 100])
-def test_an_object_that_is_cut_or_goes_while_it_is_read(filled, object_of, monkeypatch, most_open):
+def test_an_object_that_is_truncated_or_removed_while_it_is_read(filled, object_of, monkeypatch, most_open):
     monkeypatch.setattr(columns_module, "MOST_OPEN", most_open)
     out = np.empty((2, 9), np.uint64)
     with filled.columns(("sw", "rw"), 0, 0.15) as columns:
@@ -194,7 +194,7 @@ def test_a_damaged_index(filled, object_of, at):
         read(filled, ("sw",), 0, 9)
 
 
-def test_copies_are_compared_with_the_records(make_store, networks):
+def test_copies_are_compared_with_their_records(make_store, networks):
     store = make_store("memory", networks.make_layout())
     key = "subnetworks/c/0/0/1/0"
     data = bytearray(store.storage.read(key))

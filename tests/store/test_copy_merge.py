@@ -1,4 +1,4 @@
-"""Rows copied from store to store: whole, once, and never over other bits."""
+"""Copying and merging of stores."""
 
 from dataclasses import replace
 
@@ -67,7 +67,7 @@ def test_a_copy_of_an_uncompressed_store_has_the_same_objects(make, tmp_path):
         assert mine.read_bytes() == yours.read_bytes()
 
 
-def test_a_part_of_a_store(make, tmp_path):
+def test_chosen_rows_are_copied(make, tmp_path):
     source = make("a", "sw", "rw", ("sw", 1))
     target = open_store(tmp_path / "b", "a")
     assert copy_rows(source, target, [RowKey(0.15, 1, "sw")]).written == (RowKey(0.15, 1, "sw"),)
@@ -78,7 +78,7 @@ def test_a_part_of_a_store(make, tmp_path):
         copy_rows(source, target, [RowKey(0.15, 1, "rw")])
 
 
-def test_a_copy_goes_on_where_it_stopped(make, tmp_path):
+def test_a_copy_continues_where_it_stopped(make, tmp_path):
     source = make("a", "sw", "rw", "yo")
     target = open_store(tmp_path / "b", "a")
     copy_rows(source, target, source.keys()[:2])
@@ -101,7 +101,7 @@ def test_a_store_without_rows(make, filled, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-def test_a_damaged_row_is_left_behind_and_told(filled, object_of, tmp_path):
+def test_a_damaged_row_is_not_copied_and_is_reported(filled, object_of, tmp_path):
     data = bytearray(object_of("sw").read_bytes())
     data[20] ^= 4
     object_of("sw").write_bytes(data)
@@ -125,7 +125,7 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_copied(filled, pat
 # ------------------------------------------------------------------------------------------- merging
 
 
-def test_stores_of_several_machines_become_one(make, tmp_path):
+def test_stores_of_several_machines_are_merged(make, tmp_path):
     a = make("a", "sw", ("rw", 1))
     b = make("b", "yo", "sw", ("sw", 0, 0.3))
     target = make("t", "zu")
@@ -139,7 +139,7 @@ def test_stores_of_several_machines_become_one(make, tmp_path):
     assert target.read("zu").language == "zu" if len(target.seeds) == 1 else target.read("zu", 0, 0.15).seed == 0
 
 
-def test_a_merge_makes_its_target_where_there_is_none(make, tmp_path):
+def test_a_merge_creates_its_target(make, tmp_path):
     target = open_store(tmp_path / "t", "a")
     merge_stores(target, [make("a", "sw"), make("b", "rw")])
     assert open_store(tmp_path / "t").languages == ("rw", "sw")
@@ -184,7 +184,7 @@ def test_another_layout_is_refused_with_the_first_tensor_that_differs(make, tmp_
         merge_stores(target, [make("b", "rw", layout=networks.make_layout(2))])
 
 
-def test_a_row_with_other_bits_is_refused_and_nothing_is_lost(make, tmp_path, networks):
+def test_a_row_with_other_bits_is_refused_and_nothing_is_written(make, tmp_path, networks):
     target, good = make("t", "zu", "sw"), make("a", "rw")
     bad = make("b", "fi")
     bad.write(networks.make_sub("sw", bits=networks.make_bits(576, 99)))
@@ -198,7 +198,7 @@ def test_a_row_with_other_bits_is_refused_and_nothing_is_lost(make, tmp_path, ne
     assert not (tmp_path / "new").exists()
 
 
-def test_a_row_of_another_experiment_within_a_store_does_not_travel(filled, path, tmp_path):
+def test_a_row_of_another_experiment_within_a_store_is_not_copied(filled, path, tmp_path):
     file = path / "commits/0.15/0/rw/zarr.json"
     file.write_text(file.read_text().replace('"mini"', '"other"'))
     done = merge_stores(open_store(tmp_path / "t", "a"), [filled])
@@ -229,7 +229,7 @@ def keep(store, networks, language, encoding, scale=1.0):
 
 
 @pytest.mark.parametrize("encoding", ["float32", "bf16"])
-def test_fisher_values_travel_when_they_are_asked_to(make, tmp_path, networks, encoding):
+def test_fisher_values_are_copied_on_request(make, tmp_path, networks, encoding):
     source = make("a", "sw", "yo")
     keep(source, networks, "sw", encoding)
     plain = open_store(tmp_path / "plain", "a")
@@ -249,7 +249,7 @@ def test_fisher_values_travel_when_they_are_asked_to(make, tmp_path, networks, e
     assert (again.written, len(again.skipped)) == ((), 3)
 
 
-def test_fisher_values_of_two_encodings_do_not_mix(make, tmp_path, networks):
+def test_fisher_values_of_two_encodings_are_not_merged(make, tmp_path, networks):
     a, b = make("a", "sw"), make("b", "yo")
     keep(a, networks, "sw", "float32")
     keep(b, networks, "yo", "bf16")
@@ -272,7 +272,7 @@ def test_fisher_values_that_differ_are_refused(make, tmp_path, networks):
         merge_stores(open_store(tmp_path / "t", "a"), [a, b], with_fisher=True)
 
 
-def test_damaged_fisher_values_stay_behind(make, tmp_path, networks):
+def test_damaged_fisher_values_are_not_copied(make, tmp_path, networks):
     source = make("a", "sw")
     keep(source, networks, "sw", "float32")
     file = tmp_path / "a/fisher/c/0/0/0"

@@ -1,4 +1,4 @@
-"""A table of damages: `verify` names the row and the problem, the command line exits with 1, and reading refuses."""
+"""Damaged stores: `verify` names row and problem, the command line exits with 1, and reading raises an error."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def test_reading_and_checking_refuse_the_row(damage, path, what):
 
 
 @pytest.mark.parametrize("what", [what for what, (_, seen) in TABLE.items() if seen])
-def test_a_comparison_refuses_what_can_be_seen_without_hashes(damage, path, what, xsns):
+def test_a_comparison_refuses_damage_that_shows_without_hashes(damage, path, what, xsns):
     getattr(damage, what)()
     with pytest.raises(StoreError, match="'sw'"):
         count_overlaps(open_store(path))
@@ -152,7 +152,7 @@ def test_a_comparison_refuses_what_can_be_seen_without_hashes(damage, path, what
     assert "'sw'" in done.err
 
 
-def test_a_store_that_lost_its_array(damage, path, xsns):
+def test_a_store_without_its_array(damage, path, xsns):
     damage.lost_array()
     store = open_store(path)
     for use in (store.verify, lambda: store.read("sw"), lambda: count_overlaps(store)):

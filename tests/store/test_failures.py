@@ -1,4 +1,4 @@
-"""The disk says no: in words, and without harm to what is committed."""
+"""Errors of the disk: each gives a message, and committed rows stay sound."""
 
 import errno
 import os
@@ -99,7 +99,7 @@ def test_a_lock_that_is_held_for_too_long(filled, networks, monkeypatch):
     assert filled.write(networks.make_sub("fr"))
 
 
-def test_a_lock_that_cannot_be_made(filled, networks, monkeypatch):
+def test_a_lock_that_cannot_be_created(filled, networks, monkeypatch):
     monkeypatch.setattr(FileLock, "acquire", failing(errno.EACCES))
     with pytest.raises(StoreError, match=r"cannot lock .*: no permission"):
         filled.write(networks.make_sub("fr"))

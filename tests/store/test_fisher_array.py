@@ -1,4 +1,4 @@
-"""Kept Fisher values: what is written is what is read, with plain Zarr too, and damage is found."""
+"""Saved Fisher values: round trips, also with plain Zarr, and detection of damage."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def same(found, wanted):
 # ------------------------------------------------------------------------------------------ round trip
 
 
-def test_values_come_back_as_they_were(kept, make_fisher, path):
+def test_values_round_trip(kept, make_fisher, path):
     again = open_store(path)
     for language in ("sw", "rw", "yo"):
         found, wanted = again.fisher_values(language, 0), make_fisher(language)
@@ -105,7 +105,7 @@ def test_plain_zarr_reads_them(kept, path, make_fisher):
     assert array[0, 0, 5:9].shape == (4,)
 
 
-def test_keeping_again_is_no_work_and_other_values_are_refused(kept, make_fisher):
+def test_saving_again_writes_nothing_and_other_values_are_refused(kept, make_fisher):
     assert kept.save_fisher(make_fisher()) is False
     other = make_fisher("sw")
     other.values[0][3] += 1
@@ -142,7 +142,7 @@ def test_rounding_is_to_the_nearest_and_ties_to_even():
 
 
 @given(st.lists(st.floats(0, 2.0**126, width=32), min_size=1, max_size=50))
-def test_rounding_is_torch_s(values):
+def test_rounding_equals_that_of_torch(values):
     torch = pytest.importorskip("torch")
     array = np.array(values, np.float32)
     expected = torch.from_numpy(array).to(torch.bfloat16).to(torch.float32).numpy()
@@ -173,7 +173,7 @@ def test_a_store_has_one_encoding(kept, make_fisher):
 # ------------------------------------------------------------------------------------------- refusals
 
 
-def test_what_cannot_be_kept(path, make_fisher):
+def test_values_that_cannot_be_saved(path, make_fisher):
     store, wanted = open_store(path, "a"), make_fisher()
     with pytest.raises(UsageError, match="no encoding 'float16'"):
         store.save_fisher(wanted, "float16")
@@ -227,14 +227,14 @@ def test_a_damaged_index_is_found_though_values_are_read_without_it(kept, path):
     assert "the index of" in str(kept.verify()[0])
 
 
-def test_an_object_that_is_gone(kept, path):
+def test_a_missing_object(kept, path):
     object_of(path).unlink()
     assert problems(kept) == {("values", SW)}
     with pytest.raises(StoreError, match=r"cannot be read: .*No such file"):
         kept.fisher_values("sw", 0)
 
 
-def test_labels_that_were_swapped(kept, path):
+def test_swapped_labels_of_fisher_values(kept, path):
     file = path / "fisher/zarr.json"
     document = json.loads(file.read_text())
     document["attributes"]["languages"][:2] = reversed(document["attributes"]["languages"][:2])
@@ -244,7 +244,7 @@ def test_labels_that_were_swapped(kept, path):
         kept.fisher_values("sw", 0)
 
 
-def test_values_that_no_engine_gives(path, make_fisher):
+def test_invalid_values_are_found(path, make_fisher):
     wanted = make_fisher()
     wanted.values[1][5] = math.inf
     store = open_store(path, "a")
@@ -274,7 +274,7 @@ def test_a_damaged_array_document(kept, path, change):
         kept.fisher_values("sw", 0)
 
 
-def test_records_that_are_damaged_or_of_others(kept, path):
+def test_damaged_records_and_records_of_other_rows(kept, path):
     (path / "fisher_commits/0/sw/zarr.json").write_text("{}")
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/0/fr")
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/00/rw")
@@ -283,7 +283,7 @@ def test_records_that_are_damaged_or_of_others(kept, path):
         kept.fisher_record("fr", 0)
 
 
-def test_a_row_that_was_torn_before_its_commit_is_written_again(kept, path, make_fisher):
+def test_an_incomplete_row_without_a_record_is_written_again(kept, path, make_fisher):
     shutil.rmtree(path / "fisher_commits/0/sw")
     file = object_of(path)
     file.write_bytes(file.read_bytes()[:50])
@@ -295,7 +295,7 @@ def test_a_row_that_was_torn_before_its_commit_is_written_again(kept, path, make
     assert not list((path / "fisher").glob(".lock-*"))
 
 
-def test_a_full_disk_leaves_what_is_kept(kept, path, make_fisher, monkeypatch):
+def test_a_full_disk_leaves_saved_values_sound(kept, path, make_fisher, monkeypatch):
     import errno
     import os
 
@@ -312,6 +312,6 @@ def test_a_full_disk_leaves_what_is_kept(kept, path, make_fisher, monkeypatch):
     assert kept.verify() == []
 
 
-def test_a_key_says_what_it_names():
+def test_the_text_of_a_key():
     key = FisherKey.checked("sw", 3)
     assert (str(key), key.node, key.density) == ("'sw' (seed 3, Fisher values)", "fisher_commits/3/sw", None)

@@ -1,4 +1,4 @@
-"""Stores within the store, which leave out a part of each row's examples: written, checked, copied, dropped."""
+"""Folds of rows, in stores within the store: writing, verifying, copying and removing."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def cut(path, networks):
     return store
 
 
-def test_parts_come_back(cut, path, networks):
+def test_folds_round_trip(cut, path, networks):
     store = open_store(path)
     assert store.fold_counts == (3,)
     assert store.languages == ("rw", "sw", "yo")
@@ -56,7 +56,7 @@ def test_parts_come_back(cut, path, networks):
     assert store.verify() == []
 
 
-def test_the_same_part_is_written_once_and_another_never_over_it(cut, networks):
+def test_the_same_fold_is_written_once_and_another_is_refused(cut, networks):
     assert not cut.write_fold(sub_without(networks, "sw", 2), 3, 2)
     with pytest.raises(StoreError, match="is committed already, with other bits"):
         cut.write_fold(sub_of(networks, "sw", "yo2"), 3, 2)
@@ -68,7 +68,7 @@ def sub_of(networks, language, other):
     return networks.make_sub(language, bits=networks.make_sub(other).bits, **TEXT)
 
 
-def test_several_numbers_of_parts_stand_side_by_side(cut, networks):
+def test_a_row_may_have_several_numbers_of_folds(cut, networks):
     write(cut, networks, "sw", count=5)
     assert cut.fold_counts == (3, 5)
     assert cut.has_folds("sw", 0, 0.15, 3)
@@ -77,7 +77,7 @@ def test_several_numbers_of_parts_stand_side_by_side(cut, networks):
     assert cut.verify() == []
 
 
-def test_a_reader_that_knows_nothing_of_parts_sees_the_rows(cut, path):
+def test_a_reader_without_folds_sees_the_rows(cut, path):
     root = zarr.open_group(path, mode="r")
     assert sorted(root["commits/0.15/0"].group_keys()) == ["rw", "sw", "yo"]
     within = zarr.open_group(path / "parts" / "3" / "2", mode="r")
@@ -86,20 +86,20 @@ def test_a_reader_that_knows_nothing_of_parts_sees_the_rows(cut, path):
 
 
 @pytest.mark.parametrize("count", [1, 0, MOST_FOLDS + 1])
-def test_numbers_of_parts_that_cannot_be(cut, count):
+def test_invalid_numbers_of_folds(cut, count):
     with pytest.raises(UsageError, match=f"examples can be divided into 2 to 64 parts, not {count}"):
         cut.folds(count)
 
 
 @pytest.mark.parametrize("attributes", [{}, {"counts": [1]}, {"counts": ["a"]}, {"counts": 3}])
-def test_a_damaged_group_is_said(cut, path, attributes):
+def test_a_damaged_group_is_reported(cut, path, attributes):
     file = path / "parts" / "zarr.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"attributes": attributes}))
     with pytest.raises(StoreError, match="does not follow the format: attributes"):
         _ = open_store(path).fold_counts
 
 
-def test_verify_finds_what_is_wrong_with_a_part(cut, path):
+def test_verify_finds_damage_of_a_fold(cut, path):
     (damaged,) = [file for file in (path / "parts/3/2/subnetworks/c/0/0/1").iterdir() if file.is_file()]
     data = bytearray(damaged.read_bytes())
     data[3] ^= 1
@@ -116,7 +116,7 @@ def test_verify_finds_what_is_wrong_with_a_part(cut, path):
 
 
 @pytest.mark.parametrize("committed", [True, False])
-def test_parts_of_a_killed_build_are_unfinished_and_not_wrong(cut, path, networks, xsns, committed):
+def test_folds_of_a_killed_build_are_unfinished_and_not_damaged(cut, path, networks, xsns, committed):
     cut.folds(3)[0].discard("sw", 0, 0.15)
     cut.folds(3)[2].discard("sw", 0, 0.15)
     if not committed:
@@ -135,7 +135,7 @@ def test_parts_of_a_killed_build_are_unfinished_and_not_wrong(cut, path, network
     assert open_store(path).unfinished_folds() == ()
 
 
-def test_a_part_that_is_damaged_is_still_wrong_where_others_are_missing(cut, path, xsns):
+def test_a_damaged_fold_is_found_where_others_are_missing(cut, path, xsns):
     cut.folds(3)[0].discard("sw", 0, 0.15)
     damaged = path / "parts/3/2/subnetworks/c/0/0/0/0"
     damaged.write_bytes(damaged.read_bytes()[:-1])
@@ -143,7 +143,7 @@ def test_a_part_that_is_damaged_is_still_wrong_where_others_are_missing(cut, pat
     assert xsns("verify", "--store", path).code == 1
 
 
-def test_verify_finds_a_part_of_other_text(cut, networks):
+def test_verify_finds_a_fold_of_other_text(cut, networks):
     cut.folds(3)[0].discard("sw", 0, 0.15)
     cut.write_fold(sub_without(networks, "sw", 1, corpus_digest="d2"), 3, 1)
     (finding,) = cut.verify()
@@ -154,7 +154,7 @@ def test_verify_finds_a_part_of_other_text(cut, networks):
 # --------------------------------------------------------------------------------- copies and merges
 
 
-def test_copies_take_parts_along(cut, tmp_path, networks):
+def test_copies_include_folds(cut, tmp_path, networks):
     copy = open_store(tmp_path / "copy.zarr", "a", compressor="zstd")
     done = copy_rows(cut, copy, [RowKey(0.15, 0, "sw"), RowKey(0.15, 0, "yo")])
     assert (len(done.written), done.folds_written, done.folds_skipped) == (2, 3, 0)
@@ -167,7 +167,7 @@ def test_copies_take_parts_along(cut, tmp_path, networks):
     assert copy_rows(cut, copy).folds_skipped == 6
 
 
-def test_merges_bring_parts_together(cut, tmp_path, networks):
+def test_merges_include_folds(cut, tmp_path, networks):
     other = write(open_store(tmp_path / "other.zarr", "a"), networks, "zu")
     write(other, networks, "xh", count=4)
     target = open_store(tmp_path / "all.zarr", "a")
@@ -178,7 +178,7 @@ def test_merges_bring_parts_together(cut, tmp_path, networks):
     assert target.verify() == []
 
 
-def test_parts_of_other_bits_are_refused_before_anything_is_written(cut, tmp_path, networks):
+def test_folds_with_other_bits_are_refused_before_anything_is_written(cut, tmp_path, networks):
     other = open_store(tmp_path / "other.zarr", "a")
     other.write_fold(sub_of(networks, "sw", "another"), 3, 1)
     other.write(networks.make_sub("sw", **TEXT))
@@ -188,7 +188,7 @@ def test_parts_of_other_bits_are_refused_before_anything_is_written(cut, tmp_pat
     assert not target.exists
 
 
-def test_a_part_that_cannot_be_read_is_told(cut, path, tmp_path):
+def test_an_unreadable_fold_is_reported(cut, path, tmp_path):
     (damaged,) = [file for file in (path / "parts/3/2/subnetworks/c/0/0/1").iterdir() if file.is_file()]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     copy = open_store(tmp_path / "copy.zarr", "a")
@@ -201,7 +201,7 @@ def test_a_part_that_cannot_be_read_is_told(cut, path, tmp_path):
 # ------------------------------------------------------------------------------------------- pruning
 
 
-def test_rows_go_with_their_parts(cut):
+def test_rows_are_removed_with_their_folds(cut):
     plan = plan_prune(cut, [RowKey(0.15, 0, "sw")])
     assert (len(plan.rows), len(plan.folds), plan.things) == (1, 3, 4)
     assert plan.bytes == 4 * next(iter(plan.rows.values()))
@@ -212,7 +212,7 @@ def test_rows_go_with_their_parts(cut):
     assert cut.verify() == []
 
 
-def test_parts_go_and_rows_stay(cut):
+def test_folds_are_removed_and_rows_stay(cut):
     plan = plan_prune(cut, folds=cut.fold_keys(3))
     assert (len(plan.rows), len(plan.folds)) == (0, 6)
     prune(cut, plan)
@@ -221,7 +221,7 @@ def test_parts_go_and_rows_stay(cut):
     assert cut.verify() == []
 
 
-def test_what_killed_writers_left_in_parts_goes_too(cut, path):
+def test_leftovers_in_folds_are_removed(cut, path):
     left = path / "parts/3/1/subnetworks/c/0/0/0/0.abc.partial"
     left.write_bytes(b"half")
     plan = plan_prune(cut, leftovers=True)
@@ -231,7 +231,7 @@ def test_what_killed_writers_left_in_parts_goes_too(cut, path):
     assert cut.verify() == []
 
 
-def test_parts_on_an_object_store(s3, networks):
+def test_folds_on_an_object_store(s3, networks):
     store = write(open_store(f"{s3}/x", "a"), networks, "sw")
     again = open_store(f"{s3}/x")
     assert again.fold_counts == (3,)
@@ -240,7 +240,7 @@ def test_parts_on_an_object_store(s3, networks):
     assert store.folds(3)[2]["sw"].bits.tolist() == sub_without(networks, "sw", 3).bits.tolist()
 
 
-def test_a_part_that_is_gone_or_exchanged_is_found(cut, path):
+def test_a_missing_or_exchanged_fold_is_found(cut, path):
     second, third = (path / "parts" / "3" / number for number in "23")
     shutil.rmtree(third)
     assert open_store(path).verify() == []

@@ -1,4 +1,4 @@
-"""No store, however damaged, makes `build` hang, end as a bug, or leave rows that are not what was measured."""
+"""Hostile stores do not make `build` hang, end as a bug, or leave wrong rows."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A compressed row that stands for far more than its words is refused before room is made for it."""
+"""Compressed rows that decompress to too many bytes are refused before memory is allocated."""
 
 import gzip
 import json
@@ -49,11 +49,11 @@ def remade(filled, path, networks, codec):
     return write
 
 
-def test_a_sound_row_is_read(remade, networks):
+def test_a_sound_compressed_row_is_read(remade, networks):
     assert remade().read("sw").bits.tolist() == networks.make_sub("sw").bits.tolist()
 
 
-def test_a_bomb_is_refused_before_it_goes_off(remade, codec):
+def test_a_decompression_bomb_is_refused(remade, codec):
     bomb = CODECS[codec][1](bytes(200_000_000 if codec == "gzip" else 1_000_000_000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     store = remade(lambda pieces: [bomb, *pieces[1:]])

@@ -1,4 +1,4 @@
-"""Other implementations of Zarr read the bits that were written: dask, tensorstore (C++), zarrs (Rust), plain zarr."""
+"""Other implementations of Zarr read the same bits: dask, tensorstore (C++), zarrs (Rust) and plain zarr."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def test_xarray_with_dask(store, path):
     assert np.array_equal(chosen.compute(scheduler="synchronous").values, store.read("zh-Hant", 0, 0.3).bits)
 
 
-def test_dask_counts_an_overlap_as_we_do(store, path):
+def test_dask_counts_the_same_overlap(store, path):
     import dask.array
 
     from xsns_stream.similarity import count_overlaps
@@ -127,7 +127,7 @@ def snippets():
     return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
-def test_the_snippet_of_the_format_s_page_reads_a_store(store, path):
+def test_the_code_on_the_format_page_reads_a_store(store, path):
     seen = []
     for code in snippets():
         names = {"path": path}
@@ -137,12 +137,12 @@ def test_the_snippet_of_the_format_s_page_reads_a_store(store, path):
     assert any(np.array_equal(seen[0], store.read(key.language, key.seed, key.density).bits) for key in keys)
 
 
-def test_the_snippet_reads_version_1():
+def test_the_code_on_the_format_page_reads_version_1():
     for code in snippets():
         exec(code, {"path": FIXTURE})
 
 
-def test_version_1_is_what_the_page_says():
+def test_version_1_follows_the_format_page():
     """The metadata that the page promises stand in the oldest store, byte for byte as documents."""
     root = json.loads((FIXTURE / "zarr.json").read_text())
     assert (root["node_type"], root["attributes"]["format"], root["attributes"]["format_version"]) == (

@@ -1,4 +1,4 @@
-"""Folders that killed processes left beside a store are removed; those of the living are not."""
+"""Folders of killed processes beside a store are removed; folders of running processes are not."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def leave(path, name, age=3600.0):
 
 
 @pytest.mark.parametrize("mode", ["a", "w-"])
-def test_what_a_killed_process_left_is_removed(path, mode):
+def test_the_folder_of_a_killed_process_is_removed(path, mode):
     left = leave(path, f"{path.name}.{HEX}.partial")
     open_store(path, mode)
     assert not left.exists()
@@ -38,7 +38,7 @@ def test_reading_removes_nothing(filled, path):
     assert left.exists()
 
 
-def test_what_somebody_works_in_is_left_alone(path):
+def test_a_folder_in_use_is_not_removed(path):
     left = leave(path, f"{path.name}.{HEX}.partial")
     with FileLock(left / ".lock"):
         then = time.time() - 3600
@@ -49,13 +49,13 @@ def test_what_somebody_works_in_is_left_alone(path):
     assert not left.exists()
 
 
-def test_what_is_young_may_not_have_its_lock_yet(path):
+def test_a_young_folder_may_not_have_its_lock_yet(path):
     left = leave(path, f"{path.name}.{HEX}.partial", age=5)
     open_store(path, "a")
     assert left.exists()
 
 
-def test_what_is_young_and_was_locked_before_goes_when_its_maker_has_died(path):
+def test_a_young_folder_with_the_mark_is_removed(path):
     store = open_store(path, "a")
     with store.scratch() as folder:
         # As `kill -9` leaves it, and a copy whose lock nobody holds.
@@ -65,13 +65,13 @@ def test_what_is_young_and_was_locked_before_goes_when_its_maker_has_died(path):
 
 
 @pytest.mark.parametrize("name", ["other.zarr." + HEX + ".partial", "{}.partial", "{}." + HEX, "{}.abc.partial"])
-def test_what_is_called_otherwise_is_somebody_else_s(path, name):
+def test_a_folder_with_another_name_is_not_removed(path, name):
     left = leave(path, name.format(path.name))
     open_store(path, "a")
     assert left.exists()
 
 
-def test_a_folder_for_large_files_goes_with_its_block(path):
+def test_a_scratch_folder_is_removed_after_its_block(path):
     store = open_store(path, "a")
     with store.scratch() as folder:
         assert folder.parent == path.parent
@@ -84,7 +84,7 @@ def test_a_folder_for_large_files_goes_with_its_block(path):
     assert list(path.parent.iterdir()) == []
 
 
-def test_no_place_for_large_files(tmp_path):
+def test_a_scratch_folder_that_cannot_be_created(tmp_path):
     (tmp_path / "file").write_text("")
     store = open_store(tmp_path / "x.zarr", "a")
     store.storage = LocalStorage(tmp_path / "file" / "x.zarr")
@@ -99,7 +99,7 @@ def test_a_new_store_has_no_lock_left_in_it(filled, path):
 
 
 @pytest.mark.parametrize("place", ["", "parts/3/1"])
-def test_prune_names_what_was_left_aside_and_drops_it(filled, path, networks, place):
+def test_prune_names_and_removes_the_folder_of_a_killed_process(filled, path, networks, place):
     for number in (1, 2, 3):
         filled.write_fold(networks.make_sub("sw"), 3, number)
     beside = path / place
@@ -119,7 +119,7 @@ def test_prune_names_what_was_left_aside_and_drops_it(filled, path, networks, pl
     assert filled.languages == ("rw", "sw", "yo")
 
 
-def test_the_command_line_names_what_was_left_aside(filled, path, xsns):
+def test_the_command_line_names_the_folder_of_a_killed_process(filled, path, xsns):
     left = leave(path, f"{path.name}.{HEX}.partial")
     done = xsns("prune", path, "--unfinished", "--dry-run")
     assert done.code == 0

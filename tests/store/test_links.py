@@ -1,4 +1,4 @@
-"""Nothing is written or removed through a folder of a store that is a link to another folder."""
+"""Nothing is written or removed through a folder of a store that is a symbolic link."""
 
 import contextlib
 import json

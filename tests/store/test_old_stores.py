@@ -30,7 +30,7 @@ def test_version_1_is_read():
     assert count_overlaps(store, seed=7).intersection.tolist() == [[12, 2], [2, 67]]
 
 
-def test_version_1_goes_on(tmp_path, networks):
+def test_version_1_can_be_extended(tmp_path, networks):
     path = shutil.copytree(FIXTURE, tmp_path / "store")
     store = open_store(path, "a")
     layout = networks.make_layout(2, 128)

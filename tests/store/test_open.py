@@ -1,4 +1,4 @@
-"""Modes, labels, and the sentences that say why something cannot be opened or read."""
+"""Modes and labels of a store, and error messages of opening and reading."""
 
 import json
 
@@ -15,7 +15,7 @@ def edit(file, change):
     file.write_text(json.dumps(document))
 
 
-def test_a_missing_store_says_so(path):
+def test_a_missing_store_is_reported(path):
     with pytest.raises(StoreError, match=r"there is no store at .*experiment.zarr") as caught:
         open_store(path)
     assert "xsns-stream build" in caught.value.hint
@@ -48,7 +48,7 @@ def test_mode_w_refuses_what_exists(filled, path):
     assert "mode 'a'" in caught.value.hint
 
 
-def test_mode_w_refuses_a_store_that_came_up_meanwhile(path, networks):
+def test_mode_w_refuses_a_store_that_was_created_in_the_meantime(path, networks):
     store = open_store(path, "w-")
     open_store(path, "a").write(networks.make_sub("rw"))
     with pytest.raises(StoreError, match="exists already"):
@@ -56,7 +56,7 @@ def test_mode_w_refuses_a_store_that_came_up_meanwhile(path, networks):
     assert open_store(path).languages == ("rw",)
 
 
-def test_mode_w_goes_on_writing_to_its_own_store(path, networks):
+def test_mode_w_continues_to_write_to_its_own_store(path, networks):
     store = open_store(path, "w-")
     store.write(networks.make_sub("sw"))
     store.write(networks.make_sub("rw"))
@@ -77,7 +77,7 @@ def test_unknown_modes_and_compressors(path):
 
 
 @pytest.mark.parametrize("mode", ["r", "a"])
-def test_what_is_not_a_store_is_left_alone(path, mode):
+def test_other_folders_are_not_changed(path, mode):
     path.mkdir()
     (path / "notes.txt").write_text("mine")
     with pytest.raises(StoreError, match="not a store of sub-networks: it is not a Zarr v3 hierarchy"):
@@ -140,7 +140,7 @@ def test_a_damaged_array_document_is_refused(filled, path, change, message):
         open_store(path).read("sw")
 
 
-def test_an_array_that_is_gone(filled, path):
+def test_a_missing_array(filled, path):
     (path / "subnetworks/zarr.json").unlink()
     with pytest.raises(StoreError, match=r"array 'subnetworks' of the store .* is missing"):
         filled.read("sw")
@@ -159,7 +159,7 @@ def test_an_unknown_language_gets_near_misses(filled):
 
 
 @pytest.mark.parametrize("language", ["", "../../etc", "a/b", "sw_KE", ".", "sw-", "ä", "x" * 65])
-def test_languages_that_could_not_be_a_path(path, networks, language):
+def test_languages_that_cannot_be_part_of_a_path(path, networks, language):
     store = open_store(path, "a")
     with pytest.raises(LanguageError, match="cannot name a row"):
         store.write(networks.make_sub(language))
@@ -181,7 +181,7 @@ def test_labels_out_of_range(path, seed, density, message):
         open_store(path, "a").is_committed("sw", seed, density)
 
 
-def test_several_seeds_or_densities_have_to_be_chosen(filled, networks):
+def test_one_of_several_seeds_or_densities_must_be_chosen(filled, networks):
     filled.write(networks.make_sub("sw", seed=1))
     with pytest.raises(UsageError, match="has 2 seeds, and none was chosen") as caught:
         filled["sw"]
@@ -193,7 +193,7 @@ def test_several_seeds_or_densities_have_to_be_chosen(filled, networks):
     assert filled.read("sw", seed=1, density=0.15).seed == 1
 
 
-def test_a_row_that_is_not_there_names_those_that_are(filled):
+def test_the_error_of_a_missing_row_names_the_existing_rows(filled):
     with pytest.raises(StoreError, match=r"has no row 'sw' \(seed 4, density 0.15\)") as caught:
         filled.read("sw", seed=4)
     assert "seed 0 at density 0.15" in caught.value.hint
@@ -221,7 +221,7 @@ def test_another_layout_names_sizes_and_the_first_tensor(filled, networks):
     assert "tensor 3: nothing and layer.3.weight [192]" in caught.value.message
 
 
-def test_what_may_differ_from_row_to_row_does_not_matter(filled, networks):
+def test_fields_that_differ_between_rows_are_not_compared(filled, networks):
     sub = networks.make_sub("fr", corpus_digest="abc", device="cuda", examples=3)
     filled.check_experiment(sub.provenance, sub.layout)
     assert filled.write(sub)

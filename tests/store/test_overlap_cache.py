@@ -1,4 +1,4 @@
-"""Overlap counts that are kept in the store: what is read again, and what is never believed."""
+"""Cached overlap counts: which rows are read again, and which counts are not used."""
 
 import json
 import shutil
@@ -68,7 +68,7 @@ def arrays(path):
     return sorted(file.parent for file in (path / "overlaps").glob("*/*/*/zarr.json"))
 
 
-def test_what_was_counted_is_not_read_again(store):
+def test_cached_rows_are_not_read_again(store):
     cache, expected = overlap_cache(store), exact(store)
     first = count_overlaps(store, cache=cache)
     assert sorted(store.taken()) == sorted(CODES)
@@ -82,7 +82,7 @@ def test_what_was_counted_is_not_read_again(store):
         assert (found.size, found.seed, found.density) == (expected.size, 0, 0.15)
 
 
-def test_a_part_in_another_order_is_served_from_the_whole(store, path):
+def test_a_subset_in_another_order_comes_from_the_cache(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, cache=cache)
     kept = arrays(path)
@@ -98,7 +98,7 @@ def test_a_part_in_another_order_is_served_from_the_whole(store, path):
     assert arrays(path) == kept, "the whole stays"
 
 
-def test_a_new_language_is_counted_alone(store, path, networks):
+def test_only_a_new_language_is_counted(store, path, networks):
     cache = overlap_cache(store)
     count_overlaps(store, cache=cache)
     store.taken()
@@ -144,7 +144,7 @@ def test_a_row_that_was_built_again_is_counted_again(store, networks):
     assert after.intersection.tolist() != before.intersection.tolist()
 
 
-def test_many_new_ones_are_counted_as_a_square(store, networks):
+def test_many_new_languages_are_counted_as_a_square(store, networks):
     cache = overlap_cache(store)
     count_overlaps(store, languages=("en", "fi"), cache=cache)
     store.taken()
@@ -153,7 +153,7 @@ def test_many_new_ones_are_counted_as_a_square(store, networks):
     assert found.intersection.tolist() == exact(store).intersection.tolist()
 
 
-def test_a_language_that_is_gone(store, path):
+def test_a_removed_language(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, cache=cache)
     store.discard("fi", 0, 0.15)
@@ -163,7 +163,7 @@ def test_a_language_that_is_gone(store, path):
     assert found.intersection.tolist() == exact(store).intersection.tolist()
 
 
-def test_a_smaller_comparison_does_not_take_the_place_of_a_larger_one(store, networks, path):
+def test_a_smaller_comparison_does_not_replace_a_larger_one(store, networks, path):
     cache = overlap_cache(store)
     count_overlaps(store, languages=CODES[:5], cache=cache)
     count_overlaps(store, languages=("en", "yo"), cache=cache)
@@ -172,14 +172,14 @@ def test_a_smaller_comparison_does_not_take_the_place_of_a_larger_one(store, net
     assert cache.load(0, 0.15).languages == CODES
 
 
-def test_counting_a_few_anew_does_not_take_the_place_of_all_either(store, path):
+def test_recounting_a_few_languages_does_not_replace_all(store, path):
     count_overlaps(store, cache=overlap_cache(store))
     before = arrays(path)
     count_overlaps(store, languages=CODES[:2], cache=overlap_cache(store, use=False))
     assert arrays(path) == before
 
 
-def test_seeds_are_kept_apart(store, networks, path):
+def test_seeds_have_separate_counts(store, networks, path):
     for code in CODES:
         store.write(networks.make_sub(code, seed=3))
     cache = overlap_cache(store)
@@ -209,7 +209,7 @@ def test_any_reader_of_zarr_can_open_it(store, path):
 @pytest.mark.parametrize(
     "damage", ["flip", "truncate", "missing", "metadata", "depth", "labels", "overlaps_version", "parameters", "seed"]
 )
-def test_what_is_damaged_is_counted_again(store, path, damage):
+def test_damaged_counts_are_counted_again(store, path, damage):
     cache, expected = overlap_cache(store), exact(store)
     count_overlaps(store, cache=cache)
     store.taken()
@@ -240,7 +240,7 @@ def test_what_is_damaged_is_counted_again(store, path, damage):
     assert store.taken() == []
 
 
-def test_what_a_killed_writer_left_is_ignored_and_removed(store, path):
+def test_an_unfinished_generation_is_ignored_and_removed(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, languages=CODES[:4], cache=cache)
     left = path / "overlaps/0.15/0/00000007-0123abcd"
@@ -252,7 +252,7 @@ def test_what_a_killed_writer_left_is_ignored_and_removed(store, path):
     assert [node.name[:8] for node in arrays(path)] == ["00000008"]
 
 
-def test_the_newest_that_can_be_read_is_used(store, path):
+def test_the_newest_readable_generation_is_used(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, languages=CODES[:4], cache=cache)
     (old,) = arrays(path)
@@ -262,7 +262,7 @@ def test_the_newest_that_can_be_read_is_used(store, path):
     assert cache.load(0, 0.15).languages == CODES[:4]
 
 
-def test_a_name_after_which_there_is_none_is_started_over(store, path):
+def test_generations_start_again_after_the_last_number(store, path):
     cache = overlap_cache(store)
     (path / "overlaps/0.15/0/99999999-0123abcd").mkdir(parents=True)
     for _ in range(2):
@@ -270,7 +270,7 @@ def test_a_name_after_which_there_is_none_is_started_over(store, path):
     assert [node.name[:8] for node in arrays(path)] == ["00000001"]
 
 
-def test_nobody_waits_for_another_writer_of_counts(store, path):
+def test_a_process_does_not_wait_for_another_writer_of_counts(store, path):
     from xsns_stream.store.storage.local import locked_file
 
     with locked_file(path / "subnetworks/.lock-overlaps"):
@@ -322,7 +322,7 @@ def test_a_store_that_cannot_be_written_to(store, path):
         copy.chmod(0o755)
 
 
-def test_counts_that_cannot_be_written_are_not_kept(store, path):
+def test_counts_that_cannot_be_written_are_not_cached(store, path):
     (path / "overlaps").write_text("in the way")
     expected = exact(store)
     found = count_overlaps(store, cache=overlap_cache(store))
@@ -330,7 +330,7 @@ def test_counts_that_cannot_be_written_are_not_kept(store, path):
     assert (path / "overlaps").read_text() == "in the way"
 
 
-def test_a_damaged_row_is_never_kept(store, path, object_of):
+def test_counts_of_a_damaged_row_are_not_cached(store, path, object_of):
     cache = overlap_cache(store)
     file = object_of("sw")
     data = bytearray(file.read_bytes())
@@ -341,7 +341,7 @@ def test_a_damaged_row_is_never_kept(store, path, object_of):
     assert cache.load(0, 0.15) is None
 
 
-def test_bits_that_were_exchanged_are_found_before_their_counts_are_kept(store, path, object_of, networks):
+def test_exchanged_bits_are_found_before_their_counts_are_cached(store, path, object_of, networks):
     # As many bits as before, so that no count shows it.
     good, ones = object_of("sw").read_bytes(), int(np.bitwise_count(networks.make_sub("sw").bits).sum())
     data = bytearray(good)
@@ -357,7 +357,7 @@ def test_bits_that_were_exchanged_are_found_before_their_counts_are_kept(store, 
     assert count_overlaps(store, cache=overlap_cache(store)).intersection.tolist() == expected
 
 
-def test_a_row_that_was_built_again_meanwhile_is_not_kept(store, path, networks, monkeypatch):
+def test_counts_of_a_row_that_was_built_again_are_not_cached(store, path, networks, monkeypatch):
     from xsns_stream.store.reader import StoreReader
 
     checked = StoreReader.check_rows

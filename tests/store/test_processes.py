@@ -1,4 +1,4 @@
-"""Several writers at once, and writers that are killed."""
+"""Several writers at a time, and killed writers."""
 
 import json
 import subprocess

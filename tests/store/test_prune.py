@@ -1,4 +1,4 @@
-"""Rows that are dropped are gone, the others untouched; what crashes left can be taken away."""
+"""Removal of rows, of Fisher values and of leftovers."""
 
 import os
 
@@ -48,7 +48,7 @@ def test_a_plan_changes_nothing_and_says_what_it_frees(filled, path, object_of):
     assert files(path) == before
 
 
-def test_dropped_rows_are_gone_and_the_others_untouched(filled, path):
+def test_removed_rows_are_gone_and_the_others_unchanged(filled, path):
     before, records, seen = files(path), {r.key: r for r in filled.records()}, []
     plan = plan_prune(filled, [row("sw")])
     assert prune(filled, plan, lambda *progress: seen.append(progress)) == plan
@@ -63,7 +63,7 @@ def test_dropped_rows_are_gone_and_the_others_untouched(filled, path):
     assert count_overlaps(filled).languages == ("rw", "yo")
 
 
-def test_a_dropped_row_comes_back_to_its_slot(filled, networks):
+def test_a_removed_row_gets_its_slot_again(filled, networks):
     slot = filled.record("sw").slot
     prune(filled, plan_prune(filled, [row("sw")]))
     assert filled.write(networks.make_sub("sw"))
@@ -80,13 +80,13 @@ def test_other_seeds_and_densities_stay(filled, networks):
     assert filled.verify() == []
 
 
-def test_what_is_gone_already_is_not_counted(filled, path):
+def test_rows_that_are_gone_already_are_not_counted(filled, path):
     plan = plan_prune(filled, [row("sw"), row("rw")])
     prune(open_store(path, "a"), plan_prune(filled, [row("sw")]))
     assert list(prune(filled, plan).rows) == [row("rw")]
 
 
-def test_damaged_rows_can_be_dropped(filled, path, object_of):
+def test_damaged_rows_can_be_removed(filled, path, object_of):
     (path / "commits/0.15/0/sw/zarr.json").write_text("nonsense")
     object_of("rw").unlink()
     prune(filled, plan_prune(filled, [row("sw"), row("rw")]))
@@ -125,7 +125,7 @@ def test_a_crash_between_record_and_object_leaves_an_unfinished_row(filled, path
 # ---------------------------------------------------------------------------------- Fisher values
 
 
-def test_fisher_values_go_and_sub_networks_stay(filled, path, networks):
+def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks):
     keep(filled, networks, "sw")
     keep(filled, networks, "rw")
     before = files(path)
@@ -145,7 +145,7 @@ def test_fisher_values_go_and_sub_networks_stay(filled, path, networks):
 # ------------------------------------------------------------------------------------- leftovers
 
 
-def test_what_killed_writers_left(filled, path, networks):
+def test_leftovers_of_killed_writers(filled, path, networks):
     (path / "commits/0.15/0/sw/zarr.json").unlink()
     keep(filled, networks, "rw")
     (path / "fisher_commits/0/rw/zarr.json").unlink()
@@ -169,13 +169,13 @@ def test_what_killed_writers_left(filled, path, networks):
     assert plan_prune(filled, leftovers=True) == PrunePlan()
 
 
-def test_young_metadata_may_be_somebody_s(filled, path):
+def test_young_partial_metadata_are_not_removed(filled, path):
     left = leave(path, f"subnetworks/zarr.json.{HEX}.partial", age=5)
     assert plan_prune(filled, leftovers=True).things == 0
     assert left.exists()
 
 
-def test_a_row_that_is_being_written_is_left_alone(filled, path, networks):
+def test_a_row_that_is_being_written_is_not_removed(filled, path, networks):
     (path / "commits/0.15/0/sw/zarr.json").unlink()
     plan = plan_prune(filled, leftovers=True)
     assert plan.things == 1
@@ -187,13 +187,13 @@ def test_a_row_that_is_being_written_is_left_alone(filled, path, networks):
     assert filled.verify() == []
 
 
-def test_files_of_slots_without_a_label_are_nobody_s(filled, path):
+def test_files_of_slots_without_a_label_belong_to_no_row(filled, path):
     left = leave(path, "subnetworks/c/7/0/0/0")
     assert plan_prune(filled, leftovers=True).things == 0
     assert left.exists()
 
 
-def test_an_object_store_has_no_leftovers_that_can_be_told(networks):
+def test_leftovers_of_an_object_store_are_refused(networks):
     store = open_store("memory://pruning", "a")
     store.write(networks.make_sub("sw"))
     store.write(networks.make_sub("rw"))

@@ -1,4 +1,4 @@
-"""What is written is what is read: through the API, through blocks, and with plain Zarr."""
+"""Round trips of rows through the API, through blocks, and with plain Zarr."""
 
 import math
 import tempfile
@@ -25,7 +25,7 @@ def assert_same(read, written):
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
-def test_a_row_comes_back_as_it_was(path, networks, compressor):
+def test_a_row_round_trips(path, networks, compressor):
     sub = networks.make_sub("zh-Hant", fallback=("layer.0.weight",))
     store = open_store(path, "a", compressor=compressor)
     assert store.write(sub)
@@ -34,7 +34,7 @@ def test_a_row_comes_back_as_it_was(path, networks, compressor):
     assert store.verify() == []
 
 
-def test_the_threshold_is_kept_exactly_and_may_be_infinite(path, networks):
+def test_the_threshold_is_stored_exactly_and_may_be_infinite(path, networks):
     store = open_store(path, "a")
     odd = replace(networks.make_sub("sw"), threshold=math.nextafter(1e-7, 1))
     empty = networks.make_sub("rw", bits=np.zeros(9, np.uint64))
@@ -46,7 +46,7 @@ def test_the_threshold_is_kept_exactly_and_may_be_infinite(path, networks):
     assert store.verify() == []
 
 
-def test_writing_again_is_no_work_and_other_bits_are_refused(filled, networks):
+def test_writing_again_writes_nothing_and_other_bits_are_refused(filled, networks):
     sub = networks.make_sub("sw")
     assert filled.write(sub) is False
     other = networks.make_sub("sw", bits=networks.make_bits(576, 99))

@@ -1,4 +1,4 @@
-"""A store in S3, on a server that runs on this machine."""
+"""A store in S3, on a server of this machine."""
 
 import json
 import subprocess
@@ -100,7 +100,7 @@ def test_the_command_line_takes_its_url(stored, url, xsns):
     assert xsns("verify", "--store", url).code == 1
 
 
-def test_a_build_goes_on_where_it_stopped(url, xsns, tiny_folder, write_texts, tmp_path):
+def test_a_build_continues_where_it_stopped(url, xsns, tiny_folder, write_texts, tmp_path):
     texts = write_texts(tmp_path / "texts", "sw fi", 8)
     build = ("build", "--model", tiny_folder, "--corpus", texts, "--examples", 4, "--max-length", 32)
     for languages, measured in [("sw", 1), ("sw,fi", 1), ("sw,fi", 0)]:
@@ -188,7 +188,7 @@ def test_other_bits_of_a_killed_writer_are_replaced_after_a_while(stored, networ
     assert np.array_equal(stored["fr"].bits, networks.make_sub("fr").bits)
 
 
-def test_a_store_whose_maker_was_killed_is_completed(url, networks):
+def test_a_store_whose_creator_was_killed_is_completed(url, networks):
     store = open_store(url, "a")
     store.write(networks.make_sub("sw"))
     for key in [*store.storage.list()]:
@@ -209,7 +209,7 @@ def told(error):
     return text
 
 
-def test_a_bucket_that_is_not_there(s3, networks):
+def test_a_missing_bucket(s3, networks):
     with pytest.raises(StoreError, match=r"cannot read 's3://no-such-bucket/x': there is no such bucket") as caught:
         open_store("s3://no-such-bucket/x")
     assert "AWS_ENDPOINT_URL" in told(caught.value)

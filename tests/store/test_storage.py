@@ -1,4 +1,4 @@
-"""A folder, memory and S3 are the same kind of storage."""
+"""The contract of a storage, for a folder, memory and S3."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ def test_objects_are_written_read_and_removed(storage):
         storage.read("a/b/c", 3, 5)
 
 
-def test_keys_are_listed_by_folders_and_not_by_letters(storage):
+def test_keys_are_listed_by_folder_and_not_by_prefix(storage):
     for key in ("x/1", "x/y/2", "xy/3", "z"):
         storage.write(key, b"1")
     assert sorted(storage.list()) == ["x/1", "x/y/2", "xy/3", "z"]
@@ -122,7 +122,7 @@ def test_a_lock_excludes_others(storage):
     assert inside == [1, -1] * 4
 
 
-def test_a_lock_of_the_dead_is_taken(request, monkeypatch):
+def test_the_lock_of_a_killed_process_is_taken_over(request, monkeypatch):
     storage = open_storage(f"memory://{request.node.nodeid}")
     monkeypatch.setattr(base, "LOCK_TIMEOUT_S", 0.1)
     storage.write("lock", b"of a process that was killed")
@@ -132,7 +132,7 @@ def test_a_lock_of_the_dead_is_taken(request, monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "a/../../b", "a//b", "./a", "a/"])
-def test_no_key_leads_out_of_a_place(storage, key):
+def test_no_key_leads_out_of_a_storage(storage, key):
     for action in (
         storage.exists,
         storage.read,
@@ -156,7 +156,7 @@ def test_folders(tmp_path, networks):
     assert str(open_storage("x.zarr")) == "x.zarr"
 
 
-def test_what_may_not_be_written_to(tmp_path):
+def test_storages_that_are_not_writable(tmp_path):
     (tmp_path / "file").write_text("")
     assert not open_storage(tmp_path / "file").writable
     assert open_storage(tmp_path / "a" / "b").writable
@@ -176,13 +176,13 @@ def test_what_may_not_be_written_to(tmp_path):
         ("file://elsewhere/x", "is not a folder of this machine"),
     ],
 )
-def test_urls_that_name_no_place(url, message):
+def test_urls_that_name_no_storage(url, message):
     with pytest.raises(UsageError, match=message) as caught:
         open_store(url)
     assert "very-secret" not in f"{caught.value.message}{caught.value.hint}"
 
 
-def test_without_the_package(monkeypatch):
+def test_object_stores_need_a_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(StoreError, match="needs the package obstore") as caught:
@@ -190,7 +190,7 @@ def test_without_the_package(monkeypatch):
     assert "xsns-stream[remote]" in caught.value.hint
 
 
-def test_settings_that_are_no_settings(monkeypatch):
+def test_invalid_settings_of_an_object_store(monkeypatch):
     for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(StoreError, match="cannot open 'az://container/x'"):
@@ -200,7 +200,7 @@ def test_settings_that_are_no_settings(monkeypatch):
 # ------------------------------------------------------------------------------------- stores in memory
 
 
-def test_a_store_in_memory_is_known_by_its_name(request, networks):
+def test_a_store_in_memory_has_a_name(request, networks):
     name = f"memory://{request.node.nodeid}"
     store = open_store(name, "a")
     assert not store.exists
@@ -230,7 +230,7 @@ def test_scratch_is_on_this_machine(request, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fisher_values_are_kept_in_folders_only(request, networks):
+def test_fisher_values_are_saved_in_folders_only(request, networks):
     from xsns_stream.types import DiagonalFisher
 
     store = open_store(f"memory://{request.node.nodeid}", "a")
@@ -268,7 +268,7 @@ def test_a_discarded_row_is_gone_and_can_be_built_again(filled, path, networks):
         open_store(path).discard("sw", 0, 0.15)
 
 
-def test_what_was_never_committed_is_discarded_too(filled, path):
+def test_an_uncommitted_row_is_discarded_too(filled, path):
     (path / "commits/0.15/0/sw/zarr.json").unlink()
     assert [key.language for key in filled.unfinished()] == ["sw"]
     assert filled.discard("sw", 0, 0.15)
@@ -287,7 +287,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["zarr.json"]
 
 
-def test_documents_have_a_largest_size(storage):
+def test_documents_have_a_size_limit(storage):
     storage.write("d/x.json", b'{"a": "' + b"x" * (16 * 2**20) + b'"}')
     with pytest.raises(StoreError, match=r"x.json' does not follow the format: it has 16,777,225 bytes"):
         storage.read_json("d/x.json")
@@ -309,13 +309,13 @@ def test_documents_have_a_largest_size(storage):
     ],
     ids=["deep", "65", "nan", "infinity", "range", "two", "surrogate"],
 )
-def test_documents_that_are_no_documents(tmp_path, text, told):
+def test_invalid_documents(tmp_path, text, told):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(StoreError, match=told):
         LocalStorage(tmp_path).read_json("x.json")
 
 
-def test_brackets_in_strings_are_no_depth(tmp_path):
+def test_brackets_in_strings_are_not_nesting(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps({"a": "[" * 200, "b": '\\"[' * 100, "c": [[]] * 100}))
     assert len(LocalStorage(tmp_path).read_json("x.json")["a"]) == 200
 

@@ -1,4 +1,4 @@
-"""A hundred kills and many collisions: nothing torn counts, nothing committed is lost, nothing stays locked."""
+"""A hundred kills and many collisions leave no incomplete row, lose no committed row, and leave no lock."""
 
 import json
 import os

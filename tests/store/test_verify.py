@@ -1,4 +1,4 @@
-"""Every kind of damage is found, and told with the name of its row."""
+"""Verification finds every kind of damage and names the row."""
 
 import json
 import shutil
@@ -99,7 +99,7 @@ def test_swapped_labels(filled, path):
         filled["sw"]
 
 
-def test_a_label_that_is_gone(filled, path):
+def test_a_missing_label(filled, path):
     file = path / "subnetworks/zarr.json"
     document = json.loads(file.read_text())
     document["attributes"]["languages"][1] = "fr"
@@ -109,7 +109,7 @@ def test_a_label_that_is_gone(filled, path):
         filled["rw"]
 
 
-def test_a_record_that_is_another_rows(filled, path):
+def test_a_record_of_another_row(filled, path):
     shutil.copytree(path / "commits/0.15/0/sw", path / "commits/0.15/0/fr")
     assert problems(filled) == {("record", "fr")}
     with pytest.raises(StoreError, match=r"commit record of 'fr' .* is that of 'sw'"):
@@ -150,7 +150,7 @@ def test_a_row_without_record_is_absent_and_unfinished(filled, path, networks):
     assert filled.unfinished() == ()
 
 
-def test_a_row_that_was_torn_before_its_commit_is_written_again(filled, path, networks, object_of):
+def test_an_incomplete_row_without_a_record_is_written_again(filled, path, networks, object_of):
     shutil.rmtree(path / "commits/0.15/0/sw")
     file = object_of("sw")
     file.write_bytes(file.read_bytes()[:50])
@@ -192,7 +192,7 @@ def test_a_record_of_another_experiment(filled, path):
     assert finding.detail == told
 
 
-def test_a_realised_density_that_is_not(filled, path):
+def test_a_wrong_realised_density(filled, path):
     edit_record(path, "yo", lambda attributes: attributes.update(density_realised=0.5))
     assert problems(filled) == {("density", "yo")}
     assert "its record says 0.5" in str(filled.verify()[0])

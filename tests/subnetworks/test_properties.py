@@ -1,4 +1,4 @@
-"""What holds for any Fisher values, any text and any order."""
+"""Properties of the selection for any Fisher values, text and order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_nested_in_density(fisher: DiagonalFisher, first: float, second: float) 
 
 
 @given(fishers(), DENSITY)
-def test_as_many_as_asked_for_or_all_that_are_not_zero(fisher: DiagonalFisher, density: float) -> None:
+def test_the_requested_number_or_all_nonzero_values_are_selected(fisher: DiagonalFisher, density: float) -> None:
     values = flat(fisher)
     found = extract_subnetwork(fisher, density)
     rank = max(1, int(np.floor(density * len(values) + 0.5)))
@@ -85,7 +85,7 @@ def test_array_bitarray_and_words_say_the_same(fisher: DiagonalFisher, density: 
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=30, unique=True), st.integers(0, 2**63 - 1), st.data())
-def test_draws_extend_one_another(texts: list[str], seed: int, data: st.DataObject) -> None:
+def test_larger_samples_extend_smaller_ones(texts: list[str], seed: int, data: st.DataObject) -> None:
     sample = LanguageSample("sw", tuple(map(TextExample, texts)), "here")
     less, more = sorted(data.draw(st.integers(1, 40)) for _ in range(2))
     short, long = sample.draw(less, seed).examples, sample.draw(more, seed).examples

@@ -1,4 +1,4 @@
-"""The top p of all parameters, against a sort."""
+"""Selection of the largest values, compared with sorting."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def kinds() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("density", [1e-9, 0.005, 0.15, 0.5, 0.999, 1.0])
 @pytest.mark.parametrize("kind", kinds())
-def test_is_what_sorting_gives(kind: str, density: float, dtype: Any) -> None:
+def test_the_selection_equals_that_of_sorting(kind: str, density: float, dtype: Any) -> None:
     values = kinds()[kind].astype(dtype)
     selected, threshold = by_sorting(values, density)
     found = extract_subnetwork(fisher_of(values, dtype), density, language="sw", seed=3)
@@ -90,7 +90,7 @@ def test_larger_densities_contain_smaller_ones(kind: str) -> None:
         before = found
 
 
-def test_zeros_are_never_kept_and_the_realised_density_says_so() -> None:
+def test_zeros_are_never_selected() -> None:
     values = np.zeros(SIZE)
     values[::10] = 1.0
     found = extract_subnetwork(fisher_of(values), 0.5)
@@ -98,7 +98,7 @@ def test_zeros_are_never_kept_and_the_realised_density_says_so() -> None:
     assert found.density_realised < 0.11 < found.density
 
 
-def test_ties_at_the_threshold_are_all_kept() -> None:
+def test_all_ties_at_the_threshold_are_selected() -> None:
     values = np.ones(SIZE)
     values[:3] = 2.0
     assert extract_subnetwork(fisher_of(values), 4 / SIZE).cardinality == SIZE
@@ -106,7 +106,7 @@ def test_ties_at_the_threshold_are_all_kept() -> None:
 
 
 @pytest.mark.parametrize("density", [0, -1, 1.5, math.nan, math.inf, -math.inf, 2])
-def test_a_density_that_is_none(density: float) -> None:
+def test_an_invalid_density(density: float) -> None:
     with pytest.raises(UsageError) as caught:
         extract_subnetwork(fisher_of(np.ones(SIZE)), density)
     assert caught.value.message == f"the density must lie in (0, 1], not {density}."
@@ -127,7 +127,7 @@ def test_nothing_but_zeros() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -1e-9])
 @pytest.mark.parametrize("at", [0, SIZE - 1])
-def test_values_that_no_square_has(wrong: float, at: int) -> None:
+def test_values_that_are_not_squares(wrong: float, at: int) -> None:
     values = np.ones(SIZE)
     values[at] = wrong
     with pytest.raises(FisherError, match=r"these Fisher values have no top 0\.15: "):
@@ -161,7 +161,7 @@ def test_arrays_of_another_memory_order() -> None:
     assert np.array_equal(extract_subnetwork(turned).bits, extract_subnetwork(plain).bits)
 
 
-def test_labels_come_from_the_fisher_unless_given() -> None:
+def test_labels_come_from_the_fisher_values_by_default() -> None:
     fisher = fisher_of(kinds()["random"], language="fi", provenance=Provenance(seed=5, model="m"))
     kept = extract_subnetwork(fisher)
     assert (kept.language, kept.seed, kept.provenance.model, kept.density) == ("fi", 5, "m", 0.15)
@@ -229,14 +229,14 @@ def test_histogram_is_within_its_error(kind: str, dtype: Any, pieces_of: Any) ->
             assert abs(selection.threshold - kth) <= selection.error * kth
 
 
-def test_histogram_keeps_about_as_many_as_asked_for() -> None:
+def test_histogram_selects_about_the_requested_number() -> None:
     values = np.random.default_rng(0).standard_normal(100_000, np.float32) ** 2
     for density, selection in zip(DENSITIES, select_top_many([values], DENSITIES, "histogram"), strict=True):
         assert selection.density_realised == pytest.approx(density, rel=5e-3, abs=2e-5)
         assert selection.error <= 2**-7
 
 
-def test_histogram_keeps_the_largest_where_nothing_reaches_the_estimate() -> None:
+def test_histogram_selects_the_largest_where_no_value_reaches_the_estimate() -> None:
     # 1.0 ... 1.001 lie in one bin of 1 to 1.0078, and its middle above all of them.
     values = np.linspace(1, 1.001, 50, dtype=np.float32)
     few, more = select_top_many([values], (0.02, 0.5), "histogram")
@@ -266,7 +266,7 @@ def test_one_density_is_one_of_many(quantile: str, pieces_of: Any) -> None:
 
 @pytest.mark.parametrize("quantile", QUANTILES)
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -1.0])
-def test_every_quantile_refuses_what_no_square_is(quantile: str, wrong: float, pieces_of: Any) -> None:
+def test_every_quantile_refuses_values_that_are_not_squares(quantile: str, wrong: float, pieces_of: Any) -> None:
     values = np.ones(SIZE, np.float32)
     values[9] = wrong
     with pytest.raises(ValueError, match=f"1 of {SIZE} are negative, infinite or NaN"):
@@ -274,7 +274,7 @@ def test_every_quantile_refuses_what_no_square_is(quantile: str, wrong: float, p
 
 
 @pytest.mark.parametrize("quantile", QUANTILES)
-def test_every_quantile_says_that_all_is_zero(quantile: str, pieces_of: Any) -> None:
+def test_every_quantile_reports_that_all_values_are_zero(quantile: str, pieces_of: Any) -> None:
     (selection,) = select_top_many(pieces_of(np.zeros(SIZE)), (0.15,), quantile)
     assert selection.cardinality == 0
 
@@ -286,7 +286,7 @@ def test_no_quantile_makes_a_sub_network_of_zeros(quantile: str) -> None:
 
 
 @pytest.mark.parametrize("quantile", QUANTILES)
-def test_no_values_have_no_top(quantile: str) -> None:
+def test_an_empty_vector_is_refused(quantile: str) -> None:
     with pytest.raises(ValueError, match=r"(k|size) must be"):
         select_top_many([], (0.15,), quantile)
 

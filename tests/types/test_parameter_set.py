@@ -1,4 +1,4 @@
-"""Sub-networks are sets: their operators do what Python's own sets do."""
+"""Operators of sub-networks, compared with Python sets."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_operators_are_those_of_python_s_sets(case: tuple[int, set[int], set[int
 
 
 @given(pairs())
-def test_sets_that_operators_made_are_sets_again(case: tuple[int, set[int], set[int]]) -> None:
+def test_results_of_operators_are_sets(case: tuple[int, set[int], set[int]]) -> None:
     size, one, other = case
     layout = layout_of((size,))
     a, b = network(layout, one), network(layout, other, "zu")
@@ -80,7 +80,7 @@ def test_sets_that_operators_made_are_sets_again(case: tuple[int, set[int], set[
 
 
 @given(pairs())
-def test_membership_places_and_other_forms(case: tuple[int, set[int], set[int]]) -> None:
+def test_membership_indices_and_other_forms(case: tuple[int, set[int], set[int]]) -> None:
     size, one, _ = case
     a = network(layout_of((size,)), one)
     assert {bit for bit in range(size) if bit in a} == one
@@ -127,7 +127,7 @@ def test_indices_of_more_than_one_block() -> None:
     assert a.indices("w.1").tolist() == sorted((chosen[chosen >= 4_097_000] - 4_097_000).tolist())
 
 
-def test_labels_are_no_part_of_equality_and_there_is_no_hash() -> None:
+def test_labels_are_not_compared_and_there_is_no_hash() -> None:
     layout = layout_of((70,))
     assert network(layout, {1, 69}) == network(layout, {1, 69}, "zu")
     assert network(layout, {1, 69}) != network(layout, {1, 68})
@@ -137,7 +137,7 @@ def test_labels_are_no_part_of_equality_and_there_is_no_hash() -> None:
         hash(network(layout, {1}))
 
 
-def test_nothing_is_iterated_over() -> None:
+def test_sets_cannot_be_iterated_over() -> None:
     with pytest.raises(TypeError, match="not iterable"):
         iter(network(layout_of((70,)), {1}))  # type: ignore[call-overload]
 
@@ -183,7 +183,7 @@ def test_other_layouts_are_refused_and_what_differs_is_named(
         ("w.0", "'w.0' is not a parameter"),
     ],
 )
-def test_what_is_no_parameter_is_not_silently_absent(asked: object, message: str) -> None:
+def test_invalid_parameters_raise_an_error(asked: object, message: str) -> None:
     with pytest.raises(UsageError) as refused:
         _ = asked in network(LAYOUT, {0})
     assert message in refused.value.message

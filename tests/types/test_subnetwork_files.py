@@ -1,4 +1,4 @@
-"""Files of sub-networks: what is written is read back, and what is not ours is refused in words."""
+"""Files of sub-networks: round trips, and error messages for other files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def metadata(path: Path) -> dict[str, str]:
     threshold=st.floats(0, allow_nan=False),
     form=st.sampled_from(FORMATS),
 )
-def test_what_is_written_is_read_back(chosen: set[int], seed: int, threshold: float, form: str) -> None:
+def test_files_round_trip(chosen: set[int], seed: int, threshold: float, form: str) -> None:
     written = network(chosen, seed=seed, threshold=threshold)
     with tempfile.TemporaryDirectory() as folder:
         path = save(written, Path(folder) / f"x{form}")
@@ -81,7 +81,7 @@ def test_masks_are_tensors_by_name() -> None:
     assert flat.nonzero().ravel().tolist() == SOME.indices().tolist()
 
 
-def test_the_masks_file_is_what_safetensors_reads(tmp_path: Path) -> None:
+def test_safetensors_reads_the_masks(tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "zh.safetensors")
     loaded = load_file(path)
     masks = SOME.to_masks()
@@ -92,7 +92,7 @@ def test_the_masks_file_is_what_safetensors_reads(tmp_path: Path) -> None:
     assert record["provenance"]["model"] == "mini"
 
 
-def test_the_places_file_is_what_numpy_reads_without_pickles(tmp_path: Path) -> None:
+def test_numpy_reads_the_indices_without_pickles(tmp_path: Path) -> None:
     with np.load(SOME.save_indices(tmp_path / "zh.npz"), allow_pickle=False) as arrays:
         assert set(arrays) == {"indices", "record"}
         assert arrays["indices"].tolist() == [0, 63, 64, 123, 124, 169]
@@ -169,7 +169,7 @@ def widen(tensors: dict[str, torch.Tensor]) -> None:
         (widen, "'b.bias' in '{path}' is float32 [4], not bool [4]"),
     ],
 )
-def test_masks_that_were_changed(damage: Callable[[Any], None], message: str, tmp_path: Path) -> None:
+def test_changed_masks(damage: Callable[[Any], None], message: str, tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
     tensors, kept = load_file(path), metadata(path)
     damage(tensors)
@@ -188,7 +188,7 @@ def test_masks_that_were_changed(damage: Callable[[Any], None], message: str, tm
         (np.array([0.5]), "the indices in '{path}' are float64 [1]"),
     ],
 )
-def test_places_that_were_changed(indices: np.ndarray, message: str, tmp_path: Path) -> None:
+def test_changed_indices(indices: np.ndarray, message: str, tmp_path: Path) -> None:
     path = SOME.save_indices(tmp_path / "x.npz")
     with np.load(path) as arrays:
         record = arrays["record"]
@@ -200,7 +200,7 @@ def test_places_that_were_changed(indices: np.ndarray, message: str, tmp_path: P
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("keep", [0, 1, 40, -1])
-def test_a_file_that_was_cut_off(form: str, keep: int, tmp_path: Path) -> None:
+def test_a_truncated_file(form: str, keep: int, tmp_path: Path) -> None:
     path = save(SOME, tmp_path / f"x{form}")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(StoreError, match="cannot be read as a sub-network") as refused:
@@ -230,7 +230,7 @@ def test_objects_in_an_archive_are_not_unpickled(tmp_path: Path) -> None:
         ("threshold", "-0x1p+0"),
     ],
 )
-def test_a_record_that_names_no_sub_network(field: str, value: object, tmp_path: Path) -> None:
+def test_a_record_with_invalid_labels(field: str, value: object, tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
     edited(path, lambda record: record.update({field: value}))
     with pytest.raises(StoreError, match=r"the record in .* has invalid labels"):
@@ -280,7 +280,7 @@ def test_paths_that_cannot_be_written(name: str, message: str, tmp_path: Path) -
     assert refused.value.hint
 
 
-def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
     old = path.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
