@@ -157,6 +157,6 @@ def test_version_1_follows_the_format_page():
     assert [codec["name"] for codec in sharding["configuration"]["codecs"]] == ["bytes"]
     record = json.loads((FIXTURE / "commits/0.15/7/sw/zarr.json").read_text())["attributes"]
     named = re.search(r"## Commit records\n(.*?)\n## ", PAGE.read_text(), re.DOTALL)
-    table = re.findall(r"^\| (`.*?) \|", named.group(1).partition("Of `provenance`")[0], re.MULTILINE)
+    table = re.findall(r"^\| (`.*?) \|", named.group(1).partition("The fields of `experiment` in `provenance`")[0], re.MULTILINE)
     promised = {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
     assert promised == set(record)
