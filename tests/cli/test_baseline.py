@@ -1,4 +1,4 @@
-"""`xsns-stream baseline`: the group, the baselines that need tables, any matrix, and all at once."""
+"""The verb `baseline`: the group, baselines from tables, matrices from files, and `baseline all`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = ("Swahili", "Zulu", "Finnish", "Estonian", "English", "Swedish", "Norweg
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small file of each layout, and gold scores."""
+    """A folder with a small file of every layout, and gold scores."""
     folder = tmp_path_factory.mktemp("baselines")
     rng = np.random.default_rng(3)
     three = ("swa", "zul", "fin", "est", "eng", "swe", "nor")
@@ -76,7 +76,7 @@ def result(done: Any) -> dict[str, Any]:
 # ----------------------------------------------------------------------------------------- the group
 
 
-def test_the_group_lists_every_baseline_and_what_it_needs(baseline: Callable[..., Any]) -> None:
+def test_the_group_lists_every_baseline_and_its_input(baseline: Callable[..., Any]) -> None:
     done = baseline("--help")
     assert (done.code, done.err) == (0, "")
     flat = " ".join(done.out.split())
@@ -86,7 +86,7 @@ def test_the_group_lists_every_baseline_and_what_it_needs(baseline: Callable[...
 
 
 @pytest.mark.parametrize(("asked", "hint"), [("l2w", "did you mean `l2v`?"), ("xyz", "the baselines are l2v, ldnd, ")])
-def test_a_baseline_that_is_not_one(asked: str, hint: str, baseline: Callable[..., Any]) -> None:
+def test_an_unknown_baseline_is_an_error(asked: str, hint: str, baseline: Callable[..., Any]) -> None:
     done = baseline(asked)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error: no baseline '{asked}'.\nhint: {hint}")
@@ -105,7 +105,7 @@ def write_gold(path: Path) -> None:
 # -------------------------------------------------------------------------------------------- results
 
 
-def test_what_json_holds_is_what_is_written(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_json_and_file_contain_the_same_matrix(baseline: Callable[..., Any], tmp_path: Path) -> None:
     written = tmp_path / "f.parquet"
     found = result(
         baseline("family", "languages.csv", "--sources", "en,sw", "--targets", "sv,zu", "--json", "-o", written)
@@ -119,7 +119,7 @@ def test_what_json_holds_is_what_is_written(baseline: Callable[..., Any], tmp_pa
     assert matrix.values.tolist() == found["values"]
 
 
-def test_what_is_not_known_is_named(baseline: Callable[..., Any]) -> None:
+def test_languages_without_data_are_named(baseline: Callable[..., Any]) -> None:
     done = baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi,mt")
     assert done.code == 0
     assert "note: ldnd has no data on is, mt." in done.err
@@ -127,7 +127,7 @@ def test_what_is_not_known_is_named(baseline: Callable[..., Any]) -> None:
     assert baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi", "-q").err == ""
 
 
-def test_distances_become_similarities_by_name(baseline: Callable[..., Any], tables: Path) -> None:
+def test_distances_are_converted_to_similarities(baseline: Callable[..., Any], tables: Path) -> None:
     found = result(baseline("ldnd", "ldnd.csv", "--lang", "zu,en,sv", "--json"))
     table = pd.read_csv(tables / "ldnd.csv", index_col=0)
     for i, one in enumerate(("Zulu", "English", "Swedish")):
@@ -136,7 +136,7 @@ def test_distances_become_similarities_by_name(baseline: Callable[..., Any], tab
             assert (value is None) if i == j else value == pytest.approx(1 - table.loc[one, other] / 100)
 
 
-def test_sources_and_targets_of_gold_scores(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_sources_and_targets_may_come_from_gold_scores(baseline: Callable[..., Any], tmp_path: Path) -> None:
     write_gold(tmp_path / "g.parquet")
     found = result(baseline("source-size", "sizes.csv", "--gold", tmp_path / "g.parquet", "--json"))
     assert (found["sources"], found["targets"]) == (["en", "fi", "sw"], ["sw", "et"])
@@ -146,7 +146,7 @@ def test_sources_and_targets_of_gold_scores(baseline: Callable[..., Any], tmp_pa
     assert (some["targets"], some["values"]) == (["ru"], [[0.0]] * 3)
 
 
-def test_options_of_single_baselines(baseline: Callable[..., Any]) -> None:
+def test_each_baseline_has_its_own_options(baseline: Callable[..., Any]) -> None:
     binary = result(
         baseline("family", "languages.csv", "--column", "family", "--column", "genus", "--binary", "--json")
     )
@@ -159,14 +159,14 @@ def test_options_of_single_baselines(baseline: Callable[..., Any]) -> None:
     assert table["values"] == [[1.0, 1.0], [1.0, 1.0]]
 
 
-def test_more_than_a_dozen_languages_are_shown_by_their_nearest(baseline: Callable[..., Any]) -> None:
+def test_many_languages_are_shown_by_their_nearest_neighbours(baseline: Callable[..., Any]) -> None:
     done = baseline("script", "--lang", "en,de,fr,ru,uk,bg,ar,fa,ur,hi,mr,ne,el,ka")
     assert done.code == 0
     assert re.search(r"^ru +Russian +bg +1\.000 +uk +1\.000", done.out, re.MULTILINE)
     assert "-o FILE.parquet writes everything" in done.err
 
 
-def test_a_matrix_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_matrix_is_read_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> None:
     found = result(baseline("file", "similarity.csv", "--sources", "sw,en", "--json"))
     assert (found["sources"], found["values"]) == (["sw", "en"], [[1.0, 0.4], [0.1, 0.2]])
     turned = result(baseline("file", "similarity.csv", "--transpose", "--json"))
@@ -187,7 +187,7 @@ def test_a_matrix_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> N
 # ------------------------------------------------------------------------------------------ bad input
 
 
-def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], tables: Path) -> None:
+def test_an_ambiguous_table_needs_an_option(baseline: Callable[..., Any], tables: Path) -> None:
     (tables / "summary.csv").write_text("source,en,fi\nen,1,.2\nfi,.2,1\nmax,1,1\n")
     done = baseline("file", "summary.csv")
     assert (done.code, done.out) == (1, "")
@@ -242,7 +242,7 @@ def test_a_table_of_anyone_is_asked_about(baseline: Callable[..., Any], tables: 
         (("all", "--lang", "en,sw", "-o", "out", "--data", "nowhere"), 2, "there is no folder 'nowhere'"),
     ],
 )
-def test_bad_input_gets_a_sentence(
+def test_errors_have_a_message_and_a_hint(
     arguments: tuple[str, ...], code: int, complaint: str, baseline: Callable[..., Any]
 ) -> None:
     done = baseline(*arguments)
@@ -252,7 +252,7 @@ def test_bad_input_gets_a_sentence(
     assert "Traceback" not in done.err
 
 
-def test_thousands_of_languages_have_to_be_asked_for(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_baseline_of_thousands_of_languages_needs_a_choice(baseline: Callable[..., Any], tmp_path: Path) -> None:
     from xsns_stream.languages import normalise
 
     codes = []
@@ -276,7 +276,7 @@ def test_thousands_of_languages_have_to_be_asked_for(baseline: Callable[..., Any
 # ------------------------------------------------------------------------------------------------ all
 
 
-def test_all_says_what_it_wrote_and_what_the_others_need(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_all_lists_written_files_and_missing_input(baseline: Callable[..., Any], tmp_path: Path) -> None:
     place = tmp_path / "new" / "out"
     found = result(baseline("all", "--data", ".", "--lang", "sw,fi,en,is", "-o", place, "--json"))
     written = {entry["baseline"]: entry for entry in found["written"]}
@@ -297,10 +297,10 @@ def test_all_says_what_it_wrote_and_what_the_others_need(baseline: Callable[...,
     assert all("--model" in why or "--corpus" in why for why in left_out.values())
 
 
-def test_all_from_text_in_one_pass(
+def test_all_computes_every_baseline_of_text_in_one_pass(
     baseline: Callable[..., Any], tmp_path: Path, texts: Path, tiny_folder: Path
 ) -> None:
-    """What one pass gives is what each baseline gives by itself; a language that the corpus lacks is named."""
+    """One pass gives the results of the single baselines. A language that is not in the corpus is named."""
     text = ("--corpus", texts, "--lang", "sw,fi,got", "--examples", "4", "--max-length", "24")
     model = ("--model", tiny_folder)
     found = result(baseline("all", *text, *model, "-o", tmp_path, "--json", "-q"))
@@ -315,7 +315,7 @@ def test_all_from_text_in_one_pass(
     assert {entry["baseline"] for entry in without["written"]} == {"script", "sue"}
 
 
-def test_all_ends_with_code_3_where_a_language_failed(
+def test_all_ends_with_exit_code_3_if_a_language_failed(
     baseline: Callable[..., Any], tmp_path: Path, write_texts: Callable[..., Path]
 ) -> None:
     texts = write_texts(tmp_path / "texts", "sw fi")
@@ -327,7 +327,7 @@ def test_all_ends_with_code_3_where_a_language_failed(
     assert read_matrix(tmp_path / "out" / "sue.parquet").sources == ("sw", "fi")
 
 
-def test_all_without_data_needs_them(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_all_without_data_is_an_error(baseline: Callable[..., Any], tmp_path: Path) -> None:
     done = baseline("all", "--lang", "sw,fi", "-o", tmp_path / "out")
     assert done.code == 0, done.err
     for name, file in (("l2v", "feature_predictions.npz"), ("ldnd", "ldnd.csv"), ("family", "languages.csv")):
@@ -335,7 +335,7 @@ def test_all_without_data_needs_them(baseline: Callable[..., Any], tmp_path: Pat
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["script.parquet"]
 
 
-def test_all_takes_the_file_that_knows_most(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_all_uses_the_file_with_most_languages(baseline: Callable[..., Any], tmp_path: Path) -> None:
     for folder, rows in (("a", "sw,Bantu\n"), ("b", "sw,Bantu\nfi,Uralic\n"), ("c", "fi,Uralic\nsw,Other\n")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "languages.csv").write_text(f"code,family\n{rows}", encoding="utf-8")
@@ -349,7 +349,7 @@ def test_all_takes_the_file_that_knows_most(baseline: Callable[..., Any], tmp_pa
 
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real tables")
-def test_all_on_the_real_tables(baseline: Callable[..., Any], tmp_path: Path) -> None:
+def test_all_reads_the_real_tables(baseline: Callable[..., Any], tmp_path: Path) -> None:
     codes = "bg,zh,nl,en,fi,fr,hi,id,it,ja,ko,no,pl,pt,ru,sk,es,sv,tr,uk"
     tables = ("--data", SHARED / "typology", "--data", SHARED / "xpos")
     found = result(baseline("all", *tables, "--lang", codes, "-o", tmp_path, "--json", "-q"))
@@ -365,7 +365,7 @@ BLOCKS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("line", [line for block in BLOCKS for line in block.splitlines()])
-def test_the_commands_of_the_page_run(line: str, in_process: Callable[..., Any], tables: Path) -> None:
+def test_every_command_of_the_page_runs(line: str, in_process: Callable[..., Any], tables: Path) -> None:
     program, *arguments = shlex.split(line)
     assert program == "xsns-stream"
     done = in_process(tables, *arguments)
@@ -375,7 +375,7 @@ def test_the_commands_of_the_page_run(line: str, in_process: Callable[..., Any],
         assert (tables / arguments[arguments.index("-o") + 1]).exists()
 
 
-def test_the_python_of_the_page_runs(
+def test_the_python_example_of_the_page_runs(
     tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tables)
@@ -384,7 +384,7 @@ def test_the_python_of_the_page_runs(
     assert capsys.readouterr().out.splitlines()[-1].split() == ["sw", "1.0", "0.0"]
 
 
-def test_the_page_tells_of_every_baseline() -> None:
+def test_the_page_documents_every_baseline() -> None:
     for name, entry in BASELINES.items():
         assert f"| `{name}` |" in PAGE
         assert name in ("all", "file") or f"### {name}\n" in PAGE, entry

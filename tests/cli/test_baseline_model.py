@@ -1,4 +1,4 @@
-"""`xsns-stream baseline lex|emb|nn-rank|grad-cosine|sue`: from text and a model to a matrix."""
+"""The verb `baseline` with `lex`, `emb`, `nn-rank`, `grad-cosine` and `sue`: matrices from text and a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., P
 
 @pytest.fixture
 def baseline(xsns: Any, tiny_folder: Path, texts: Path) -> Callable[..., Any]:
-    """Call `baseline NAME` on the texts with the tiny model, 6 examples a language."""
+    """Run `baseline NAME` on the texts with the tiny model and 6 examples per language."""
 
     def run(name: str, *more: object) -> Any:
         model = () if name == "sue" else ("--model", tiny_folder, "--max-length", 24)
@@ -37,7 +37,7 @@ def baseline(xsns: Any, tiny_folder: Path, texts: Path) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_matrix_is_printed_written_and_read_again(name: str, baseline: Any, tmp_path: Path) -> None:
+def test_a_matrix_is_printed_and_written(name: str, baseline: Any, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.parquet"
     done = baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "-o", path)
     assert done.code == 0, done.err
@@ -56,7 +56,9 @@ def test_a_matrix_is_printed_written_and_read_again(name: str, baseline: Any, tm
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_example_of_the_help_runs(name: str, xsns: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_of_the_help_page_runs(
+    name: str, xsns: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     help_page = xsns("baseline", name, "--help").out
     commands = [line.strip() for line in help_page.partition("Examples:")[2].splitlines() if line.strip()]
@@ -71,11 +73,11 @@ def test_the_example_of_the_help_runs(name: str, xsns: Any, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_option_is_explained(name: str) -> None:
+def test_every_option_has_a_help_text(name: str) -> None:
     assert all(option.help for option in COMMANDS[name].params if option.param_type_name == "option")
 
 
-def test_every_layer_in_one_pass(baseline: Any, tmp_path: Path) -> None:
+def test_all_layers_are_computed_in_one_pass(baseline: Any, tmp_path: Path) -> None:
     done = baseline("emb", "--layer", "all", "--centre", "-o", tmp_path / "emb-{layer}.csv", "--json")
     assert done.code == 0, done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["emb-0.csv", "emb-1.csv", "emb-2.csv"]
@@ -86,28 +88,30 @@ def test_every_layer_in_one_pass(baseline: Any, tmp_path: Path) -> None:
     assert json.loads(one.out)["result"]["values"] == layers["1"]
 
 
-def test_sources_and_targets(baseline: Any) -> None:
+def test_sources_and_targets_may_differ(baseline: Any) -> None:
     result = json.loads(baseline("nn-rank", "--sources", "en,fi", "--targets", "et,en", "--json").out)["result"]
     assert (result["sources"], result["targets"]) == (["en", "fi"], ["et", "en"])
     assert result["values"][0][1] is None
     assert result["values"][1][1] == 1
 
 
-def test_a_language_that_the_corpus_lacks_is_named(baseline: Any) -> None:
+def test_a_language_that_is_not_in_the_corpus_is_named(baseline: Any) -> None:
     done = baseline("lex", "--lang", "sw,fi,zu")
     assert done.code == 0
     assert "note: lex has no data on zu." in done.err
 
 
-def test_a_language_that_is_spelt_otherwise_is_found(baseline: Any) -> None:
-    """The corpus has `fi`; both say which is meant."""
+def test_a_language_is_found_by_its_other_codes(baseline: Any) -> None:
+    """The corpus has `fi`, and both spellings are found."""
     done = baseline("lex", "--lang", "sw,fi-FI", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["result"]["sources"] == ["sw", "fi-FI"]
     assert "note: 'fi-FI' is 'fi' in the corpus." in done.err
 
 
-def test_a_language_without_usable_text_is_code_3(baseline: Any, texts: Path, tmp_path: Path, xsns: Any) -> None:
+def test_a_language_without_usable_text_gives_exit_code_3(
+    baseline: Any, texts: Path, tmp_path: Path, xsns: Any
+) -> None:
     folder = Path(shutil.copytree(texts, tmp_path / "texts"))
     (folder / "de.txt").write_text(" \n\n", encoding="utf-8")
     path = tmp_path / "lex.csv"
@@ -135,14 +139,14 @@ def test_a_language_without_usable_text_is_code_3(baseline: Any, texts: Path, tm
         ("sue", ["--merges", "0"], 2, "merges must be at least 1, not 0."),
     ],
 )
-def test_what_cannot_be_is_a_sentence(name: str, options: list[str], code: int, says: str, baseline: Any) -> None:
+def test_invalid_arguments_are_errors(name: str, options: list[str], code: int, says: str, baseline: Any) -> None:
     done = baseline(name, *options)
     assert (done.code, done.out) == (code, "")
     assert says in done.err
     assert "Traceback" not in done.err
 
 
-def test_a_folder_without_a_configuration(xsns: Any, texts: Path, tmp_path: Path) -> None:
+def test_a_model_folder_without_a_configuration_is_an_error(xsns: Any, texts: Path, tmp_path: Path) -> None:
     done = xsns("baseline", "lex", "--corpus", texts, "--model", tmp_path)
     assert done.code == 1
     assert "error: the configuration of model" in done.err
@@ -156,7 +160,7 @@ def test_lex_needs_no_weights(xsns: Any, texts: Path, tiny_copy: Path, baseline:
     assert done.out == baseline("lex").out
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_no_large_library() -> None:
     program = (
         "import sys; from xsns_stream.cli.baseline_text import COMMANDS; "
         "print(*{'torch', 'transformers', 'numba', 'pandas', 'scipy', 'zarr'} & set(sys.modules))"

@@ -1,4 +1,4 @@
-"""`xsns-stream build`, as a user calls it: exit codes, and what is said where."""
+"""The verb `build`: exit codes, and what is written to stdout and stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from xsns_stream.store import open_store
 
-# ------------------------------------------------------------------------------- the store is another's
+# ------------------------------------------------------------------------------- the store has another experiment
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,9 @@ from xsns_stream.store import open_store
         ("token_reduction", "mean", "estimator is 'per-example(token_reduction=sum)' in the store"),
     ],
 )
-def test_another_experiment_in_the_same_store(option: str, value: str, field: str, build: Any, tmp_path: Path) -> None:
+def test_another_experiment_in_the_same_store_is_refused(
+    option: str, value: str, field: str, build: Any, tmp_path: Path
+) -> None:
     assert build().code == 0
     done = build(lang="et", **{option: value})
     assert (done.code, done.out) == (1, "")
@@ -33,7 +35,7 @@ def test_another_experiment_in_the_same_store(option: str, value: str, field: st
 
 
 @pytest.mark.parametrize("place", ["under a file", "a file", "another folder", "proc"])
-def test_a_store_that_cannot_be(place: str, build: Any, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_created_is_an_error(place: str, build: Any, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     (tmp_path / "folder").mkdir()
@@ -63,7 +65,7 @@ def three(tmp_path: Path, write_texts: Callable[..., Path]) -> Path:
 
 
 @pytest.mark.parametrize("trouble", [b"", b"\n \n", b"\xff\xfe\xff\n"], ids=["empty", "blank", "undecodable"])
-def test_one_bad_language_of_three(trouble: bytes, build: Any, three: Path, tmp_path: Path) -> None:
+def test_one_failed_language_does_not_stop_the_others(trouble: bytes, build: Any, three: Path, tmp_path: Path) -> None:
     (three / "fi.txt").write_bytes(trouble)
     done = build(corpus=three, lang="all")
     assert done.code == 3
@@ -72,14 +74,14 @@ def test_one_bad_language_of_three(trouble: bytes, build: Any, three: Path, tmp_
     assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The first: " in done.err
     store = open_store(tmp_path / "x.zarr")
     assert (store.languages, store.verify()) == (("et", "sw"), [])
-    # Mended, the same command finishes the job.
+    # After the file is repaired, the same command measures the missing row.
     (three / "fi.txt").write_text("habari ya asubuhi\n")
     mended = build(corpus=three, lang="all")
     assert (mended.code, open_store(tmp_path / "x.zarr").languages) == (0, ("et", "fi", "sw"))
     assert "note: fi (seed 42) has only 1 of the 6 examples requested." in mended.err
 
 
-def test_failures_as_json(build: Any, three: Path) -> None:
+def test_json_lists_failed_rows(build: Any, three: Path) -> None:
     (three / "fi.txt").write_text("")
     done = build("--json", corpus=three, lang="sw,fi,et", seed="5")
     assert done.code == 3
@@ -91,7 +93,7 @@ def test_failures_as_json(build: Any, three: Path) -> None:
     assert (failed["language"], failed["seed"]) == ("fi", 5)
 
 
-# --------------------------------------------------------------------------------------------- what is said
+# --------------------------------------------------------------------------------------------- output
 
 
 def test_a_dry_run_measures_nothing(build: Any, tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_a_dry_run_needs_no_model(build: Any, tmp_path: Path) -> None:
     assert build("--dry-run", model=tmp_path / "nothing").code == 0
 
 
-def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
+def test_json_output_is_one_object(build: Any, tmp_path: Path) -> None:
     done = build("--json", "--density", "0.3", seed="7")
     assert done.code == 0
     assert done.out.count("\n") == 1
@@ -143,7 +145,7 @@ def test_json_is_one_object(build: Any, tmp_path: Path) -> None:
     assert json.loads(again.out)["result"]["skipped"] == [["sw", 7], ["fi", 7]]
 
 
-def test_quiet_hides_everything_but_results_and_errors(build: Any, three: Path, tmp_path: Path) -> None:
+def test_quiet_shows_results_and_errors_only(build: Any, three: Path, tmp_path: Path) -> None:
     (three / "fi.txt").write_text("")
     done = build("--quiet", corpus=three, lang="sw")
     assert done == (0, f"{tmp_path / 'x.zarr'}: 1 row measured, 0 were there, 0 failed.\n", "")
@@ -152,12 +154,12 @@ def test_quiet_hides_everything_but_results_and_errors(build: Any, three: Path, 
     assert done.err.startswith("error: 1 of 1 row failed: fi.\nhint: ")
 
 
-def test_verbose_shows_where_an_error_came_from(build: Any) -> None:
+def test_verbose_shows_the_traceback_of_an_error(build: Any) -> None:
     assert "Traceback" in build("-v", lang="xx").err
     assert "Traceback" not in build(lang="xx").err
 
 
-def test_a_bug_is_called_a_bug(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_exception_is_reported_as_a_bug(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a surprise")
 
@@ -168,7 +170,7 @@ def test_a_bug_is_called_a_bug(build: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert "error: this is a bug in xsns-stream: ZeroDivisionError: a surprise\nhint: please report it" in done.err
 
 
-def test_several_densities_from_one_pass(build: Any, tmp_path: Path) -> None:
+def test_several_densities_are_measured_in_one_pass(build: Any, tmp_path: Path) -> None:
     done = build("--density", "0.1", "--density", "0.2", "--density", "0.1", lang="sw")
     assert done.code == 0
     store = open_store(tmp_path / "x.zarr")
@@ -176,7 +178,7 @@ def test_several_densities_from_one_pass(build: Any, tmp_path: Path) -> None:
     assert done.err.count("examples/s") == 1
 
 
-def test_pairs_of_language_and_file(xsns: Any, tiny_folder: Path, texts: Path, tmp_path: Path) -> None:
+def test_a_corpus_may_be_pairs_of_language_and_file(xsns: Any, tiny_folder: Path, texts: Path, tmp_path: Path) -> None:
     pairs = ["--corpus", f"swa={texts / 'sw.txt'}", "--corpus", f"fi={texts / 'fi.txt'}"]
     common = ["--model", tiny_folder, "--examples", 4, "--max-length", 24, "--store", tmp_path / "x.zarr"]
     done = xsns("build", *pairs, *common)

@@ -1,4 +1,4 @@
-"""What `xsns-stream build` is asked for: options, and models, that can be, and those that cannot."""
+"""The verb `build`: valid and invalid options, and models."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from xsns_stream.store import open_store
 pytestmark = pytest.mark.xdist_group("build")
 
 
-# -------------------------------------------------------------------------------------- what is asked for
+# -------------------------------------------------------------------------------------- invalid options
 
 
-def test_an_unknown_language(build: Any, tmp_path: Path) -> None:
+def test_an_unknown_language_is_an_error(build: Any, tmp_path: Path) -> None:
     done = build(lang="sw,swahilli")
     assert (done.code, done.out) == (2, "")
     assert (
@@ -33,10 +33,11 @@ def test_an_unknown_language(build: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("density", ["0", "2", "-0.1", "nan"])
-def test_a_density_that_is_none(density: str, build: Any, tmp_path: Path) -> None:
+def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path) -> None:
     done = build(density=density)
     assert (done.code, done.out) == (2, "")
-    assert re.match(r"error: the density must lie in \(0, 1\], not [-\w.]+\.\nhint: 15 % is written 0\.15", done.err)
+    assert re.match(r"error: the density must lie in \(0, 1\], not [-\w.]+\.\n", done.err)
+    assert "hint: write 15 %, the value in the paper, as 0.15." in done.err
     assert not (tmp_path / "x.zarr").exists()
 
 
@@ -75,7 +76,7 @@ def test_a_density_that_is_none(density: str, build: Any, tmp_path: Path) -> Non
         ("keep_fisher", "int8", "error: Invalid value for '--keep-fisher'"),
     ],
 )
-def test_an_option_that_cannot_be(option: str, value: str, told: str, build: Any, tmp_path: Path) -> None:
+def test_an_invalid_option_is_an_error(option: str, value: str, told: str, build: Any, tmp_path: Path) -> None:
     done = build(**{option: value})
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(told)
@@ -83,7 +84,7 @@ def test_an_option_that_cannot_be(option: str, value: str, told: str, build: Any
     assert not (tmp_path / "x.zarr").exists()
 
 
-def test_a_corpus_that_is_not_there(xsns: Any, tmp_path: Path) -> None:
+def test_a_missing_corpus_is_an_error(xsns: Any, tmp_path: Path) -> None:
     done = xsns("build", "--corpus", "wikian", "--store", tmp_path / "x.zarr")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: there is no corpus 'wikian'")
@@ -93,14 +94,14 @@ def test_a_corpus_that_is_not_there(xsns: Any, tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------- what is measured
 
 
-def test_objectives_are_those_that_there_are() -> None:
+def test_the_objectives_of_the_option_are_those_of_the_package() -> None:
     from xsns_stream import objectives
     from xsns_stream.models import auto_classes as of_models
 
     assert set(OBJECTIVES) == set(objectives.OBJECTIVES) == set(of_models.OBJECTIVES)
 
 
-def test_a_causal_model_is_asked_for_the_next_piece(build: Any, causal: Path, tmp_path: Path) -> None:
+def test_a_causal_model_predicts_the_next_token(build: Any, causal: Path, tmp_path: Path) -> None:
     done = build(model=causal)
     assert done.code == 0, done.err
     store = open_store(tmp_path / "x.zarr")
@@ -110,7 +111,7 @@ def test_a_causal_model_is_asked_for_the_next_piece(build: Any, causal: Path, tm
     assert (done.code, done.err.splitlines()[0]) == (2, "error: causal-lm does not use the option 'mask rate'.")
 
 
-def test_a_task_with_labels(build: Any, tmp_path: Path) -> None:
+def test_a_task_with_labels_can_be_measured(build: Any, tmp_path: Path) -> None:
     corpus = tmp_path / "labelled"
     corpus.mkdir()
     for language, words in (("sw", "habari mtoto"), ("fi", "hyvää lapsi")):
@@ -143,7 +144,7 @@ def test_an_estimator_is_recorded(build: Any, tmp_path: Path) -> None:
     assert estimator == "grad-abs(token_reduction=sum,labels=sample)"
 
 
-def test_halves_and_stability_are_told(build: Any, tmp_path: Path) -> None:
+def test_split_half_and_stability_are_reported(build: Any, tmp_path: Path) -> None:
     options = {"examples": 20, "until_stable": 0.01, "check_every": 6, "at_least": 12}
     done = build("--split-half", "--quiet", **options)
     assert done.code == 0
@@ -158,7 +159,7 @@ def test_halves_and_stability_are_told(build: Any, tmp_path: Path) -> None:
     assert ", split-half 0." in done.err
 
 
-def test_info_shows_what_is_known_of_rows(build: Any, xsns: Any, tmp_path: Path) -> None:
+def test_info_shows_the_reliability_of_rows(build: Any, xsns: Any, tmp_path: Path) -> None:
     options = {"examples": 20, "until_stable": 0.01, "check_every": 6, "at_least": 12}
     assert build("--split-half", "--keep-fisher", "bf16", **options).code == 0
     out = xsns("info", "--store", tmp_path / "x.zarr").out
@@ -184,7 +185,7 @@ def test_a_histogram_is_another_experiment_than_exact_thresholds(build: Any, tmp
     assert build(quantile="middle").err.startswith("error: Invalid value for '--quantile'")
 
 
-def test_kept_values_make_other_densities(build: Any, xsns: Any, tmp_path: Path) -> None:
+def test_saved_fisher_values_give_other_densities(build: Any, xsns: Any, tmp_path: Path) -> None:
     assert build("--keep-fisher").code == 0
     done = build(density="0.05")
     assert done.code == 0
@@ -196,7 +197,7 @@ def test_kept_values_make_other_densities(build: Any, xsns: Any, tmp_path: Path)
     assert (small & large).sum() == small.sum()
 
 
-def test_all_hides_no_misspelt_language(build: Any, xsns: Any, tmp_path: Path) -> None:
+def test_a_misspelt_language_beside_all_is_an_error(build: Any, xsns: Any, tmp_path: Path) -> None:
     done = build(lang="all,bogus")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("error: no language 'bogus' in the corpus folder(texts).")
@@ -223,12 +224,12 @@ def test_all_hides_no_misspelt_language(build: Any, xsns: Any, tmp_path: Path) -
         ("7B", 7),
     ],
 )
-def test_sizes(text: str, size: int) -> None:
+def test_sizes_are_read_with_their_units(text: str, size: int) -> None:
     assert parse_bytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "GB", "2XB", "-1", "1e9", "2iB", "two"])
-def test_texts_that_are_not_sizes(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         parse_bytes(text)
 
@@ -236,7 +237,7 @@ def test_texts_that_are_not_sizes(text: str) -> None:
 # ----------------------------------------------------------------------------------------------- models
 
 
-def test_damaged_weights(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
+def test_damaged_weights_are_an_error(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
     path = tiny_copy / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     done = build(model=tiny_copy)
@@ -246,7 +247,7 @@ def test_damaged_weights(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x.zarr").exists()
 
 
-def test_weights_that_are_not_numbers(build: Any, tiny_copy: Path) -> None:
+def test_weights_that_are_nan_are_an_error(build: Any, tiny_copy: Path) -> None:
     weights = load_file(tiny_copy / "model.safetensors")
     name = "roberta.encoder.layer.1.attention.output.dense.weight"
     weights[name][3, 3] = math.nan
@@ -262,7 +263,7 @@ def test_weights_that_are_not_numbers(build: Any, tiny_copy: Path) -> None:
 
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
-    """A GPT-2 of 2 layers with random weights, beside the embedded model's tokenizer."""
+    """A model folder: GPT-2 with 2 layers, random weights, and the tokenizer of the embedded model."""
     import torch
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
@@ -279,14 +280,14 @@ def causal(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
     return folder
 
 
-def test_no_such_model(build: Any, tmp_path: Path) -> None:
+def test_a_missing_model_is_an_error(build: Any, tmp_path: Path) -> None:
     done = build(model=tmp_path / "nothing")
     assert (done.code, done.out) == (1, "")
     assert f"error: there is no model folder '{tmp_path / 'nothing'}'.\nhint: give `mini`, a local folder" in done.err
 
 
 def test_a_moved_model_is_the_same_model(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
-    """Only name and content count, so that a store can be continued on another machine."""
+    """Only the name and the content of the folder count, so that a store can be continued on another machine."""
     moved = Path(shutil.copytree(tiny_copy, tmp_path / "elsewhere" / "model"))
     assert build(model=tiny_copy, lang="sw").code == 0
     assert build(model=moved, lang="fi").code == 0

@@ -1,4 +1,4 @@
-"""`xsns-stream copy`, `merge` and `prune`, as a user calls them."""
+"""The verbs `copy`, `merge` and `prune`."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from xsns_stream.types import DiagonalFisher
 
 @pytest.fixture
 def folder(tmp_path):
-    """`a.zarr` with three languages, Swahili in two seeds and its Fisher values; `b.zarr` of another machine."""
+    """A folder with `a.zarr` (three languages, two seeds of Swahili, Fisher values) and `b.zarr` (two languages)."""
     a = open_store(tmp_path / "a.zarr", "a")
     for language, seed in (("sw", 7), ("zh-Hant", 7), ("fi", 7), ("sw", 8)):
         a.write(networks.make_sub(language, seed))
@@ -44,7 +44,7 @@ def names(path):
 # ----------------------------------------------------------------------------------------------- copy
 
 
-def test_a_copy_says_how_many_rows_and_bytes(folder, in_process):
+def test_a_copy_reports_the_number_of_rows_and_bytes(folder, in_process):
     done = in_process(folder, "copy", "a.zarr", "c.zarr")
     assert (done.code, done.err) == (0, "")
     first, second = done.out.splitlines()
@@ -71,8 +71,8 @@ def test_rows_are_chosen_in_any_spelling(folder, options, rows, in_process):
     assert names(folder / "c.zarr") == rows
 
 
-def test_zstd_is_chosen_measured_and_kept_by_a_copy_of_the_copy(folder, in_process):
-    # Clustered bits compress, as those of a model do.
+def test_a_copy_may_be_compressed_and_its_copy_stays_compressed(folder, in_process):
+    # The bits are clustered, so that they can be compressed, as those of a model.
     bits = np.zeros(3 * 64_000 // 64, np.uint64)
     bits[:400] = 2**64 - 1
     layout = networks.make_layout(3, 64_000)
@@ -94,7 +94,7 @@ def test_zstd_is_chosen_measured_and_kept_by_a_copy_of_the_copy(folder, in_proce
         assert in_process(folder, "verify", "-s", name)[0] == 0
 
 
-def test_fisher_values_go_along_when_asked(folder, in_process):
+def test_fisher_values_are_copied_with_an_option(folder, in_process):
     in_process(folder, "copy", "a.zarr", "without.zarr")
     assert open_store(folder / "without.zarr").fisher_keys() == ()
     code, out, _ = in_process(folder, "copy", "a.zarr", "with.zarr", "--with-fisher", "--lang", "sw")
@@ -105,7 +105,7 @@ def test_fisher_values_go_along_when_asked(folder, in_process):
     assert open_store(folder / "fi.zarr").fisher_keys() == ()
 
 
-def test_a_damaged_row_is_left_behind_with_exit_code_3(folder, in_process):
+def test_a_damaged_row_is_not_copied_and_gives_exit_code_3(folder, in_process):
     file = folder / "a.zarr/subnetworks/c/0/0/1/0"
     data = bytearray(file.read_bytes())
     data[20] ^= 4
@@ -122,7 +122,7 @@ def test_a_damaged_row_is_left_behind_with_exit_code_3(folder, in_process):
 # ---------------------------------------------------------------------------------------------- merge
 
 
-def test_a_merge_of_machines(folder, in_process):
+def test_stores_are_merged(folder, in_process):
     done = in_process(folder, "merge", "all.zarr", "a.zarr", "b.zarr")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("all.zarr: 5 rows copied, 0 were there.\n")
@@ -134,7 +134,7 @@ def test_a_merge_of_machines(folder, in_process):
     assert in_process(folder, "verify", "-s", "a.zarr")[0] == 0
 
 
-def test_what_does_not_match_is_refused_with_its_field(folder, in_process):
+def test_stores_of_different_experiments_are_refused(folder, in_process):
     open_store(folder / "other.zarr", "a").write(networks.make_sub("rw", 7, model="other"))
     code, out, err = in_process(folder, "merge", "a.zarr", "b.zarr", "other.zarr")
     assert (code, out) == (1, "")
@@ -149,7 +149,7 @@ def test_what_does_not_match_is_refused_with_its_field(folder, in_process):
 # ---------------------------------------------------------------------------------------------- prune
 
 
-def test_a_dry_run_says_what_would_go(folder, in_process):
+def test_a_dry_run_lists_the_rows_to_drop(folder, in_process):
     code, out, err = in_process(folder, "prune", "a.zarr", "--lang", "swa", "--dry-run")
     assert (code, err) == (0, "")
     *rows, last = out.splitlines()
@@ -172,19 +172,19 @@ def test_a_dry_run_says_what_would_go(folder, in_process):
         (["--unfinished"], [("fi", 7), ("sw", 7), ("zh-Hant", 7), ("sw", 8)]),
     ],
 )
-def test_what_is_dropped_and_what_stays(folder, options, left, in_process):
+def test_the_chosen_rows_are_dropped(folder, options, left, in_process):
     done = in_process(folder, "prune", "a.zarr", *options, "--yes", "--json")
     assert (done[0], done[2]) == (0, "")
     found = result(done, "prune")
     assert found["dropped"]
     assert len(found["rows"]) == 4 - len(left)
     assert names(folder / "a.zarr") == left
-    # Fisher values go when they are asked to, and only then.
+    # Fisher values are dropped only with the option.
     assert len(open_store(folder / "a.zarr").fisher_keys()) == (0 if "--fisher" in options else 1)
     assert in_process(folder, "verify", "-s", "a.zarr", "--quiet")[0] == 0
 
 
-def test_what_a_crash_left(folder, in_process):
+def test_leftovers_of_a_crash_are_removed(folder, in_process):
     shutil.rmtree(folder / "a.zarr/commits/0.15/7/fi")
     size = (folder / "a.zarr/subnetworks/c/0/0/2/0").stat().st_size
     found = result(in_process(folder, "prune", "a.zarr", "--unfinished", "--yes", "--json"), "prune")
@@ -193,7 +193,7 @@ def test_what_a_crash_left(folder, in_process):
 
 
 @pytest.mark.parametrize("extra", [[], ["--json"]])
-def test_without_a_terminal_nothing_is_asked_and_nothing_dropped(folder, extra, in_process):
+def test_without_a_terminal_nothing_is_dropped(folder, extra, in_process):
     code, _, err = in_process(folder, "prune", "a.zarr", "--lang", "sw", *extra)
     assert code == 2
     message = "nothing was removed, because there is no terminal for the confirmation."
@@ -229,7 +229,7 @@ def test_without_a_terminal_nothing_is_asked_and_nothing_dropped(folder, extra, 
         (["prune", "a.zarr", "--fisher", "--seed", "8"], 2, "no seed 8 in the Fisher values of", "there is 7."),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(folder, arguments, code, message, hint, in_process):
+def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint, in_process):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.zarr/**/zarr.json")}
     ended, out, err = in_process(folder, *arguments)
     assert (ended, out) == (code, "")

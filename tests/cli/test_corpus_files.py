@@ -1,4 +1,4 @@
-"""Each verb that reads a folder says which files it leaves out; its JSON lists them all."""
+"""Every verb that reads a folder reports the files that it does not read; its JSON lists all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xsns_stream.cli.info import command as info
 
 
 class Runner(CliRunner):
-    """A runner that names the options of help as the program does: click keeps the first help option of a verb."""
+    """A runner with the help options of the program, because click keeps the first help option of a verb."""
 
     def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
         return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
@@ -47,7 +47,7 @@ def check(done: Result) -> dict[str, object]:
     return result
 
 
-def test_info(folder: Path) -> None:
+def test_info_lists_the_files_not_read(folder: Path) -> None:
     result = check(Runner().invoke(info, ["--corpus", str(folder), "--json"]))
     assert result["languages"] == ["en", "sw"]
     assert result["corpus_notes"] == ["english.txt is read as en (English)."]
@@ -56,7 +56,7 @@ def test_info(folder: Path) -> None:
     assert "English" in quiet.stdout
 
 
-def test_build(folder: Path, tmp_path: Path) -> None:
+def test_build_lists_the_files_not_read(folder: Path, tmp_path: Path) -> None:
     store = str(tmp_path / "xsns.zarr")
     arguments = ["--corpus", str(folder), "--lang", "all", "--store", store, "--examples", "2", "--json"]
     check(Runner().invoke(build, [*arguments, "--dry-run"]))
@@ -64,12 +64,12 @@ def test_build(folder: Path, tmp_path: Path) -> None:
     assert result["committed"] == [["en", 42], ["sw", 42]]
 
 
-def test_baseline(folder: Path) -> None:
+def test_baseline_lists_the_files_not_read(folder: Path) -> None:
     arguments = ["lex", "--corpus", str(folder), "--lang", "all", "--model", "mini", "--examples", "2", "--json"]
     check(Runner().invoke(baseline, arguments))
 
 
-def test_what_was_decided_in_reading_is_said(tmp_path: Path) -> None:
+def test_decisions_about_the_format_of_a_file_are_reported(tmp_path: Path) -> None:
     place = tmp_path / "texts"
     place.mkdir()
     (place / "sw.tsv").write_text('text\tn\n"say ""yes"""\t1\nna\x01no\t2\n', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`xsns-stream export`, as a user calls it."""
+"""The verb `export`."""
 
 import json
 
@@ -13,7 +13,7 @@ from xsns_stream.types import SubNetwork
 
 @pytest.fixture
 def folder(tmp_path):
-    """A store of three languages and two seeds, with one row missing."""
+    """A store with three languages and two seeds, in which one row is missing."""
     store = open_store(tmp_path / "xsns.zarr", "a")
     for language in ("sw", "fi", "zh-Hant"):
         for seed in (7, 8):
@@ -23,7 +23,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["safetensors", "npz"])
-def test_one_language_comes_back_as_it_is_in_the_store(folder, in_process, form):
+def test_an_exported_sub_network_equals_the_row(folder, in_process, form):
     code, out, err = in_process(folder, "export", "--lang", "swa", "--seed", "7", "-o", f"swahili.{form}")
     assert (code, err) == (0, "")
     expected = networks.make_sub("sw", 7)
@@ -33,7 +33,7 @@ def test_one_language_comes_back_as_it_is_in_the_store(folder, in_process, form)
     assert (read.language, read.seed, read.threshold, read.provenance) == ("sw", 7, 7.1, expected.provenance)
 
 
-def test_several_languages_each_in_its_file(folder, in_process):
+def test_every_language_has_its_own_file(folder, in_process):
     (folder / "masks").mkdir()
     arguments = ("--lang", "fi,zh-Hant", "--seed", "7", "-o", "masks/{lang}-7.safetensors", "--json")
     code, out, err = in_process(folder, "export", *arguments)
@@ -58,14 +58,14 @@ def test_several_languages_each_in_its_file(folder, in_process):
         }
 
 
-def test_all_languages_that_have_the_seed(folder, in_process):
+def test_all_exports_the_languages_with_the_seed(folder, in_process):
     code, out, err = in_process(folder, "export", "--lang", "all", "--seed", "8", "-o", "{lang}.npz")
     assert (code, len(out.splitlines())) == (0, 2)
     assert err == "left out, because there is no sub-network: fi\n"
     assert sorted(path.name for path in folder.glob("*.npz")) == ["sw.npz", "zh-Hant.npz"]
 
 
-def test_a_damaged_row_does_not_keep_the_others(folder, in_process):
+def test_a_damaged_row_does_not_stop_the_others(folder, in_process):
     store = open_store(folder / "xsns.zarr")
     slot = store.record("fi", 7).slot
     row = folder.joinpath("xsns.zarr", "subnetworks", "c", *map(str, slot), "0")
@@ -79,7 +79,7 @@ def test_a_damaged_row_does_not_keep_the_others(folder, in_process):
     assert [file["language"] for file in result["files"]] == ["sw", "zh-Hant"]
     assert "does not hold the bits" in result["failed"]["fi"]
     assert not (folder / "fi.npz").exists()
-    # One language alone has no others to go on with.
+    # With one language, the error is that of the whole command.
     code, out, err = in_process(folder, "export", "--lang", "fi", "--seed", "7", "-o", "fi.npz")
     assert (code, out) == (1, "")
     assert "does not hold the bits" in err
@@ -100,7 +100,7 @@ def test_a_damaged_row_does_not_keep_the_others(folder, in_process):
         (["--lang", "sw"], 2, "Missing option '-o'", "see `xsns-stream export --help`."),
     ],
 )
-def test_errors_say_what_was_asked_and_what_to_do(folder, in_process, arguments, code, message, hint):
+def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, message, hint):
     ended, out, err = in_process(folder, "export", *arguments)
     assert (ended, out) == (code, "")
     error, advice = err.splitlines()

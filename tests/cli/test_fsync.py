@@ -1,4 +1,4 @@
-"""A file system that does not support fsync on folders: every verb goes on, and says so once."""
+"""File systems without fsync on folders: every verb continues, and reports it once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     syncing.forget_refusals()
 
 
-def test_a_build_and_what_follows_it(refused: None, build: Callable[..., Any], xsns: Any, tmp_path: Path) -> None:
+def test_verbs_continue_without_fsync_on_folders(
+    refused: None, build: Callable[..., Any], xsns: Any, tmp_path: Path
+) -> None:
     done = build("--keep-fisher", "bf16")
     assert done.code == 0, done.err
     store = open_store(tmp_path / "x.zarr")

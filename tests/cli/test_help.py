@@ -1,4 +1,4 @@
-"""Help pages: each ends with examples, and the examples run."""
+"""Help pages: every page ends with examples, and the examples run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("help")
 
 
 def commands() -> dict[str, click.Command]:
-    """{verb, or verb with the name of one of its commands: what click knows of it}."""
+    """Return {verb, or verb and subcommand: click's command}."""
     found: dict[str, click.Command] = {}
     for verb in VERBS:
         found[verb] = command = import_module(f"xsns_stream.cli.{verb}").command
@@ -38,13 +38,13 @@ EVERY = commands()
 
 
 def examples(verb: str) -> list[str]:
-    """The commands at the end of a verb's help."""
+    """Return the commands at the end of a help page."""
     epilog = EVERY[verb].epilog or ""
     return [line.strip() for line in epilog.partition("Examples:")[2].splitlines() if line.strip()]
 
 
 def needs_network(command: str) -> bool:
-    """Whether a command names a data set or a model that has to be fetched."""
+    """Return whether a command needs a data set or a model of the Hub."""
     words = re.split(r"[\s=]", command)
     hub = any(word.startswith("hub:") or re.fullmatch(r"[\w-]+/[\w.-]+", word) for word in words)
     return hub or any(word in RECIPES for word in words)
@@ -87,7 +87,7 @@ def test_help_ends_with_examples(verb: str, xsns: Any) -> None:
 
 
 @pytest.mark.parametrize("verb", EVERY)
-def test_every_option_is_explained(verb: str) -> None:
+def test_every_option_has_a_help_text(verb: str) -> None:
     command = EVERY[verb]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
     assert all(option.help for option in options)
@@ -112,7 +112,7 @@ def test_the_example_runs(command: str, examples_folder: Path, xsns: Any, monkey
     assert "error" not in done.err
 
 
-def test_the_program_s_own_help(xsns: Any) -> None:
+def test_help_of_the_program_lists_the_verbs(xsns: Any) -> None:
     done = xsns("--help")
     assert (done.code, done.err) == (0, "")
     for verb, line in VERBS.items():
@@ -120,7 +120,7 @@ def test_the_program_s_own_help(xsns: Any) -> None:
 
 
 @pytest.mark.parametrize(("asked", "hint"), [("bild", "did you mean `build`?"), ("xyz", "the verbs are build, ")])
-def test_a_verb_that_is_not_one(asked: str, hint: str, xsns: Any) -> None:
+def test_an_unknown_verb_is_an_error(asked: str, hint: str, xsns: Any) -> None:
     done = xsns(asked)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error: no verb '{asked}'.\nhint: {hint}")

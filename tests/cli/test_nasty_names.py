@@ -1,4 +1,4 @@
-"""Names that would move the cursor, recolour text or turn its direction: no verb prints or writes them as they are."""
+"""Names with control characters and changes of writing direction: every verb escapes them in its output and files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.networks import make_sub
 from xsns_stream.store import open_store
 from xsns_stream.types import LayerSpan, ParameterLayout
 
-#: C0 but line breaks, DEL, C1, and what changes the writing direction.
+#: C0 without line breaks, DEL, C1, line separators, and marks that change the writing direction.
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 NASTY = (
     "\x1b[31mred\x1b[0m",
@@ -28,7 +28,7 @@ NASTY = (
     "[red]markup[/red]:smile:",
     "long" * 100,
 )
-#: Each kind of trouble once among the tests that run always; all names among the slow tests.
+#: The names of the fast tests, one of each kind. The other names are left to the slow tests.
 ALWAYS = (NASTY[0], NASTY[4], NASTY[6])
 NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in NASTY]
 WORDS = ("children", "read", "a", "book", "at", "home", "while", "the", "teacher", "works", "in", "that", "school")
@@ -43,7 +43,7 @@ def assert_visible(done: Any) -> None:
 
 @pytest.fixture
 def nasty_store(tmp_path: Path) -> Path:
-    """A store whose tensors and layers have such names, with stray folders and files of such names."""
+    """A store whose tensors and layers have such names, with other folders and files of such names in it."""
     names = tuple(f"{number}{name}.weight" for number, name in enumerate(NASTY))
     layout = ParameterLayout(
         names,
@@ -85,7 +85,7 @@ SHOW_NAMES = {"matrix by layer", "rank with reasons", "shared", "shared tensors"
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("verb", VERBS)
-def test_verbs_that_read_a_store(
+def test_verbs_escape_names_in_a_store(
     verb: str, as_json: bool, nasty_store: Path, in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
     words = [str(nasty_store) if word == "S" else word for word in VERBS[verb].split()]
@@ -102,8 +102,8 @@ def test_verbs_that_read_a_store(
         assert not RAW.search(text.replace("\t", "") if path.suffix == ".tsv" else text), path
 
 
-def test_a_store_whose_documents_are_damaged(nasty_store: Path, in_process: Any, tmp_path: Path) -> None:
-    """Fields that a store's documents name, in messages of errors."""
+def test_errors_escape_fields_of_damaged_documents(nasty_store: Path, in_process: Any, tmp_path: Path) -> None:
+    """Error messages escape fields of the documents of a store."""
     record = next(nasty_store.glob("commits/0.15/0/sw/zarr.json"))
     document = json.loads(record.read_text())
     for field in ("language", "threshold", "sha256"):
@@ -115,7 +115,9 @@ def test_a_store_whose_documents_are_damaged(nasty_store: Path, in_process: Any,
 
 
 @pytest.mark.parametrize("name", [name for name in NASTY if len(name) < 200])
-def test_names_of_stores_models_and_corpora(name: str, tiny_folder: Path, in_process: Any, tmp_path: Path) -> None:
+def test_names_of_stores_models_and_corpora_are_escaped(
+    name: str, tiny_folder: Path, in_process: Any, tmp_path: Path
+) -> None:
     model = Path(shutil.copytree(tiny_folder, tmp_path / f"model{name.replace('/', '')}"))
     texts = tmp_path / f"texts{name.replace('/', '')}"
     texts.mkdir()
@@ -139,7 +141,7 @@ def test_names_of_stores_models_and_corpora(name: str, tiny_folder: Path, in_pro
 
 
 @pytest.mark.parametrize("name", NASTY[:-1])
-def test_labels_of_scores_and_matrices(name: str, in_process: Any, tmp_path: Path) -> None:
+def test_labels_of_scores_and_matrices_are_escaped(name: str, in_process: Any, tmp_path: Path) -> None:
     import csv
 
     with (tmp_path / "scores.csv").open("w", newline="", encoding="utf-8") as file:
@@ -161,7 +163,7 @@ def test_labels_of_scores_and_matrices(name: str, in_process: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_predictors_and_their_labels(name: str, in_process: Any, tmp_path: Path) -> None:
+def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process: Any, tmp_path: Path) -> None:
     """`evaluate` and `regress`: names of predictors and features, labels of matrices, of gold scores and of tables."""
     import csv
 
@@ -202,7 +204,7 @@ def test_predictors_and_their_labels(name: str, in_process: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_labels_of_tasks(name: str, tiny_folder: Path, in_process: Any, tmp_path: Path) -> None:
+def test_labels_of_tasks_are_escaped(name: str, tiny_folder: Path, in_process: Any, tmp_path: Path) -> None:
     """`transfer` and `build --task`: classes of the data, in notes and in messages."""
     folder = tmp_path / "topics"
     folder.mkdir()
@@ -235,7 +237,7 @@ def test_labels_of_tasks(name: str, tiny_folder: Path, in_process: Any, tmp_path
 
 
 @pytest.mark.parametrize("name", [name for name in NASTY if len(name) < 200])
-def test_names_that_reproduce_is_given(name: str, in_process: Any, tmp_path: Path) -> None:
+def test_arguments_of_reproduce_are_escaped(name: str, in_process: Any, tmp_path: Path) -> None:
     out = ["--out", f"r{name.replace('/', '')}", "--dry-run"]
     for more in (
         [],

@@ -250,6 +250,7 @@ def test_killed_and_run_again(
     assert document["result"]["tasks"]["pos"]["evaluation"]["sources"] == ["en", "fi", "sw"]
 
 
+@pytest.mark.slow
 @SHARED
 def test_interrupted(
     start_xsns: Callable[..., subprocess.Popen[str]], data: Path, tiny_folder: Path, tmp_path: Path

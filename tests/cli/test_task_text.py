@@ -1,4 +1,4 @@
-"""`--task` of `build`, `baseline` and `info`: the texts of labelled data, wherever they lie."""
+"""The option `--task` of `build`, `baseline` and `info`: the texts of labelled data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sentence(text: str, number: int) -> str:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with tagged sentences in two languages, and in a third that is only tested on."""
+    """A folder with tagged sentences in two languages, and in a third language that has test data only."""
     folder = tmp_path_factory.mktemp("task-text")
     for language, text in WORDS.items():
         (folder / "pos" / language).mkdir(parents=True)
@@ -44,7 +44,7 @@ def test_info_lists_the_languages_that_have_the_split(place: Path, in_process: C
 
 
 @pytest.mark.parametrize("objective", ["masked-lm", "token-classification"])
-def test_sub_networks_of_task_text(
+def test_build_measures_the_text_of_a_task(
     place: Path, tmp_path: Path, tiny_folder: Path, in_process: Callable[..., Any], objective: str
 ) -> None:
     store = tmp_path / "x.zarr"
@@ -57,7 +57,7 @@ def test_sub_networks_of_task_text(
     assert opened.info()["experiment"]["corpus"] == f"task(pos, task=pos)[train{labels}]"
 
 
-def test_words_as_given_are_asked_for_and_said(
+def test_words_as_given_need_an_option_and_are_recorded(
     place: Path, tmp_path: Path, tiny_folder: Path, in_process: Callable[..., Any]
 ) -> None:
     store = tmp_path / "x.zarr"
@@ -75,7 +75,7 @@ def test_words_as_given_are_asked_for_and_said(
     assert "--words cannot be used with labels" in done.err
 
 
-def test_lexical_overlap_of_task_text(
+def test_lex_compares_the_text_of_a_task(
     place: Path, tmp_path: Path, tiny_folder: Path, in_process: Callable[..., Any]
 ) -> None:
     output = tmp_path / "lex.parquet"
@@ -98,7 +98,9 @@ def test_lexical_overlap_of_task_text(
         (("--task", "pos"), 2, "--task cannot be used with a store"),
     ],
 )
-def test_bad_input(place: Path, in_process: Callable[..., Any], options: tuple[str, ...], code: int, said: str) -> None:
+def test_invalid_arguments_are_errors(
+    place: Path, in_process: Callable[..., Any], options: tuple[str, ...], code: int, said: str
+) -> None:
     done = in_process(place, "info", *options)
     assert said in " ".join(done.err.split())
     assert "Traceback" not in done.err

@@ -1,4 +1,4 @@
-"""`xsns-stream transfer`: a small random model learns made-up tags, is stopped, shared, resumed, and asked nonsense."""
+"""The verb `transfer`: a small random model is fine-tuned on synthetic tags. `tests/e2e` kills and interrupts it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xsns_stream.gold import read_scores
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with `pos`: three languages with all splits, and a fourth that is only tested."""
+    """The working folder, with `pos`: three languages with all splits, and a fourth with test data only."""
     return write_tagged_folder(tmp_path)
 
 

@@ -87,7 +87,7 @@ def test_text_that_changes_between_the_passes_is_refused() -> None:
         draw_examples(units, 0, 0, "x")
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".txt", pytest.param(".jsonl", marks=pytest.mark.slow)])
 def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"sw{suffix}"
     with path.open("w", encoding="utf-8") as file:

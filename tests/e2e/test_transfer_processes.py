@@ -62,7 +62,7 @@ def test_two_processes_with_different_settings_do_not_mix(
     folder: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither process sees a unit of the other when it starts; the settings of the first unit decide."""
-    from xsns_stream.pipeline import finetune as transferring
+    from xsns_stream.pipeline import run_transfer as transferring
 
     real = transferring.fine_tune
 
@@ -101,10 +101,11 @@ def test_a_unit_of_a_killed_process_is_made_by_another_one(folder: Path, start: 
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()
 
 
+@pytest.mark.slow
 def test_units_of_another_process_are_reported(
     folder: Path, in_process: Callable[..., Any], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xsns_stream.pipeline import finetune as transferring
+    from xsns_stream.pipeline import run_transfer as transferring
 
     real, others = transferring.fine_tune, list[Any]()
 

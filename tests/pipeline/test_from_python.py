@@ -119,7 +119,7 @@ def test_a_failed_row_is_reported_after_the_others(loaded: LoadedModel, tmp_path
         ({"check_every": 3}, "--check-every needs --until-stable"),
         ({"memory": "much"}, "'much' is not a size."),
         ({"label_column": "x"}, "--label-column does not apply to the objective auto."),
-        ({"mean_span": 3.0}, "a mean span "),
+        ({"mean_span": 3.0}, "masked-lm does not use the option 'mean span'."),
     ],
 )
 def test_options_are_checked_as_those_of_the_verb(

@@ -16,9 +16,8 @@ from xsns_stream.corpora import TASK_NAMES, open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.languages import mixture
-from xsns_stream.pipeline.finetune import gold_scores
 from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferSettings, Unit, read_data
-from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, other_versions
+from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, gold_scores, other_versions
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.types import TestScore, TransferRun
 from xsns_stream.types.provenance import library_versions
@@ -133,7 +132,7 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     made = run_of(en=1.0)
     check_same(made, {"task": "ner", "limit": None}, tmp_path)
     check_same(replace(made, settings={**made.settings, "versions": {"torch": "1"}}), dict(made.settings), tmp_path)
-    with pytest.raises(IncompatibleError, match=r"otherwise: limit \(limit was null, is 50\)"):
+    with pytest.raises(IncompatibleError, match=r"other settings: limit \(limit was null, is 50\)"):
         check_same(made, {"task": "ner", "limit": 50}, tmp_path)
     with pytest.raises(IncompatibleError, match="epochs, task"):
         check_same(made, {"task": "pos", "limit": None, "epochs": 5}, tmp_path)
@@ -146,7 +145,7 @@ def test_a_unit_of_another_source_must_have_been_made_alike(tmp_path: Path) -> N
         check_beside(made, {"task": "ner", "limit": 40, "train": {"fi": "2"}, "labels": ["O"]}, tmp_path)
 
 
-@pytest.mark.parametrize(("name", "option"), [("train", "--limit"), ("dev", "--test-limit"), ("labels", "Classes")])
+@pytest.mark.parametrize(("name", "option"), [("train", "--limit"), ("dev", "--test-limit"), ("labels", "The classes")])
 def test_what_cuts_data_is_named(name: str, option: str, tmp_path: Path) -> None:
     made = replace(run_of(en=1.0), settings={name: "1"})
     with pytest.raises(IncompatibleError) as caught:

@@ -165,7 +165,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, error, raised
 # ------------------------------------------------------------------------------------------ heat maps
 
 
-@pytest.mark.parametrize("count", [1, 2, 30, 200])
+@pytest.mark.parametrize("count", [1, 2, 30, pytest.param(200, marks=pytest.mark.slow)])
 def test_heat_map_of_any_size_is_readable(tmp_path, monkeypatch, count):
     drawn = []
     monkeypatch.setattr(heatmap, "heat_map", lambda *a, **k: drawn.append(heat_map(*a, **k)) or drawn[-1])

@@ -180,15 +180,10 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     holds the scores of all units. Running again makes the missing units, several processes may work on one FILE, and
     an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
-    from xsns_stream.pipeline.finetune import (
-        ModelLoader,
-        check_metric,
-        check_output,
-        plan_transfer,
-        refuse_failures,
-        units_folder,
-    )
+    from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder
     from xsns_stream.pipeline.finetune_settings import read_data, transfer_settings
+    from xsns_stream.pipeline.run_transfer import plan_transfer
+    from xsns_stream.pipeline.units import check_metric
 
     target = check_output(output)
     settings = transfer_settings(**options)

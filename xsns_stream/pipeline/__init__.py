@@ -9,7 +9,9 @@ languages continue; an error of the model or the store ends the run, because eve
   `measure`: Fisher values of a row.
 * `baselines`: the function, and baselines from tables; `text_baselines`: text and model of the others;
   `model_baselines`: the pass over the text; `baseline_values`: what each baseline collects; `language_pool`: languages.
-* `finetune`: the function and the loop over units; `finetune_settings`: settings and data; `units`: units on disk.
+* `finetune`: the function; `run_transfer`: the loop over units; `finetune_settings`: settings and data; `units`: units
+  on disk, and the table of their scores.
+* `store_rows`: copy, merge, prune and export of rows.
 * `source_ranking`, `comparison`, `gold_comparison`, `predictors`, `row_selection`, `inspection`: functions that read
   stores and matrices.
 * `events` and `progress`: what happens during the work, and how it is shown; `scheduling`: work that processes share.

@@ -74,8 +74,8 @@ class StatesCollector(Collector, Protocol):
 
 def _between(square: Reals, languages: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Reals:
     """Return the sources × targets part of a matrix of all languages."""
-    place = {language: at for at, language in enumerate(languages)}
-    part: Reals = square[np.ix_([place[code] for code in sources], [place[code] for code in targets])]
+    index = {language: at for at, language in enumerate(languages)}
+    part: Reals = square[np.ix_([index[code] for code in sources], [index[code] for code in targets])]
     return part
 
 
@@ -147,13 +147,13 @@ class EmbeddingsCollector:
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Compare the language vectors, layer by layer."""
         everybody = _all(sources, targets)
-        found: Matrices = {}
-        for place, layer in enumerate(self._layers):
-            vectors = {code: self._sums[code][place] / self._examples[code] for code in everybody}
+        matrices: Matrices = {}
+        for index, layer in enumerate(self._layers):
+            vectors = {code: self._sums[code][index] / self._examples[code] for code in everybody}
             square = embedding_cosine(vectors, centre=self._centre)
             name = f"emb-{layer}" if self._named else "emb"
-            found[name] = _between(square, everybody, sources, targets)
-        return found
+            matrices[name] = _between(square, everybody, sources, targets)
+        return matrices
 
 
 class NeighboursCollector:
@@ -171,7 +171,7 @@ class NeighboursCollector:
         dtype: str,
         on_progress: Callable[[int, int], None],
     ) -> None:
-        self._layer, self._k, self._most, self._tell = layer, k, most, on_progress
+        self._layer, self._k, self._most, self._on_progress = layer, k, most, on_progress
         self._special = special_ids(tokenizer)
         self._examples: frozenset[int] = frozenset()
         self.states = TokenStates(path, body.width, dtype)
@@ -189,8 +189,8 @@ class NeighboursCollector:
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Find the nearest neighbours of every target token."""
-        found = self.states.states(_all(sources, targets))
-        return {"nn-rank": neighbour_shares(found, sources, targets, k=self._k, on_progress=self._tell)}
+        states = self.states.states(_all(sources, targets))
+        return {"nn-rank": neighbour_shares(states, sources, targets, k=self._k, on_progress=self._on_progress)}
 
 
 class GradientsCollector:
@@ -204,8 +204,8 @@ class GradientsCollector:
 
     def add_text(self, text: LanguageText) -> None:
         """Compute the mean gradient of the language."""
-        found = self._gradient(text)
-        self._file.add(text.language, [found[name].float().cpu().numpy() for name in self._layout.names])
+        gradient = self._gradient(text)
+        self._file.add(text.language, [gradient[name].float().cpu().numpy() for name in self._layout.names])
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Compare the gradients."""
@@ -226,8 +226,8 @@ def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_len
         CorpusError: No example has a token that the tokenizer knows.
     """
 
-    def make_arrays(_: object, pieces: TokenisedExample) -> Mapping[str, Counts]:
-        return {"input_ids": pieces.ids}
+    def make_arrays(_: object, tokens: TokenisedExample) -> Mapping[str, Counts]:
+        return {"input_ids": tokens.ids}
 
     return encode_sample(sample, loaded.tokenizer, seed, max_length, make_arrays)
 

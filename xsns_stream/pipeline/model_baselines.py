@@ -166,10 +166,10 @@ class _Run:
         lost = {code for code in settings.languages if all(Row(code, seed) in self.failed for seed in settings.seeds)}
         rows = [at for at, code in enumerate(settings.rows) if code not in lost]
         columns = [at for at, code in enumerate(settings.columns) if code not in lost]
-        found = {}
+        matrices_by_name = {}
         for name in seeds[0]:
             per_seed = np.stack([matrices[name][np.ix_(rows, columns)] for matrices in seeds])
-            found[name] = SimilarityMatrix(
+            matrices_by_name[name] = SimilarityMatrix(
                 tuple(settings.rows[at] for at in rows),
                 tuple(settings.columns[at] for at in columns),
                 per_seed.mean(axis=0),
@@ -178,7 +178,7 @@ class _Run:
                 per_seed=per_seed,
                 record=self._record(name),
             )
-        return found
+        return matrices_by_name
 
     def _record(self, name: str) -> PredictorRecord:
         """Return the record of how the baseline of this name was computed."""
@@ -312,13 +312,13 @@ class _Run:
         if not rows.any() or not columns.any() or len(here) < 2:
             raise self._nothing_left(seed)
         sources, targets = ([code for code in side if code in here] for side in (settings.rows, settings.columns))
-        found: Matrices = {}
+        matrices: Matrices = {}
         for collector in collectors:
             for name, values in collector.matrices(sources, targets).items():
                 whole: Reals = np.full((len(rows), len(columns)), np.nan)
                 whole[np.ix_(rows, columns)] = values
-                found[name] = whole
-        return found
+                matrices[name] = whole
+        return matrices
 
     def _nothing_left(self, seed: int) -> CorpusError:
         first = next((error for row, error in self.failed.items() if row.seed == seed), None)

@@ -1,21 +1,23 @@
-"""Units of fine-tuning on disk: one JSON file for each fine-tuned model, with a lock."""
+"""Units of fine-tuning on disk: one JSON file for each fine-tuned model, with a lock; and the table of their scores."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from xsns_stream.errors import IncompatibleError, XsnsError
+import numpy as np
+
+from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
 from xsns_stream.io.atomic import write_whole
 from xsns_stream.io.json import read_json
 from xsns_stream.io.locks import hold_lock, try_lock
-from xsns_stream.pipeline.finetune_settings import Unit
-from xsns_stream.transfer import TASKS
-from xsns_stream.types import TestScore, TransferRun
+from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit, run_notes
+from xsns_stream.transfer import TASKS, Task
+from xsns_stream.types import TestScore, TransferRun, TransferScores
 from xsns_stream.types.provenance import library_versions
 
 SCHEMA_VERSION: Final = 1
@@ -213,12 +215,12 @@ def _run(path: Path) -> TransferRun:
         scores = {
             str(target): TestScore(
                 str(target),
-                {name: float(value) for name, value in known["metrics"].items()},
-                {name: float(value) for name, value in known["trivial"].items()},
-                int(known["examples"]),
-                int(known["units"]),
+                {name: float(value) for name, value in score["metrics"].items()},
+                {name: float(value) for name, value in score["trivial"].items()},
+                int(score["examples"]),
+                int(score["units"]),
             )
-            for target, known in document["scores"].items()
+            for target, score in document["scores"].items()
         }
         run = TransferRun(
             str(document["source"]), int(document["seed"]), scores, document["training"], document["settings"]
@@ -237,8 +239,8 @@ def _check(run: TransferRun) -> None:
         KeyError: The task is unknown, or the training record is empty.
     """
     metrics = TASKS[run.settings["task"]].metrics
-    for target, known in run.scores.items():
-        for values in (known.metrics, known.trivial):
+    for target, score in run.scores.items():
+        for values in (score.metrics, score.trivial):
             if tuple(values) != metrics:
                 raise ValueError(f"'{target}' has {', '.join(values) or 'nothing'}, not {', '.join(metrics)}")
             if not all(0 <= value <= 100 for value in values.values()):
@@ -252,3 +254,51 @@ def _check(run: TransferRun) -> None:
     for name in _PRINTED:
         if not math.isfinite(run.training[name]):
             raise ValueError(f"{name} is not a number")
+
+
+# ------------------------------------------------------------------------------------------------- table of scores
+
+
+def check_metric(task: Task, metric: str | None) -> None:
+    """Check that a task has a metric.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if metric is not None and metric not in task.metrics:
+        raise UsageError(f"{task.name} has no metric '{metric}'.", f"it has {', '.join(task.metrics)}.")
+
+
+def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:
+    """Return the scores of units as one table; NaN where nothing was measured.
+
+    Args:
+        runs: At least one.
+        settings: Settings that give the order of sources, targets and seeds, and the origin of the scores.
+        metric: A metric of the task; None is its first.
+
+    Raises:
+        UsageError: The task has no such metric.
+    """
+    task = settings.task
+    check_metric(task, metric)
+    wanted = metric or task.metrics[0]
+    sources = _ordered(settings.sources, [run.source for run in runs])
+    targets = _ordered(settings.targets, [target for run in runs for target in run.scores])
+    seeds = _ordered(settings.seeds, [run.seed for run in runs])
+    cells = np.full((1, len(seeds), len(sources), len(targets)), np.nan)
+    for run in runs:
+        for target, test in run.scores.items():
+            cell = 0, seeds.index(run.seed), sources.index(run.source), targets.index(target)
+            cells[cell] = test.metrics[wanted]
+    limit = f", {settings.limit} training examples" if settings.limit else ""
+    origin = f"xsns-stream transfer: {settings.model} on {settings.corpus.name}, {settings.fine_tuning.preset}{limit}"
+    return TransferScores(
+        sources, targets, cells, task.name, wanted, task.unit, origin, seeds=seeds, notes=run_notes(runs)
+    )
+
+
+def _ordered(first: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the distinct values: those of `first` in its order, then the others, sorted."""
+    distinct = set(values)
+    return (*(value for value in first if value in distinct), *sorted(distinct - set(first)))
