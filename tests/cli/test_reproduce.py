@@ -115,9 +115,9 @@ def test_content_of_the_pages(reproduce: Callable[..., Any], out: Path) -> None:
     text = page(out, "table2")
     for row in ("L2V", "LEX", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean"):
         assert f"\n| {row} | " in text
-    assert "for the answer that needs no model; " in text
+    assert "The answer that needs no model has " in text
     # Four sentences are too few for a cloud of sub-words.
-    assert "POS tagging: no row SuE: it knows 1 of 4 sources" in text
+    assert "POS tagging has no row SuE: it knows 1 of 4 sources" in text
 
 
 def test_dry_run_is_a_script(reproduce: Callable[..., Any], tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_fewer_seeds_than_the_folder_holds(
 def test_an_invalid_density_is_refused(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     for density in ("nan", "0", "1.5"):
         done = xsns("reproduce", "table1", "--data", data, "--density", density, "--out", tmp_path, "--dry-run")
-        assert (done.code, "keeps no share of the parameters" in done.err) == (2, True)
+        assert (done.code, "must be between 0 and 1" in done.err) == (2, True)
 
 
 def units_below(folder: Path) -> Callable[[], Path]:
@@ -311,17 +311,17 @@ def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> N
     """They are named, the others are run, and the exit code is 3."""
     done = reproduce("table3", "--tasks", "pos,qa")
     assert done.code == 3
-    assert "left out: qa: there are no data for qa." in done.err
+    assert "left out: qa: the data of qa are missing." in done.err
     assert "error: 1 task could not be run: qa." in done.err
     assert "table3.md" in done.out
-    assert "qa is left out: there are no data for qa." in page(out, "table3")
+    assert "qa is left out: the data of qa are missing." in page(out, "table3")
 
 
 def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     words = ("reproduce", "table3", "--data", data, "--model", tmp_path / "nowhere", "--out", tmp_path / "out", *SHORT)
     done = xsns(*words)
-    assert (done.code, done.out) == (1, "table3: left out: nothing could be fitted for table 3.\n")
-    assert "error: nothing could be fitted for table 3." in done.err
+    assert (done.code, done.out) == (1, "table3: left out: no scores could be fitted for table 3.\n")
+    assert "error: no scores could be fitted for table 3." in done.err
     assert f"no model folder '{tmp_path / 'nowhere'}'" in done.err
     told = xsns(*words, "--json", "-q")
     result = json.loads(told.out)["result"]
@@ -334,10 +334,10 @@ def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path)
     [
         (("table9", "--out", "o"), "'table9'"),
         (("table2",), "Missing option '--out'"),
-        (("table2", "--out", "o"), "there are no data of any task."),
-        (("table2", "--out", "o", "--data", "nowhere"), "there is no folder 'nowhere'."),
-        (("table2", "--out", "o", "--data", "xyz=."), "'xyz' no kind of data"),
-        (("table2", "--out", "o", "--data", "pos=pos", "--tasks", "tagging"), "there is no task 'tagging'."),
+        (("table2", "--out", "o"), "the data of all tasks are missing."),
+        (("table2", "--out", "o", "--data", "nowhere"), "the folder 'nowhere' does not exist."),
+        (("table2", "--out", "o", "--data", "xyz=."), "'xyz' is not a kind of data"),
+        (("table2", "--out", "o", "--data", "pos=pos", "--tasks", "tagging"), "'tagging' is not a task."),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...], said: str, xsns: Callable[..., Any]) -> None:
