@@ -28,7 +28,7 @@ from xsns_stream.fisher.errors import HalfPrecisionWarning, default_provenance, 
 from xsns_stream.fisher.estimators import BatchGradients
 from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of_layers, moments_of
 from xsns_stream.fisher.memory import is_out_of_memory, token_budget
-from xsns_stream.fisher.model_state import AUTOCAST
+from xsns_stream.fisher.model_state import AUTOCAST, caller_modes_off
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
 from xsns_stream.models.layout import parameter_layout
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
@@ -150,11 +150,12 @@ def diagonal_fisher(
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
     layout = parameter_layout(model) if layout is None else layout
     device = next(model.parameters()).device
-    unconfirmed = () if settings.batch_wise else without_rules(model, layout)
+    with caller_modes_off():
+        unconfirmed = () if settings.batch_wise else without_rules(model, layout)
     running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
     _warn_of_half_precision(model, layout, unconfirmed)
     size = 0
-    with running, error_context(running, language):
+    with caller_modes_off(), running, error_context(running, language):
         for batch in batches:
             size = max(size, len(batch["input_ids"]) if "input_ids" in batch else 0)
             running.add(_on_device(batch, device))
@@ -185,7 +186,8 @@ def mean_gradient(
     """
     settings = FisherSettings(token_reduction=token_reduction)
     device = next(model.parameters()).device
-    unconfirmed = without_rules(model, layout)
+    with caller_modes_off():
+        unconfirmed = without_rules(model, layout)
     _warn_of_half_precision(model, layout, unconfirmed)
     with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, error_context(running, language):
         for batch in batches:

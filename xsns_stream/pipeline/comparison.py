@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from xsns_stream.errors import UsageError
+from xsns_stream.pipeline.arguments import real_number
 from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
     Codes,
@@ -20,6 +21,7 @@ from xsns_stream.pipeline.row_selection import (
     Seeds,
     StoreLike,
     as_codes,
+    as_density,
     as_seeds,
     as_store,
     count_groups,
@@ -146,6 +148,7 @@ def similarity(
     from xsns_stream.similarity import similarity as similarity_of
     from xsns_stream.similarity import similarity_by_group
 
+    density, sample = as_density(density), None if sample is None else real_number(sample, "sample")
     _check_modes(by, sample, device, recount, save_counts)
     log = NoteLog(on_event)
     rows = as_store(store)
@@ -343,6 +346,7 @@ def shared(
 
     log = NoteLog(on_event)
     rows = as_store(store)
+    density = as_density(density)
     require_labels(rows, as_seeds(seeds), density)
     selected = select_languages(languages, rows)
     # `all` stands for the languages that have every seed.

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from xsns_stream.errors import UsageError
 from xsns_stream.io.json import nan_to_null
+from xsns_stream.pipeline.arguments import several, whole_number
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent
-from xsns_stream.pipeline.predictors import Gold, Predictor, comparability, load_ceiling, load_gold, load_predictors
-from xsns_stream.pipeline.row_selection import Codes, Seeds, as_codes, as_seeds
+from xsns_stream.pipeline.predictors import (
+    Gold,
+    Predictor,
+    check_predictors,
+    comparability,
+    load_ceiling,
+    load_gold,
+    load_predictors,
+)
+from xsns_stream.pipeline.row_selection import Codes, Seeds, as_codes, as_density, as_seeds
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import PredictedScores, Regression
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
@@ -132,6 +141,7 @@ def evaluate(
             )
         joined = predictors
     else:
+        check_predictors(predictors)
         scores = load_gold(_given(gold), regime, log)
         if isinstance(ceiling, str):
             ceiling = load_ceiling(_given(gold), ceiling, scores, log)
@@ -140,7 +150,7 @@ def evaluate(
             scores,
             coefficient=coefficient,
             seeds=as_seeds(seeds),
-            density=density,
+            density=as_density(density),
             skip_unknown=skip_unknown,
             rename=rename,
             as_given=as_given,
@@ -151,8 +161,8 @@ def evaluate(
         joined,
         ndcg=ndcg,
         average=average,
-        resamples=resamples,
-        seed=seed,
+        resamples=whole_number(resamples, "resamples"),
+        seed=whole_number(seed, "seed"),
         reference=reference,
         ceiling=ceiling,
         with_trivial=with_trivial,
@@ -259,6 +269,8 @@ def regress(
 
     if random is not None and model != "mixed":
         raise UsageError("--random cannot be used with least squares.", "add --model mixed.")
+    tables, features = several(tables, "tables"), several(features, "features")
+    check_predictors(predictors)
     log = NoteLog(on_event)
     new_targets = _normalised(new)
     scores = _with_targets(load_gold(gold, regime, log), new_targets)
@@ -268,7 +280,7 @@ def regress(
         scores,
         coefficient=coefficient,
         seeds=as_seeds(seeds),
-        density=density,
+        density=as_density(density),
         skip_unknown=skip_unknown,
         rename=rename,
         as_given=as_given,
