@@ -266,3 +266,18 @@ def test_an_interrupted_build_can_be_continued(loaded: LoadedModel, tmp_path: Pa
     assert xs.open_store(tmp_path / "s.zarr").languages == ("fi",)
     assert [parameter.requires_grad for parameter in loaded.model.parameters()] == flags
     assert xs.build(TEXTS, loaded, tmp_path / "s.zarr", **OPTIONS).languages == ("fi", "sw")
+
+
+def test_baselines_take_paths_numbers_of_numpy_and_open_stores(tiny_folder: Path, tmp_path: Path) -> None:
+    """Mixed precision of the caller does not change them."""
+    options: dict[str, Any] = {"model": tiny_folder, "max_length": np.int64(16), "progress": False}
+    matrix = xs.baseline("emb", TEXTS, examples=np.int64(4), seeds=np.array([42]), **options)
+    with torch.autocast("cpu", torch.bfloat16):
+        same = xs.baseline("emb", TEXTS, examples=4, seeds=42, **options)
+    assert np.array_equal(matrix.values, same.values)
+    with pytest.raises(UsageError, match="examples must be an integer, not '4'"):
+        xs.baseline("emb", TEXTS, examples="4", **options)
+    loaded = xs.load_model(str(tiny_folder))
+    store = xs.build(TEXTS, loaded, tmp_path / "s.zarr", **OPTIONS)
+    found = [xs.baseline("lex", TEXTS, store=each, model=loaded, progress=False) for each in (store, str(store.path))]
+    assert np.array_equal(found[0].values, found[1].values)

@@ -156,7 +156,7 @@ def diagonal_fisher(
     device = next(model.parameters()).device
     with caller_modes_off():
         unconfirmed = () if settings.batch_wise else without_rules(model, layout)
-    running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
+        running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
     _warn_of_half_precision(model, layout, unconfirmed)
     size = 0
     with caller_modes_off(), running, error_context(running, language):
@@ -194,8 +194,8 @@ def mean_gradient(
     device = next(model.parameters()).device
     with caller_modes_off():
         unconfirmed = without_rules(model, layout)
+        running = Engine(model, layout, settings, unconfirmed, moments=("signed",))
     _warn_of_half_precision(model, layout, unconfirmed)
-    running = Engine(model, layout, settings, unconfirmed, moments=("signed",))
     with caller_modes_off(), running, error_context(running, language):
         for batch in batches:
             running.add(_on_device(batch, device))
