@@ -413,7 +413,7 @@ def test_counts_that_are_none(name: str, told: str, texts: Path) -> None:
 
 
 def test_no_language(texts: Path) -> None:
-    with pytest.raises(UsageError, match="no language was asked for"):
+    with pytest.raises(UsageError, match="no language was given"):
         settings(texts, "")
 
 

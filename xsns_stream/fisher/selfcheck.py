@@ -27,6 +27,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 import transformers
+from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError
@@ -301,8 +302,7 @@ def cache_folder() -> Path:
     """Return the folder of the results: `$XSNS_STREAM_CACHE`, or `xsns-stream` in the user's cache folder."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "xsns-stream"
+    return user_cache_path("xsns-stream", appauthor=False)
 
 
 def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
