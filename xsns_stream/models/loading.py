@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import UnusableError, shown
 from xsns_stream.models.auto_classes import (
     CLASSIFICATION,
@@ -85,6 +86,9 @@ class LoadedModel:
     pad_id: int
     notes: tuple[str, ...] = ()
     checksum: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<LoadedModel '{visible(self.name)}': {type(self.model).__name__} for {self.objective}>"
 
 
 def weights_checksum(model: Any) -> int:

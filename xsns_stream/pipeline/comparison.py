@@ -31,7 +31,7 @@ from xsns_stream.pipeline.row_selection import (
     select_languages,
     with_record,
 )
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -308,7 +308,13 @@ class SharedParameters:
         return pd.DataFrame(rows, columns=[self.by, "parameters", "common", "united"])
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_frame(), f"Parameters that {', '.join(self.languages)} have in common, by {self.by}")
+        return html_table(self.to_frame(), self._caption())
+
+    def __repr__(self) -> str:
+        return text_table(self.to_frame(), self._caption())
+
+    def _caption(self) -> str:
+        return f"Parameters that {', '.join(self.languages)} have in common, by {self.by}"
 
 
 def shared(

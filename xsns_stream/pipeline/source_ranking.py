@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from xsns_stream.errors import UsageError
+from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.arguments import whole_number
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from xsns_stream.types.transfer_scores import TransferScores
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RankingReport:
     """A ranking of source languages, with everything that was computed beside it.
 
@@ -87,6 +88,10 @@ class RankingReport:
         caption = f"Sources for {shown_name(ranking.target)} ({ranking.target}), by {ranking.coefficient}"
         paragraphs = (f"<p>{escape(sentence)}</p>" for sentence in (*self.verdicts, *self.notes))
         return "\n".join((html_table(frame, caption, index=True), *paragraphs))
+
+    def __repr__(self) -> str:
+        notes = (f"note: {visible(note)}" for note in self.notes)
+        return "\n".join((repr(self.ranking), *self.verdicts, *notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `xsns-stream rank --json` prints them."""

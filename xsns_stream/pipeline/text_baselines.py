@@ -143,16 +143,17 @@ def text_baselines(
                 failed[event.row] = event.error
             draw(event)
 
-        matrices = model_baselines(
-            names,
-            corpus,
-            loaded,
-            tuple(chosen),
-            sources=_side(pool.sources, chosen),
-            targets=_side(pool.targets, chosen),
-            on_event=notify,
-            **(settings | more),
-        )
+        with _caller_modes_off(loaded):
+            matrices = model_baselines(
+                names,
+                corpus,
+                loaded,
+                tuple(chosen),
+                sources=_side(pool.sources, chosen),
+                targets=_side(pool.targets, chosen),
+                on_event=notify,
+                **(settings | more),
+            )
     spelling = [f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code]
     return TextBaselines(
         {name: _renamed(matrix, chosen) for name, matrix in matrices.items()},
@@ -249,6 +250,15 @@ def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | 
     if "grad-cosine" not in names or not theta:
         return loaded, {}
     return loaded, {"layout": parameter_layout(loaded.model, **theta)}
+
+
+def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None]:
+    """Return a context in which a model computes as without the caller's mixed precision; torch may not be needed."""
+    if loaded is None or loaded.model is None:
+        return nullcontext()
+    from xsns_stream.fisher.model_state import caller_modes_off
+
+    return caller_modes_off()
 
 
 def _tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
