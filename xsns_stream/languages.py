@@ -174,8 +174,10 @@ def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus
         where: What has the languages of `known`, for the message.
 
     Raises:
-        LanguageError: `wanted` is empty, or a language is not in `known`.
+        LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
     """
+    for item in wanted:
+        require_string(item)
     words = [word.strip() for item in wanted for word in item.split(",") if word.strip()]
     if not words:
         raise LanguageError("no language was requested.", "give codes such as `sw,en`, or `all`.")
@@ -201,6 +203,7 @@ def pick(code: str, known: Sequence[str], where: str = "the corpus") -> str:
     Raises:
         LanguageError: The language is not in `known`.
     """
+    require_string(code)
     match = _find(code, known)
     if match is None:
         raise _no_language((code,), known, where)
@@ -279,6 +282,16 @@ def _with_script_and_region(code: str) -> str:
         return str(langcodes.Language.get(f"{_main(code)}{hyphen}{rest}").maximize())
     except LanguageTagError:
         return code
+
+
+def require_string(code: object) -> None:
+    """Refuse a language code that is not a string.
+
+    Raises:
+        LanguageError: The code is not a string.
+    """
+    if not isinstance(code, str):
+        raise LanguageError(f"the language {code!r} is not a string.", "give a code such as sw or zh-Hant.")
 
 
 def _find(word: str, known: Sequence[str]) -> str | None:

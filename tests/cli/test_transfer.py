@@ -135,7 +135,7 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
     assert plan["test_examples"] == plan["targets"]["sw"]
     added = in_process(folder, *arguments("--targets", "fi,sw", *keep, sources="en"))
     assert added.code == 0
-    assert "which the kept model is tested on: en (seed 42)" in added.err
+    assert "their kept models are tested on them: en (seed 42)" in added.err
     two = json.loads((folder / "gold.parquet.units" / "en-42.json").read_text())
     assert two["training"] == one["training"]
     assert two["scores"]["fi"] == one["scores"]["fi"]
@@ -209,7 +209,7 @@ def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[...
     (folder / "pos" / "sw-test.txt").write_text(sentences("sw", 4, 3))
     done = in_process(folder, *arguments(sources="en"))
     assert done.code == 1
-    assert "the test data of 'sw' are others" in done.err
+    assert "the test data of 'sw' have changed" in done.err
     assert (folder / "gold.parquet").read_bytes() == kept
 
 
@@ -302,7 +302,7 @@ def test_other_test_data_in_one_file(folder: Path, in_process: Callable[..., Any
     assert "error: the test data of 'sw' have changed since 'en' (seed 42) in" in done.err
     (folder / "pos" / "sw-test.txt").write_text(sentences("sw", 9, 2))
     done = in_process(folder, *arguments("--targets", "sw", sources="fi"))
-    assert (done.code, "--test-limit or --relabel make other test data" in done.err) == (1, True)
+    assert (done.code, "--test-limit or --relabel change the test data" in done.err) == (1, True)
     assert (folder / "gold.parquet").read_bytes() == before
 
 

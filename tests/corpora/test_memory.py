@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -75,8 +76,8 @@ def test_an_open_corpus_stays_what_it_is() -> None:
     [
         ({"sw": ["a", ""]}, CorpusError, "text 1 of 'sw' is empty."),
         ({"sw": ["a", " \n"]}, CorpusError, "text 1 of 'sw' is empty."),
-        ({"sw": [None]}, CorpusError, "text 0 of 'sw' is not a string but NoneType."),
-        ({"sw": pd.Series(["a", float("nan")])}, CorpusError, "text 1 of 'sw' is not a string but float."),
+        ({"sw": [None]}, CorpusError, "text 0 of 'sw' is missing (None)."),
+        ({"sw": pd.Series(["a", float("nan")])}, CorpusError, "text 1 of 'sw' is missing (nan)."),
         ({"sw": "sw.txt"}, CorpusError, "the texts of 'sw' are one string."),
         ({"sw": 5}, CorpusError, "the texts of 'sw' are not a list of strings but int."),
         ({"sw": []}, CorpusError, "the language 'sw' has no text."),
@@ -101,3 +102,31 @@ def test_options_of_files_are_refused(write_texts: Callable[..., Path]) -> None:
         open_corpus(TEXTS, revision="main")
     with pytest.raises(UsageError, match="have no columns"):
         open_corpus(TEXTS, text_column="text")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"sw": {"text": ["Habari."]}}, "the texts of 'sw' are not a list of strings but dict"),
+        ({"sw": {"Habari.", "Karibu."}}, "the texts of 'sw' are a set, whose order differs"),
+        ({"sw": np.array("Habari.")}, "the texts of 'sw' are not a list of strings but ndarray"),
+        ({"sw": ["Habari.", None]}, r"text 1 of 'sw' is missing \(None\)"),
+        ({"sw": ["Habari.", float("nan")]}, r"text 1 of 'sw' is missing \(nan\)"),
+        ({"sw": pd.Series(["Habari.", None], dtype="string")}, r"text 1 of 'sw' is missing \(<NA>\)"),
+        (pd.DataFrame({"language": ["sw", None], "text": ["a", "b"]}), "the language of a text is missing"),
+        (
+            pd.DataFrame([["sw", "a", "b"]], columns=["language", "text", "text"]),
+            "the table of texts has more than one column 'text'",
+        ),
+        ({"sw": pd.DataFrame([["a", "b"]], columns=["text", "text"])}, "the table of 'sw' has more than one column"),
+        ({"train": pd.DataFrame({"language": ["sw"], "text": ["a"]})}, "'train' is a table with a column 'language'"),
+        (None, "the texts are of the type NoneType"),
+        (3, "the texts are of the type int"),
+        (pd.Series(["a"]), "the texts are of the type Series"),
+        ([("sw", ["a"])], "the texts are a list of tuple, without languages"),
+    ],
+)
+def test_values_that_are_not_texts_are_refused_with_a_hint(texts: object, message: str) -> None:
+    with pytest.raises(XsnsError, match=message) as caught:
+        open_corpus(texts)  # type: ignore[arg-type]
+    assert caught.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,36 @@ def test_a_loaded_model_is_taken_as_it_is(tiny_folder: Path) -> None:
         open_model(loaded, loaded.tokenizer)
 
 
+def test_a_loaded_model_that_was_changed_has_another_digest(tiny_folder: Path) -> None:
+    loaded = load_model(str(tiny_folder))
+    weight = loaded.model.roberta.encoder.layer[1].output.dense.weight
+    with torch.no_grad():
+        weight[3, 5] += 0.01
+    changed = open_model(loaded)
+    assert changed.weights_digest == state_digest(loaded.model) != loaded.weights_digest
+    assert changed.name == "tiny (changed in memory)"
+    assert changed.notes[-1] == "the weights of model 'tiny' were changed after it was loaded."
+    with torch.no_grad():
+        weight[3, 5] -= 0.01
+        weight[3, 5] = load_model(str(tiny_folder)).model.roberta.encoder.layer[1].output.dense.weight[3, 5]
+    assert open_model(loaded) is loaded
+
+
+def test_a_model_may_be_a_path(tiny_folder: Path) -> None:
+    assert open_model(tiny_folder).weights_digest == open_model(str(tiny_folder)).weights_digest
+
+
+def test_models_without_values_and_wrappers_are_refused(pair: tuple[Any, Any]) -> None:
+    model, tokenizer = pair
+    with pytest.raises(ModelError, match="OptimizedModule is a wrapper") as caught:
+        adopt_model(torch.compile(model, backend="eager"), tokenizer)
+    assert caught.value.hint == "give the model itself: model._orig_mod."
+    with pytest.raises(ModelError, match="DataParallel is a wrapper"):
+        adopt_model(torch.nn.DataParallel(model), tokenizer)
+    with pytest.raises(ModelError, match="is on the device meta"):
+        adopt_model(model.to("meta"), tokenizer)
+
+
 @pytest.mark.parametrize("option", [{"device": "cpu"}, {"dtype": "float32"}, {"revision": "main"}, {"head_seed": 1}])
 def test_options_of_loading_do_not_apply(pair: tuple[Any, Any], option: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="does not apply to a model in memory"):
@@ -65,5 +96,7 @@ def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
         adopt_model(AutoModel.from_pretrained(tiny_folder), tokenizer)
     with pytest.raises(UsageError, match="a tokenizer was given for a model that is named"):
         open_model(str(tiny_folder), tokenizer)
+    with pytest.raises(UsageError, match="the tokenizer is of the type str"):
+        adopt_model(model, "tiny")
     with pytest.raises(ModelError, match="no fast form"):
-        adopt_model(model, object())
+        adopt_model(model, SimpleNamespace(is_fast=False))

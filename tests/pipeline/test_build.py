@@ -390,7 +390,7 @@ def test_the_slow_path_is_announced_and_recorded(texts: Path, damaged: LoadedMod
     first, second = damaged.model.roberta.encoder.layer
     second.output.dense.weight = first.output.dense.weight
     _, events, store = run(settings(texts, "sw"), damaged, path)
-    (note,) = notes(events)
+    *_, note = notes(events)
     assert note.startswith(
         "3 of 31 parameters (such as 'roberta.encoder.layer.0.output.dense.weight') are measured one"
     )
@@ -413,7 +413,7 @@ def test_counts_that_are_none(name: str, told: str, texts: Path) -> None:
 
 
 def test_no_language(texts: Path) -> None:
-    with pytest.raises(UsageError, match="no language was asked for"):
+    with pytest.raises(UsageError, match="no language was given"):
         settings(texts, "")
 
 

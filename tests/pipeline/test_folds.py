@@ -167,7 +167,7 @@ def test_too_few_examples_fail_their_language_alone(make: Any, run: Any, write_t
     [
         ({"parts": 1}, "examples can be divided into 2 to 64 parts, not 1."),
         ({"parts": 65, "examples": 100}, "examples can be divided into 2 to 64 parts, not 65."),
-        ({"parts": 8}, "6 examples cannot be cut into 8 parts."),
+        ({"parts": 8}, "6 examples cannot be split into 8 parts."),
         ({"parts": 2, "split_half": True}, "--parts and --split-half were both given."),
         ({"parts": 2, "stopping": Stopping(0.9)}, "--parts and --until-stable were both given."),
     ],

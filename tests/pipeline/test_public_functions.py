@@ -288,6 +288,11 @@ def test_a_tree_joins_similar_languages_first() -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "pipeline.build",
+        "pipeline.baselines",
+        "pipeline.finetune",
+        "fisher",
+        "corpora.memory",
         "pipeline.comparison",
         "pipeline.source_ranking",
         "pipeline.gold_comparison",

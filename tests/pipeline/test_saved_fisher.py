@@ -73,7 +73,7 @@ def test_rounded_values_give_an_approximation_and_say_so(
     assert 0.95 < (found & wanted).sum() / (found | wanted).sum() <= 1
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
     (note,) = [event.text for event in events if isinstance(event, Noted)]
-    assert note.endswith("has kept, rounded to bf16: their sub-network is an approximation.")
+    assert note.endswith("from the Fisher values in the store, rounded to bf16: their sub-network is an approximation.")
 
 
 def test_values_measured_in_groups_are_kept_too(make: Any, run: Any, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_one_store_has_one_encoding(make: Any, run: Any) -> None:
 
 
 def test_an_encoding_that_is_none(make: Any) -> None:
-    with pytest.raises(UsageError, match="cannot be kept as 'int8'"):
+    with pytest.raises(UsageError, match="'int8' is not an encoding"):
         make("sw", keep_fisher="int8")
 
 

@@ -274,7 +274,7 @@ def test_of_two_that_measured_one_row_the_first_commit_counts(
     assert (result.committed, result.by_others) == ((), (Row("sw", 42), Row("fi", 42)))
     (note,) = [event for event in events if isinstance(event, Noted) and "cut there" not in event.text]
     assert note.row == Row("fi", 42)
-    assert note.text.startswith("was committed by another process meanwhile, with other bits")
+    assert note.text.startswith("was committed by another process in the meantime, with other bits")
     assert np.array_equal(open_store(path)["fi"].bits, bits), "the first commit counts"
 
     other_text = replace(rounded, seed=7, provenance=replace(rounded.provenance, seed=7, corpus_digest="0" * 64))

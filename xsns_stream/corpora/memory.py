@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -22,7 +23,8 @@ Texts: TypeAlias = "Mapping[str, Any] | pd.DataFrame"
 
 LANGUAGE_COLUMN: Final = "language"
 TEXT_COLUMN: Final = "text"
-_HINT: Final = 'give {"sw": ["…", "…"], "fi": […]}, or a table with the columns language and text.'
+#: How texts in memory are given, for messages.
+IN_MEMORY: Final = 'give {"sw": ["…", "…"], "fi": […]}, or a table with the columns language and text.'
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,11 @@ def open_texts(texts: Texts, name: str = "memory", text_column: str | None = Non
     column = text_column or TEXT_COLUMN
     by_key = dict(texts) if isinstance(texts, Mapping) else _grouped(texts, column)
     if not by_key:
-        raise UsageError("there is no text.", _HINT)
+        raise UsageError("there is no text.", IN_MEMORY)
     checked: dict[str, tuple[str, ...]] = {}
     notes = []
     for key, values in by_key.items():
-        code, note = _language(key)
+        code, note = _language(key, values)
         if code in checked:
             raise LanguageError(f"the language '{code}' is given twice.", "join its texts under one key.")
         checked[code] = _checked(code, values, column, text_column is not None and isinstance(texts, Mapping))
@@ -123,25 +125,42 @@ def _grouped(table: Any, column: str) -> dict[str, list[Any]]:
     if missing := [name for name in (LANGUAGE_COLUMN, column) if name not in columns]:
         raise UsageError(
             f"the table of texts has no column '{missing[0]}'; it has {', '.join(columns) or 'none'}.",
-            _HINT if missing[0] == LANGUAGE_COLUMN else "name the column of the texts with text_column.",
+            IN_MEMORY if missing[0] == LANGUAGE_COLUMN else "name the column of the texts with text_column.",
         )
+    if repeated := next((name for name in (LANGUAGE_COLUMN, column) if columns.count(name) > 1), None):
+        raise UsageError(f"the table of texts has more than one column '{repeated}'.", "rename one of them.")
     grouped: dict[str, list[Any]] = {}
     for language, text in zip(table[LANGUAGE_COLUMN], table[column], strict=True):
         grouped.setdefault(language, []).append(text)
     return grouped
 
 
-def _language(key: object) -> tuple[str, str]:
+def _language(key: object, values: object) -> tuple[str, str]:
     """Return the code of a key, and a note where the code is not evident from it."""
+    if _is_missing(key):
+        raise LanguageError("the language of a text is missing.", "remove rows without a language.")
     if not isinstance(key, str):
         raise LanguageError(f"the language {key!r} is not a string.", "give a code such as sw or zh-Hant.")
     try:
         return language_of(key)
     except LanguageError as error:
+        if LANGUAGE_COLUMN in (_columns(values) or ()):
+            # A data set with its splits is a mapping too.
+            raise UsageError(
+                f"'{key}' is a table with a column '{LANGUAGE_COLUMN}', not a language.",
+                f"give this table alone, as texts['{key}'].",
+            ) from error
         reason = error.message.rstrip(".")
         raise LanguageError(
             f"'{key}' cannot be the language of texts: {reason}.", "give a code such as sw or zh-Hant."
         ) from error
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether a value stands for a missing one: None, NaN, or a missing value of pandas."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _checked(code: str, values: Any, column: str, named: bool) -> tuple[str, ...]:
@@ -157,13 +176,21 @@ def _checked(code: str, values: Any, column: str, named: bool) -> tuple[str, ...
                 f"the table of '{code}' has no column '{column}'; it has {', '.join(columns) or 'none'}.",
                 "name the column of the texts with text_column.",
             )
+        if columns.count(column) > 1:
+            raise UsageError(f"the table of '{code}' has more than one column '{column}'.", "rename one of them.")
         values = values[column]
     elif named:
         raise UsageError(f"the texts of '{code}' have no columns.", "omit text_column.")
-    if not isinstance(values, Iterable):
-        raise CorpusError(f"the texts of '{code}' are not a list of strings but {type(values).__name__}.", _HINT)
+    if isinstance(values, Set):
+        raise CorpusError(
+            f"the texts of '{code}' are a set, whose order differs from run to run.", "give sorted(texts)."
+        )
+    if not isinstance(values, Iterable) or isinstance(values, Mapping) or getattr(values, "ndim", 1) != 1:
+        raise CorpusError(f"the texts of '{code}' are not a list of strings but {type(values).__name__}.", IN_MEMORY)
     texts = tuple(values)
     for index, text in enumerate(texts):
+        if _is_missing(text):
+            raise CorpusError(f"text {index} of '{code}' is missing ({text}).", "remove missing texts.")
         if not isinstance(text, str):
             raise CorpusError(
                 f"text {index} of '{code}' is not a string but {type(text).__name__}.", "remove it, or convert it."

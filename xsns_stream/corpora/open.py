@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
 from xsns_stream.corpora.labels import AUTO, MOST_CLASSES, TASK_NAMES, check_split, label_union
 from xsns_stream.corpora.local import open_files, open_folder
-from xsns_stream.corpora.memory import Texts, is_in_memory, open_texts
+from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
@@ -48,7 +49,7 @@ class Corpus(Protocol):
 
 
 def open_corpus(
-    spec: Sequence[str] | str | Texts | Corpus,
+    spec: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | Texts | Corpus,
     *,
     text_column: str | None = None,
     split: str | None = None,
@@ -82,7 +83,7 @@ def open_corpus(
         LanguageError: The text before `=` in a pair is not a language.
         UsageError: An option cannot be used with this kind of corpus.
     """
-    if not isinstance(spec, str) and (_is_corpus(spec) or is_in_memory(spec)):
+    if not isinstance(spec, str | os.PathLike) and (_is_corpus(spec) or is_in_memory(spec)):
         others = {
             "split": split,
             "config": config,
@@ -92,7 +93,7 @@ def open_corpus(
             "words": words,
         }
         return _open_in_memory(spec, text_column, others)
-    parts = [spec] if isinstance(spec, str) else [str(part) for part in cast(Sequence[str], spec)]
+    parts = _specifications(spec)
     if not parts:
         raise UsageError("no corpus was given.", _possible())
     head = parts[0]
@@ -116,6 +117,18 @@ def open_corpus(
             return open_hub(data_set[0], data_set[1], **options)
     refuse_options(options, "config", "revision", kind="local files")
     return _open_local(parts, options)
+
+
+def _specifications(spec: object) -> list[str]:
+    """Return the values of `--corpus` as strings."""
+    if isinstance(spec, str | os.PathLike):
+        return [os.fspath(spec)]
+    if not isinstance(spec, Sequence):
+        raise UsageError(f"the texts are of the type {type(spec).__name__}.", IN_MEMORY)
+    for part in spec:
+        if not isinstance(part, str | os.PathLike):
+            raise UsageError(f"the texts are a list of {type(part).__name__}, without languages.", IN_MEMORY)
+    return [os.fspath(part) for part in spec]
 
 
 def not_read(corpus: object) -> tuple[UnreadFile, ...]:
@@ -147,6 +160,11 @@ def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str |
         corpus: Corpus = given
         refuse_options(others | {"text_column": text_column}, kind="a corpus that is open already")
         return corpus
+    if others["labels"] is not None:
+        raise UsageError(
+            "texts in memory have no labels, which the objective needs.",
+            "give files or a data set with labels, or choose an objective of language modelling.",
+        )
     refuse_options(others, kind="texts in memory")
     return open_texts(given, text_column=text_column)
 

@@ -40,6 +40,21 @@ def autocast(settings: FisherSettings, device: torch.device) -> AbstractContextM
 
 
 @contextmanager
+def caller_modes_off() -> Iterator[None]:
+    """Switch off mixed precision and inference mode that are on around a call.
+
+    Mixed precision would change the values, and no record would say so. Inference mode allows no gradients.
+    """
+    with ExitStack() as undo:
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                undo.enter_context(torch.autocast(device, enabled=False))
+        if torch.is_inference_mode_enabled():
+            undo.enter_context(torch.inference_mode(False))
+        yield
+
+
+@contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put every module into evaluation mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in model.modules()]

@@ -140,6 +140,8 @@ def frame_scores(
         UsageError: The unit is invalid, or cannot be determined.
         XsnsError: A column is missing, or a label or a score is invalid.
     """
+    if not len(frame):
+        raise XsnsError("the frame of gold scores has no row.", "check how it was filtered.")
     cells = frame.astype(object).where(frame.notna(), "")
     lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
     table = TextTable(tuple(map(str, frame.columns)), lines, "the frame of gold scores")

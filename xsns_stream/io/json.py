@@ -1,8 +1,8 @@
 """Readers of JSON documents with limits on size and depth, and the conversion of NaN to null.
 
-Stores and model folders come from somebody else. A named pipe in place of `config.json` would make a reader wait for
-ever, a device file never ends, and JSON that is nested ten thousand levels deep overflows the stack. The functions of
-this module therefore open regular files only, and check the size and the depth of a document.
+Stores and model folders may come from an unknown source. A named pipe in place of `config.json` would make a reader
+wait for ever, a device file never ends, and JSON that is nested ten thousand levels deep overflows the stack. The
+functions of this module therefore open regular files only, and check the size and the depth of a document.
 
 Documents of a store go through :func:`parse`, which compares them with a schema. Files of a model folder go through
 :func:`read_object`. Files that the user names, such as tables of scores, go through :func:`read_json`.

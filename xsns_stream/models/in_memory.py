@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from dataclasses import replace
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
-from xsns_stream.models.loading import LoadedModel, load_model
+from xsns_stream.models.loading import LoadedModel, load_model, weights_checksum
 from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, tokenizer_digest
 
 #: Entries of a configuration that do not change what a model computes.
@@ -29,7 +31,8 @@ def open_model(
     """Return a model with its tokenizer, from a name or from objects in memory.
 
     Args:
-        model: `mini`, a local folder or a Hub id; a :class:`LoadedModel`; or a model of transformers.
+        model: `mini`, a local folder or a Hub id, as a string or path; a :class:`LoadedModel`; or a model of
+            transformers.
         tokenizer: The tokenizer of a model of transformers; None otherwise.
         revision: Commit, branch or tag on the Hub; for names only.
         device: The device to load a named model to, as torch names it; a model in memory stays where it is.
@@ -42,11 +45,11 @@ def open_model(
         ModelError: The model or the tokenizer cannot be used.
         UsageError: An argument does not apply to this kind of model.
     """
-    if isinstance(model, str):
+    if isinstance(model, str | os.PathLike):
         if tokenizer is not None:
             raise UsageError("a tokenizer was given for a model that is named.", "omit it, or give a loaded model.")
         return load_model(
-            model,
+            os.fspath(model),
             revision=revision,
             device=device or "cpu",
             objective=objective,
@@ -68,7 +71,25 @@ def open_model(
             f"the model '{model.name}' was loaded for {model.objective}, not for {objective}.",
             "load it for this objective.",
         )
-    return model
+    return with_current_weights(model)
+
+
+def with_current_weights(loaded: LoadedModel) -> LoadedModel:
+    """Return a loaded model whose digest is that of its weights as they are now.
+
+    Weights that were changed after loading, for example by training, have another digest than the files that they were
+    loaded from. Rows of the two must not lie in one store.
+    """
+    if loaded.model is None or loaded.checksum is None or weights_checksum(loaded.model) == loaded.checksum:
+        return loaded
+    return replace(
+        loaded,
+        name=f"{loaded.name} (changed in memory)",
+        revision="",
+        weights_digest=state_digest(loaded.model),
+        notes=(*loaded.notes, f"the weights of model '{loaded.name}' were changed after it was loaded."),
+        checksum=None,
+    )
 
 
 def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_count: int | None = None) -> LoadedModel:
@@ -88,14 +109,24 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
         ModelError: The model has no head, or the tokenizer belongs to another model.
         UsageError: The tokenizer is missing, or the objective is not that of the model's class.
     """
+    _refuse_wrapper(model)
     name = f"{type(model).__name__} (in memory)"
     if not all(hasattr(model, attribute) for attribute in ("config", "state_dict", "get_input_embeddings")):
         raise ModelError(
             f"{type(model).__name__} is not a model of transformers.", "give a model, a folder, a Hub id or `mini`."
         )
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ModelError(
+            f"the model '{name}' is on the device meta, which has no values.", "load its weights with from_pretrained."
+        )
     if tokenizer is None:
         raise UsageError("the tokenizer of the model is missing.", "give tokenizer=AutoTokenizer.from_pretrained(…).")
-    if not getattr(tokenizer, "is_fast", False):
+    if not hasattr(tokenizer, "is_fast"):
+        raise UsageError(
+            f"the tokenizer is of the type {type(tokenizer).__name__}.",
+            "give tokenizer=AutoTokenizer.from_pretrained(…).",
+        )
+    if not tokenizer.is_fast:
         raise ModelError(f"the tokenizer of model '{name}' has no fast form.", "load it with use_fast=True.")
     own = _objective_of(model, name)
     if objective not in ("auto", own):
@@ -119,6 +150,15 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
         pad_id=padding_id(model, tokenizer),
         notes=tuple(notes_on_frame(name, tokenizer)),
     )
+
+
+def _refuse_wrapper(model: Any) -> None:
+    """Refuse a model within another module, whose name says nothing of the model."""
+    for attribute, kind in (("_orig_mod", "OptimizedModule"), ("module", "DataParallel")):
+        if hasattr(model, attribute) and kind in type(model).__name__:
+            raise ModelError(
+                f"{type(model).__name__} is a wrapper around a model.", f"give the model itself: model.{attribute}."
+            )
 
 
 def state_digest(model: Any) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import UnusableError, shown
 from xsns_stream.models.auto_classes import (
     CLASSIFICATION,
@@ -72,6 +73,7 @@ class LoadedModel:
         objective: The objective: `masked-lm`, `causal-lm`, `span-corruption`, or a task.
         pad_id: The id that batches are padded with.
         notes: Sentences that the user should know about how the model was loaded.
+        checksum: :func:`weights_checksum` of the model when it was loaded; None where it is not known.
     """
 
     model: Any
@@ -83,6 +85,27 @@ class LoadedModel:
     objective: str
     pad_id: int
     notes: tuple[str, ...] = ()
+    checksum: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<LoadedModel '{visible(self.name)}': {type(self.model).__name__} for {self.objective}>"
+
+
+def weights_checksum(model: Any) -> int:
+    """Return a fast checksum of the bits of a model's state dict, from which a change in place is noticed.
+
+    It is a sum over the bits as integers, with wrap-around, in which each tensor is multiplied by its number. It takes
+    a small part of the time of a digest.
+    """
+    import torch
+
+    total = 0
+    with torch.no_grad():
+        for number, tensor in enumerate(model.state_dict().values(), start=1):
+            bits = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+            words = bits.view(torch.int64) if bits.numel() % 8 == 0 and bits.data_ptr() % 8 == 0 else bits
+            total += number * int(words.sum(dtype=torch.int64))
+    return total % 2**64
 
 
 def load_model(
@@ -132,8 +155,9 @@ def load_model(
     if objective == "sequence-classification" and model.config.get_text_config().pad_token_id is None:
         # Decoders classify a text at the last position that is not padding, which they find by this id.
         model.config.get_text_config().pad_token_id = pad_id
+    model = _to_device(model.eval(), device)
     return LoadedModel(
-        model=_to_device(model.eval(), device),
+        model=model,
         tokenizer=tokenizer,
         name=name if name == EMBEDDED or commit else folder.resolve().name,
         revision=commit,
@@ -147,6 +171,7 @@ def load_model(
             *_notes_on_tokenizer(name, folder, tokenizer),
             *notes_on_frame(name, tokenizer),
         ),
+        checksum=weights_checksum(model),
     )
 
 

@@ -13,6 +13,8 @@ from xsns_stream.corpora import Corpus, Texts
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.events import BaselineEvent, Noted
 from xsns_stream.pipeline.language_pool import LanguagePool, language_pool, require_choice
+from xsns_stream.pipeline.row_selection import StoreLike
+from xsns_stream.store import SubNetworkStore
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.predictor_records import Difference, PredictorRecord, differences
 
@@ -55,7 +57,7 @@ def baseline(
     sources: str | Iterable[str] = (),
     targets: str | Iterable[str] = (),
     gold: str | None = None,
-    store: str | None = None,
+    store: StoreLike | None = None,
     model: Any = "mini",
     tokenizer: Any = None,
     progress: bool = True,
@@ -77,8 +79,8 @@ def baseline(
         sources: Codes of the rows.
         targets: Codes of the columns.
         gold: File of gold scores; its sources and targets are the default.
-        store: Store of sub-networks, for baselines from text: model, text, number of examples, seeds and longest
-            example are those of the store, and the text is compared with the store's.
+        store: Store of sub-networks, or its path, for baselines from text: model, text, number of examples, seeds and
+            longest example are those of the store, and the text is compared with the store's.
         model: As for :func:`xsns_stream.build`; for baselines from text, except `sue`.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
@@ -97,11 +99,14 @@ def baseline(
         UsageError: An option is not valid, or does not apply to this baseline.
         XsnsError: The data cannot be read.
     """
-    pool = language_pool(languages, sources, targets, gold, store)
+    path_of_store = None
+    if store is not None:
+        path_of_store = str(store.path) if isinstance(store, SubNetworkStore) else os.fspath(store)
+    pool = language_pool(languages, sources, targets, gold, path_of_store)
     if name in FROM_TEXT:
         if options.get("layer") == "all":
             raise UsageError("baseline returns one matrix, and layer='all' gives several.", "give one layer.")
-        return _from_text(name, texts, pool, store, model, tokenizer, progress, on_event, options)
+        return _from_text(name, texts, pool, path_of_store, model, tokenizer, progress, on_event, options)
     if name not in (*TABLE_BASELINES, "file"):
         raise UsageError(
             f"there is no baseline '{name}'.", f"choose among {', '.join((*TABLE_BASELINES, *FROM_TEXT, 'file'))}."

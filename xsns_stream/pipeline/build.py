@@ -17,11 +17,13 @@ from xsns_stream.errors import (
 )
 from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
 from xsns_stream.objectives import make_objective
+from xsns_stream.pipeline.arguments import flag, real_number, whole_number
 from xsns_stream.pipeline.events import (
     BuildResult,
     Event,
     Noted,
 )
+from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
 from xsns_stream.pipeline.settings import BuildSettings, build_settings
 from xsns_stream.store import SubNetworkStore, open_store
@@ -141,7 +143,10 @@ def build(
     if isinstance(texts, BuildSettings):
         if options or tokenizer is not None:
             raise UsageError("options were given beside BuildSettings.", "put them into the settings.")
-        return run_build(texts, model, cast(SubNetworkStore, store), on_event)
+        from xsns_stream.models.in_memory import with_current_weights
+
+        return run_build(texts, with_current_weights(model), cast(SubNetworkStore, store), on_event)
+    progress = flag(progress, "progress")
     settings, model_options = build_plan(texts, **options)
     opened = store_for_build(store)
     settings, loaded = load_for_build(settings, model, tokenizer, **model_options)
@@ -229,6 +234,10 @@ def load_for_build(
     from xsns_stream.models import longest_input
     from xsns_stream.models.in_memory import open_model
 
+    max_length = whole_number(max_length, "max_length")
+    mask_rate = None if mask_rate is None else real_number(mask_rate, "mask_rate")
+    mean_span = None if mean_span is None else real_number(mean_span, "mean_span")
+
     names = settings.corpus.label_names() if objective in TASKS else ()
     loaded = open_model(
         model,
@@ -241,6 +250,14 @@ def load_for_build(
         dtype=dtype,
     )
     check_length(loaded, max_length, longest_input(loaded.model, loaded.tokenizer))
+    if objective == "auto" and loaded.objective in CLASSIFICATION:
+        names = settings.corpus.label_names()
+        if not names:
+            raise UsageError(
+                f"the model '{loaded.name}' has a head for {loaded.objective}, and the text is read without labels.",
+                f"give objective='{loaded.objective}' with labelled text, or load the model with the head that it was "
+                "pre-trained with.",
+            )
     chosen = make_objective(loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names)
     return replace(settings, objective=chosen), loaded
 
@@ -249,9 +266,13 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
     """Return a store that is open for writing.
 
     Raises:
+        UsageError: The value is neither a store nor a path.
         StoreError: Something else is at the path.
     """
-    return store if isinstance(store, SubNetworkStore) else open_store(store, "a")
+    if isinstance(store, SubNetworkStore):
+        return store
+    require_path(store, "the store")
+    return open_store(store, "a")
 
 
 def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from xsns_stream.errors import UsageError
+from xsns_stream.pipeline.arguments import real_number
 from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
     Codes,
@@ -20,6 +21,7 @@ from xsns_stream.pipeline.row_selection import (
     Seeds,
     StoreLike,
     as_codes,
+    as_density,
     as_seeds,
     as_store,
     count_groups,
@@ -29,7 +31,7 @@ from xsns_stream.pipeline.row_selection import (
     select_languages,
     with_record,
 )
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,6 +148,7 @@ def similarity(
     from xsns_stream.similarity import similarity as similarity_of
     from xsns_stream.similarity import similarity_by_group
 
+    density, sample = as_density(density), None if sample is None else real_number(sample, "sample")
     _check_modes(by, sample, device, recount, save_counts)
     log = NoteLog(on_event)
     rows = as_store(store)
@@ -305,7 +308,13 @@ class SharedParameters:
         return pd.DataFrame(rows, columns=[self.by, "parameters", "common", "united"])
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_frame(), f"Parameters that {', '.join(self.languages)} have in common, by {self.by}")
+        return html_table(self.to_frame(), self._caption())
+
+    def __repr__(self) -> str:
+        return text_table(self.to_frame(), self._caption())
+
+    def _caption(self) -> str:
+        return f"Parameters that {', '.join(self.languages)} have in common, by {self.by}"
 
 
 def shared(
@@ -343,6 +352,7 @@ def shared(
 
     log = NoteLog(on_event)
     rows = as_store(store)
+    density = as_density(density)
     require_labels(rows, as_seeds(seeds), density)
     selected = select_languages(languages, rows)
     # `all` stands for the languages that have every seed.

@@ -125,7 +125,9 @@ class NeighboursFound:
 
 
 class NoteLog:
-    """Handler that collects the text of notes, and passes every event on to another handler.
+    """Handler that collects the text of notes, and passes events on to another handler; a note counts once.
+
+    A note on the rows of a store would otherwise be repeated each time that rows are counted.
 
     Attributes:
         notes: Texts of the notes so far.
@@ -138,6 +140,8 @@ class NoteLog:
     def __call__(self, event: ReadEvent) -> None:
         """Collect or pass on one event."""
         if isinstance(event, Noted):
+            if event.text in self.notes:
+                return
             self.notes.append(event.text)
         if self._on_event is not None:
             self._on_event(event)

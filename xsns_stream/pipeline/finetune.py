@@ -44,16 +44,18 @@ def transfer(
     on_event: Callable[[TransferEvent], None] = lambda event: None,
     **options: Any,
 ) -> TransferScores:
-    """Fine-tune a model on each source and test it on every target: what `xsns-stream transfer` does.
+    r"""Fine-tune a model on each source and test it on every target: what `xsns-stream transfer` does.
 
     Each (source, seed) is a unit of work. Its scores are written to the folder `OUTPUT.units` as soon as it is
     finished, and `output` contains the scores of all units: running again continues where the last run stopped.
 
-    >>> import xsns_stream as xs
-    >>> xs.transfer("no-such-folder", task="pos", sources="en")
-    Traceback (most recent call last):
-        ...
-    xsns_stream.errors.CorpusError: there is no folder or data set 'no-such-folder'.
+    >>> import pathlib, tempfile, xsns_stream as xs
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in ("en-train", "en-dev", "en-test", "sw-test"):
+    ...     _ = (folder / f"{name}.txt").write_text("dog NOUN\nruns VERB\n\ncat NOUN\nsits VERB\n")
+    >>> options = {"sources": "en", "epochs": 1, "progress": False}
+    >>> xs.transfer(str(folder), task="pos", output=folder / "gold.csv", **options).targets
+    ('en', 'sw')
 
     Args:
         data: Labelled data: a folder, a recipe such as `wikiann`, or `RECIPE=FOLDER` for a local copy.

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from xsns_stream.errors import UsageError
 from xsns_stream.io.json import nan_to_null
+from xsns_stream.pipeline.arguments import several, whole_number
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent
-from xsns_stream.pipeline.predictors import Gold, Predictor, comparability, load_ceiling, load_gold, load_predictors
-from xsns_stream.pipeline.row_selection import Codes, Seeds, as_codes, as_seeds
+from xsns_stream.pipeline.predictors import (
+    Gold,
+    Predictor,
+    check_predictors,
+    comparability,
+    load_ceiling,
+    load_gold,
+    load_predictors,
+)
+from xsns_stream.pipeline.row_selection import Codes, Seeds, as_codes, as_density, as_seeds
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import PredictedScores, Regression
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
@@ -30,7 +39,7 @@ _Base = TypeVar("_Base", Evaluation, Regression)
 # ------------------------------------------------------------------------------------------ evaluation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationReport(Evaluation):
     """An evaluation, with the scores and predictions that it was computed from.
 
@@ -123,6 +132,13 @@ def evaluate(
     from xsns_stream import evaluation
     from xsns_stream.align_scores import join
 
+    seed = whole_number(seed, "seed")
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, not {seed}.")
+    if not isinstance(ceiling, TransferScores | str | None):
+        raise UsageError(
+            f"the ceiling is of the type {type(ceiling).__name__}.", "give scores, or the name of a regime of gold."
+        )
     log = NoteLog(on_event)
     if isinstance(predictors, JoinedScores):
         if gold is not None or isinstance(ceiling, str):
@@ -132,6 +148,7 @@ def evaluate(
             )
         joined = predictors
     else:
+        check_predictors(predictors)
         scores = load_gold(_given(gold), regime, log)
         if isinstance(ceiling, str):
             ceiling = load_ceiling(_given(gold), ceiling, scores, log)
@@ -140,7 +157,7 @@ def evaluate(
             scores,
             coefficient=coefficient,
             seeds=as_seeds(seeds),
-            density=density,
+            density=as_density(density),
             skip_unknown=skip_unknown,
             rename=rename,
             as_given=as_given,
@@ -151,7 +168,7 @@ def evaluate(
         joined,
         ndcg=ndcg,
         average=average,
-        resamples=resamples,
+        resamples=whole_number(resamples, "resamples"),
         seed=seed,
         reference=reference,
         ceiling=ceiling,
@@ -175,7 +192,7 @@ def _values_of(result: _Base) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ regression
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RegressionReport(Regression):
     """A regression, with the rankings that it predicts and scores of further targets.
 
@@ -259,6 +276,8 @@ def regress(
 
     if random is not None and model != "mixed":
         raise UsageError("--random cannot be used with least squares.", "add --model mixed.")
+    tables, features = several(tables, "tables"), several(features, "features")
+    check_predictors(predictors)
     log = NoteLog(on_event)
     new_targets = _normalised(new)
     scores = _with_targets(load_gold(gold, regime, log), new_targets)
@@ -268,7 +287,7 @@ def regress(
         scores,
         coefficient=coefficient,
         seeds=as_seeds(seeds),
-        density=density,
+        density=as_density(density),
         skip_unknown=skip_unknown,
         rename=rename,
         as_given=as_given,

@@ -66,6 +66,11 @@ def _scores(gold: Gold, on_event: OnReadEvent) -> TransferScores:
         from xsns_stream.gold import read_scores
 
         return read_scores(os.fspath(gold))
+    if not hasattr(gold, "itertuples"):
+        raise UsageError(
+            f"the gold scores are of the type {type(gold).__name__}.",
+            "give scores, a file of scores, or a pandas frame with the columns source, target and score.",
+        )
     from xsns_stream.gold import frame_scores
 
     imported = frame_scores(gold)
@@ -100,6 +105,22 @@ def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: O
 
 
 # ---------------------------------------------------------------------------------------------- predictors
+
+
+def check_predictors(predictors: object) -> None:
+    """Refuse predictors that are not {name: predictor}.
+
+    Raises:
+        UsageError: The value is not a mapping, or a name is not a string.
+    """
+    if not isinstance(predictors, Mapping):
+        raise UsageError(
+            f"the predictors are of the type {type(predictors).__name__}.",
+            'give {name: predictor}, as {"xsns": store}.',
+        )
+    for name in predictors:
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(f"{name!r} is not a name of a predictor.", 'give {name: predictor}, as {"xsns": store}.')
 
 
 def load_predictors(

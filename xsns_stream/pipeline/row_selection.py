@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.pipeline.arguments import real_number, several, whole_number
 from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
 
 if TYPE_CHECKING:
@@ -33,21 +34,61 @@ def as_store(store: StoreLike) -> SubNetworkStore:
     """Return an open store, or open the one at a path for reading.
 
     Raises:
+        UsageError: The value is neither a store nor a path.
         StoreError: There is no store at the path, or it cannot be read.
     """
     from xsns_stream.store import SubNetworkStore, open_store
 
-    return store if isinstance(store, SubNetworkStore) else open_store(os.fspath(store))
+    if isinstance(store, SubNetworkStore):
+        return store
+    require_path(store, "the store")
+    return open_store(os.fspath(store))
+
+
+def require_path(value: object, name: str) -> None:
+    """Refuse a value that is not a path or URL.
+
+    Args:
+        value: The value that the caller gave.
+        name: Name of the value, for the message.
+
+    Raises:
+        UsageError: The value is not a string, nor an object that stands for a path.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError(
+            f"{name} is of the type {type(value).__name__}.", "give a path or URL, or an open SubNetworkStore."
+        )
 
 
 def as_codes(codes: Codes | None) -> tuple[str, ...]:
     """Return language codes as a tuple; empty for None."""
-    return () if codes is None else (codes,) if isinstance(codes, str) else tuple(codes)
+    from xsns_stream.languages import require_string
+
+    chosen = () if codes is None else tuple(several(codes, "languages"))
+    for code in chosen:
+        require_string(code)
+    return chosen
 
 
 def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
-    """Return seeds as a tuple, each once; empty for None."""
-    return () if seeds is None else (seeds,) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
+    """Return seeds as a tuple, each once; empty for None.
+
+    Raises:
+        UsageError: A seed is not an integer.
+    """
+    return (
+        () if seeds is None else tuple(dict.fromkeys(whole_number(seed, "seeds") for seed in several(seeds, "seeds")))
+    )
+
+
+def as_density(density: float | None) -> float | None:
+    """Return a density as a number of Python; None for None.
+
+    Raises:
+        UsageError: The density is not a number.
+    """
+    return None if density is None else real_number(density, "density")
 
 
 def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, ...] | None:

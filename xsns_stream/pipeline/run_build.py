@@ -73,6 +73,7 @@ def run_build(
         UsageError: The model or the store does not allow these settings.
         ModelError, StoreError: Nothing more can be measured, or written.
     """
+    from xsns_stream.fisher.model_state import caller_modes_off
     from xsns_stream.models import parameter_layout
 
     layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
@@ -94,10 +95,10 @@ def run_build(
             Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
         )
     progress = _Progress(on_event)
-    run = _prepare_run(
-        settings, loaded, layout, provenance, store, progress.notify, measuring=len(from_fisher) < len(missing)
-    )
-    _measure_rows(missing, from_fisher, objective, run, progress)
+    measuring = len(from_fisher) < len(missing)
+    with caller_modes_off():
+        run = _prepare_run(settings, loaded, layout, provenance, store, progress.notify, measuring=measuring)
+        _measure_rows(missing, from_fisher, objective, run, progress)
     notes = tuple(_notes_on_shared(run, progress))
     for note in notes:
         on_event(Noted(note))

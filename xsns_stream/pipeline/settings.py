@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from xsns_stream.corpora import Corpus
 from xsns_stream.errors import UsageError
 from xsns_stream.languages import select
 from xsns_stream.objectives import Objective
+from xsns_stream.pipeline.arguments import flag, real_number, several, strings, whole_number
 from xsns_stream.pipeline.events import Row
 from xsns_stream.store import ENCODINGS, SubNetworkStore
 from xsns_stream.store.folds import check_fold_count
@@ -44,6 +45,8 @@ class Stopping:
     density: float = DEFAULT_DENSITY
 
     def __post_init__(self) -> None:
+        _convert_fields(self, {"jaccard": real_number, "check_every": whole_number, "at_least": whole_number})
+        _convert_fields(self, {"density": real_number})
         check_density(self.density)
         if not (math.isfinite(self.jaccard) and 0 < self.jaccard <= 1):
             raise UsageError(
@@ -109,6 +112,9 @@ class BuildSettings:
     quantile: str | None = None
 
     def __post_init__(self) -> None:
+        _convert_fields(self, _CONVERSIONS)
+        if not self.seeds:
+            raise UsageError("no seed was given.", f"the default is {DEFAULT_SEED}.")
         if not self.densities:
             raise UsageError("no density was given.", "the density of the paper is 0.15.")
         for density in self.densities:
@@ -192,6 +198,48 @@ class BuildSettings:
         )
 
 
+def _whole_numbers(values: Any, name: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(whole_number(value, name) for value in several(values, name)))
+
+
+def _real_numbers(values: Any, name: str) -> tuple[float, ...]:
+    return tuple(dict.fromkeys(real_number(value, name) for value in several(values, name)))
+
+
+def _whole_number_or_none(value: Any, name: str) -> int | None:
+    return None if value is None else whole_number(value, name)
+
+
+def _bytes(value: Any, name: str) -> int | None:
+    """Return a number of bytes, which may be given as 1.5e9 too."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return _whole_number_or_none(value, name)
+
+
+def _batch_size(value: Any, name: str) -> int | Literal["auto"] | None:
+    return "auto" if isinstance(value, str) and value == "auto" else _whole_number_or_none(value, name)
+
+
+#: Conversions of the fields of :class:`BuildSettings` to Python's own numbers, which alone can be recorded.
+_CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
+    "seeds": _whole_numbers,
+    "densities": _real_numbers,
+    "examples": whole_number,
+    "batch_size": _batch_size,
+    "head_seed": whole_number,
+    "memory": _bytes,
+    "split_half": flag,
+    "parts": _whole_number_or_none,
+}
+
+
+def _convert_fields(settings: object, conversions: Mapping[str, Callable[[Any, str], Any]]) -> None:
+    """Replace fields of a frozen dataclass by their converted values."""
+    for name, convert in conversions.items():
+        object.__setattr__(settings, name, convert(getattr(settings, name), name))
+
+
 def build_settings(
     corpus: Corpus,
     *,
@@ -228,9 +276,9 @@ def build_settings(
     """
     return BuildSettings(
         corpus=corpus,
-        languages=select(_listed(languages), corpus.languages(), f"the corpus {corpus.name}"),
-        seeds=tuple(dict.fromkeys([seeds] if isinstance(seeds, int) else seeds)),
-        densities=tuple(dict.fromkeys([densities] if isinstance(densities, int | float) else densities)),
+        languages=select(several(languages, "languages"), corpus.languages(), f"the corpus {corpus.name}"),
+        seeds=tuple(several(seeds, "seeds")),
+        densities=tuple(several(densities, "densities")),
         examples=examples,
         batch_size=batch_size,
         fisher=FisherSettings(
@@ -238,11 +286,11 @@ def build_settings(
             token_reduction=token_reduction,
             labels=labels,
             precision=precision,
-            checkpoint=checkpoint,
+            checkpoint=flag(checkpoint, "checkpoint"),
         ),
         stack=stack,
-        include=tuple(_listed(include)),
-        exclude=tuple(_listed(exclude)),
+        include=strings(include, "include"),
+        exclude=strings(exclude, "exclude"),
         head_seed=head_seed,
         memory=parse_bytes(memory) if isinstance(memory, str) else memory,
         stopping=_stopping(until_stable, check_every, at_least),
@@ -264,10 +312,6 @@ def parse_bytes(text: str) -> int:
         raise UsageError(f"'{text}' is not a size.", "write 500MB, 2GB or 2GiB.")
     power = " kmgt".index(match[2].lower()) if match[2] else 0
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
-
-
-def _listed(values: str | Iterable[str]) -> list[str]:
-    return [values] if isinstance(values, str) else list(values)
 
 
 def _stopping(until_stable: float | None, check_every: int | None, at_least: int | None) -> Stopping | None:

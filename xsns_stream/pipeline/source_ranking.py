@@ -11,7 +11,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from xsns_stream.errors import UsageError
+from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import nan_to_null
+from xsns_stream.pipeline.arguments import whole_number
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
     Codes,
@@ -19,6 +21,7 @@ from xsns_stream.pipeline.row_selection import (
     Seeds,
     StoreLike,
     as_codes,
+    as_density,
     as_seeds,
     as_store,
     count_groups,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from xsns_stream.types.transfer_scores import TransferScores
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RankingReport:
     """A ranking of source languages, with everything that was computed beside it.
 
@@ -85,6 +88,10 @@ class RankingReport:
         caption = f"Sources for {shown_name(ranking.target)} ({ranking.target}), by {ranking.coefficient}"
         paragraphs = (f"<p>{escape(sentence)}</p>" for sentence in (*self.verdicts, *self.notes))
         return "\n".join((html_table(frame, caption, index=True), *paragraphs))
+
+    def __repr__(self) -> str:
+        notes = (f"note: {visible(note)}" for note in self.notes)
+        return "\n".join((repr(self.ranking), *self.verdicts, *notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `xsns-stream rank --json` prints them."""
@@ -140,7 +147,7 @@ def rank(
         store: A store, or its folder or URL.
         target: The language to find sources for.
         sources: Candidates; by default all other languages that have every seed.
-        top: Number of sources in `ranking`; by default all. `candidates` always has all.
+        top: Number of sources in `ranking`; all by default, or if 0. `candidates` always has all.
         coefficient: As for :func:`xsns_stream.pipeline.comparison.similarity`.
         seeds: Seeds; by default all seeds of the store.
         density: Density, needed if the store has several.
@@ -170,6 +177,7 @@ def rank(
     from xsns_stream.similarity import similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
+    top, sources_k, density = _count(top, "top", 0), _count(sources_k, "sources_k", 1), as_density(density)
     _check_arguments(strategy, sources_k, gold, regime)
     log = NoteLog(on_event)
     rows = as_store(store)
@@ -196,6 +204,16 @@ def rank(
         calibration=calibration,
         notes=tuple(log.notes),
     )
+
+
+def _count(value: Any, name: str, least: int) -> int | None:
+    """Return a number of sources; None for None."""
+    if value is None:
+        return None
+    number = whole_number(value, name)
+    if number < least:
+        raise UsageError(f"{name} must be at least {least}, not {number}.")
+    return number
 
 
 def _check_arguments(strategy: str | None, sources_k: int | None, gold: Gold | None, regime: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,10 +18,11 @@ from xsns_stream.io.tables import all_listed, listed
 from xsns_stream.languages import counterparts
 from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.objectives import Objective, make_objective
+from xsns_stream.pipeline.arguments import flag, whole_number
 from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed
 from xsns_stream.pipeline.language_pool import LanguagePool, require_choice
 from xsns_stream.pipeline.model_baselines import NEED_WEIGHTS, model_baselines
-from xsns_stream.pipeline.row_selection import max_length_of
+from xsns_stream.pipeline.row_selection import as_seeds, max_length_of
 from xsns_stream.store import open_store
 from xsns_stream.types import Provenance, SimilarityMatrix
 
@@ -41,6 +43,12 @@ _SETTINGS: Final = (
     *("states", "merges", "token_reduction", "scratch"),
 )
 _OPTIONS: Final = (*_TEXT_OPTIONS, "corpus_revision", *_MODEL_OPTIONS, *_PARAMETERS, *_SETTINGS)
+#: Conversions of options to Python's own numbers.
+_CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
+    **dict.fromkeys(("examples", "batch", "max_length", "neighbours", "merges"), whole_number),
+    "seeds": lambda seeds, name: as_seeds(seeds),
+    "centre": flag,
+}
 #: How words are read, as the name of a corpus records it; corpora of older stores record nothing.
 _WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 #: A corpus as provenance records it: `folder(ud, split=dev)`.
@@ -99,6 +107,10 @@ def text_baselines(
     """
     if unknown := next((name for name in options if name not in _OPTIONS), None):
         raise UsageError(f"baselines from text have no option '{unknown}'.", f"choose among {', '.join(_OPTIONS)}.")
+    options = {
+        name: _CONVERSIONS[name](value, name) if name in _CONVERSIONS else value for name, value in options.items()
+    }
+    model = os.fspath(model) if isinstance(model, os.PathLike) else model
     options |= {"texts": texts, "model": model, "tokenizer": tokenizer}
     stored = None
     if store is not None:
@@ -112,8 +124,6 @@ def text_baselines(
     )
     chosen = _languages(pool, corpus.languages(), corpus.name, () if stored is None else stored.languages)
     settings = {name: options[name] for name in _SETTINGS if name in options}
-    if isinstance(settings.get("seeds"), int):
-        settings["seeds"] = (settings["seeds"],)
     notes: list[str] = []
     if stored is not None:
         with status("comparing the text with the store's …"):
@@ -133,16 +143,17 @@ def text_baselines(
                 failed[event.row] = event.error
             draw(event)
 
-        matrices = model_baselines(
-            names,
-            corpus,
-            loaded,
-            tuple(chosen),
-            sources=_side(pool.sources, chosen),
-            targets=_side(pool.targets, chosen),
-            on_event=notify,
-            **(settings | more),
-        )
+        with _caller_modes_off(loaded):
+            matrices = model_baselines(
+                names,
+                corpus,
+                loaded,
+                tuple(chosen),
+                sources=_side(pool.sources, chosen),
+                targets=_side(pool.targets, chosen),
+                on_event=notify,
+                **(settings | more),
+            )
     spelling = [f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code]
     return TextBaselines(
         {name: _renamed(matrix, chosen) for name, matrix in matrices.items()},
@@ -239,6 +250,15 @@ def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | 
     if "grad-cosine" not in names or not theta:
         return loaded, {}
     return loaded, {"layout": parameter_layout(loaded.model, **theta)}
+
+
+def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None]:
+    """Return a context in which a model computes as without the caller's mixed precision; torch may not be needed."""
+    if loaded is None or loaded.model is None:
+        return nullcontext()
+    from xsns_stream.fisher.model_state import caller_modes_off
+
+    return caller_modes_off()
 
 
 def _tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
@@ -340,7 +360,7 @@ def options_of_store(
         if name in given and options.get(name) != value:
             wrong.append(f"{option} {options[name]} was given, and the store has {value}")
     seeds = options["seeds"] if "seeds" in given else stored.seeds
-    taken["seeds"] = tuple(dict.fromkeys([seeds] if isinstance(seeds, int) else seeds))
+    taken["seeds"] = as_seeds(seeds)
     if others := [str(seed) for seed in taken["seeds"] if seed not in stored.seeds]:
         wrong.append(f"--seed {listed(others)} was given, and the store has {listed([*map(str, stored.seeds)])}")
     if wrong:

@@ -86,8 +86,10 @@ class RowKey:
 
         Raises:
             LanguageError: The code cannot be part of a path.
-            UsageError: The seed or the density is out of range.
+            UsageError: The seed is not an integer, or the seed or the density is out of range.
         """
+        if type(seed) is bool or not hasattr(seed, "__index__"):
+            raise UsageError(f"a seed must be an integer, not {seed!r}.")
         if not 0 <= seed < 2**63:
             raise UsageError(f"a seed must be in 0 … 2^63 − 1, not {seed}.")
         if not (math.isfinite(density) and 0.0 < density <= 1.0):

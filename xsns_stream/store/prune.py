@@ -202,8 +202,8 @@ class _Files:
         if isinstance(key, RowKey):
             slot = self.array.labels.slot(key)
             return None if slot is None else self.array.object_key(slot)
-        place = None if self.values is None else self.values.slot(key)
-        return None if self.values is None or place is None else self.values.object_key(place)
+        fisher_slot = None if self.values is None else self.values.slot(key)
+        return None if self.values is None or fisher_slot is None else self.values.object_key(fisher_slot)
 
     def sizes(self, keys: Sequence[_Key]) -> dict[_Key, int]:
         """Return the size of the object of each row in bytes; 0 if there is none."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.io.escaping import visible
 from xsns_stream.store.fisher_array import folder_of, save_fisher
 from xsns_stream.store.folds import announce_folds, check_fold_count, fold_counts, fold_provenance, fold_storage
 from xsns_stream.store.format import (
@@ -86,6 +87,11 @@ class SubNetworkStore(StoreReader):
         self._sweep = sweep
         self._folds: dict[int, tuple[SubNetworkStore, ...]] = {}
         self._announced: set[int] = set()
+
+    def __repr__(self) -> str:
+        counts = {"languages": self.languages, "seeds": self.seeds, "densities": self.densities}
+        size = ", ".join(f"{name}={len(values)}" for name, values in counts.items())
+        return f"<SubNetworkStore '{visible(str(self.path))}' {size}>"
 
     # --------------------------------------------------------------------------------------- folds
 
@@ -401,8 +407,9 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
 def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
     """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
 
-    A sub-network of few examples is less similar to every other, so that its language is ranked too low. Rows that
-    stopped once they were stable are left out, because they have as many examples as they need.
+    A sub-network of few examples is less similar to every other, so that its language is ranked too low. If no row has
+    half of the examples that were requested, the note says so of all. Rows that stopped once they were stable are left
+    out, because they have as many examples as they need.
 
     Args:
         rows: The store.
@@ -410,13 +417,19 @@ def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), see
         seeds: The seeds to look at; all where empty.
     """
     examples: dict[str, int] = {}
+    requested = 0
     for record in _chosen(rows, languages, seeds):
         number = record.provenance.examples
         if number and not record.provenance.stopping:
             examples[record.language] = min(number, examples.get(record.language, number))
+            requested = max(requested, record.provenance.examples_asked)
     most = max(examples.values(), default=0)
     few = [f"{language} ({number})" for language, number in examples.items() if 2 * number < most]
     if not few:
+        if 0 < 2 * most < requested:
+            return (
+                f"few examples make similarities unreliable: no language has more than {most} of {requested} examples."
+            )
         return ""
     return (
         f"few examples lower a language's similarity to every other one: {_listed(tuple(few))}, where other languages "

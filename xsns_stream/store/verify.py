@@ -116,7 +116,7 @@ def _add_before(on_progress: Progress, before: int, total: int, done: int, _: in
 
 def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Finding]:
     """Find a row without a fold that was measured on other text than its row, or that is another fold."""
-    part, whole = (_read_record(place, name.row) for place in (fold, storage))
+    part, whole = (_read_record(of, name.row) for of in (fold, storage))
     if not isinstance(part, CommitRecord) or not isinstance(whole, CommitRecord):
         return
     if part.provenance.corpus_digest != whole.provenance.corpus_digest:

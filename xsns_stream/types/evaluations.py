@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xsns_stream.errors import UsageError
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.parameters import Counts, Reals
 
 if TYPE_CHECKING:
@@ -175,11 +175,18 @@ class Evaluation:
         labels = pd.MultiIndex.from_product([self.predictors, self.metrics], names=["predictor", "metric"])
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=labels).reset_index()
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> tuple[pd.DataFrame, str]:
+        """Return the means as a table, and its caption."""
         frame = self.to_frame().pivot(index="predictor", columns="metric", values="mean")
         frame = frame.loc[list(self.predictors), list(self.metrics)].rename_axis(index=None, columns=None)
         about = f"{self.settings.task} ({self.settings.metric}, {self.settings.unit})"
-        return html_table(frame, f"Evaluation on {about}: means over {len(self.targets)} targets", index=True)
+        return frame, f"Evaluation on {about}: means over {len(self.targets)} targets"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(), index=True)
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown(), index=True)
 
     def per_target_frame(self) -> pd.DataFrame:
         """Return a pandas frame with one row for each predictor and target, and one column for each metric."""

@@ -109,6 +109,10 @@ class DiagonalFisher:
         if tuple(tuple(v.shape) for v in self.values) != self.layout.shapes:
             raise ValueError("every parameter of the layout needs a value of its shape")
 
+    def __repr__(self) -> str:
+        language = f"{self.language}: " if self.language else ""
+        return f"<DiagonalFisher {language}{self.layout.size:,} values, mean of {self.examples:,} examples>"
+
     def to_dict(self) -> dict[str, torch.Tensor]:
         """Return {parameter name: tensor of its shape}; the tensors share memory with the values."""
         import torch

@@ -120,8 +120,8 @@ class OverlapRectangle:
 
     def __post_init__(self) -> None:
         shape = len(self.sources), len(self.targets)
-        found = (*self.source_cardinality.shape, *self.target_cardinality.shape)
-        if self.intersection.shape != shape or found != shape or self.intersection.dtype != np.int64:
+        cardinalities = (*self.source_cardinality.shape, *self.target_cardinality.shape)
+        if self.intersection.shape != shape or cardinalities != shape or self.intersection.dtype != np.int64:
             raise ValueError("intersection must be int64 [S, T], and cardinalities [S] and [T]")
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.language_tree import LanguageTree, average_linkage, cluster_order
 from xsns_stream.types.overlaps import OverlapCounts, Overlaps, SampledOverlaps
 from xsns_stream.types.parameters import Reals
@@ -110,12 +110,17 @@ class SimilarityMatrix:
             columns=pd.Index(self.targets, name="target"),
         )
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> tuple[pd.DataFrame, str]:
+        """Return the values as a table, and its caption."""
         frame = self.to_frame().rename_axis(index=None, columns=None)
         seeds = f", mean over seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else ""
-        return html_table(
-            frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}", index=True
-        )
+        return frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(), index=True)
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown(), index=True)
 
     @property
     def density(self) -> float | None:
@@ -268,7 +273,8 @@ class GroupedSimilarity:
         )
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> tuple[pd.DataFrame, str]:
+        """Return one row for each group as a table, and its caption."""
         import pandas as pd
 
         rows = [
@@ -276,7 +282,13 @@ class GroupedSimilarity:
             for (name, matrix), size, share in zip(self, self.sizes, self.shares, strict=True)
         ]
         frame = pd.DataFrame(rows, columns=[self.by, "parameters", "share of selected", f"mean {self.coefficient}"])
-        return html_table(frame, f"Similarity by {self.by}, means over all pairs of languages")
+        return frame, f"Similarity by {self.by}, means over all pairs of languages"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown())
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown())
 
     @property
     def density(self) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.parameters import Reals
 
 if TYPE_CHECKING:
@@ -159,7 +159,12 @@ class SourceRanking:
     def _repr_html_(self) -> str:
         return html_table(self.to_frame(), f"Sources for {self.target}, by {self.coefficient}", index=True)
 
+    def __repr__(self) -> str:
+        return text_table(self.to_frame().iloc[:, :_FIRST], f"Sources for {self.target}, by {self.coefficient}")
 
+
+#: Number of columns of a frame that plain text shows.
+_FIRST = 5
 _FRAME_COLUMNS = (
     "language",
     "similarity",

@@ -36,7 +36,7 @@ _LANGUAGE: Final = re.compile(r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)?")
 _AGAIN: Final = "export it again."
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SubNetwork(BitSet):
     """The parameters that matter most for one language, as bits.
 

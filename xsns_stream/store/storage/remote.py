@@ -324,10 +324,10 @@ class RemoteStorage(Storage):
         """Put the missing objects of a store; the last one comes last, so that it implies all others."""
         if self.exists(last):
             return
-        found = objects()
-        for key in sorted(found, key=lambda key: (key == last, key)):
+        every = objects()
+        for key in sorted(every, key=lambda key: (key == last, key)):
             if key != first:
-                self.put_if_absent(key, found[key], "create a store at")
+                self.put_if_absent(key, every[key], "create a store at")
 
     def commit(
         self,
