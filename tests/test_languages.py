@@ -162,7 +162,7 @@ def test_select_lists_the_languages_where_nothing_is_near() -> None:
 
 @pytest.mark.parametrize("asked", [[], [""], [" , "]])
 def test_select_nothing(asked: list[str]) -> None:
-    with pytest.raises(LanguageError, match="no language was asked for"):
+    with pytest.raises(LanguageError, match="no language was requested"):
         select(asked, KNOWN)
 
 

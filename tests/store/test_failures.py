@@ -15,7 +15,7 @@ CASES = [
     (errno.EDQUOT, "the disk or the quota is full", "free some space"),
     (errno.EACCES, "no permission to write there", "may write to"),
     (errno.EROFS, "no permission to write there", "may write to"),
-    (errno.EIO, "Input/output error", "the disk that holds it"),
+    (errno.EIO, "Input/output error", "check the path and its disk"),
 ]
 
 
