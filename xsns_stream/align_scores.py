@@ -27,7 +27,7 @@ def join(
     targets: Sequence[str] | None = None,
     unscored: Sequence[str] = (),
 ) -> JoinedScores:
-    """Put predictions beside the scores they predict.
+    """Align predictions with the scores that they predict.
 
     The pool is the requested sources and targets, or else the sources and targets of at least one candidate pair
     (`JoinedScores.candidates`). A note names languages that one side lacks, and languages that the two sides spell

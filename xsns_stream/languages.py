@@ -1,4 +1,4 @@
-"""Language codes and names: one spelling for each language, whatever a file or a user calls it.
+"""Language codes and names: one spelling for each language, from any spelling in a file or an option.
 
 All codes of files and users go through :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are one label wherever
 scores, texts and sub-networks are joined. Importing this module is cheap: the first call loads the library `langcodes`.

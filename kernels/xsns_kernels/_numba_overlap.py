@@ -86,7 +86,7 @@ def _emit_loop(builder: Any, lefts: Any, rights: Any, vectors: Any, ahead: Any) 
 
 
 def _prefetch(builder: Any, address: Any) -> None:
-    # A prefetch for reading, of data, into the second-level cache. It never faults, whatever the address is.
+    # A prefetch for reading, of data, into the second-level cache. It never faults, for any address.
     flag = ir.IntType(32)
     pointer = at(builder, address, ir.IntType(8))
     insert: Any = cgutils.get_or_insert_function

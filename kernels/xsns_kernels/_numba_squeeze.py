@@ -237,7 +237,7 @@ def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
 def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: int, pending: Any, joined: Any) -> None:
     """Append the useful columns of each row to its packed row, which contains `filled` bits afterwards.
 
-    Four rows at a time share what is read of the plan. `pending` [R] contains the last, incomplete byte of each row.
+    Each entry of the plan is read once for four rows. `pending` [R] contains the last, incomplete byte of each row.
     """
     for r in range(0, rows.size, 4):
         a, b, c, d = rows[r] + first * 8, rows[r + 1] + first * 8, rows[r + 2] + first * 8, rows[r + 3] + first * 8
@@ -280,7 +280,7 @@ def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: An
 def add_pairs_squeezed(
     rows: Any, count: int, words: int, panel: int, scratch: Any, addresses: Any, sizes: Any, out: Any
 ) -> None:
-    """Add what `add_pairs` adds, except on the diagonal, whose values are wrong afterwards.
+    """Add the counts that `add_pairs` adds, except on the diagonal, where the values are not valid afterwards.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4. Rows past `count` are zeros.

@@ -363,7 +363,7 @@ def test_summary_words_are_languages_only_after_rename(matrix: Any, word: str) -
     text = f"source,en,fi\nen,90,80\nsw,70,60\n{word},90,80\n"
     with pytest.raises(XsnsError, match=f"'{word}' is a word for a summary and the code of a language") as caught:
         matrix(text, unit="percent")
-    assert f"--rename {word}={word} says that the language is meant" in caught.value.hint
+    assert f"--rename {word}={word} selects the language" in caught.value.hint
     found = matrix(text, unit="percent", skip_unknown=True)
     assert found.scores.sources == ("en", "sw")
     assert list(found.left_out.to_json()["summaries"]) == [word]

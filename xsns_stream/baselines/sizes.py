@@ -1,4 +1,4 @@
-"""Baseline that ranks sources by their amount of data (`source-size`), whatever the target is."""
+"""Baseline that ranks sources by their amount of data (`source-size`), in the same way for every target."""
 
 from __future__ import annotations
 

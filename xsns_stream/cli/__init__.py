@@ -34,7 +34,7 @@ VERBS: Final = {
     "info": "Show the contents of a store or of a corpus.",
     "verify": "Compare every bit of a store with its records.",
     "copy": "Copy a store, or some of its rows, into another.",
-    "merge": "Bring stores that several machines have built together.",
+    "merge": "Merge stores that were built on several machines.",
     "prune": "Remove rows, saved Fisher values, or leftovers of crashes.",
     "export": "Write sub-networks as files that other programs read.",
     "params": "Show which parameters of a model are measured.",
@@ -162,7 +162,7 @@ def run() -> None:
     except SystemExit as stop:
         if stop.code == ExitCode.INTERRUPTED:
             # Threads of native libraries that were interrupted may abort the process while it ends, which would change
-            # its exit code. Everything that matters is on the disk by now.
+            # its exit code. All results are on the disk at this point.
             sys.stderr.flush()
             os._exit(ExitCode.INTERRUPTED)
         raise
@@ -183,7 +183,7 @@ def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 def _close_stdout() -> None:
-    """Flush stdout, so that Python does not fail at exit, with an exit code of its own, if the reader is gone."""
+    """Flush stdout, so that Python does not exit with another code if the reader has closed it."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -102,7 +102,7 @@ def pool_options(function: Decorated) -> Decorated:
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Only these languages, such as `sw,en`, or all; by default all that the data have.",
+            help="Only these languages, such as `sw,en`, or all. By default all languages of the data.",
         ),
         click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, such as `en,de`."),
         click.option("--targets", "--target", multiple=True, metavar="CODES", help="Only these as targets."),

@@ -37,7 +37,7 @@ _names_option = click.option(
     "--names",
     default=None,
     metavar="FILE",
-    help="A table with a code and a name for each language, where labels are names. By default udpos-langs.csv or "
+    help="A table with a code and a name for each language, for labels that are names. By default udpos-langs.csv or "
     "languages.csv beside the file or in the folder above.",
 )
 
@@ -145,8 +145,12 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
     ),
 )
 @click.argument("file")
-@click.option("--column", default=None, metavar="NAME", help="Column of the amounts, if there are several.")
-@click.option("--log", is_flag=True, help="log10(1 + amount): the same order, but a fairer linear fit.")
+@click.option(
+    "--column", default=None, metavar="NAME", help="Column of the amounts, if the table has several columns of numbers."
+)
+@click.option(
+    "--log", is_flag=True, help="Use log10(1 + amount). The order stays the same; linear fits are usually better."
+)
 @_names_option
 @_shared
 def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
@@ -168,7 +172,10 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 @click.argument("file")
 @click.option("--distance", is_flag=True, help="The numbers are distances: similarity = 1 − distance / scale.")
 @click.option(
-    "--scale", type=float, default=None, help="The distance at which two languages share nothing, as 100.  [default: 1]"
+    "--scale",
+    type=float,
+    default=None,
+    help="The distance at which two languages have nothing in common, such as 100.  [default: 1]",
 )
 @click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
 @skip_unknown_option

@@ -82,7 +82,8 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 "--examples",
                 default=64,
                 show_default=True,
-                help="Examples for each language, drawn as in `build`. 64 is for a first look (the paper: 1024).",
+                help="Examples for each language, drawn as in `build`. 64 is enough for a first test (the paper: "
+                "1024).",
             ),
             _text(
                 "--seed",
@@ -341,7 +342,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compute every baseline whose data are available, and list what the others need.
 
-    Tables are looked for in --data; baselines from text need --corpus, and all but sue need --model. Where several
+    Tables are searched in --data; baselines from text need --corpus, and all but sue need --model. Where several
     tables can be used, the one with most of the languages is used, or the first one of several.
     """
     from xsns_stream.pipeline.baselines import FROM_TEXT, Baseline, baselines_in_folders, different_settings
@@ -378,7 +379,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
 
 
 def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the baselines whose text, and model where they need one, were given."""
+    """Return the baselines for which the text, and the model if needed, were given."""
     from xsns_stream.pipeline.baselines import FROM_TEXT
 
     if options["store"] is not None:

@@ -96,8 +96,8 @@ def _text_options(function: Decorated) -> Decorated:
             "--examples",
             default=64,
             show_default=True,
-            help="Examples for each language, |D|. 64 is for a first look; take 256 or more for results (the paper: "
-            "1024).",
+            help="Number of examples for each language, |D|. 64 is enough for a first test; use 256 or more for "
+            "results (the paper: 1024).",
         ),
         _text(
             "--seed",

@@ -58,9 +58,9 @@ def command() -> None:
     "-o", "--output", required=True, metavar="FILE", help="File to write: .parquet, or .csv with a line for each score."
 )
 @csv_guard_option
-@click.option("--task", metavar="NAME", help="Task that was fine-tuned, as pos; by default that of the format.")
+@click.option("--task", metavar="NAME", help="Task that was fine-tuned, such as pos; by default that of the format.")
 @click.option(
-    "--metric", metavar="NAME", help="Metric that was measured, as accuracy or f1; needed if a file has several."
+    "--metric", metavar="NAME", help="Metric that was measured, such as accuracy or f1; needed if a file has several."
 )
 @click.option(
     "--unit",
@@ -82,8 +82,8 @@ def command() -> None:
     "renamed",
     multiple=True,
     metavar="OLD=NEW",
-    help="The code of a label in the file, as Swahili=sw; or max=max, if the label is a language and not a summary. "
-    "Repeatable.",
+    help="The language code of a label in the file, such as Swahili=sw. Use max=max if the label is the language with "
+    "the code max and not a summary. Repeatable.",
 )
 @click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file in which they are swapped.")
 @click.option(

@@ -36,7 +36,7 @@ _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Show the contents of a store: the experiment, its languages, seeds and densities, and what is unfinished.
+    """Show the contents of a store: the experiment, its languages, seeds and densities, and unfinished rows.
 
     With --corpus, the languages of a corpus are listed with their names instead.
     """

@@ -22,9 +22,9 @@ from xsns_stream.cli.output import (
 )
 from xsns_stream.types import GroupedSimilarity, SampledOverlaps, SimilarityMatrix
 
-#: Largest number of languages of which the table is the matrix itself.
+#: Largest number of languages for which the table shows the whole matrix.
 WHOLE_UP_TO: Final = 12
-#: Number of nearest languages that the table shows of each language otherwise.
+#: Otherwise, the number of nearest languages that the table shows for each language.
 NEIGHBOURS: Final = 3
 
 

@@ -245,7 +245,7 @@ def parameter_options(function: Decorated) -> Decorated:
             type=click.Choice(["encoder", "decoder", "both"]),
             default="both",
             show_default=True,
-            help="Which stack of a model with encoder and decoder is measured.",
+            help="Stack that is measured, for a model with encoder and decoder.",
         ),
         _parameters(
             "--include",
@@ -277,7 +277,7 @@ def scratch_option(function: Decorated) -> Decorated:
 # ------------------------------------------------------------------------------- rows of a store
 
 
-#: Value of `--regime` that stands for the first regime, whatever it is called.
+#: Value of `--regime` that means the first regime, with any name.
 MAIN_REGIME: Final = "main"
 #: Copies of names of `xsns_stream.similarity`, which a help page does not import; a test compares them.
 COEFFICIENT_NAMES: Final = (
@@ -348,7 +348,7 @@ def predict_option(function: Decorated) -> Decorated:
         metavar="NAME=PATH",
         callback=_parse_predictors,
         help="A predictor: a store of sub-networks, or a file with a matrix (.parquet .csv .tsv .json .npz). A path "
-        "alone is named by its stem. May be given more than once.",
+        "without NAME= is named by its file name without suffix. May be given more than once.",
     )(function)
 
 
@@ -357,8 +357,8 @@ def skip_unknown_option(function: Decorated) -> Decorated:
     return click.option(
         "--skip-unknown",
         is_flag=True,
-        help="Leave out rows and columns of a matrix whose labels do not stand for a language, or several for one. By "
-        "default such a matrix is refused.",
+        help="Leave out rows and columns of a matrix if their label is not a language, or if several labels are the "
+        "same language. By default such a matrix is an error.",
     )(function)
 
 
@@ -379,8 +379,8 @@ def rename_option(function: Decorated) -> Decorated:
         multiple=True,
         metavar="OLD=NEW",
         callback=lambda ctx, parameter, values: parse_renames(values),
-        help="The code that a label of a matrix stands for, as Swahili=sw; or max=max, if a language is meant and not "
-        "a summary. May be given more than once.",
+        help="The language code of a label in a matrix, such as Swahili=sw. Use max=max if the label is the language "
+        "with the code max and not a summary. May be given more than once.",
     )(function)
 
 

@@ -49,7 +49,7 @@ def rank_options(function: Decorated) -> Decorated:
             type=click.Choice(["top", "coverage"]),
             default=None,
             help="How several sources are chosen: top takes the most similar ones; coverage takes, one after the "
-            "other, the source whose sub-network adds most to what is covered of the target's.  [default: top]",
+            "other, the source that adds the largest uncovered part of the target's sub-network.  [default: top]",
         ),
         click.option(
             "--sources-k",

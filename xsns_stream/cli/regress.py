@@ -62,7 +62,7 @@ from xsns_stream.cli.output import (
     type=click.Choice(["ols", "mixed"]),
     default="ols",
     show_default=True,
-    help="Least squares, or mixed effects: with random intercepts.",
+    help="ols: least squares; mixed: mixed effects with random intercepts.",
 )
 @click.option(
     "--random",
@@ -82,8 +82,8 @@ from xsns_stream.cli.output import (
     "outputs",
     multiple=True,
     metavar="FILE",
-    help="Also write the tables: .md .tex; everything: .json; one row for each pair: .csv .parquet; or fitted against "
-    "measured scores: .png .svg .pdf. May be given more than once.",
+    help="Also write the tables: .md .tex; everything: .json; one row for each pair: .csv .parquet; or a figure of "
+    "fitted against measured scores: .png .svg .pdf. May be given more than once.",
 )
 @csv_guard_option
 @row_options

@@ -96,8 +96,8 @@ def _language_options(function: Decorated) -> Decorated:
             "--pairs",
             default=None,
             metavar="PAIRS",
-            help="Measure only these pairs, as `en>sw,fi>all` (a mixture as `es+pt>it`), or those in a file with one "
-            "pair on each line.",
+            help="Measure only these pairs, such as `en>sw,fi>all` (a mixture is written as `es+pt>it`), or the pairs "
+            "in a file with one pair on each line.",
         ),
     )
 
@@ -324,7 +324,7 @@ def _show(
     from rich.table import Table
 
     table = Table(title=f"{settings.task.name}: {headline} of {settings.model}, percent")
-    # Training watches the task's first metric, whatever is shown.
+    # Training uses the task's first metric, which may differ from the metric that is shown.
     dev = "dev" if headline == settings.task.metrics[0] else f"dev {settings.task.metrics[0]}"
     for name in ("source", "seed", dev, "own test", "zero-shot", "best target", "epochs"):
         table.add_column(name, justify="left" if name in ("source", "best target") else "right")

@@ -91,7 +91,7 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
     if withheld and not usable:
         raise CorpusError(
             f"the text of {name} is withheld: all words of its {withheld} sentences are '{_BLANK}'.",
-            "the page of the treebank says how to merge the words in from the original corpus.",
+            "the page of the treebank describes how to add the words from the original corpus.",
         )
 
 
@@ -141,7 +141,7 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
 def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word]]:
     """Return the text of the comment `# text`, and the words as they are written.
 
-    A range stands for its parts, and an empty node for nothing. A range has no tag unless the file gives it one: its
+    A range replaces its parts, and empty nodes are ignored. A range has no tag unless the file gives it one: its
     parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
 
     Raises:
@@ -339,7 +339,7 @@ def _language_prefix(lines: Iterable[str], path: Path) -> str:
 
 _COMMENT: Final = "#"
 _TEXT: Final = re.compile(r"#\s*text\s*=\s*(.*)")
-#: A range, which stands for words that follow, or an empty node.
+#: A range of the words that follow, or an empty node.
 _NO_WORD: Final = re.compile(r"[0-9]{1,9}[-.][0-9]{1,9}")
 #: Share of the lines that begin with the expected number above which the words of a file are numbered.
 _NUMBERED_SHARE: Final = 0.5

@@ -42,7 +42,7 @@ _DEFAULT_SPLIT: Final = "train"
 #: Key of the text that the treebanks of a language, each in its folder, make together.
 _IN_FOLDERS: Final = "treebanks/"
 _BLOCK: Final = 2**20
-#: Files of more bytes take minutes to read, and a note says so.
+#: Files of more bytes take minutes to read, and a note warns of it.
 _LARGE: Final = 2**28
 
 

@@ -324,7 +324,7 @@ def _json_object(text: str, where: str, path: Path) -> JsonRow:
 
 
 def _json_error(error: json.JSONDecodeError, path: Path) -> str:
-    """Return what is wrong with a line, in words where the file is JSON of another form."""
+    """Return the reason why a line is invalid; JSON of another form is described in words."""
     if error.msg == "Extra data":
         return "it contains more than one value"
     with open_bytes(path) as stream:

@@ -19,7 +19,7 @@ from xsns_stream.types import TextExample
 
 #: Sentences are measured as they are written; the default.
 RUNNING: Final = "running"
-#: Words are measured joined by spaces, whatever the script and the corpus.
+#: Words are measured joined by spaces, for every script and corpus.
 GIVEN: Final = "given"
 WORDS: Final = (RUNNING, GIVEN)
 

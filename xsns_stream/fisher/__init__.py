@@ -61,7 +61,7 @@ def measurement(
     without_rules: Collection[str] = (),
     seed: int = 0,
 ) -> Measurement:
-    """Return a measurement without an end: a context manager whose `add` takes one batch after another.
+    """Return an open-ended measurement: a context manager with a method `add` that takes one batch at a time.
 
     At any moment, `sums` divided by `count` is the Fisher information so far. :func:`diagonal_fisher` does the same
     with a self-check before it, and with errors that name the language.

@@ -1,9 +1,9 @@
-"""The self-check: are the rules exact for a model? Parameters where they are not are measured one example at a time.
+"""The self-check, which tests whether the rules are exact for a model.
 
-A rule can be wrong without an error: a subclass may do more in its forward, activations may have another order of axes,
-or a module may be used in an unexpected way. The first time a model is seen, three examples of different lengths, in a
-batch whose length is not three, are therefore measured with the rules and with :func:`reference_fisher`, and compared
-parameter by parameter.
+Parameters without an exact rule are measured one example at a time. A rule can be wrong without an error: a subclass
+may do more in its forward, activations may have another order of axes, or a module may be used in an unexpected way.
+The first time a model is seen, three examples of different lengths, in a batch whose length is not three, are therefore
+measured with the rules and with :func:`reference_fisher`, and compared parameter by parameter.
 
 Results are saved on disk, in one small file for each kind of model and library versions. The key is a digest of
 everything that the result depends on except the values of the weights: the class and configuration of the model, θ,
@@ -145,7 +145,7 @@ def without_rules(
     Args:
         model: The model, with its head.
         layout: θ.
-        cached: Whether the result is also read from disk and written to it, where it holds for every model of the same
+        cached: Whether the result is also read from disk and written to it, if it applies to every model of the same
             class and configuration under the same library versions. Only for a model that was loaded and not changed
             since.
         budget: As for :func:`self_check`.

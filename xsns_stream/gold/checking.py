@@ -87,7 +87,7 @@ class CheckedCells:
             lost = f"{self.left_out.scores} of {self.left_out.of} scores"
             if self.left_out.summaries:
                 label = visible(next(iter(self.left_out.summaries)))
-                hints.append(f"--rename {label}={label} says that the language is meant")
+                hints.append(f"--rename {label}={label} selects the language")
             hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
         if self.left_out.cells and not skip:
             hints.append("leave a cell empty if the score is unknown")

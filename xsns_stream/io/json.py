@@ -95,7 +95,7 @@ def parse(data: bytes, kind: type[_Kind], where: str, hint: str = RESTORE) -> _K
 
     Args:
         data: The bytes of the document.
-        kind: The type that the document must have; fields that the type does not know are skipped.
+        kind: The type that the document must have; fields that the type does not define are skipped.
         where: The name of the document, for messages.
         hint: What to do about a damaged document.
 
@@ -145,7 +145,7 @@ def format_error(where: str, what: str, hint: str = RESTORE) -> StoreError:
 
 
 def describe(error: Exception, within: str = "") -> str:
-    """Return a phrase that says what is wrong with a field, beginning with the path of the field."""
+    """Return a phrase that describes the error in a field, beginning with the path of the field."""
     if isinstance(error, FieldError):
         return str(error)
     match = _PATH.fullmatch(str(error))
@@ -224,7 +224,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     except IrregularFileError as error:
         raise UnusableError(f"{path.name} is not a regular file") from error
     except FileNotFoundError as error:
-        what = "is a link that leads nowhere" if path.is_symlink() else "is missing"
+        what = "is a broken link" if path.is_symlink() else "is missing"
         raise UnusableError(f"{path.name} {what}") from error
     except OSError as error:
         raise UnusableError(f"{path.name} cannot be opened ({error.strerror or error})") from error
@@ -236,12 +236,12 @@ def check_regular(path: Path) -> None:
     """Check that a path leads to a regular file, without opening it.
 
     Raises:
-        UnusableError: The path leads nowhere, or to something else.
+        UnusableError: The path does not exist, or is not a regular file.
     """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise UnusableError(f"{path.name} is a link that leads nowhere") from error
+        raise UnusableError(f"{path.name} is a broken link") from error
     except OSError as error:
         raise UnusableError(f"{path.name} cannot be read ({error.strerror or error})") from error
     if not stat.S_ISREG(mode):

@@ -68,7 +68,7 @@ class TextTable:
 
 
 def read_table(path: Path) -> TextTable:
-    """Read a CSV or TSV file, as its suffix says.
+    """Read a CSV or TSV file, depending on its suffix.
 
     The fields of a .csv file are separated by semicolons or tabs where its first line has these and no comma. The
     encoding is UTF-8, or UTF-16 where the file begins with its mark, as files of spreadsheets do.

@@ -153,7 +153,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
 
 
 def _refuse_wrapper(model: Any) -> None:
-    """Refuse a model within another module, whose name says nothing of the model."""
+    """Raise an error for a model within another module, because the name of that module does not describe the model."""
     for attribute, kind in (("_orig_mod", "OptimizedModule"), ("module", "DataParallel")):
         if hasattr(model, attribute) and kind in type(model).__name__:
             raise ModelError(

@@ -145,7 +145,7 @@ def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any)
         with quiet_transformers(), torch.random.fork_rng(devices=[]), torch.device("meta"):
             model = model_class._from_config(copy.deepcopy(_of_class(model_class, config)), dtype=dtype)
     except Exception:
-        # Loading the model will report whatever is wrong with the configuration.
+        # Loading the model will report errors of the configuration.
         return
     described = sum(p.numel() for p in model.parameters())
     if described > 2 * tensors.values + SPARE_VALUES:

@@ -264,7 +264,7 @@ def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _possible_growth(normaliser: Any, name: str) -> float:
-    """Return the largest factor by which a normaliser may lengthen a text, as far as its steps tell."""
+    """Return the largest factor by which a normaliser may lengthen a text, as far as its steps show."""
     growth = 1.0
     for step in _steps(normaliser, "normalizers", name):
         kind = step["type"]

@@ -1,6 +1,6 @@
 """Checks of the numbers and flags that callers of the public functions give.
 
-The command line gives Python's own numbers. A script may give numbers of NumPy, which JSON does not know, or text.
+The command line gives Python's own numbers. A script may give numbers of NumPy, which JSON does not support, or text.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class MeasuredRow:
     leave_one_out: tuple[tuple[SubNetwork, ...], ...] = ()
 
     def reliability(self, density: float) -> dict[str, Any]:
-        """Return what is recorded beside the row's sub-network of this density."""
+        """Return the provenance of the row's sub-network at this density."""
         recorded = dict(self.fisher.provenance.reliability)
         half = self.halves.get(density)
         return recorded if half is None else {"split_half": half} | recorded
@@ -345,7 +345,7 @@ class StabilityCurve:
 
 
 class SplitHalves:
-    """Sums over one half of the examples, kept apart from the running sums over all examples.
+    """Sums over one half of the examples, separate from the running sums over all examples.
 
     Chunks of the first and of the second half alternate. Only one more set of sums is held: before a chunk of the
     first half the running sums are subtracted from it, after the chunk they are added again.

@@ -34,7 +34,7 @@ Predictor: TypeAlias = "SubNetworkStore | SimilarityMatrix | pd.DataFrame | str 
 #: `score`, and optionally `seed` and `regime`.
 Gold: TypeAlias = "TransferScores | pd.DataFrame | str | os.PathLike[str]"
 
-#: Name that stands for the first regime of gold scores, whatever that regime is called.
+#: Name that means the first regime of gold scores, with any name of its own.
 MAIN_REGIME: Final = "main"
 
 

@@ -154,7 +154,7 @@ def rank(
         explain: Also compute which layers and kinds of modules make the sources similar to the target.
         sources_k: Also choose this many sources to train on together.
         strategy: How they are chosen: `top` (the default) takes the most similar sources; `coverage` takes, one
-            after the other, the source whose sub-network adds most to what is covered of the target's.
+            after the other, the source that adds the largest uncovered part of the target's sub-network.
         gold: Gold scores of other pairs, from which the score with each source is predicted: scores, a file that
             `xsns-stream gold import` wrote, or a long pandas frame with columns `source`, `target` and `score`.
         regime: Training regime of the gold scores; by default their first.

@@ -198,7 +198,7 @@ def _note_frequent_sentence(examples: Sequence[IdentifiedExample], where: str, a
 
 
 def skipped_note(counts: ReadCounts, where: str) -> str:
-    """Return sentences on examples that are left out whatever their label, or were changed; empty for none."""
+    """Return sentences on examples that are left out independently of their label, or were changed; empty for none."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     sentences = [f"left out of the {counts.read} examples of {where}: {', '.join(parts)}."] if parts else []

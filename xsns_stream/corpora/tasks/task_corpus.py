@@ -49,7 +49,7 @@ RECIPE_TASKS: Final[Mapping[str, str]] = {
     "paws-x": "pi",
     "tydiqa": "qa",
 }
-#: Recipes whose test data are not public. The literature tests on their validation data.
+#: Recipes whose test data are not public. Published results are on their validation data.
 _TESTED_ON_DEV: Final = frozenset({"tydiqa"})
 _TRAIN_SHARE: Final = 100 - DEV_SHARE - TEST_SHARE
 _CACHED_FILES: Final = 2
@@ -321,7 +321,7 @@ class HubTask:
     relabel: Mapping[str, str] = field(default_factory=dict)
     renamed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    #: A configuration whose name is not a language is not a file with a wrong name.
+    #: Configurations with names that are not languages are not reported here.
     skipped = ()
 
     @property

@@ -78,7 +78,7 @@ def _as_computed(A: Tensor) -> Tensor:
 def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
     """Return the positions whose row of G [B, T, O] is not zero.
 
-    The rows of padding are zero and, in the last block, all rows but those of scored positions; leaving them out is
+    The rows of padding are zero and, in the last block, all rows except those of scored positions; leaving them out is
     exact. Where most rows are not zero, which a few outputs are enough to see, all rows except padding are returned:
     their positions are known already.
     """
