@@ -64,7 +64,7 @@ class StoreError(XsnsError):
 
 
 class IncompatibleError(XsnsError):
-    """Two things that must not be compared or mixed, with the field in which they differ."""
+    """Two inputs that must not be compared or mixed; the error names the field in which they differ."""
 
 
 class PartialError(XsnsError):

@@ -63,7 +63,7 @@ _COMPILED = isinstance(_kernel, triton.JITFunction)
 # Triton's default is about to change, and `total += product * product` must stay one fused operation.
 _OPTIONS = {"enable_fp_fusion": True}
 _INTERPRETED_TILE = {"BLOCK_O": 32, "BLOCK_I": 32}
-# Two accumulators of a tile must fit in registers: 128 x 128 with 256 threads takes 128 a thread.
+# Two accumulators of a tile must fit in registers: 128 x 128 with 256 threads needs 128 registers per thread.
 _TILES = ((64, 64, 4), (64, 128, 4), (128, 64, 4), (128, 128, 8))
 _tuned = triton.autotune(
     [triton.Config({"BLOCK_O": o, "BLOCK_I": i}, num_warps=warps, num_stages=3) for o, i, warps in _TILES],

@@ -107,7 +107,7 @@ def test_a_rectangle_with_one_side_has_all_languages_on_the_other():
     source = Rows({"sw": {1, 2}, "rw": {2}, "yo": {3}}, 64)
     assert count_overlaps(source, targets=["sw"]).sources == ("rw", "sw", "yo")
     assert count_overlaps(source, sources=["sw", "yo"]).targets == ("rw", "sw", "yo")
-    with pytest.raises(UsageError, match="languages were named, and sources or targets too"):
+    with pytest.raises(UsageError, match="languages cannot be combined with sources or targets"):
         count_overlaps(source, languages=["sw"], targets=["rw"])
     with pytest.raises(LanguageError, match="no sub-network of 'xx' for seed 0"):
         count_overlaps(source, sources=["sw"], targets=["xx"])

@@ -42,7 +42,7 @@ VERBS: Final = {
 
 
 class _ReaderGoneError(Exception):
-    """The reader of stdout has closed it."""
+    """The program that reads stdout has closed it."""
 
 
 class _Verbs(click.Group):
@@ -171,8 +171,8 @@ def run() -> None:
 def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
     """Repeat a Ctrl-C that Python dropped: it drops exceptions in callbacks of weak references and in `__del__`.
 
-    A thread repeats the interrupt a moment later, when the main thread has left that code. If the main thread has not
-    left it, Python calls this function again.
+    A thread repeats the interrupt shortly afterwards, when the main thread has left that code. If the main thread has
+    not left it, Python calls this function again.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         again = threading.Timer(0.01, _thread.interrupt_main)
@@ -191,7 +191,7 @@ def _close_stdout() -> None:
 
 
 def _prepare_streams() -> None:
-    """Prepare stdout and stderr, so that neither a closed stdout nor a small character set ends the program."""
+    """Prepare stdout and stderr, so that a closed stdout or a small character set does not end the program."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 — open until the program ends
     for stream in (sys.stdout, sys.stderr):

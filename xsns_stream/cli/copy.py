@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     "--codec",
     type=click.Choice(["none", "zstd"]),
     default=None,
-    help="Compression of the rows of a new store; that of SOURCE by default. Rows with none are compared fastest.",
+    help="Compression of the rows of a new store; that of SOURCE by default. Comparisons are fastest "
+    "with uncompressed rows.",
 )
 @click.option("--with-fisher", is_flag=True, help="Copy Fisher values of the same languages and seeds too.")
 @common_options

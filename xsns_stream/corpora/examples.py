@@ -5,7 +5,7 @@ those that are used and those that are skipped, for local files and for data set
 takes the first examples of a text, and :func:`draw_examples` draws a random sample of it.
 
 A drawn sample is the same, bit for bit, as that of :meth:`~xsns_stream.types.LanguageSample.draw` over all distinct
-examples: a permutation of their number, of which the first |D| are taken. A small text is read once and held in memory.
+examples: the first |D| positions of a random permutation. A small text is read once and held in memory.
 A large text is read twice. The first pass keeps a digest of 16 bytes for each example, which shows how many distinct
 examples there are and at which positions; the second pass keeps the examples that were drawn. Memory is then about 20
 bytes per example, however long the examples are.

@@ -31,7 +31,7 @@ from xsns_stream.types import LanguageSample, TextExample
 
 _LABELLED: Final = f"corpora with labels: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
-#: Number of rows in which a text is looked for, to find out whether the texts of a data set are split into words.
+#: Number of rows that are searched for a text, to find out whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
 # `- config_name: no` in the head of a README.md; YAML 1.1 reads these words as true, false and null.
 _CONFIG_NAME: Final = re.compile(r"\s*(?:-\s+)?config_name:\s*([A-Za-z~]+)\s*(?:#.*)?$")
@@ -92,7 +92,7 @@ class HubCorpus:
         )
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted: those of the recipe, of which a local copy may contain a part.
+        """Return the normalised codes, sorted: those of the recipe; a local copy may have only some of them.
 
         Raises:
             CorpusError: The recipe has no languages, and the data set cannot be read.

@@ -258,7 +258,7 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
 
     Args:
         by_language: {language: its labels}.
-        words: Whether they are labels of words. Small data may have different ones in each language.
+        words: Whether they are labels of words. Small data may have different classes in each language.
         most: Largest number of classes of the task; None if it is not known.
 
     Raises:
@@ -293,7 +293,8 @@ def check_spellings(
 
     Args:
         by_language: {language: its labels}.
-        words: Whether they are labels of words. Those of one language may differ by case: some tag sets use it.
+        words: Whether they are labels of words. Labels of one language may differ by case, because some tag sets use
+            it.
         exempt: Labels that are not compared, because the user named them.
         hint: The hint of the error: how to rename a label.
 

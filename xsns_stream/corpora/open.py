@@ -64,8 +64,8 @@ def open_corpus(
     Args:
         spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
             `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a folder with pairs that
-            replace or add files. A name wins over a folder of that name, so that a command means the same everywhere;
-            write `./wikiann` for the folder. Texts in memory, as
+            replace or add files. A name has priority over a folder of that name, so that a command has the same meaning
+            everywhere; write `./wikiann` for the folder. Texts in memory, as
             :func:`~xsns_stream.corpora.open_texts` takes them, and an open corpus are accepted too.
         text_column: The column that contains the text.
         split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.

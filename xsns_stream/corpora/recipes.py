@@ -149,7 +149,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 renamed={treebank: treebank.split("_")[0] for treebank in _TREEBANKS.split()},
                 sentence="text",
                 labelled=Columns("tokens", label="upos"),
-                note="one treebank of Universal Dependencies a language, without multi-word tokens.",
+                note="one treebank of Universal Dependencies per language, without multi-word tokens.",
             ),
             Recipe(
                 "xnli",

@@ -117,7 +117,8 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
     encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
     if encoding != "utf-16" and b"\0" in data:
         raise XsnsError(
-            f"'{path}' contains NUL characters, as UTF-16 text without its mark does.", "save it as UTF-8 text."
+            f"'{path}' contains NUL characters. The file may be UTF-16 without a byte order mark.",
+            "save it as UTF-8 text.",
         )
     try:
         text = data.decode(encoding)

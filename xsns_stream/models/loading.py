@@ -92,10 +92,10 @@ class LoadedModel:
 
 
 def weights_checksum(model: Any) -> int:
-    """Return a fast checksum of the bits of a model's state dict, from which a change in place is noticed.
+    """Return a fast checksum of the bits of a model's state dict.
 
-    It is a sum over the bits as integers, with wrap-around, in which each tensor is multiplied by its number. It takes
-    a small part of the time of a digest.
+    It shows whether the weights were changed in place. It is a sum over the bits as integers, with wrap-around, in
+    which each tensor is multiplied by its number. It takes a small part of the time of a digest.
     """
     import torch
 

@@ -85,7 +85,7 @@ def baseline(
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
-        **options: Everything else that the verb has as an option, under the same name: `examples` (64), `seeds` (42),
+        **options: All other options of the verb, under the same names: `examples` (64), `seeds` (42),
             `batch` (8), `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`,
             `merges`, `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text as for
             :func:`xsns_stream.build`; `names`, `columns`, `column`, `binary`, `log` of tables; `distance`, `scale`,

@@ -120,7 +120,7 @@ def build(
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
-        **options: Everything that the verb has as an option, under the same name: `languages` (default all),
+        **options: All options of the verb, under the same names: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
             `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`, `label_column`,
             `split`, `words`, `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory`

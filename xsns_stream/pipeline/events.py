@@ -99,8 +99,7 @@ class WorkDone:
 
     Attributes:
         task: The work, such as `comparing` or `verifying`.
-        done: Amount of work that is done.
-        total: Amount of work in all; the work is finished when `done` equals `total`.
+        done: Amount of work that is done. total: Total amount of work; the work is finished when `done` equals `total`.
     """
 
     task: str

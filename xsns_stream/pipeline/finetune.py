@@ -64,7 +64,7 @@ def transfer(
         metric: The metric in the file and in the result; the first metric of the task by default.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
-        **options: Everything that the verb has as an option, under the same name: `model` (default mini), `revision`,
+        **options: All options of the verb, under the same names: `model` (default mini), `revision`,
             `sources`, `mix`, `targets` (all), `pairs`, `seeds` (42), `preset` (quick), `epochs`, `patience`,
             `learning_rate`, `batch_size`, `max_length`, `evaluation_batch`, `limit`, `test_limit`, `device`,
             `precision`, `keep_models`, `config`, `data_revision`, `relabel`. `docs/transfer.md` describes them.

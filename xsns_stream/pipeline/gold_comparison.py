@@ -85,8 +85,8 @@ def evaluate(
     reads files and joins everything by language first. `evaluate(joined)` takes the result of :func:`xsns_stream.join`;
     it uses only the arguments from `ndcg` on.
 
-    For each target, the sources that compete are the same for every predictor, and the target itself is never among
-    them. Metrics are averaged over targets. Undefined values are counted and take no part in any mean.
+    For each target, the candidate sources are the same for every predictor, and the target itself is never among
+    them. Metrics are averaged over targets. Undefined values are counted and excluded from all means.
 
     Args:
         predictors: {name: predictor}, or joined scores. A predictor is a store or its path, a

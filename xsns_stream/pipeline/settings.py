@@ -180,7 +180,7 @@ class BuildSettings:
         return tuple(Row(language, seed) for language in self.languages for seed in self.seeds)
 
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
-        """Return the rows that the store lacks at one of the densities, or of which it lacks parts."""
+        """Return the rows that are missing in the store at one of the densities, and rows with missing parts."""
         return tuple(row for row in self.rows() if self.is_missing(row, store))
 
     def is_missing(self, row: Row, store: SubNetworkStore) -> bool:

@@ -253,7 +253,7 @@ def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | 
 
 
 def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None]:
-    """Return a context in which a model computes as without the caller's mixed precision; torch may not be needed."""
+    """Return a context that disables the caller's mixed precision; torch is imported only if it is needed."""
     if loaded is None or loaded.model is None:
         return nullcontext()
     from xsns_stream.fisher.model_state import caller_modes_off

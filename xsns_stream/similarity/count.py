@@ -96,7 +96,7 @@ def count_overlaps(
         cache: A cache of counts, such as :func:`xsns_stream.store.overlap_cache.overlap_cache` returns; rows that were
             counted before are not read again. Counts of groups are not cached.
         device: `cpu`, or another device that torch knows, such as `cuda`; needs torch.
-        on_progress: Called with (words done, words in all) after each block.
+        on_progress: Called with (words done, total words) after each block.
 
     Returns:
         :class:`OverlapCounts` of all pairs; :class:`OverlapRectangle` where sources or targets are named; one of
@@ -187,7 +187,7 @@ def count_overlaps_by_seed(
         density: The density; may be omitted if the store has only one density.
         cache: A cache of counts.
         device: The device that counts.
-        on_progress: Called with (words done, words in all), over all seeds, after each block.
+        on_progress: Called with (words done, total words), over all seeds, after each block.
         on_incomplete: Called for each language that is left out, with the seeds that it lacks.
 
     Returns:
@@ -269,7 +269,7 @@ def _count_groups(
 
 
 def split_progress(store: RowSource, on_progress: Progress | None, passes: int) -> list[Progress | None]:
-    """Return a progress callback for each of several passes, so that they appear as one."""
+    """Return a progress callback for each of several passes, so that they appear as a single pass."""
     if on_progress is None:
         return [None] * passes
     words = words_for(store.layout.size)

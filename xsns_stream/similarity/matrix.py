@@ -41,7 +41,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
     The chance level of a pair is the coefficient of the expected overlap of independent random sub-networks of the same
     sizes, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way. For the Jaccard coefficient it is
     E|A ∩ B| / (|A| + |B| − E|A ∩ B|). An undefined coefficient is NaN (such as the Jaccard coefficient of two empty
-    sub-networks), and so is an average over seeds of which one is NaN.
+    sub-networks), and so is an average over seeds if one of the seeds has NaN.
 
     Args:
         counts: One table, or one for each seed. Tables are joined by label, in the order of the first one.

@@ -40,7 +40,7 @@ def common(
         languages: The languages; by default all that have a row for this seed and density.
         seed: The seed; may be omitted if the store has only one seed.
         density: The density; may be omitted if the store has only one density.
-        on_progress: Called with (words done, words in all) after each block.
+        on_progress: Called with (words done, total words) after each block.
 
     Returns:
         The same as `store["sw"] & store["zu"] & …`; only one set is in memory.

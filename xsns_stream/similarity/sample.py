@@ -62,7 +62,7 @@ def sample_overlaps(
         seed: The seed of the rows; may be omitted if the store has only one seed.
         density: The density; may be omitted if the store has only one density.
         sample_seed: Seed for drawing the blocks, which differ between the seeds of rows.
-        on_progress: Called with (words done, words in all).
+        on_progress: Called with (words done, total words).
 
     Raises:
         UsageError: The fraction is out of range; otherwise as for `count_overlaps`.
@@ -147,7 +147,7 @@ def draw_blocks(layout: ParameterLayout, fraction: float, entropy: Sequence[int]
     for start, stop in zip([0, *bounds[1:]], bounds[1:], strict=False):
         step = min(MOST_WORDS, max(LEAST_WORDS, (stop - start) // BLOCKS_A_LAYER))
         blocks = [(first, min(first + step, stop)) for first in range(start, stop, step)]
-        # A layer within a word in which the next layer begins has no block of its own.
+        # A layer has no block if the next layer begins in the same word.
         parts = ceil(fraction * len(blocks) / 2)
         for part in range(parts):
             zone = range(part * len(blocks) // parts, (part + 1) * len(blocks) // parts)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Called with (words done, words in all) after each block.
+#: Called with (words done, total words) after each block.
 Progress = Callable[[int, int], None]
 
 #: Called with a language that is left out and the seeds that it lacks.
@@ -114,7 +114,7 @@ def select(
     """
     if languages is not None and (sources is not None or targets is not None):
         raise UsageError(
-            "languages were named, and sources or targets too.",
+            "languages cannot be combined with sources or targets.",
             "name languages to compare all with one another, or sources and targets to compare these with those.",
         )
     density = only("density", store.densities) if density is None else density
@@ -159,7 +159,7 @@ def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> Non
     """Check that every language has a row.
 
     Raises:
-        LanguageError: A language has none; near misses are suggested.
+        LanguageError: A language has no row; similar codes are suggested.
         StoreError: There is no language at all.
     """
     if not languages:

@@ -126,7 +126,7 @@ def copy_rows(
         target: The store to write, opened with mode `a` or `w-`; its compressor is that of the copy.
         rows: The rows; all by default.
         fisher: The rows of Fisher values that are copied too.
-        on_progress: Called with (rows done, rows in all) after each row.
+        on_progress: Called with (rows done, total rows) after each row.
 
     Returns:
         The rows that were written, skipped, and damaged in the source.
@@ -154,7 +154,7 @@ def merge_stores(
         target: The store to write, opened with mode `a`; created like the first source if there is none.
         sources: The stores to read; a row that several of them have is taken from the first of them.
         with_fisher: Whether saved Fisher values are copied too.
-        on_progress: Called with (rows done, rows in all) after each row.
+        on_progress: Called with (rows done, total rows) after each row.
 
     Returns:
         The rows that were written, skipped, and damaged in their source.

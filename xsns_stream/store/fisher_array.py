@@ -277,7 +277,7 @@ def folder_of(storage: Storage) -> Path:
     """
     return storage.folder(
         "Fisher values are kept in folders only",
-        "build into a folder, or without --keep-fisher; sub-networks can be copied from a folder to anywhere.",
+        "build into a folder, or without --keep-fisher; sub-networks can be copied from a folder to any other storage.",
     )
 
 

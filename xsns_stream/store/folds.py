@@ -25,7 +25,7 @@ _HINT: Final = "restore it from a copy; or delete the folder of the parts and bu
 
 
 def check_fold_count(count: int) -> int:
-    """Return `count` if examples can be divided into so many folds.
+    """Return `count` if it is a valid number of folds.
 
     Raises:
         UsageError: They cannot.

@@ -253,7 +253,7 @@ def check_distinct(**labels: Sequence[Any]) -> None:
     """Check that no label of an axis occurs twice.
 
     Raises:
-        FieldError: A label does.
+        FieldError: A label occurs twice.
     """
     for name, values in labels.items():
         if len(set(values)) != len(values):

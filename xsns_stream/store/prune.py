@@ -130,7 +130,7 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
     Args:
         store: The store, opened with mode `a`.
         plan: The result of :func:`plan_prune`.
-        on_progress: Called with (objects done, objects in all) after each object.
+        on_progress: Called with (objects done, total objects) after each object.
 
     Returns:
         The objects that were removed. Objects that had been removed before, and leftovers that are in use again, are

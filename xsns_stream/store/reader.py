@@ -243,7 +243,7 @@ class StoreReader:
 
         Args:
             keys: The rows; all are checked before an error is raised.
-            on_progress: Called with (rows done, rows in all) after each row.
+            on_progress: Called with (rows done, total rows) after each row.
 
         Raises:
             StoreError: Some rows are damaged; the message names three of them and the fault of the first.

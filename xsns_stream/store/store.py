@@ -288,7 +288,7 @@ class SubNetworkStore(StoreReader):
         """Read every committed row and compare it with its record.
 
         Args:
-            on_progress: Called with (rows done, rows in all) after each row.
+            on_progress: Called with (rows done, total rows) after each row.
 
         Returns:
             The faults of the store; empty for a sound store. A row without a commit record is not a fault but

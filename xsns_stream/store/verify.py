@@ -102,7 +102,7 @@ def verify_store(
 
 
 def _shifted(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
-    """Yield a progress callback for each of several checks, so that they appear as one."""
+    """Yield a progress callback for each of several checks, so that they appear as a single pass."""
     if on_progress is None:
         yield from repeat(None)
         return
@@ -270,7 +270,7 @@ def check_rows(
         array: The array of rows.
         keys: The rows; all are checked before an error is raised.
         record_of: Returns the commit record of a row.
-        on_progress: Called with (rows done, rows in all) after each row.
+        on_progress: Called with (rows done, total rows) after each row.
 
     Raises:
         StoreError: Some rows are damaged; the message names three of them and the fault of the first.
@@ -326,7 +326,7 @@ def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
 def unfinished_folds(folds: Sequence[Fold]) -> Iterator[FoldKey]:
     """Yield the folds of rows that are missing while other folds of the same row and number of folds are there.
 
-    A writer that was killed leaves rows in this state. Readers use folds only if all of them are there, and building
+    Killed writers leave rows in this state. Readers use folds only if all of them are there, and building
     again adds the missing ones.
     """
     numbers: dict[tuple[int, RowKey], set[int]] = {}

@@ -162,7 +162,7 @@ class FineTuning:
             raise UsageError("fp16 needs a GPU.", "use float32 or bf16 on a CPU.")
 
     def as_record(self) -> dict[str, Any]:
-        """Return the settings that the result depends on: all but preset, device and evaluation batch."""
+        """Return the settings that the result depends on: all except preset, device and evaluation batch."""
         return {k: v for k, v in asdict(self).items() if k not in ("preset", "device", "evaluation_batch")}
 
 

@@ -1,7 +1,7 @@
 """The value types that flow between the stages, in the order in which they flow.
 
-All are frozen: a stage receives one and returns another. None imports torch, so that everything right of the
-store works, and starts fast, without it. Symbols: L languages, P parameters, W = ceil(P/64) words.
+All are frozen: a stage receives one and returns another. No type imports torch, so that all stages after the store work
+without it and start fast. Symbols: L languages, P parameters, W = ceil(P/64) words.
 """
 
 from xsns_stream.types.evaluations import Evaluation

@@ -47,8 +47,8 @@ class Layout:
         line_labels: SIB-200's file of labels, where the other files contain text alone; else None.
         not_read: All files that are left out, with the reasons.
         unclear: Language → the reason why it cannot be read: two files are the same split of it.
-        joined: A file of `files` → all files that are read with it as one, itself first: those of treebanks.
-        treebanks: Language → its treebanks, where several are read as one.
+        joined: A file of `files` → all files that are read together with it, itself first (files of treebanks).
+        treebanks: Language → its treebanks, if several are read as one text.
     """
 
     files: Mapping[tuple[str, str], Path]

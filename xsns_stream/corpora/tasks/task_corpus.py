@@ -101,8 +101,8 @@ def open_task(
 
     Args:
         spec: A folder in one of the layouts of `docs/corpora.md`; a recipe with labels (`wikiann`), or
-            `RECIPE=FOLDER`, a local copy of its data set; `hub:OWNER/NAME` or `hub:./FOLDER`. A recipe's name wins
-            over a folder of that name.
+            `RECIPE=FOLDER`, a local copy of its data set; `hub:OWNER/NAME` or `hub:./FOLDER`. A recipe's name has
+            priority over a folder of that name.
         task: One of `ner`, `pos`, `nli`, `pi`, `qa`, `topic`.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
@@ -292,7 +292,7 @@ class FolderTask:
         return items, counts
 
     def _shown(self, path: Path) -> str:
-        """Return the name of a file, with the number of files that are read with it as one."""
+        """Return the name of a file, with the number of files that are read together with it."""
         more = len(self.layout.joined.get(path, (path,))) - 1
         return f"{path.name} and {more} more" if more else path.name
 

@@ -90,7 +90,7 @@ def missing_rows(config: RunConfig) -> list[str]:
 
 TABLE3_TITLE: Final = "Table 3: transfer scores predicted by regression"
 #: {value of `regress --model`: name in the table}.
-MODELS: Final[Mapping[str, str]] = {"ols": "least squares", "mixed": "random intercept a target"}
+MODELS: Final[Mapping[str, str]] = {"ols": "least squares", "mixed": "random intercept per target"}
 #: Names of the predictions, as `regress` writes them.
 PREDICTIONS: Final = ("in sample", "leave one target out", "leave one source out")
 

@@ -264,7 +264,7 @@ def render(config: RunConfig, outputs: StepOutputs) -> Result:
         panels.append(MeansPanel(task.title, lines, axis_label(scores.metric, scores.unit)))
         record[task.name] = _record(config, task, rows, means, choices)
     parts.append(f"## The paper's finding\n\n{_FINDING}\n")
-    title, subtitle = "Three sources together", "mean over targets with 95 % interval; a dot a target"
+    title, subtitle = "Three sources together", "mean over targets with 95 % interval; one dot per target"
     draw = partial(means_figure, panels, title, subtitle)
     return Result("".join(parts), {"tasks": record}, figure_writer(draw))
 

@@ -305,7 +305,10 @@ def render_figure5(config: RunConfig, outputs: StepOutputs) -> Result:
         panels.append(BoxPanel(task.title, boxes, axis_label(scores.metric, scores.unit)))
         targets = {row.target: {"scores": dict(row.others), "own": row.own, "trivial": row.trivial} for row in rows}
         record[task.name] = {"gold": quality, "targets": targets}
-    title, subtitle = "Spread of transfer over sources", "a box a target: the scores of all sources but itself"
+    title, subtitle = (
+        "Spread of transfer over sources",
+        "one box per target: the scores of all sources except the target",
+    )
     return Result("".join(parts), {"tasks": record}, figure_writer(partial(boxes_figure, panels, title, subtitle)))
 
 
