@@ -329,7 +329,7 @@ def name_key(name: str) -> str:
 
 
 def _best(code: str, candidates: Sequence[tuple[int, str]]) -> list[int]:
-    """Return the index of the label that is the code itself, in two or three letters; otherwise all indices."""
+    """Return the index of the label that equals the code (two or three letters); all indices if no label does."""
     if len(candidates) > 1:
         for spelling in (code, _three_letters(code)):
             if exact := [index for index, label in candidates if label == spelling]:

@@ -155,7 +155,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 
 
 def run() -> None:
-    """Run the command line as a program of its own."""
+    """Run the command line as the main program."""
     sys.unraisablehook = _repeat_interrupt
     try:
         main()

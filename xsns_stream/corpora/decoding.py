@@ -262,7 +262,7 @@ def iter_lines(path: Path) -> Generator[bytes, None, None]:
     A line of more than 4 MiB is cut there, between two characters.
 
     Args:
-        path: The file; its suffix says whether it is compressed.
+        path: The file; its suffix shows whether it is compressed.
 
     Raises:
         CorpusError: The file is UTF-16, UTF-32 or not text.

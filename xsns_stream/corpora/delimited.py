@@ -403,7 +403,7 @@ class _RowParser:
         self._quoted_line = self._bare_line = 0
 
     def fields(self, text: str, end: str) -> list[str]:
-        """Return the fields of a row with quotation marks; more lines are read where a field continues in them."""
+        """Return the fields of a row with quotation marks; a field may continue on the next lines."""
         fields: list[str] = []
         at = 0
         while True:

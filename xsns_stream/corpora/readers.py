@@ -324,7 +324,7 @@ def _json_object(text: str, where: str, path: Path) -> JsonRow:
 
 
 def _json_error(error: json.JSONDecodeError, path: Path) -> str:
-    """Return the reason why a line is invalid; JSON of another form is described in words."""
+    """Return the reason why a line is invalid; other forms of JSON are described in words."""
     if error.msg == "Extra data":
         return "it contains more than one value"
     with open_bytes(path) as stream:

@@ -227,7 +227,7 @@ def _integer(seed: object) -> int:
 def _on_device(batch: object, device: torch.device) -> dict[str, Tensor]:
     """Return a batch on the model's device. Narrower integers become int64, which a loss needs.
 
-    Tensors without values cannot be moved, and the engine refuses them.
+    Tensors without values cannot be moved; the engine raises an error for them.
     """
     if not isinstance(batch, Mapping):
         raise UsageError(

@@ -61,7 +61,7 @@ def _saved_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, 
 
 
 def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
-    """Return an example of `length` tokens with about as many scored positions as masking gives."""
+    """Return an example of `length` tokens with about as many scored positions as masking would give."""
     device = next(model.parameters()).device
     ids = torch.full((1, length), min(5, model.get_input_embeddings().weight.shape[0] - 1), device=device)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

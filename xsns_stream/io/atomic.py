@@ -155,7 +155,7 @@ def create_file(target: Path, data: bytes) -> bool:
 
 
 def _link(partial: Path, target: Path) -> None:
-    """Create a hard link to a file.
+    """Create a hard link to a file, or rename the file on file systems without hard links.
 
     Raises:
         FileExistsError: The name is taken.
@@ -165,7 +165,7 @@ def _link(partial: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # These are two steps instead of one. Callers for whom that matters hold a lock.
+        # These are two steps, and another process may act between them. Callers that must exclude this hold a lock.
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         partial.replace(target)
@@ -242,7 +242,9 @@ def at_home(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise UsageError(f"'{path}' names a home directory that is not known.", "write the path from / on.") from error
+        raise UsageError(
+            f"'{path}' names a home directory that is not known.", "write the absolute path, which begins with /."
+        ) from error
 
 
 def unreadable(path: Path, error: OSError) -> XsnsError:

@@ -134,7 +134,7 @@ Run = tuple[int, int, int]
 
 
 def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
-    """Return the positions of the words of a row, from the end of its object; chunks in order make one run.
+    """Return the positions of the words of a row, from the end of its object; neighbouring chunks are joined.
 
     Raises:
         ValueError: The index has another size than it must have, or is damaged.

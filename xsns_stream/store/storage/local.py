@@ -233,7 +233,7 @@ class LocalStorage(Storage):
         return True
 
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Do nothing: a store in a folder appears whole."""
+        """Do nothing, because a folder is renamed into place only when the store is complete."""
 
     def commit(
         self,
