@@ -210,3 +210,74 @@ def test_predictors_without_names_are_refused(function: Any, predictors: object)
 def test_an_empty_frame_of_gold_scores_is_refused(store: xs.SubNetworkStore) -> None:
     with pytest.raises(XsnsError, match="the frame of gold scores has no row"):
         xs.evaluate({"xsns": store}, pd.DataFrame(columns=["source", "target", "score"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"seed": None}, "seed must be an integer, not None"),
+        ({"resamples": "100"}, "resamples must be an integer, not '100'"),
+        ({"ceiling": 3}, "the ceiling is of the type int"),
+    ],
+)
+def test_invalid_options_of_an_evaluation_are_refused(
+    store: xs.SubNetworkStore, options: dict[str, Any], message: str
+) -> None:
+    gold = pd.DataFrame({"source": ["sw"], "target": ["fi"], "score": [50.0]})
+    with pytest.raises(UsageError, match=message):
+        xs.evaluate({"xsns": store}, gold, **options)
+
+
+# ------------------------------------------------------------------------------------------- results
+
+
+def test_reprs_are_short(store: xs.SubNetworkStore, loaded: LoadedModel) -> None:
+    assert repr(store).endswith("s.zarr' languages=3, seeds=2, densities=1>")
+    assert repr(loaded) == "<LoadedModel 'tiny': XLMRobertaForMaskedLM for masked-lm>"
+    sw = store.read("sw", 1, 0.15)
+    assert repr(sw) == f"<SubNetwork sw (seed 1): {sw.cardinality:,} of 1,280 parameters>"
+    both = sw & store.read("fi", 1, 0.15)
+    assert repr(both) == f"<ParameterSet {both.cardinality:,} of 1,280 parameters>"
+    report = xs.rank(store, "sw")
+    assert repr(report).startswith("Sources for sw, by jaccard\nlanguage  similarity")
+    assert len(repr(report)) < 500
+    assert len(repr(xs.shared(store, "sw,fi")).splitlines()) == 5
+
+
+def test_few_examples_are_noted_once_where_no_language_has_more(loaded: LoadedModel, tmp_path: Path) -> None:
+    store = xs.build(TEXTS, loaded, tmp_path / "s.zarr", **(OPTIONS | {"examples": 64}))
+    note = "few examples make similarities unreliable: no language has more than 4 of 64 examples."
+    assert xs.rank(store, "sw", explain=True).notes == (note,)
+    assert xs.similarity(store).notes == (note,)
+
+
+def test_an_interrupted_build_can_be_continued(loaded: LoadedModel, tmp_path: Path) -> None:
+    """What the caller's handler raises ends the build; rows that are committed stay, and nothing is left locked."""
+    from xsns_stream.pipeline.events import RowCommitted
+
+    def interrupt(event: object) -> None:
+        if isinstance(event, RowCommitted):
+            raise KeyboardInterrupt
+
+    flags = [parameter.requires_grad for parameter in loaded.model.parameters()]
+    with pytest.raises(KeyboardInterrupt):
+        xs.build(TEXTS, loaded, tmp_path / "s.zarr", interrupt, **OPTIONS)
+    assert xs.open_store(tmp_path / "s.zarr").languages == ("fi",)
+    assert [parameter.requires_grad for parameter in loaded.model.parameters()] == flags
+    assert xs.build(TEXTS, loaded, tmp_path / "s.zarr", **OPTIONS).languages == ("fi", "sw")
+
+
+def test_baselines_take_paths_numbers_of_numpy_and_open_stores(tiny_folder: Path, tmp_path: Path) -> None:
+    """Mixed precision of the caller does not change them."""
+    options: dict[str, Any] = {"model": tiny_folder, "max_length": np.int64(16), "progress": False}
+    matrix = xs.baseline("emb", TEXTS, examples=np.int64(4), seeds=np.array([42]), **options)
+    with torch.autocast("cpu", torch.bfloat16):
+        same = xs.baseline("emb", TEXTS, examples=4, seeds=42, **options)
+    assert np.array_equal(matrix.values, same.values)
+    with pytest.raises(UsageError, match="examples must be an integer, not '4'"):
+        xs.baseline("emb", TEXTS, examples="4", **options)
+    loaded = xs.load_model(str(tiny_folder))
+    store = xs.build(TEXTS, loaded, tmp_path / "s.zarr", **OPTIONS)
+    found = [xs.baseline("lex", TEXTS, store=each, model=loaded, progress=False) for each in (store, str(store.path))]
+    assert np.array_equal(found[0].values, found[1].values)

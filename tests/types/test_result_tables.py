@@ -10,7 +10,7 @@ from xsns_stream.align_scores import join
 from xsns_stream.evaluation import evaluate
 from xsns_stream.regression import fit
 from xsns_stream.types import ExpectedScore, JoinedScores, RankedSource, SimilarityMatrix, SourceRanking, TransferScores
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 
 CODES = ("ar", "de", "en", "fi", "sw")
 
@@ -32,6 +32,32 @@ def test_html_table_escapes_text_and_leaves_missing_values_empty() -> None:
     assert "a&lt;b" in html
     assert "<td>0.1235</td>" in html
     assert html.count("<td></td>") == 2
+
+
+def test_text_table_is_a_few_lines_and_escapes_invisible_characters() -> None:
+    frame = pd.DataFrame({"a": range(1000), "b": 1 / 3, "empty": np.nan, "name": "x\x1b[31m"})
+    lines = text_table(frame, "long").splitlines()
+    assert lines[0] == "long"
+    assert len(lines) < 15
+    assert lines[1].split() == ["a", "b", "name"]
+    assert lines[-1].split() == ["999", "0.3333", r"x\x1b[31m"]
+
+
+def test_reprs_of_results_are_short_tables(joined: JoinedScores) -> None:
+    """Also where they are shown by a console, and not by a notebook."""
+    matrix = SimilarityMatrix(CODES, CODES, np.eye(5), "jaccard")
+    ranking = SourceRanking(
+        "sw", "jaccard", (RankedSource("fi", 0.25, None, None), RankedSource("en", 0.125, None, None)), (42,)
+    )
+    for result, words in (
+        (matrix, "Similarity of sources (rows) to targets (columns): jaccard"),
+        (ranking, "Sources for sw, by jaccard"),
+        (evaluate(joined, resamples=100), "Evaluation on pos (accuracy, percent): means over 5 targets"),
+        (fit(joined), "Regression ols of pos (accuracy, percent) on 20 pairs"),
+    ):
+        assert repr(result).startswith(words)
+        assert len(repr(result).splitlines()) < 15
+        assert str(result) == repr(result)
 
 
 def test_html_table_shortens_long_frames() -> None:

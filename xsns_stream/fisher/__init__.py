@@ -14,10 +14,11 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +135,7 @@ def diagonal_fisher(
             values.
         seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
         language: Code of the language, recorded with the values and named in errors.
-        provenance: Record to keep with the values. By default it holds what is known here: model, weights, θ,
+        provenance: Record to keep with the values. By default it contains what is known here: model, weights, θ,
             estimator, precision, seed.
 
     Returns:
@@ -143,22 +144,26 @@ def diagonal_fisher(
     Raises:
         FisherError: There is no batch; an example has nothing to score; a gradient is not finite (the error names the
             parameter and the language).
-        UsageError: The estimator, token reduction, kind of labels or precision is unknown.
+        UsageError: The estimator, token reduction, kind of labels or precision is unknown; or the model, the batches or
+            the seed are of another type.
 
     Source: X-SNS, equation 1; the expectation over y is replaced by the observed labels (empirical Fisher).
     """
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
+    _check_inputs(model, batches)
+    seed = _integer(seed)
     layout = parameter_layout(model) if layout is None else layout
     device = next(model.parameters()).device
     with caller_modes_off():
         unconfirmed = () if settings.batch_wise else without_rules(model, layout)
-    running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
+        running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
     _warn_of_half_precision(model, layout, unconfirmed)
     size = 0
     with caller_modes_off(), running, error_context(running, language):
         for batch in batches:
-            size = max(size, len(batch["input_ids"]) if "input_ids" in batch else 0)
-            running.add(_on_device(batch, device))
+            moved = _on_device(batch, device)
+            size = max(size, len(moved["input_ids"]) if "input_ids" in moved else 0)
+            running.add(moved)
     _require_examples(running, language)
     if provenance is None:
         provenance = replace(
@@ -185,20 +190,60 @@ def mean_gradient(
         {parameter name: float32 tensor of its shape (float64 for a float64 model)}.
     """
     settings = FisherSettings(token_reduction=token_reduction)
+    _check_inputs(model, batches)
     device = next(model.parameters()).device
     with caller_modes_off():
         unconfirmed = without_rules(model, layout)
+        running = Engine(model, layout, settings, unconfirmed, moments=("signed",))
     _warn_of_half_precision(model, layout, unconfirmed)
-    with Engine(model, layout, settings, unconfirmed, moments=("signed",)) as running, error_context(running, language):
+    with caller_modes_off(), running, error_context(running, language):
         for batch in batches:
             running.add(_on_device(batch, device))
     _require_examples(running, language)
     return {name: total / running.count for name, total in running.sums.items()}
 
 
-def _on_device(batch: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Move a batch to the model's device. Tensors without values cannot be moved, and the engine refuses them."""
-    return {name: values if values.is_meta else values.to(device) for name, values in batch.items()}
+def _check_inputs(model: object, batches: object) -> None:
+    """Refuse a model and batches of other types, which a script may pass by mistake."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            f"the model is of the type {type(model).__name__}.",
+            "give a model of transformers; for a loaded model it is the attribute `model`.",
+        )
+    iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
+    if not iterable or isinstance(batches, str | Mapping | Tensor):
+        raise UsageError(
+            f"the batches are of the type {type(batches).__name__}.", "give a list of batches, or a DataLoader."
+        )
+
+
+def _integer(seed: object) -> int:
+    """Return a seed as an integer of Python, whose size has no limit."""
+    if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
+        raise UsageError(f"seed must be an integer, not {seed!r}.")
+    return operator.index(seed)
+
+
+def _on_device(batch: object, device: torch.device) -> dict[str, Tensor]:
+    """Return a batch on the model's device. Narrower integers become int64, which a loss needs.
+
+    Tensors without values cannot be moved, and the engine refuses them.
+    """
+    if not isinstance(batch, Mapping):
+        raise UsageError(
+            f"a batch is of the type {type(batch).__name__}.",
+            "give {name: tensor}, as a DataLoader with a DataCollatorForLanguageModeling does.",
+        )
+    moved = {}
+    for name, values in batch.items():
+        if not isinstance(values, Tensor):
+            raise UsageError(
+                f"'{name}' of a batch is of the type {type(values).__name__}.",
+                "convert it with torch.as_tensor, or remove it from the batches.",
+            )
+        is_narrow = values.dtype in (torch.int8, torch.uint8, torch.int16, torch.int32)
+        moved[name] = values if values.is_meta else values.to(device, torch.int64 if is_narrow else values.dtype)
+    return moved
 
 
 def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:

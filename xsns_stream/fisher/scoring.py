@@ -64,7 +64,7 @@ class ScoredBatch(NamedTuple):
 
     Attributes:
         inputs: Arguments of the model's forward.
-        mask: bool [B, T], True at the outputs that are scored; None where outputs have no positions.
+        mask: bool [B, T], True at the outputs that are scored; None if outputs have no positions.
         targets: int64 [N], one for each scored output, in the order of the examples.
         example_index: int64 [N], the example that each target belongs to.
     """
@@ -144,6 +144,8 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
     if "input_ids" in batch and not len(batch["input_ids"]):
         raise FisherError("a batch has no examples.")
     if "input_ids" in batch:
+        _check_shapes(kind, batch)
+    if "input_ids" in batch:
         rows = model.get_input_embeddings().weight.shape[0]
         _check_range(
             batch["input_ids"],
@@ -164,6 +166,25 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
         )
     _check_labels(model, kind, scored_batch.targets)
     return scored_batch
+
+
+def _check_shapes(kind: str, batch: Batch) -> None:
+    """Check that the tensors of a batch have the same examples, and positions where they are of one length."""
+    ids = batch["input_ids"]
+    if ids.dim() != 2 or ids.is_floating_point():
+        raise FisherError(
+            f"'input_ids' must be integers of the shape [examples, positions], not {ids.dtype} of {list(ids.shape)}."
+        )
+    per_position = ("labels", "attention_mask") if kind in ("masked", "causal", "tokens") else ("attention_mask",)
+    for name in ("labels", "attention_mask"):
+        if name not in batch:
+            continue
+        values = batch[name]
+        if (name in per_position and values.shape != ids.shape) or len(values) != len(ids):
+            raise FisherError(
+                f"'{name}' has the shape {list(values.shape)}, and 'input_ids' has {list(ids.shape)}.",
+                "make both from the same examples.",
+            )
 
 
 def _check_labels(model: Any, kind: str, targets: Tensor) -> None:
@@ -278,7 +299,7 @@ def theta_of(model: Any, layout: ParameterLayout) -> dict[str, nn.Parameter]:
 
 
 def head_of(model: Any) -> nn.Module:
-    """Return the outermost module outside of the body that holds the output embeddings.
+    """Return the outermost module outside of the body that contains the output embeddings.
 
     Raises:
         FisherError: The model has no such module.

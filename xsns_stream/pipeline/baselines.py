@@ -13,6 +13,8 @@ from xsns_stream.corpora import Corpus, Texts
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.events import BaselineEvent, Noted
 from xsns_stream.pipeline.language_pool import LanguagePool, language_pool, require_choice
+from xsns_stream.pipeline.row_selection import StoreLike
+from xsns_stream.store import SubNetworkStore
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.predictor_records import Difference, PredictorRecord, differences
 
@@ -55,7 +57,7 @@ def baseline(
     sources: str | Iterable[str] = (),
     targets: str | Iterable[str] = (),
     gold: str | None = None,
-    store: str | None = None,
+    store: StoreLike | None = None,
     model: Any = "mini",
     tokenizer: Any = None,
     progress: bool = True,
@@ -77,8 +79,8 @@ def baseline(
         sources: Codes of the rows.
         targets: Codes of the columns.
         gold: File of gold scores; its sources and targets are the default.
-        store: Store of sub-networks, for baselines from text: model, text, number of examples, seeds and longest
-            example are those of the store, and the text is compared with the store's.
+        store: Store of sub-networks, or its path, for baselines from text: model, text, number of examples, seeds and
+            longest example are those of the store, and the text is compared with the store's.
         model: As for :func:`xsns_stream.build`; for baselines from text, except `sue`.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
@@ -97,11 +99,14 @@ def baseline(
         UsageError: An option is not valid, or does not apply to this baseline.
         XsnsError: The data cannot be read.
     """
-    pool = language_pool(languages, sources, targets, gold, store)
+    path_of_store = None
+    if store is not None:
+        path_of_store = str(store.path) if isinstance(store, SubNetworkStore) else os.fspath(store)
+    pool = language_pool(languages, sources, targets, gold, path_of_store)
     if name in FROM_TEXT:
         if options.get("layer") == "all":
             raise UsageError("baseline returns one matrix, and layer='all' gives several.", "give one layer.")
-        return _from_text(name, texts, pool, store, model, tokenizer, progress, on_event, options)
+        return _from_text(name, texts, pool, path_of_store, model, tokenizer, progress, on_event, options)
     if name not in (*TABLE_BASELINES, "file"):
         raise UsageError(
             f"there is no baseline '{name}'.", f"choose among {', '.join((*TABLE_BASELINES, *FROM_TEXT, 'file'))}."
@@ -131,7 +136,7 @@ def _from_text(
     from xsns_stream.pipeline.progress import RowProgress, notebook_console
     from xsns_stream.pipeline.text_baselines import refuse_failures, text_baselines
 
-    # The defaults give way to what a store records.
+    # The records of a store replace the defaults.
     chosen = {"texts": _differs(texts, "cldr"), "model": _differs(model, "mini")}
     given = frozenset(options) | {argument for argument, is_chosen in chosen.items() if is_chosen}
     console = notebook_console()
@@ -167,7 +172,7 @@ def _differs(value: Any, default: str) -> bool:
 
 
 def with_record(matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with the record of a baseline that uses no text, where it has none."""
+    """Return the matrix with the record of a baseline that uses no text, if it has none."""
     return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
 
 
@@ -332,7 +337,7 @@ TABLE_FILES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 def baselines_in_folders(folders: Sequence[str], pool: LanguagePool) -> tuple[dict[str, Baseline], dict[str, str]]:
     """Compute the baselines whose tables are in some folders, and `script`, which needs no table.
 
-    Where several tables can be used, the one with most of the languages is taken; the first one among equals.
+    Where several tables can be used, the one with most of the languages is used, or the first one of several.
 
     Returns:
         {name: baseline} and {name: reason why it is left out}.
@@ -359,7 +364,7 @@ def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
     tables: dict[str, list[Path]] = {}
     for folder in folders:
         if not Path(folder).is_dir():
-            raise UsageError(f"there is no folder '{folder}'.", "give the folder that holds the tables.")
+            raise UsageError(f"there is no folder '{folder}'.", "give the folder that contains the tables.")
         paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name in wanted)
         for path in sorted(paths):
             tables.setdefault(path.name, []).append(path)
@@ -382,7 +387,7 @@ def _widest(name: str, paths: Sequence[Path], pool: LanguagePool) -> Baseline | 
 
 
 def different_settings(computed: Mapping[str, Baseline], store: str | None) -> tuple[Difference, ...]:
-    """Return how the records of baselines differ from one another, and from the record of a store."""
+    """Return the differences between the records of baselines, and from the record of a store."""
     from xsns_stream.pipeline.row_selection import as_store, record_of_store
 
     records = {name: with_record(one.matrix).record for name, one in computed.items()}

@@ -39,7 +39,7 @@ _Base = TypeVar("_Base", Evaluation, Regression)
 # ------------------------------------------------------------------------------------------ evaluation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationReport(Evaluation):
     """An evaluation, with the scores and predictions that it was computed from.
 
@@ -132,6 +132,13 @@ def evaluate(
     from xsns_stream import evaluation
     from xsns_stream.align_scores import join
 
+    seed = whole_number(seed, "seed")
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, not {seed}.")
+    if not isinstance(ceiling, TransferScores | str | None):
+        raise UsageError(
+            f"the ceiling is of the type {type(ceiling).__name__}.", "give scores, or the name of a regime of gold."
+        )
     log = NoteLog(on_event)
     if isinstance(predictors, JoinedScores):
         if gold is not None or isinstance(ceiling, str):
@@ -162,7 +169,7 @@ def evaluate(
         ndcg=ndcg,
         average=average,
         resamples=whole_number(resamples, "resamples"),
-        seed=whole_number(seed, "seed"),
+        seed=seed,
         reference=reference,
         ceiling=ceiling,
         with_trivial=with_trivial,
@@ -185,7 +192,7 @@ def _values_of(result: _Base) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ regression
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RegressionReport(Regression):
     """A regression, with the rankings that it predicts and scores of further targets.
 
@@ -238,7 +245,7 @@ def regress(
     Args:
         predictors: {name: predictor}, as for :func:`xsns_stream.evaluate`; may be empty if there are features.
         gold: Gold scores, as for :func:`xsns_stream.evaluate`.
-        features: Further predictors `[NAME=]KIND:COLUMN` from the tables, as `same:family` or `log-source:size`.
+        features: Further predictors `[NAME=]KIND:COLUMN` from the tables, such as `same:family` or `log-source:size`.
         tables: Files (.csv, .tsv) of languages, with a column `code`, or of pairs, with columns `source` and `target`.
         model: `ols` (least squares) or `mixed` (with random intercepts).
         random: Random intercepts of a mixed model: `target` (the default), or `crossed` for targets and sources.

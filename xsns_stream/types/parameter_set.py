@@ -137,6 +137,11 @@ class BitSet:
         self._require_layout_of(other)
         return ParameterSet(operator(self.bits, other.bits), self.layout)
 
+    def __repr__(self) -> str:
+        language = getattr(self, "language", "")
+        name = f"{language} (seed {getattr(self, 'seed', '')}): " if language else ""
+        return f"<{type(self).__name__} {name}{self.cardinality:,} of {self.size:,} parameters>"
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BitSet):
             return NotImplemented
@@ -299,7 +304,7 @@ class BitSet:
         return {name: torch.from_numpy(self.mask(name)) for name in self.layout.names}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ParameterSet(BitSet):
     """A set of parameters, such as the result of an operator on sub-networks.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.parameters import Reals
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
 
@@ -112,7 +112,7 @@ class PredictedScores:
     Attributes:
         target: The target.
         sources: S codes.
-        mean: float64 [S], in the unit of the gold scores; NaN where a predictor has no value.
+        mean: float64 [S], in the unit of the gold scores; NaN if a predictor has no value.
         low: float64 [S]: lower ends of 95 % prediction intervals, each for the score of one fine-tuning run.
         high: float64 [S]: upper ends.
         known_target: Whether the regression was fitted to scores of this target; if not, the intervals are wider.
@@ -173,7 +173,7 @@ class Regression:
 
     @property
     def name(self) -> str:
-        """Name of the model with its factors, as `mixed (target)`."""
+        """Name of the model with its factors, such as `mixed (target)`."""
         return f"{self.model} ({' × '.join(self.factors)})" if self.factors else self.model
 
     def __getitem__(self, predictor: str) -> Coefficient:
@@ -192,9 +192,15 @@ class Regression:
 
         return pd.DataFrame([asdict(coefficient) for coefficient in self.coefficients])
 
-    def _repr_html_(self) -> str:
+    def _caption(self) -> str:
         title = f"Regression {self.name} of {self.task} ({self.metric}, {self.unit}) on {self.pairs} pairs"
-        return html_table(self.coefficient_frame(), f"{title}; R² {self.r_squared:.3f}")
+        return f"{title}; R² {self.r_squared:.3f}"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.coefficient_frame(), self._caption())
+
+    def __repr__(self) -> str:
+        return text_table(self.coefficient_frame(), self._caption())
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas frame with one row for each fitted pair: score, fitted value and held-out predictions."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.types.html_table import html_table
+from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.language_tree import LanguageTree, average_linkage, cluster_order
 from xsns_stream.types.overlaps import OverlapCounts, Overlaps, SampledOverlaps
 from xsns_stream.types.parameters import Reals
@@ -28,15 +28,15 @@ class SimilarityMatrix:
     Attributes:
         sources: S codes, the rows.
         targets: T codes, the columns.
-        values: float64 [S, T], the mean over seeds; NaN where undefined.
-        coefficient: Name of the coefficient, as `jaccard`.
-        chance: float64 [S, T], expected value for random sub-networks of the same sizes; None where unknown.
+        values: float64 [S, T], the mean over seeds; NaN if undefined.
+        coefficient: Name of the coefficient, such as `jaccard`.
+        chance: float64 [S, T], expected value for random sub-networks of the same sizes; None if unknown.
         seeds: R seeds; empty if the values do not depend on seeds.
         per_seed: float64 [R, S, T], one matrix for each seed; None if the values do not depend on seeds.
         standard_error: float64 [S, T], standard error of values that are estimated from a sample of the parameters;
             None if all parameters were counted.
-        record: Record of the texts, the model and the settings that the values come from; None where unknown.
-        counts: The overlap counts that the values were computed from, one table for each seed; empty where unknown.
+        record: Record of the texts, the model and the settings that the values come from; None if unknown.
+        counts: The overlap counts that the values were computed from, one table for each seed; empty if unknown.
         notes: Notes on languages that were left out, and on the texts that were compared.
     """
 
@@ -78,7 +78,7 @@ class SimilarityMatrix:
 
     @property
     def chance_corrected(self) -> Reals | None:
-        """float64 [S, T]: (J − E) / (1 − E), zero where the similarity equals `chance`; None if that is unknown."""
+        """float64 [S, T]: (J − E) / (1 − E), zero if the similarity equals `chance`; None if that is unknown."""
         if self.chance is None:
             return None
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -110,16 +110,21 @@ class SimilarityMatrix:
             columns=pd.Index(self.targets, name="target"),
         )
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> tuple[pd.DataFrame, str]:
+        """Return the values as a table, and its caption."""
         frame = self.to_frame().rename_axis(index=None, columns=None)
         seeds = f", mean over seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else ""
-        return html_table(
-            frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}", index=True
-        )
+        return frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(), index=True)
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown(), index=True)
 
     @property
     def density(self) -> float | None:
-        """Density of the sub-networks that were compared; None where unknown."""
+        """Density of the sub-networks that were compared; None if unknown."""
         return self.counts[0].density if self.counts else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,7 +226,7 @@ class GroupedSimilarity:
         names: G names of groups.
         matrices: G matrices of the same sources and targets.
         sizes: Number of parameters of each group.
-        shares: Share of the selected parameters of all languages that lie in each group, mean over seeds. Shares add
+        shares: Share of the selected parameters of all languages that are in each group, mean over seeds. Shares add
             up to one; they are NaN if nothing is selected.
         notes: Notes on languages that were left out, and on the texts that were compared.
     """
@@ -250,7 +255,7 @@ class GroupedSimilarity:
 
     @property
     def coefficient(self) -> str:
-        """Name of the coefficient, as `jaccard`."""
+        """Name of the coefficient, such as `jaccard`."""
         return self.matrices[0].coefficient
 
     @property
@@ -268,7 +273,8 @@ class GroupedSimilarity:
         )
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> tuple[pd.DataFrame, str]:
+        """Return one row for each group as a table, and its caption."""
         import pandas as pd
 
         rows = [
@@ -276,11 +282,17 @@ class GroupedSimilarity:
             for (name, matrix), size, share in zip(self, self.sizes, self.shares, strict=True)
         ]
         frame = pd.DataFrame(rows, columns=[self.by, "parameters", "share of selected", f"mean {self.coefficient}"])
-        return html_table(frame, f"Similarity by {self.by}, means over all pairs of languages")
+        return frame, f"Similarity by {self.by}, means over all pairs of languages"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown())
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown())
 
     @property
     def density(self) -> float | None:
-        """Density of the sub-networks that were compared; None where unknown."""
+        """Density of the sub-networks that were compared; None if unknown."""
         return self.matrices[0].density
 
     def to_dict(self) -> dict[str, Any]:

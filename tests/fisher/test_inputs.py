@@ -1,0 +1,80 @@
+"""Models and batches that a script gives to `diagonal_fisher`: converted, or refused with a hint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import xsns_stream as xs
+from tests.support import zoo
+from xsns_stream.errors import FisherError, UsageError
+
+MODEL = zoo.make("roberta", torch.float32)
+BATCH: dict[str, Any] = zoo.batch(MODEL, "roberta", (7, 5))
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        (None, "the batches are of the type NoneType"),
+        (BATCH, "the batches are of the type dict"),
+        ("abc", "the batches are of the type str"),
+        (BATCH["input_ids"], "the batches are of the type Tensor"),
+        ([(BATCH["input_ids"], BATCH["labels"])], "a batch is of the type tuple"),
+        ([BATCH["input_ids"]], "a batch is of the type Tensor"),
+        ([BATCH | {"text": ["a", "b"]}], "'text' of a batch is of the type list"),
+        ([BATCH | {"labels": BATCH["labels"].numpy()}], "'labels' of a batch is of the type ndarray"),
+    ],
+)
+def test_batches_of_other_types_are_refused(batches: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        xs.diagonal_fisher(MODEL, batches)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"labels": BATCH["labels"][:, :-1]}, r"'labels' has the shape \[2, 6\], and 'input_ids' has \[2, 7\]"),
+        ({"labels": BATCH["labels"][:1]}, r"'labels' has the shape \[1, 7\], and 'input_ids' has \[2, 7\]"),
+        ({"attention_mask": BATCH["attention_mask"][:, 1:]}, r"'attention_mask' has the shape \[2, 6\]"),
+        ({"input_ids": BATCH["input_ids"][0]}, r"must be integers of the shape \[examples, positions\]"),
+        ({"input_ids": BATCH["input_ids"].float()}, r"must be integers of the shape .* not torch.float32"),
+    ],
+)
+def test_tensors_of_other_shapes_are_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(FisherError, match=message):
+        xs.diagonal_fisher(MODEL, [BATCH | changed])
+
+
+def test_narrow_integers_give_the_same_values() -> None:
+    expected = xs.diagonal_fisher(MODEL, [BATCH])
+    narrow = xs.diagonal_fisher(MODEL, [{name: values.to(torch.int32) for name, values in BATCH.items()}])
+    assert all(np.array_equal(a, b) for a, b in zip(narrow.values, expected.values, strict=True))
+    assert repr(expected) == f"<DiagonalFisher {expected.layout.size:,} values, mean of 2 examples>"
+
+
+def test_seeds_may_be_numbers_of_numpy_and_nothing_else() -> None:
+    drawn = [xs.diagonal_fisher(MODEL, [BATCH], labels="sample", seed=seed).values for seed in (3, np.int64(3))]  # type: ignore[arg-type]
+    assert all(np.array_equal(a, b) for a, b in zip(*drawn, strict=True))
+    with pytest.raises(UsageError, match="seed must be an integer, not '3'"):
+        xs.diagonal_fisher(MODEL, [BATCH], seed="3")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [None, "mini", 3])
+def test_models_of_other_types_are_refused(model: Any) -> None:
+    with pytest.raises(UsageError, match="the model is of the type"):
+        xs.diagonal_fisher(model, [BATCH])
+
+
+def test_mixed_precision_of_the_caller_changes_nothing() -> None:
+    expected = xs.diagonal_fisher(MODEL, [BATCH])
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = xs.diagonal_fisher(MODEL, [BATCH])
+    with torch.inference_mode():
+        without = xs.diagonal_fisher(MODEL, [BATCH])
+    for other in (inside, without):
+        assert all(np.array_equal(a, b) for a, b in zip(other.values, expected.values, strict=True))
