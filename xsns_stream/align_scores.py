@@ -91,7 +91,7 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
         axes: S' sources and T' targets of the result.
 
     Returns:
-        float64 [..., S', T']; NaN where the values have no such source or target.
+        float64 [..., S', T']; NaN if the values have no such source or target.
     """
     aligned = np.full((*values.shape[:-2], len(axes[0]), len(axes[1])), np.nan)
     (to_rows, from_rows), (to_columns, from_columns) = (
@@ -155,7 +155,7 @@ def _require_overlap(name: str, matrix: SimilarityMatrix, axes: Axes) -> None:
 def _fits_transposed(
     shared: tuple[set[str], set[str]], shared_transposed: tuple[set[str], set[str]], matrix: SimilarityMatrix
 ) -> bool:
-    """Say whether the labels fit the gold scores better after transposition; for a square matrix they never do."""
+    """Return whether the labels fit the gold scores better after transposition; for a square matrix they never do."""
     if set(matrix.sources) == set(matrix.targets):
         return False
     return len(shared_transposed[0]) * len(shared_transposed[1]) > len(shared[0]) * len(shared[1])

@@ -26,7 +26,7 @@ class XsnsError(Exception):
 
     Args:
         message: One sentence: what was asked, and what was given.
-        hint: What the user can do; empty where there is nothing to do.
+        hint: What the user can do; empty if there is nothing to do.
     """
 
     exit_code: ExitCode = ExitCode.FAILURE

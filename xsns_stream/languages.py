@@ -25,7 +25,7 @@ _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
 #: Separator of the languages of a mixture; not part of any code.
 PLUS: Final = "+"
-#: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they say otherwise.
+#: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they state another form.
 _USUAL_CODE: Final = {"nb": "no"}
 _WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO 639-3 code such as 'swa')."
 
@@ -36,7 +36,7 @@ def normalise(code: str) -> str:
 
     The shortest language code is used, and the main language stands for its macrolanguage (`swh` and `swa` → `sw`,
     `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`; `yue` and `nb` stay). A region is kept. A script is kept where it adds
-    information: it is dropped where it is the usual script of the language (`swh_Latn` → `sw`), unless Unicode CLDR has
+    information: it is dropped if it is the usual script of the language (`swh_Latn` → `sw`), unless Unicode CLDR has
     locales of the language in this script and in others (`sr-Cyrl`, `zh-Hans` stay).
 
     Args:
@@ -62,7 +62,7 @@ def normalise(code: str) -> str:
 
 
 def code_or_none(text: str) -> str | None:
-    """Return the normalised code of a language; None where `text` is not a language code."""
+    """Return the normalised code of a language; None if `text` is not a language code."""
     try:
         return normalise(text)
     except LanguageError:
@@ -83,7 +83,7 @@ def _registered(language: Language) -> bool:
 
 
 def _without_plain_script(language: Language) -> Language:
-    """Return `language` without its script where that is the only usual one."""
+    """Return `language` without its script if that is the only usual one."""
     import langcodes
 
     if not language.script:
@@ -123,7 +123,7 @@ def language_name(code: str) -> str:
 
 
 def _shown_name(code: str) -> str:
-    """Return the English name of a code, or the label itself where it is not a code."""
+    """Return the English name of a code, or the label itself if it is not a code."""
     try:
         return language_name(code)
     except LanguageError:
@@ -134,7 +134,7 @@ def near_misses(code: str, known: Sequence[str]) -> list[str]:
     """Return at most three codes of `known` that `code` may mean, the most likely one first.
 
     Candidates are the same language in another spelling or script, a language of that name (`swahili`), and the main
-    language of a country with that code (`se` → `sv`). Only where there are none of these, codes and names that look
+    language of a country with that code (`se` → `sv`). Only if there are none of these, codes and names that look
     similar are returned.
     """
     word = code.strip().lower()
@@ -180,7 +180,7 @@ def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus
         require_string(item)
     words = [word.strip() for item in wanted for word in item.split(",") if word.strip()]
     if not words:
-        raise LanguageError("no language was asked for.", "give codes such as `sw,en`, or `all`.")
+        raise LanguageError("no language was requested.", "give codes such as `sw,en`, or `all`.")
     chosen: dict[str, None] = {}
     missing: dict[str, None] = {}
     for word in words:
@@ -348,7 +348,7 @@ class Labels:
     """The languages of the labels of a table.
 
     Attributes:
-        codes: {label: its normalised code}; None where the label is ambiguous, or neither a code nor the name of a
+        codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
         ambiguous: {label: (the label as a code, the code of the language with this name)} where the two differ, and
@@ -367,7 +367,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
 
     A label is read as a code first, and as a name second. Where some labels of the table can only be names, a label
     that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is ambiguous.
-    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only where `rename` says so.
+    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only if `rename` contains it.
 
     Args:
         labels: The labels of a table.
@@ -413,7 +413,7 @@ def code_of_name(name: str) -> str | None:
         if (english := _named(spelling, "en")) is not None:
             return _normal(english)
         language = _named(spelling, "und")
-        # Of names in any language, only the own name of the language, and English names with brackets, are certain.
+        # Only a language's own name, and English names with brackets, are certain.
         if language is not None and spelling.casefold() in {
             language.autonym().casefold(),
             language.display_name("en").casefold(),

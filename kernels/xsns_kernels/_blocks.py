@@ -31,13 +31,13 @@ _WINDOW, _WINDOW_IN_MEMORY, _LEAST_WINDOW, _BUFFER_BYTES = 8192, 32_768, 512, 16
 _LEAST_BLOCK, _MOST_BLOCK, _BLOCK_BYTES = 512, 1024, 1_500_000
 #: Number of columns of the result that are computed at a time.
 _PANEL = 128
-#: Work for which starting a thread pays, about a millisecond, in pairs of rows times words.
+#: Amount of work above which starting a thread saves time, about a millisecond, in pairs of rows times words.
 _WORK_OF_A_THREAD = 1 << 23
 #: Cost of removing columns for one vector of a row, measured in pairs of vectors that could be counted in that time.
 _COST_OF_SQUEEZING = 22.0
 #: Number of places of a window at which columns are examined, and number of words at each place.
 _SAMPLES, _SAMPLE_WORDS = 4, 64
-#: Number of windows that are counted without another examination after one where removing columns did not pay.
+#: Number of windows that are counted without another examination after one in which removing columns did not save time.
 _PATIENCE = 7
 
 
@@ -70,7 +70,7 @@ def rectangle(
 ) -> tuple[Counts, Counts]:
     """Return the counts of the first `split` rows with the other rows, and the cardinalities of all rows."""
     count = columns.rows
-    # The last line of the table holds the cardinalities.
+    # The last line of the table contains the cardinalities.
     out = np.zeros((groups, split + 1, max(count, count - split)), np.int64)
     work = max(count, split * (count - split))
     _run(lambda: _Cross(count, split), columns, parts, out, work, threads, on_progress)
@@ -110,7 +110,7 @@ class _Pairs:
         np.fill_diagonal(self._sums, diagonal + sizes)
 
     def _pays(self, rows: Counts, words: int) -> bool:
-        """Examine a sample of the window's columns: does leaving columns out save more than it costs?"""
+        """Return whether leaving columns out saves more time than it costs, from a sample of the window's columns."""
         pairs = (self._rows + 1) / 2
         if not squeeze.AVAILABLE or words < _SAMPLES * _SAMPLE_WORDS or pairs <= _COST_OF_SQUEEZING:
             return False

@@ -35,7 +35,7 @@ _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32,
 _STRIP = 32
 # Number of rows of one run: their panel of A, 512 KiB, leaves room in the second-level cache.
 _MOST_ROWS = 2048
-# Work for which starting a thread pays, about a millisecond, in multiplications.
+# Amount of work above which starting a thread saves time, about a millisecond, in multiplications.
 _WORK_OF_A_THREAD = 1 << 25
 
 Floats = NDArray[np.float32]

@@ -173,7 +173,7 @@ def count_high(patterns: Any, infinity: int, shift: int, counts: Any) -> int:
 def count_low(patterns: Any, prefix: int, shift: int, sign: int, counts: Any) -> None:
     """Count the patterns of one bin by their next sixteen bits.
 
-    Few groups of 64 hold a pattern of the bin, so that the other groups are skipped at the speed of reading.
+    Few groups of 64 contain a pattern of the bin, so that the other groups are skipped at the speed of reading.
 
     Args:
         patterns: Unsigned integers [n], all valid.
@@ -240,7 +240,7 @@ def bracket_into(
         tally: int64 [3], added to: number of bits set, of patterns collected, and of invalid patterns.
 
     Returns:
-        Whether there was room. Where there was not, the pass stopped before the end.
+        Whether there was room. If there was not, the pass stopped before the end.
     """
     top, middle = infinity - np.uint64(1) - highest, highest - np.uint64(1) - lowest
     minus_zero = np.uint64(1) << np.uint64(8 * patterns.itemsize - 1)

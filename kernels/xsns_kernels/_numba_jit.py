@@ -95,7 +95,7 @@ def plus(builder: Any, value: Any, constant: int) -> Any:
 def row_addresses(
     context: Any, builder: Any, array_type: Any, array: Any, first: Any, offset: Any, count: int
 ) -> list[Any]:
-    """Emit the addresses `offset` bytes past `count` rows, from row `first` on; `array` [R] holds row addresses."""
+    """Emit the addresses `offset` bytes past `count` rows, from row `first` on; `array` [R] contains row addresses."""
     fields = context.make_array(array_type)(context, builder, array)
     start = builder.add(builder.ptrtoint(fields.data, INT64), times(builder, first, WORD_BYTES))
     return [
@@ -110,7 +110,7 @@ def load_vector(builder: Any, address: Any, offset: Any) -> Any:
 
 
 def variable(builder: Any, value: Any) -> Any:
-    """Emit a variable. It is on the stack in name only: LLVM keeps it in a register."""
+    """Emit a variable; LLVM keeps it in a register, not on the stack."""
     create: Any = cgutils.alloca_once_value
     return create(builder, value)
 

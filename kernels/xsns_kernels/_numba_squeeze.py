@@ -3,7 +3,7 @@
 A column that no row or only one row has adds nothing to any pair of different rows; a column that all rows have adds
 one to every pair. The other columns are packed together at the same positions in every row. The cost is linear in the
 number of rows, and the saving is quadratic. The extraction uses the processor's instruction `pext`, which not every
-processor has; `AVAILABLE` says whether the code for this processor may use it.
+processor has; `AVAILABLE` is true if the code for this processor may use it.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
     for w in range(words):
         rest = keep[w]
         while rest:
-            # With more than 56 ones, each half holds at least 24 of them.
+            # With more than 56 ones, each half contains at least 24 of them.
             mask = rest if _ones(rest) <= _MOST_BITS else rest & _LOW_HALF
             shift, bits = filled & 7, _ones(mask)
             masks[listed] = mask
@@ -235,9 +235,9 @@ def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
 
 @compiled(VOID(_ADDRESSES, INTP, INTP, _WORDS, _PLAN, INTP, _WORDS, _ADDRESSES))
 def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: int, pending: Any, joined: Any) -> None:
-    """Append the useful columns of each row to its packed row, which holds `filled` bits afterwards.
+    """Append the useful columns of each row to its packed row, which contains `filled` bits afterwards.
 
-    Four rows at a time share what is read of the plan. `pending` [R] holds the last, incomplete byte of each row.
+    Four rows at a time share what is read of the plan. `pending` [R] contains the last, incomplete byte of each row.
     """
     for r in range(0, rows.size, 4):
         a, b, c, d = rows[r] + first * 8, rows[r + 1] + first * 8, rows[r + 2] + first * 8, rows[r + 3] + first * 8

@@ -39,7 +39,7 @@ def lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
 
 
 def locate(counts: NDArray[np.int64], k: int) -> tuple[int, int]:
-    """Return the bin that holds the K-th largest value, and the rank of that value within the bin."""
+    """Return the bin that contains the K-th largest value, and the rank of that value within the bin."""
     reached = np.cumsum(counts[::-1])
     at = int(np.searchsorted(reached, k))
     return counts.size - 1 - at, k - int(reached[at] - counts[counts.size - 1 - at])
@@ -66,7 +66,7 @@ def check_threshold(threshold: float) -> None:
 
 
 def refuse_invalid(invalid: int, size: int) -> None:
-    """Refuse values that are not non-negative and finite.
+    """Reject values that are not non-negative and finite.
 
     Raises:
         ValueError: `invalid` of the `size` values are negative, infinite or NaN.

@@ -1,6 +1,6 @@
 """Rows of packed bits as the intersection kernels read them: blocks of columns, and the ranges of bits to count.
 
-A row may lie in memory, in a file or in a store. Anything that has the three members of `Columns` can be counted.
+A row may be in memory, in a file or in a store. Anything that has the three members of `Columns` can be counted.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a segment: whole words, or a single word of which only some bits count.
+    """A part of a segment: whole words, or a single word of which only some bits count.
 
     Attributes:
         start: First word.
         stop: The word after the last.
         group: The group that the bits are counted in.
-        mask: The bits that count, for a single word; None where all bits count.
+        mask: The bits that count, for a single word; None if all bits count.
     """
 
     start: int
@@ -116,11 +116,11 @@ def parts_of(columns: Columns, segments: Sequence[Segment] | None, groups: int) 
 
     Args:
         columns: The rows.
-        segments: Ranges of bits; None stands for all bits in group 0.
+        segments: Ranges of bits; None means all bits in group 0.
         groups: The number of groups.
 
     Raises:
-        ValueError: A segment lies outside of the rows, or its group is not one of `groups`.
+        ValueError: A segment is outside of the rows, or its group is not one of `groups`.
     """
     if groups < 1:
         raise ValueError(f"groups must be at least 1, got {groups}")

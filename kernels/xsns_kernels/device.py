@@ -134,7 +134,7 @@ def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple
     start = 0
     for part in _parts(tensors):
         packed = _pack(part, threshold, lead=start % 8).cpu().numpy()
-        # The first byte may hold the end of the part before.
+        # The first byte may contain the end of the part before.
         octets[start // 8 : start // 8 + packed.size] |= packed
         start += part.numel()
     words = octets.view("<u8").astype(np.uint64, copy=False)
@@ -153,7 +153,7 @@ def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
 
 
 def _high_digits(tensors: Sequence[Tensor], size: int) -> NDArray[np.int64]:
-    """Return the histogram of the digits that hold the sign, without the half for negative values.
+    """Return the histogram of the digits that contain the sign, without the half for negative values.
 
     Raises:
         ValueError: A value is negative, infinite or NaN.

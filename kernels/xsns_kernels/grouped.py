@@ -125,7 +125,7 @@ def _add_in_registers(F: Tensor, G: Tensor, A: Tensor, rows: Tensor | None, segm
 
     taken = np.arange(len(G)) if rows is None else rows.numpy()
     if len(taken) and not (taken.min() >= 0 and taken.max() < len(G)):
-        raise IndexError(f"rows must lie in 0 to {len(G) - 1}, got {taken.min()} to {taken.max()}")
+        raise IndexError(f"rows must be in 0 to {len(G) - 1}, got {taken.min()} to {taken.max()}")
     offsets = np.array(_bounds(segments, len(taken)), np.int64)
     left, right = (x.detach().to(torch.float32).numpy() for x in (G, A))
     _grouped_numba.add_squared_products(F.detach().numpy(), left, right, taken, offsets, torch.get_num_threads())
@@ -148,7 +148,7 @@ def _check(F: Tensor, G: Tensor, A: Tensor, segments: Tensor) -> None:
         raise ValueError(f"F, G and A must have shapes [O, I], [R, O] and [R, I], got {shapes}")
     if not F.device == G.device == A.device or segments.device not in (F.device, torch.device("cpu")):
         devices = ", ".join(str(tensor.device) for tensor in (F, G, A, segments))
-        raise ValueError(f"F, G and A must lie on one device, and segments there or on the CPU, got {devices}")
+        raise ValueError(f"F, G and A must be on one device, and segments there or on the CPU, got {devices}")
     if not F.is_contiguous():
         raise ValueError(f"F must be contiguous, got shape {tuple(F.shape)} with strides {F.stride()}")
 

@@ -63,7 +63,7 @@ def unpack_bits(words: Words, size: int, impl: str = "auto") -> NDArray[np.bool_
 
     Raises:
         TypeError: `words` is not an array of uint64.
-        ValueError: The number of words does not fit `size`, or a pad bit is set, which means that the words hold a
+        ValueError: The number of words does not fit `size`, or a pad bit is set, which means that the words contain a
             vector of another length.
 
     Bytes moved: P/8 are read and P written, in one thread.

@@ -91,7 +91,7 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
     Returns:
         A value at or above the lower edge of the bin and below its upper edge. The error bound is the width of the bin
         divided by its lower edge: at most 2⁻⁷ (float32) or 2⁻⁴ (float64) for normal numbers. For the lowest bin, which
-        holds zero, nothing is estimated: the value is 0 and the error is infinity.
+        contains zero, nothing is estimated: the value is 0 and the error is infinity.
 
     Raises:
         ValueError: `k` is not in its range.
@@ -118,7 +118,7 @@ class Between:
     """The two neighbours in order that `numpy.percentile` interpolates between.
 
     Attributes:
-        ranks: Ranks of the smaller and of the larger neighbour, from the largest; equal where there is only one.
+        ranks: Ranks of the smaller and of the larger neighbour, from the largest; equal if there is only one.
         weight: Distance from the smaller to the larger neighbour, in [0, 1).
     """
 

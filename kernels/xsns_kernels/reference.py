@@ -1,9 +1,9 @@
 """Reference implementations: slow and obvious versions that every fast kernel is compared with.
 
-The first part holds functions that the public functions call for ``impl="numpy"`` and ``impl="bitarray"``. They may
+The first part contains functions that the public functions call for ``impl="numpy"`` and ``impl="bitarray"``. They may
 copy and sort, and they take arguments that the public functions have checked.
 
-The second part holds intersection counts of whole arrays: the one-line definition of what
+The second part contains intersection counts of whole arrays: the one-line definition of what
 `xsns_kernels.stream_intersections` computes. Unions need no pass of their own: |A ∪ B| = |A| + |B| - |A ∩ B|, and the
 cardinalities are on the diagonal.
 """
@@ -51,7 +51,7 @@ def kth_largest(arrays: Sequence[Floats], k: int) -> np.floating[Any]:
 
 
 def threshold_bits(arrays: Sequence[Floats], threshold: float) -> tuple[Words, int]:
-    """Compare as float64, which holds every float32 exactly, then pack one copy."""
+    """Compare as float64, which contains every float32 exactly, then pack one copy."""
     flags = [(array > 0) & (array.astype(np.float64) >= threshold) for array in arrays]
     bits = np.concatenate(flags) if flags else np.zeros(0, np.bool_)
     return pack_bits(bits), int(np.count_nonzero(bits))
@@ -90,10 +90,10 @@ def intersection_counts(rows: Words, impl: str = "auto", threads: int | None = N
             once, block by block.
         impl: One of `implementations("intersection_counts")`, or ``"auto"``.
         threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use,
-            fewer where there is little work.
+            fewer if there is little work.
 
     Returns:
-        int64 [L, L], symmetric; the diagonal holds the cardinalities of the rows.
+        int64 [L, L], symmetric; the diagonal contains the cardinalities of the rows.
 
     Raises:
         TypeError: `rows` is not an array of uint64.

@@ -38,7 +38,7 @@ def kth_largest(values: FloatArrays, k: int, impl: str = "auto") -> np.floating[
     sorted(values, reverse=True)[k - 1]
 
     The first pass counts the values by the sixteen highest bits of their patterns. Each further pass counts the values
-    of the bin that holds the K-th largest by the next sixteen bits: two passes for float32, four for float64.
+    of the bin that contains the K-th largest by the next sixteen bits: two passes for float32, four for float64.
 
     Args:
         values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values in

@@ -1,4 +1,4 @@
-"""Intersection counts of rows that need not lie in memory, for whole rows or for groups of bits, in one pass.
+"""Intersection counts of rows that need not be in memory, for whole rows or for groups of bits, in one pass.
 
 Rows are read one block of columns at a time from an array, from files or from a store (`xsns_kernels.columns`).
 Ranges of bits (layers, tensors) may have any bounds; each range belongs to a group, and every group has its own
@@ -36,7 +36,7 @@ def stream_intersections(
         segments: Ranges of bits, in any order; None puts all bits into group 0.
         groups: G, the number of groups.
         threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use,
-            fewer where there is little work. Each thread reads its own blocks, so that one thread can read while
+            fewer if there is little work. Each thread reads its own blocks, so that one thread can read while
             others count.
         squeeze: Whether ``"numba"`` removes columns that do not distinguish any two rows before it counts pairs.
             True removes them always and False never. None (the default) examines a sample of the columns and removes
@@ -45,10 +45,10 @@ def stream_intersections(
         on_progress: Called with (words done, words in total) after each block, by one thread at a time.
 
     Returns:
-        int64 [G, L, L], symmetric. The diagonal of a group holds the cardinalities of the rows within the group.
+        int64 [G, L, L], symmetric. The diagonal of a group contains the cardinalities of the rows within the group.
 
     Raises:
-        ValueError: A segment lies outside of the rows, or its group is not one of `groups`.
+        ValueError: A segment is outside of the rows, or its group is not one of `groups`.
         Exception: Any exception that `columns.read` raises.
 
     Bytes moved: 8·L·W, once. Work: 8·W·L(L+1)/2 bytes of AND and popcount. Memory: about 20 MB and one int64 [L, L]

@@ -3,7 +3,7 @@
 A random sample brackets the K-th largest value between two patterns. One pass packs the bits of all values above the
 bracket, collects the few values inside it with their positions, and counts both. If the counts prove that the K-th
 largest is among the collected values, it is selected there and the bits of those that reach it are set: the result is
-exact, whatever the sample was. If they do not prove it, or if more values lie in the bracket than expected (many
+exact, whatever the sample was. If they do not prove it, or if more values are in the bracket than expected (many
 values are equal), no second bracket is tried: a histogram finds the K-th largest, and a further pass packs the bits.
 """
 
@@ -56,13 +56,13 @@ def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | Non
             as 0.0.
         k: Rank from the largest, 1 to n.
         impl: One of `implementations("top_bits")`, or ``"auto"``.
-        threads: Largest number of threads that share the work. None takes one for each core, where there is enough
+        threads: Largest number of threads that share the work. None takes one for each core, if there is enough
             work. The result does not depend on it.
 
     Returns:
         The bits, uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero; their population count, which
         is above K where several values equal the K-th largest, and below K where fewer than K values are positive;
-        and the smallest value whose bit is set, or infinity where all values are zero.
+        and the smallest value whose bit is set, or infinity if all values are zero.
 
     Raises:
         TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
@@ -71,7 +71,7 @@ def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | Non
     Bytes moved: all values once. Where very many values equal the K-th largest, that pass is lost, and the values are
     read again as often as by `kth_largest` and `threshold_bits`. Complexity: linear in n. Runs without the GIL.
     Memory: 12 bytes (float32) or 16 bytes (float64) for each value near the K-th largest, about one value in 200 (at
-    most 2²⁰, or n / 128 where that is more), and two copies of a sample of n / 256 values.
+    most 2²⁰, or n / 128 if that is more), and two copies of a sample of n / 256 values.
 
     >>> words, cardinality, threshold = top_bits([np.float32([3, 1]), np.float32([2, 3])], k=3)
     >>> words.tolist(), cardinality, threshold
@@ -205,7 +205,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
     Args:
         arrays: Flat arrays of one float dtype.
         ranks: Ranks from the largest, each from 1 to n.
-        threads: Largest number of threads; None takes one for each core, where there is enough work.
+        threads: Largest number of threads; None takes one for each core, if there is enough work.
 
     Raises:
         ValueError: A value is negative, infinite or NaN, and at least one bracket had room for all its values.
@@ -226,7 +226,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
 
 
 def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
-    """Return the smallest positive value of valid ones; infinity where no value is positive."""
+    """Return the smallest positive value of valid ones; infinity if no value is positive."""
     from xsns_kernels._numba_bits import least_positive
 
     infinity = pattern_of(dtype, np.inf)
@@ -234,7 +234,7 @@ def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
 
 
 def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
-    """Return magnitudes at random positions, [lines, 16]; None where the arrays are too short for a sample.
+    """Return magnitudes at random positions, [lines, 16]; None if the arrays are too short for a sample.
 
     One line is drawn from each of several stretches of equal length.
     """
@@ -257,7 +257,7 @@ def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
 
 
 def _bracket(sample: Patterns, share: float, dtype: np.dtype[Any]) -> _Bracket:
-    """Return a bracket that should hold the value that this share of all values reaches."""
+    """Return a bracket that should contain the value that this share of all values reaches."""
     size = sample.size
     at = size - 1 - min(size - 1, int(share * size))
     ordered = sample.flatten()
@@ -317,7 +317,7 @@ def _run(
 def _finish(
     patterns: Sequence[Patterns], dtype: np.dtype[Any], rank: int, collected: Sequence[_Collected]
 ) -> TopBits | None:
-    """Select the K-th largest among the collected values and set their bits; None where it is not proven there."""
+    """Select the K-th largest among the collected values and set their bits; None if it is not proven there."""
     above, between, _ = (int(count) for count in np.sum([one.counts for one in collected], axis=0))
     bracket, words = collected[0].bracket, collected[0].words
     if above >= rank or not all(one.complete for one in collected):

@@ -29,7 +29,7 @@ def test_another_experiment_in_the_same_store_is_refused(
     assert build().code == 0
     done = build(lang="et", **{option: value})
     assert (done.code, done.out) == (1, "")
-    assert f"error: the store '{tmp_path / 'x.zarr'}' holds another experiment: {field}" in done.err
+    assert f"error: the store '{tmp_path / 'x.zarr'}' contains another experiment: {field}" in done.err
     assert "hint: repeat the store's settings, or write to another path" in done.err
     assert open_store(tmp_path / "x.zarr").languages == ("fi", "sw")
 
@@ -69,7 +69,7 @@ def test_one_failed_language_does_not_stop_the_others(trouble: bytes, build: Any
     (three / "fi.txt").write_bytes(trouble)
     done = build(corpus=three, lang="all")
     assert done.code == 3
-    assert done.out == f"{tmp_path / 'x.zarr'}: 2 rows measured, 0 were there, 1 failed.\n"
+    assert done.out == f"{tmp_path / 'x.zarr'}: 2 rows measured, 0 already present, 1 failed.\n"
     assert "failed: fi (seed 42): " in done.err
     assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The first: " in done.err
     store = open_store(tmp_path / "x.zarr")
@@ -148,7 +148,7 @@ def test_json_output_is_one_object(build: Any, tmp_path: Path) -> None:
 def test_quiet_shows_results_and_errors_only(build: Any, three: Path, tmp_path: Path) -> None:
     (three / "fi.txt").write_text("")
     done = build("--quiet", corpus=three, lang="sw")
-    assert done == (0, f"{tmp_path / 'x.zarr'}: 1 row measured, 0 were there, 0 failed.\n", "")
+    assert done == (0, f"{tmp_path / 'x.zarr'}: 1 row measured, 0 already present, 0 failed.\n", "")
     done = build("--quiet", corpus=three, lang="fi")
     assert done.code == 3
     assert done.err.startswith("error: 1 of 1 row failed: fi.\nhint: ")

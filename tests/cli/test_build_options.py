@@ -36,7 +36,7 @@ def test_an_unknown_language_is_an_error(build: Any, tmp_path: Path) -> None:
 def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path) -> None:
     done = build(density=density)
     assert (done.code, done.out) == (2, "")
-    assert re.match(r"error: the density must lie in \(0, 1\], not [-\w.]+\.\n", done.err)
+    assert re.match(r"error: the density must be in \(0, 1\], not [-\w.]+\.\n", done.err)
     assert "hint: write 15 %, the value in the paper, as 0.15." in done.err
     assert not (tmp_path / "x.zarr").exists()
 
@@ -47,7 +47,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ("examples", "0", "error: the number for examples must be at least 1, not 0."),
         ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
         ("mask_rate", "1", "error: the mask rate must be between 0 and 1, not 1.0."),
-        ("max_length", "2", "error: the greatest length must be at least 3 tokens, not 2."),
+        ("max_length", "2", "error: the maximum length must be at least 3 tokens, not 2."),
         ("max_length", "65", "error: the model 'tiny' takes at most 64 tokens, not 65.\nhint: give `--max-length 64`"),
         ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
@@ -72,7 +72,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
             "error: --check-every needs --until-stable, which is missing.\nhint: give both",
         ),
         ("at_least", "5", "error: --at-least needs --until-stable, which is missing."),
-        ("until_stable", "2", "error: the coefficient at which a row is stable must lie in (0, 1], not 2.0."),
+        ("until_stable", "2", "error: the coefficient at which a row is stable must be in (0, 1], not 2.0."),
         ("keep_fisher", "int8", "error: Invalid value for '--keep-fisher'"),
     ],
 )
@@ -149,7 +149,7 @@ def test_split_half_and_stability_are_reported(build: Any, tmp_path: Path) -> No
     done = build("--split-half", "--quiet", **options)
     assert done.code == 0
     first, halves, used = done.out.splitlines()
-    assert first.endswith("x.zarr: 2 rows measured, 0 were there, 0 failed.")
+    assert first.endswith("x.zarr: 2 rows measured, 0 already present, 0 failed.")
     assert re.fullmatch(r"split-half Jaccard: 0\.\d{3} on average, 0\.\d{3} at lowest \(\w\w, seed 42\)\.", halves)
     assert used == "until stable: 12 examples a row on average, from 12 to 12."
     done = build("--split-half", "--json", seed=7, **options)
@@ -181,7 +181,7 @@ def test_a_histogram_is_another_experiment_than_exact_thresholds(build: Any, tmp
     assert open_store(tmp_path / "x.zarr").experiment["quantile"] == "histogram"
     again = build(quantile="exact")
     assert again.code != 0
-    assert "holds another experiment: quantile is 'histogram' in the store and '' here" in again.err
+    assert "contains another experiment: quantile is 'histogram' in the store and '' here" in again.err
     assert build(quantile="middle").err.startswith("error: Invalid value for '--quantile'")
 
 

@@ -94,7 +94,8 @@ def test_a_folder_that_is_not_here_has_to_be_named(
     monkeypatch.chdir(tmp_path)
     done = xsns("baseline", "emb", "--store", built / "x.zarr")
     assert done.code == 2
-    assert "the corpus of the store, 'folder(texts)', is not here by name; the model of the store, 'tiny'," in done.err
+    assert "the corpus of the store, 'folder(texts)', cannot be found by its name" in done.err
+    assert "the model of the store, 'tiny'," in done.err
     assert "--corpus PATH" in done.err
 
 
@@ -197,7 +198,7 @@ def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_pa
     command = ("baseline", "lex", "--store", tmp_path / "old.zarr")
     done = xsns(*command)
     assert done.code == 2
-    assert "error: the corpus of the store, '', is not here by name; the model of the store, ''," in done.err
+    assert "error: the corpus of the store, '', cannot be found by its name; the model of the store, ''," in done.err
     done = xsns(*command, "--corpus", "texts", "--model", "mini")
     assert done.code == 0, done.err
     assert "records no text of fi, sw: it was not compared." in done.err

@@ -77,12 +77,12 @@ def test_a_damaged_row_does_not_stop_the_others(folder, in_process):
     assert "error: 1 language could not be exported: fi." in err
     result = json.loads(out)["result"]
     assert [file["language"] for file in result["files"]] == ["sw", "zh-Hant"]
-    assert "does not hold the bits" in result["failed"]["fi"]
+    assert "does not contain the bits" in result["failed"]["fi"]
     assert not (folder / "fi.npz").exists()
     # With one language, the error is that of the whole command.
     code, out, err = in_process(folder, "export", "--lang", "fi", "--seed", "7", "-o", "fi.npz")
     assert (code, out) == (1, "")
-    assert "does not hold the bits" in err
+    assert "does not contain the bits" in err
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_info_verify_copy_and_prune_handle_parts(folder, in_process, tmp_path):
     copy = str(tmp_path / "copy.zarr")
     code, out, _ = in_process(folder, "copy", "parts.zarr", copy)
     assert code == 0
-    assert "parts: 20 rows copied, 0 were there." in out
+    assert "parts: 20 rows copied, 0 already present." in out
     code, out, _ = in_process(folder, "prune", copy, "--lang", "fi", "--yes", "--json")
     dropped = json.loads(out)["result"]
     assert (len(dropped["rows"]), len(dropped["parts"])) == (1, 4)

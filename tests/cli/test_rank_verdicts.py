@@ -21,7 +21,7 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
     [
         ((True, False, False), "The first is reliably closer than each other candidate (95 %, 8 parts)."),
         ((True, True, False), "~ No reliable difference among the first 2 (95 %, 8 parts)."),
-        ((True, False, True), "~ 1 of the others cannot be told from the first (95 %, 8 parts)."),
+        ((True, False, True), "~ 1 of the others cannot be distinguished from the first (95 %, 8 parts)."),
         (
             (True, None, False),
             f"The first{AMONG} is reliably closer than each other one (95 %, 8 parts).",

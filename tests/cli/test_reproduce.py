@@ -279,10 +279,11 @@ def test_fewer_seeds_than_the_folder_holds(
     done = xsns(*words, tmp_path)
     assert done.code == 1
     assert (
-        "gold.parquet' holds seeds that were not asked for (2): ask for these too, or give another --out." in done.err
+        "gold.parquet' contains seeds that were not asked for (2): ask for these too, or give another --out."
+        in done.err
     )
     done = xsns(*words, tmp_path, "--tuning-seed", 2)
-    assert "task-lm.zarr' holds seeds that were not asked for (16)" in done.err
+    assert "task-lm.zarr' contains seeds that were not asked for (16)" in done.err
     done = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
     assert (done.code, page(tmp_path, "table1")) == (0, page_before)
 

@@ -92,7 +92,7 @@ def test_lex_compares_the_text_of_a_task(
         (("--task", "pos", "--corpus", "pos", "--split", "validation"), 2, "there is no split 'validation'"),
         (("--task", "pos", "--corpus", "sw=a", "--corpus", "fi=b"), 2, "one folder or data set"),
         (("--task", "parsing", "--corpus", "pos"), 2, "'parsing' is not one of"),
-        (("--task", "pos", "--corpus", "xnli"), 2, "xnli does not hold data of the task pos"),
+        (("--task", "pos", "--corpus", "xnli"), 2, "xnli does not contain data of the task pos"),
         (("--task", "nli", "--corpus", "pos"), 1, "states a language and a split of nli data"),
         (("--task", "pos", "--corpus", "nowhere"), 1, "there is no folder 'nowhere'"),
         (("--task", "pos"), 2, "--task cannot be used with a store"),

@@ -11,10 +11,10 @@ from xsns_stream.errors import CorpusError
 
 GOOD = "".join(f"# sent_id = {number}\n1\tA\t_\tX\n2\tB{number}\t_\tY\n\n" for number in range(40))
 MALFORMED = {
-    "no empty line": ("# sent_id = 1\n1\tA\n2\tB\n# sent_id = 2\n1\tC\n2\tD\n", "a comment stands between its words"),
+    "no empty line": ("# sent_id = 1\n1\tA\n2\tB\n# sent_id = 2\n1\tC\n2\tD\n", "a comment is between its words"),
     "no empty line, no comments": ("1\tA\n2\tB\n1\tC\n2\tD\n", "the ID 1 follows 2"),
     "no empty line, one word each": ("1\tA\n1\tB\n", "the ID 1 follows 1"),
-    "no empty line, but a comment alone": ("1\tA\n# sent_id = 2\n2\tB\n", "a comment stands between its words"),
+    "no empty line, but a comment alone": ("1\tA\n# sent_id = 2\n2\tB\n", "a comment is between its words"),
     "a line is missing": ("1\tA\n3\tB\n", "the ID 3 follows 1"),
     "the beginning is missing": ("3\tA\n4\tB\n", "its first ID is 3"),
     "out of order": ("1\tA\n3\tB\n2\tC\n", "the ID 3 follows 1"),

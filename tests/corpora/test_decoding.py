@@ -100,7 +100,7 @@ def test_control_characters_are_removed_and_counted(tmp_path: Path) -> None:
     assert [example.text for example in sample.examples[:2]] == ["ab", "c\td"]
     assert sample.counts == ReadCounts(read=44, empty=1, duplicate=1, usable=42, control=2)
     path.write_bytes(b"".join(b"a\x01 %d\n" % n for n in range(5)))
-    assert complaint(path).message == "5 of 5 lines of x.txt hold control characters."
+    assert complaint(path).message == "5 of 5 lines of x.txt contain control characters."
 
 
 def test_control_characters_take_their_labels_and_move_answers() -> None:

@@ -279,7 +279,7 @@ def test_missing_parts_of_a_data_set(copies: Path) -> None:
     assert error.message == "xnli (sw) has no column 'body'."
     assert error.hint == "its columns are premise, hypothesis, label."
     error = complaint(open_corpus(f"xnli={place}", text_column="label"), "sw")
-    assert error.message.startswith("column 'label' of xnli (sw) holds neither text nor lists of words")
+    assert error.message.startswith("column 'label' of xnli (sw) contains neither text nor lists of words")
     with pytest.raises(LanguageError, match="no language 'th' in xnli"):
         open_corpus(f"xnli={place}").sample("th", 1, 0)
     (copies / "empty").mkdir(exist_ok=True)
@@ -418,7 +418,7 @@ def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"^3 of 3 texts of .* \(fi\) are UTF-8 that was decoded as Windows-1252"):
         corpus.sample("fi", 8, 42)
     (note,) = corpus.sample("sw", 8, 42).notes
-    assert note.startswith("of ")
+    assert note.startswith("the column ")
     assert note.endswith(
         "(sw) the column 'text' is read as the text, and not 'sentence': --text-column chooses another one."
     )

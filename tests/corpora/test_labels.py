@@ -90,7 +90,7 @@ def test_one_label_per_word_is_required(text: Any) -> None:
     ],
 )
 def test_an_answer_stands_in_the_passage(pair: str | None, answer: AnswerSpan) -> None:
-    with pytest.raises(UsageError, match="does not stand at character") as caught:
+    with pytest.raises(UsageError, match="is not at character") as caught:
         TextExample("nani?", pair, answer)
     assert "not bytes" in caught.value.hint
 
@@ -237,15 +237,18 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl holds float, which is not a label."),
-        ({"text": "leo", "label": ["A"]}, "holds a label for each word, but the text is not split into words."),
-        ({"tokens": ["leo"], "label": ["A", "B"]}, "column 'label' of x.jsonl holds 2 labels for 1 words."),
+        ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl contains float, which is not a label."),
+        ({"text": "leo", "label": ["A"]}, "contains a label for each word, but the text is not split into words."),
+        ({"tokens": ["leo"], "label": ["A", "B"]}, "column 'label' of x.jsonl contains 2 labels for 1 words."),
         ({"text": "leo", "answers": GOOD}, "x.jsonl has answers, but no passage beside the question."),
         (
             {**QUESTION, "answers": {"answer": "leo"}},
-            "column 'answers' of x.jsonl holds answer, which is not an answer.",
+            "column 'answers' of x.jsonl contains answer, which is not an answer.",
         ),
-        ({**QUESTION, "answers": {"text": [1], "answer_start": [0]}}, "holds an answer that is not text with a number"),
+        (
+            {**QUESTION, "answers": {"text": [1], "answer_start": [0]}},
+            "contains an answer that is not text with a number",
+        ),
         ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],
 )
@@ -425,7 +428,7 @@ def test_tydiqa_is_a_question_with_its_passage_and_answer(tmp_path: Path) -> Non
     assert examples(sample) == {
         TextExample(f"swahili? {n}", f"swahili {n} leo", AnswerSpan(10, "leo")) for n in range(2)
     }
-    assert sample.counts.unlabelled == 1, "one answer does not stand where it is said to"
+    assert sample.counts.unlabelled == 1, "one answer is not at its stated position"
     assert corpus.label_names() == ()
     assert {example.text for example in open_corpus(f"tydiqa={root}").sample("sw", 9, 0).examples} == {
         f"swahili {n} leo" for n in range(3)

@@ -178,7 +178,7 @@ def test_lists_are_words(tmp_path: Path, name: str, write: Writer) -> None:
     assert texts(sample) == [("a", "b")]
     assert sample.counts.empty == 1
     said, hint = message(path, "tags")
-    assert said == f"column 'tags' of {name} holds neither text nor lists of words, but list."
+    assert said == f"column 'tags' of {name} contains neither text nor lists of words, but list."
     assert "--text-column" in hint
 
 
@@ -237,12 +237,12 @@ def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "counts"),
     [
-        ("x.txt", b"", "it holds no line, row or sentence"),
+        ("x.txt", b"", "it contains no line, row or sentence"),
         ("x.txt", b"\n \n\xff\n", "3 read, 2 empty, 1 not UTF-8"),
         ("x.jsonl", b"\n\xff\n", "2 read, 1 empty, 1 not UTF-8"),
         ("x.conllu", b"# nothing\n\n", "1 read, 1 empty"),
-        ("x.csv", b"", "it holds no line, row or sentence"),
-        ("x.tsv", b"text\n", "it holds no line, row or sentence"),
+        ("x.csv", b"", "it contains no line, row or sentence"),
+        ("x.tsv", b"text\n", "it contains no line, row or sentence"),
     ],
 )
 def test_nothing_usable(tmp_path: Path, name: str, data: bytes, counts: str) -> None:

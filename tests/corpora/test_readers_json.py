@@ -44,7 +44,7 @@ def test_an_array_of_objects(tmp_path: Path, indent: int | None, mark: str) -> N
         ('[{"text": "one"}, "two"]\n', "element 2 of the array in sw.jsonl is not an object."),
         ('[{"text": "one"},\n', "sw.jsonl is not a complete array of JSON ("),
         ('{\n"text": "one"\n}\n', "line 1 of sw.jsonl is not JSON (the file is one object over several lines)."),
-        ('{"text": "a"}{"text": "b"}\n', "line 1 of sw.jsonl is not JSON (it holds more than one value)."),
+        ('{"text": "a"}{"text": "b"}\n', "line 1 of sw.jsonl is not JSON (it contains more than one value)."),
         ('{"text": "a"}\n{"text": "b", "text": "c"}\n', "row 2 of sw.jsonl has the key 'text' twice."),
     ],
 )
@@ -74,7 +74,7 @@ def test_rows_without_the_column_are_counted_apart(tmp_path: Path) -> None:
     sample = read(path, rows + '{"content": "other"}\n')
     assert sample.counts == ReadCounts(read=20, usable=19, malformed=1)
     assert sample.notes[-1] == "1 of 20 rows of sw.jsonl have no column 'text', and are counted as malformed."
-    assert sample.notes[0].startswith("of sw.jsonl the column 'text' is read as the text, and not 'content'")
+    assert sample.notes[0].startswith("the column 'text' of sw.jsonl is read as the text, and not 'content'")
     said = complaint(path, rows + '{"content": "other"}\n{"sentence": "more"}\n\n')
     assert said == "2 of 21 rows of sw.jsonl have no column 'text'."
 

@@ -79,8 +79,8 @@ def test_note_on_rows_that_hold_line_ends(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.csv", 'id,text\n1,one\n2,"two\nlines"\n3,"three\r\n\r\nlines"\n')
     assert [example.text for example in sample.examples] == ["one", "two\nlines", "three\r\n\r\nlines"]
     assert sample.notes == (
-        "2 of 3 rows of sw.csv hold line ends between quotation marks, and are one example each; the first begins in "
-        "line 3.",
+        "2 of 3 rows of sw.csv contain line ends between quotation marks, and are one example each; the first begins "
+        "in line 3.",
     )
 
 
@@ -161,7 +161,7 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
 
 def test_note_on_the_choice_among_columns(tmp_path: Path) -> None:
     said = (
-        "of {} the column 'text' is read as the text, and not 'sentence', 'content': --text-column chooses another one."
+        "the column 'text' of {} is read as the text, and not 'sentence', 'content': --text-column chooses another one."
     )
     path = tmp_path / "sw.csv"
     content = "content,sentence,text\na,b,id7\n"

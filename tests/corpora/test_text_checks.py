@@ -92,13 +92,15 @@ def test_lists_of_words_that_a_table_holds_as_text(tmp_path: Path, written: str)
 @pytest.mark.parametrize("written", ["['EU' 'rejects']", "[3 0 7]", "['EU',\n 'x' 'y']", "[EU, rejects]"])
 def test_lists_whose_members_cannot_be_told_apart(tmp_path: Path, written: str) -> None:
     error = complaint(tmp_path / "sw.csv", f'tokens,n\n"{written}",1\n')
-    assert error.message.startswith("column 'tokens' of sw.csv holds a list as text, whose members cannot be told")
+    assert error.message.startswith(
+        "column 'tokens' of sw.csv contains a list as text, whose members cannot be distinguished"
+    )
 
 
 def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:
     path = tmp_path / "sw-train.csv"
     path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n\"['EU', 'y']\",\"['B-ORG' 'O']\"\n")
-    with pytest.raises(CorpusError, match=r"column 'ner_tags' of sw-train\.csv holds a list as text"):
+    with pytest.raises(CorpusError, match=r"column 'ner_tags' of sw-train\.csv contains a list as text"):
         open_task(str(tmp_path), "ner").split("sw", "train")
     path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n" + "\"['a']\",\"['O']\"\n" * 30)
     example = open_task(str(tmp_path), "ner").split("sw", "train").examples[0]
@@ -118,7 +120,7 @@ def test_lists_of_sentences(tmp_path: Path) -> None:
     path = tmp_path / "sw.jsonl"
     rows = [["The cat sat.", "A dog barked."], ["Is it so?", "It is “so.”", "yes"], ["one", "."]]
     error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in rows))
-    assert error.message == "2 of 3 lists of sw.jsonl hold sentences, not words ('The cat sat.')."
+    assert error.message == "2 of 3 lists of sw.jsonl contain sentences, not words ('The cat sat.')."
     assert "one sentence per row" in error.hint
     words = [["cho phép", "Việt Nam", "."], ["New York", "3 000", "z. B.", "etc.", "x"], ["The", "cat", "sat", "."]]
     assert len(read(path, "".join(json.dumps({"tokens": row}) + "\n" for row in words))) == 3
@@ -128,7 +130,7 @@ def test_lists_of_sentences(tmp_path: Path) -> None:
 def test_note_on_lines_with_identifiers_and_tabs(tmp_path: Path, line: str) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join(line.format(number, number) for number in range(5)))
     assert sample.notes == (
-        "5 of 5 lines of sw.txt hold a tab, and each line is measured as a whole: if the file is a table, name it "
+        "5 of 5 lines of sw.txt contain a tab, and each line is measured as a whole: if the file is a table, name it "
         ".tsv, give it a header, and choose a column with --text-column.",
     )
     assert len(sample) == 5

@@ -86,7 +86,7 @@ def test_a_build_writes_every_row(whole: tuple[Path, str, str]) -> None:
     assert store.seeds == SEEDS
     assert len(store.keys()) == ROWS
     assert store.verify() == []
-    assert whole[1] == f"{whole[0]}: {ROWS} rows measured, 0 were there, 0 failed.\n"
+    assert whole[1] == f"{whole[0]}: {ROWS} rows measured, 0 already present, 0 failed.\n"
 
 
 def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) -> None:
@@ -105,7 +105,7 @@ def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) ->
 def test_the_same_build_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")}
     done = xsns(*long_build, "--store", whole[0])
-    assert (done.code, done.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} were there, 0 failed.\n")
+    assert (done.code, done.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} already present, 0 failed.\n")
     assert "examples/s" not in done.err
     assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")} == before
 
@@ -125,7 +125,7 @@ def test_ctrl_c_keeps_the_committed_rows(
     kept = {path: path.stat().st_mtime_ns for path in store.glob("commits/*/*/*/zarr.json")}
 
     done = xsns(*long_build, "--store", store)
-    told = f"{store}: {ROWS - len(kept)} rows measured, {len(kept)} were there, 0 failed.\n"
+    told = f"{store}: {ROWS - len(kept)} rows measured, {len(kept)} already present, 0 failed.\n"
     assert (done.code, done.out) == (0, told)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "no committed row was written again"
     assert digests(store) == digests(whole[0])
@@ -144,7 +144,7 @@ def test_a_killed_build_loses_no_committed_row(
     assert kept.items() <= digests(whole[0]).items()
 
     done = xsns(*long_build, "--store", store)
-    assert (done.code, f"{ROWS - len(kept)} rows measured, {len(kept)} were there" in done.out) == (0, True)
+    assert (done.code, f"{ROWS - len(kept)} rows measured, {len(kept)} already present" in done.out) == (0, True)
     assert digests(store) == digests(whole[0])
     finished = open_store(store)
     assert (finished.verify(), finished.unfinished()) == ([], ())

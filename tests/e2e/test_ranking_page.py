@@ -44,8 +44,8 @@ def test_all_examples_of_the_page_run(folder: Path, xsns: Any, tiny_folder: Path
             done = xsns(*arguments, *tiny)
             assert done.code == 0, done.err
             shown.append(done.out)
-    assert "5 rows measured, 0 were there" in shown[0]
-    assert "1 row measured, 0 were there" in shown[1]
+    assert "5 rows measured, 0 already present" in shown[0]
+    assert "1 row measured, 0 already present" in shown[1]
     ranking = shown[2]
     for column in ("jaccard", "95 % interval", "P(best)", "chance-corrected", "split-half"):
         assert column in ranking

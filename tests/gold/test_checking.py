@@ -97,7 +97,7 @@ def test_unit_is_inferred_and_noted(matrix: Any) -> None:
 
 @pytest.mark.parametrize("cell", ["n.a.", "1,234.5", "high", "--", "1 2", "%", "nan%"])
 def test_cell_that_is_not_a_number_is_named(matrix: Any, cell: str) -> None:
-    with pytest.raises(XsnsError, match="1 cell of the scores does not hold a number: fi → sw"):
+    with pytest.raises(XsnsError, match="1 cell of the scores does not contain a number: fi → sw"):
         matrix(f'source,sw,fi\nsw,90,50\nfi,"{cell}",80\n')
 
 
@@ -176,7 +176,7 @@ def test_all_problems_are_in_one_message(matrix: Any) -> None:
         "average (4)",
         "'Ga' is the code of ga and the name of gaa",
         "'fi' and 'Suomi' are both 'fi'",
-        "1 cell of the scores does not hold a number: Suomi → English ('high')",
+        "1 cell of the scores does not contain a number: Suomi → English ('high')",
         "1 cell of the scores is infinite: et → English",
         "1 cell of the scores can be read in two ways: fi → mon_Cyrl ('1,234')",
     ):
@@ -268,7 +268,7 @@ def test_text_of_other_encodings(tmp_path: Path) -> None:
         assert found.scores.sources == ("es",)
         assert ("'scores.csv' was read as UTF-16." in found.notes) == (encoding == "utf-16")
     path.write_bytes(text.encode("utf-16-le"))
-    with pytest.raises(XsnsError, match="holds NUL characters, as UTF-16 text without its mark"):
+    with pytest.raises(XsnsError, match="contains NUL characters, as UTF-16 text without its mark"):
         import_scores(path, "matrix")
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(XsnsError, match=r"scores\.csv' cannot be read as a table") as caught:

@@ -21,7 +21,7 @@ def written(tmp_path: Path, text: str, name: str = "x.json") -> Path:
 
 
 def test_an_object_that_names_something_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(XsnsError, match="'sw' stands twice"):
+    with pytest.raises(XsnsError, match="'sw' occurs twice"):
         read_json(written(tmp_path, '{"en": {"sw": 1, "sw": 2}}'))
 
 

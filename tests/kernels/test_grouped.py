@@ -119,7 +119,7 @@ def test_rows_out_of_range(wrong):
     rows = torch.arange(15)
     rows[3] = wrong
     for impl in [] if ON_GPU else ["numba"]:
-        with pytest.raises(IndexError, match=f"rows must lie in 0 to 14, got .*{wrong}"):
+        with pytest.raises(IndexError, match=f"rows must be in 0 to 14, got .*{wrong}"):
             add_squared_products(F, G, A, segments, impl=impl, rows=rows)
 
 

@@ -150,7 +150,7 @@ def test_text_of_unknown_tokens_only(objective: Any) -> None:
     bert = BertTokenizer(vocab={name: number for number, name in enumerate(names)})
     encoded = objective.encode(sample("habari leo", "watoto leo", "kitabu"), bert, 0)
     assert (len(encoded.examples), encoded.unusable, encoded.unknown_share) == (2, 1, 3 / 5)
-    with pytest.raises(CorpusError, match="no example of language 'got' has a token that the tokenizer knows"):
+    with pytest.raises(CorpusError, match="no example of language 'got' has a token in the tokenizer's vocabulary"):
         objective.encode(sample("habari leo", language="got"), bert, 0)
 
 

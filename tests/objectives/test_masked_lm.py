@@ -221,7 +221,7 @@ def test_a_pair_needs_room(longest: int, tokenizer: Any) -> None:
     with pytest.raises(UsageError) as caught:
         MaskedLanguageModelling(max_length=longest).encode(sample(TextExample("a", "b")), tokenizer, 0)
     assert caught.value.message == (
-        f"the greatest length must be more than 4 tokens, not {longest}: 4 tokens are special."
+        f"the maximum length must be more than 4 tokens, not {longest}: 4 tokens are special."
     )
 
 
@@ -265,7 +265,7 @@ def test_text_of_unknown_tokens_only() -> None:
     with pytest.raises(CorpusError) as caught:
         MaskedLanguageModelling().encode(sample("xyz", "zyx", language="zh"), Ignorant(), 0)
     assert caught.value.message == (
-        "no example of language 'zh' has a token that the tokenizer knows (2 examples from a test)."
+        "no example of language 'zh' has a token in the tokenizer's vocabulary (2 examples from a test)."
     )
     assert "script" in caught.value.hint
 

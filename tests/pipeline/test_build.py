@@ -207,7 +207,7 @@ def test_another_experiment_is_refused_by_name(field: str, texts: Path, loaded: 
     with pytest.raises(IncompatibleError) as caught:
         build(settings(texts, "fi", **OTHERS[field]), loaded, open_store(path, "a"), events.append)
     assert events == [], "before anything is measured"
-    assert caught.value.message.startswith(f"the store '{path}' holds another experiment: {field} is ")
+    assert caught.value.message.startswith(f"the store '{path}' contains another experiment: {field} is ")
     assert caught.value.message.count(" is ") == 1
     assert open_store(path).languages == ("sw",)
 
@@ -402,7 +402,7 @@ def test_the_slow_path_is_announced_and_recorded(texts: Path, damaged: LoadedMod
 
 @pytest.mark.parametrize("density", [0, -0.1, 1.01, math.nan])
 def test_densities_that_are_none(density: float, texts: Path) -> None:
-    with pytest.raises(UsageError, match=r"the density must lie in \(0, 1\]"):
+    with pytest.raises(UsageError, match=r"the density must be in \(0, 1\]"):
         settings(texts, densities=(0.15, density))
 
 

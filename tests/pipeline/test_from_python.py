@@ -206,7 +206,7 @@ def test_a_baseline_takes_text_and_model_of_a_store(
 ) -> None:
     path = tmp_path / "s.zarr"
     xs.build(str(texts), str(tiny_folder), path, progress=False, seeds=(1, 2), **OPTIONS)
-    with pytest.raises(UsageError, match="the model of the store, 'tiny', is not here by name"):
+    with pytest.raises(UsageError, match="the model of the store, 'tiny', cannot be found by its name"):
         xs.baseline("lex", str(texts), store=str(path), progress=False)
     matrix = xs.baseline("lex", str(texts), store=str(path), model=str(tiny_folder), progress=False)
     assert matrix.seeds == (1, 2)

@@ -142,9 +142,9 @@ def test_stability_is_judged_at_one_density_whatever_the_rows_have(make: Any, ru
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ((0.0,), "the coefficient at which a row is stable must lie in (0, 1], not 0.0."),
-        ((1.5,), "the coefficient at which a row is stable must lie in (0, 1], not 1.5."),
-        ((float("nan"),), "the coefficient at which a row is stable must lie in (0, 1], not nan."),
+        ((0.0,), "the coefficient at which a row is stable must be in (0, 1], not 0.0."),
+        ((1.5,), "the coefficient at which a row is stable must be in (0, 1], not 1.5."),
+        ((float("nan"),), "the coefficient at which a row is stable must be in (0, 1], not nan."),
         ((0.9, 0), "the number for examples between checks must be at least 1, not 0."),
         ((0.9, 1, -1), "the number for least examples must be at least 1, not -1."),
     ],

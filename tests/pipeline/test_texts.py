@@ -63,7 +63,7 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
         "1 of 10 lines are longer than a million characters (2^20), and cut there.",
         "1 of 2 examples are left out, because they have nothing to predict.",
         "2 of 2 examples are longer than 128 tokens, and cut there: 99.9 % of the text's tokens are left out.",
-        "1 of 2 examples hold a character that is a special token of this model, and is read as that token.",
+        "1 of 2 examples contain a character that is a special token of this model, and is read as that token.",
         "50% of the tokens are unknown to the tokenizer; the result is not reliable.",
     ]
     assert "less than 0.1 %" in list(notes_on_text(sample, EncodedSample((), 0, 0.0, 1, 1e-5), 2, 8))[-1]
@@ -100,7 +100,7 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
     (shared,) = found.shared()
     assert (shared.languages, shared.share) == (("en", "zu"), 0.5)
     assert note_on_shared([shared]) == (
-        "these languages have examples in common, which makes their sub-networks similar whatever the languages are: "
+        "these languages have examples in common, which makes their sub-networks similar for any languages: "
         "en and zu (seed 42) 50%."
     )
 
@@ -139,7 +139,7 @@ def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callabl
     assert note.endswith(": en, zu.")
     for verb in (["matrix"], ["rank", "--target", "zu"]):
         assert (
-            f"{said}, so that their similarity says nothing of the languages: en, zu."
+            f"{said}, so that their similarity does not depend on the languages: en, zu."
             in xsns(*verb, "--store", store).err
         )
     assert said not in xsns("rank", "--target", "fi", "--sources", "en", "--store", store).err

@@ -143,7 +143,7 @@ def test_intervals_probabilities_and_level_sources() -> None:
     assert [source.level_with_first for source in ranking] == [True, True, False]
     assert first.low == pytest.approx(0.31, abs=0.01)
     assert first.high == pytest.approx(0.69, abs=0.01)
-    assert second.low < first.low < third.high, "they overlap, and a and c are told apart all the same"
+    assert second.low < first.low < third.high, "they overlap, and a and c are distinguished all the same"
     shares = (draws == draws.max(axis=1, keepdims=True)).mean(axis=0)
     assert [source.best_probability for source in ranking] == pytest.approx(shares.tolist())
     assert sum(shares) == pytest.approx(1)

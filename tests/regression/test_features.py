@@ -135,7 +135,7 @@ def test_missing_columns_are_errors(write) -> None:
 
 def test_invalid_cells_are_errors(write) -> None:
     assert complaint("source:family", write(LANGUAGES)).message == (
-        "4 cells of 'languages.csv' hold no number: de → family ('IE, Germanic'), sw → family ('Atlantic-Congo'), "
+        "4 cells of 'languages.csv' contain no number: de → family ('IE, Germanic'), sw → family ('Atlantic-Congo'), "
         "ru → family ('IE, Slavic'), ar → family ('Afro-Asiatic')."
     )
     zero = complaint("log-source:pretrained", write(LANGUAGES))

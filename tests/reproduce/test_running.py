@@ -176,14 +176,14 @@ def test_a_record_with_wrong_types_is_ignored(name: str, config: RunConfig, verb
 
 def test_outputs_with_extra_content_are_refused(config: RunConfig, verbs: Verbs) -> None:
     def made(config: RunConfig) -> list[Step]:
-        a = step(config, "a", precondition=lambda: "'a.json' holds more.")
+        a = step(config, "a", precondition=lambda: "'a.json' contains more.")
         return [a, step(config, "b", f"x={a.output}"), step(config, "c")]
 
     outcome, _ = run(config, verbs, recipe("table9", made))
     assert (verbs.called, outcome.failed) == (["a", "b", "c"], {}), "nothing is there at first"
     before = config.path("a.json").read_bytes()
     outcome, _ = run(config, verbs, recipe("table9", made))
-    assert (verbs.called, outcome.failed) == ([], {"a": "'a.json' holds more.", "b": "it needs a."})
+    assert (verbs.called, outcome.failed) == ([], {"a": "'a.json' contains more.", "b": "it needs a."})
     assert config.path("a.json").read_bytes() == before
 
 

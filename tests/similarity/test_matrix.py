@@ -176,7 +176,7 @@ def test_seeds_are_joined_by_label_and_averaged():
         ({"languages": ["sw", "yo"]}, "differ in languages"),
         ({"size": 101}, "differ in size: 100 and 101"),
         ({"density": 0.3}, "differ in density: 0.15 and 0.3"),
-        ({"seed": 0}, "a seed stands twice"),
+        ({"seed": 0}, "a seed occurs twice"),
     ],
 )
 def test_different_tables_are_not_averaged(other, message):

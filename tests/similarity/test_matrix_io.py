@@ -89,7 +89,7 @@ def test_the_frame_in_the_parquet_file_is_pandas_own(tmp_path: Path) -> None:
 
 def test_similarities_are_not_read_as_distances(tmp_path: Path) -> None:
     path = write_matrix(made(), tmp_path / "m.npz")
-    with pytest.raises(UsageError, match="holds similarities, not distances"):
+    with pytest.raises(UsageError, match="contains similarities, not distances"):
         read_matrix(path, distance=True)
 
 
@@ -302,7 +302,7 @@ def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
         ("x|sw\nfi|1\n", "has a single column"),
         ("x,sw,sw\nfi,1,2\n", "has columns with the same label: sw"),
         ("x,sw\nfi,1\nfi,2\n", "has rows with the same label: fi"),
-        ("x,sw,de\nfi,high,2\n", "1 cell of 'ldnd.csv' holds no number: fi → sw"),
+        ("x,sw,de\nfi,high,2\n", "1 cell of 'ldnd.csv' contains no number: fi → sw"),
         ("x,sw,de\nfi,inf,2\n", "1 cell of 'ldnd.csv' is infinite: fi → sw"),
         ("x,the first,the second\nfi,1,2\n", "no column of 'ldnd.csv' is labelled with the code"),
         ("x,sw\nfi,1,2\n", "has 3 fields"),
@@ -388,7 +388,7 @@ def test_a_frame_of_numbers_of_text_and_of_what_pandas_calls_missing() -> None:
 
 def test_a_frame_with_wrong_cells_names_the_table() -> None:
     frame = pd.DataFrame([[True, 1]], index=["sw"], columns=["de", "en"])
-    with pytest.raises(XsnsError, match="1 cell of the tree holds no number: sw → de"):
+    with pytest.raises(XsnsError, match="1 cell of the tree contains no number: sw → de"):
         frame_matrix(frame, coefficient="family", what="the tree")
     with pytest.raises(XsnsError, match="the tree has no rows"):
         frame_matrix(frame.iloc[:0], coefficient="family", what="the tree")

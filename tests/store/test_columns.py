@@ -200,7 +200,7 @@ def test_copies_are_compared_with_their_records(make_store, networks):
     data = bytearray(store.storage.read(key))
     data[5] ^= 1
     store.storage.write(key, bytes(data))
-    with pytest.raises(StoreError, match=r"the row 'sw' .* does not hold the bits that were committed"):
+    with pytest.raises(StoreError, match=r"the row 'sw' .* does not contain the bits that were committed"):
         read(store, CODES, 0, 9)
 
 

@@ -110,7 +110,7 @@ def test_a_damaged_row_is_not_copied_and_is_reported(filled, object_of, tmp_path
     assert [key.language for key in done.written] == ["rw", "yo"]
     ((key, error),) = done.failed.items()
     assert key.language == "sw"
-    assert "does not hold the bits that were committed" in error.message
+    assert "does not contain the bits that were committed" in error.message
     assert target.languages == ("rw", "yo")
 
 
@@ -189,7 +189,7 @@ def test_a_row_with_other_bits_is_refused_and_nothing_is_written(make, tmp_path,
     bad = make("b", "fi")
     bad.write(networks.make_sub("sw", bits=networks.make_bits(576, 99)))
     before = files(tmp_path / "t")
-    with pytest.raises(StoreError, match="rows of the same name hold different bits: 'sw'") as caught:
+    with pytest.raises(StoreError, match="rows of the same name contain different bits: 'sw'") as caught:
         merge_stores(target, [good, bad])
     assert f"'{bad.path}' and of '{target.path}'" in caught.value.message
     assert files(tmp_path / "t") == before
@@ -307,7 +307,7 @@ def test_checking_names_every_damaged_row(filled, object_of):
 
 def test_a_store_within_another_is_refused(filled, path):
     before = files(path)
-    with pytest.raises(UsageError, match="lies within the other"):
+    with pytest.raises(UsageError, match="is within the other"):
         copy_rows(filled, open_store(path / "inner", "a"))
     assert files(path) == before
     # Only the name begins alike.

@@ -30,7 +30,7 @@ def test_a_flipped_bit(filled, object_of):
     (bits, cardinality) = filled.verify()
     assert str(bits) == "the bits of row 'sw' (seed 0, density 0.15) have changed since they were committed."
     assert "its record says" in str(cardinality)
-    with pytest.raises(StoreError, match="does not hold the bits that were committed") as caught:
+    with pytest.raises(StoreError, match="does not contain the bits that were committed") as caught:
         filled["sw"]
     assert "run verify" in caught.value.hint
     assert "commits/0.15/0/sw" in caught.value.hint
@@ -83,7 +83,7 @@ def test_swapped_objects(filled, object_of):
     b.write_bytes(bits)
     assert {("swapped", "sw"), ("swapped", "yo")} <= problems(filled)
     told = {str(finding) for finding in filled.verify()}
-    assert "the row 'sw' (seed 0, density 0.15) holds the bits of 'yo' (seed 0, density 0.15)." in told
+    assert "the row 'sw' (seed 0, density 0.15) contains the bits of 'yo' (seed 0, density 0.15)." in told
 
 
 def test_swapped_labels(filled, path):
@@ -95,7 +95,7 @@ def test_swapped_labels(filled, path):
     assert "was written to slot [0, 0, 0], and is labelled as slot [0, 0, 1] now" in str(
         next(f for f in filled.verify() if f.row.language == "sw")
     )
-    with pytest.raises(StoreError, match="but the labels now say"):
+    with pytest.raises(StoreError, match="but the labels now give it slot"):
         filled["sw"]
 
 
@@ -171,7 +171,7 @@ def test_a_label_that_was_moved_is_refused_by_a_comparison(filled):
     document = json.loads(path.read_text())
     document["attributes"]["languages"].reverse()
     path.write_text(json.dumps(document))
-    with pytest.raises(StoreError, match=r"was written to slot .* but the labels now say"):
+    with pytest.raises(StoreError, match=r"was written to slot .* but the labels now give it slot"):
         count_overlaps(open_store(filled.path))
 
 

@@ -109,7 +109,7 @@ def test_all_ties_at_the_threshold_are_selected() -> None:
 def test_an_invalid_density(density: float) -> None:
     with pytest.raises(UsageError) as caught:
         extract_subnetwork(fisher_of(np.ones(SIZE)), density)
-    assert caught.value.message == f"the density must lie in (0, 1], not {density}."
+    assert caught.value.message == f"the density must be in (0, 1], not {density}."
     assert "0.15" in caught.value.hint
 
 

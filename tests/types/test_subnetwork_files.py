@@ -136,7 +136,7 @@ def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda record: record.update(kind="weights"), "is not a sub-network that xsns-stream wrote"),
         (lambda record: record.update(version=2), "has version 2, and this program reads up to 1"),
         (lambda record: record.update(layout_digest="0"), "does not match its digest"),
-        (lambda record: record.update(sha256="0"), "does not hold the bits that were exported"),
+        (lambda record: record.update(sha256="0"), "does not contain the bits that were exported"),
         (lambda record: record.update(cardinality=5), "has 6 bits set, its record says 5"),
         (lambda record: record.pop("threshold"), "cannot be read as a sub-network: 'threshold'"),
     ],
@@ -164,7 +164,7 @@ def widen(tensors: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip, "does not hold the bits that were exported"),
+        (flip, "does not contain the bits that were exported"),
         (drop, "are not those of its layout"),
         (widen, "'b.bias' in '{path}' is float32 [4], not bool [4]"),
     ],
@@ -184,7 +184,7 @@ def test_changed_masks(damage: Callable[[Any], None], message: str, tmp_path: Pa
     [
         (np.array([0, 63, 64, 123, 124, 170]), "has indices outside of its 170 parameters"),
         (np.array([-1, 63, 64, 123, 124, 169]), "has indices outside of its 170 parameters"),
-        (np.array([0, 63, 64, 123, 124, 168]), "does not hold the bits that were exported"),
+        (np.array([0, 63, 64, 123, 124, 168]), "does not contain the bits that were exported"),
         (np.array([0.5]), "the indices in '{path}' are float64 [1]"),
     ],
 )

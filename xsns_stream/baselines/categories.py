@@ -25,7 +25,7 @@ Ancestors = tuple[str, ...]
 
 FAMILY_COLUMNS: Final = ("family", "families", "family_name", TEXT)
 _ISOLATE_COLUMN: Final = "is_isolate"
-#: Words that stand instead of a family, in lower case: the language has no relatives, or no known classification.
+#: Words that are used instead of a family, in lower case: the language has no relatives, or no known classification.
 _ISOLATES: Final = frozenset({"isolate", "isolates", "language isolate", "language isolates"})
 _NO_FAMILY: Final = frozenset({"unclassified", "unclassifiable", "unattested"})
 
@@ -35,10 +35,10 @@ def read_families(
 ) -> LanguageValues[Ancestors]:
     """Read the family of each language, from the root of the tree down.
 
-    One field may hold the whole path, as `IE, Germanic`, or several columns hold it, the outermost first. A language is
-    a family of its own if Glottolog's table calls it an isolate, or if its family is called `isolate`. Other languages
-    without a family are left out. So are languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or for a
-    missing classification (`Unclassified`); a note names these.
+    One field may contain the whole path, such as `IE, Germanic`, or several columns hold it, the outermost first. A
+    language is a family of its own if Glottolog's table calls it an isolate, or if its family is called `isolate`.
+    Other languages without a family are left out. So are languages with a word for a missing value (`NA`, `-`, `?`,
+    `unknown`) or for a missing classification (`Unclassified`); a note names these.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a family for each language.
@@ -134,7 +134,7 @@ _NO_SCRIPT: Final = frozenset({"unwritten", "zxxx", "zyyy", "zzzz"})
 
 
 def read_scripts(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[str]:
-    """Read the script of each language from a table, in the table's own words, as `latin`.
+    """Read the script of each language from a table, in the table's own words, such as `latin`.
 
     Languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or for no script (`unwritten`, `Zxxx`) are
     left out, and a note names them.

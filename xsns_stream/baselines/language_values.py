@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 #: Columns of a text file without a header: a label, the words after it, and the numbers at the end as 1, 2, …
 LABEL: Final = "label"
 TEXT: Final = "text"
-#: Columns that hold codes, the most reliable first; `language` holds codes in some tables and names in others.
+#: Columns that contain codes, the most reliable first; `language` contains codes in some tables and names in others.
 CODE_COLUMNS: Final = (
     "code",
     "language_id",
@@ -35,7 +35,7 @@ CODE_COLUMNS: Final = (
     "language",
 )
 NAME_COLUMNS: Final = ("name", "language_name", "language", TEXT)
-#: Tables of names that are read automatically if they lie beside a file whose labels are names.
+#: Tables of names that are read automatically if they are beside a file whose labels are names.
 NAMES_BESIDE: Final = ("udpos-langs.csv", "languages.csv")
 
 
@@ -46,7 +46,7 @@ class LanguageValues(Generic[Value]):
     Attributes:
         values: {normalised code: value}.
         origin: File and columns, as text for people.
-        notes: Sentences about lines that were left out; empty where none was.
+        notes: Sentences about lines that were left out; empty if none was.
     """
 
     values: Mapping[str, Value]
@@ -58,8 +58,8 @@ def read_table(path: str | Path) -> TextTable:
     """Read a table as text.
 
     ========== ============================================================================================
-    .csv .tsv  The first line holds the names of the columns.
-    .txt       No header. A line is a label, words and numbers, separated by spaces, as `af Afrikaans 242 1.3`;
+    .csv .tsv  The first line contains the names of the columns.
+    .txt       No header. A line is a label, words and numbers, separated by spaces, such as `af Afrikaans 242 1.3`;
                the columns are called `label`, `text`, `1`, `2` …
     ========== ============================================================================================
 
@@ -77,7 +77,7 @@ def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
     Args:
         table: The table.
         names: Names of columns, in order of preference.
-        what: What the column holds, for the message.
+        what: What the column contains, for the message.
 
     Raises:
         UsageError: The table has no such column.
@@ -110,7 +110,7 @@ def read_names(path: str | Path) -> dict[str, str]:
 
 
 def names_for(path: str | Path, labels: Sequence[str], names: str | Path | None = None) -> dict[str, str]:
-    """Return {name: code} for the labels of a file; empty where most labels are codes.
+    """Return {name: code} for the labels of a file; empty if most labels are codes.
 
     Args:
         path: The file.
@@ -146,7 +146,7 @@ def read_values(
     Args:
         path: The table.
         columns: Returns the names of the columns to read.
-        read: Returns the value of a line, given {column: field} and the label; None where the value is not known.
+        read: Returns the value of a line, given {column: field} and the label; None if the value is not known.
         names: A table of names, for labels that are names.
         unknown: Further words for a missing value, in lower case.
 
@@ -175,7 +175,7 @@ def read_values(
 
 
 def is_unknown(field: str, words: Collection[str] = ()) -> bool:
-    """Say whether a field is empty or holds a word for a missing value, as `NA`, `-`, `?` or `unknown`.
+    """Return whether a field is empty or contains a word for a missing value, such as `NA`, `-`, `?` or `unknown`.
 
     Do not use it for columns of codes: `na` and `nan` are codes of languages too.
 
@@ -251,7 +251,7 @@ class MatchedLabels:
     Attributes:
         codes: Normalised codes, each once, in the order of the file.
         indices: The index of the label of each code.
-        notes: Sentences about labels that were left out; empty where none was.
+        notes: Sentences about labels that were left out; empty if none was.
     """
 
     codes: tuple[str, ...]

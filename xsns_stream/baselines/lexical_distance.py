@@ -26,7 +26,7 @@ class LexicalDistances:
     Attributes:
         languages: L normalised codes.
         percent: float64 [L, L]: 0 for equal words, about 100 for unrelated languages, above 100 where words are less
-            similar than by chance; NaN where the distance is unknown.
+            similar than by chance; NaN if the distance is unknown.
         notes: Sentences about labels that were left out.
     """
 
@@ -52,7 +52,7 @@ def read_distances(path: str | Path, names: str | Path | None = None) -> Lexical
     known = percent[np.isfinite(percent)]
     if not known.size or known.min() < 0:
         raise XsnsError(
-            f"'{file}' does not hold distances.", "LDND is 0 for equal words and about 100 for unrelated languages."
+            f"'{file}' does not contain distances.", "LDND is 0 for equal words and about 100 for unrelated languages."
         )
     if known.max() <= _SMALL:
         raise UsageError(
@@ -83,7 +83,7 @@ def ldnd(
         targets: As `sources`.
 
     Returns:
-        1 for equal words, about 0 for unrelated languages, and slightly below 0 where words are less similar than by
+        1 for equal words, about 0 for unrelated languages, and slightly below 0 if words are less similar than by
         chance.
 
     Raises:

@@ -29,7 +29,7 @@ SIZE_COLUMNS: Final = ("tokens", "xlmr_tokens_m", "size", "sentences", "train_se
 def read_sizes(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[float]:
     """Read the amount of data of each language.
 
-    Languages with a word for a missing value, as `NA`, are left out, and a note names them.
+    Languages with a word for a missing value, such as `NA`, are left out, and a note names them.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a number for each language.
@@ -85,7 +85,7 @@ def source_size(
 
 def _size_column(table: TextTable) -> str:
     codes = column_of(table, CODE_COLUMNS, "codes")
-    # A column without a name holds line numbers.
+    # A column without a name contains line numbers.
     named = [name for name in table.header if name and name != codes]
     numbers = [name for name in named if _holds_amounts(table.column(name))]
     if len(numbers) == 1:
@@ -100,7 +100,7 @@ def _size_column(table: TextTable) -> str:
     almost = [problem for name in named if (problem := _first_invalid_number(table, codes, name))]
     raise UsageError(
         f"'{table.name}' has no column of numbers{f': {listed(almost)}' if almost else ''}.",
-        "write numbers without thousands separators and without units; leave a field empty where the size is unknown."
+        "write numbers without thousands separators and without units; leave a field empty if the size is unknown."
         if almost
         else "give a table with an amount for each language.",
     )

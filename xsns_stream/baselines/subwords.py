@@ -1,6 +1,6 @@
 """Baselines that compare the sub-words of texts: `lex` and `sue`.
 
-`lex` compares how often a model's sub-words stand in two languages. `sue` measures how evenly a language's words are
+`lex` compares how often a model's sub-words occur in two languages. `sue` measures how evenly a language's words are
 split into sub-words; it is experimental, because the published definition can be read in several ways.
 """
 
@@ -47,7 +47,7 @@ def count_tokens(examples: Iterable[Counts], special: Counts) -> TokenCounts:
     ids = np.concatenate([np.empty(0, np.int64), *examples])
     tokens, counts = np.unique(ids[~np.isin(ids, special)], return_counts=True)
     if not len(tokens):
-        raise CorpusError("there are no tokens to count.", "the tokenizer does not know any word of this text.")
+        raise CorpusError("there are no tokens to count.", "no word of this text is in the tokenizer's vocabulary.")
     return TokenCounts(tokens, counts.astype(np.int64))
 
 
@@ -143,7 +143,7 @@ def evenness(lengths: Iterable[Sequence[int]]) -> float:
         lengths: Sub-word lengths of each distinct word.
 
     Returns:
-        NaN where there is no cloud: fewer than three distinct points, or all points on one line.
+        NaN if there is no cloud: fewer than three distinct points, or all points on one line.
 
     Source:
         Pelloni et al. (EMNLP 2022). They take the middle one of three bands of an R density plot, whose bandwidth

@@ -40,7 +40,7 @@ class TypologicalFeatures:
 def read_features(path: str | Path) -> TypologicalFeatures:
     """Read the features of lang2vec's `feature_predictions.npz`.
 
-    The file holds `langs` [L] (ISO 639-3), `feats` [F], `sources` [1] and `data` [L, F, 1]. The features whose names
+    The file contains `langs` [L] (ISO 639-3), `feats` [F], `sources` [1] and `data` [L, F, 1]. The features whose names
     begin with `S_`, `P_` and `INV_` are used: 103, 28 and 158 features of URIEL. Where the file has a macrolanguage and
     its largest member, the macrolanguage is taken (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
 
@@ -64,7 +64,7 @@ def read_features(path: str | Path) -> TypologicalFeatures:
     if absent:
         raise XsnsError(f"'{file}' has no features named {', '.join(f'{group}…' for group in absent)}.", _HINT)
     if data.dtype.kind not in "fiu":
-        raise XsnsError(f"'{file}' holds text instead of numbers.", _HINT)
+        raise XsnsError(f"'{file}' contains text instead of numbers.", _HINT)
     values = data[:, chosen, 0].astype(np.float64)
     if not np.isfinite(values).all() or (values < 0).any():
         raise XsnsError(f"'{file}' has missing values.", _HINT)
@@ -85,7 +85,7 @@ def l2v(
         targets: As `sources`.
 
     Returns:
-        Values between 0 and 1, because features are not negative; NaN where all features of a language are 0.
+        Values between 0 and 1, because features are not negative; NaN if all features of a language are 0.
 
     Raises:
         LanguageError: None of the languages has features.

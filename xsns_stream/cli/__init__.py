@@ -35,7 +35,7 @@ VERBS: Final = {
     "verify": "Compare every bit of a store with its records.",
     "copy": "Copy a store, or some of its rows, into another.",
     "merge": "Bring stores that several machines have built together.",
-    "prune": "Drop rows, kept Fisher values, or what crashes left.",
+    "prune": "Remove rows, saved Fisher values, or leftovers of crashes.",
     "export": "Write sub-networks as files that other programs read.",
     "params": "Show which parameters of a model are measured.",
 }
@@ -114,7 +114,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     """Run the command line and exit with a documented code.
 
     Args:
-        args: Arguments of the command line; None stands for those of this process.
+        args: Arguments of the command line; None means those of this process.
         within_another: Whether another verb runs this one, and reports an interruption itself.
 
     Raises:

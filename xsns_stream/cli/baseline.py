@@ -29,7 +29,7 @@ BASELINES: Final = {
     "l2v": "Cosine of typological features. Needs URIEL's feature_predictions.npz.",
     "ldnd": "Similarity of basic words. Needs an LDND matrix (ASJP).",
     "family": "Share of common ancestors. Needs a table of language families.",
-    "script": "The same script or not. Needs nothing, or a table of scripts.",
+    "script": "Whether the scripts are the same. Needs no data; a table of scripts is optional.",
     "source-size": "Amount of the source's data. Needs a table of sizes.",
     "lex": "Overlap of sub-word distributions. Needs text and a tokenizer.",
     "emb": "Cosine of mean embeddings. Needs text and a model.",
@@ -41,7 +41,7 @@ BASELINES: Final = {
 }
 #: Commands of the module `baseline_tables`; the others are in `baseline_text`.
 _TABLES: Final = ("l2v", "ldnd", "family", "script", "source-size", "file")
-#: Largest matrix that is printed as a whole; of larger ones each target's nearest sources are.
+#: Largest matrix that is printed as a whole; for larger ones, only each target's nearest sources are printed.
 WHOLE_UP_TO: Final = 12
 NEIGHBOURS: Final = 3
 
@@ -102,9 +102,9 @@ def pool_options(function: Decorated) -> Decorated:
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Only these languages, as `sw,en`, or all; by default all that the data have.",
+            help="Only these languages, such as `sw,en`, or all; by default all that the data have.",
         ),
-        click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, as `en,de`."),
+        click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, such as `en,de`."),
         click.option("--targets", "--target", multiple=True, metavar="CODES", help="Only these as targets."),
         click.option(
             "--gold", default=None, metavar="FILE", help="Take the sources and targets of these gold scores by default."

@@ -145,12 +145,12 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
     ),
 )
 @click.argument("file")
-@click.option("--column", default=None, metavar="NAME", help="Column of the amounts, where there are several.")
+@click.option("--column", default=None, metavar="NAME", help="Column of the amounts, if there are several.")
 @click.option("--log", is_flag=True, help="log10(1 + amount): the same order, but a fairer linear fit.")
 @_names_option
 @_shared
 def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Amount of each source's data from the table in FILE, whatever the target.
+    """Amount of each source's data from the table in FILE, the same for every target.
 
     FILE has a code and a number for each language: tokens seen in pretraining, sentences to fine-tune on. In a .txt
     file without a header the numbers at the end of a line are columns 1, 2, …

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.text_baselines import TextBaselines
     from xsns_stream.types import SimilarityMatrix
 
-#: Stands for the number of a layer in the name of a file.
+#: Placeholder for the number of a layer in the name of a file.
 LAYER_FIELD: Final = "{layer}"
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
 
@@ -82,7 +82,7 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 "--examples",
                 default=64,
                 show_default=True,
-                help="Examples for each language, drawn as by `build`. 64 is for a first look (the paper: 1024).",
+                help="Examples for each language, drawn as in `build`. 64 is for a first look (the paper: 1024).",
             ),
             _text(
                 "--seed",
@@ -148,7 +148,7 @@ def emb_command(layer: str | None, **options: Any) -> None:
     """Cosine of mean embeddings.
 
     A language's vector is the mean over examples of the mean state of an example's tokens, including the special tokens
-    around it. Of a model with encoder and decoder the encoder is used.
+    around it. For a model with encoder and decoder, the encoder is used.
     """
     _run_text("emb", options | {"layer": _layer(layer)})
 
@@ -172,15 +172,15 @@ def emb_command(layer: str | None, **options: Any) -> None:
     type=click.Choice(["float32", "float16"]),
     default="float32",
     show_default=True,
-    help="Data type of token states on the disk; float16 takes half the space, and rounds.",
+    help="Data type of token states on the disk; float16 needs half the space, but rounds the values.",
 )
 @scratch_option
 @_from_text
 def nn_rank_command(**options: Any) -> None:
     """Share of the target's nearest tokens that each source owns (NN-Rank).
 
-    Among the tokens of all sources but the target itself, the nearest tokens of each target token are found exactly, by
-    inner product of their states. Special and unknown tokens are left out. The sources compete: adding or removing a
+    Among the tokens of all sources except the target itself, the nearest tokens of each target token are found exactly,
+    by inner product of their states. Special and unknown tokens are left out. The sources compete: adding or removing a
     source changes the values of the others.
     """
     _run_text("nn-rank", options)
@@ -330,13 +330,19 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 @_max_tokens_option
 @scratch_option
 @pool_options
-@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for NAME.parquet of each; made if absent.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="DIR",
+    help="Folder for the file NAME.parquet of each baseline; it is created if it does not exist.",
+)
 @common_options
 def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Compute every baseline whose data are available, and say what the others need.
+    """Compute every baseline whose data are available, and list what the others need.
 
     Tables are looked for in --data; baselines from text need --corpus, and all but sue need --model. Where several
-    tables can be used, the one with most of the languages is taken; the first one among equals.
+    tables can be used, the one with most of the languages is used, or the first one of several.
     """
     from xsns_stream.pipeline.baselines import FROM_TEXT, Baseline, baselines_in_folders, different_settings
     from xsns_stream.pipeline.text_baselines import refuse_failures

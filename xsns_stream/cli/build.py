@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.settings import BuildSettings
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
-_selection, _trust = section("Sub-networks"), section("How much to trust them")
+_selection, _trust = section("Sub-networks"), section("Reliability")
 
 
 def build_options(function: Decorated) -> Decorated:
-    """Add every option of `build` but those of the store and of output."""
+    """Add every option of `build` except those of the store and of output."""
     return apply(
         function,
         model_option(),
@@ -83,7 +83,7 @@ def _text_options(function: Decorated) -> Decorated:
         function,
         corpus_option(("cldr",)),
         corpus_options(_text),
-        _text("--label-column", default=None, help="Column of a task's labels, where it is not the default column."),
+        _text("--label-column", default=None, help="Column of a task's labels, if it is not the default column."),
         _text(
             "--lang",
             "languages",
@@ -157,8 +157,8 @@ def _estimator_options(function: Decorated) -> Decorated:
             is_flag=False,
             flag_value="float32",
             default=None,
-            help="Store the Fisher values, so that other densities can be added later; bf16 takes half the space, and "
-            "rounds.",
+            help="Store the Fisher values, so that other densities can be added later; bf16 needs half the "
+            "space, but rounds the values.",
         ),
     )
 
@@ -180,7 +180,7 @@ def _cost_options(function: Decorated) -> Decorated:
             type=PRECISIONS,
             default="float32",
             show_default=True,
-            help="Precision of products, by automatic mixed precision; sums stay in float32.",
+            help="Precision of matrix products (automatic mixed precision); sums are computed in float32.",
         ),
         _cost("--checkpoint", is_flag=True, help="Compute activations twice instead of keeping them in memory."),
         _cost(
@@ -188,7 +188,7 @@ def _cost_options(function: Decorated) -> Decorated:
             type=Size(),
             default=None,
             metavar="SIZE",
-            help="Largest size of the Fisher values in memory, as 2GB; larger values need several passes over the "
+            help="Largest size of the Fisher values in memory, such as 2GB; larger values need several passes over the "
             "text.",
         ),
     )
@@ -287,7 +287,7 @@ def _show(result: BuildResult, settings: BuildSettings, store: str, as_json: boo
         emit_json("build", _result(result, settings, store))
         return
     say(
-        f"{store}: {counted(len(result.committed), 'row')} measured, {len(result.skipped)} were there, "
+        f"{store}: {counted(len(result.committed), 'row')} measured, {len(result.skipped)} already present, "
         f"{_by_others(result)}{len(result.failed)} failed."
     )
     for line in _reliability(result, settings):

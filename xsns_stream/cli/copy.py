@@ -110,9 +110,9 @@ def _show(result: CopyResult, target: str, ratio: float | None) -> None:
 
     written = [key for key in result.written if key.density is not None]
     values = len(result.written) - len(written)
-    say(f"{target}: {counted(len(written), 'row')} copied, {len(result.skipped)} were there.")
+    say(f"{target}: {counted(len(written), 'row')} copied, {len(result.skipped)} already present.")
     if result.folds_written or result.folds_skipped:
-        say(f"parts: {counted(result.folds_written, 'row')} copied, {result.folds_skipped} were there.")
+        say(f"parts: {counted(result.folds_written, 'row')} copied, {result.folds_skipped} already present.")
     if values:
         say(f"Fisher values: {counted(values, 'row')}, {decimal(result.fisher_bytes)}.")
     if ratio is not None:

@@ -113,7 +113,7 @@ def command(
 
     A predictor is a store of sub-networks, or a matrix that `matrix` or `baseline` wrote. For each target, its sources
     are ordered by prediction and by score; the target itself is never among them. Means over targets have 95 %
-    intervals. They stand beside trivial baselines: random order, always English, the mean of each source on other
+    intervals. They are shown beside trivial baselines: random order, always English, the mean of each source on other
     targets, and other runs of the same scores.
     """
     from xsns_stream.pipeline.gold_comparison import evaluate

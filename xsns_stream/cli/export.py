@@ -25,7 +25,7 @@ from xsns_stream.errors import PartialError
     multiple=True,
     required=True,
     metavar="CODES",
-    help="Languages to export, as `sw,en`; or `all` of the store.",
+    help="Languages to export, such as `sw,en`; or `all` of the store.",
 )
 @click.option("--seed", type=int, default=None, help="The seed, if the store has several.")
 @click.option("--density", type=float, default=None, help="The density, if the store has several.")
@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Write sub-networks to files that other programs read.
 
-    Each file also holds language, seed, density, threshold, layout and provenance; `SubNetwork.load` compares the
+    Each file also contains language, seed, density, threshold, layout and provenance; `SubNetwork.load` compares the
     sub-network with them. An existing file is replaced. docs/sub-networks.md shows fine-tuning with such masks.
     """
     from xsns_stream.pipeline.store_rows import export_rows

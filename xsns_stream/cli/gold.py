@@ -65,7 +65,7 @@ def command() -> None:
 @click.option(
     "--unit",
     type=click.Choice(_UNITS),
-    help="Unit of the scores, which are compared with it; points for a metric with a scale of its own.",
+    help="Unit of the scores; the scores are checked against it. Use points for a metric with another range.",
 )
 @click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
@@ -85,7 +85,7 @@ def command() -> None:
     help="The code of a label in the file, as Swahili=sw; or max=max, if the label is a language and not a summary. "
     "Repeatable.",
 )
-@click.option("--transpose", is_flag=True, help="Targets are where sources are expected: exchange the two.")
+@click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file in which they are swapped.")
 @click.option(
     "--min-examples",
     type=click.IntRange(min=0),

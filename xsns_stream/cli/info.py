@@ -140,7 +140,7 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             f"({worst['language']}, seed {worst['seed']})",
         )
     if unusable := sum(row.get("examples_unusable", 0) for row in rows):
-        yield "left out", f"{counted(unusable, 'example')} of which nothing could be asked"
+        yield "left out", f"{counted(unusable, 'example')} with nothing to predict"
 
 
 def _rows_table(summary: StoreSummary) -> Table:

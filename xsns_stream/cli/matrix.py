@@ -42,14 +42,14 @@ def side_options(function: Decorated) -> Decorated:
             "--sources",
             multiple=True,
             metavar="CODES",
-            help="Compare these sources with the targets only, as `en,de`.  [default: all that have every seed]",
+            help="Compare these sources with the targets only, such as `en,de`.  [default: all that have every seed]",
         ),
         click.option(
             "--lang",
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Languages to compare with one another, as `sw,en`.  [default: all that have every seed]",
+            help="Languages to compare with one another, such as `sw,en`.  [default: all that have every seed]",
         ),
     ):
         function = option(function)
@@ -84,8 +84,9 @@ def counting_options(function: Decorated) -> Decorated:
             type=click.FloatRange(0, 1, min_open=True),
             default=None,
             metavar="FRACTION",
-            help="Estimate from this fraction of the parameters, as 0.05. Shows standard errors, which are too small "
-            "if little is read (some 40 blocks of words). It pays from some 100 million parameters on.",
+            help="Estimate from this fraction of the parameters, such as 0.05. Shows standard errors, which are too "
+            "small if few parameters are read (about 40 blocks of words). It saves time for models with at least "
+            "100 million parameters.",
         ),
         click.option(
             "--by",

@@ -57,7 +57,7 @@ def apply(function: Decorated, *options: Callable[[Any], Any]) -> Decorated:
 
 
 def refuse_together(hint: str, **given: object) -> None:
-    """Refuse two options that exclude each other.
+    """Reject two options that exclude each other.
 
     Args:
         hint: What to do instead.
@@ -159,7 +159,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 default=None,
                 help="Read the corpus as labelled data of this task, as `transfer` does, and take its training texts.",
             ),
-            option("--text-column", default=None, help="Column of the text, where it is not the default column."),
+            option("--text-column", default=None, help="Column of the text, if it is not the default column."),
             option("--split", default=None, help="Split of a data set."),
             option(
                 "--words",
@@ -251,13 +251,13 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Measure parameters in addition to the blocks: those whose name holds a match; repeatable.",
+            help="Measure parameters in addition to the blocks: those whose name contains a match; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters whose name holds a match; repeatable.",
+            help="Do not measure parameters whose name contains a match; repeatable.",
         ),
     )
 
@@ -309,7 +309,7 @@ def selection_options(function: Decorated) -> Decorated:
     for option in (
         click.option("--density", "densities", type=float, multiple=True, help="Only these densities."),
         click.option("--seed", "seeds", type=int, multiple=True, help="Only these seeds."),
-        click.option("-l", "--lang", multiple=True, metavar="CODES", help="Only these languages, as `sw,zu`."),
+        click.option("-l", "--lang", multiple=True, metavar="CODES", help="Only these languages, such as `sw,zu`."),
     ):
         function = option(function)
     return function
@@ -408,20 +408,20 @@ def gold_options(function: Decorated) -> Decorated:
             "--targets",
             multiple=True,
             metavar="CODES",
-            help="Targets to compare, as `sw,zu`.  [default: all that every predictor has]",
+            help="Targets to compare, such as `sw,zu`.  [default: all that every predictor has]",
         ),
         click.option(
             "--sources",
             multiple=True,
             metavar="CODES",
-            help="Sources to compare, as `en,de`.  [default: all that every predictor has]",
+            help="Sources to compare, such as `en,de`.  [default: all that every predictor has]",
         ),
         click.option(
             "--regime",
             default=MAIN_REGIME,
             show_default=True,
             metavar="NAME",
-            help="Training regime of the gold scores; main stands for their first.",
+            help="Training regime of the gold scores; main means the first one.",
         ),
         click.option(
             "--gold",

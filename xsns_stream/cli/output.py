@@ -76,7 +76,7 @@ def common_options(function: Decorated) -> Decorated:
 
 
 def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Refuse stores in memory, which are empty at the start of a command and lost at its end."""
+    """Reject stores in memory, which are empty at the start of a command and lost at its end."""
     from xsns_stream.errors import UsageError
 
     for name in value if isinstance(value, tuple) else (value,):
@@ -125,7 +125,7 @@ def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """Return a number and its noun, as `1 row` or `2 rows`."""
+    """Return a number and its noun, such as `1 row` or `2 rows`."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 

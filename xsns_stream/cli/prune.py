@@ -23,11 +23,18 @@ if TYPE_CHECKING:
 )
 @click.argument("store", metavar="STORE", callback=lasting)
 @selection_options
-@click.option("--keep-lang", multiple=True, metavar="CODES", help="Remove all languages but these, instead of --lang.")
+@click.option(
+    "--keep-lang",
+    multiple=True,
+    metavar="CODES",
+    help="Keep only these languages and remove all others; cannot be combined with --lang.",
+)
 @click.option("--fisher", is_flag=True, help="Remove Fisher values, and keep the sub-networks.")
 @click.option("--parts", is_flag=True, help="Remove the parts of rows, and keep the rows.")
 @click.option(
-    "--unfinished", is_flag=True, help="Remove what killed builds left: rows that were not committed, partial files."
+    "--unfinished",
+    is_flag=True,
+    help="Remove the leftovers of killed builds: rows that were not committed, and partial files.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and stop.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")

@@ -70,7 +70,7 @@ def rank_options(function: Decorated) -> Decorated:
             "--sources",
             multiple=True,
             metavar="CODES",
-            help="Candidates, as `en,fi`.  [default: all other languages that have every seed]",
+            help="Candidates, such as `en,fi`.  [default: all other languages that have every seed]",
         ),
         click.option("--target", required=True, metavar="CODE", help="The language to find sources for."),
     ):

@@ -74,7 +74,7 @@ from xsns_stream.cli.output import (
     "--new",
     multiple=True,
     metavar="CODES",
-    help="Also predict the scores of all sources on these targets, as `sw,zu`, measured or not.",
+    help="Also predict the scores of all sources on these targets, such as `sw,zu`, measured or not.",
 )
 @click.option(
     "-o",

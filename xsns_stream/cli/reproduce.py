@@ -30,7 +30,7 @@ _FEWEST: Final = click.IntRange(min=1)
 
 
 def reproduce_options(function: Decorated) -> Decorated:
-    """Add every option of `reproduce` but those of output on the terminal."""
+    """Add every option of `reproduce` except those of output on the terminal."""
     return apply(function, _what_options, _size_options, _machine_options)
 
 
@@ -59,12 +59,12 @@ def _what_options(function: Decorated) -> Decorated:
             "(in the place of Wikipedia), typology=feature_predictions.npz, ldnd=FILE. Or one folder that has folders "
             "and files of these names. Repeatable.",
         ),
-        _what("--tasks", multiple=True, metavar="NAMES", help="Only these tasks, as `pos,ner`."),
+        _what("--tasks", multiple=True, metavar="NAMES", help="Only these tasks, such as `pos,ner`."),
         _what(
             "--languages",
             multiple=True,
             metavar="CODES",
-            help="Sources and targets of every task, as `en,de`, instead of the pool of the task.",
+            help="Sources and targets of every task, such as `en,de`, instead of the pool of the task.",
         ),
         _what(
             "--low-resource",
@@ -121,7 +121,7 @@ def _machine_options(function: Decorated) -> Decorated:
             type=PRECISIONS,
             default="float32",
             show_default=True,
-            help="Precision of products, for Fisher values and for fine-tuning.",
+            help="Precision of matrix products, for Fisher values and for fine-tuning.",
         ),
         click.option("--dry-run", is_flag=True, help="Print the command lines and their states, and stop."),
     )

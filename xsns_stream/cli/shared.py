@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="CODES",
-    help="The languages, as `sw,zu,xh`, or `all`.",
+    help="The languages, such as `sw,zu,xh`, or `all`.",
 )
 @row_options
 @click.option(

@@ -53,7 +53,7 @@ _task, _languages, _tuning, _cost = (
 
 
 def transfer_options(function: Decorated) -> Decorated:
-    """Add every option of `transfer` but those of output."""
+    """Add every option of `transfer` except those of output."""
     return apply(
         function,
         _task("--task", type=click.Choice(TASK_NAMES), required=True, help="Task to fine-tune and test."),
@@ -81,13 +81,13 @@ def _language_options(function: Decorated) -> Decorated:
             "--sources",
             multiple=True,
             metavar="CODES",
-            help="Fine-tune one model on each of these, as `en,de`, or all.",
+            help="Fine-tune one model on each of these, such as `en,de`, or all.",
         ),
         _languages(
             "--mix",
             multiple=True,
             metavar="CODES",
-            help="Fine-tune one model on all of these together, as `es,pt,it`; repeatable.",
+            help="Fine-tune one model on all of these together, such as `es,pt,it`; repeatable.",
         ),
         _languages(
             "--targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
@@ -146,7 +146,7 @@ def _cost_options(function: Decorated) -> Decorated:
             type=PRECISIONS,
             default="float32",
             show_default=True,
-            help="Precision of products, by automatic mixed precision.",
+            help="Precision of matrix products (automatic mixed precision).",
         ),
         _cost("--test-batch", "evaluation_batch", type=int, default=None, help="Test examples in a batch."),
         _cost(
@@ -177,8 +177,8 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     """Fine-tune a model on each source, and test it on every target.
 
     Each (source, seed) is a unit of work. Its scores are written to FILE.units as soon as it is finished, and FILE
-    holds the scores of all units. Running again makes the missing units, several processes may work on one FILE, and
-    an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
+    contains the scores of all units. Running again computes the missing units. Several processes may work on one FILE,
+    and an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
     from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder
     from xsns_stream.pipeline.finetune_settings import read_data, transfer_settings

@@ -78,7 +78,7 @@ def _error(store: str, result: Verification) -> StoreError:
     rows = list(dict.fromkeys(finding.row for finding in findings if finding.row is not None))
     count = f"{len(findings)} {'thing is' if len(findings) == 1 else 'things are'} wrong"
     if not rows:
-        return StoreError(f"{count} with the store '{store}'.", "restore what is damaged from a copy.")
+        return StoreError(f"{count} with the store '{store}'.", "restore the damaged rows from a copy.")
     shown, more = rows[:_NAMED], len(rows) - _NAMED
     others = f" and {more} more" if more > 0 else ""
     return StoreError(

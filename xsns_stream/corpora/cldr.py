@@ -1,7 +1,7 @@
 """The corpus `cldr`: names of places, languages, currencies, units and days in more than 150 languages.
 
 The text comes from the Unicode CLDR, which is part of the package Babel, so that no download is needed. Its lists of
-names are for trying the tool only: they have no verbs, hardly any grammar, and the same topics in every language.
+names are only for trying the tool: they have no verbs, hardly any grammar, and the same topics in every language.
 
 Only the own words of a locale are used. Names that it inherits from another locale, names that are the same in the CLDR
 root or in English, and bare codes (`XAF`) are left out, so that no language is measured on the words of another one.
@@ -42,7 +42,7 @@ class CldrCorpus:
         return tuple(sorted(_locales()))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` enumerations in `language`; all of them where there are fewer.
+        """Draw `count` enumerations in `language`; all of them if there are fewer.
 
         Raises:
             LanguageError: CLDR has too few own words of the language.
@@ -96,7 +96,7 @@ def _english() -> frozenset[str]:
 
 
 def _entries(locale: str) -> Iterator[tuple[str, str]]:
-    """Yield (code, name) of every display name that the locale itself holds, nothing inherited."""
+    """Yield (code, name) of every display name that the locale itself contains, nothing inherited."""
     from babel import localedata
 
     data: dict[str, Any] = localedata.load(locale, merge_inherited=False)

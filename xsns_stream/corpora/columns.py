@@ -1,9 +1,9 @@
-"""Columns of a table: the choice of those for text and labels, and the example that a row holds.
+"""Columns of a table: the choice of those for text and labels, and the example that a row contains.
 
-A label column holds class names, one per row (XNLI) or one per word (WikiANN), or answers as SQuAD writes them. Numbers
-become the names that the data set declares for them, or are their own names; `1.0`, which pandas writes for an integer
-in a column with gaps, is 1. A value without meaning (empty, None, NaN, a number below zero, `-` in place of a class, an
-answer that does not stand in its passage) is not a label, and the row is counted as `unlabelled`.
+A label column contains class names, one per row (XNLI) or one per word (WikiANN), or answers as SQuAD writes them.
+Numbers become the names that the data set declares for them, or are their own names; `1.0`, which pandas writes for an
+integer in a column with gaps, is 1. A value without meaning (empty, None, NaN, a number below zero, `-` in place of a
+class, an answer that does not occur in its passage) is not a label, and the row is counted as `unlabelled`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xsns_stream.types.text import AnswerSpan
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
 #: Names under which tables keep labels, in the order in which they are tried.
 LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
-#: Columns that hold lists of words; a table without lists may hold them written as text.
+#: Columns that contain lists of words; a table without lists may contain them written as text.
 WORD_COLUMNS: Final = ("tokens", "words")
 #: Columns of two texts that share a label. Without labels, the first text is read alone.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
@@ -43,9 +43,9 @@ class Columns:
 
     Attributes:
         text: The text, or the first text of a pair.
-        pair: The second text; empty where there are no pairs.
-        label: The labels; empty where no labels are read.
-        sentence: The sentence as it is written, beside its words; empty where there is no such column.
+        pair: The second text; empty if there are no pairs.
+        label: The labels; empty if no labels are read.
+        sentence: The sentence as it is written, beside its words; empty if there is no such column.
     """
 
     text: str
@@ -103,7 +103,7 @@ def find_columns(
             the names of a usual pair first.
         labels: None reads no labels, `auto` takes the first of `LABEL_COLUMNS` that exists; else the name of a column.
         where: The file or data set, for messages.
-        add_note: Takes a sentence on the column of the text, where there are several candidates.
+        add_note: Takes a sentence on the column of the text, if there are several candidates.
 
     Raises:
         CorpusError: A column does not exist, or two columns have its name.
@@ -136,7 +136,7 @@ def _choose(columns: Sequence[str], text: str | None, labels: str | None, where:
 
 
 def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
-    """Return the name of the column that holds the text.
+    """Return the name of the column that contains the text.
 
     Args:
         columns: Names of all columns.
@@ -166,7 +166,7 @@ def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: 
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(
-            f"of {where} the column '{chosen}' is read as the text, and not {', '.join(map(repr, others))}: "
+            f"the column '{chosen}' of {where} is read as the text, and not {', '.join(map(repr, others))}: "
             "--text-column chooses another one."
         )
 
@@ -178,19 +178,21 @@ def _parse_if_list(value: object, where: str) -> object:
     """Return the list that a value writes as text, as tables without lists have it; other values unchanged.
 
     Raises:
-        CorpusError: It is a list whose members cannot be told apart, as NumPy prints it.
+        CorpusError: It is a list whose members cannot be distinguished, as NumPy prints it.
     """
     if not isinstance(value, str) or not (text := value.strip()).startswith("[") or not text.endswith("]"):
         return value
     members = parse_list(text)
     if members is None and text != "[]":
         hint = 'write it as JSON (`["a", "b"]`), or the table as .jsonl or .parquet, which have lists.'
-        raise CorpusError(f"{where} holds a list as text, whose members cannot be told apart: {text[:40]!r}.", hint)
+        raise CorpusError(
+            f"{where} contains a list as text, whose members cannot be distinguished: {text[:40]!r}.", hint
+        )
     return members or []
 
 
 def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...] | str | AnswerSpan | None:
-    """Return the label of a value; None where the value has no meaning."""
+    """Return the label of a value; None if the value has no meaning."""
     if isinstance(value, Mapping):
         return _answer(value, where)
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -203,7 +205,7 @@ def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...]
 
 
 def _class_name(value: object, classes: Sequence[str], where: str) -> str:
-    """Return the name of a class; empty where the value has no meaning."""
+    """Return the name of a class; empty if the value has no meaning."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -215,11 +217,13 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int):
-        raise CorpusError(f"{where} holds {type(value).__name__}, which is not a label.", _LABEL_FORMS)
+        raise CorpusError(f"{where} contains {type(value).__name__}, which is not a label.", _LABEL_FORMS)
     if value < 0:
         return ""
     if classes and value >= len(classes):
-        raise CorpusError(f"{where} holds the class {value}, but only {len(classes)} classes have names.", _LABEL_FORMS)
+        raise CorpusError(
+            f"{where} contains the class {value}, but only {len(classes)} classes have names.", _LABEL_FORMS
+        )
     return classes[value] if classes else str(int(value))
 
 
@@ -230,9 +234,9 @@ def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
         if {"text", "answer_start"} <= set(value):
             return None  # a question without an answer
         keys = ", ".join(map(str, value)) or "nothing"
-        raise CorpusError(f"{where} holds {keys}, which is not an answer.", _LABEL_FORMS)
+        raise CorpusError(f"{where} contains {keys}, which is not an answer.", _LABEL_FORMS)
     if not isinstance(text, str) or not isinstance(start, int):
-        raise CorpusError(f"{where} holds an answer that is not text with a number.", _LABEL_FORMS)
+        raise CorpusError(f"{where} contains an answer that is not text with a number.", _LABEL_FORMS)
     return AnswerSpan(start, text)
 
 
@@ -255,15 +259,17 @@ def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
 def _with_word_labels(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> TextExample | None:
     """Return words with their labels; words of white space alone are removed, and so are their labels."""
     if isinstance(unit.text, str) or not isinstance(words, Sequence):
-        raise CorpusError(f"{where} holds a label for each word, but the text is not split into words.", _LABEL_FORMS)
+        raise CorpusError(
+            f"{where} contains a label for each word, but the text is not split into words.", _LABEL_FORMS
+        )
     if len(words) != len(labels):
-        raise CorpusError(f"{where} holds {len(labels)} labels for {len(words)} words.", "give one label per word.")
+        raise CorpusError(f"{where} contains {len(labels)} labels for {len(words)} words.", "give one label per word.")
     remaining = tuple(label for word, label in zip(words, labels, strict=True) if word and word.strip())
     return encodable(TextExample(unit.text, unit.pair, remaining if any(remaining) else None, unit.running))
 
 
 def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: str) -> TextExample | None:
-    """Return the question with its answer at its place in the cleaned passage; without label where it is not there."""
+    """Return the question with its answer at its place in the cleaned passage; without label if it is not there."""
     if not isinstance(passage, str) or unit.pair is None:
         raise CorpusError(
             f"{where} has answers, but no passage beside the question.", "add the columns question and context."

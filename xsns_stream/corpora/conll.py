@@ -6,7 +6,7 @@ one sentence in twenty is not valid is refused. A sentence of `_` alone is empty
 they may not publish.
 
 Labelled data of a task may also have two columns, a word and its tag, or the columns of Universal NER: the number of
-the word, the word, its tag, and two more. In the latter, comments (`# text = …`) stand before the sentences, as in
+the word, the word, its tag, and two more. In the latter, comments (`# text = …`) are before the sentences, as in
 CoNLL-U.
 """
 
@@ -24,7 +24,7 @@ from xsns_stream.corpora.running_text import sentence_as_written
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 
-#: What stands for a word or a tag that is not given.
+#: Placeholder for a word or a tag that is missing.
 _BLANK: Final = "_"
 
 # ---------------------------------------------------------------------------------------- CoNLL-U
@@ -48,7 +48,7 @@ _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\
 
 
 class _Word(NamedTuple):
-    """A written word: its form, its tag ("" for none), and the space after it (None where the file does not say)."""
+    """A written word: its form, its tag ("" for none), and the space after it (None if the file does not record it)."""
 
     form: str
     tag: str
@@ -145,7 +145,7 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
     parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
 
     Raises:
-        _NotConlluError: A line has no ID or FORM, or too many columns, or a comment stands between words.
+        _NotConlluError: A line has no ID or FORM, or too many columns, or a comment is between words.
     """
     _check_lines(sentence, len(fields))
     import conllu
@@ -163,7 +163,7 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Refuse a comment between words, which begins another sentence, and lines with too many columns.
+    """Reject a comment between words, which begins another sentence, and lines with too many columns.
 
     CoNLL-2009 has 14 columns, and its fourth is the lemma, where CoNLL-U has UPOS. Columns may be missing at the end.
     """
@@ -171,7 +171,7 @@ def _check_lines(sentence: str, width: int) -> None:
     for line in sentence.rstrip("\n").split("\n"):
         if line.startswith("#") and "\t" not in line:
             if words:
-                raise _NotConlluError("a comment stands between its words")
+                raise _NotConlluError("a comment is between its words")
             continue
         words += 1
         columns = line.split("\t") if "\t" in line else re.split(" {2,}", line.strip())
@@ -182,7 +182,7 @@ def _check_lines(sentence: str, width: int) -> None:
 
 
 def _single_spaces(sentence: str) -> str:
-    """Return a sentence without two spaces in a row within its columns: the library would take them for a tab."""
+    """Return a sentence without two spaces in a row within its columns: the library would read them as a tab."""
     if "  " not in sentence:
         return sentence
     lines = sentence.split("\n")
@@ -250,7 +250,7 @@ def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
 
 
 def _parse_space_after(line: Sequence[str], column: int) -> str | None:
-    """Return the space after a word from MISC; None where MISC does not say. Line ends count as spaces."""
+    """Return the space after a word from MISC; None if MISC does not record it. Line ends count as spaces."""
     values = dict(part.strip().partition("=")[::2] for part in line[column].split("|"))
     if values.get("SpaceAfter") == "No":
         return ""
@@ -308,7 +308,7 @@ def _split_fields(line: str) -> list[str]:
         return []
     if "\t" in line:
         return [field.strip() for field in line.split("\t")]
-    # No other white space separates fields: words may hold no-break spaces.
+    # No other white space separates fields: words may contain no-break spaces.
     return [field for field in line.split(" ") if field]
 
 
@@ -319,9 +319,9 @@ def _tagged_words(words: Sequence[str], tags: Sequence[str], running: str | None
 def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusError:
     hint = "separate word and tag by a tab or a space, and sentences by an empty line."
     if len(fields) < 2:
-        return CorpusError(f"{where} holds one field, not a word and its tag: {line.strip()[:40]!r}.", hint)
+        return CorpusError(f"{where} contains one field, not a word and its tag: {line.strip()[:40]!r}.", hint)
     return CorpusError(
-        f"{where} holds {len(fields)} fields, and the lines above have {width}: {line.strip()[:40]!r}.", hint
+        f"{where} contains {len(fields)} fields, and the lines above have {width}: {line.strip()[:40]!r}.", hint
     )
 
 
@@ -397,6 +397,6 @@ def read_numbered(lines: Sequence[str], name: str) -> Iterator[Unit]:
 def _check_numbered(fields: Sequence[str], expected: int, where: str, line: str) -> None:
     if len(fields) < _COLUMNS or not _NUMBER.fullmatch(fields[0]) or int(fields[0]) != expected:
         raise CorpusError(
-            f"{where} does not hold word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
-            "each line holds number, word and tag with tabs between, and an empty line ends a sentence.",
+            f"{where} does not contain word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
+            "each line contains number, word and tag with tabs between, and an empty line ends a sentence.",
         )

@@ -133,7 +133,7 @@ _PLACEHOLDER_BYTES: Final = 2**10
 
 
 def check_placeholder(beginning: bytes, name: str) -> None:
-    """Refuse a placeholder: a pointer of Git LFS, or the error page of a server, in place of the file itself.
+    """Reject a placeholder: a pointer of Git LFS, or the error page of a server, in place of the file itself.
 
     Args:
         beginning: The first bytes of the file, or all of it.
@@ -157,7 +157,7 @@ def check_placeholder(beginning: bytes, name: str) -> None:
 
 
 def check_encoding(beginning: bytes, name: str) -> None:
-    """Refuse a placeholder, and a file that is UTF-16 or UTF-32 or holds too many NULs to be text.
+    """Reject a placeholder, and a file that is UTF-16 or UTF-32 or contains too many NULs to be text.
 
     Args:
         beginning: The first bytes of the file, decompressed.
@@ -210,7 +210,7 @@ def _decodes(sniffed: bytes, encoding: str) -> bool:
 
 
 def _iconv(encoding: str, name: str) -> str:
-    """Return the command that converts a file to UTF-8, and decompresses it where it is compressed."""
+    """Return the command that converts a file to UTF-8, and decompresses it if it is compressed."""
     convert, quoted = f"iconv -f {encoding} -t UTF-8", shlex.quote(name)
     compression = next((suffix for suffix in _CAT if name.lower().endswith(suffix)), None)
     if compression is None:
@@ -229,20 +229,24 @@ def not_utf8_hint(name: str) -> str:
 
 
 def check_counts(counts: ReadCounts, name: str) -> None:
-    """Refuse a file in which many lines are not text. A few bad lines are skipped; many show that the file is wrong.
+    """Reject a file in which many lines are not text. A few bad lines are skipped; many show that the file is wrong.
 
     Args:
         counts: Counts of the lines.
         name: Name of the file, for the message.
 
     Raises:
-        CorpusError: More than a tenth of the lines that are not empty, and at least three, are not UTF-8 or hold
+        CorpusError: More than a tenth of the lines that are not empty, and at least three, are not UTF-8 or contain
             control characters.
     """
     filled = counts.read - counts.empty
     kinds = (
         (counts.undecodable, "are not UTF-8", not_utf8_hint(name)),
-        (counts.control, "hold control characters", "the file is not plain text, or damaged; write it again as UTF-8."),
+        (
+            counts.control,
+            "contain control characters",
+            "the file is not plain text, or damaged; write it again as UTF-8.",
+        ),
     )
     for number, what, hint in kinds:
         if number >= _BAD_LINES and number > _BAD_SHARE * filled:
@@ -285,7 +289,7 @@ def iter_whole_lines(path: Path, max_bytes: int) -> Generator[bytes, None, None]
 
 
 def decode(line: bytes) -> str | None:
-    """Return a line as text; None where it is not UTF-8."""
+    """Return a line as text; None if it is not UTF-8."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:

@@ -6,9 +6,9 @@ and :func:`read_table` makes an example of each row.
 In a `.csv`, quotation marks enclose fields. Marks within a field are doubled, or escaped by a backslash where the file
 can be read in no other way. For a `.tsv` two ways are common, with and without quoting, and the wrong one changes
 texts, so that the contents of the file decide: quoting is assumed where it explains every quotation mark of the file,
-and where there is evidence for it. One field such as `"yes," he said` shows that quotation marks are text.
+and if there is evidence for it. One field such as `"yes," he said` shows that quotation marks are text.
 
-Quotation marks are read strictly. The mark that closes a field stands right before a separator or a line end, and a
+Quotation marks are read strictly. The mark that closes a field is right before a separator or a line end, and a
 file that quotes fields has no marks within other fields. Otherwise one stray mark would make one text of many rows.
 """
 
@@ -37,8 +37,8 @@ def read_table(path: Path, column: str | None, labels: str | None, add_note: Add
 
     Args:
         path: The file.
-        column: The column that holds the text; None looks for a usual name.
-        labels: None, `auto`, or the column that holds the labels.
+        column: The column that contains the text; None looks for a usual name.
+        labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
 
     Raises:
@@ -55,7 +55,7 @@ def read_table(path: Path, column: str | None, labels: str | None, add_note: Add
 
 
 def delimited_column(path: Path, names: Sequence[str]) -> list[str]:
-    """Return the fields of the first column that has one of `names`; none where there is no such column."""
+    """Return the fields of the first column that has one of `names`; none if there is no such column."""
     with closing(_table_rows(path)) as rows:
         header = next(rows, [])
         column = next((header.index(name) for name in names if name in header), None)
@@ -119,14 +119,14 @@ class _TableRows:
         return row.fields + [""] * lacking
 
     def notes(self, *, mention_breaks: bool) -> Iterator[str]:
-        """Yield sentences on rows that repeat the header, and on fields that hold line ends."""
+        """Yield sentences on rows that repeat the header, and on fields that contain line ends."""
         if self.repeated:
             rows = "1 row that repeats" if self.repeated == 1 else f"{self.repeated} rows that repeat"
             yield f"{rows} the header of {self.name} {'is' if self.repeated == 1 else 'are'} left out."
         if self.broken and mention_breaks:
             yield (
-                f"{self.broken} of {self.rows} rows of {self.name} hold line ends between quotation marks, and are one "
-                f"example each; the first begins in line {self.first_broken}."
+                f"{self.broken} of {self.rows} rows of {self.name} contain line ends between quotation marks, and are "
+                f"one example each; the first begins in line {self.first_broken}."
             )
 
     def _wrong_length(self, row: Row, width: int) -> CorpusError:
@@ -140,7 +140,7 @@ class _TableRows:
         return _not_a_table(
             self.name,
             f"line {row.line} has {fields}",
-            "give each row as many fields as the header has: enclose a field that holds the separator in quotation "
+            "give each row as many fields as the header has: enclose a field that contains the separator in quotation "
             "marks, or write the texts to a .txt file.",
         )
 
@@ -151,7 +151,7 @@ def _not_a_table(name: str, reason: str, hint: str) -> CorpusError:
 
 # --------------------------------------------------------------------------------------- dialects
 
-#: A quoted field may hold line ends. A quotation mark that is not closed within so many lines is text.
+#: A quoted field may contain line ends. A quotation mark that is not closed within so many lines is text.
 _MAX_FIELD_LINES: Final = 1000
 #: A quoted field, or one without quotation marks.
 _QUOTED_FIELD: Final = re.compile(r'"((?:[^"]|"")*)"(?=\t|\Z)|([^"\t]*)(?=\t|\Z)')
@@ -168,8 +168,8 @@ class Dialect(NamedTuple):
         separator: The character between fields.
         quoted: Whether quotation marks may enclose a field, and are doubled within it.
         usual: Whether a file of this suffix is usually written in this way.
-        escaped: Whether a backslash stands before quotation marks within a field, instead of doubling them.
-        has_sep_line: Whether the first line names the separator, as `sep=;`, and the header is the second line.
+        escaped: Whether a backslash is before quotation marks within a field, instead of doubling them.
+        has_sep_line: Whether the first line names the separator, such as `sep=;`, and the header is the second line.
     """
 
     separator: str
@@ -239,10 +239,10 @@ class _QuotingEvidence:
 
     Attributes:
         bare: Columns with fields that are not quoted.
-        needless: Columns with quoted fields that hold nothing which needs quoting.
-        commas: Columns with quoted fields that hold a comma and nothing else which needs quoting.
-        necessary: Whether a quoted field holds a tab, a line end or a doubled quotation mark.
-        bare_comma: Whether a field without quotation marks holds a comma, so that commas are no reason for quoting.
+        needless: Columns with quoted fields that contain nothing which needs quoting.
+        commas: Columns with quoted fields that contain a comma and nothing else which needs quoting.
+        necessary: Whether a quoted field contains a tab, a line end or a doubled quotation mark.
+        bare_comma: Whether a field without quotation marks contains a comma, so that a comma does not require quoting.
     """
 
     bare: set[int] = field(default_factory=set)
@@ -299,7 +299,7 @@ def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
 
 
 def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
-    """Return (text within quotation marks, text without) of each field; None where quoting does not explain the row."""
+    """Return (text within quotation marks, text without) of each field; None if quoting does not explain the row."""
     if '"' not in row:
         return [(None, cell) for cell in row.split("\t")]
     fields: list[tuple[str | None, str | None]] = []
@@ -315,11 +315,11 @@ def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
 
 # ------------------------------------------------------------------------------------------- rows
 
-#: A quoted field of more characters is taken for one that is never closed.
+#: A quoted field of more characters is treated as one that is never closed.
 _MAX_FIELD_LENGTH: Final = 2**26
 _QUOTING_HINT: Final = (
-    "give each row as many fields as the header has: enclose a field that holds a separator, a line end or a quotation "
-    'mark in quotation marks, and double those within it ("" for ").'
+    "give each row as many fields as the header has: enclose a field that contains a separator, a line end or a "
+    'quotation mark in quotation marks, and double those within it ("" for ").'
 )
 # Text within quotation marks: other characters and doubled marks; with backslashes, also what they escape.
 _DOUBLED: Final = re.compile(r'[^"]*(?:""[^"]*)*')
@@ -333,7 +333,7 @@ class Row(NamedTuple):
     Attributes:
         line: Number of the line in which the row begins, counted from 1.
         fields: The fields, without the quotation marks around them.
-        raw: The row as it is written, where a field holds a line end; else empty.
+        raw: The row as it is written, where a field contains a line end; else empty.
         ends_with_cr: Whether the row ends with CR alone.
     """
 
@@ -453,5 +453,5 @@ class _RowParser:
         return match.end() if match else start
 
     def refuse(self, reason: str) -> NoReturn:
-        """Refuse the table."""
+        """Reject the table."""
         raise _not_a_table(self.name, reason, _QUOTING_HINT)

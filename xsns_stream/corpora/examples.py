@@ -1,13 +1,13 @@
 """Distinct text examples of a language: cleaning, counting and drawing.
 
-A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:`Tally` cleans the units and counts what
-becomes of them, for local files and for data sets of the Hub alike. :func:`collect` takes the first examples of a text,
-and :func:`draw_examples` draws a random sample of it.
+A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:`Tally` cleans the units and counts
+those that are used and those that are skipped, for local files and for data sets of the Hub alike. :func:`collect`
+takes the first examples of a text, and :func:`draw_examples` draws a random sample of it.
 
 A drawn sample is the same, bit for bit, as that of :meth:`~xsns_stream.types.LanguageSample.draw` over all distinct
 examples: a permutation of their number, of which the first |D| are taken. A small text is read once and held in memory.
 A large text is read twice. The first pass keeps a digest of 16 bytes for each example, which shows how many distinct
-examples there are and where they stand; the second pass keeps the examples that were drawn. Memory is then about 20
+examples there are and at which positions; the second pass keeps the examples that were drawn. Memory is then about 20
 bytes per example, however long the examples are.
 """
 
@@ -58,7 +58,7 @@ def discard_note(note: str) -> None:
 
 
 class Tally:
-    """Cleans units one by one, and counts what becomes of them.
+    """Cleans units one by one, and counts those that are used and those that are skipped.
 
     Args:
         labelled: Whether to leave out units without a label. The same text with another label is then another example.
@@ -148,7 +148,7 @@ _VISIBLE_FORMATS: Final = frozenset(
 
 
 def without_control(example: TextExample) -> TextExample:
-    """Return the example without control characters; the same object where it has none.
+    """Return the example without control characters; the same object if it has none.
 
     NUL and similar characters come from damage and from wrong conversion, and tokenizers treat them differently. White
     space (tab, vertical tab, form feed, U+0085) stays. A word that consists of control characters is removed together
@@ -171,9 +171,9 @@ def without_control(example: TextExample) -> TextExample:
 
 
 def without_invisible(example: TextExample) -> TextExample:
-    """Return the example with texts of invisible characters alone as empty; the same object where it has none.
+    """Return the example with texts of invisible characters alone as empty; the same object if it has none.
 
-    Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they stand alone. A
+    Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they are alone. A
     word of nothing else is removed together with its label. Within other texts these characters stay: joiners belong
     to the spelling of Persian and of Indic scripts.
     """
@@ -196,7 +196,7 @@ def without_invisible(example: TextExample) -> TextExample:
 
 
 def is_invisible(text: str) -> bool:
-    """Whether a text holds only white space, control and format characters (Cc, Cf); True for the empty text."""
+    """Whether a text contains only white space, control and format characters (Cc, Cf); True for the empty text."""
     return not any(
         letter.isalnum()
         or letter in _VISIBLE_FORMATS
@@ -217,13 +217,13 @@ def _plain(text: str) -> str:
 
 
 def _word_labels(labels: tuple[str, ...], words: Sequence[object]) -> tuple[str, ...] | None:
-    """Return the labels of the words that stay (those that are true); None where no word has a label."""
+    """Return the labels of the words that stay (those that are true); None if no word has a label."""
     remaining = tuple(compress(labels, words))
     return remaining if any(remaining) else None
 
 
 def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
-    """Return the answer at its place in the passage without control characters; None where the answer is then empty."""
+    """Return the answer at its place in the passage without control characters; None if the answer is then empty."""
     plain, text = _CONTROL.sub("", passage), _CONTROL.sub("", answer.text)
     start = len(_CONTROL.sub("", passage[: answer.start])) + len(text) - len(text.lstrip())
     start -= len(plain) - len(plain.lstrip())
@@ -234,14 +234,14 @@ def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
 
 
 def text_unit(value: object, where: str) -> TextExample | None:
-    """Return the unit of a column's value: a string, or a list of strings where the text is split into words.
+    """Return the unit of a column's value: a string, or a list of strings if the text is split into words.
 
     White space at the ends of a text or a word is removed, and so are words of nothing else. A lone surrogate, which
     JSON can escape, cannot be encoded and makes the unit undecodable.
 
     Args:
         value: The value; None counts as empty.
-        where: Where the value stands, for messages: `column 'text' of sw.parquet`.
+        where: The place of the value, for messages: `column 'text' of sw.parquet`.
 
     Raises:
         CorpusError: The value is neither text nor a list of words.
@@ -250,12 +250,12 @@ def text_unit(value: object, where: str) -> TextExample | None:
 
 
 def pair_unit(first: object, second: object, where: str) -> TextExample | None:
-    """Return the unit of two texts that belong together; the unit is empty where one of the texts is.
+    """Return the unit of two texts that belong together; the unit is empty if one of the texts is.
 
     Args:
         first: The first text, as in :func:`text_unit`.
         second: The second text; words are joined by spaces.
-        where: Where the values stand, for messages.
+        where: The place of the values, for messages.
 
     Raises:
         CorpusError: A value is neither text nor a list of words.
@@ -265,7 +265,7 @@ def pair_unit(first: object, second: object, where: str) -> TextExample | None:
 
 
 def encodable(example: TextExample) -> TextExample | None:
-    """Return the example; None where it holds characters that UTF-8 cannot encode."""
+    """Return the example; None if it contains characters that UTF-8 cannot encode."""
     try:
         example.identity().encode()
         (example.running or "").encode()
@@ -282,7 +282,7 @@ def _clean(value: object, where: str) -> str | tuple[str, ...]:
     if isinstance(value, Sequence) and all(word is None or isinstance(word, str) for word in value):
         return tuple(stripped for word in value if word and (stripped := word.strip()))
     raise CorpusError(
-        f"{where} holds neither text nor lists of words, but {type(value).__name__}.",
+        f"{where} contains neither text nor lists of words, but {type(value).__name__}.",
         "name a column of text with --text-column.",
     )
 
@@ -316,7 +316,7 @@ def draw_examples(
 
     Args:
         units: Returns the units from the beginning, each time that it is called.
-        count: |D|, at least 1; where there are fewer examples, all are taken.
+        count: |D|, at least 1; if there are fewer examples, all are taken.
         seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
         name: Name of the text, for messages.
         labelled: As in :class:`Tally`.

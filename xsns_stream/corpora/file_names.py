@@ -187,7 +187,7 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def _changed_language(written: str, code: str) -> str:
-    """Return a note where the normalised code names another language than was written; empty where it does not.
+    """Return a note where the normalised code names another language than was written; empty if it does not.
 
     Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
     macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
@@ -242,11 +242,12 @@ def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
 def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tuple[list[TreebankFile], list[Path]]:
     """Return the files of treebanks in a folder, in the order of their names, and all other files that are not hidden.
 
-    Of files whose names differ only in the suffix, the first is taken: releases have the plain text beside the CoNLL-U.
+    If the names of files differ only in the suffix, the first file is taken: releases have the plain text beside the
+    CoNLL-U.
 
     Args:
         folder: The folder.
-        suffix_of: Function that returns the suffix of a file name; None where treebanks have no files with it.
+        suffix_of: Function that returns the suffix of a file name; None if treebanks have no files with it.
 
     Raises:
         CorpusError: The folder cannot be read.
@@ -266,7 +267,7 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
 
 
 def joined_treebanks_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
-    """Yield a sentence on languages whose treebanks are joined; none where there are no such languages.
+    """Yield a sentence on languages whose treebanks are joined; none if there are no such languages.
 
     Args:
         joined: Code and treebanks of each language, the treebanks in the order in which they are read.

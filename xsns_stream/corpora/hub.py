@@ -39,7 +39,7 @@ _TRUE: Final = frozenset(("yes", "on", "true"))
 _NOT_TEXT: Final = _TRUE | {"no", "off", "false", "null", "~"}
 _OFFLINE_HINT: Final = (
     "download the data set elsewhere (`hf download --repo-type dataset {id} --local-dir DIR`) and use "
-    "--corpus {again}, or set HF_HOME to a cache that holds it and HF_HUB_OFFLINE=1."
+    "--corpus {again}, or set HF_HOME to a cache that contains it and HF_HUB_OFFLINE=1."
 )
 
 
@@ -50,12 +50,13 @@ class HubCorpus:
     Attributes:
         recipe: Where the data set keeps its text. Without subsets in the recipe, the languages are the names of the
             configurations; without a text column, a column with a usual name is read.
-        root: A folder that holds a copy of the data set; None reads from the Hub.
+        root: A folder that contains a copy of the data set; None reads from the Hub.
         split: The split to read; None takes that of the recipe.
         text_column: The only column of text; None takes the column, or the pair of columns, of the recipe.
         config: Name of the configurations, with `{lang}` for the language; None takes that of the recipe.
         revision: Branch, tag or commit on the Hub; None takes the newest.
-        labels: None reads no labels, `auto` those of the recipe or of a usual column, else the column that holds them.
+        labels: None reads no labels, `auto` those of the recipe or of a usual column, else the column that contains
+            them.
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
     """
 
@@ -91,7 +92,7 @@ class HubCorpus:
         )
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted: those of the recipe, of which a local copy may hold a part.
+        """Return the normalised codes, sorted: those of the recipe, of which a local copy may contain a part.
 
         Raises:
             CorpusError: The recipe has no languages, and the data set cannot be read.
@@ -99,7 +100,7 @@ class HubCorpus:
         return tuple(sorted(self._subsets if self.recipe.subsets else self._named))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Return the first `count` usable, distinct rows of the shuffled split; all rows where there are fewer.
+        """Return the first `count` usable, distinct rows of the shuffled split; all rows if there are fewer.
 
         Args:
             language: Code of the language.
@@ -165,7 +166,7 @@ class HubCorpus:
         return isinstance(first, tuple)
 
     def _first_text(self, code: str) -> str | tuple[str, ...] | None:
-        """Return the first text of a language; None where its first rows have no text, or cannot be read."""
+        """Return the first text of a language; None if its first rows have no text, or cannot be read."""
         try:
             with closing(self._units(code, None)) as units:
                 rows = islice(units, _FIRST_ROWS)
@@ -224,7 +225,7 @@ class HubCorpus:
         return tuple(UnreadFile(name, reason, "configuration") for name in left)
 
     def _subset(self, config: str) -> str | None:
-        """Return the part of a configuration's name that is the language; None where the template does not fit."""
+        """Return the part of a configuration's name that is the language; None if the template does not fit."""
         before, lang, after = self._template.partition(LANG)
         if not lang:
             return config if config == self._template else None
@@ -240,7 +241,7 @@ class HubCorpus:
             return tuple(datasets.get_dataset_config_names(self._path, revision=self.revision))
 
     def _check_named_configs(self) -> None:
-        """Refuse a copy whose README.md names a configuration by a word that YAML does not read as text: `no` is False.
+        """Reject a copy whose README.md names a configuration by a word that YAML does not read as text: `no` is False.
 
         Raises:
             CorpusError: There is such a name.
@@ -289,7 +290,7 @@ class HubCorpus:
             classes = class_names(stream, columns.label)
             prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
             if prefix:
-                # Before the shuffle, so that the buffer holds only rows of this language.
+                # Before the shuffle, so that the buffer contains only rows of this language.
                 stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
@@ -326,7 +327,7 @@ class HubCorpus:
 
     @property
     def _label(self) -> str | None:
-        """The column of the labels; `auto` where no recipe knows it."""
+        """The column of the labels; `auto` if no recipe names it."""
         own = self.recipe.labelled
         return own.label if self.labels == AUTO and own else self.labels
 
@@ -343,7 +344,7 @@ class HubCorpus:
 
     @property
     def _path(self) -> str:
-        # `datasets` would take a relative path of one or two parts for a name on the Hub.
+        # `datasets` would read a relative path of one or two parts as a name on the Hub.
         return str(self.root.resolve()) if self.root else self.recipe.hub_id
 
     @property
@@ -402,7 +403,7 @@ def open_hub(
 
     Args:
         recipe: Where the data set keeps its text.
-        root: A folder that holds a copy of the data set; None reads from the Hub.
+        root: A folder that contains a copy of the data set; None reads from the Hub.
         text_column: As in :class:`HubCorpus`.
         split: As in :class:`HubCorpus`.
         config: As in :class:`HubCorpus`.
@@ -426,10 +427,10 @@ def open_hub(
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Refuse options that would have no effect; all options where no names are given.
+    """Reject options that would have no effect; all options where no names are given.
 
     Args:
-        options: {name: value}; the value is None where the option was not given.
+        options: {name: value}; the value is None if the option was not given.
         names: Names of the options to refuse.
         kind: The kind of corpus, for the message.
 
@@ -478,7 +479,7 @@ def shuffled(stream: Any, seed: int) -> Any:
 
 
 def class_names(stream: Any, column: str) -> tuple[str, ...]:
-    """Return the names of the classes that a data set declares for a column; empty where it declares none."""
+    """Return the names of the classes that a data set declares for a column; empty if it declares none."""
     feature = (stream.features or {}).get(column)
     # Labels of words are a list of class labels.
     return tuple(getattr(getattr(feature, "feature", feature), "names", ()))
@@ -486,7 +487,7 @@ def class_names(stream: Any, column: str) -> tuple[str, ...]:
 
 @contextmanager
 def no_progress_bars() -> Iterator[None]:
-    """Disable the progress bars of `datasets`: a library does not print."""
+    """Disable the progress bars of `datasets`, because a library must not print."""
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     were_disabled = are_progress_bars_disabled()

@@ -22,7 +22,7 @@ TASK_NAMES: Final[Mapping[str, str]] = {
     "qa": "answer",
     "topic": "text",
 }
-#: Largest number of classes of a task, where it is known: some copies of XNLI have two names for one of its classes.
+#: Largest number of classes of a task, if it is known: some copies of XNLI have two names for one of its classes.
 MOST_CLASSES: Final[Mapping[str, int]] = {"nli": 3, "pi": 2}
 #: The tag of a word outside every named entity.
 OUTSIDE: Final = "O"
@@ -119,7 +119,7 @@ def iob1_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ..
     """Return examples of named entities with tags in IOB2, and the number of examples whose tags were changed.
 
     In IOB1 an entity begins with `I-`, and with `B-` only directly after an entity of the same type. A file is IOB1
-    where this is true of all its entities. Where some other entities begin with `B-`, the file is IOB2 and is returned
+    if this is true of all its entities. Where some other entities begin with `B-`, the file is IOB2 and is returned
     unchanged.
     """
     labels = [example.label for example in examples if isinstance(example.label, tuple)]
@@ -141,7 +141,7 @@ def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], st
 
 
 def _bioes_tag(tag: str, before: str) -> str:
-    """Return the IOB2 tag of one in BIOES or BILOU: `I-` only where it continues the entity before it."""
+    """Return the IOB2 tag of one in BIOES or BILOU: `I-` only if it continues the entity before it."""
     if not _is_entity(tag, _ALL_PREFIXES):
         return tag
     continues = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
@@ -170,14 +170,14 @@ def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], tas
 
     Args:
         examples: Examples with labels.
-        names: {old: new} names; of named entities the types. `O` as the new name of a type removes its entities.
+        names: {old: new} names; for named entities, the types. `O` as the new name of a type removes its entities.
         task: Task of the examples.
     """
     return tuple(_renamed(example, names, task) for example in examples) if names else tuple(examples)
 
 
 def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return those of `names` that are labels of the examples; of named entities, their types."""
+    """Return those of `names` that are labels of the examples; for named entities, their types."""
     wanted = set(names)
     if not wanted:
         return wanted
@@ -218,14 +218,14 @@ def _renamed_entity(tag: str, names: Mapping[str, str]) -> str:
 def label_union(
     languages: Iterable[str], units: Callable[[str], Iterable[Unit]], most: int | None = None
 ) -> tuple[str, ...]:
-    """Return the names of all labels of all languages, sorted; empty where labels are answers.
+    """Return the names of all labels of all languages, sorted; empty if labels are answers.
 
     A language that cannot be read adds no labels. Its own row fails later, with the reason.
 
     Args:
         languages: Codes of the languages.
         units: Function that returns the units of a language.
-        most: Largest number of classes of the task; None where it is not known.
+        most: Largest number of classes of the task; None if it is not known.
 
     Raises:
         CorpusError: No language can be read, or the label sets do not fit together (:func:`check_label_sets`).
@@ -254,12 +254,12 @@ def label_union(
 
 
 def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool, most: int | None = None) -> None:
-    """Refuse label sets that cannot belong to one task.
+    """Raise an error if label sets cannot belong to one task.
 
     Args:
         by_language: {language: its labels}.
         words: Whether they are labels of words. Small data may have different ones in each language.
-        most: Largest number of classes of the task; None where it is not known.
+        most: Largest number of classes of the task; None if it is not known.
 
     Raises:
         CorpusError: A class has several spellings, a language shares no class with the others, or there are too many
@@ -289,7 +289,7 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
 def check_spellings(
     by_language: Mapping[str, Collection[str]], *, words: bool, exempt: Collection[str] = (), hint: str = ""
 ) -> None:
-    """Refuse a class with several spellings: labels that differ only by case, white space or leading zeros.
+    """Reject a class with several spellings: labels that differ only by case, white space or leading zeros.
 
     Args:
         by_language: {language: its labels}.

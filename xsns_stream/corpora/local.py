@@ -53,14 +53,14 @@ class LocalCorpus:
     Attributes:
         name: Name for provenance, such as `folder(ntrex)`; without absolute paths.
         files: Normalised code → file, or shards in their order.
-        text_column: The column that holds the text, in files that have columns.
+        text_column: The column that contains the text, in files that have columns.
         not_read: Files and subfolders of the folder that are left out, with the reasons.
-        labels: None reads no labels, `auto` those of each kind of file, else the column that holds the labels.
+        labels: None reads no labels, `auto` those of each kind of file, else the column that contains the labels.
         unclear: Normalised code → the reason why the language cannot be read: it has two files, or shards are missing.
         notes: Sentences on file names that are read as another language than one might expect.
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
         folder: The folder of the files; None for files given one by one.
-        joined: Normalised code → treebanks that are read as one text, as they stand in the name: `en_ewt+en_gum`.
+        joined: Normalised code → treebanks that are read as one text, as they are in the name: `en_ewt+en_gum`.
     """
 
     name: str
@@ -87,7 +87,7 @@ class LocalCorpus:
         return tuple(sorted({*self.files, *self.unclear}))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` examples without replacement; all examples where there are fewer.
+        """Draw `count` examples without replacement; all examples if there are fewer.
 
         The whole text is read first, so that the draw depends only on its distinct examples and `seed`.
 
@@ -98,7 +98,7 @@ class LocalCorpus:
 
         Raises:
             LanguageError: The corpus has no such language.
-            CorpusError: The text cannot be read, holds nothing usable, or it is unclear which file to read.
+            CorpusError: The text cannot be read, contains nothing usable, or it is unclear which file to read.
         """
         code = pick(language, self.languages(), self.name)
         paths = self._paths(code)
@@ -180,8 +180,8 @@ def open_folder(
 
     Args:
         folder: The folder; subfolders that are not treebanks are not read.
-        text_column: The column that holds the text, in files that have columns.
-        split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` where there are such files.
+        text_column: The column that contains the text, in files that have columns.
+        split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
 
@@ -286,7 +286,7 @@ class _FolderListing:
             stem = treebank["language"]
         elif self.split is not None:
             # The user asked for a split, so that files without one are left out.
-            self.not_read.append(UnreadFile(name, f"its name does not say that its split is {split}"))
+            self.not_read.append(UnreadFile(name, f"its name does not state that its split is {split}"))
             return
         shard = shard_of(stem)
         try:
@@ -336,7 +336,7 @@ def open_files(
     Args:
         pairs: One or more pairs, such as `sw=texts/swahili.txt`. A pipe is copied to a temporary file, since text is
             read more than once.
-        text_column: The column that holds the text, in files that have columns.
+        text_column: The column that contains the text, in files that have columns.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
 
@@ -403,7 +403,7 @@ def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
 
 
 def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
-    """Return the setting of `words` for the name of a corpus; None where no file is split into words.
+    """Return the setting of `words` for the name of a corpus; None if no file is split into words.
 
     Rows of running text and rows of words as given then never share a store, and neither do rows of older versions,
     which read words as given only. Stores of plain text keep their name.
@@ -414,7 +414,7 @@ def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None
 
 
 def _holds_words(path: Path, column: str | None) -> bool:
-    """Whether the first text of a file is split into words; False where it cannot be read."""
+    """Whether the first text of a file is split into words; False if it cannot be read."""
     parts = split_suffix(path.name)
     if parts is None:
         return False
@@ -433,7 +433,7 @@ def _holds_words(path: Path, column: str | None) -> bool:
 
 
 def _has_word_column(path: Path, column: str | None) -> bool:
-    """Whether the header of a table names a column of words; a table may hold them as lists written as text."""
+    """Whether the header of a table names a column of words; a table may contain them as lists written as text."""
     try:
         with corpus_errors(path), closing(iter_lines(path)) as lines:
             header = next(lines, b"").decode("utf-8", "replace")
@@ -451,7 +451,7 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     return CorpusError(
         f"{both}{listed} are language '{code}'.",
         f"choose one with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a "
-        "new store), keep one of them in the folder, or tell them apart in the name (as sr-Latn and sr-Cyrl).",
+        "new store), keep one of them in the folder, or distinguish them in the name (as sr-Latn and sr-Cyrl).",
     )
 
 

@@ -52,7 +52,7 @@ class MemoryCorpus:
         return tuple(sorted(self.texts))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct texts without replacement; all of them where there are fewer.
+        """Draw `count` distinct texts without replacement; all of them if there are fewer.
 
         The same texts in a file give the same draw.
 
@@ -87,7 +87,7 @@ def open_texts(texts: Texts, name: str = "memory", text_column: str | None = Non
         texts: {language: texts}, where the texts are an iterable of strings or a table with a column of texts; or one
             table with a column `language` and a column of texts. A table is a pandas frame or a `datasets.Dataset`.
         name: The name in provenance.
-        text_column: The column that holds the text.  [default: text]
+        text_column: The column that contains the text.  [default: text]
 
     Raises:
         LanguageError: A key is not a language, or two keys are the same language.

@@ -42,10 +42,10 @@ class Corpus(Protocol):
         """Return the normalised codes of the languages, sorted."""
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct examples in `language` with `seed`; all examples where there are fewer."""
+        """Draw `count` distinct examples in `language` with `seed`; all examples if there are fewer."""
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes over all languages, in a fixed order; empty where there are no labels."""
+        """Return the names of the classes over all languages, in a fixed order; empty if there are no labels."""
 
 
 def open_corpus(
@@ -67,11 +67,11 @@ def open_corpus(
             replace or add files. A name wins over a folder of that name, so that a command means the same everywhere;
             write `./wikiann` for the folder. Texts in memory, as
             :func:`~xsns_stream.corpora.open_texts` takes them, and an open corpus are accepted too.
-        text_column: The column that holds the text.
+        text_column: The column that contains the text.
         split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
-        labels: None reads text alone. `auto` reads the labels that a recipe knows, the UPOS of CoNLL-U, or the usual
+        labels: None reads text alone. `auto` reads the labels that a recipe names, the UPOS of CoNLL-U, or the usual
             column of a table; any other value is the name of a column. Examples without a label are then left out.
         task: Read labelled data of this task, as :func:`~xsns_stream.corpora.tasks.open_task` does, and take the
             texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
@@ -132,7 +132,7 @@ def _specifications(spec: object) -> list[str]:
 
 
 def not_read(corpus: object) -> tuple[UnreadFile, ...]:
-    """Return the files that a corpus leaves out, with the reasons; empty where its kind has no files to leave out."""
+    """Return the files that a corpus leaves out, with the reasons; empty if its kind has no files to leave out."""
     files: tuple[UnreadFile, ...] = getattr(corpus, "not_read", ())
     return files
 
@@ -287,7 +287,7 @@ class TaskText:
         return self.data.languages(self.split_name)
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct examples without replacement; all examples where there are fewer.
+        """Draw `count` distinct examples without replacement; all examples if there are fewer.
 
         Raises:
             LanguageError: There is no such language, or it does not have the split.
@@ -301,7 +301,7 @@ class TaskText:
         return LanguageSample(split.language, examples, split.source, counts, notes).draw(count, seed)
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes in the split of all languages, sorted; empty where labels are answers.
+        """Return the names of the classes in the split of all languages, sorted; empty if labels are answers.
 
         Raises:
             CorpusError: No language can be read.

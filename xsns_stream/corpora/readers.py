@@ -54,7 +54,7 @@ def read_text(
     Args:
         language: Code of the language, in any spelling that :func:`~xsns_stream.languages.normalise` takes.
         path: A .txt, .conllu, .jsonl, .csv or .tsv file (each also with .gz, .bz2, .xz or .zst), or a .parquet file.
-        text_column: The column that holds the text, in files that have columns.
+        text_column: The column that contains the text, in files that have columns.
         labels: None reads no labels. `auto` reads the UPOS of each word in CoNLL-U (of a range, its own UPOS or none),
             and in tables the first column with a usual name for labels. Any other value is the name of a column.
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
@@ -64,7 +64,7 @@ def read_text(
 
     Raises:
         LanguageError: `language` is not a language.
-        CorpusError: The file is missing, unreadable or malformed, or holds no usable text.
+        CorpusError: The file is missing, unreadable or malformed, or contains no usable text.
     """
     path = Path(path)
     code = normalise(language)
@@ -83,7 +83,7 @@ def read_units(
 
     Args:
         path: The file.
-        column: The column that holds the text, in files that have columns.
+        column: The column that contains the text, in files that have columns.
         labels: As in :func:`read_text`.
         add_note: Takes sentences on how the file is read. The same sentence may come more than once.
 
@@ -103,7 +103,7 @@ def read_units(
 
 
 def split_suffix(name: str) -> tuple[str, str] | None:
-    """Return (stem, suffix) of a file name, such as ("sw", ".txt.gz"); None where the suffix has no reader."""
+    """Return (stem, suffix) of a file name, such as ("sw", ".txt.gz"); None if the suffix has no reader."""
     lower = name.lower()
     compression = next((suffix for suffix in COMPRESSIONS if lower.endswith(suffix)), "")
     plain = lower.removesuffix(compression)
@@ -123,7 +123,7 @@ def json_reason(name: str) -> str:
 
 
 def check_usable(counts: ReadCounts, name: str) -> None:
-    """Refuse a file without usable text, or with too little of it.
+    """Reject a file without usable text, or with too little of it.
 
     Raises:
         CorpusError: Nothing is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
@@ -131,7 +131,7 @@ def check_usable(counts: ReadCounts, name: str) -> None:
     check_counts(counts, name)
     if not counts.read:
         raise CorpusError(
-            f"{name} has no usable text: it holds no line, row or sentence.", "check that the file is complete."
+            f"{name} has no usable text: it contains no line, row or sentence.", "check that the file is complete."
         )
     if not counts.usable:
         raise CorpusError(f"{name} has no usable text: {describe_counts(counts)}.")
@@ -209,8 +209,8 @@ def read_jsonl(path: Path, column: str | None, labels: str | None, add_note: Add
 
     Args:
         path: The file.
-        column: The column that holds the text; None looks for a usual name.
-        labels: None, `auto`, or the column that holds the labels.
+        column: The column that contains the text; None looks for a usual name.
+        labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
 
     Raises:
@@ -326,7 +326,7 @@ def _json_object(text: str, where: str, path: Path) -> JsonRow:
 def _json_error(error: json.JSONDecodeError, path: Path) -> str:
     """Return what is wrong with a line, in words where the file is JSON of another form."""
     if error.msg == "Extra data":
-        return "it holds more than one value"
+        return "it contains more than one value"
     with open_bytes(path) as stream:
         beginning = stream.read(_MAX_ROW_BYTES)
     try:
@@ -358,8 +358,8 @@ def read_parquet(
 
     Args:
         path: The file.
-        column: The column that holds the text; None looks for a usual name.
-        labels: None, `auto`, or the column that holds the labels.
+        column: The column that contains the text; None looks for a usual name.
+        labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
 
     Raises:

@@ -1,6 +1,6 @@
 """Recipes for well-known data sets on the Hugging Face Hub: where each keeps its languages, texts and labels.
 
-A recipe is data, not code. A column of lists holds texts that are split into words, a column of strings plain texts.
+A recipe is data, not code. A column of lists contains texts that are split into words, a column of strings plain texts.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class Recipe:
         hub_id: OWNER/NAME on the Hub.
         subsets: The names of the languages in the data set, separated by white space.
         text: Column of the text, or of the first text of a pair.
-        pair: Column of the second text of a pair; empty where there are no pairs.
+        pair: Column of the second text of a pair; empty if there are no pairs.
         config: Name of the configuration; `{lang}` stands for the subset of the language.
         split: The split that is read by default.
         prefix_column: Where all languages share a configuration: the column whose value begins with the subset and a
             hyphen in the rows of the language.
         leave_out: Rows in which one of these columns is not empty are left out.
         renamed: Subset → language code, where the name of the subset is not a code, or is that of another language.
-        sentence: Column of the sentence as it is written, beside the words; empty where there is none. A copy of the
+        sentence: Column of the sentence as it is written, beside the words; empty if there is none. A copy of the
             data set may lack it.
-        labelled: The columns of text and label, for reading with labels; None where the data set has no labels.
+        labelled: The columns of text and label, for reading with labels; None if the data set has no labels.
         note: A phrase that describes the text, for help pages.
     """
 
@@ -219,7 +219,7 @@ def recipe_of(spec: str) -> tuple[Recipe, Path | None] | None:
         spec: `wikiann`, `wikiann=FOLDER`, `hub:OWNER/NAME` or `hub:./FOLDER`.
 
     Returns:
-        The recipe and the folder, which is None for a data set on the Hub; None where `spec` is another kind of corpus.
+        The recipe and the folder, which is None for a data set on the Hub; None if `spec` is another kind of corpus.
         The recipe of `hub:…` has no languages and no text column: both are looked up in the data set.
 
     Raises:

@@ -84,9 +84,9 @@ def sentence_as_written(text: str | None, spaced_words: Iterable[tuple[str, str 
     """Return a sentence as it is written.
 
     Args:
-        text: The sentence in the corpus; None where the corpus does not have it. It is used where it differs from the
+        text: The sentence in the corpus; None if the corpus does not have it. It is used where it differs from the
             words in nothing but white space.
-        spaced_words: The words, each with the space after it; None where the corpus does not record that space.
+        spaced_words: The words, each with the space after it; None if the corpus does not record that space.
     """
     known = list(spaced_words)
     words = [word for word, _ in known]

@@ -1,8 +1,8 @@
-"""Checks that the texts of a file are what its reader takes them for.
+"""Checks that the texts of a file are of the kind that its reader expects.
 
 A single text may look odd. Where many texts of a file do, the file is refused: UTF-8 that was decoded with another
-encoding, lists of words that a table holds as text, lists of sentences where words are expected. A note is added where
-the lines of a `.txt` file begin with identifiers.
+encoding, lists of words that a table contains as text, lists of sentences where words are expected. A note is added
+where the lines of a `.txt` file begin with identifiers.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _TextChecks:
             self.first_mojibake = self.first_mojibake or text
 
     def finish(self, add_note: AddNote) -> None:
-        """Add notes on odd texts, or refuse the file where there are too many.
+        """Add notes on odd texts, or refuse the file if there are too many.
 
         Raises:
             CorpusError: The texts are not what they seem.
@@ -94,9 +94,9 @@ class _TextChecks:
             )
         if self.sentences > _LIST_SHARE * self.lists:
             raise CorpusError(
-                f"{self.sentences:,} of {self.lists:,} lists of {self.name} hold sentences, not words "
+                f"{self.sentences:,} of {self.lists:,} lists of {self.name} contain sentences, not words "
                 f"({_excerpt(self.first_sentence)}).",
-                "a list holds the words of one text: write one sentence per row, or join the sentences of a text.",
+                "a list contains the words of one text: write one sentence per row, or join the sentences of a text.",
             )
         if not self.mojibake:
             return
@@ -114,7 +114,7 @@ class _TextChecks:
 def parse_list(text: str) -> list[object] | None:
     """Return the list of words or numbers that a text writes as Python or JSON does; None for other texts.
 
-    A list as NumPy prints it (`['a' 'b']`) is not parsed, since its words cannot be told apart.
+    A list as NumPy prints it (`['a' 'b']`) is not parsed, since its words cannot be distinguished.
     """
     try:
         value = json.loads(text)
@@ -147,7 +147,7 @@ def is_mojibake(text: str) -> bool:
         decoded = data.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    # Slovak capitals such as `ÍŽ` are valid UTF-8 by accident, so that these letters are no evidence.
+    # Slovak capitals such as `ÍŽ` are valid UTF-8 by accident, so that these letters are not evidence.
     return len(decoded) < len(text) and any(0x80 <= _single_byte(c)[0] <= 0xBF for c in text if c not in _LETTERS)
 
 
@@ -160,7 +160,7 @@ def _single_byte(letter: str) -> bytes:
 
 
 def _are_sentences(words: Sequence[str]) -> bool:
-    """Whether at least half of the members of a list are sentences: they hold a space and end as sentences do."""
+    """Whether at least half of the members of a list are sentences: they contain a space and end as sentences do."""
     ended = sum(" " in word and word.rstrip(_AFTER_ENDS)[-1:] in _SENTENCE_ENDS for word in words)
     return bool(ended) and 2 * ended >= len(words)
 
@@ -200,7 +200,7 @@ class LineChecks:
             return
         if self.tabs > _TABLE_SHARE * self.lines:
             add_note(
-                f"{self.tabs:,} of {self.lines:,} lines of {self.name} hold a tab, and each line is measured as a "
+                f"{self.tabs:,} of {self.lines:,} lines of {self.name} contain a tab, and each line is measured as a "
                 "whole: if the file is a table, name it .tsv, give it a header, and choose a column with --text-column."
             )
         elif self.numbered > _TABLE_SHARE * self.lines:

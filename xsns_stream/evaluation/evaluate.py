@@ -57,7 +57,7 @@ class _Pool:
         scores: float64 [Q, S, T].
         candidates: [Q, S, T].
         functions: {name: metric}.
-        english: [T, 1, Q]: the regret of always choosing English, NaN where English is not a candidate; None where it
+        english: [T, 1, Q]: the regret of always choosing English, NaN if English is not a candidate; None if it
             is not a source.
     """
 
@@ -167,7 +167,7 @@ def evaluate(
 
 
 def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: EvaluationSettings) -> Evaluation:
-    """Average metrics over seeds and targets, with intervals and, where there is a reference, a comparison."""
+    """Average metrics over seeds and targets, with intervals and, if there is a reference, a comparison."""
     by_seed = [row.metrics for row in rows]
     index = _reference_index(reference, [row.name for row in rows])
     means, differences = bootstrap(by_seed, settings.resamples, settings.seed, index)
@@ -295,7 +295,7 @@ def _choices(joined: JoinedScores, rows: list[_Row]) -> tuple[Choice, ...]:
 
 
 def _largest(joined: JoinedScores, sources: NDArray[np.intp], values: Reals) -> tuple[str, ...]:
-    """Return the sources with the largest value; empty where there is no source, or a value is undefined."""
+    """Return the sources with the largest value; empty if there is no source, or a value is undefined."""
     if not values.size or not np.isfinite(values).all():
         return ()
     return tuple(joined.sources[source] for source in sources[values == values.max()])

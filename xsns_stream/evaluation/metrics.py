@@ -22,9 +22,9 @@ from xsns_stream.types import Reals
 
 #: Number of sources that NDCG@3 and Top-3 take into account.
 DEPTH: Final = 3
-#: Fewest candidates for a correlation; two points always correlate perfectly.
+#: Smallest number of candidates for a correlation; two points always correlate perfectly.
 FEWEST_FOR_CORRELATION: Final = 3
-#: Fewest candidates for a choice.
+#: Smallest number of candidates for a choice.
 FEWEST: Final = 2
 #: LangRank's relevance of the best source. It decreases by one with each rank, down to zero.
 LANGRANK_BEST: Final = 10
@@ -33,7 +33,7 @@ _ROUNDING: Final = 1e-13
 
 
 def pearson(x: Reals, y: Reals) -> Reals:
-    """Return Pearson's r; NaN where x or y is constant, or for fewer than three candidates."""
+    """Return Pearson's r; NaN if x or y is constant, or for fewer than three candidates."""
     from scipy.stats import pearsonr
 
     return _correlation(x, y, lambda a, b: pearsonr(a, b, axis=-1).statistic)
@@ -153,7 +153,7 @@ def _discounts(n: int, k: int) -> Reals:
 
 
 def _correlation(x: Reals, y: Reals, statistic: Callable[[Reals, Reals], Reals]) -> Reals:
-    """Return a statistic where it is defined, and NaN elsewhere; SciPy would warn of undefined values."""
+    """Return a statistic if it is defined, and NaN elsewhere; SciPy would warn of undefined values."""
     x, y = np.broadcast_arrays(x, y)
     defined = np.asarray(~(_constant(x) | _constant(y)) & (x.shape[-1] >= FEWEST_FOR_CORRELATION))
     correlation = np.full(defined.shape, np.nan)
@@ -234,7 +234,7 @@ def metric_functions(ndcg_variant: str) -> dict[str, Metric]:
 def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Metric]) -> Reals:
     """Return every metric of every target and pair of seeds.
 
-    The metrics of a target are undefined where it has fewer than two candidates, and where the predictor lacks a value
+    The metrics of a target are undefined if it has fewer than two candidates, and where the predictor lacks a value
     of any candidate: with fewer candidates the task would be easier than for the other predictors.
 
     Args:

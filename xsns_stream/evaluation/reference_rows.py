@@ -3,7 +3,7 @@
 =========== ===========================================================================================================
 random      The exact expectation of each metric over all orders of the sources.
 english     English for every target. For English itself, and where English is not a candidate, no source is preferred.
-source-mean The mean score of each source on the other targets of the pool. It knows the scores, but not the target.
+source-mean The mean score of each source on the other targets of the pool.
 ceiling     Other fine-tuning runs of the same sources and targets: about the best that any predictor can reach.
 =========== ===========================================================================================================
 """
@@ -34,7 +34,7 @@ def constant(joined: JoinedScores) -> Reals:
 
 
 def always_english(joined: JoinedScores) -> Reals | None:
-    """Return 1 for English and 0 for other sources, [1, S, T]; None where English is not a source."""
+    """Return 1 for English and 0 for other sources, [1, S, T]; None if English is not a source."""
     if ENGLISH_CODE not in joined.sources:
         return None
     values = constant(joined)
@@ -45,7 +45,7 @@ def always_english(joined: JoinedScores) -> Reals | None:
 def source_mean(joined: JoinedScores) -> Reals:
     """Return the mean score of each source on the other targets, its own language excluded. [1, S, T].
 
-    NaN where a source has no such score.
+    NaN if a source has no such score.
     """
     known = np.isfinite(joined.gold.values) & ~joined.own
     means = np.full(known.shape, np.nan)
@@ -58,7 +58,7 @@ def source_mean(joined: JoinedScores) -> Reals:
 
 
 def other_scores(joined: JoinedScores, other: TransferScores) -> Reals:
-    """Return other scores of the same pairs as a prediction. [1, S, T]; NaN where they lack the pair."""
+    """Return other scores of the same pairs as a prediction. [1, S, T]; NaN if they lack the pair."""
     return align(other.values[None], (other.sources, other.targets), (joined.sources, joined.targets))
 
 

@@ -41,7 +41,7 @@ class _Resamples:
 
 
 def bootstrap(cells: Sequence[Reals], resamples: int, seed: int, reference: int | None) -> tuple[Reals, Reals | None]:
-    """Resample targets, and seeds where there are several, and return the mean of every resample.
+    """Resample targets, and seeds if there are several, and return the mean of every resample.
 
     A fine-tuning run covers all targets, so that seeds are resampled once for all targets. The seeds of the gold scores
     and those of the predictions are resampled independently.
@@ -125,7 +125,7 @@ def interval(draws: Reals, targets: int) -> tuple[float, float]:
         targets: n, the number of targets on which the metric is defined; at least two for an interval.
 
     Returns:
-        (low, high); NaN where there is no interval.
+        (low, high); NaN if there is no interval.
 
     Source:
         Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015).
@@ -152,7 +152,7 @@ def sign_flip(differences: Reals, resamples: int, seed: int) -> Reals:
         seed: Seed for the random patterns.
 
     Returns:
-        p-values [K]; NaN where no difference is defined.
+        p-values [K]; NaN if no difference is defined.
     """
     targets = differences.shape[1]
     values = np.nan_to_num(differences)

@@ -135,7 +135,7 @@ def diagonal_fisher(
             values.
         seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
         language: Code of the language, recorded with the values and named in errors.
-        provenance: Record to keep with the values. By default it holds what is known here: model, weights, θ,
+        provenance: Record to keep with the values. By default it contains what is known here: model, weights, θ,
             estimator, precision, seed.
 
     Returns:

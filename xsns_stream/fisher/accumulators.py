@@ -21,7 +21,7 @@ class NotExactError(Exception):
     """A module is used in a way that its rule does not cover; its parameters must be measured one example at a time.
 
     Attributes:
-        module: The module; None where the whole model is meant.
+        module: The module; None if the whole model is meant.
     """
 
     def __init__(self, message: str, module: nn.Module | None = None) -> None:
@@ -35,7 +35,7 @@ class Rows:
 
     Attributes:
         counts: The number of rows of each example: B numbers.
-        index: int64 [sum of counts], positions of the rows; None where all rows count.
+        index: int64 [sum of counts], positions of the rows; None if all rows count.
         segments: int64 [B + 1], where the rows of each example begin in `index`; on the CPU.
     """
 
@@ -67,7 +67,7 @@ class Accumulator(Protocol):
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares where it is the only sum, so that a fused kernel can update it; otherwise None."""
+        """The sum of squares if it is the only sum, so that a fused kernel can update it; otherwise None."""
 
     def add(self, gradient: Tensor) -> None:
         """Add the gradient of one example, which has the shape of the parameter and may be overwritten."""
@@ -83,7 +83,7 @@ class RuleEngine(Protocol):
     """The part of the engine that rules use."""
 
     def accumulator(self, parameter: Tensor | None) -> Accumulator | None:
-        """Return the running sums of `parameter`; None where it is not measured in this pass."""
+        """Return the running sums of `parameter`; None if it is not measured in this pass."""
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
         """View activations [B, T, …] or [B · T, …] as [B, T, …].
@@ -136,7 +136,7 @@ class Moments:
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares where it is the only sum, so that a fused kernel can update it; otherwise None."""
+        """The sum of squares if it is the only sum, so that a fused kernel can update it; otherwise None."""
         return self.sums["square"] if len(self.sums) == 1 and "square" in self.sums else None
 
     def add(self, gradient: Tensor) -> None:

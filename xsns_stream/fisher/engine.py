@@ -105,7 +105,7 @@ class Engine:
     # The interface for the rules.
 
     def accumulator(self, parameter: Tensor | None) -> Moments | None:
-        """Return the running sums of `parameter`; None where it is not measured in this pass."""
+        """Return the running sums of `parameter`; None if it is not measured in this pass."""
         return self._by_id.get(id(parameter))
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
@@ -227,7 +227,7 @@ class Engine:
                 total.add_each(gradients)
 
     def _outputs(self, scored_batch: ScoredBatch) -> Tensor:
-        """Run the model; return the logits [N, C], or the inputs of the head [N, H] where it is run in chunks."""
+        """Run the model; return the logits [N, C], or the inputs of the head [N, H] if it is run in chunks."""
         if self._head is None:
             return scoring.scored_logits(self.kind, self.model(**scored_batch.inputs), scored_batch, gathered=False)
         with self._head.scoring(scored_batch):

@@ -108,6 +108,6 @@ def _refuse_damaged(model: Any, about: str) -> None:
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise FisherError(
-                f"the loss{about} is not finite, because parameter '{name}' holds NaN or infinite values.",
+                f"the loss{about} is not finite, because parameter '{name}' contains NaN or infinite values.",
                 "the weights are damaged; download or export them again.",
             )

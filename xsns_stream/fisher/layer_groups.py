@@ -84,7 +84,7 @@ def moments_of(settings: FisherSettings) -> tuple[str, ...]:
 def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
     """Divide θ into runs of neighbouring tensors whose float32 accumulators fit into `budget` bytes each.
 
-    Groups are divided between layers where a layer fits, and between tensors where it does not. A single tensor larger
+    Groups are divided between layers where a layer fits, and between tensors if it does not. A single tensor larger
     than the budget is a group of its own. The last layers come first, because their passes are the shortest.
     """
     layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]

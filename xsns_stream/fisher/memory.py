@@ -28,7 +28,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int, memory: int) -> int:
     """Return how many positions (B × T) a batch may have so that its activations fit into `memory` bytes.
 
-    One example of the greatest length is run forward, and the bytes that autograd keeps for it are counted; the memory
+    One example of the maximum length is run forward, and the bytes that autograd keeps for it are counted; the memory
     of a batch is proportional to them. The result is never less than one example.
 
     Args:

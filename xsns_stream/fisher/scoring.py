@@ -64,7 +64,7 @@ class ScoredBatch(NamedTuple):
 
     Attributes:
         inputs: Arguments of the model's forward.
-        mask: bool [B, T], True at the outputs that are scored; None where outputs have no positions.
+        mask: bool [B, T], True at the outputs that are scored; None if outputs have no positions.
         targets: int64 [N], one for each scored output, in the order of the examples.
         example_index: int64 [N], the example that each target belongs to.
     """
@@ -299,7 +299,7 @@ def theta_of(model: Any, layout: ParameterLayout) -> dict[str, nn.Parameter]:
 
 
 def head_of(model: Any) -> nn.Module:
-    """Return the outermost module outside of the body that holds the output embeddings.
+    """Return the outermost module outside of the body that contains the output embeddings.
 
     Raises:
         FisherError: The model has no such module.

@@ -5,7 +5,7 @@ or a module may be used in an unexpected way. The first time a model is seen, th
 batch whose length is not three, are therefore measured with the rules and with :func:`reference_fisher`, and compared
 parameter by parameter.
 
-Results are kept on disk, in one small file for each kind of model and library versions. The key is a digest of
+Results are saved on disk, in one small file for each kind of model and library versions. The key is a digest of
 everything that the result depends on except the values of the weights: the class and configuration of the model, θ,
 precision, kind of device, attention, and the versions of the libraries. An entry that cannot be read is computed again;
 where an entry cannot be written, the next run repeats the check.
@@ -62,8 +62,8 @@ class ParameterCheck:
 
     Attributes:
         name: The parameter.
-        rule: Name of the rule that covers the parameter; empty where none does.
-        error: Largest difference to the reference, relative to the largest value of the tensor; NaN where the gradients
+        rule: Name of the rule that covers the parameter; empty if none does.
+        error: Largest difference to the reference, relative to the largest value of the tensor; NaN if the gradients
             of the model are not finite.
         exact: Whether the difference is only rounding.
     """
@@ -306,7 +306,7 @@ def cache_folder() -> Path:
 
 
 def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
-    """Return the names of parameters without a confirmed rule; None where this kind of model was not checked yet."""
+    """Return the names of parameters without a confirmed rule; None if this kind of model was not checked yet."""
     try:
         document = json.loads(_result_path(model, layout).read_text(encoding="utf-8"))
         names = tuple(document["without_rules"])

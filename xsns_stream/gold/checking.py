@@ -26,9 +26,9 @@ class LeftOut:
     Attributes:
         labels: {label that is neither a code nor a name of a language: its number of scores}.
         ambiguous: {label: (code, code)} for labels that are the code of one language and the name of another.
-        summaries: {label: code} for labels that are both a word for a summary, as `max`, and a language code.
+        summaries: {label: code} for labels that are both a word for a summary, such as `max`, and a language code.
         collisions: {code: labels} for languages with several labels on one side.
-        cells: Descriptions of cells that do not hold a number, are infinite, or can be read in two ways.
+        cells: Descriptions of cells that do not contain a number, are infinite, or can be read in two ways.
         scores: Number of cells of the file that are left out in total.
         of: Number of cells of the file.
     """
@@ -90,7 +90,7 @@ class CheckedCells:
                 hints.append(f"--rename {label}={label} says that the language is meant")
             hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
         if self.left_out.cells and not skip:
-            hints.append("leave a cell empty where the score is unknown")
+            hints.append("leave a cell empty if the score is unknown")
         if self.duplicates:
             hints.append("a file has one score for each pair, regime and seed; several runs need a column `seed`")
         raise XsnsError(f"{'; '.join(problems)}.", f"{'; '.join(hints)}.")
@@ -164,7 +164,7 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
         both = "both" if len(names) == 2 else "all"
         yield f"{' and '.join(repr(visible(name)) for name in names)} are {both} '{code}', and {both} have scores"
     for cells, singular, plural in (
-        (read.wrong, "does not hold a number", "do not hold a number"),
+        (read.wrong, "does not contain a number", "do not contain a number"),
         (read.infinite, "is infinite", "are infinite"),
         (read.ambiguous, "can be read in two ways", "can be read in two ways"),
     ):
@@ -315,7 +315,7 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
 
 
 def _below_a_gap(scores: TransferScores) -> list[str]:
-    """Return the scores between 0 and 1, as `fi → sw (0.8)`, where all others are zero or above a gap.
+    """Return the scores between 0 and 1, such as `fi → sw (0.8)`, where all others are zero or above a gap.
 
     Targets with several scores that are all at most 1 are ignored, because such a target may be hard.
     """

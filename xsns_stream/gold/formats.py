@@ -28,8 +28,8 @@ class RawCell(NamedTuple):
         source: Label of the language that the model was fine-tuned on.
         target: Label of the language that the model was tested on.
         score: A number, or the text in its place.
-        regime: The training regime; `main` where there is only one.
-        seed: The seed of fine-tuning; None where it is unknown.
+        regime: The training regime; `main` if there is only one.
+        seed: The seed of fine-tuning; None if it is unknown.
     """
 
     source: str
@@ -45,7 +45,7 @@ class RawScores:
 
     Attributes:
         cells: In the order of the file, which determines the order of languages, regimes and seeds.
-        task: The task; empty where the format does not imply it, as are the following fields.
+        task: The task; empty if the format does not imply it, as are the following fields.
         metric: The metric.
         unit: The unit of the scores.
         origin: The publication.
@@ -70,7 +70,7 @@ class ReadOptions:
 
     Attributes:
         metric: The metric to read from a file with several; None for the usual one.
-        min_examples: Leave out targets that were tested on fewer examples, where the file has their number.
+        min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
     """
 
     metric: str | None = None
@@ -102,7 +102,7 @@ def _choose_metric(requested: str | None, available: Iterable[str], default: str
 
 
 def read_matrix(path: Path, options: ReadOptions) -> RawScores:
-    """Read a CSV or TSV file: the first line holds the targets, every other line a source and its scores."""
+    """Read a CSV or TSV file: the first line contains the targets, every other line a source and its scores."""
     table = read_table(path)
     if {"source", "target"} <= set(table.header):
         raise XsnsError(f"'{path.name}' is a long table, not a matrix.", "import it with --format long.")
@@ -207,7 +207,7 @@ def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def _xpos_regime(file: Path) -> str:
-    """Return the training size in the name of a file, as `630` or `3epoch`."""
+    """Return the training size in the name of a file, such as `630` or `3epoch`."""
     match = _XPOS_FILE.fullmatch(file.name)
     if match is None:
         return "main"

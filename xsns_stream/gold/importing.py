@@ -33,7 +33,7 @@ class ImportedScores:
 
     Attributes:
         scores: The scores.
-        notes: Sentences about what was left out, assumed, or looks unusual; empty where there is nothing to report.
+        notes: Sentences about what was left out, assumed, or looks unusual; empty if there is nothing to report.
         left_out: The parts of the file that were left out; empty unless `skip_unknown` was set.
         by_name: {label: code} for the languages that were recognised by name.
     """
@@ -90,16 +90,16 @@ def import_scores(
         path: A file, or several files of one seed each; for `xpos` also a folder with one file for each training size.
         format: One of :data:`FORMATS`.
         task: The task; by default the one that the format implies. The same holds for the next three arguments.
-        metric: The metric; it also chooses one where a file has several.
+        metric: The metric; it also chooses one if a file has several.
         unit: `percent`, `fraction` or `points`.
         origin: Where the scores come from.
         seeds: One seed for each file.
         regime: The main regime, which comes first.
         rename: {label in the file: language code}.
         transpose: Set this where the rows, or the column `source`, are targets.
-        min_examples: Leave out targets that were tested on fewer examples, where the file has their number.
-        skip_unknown: Leave out labels that are not languages, languages with several labels, and cells that do not hold
-            a number, and list them in `left_out`. By default a file with any of these is an error.
+        min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
+        skip_unknown: Leave out labels that are not languages, languages with several labels, and cells that do not
+            contain a number, and list them in `left_out`. By default a file with any of these is an error.
 
     Raises:
         UsageError: An argument is invalid.

@@ -37,14 +37,14 @@ SCORE_FORMATS: Final = (".parquet", ".csv")
 _AXES: Final = ("regimes", "seeds", "sources", "targets")
 _FACTS: Final = ("task", "metric", "unit", "origin")
 _COLUMNS: Final = ("source", "target", "regime", "seed", "score", *_FACTS)
-#: Name of the metadata field and of the CSV column that hold the notes, a JSON list of sentences.
+#: Name of the metadata field and of the CSV column that contain the notes, a JSON list of sentences.
 _NOTES: Final = "notes"
 
 
 def write_scores(scores: TransferScores, path: str | Path) -> Path:
     """Write transfer scores as `.parquet` or `.csv`, depending on the suffix.
 
-    The columns are `source`, `target`, `regime`, `seed` (empty where it is unknown) and `score`. Parquet stores task,
+    The columns are `source`, `target`, `regime`, `seed` (empty if it is unknown) and `score`. Parquet stores task,
     metric, unit, origin, notes and the order of the labels in its metadata, under the key `xsns_stream`, and leaves out
     pairs without a score. CSV has a column for each of these facts, and a line for each pair.
 
@@ -77,7 +77,7 @@ def read_scores(path: str | Path) -> TransferScores:
 
     Raises:
         UsageError: The suffix is not supported.
-        XsnsError: The file is missing or damaged, or holds something else.
+        XsnsError: The file is missing or damaged, or contains something else.
     """
     file = Path(path)
     if file.suffix.lower() not in SCORE_FORMATS:
@@ -209,7 +209,7 @@ class ScoreSummary:
         lowest: The lowest score of a source on another language.
         highest: The highest score of a source on another language.
         mean: The mean score of sources on other languages.
-        mean_own: The mean score of sources on their own language; NaN where there is none.
+        mean_own: The mean score of sources on their own language; NaN if there is none.
         best_source: {target: (source, score)} for the source with the highest score, the first of several. Targets
             without a score have no entry.
         source_means: {source: mean score on other languages}. Sources without such a score have no entry.

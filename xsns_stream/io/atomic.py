@@ -81,7 +81,7 @@ def sync(path: Path) -> None:
 
 
 def refusal() -> str:
-    """Return a sentence about the first refused `fsync`; empty where none was refused, or it was returned before."""
+    """Return a sentence about the first refused `fsync`; empty if none was refused, or it was returned before."""
     path = _refusals.take()
     if not path:
         return ""
@@ -115,7 +115,7 @@ def partial_path(target: Path) -> Path:
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """Give a file to write to, which takes the place of `target` when the block ends without an error.
+    """Yield a file to write to, which takes the place of `target` when the block ends without an error.
 
     The file is written under another name, synchronised, and renamed. A reader sees the old file or the whole new one,
     and a power failure cannot leave an empty file. Where the block raises, `target` stays as it was.
@@ -135,7 +135,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 
 
 def create_file(target: Path, data: bytes) -> bool:
-    """Write a file where there is none; return False where there is one, which stays as it is.
+    """Write a file if there is none; return False if there is one, which stays as it is.
 
     Raises:
         OSError: The file cannot be written.
@@ -155,7 +155,7 @@ def create_file(target: Path, data: bytes) -> bool:
 
 
 def _link(partial: Path, target: Path) -> None:
-    """Give a file a second name.
+    """Create a hard link to a file.
 
     Raises:
         FileExistsError: The name is taken.
@@ -173,7 +173,7 @@ def _link(partial: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give a path for a new folder, which takes the place of `target` when the block ends without an error.
+    """Yield a path for a new folder, which takes the place of `target` when the block ends without an error.
 
     The block creates the folder. Its files are synchronised before it is renamed. A folder that was at `target` is
     removed first, so that a crash between the two steps leaves no folder.

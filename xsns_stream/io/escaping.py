@@ -15,7 +15,7 @@ _UNSEEN: Final = "\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028\\u2029\\u20
 _IN_A_LINE: Final = re.compile(f"[{_UNSEEN}]")
 _IN_LINES: Final = re.compile(f"(?!\\n)[{_UNSEEN}]")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-#: First characters of cells that spreadsheets take for a formula.
+#: First characters of cells that spreadsheets read as a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -41,7 +41,7 @@ def visible_json(document: str) -> str:
 
 
 def guarded(cell: str) -> str:
-    """Return a cell of a table that no spreadsheet takes for a formula: with `'` before it. Numbers are unchanged.
+    """Return a cell of a table that no spreadsheet reads as a formula: with `'` before it. Numbers are unchanged.
 
     >>> guarded("=1+1"), guarded("-0.5"), guarded("-x")
     ("'=1+1", '-0.5', "'-x")

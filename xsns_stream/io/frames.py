@@ -25,7 +25,7 @@ _guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
 
 @contextmanager
 def guarding_csv(guard: bool = True) -> Iterator[None]:
-    """Guard cells of CSV files that spreadsheets would take for formulas, while the block runs."""
+    """Guard cells of CSV files that spreadsheets would read as formulas, while the block runs."""
     token = _guarding.set(guard)
     try:
         yield
@@ -70,7 +70,7 @@ def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO)
 
 
 def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    """Return the frame of a Parquet file and the JSON object in its metadata; None where it has no such object.
+    """Return the frame of a Parquet file and the JSON object in its metadata; None if it has no such object.
 
     Raises:
         XsnsError: The file cannot be read, or is not a Parquet file.

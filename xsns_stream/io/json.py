@@ -254,7 +254,7 @@ def read_object(path: Path, *, most_bytes: int = MOST_BYTES, levels: int | None 
     Args:
         path: The file.
         most_bytes: The largest size that is read.
-        levels: The deepest nesting; None where the caller checks the depth of some values only.
+        levels: The deepest nesting; None if the caller checks the depth of some values only.
 
     Raises:
         UnusableError: The file is not a regular file, too large, nested too deeply, not JSON, or not an object.
@@ -283,7 +283,7 @@ def parse_object(
         UnusableError: The data has too many values, is not JSON, or is not an object.
     """
     if sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        raise UnusableError(f"{name} holds more than {MOST_VALUES:,} values")
+        raise UnusableError(f"{name} contains more than {MOST_VALUES:,} values")
     try:
         document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs)
     except RecursionError as error:
@@ -295,9 +295,9 @@ def parse_object(
         raise UnusableError(f"{name} is not valid JSON ({where})") from error
     except ValueError as error:
         # Python reads no integer of more than 4,300 digits.
-        raise UnusableError(f"{name} holds a number that is too long") from error
+        raise UnusableError(f"{name} contains a number that is too long") from error
     if not isinstance(document, dict):
-        raise UnusableError(f"{name} does not hold a JSON object")
+        raise UnusableError(f"{name} does not contain a JSON object")
     return document
 
 
@@ -327,7 +327,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file. Integers that are too long for 64 bits are read as floats.
 
     Raises:
-        XsnsError: The file cannot be read, is not JSON, or has an object that holds a name twice.
+        XsnsError: The file cannot be read, is not JSON, or has an object that contains a name twice.
     """
     try:
         return json.loads(
@@ -345,13 +345,13 @@ def _with_distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object.
 
     Raises:
-        ValueError: A name stands twice.
+        ValueError: A name occurs twice.
     """
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' stands twice in one object")
+        raise ValueError(f"'{twice}' occurs twice in one object")
     return members
 
 

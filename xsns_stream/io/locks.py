@@ -12,8 +12,8 @@ def hold_lock(path: Path, timeout_s: float | None = None) -> Iterator[None]:
     """Hold an exclusive lock on a lock file while the block runs.
 
     Args:
-        path: The lock file; it is created where it is missing, and stays.
-        timeout_s: The longest time to wait in seconds; None waits for ever.
+        path: The lock file; it is created if it is missing, and stays.
+        timeout_s: The longest time to wait in seconds; None waits forever.
 
     Raises:
         TimeoutError: Another process has held the lock for `timeout_s` seconds.
@@ -31,10 +31,10 @@ def hold_lock(path: Path, timeout_s: float | None = None) -> Iterator[None]:
 
 @contextmanager
 def try_lock(path: Path, *, remove: bool = False) -> Iterator[bool]:
-    """Hold an exclusive lock while the block runs, without waiting; give False where another process holds it.
+    """Hold an exclusive lock while the block runs, without waiting; yield False if another process holds it.
 
     Args:
-        path: The lock file; it is created where it is missing.
+        path: The lock file; it is created if it is missing.
         remove: Whether the lock file is removed at the end, before the lock is released. A process that opened the file
             before then finds out that the file has no name any more, and tries again.
 

@@ -1,7 +1,7 @@
 r"""Orientation of tables of language pairs: whether rows are sources, and whether numbers are similarities.
 
 The first field of a matrix often names its rows, or its rows and its columns: `source`, `target/source`, `tgt\src`.
-The diagonal, a language with itself, holds the largest similarity of its row, or the smallest distance.
+The diagonal, a language with itself, contains the largest similarity of its row, or the smallest distance.
 """
 
 from __future__ import annotations

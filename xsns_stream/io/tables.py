@@ -3,7 +3,7 @@
 Cells that cannot be read are an error that names them, and no line is skipped but empty ones. The separator of the
 fields and the encoding of the text are detected from unambiguous marks, and recorded in the notes of the table.
 
-A number is read only where it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number where
+A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number where
 other cells of the same table show that commas are decimal signs there, and is refused otherwise.
 """
 
@@ -117,7 +117,7 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
     encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
     if encoding != "utf-16" and b"\0" in data:
         raise XsnsError(
-            f"'{path}' holds NUL characters, as UTF-16 text without its mark does.", "save it as UTF-8 text."
+            f"'{path}' contains NUL characters, as UTF-16 text without its mark does.", "save it as UTF-8 text."
         )
     try:
         text = data.decode(encoding)
@@ -152,7 +152,7 @@ _AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def to_number(cell: object) -> float | None:
-    """Return the number of a cell; NaN for a missing value, None where the cell is neither."""
+    """Return the number of a cell; NaN for a missing value, None if the cell is neither."""
     if cell is None:
         return math.nan
     if isinstance(cell, str):
@@ -184,7 +184,7 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
         what: The table, for messages.
 
     Raises:
-        XsnsError: A cell does not hold a number, or holds an infinite one.
+        XsnsError: A cell does not contain a number, or contains an infinite one.
     """
     values: list[float] = []
     wrong: list[str] = []
@@ -199,13 +199,13 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
         values.append(number)
     if wrong:
         raise XsnsError(
-            f"{_cells(wrong)} of {what} {'holds' if len(wrong) == 1 else 'hold'} no number: {listed(wrong)}.",
-            "leave a cell empty where nothing was measured; write decimals with a point.",
+            f"{_cells(wrong)} of {what} {'contains' if len(wrong) == 1 else 'contain'} no number: {listed(wrong)}.",
+            "leave a cell empty if nothing was measured; write decimals with a point.",
         )
     if infinite:
         raise XsnsError(
             f"{_cells(infinite)} of {what} {'is' if len(infinite) == 1 else 'are'} infinite: {listed(infinite)}.",
-            "leave a cell empty where nothing was measured.",
+            "leave a cell empty if nothing was measured.",
         )
     return values
 
@@ -218,7 +218,7 @@ class CellNumber(NamedTuple):
     """The number of a cell, with the way in which it is written.
 
     Attributes:
-        number: The value; NaN for a missing value, None where the cell does not hold a number.
+        number: The value; NaN for a missing value, None if the cell does not contain a number.
         percent: Whether there is a percent sign.
         comma: Whether the decimal sign is a comma.
         ambiguous: Whether the comma or the point may also separate thousands.
@@ -239,8 +239,8 @@ class ReadCells:
         readable: For each cell, whether its value is known, or known to be missing.
         percent: For each cell, whether it has a percent sign.
         commas: The cells that were read with a decimal comma, as they are written.
-        wrong: The cells that do not hold a number, such as `fi → sw ('high')`.
-        infinite: The cells that hold an infinite number, such as `fi → sw`.
+        wrong: The cells that do not contain a number, such as `fi → sw ('high')`.
+        infinite: The cells that contain an infinite number, such as `fi → sw`.
         ambiguous: The cells that can be read in two ways, such as `fi → sw ('1,234')`.
     """
 
@@ -286,7 +286,7 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
     commas, wrong, infinite, ambiguous = [], [], [], []
     for source, target, cell, read in table:
         pair, number = f"{source} → {target}", read.number
-        # A point is in doubt only where commas are decimal signs, a comma only where no other cell shows that they are.
+        # A point is in doubt only if commas are decimal signs, a comma only if no other cell shows that they are.
         doubtful = read.ambiguous and read.comma != decimal_commas
         if number is None:
             wrong.append(f"{pair} ({str(cell)[:20]!r})")
@@ -306,7 +306,7 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
 
 
 def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Return {label: its normalised code}; None where a label is not the code of a language.
+    """Return {label: its normalised code}; None if a label is not the code of a language.
 
     Args:
         labels: The labels of a file.

@@ -28,7 +28,7 @@ def check_arguments(objective: str, label_count: int | None) -> None:
     """Check the name of an objective, and whether a number of labels fits it.
 
     Raises:
-        UsageError: The objective is unknown; labels are given where there are none, or there are fewer than two.
+        UsageError: The objective is unknown; labels are given if there are none, or there are fewer than two.
     """
     if objective not in ("auto", *OBJECTIVES):
         raise UsageError(f"'{objective}' is not a valid objective.", f"choose one of auto, {', '.join(OBJECTIVES)}.")
@@ -43,7 +43,7 @@ def check_arguments(objective: str, label_count: int | None) -> None:
 
 
 def resolve(config: Any, objective: str, name: str) -> str:
-    """Return the objective of a checkpoint: the given one where it fits, or the one it was pre-trained for.
+    """Return the objective of a checkpoint: the given one if it fits, or the one it was pre-trained for.
 
     Args:
         config: The configuration of the checkpoint.
@@ -77,7 +77,7 @@ def resolve(config: Any, objective: str, name: str) -> str:
 
 
 def task_of(config: Any) -> str | None:
-    """Return the task whose head a checkpoint was saved with; None where it has none."""
+    """Return the task whose head a checkpoint was saved with; None if it has none."""
     saved_class = (getattr(config, "architectures", None) or [""])[0]
     return next((task for task in TASKS if saved_class in classes_of(task)), None)
 
@@ -120,7 +120,7 @@ def reads_both_ways(config: Any) -> bool:
 
 
 def _pretrained_for(config: Any, saved_class: str) -> str | None:
-    """Return the objective of the saved class or, where it is not named or has no head, of the kind of model."""
+    """Return the objective of the saved class or, if it is not named or has no head, of the kind of model."""
     if config.is_encoder_decoder:
         return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):

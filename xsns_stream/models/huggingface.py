@@ -111,7 +111,7 @@ def needs_own_code(name: str, what: str) -> ModelError:
     return ModelError(
         f"the {what} of model '{name}' cannot be read: it needs code that comes with the model, and "
         "such code is never run.",
-        "use a model of a family that transformers knows.",
+        "use a model of a family that transformers supports.",
     )
 
 

@@ -128,7 +128,7 @@ def _text_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, module in body.named_modules(prefix=prefix):
         if any(name.startswith(f"{other}.") for other in others):
             continue
-        # An encoder-decoder may hold its vision tower inside its encoder.
+        # An encoder-decoder may contain its vision tower inside its encoder.
         if getattr(module, "main_input_name", "input_ids") != "input_ids":
             others.append(name)
             continue

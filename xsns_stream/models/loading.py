@@ -127,7 +127,7 @@ def load_model(
         objective: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
             `question-answering`; `auto` is the objective that the checkpoint was pre-trained for.
         label_count: Number of classes of `token-classification` and `sequence-classification`.
-        head_seed: Seed of a task's head where the checkpoint has none; the same seed gives the same bits. A head for
+        head_seed: Seed of a task's head if the checkpoint has none; the same seed gives the same bits. A head for
             the same task that comes with the checkpoint is kept.
         dtype: `float32`, `bfloat16` or `float16`, the precision of the weights.
 
@@ -176,7 +176,7 @@ def load_model(
 
 
 def check_python() -> None:
-    """Refuse a Python without docstrings, which transformers parses when it creates a model.
+    """Reject a Python without docstrings, which transformers parses when it creates a model.
 
     Raises:
         ModelError: Python runs without docstrings.
@@ -211,7 +211,7 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
     """Check a folder's configuration and weights as far as possible without torch and transformers.
 
     Raises:
-        ModelError: The folder holds an adapter instead of a model, has no safetensors weights, or has invalid files.
+        ModelError: The folder contains an adapter instead of a model, has no safetensors weights, or has invalid files.
     """
     check_no_adapter(folder, name)
     if not has_safetensors(folder):
@@ -247,10 +247,10 @@ def config_alone(folder: Path, name: str) -> Any:
 
 
 def check_no_adapter(folder: Path, name: str) -> None:
-    """Refuse a folder with a LoRA adapter, whose weights would silently be ignored.
+    """Reject a folder with a LoRA adapter, whose weights would silently be ignored.
 
     Raises:
-        ModelError: The folder holds an adapter.
+        ModelError: The folder contains an adapter.
     """
     if os.path.lexists(folder / ADAPTER):
         raise ModelError(
@@ -367,7 +367,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
 
 
 def _check_complete(model: Any, name: str, objective: str, missing: set[str], mismatched: set[str]) -> None:
-    """Refuse random values in place of weights, except for the whole new head of a task."""
+    """Reject random values in place of weights, except for the whole new head of a task."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -385,7 +385,7 @@ def _check_complete(model: Any, name: str, objective: str, missing: set[str], mi
 
 
 def _check_own_head(model: Any, name: str, objective: str, has_head: bool, mismatched: set[str]) -> None:
-    """Refuse a trained head whose classes are not those of the objective."""
+    """Reject a trained head whose classes are not those of the objective."""
     if mismatched:
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
@@ -400,7 +400,7 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
 
 
 def _head_names(model: Any) -> set[str]:
-    """Return the names of all tensors of modules that hold neither blocks nor input embeddings."""
+    """Return the names of all tensors of modules that contain neither blocks nor input embeddings."""
     embeddings = model.get_input_embeddings()
     body = {name.split(".")[0] for name, _ in block_lists(model)}
     body |= {name.split(".")[0] for name, module in model.named_modules() if module is embeddings}

@@ -24,7 +24,7 @@ from xsns_stream.errors import ModelError
 from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse_object, read_object
 from xsns_stream.models.huggingface import broken_installation, needs_own_code, quiet_transformers, reason
 
-#: Most blocks of a configuration, and the number that is always allowed, because blocks may share weights.
+#: Largest number of blocks of a configuration, and the number that is always allowed, because blocks may share weights.
 MOST_LAYERS: Final = 2_048
 FEW_LAYERS: Final = 256
 #: Largest value of any other size: of a vocabulary, a layer, a list of experts.
@@ -83,11 +83,11 @@ def read_configuration(folder: Path) -> dict[str, Any]:
 
 
 def check_layers(fields: Fields, tensors: Tensors | None) -> None:
-    """Refuse more blocks than there can be: building them would take minutes before anything is compared.
+    """Reject more blocks than there can be: building them would take minutes before anything is compared.
 
     Args:
         fields: The configuration, from :func:`read_configuration`.
-        tensors: The tensors of the weights; None where no weights are loaded.
+        tensors: The tensors of the weights; None if no weights are loaded.
 
     Raises:
         UnusableError: The configuration has too many blocks.
@@ -104,7 +104,7 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
     """Return the transformers configuration of a folder whose `config.json` was checked.
 
     Raises:
-        ModelError: transformers does not know this kind of model, or refuses the values.
+        ModelError: transformers does not support this kind of model, or refuses the values.
     """
     from transformers import CONFIG_MAPPING, AutoConfig, __version__
 
@@ -113,9 +113,9 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
         if fields.get("auto_map"):
             raise needs_own_code(name, "configuration")
         raise ModelError(
-            f"the configuration of model '{name}' cannot be read: transformers {__version__} does not know models of "
-            f"the kind {_shown(kind)}.",
-            "use a model of a family that transformers knows, or a newer transformers.",
+            f"the configuration of model '{name}' cannot be read: transformers {__version__} "
+            f"does not support models of the kind {_shown(kind)}.",
+            "use a model of a family that transformers supports, or a newer transformers.",
         )
     try:
         with quiet_transformers():
@@ -131,7 +131,7 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
 
 
 def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:
-    """Refuse a configuration that describes a far larger model than the weights hold.
+    """Reject a configuration that describes a far larger model than the weights contain.
 
     The model is built without values (on torch's `meta` device). transformers would fill tensors that are not in the
     files with random values, and would allocate them for this.
@@ -247,7 +247,7 @@ BITS: Final = {
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64,
     "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
-#: Most axes of a tensor.
+#: Largest number of axes of a tensor.
 MOST_AXES: Final = 16
 _PLAIN_NAME: Final = re.compile(r"[^/\\\x00]+")
 
@@ -281,7 +281,7 @@ def read_tensors(folder: Path, chosen: object = None) -> Tensors:
 
     Args:
         folder: The folder of the model.
-        chosen: The weights file or index file that the configuration names; None where it names none.
+        chosen: The weights file or index file that the configuration names; None if it names none.
 
     Raises:
         UnusableError: A file is missing, is not a regular file, or is outside of the folder; a header is wrong.

@@ -26,12 +26,12 @@ TOKENIZER: Final = "tokenizer.json"
 #: Largest `tokenizer.json` (Gemma's 262,144 tokens take 33 MB, XLM-V's 901,629 about 65 MB) and vocabulary.
 MOST_BYTES: Final = 128 * MIB
 MOST_TOKENS: Final = 2**21
-#: Most added tokens; Gemma 3 has 6,415.
+#: Largest number of added tokens; Gemma 3 has 6,415.
 MOST_ADDED: Final = 100_000
-#: Most characters of a token, and of a text that a normaliser inserts.
+#: Largest number of characters of a token, and of a text that a normaliser inserts.
 LONGEST: Final = 4_096
 LONGEST_REPLACEMENT: Final = 256
-#: Most steps of a normaliser, a pre-tokenizer or a post-processor; known ones have up to 30.
+#: Largest number of steps of a normaliser, a pre-tokenizer or a post-processor; known ones have up to 30.
 MOST_STEPS: Final = 512
 #: Largest factor by which a normaliser may lengthen a text: U+FDFA becomes 18 characters.
 MOST_GROWTH: Final = 64
@@ -110,7 +110,7 @@ def _check_size(path: Path) -> None:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return `tokenizer_config.json`, and check the other small files; empty where there is no such file."""
+    """Return `tokenizer_config.json`, and check the other small files; empty if there is no such file."""
     documents: dict[str, dict[str, Any]] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         if (folder / name).exists():
@@ -138,7 +138,7 @@ def _check_settings(settings: Fields) -> None:
         if value is not None and not isinstance(value, wanted):
             raise UnusableError(f"{name}: {field} is not {'true or false' if wanted is bool else 'text'}")
     longest = settings.get("model_max_length")
-    # The number is 10^30 where there is no limit.
+    # The number is 10^30 if there is no limit.
     if longest is not None and (type(longest) not in (int, float) or not 1 <= longest < math.inf):
         raise UnusableError(f"{name}: model_max_length is not a number above 0")
     for field, value in settings.items():
@@ -163,7 +163,7 @@ def _added(settings: Fields) -> int:
 
 
 def _check_vocabulary(folder: Path) -> None:
-    """Check the files that transformers builds a tokenizer from where there is no `tokenizer.json`."""
+    """Check the files that transformers builds a tokenizer from if there is no `tokenizer.json`."""
     for name in ("vocab.txt", "merges.txt"):
         if (folder / name).exists():
             with opened(folder / name) as file:

@@ -65,7 +65,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
 
 
 def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
-    """Refuse a tokenizer that was not made for the model: its ids would silently stand for other tokens.
+    """Reject a tokenizer that was not made for the model: its ids would silently stand for other tokens.
 
     Args:
         model: The loaded model.
@@ -240,7 +240,7 @@ def _reading_characters(tokenizer: Any) -> Iterator[None]:
 
 
 def _splitter(tokenizer: Any) -> Any:
-    """Return a pre-tokenizer that splits reserved strings after their first character; None where it is not needed."""
+    """Return a pre-tokenizer that splits reserved strings after their first character; None if it is not needed."""
     size = len(tokenizer)
     known = _KNOWN.get(tokenizer)
     if known is None or known[0] != size:

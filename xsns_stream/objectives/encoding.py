@@ -62,10 +62,10 @@ class EncodedSample:
 
     Attributes:
         examples: The examples with at least one target.
-        unusable: Number of examples that are left out, because the tokenizer knows none of their tokens or because they
-            have no target.
+        unusable: Number of examples that are left out, because none of their tokens is in the vocabulary, or because
+            they have no target.
         unknown_share: Share of tokens that are not in the vocabulary, in [0, 1].
-        cut: Number of examples that were cut because they exceed the greatest length, including those left out.
+        cut: Number of examples that were cut because they exceed the maximum length, including those left out.
         left_out_share: Share of all tokens of the text that were cut off, in [0, 1].
         special: Number of examples with a special token in their text, which is a single character that text contains
             too.
@@ -90,7 +90,7 @@ class Objective(Protocol):
 
     @property
     def max_length(self) -> int:
-        """Greatest length of an example in tokens, including special tokens."""
+        """Maximum length of an example in tokens, including special tokens."""
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
         """Split the text of the sample into tokens, and give each example its targets."""
@@ -117,7 +117,7 @@ class TokenisedExample:
         return np.random.Generator(np.random.Philox(key=np.frombuffer(self.digest[:16], dtype=np.uint64)))
 
 
-#: Turns a tokenised example into named arrays; None where the example has no target.
+#: Turns a tokenised example into named arrays; None if the example has no target.
 MakeArrays: TypeAlias = Callable[[TextExample, TokenisedExample], Mapping[str, Ids] | None]
 
 
@@ -140,7 +140,7 @@ def encode_sample(
         sample: The text.
         tokenizer: A transformers tokenizer.
         seed: Seed for everything that is drawn.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
         make_arrays: The objective's own part.
         **settings: Further arguments of the tokenizer's call.
 
@@ -215,7 +215,7 @@ class _TokenCounts:
         self.total += max(len(ids) - frame, 1)
         self.understood += understood
         self.special += tokens_left_special(self.tokenizer, encoding, self._reserved, frame) > 0
-        # Only an example of the greatest length can have been cut.
+        # Only an example of the maximum length can have been cut.
         if len(ids) >= max_length:
             whole = len(_tokenise(example, self.tokenizer, truncation=False, verbose=False)["input_ids"])
             self.cut += whole > len(ids)
@@ -223,19 +223,19 @@ class _TokenCounts:
 
 
 def check_length(max_length: int, least: int) -> None:
-    """Refuse a greatest length of fewer than `least` tokens."""
+    """Raise an error if the maximum length is below `least` tokens."""
     if max_length < least:
-        raise UsageError(f"the greatest length must be at least {least} tokens, not {max_length}.")
+        raise UsageError(f"the maximum length must be at least {least} tokens, not {max_length}.")
 
 
 def check_rate(rate: float) -> None:
-    """Refuse a share of hidden tokens that is not within (0, 1)."""
+    """Reject a share of hidden tokens that is not within (0, 1)."""
     if not 0 < rate < 1:
         raise UsageError(f"the mask rate must be between 0 and 1, not {rate}.")
 
 
 def _unknown_id(tokenizer: Any) -> int:
-    """Return the id of the unknown token; −1 where there is none.
+    """Return the id of the unknown token; −1 if there is none.
 
     GPT-2 and OPT name the token that frames a text; they are byte-level and never produce an unknown token.
     """
@@ -250,7 +250,7 @@ def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
     frame = int(tokenizer.num_special_tokens_to_add(pair=example.pair is not None))
     if frame >= max_length:
         raise UsageError(
-            f"the greatest length must be more than {frame} tokens, not {max_length}: {frame} tokens are special."
+            f"the maximum length must be more than {frame} tokens, not {max_length}: {frame} tokens are special."
         )
     return frame
 
@@ -264,7 +264,7 @@ def _no_usable_example(sample: LanguageSample, understood: int, max_length: int)
     origin = f"({len(sample)} examples from {sample.source})"
     if not understood:
         return CorpusError(
-            f"no example of language '{sample.language}' has a token that the tokenizer knows {origin}.",
+            f"no example of language '{sample.language}' has a token in the tokenizer's vocabulary {origin}.",
             "the model's vocabulary does not cover this script; use a model that does.",
         )
     return CorpusError(
@@ -274,7 +274,7 @@ def _no_usable_example(sample: LanguageSample, understood: int, max_length: int)
 
 
 def require_offsets(tokenizer: Any) -> None:
-    """Refuse a tokenizer that does not provide the character range of each token.
+    """Reject a tokenizer that does not provide the character range of each token.
 
     Raises:
         ModelError: The tokenizer is not one of the library `tokenizers`.
@@ -287,7 +287,7 @@ def require_offsets(tokenizer: Any) -> None:
 
 
 def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
-    """Return the position of the first token of each word; None where it was cut off or the word has no token.
+    """Return the position of the first token of each word; None if it was cut off or the word has no token.
 
     Args:
         words: The words, which were joined by spaces.

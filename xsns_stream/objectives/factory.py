@@ -40,9 +40,9 @@ def make_objective(
     Args:
         name: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
             `question-answering`.
-        rate: Share of hidden tokens, for `masked-lm` and `span-corruption`; None stands for 0.15.
-        mean_span: Mean number of tokens of a span, for `span-corruption`; None stands for 3.
-        max_length: Greatest length of an example in tokens, including special tokens.
+        rate: Share of hidden tokens, for `masked-lm` and `span-corruption`; None means 0.15.
+        mean_span: Mean number of tokens of a span, for `span-corruption`; None means 3.
+        max_length: Maximum length of an example in tokens, including special tokens.
         labels: Names of the classes in order, for the two classification objectives.
 
     Raises:

@@ -8,7 +8,7 @@ followed by the next sentinel:
     encoder  ▁one <extra_id_0> ▁four ▁five <extra_id_1> </s>
     decoder  <extra_id_0> ▁two ▁three <extra_id_1> ▁six <extra_id_2> </s>
 
-Where there is a mask token instead (BART, mBART), each span is replaced by one mask, and the decoder writes the whole
+If there is a mask token instead (BART, mBART), each span is replaced by one mask, and the decoder writes the whole
 text with the tokenizer's special tokens around it ("text infilling").
 
 Sources: Raffel et al. 2020, section 3.1.4; Liu et al. 2020 (mBART), section 2.2.
@@ -43,7 +43,7 @@ class MaskedLanguageModelling:
 
     Attributes:
         rate: Probability that a token is hidden.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     rate: float = 0.15
@@ -59,7 +59,7 @@ class MaskedLanguageModelling:
         return f"{self.name}(rate={self.rate:g},max_length={self.max_length})"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Split the text of the sample into tokens and hide some of them; `labels` [T] hold the true tokens.
+        """Split the text of the sample into tokens and hide some of them; `labels` [T] contain the true tokens.
 
         Raises:
             UsageError: `max_length` leaves no room beside the special tokens of a pair.
@@ -93,7 +93,7 @@ class CausalLanguageModelling:
     """Causal language modelling: the model predicts each token after the first. Nothing is drawn.
 
     Attributes:
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     max_length: int = 128
@@ -137,7 +137,7 @@ class SpanCorruption:
         rate: Share of the tokens that is hidden. The number of hidden tokens is rounded at random, so that short
             examples hide the same share as long ones; at least one token is hidden.
         mean_span: Mean number of tokens of a span, ≥ 1; each example has at least one span.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     rate: float = 0.15
@@ -253,7 +253,7 @@ def _with_sentinels(ids: Ids, starts: Ids, ends: Ids, sentinels: Ids, end_id: in
 
 
 def _sentinels(tokenizer: Any) -> Ids:
-    """Return the ids of `<extra_id_0>`, `<extra_id_1>` … in this order; empty where the vocabulary has none."""
+    """Return the ids of `<extra_id_0>`, `<extra_id_1>` … in this order; empty if the vocabulary has none."""
     vocabulary = tokenizer.get_vocab()
     for pattern in _SENTINELS:
         sentinels: list[int] = []

@@ -1,6 +1,6 @@
 """Objectives of labelled tasks: classes of words, classes of texts, answers to questions.
 
-Class number k must be the same in every language. Objectives with classes therefore know all names in their order.
+Class number k must be the same in every language. Objectives with classes therefore need all names in their order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Classification:
 
     Attributes:
         labels: Names of the classes, in the order of the head's outputs.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     labels: tuple[str, ...]
@@ -71,7 +71,7 @@ class TokenClassification(_Classification):
 
     Attributes:
         labels: Names of the classes, in the order of the head's outputs.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     name: ClassVar[str] = "token-classification"
@@ -107,7 +107,7 @@ class SequenceClassification(_Classification):
 
     Attributes:
         labels: Names of the classes, in the order of the head's outputs.
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     name: ClassVar[str] = "sequence-classification"
@@ -133,7 +133,7 @@ class QuestionAnswering:
     """The position in a passage where the answer to a question begins, and where it ends.
 
     Attributes:
-        max_length: Greatest length of an example in tokens, including special tokens; longer text is cut.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     max_length: int = 128
@@ -154,7 +154,7 @@ class QuestionAnswering:
 
         Raises:
             UsageError: The texts of the sample are not questions with answers, or `max_length` leaves no room.
-            CorpusError: No answer lies within `max_length` tokens.
+            CorpusError: No answer is within `max_length` tokens.
             ModelError: The tokenizer does not provide the character range of each token.
         """
         require_offsets(tokenizer)
@@ -179,7 +179,7 @@ def _wrong_kind(name: str, required: str, sample: LanguageSample) -> UsageError:
 
 
 def _answer_tokens(answer: AnswerSpan, encoding: Any) -> tuple[int, int] | None:
-    """Return the positions of the first and the last token of the answer; None where a part of it was cut off."""
+    """Return the positions of the first and the last token of the answer; None if a part of it was cut off."""
     texts, offsets = encoding.sequence_ids(0), encoding["offset_mapping"]
     passage = [position for position, text in enumerate(texts) if text == 1]
     inside = [at for at in passage if offsets[at][0] < answer.end and offsets[at][1] > answer.start]

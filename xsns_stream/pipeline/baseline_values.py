@@ -45,8 +45,8 @@ class LanguageText:
     Attributes:
         language: Its code.
         sample: The examples that were drawn.
-        plain: The same examples as tokens; None where no baseline needs them.
-        scored: The same examples, encoded for the objective; None where no baseline needs them.
+        plain: The same examples as tokens; None if no baseline needs them.
+        scored: The same examples, encoded for the objective; None if no baseline needs them.
     """
 
     language: str
@@ -56,7 +56,7 @@ class LanguageText:
 
 
 class Collector(Protocol):
-    """What one baseline collects of the languages under one seed."""
+    """The values that one baseline collects for the languages under one seed."""
 
     def add_text(self, text: LanguageText) -> None:
         """Add the text of a language."""
@@ -223,7 +223,7 @@ def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_len
 
     Raises:
         UsageError: `max_length` leaves no room beside the special tokens.
-        CorpusError: No example has a token that the tokenizer knows.
+        CorpusError: No example has a token in the tokenizer's vocabulary.
     """
 
     def make_arrays(_: object, tokens: TokenisedExample) -> Mapping[str, Counts]:
@@ -238,7 +238,7 @@ def special_ids(tokenizer: Any) -> Counts:
 
 
 class Body:
-    """The part of a model that computes token states: its encoder, or its decoder where it has no encoder.
+    """The part of a model that computes token states: its encoder, or its decoder if it has no encoder.
 
     Args:
         loaded: The model.

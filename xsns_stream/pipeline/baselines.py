@@ -136,7 +136,7 @@ def _from_text(
     from xsns_stream.pipeline.progress import RowProgress, notebook_console
     from xsns_stream.pipeline.text_baselines import refuse_failures, text_baselines
 
-    # The defaults give way to what a store records.
+    # The records of a store replace the defaults.
     chosen = {"texts": _differs(texts, "cldr"), "model": _differs(model, "mini")}
     given = frozenset(options) | {argument for argument, is_chosen in chosen.items() if is_chosen}
     console = notebook_console()
@@ -172,7 +172,7 @@ def _differs(value: Any, default: str) -> bool:
 
 
 def with_record(matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with the record of a baseline that uses no text, where it has none."""
+    """Return the matrix with the record of a baseline that uses no text, if it has none."""
     return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
 
 
@@ -337,7 +337,7 @@ TABLE_FILES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 def baselines_in_folders(folders: Sequence[str], pool: LanguagePool) -> tuple[dict[str, Baseline], dict[str, str]]:
     """Compute the baselines whose tables are in some folders, and `script`, which needs no table.
 
-    Where several tables can be used, the one with most of the languages is taken; the first one among equals.
+    Where several tables can be used, the one with most of the languages is used, or the first one of several.
 
     Returns:
         {name: baseline} and {name: reason why it is left out}.
@@ -364,7 +364,7 @@ def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
     tables: dict[str, list[Path]] = {}
     for folder in folders:
         if not Path(folder).is_dir():
-            raise UsageError(f"there is no folder '{folder}'.", "give the folder that holds the tables.")
+            raise UsageError(f"there is no folder '{folder}'.", "give the folder that contains the tables.")
         paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name in wanted)
         for path in sorted(paths):
             tables.setdefault(path.name, []).append(path)
@@ -387,7 +387,7 @@ def _widest(name: str, paths: Sequence[Path], pool: LanguagePool) -> Baseline | 
 
 
 def different_settings(computed: Mapping[str, Baseline], store: str | None) -> tuple[Difference, ...]:
-    """Return how the records of baselines differ from one another, and from the record of a store."""
+    """Return the differences between the records of baselines, and from the record of a store."""
     from xsns_stream.pipeline.row_selection import as_store, record_of_store
 
     records = {name: with_record(one.matrix).record for name, one in computed.items()}

@@ -101,8 +101,8 @@ def build(
 ) -> SubNetworkStore | BuildResult:
     """Measure languages and write their sub-networks to a store: what `xsns-stream build` does.
 
-    Rows that the store holds are skipped: running again continues where the last run stopped. Each row is committed as
-    soon as it is finished.
+    Rows that the store contains are skipped: running again continues where the last run stopped. Each row is committed
+    as soon as it is finished.
 
     >>> import tempfile, xsns_stream as xs
     >>> texts = {"sw": ["Habari ya asubuhi.", "Karibu sana."], "fi": ["Hyvää huomenta.", "Tervetuloa meille."]}
@@ -130,12 +130,12 @@ def build(
 
     Returns:
         The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
-        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel`, it measures what these
-        settings say, shows nothing, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
+        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel`, it measures with these
+        settings, shows nothing, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
         PartialError: Some rows failed; the others are committed.
-        IncompatibleError: The store holds another experiment; the differing fields are named.
+        IncompatibleError: The store contains another experiment; the differing fields are named.
         CorpusError, LanguageError: The texts cannot be read, or a language is missing.
         UsageError: An option is not valid, or does not apply to these texts or this model.
         ModelError, StoreError: Nothing more can be measured, or written.

@@ -3,7 +3,7 @@
 :func:`similarity` and :func:`shared` are the public functions; the verbs `matrix` and `shared` call them.
 
 The parameter `on_event` of each function receives progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes
-(:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result holds the same notes as `notes`.
+(:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result contains the same notes as `notes`.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def similarity(
 
 
 def _check_modes(by: str | None, sample: float | None, device: str | None, recount: bool, save_counts: bool) -> None:
-    """Refuse arguments that exclude one another."""
+    """Reject arguments that exclude one another."""
     if by is not None and sample is not None:
         raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
     if sample is not None and device is not None:
@@ -209,7 +209,7 @@ def _count(
 def _check_counts(
     rows: SubNetworkStore, counts: Sequence[Overlaps | SampledOverlaps], verify: bool, on_event: OnReadEvent
 ) -> None:
-    """Refuse a comparison of one language with itself; if `verify`, compare every row with its record."""
+    """Reject a comparison of one language with itself; if `verify`, compare every row with its record."""
     languages = {*counts[0].sources, *counts[0].targets}
     if len(languages) < 2:
         (only,) = languages

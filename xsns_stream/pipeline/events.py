@@ -31,7 +31,7 @@ class RowStarted:
 
 @dataclass(frozen=True, slots=True)
 class ExamplesDone:
-    """More examples of the current row are measured; the count starts again with every pass over them."""
+    """More examples of the current row were measured; the count restarts with every pass over them."""
 
     row: Row
     count: int
@@ -40,7 +40,7 @@ class ExamplesDone:
 
 @dataclass(frozen=True, slots=True)
 class RowCommitted:
-    """A row is in the store, and stays there whatever happens next.
+    """A row is committed to the store; later failures do not remove it.
 
     Attributes:
         row: The row.
@@ -63,7 +63,7 @@ class RowCommitted:
 
 @dataclass(frozen=True, slots=True)
 class RowMeasured:
-    """A baseline has all that it needs of a language under a seed; nothing is written to a store."""
+    """A baseline has everything that it needs from a language under a seed; nothing is written to a store."""
 
     row: Row
     examples: int
@@ -95,10 +95,10 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class WorkDone:
-    """Progress of one piece of work that reads a store or matrices.
+    """Progress of one task that reads a store or matrices.
 
     Attributes:
-        task: The work, as `comparing` or `verifying`.
+        task: The work, such as `comparing` or `verifying`.
         done: Amount of work that is done.
         total: Amount of work in all; the work is finished when `done` equals `total`.
     """
@@ -164,7 +164,7 @@ class BuildResult:
         committed: Rows that this run committed.
         skipped: Rows that were in the store before.
         failed: {row: error}.
-        reliability: {row: what is known of its repeatability, where that was requested}.
+        reliability: {row: measures of its repeatability, if that was requested}.
         by_others: Rows that other processes committed during this run.
         notes: Sentences on how the model was loaded, and on texts that languages share.
         texts: {row: record of its text, where this run read it}.
@@ -243,8 +243,8 @@ class TransferPlan:
             again.
         kept: Units of `todo` that are finished but lack targets, and whose model was kept: they are only tested.
         notes: Sentences on the finished units.
-        times: Seconds for one example, where they were measured.
-        training_examples: Training examples in all epochs of all units of `todo`; fewer where training stops early.
+        times: Seconds for one example, if they were measured.
+        training_examples: Training examples in all epochs of all units of `todo`; fewer if training stops early.
         test_examples: Test examples of all units of `todo`, including dev data after every epoch.
     """
 
@@ -259,7 +259,7 @@ class TransferPlan:
 
     @property
     def seconds(self) -> float | None:
-        """The longest time that the work can take on this machine; None where nothing was timed."""
+        """The longest time that the work can take on this machine; None if nothing was timed."""
         if self.times is None:
             return None
         return self.training_examples * self.times.training + self.test_examples * self.times.testing
@@ -270,7 +270,7 @@ class TransferResult:
     """Outcome of a run of fine-tuning.
 
     Attributes:
-        scores: Scores of all finished units, of this run and of earlier runs; None where there are none.
+        scores: Scores of all finished units, of this run and of earlier runs; None if there are none.
         runs: The finished units of this run's settings.
         committed: Units that this run committed.
         failed: {unit: error}.

@@ -48,7 +48,7 @@ def transfer(
     r"""Fine-tune a model on each source and test it on every target: what `xsns-stream transfer` does.
 
     Each (source, seed) is a unit of work. Its scores are written to the folder `OUTPUT.units` as soon as it is
-    finished, and `output` holds the scores of all units: running again continues where the last run stopped.
+    finished, and `output` contains the scores of all units: running again continues where the last run stopped.
 
     >>> import pathlib, tempfile, xsns_stream as xs
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -75,7 +75,7 @@ def transfer(
 
     Raises:
         PartialError: Some languages or units failed; the others are in the file.
-        IncompatibleError: The folder holds units with other settings.
+        IncompatibleError: The folder contains units with other settings.
         CorpusError, LanguageError: The data cannot be read, or lack a language.
         UsageError: An option is not valid.
         ModelError: The model cannot be loaded.

@@ -96,7 +96,7 @@ class TransferSettings:
             if not values or len(set(values)) != len(values):
                 raise UsageError(f"there must be {name}, each once, not {', '.join(map(str, values)) or 'none'}.")
         if wrong := next((seed for seed in self.seeds if not 0 <= seed < _SEEDS), None):
-            raise UsageError(f"a seed must lie between 0 and {_SEEDS - 1}, not {wrong}.", "give a seed such as 42.")
+            raise UsageError(f"a seed must be between 0 and {_SEEDS - 1}, not {wrong}.", "give a seed such as 42.")
         for name, value in (("--limit", self.limit), ("--test-limit", self.test_limit)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, not {value}.")
@@ -242,7 +242,9 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
     mixed = select(codes, known, where)
     if len(mixed) < 2:
         separator = "+" if "+" in written else ","
-        raise UsageError(f"{written} is one language.", f"write several, as `{separator.join(('es', 'pt', 'it'))}`.")
+        raise UsageError(
+            f"{written} is one language.", f"write several, such as `{separator.join(('es', 'pt', 'it'))}`."
+        )
     return mixture(mixed)
 
 
@@ -289,7 +291,7 @@ class TransferData:
     """The labelled data of all units, checked.
 
     Attributes:
-        labels: Names of the classes; empty where labels are answers.
+        labels: Names of the classes; empty if labels are answers.
         train: {source: its training splits, one for each language}.
         dev: {source: its dev splits}.
         test: {target: its test split}.
@@ -415,7 +417,7 @@ def _check_renamed(corpus: TaskCorpus) -> None:
 def _mixed(
     codes: Sequence[str], splits: Mapping[str, LabelledSplit | None], limit: int | None
 ) -> tuple[LabelledSplit, ...]:
-    """Return equal shares of the splits of a source's languages; nothing where one of the splits is missing."""
+    """Return equal shares of the splits of a source's languages; nothing if one of the splits is missing."""
     available = [split for code in codes if (split := splits[code]) is not None]
     if len(available) < len(codes):
         return ()

@@ -245,7 +245,7 @@ def regress(
     Args:
         predictors: {name: predictor}, as for :func:`xsns_stream.evaluate`; may be empty if there are features.
         gold: Gold scores, as for :func:`xsns_stream.evaluate`.
-        features: Further predictors `[NAME=]KIND:COLUMN` from the tables, as `same:family` or `log-source:size`.
+        features: Further predictors `[NAME=]KIND:COLUMN` from the tables, such as `same:family` or `log-source:size`.
         tables: Files (.csv, .tsv) of languages, with a column `code`, or of pairs, with columns `source` and `target`.
         model: `ols` (least squares) or `mixed` (with random intercepts).
         random: Random intercepts of a mixed model: `target` (the default), or `crossed` for targets and sources.

@@ -94,7 +94,7 @@ def import_gold(
         **options: Further options of :func:`xsns_stream.import_scores`.
 
     Raises:
-        UsageError: An invalid option; or the output has an unknown suffix or lies in a missing folder.
+        UsageError: An invalid option; or the output has an unknown suffix or is in a missing folder.
         XsnsError: A file cannot be read, or contains data that cannot be imported.
     """
     from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores

@@ -30,7 +30,7 @@ class LanguagePool:
 
     @property
     def languages(self) -> tuple[str, ...] | None:
-        """Sources and targets together, each once; None where either side is not limited."""
+        """Sources and targets together, each once; None if either side is not limited."""
         if self.sources is None or self.targets is None:
             return None
         return tuple(dict.fromkeys((*self.sources, *self.targets)))
@@ -55,7 +55,7 @@ def language_pool(
         sources: Codes of the rows.
         targets: Codes of the columns.
         gold: File of gold scores, whose sources and targets are the default.
-        store: Store whose languages are the default where there are no gold scores.
+        store: Store whose languages are the default if there are no gold scores.
 
     Raises:
         UsageError: Arguments exclude each other.

@@ -38,7 +38,7 @@ class Batching:
 
     Attributes:
         size: Examples in a batch.
-        token_budget: Tokens in a batch (examples × longest example) instead of a number of examples; None where the
+        token_budget: Tokens in a batch (examples × longest example) instead of a number of examples; None if the
             number of examples is fixed.
         order: As for :func:`xsns_stream.batches`.
     """
@@ -48,7 +48,7 @@ class Batching:
     order: str
 
     def halve(self, examples: int, longest: int) -> bool:
-        """Halve the batches for a row; return False where a batch already holds a single example.
+        """Halve the batches for a row; return False if a batch already contains a single example.
 
         Args:
             examples: Number of examples of the row.
@@ -69,7 +69,7 @@ class Batching:
 
 @dataclass
 class Run:
-    """What all rows of a build share.
+    """The parts of a build that all rows share.
 
     Attributes:
         settings: What to measure.
@@ -78,7 +78,7 @@ class Run:
         provenance: Provenance of every row, without the fields that differ between rows.
         store: The store that rows are written to.
         batching: How examples are put into batches at present.
-        passes: Number of groups of layers, which are measured one after the other; 1 where all Fisher values fit.
+        passes: Number of groups of layers, which are measured one after the other; 1 if all Fisher values fit.
         notify: Receives each event.
     """
 
@@ -94,10 +94,10 @@ class Run:
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """Fisher values of a row, with what is known of their repeatability.
+    """Fisher values of a row, with measures of their repeatability.
 
     Attributes:
-        fisher: The values; their provenance holds the stability curve, where there is one.
+        fisher: The values; their provenance contains the stability curve, if there is one.
         halves: {density: Jaccard coefficient of the sub-networks of two halves of the examples}.
         leave_one_out: For each fold of the examples, the sub-networks of all other folds, one for each density; empty
             where no folds were requested.
@@ -118,7 +118,7 @@ class MeasuredRow:
 def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> Iterator[MeasuredRow]:
     """Measure a row, with smaller batches where the present batches do not fit into memory.
 
-    The values may lie in a temporary file, which is removed at the end of the block.
+    The values may be in a temporary file, which is removed at the end of the block.
 
     Args:
         row: The row to measure.
@@ -131,7 +131,7 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
     """
     on_disk = run.passes > 1 or bool(run.settings.parts)
     while True:
-        # Not in the system's folder for temporary files, which may itself lie in memory.
+        # Not in the system's folder for temporary files, which may itself be in memory.
         with run.store.scratch() if on_disk else nullcontext(Path()) as scratch:
             result = _measure_once(row, examples, run, provenance, scratch)
             if result is not None:
@@ -145,7 +145,7 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
 def _measure_once(
     row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, scratch: Path
 ) -> MeasuredRow | None:
-    """Measure a row with the present batches; return None where these do not fit into memory."""
+    """Measure a row with the present batches; return None if these do not fit into memory."""
     from xsns_stream.fisher import is_out_of_memory
 
     try:
@@ -164,7 +164,7 @@ def _shrink_batches(row: Row, examples: Sequence[EncodedExample], run: Run) -> N
     """Make batches smaller for this row and the rows that follow.
 
     Raises:
-        FisherError: A batch holds a single example already, or the values depend on the batch size.
+        FisherError: A batch contains a single example already, or the values depend on the batch size.
     """
     estimator = run.settings.fisher
     if estimator.batch_wise:
@@ -314,7 +314,7 @@ def _means(sums: Mapping[str, Tensor], count: float, layout: ParameterLayout) ->
 
 
 def jaccard_of_bits(a: Words, b: Words) -> float | None:
-    """Return |A ∩ B| / |A ∪ B|; None where both sets are empty."""
+    """Return |A ∩ B| / |A ∪ B|; None if both sets are empty."""
     union = popcount(a | b)
     return popcount(a & b) / union if union else None
 
@@ -374,7 +374,7 @@ class SplitHalves:
     def compare(
         self, sums: Mapping[str, Tensor], densities: Sequence[float], quantile: str
     ) -> dict[float, float | None]:
-        """Return {density: coefficient of the two halves}; empty where a half has no example. Call once, at the end."""
+        """Return {density: coefficient of the two halves}; empty if a half has no example. Call once, at the end."""
         if self._first is None or not self.second_examples:
             return {}
         halves = list(self._first.values())
@@ -492,7 +492,7 @@ def _free_on_machine() -> int:
 
 
 def _free_in_container(folder: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return what the memory limit of a container leaves free; 2^62 where there is no limit."""
+    """Return the free bytes under the memory limit of a container; 2^62 if there is no limit."""
     try:
         limit = int((folder / "memory.max").read_text(encoding="ascii"))
         return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))

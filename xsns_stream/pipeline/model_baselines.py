@@ -301,7 +301,7 @@ class _Run:
             )
 
     def _finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
-        """Return the matrices of a seed; NaN where a language failed.
+        """Return the matrices of a seed; NaN if a language failed.
 
         Raises:
             CorpusError: Fewer than two languages are left; the error includes the first failure.
@@ -375,7 +375,7 @@ class BaselineSettings:
     Attributes:
         names: Names of :data:`MODEL_BASELINES`.
         corpus: Source of the text.
-        languages: Normalised codes; emb subtracts the mean of their vectors where it is centred.
+        languages: Normalised codes; emb subtracts the mean of their vectors if it is centred.
         sources: Rows of the matrices; nn-rank searches the tokens of these. All languages by default.
         targets: Columns; all languages by default.
         examples: |D|, the number of examples of each language and seed.

@@ -229,7 +229,7 @@ def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
 
 
 def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix]) -> None:
-    """Refuse to rename a label that no matrix has.
+    """Reject to rename a label that no matrix has.
 
     Raises:
         UsageError: There is such a label.

@@ -132,7 +132,7 @@ class RowSelection:
 
     @property
     def named(self) -> set[str]:
-        """Languages that the selection names; empty if a side is not named and thus holds the whole store."""
+        """Languages that the selection names; empty if a side is not named and thus contains the whole store."""
         if self.languages is not None:
             return set(self.languages)
         if self.sources is not None and self.targets is not None:

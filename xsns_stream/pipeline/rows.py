@@ -87,7 +87,7 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int
         )
     if encoded.special:
         yield (
-            f"{encoded.special} of {len(sample)} examples hold a character that is a special token of this model, "
+            f"{encoded.special} of {len(sample)} examples contain a character that is a special token of this model, "
             "and is read as that token."
         )
     if encoded.unknown_share > MANY_UNKNOWN:
@@ -95,7 +95,7 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int
 
 
 def unknown_tokens(encoded: EncodedSample) -> str:
-    """Return the note on a text of which the tokenizer does not know many tokens."""
+    """Return the note on a text with many tokens that are not in the tokenizer's vocabulary."""
     return f"{encoded.unknown_share:.0%} of the tokens are unknown to the tokenizer; the result is not reliable."
 
 
@@ -168,13 +168,13 @@ class RowTexts:
 
 
 def note_on_shared(shared: Sequence[SharedText]) -> str:
-    """Return a note on languages that share examples; empty where no languages do."""
+    """Return a note on languages that share examples; empty if no languages do."""
     if not shared:
         return ""
     named = [f"{' and '.join(one.languages)} (seed {one.seed}) {one.share:.0%}" for one in shared[:SHOWN]]
     more = f", and {len(shared) - SHOWN} more pairs" if len(shared) > SHOWN else ""
     return (
-        "these languages have examples in common, which makes their sub-networks similar whatever the languages are: "
+        "these languages have examples in common, which makes their sub-networks similar for any languages: "
         f"{', '.join(named)}{more}."
     )
 
@@ -185,11 +185,11 @@ def note_on_shared(shared: Sequence[SharedText]) -> str:
 def finish_row(
     row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, texts: RowTexts
 ) -> RowCommitted | None:
-    """Measure and commit one row; return None where another process has committed it in the meantime.
+    """Measure and commit one row; return None if another process has committed it in the meantime.
 
     Args:
         row: The row.
-        read_text: Returns the row's text; None where the row is made from the Fisher values in the store.
+        read_text: Returns the row's text; None if the row is made from the Fisher values in the store.
         objective: The objective of the run.
         run: What all rows share.
         texts: Receives the record of the row's text.
@@ -228,7 +228,7 @@ def _announce_text(row: Row, text: RowText, objective: Objective, run: Run, text
 
 
 def _save(row: Row, measurement: MeasuredRow, run: Run) -> None:
-    """Write the Fisher values of a row to the store, where that was requested."""
+    """Write the Fisher values of a row to the store, if that was requested."""
     settings = run.settings
     if settings.split_half and not measurement.reliability(settings.densities[0]).get("split_half"):
         run.notify(Noted("has too few examples to compare two halves of them.", row))

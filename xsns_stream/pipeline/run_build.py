@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
 #: Rows that a message names.
 SHOWN: Final = 5
-#: What a finished row may lack.
+#: Results that a finished row may lack.
 _HALVES: Final = "compared in halves"
 _FISHER: Final = "stored with its Fisher values"
 _AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}
@@ -69,7 +69,7 @@ def run_build(
         on_event: Called with each event, in order.
 
     Raises:
-        IncompatibleError: The store holds another experiment; the differing fields are named.
+        IncompatibleError: The store contains another experiment; the differing fields are named.
         UsageError: The model or the store does not allow these settings.
         ModelError, StoreError: Nothing more can be measured, or written.
     """
@@ -221,7 +221,7 @@ def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
 
 
 def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
-    """Return whether the records of a row hold the coefficient of two halves of its examples."""
+    """Return whether the records of a row contain the coefficient of two halves of its examples."""
     return all(
         store.is_committed(row.language, row.seed, density)
         and "split_half" in store.record(row.language, row.seed, density).provenance.reliability
@@ -282,7 +282,7 @@ def _printable(name: str) -> str:
 
 
 def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
-    """Return a note on rows that are not measured again and lack something requested; empty where none does."""
+    """Return a note on rows that are not measured again and lack something requested; empty if none does."""
     lacking = [missing for row in not_measured if (missing := _lacking(row, settings, store))]
     if not lacking:
         return ""
@@ -294,7 +294,7 @@ def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_
 
 
 def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:
-    """Return the digest of the text that a row was measured on before; None where the store holds nothing of it."""
+    """Return the digest of the text that a row was measured on before; None if the store contains nothing of it."""
     record = store.fisher_record(row.language, row.seed)
     if record is not None:
         return record.provenance.corpus_digest
@@ -305,7 +305,7 @@ def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) ->
 
 
 def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
-    """Raise an error where a row was measured on other text than the corpus holds now.
+    """Raise an error where a row was measured on other text than the corpus contains now.
 
     Only local corpora are compared: reading them costs little compared with measuring, whereas a data set on the Hub
     would be downloaded again.

@@ -193,7 +193,7 @@ class _Run:
         return tuple(target for target in self.settings.targets_of(unit.source) if target in self.data.test)
 
     def missing(self, unit: Unit) -> tuple[str, ...]:
-        """Return the targets that the unit was not tested on yet; all targets where it is not finished.
+        """Return the targets that the unit was not tested on yet; all targets if it is not finished.
 
         Raises:
             IncompatibleError: The finished unit has other settings, or was tested on other data.
@@ -241,7 +241,7 @@ class _Run:
             self.folder.write(replace(made, training={**made.training, _MODEL_DIGEST: _digest(folder)}))
 
     def check_beside(self) -> None:
-        """Check the finished units of other sources, because one file of scores holds all of them.
+        """Check the finished units of other sources, because one file of scores contains all of them.
 
         Raises:
             IncompatibleError: A unit has other settings.
@@ -257,7 +257,7 @@ class _Run:
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:
-        """Return whether the very model of a unit's scores was kept; a model of another run does not count."""
+        """Return whether the model that a unit's scores come from was kept; a model of another run does not count."""
         finished, folder = self.folder.read(unit), self._model_folder(unit)
         if finished is None or folder is None or not (folder / "config.json").is_file():
             return False

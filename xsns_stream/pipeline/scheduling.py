@@ -87,7 +87,7 @@ class SharedItems(Generic[Item]):
         self._held.pop(item).close()
 
     def _try(self, item: Item) -> bool | None:
-        """Claim an item; return False where it is finished, None where another process holds it."""
+        """Claim an item; return False if it is finished, None if another process holds it."""
         with ExitStack() as stack:
             if not stack.enter_context(self._claim(item)):
                 return None

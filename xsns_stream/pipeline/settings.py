@@ -1,4 +1,4 @@
-"""Settings of a build: everything but the model and the store."""
+"""Settings of a build: everything except the model and the store."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Stopping:
         check_density(self.density)
         if not (math.isfinite(self.jaccard) and 0 < self.jaccard <= 1):
             raise UsageError(
-                f"the coefficient at which a row is stable must lie in (0, 1], not {self.jaccard}.",
+                f"the coefficient at which a row is stable must be in (0, 1], not {self.jaccard}.",
                 "0.95 stops when 64 more examples change about one parameter in forty.",
             )
         for name, value in (("examples between checks", self.check_every), ("least examples", self.at_least)):
@@ -66,7 +66,7 @@ class Stopping:
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """What to measure and how: everything but the model and the store.
+    """Settings of a build: everything except the model and the store.
 
     Attributes:
         corpus: Source of the text.
@@ -155,7 +155,7 @@ class BuildSettings:
 
     @property
     def batch(self) -> int:
-        """Number of examples in a batch, where it is fixed."""
+        """Number of examples in a batch, if it is fixed."""
         if isinstance(self.batch_size, int):
             return self.batch_size
         return AUTHORS_BATCH if self.fisher.estimator == "authors" else DEFAULT_BATCH

@@ -140,7 +140,8 @@ def rank(
 
     This is what `xsns-stream rank` calls. The similarity is averaged over seeds; only pairs with the target are
     counted. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals, the
-    probability that each source is the most similar one, and marks of sources that cannot be told from the first.
+    probability that each source is the most similar one, and marks of sources that cannot be distinguished from the
+    first.
 
     Args:
         store: A store, or its folder or URL.
@@ -216,7 +217,7 @@ def _count(value: Any, name: str, least: int) -> int | None:
 
 
 def _check_arguments(strategy: str | None, sources_k: int | None, gold: Gold | None, regime: str | None) -> None:
-    """Refuse arguments without those that they belong to."""
+    """Reject arguments without those that they belong to."""
     if strategy is not None and sources_k is None:
         raise UsageError(
             "--strategy cannot be used without --sources-k.", "give a number of sources, as --sources-k 3."
@@ -235,7 +236,7 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of what the similarities might be with other examples; None if the store does not tell.
+    """Return draws of what the similarities might be with other examples; None if the store cannot show this.
 
     They are based on the folds of the candidates that have folds. If no candidate has any, they are based on the seeds,
     of which at least three are needed.
@@ -373,7 +374,7 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
 
 
 def compared_with_first(ranking: SourceRanking) -> str:
-    """Return a sentence on the sources that cannot be told from the first, among those that have an interval."""
+    """Return a sentence on the sources that have an interval and cannot be distinguished from the first."""
     known = [source for source in ranking if source.low is not None]
     among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
     level, basis = ranking.level, f"(95 %, {ranking.basis})"
@@ -383,7 +384,7 @@ def compared_with_first(ranking: SourceRanking) -> str:
         return f"The first{among} is reliably closer than each other {'one' if among else 'candidate'} {basis}."
     if all(source.level_with_first for source in known[:level]):
         return f"~ No reliable difference among the first {level}{among} {basis}."
-    return f"~ {level - 1} of the others cannot be told from the first{among} {basis}."
+    return f"~ {level - 1} of the others cannot be distinguished from the first{among} {basis}."
 
 
 # ---------------------------------------------------------------------------------------- plain values

@@ -32,7 +32,7 @@ __all__ = [
     "select_keys",
 ]
 
-#: Stands for the code of the language in the name of an exported file.
+#: Placeholder for the code of the language in the name of an exported file.
 LANGUAGE_FIELD: Final = "{lang}"
 #: Rows that an error names; the result of the verb names all.
 _NAMED: Final = 3
@@ -101,7 +101,7 @@ def copy_store(
 
     Args:
         source: The store to copy from.
-        target: The store to copy to; it is made where it does not exist.
+        target: The store to copy to; it is made if it does not exist.
         lang: Codes of languages; empty for all.
         seeds: Seeds; empty for all.
         densities: Densities; empty for all.
@@ -153,7 +153,7 @@ def merge(
     """Add the rows of stores of one experiment to a store: what `xsns-stream merge` does.
 
     Args:
-        target: The store to write to; it is made where it does not exist.
+        target: The store to write to; it is made if it does not exist.
         sources: The stores to read.
         with_fisher: Whether to copy Fisher values too.
         on_progress: Called with (done, total).
@@ -221,7 +221,7 @@ def prune_plan(
         densities: Only these densities.
         fisher: Whether to remove Fisher values instead of sub-networks.
         parts: Whether to remove the parts of rows instead of the rows.
-        unfinished: Whether to remove what killed builds left.
+        unfinished: Whether to remove the leftovers of killed builds.
         writable: Whether the store is opened for writing.
 
     Raises:
@@ -307,8 +307,8 @@ def export_rows(
         output: Path ending in .safetensors (boolean masks by the name of the tensor) or .npz (indices of the selected
             parameters); `{lang}` in it becomes the code of the language.
         languages: Codes, or `all`.
-        seed: The seed; None where the store has one.
-        density: The density; None where the store has one.
+        seed: The seed; None if the store has one.
+        density: The density; None if the store has one.
         on_left_out: Called with languages that have no sub-network of this seed and density, before the first file.
 
     Raises:

@@ -262,7 +262,7 @@ def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None
 
 
 def _tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
-    """Load a tokenizer; the `model` of the result is None where only a name was given."""
+    """Load a tokenizer; the `model` of the result is None if only a name was given."""
     from xsns_stream.models.auto_classes import reads_both_ways
     from xsns_stream.models.huggingface import locate
     from xsns_stream.models.in_memory import open_model
@@ -305,7 +305,7 @@ class StoredText:
 
     @property
     def labels(self) -> str | None:
-        """How labels of the corpus were read; None where the model predicts no labels."""
+        """How labels of the corpus were read; None if the model predicts no labels."""
         return "auto" if self.shared.objective.partition("(")[0] in TASKS else None
 
 
@@ -372,7 +372,9 @@ def options_of_store(
         if name in given or (name == "model" and tuple(names) == ("sue",)):
             continue
         if located is None:
-            wrong.append(f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', is not here by name")
+            wrong.append(
+                f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', cannot be found by its name"
+            )
             hints.append(
                 f"name it with {option} PATH, with the options that `build` had; it is compared with the store's"
             )
@@ -384,7 +386,7 @@ def options_of_store(
 
 
 def _corpus(name: str) -> dict[str, Any] | None:
-    """Return the options that open a corpus by its recorded name; None where the name does not tell where it is."""
+    """Return the options that open a corpus by its recorded name; None if the name does not show its path."""
     parsed = _CORPUS_NAME.fullmatch(_WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", ""))
     if parsed is None:
         return None
@@ -397,7 +399,7 @@ def _corpus(name: str) -> dict[str, Any] | None:
 
 
 def _model(stored: StoredText) -> dict[str, Any] | None:
-    """Return the options that load the store's model; None for a folder that is not here."""
+    """Return the options that load the store's model; None if the model is a folder that does not exist here."""
     name = stored.shared.model
     if name == "mini" or (name and Path(name).is_dir()):
         return {"model": name}
@@ -465,7 +467,7 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
 
     Args:
         stored: The store.
-        loaded: The model, or only its tokenizer; None where the baselines need neither.
+        loaded: The model, or only its tokenizer; None if the baselines need neither.
         names: Names of the baselines.
 
     Raises:

@@ -42,10 +42,10 @@ class UnitFolder:
         self.folder = folder
 
     def read(self, unit: Unit) -> TransferRun | None:
-        """Return a unit; None where it is not finished.
+        """Return a unit; None if it is not finished.
 
         Raises:
-            XsnsError: Its file is damaged, or holds another unit.
+            XsnsError: Its file is damaged, or contains another unit.
         """
         path = self._path(unit)
         return self._checked(path) if path.exists() else None
@@ -92,7 +92,7 @@ class UnitFolder:
 
     @contextmanager
     def claimed(self, unit: Unit) -> Iterator[bool]:
-        """Hold a unit while the block runs; yield False where another process holds it. A crash releases it."""
+        """Hold a unit while the block runs; yield False if another process holds it. A crash releases it."""
         self._make()
         with try_lock(self._path(unit).with_suffix(".lock")) as held:
             yield held
@@ -107,7 +107,7 @@ class UnitFolder:
     def _checked(self, path: Path) -> TransferRun:
         run = _run(path)
         if self._path(Unit(run.source, run.seed)).name != path.name:
-            raise XsnsError(f"'{path}' is damaged: it holds '{run.source}' (seed {run.seed}).", _AGAIN)
+            raise XsnsError(f"'{path}' is damaged: it contains '{run.source}' (seed {run.seed}).", _AGAIN)
         return run
 
     def _make(self) -> None:
@@ -135,7 +135,7 @@ def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> No
 
 
 def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
-    """Check that a finished unit of another source has the present settings, because one file holds their scores.
+    """Check that a finished unit of another source has the present settings, because one file contains their scores.
 
     Args:
         run: The unit.
@@ -149,7 +149,7 @@ def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> 
 
 
 def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None:
-    """Check that a finished unit was tested on the present test data, because one column holds their scores.
+    """Check that a finished unit was tested on the present test data, because one column contains their scores.
 
     Args:
         run: The unit.
@@ -270,7 +270,7 @@ def check_metric(task: Task, metric: str | None) -> None:
 
 
 def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:
-    """Return the scores of units as one table; NaN where nothing was measured.
+    """Return the scores of units as one table; NaN if nothing was measured.
 
     Args:
         runs: At least one.

@@ -45,7 +45,7 @@ def greedy_cover(
         store: The store of the rows.
         target: A code.
         candidates: Codes; the target itself is ignored.
-        count: Number of sources to choose; all where there are fewer.
+        count: Number of sources to choose; all if there are fewer.
         seeds: Coverage is averaged over these seeds.
         density: Density of all rows.
         on_progress: Called with (number of sources chosen, number of sources to choose).

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Number of rows that are open at the same time.
 _AT_ONCE: Final = 256
-#: Fewest seeds for a standard deviation.
+#: Smallest number of seeds for a standard deviation.
 FEWEST_SEEDS: Final = 3
 #: Number of draws. Probabilities are shown in whole percent; with 10,000 draws, the standard error of 50 % is 0.5 %.
 DRAWS: Final = 10_000

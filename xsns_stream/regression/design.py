@@ -13,7 +13,8 @@ from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
 from xsns_stream.types.transfer_scores import JoinedScores
 
-#: Fewest languages on a side. With fewer, no variance between languages can be estimated once one is held out.
+#: Smallest number of languages on a side. With fewer, no variance between languages can be estimated once one is held
+#: out.
 FEWEST_LANGUAGES: Final = 3
 #: Smallest singular value, per square root of the number of pairs, that is not rounding.
 _RANK_TOLERANCE: Final = 1e-7
@@ -35,8 +36,8 @@ class Design:
         sources: S codes.
         targets: T codes.
         names: Names of K predictors.
-        scores: float64 [S, T]; 0 where there is no pair.
-        regressors: float64 [S, T, P], P = K + 1: one, then the standardised predictors; 0 where there is no pair.
+        scores: float64 [S, T]; 0 if there is no pair.
+        regressors: float64 [S, T, P], P = K + 1: one, then the standardised predictors; 0 if there is no pair.
         pairs: Boolean [S, T]: the pairs that the model is fitted to.
         centre: float64 [K]: means of the predictors.
         scale: float64 [K]: standard deviations of the predictors.
@@ -88,13 +89,13 @@ class Design:
         return replace(self, names=(), regressors=self.regressors[:, :, :1], centre=empty, scale=empty)
 
     def determined(self) -> bool:
-        """Say whether the pairs determine every coefficient, and both sides have enough languages."""
+        """Return whether the pairs determine every coefficient, and both sides have enough languages."""
         _, regressors = self.flat()
         enough = all((count > 0).sum() >= FEWEST_LANGUAGES - 1 for count in self.counts().values())
         return enough and len(regressors) > self.width and _rank(regressors) == self.width
 
     def varies(self, name: str, within: str) -> bool:
-        """Say whether a predictor varies between the pairs of one target (or source)."""
+        """Return whether a predictor varies between the pairs of one target (or source)."""
         values = self.regressors[:, :, self.names.index(name) + 1]
         axis = 0 if within == "target" else 1
         spread = np.where(self.pairs, values, -np.inf).max(axis=axis) - np.where(self.pairs, values, np.inf).min(axis)

@@ -15,8 +15,8 @@ both                the product of the two numbers: 1 where both are 1
 pair                the number in a pair table
 =================== ================================================================================================
 
-An empty field and a word for a missing value, as `Unknown` or `NA`, are unknown. Distances are used unchanged, because
-the sign of a predictor does not matter in a regression.
+An empty field and a word for a missing value, such as `Unknown` or `NA`, are unknown. Distances are used unchanged,
+because the sign of a predictor does not matter in a regression.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def read_features(paths: Iterable[str | Path]) -> FeatureTables:
 def feature_matrix(
     feature: Feature, tables: FeatureTables, sources: Sequence[str], targets: Sequence[str]
 ) -> SimilarityMatrix:
-    """Return the value of a feature for all pairs; NaN where it is unknown.
+    """Return the value of a feature for all pairs; NaN if it is unknown.
 
     Args:
         feature: The feature.
@@ -119,7 +119,7 @@ def feature_matrix(
 
     Raises:
         UsageError: No table has the column, or several have it, or the kind needs a table of the other type.
-        XsnsError: A cell does not hold a number where one is needed, or a number that is not positive where its
+        XsnsError: A cell does not contain a number where one is needed, or a number that is not positive where its
             logarithm is needed; or two lines contradict each other.
     """
     table = _table_with(feature, tables.tables)
@@ -171,7 +171,7 @@ def _table_with(feature: Feature, tables: Sequence[TextTable]) -> TextTable:
 
 
 def _by_code(table: TextTable, column: str) -> dict[str, str]:
-    """Return {code: field of the column}, empty where it is unknown; lines of the same language must agree."""
+    """Return {code: field of the column}, empty if it is unknown; lines of the same language must agree."""
     labels, cells = table.column(_CODE), table.column(column)
     codes = to_codes(labels)
     fields: dict[str, str] = {}
@@ -210,7 +210,7 @@ def _number_text(cell: str) -> str:
 
 
 def _numbers(table: TextTable, feature: Feature, codes: Iterable[str]) -> dict[str, float]:
-    """Return {code: its number, or the decimal logarithm of it}; NaN where it is unknown."""
+    """Return {code: its number, or the decimal logarithm of it}; NaN if it is unknown."""
     known = _by_code(table, feature.column)
     cells = [(code, feature.column, _number_text(known.get(code, ""))) for code in codes]
     number_of = dict(zip((code for code, *_ in cells), numbers(cells, f"'{table.name}'"), strict=True))
@@ -297,7 +297,7 @@ _TYPES: Final = {
 
 
 def script_type(script: str) -> str:
-    """Return `alphabet`, `abjad`, `abugida`, `syllabary` or `logography`; empty where the type is unknown.
+    """Return `alphabet`, `abjad`, `abugida`, `syllabary` or `logography`; empty if the type is unknown.
 
     Args:
         script: English name or ISO 15924 code of a script, in upper or lower case.

@@ -75,7 +75,7 @@ def intervals(
 
     Args:
         solution: A fitted model.
-        regressors: float64 [n, P]: one, then the predictors in their units; NaN where unknown.
+        regressors: float64 [n, P]: one, then the predictors in their units; NaN if unknown.
         sources: n codes.
         targets: n codes.
     """
@@ -128,7 +128,7 @@ _HELD_OUT_FACTOR: Final = {LEFT_OUT_TARGET: "target", LEFT_OUT_SOURCE: "source"}
 
 
 class _Predicted(NamedTuple):
-    """Predictions on the grid, float64 [S, T] each; NaN where there is none."""
+    """Predictions on the grid, float64 [S, T] each; NaN if there is none."""
 
     mean: Reals
     low: Reals
@@ -224,7 +224,7 @@ def _matrix(design: Design, predicted: _Predicted, name: str) -> SimilarityMatri
 def _predict_held_out(design: Design, factors: Sequence[str], factor: str, start: Solution) -> _Predicted:
     """Predict the pairs of each target (or source) from a fit to the other pairs.
 
-    The predictions are NaN where the other pairs do not determine the model.
+    The predictions are NaN if the other pairs do not determine the model.
     """
     predicted = _Predicted(*(np.full(design.pairs.shape, np.nan) for _ in range(3)))
     for index in range(design.pairs.shape[1 if factor == "target" else 0]):
@@ -386,7 +386,7 @@ class Calibration:
 
     @property
     def rmse_left_out(self) -> float:
-        """Leave-one-target-out root mean squared error; NaN where no target could be held out."""
+        """Leave-one-target-out root mean squared error; NaN if no target could be held out."""
         return self.regression.error(LEFT_OUT_TARGET).rmse
 
     @property

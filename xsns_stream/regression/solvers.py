@@ -119,7 +119,7 @@ class Sums:
 
     @cached_property
     def sources(self) -> int:
-        """S', the number of sources with random intercepts; 0 where sources have none."""
+        """S', the number of sources with random intercepts; 0 if sources have none."""
         return len(self.scores) - self.width
 
 

@@ -40,7 +40,7 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
     Args:
         matrix: The matrix.
         path: The file to write; an existing file is replaced.
-        density: The density of the sub-networks, which the matrix does not hold, for title and metadata.
+        density: The density of the sub-networks, which the matrix does not contain, for title and metadata.
 
     Returns:
         The path.

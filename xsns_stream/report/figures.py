@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Colours that colour-blind readers can tell apart (Okabe and Ito), without the yellow, which is too light on white.
+#: Colours that colour-blind readers can distinguish (Okabe and Ito), without the yellow, which is too light on white.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#22252b")
 MARKERS: Final = ("o", "s", "D", "^")
 GREY: Final = "#9aa0a8"
@@ -54,11 +54,11 @@ def save_figure(draw: Draw, file: BinaryIO, kind: str, **options: Any) -> None:
         draw: Makes the figure.
         file: The file.
         kind: `png`, `svg` or `pdf`.
-        options: Further arguments of matplotlib's `savefig`, as `pad_inches`.
+        options: Further arguments of matplotlib's `savefig`, such as `pad_inches`.
     """
     import matplotlib as mpl
 
-    # The files do not hold the time at which they were written.
+    # The files do not contain the time at which they were written.
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with mpl.rc_context(SETTINGS):
         draw().savefig(file, format=kind, bbox_inches="tight", metadata=metadata.get(kind), **options)
@@ -78,7 +78,7 @@ class Page:
     """A page of a fixed size, in inches.
 
     Attributes:
-        width: Width of the axes that are placed on the page. Labels may lie outside; the saved page includes them.
+        width: Width of the axes that are placed on the page. Labels may be outside; the saved page includes them.
         height: Height of the axes that are placed on the page.
     """
 
@@ -92,7 +92,7 @@ class Page:
         return Figure(figsize=(self.width, self.height), facecolor="white", dpi=_DPI)
 
     def axes(self, figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes whose upper left corner lies `left` and `top` inches from that of the page."""
+        """Add axes whose upper left corner is `left` and `top` inches from that of the page."""
         box = left / self.width, 1.0 - (top + height) / self.height, width / self.width, height / self.height
         return figure.add_axes(box)
 
@@ -163,7 +163,7 @@ def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size
 
 
 def is_dark(rgba: Iterable[float]) -> bool:
-    """Tell whether text on a colour must be white, by the colour's luma."""
+    """Return whether text on a colour must be white, by the colour's luma."""
     red, green, blue, _ = rgba
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
 
@@ -180,7 +180,7 @@ def cut(name: str, longest: int = _MAX_NAME) -> str:
 
 
 def axis_label(metric: str, unit: str) -> str:
-    """Return the label of an axis of scores, as `F1 (percent)`."""
+    """Return the label of an axis of scores, such as `F1 (percent)`."""
     return f"{METRIC_NAMES.get(metric, metric)} ({unit})"
 
 

@@ -93,7 +93,7 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
         density: The density of the sub-networks, for the title.
 
     Returns:
-        A figure whose labels lie outside of its page: save it with `bbox_inches="tight"`.
+        A figure whose labels are outside of its page: save it with `bbox_inches="tight"`.
     """
     from matplotlib.figure import Figure
 

@@ -1,7 +1,8 @@
 """Steps that several recipes share, as command lines of the other verbs.
 
-`evaluate` compares predictors on the pairs that all of them know. A predictor that lacks many languages would therefore
-decide which languages all predictors are judged on; it is compared with X-SNS alone, on the languages that it knows.
+`evaluate` compares predictors on the pairs for which all of them have values. A predictor that lacks many languages
+would therefore decide which languages all predictors are judged on; it is compared with X-SNS alone, on the languages
+for which it has values.
 """
 
 from __future__ import annotations
@@ -375,10 +376,10 @@ def _optional(option: str, value: object) -> list[str]:
 
 
 def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> str:
-    """Return a sentence on sources, targets or seeds that a file of scores holds and a step does not ask for.
+    """Return a sentence on sources, targets or seeds that a file of scores contains and a step does not ask for.
 
     Returns:
-        The sentence; empty if the file holds nothing else.
+        The sentence; empty if the file contains nothing else.
 
     Raises:
         XsnsError: The file cannot be read.
@@ -391,7 +392,7 @@ def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], see
 
 
 def check_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> str:
-    """Return a sentence on seeds or densities that a store holds and a step does not ask for; empty if there are none.
+    """Return a sentence on seeds or densities that a store contains beyond those of a step; empty if there are none.
 
     Raises:
         XsnsError: The store cannot be read.
@@ -408,4 +409,4 @@ def _extra(held: Iterable[object], wanted: Sequence[object], noun: str) -> str:
 
 
 def _extra_sentence(path: Path, extra: str) -> str:
-    return f"'{path}' holds {extra}: ask for these too, or give another --out." if extra else ""
+    return f"'{path}' contains {extra}: ask for these too, or give another --out." if extra else ""

@@ -158,7 +158,7 @@ def slug(model: str) -> str:
 
 
 def is_folder(model: str) -> bool:
-    """Tell whether a model is given as a folder, which need not exist yet, and not as a name."""
+    """Return whether a model is given as a folder, which need not exist yet, and not as a name."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
 
 

@@ -274,7 +274,7 @@ TABLE4: Final[Mapping[str, Mapping[str, Row]]] = {
 
 
 def comparable(config: RunConfig, task: TaskConfig, model: str | None = None) -> bool:
-    """Tell whether a run has the paper's model, data, languages, seeds and sizes, so that numbers can be compared."""
+    """Return whether a run has the paper's model, data, languages, seeds and sizes, so that numbers can be compared."""
     paper = PRESETS["paper"]
     models = (paper.model, *paper.other_models)
     sizes = (config.examples, config.density, task.limit, task.test_limit, config.epochs, config.max_length)

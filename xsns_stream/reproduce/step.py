@@ -31,7 +31,7 @@ class LeftOutError(XsnsError):
 class Step:
     """One command line, and the files or folders that it writes.
 
-    A step needs another step if its command names one of the other step's outputs, as `PATH` or `NAME=PATH`.
+    A step needs another step if its command names one of the other step's outputs, in the form `PATH` or `NAME=PATH`.
 
     Attributes:
         name: The name, unique among all recipes; steps of the same name must be equal. The log file has this name too.
@@ -40,9 +40,11 @@ class Step:
         stdout: The output that the verb's stdout is written to; None if stdout is only written to the log.
         action: A function that is called instead of a verb; `command` is then the command line that a user can type.
         command: The command line of a step that is not a verb.
-        droppable: The option whose values may be left out if the step that makes the value has failed, as `--predict`.
-        precondition: Returns one sentence if the outputs hold more than this step asks for, because an earlier command
-            asked for more; otherwise an empty string. A verb that continues its own file keeps what the file holds.
+        droppable: The option whose values may be left out if the step that makes the value has failed, such as
+            `--predict`.
+        precondition: Returns one sentence if the outputs contain more than this step asks for, because an earlier
+            command asked for more; otherwise an empty string. A verb that continues its own file keeps what the file
+            contains.
     """
 
     name: str
@@ -72,7 +74,7 @@ class Step:
         return shlex.join(words) + (f" > {shlex.quote(str(self.stdout))}" if self.stdout else "")
 
     def needs(self, other: Step) -> bool:
-        """Tell whether this step reads an output of the other step."""
+        """Return whether this step reads an output of the other step."""
         return other.name != self.name and not self._named_paths.isdisjoint(other._output_paths)
 
     @cached_property
@@ -87,7 +89,7 @@ class Step:
     def without(self, others: Sequence[Step]) -> Step | None:
         """Return this step without the outputs of other steps; None if it cannot run without them.
 
-        Options that name a value that is left out, as `--against NAME`, are left out too.
+        Options that name a value that is left out, such as `--against NAME`, are left out too.
         """
         pairs = list(zip(self.args, self.args[1:], strict=False))
         values = [value for option, value in pairs if option == self.droppable and self.droppable]
@@ -106,7 +108,7 @@ class Step:
 
 
 def _paths(word: str) -> set[str]:
-    """Return the paths that a word of a command line may name, as `PATH` or `NAME=PATH`."""
+    """Return the paths that a word of a command line may name, in the form `PATH` or `NAME=PATH`."""
     return {str(Path(path)) for path in (word, word.partition("=")[2]) if path}
 
 
@@ -127,7 +129,7 @@ class StepOutputs:
     pending: frozenset[str] = frozenset()
 
     def done(self, step: Step | str) -> bool:
-        """Tell whether a step belongs to the recipe and is done, so that its outputs can be read."""
+        """Return whether a step belongs to the recipe and is done, so that its outputs can be read."""
         name = step if isinstance(step, str) else step.name
         return name in self.steps and name not in self.failed and name not in self.pending
 
@@ -203,7 +205,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "figure7": "Low-resource targets: the predicted source against English.",
     "choices": "Not in the paper: other estimators, thresholds and ways to compare.",
 }
-#: Target → module in `recipes/` whose `RECIPES` holds its recipe.
+#: Target → module in `recipes/` whose `RECIPES` contains its recipe.
 _MODULES: Final[Mapping[str, str]] = {
     "table1": "variants",
     "table2": "predictor_tables",

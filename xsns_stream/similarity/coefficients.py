@@ -1,7 +1,7 @@
 """Similarity coefficients of two sets, as functions of counts.
 
 The arguments of a coefficient are n = |A ∩ B|, float64 [S, T]; a = |A| of the sources, float64 [S, 1]; b = |B| of the
-targets, float64 [1, T]; and `size` = P, the number of parameters. It returns float64 [S, T], with NaN where it is
+targets, float64 [1, T]; and `size` = P, the number of parameters. It returns float64 [S, T], with NaN if it is
 undefined.
 """
 
@@ -29,7 +29,7 @@ def dice(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def overlap(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / min(|A|, |B|) (Szymkiewicz 1934, Simpson 1943); undefined where one set is empty."""
+    """|A ∩ B| / min(|A|, |B|) (Szymkiewicz 1934, Simpson 1943); undefined if one set is empty."""
     return _ratio(n, np.minimum(a, b))
 
 
@@ -42,7 +42,7 @@ def containment(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def cosine(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / √(|A| |B|) (Ochiai 1957), the cosine of the bit vectors; undefined where one set is empty."""
+    """|A ∩ B| / √(|A| |B|) (Ochiai 1957), the cosine of the bit vectors; undefined if one set is empty."""
     return _ratio(n, np.sqrt(a * b))
 
 
@@ -107,7 +107,7 @@ def _information(joint: Reals, x: Reals, y: Reals, size: int) -> Reals:
 
 
 def _ratio(part: Reals, whole: Reals) -> Reals:
-    """Return part / whole; NaN where both are zero."""
+    """Return part / whole; NaN if both are zero."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio: Reals = part / whole
     return ratio

@@ -91,8 +91,8 @@ def count_overlaps(
         sources: Instead of `languages`: the languages that are compared with `targets`; all by default.
         targets: Instead of `languages`: the languages that `sources` are compared with; all by default.
         by: Count the parameters of each `layer`, kind of `module` or `tensor` separately.
-        seed: The seed; may be left out where the store has one seed.
-        density: The density; may be left out where the store has one density.
+        seed: The seed; may be omitted if the store has only one seed.
+        density: The density; may be omitted if the store has only one density.
         cache: A cache of counts, such as :func:`xsns_stream.store.overlap_cache.overlap_cache` returns; rows that were
             counted before are not read again. Counts of groups are not cached.
         device: `cpu`, or another device that torch knows, such as `cuda`; needs torch.
@@ -184,7 +184,7 @@ def count_overlaps_by_seed(
         targets: By default the languages that have every seed.
         by: The grouping of the parameters.
         seeds: The seeds, in the order of the result; all by default.
-        density: The density; may be left out where the store has one density.
+        density: The density; may be omitted if the store has only one density.
         cache: A cache of counts.
         device: The device that counts.
         on_progress: Called with (words done, words in all), over all seeds, after each block.

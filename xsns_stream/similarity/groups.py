@@ -25,7 +25,7 @@ class Groups:
     Attributes:
         by: The way of grouping.
         names: The names of the G groups.
-        segments: Ranges of bits, each of one group; together they hold every bit once.
+        segments: Ranges of bits, each of one group; together they contain every bit once.
         sizes: The number of parameters of each group.
     """
 

@@ -28,7 +28,7 @@ _STEP = 1e-4
 
 
 def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
-    """J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds where there are several.
+    """J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds if there are several.
 
     This is :func:`similarity` with its default coefficient.
     """
@@ -36,7 +36,7 @@ def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
 
 
 def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") -> SimilarityMatrix:
-    """Return a similarity coefficient of counts, averaged over seeds where there are several.
+    """Return a similarity coefficient of counts, averaged over seeds if there are several.
 
     The chance level of a pair is the coefficient of the expected overlap of independent random sub-networks of the same
     sizes, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way. For the Jaccard coefficient it is
@@ -49,7 +49,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
             `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their formulas.
 
     Returns:
-        The matrix; with standard errors where the counts are estimates from samples.
+        The matrix; with standard errors if the counts are estimates from samples.
 
     Raises:
         UsageError: There is no table, or the coefficient is unknown.
@@ -150,7 +150,7 @@ def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
 
 
 def _shares(grouped: GroupedOverlaps) -> Reals:
-    """Return the share of the selected parameters of all languages that lies in each group: float64 [G]."""
+    """Return the share of the selected parameters of all languages that is in each group: float64 [G]."""
     sizes = np.array([_every_size(table).sum() for table in grouped.tables], np.float64)
     with np.errstate(invalid="ignore"):
         shares: Reals = sizes / sizes.sum()
@@ -183,6 +183,6 @@ def _aligned(tables: list[_Table]) -> list[_Table]:
                 )
     if len({table.seed for table in tables}) != len(tables):
         raise IncompatibleError(
-            f"a seed stands twice in {[table.seed for table in tables]}.", "give one table for each seed."
+            f"a seed occurs twice in {[table.seed for table in tables]}.", "give one table for each seed."
         )
     return [table.between(first.sources, first.targets) for table in tables]

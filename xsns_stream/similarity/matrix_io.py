@@ -31,11 +31,11 @@ _OPTIONAL: Final = ("chance", "per_seed", "standard_error")
 
 
 class _Table(NamedTuple):
-    """A matrix as it stands in a file.
+    """A matrix with the orientation that it has in its file.
 
     Attributes:
         matrix: The matrix, with the lines of the file as rows.
-        corner: The name of the lines in the file; empty where there is none.
+        corner: The name of the lines in the file; empty if there is none.
         ours: Whether the file says that this program wrote it.
     """
 
@@ -70,10 +70,10 @@ def read_matrix(
     Args:
         path: The file.
         distance: Whether the numbers are distances: similarity = 1 − distance / `scale`.
-        transpose: Whether targets stand on the lines.
+        transpose: Whether the lines are targets.
         scale: The distance that means no similarity at all; 1 by default.
-        as_given: Whether to accept similarities of which each language's own is the smallest of its row, and distances
-            of which it is the largest. By default such a table is refused, unless this program wrote it.
+        as_given: Whether to accept similarities with the smallest value of each row on the diagonal, and distances with
+            the largest value there. By default such a table is refused, unless this program wrote it.
 
     Raises:
         UsageError: The suffix is not supported; a matrix of similarities is read as distances; or the first field of a
@@ -113,8 +113,8 @@ def frame_matrix(
         what: The name of the table, for messages.
 
     Raises:
-        XsnsError: A label is missing, or stands twice on one side, also after codes are normalised; a side has no
-            label that is a code; a cell does not hold a finite number; or a distance is negative.
+        XsnsError: A label is missing, or occurs twice on one side, also after codes are normalised; a side has no
+            label that is a code; a cell does not contain a finite number; or a distance is negative.
     """
     sources = _labels(_texts(frame.index, "row", what), "row", what)
     targets = _labels(_texts(frame.columns, "column", what), "column", what)
@@ -196,14 +196,14 @@ def _values(sources: Sequence[str], targets: Sequence[str], cells: Any, what: st
 
 def _similarities(distances: Reals, scale: float, what: str) -> Reals:
     if (distances < 0).any():
-        raise XsnsError(f"{what} holds negative distances.", "read similarities without --distance.")
+        raise XsnsError(f"{what} contains negative distances.", "read similarities without --distance.")
     turned: Reals = 1.0 - distances / scale
     return turned
 
 
 def _from_distances(matrix: SimilarityMatrix, scale: float, file: Path) -> SimilarityMatrix:
     if matrix.seeds or any(getattr(matrix, name) is not None for name in _OPTIONAL):
-        raise UsageError(f"'{file}' holds similarities, not distances.", "read it without --distance.")
+        raise UsageError(f"'{file}' contains similarities, not distances.", "read it without --distance.")
     return replace(matrix, values=_similarities(matrix.values, scale, f"'{file.name}'"))
 
 
@@ -244,7 +244,9 @@ def _read_parquet(file: Path) -> _Table:
         matrix = frame_matrix(frame, coefficient=file.stem, what=f"'{file.name}'")
         return _Table(matrix, str(frame.index.name or ""))
     if notes.get("kind") != "similarity-matrix":
-        raise XsnsError(f"'{file}' holds {notes.get('kind')}, not a similarity matrix.", "see `xsns-stream gold show`.")
+        raise XsnsError(
+            f"'{file}' contains {notes.get('kind')}, not a similarity matrix.", "see `xsns-stream gold show`."
+        )
     document = notes | {"sources": list(frame.index), "targets": list(frame.columns), "values": frame.to_numpy()}
     return _Table(_from_document(document, notes.get("arrays") or {}, file), ours=True)
 
@@ -266,7 +268,7 @@ def _read_json(file: Path) -> _Table:
         cells = [[line.get(target) for target in targets] for line in document.values()]
         frame = pd.DataFrame(cells, index=list(document), columns=list(targets), dtype=object)
         return _Table(frame_matrix(frame, coefficient=file.stem, what=f"'{file.name}'"))
-    raise XsnsError(f"'{file}' does not hold a matrix.", "write one with `xsns-stream matrix -o`.")
+    raise XsnsError(f"'{file}' does not contain a matrix.", "write one with `xsns-stream matrix -o`.")
 
 
 def _read_npz(file: Path) -> _Table:
@@ -277,13 +279,13 @@ def _read_npz(file: Path) -> _Table:
             content = {name: arrays[name] for name in names}
     except OSError as error:
         raise unreadable(file, error) from None
-    # The file is not an archive, is damaged or encrypted, or holds pickles.
+    # The file is not an archive, is damaged or encrypted, or contains pickles.
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, LookupError, RuntimeError, MemoryError) as error:
         raise XsnsError(f"cannot read '{file}' as arrays: {error}.") from None
     if not all(isinstance(array, np.ndarray) for array in content.values()):
-        raise XsnsError(f"cannot read '{file}' as arrays: it holds other files.")
+        raise XsnsError(f"cannot read '{file}' as arrays: it contains other files.")
     if not {"sources", "targets", "values", "coefficient"} <= content.keys():
-        raise XsnsError(f"'{file}' does not hold a matrix.", "write one with `xsns-stream matrix -o`.")
+        raise XsnsError(f"'{file}' does not contain a matrix.", "write one with `xsns-stream matrix -o`.")
     seeds = content["seeds"].tolist() if "seeds" in content else []
     document = content | {"coefficient": str(content["coefficient"]), "seeds": seeds}
     return _Table(_from_document(document, {name: content.get(name) for name in _OPTIONAL}, file), ours=True)
@@ -305,7 +307,7 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
             if arrays.get(name) is not None and (seeds or name != "per_seed")
         }
         if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands twice")
+            raise ValueError("a seed occurs twice")
         if "per_seed" in optional and not np.allclose(optional["per_seed"].mean(axis=0), values, equal_nan=True):
             raise ValueError("its values are not the mean of those of the seeds")
         return SimilarityMatrix(
@@ -324,7 +326,7 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
 
 
 def _record(entry: Any) -> PredictorRecord | None:
-    """Return the record in a file of this program; None where it was written without one."""
+    """Return the record in a file of this program; None if it was written without one."""
     if entry is None:
         return None
     return PredictorRecord.from_json(json.loads(str(entry)) if isinstance(entry, np.ndarray) else entry)
@@ -434,7 +436,7 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], labels: Labels) -> list[int]:
-    """Return the positions of the labels that stand for a language which no other label of the side stands for."""
+    """Return the positions of the labels that are the only label of their language on this side."""
     codes = [labels.codes[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 
@@ -450,5 +452,5 @@ def _explained(lost: Sequence[str], labels: Labels) -> list[str]:
     return [shared.get(label) or either.get(label) or label for label in lost]
 
 
-#: Suffixes that :func:`read_matrix` knows.
+#: Suffixes that :func:`read_matrix` supports.
 MATRIX_FORMATS: Final = tuple(_READERS)

@@ -38,8 +38,8 @@ def common(
     Args:
         store: The store of the rows; they are read a block of columns at a time.
         languages: The languages; by default all that have a row for this seed and density.
-        seed: The seed; may be left out where the store has one seed.
-        density: The density; may be left out where the store has one density.
+        seed: The seed; may be omitted if the store has only one seed.
+        density: The density; may be omitted if the store has only one density.
         on_progress: Called with (words done, words in all) after each block.
 
     Returns:

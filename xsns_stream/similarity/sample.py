@@ -49,7 +49,7 @@ def sample_overlaps(
 ) -> SampledOverlaps:
     """Estimate |A ∩ B| for pairs of languages from a part of the parameters.
 
-    The true value lies within 1.96 standard errors of about 94 in 100 estimates from 150 blocks or more. It is within
+    The true value is within 1.96 standard errors of about 94 in 100 estimates from 150 blocks or more. It is within
     them less often where fewer blocks are read, because a standard error from 40 blocks is itself uncertain.
 
     Args:
@@ -59,8 +59,8 @@ def sample_overlaps(
         languages: As for :func:`xsns_stream.similarity.count_overlaps`, and so are `sources` and `targets`.
         sources: The sources of a rectangle.
         targets: The targets of a rectangle.
-        seed: The seed of the rows; may be left out where the store has one seed.
-        density: The density; may be left out where the store has one density.
+        seed: The seed of the rows; may be omitted if the store has only one seed.
+        density: The density; may be omitted if the store has only one density.
         sample_seed: Seed for drawing the blocks, which differ between the seeds of rows.
         on_progress: Called with (words done, words in all).
 
@@ -123,7 +123,7 @@ class Zone:
     """Neighbouring blocks of one layer.
 
     Attributes:
-        blocks: The two drawn blocks, or all blocks where there are at most two: ranges of words, ascending.
+        blocks: The two drawn blocks, or all blocks if there are at most two: ranges of words, ascending.
         total: The number of blocks of the zone.
     """
 
@@ -201,7 +201,7 @@ def _count_blocks(columns: Columns, blocks: Sequence[Range], split: int | None, 
 class _Estimate:
     """Estimates of |A ∩ B| [S, T], |A| [S] and |B| [T] over all zones, and their covariance [3, 3, S, T].
 
-    For a zone of N blocks whose drawn blocks hold x₁, y₁ and x₂, y₂, the estimate of a total is N (x₁ + x₂) / 2, and
+    For a zone of N blocks whose drawn blocks contain x₁, y₁ and x₂, y₂, the estimate of a total is N (x₁ + x₂) / 2, and
     the estimate of the covariance of two totals is N (N − 2) (x₁ − x₂) (y₁ − y₂) / 4.
     """
 

@@ -57,7 +57,7 @@ class OverlapCache(Protocol):
         """Return the SHA-256 of the present row of each language."""
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the cached counts; None where there are no readable ones."""
+        """Return the cached counts; None if there are no readable ones."""
 
     def save(self, overlaps: CachedOverlaps) -> None:
         """Cache counts in place of those before them, if they can be cached at all."""
@@ -69,7 +69,7 @@ class Selection:
 
     Attributes:
         sources: The rows of the result.
-        targets: The columns of the result; None where all sources are compared with one another.
+        targets: The columns of the result; None if all sources are compared with one another.
         seeds: The seeds; the rows are compared once for each of them.
         density: The density of all rows.
     """
@@ -103,7 +103,7 @@ def select(
         sources: Instead of `languages`: the languages that are compared with `targets`.
         targets: Instead of `languages`: the languages that `sources` are compared with.
         seeds: The seeds; all by default.
-        density: The density; may be left out where the store has one density.
+        density: The density; may be omitted if the store has only one density.
         on_incomplete: Called for each language that is left out, with the seeds that it lacks.
 
     Raises:

@@ -1,6 +1,6 @@
 """Copies of rows from store to store: into a new store, or from several stores into one.
 
-Everything that can be refused is refused before anything is written. A row is compared with its record when it is read.
+Everything is checked before anything is written. A row is compared with its record when it is read.
 Rows that the target has already are skipped, so that the same call continues where an earlier one stopped.
 """
 
@@ -119,7 +119,7 @@ def copy_rows(
     fisher: Iterable[FisherKey] = (),
     on_progress: Progress | None = None,
 ) -> CopyResult:
-    """Copy rows of one store into another, which the first row creates where there is none.
+    """Copy rows of one store into another, which the first row creates if there is none.
 
     Args:
         source: The store to read.
@@ -132,10 +132,10 @@ def copy_rows(
         The rows that were written, skipped, and damaged in the source.
 
     Raises:
-        IncompatibleError: The target holds another experiment, or Fisher values in another encoding.
+        IncompatibleError: The target contains another experiment, or Fisher values in another encoding.
         LanguageError, StoreError: A row is not in the source; or the target has it with other bits, or cannot be
             written to.
-        UsageError: One of the stores lies within the other.
+        UsageError: One of the stores is within the other.
     """
     wanted = _Source(source, None if rows is None else tuple(rows), tuple(fisher))
     return _copy(target, [wanted], on_progress)
@@ -151,7 +151,7 @@ def merge_stores(
     """Copy the rows of several stores of one experiment into one store.
 
     Args:
-        target: The store to write, opened with mode `a`; created like the first source where there is none.
+        target: The store to write, opened with mode `a`; created like the first source if there is none.
         sources: The stores to read; a row that several of them have is taken from the first of them.
         with_fisher: Whether saved Fisher values are copied too.
         on_progress: Called with (rows done, rows in all) after each row.
@@ -162,14 +162,14 @@ def merge_stores(
     Raises:
         IncompatibleError: A store has another experiment or layout; the message names each field that differs.
         StoreError: Two of the stores have a row with different bits; or the target cannot be written to.
-        UsageError: One of the stores lies within another.
+        UsageError: One of the stores is within another.
     """
     wanted = [_Source(source, None, source.fisher_keys() if with_fisher else ()) for source in sources]
     return _copy(target, wanted, on_progress)
 
 
 def _copy(target: SubNetworkStore, wanted: Sequence[_Source], on_progress: Progress | None) -> CopyResult:
-    """Plan, refuse what must be refused, then copy row by row: folds before the rows to which they belong."""
+    """Plan the copy, check everything, then copy row by row: folds before the rows to which they belong."""
     stores = [source.store for source in wanted]
     _require_apart(target, stores)
     _require_one_experiment(target, stores)
@@ -212,7 +212,7 @@ def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[
 
 
 def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
-    """Read one row and return a function that writes it, so that errors of reading and of writing are told apart.
+    """Read one row and return a function that writes it, so that errors of reading and of writing are distinguished.
 
     Raises:
         StoreError: The row does not match its record.
@@ -252,7 +252,7 @@ def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
         named = [f"{key} of '{store.storage}' and of '{other.storage}'" for key, store, other in conflicts[:_NAMED]]
         more = f", and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""
         raise StoreError(
-            f"rows of the same name hold different bits: {'; '.join(named)}{more}.",
+            f"rows of the same name contain different bits: {'; '.join(named)}{more}.",
             "nothing was written: prune the rows that are wrong, or copy to another store.",
         )
     return plan
@@ -309,18 +309,18 @@ def _fisher_records(store: SubNetworkStore) -> Iterator[FisherRecord]:
 
 
 def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
-    """Refuse a store within another: copying or removing the outer store would include the inner one."""
+    """Reject a store within another: copying or removing the outer store would include the inner one."""
     for source in sources:
         inner, outer = sorted((target.storage.url, source.storage.url), key=len, reverse=True)
         if inner.startswith(f"{outer.rstrip('/')}/"):
             raise UsageError(
-                f"one of '{target.storage}' and '{source.storage}' lies within the other.",
+                f"one of '{target.storage}' and '{source.storage}' is within the other.",
                 "copy to a path beside the store.",
             )
 
 
 def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
-    """Compare every source with the target, or with the first source where the target does not exist yet."""
+    """Compare every source with the target, or with the first source if the target does not exist yet."""
     reference = target if target.exists else sources[0]
     for source in sources:
         different = reference.load().differences(source.load())
@@ -332,7 +332,7 @@ def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetwor
 
 
 def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
-    """Refuse Fisher values in two encodings: an array has one."""
+    """Reject Fisher values in two encodings: an array has one."""
     encodings = {
         item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, FisherRecord)
     }

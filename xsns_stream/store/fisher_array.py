@@ -73,7 +73,7 @@ class FisherArray:
 
     @classmethod
     def open(cls, storage: Storage, layout: ParameterLayout) -> FisherArray | None:
-        """Read and check the metadata of the array; None where the store has no Fisher values.
+        """Read and check the metadata of the array; None if the store has no Fisher values.
 
         Raises:
             StoreError: The metadata are damaged, or do not follow the format.
@@ -92,7 +92,7 @@ class FisherArray:
 
     @classmethod
     def ensure(cls, storage: Storage, layout: ParameterLayout, encoding: str) -> FisherArray:
-        """Open the array; create it where there is none.
+        """Open the array; create it if there is none.
 
         Raises:
             StoreError: The array cannot be created, or has values in another encoding.
@@ -134,13 +134,13 @@ class FisherArray:
         return replace(self, seeds=tuple(labels["seeds"]), languages=tuple(labels["languages"]))
 
     def slot(self, key: FisherKey) -> tuple[int, int] | None:
-        """Return the indices of a row: seed, language; None where it has no slot."""
+        """Return the indices of a row: seed, language; None if it has no slot."""
         if key.seed not in self.seeds or key.language not in self.languages:
             return None
         return self.seeds.index(key.seed), self.languages.index(key.language)
 
     def object_key(self, slot: tuple[int, int]) -> str:
-        """Return the key of the object that holds the row at `slot`."""
+        """Return the key of the object that contains the row at `slot`."""
         return "/".join([FISHER_ARRAY, "c", *map(str, slot), "0"])
 
     def lock_key(self, slot: tuple[int, int]) -> str:
@@ -177,7 +177,7 @@ class FisherArray:
         return digest.hexdigest()
 
     def read(self, slot: tuple[int, int], digest: str) -> npt.NDArray[np.float32]:
-        """Return the values of a row: float32 [P], mapped from the object where that holds float32.
+        """Return the values of a row: float32 [P], mapped from the object where that contains float32.
 
         Raises:
             ValueError: The object has another size, or other values.
@@ -282,7 +282,7 @@ def folder_of(storage: Storage) -> Path:
 
 
 def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encoding: str) -> bool:
-    """Write and commit the Fisher values of a row; return False where the same values were committed before.
+    """Write and commit the Fisher values of a row; return False if the same values were committed before.
 
     Raises:
         UsageError: The encoding is unknown, or the values are float64, of which half the digits would be lost.
@@ -321,7 +321,7 @@ def _listed() -> str:
 
 
 def read_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> DiagonalFisher | None:
-    """Return the saved Fisher values of a row, compared with their record; None where none are saved.
+    """Return the saved Fisher values of a row, compared with their record; None if none are saved.
 
     float32 values are mapped from the disk and equal the measured ones; bf16 values are rounded to 8 bits.
 

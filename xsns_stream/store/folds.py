@@ -1,6 +1,6 @@
 """Folds of a row: K stores within a store, each of which leaves out one fold of the examples. They are parts on disk.
 
-Folds show how much a similarity would change with other examples. The rows that leave out fold k stand in a store of
+Folds show how much a similarity would change with other examples. The rows that leave out fold k are in a store of
 their own, so that everything that reads, checks, copies or removes rows works on them too.
 """
 
@@ -49,7 +49,7 @@ def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
 
 
 def fold_counts(storage: Storage) -> tuple[int, ...]:
-    """Return each number of folds of the rows of a store, in order; empty where there are no folds.
+    """Return each number of folds of the rows of a store, in order; empty if there are no folds.
 
     Raises:
         StoreError: The group of the folds is damaged.

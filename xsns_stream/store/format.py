@@ -49,7 +49,7 @@ def check_language(language: str) -> str:
     if len(language) > _LONGEST_LANGUAGE or not _LANGUAGE.fullmatch(language):
         raise LanguageError(
             f"'{language}' cannot name a row of a store.",
-            "a language code holds ASCII letters, digits and hyphens only, such as 'sw' or 'zh-Hant'.",
+            "a language code contains ASCII letters, digits and hyphens only, such as 'sw' or 'zh-Hant'.",
         )
     return language
 
@@ -208,7 +208,7 @@ class Labels:
         return len(self.densities), len(self.seeds), len(self.languages)
 
     def slot(self, key: RowKey) -> Slot | None:
-        """Return the slot of a row; None where it has none."""
+        """Return the slot of a row; None if it has none."""
         try:
             return (
                 self.densities.index(key.density),
@@ -242,7 +242,7 @@ class Labels:
         """Return the labels in the attributes of the array, which may be parsed or checked already.
 
         Raises:
-            FieldError: A label is missing, has the wrong type, cannot be part of a path, or stands twice.
+            FieldError: A label is missing, has the wrong type, cannot be part of a path, or occurs twice.
         """
         document = data if isinstance(data, schemas.Labels) else convert(data, schemas.Labels, "attributes")
         check_distinct(densities=document.densities, seeds=document.seeds, languages=document.languages)
@@ -250,14 +250,14 @@ class Labels:
 
 
 def check_distinct(**labels: Sequence[Any]) -> None:
-    """Check that no label of an axis stands twice.
+    """Check that no label of an axis occurs twice.
 
     Raises:
         FieldError: A label does.
     """
     for name, values in labels.items():
         if len(set(values)) != len(values):
-            raise FieldError(f"attributes.{name}: a label stands twice in '{name}'")
+            raise FieldError(f"attributes.{name}: a label occurs twice in '{name}'")
 
 
 # ---------------------------------------------------------------------------------------------- header
@@ -272,7 +272,7 @@ class Header:
 
     @classmethod
     def of(cls, provenance: Provenance, layout: ParameterLayout) -> Header:
-        """Return the header of a store that may hold rows of this provenance and layout."""
+        """Return the header of a store that may contain rows of this provenance and layout."""
         # The values go through JSON, so that they compare equal to what is stored.
         return cls(layout, json.loads(json.dumps(provenance.experiment())))
 
@@ -317,7 +317,7 @@ class Header:
         return header
 
     def require(self, other: Header, storage: Storage) -> None:
-        """Check that rows of `other` may stand in this store.
+        """Check that rows of `other` may be written to this store.
 
         Raises:
             IncompatibleError: The message names each field that differs, with both values.
@@ -330,7 +330,7 @@ class Header:
                     "the store was made by an older version, which did not record how it read text that is split into "
                     "words. No setting repeats it: build a new store at another path."
                 )
-            raise IncompatibleError(f"the store '{storage}' holds another experiment: {'; '.join(different)}.", hint)
+            raise IncompatibleError(f"the store '{storage}' contains another experiment: {'; '.join(different)}.", hint)
 
     def differences(self, other: Header) -> list[str]:
         """Return one phrase for each field in which `other` differs."""
@@ -402,10 +402,10 @@ def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
 
 
 def find_header(storage: Storage) -> Header | None:
-    """Return the header of the store in a storage; None where the storage is empty.
+    """Return the header of the store in a storage; None if the storage is empty.
 
     Raises:
-        StoreError: The storage holds something else, or the store cannot be read.
+        StoreError: The storage contains something else, or the store cannot be read.
     """
     data = storage.read_document(METADATA)
     if data is None:

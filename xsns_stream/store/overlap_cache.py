@@ -27,7 +27,7 @@ from xsns_stream.types import CachedOverlaps, OverlapCounts
 OVERLAPS_VERSION: Final = 1
 
 _COUNTS: Final = "c/0/0"
-# The lock is not within the groups, because readers of Zarr would take it for a member.
+# The lock is not within the groups, because readers of Zarr would read it as a member.
 _LOCK: Final = f"{ARRAY}/.lock-overlaps"
 _LAST_GENERATION: Final = 99_999_999
 _GENERATION: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
@@ -37,7 +37,7 @@ def overlap_cache(store: StoreReader, *, use: bool = True, write: bool = True) -
     """Return the cache of overlap counts of a store, for the argument `cache` of a comparison.
 
     Args:
-        store: The store with the rows and their counts. Nothing is cached where it is not writable.
+        store: The store with the rows and their counts. Nothing is cached if it is not writable.
         use: Whether cached counts are used; otherwise everything is counted again.
         write: Whether new counts are cached.
 
@@ -73,7 +73,7 @@ class StoredOverlaps:
         return tuple(record.sha256 for record in present)
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the newest readable counts; None where there are none, or the cache is not used."""
+        """Return the newest readable counts; None if there are none, or the cache is not used."""
         return self._newest(seed, density) if self._use else None
 
     def _newest(self, seed: int, density: float) -> CachedOverlaps | None:
@@ -131,7 +131,7 @@ class StoredOverlaps:
         return names
 
     def _read(self, node: str, seed: int, density: float) -> CachedOverlaps | None:
-        """Return one generation; None where it does not match its metadata, or was just removed."""
+        """Return one generation; None if it does not match its metadata, or was just removed."""
         try:
             document = self._storage.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
             if document is None or document.attributes.overlaps_version != OVERLAPS_VERSION:

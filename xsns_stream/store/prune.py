@@ -35,14 +35,14 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """Things that are to be removed, or were removed, each with its size in bytes.
+    """Objects that are to be removed, or were removed, each with its size in bytes.
 
     Attributes:
         rows: Sub-networks.
         fisher: Saved Fisher values.
         folds: Folds of rows.
-        leftovers: Files that mean nothing to a reader: those of rows that were never committed, and partial files.
-            Folders that begin with `../` lie beside the store; killed processes worked in them.
+        leftovers: Files that readers ignore: those of rows that were never committed, and partial files.
+            Folders that begin with `../` are beside the store; killed processes worked in them.
     """
 
     rows: Mapping[RowKey, int] = field(default_factory=dict)
@@ -52,12 +52,12 @@ class PrunePlan:
 
     @property
     def things(self) -> int:
-        """The number of things."""
+        """The number of objects."""
         return len(self.rows) + len(self.fisher) + len(self.folds) + len(self.leftovers)
 
     @property
     def bytes(self) -> int:
-        """The size of all things together; records and other metadata are not counted."""
+        """The total size of all objects; records and other metadata are not counted."""
         return sum(sum(things.values()) for things in (self.rows, self.fisher, self.folds, self.leftovers))
 
 
@@ -69,7 +69,7 @@ def plan_prune(
     folds: Iterable[FoldKey] = (),
     leftovers: bool = False,
 ) -> PrunePlan:
-    """Return what removing these things would free; nothing is changed.
+    """Return what would be removed, with sizes; nothing is changed.
 
     Args:
         store: The store, in any mode.
@@ -81,7 +81,7 @@ def plan_prune(
 
     Raises:
         StoreError: The metadata of the store are damaged; or `leftovers` is asked of an object store, where leftovers
-            cannot be told from objects that are being written.
+            cannot be distinguished from objects that are being written.
     """
     files, chosen = _Files.of(store), tuple(rows)
     with_rows = {key for count in store.fold_counts for key in store.fold_keys(count) if key.row in set(chosen)}
@@ -130,10 +130,11 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
     Args:
         store: The store, opened with mode `a`.
         plan: The result of :func:`plan_prune`.
-        on_progress: Called with (things done, things in all) after each thing.
+        on_progress: Called with (objects done, objects in all) after each object.
 
     Returns:
-        What was removed: things that are gone already, and leftovers that are in use again, are not in it.
+        The objects that were removed. Objects that had been removed before, and leftovers that are in use again, are
+        not included.
 
     Raises:
         StoreError: The store is read-only, or something cannot be removed; what was removed before stays removed.
@@ -178,8 +179,8 @@ def _folder(storage: Storage) -> Path:
         StoreError: The store is not in a folder.
     """
     return storage.folder(
-        "leftovers of killed writers can be told from objects that are being written in folders only",
-        "build again, which finishes rows; an object store has no locks that show who is still at work.",
+        "leftovers of killed writers can be distinguished from objects that are being written only in folders",
+        "build again, which finishes rows; an object store has no locks that show which writers are active.",
     )
 
 
@@ -197,7 +198,7 @@ class _Files:
         return cls(store.storage, array, values)
 
     def row_object(self, key: RowKey | FisherKey) -> str | None:
-        """Return the key of the object of a row; None where the labels give the row no slot."""
+        """Return the key of the object of a row; None if the labels give the row no slot."""
         if isinstance(key, RowKey):
             slot = self.array.labels.slot(key)
             return None if slot is None else self.array.object_key(slot)
@@ -205,7 +206,7 @@ class _Files:
         return None if self.values is None or fisher_slot is None else self.values.object_key(fisher_slot)
 
     def sizes(self, keys: Sequence[_Key]) -> dict[_Key, int]:
-        """Return the size of the object of each row in bytes; 0 where there is none."""
+        """Return the size of the object of each row in bytes; 0 if there is none."""
 
         def size(key: _Key) -> int:
             name = self.row_object(key)
@@ -214,7 +215,7 @@ class _Files:
         return dict(zip(keys, self.storage.map(size, keys), strict=True))
 
     def owner(self, name: str) -> RowKey | FisherKey | None:
-        """Return the row in whose folder a file stands; None where it is not the folder of a row."""
+        """Return the row in whose folder a file is; None if it is not the folder of a row."""
         if match := _ROW_FILE.fullmatch(name):
             density, seed, language = map(int, match.groups())
             labels = self.array.labels
@@ -248,7 +249,7 @@ class _Files:
         return name.endswith(_PARTIAL) and time.time() - written > YOUNG_S
 
     def discard_left(self, name: str) -> bool:
-        """Remove a file that a killed writer left; return False where it is gone, committed or being written by now."""
+        """Remove a file that a killed writer left; return False if it is gone, committed or being written by now."""
         owner = self.owner(name)
         if owner is None:
             return self.storage.discard([name], None)
@@ -264,6 +265,6 @@ class _Files:
         return self.storage.discard([key.record, name], self._lock(name))
 
     def _lock(self, name: str) -> str:
-        """Return the key of the lock of the row in whose folder a file stands."""
+        """Return the key of the lock of the row in whose folder a file is."""
         array, _, *slot, _ = name.split("/")
         return f"{array}/.lock-{'-'.join(slot)}"

@@ -35,12 +35,13 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
     """Return the slot that a row was written to.
 
     Raises:
-        StoreError: The labels give the row another slot, which would hold the bits of another language.
+        StoreError: The labels give the row another slot, which would contain the bits of another language.
     """
     slot = array.slot(record.key)
     if slot != record.slot:
         raise StoreError(
-            f"the row {record.key} was written to slot {list(record.slot)}, but the labels now say {list(slot)}.",
+            f"the row {record.key} was written to slot {list(record.slot)}, but the labels now give it slot "
+            f"{list(slot)}.",
             "the labels of the store were changed; `xsns-stream verify` shows what is damaged.",
         )
     return slot
@@ -155,8 +156,8 @@ class StoreReader:
 
         Args:
             language: The code of the language.
-            seed: The seed; may be left out where the store has one seed.
-            density: The density; may be left out where the store has one density.
+            seed: The seed; may be omitted if the store has only one seed.
+            density: The density; may be omitted if the store has only one density.
 
         Raises:
             LanguageError: The language has no row.
@@ -254,7 +255,7 @@ class StoreReader:
     # ------------------------------------------------------------------------------- Fisher values
 
     def fisher_values(self, language: str, seed: int) -> DiagonalFisher | None:
-        """Return the saved Fisher values of a row; None where none are saved.
+        """Return the saved Fisher values of a row; None if none are saved.
 
         Raises:
             StoreError: The values are damaged.
@@ -263,7 +264,7 @@ class StoreReader:
         return read_fisher(self.storage, self.layout, key) if self.exists else None
 
     def fisher_record(self, language: str, seed: int) -> FisherRecord | None:
-        """Return the commit record of the saved Fisher values of a row; None where none are saved."""
+        """Return the commit record of the saved Fisher values of a row; None if none are saved."""
         return read_fisher_record(self.storage, FisherKey.checked(language, seed))
 
     def fisher_keys(self) -> tuple[FisherKey, ...]:

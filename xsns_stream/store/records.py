@@ -103,7 +103,7 @@ class CommitRecord:
 
     @classmethod
     def from_document(cls, document: schemas.RecordDocument) -> CommitRecord:
-        """Return the record that a document holds.
+        """Return the record that a document contains.
 
         Raises:
             FieldError: A field is out of its bounds.
@@ -158,7 +158,7 @@ class FisherRecord:
 
     @classmethod
     def from_document(cls, document: schemas.FisherRecordDocument) -> FisherRecord:
-        """Return the record that a document holds.
+        """Return the record that a document contains.
 
         Raises:
             FieldError: A field is out of its bounds.
@@ -204,7 +204,7 @@ def _checked_provenance(provenance: Provenance) -> Provenance:
 
 
 def read_record(storage: Storage, key: RowKey) -> CommitRecord | None:
-    """Return the record of a row; None where the row is not committed.
+    """Return the record of a row; None if the row is not committed.
 
     Raises:
         StoreError: The record is damaged, or belongs to another row.
@@ -213,7 +213,7 @@ def read_record(storage: Storage, key: RowKey) -> CommitRecord | None:
 
 
 def read_fisher_record(storage: Storage, key: FisherKey) -> FisherRecord | None:
-    """Return the record of a row of Fisher values; None where none are saved, or the store is not in a folder.
+    """Return the record of a row of Fisher values; None if none are saved, or the store is not in a folder.
 
     Raises:
         StoreError: The record is damaged, or belongs to another row.
@@ -287,7 +287,7 @@ def committed_fisher_keys(storage: Storage) -> Iterator[FisherKey]:
 
 
 def write_record(storage: Storage, record: CommitRecord) -> bool:
-    """Commit a row whose object is written; return False where the row was committed meanwhile."""
+    """Commit a row whose object is written; return False if the row was committed meanwhile."""
     return write_group(storage, record.key.node, record.to_json())
 
 
@@ -295,7 +295,7 @@ def write_group(storage: Storage, node: str, attributes: Mapping[str, Any]) -> b
     """Write the group of a commit record, and the groups above it where they are missing.
 
     Returns:
-        False where another writer has committed the row. In a folder the caller holds the lock of the row.
+        False if another writer has committed the row. In a folder the caller holds the lock of the row.
     """
     parts = node.split("/")
     # Parents come first and are never rewritten, so that every committed row has a chain of valid groups above it.

@@ -1,4 +1,4 @@
-"""The array of rows: a row is one object, and a word of it holds 64 parameters.
+"""The array of rows: a row is one object, and a word of it contains 64 parameters.
 
 Zarr creates the array, encodes rows, and reads compressed rows. Rows of plain little-endian words are read straight
 from their objects (`shards.py`): a block of columns of many rows then costs its own bytes, not those of whole chunks.
@@ -103,7 +103,7 @@ class RowArray:
         return slot
 
     def object_key(self, slot: Slot) -> str:
-        """Return the key of the object that holds the row at `slot`."""
+        """Return the key of the object that contains the row at `slot`."""
         return "/".join([ARRAY, "c", *map(str, slot), "0"])
 
     def lock_key(self, slot: Slot) -> str:
@@ -115,7 +115,7 @@ class RowArray:
     def grow(self, key: RowKey) -> RowArray:
         """Add the labels of a row where they are missing, and return the array that has them.
 
-        Shape and labels stand in one document, so that no reader ever sees one without the other.
+        Shape and labels are in one document, so that no reader ever sees one without the other.
         """
 
         def with_slot(document: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class RowArray:
 
         objects: dict[str, Any] = {_DOCUMENT: Buffer.from_bytes(self.storage.read(_DOCUMENT))}
         array = zarr.open_array(store=MemoryStore(objects), path=ARRAY, mode="r+", zarr_format=3)
-        # Zarr leaves out chunks of zeros unless told otherwise, and a row of zeros altogether.
+        # Zarr leaves out chunks of zeros by default, and a row of zeros altogether.
         array.with_config({"write_empty_chunks": True})[(*slot, slice(None))] = bits
         return bytes(objects[self.object_key(slot)].to_bytes())
 
@@ -247,7 +247,7 @@ class RowArray:
     def changed(self, record: CommitRecord) -> StoreError:
         """Return the error for a row that does not have the committed bits."""
         return StoreError(
-            f"the row {record.key} does not hold the bits that were committed.", self.rebuild_hint(record.key)
+            f"the row {record.key} does not contain the bits that were committed.", self.rebuild_hint(record.key)
         )
 
     def rebuild_hint(self, key: RowKey) -> str:
@@ -317,7 +317,7 @@ def _sizes(document: schemas.RowsDocument, labels: Labels, layout: ParameterLayo
     if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
         raise FieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
     if shape[-1] != words:
-        raise FieldError(f"shape: {shape[-1]} words cannot hold {layout.size} parameters")
+        raise FieldError(f"shape: {shape[-1]} words cannot contain {layout.size} parameters")
     chunk = chunk_of(document, DIMENSIONS, words)
     if not schemas.words_first(document.codecs[0].configuration):
         raise FieldError("codecs: rows must be shards of words, which one compressor may follow")
@@ -328,7 +328,7 @@ def inner_chunk_words(layout: ParameterLayout) -> int:
     """Return the words of an inner chunk of a new store.
 
     An inner chunk is one layer where all layers have the same size and fill whole words. Otherwise it has 1 MiB, or is
-    the whole row where that is smaller, because no chunk could hold exactly one layer.
+    the whole row if that is smaller, because no chunk could contain exactly one layer.
     """
     spans = {layer.stop - layer.start for layer in layout.layers}
     bits = spans.pop() if len(spans) == 1 else 0
@@ -385,7 +385,7 @@ def write_coordinates(root: Any, labels: Labels) -> None:
 
 
 def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
-    """Open the array of a coordinate; create it where it is missing."""
+    """Open the array of a coordinate; create it if it is missing."""
     import zarr
 
     try:
@@ -419,7 +419,7 @@ def check_coordinates(storage: Storage) -> None:
     """Check that the arrays `density` and `seed` are small regular files, before Zarr opens them.
 
     Raises:
-        StoreError: They do not follow the format, or lie behind a link.
+        StoreError: They do not follow the format, or are behind a link.
     """
     for name in ("density", "seed"):
         storage.check_no_links(f"{name}/{METADATA}")

@@ -170,7 +170,7 @@ class ShardSettings(Struct):
 
 
 def words_first(shard: ShardSettings) -> bool:
-    """Return whether inner chunks are words that at most one compressor follows, and the index has a checksum."""
+    """Return whether inner chunks are words with at most one compressor, and the index has a checksum."""
     first, *more = [type(codec) for codec in shard.codecs]
     index = [type(codec) for codec in shard.index_codecs]
     return first is BytesCodec and BytesCodec not in more and index == [BytesCodec, Crc32cCodec]
@@ -337,7 +337,7 @@ class FisherRecordDocument(Struct):
 
 
 class Folds(Struct):
-    """The attributes of the group `parts`, which holds folds."""
+    """The attributes of the group `parts`, which contains folds."""
 
     counts: Annotated[list[Annotated[int, Meta(ge=2, le=64)]], Meta(max_length=63)]
 

@@ -77,7 +77,7 @@ class Geometry:
         return self.index_start + self.index_bytes
 
     def index(self) -> bytes:
-        """Return the index of an object whose chunks stand in order."""
+        """Return the index of an object whose chunks are in order."""
         import google_crc32c
 
         entries = [(number * self.chunk_bytes, self.chunk_bytes) for number in range(self.chunks)]
@@ -114,7 +114,7 @@ class RowReader(Protocol):
     """One row that was opened and checked.
 
     Attributes:
-        direct: Descriptor and byte offset of an open file in which all words of the row stand in order; None where
+        direct: Descriptor and byte offset of an open file in which all words of the row are in order; None where
             there is no such file.
     """
 
@@ -129,12 +129,12 @@ class RowReader(Protocol):
         """Close what is open."""
 
 
-#: The words `first` up to `last` stand in an object from a byte offset on.
+#: The words `first` up to `last` are in an object from a byte offset on.
 Run = tuple[int, int, int]
 
 
 def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
-    """Return where the words of a row stand, from the end of its object; chunks in order make one run.
+    """Return the positions of the words of a row, from the end of its object; chunks in order make one run.
 
     Raises:
         ValueError: The index has another size than it must have, or is damaged.
@@ -159,7 +159,7 @@ def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
 
 
 def ranges(runs: tuple[Run, ...], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (first word, last word, byte offset) of the ranges that hold the words `start` up to `stop`."""
+    """Yield (first word, last word, byte offset) of the ranges that contain the words `start` up to `stop`."""
     for first, last, offset in runs:
         low, high = max(start, first), min(stop, last)
         if low < high:
@@ -193,7 +193,7 @@ class LocalRow:
 
     @property
     def direct(self) -> tuple[int, int] | None:
-        """The open file, where its chunks stand in order."""
+        """The open file, where its chunks are in order."""
         return (self._descriptor, self._runs[0][2]) if self._descriptor is not None and len(self._runs) == 1 else None
 
     def read(self, start: int, out: Words) -> None:
@@ -281,7 +281,7 @@ def check_inflation(
         plain: The sizes of a row that is not compressed.
 
     Raises:
-        ValueError: A chunk has another size, or lies outside the object.
+        ValueError: A chunk has another size, or is outside the object.
     """
     codecs = [codec for codec in shard.codecs if not isinstance(codec, schemas.BytesCodec)]
     if not codecs:
@@ -297,7 +297,7 @@ def check_inflation(
         if offset + length > size:
             raise ValueError("the index of its object is damaged")
         if _inflated(codecs[0], partial(_up_to, read, offset), length, plain.chunk_bytes) != plain.chunk_bytes:
-            raise ValueError("a compressed chunk does not hold as many words as it must")
+            raise ValueError("a compressed chunk does not contain as many words as it must")
 
 
 def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
@@ -305,7 +305,7 @@ def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
 
 
 def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected: int) -> int | None:
-    """Return the decompressed size of a chunk; None where `expected` bytes are not enough to find out."""
+    """Return the decompressed size of a chunk; None if `expected` bytes are not enough to find out."""
     if isinstance(codec, schemas.BloscCodec):
         return int.from_bytes(read(min(length, _HEADER))[4:8], "little")
     if isinstance(codec, schemas.GzipCodec):
@@ -319,7 +319,7 @@ def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected
 
 
 def _zstd_size(header: bytes) -> int | None:
-    """Return the size that the header of a Zstandard frame states; None where it states none (RFC 8878, 3.1.1.1)."""
+    """Return the size that the header of a Zstandard frame states; None if it states none (RFC 8878, 3.1.1.1)."""
     if not header.startswith(_ZSTD_MAGIC) or len(header) < 6:
         return -1
     descriptor = header[4]

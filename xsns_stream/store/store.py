@@ -44,14 +44,14 @@ def open_store(
             there is none; `w-` creates a store where there must be none.
         compressor: The compressor of a new store; an existing store keeps its own. `zstd` saves space, depending on how
             selected parameters cluster, and makes comparisons slower: use it for archives.
-        sweep: Whether folders that killed processes left beside the store are removed where it may be written to.
+        sweep: Whether folders that killed processes left beside the store are removed if it may be written to.
 
     Returns:
         The store; nothing is written before the first :meth:`SubNetworkStore.write`.
 
     Raises:
-        StoreError: There is no store; or there is one in mode `w-`; or the path holds something else; or the store has
-            a later format version.
+        StoreError: There is no store; or there is one in mode `w-`; or the path contains something else; or the store
+            has a later format version.
         UsageError: The mode or the compressor is unknown.
     """
     if mode not in ("r", "a", "w-"):
@@ -74,7 +74,7 @@ def open_store(
 class SubNetworkStore(StoreReader):
     """The sub-networks of one experiment, by language, seed and density.
 
-    A row that was started and never committed does not exist for a reader. Objects of this class hold no lock and no
+    A row that was started and never committed is invisible to readers. Objects of this class hold no lock and no
     open file, and read what other processes have committed meanwhile. :func:`open_store` returns one.
 
     >>> store = open_store("experiment.zarr")  # doctest: +SKIP
@@ -97,7 +97,7 @@ class SubNetworkStore(StoreReader):
 
     @property
     def fold_counts(self) -> tuple[int, ...]:
-        """Each number of folds into which the examples of rows were divided, in order; empty where there is none."""
+        """Each number of folds into which the examples of rows were divided, in order; empty if there is none."""
         return fold_counts(self.storage)
 
     def folds(self, count: int) -> tuple[SubNetworkStore, ...]:
@@ -143,7 +143,7 @@ class SubNetworkStore(StoreReader):
         return fold.write(replace(sub, provenance=fold_provenance(sub.provenance, count, number)))
 
     def prepare_folds(self, header: Header, counts: tuple[int, ...]) -> None:
-        """Create the store where there is none, and record that its rows may have these numbers of folds."""
+        """Create the store if there is none, and record that its rows may have these numbers of folds."""
         self._ensure(header, None)
         for count in counts:
             if count not in self._announced:
@@ -159,7 +159,7 @@ class SubNetworkStore(StoreReader):
     # ------------------------------------------------------------------------------------- writing
 
     def check_experiment(self, provenance: Provenance, layout: ParameterLayout) -> None:
-        """Check that rows of this experiment may stand in the store, before any of them is computed.
+        """Check that rows of this experiment may be written to the store, before any of them is computed.
 
         Raises:
             IncompatibleError: The message names each field that differs, with both values.
@@ -173,10 +173,10 @@ class SubNetworkStore(StoreReader):
         Other processes may write rows of other languages, seeds and densities at the same time.
 
         Returns:
-            Whether anything was written: False where the same row was committed before.
+            Whether anything was written: False if the same row was committed before.
 
         Raises:
-            IncompatibleError: The store holds another experiment; the message names every field that differs.
+            IncompatibleError: The store contains another experiment; the message names every field that differs.
             LanguageError, UsageError: The label of the row is not valid.
             StoreError: The store is read-only or not writable, the disk is full, or the row is committed with other
                 bits.
@@ -189,7 +189,7 @@ class SubNetworkStore(StoreReader):
         """Claim a row while the block runs, so that other builds leave its measurement to this process.
 
         A claim covers a language and a seed: all densities, the folds and the saved Fisher values come from one
-        measurement. Claiming never waits: the block gets False where another process holds the row. Claims end with the
+        measurement. Claiming never waits: the block gets False if another process holds the row. Claims end with the
         process that holds them. Writing does not depend on claims, because every row has a lock of its own and the
         first commit counts. On an object store, which has no locks, every claim is granted.
 
@@ -246,7 +246,7 @@ class SubNetworkStore(StoreReader):
         return discard_row(self.storage, self.layout, RowKey.checked(language, seed, density))
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """Give a folder for large files of a build, which is removed when the block ends.
+        """Yield a folder for large files of a build, which is removed when the block ends.
 
         The folder is on the disk of the store; for an object store it is among the temporary files of this machine.
 
@@ -256,7 +256,7 @@ class SubNetworkStore(StoreReader):
         return self.storage.scratch()
 
     def _ensure(self, header: Header, key: RowKey | None) -> None:
-        """Create the store where there is none, and check that rows of the header may stand in it."""
+        """Create the store if there is none, and check that rows of the header may be written to it."""
         if self.mode == "r":
             raise StoreError(
                 f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows."
@@ -385,27 +385,27 @@ def _chosen(rows: StoreReader, languages: Collection[str], seeds: Collection[int
 def _same_texts(records: Iterable[CommitRecord]) -> list[tuple[int, tuple[str, ...]]]:
     groups: dict[tuple[int, str], dict[str, None]] = {}
     for record in records:
-        # Records of programs that store no digest hold an empty one.
+        # Records of programs that store no digest contain an empty one.
         if record.provenance.corpus_digest:
             groups.setdefault((record.seed, record.provenance.corpus_digest), {})[record.language] = None
     return [(seed, tuple(languages)) for (seed, _), languages in groups.items() if len(languages) > 1]
 
 
 def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
-    """Return a note on languages with the same text; empty where there are none."""
+    """Return a note on languages with the same text; empty if there are none."""
     if not groups:
         return ""
     every = dict.fromkeys(languages for _, languages in groups)
     named = "; ".join(_listed(languages) for languages in list(every)[:SHOWN])
     more = f"; and {len(every) - SHOWN} more groups" if len(every) > SHOWN else ""
     return (
-        "rows of different languages were measured on the same text, so that their similarity says nothing of the "
+        "rows of different languages were measured on the same text, so that their similarity does not depend on the "
         f"languages: {named}{more}."
     )
 
 
 def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
-    """Return a note on rows with fewer than half of the examples of another row; empty where there are none.
+    """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
 
     A sub-network of few examples is less similar to every other, so that its language is ranked too low. If no row has
     half of the examples that were requested, the note says so of all. Rows that stopped once they were stable are left

@@ -49,7 +49,7 @@ class Finding:
         problem: One of `record`, `experiment`, `label`, `missing`, `size`, `unreadable`, `bits`, `swapped`,
             `cardinality`, `density`, `padding`, `values`, `text`.
         detail: A sentence that names the row.
-        row: The row; None where it is not known.
+        row: The row; None if it is not known.
     """
 
     problem: str
@@ -73,7 +73,7 @@ class Fold:
         count: K, the number of folds.
         number: The fold that is left out, from 1.
         storage: The storage of the store.
-        header: The header of the store; None where nothing was written to it.
+        header: The header of the store; None if nothing was written to it.
     """
 
     count: int
@@ -171,7 +171,7 @@ def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
     for path, parts in sorted(there):
         if path not in known and path.count("/") + 1 == parts and path.endswith(f"/{METADATA}"):
             group = path.rpartition("/")[0]
-            yield Finding("record", f"the commit record '{group}' stands at a path that no row can have.")
+            yield Finding("record", f"the commit record '{group}' is at a path that no row can have.")
 
 
 def _check_experiment(provenance: Provenance, header: Header, key: RowKey | FisherKey) -> Iterator[Finding]:
@@ -200,7 +200,7 @@ def _check_fisher(storage: Storage, header: Header, key: FisherKey) -> Iterator[
     if array is not None and not array.index_is_sound(record.slot):
         yield Finding("values", f"the index of {key} is damaged.", key)
     if fisher is not None and not all(np.isfinite(values).all() and (values >= 0).all() for values in fisher.values):
-        yield Finding("values", f"{key} holds values that are negative or not finite.", key)
+        yield Finding("values", f"{key} contains values that are negative or not finite.", key)
 
 
 def _check_row(
@@ -241,7 +241,7 @@ def _check_bits(
         if owner is None:
             yield Finding("bits", f"the bits of row {key} have changed since they were committed.", key)
         else:
-            yield Finding("swapped", f"the row {key} holds the bits of {owner}.", key)
+            yield Finding("swapped", f"the row {key} contains the bits of {owner}.", key)
     count = popcount(bits)
     if count != record.cardinality:
         yield Finding("cardinality", f"the row {key} has {count} bits set, its record says {record.cardinality}.", key)
@@ -326,7 +326,7 @@ def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
 def unfinished_folds(folds: Sequence[Fold]) -> Iterator[FoldKey]:
     """Yield the folds of rows that are missing while other folds of the same row and number of folds are there.
 
-    A writer that was killed leaves rows in this state. Readers use folds only where all of them are there, and building
+    A writer that was killed leaves rows in this state. Readers use folds only if all of them are there, and building
     again adds the missing ones.
     """
     numbers: dict[tuple[int, RowKey], set[int]] = {}

@@ -21,7 +21,7 @@ class OtherBitsError(StoreError):
 def ensure_store(
     storage: Storage, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool
 ) -> Header:
-    """Return the header of the store in a storage; create the store, with a slot for `key`, where there is none.
+    """Return the header of the store in a storage; create the store, with a slot for `key`, if there is none.
 
     Raises:
         StoreError: The store cannot be created, or there is a store and `may_exist` is false.
@@ -52,7 +52,7 @@ def ensure_store(
 
 
 def write_row(storage: Storage, key: RowKey, sub: SubNetwork) -> bool:
-    """Write and commit a row; return False where the same row was committed before.
+    """Write and commit a row; return False if the same row was committed before.
 
     Raises:
         StoreError: The storage is not writable, the disk is full, or the row is committed with other bits.
@@ -89,7 +89,7 @@ def _is_committed(storage: Storage, key: RowKey, digest: str) -> bool:
 
 
 def discard_row(storage: Storage, layout: ParameterLayout, key: RowKey) -> bool:
-    """Remove a row, its record first; return whether there was anything of it."""
+    """Remove a row, its record first; return whether the row or a part of it existed."""
     array = RowArray.open(storage, layout)
     slot = array.labels.slot(key)
     if slot is None:

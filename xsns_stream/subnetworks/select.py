@@ -29,10 +29,10 @@ class TopValues:
         cardinality: Number of set bits.
         size: P, the number of values.
         threshold: Values that reach the threshold are selected, except zeros. With `exact` it is the smallest selected
-            value; infinity where all values are zero.
+            value; infinity if all values are zero.
         error: A bound of |threshold − K-th largest| / K-th largest. 0 for `exact`, and for `percentile`, which follows
             NumPy; with `histogram` 2⁻⁷ (float32) or 2⁻⁴ (float64), more for subnormal numbers, infinity where
-            the K-th value cannot be told from zero.
+            the K-th value cannot be distinguished from zero.
     """
 
     bits: Words
@@ -48,16 +48,16 @@ class TopValues:
 
 
 def check_density(density: float) -> float:
-    """Return `density`, or raise :class:`UsageError` where it is not in (0, 1]."""
+    """Return `density`, or raise :class:`UsageError` if it is not in (0, 1]."""
     if not 0 < density <= 1:
         raise UsageError(
-            f"the density must lie in (0, 1], not {density}.", "write 15 %, the value in the paper, as 0.15."
+            f"the density must be in (0, 1], not {density}.", "write 15 %, the value in the paper, as 0.15."
         )
     return density
 
 
 def check_quantile(quantile: str) -> str:
-    """Return `quantile`, or raise :class:`UsageError` where there is no such quantile."""
+    """Return `quantile`, or raise :class:`UsageError` if there is no such quantile."""
     if quantile not in QUANTILES:
         raise UsageError(f"there is no quantile '{quantile}'.", f"choose one of {', '.join(QUANTILES)}.")
     return quantile
@@ -267,14 +267,14 @@ def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
         threshold = estimate.value
         bits, cardinality = source.reaching(threshold)
         if cardinality == 0:
-            # The few values of the highest bin are not spread evenly: the largest value lies below the estimate.
+            # The few values of the highest bin are not spread evenly: the largest value is below the estimate.
             bits, cardinality, threshold = source.top((1,))[0]
         estimates.append(TopValues(bits, cardinality, source.size, threshold, estimate.error))
     return tuple(estimates)
 
 
 def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
-    """Select by NumPy's threshold, which lies between two sorted neighbours and selects the same as one of them."""
+    """Select by NumPy's threshold, which is between two sorted neighbours and selects the same as one of them."""
     percentiles = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
     neighbours = iter(source.top([rank for percentile in percentiles for rank in percentile.ranks]))
     selected = []

@@ -237,7 +237,7 @@ def _train(trainer: Any) -> None:
 
 
 def _has_labels(feature: Feature) -> bool:
-    """Tell whether a feature has a label, because the loss of a batch without labels is NaN."""
+    """Return whether a feature has a label, because the loss of a batch without labels is NaN."""
     labels = feature.targets.get("labels")
     return not isinstance(labels, list) or any(label != IGNORED for label in labels)
 

@@ -176,7 +176,7 @@ def _best_span(starts: Any, ends: Any, offsets: Sequence[tuple[int, int] | None]
 
     Args:
         starts: Logits of the start, float32 [T] or longer because of padding.
-        ends: Logits of the end, as `starts`.
+        ends: Logits of the end, shaped like `starts`.
         offsets: The characters of the tokens at T positions; None outside the passage.
     """
     inside = np.array([span is not None for span in offsets])

@@ -20,8 +20,8 @@ class EvaluationSettings:
     """Settings of an evaluation, sufficient to reproduce it.
 
     Attributes:
-        task: Task of the gold scores, as `pos`.
-        metric: Metric of the gold scores, as `accuracy`.
+        task: Task of the gold scores, such as `pos`.
+        metric: Metric of the gold scores, such as `accuracy`.
         unit: Unit of the gold scores and of regret.
         origin: Where the gold scores come from.
         regime: Training regime of the gold scores.
@@ -32,10 +32,10 @@ class EvaluationSettings:
         seed: Seed for resampling.
         confidence: Confidence level of the intervals.
         resampled: What is resampled: `targets`, or `targets and seeds`.
-        gold_seeds: Seeds of the gold scores; empty where they have none.
+        gold_seeds: Seeds of the gold scores; empty if they have none.
         sources: Sources of the pool.
         trivial: Names of the trivial baselines among the predictors.
-        ceiling: How the row `ceiling` was made; empty where there is none.
+        ceiling: How the row `ceiling` was made; empty if there is none.
     """
 
     task: str
@@ -62,7 +62,7 @@ class Choice:
     Attributes:
         target: The target.
         candidates: Number of candidate sources.
-        best: The sources with the best score, several where tied; empty where there is no candidate.
+        best: The sources with the best score, several where tied; empty if there is no candidate.
         score: The best score.
         followed: For each predictor, the sources with its largest value (mean over seeds), several where tied; empty
             where the predictor lacks a value.
@@ -106,16 +106,16 @@ class Evaluation:
 
     Attributes:
         predictors: P names: the given predictors, then the trivial baselines.
-        metrics: M names, as `ndcg@3[rank-linear]`.
+        metrics: M names, such as `ndcg@3[rank-linear]`.
         targets: T codes.
         per_target: float64 [P, M, T], averaged over seeds; NaN = undefined.
-        mean: float64 [P, M]: mean over the targets on which the metric is defined; NaN where there is none.
+        mean: float64 [P, M]: mean over the targets on which the metric is defined; NaN if there is none.
         low: float64 [P, M]: lower end of the confidence interval.
         high: float64 [P, M]: upper end.
         undefined: int64 [P, M]: number of targets on which the metric is undefined; the mean leaves them out.
         choices: One entry for each target.
         settings: Settings of the evaluation.
-        comparison: The comparison with a reference predictor; None where there is no reference.
+        comparison: The comparison with a reference predictor; None if there is no reference.
         notes: Sentences about missing, tied or undefined values.
     """
 

@@ -73,7 +73,7 @@ class FisherSettings:
         """Return the text that is recorded with every result. Two texts are equal exactly when values are comparable.
 
         Args:
-            batch_size: Number of examples that are computed together. It is part of the text only where the values
+            batch_size: Number of examples that are computed together. It is part of the text only if the values
                 depend on it.
         """
         if self.estimator == "authors":
@@ -95,7 +95,7 @@ class DiagonalFisher:
             where the values still are on a device.
         layout: The parameters that the values belong to.
         examples: |D|, the number of examples averaged over.
-        language: Normalised code; empty where the caller gave batches without a language.
+        language: Normalised code; empty if the caller gave batches without a language.
         provenance: How the values were computed.
     """
 

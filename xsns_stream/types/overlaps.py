@@ -17,7 +17,7 @@ class OverlapCounts:
 
     Attributes:
         languages: L codes.
-        intersection: int64 [L, L], symmetric; the diagonal holds the cardinalities.
+        intersection: int64 [L, L], symmetric; the diagonal contains the cardinalities.
         size: P, the number of compared parameters.
         seed: The seed of the compared sub-networks.
         density: The requested density.

@@ -26,7 +26,7 @@ WORD_BITS = 64
 
 
 def words_for(bits: int) -> int:
-    """Return W, the number of 64-bit words that hold `bits` bits."""
+    """Return W, the number of 64-bit words that contain `bits` bits."""
     return -(-bits // WORD_BITS)
 
 

@@ -18,7 +18,7 @@ class DrawnText:
 
     Attributes:
         language: Code of the language in the corpus.
-        digest: SHA-256 of the examples in the order of sampling; empty where it is unknown.
+        digest: SHA-256 of the examples in the order of sampling; empty if it is unknown.
         examples: Number of examples that were used.
     """
 
@@ -32,15 +32,15 @@ class PredictorRecord:
     """How a predictor was made, as far as this is known.
 
     Attributes:
-        predictor: Name of the predictor, as `emb` or `jaccard`.
-        model: Name of the model; empty where none was used, as are the next two.
-        weights_digest: SHA-256 of the weights; empty where only the tokenizer was used.
+        predictor: Name of the predictor, such as `emb` or `jaccard`.
+        model: Name of the model; empty if none was used, as are the next two.
+        weights_digest: SHA-256 of the weights; empty if only the tokenizer was used.
         tokenizer_digest: SHA-256 of the tokenizer.
         corpus: Name and settings of the corpus; empty for a predictor that does not use text.
         examples_asked: Requested number of examples of each language.
         seeds: Seeds for sampling.
-        objective: Training objective of the gradients; empty where there is none.
-        max_length: Largest length of an example in tokens; 0 where it is unknown.
+        objective: Training objective of the gradients; empty if there is none.
+        max_length: Largest length of an example in tokens; 0 if it is unknown.
         texts: {language: {seed: the sampled text}}.
         settings: Further settings of the predictor, as the layer.
     """
@@ -146,7 +146,7 @@ class Difference:
         what: `model`, `tokenizer`, `corpus`, `examples`, `seeds`, `max_length`, `objective`, `text` or `unknown`.
         sentence: A description for people.
         values: {predictor: its value}.
-        languages: The languages concerned; empty where all of them are.
+        languages: The languages concerned; empty if all of them are.
     """
 
     what: str
@@ -170,7 +170,7 @@ def differences(records: Mapping[str, PredictorRecord | None], languages: Sequen
     Predictors that do not use text, as typology, are left out. Unknown values are not compared.
 
     Args:
-        records: {predictor: its record}; None where nothing is recorded.
+        records: {predictor: its record}; None if nothing is recorded.
         languages: Codes of the languages to compare.
     """
     known = {name: record for name, record in records.items() if record is not None and record.from_text}
@@ -219,7 +219,7 @@ def _value_difference(
 
 
 def _grouped(values: Mapping[str, str]) -> str:
-    """Return the predictors grouped by value, as `64 ('emb', 'lex'), 128 ('xsns')`."""
+    """Return the predictors grouped by value, such as `64 ('emb', 'lex'), 128 ('xsns')`."""
     groups: dict[str, list[str]] = {}
     for name, value in values.items():
         groups.setdefault(value, []).append(f"'{name}'")
@@ -285,7 +285,7 @@ def _varies(values: Mapping[str, str]) -> bool:
 
 
 def _texts_differ(texts: Sequence[Mapping[int, DrawnText]]) -> bool:
-    """Say whether two predictors used equally many, but different, examples with one seed."""
+    """Return whether two predictors used equally many, but different, examples with one seed."""
     for index, one in enumerate(texts):
         for other in texts[index + 1 :]:
             for seed in one.keys() & other.keys():
@@ -298,7 +298,7 @@ def _texts_differ(texts: Sequence[Mapping[int, DrawnText]]) -> bool:
 
 
 def _texts_equal(known: Records, languages: Sequence[str]) -> bool:
-    """Say whether the text of every language is known and is the same for all predictors that have the language."""
+    """Return whether the text of every language is known and is the same for all predictors that have the language."""
     for code in languages:
         digests = [
             {seed: text.digest for seed, text in record.texts[code].items()}

@@ -27,10 +27,10 @@ class Provenance:
         examples: Number of examples that were used, |D|.
         examples_asked: Number of examples that were requested.
         stopping: Rule by which rows may end before all examples were used, such as
-            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty where there is no such rule.
+            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty if there is no such rule.
         head: Seed of a task's head, such as `seed=0`, which is used where the weights have no head; empty for language
             models.
-        quantile: How the threshold was found: `exact`, `histogram` or `percentile`. Empty where the default of the
+        quantile: How the threshold was found: `exact`, `histogram` or `percentile`. Empty if the default of the
             estimator was used, which is `percentile` for `authors` and `exact` for the others.
         seed: Seed for sampling and masking.
         dtype: Precision of the model's weights during computation, with `+bf16-autocast` or `+fp16-autocast` under
@@ -38,14 +38,14 @@ class Provenance:
         device: Device of the computation.
         fallback: Names of parameters that were measured one example at a time; usually empty.
         versions: Library name → version.
-        values: Origin of the Fisher values: empty where they were measured for this row, `kept-float32` or `kept-bf16`
+        values: Origin of the Fisher values: empty if they were measured for this row, `kept-float32` or `kept-bf16`
             where they were read from the store.
-        reliability: Repeatability of this row, where it was measured: `split_half`, the Jaccard coefficient of the
+        reliability: Repeatability of this row, if it was measured: `split_half`, the Jaccard coefficient of the
             sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient to the
             sub-network at the check before].
         text: Counts about the text of the row, where they were recorded: `lines`, {reason: number} of lines read and
             skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
-            beyond the greatest length, and `tokens_unknown`, the share that is not in the vocabulary; `framing_tokens`,
+            beyond the maximum length, and `tokens_unknown`, the share that is not in the vocabulary; `framing_tokens`,
             the number of special tokens around a text.
     """
 

@@ -112,7 +112,7 @@ class PredictedScores:
     Attributes:
         target: The target.
         sources: S codes.
-        mean: float64 [S], in the unit of the gold scores; NaN where a predictor has no value.
+        mean: float64 [S], in the unit of the gold scores; NaN if a predictor has no value.
         low: float64 [S]: lower ends of 95 % prediction intervals, each for the score of one fine-tuning run.
         high: float64 [S]: upper ends.
         known_target: Whether the regression was fitted to scores of this target; if not, the intervals are wider.
@@ -173,7 +173,7 @@ class Regression:
 
     @property
     def name(self) -> str:
-        """Name of the model with its factors, as `mixed (target)`."""
+        """Name of the model with its factors, such as `mixed (target)`."""
         return f"{self.model} ({' × '.join(self.factors)})" if self.factors else self.model
 
     def __getitem__(self, predictor: str) -> Coefficient:

@@ -28,15 +28,15 @@ class SimilarityMatrix:
     Attributes:
         sources: S codes, the rows.
         targets: T codes, the columns.
-        values: float64 [S, T], the mean over seeds; NaN where undefined.
-        coefficient: Name of the coefficient, as `jaccard`.
-        chance: float64 [S, T], expected value for random sub-networks of the same sizes; None where unknown.
+        values: float64 [S, T], the mean over seeds; NaN if undefined.
+        coefficient: Name of the coefficient, such as `jaccard`.
+        chance: float64 [S, T], expected value for random sub-networks of the same sizes; None if unknown.
         seeds: R seeds; empty if the values do not depend on seeds.
         per_seed: float64 [R, S, T], one matrix for each seed; None if the values do not depend on seeds.
         standard_error: float64 [S, T], standard error of values that are estimated from a sample of the parameters;
             None if all parameters were counted.
-        record: Record of the texts, the model and the settings that the values come from; None where unknown.
-        counts: The overlap counts that the values were computed from, one table for each seed; empty where unknown.
+        record: Record of the texts, the model and the settings that the values come from; None if unknown.
+        counts: The overlap counts that the values were computed from, one table for each seed; empty if unknown.
         notes: Notes on languages that were left out, and on the texts that were compared.
     """
 
@@ -78,7 +78,7 @@ class SimilarityMatrix:
 
     @property
     def chance_corrected(self) -> Reals | None:
-        """float64 [S, T]: (J − E) / (1 − E), zero where the similarity equals `chance`; None if that is unknown."""
+        """float64 [S, T]: (J − E) / (1 − E), zero if the similarity equals `chance`; None if that is unknown."""
         if self.chance is None:
             return None
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -124,7 +124,7 @@ class SimilarityMatrix:
 
     @property
     def density(self) -> float | None:
-        """Density of the sub-networks that were compared; None where unknown."""
+        """Density of the sub-networks that were compared; None if unknown."""
         return self.counts[0].density if self.counts else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -226,7 +226,7 @@ class GroupedSimilarity:
         names: G names of groups.
         matrices: G matrices of the same sources and targets.
         sizes: Number of parameters of each group.
-        shares: Share of the selected parameters of all languages that lie in each group, mean over seeds. Shares add
+        shares: Share of the selected parameters of all languages that are in each group, mean over seeds. Shares add
             up to one; they are NaN if nothing is selected.
         notes: Notes on languages that were left out, and on the texts that were compared.
     """
@@ -255,7 +255,7 @@ class GroupedSimilarity:
 
     @property
     def coefficient(self) -> str:
-        """Name of the coefficient, as `jaccard`."""
+        """Name of the coefficient, such as `jaccard`."""
         return self.matrices[0].coefficient
 
     @property
@@ -292,7 +292,7 @@ class GroupedSimilarity:
 
     @property
     def density(self) -> float | None:
-        """Density of the sub-networks that were compared; None where unknown."""
+        """Density of the sub-networks that were compared; None if unknown."""
         return self.matrices[0].density
 
     def to_dict(self) -> dict[str, Any]:

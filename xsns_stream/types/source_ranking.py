@@ -52,7 +52,7 @@ class SimilarityDraws:
         target: A code.
         sources: S codes.
         values: float64 [B, S]: draws around the measured similarities, with the variance that other examples cause.
-        basis: The basis of the variance, as `8 parts` or `3 seeds`.
+        basis: The basis of the variance, such as `8 parts` or `3 seeds`.
     """
 
     target: str
@@ -69,7 +69,7 @@ class ExpectedScore:
         mean: Predicted score in the unit of the gold scores.
         low: Lower end of the 95 % prediction interval.
         high: Upper end.
-        measured: The gold score of the pair; None where there is none.
+        measured: The gold score of the pair; None if there is none.
     """
 
     mean: float
@@ -85,17 +85,17 @@ class RankedSource:
     Attributes:
         language: The source.
         similarity: Similarity to the target, averaged over seeds.
-        chance_corrected: Chance-corrected similarity; None where unknown.
+        chance_corrected: Chance-corrected similarity; None if unknown.
         spread: Standard deviation over seeds; None for fewer than two seeds.
         tied: Whether another source has exactly the same similarity.
-        low: Lower end of the 95 % confidence interval of the similarity with other examples; None where unknown.
+        low: Lower end of the 95 % confidence interval of the similarity with other examples; None if unknown.
         high: Upper end.
-        best_probability: Probability that this source is the most similar one; None where unknown.
+        best_probability: Probability that this source is the most similar one; None if unknown.
         level_with_first: Whether the interval of the difference to the first source contains zero, so that the two
-            cannot be distinguished. True for the first source itself; None where unknown.
+            cannot be distinguished. True for the first source itself; None if unknown.
         reliability: Jaccard coefficient of the sub-networks of two halves of the source's examples, averaged over
-            seeds; None where unknown.
-        expected: The expected score; None where it was not requested.
+            seeds; None if unknown.
+        expected: The expected score; None if it was not requested.
     """
 
     language: str
@@ -120,9 +120,9 @@ class SourceRanking:
         coefficient: Name of the coefficient.
         sources: Best first.
         seeds: The seeds averaged over.
-        basis: The basis of the intervals, as `8 parts`; empty where there are none.
+        basis: The basis of the intervals, such as `8 parts`; empty if there are none.
         reliability: Reliability of the target, as for :class:`RankedSource`.
-        unit: Unit of the expected scores; empty where there are none.
+        unit: Unit of the expected scores; empty if there are none.
     """
 
     target: str
@@ -238,7 +238,7 @@ class Explanation:
 
     Attributes:
         target: A code.
-        by: Kind of the groups, as `layer`.
+        by: Kind of the groups, such as `layer`.
         names: Names of G groups.
         sources: S codes.
         corrected: float64 [G, S]: chance-corrected coefficient within the group.

@@ -1,6 +1,7 @@
 """The sub-network of one language as packed bits, and its files: boolean masks (safetensors) or indices (NumPy).
 
-Both kinds of file carry a record, a JSON text that names the sub-network and holds the digests of its bits and layout.
+Both kinds of file carry a record, a JSON text that names the sub-network and contains the digests of its bits and
+layout.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ KIND: Final = "xsns-sub-network"
 VERSION: Final = 1
 #: The key of the record in the metadata of a safetensors file, and the name of its array of bytes in a NumPy archive.
 RECORD: Final = "record"
-#: Suffixes of files that hold a sub-network.
+#: Suffixes of files that contain a sub-network.
 FORMATS: Final = (".safetensors", ".npz")
-# A code that can be part of a path; empty where the caller gave none.
+# A code that can be part of a path; empty if the caller gave none.
 _LANGUAGE: Final = re.compile(r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)?")
 _AGAIN: Final = "export it again."
 
@@ -90,7 +91,7 @@ class SubNetwork(BitSet):
     def save_safetensors(self, path: str | Path) -> Path:
         """Write boolean masks by the names of the tensors, which any reader of safetensors reads: P bytes.
 
-        Labels, layout and provenance stand in the metadata of the file. The file is written whole or not at all; an
+        Labels, layout and provenance are in the metadata of the file. The file is written whole or not at all; an
         existing one is replaced. One tensor at a time is in memory.
 
         Returns:
@@ -107,7 +108,7 @@ class SubNetwork(BitSet):
     def save_indices(self, path: str | Path) -> Path:
         """Write the indices of the selected parameters as a NumPy archive without pickles: 4 |S| bytes.
 
-        The array `indices` is that of :meth:`indices`; its elements have 8 bytes where there are more than 2³²
+        The array `indices` is that of :meth:`indices`; its elements have 8 bytes if there are more than 2³²
         parameters. Labels, layout and provenance are JSON text in `record`.
 
         Returns:
@@ -129,7 +130,7 @@ class SubNetwork(BitSet):
 
         Raises:
             UsageError: The name ends in neither `.safetensors` nor `.npz`.
-            StoreError: There is no such file, it is damaged, or it does not hold a sub-network.
+            StoreError: There is no such file, it is damaged, or it does not contain a sub-network.
         """
         return _load(Path(path))
 
@@ -283,7 +284,7 @@ def _layout(record: Mapping[str, Any], path: Path) -> ParameterLayout:
 
 def _checked(bits: Words, layout: ParameterLayout, record: Mapping[str, Any], path: Path) -> SubNetwork:
     if _digest(bits) != record["sha256"]:
-        raise StoreError(f"'{path}' does not hold the bits that were exported.", "it is damaged; export it again.")
+        raise StoreError(f"'{path}' does not contain the bits that were exported.", "it is damaged; export it again.")
     language, seed, density = record["language"], record["seed"], float(record["density"])
     threshold = float.fromhex(record["threshold"])
     # The digest covers the bits alone.

@@ -42,13 +42,13 @@ class TextExample:
     Attributes:
         text: A string, or a tuple of words where the corpus is already split into words. The question, where the
             label is an answer.
-        pair: The second text of a pair (PAWS-X), or the passage that holds the answer; else None.
-        label: None where the corpus has no labels, or where labels are not read.
-        running: The sentence of the words, as it is written; None where it is the words joined by spaces. Without
+        pair: The second text of a pair (PAWS-X), or the passage that contains the answer; else None.
+        label: None if the corpus has no labels, or where labels are not read.
+        running: The sentence of the words, as it is written; None if it is the words joined by spaces. Without
             labels, it is the text of the example. With labels, the words are joined by spaces.
 
     Raises:
-        UsageError: The number of labels differs from that of the words; the answer does not stand in the passage; or a
+        UsageError: The number of labels differs from that of the words; the answer does not be in the passage; or a
             text that is not split into words has a running text.
     """
 
@@ -68,7 +68,7 @@ class TextExample:
             answer, passage = self.label, self.pair or ""
             if not answer.text or answer.start < 0 or passage[answer.start : answer.end] != answer.text:
                 raise UsageError(
-                    f"the answer {answer.text!r} does not stand at character {answer.start} of the passage.",
+                    f"the answer {answer.text!r} is not at character {answer.start} of the passage.",
                     "the passage is the second text of the pair; count characters, not bytes.",
                 )
 
@@ -108,16 +108,16 @@ class ReadCounts:
     """Counts of the lines, rows or sentences of a corpus, usable and skipped.
 
     Attributes:
-        read: All of them.
-        empty: Those skipped because they hold only white space and invisible characters.
-        duplicate: Those skipped because the same text came before.
-        undecodable: Those skipped because their bytes are not UTF-8.
-        usable: Those from which examples are drawn.
-        unlabelled: Those skipped because labels are read and they have none that can be used.
-        control: Those from which control characters (NUL among them) were removed; also part of another count.
-        cut: Usable ones that were longer than 2^20 characters, and were cut there.
-        malformed: Those skipped because they do not follow their format.
-        iob1: Usable ones whose tags were converted from IOB1 to IOB2.
+        read: All units.
+        empty: Units skipped because they contain only white space and invisible characters.
+        duplicate: Units skipped because the same text came before.
+        undecodable: Units skipped because their bytes are not UTF-8.
+        usable: Units from which examples are drawn.
+        unlabelled: Units skipped because labels are read and they have none that can be used.
+        control: Units from which control characters (NUL among them) were removed; also part of another count.
+        cut: Usable units that were longer than 2^20 characters, and were cut there.
+        malformed: Units skipped because they do not follow their format.
+        iob1: Usable units whose tags were converted from IOB1 to IOB2.
     """
 
     read: int = 0
@@ -167,7 +167,7 @@ class LanguageSample:
         return len(self.examples)
 
     def draw(self, count: int, seed: int) -> LanguageSample:
-        """Draw `count` examples without replacement; all of them, reordered, where there are fewer.
+        """Draw `count` examples without replacement; all of them, reordered, if there are fewer.
 
         The draw depends only on `seed` and the sample. A larger count extends a smaller one: the first 64 of 128
         examples are the same as a draw of 64.
@@ -190,7 +190,8 @@ SPLITS: Final = ("train", "dev", "test")
 class LabelledSplit:
     """The labelled examples of one split of one language, in the order of the file.
 
-    Unlike a :class:`~xsns_stream.types.text.LanguageSample`, it may hold an example twice: test sets are not changed.
+    Unlike a :class:`~xsns_stream.types.text.LanguageSample`, it may contain an example twice: test sets are not
+    changed.
 
     Attributes:
         language: Normalised BCP 47 code.
@@ -198,7 +199,7 @@ class LabelledSplit:
         examples: At least one example; each has a label.
         source: Origin of the examples, for people to read.
         unlabelled: Number of examples that were left out because they have no label that can be used.
-        note: Sentences on how the split was read or cut; empty where there is nothing to say.
+        note: Sentences on how the split was read or cut; empty if there is nothing to say.
         counts: Counts of all examples in the file that the split is, or from which it is cut.
     """
 

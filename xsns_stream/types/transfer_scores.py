@@ -29,8 +29,8 @@ class TransferScores:
         sources: S codes, the rows.
         targets: T codes, the columns.
         cells: float64 [G, R, S, T]: regime, seed, source, target; NaN = not measured.
-        task: The task, as `pos`.
-        metric: The metric, as `accuracy`.
+        task: The task, such as `pos`.
+        metric: The metric, such as `accuracy`.
         unit: One of UNITS; regret and errors are in this unit.
         origin: Where the scores come from, as text for people.
         regimes: G names of training regimes, as `10000` for this number of training examples; the first is the main
@@ -70,7 +70,7 @@ class TransferScores:
 
     @property
     def values(self) -> Reals:
-        """float64 [S, T]: the mean over the measured seeds of the main regime; NaN where no seed was measured."""
+        """float64 [S, T]: the mean over the measured seeds of the main regime; NaN if no seed was measured."""
         return mean_of_known(self.per_seed)
 
     def __getitem__(self, pair: tuple[str, str]) -> float:
@@ -112,7 +112,7 @@ class TransferScores:
 
 
 def mean_of_known(values: Reals) -> Reals:
-    """Return the mean over the first axis, ignoring NaN; NaN where all values are NaN. [R, …] → […]."""
+    """Return the mean over the first axis, ignoring NaN; NaN if all values are NaN. [R, …] → […]."""
     known = np.isfinite(values)
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0)
@@ -127,8 +127,8 @@ class Prediction:
 
     Attributes:
         name: The name that the user gave.
-        coefficient: What the values are, as `jaccard`.
-        per_seed: float64 [R, S, T], R ≥ 1; NaN where the predictor has no value.
+        coefficient: What the values are, such as `jaccard`.
+        per_seed: float64 [R, S, T], R ≥ 1; NaN if the predictor has no value.
         seeds: R seeds; empty for a predictor without seeds (then R = 1).
     """
 
@@ -139,7 +139,7 @@ class Prediction:
 
     @property
     def values(self) -> Reals:
-        """float64 [S, T]: the mean over seeds; NaN where any seed has no value."""
+        """float64 [S, T]: the mean over seeds; NaN if any seed has no value."""
         mean: Reals = self.per_seed.mean(axis=0)
         return mean
 
@@ -179,10 +179,10 @@ class JoinedScores:
     Attributes:
         gold: The scores of the pool; `gold.sources` and `gold.targets` label all arrays of this object.
         predictions: At least one prediction; their names are distinct.
-        notes: Sentences about languages and pairs that were left out; empty where all of them match.
+        notes: Sentences about languages and pairs that were left out; empty if all of them match.
         same_language: Pairs of a source and a target that are one language with two codes, as `zh` and `zh-Hans`.
         costs: The pairs that each predictor removes from the pool, in the order of the predictions.
-        records: {predictor: how it was made}, with the gold scores' codes; None where this is not recorded.
+        records: {predictor: how it was made}, with the gold scores' codes; None if this is not recorded.
     """
 
     gold: TransferScores

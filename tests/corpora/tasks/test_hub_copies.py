@@ -116,6 +116,6 @@ def test_a_split_that_a_whole_copy_lacks(tmp_path: Path) -> None:
 def test_test_data_whose_labels_are_not_public(tmp_path: Path) -> None:
     hidden = [{**row, "label": -1} for row in pairs("a", "b")]
     root = write_copy(tmp_path / "x", {"sw": {"train": pairs("a"), "validation": pairs("b"), "test": hidden}})
-    with pytest.raises(CorpusError, match=r"the test data of 'sw' in xnli.* hold no labelled example") as caught:
+    with pytest.raises(CorpusError, match=r"the test data of 'sw' in xnli.* contain no labelled example") as caught:
         open_task(f"xnli={root}", "nli").split("sw", "test")
     assert "do not publish" in (caught.value.hint or "")

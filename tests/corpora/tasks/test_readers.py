@@ -288,7 +288,7 @@ def test_note_on_how_labelled_tables_are_read(tmp_path: Path) -> None:
     found = read(tmp_path / "sw-test.csv", content, "topic")
     assert [example.text for example in found.examples] == ["b", "d"]
     assert found.note == (
-        "of sw-test.csv the column 'text' is read as the text, and not 'sentence': --text-column chooses another one. "
+        "the column 'text' of sw-test.csv is read as the text, and not 'sentence': --text-column chooses another one. "
         "1 row that repeats the header of sw-test.csv is left out."
     )
 

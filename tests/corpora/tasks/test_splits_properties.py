@@ -86,7 +86,7 @@ def test_what_is_held_out_is_not_trained_on(items: list[IdentifiedExample]) -> N
     groups = [{leading(example) for example in part} for part in (train, held)]
     assert not groups[0] & groups[1]
     if train or held:
-        assert train, "where there is but one group it is for training"
+        assert train, "if there is but one group it is for training"
 
 
 @given(st.integers(0, 2**32))

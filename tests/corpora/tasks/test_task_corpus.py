@@ -227,8 +227,8 @@ def test_gzip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a O\nb\n", r"line 2 of sw-test\.txt holds one field, not a word and its tag: 'b'"),
-        ("a O\n\nb c O\n", r"line 3 of sw-test\.txt holds 3 fields, and the lines above have 2: 'b c O'"),
+        ("a O\nb\n", r"line 2 of sw-test\.txt contains one field, not a word and its tag: 'b'"),
+        ("a O\n\nb c O\n", r"line 3 of sw-test\.txt contains 3 fields, and the lines above have 2: 'b c O'"),
         ("a O\n\nb NOUN\n", r"example 2 of sw-test\.txt has the tag 'NOUN', which is not an IOB tag"),
         ("a B-\n", r"example 1 of sw-test\.txt has the tag 'B-'"),
         ("a _\n", r"sw-test\.txt has no labelled example: 1 read, 1 without a label"),
@@ -331,9 +331,9 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
             "pos",
             "the label that pos needs: a label for each word",
         ),
-        ({"sw-test.txt": "leo ni siku\n"}, "nli", "states a language and a split of nli data; the folder holds"),
-        ({"a/b/sw.tsv": "x"}, "nli", "the folder holds a."),
-        ({}, "pos", "the folder holds nothing."),
+        ({"sw-test.txt": "leo ni siku\n"}, "nli", "states a language and a split of nli data; the folder contains"),
+        ({"a/b/sw.tsv": "x"}, "nli", "the folder contains a."),
+        ({}, "pos", "the folder contains nothing."),
     ],
 )
 def test_invalid_tables_for_a_task(tmp_path: Path, files: Mapping[str, str], task: str, said: str) -> None:
@@ -434,7 +434,7 @@ def test_questions_in_squad_format(tmp_path: Path) -> None:
     found = corpus.split("sw", "test")
     context = " passage\u2028 1 says leo"
     assert found.examples == tuple(TextExample(f"{k}? 1", context, AnswerSpan(17, "leo")) for k in (1, 2))
-    assert found.unlabelled == 4, "no answer, and one that does not stand where it is said to"
+    assert found.unlabelled == 4, "no answer, and one that is not at its stated position"
 
 
 def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
@@ -518,7 +518,9 @@ def test_recipes_are_for_their_task(recipe: str, task: str) -> None:
     if RECIPE_TASKS.get(recipe) == task:
         assert open_task(recipe, task).task == task
         return
-    with pytest.raises(UsageError, match=f"{recipe} does not hold data of the task|the corpus {recipe} has no labels"):
+    with pytest.raises(
+        UsageError, match=f"{recipe} does not contain data of the task|the corpus {recipe} has no labels"
+    ):
         open_task(recipe, task)
 
 

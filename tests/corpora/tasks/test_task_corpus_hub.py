@@ -129,9 +129,9 @@ def test_a_treebank_without_training_data(copies: Path) -> None:
     assert corpus.languages("train") == ("en",)
     assert corpus.split("en", "test").examples == (TextExample(("a", "b"), label=("NOUN", "")),), "`_` is no tag"
     train = corpus.split("en", "train")
-    assert len(train) == 20, "one sentence many times: it cannot stand in two splits"
+    assert len(train) == 20, "one sentence many times: it cannot be in two splits"
     assert "'en' has no train split: validation is used for training" in train.note
-    with pytest.raises(CorpusError, match=r"the dev data of 'en' in .* hold no labelled example"):
+    with pytest.raises(CorpusError, match=r"the dev data of 'en' in .* contain no labelled example"):
         corpus.split("en", "dev")
 
 
@@ -167,7 +167,7 @@ def test_any_data_set(copies: Path) -> None:
 def test_the_task_must_fit_the_labels(copies: Path) -> None:
     with pytest.raises(CorpusError, match=r"row 1 of 'de' in hub\(paws-x, .* does not have the label that ner needs"):
         open_task(f"hub:{copies / 'paws-x'}", "ner").split("de", "test")
-    with pytest.raises(UsageError, match="paws-x does not hold data of the task nli") as caught:
+    with pytest.raises(UsageError, match="paws-x does not contain data of the task nli") as caught:
         open_task(f"paws-x={copies / 'paws-x'}", "nli")
     assert caught.value.hint == "the task of paws-x is pi; data sets for nli: xnli."
 

@@ -69,13 +69,13 @@ _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 
 def suffixes_shown(task: str) -> str:
-    """Return the suffixes that can hold data of a task, for messages, with those of compressed files in one phrase."""
+    """Return the suffixes of files with data of a task, for messages; compressed files are named in one phrase."""
     plain = [suffix for suffix in SUFFIXES[TASK_NAMES[task]] if not suffix.endswith(tuple(COMPRESSIONS))]
     return f"{', '.join(plain)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
 
 def suffix_of(name: str, task: str) -> str | None:
-    """Return the suffix of a file name if it can hold data of a task, else None."""
+    """Return the suffix of a file name if it can contain data of a task, else None."""
     lower = name.lower()
     known = sorted(SUFFIXES[TASK_NAMES[task]], key=len, reverse=True)
     return next((suffix for suffix in known if lower.endswith(suffix) and len(lower) > len(suffix)), None)
@@ -124,7 +124,7 @@ def read_labelled_file(
         add_note: Takes sentences on how the file is read.
 
     Raises:
-        CorpusError: The file cannot be read, is malformed, or holds labels of another kind.
+        CorpusError: The file cannot be read, is malformed, or contains labels of another kind.
     """
     return labelled_examples(_readable_units(path, task, add_note), task, "example", path.name, add_note)
 
@@ -135,7 +135,7 @@ def labelled_examples(
     """Return the labelled examples among units, in their order, and the counts of all units.
 
     Args:
-        units: Identifier, which is empty where there is none, and unit.
+        units: Identifier, which is empty if there is none, and unit.
         task: Task of the labels.
         what: Name of a unit in messages: `row`.
         where: The file or data set, for messages.
@@ -212,7 +212,7 @@ def skipped_note(counts: ReadCounts, where: str) -> str:
 
 
 def check_any_labelled(examples: list[IdentifiedExample], counts: ReadCounts, where: str) -> None:
-    """Refuse a file without labelled examples.
+    """Reject a file without labelled examples.
 
     Raises:
         CorpusError: There are none.
@@ -238,7 +238,7 @@ def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
     if suffix is None:
         raise CorpusError(
-            f"{path.name} has a suffix that cannot hold data of {task}.",
+            f"{path.name} has a suffix that cannot contain data of {task}.",
             f"suffixes for {task}: {suffixes_shown(task)}.",
         )
     plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)
@@ -267,7 +267,7 @@ _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 
 
 def _identifiers(path: Path, suffix: str) -> Iterator[str]:
-    """Yield the identifiers of the rows of a table, in their order; empty ones, without end, where there are none."""
+    """Yield the identifiers of the rows of a table, in their order; empty ones, without end, if there are none."""
     if suffix == ".jsonl":
         file_text(path)  # refuses labelled data that are not UTF-8 throughout
         for row in json_rows(path):

@@ -1,7 +1,7 @@
 """Splits of labelled data: the files of each split in a folder, and cuts of data that have no splits.
 
 Data without splits are cut into train, dev and test. The split of an example depends on nothing but the example itself:
-on its identifier where it has one, so that its translations are in the same split, else on its text. Otherwise a model
+on its identifier if it has one, so that its translations are in the same split, else on its text. Otherwise a model
 trained on a source would be tested on translations of its training data. Examples that share a text stay together, such
 as the hypotheses of a premise and the questions of a passage.
 """
@@ -26,7 +26,7 @@ from xsns_stream.types import TextExample
 
 # ------------------------------------------------------------------------- files of the splits
 
-#: Key of a file that holds all splits of a language.
+#: Key of a file that contains all splits of a language.
 WHOLE: Final = "whole"
 #: SIB-200: the file with the split and the class of each line.
 LINE_LABELS: Final = "labels.tsv"
@@ -44,7 +44,7 @@ class Layout:
     Attributes:
         files: {(language, split or `WHOLE`): file}.
         skipped: Names of files without a language in their name.
-        line_labels: SIB-200's file of labels, where the other files hold text alone; else None.
+        line_labels: SIB-200's file of labels, where the other files contain text alone; else None.
         not_read: All files that are left out, with the reasons.
         unclear: Language → the reason why it cannot be read: two files are the same split of it.
         joined: A file of `files` → all files that are read with it as one, itself first: those of treebanks.
@@ -94,7 +94,7 @@ def find_layout(folder: Path, task: str) -> Layout:
         else:
             second_files.append(path)
             both = f"both {_shown(first)} and {_shown(path)} are the {split} data of '{code}'."
-            hint = "keep one of them, or tell them apart in the name (as sr-Latn and sr-Cyrl)."
+            hint = "keep one of them, or distinguish them in the name (as sr-Latn and sr-Cyrl)."
             unclear.setdefault(code, CorpusError(both, hint))
     _refuse_mixed(files)
     if not files:
@@ -119,7 +119,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language as written, empty where there is none; split or WHOLE; file)."""
+    """Yield (language as written, empty if there is none; split or WHOLE; file)."""
     for entry in entries:
         if entry.is_dir():
             yield from _candidates_in_folder(entry, task)
@@ -162,7 +162,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
             continue
         if not entry.is_dir():
             known = suffix_of(entry.name, task) is not None
-            reason = "its name does not state a language" if known else f"its suffix cannot hold data of {task}"
+            reason = "its name does not state a language" if known else f"its suffix cannot contain data of {task}"
             yield UnreadFile(entry.name, irregular_kind(entry) or reason)
             continue
         inside = _entries(entry)
@@ -181,7 +181,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
 
 
 def _refuse_mixed(files: Mapping[tuple[str, str], Path]) -> None:
-    """Refuse a language with a split and a whole file, because a cut of the whole file may overlap with the split."""
+    """Reject a language with a split and a whole file, because a cut of the whole file may overlap with the split."""
     for (code, split), path in files.items():
         if split != WHOLE and (code, WHOLE) in files:
             raise CorpusError(
@@ -198,8 +198,8 @@ def _no_files(folder: Path, task: str, names: list[str]) -> CorpusError:
     first = SUFFIXES[TASK_NAMES[task]][0]
     listed = (", ".join(names[:5]) + (" …" if len(names) > 5 else "")) or "nothing"
     return CorpusError(
-        f"no file name in '{folder}' states a language and a split of {task} data; the folder holds {listed}.",
-        f"name files as sw-train{first}, or sw/train{first}, or sw{first} where there are no splits; "
+        f"no file name in '{folder}' states a language and a split of {task} data; the folder contains {listed}.",
+        f"name files as sw-train{first}, or sw/train{first}, or sw{first} if there are no splits; "
         f"suffixes for {task}: {suffixes_shown(task)}.",
     )
 
@@ -226,7 +226,8 @@ def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextE
 def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...], tuple[TextExample, ...]]:
     """Return the training examples, and a tenth that is held out to decide when to stop; both in their order.
 
-    Where the tenth or the rest would be empty, the last group is held out; of a single group nothing is held out.
+    Where the tenth or the rest would be empty, the last group is held out; if there is only one group, nothing is held
+    out.
     """
     keys = _group_keys(items)
     held = {key for key in keys if _percentile("dev", key) < DEV_SHARE}

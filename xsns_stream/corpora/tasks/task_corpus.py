@@ -106,7 +106,7 @@ def open_task(
         task: One of `ner`, `pos`, `nli`, `pi`, `qa`, `topic`.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
-        relabel: {old: new} names of labels; of named entities the types.
+        relabel: {old: new} names of labels; for named entities, the types.
 
     Raises:
         UsageError: There is no such task, or an option cannot be used with these data.
@@ -127,12 +127,12 @@ def open_task(
 
 
 def _check_recipe_task(name: str, task: str) -> None:
-    """Refuse a recipe whose labels are those of another task."""
+    """Reject a recipe whose labels are those of another task."""
     if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
         fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
         hint = f"the task of {name} is {RECIPE_TASKS[name]}; "
         hint += f"data sets for {task}: {', '.join(fitting)}." if fitting else f"there is no known data set for {task}."
-        raise UsageError(f"{name} does not hold data of the task {task}.", hint)
+        raise UsageError(f"{name} does not contain data of the task {task}.", hint)
 
 
 # ---------------------------------------------------------------------------------------- in a folder
@@ -223,7 +223,7 @@ class FolderTask:
         Raises:
             UsageError: There is no such split.
             LanguageError: There is no such language, or it does not have this split.
-            CorpusError: The file cannot be read or holds no labelled example, or it is unclear which file to read.
+            CorpusError: The file cannot be read or contains no labelled example, or it is unclear which file to read.
         """
         check_split(split)
         code = pick(language, self.layout.languages, self.name)
@@ -359,7 +359,7 @@ class HubTask:
         Raises:
             UsageError: There is no such split.
             LanguageError: There is no such language, or it does not have this split.
-            CorpusError: The data set cannot be read, or the split holds no labelled example.
+            CorpusError: The data set cannot be read, or the split contains no labelled example.
         """
         check_split(split)
         code = pick(language, self.corpus.languages(), self.name)
@@ -376,7 +376,7 @@ class HubTask:
         examples, note = self._examples(code, split, source, items)
         if not examples:
             raise CorpusError(
-                f"the {split} data of '{code}' in {corpus.name} hold no labelled example.",
+                f"the {split} data of '{code}' in {corpus.name} contain no labelled example.",
                 "check --task; some data sets do not publish the labels of their test data.",
             )
         notes = (note, skipped_note(counts, f"the {source} data of '{code}'"), *reader_notes)
@@ -387,7 +387,7 @@ class HubTask:
         return {SPLIT_NAMES[name]: name for name in self.corpus.split_names(code) if name in SPLIT_NAMES}
 
     def _source(self, code: str, split: str) -> str:
-        """Return the name, in the data set, of the split from which a split is taken; empty where there is none."""
+        """Return the name, in the data set, of the split from which a split is taken; empty if there is none."""
         splits = self._splits(code)
         if split == "test":
             return splits.get("dev" if self._tested_on_dev else "test", "")

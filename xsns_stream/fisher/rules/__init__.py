@@ -52,7 +52,7 @@ class Rule:
 
 
 def rule_for(module: nn.Module) -> Rule | None:
-    """Return the rule for a module; None where there is none, or where the module owns no parameter.
+    """Return the rule for a module; None if there is none, or where the module owns no parameter.
 
     A module whose forward was replaced, or whose weight is computed from other parameters, gets no rule.
     """

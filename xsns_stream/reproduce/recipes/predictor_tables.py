@@ -206,7 +206,7 @@ def _models(config: RunConfig) -> list[str]:
 
 def _control_model(config: RunConfig) -> str:
     folder = str(config.path("random-init"))
-    # A relative path without a leading dot could be taken for a name on the Hub.
+    # A relative path without a leading dot could be read as a name on the Hub.
     return folder if Path(folder).is_absolute() else f"./{folder}"
 
 

@@ -147,7 +147,7 @@ class ScoreGrid:
         targets: T codes, from left to right.
         values: float64 [S, T]; NaN = not measured.
         own: Boolean [S, T]: whether the source is the target.
-        label: The label of the colour scale, as `F1 (percent)`.
+        label: The label of the colour scale, such as `F1 (percent)`.
         decimals: Decimals of the numbers in the cells.
     """
 
@@ -370,7 +370,7 @@ class BoxPanel:
     Attributes:
         title: The task.
         boxes: The boxes from left to right.
-        label: The label of the y axis, as `F1 (percent)`.
+        label: The label of the y axis, such as `F1 (percent)`.
     """
 
     title: str

@@ -1,7 +1,7 @@
 """The interface of a storage: objects under keys, in a folder or in an object store.
 
 Keys are relative POSIX paths, such as `commits/0.15/0/sw/zarr.json`. An object is written whole or not at all. A
-storage does not know what a sub-network is.
+storage does not depend on what its objects contain.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Storage(ABC):
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """Whether objects may be written, as far as this can be told without trying."""
+        """Whether objects may be written, as far as this is known without trying."""
 
     def __str__(self) -> str:
         return str(self.path)
@@ -90,11 +90,11 @@ class Storage(ABC):
 
     @abstractmethod
     def size(self, key: str) -> int | None:
-        """Return the size of an object in bytes; None where there is no object."""
+        """Return the size of an object in bytes; None if there is no object."""
 
     @abstractmethod
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return the bytes `start` up to `stop` of an object; fewer where the object ends earlier, as in a slice.
+        """Return the bytes `start` up to `stop` of an object; fewer if the object ends earlier, as in a slice.
 
         Raises:
             MissingObjectError: There is no object.
@@ -102,14 +102,14 @@ class Storage(ABC):
 
     @abstractmethod
     def read_document(self, key: str) -> bytes | None:
-        """Return the bytes of a JSON document; None where there is no object.
+        """Return the bytes of a JSON document; None if there is no object.
 
         Raises:
             StoreError: The object is not a regular file, or is larger than a document may be.
         """
 
     def read_as(self, key: str, kind: type[_Kind], hint: str = RESTORE) -> _Kind | None:
-        """Return a JSON document as a value of a type; None where there is no object.
+        """Return a JSON document as a value of a type; None if there is no object.
 
         Raises:
             StoreError: The document does not follow the format; the message names the field.
@@ -118,7 +118,7 @@ class Storage(ABC):
         return None if data is None else parse(data, kind, self.full_name(key), hint)
 
     def read_json(self, key: str) -> Document | None:
-        """Return a JSON object with any members; None where there is no object.
+        """Return a JSON object with any members; None if there is no object.
 
         Raises:
             StoreError: The document is not a JSON object.
@@ -152,7 +152,7 @@ class Storage(ABC):
 
     @abstractmethod
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Write a JSON object where there is none; return False where there is one, which stays as it is."""
+        """Write a JSON object if there is none; return False if there is one, which stays as it is."""
 
     @abstractmethod
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
@@ -161,7 +161,7 @@ class Storage(ABC):
         Args:
             key: The key of the object.
             change: Returns the new document. It may be called several times, each time with the current document;
-                nothing is written where it returns an equal document.
+                nothing is written if it returns an equal document.
             lock: The key of the lock file in a folder; `.lock` beside the object by default.
 
         Returns:
@@ -173,7 +173,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, key: str) -> None:
-        """Remove an object; do nothing where there is none."""
+        """Remove an object; do nothing if there is none."""
 
     @abstractmethod
     def remove_tree(self, prefix: str) -> None:
@@ -191,7 +191,7 @@ class Storage(ABC):
 
     @abstractmethod
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Create a store of several objects; return False where another writer has created one.
+        """Create a store of several objects; return False if another writer has created one.
 
         Args:
             objects: Returns the objects by key.
@@ -212,13 +212,13 @@ class Storage(ABC):
         write_record: Callable[[int], bool],
         is_committed: Callable[[], bool],
     ) -> bool:
-        """Write the object of a row, then its commit record; return False where the same row was committed before.
+        """Write the object of a row, then its commit record; return False if the same row was committed before.
 
         Args:
             key: The key of the object.
             lock: The key of the row's lock, for storages with locks.
             encode: Returns the bytes of the object.
-            write_record: Writes the commit record of an object of a given size in bytes; returns False where there is
+            write_record: Writes the commit record of an object of a given size in bytes; returns False if there is
                 a record.
             is_committed: Returns whether the row is committed.
 
@@ -228,7 +228,7 @@ class Storage(ABC):
 
     @abstractmethod
     def commit_record(self, key: str, document: Document, action: str) -> bool:
-        """Write a commit record after its object; return False where another writer has committed the row.
+        """Write a commit record after its object; return False if another writer has committed the row.
 
         In a folder the caller holds the lock of the row.
         """
@@ -239,7 +239,7 @@ class Storage(ABC):
 
         Args:
             keys: The keys; the commit record comes first.
-            lock: The key of the row's lock, for storages with locks; None where the row has no slot.
+            lock: The key of the row's lock, for storages with locks; None if the row has no slot.
         """
 
     # ------------------------------------------------------------------------------------------- locks
@@ -254,7 +254,7 @@ class Storage(ABC):
 
     @abstractmethod
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
-        """Try to keep other writers out while the block runs; give False where the storage has no such locks.
+        """Try to keep other writers out while the block runs; yield False if the storage has no such locks.
 
         Raises:
             StoreError: Another process holds the lock.
@@ -262,14 +262,14 @@ class Storage(ABC):
 
     @abstractmethod
     def claimed(self, name: str, folder: str, document: str) -> AbstractContextManager[bool]:
-        """Claim a piece of work while the block runs, without waiting; give False where another process holds it.
+        """Claim a piece of work while the block runs, without waiting; yield False if another process holds it.
 
         An object store has no locks that end with their holder. There every claim is granted, and the first commit
         counts.
 
         Args:
             name: The name of the work.
-            folder: The folder within the store in which lock files stand.
+            folder: The folder within the store that contains the lock files.
             document: The key of an object that every store has.
 
         Raises:
@@ -296,7 +296,7 @@ class Storage(ABC):
 
     @abstractmethod
     def scratch(self) -> AbstractContextManager[Path]:
-        """Give a folder for large temporary files, which is removed when the block ends.
+        """Yield a folder for large temporary files, which is removed when the block ends.
 
         The folder is on the disk of the store; for an object store it is among the temporary files of this machine.
 

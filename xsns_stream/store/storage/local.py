@@ -103,7 +103,7 @@ class LocalStorage(Storage):
         return os.path.lexists(self.file(key)) and not self.file(key).is_dir()
 
     def size(self, key: str) -> int | None:
-        """Return the size of a regular file in bytes; None where there is no regular file."""
+        """Return the size of a regular file in bytes; None if there is no regular file."""
         with os_errors("read", self.file(key)):
             try:
                 status = self.file(key).stat()
@@ -122,7 +122,7 @@ class LocalStorage(Storage):
                 raise MissingObjectError(f"there is no '{self.file(key)}'.") from error
 
     def read_document(self, key: str) -> bytes | None:
-        """Return the bytes of a document; None where there is no file."""
+        """Return the bytes of a document; None if there is no file."""
         path = self.file(key)
         try:
             with os.fdopen(open_regular(path), "rb") as file:
@@ -174,7 +174,7 @@ class LocalStorage(Storage):
                 file.write(data)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Write a JSON object where there is no file: it is linked into place, which fails where there is one."""
+        """Write a JSON object if there is no file: it is linked into place, which fails if there is one."""
         path, data = self.own_file(key), encode(document)
         with os_errors(action, self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ class LocalStorage(Storage):
             return changed
 
     def remove(self, key: str) -> None:
-        """Remove a file, and its folder where it is empty then: Zarr would take it for a damaged node."""
+        """Remove a file, and its folder if it is empty then: Zarr would read it as a damaged node."""
         with os_errors("remove something from", self.root):
             path = self.own_file(key)
             path.unlink(missing_ok=True)
@@ -213,7 +213,7 @@ class LocalStorage(Storage):
             if folder.is_symlink():
                 raise StoreError(
                     f"'{folder}' is a link: nothing is written or removed through it.",
-                    "replace the link by the folder itself; the folders of a store must lie within the store.",
+                    "replace the link by the folder itself; the folders of a store must be within the store.",
                 )
 
     # --------------------------------------------------------------------------------- stores and rows
@@ -257,7 +257,7 @@ class LocalStorage(Storage):
         return True
 
     def _remove_partial_files(self, folder: Path) -> None:
-        """Remove what a killed writer left in the folder of a row; the lock of the row must be held."""
+        """Remove the leftovers of a killed writer from the folder of a row; the lock of the row must be held."""
         with os_errors("write to", self.root):
             for path in folder.glob("*.partial"):
                 path.unlink()
@@ -355,7 +355,7 @@ class LocalStorage(Storage):
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a folder beside the store, which is removed when the block ends."""
+        """Yield a folder beside the store, which is removed when the block ends."""
         with os_errors("make a folder beside", self.root), work_folder(self.root) as folder:
             yield folder
 
@@ -382,7 +382,7 @@ def explain(error: OSError) -> tuple[str, str]:
         return "no permission to write there", "choose a folder that you may write to, or change its permissions."
     if error.errno in _IN_THE_WAY:
         return "something that is not a folder of a store is in the way", "choose another path."
-    return error.strerror or str(error), "check the path and the disk that holds it."
+    return error.strerror or str(error), "check the path and its disk."
 
 
 @contextmanager
@@ -401,7 +401,9 @@ def os_errors(action: str, path: object) -> Iterator[None]:
 
 
 def _irregular(path: Path) -> StoreError:
-    return StoreError(f"'{path}' is not a regular file.", "a store holds regular files only; restore it from a copy.")
+    return StoreError(
+        f"'{path}' is not a regular file.", "a store contains regular files only; restore it from a copy."
+    )
 
 
 def open_regular(path: Path) -> int:
@@ -450,10 +452,10 @@ def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
 
 @contextmanager
 def work_folder(path: Path) -> Iterator[Path]:
-    """Give a new folder beside `path`, and remove it when the block ends where it is still there.
+    """Yield a new folder beside `path`, and remove it when the block ends if it is still there.
 
-    The folder holds a lock while the block runs, so that the folders of killed processes can be told and removed. A
-    mark in the folder says that the lock was taken: from then on, a free lock means that its holder has died.
+    The folder holds a lock while the block runs, so that the folders of killed processes can be recognised and removed.
+    A mark in the folder says that the lock was taken: from then on, a free lock means that its holder has died.
 
     Raises:
         OSError: The folder cannot be created.
@@ -472,7 +474,8 @@ def work_folder(path: Path) -> Iterator[Path]:
 def left_folders(path: Path) -> list[Path]:
     """Return the folders beside `path` that :func:`work_folder` made; some may be in use.
 
-    A folder that is younger than a minute is returned only if it holds the mark: its process may not have the lock yet.
+    A folder that is younger than a minute is returned only if it contains the mark: its process may not have the lock
+    yet.
     """
     target = path.resolve()
     name = re.compile(re.escape(target.name) + r"\.[0-9a-f]{32}\.partial")

@@ -1,7 +1,8 @@
 """A store in an object store: S3 and compatible servers, Google Cloud Storage, Azure, or the memory of this process.
 
-An object is put whole or not at all. No lock dies with its holder. Where two writers must not both succeed, the put is
-*conditional*: the server refuses it where the object exists already, or has changed since it was read.
+An object is put whole or not at all. Locks are not released when their holder dies. Where two writers must not both
+succeed, the put is *conditional*: the server refuses it if the object exists already, or has changed since it was
+read.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ RETRY_S: Final = 20
 SETTLE_S: Final = 60.0
 _POLL_S: Final = 1.0
 
-# Servers allow fewer characters; these are the characters that a URL can hold.
+# Servers allow fewer characters; these are the characters that a URL can contain.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 #: The identity of one state of an object: an e-tag, and a version where the server has versions.
@@ -101,7 +102,7 @@ def _errors(action: str, url: str) -> Iterator[None]:
         yield
     except (BaseError, FileNotFoundError, PermissionError, NotImplementedError) as error:
         reason, hint = explain(error)
-        # The cause is left out, because its text may hold a signed URL.
+        # The cause is left out, because its text may contain a signed URL.
         raise StoreError(f"cannot {action} '{url}': {reason}.", hint) from None
 
 
@@ -153,12 +154,12 @@ class RemoteStorage(Storage):
         return self.size(key) is not None
 
     def size(self, key: str) -> int | None:
-        """Return the size of an object in bytes; None where there is no object."""
+        """Return the size of an object in bytes; None if there is no object."""
         head = self._head(key)
         return None if head is None else int(head["size"])
 
     def version(self, key: str) -> Version | None:
-        """Return the identity of the present state of an object; None where there is no object."""
+        """Return the identity of the present state of an object; None if there is no object."""
         head = self._head(key)
         return None if head is None else _version(head)
 
@@ -198,7 +199,7 @@ class RemoteStorage(Storage):
                 return b""
 
     def fetch(self, key: str, check: Callable[[int], None] | None = None) -> tuple[bytes, Version] | None:
-        """Return an object and the identity of its state; None where there is no object.
+        """Return an object and the identity of its state; None if there is no object.
 
         Args:
             key: The key of the object.
@@ -218,7 +219,7 @@ class RemoteStorage(Storage):
                 return None
 
     def read_document(self, key: str) -> bytes | None:
-        """Return the bytes of a document; None where there is no object."""
+        """Return the bytes of a document; None if there is no object."""
         fetched = self._fetch_document(key)
         return None if fetched is None else fetched[0]
 
@@ -244,11 +245,11 @@ class RemoteStorage(Storage):
         self._put(key, data, "overwrite", "write to")
 
     def put_if_absent(self, key: str, data: bytes, action: str = "write to") -> Version | None:
-        """Put an object where there is none; return the identity of its state, None where there was an object."""
+        """Put an object if there is none; return the identity of its state, None if there was an object."""
         return self._put(key, data, "create", action)
 
     def replace(self, key: str, data: bytes, version: Version) -> Version | None:
-        """Put an object over the state `version`; return None where the object has another state by now."""
+        """Put an object over the state `version`; return None if the object has another state by now."""
         if not version:
             raise StoreError(f"the server of '{self.url}' gives no e-tags.", "use one with conditional writes.")
         return self._put(key, data, version, "write to")
@@ -269,7 +270,7 @@ class RemoteStorage(Storage):
         self._put(key, encode(document), "overwrite", action)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Put a JSON object where there is none; return False where there was one."""
+        """Put a JSON object if there is none; return False if there was one."""
         return self.put_if_absent(key, encode(document), action) is not None
 
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
@@ -290,7 +291,7 @@ class RemoteStorage(Storage):
         )
 
     def remove(self, key: str) -> None:
-        """Delete an object; do nothing where there is none."""
+        """Delete an object; do nothing if there is none."""
         self._delete([checked_key(key)])
 
     def remove_tree(self, prefix: str) -> None:
@@ -313,7 +314,7 @@ class RemoteStorage(Storage):
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Put the first object where there is none, then the others."""
+        """Put the first object if there is none, then the others."""
         created = self.put_if_absent(first, objects()[first], "create a store at") is not None
         if created:
             self.complete(objects, first, last)
@@ -336,7 +337,7 @@ class RemoteStorage(Storage):
         write_record: Callable[[int], bool],
         is_committed: Callable[[], bool],
     ) -> bool:
-        """Put the object of a row, then its record, both only where there is none."""
+        """Put the object of a row, then its record, both only if there is none."""
         data = encode()
         version = self._put_row(key, data, is_committed)
         if version is None:
@@ -345,13 +346,13 @@ class RemoteStorage(Storage):
             is_committed()
             return False
         if self.version(key) != version:
-            # Another writer took this one for dead and replaced the object. The record says whose bits count, and the
-            # other writer stops at the record.
+            # Another writer assumed that this one was dead, and replaced the object. The record says whose bits count,
+            # and the other writer stops at the record.
             self.write(key, data)
         return True
 
     def _put_row(self, key: str, data: bytes, is_committed: Callable[[], bool]) -> Version | None:
-        """Put the object of a row; return its state, or None where the same row was committed meanwhile."""
+        """Put the object of a row; return its state, or None if the same row was committed meanwhile."""
         while True:
             version = self.put_if_absent(key, data)
             if version is not None:
@@ -379,7 +380,7 @@ class RemoteStorage(Storage):
         return True
 
     def commit_record(self, key: str, document: Document, action: str) -> bool:
-        """Put a commit record where there is none."""
+        """Put a commit record if there is none."""
         return self.create_json(key, document, action)
 
     def discard(self, keys: Sequence[str], lock: str | None) -> bool:
@@ -415,7 +416,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def exclusive(self, key: str) -> Iterator[bool]:
-        """Give False: other writers may be at work."""
+        """Yield False, because other writers may be active."""
         yield False
 
     @contextmanager
@@ -436,7 +437,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a folder among the temporary files of this machine, which is removed when the block ends."""
+        """Yield a folder among the temporary files of this machine, which is removed when the block ends."""
         try:
             folder = tempfile.TemporaryDirectory(prefix="xsns-")
         except OSError as error:
