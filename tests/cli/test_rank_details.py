@@ -113,6 +113,12 @@ def test_intervals_of_seeds(folder, in_process):
     assert all(source["level_with_first"] is None for source in two["sources"])
 
 
+def test_more_sources_are_requested_than_there_are(folder, in_process):
+    result, err = ranked(folder, in_process, "--sources-k", "99")
+    assert len(result["together"]["sources"]) == len(CODES) - 1
+    assert f"99 sources were requested, but there are only {len(CODES) - 1} candidates; all are chosen." in err
+
+
 @pytest.mark.parametrize("strategy", ["top", "coverage"])
 def test_several_sources(folder, in_process, strategy):
     result, _ = ranked(folder, in_process, "--sources-k", "3", "--strategy", strategy)

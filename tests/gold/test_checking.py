@@ -117,6 +117,14 @@ def test_duplicate_score_is_an_error(matrix: Any) -> None:
         matrix("source,sw,sw\nfi,50,60\n")
 
 
+def test_of_many_duplicate_scores_ten_are_named(matrix: Any) -> None:
+    codes = ("sw", "fi", "en", "de")
+    rows = "".join(f"{source},{target},50\n" for source in codes for target in codes)
+    with pytest.raises(XsnsError, match=r"the score sw → en occurs twice.*; 6 more scores occur twice") as caught:
+        matrix(f"source,target,score\n{rows}{rows}", layout="long")
+    assert caught.value.message.count("occurs twice") == 10
+
+
 def test_two_labels_of_one_language(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="'swa' and 'swh' are both 'sw'") as caught:
         matrix("source,fi\nswa,50\nswh,60\n")

@@ -1,4 +1,4 @@
-"""What tests of builds within this process share: a tiny model, a tiny corpus, settings, and a run with its events."""
+"""Fixtures of builds within this process: a tiny model, a tiny corpus, settings, and a run with its events."""
 
 from __future__ import annotations
 

@@ -281,3 +281,46 @@ def test_baselines_take_paths_numbers_of_numpy_and_open_stores(tiny_folder: Path
     store = xs.build(TEXTS, loaded, tmp_path / "s.zarr", **OPTIONS)
     found = [xs.baseline("lex", TEXTS, store=each, model=loaded, progress=False) for each in (store, str(store.path))]
     assert np.array_equal(found[0].values, found[1].values)
+
+
+# ------------------------------------------------------------------------------------------- transfer
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Path:
+    folder = tmp_path / "tagged"
+    for language in ("sw", "fi"):
+        for split in ("train", "dev", "test"):
+            path = folder / language / f"{split}.tsv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"a{n}\tNOUN\nb{n}\tVERB\n\n" for n in range(6)), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": "1"}, "epochs must be an integer, not '1'"),
+        ({"learning_rate": "1e-5"}, "learning_rate must be a number, not '1e-5'"),
+        ({"batch_size": 2.5}, "batch_size must be an integer, not 2.5"),
+        ({"seeds": "1"}, "seeds must be an integer, not '1'"),
+        ({"limit": 2.5}, "limit must be an integer, not 2.5"),
+        ({"model": 3}, "the model is of the type int"),
+        ({"sources": 3}, "the language 3 is not a string"),
+        ({"data": None}, "the labelled data are of the type NoneType"),
+        ({"data": {"sw": ["a"]}}, "the labelled data are of the type dict"),
+    ],
+)
+def test_invalid_options_of_fine_tuning_are_refused(
+    tagged: Path, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    arguments = {
+        "data": tagged,
+        "task": "pos",
+        "output": tmp_path / "gold.csv",
+        "sources": "sw",
+        "progress": False,
+    } | options
+    with pytest.raises(XsnsError, match=message):
+        xs.transfer(**arguments)
+    assert not (tmp_path / "gold.csv").exists()

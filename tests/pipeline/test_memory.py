@@ -1,4 +1,4 @@
-"""What does not fit is measured in smaller batches, or in groups of layers; what cannot be smaller is said."""
+"""Limited memory: smaller batches, groups of layers, and the error if even these do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log file is told while units are fine-tuned."""
+"""Lines that a log file gets while units are fine-tuned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a build finds its thresholds, and what is recorded of it."""
+"""Thresholds of a build, and their record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build records and says of the text of its rows: what was skipped and cut, and what languages share."""
+"""Notes and records about the text of rows: skipped and truncated texts, and text that languages share."""
 
 from __future__ import annotations
 

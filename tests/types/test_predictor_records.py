@@ -1,4 +1,4 @@
-"""What predictors were made of is compared, and what differs is said."""
+"""Comparison of the records of predictors; differences are reported."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
         return open_files(parts, text_column, labels, words)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
-        hint = "only language=file pairs can be combined, with one another or with a folder."
+        hint = "only language=file pairs can be combined, with one another or with a folder; texts need their language."
         raise CorpusError(f"'{odd}' cannot be combined with another corpus.", hint)
     raise _unknown(parts[0])
 

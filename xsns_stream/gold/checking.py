@@ -96,6 +96,10 @@ class CheckedCells:
         raise XsnsError(f"{'; '.join(problems)}.", f"{'; '.join(hints)}.")
 
 
+# A file that was joined with itself has as many duplicates as scores.
+_SHOWN_DUPLICATES: Final = 10
+
+
 def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> CheckedCells:
     """Divide the cells of an import into valid ones and ones that are left out.
 
@@ -129,8 +133,10 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
         len(cells),
         dict(labels.summaries),
     )
-    duplicates = tuple(_duplicates([cell for cell, _ in valid]))
-    return CheckedCells(valid, left_out, tuple(_problems(left_out, read)), duplicates)
+    duplicates = list(_duplicates([cell for cell, _ in valid]))
+    if len(duplicates) > _SHOWN_DUPLICATES:
+        duplicates[_SHOWN_DUPLICATES:] = [f"{len(duplicates) - _SHOWN_DUPLICATES} more scores occur twice"]
+    return CheckedCells(valid, left_out, tuple(_problems(left_out, read)), tuple(duplicates))
 
 
 def _cells_per_label(cells: Sequence[RawCell]) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def transfer(
-    data: str | TaskCorpus,
+    data: str | os.PathLike[str] | TaskCorpus,
     *,
     task: str,
     output: str | Path = "gold.parquet",

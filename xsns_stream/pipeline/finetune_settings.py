@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from xsns_stream.corpora import TASK_NAMES, TaskCorpus, open_task, reading_notes
 from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents, mixture, select
+from xsns_stream.pipeline.arguments import real_number, several, whole_number
 from xsns_stream.transfer import PRESETS, TASKS, FineTuning, Task, class_names, equal_shares
 from xsns_stream.transfer.finetune import subsample
 from xsns_stream.transfer.tasks import labels_of
@@ -111,10 +113,10 @@ class TransferSettings:
 
 
 def transfer_settings(
-    data: str | TaskCorpus,
+    data: str | os.PathLike[str] | TaskCorpus,
     *,
     task: str,
-    model: str = "mini",
+    model: str | os.PathLike[str] = "mini",
     sources: str | Iterable[str] = (),
     mix: str | Iterable[str] = (),
     targets: str | Iterable[str] = "all",
@@ -139,16 +141,19 @@ def transfer_settings(
         LanguageError: A language is not in the data.
         UsageError: A value is not valid, or two values cannot be combined.
     """
-    corpus = (
-        data
-        if not isinstance(data, str)
-        else open_task(data, task, config=config, revision=data_revision, relabel=_relabelling(relabel))
-    )
+    corpus = _open(data, task, config=config, revision=data_revision, relabel=relabel)
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError(
+            f"the model is of the type {type(model).__name__}.",
+            "give a folder or a Hub id: fine-tuning loads the model again for each unit.",
+        )
     if preset not in PRESETS:
         raise UsageError(f"there is no preset '{preset}'.", f"choose one of {', '.join(PRESETS)}.")
-    changes = {name: value for name, value in hyper_parameters.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in hyper_parameters.items() if value is not None}
     if unknown := next((name for name in changes if name not in _HYPER_PARAMETERS), None):
         raise UsageError(f"fine-tuning has no option '{unknown}'.", f"choose among {', '.join(_HYPER_PARAMETERS)}.")
+    for name, value in changes.items():
+        changes[name] = (real_number if name == "learning_rate" else whole_number)(value, name)
     # Windows of a passage overlap by the stride, which must leave room in a short input.
     stride = min(PRESETS[preset].stride, changes.get("max_length", PRESETS[preset].max_length) // 4)
     tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, **changes)
@@ -156,17 +161,30 @@ def transfer_settings(
     return TransferSettings(
         corpus,
         TASKS[task],
-        model,
+        os.fspath(model),
         chosen_sources,
         chosen_targets,
-        tuple(dict.fromkeys([seeds] if isinstance(seeds, int) else seeds)),
+        tuple(dict.fromkeys(whole_number(seed, "seeds") for seed in several(seeds, "seeds"))),
         tuning,
         revision=revision,
-        limit=limit,
-        test_limit=test_limit,
+        limit=None if limit is None else whole_number(limit, "limit"),
+        test_limit=None if test_limit is None else whole_number(test_limit, "test_limit"),
         pairs=chosen_pairs,
         keep_models=None if keep_models is None else Path(keep_models),
     )
+
+
+def _open(
+    data: object, task: str, *, config: str | None, revision: str | None, relabel: Mapping[str, str] | Iterable[str]
+) -> TaskCorpus:
+    """Return labelled data that are open already, or open them."""
+    if isinstance(data, str | os.PathLike):
+        return open_task(os.fspath(data), task, config=config, revision=revision, relabel=_relabelling(relabel))
+    if not hasattr(data, "languages"):
+        raise UsageError(
+            f"the labelled data are of the type {type(data).__name__}.", "give a folder, or a data set on the Hub."
+        )
+    return cast(TaskCorpus, data)
 
 
 _HYPER_PARAMETERS: Final = ("epochs", "patience", "learning_rate", "batch_size", "max_length", "evaluation_batch")
@@ -189,7 +207,7 @@ def _languages(
                 "which is divided into splits.",
             )
     trained, tested = f"{corpus.name} with training data", f"{corpus.name} with test data"
-    named, mixed, tests = _listed(sources), _listed(mix), _listed(targets)
+    named, mixed, tests = several(sources, "sources"), several(mix, "mix"), several(targets, "targets")
     if pairs is not None:
         for side, options, given in (
             ("sources", "--sources and --mix", named or mixed),
@@ -263,10 +281,6 @@ def _relabelling(relabel: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
             raise UsageError(f"--relabel '{pair}' is not OLD=NEW.", "write for example --relabel DATE=O.")
         names[old] = new
     return names
-
-
-def _listed(values: str | Iterable[str]) -> list[str]:
-    return [values] if isinstance(values, str) else list(values)
 
 
 # ------------------------------------------------------------------------------------------------------- the data

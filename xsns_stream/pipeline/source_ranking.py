@@ -189,6 +189,8 @@ def rank(
     counts = count_selected(selection, overlap_cache(rows, write=False), log)
     matrix, density = similarity(counts, coefficient), counts[0].density
     codes = [source.language for source in rank_sources(matrix, target, candidates)]
+    if sources_k is not None and len(codes) < sources_k:
+        log(Noted(f"{sources_k} sources were requested, but there are only {len(codes)} candidates; all are chosen."))
     draws = _draws(rows, matrix, target, codes, density, log)
     ranking = rank_sources(matrix, target, candidates, draws=draws)
     shown = _with_reliability(replace(ranking, sources=ranking.sources[: top or None]), rows, density)
