@@ -418,7 +418,5 @@ def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"^3 of 3 texts of .* \(fi\) are UTF-8 that was decoded as Windows-1252"):
         corpus.sample("fi", 8, 42)
     (note,) = corpus.sample("sw", 8, 42).notes
-    assert note.startswith("the column ")
-    assert note.endswith(
-        "(sw) the column 'text' is read as the text, and not 'sentence': --text-column chooses another one."
-    )
+    assert note.startswith("the column 'text' of ")
+    assert note.endswith("(sw) is read as the text, and not 'sentence': --text-column chooses another one.")
