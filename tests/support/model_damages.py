@@ -150,7 +150,7 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     "a named pipe": (instead("model.safetensors", os.mkfifo), "model.safetensors is not a regular file"),
     "a device": (instead("model.safetensors", lambda path: path.symlink_to("/dev/zero")), "is not a regular file"),
     "a folder": (instead("model.safetensors", Path.mkdir), "is not a regular file"),
-    "a link that leads nowhere": (instead("model.safetensors", lambda path: path.symlink_to("gone")), "is a broken link"),
+    "a broken link": (instead("model.safetensors", lambda path: path.symlink_to("gone")), "is a broken link"),
     "a named pipe beside the weights": (lambda folder: os.mkfifo(folder / "x.safetensors"), "is not a regular file"),
     "an index to another folder": (index_outside, "outside of the model's folder: '../other/w.safetensors'"),
     "an index to a pickle": (index({"lm_head.bias": "a.bin"}), "a file that is not safetensors: 'a.bin'"),
