@@ -276,7 +276,7 @@ def test_text_of_other_encodings(tmp_path: Path) -> None:
         assert found.scores.sources == ("es",)
         assert ("'scores.csv' was read as UTF-16." in found.notes) == (encoding == "utf-16")
     path.write_bytes(text.encode("utf-16-le"))
-    with pytest.raises(XsnsError, match="contains NUL characters. The file may be UTF-16"):
+    with pytest.raises(XsnsError, match="contains NUL characters"):
         import_scores(path, "matrix")
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(XsnsError, match=r"scores\.csv' cannot be read as a table") as caught:
