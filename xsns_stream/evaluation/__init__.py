@@ -1,7 +1,7 @@
 """Evaluation of predictors on gold scores: metrics with confidence intervals, paired tests and trivial baselines."""
 
 from xsns_stream.evaluation.evaluate import AVERAGES, RESAMPLES, evaluate
-from xsns_stream.evaluation.metrics import CORRELATIONS, GAINS, OVER_ENGLISH, SMALLER_IS_BETTER, ndcg_name
+from xsns_stream.evaluation.metrics import CORRELATIONS, GAINS, OVER_ENGLISH, ndcg_name
 from xsns_stream.evaluation.reference_rows import TRIVIAL
 from xsns_stream.evaluation.resampling import FEWEST_RESAMPLES, MOST_RESAMPLES
 
@@ -16,7 +16,6 @@ __all__ = [
     "NDCG",
     "OVER_ENGLISH",
     "RESAMPLES",
-    "SMALLER_IS_BETTER",
     "TRIVIAL",
     "evaluate",
     "ndcg_name",

@@ -205,8 +205,6 @@ def _rank_of_best(x: Reals, y: Reals) -> Reals:
 #: Correlations: undefined for a constant prediction, and zero on average for a random order.
 CORRELATIONS: Final = ("pearson", "spearman", "kendall")
 OVER_ENGLISH: Final = "over-english"
-#: Metrics for which smaller is better; for all others larger is better.
-SMALLER_IS_BETTER: Final = frozenset({"regret"})
 
 Mask = NDArray[np.bool_]
 Metric = Callable[[Reals, Reals], Reals]
