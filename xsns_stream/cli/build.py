@@ -211,11 +211,11 @@ def _trust_options(function: Decorated) -> Decorated:
             type=float,
             default=None,
             metavar="J",
-            help="Finish a row as soon as its sub-network has a Jaccard coefficient of J to the one at the check "
-            "before (at density 0.15); --examples is then the largest number of examples.",
+            help="Finish a row as soon as the Jaccard coefficient of its sub-networks at two successive checks reaches "
+            "J (at density 0.15); --examples is then the largest number of examples.",
         ),
         _trust("--check-every", type=int, default=None, help="Examples between two such checks.  [default: 64]"),
-        _trust("--at-least", type=int, default=None, help="Examples that every row gets.  [default: 128]"),
+        _trust("--at-least", type=int, default=None, help="Examples a row gets before it may finish.  [default: 128]"),
     )
 
 

@@ -51,8 +51,8 @@ MOST_RESAMPLES: Final = 1_000_000
 @click.option(
     "--ceiling",
     metavar="REGIME",
-    help="Another training regime of the gold scores, as a predictor of this one.  [default: other seeds, if the gold "
-    "scores have several]",
+    help="Training regime whose gold scores are used as a predictor, in the row ceiling.  [default: other seeds of the "
+    "same regime, if the gold scores have several]",
 )
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
@@ -67,7 +67,8 @@ MOST_RESAMPLES: Final = 1_000_000
     type=click.Choice(AVERAGE_NAMES),
     default=AVERAGE_NAMES[0],
     show_default=True,
-    help="Average over seeds: the mean of every pair's metrics, as in the paper, or metrics of mean matrices.",
+    help="What is averaged over seeds: the metrics of each pair of seeds (prediction and gold), as in the paper, or "
+    "the matrices, before the metrics are computed.",
 )
 @click.option(
     "--resamples",

@@ -367,8 +367,8 @@ def as_given_option(function: Decorated) -> Decorated:
     return click.option(
         "--as-given",
         is_flag=True,
-        help="Accept a table although its numbers of each language with itself look like distances where similarities "
-        "are expected, or the reverse.",
+        help="Accept a table even if the values on its diagonal (each language with itself) look like distances where "
+        "similarities are expected, or the reverse.",
     )(function)
 
 

@@ -92,9 +92,9 @@ def command(store: str, target: str, top: int | None, as_json: bool, quiet: bool
     The similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. The chance-corrected coefficient
     is zero where sub-networks overlap no more than random ones of their sizes. Only pairs with the target are counted.
 
-    If the store was built with --parts, or with three seeds or more, the ranking also shows how much other examples
-    might change: 95 % intervals, the probability that each source is the most similar one, and the sources that cannot
-    be told from the first.
+    If the store was built with --parts, or with three seeds or more, the ranking also shows how much it depends on
+    the choice of examples: 95 % intervals, the probability that each source is the most similar one, and the
+    sources that cannot be told apart from the first.
     """
     from xsns_stream.pipeline.source_ranking import rank
 

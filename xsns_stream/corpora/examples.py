@@ -171,11 +171,11 @@ def without_control(example: TextExample) -> TextExample:
 
 
 def without_invisible(example: TextExample) -> TextExample:
-    """Return the example with texts of invisible characters alone as empty; the same object if it has none.
+    """Return the example, where each text that has only invisible characters is empty; the same object if none has.
 
     Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they are alone. A
-    word of nothing else is removed together with its label. Within other texts these characters stay: joiners belong
-    to the spelling of Persian and of Indic scripts.
+    word that has only such characters is removed together with its label. Other texts keep these characters:
+    joiners belong to the spelling of Persian and of Indic scripts.
     """
     no_pair = example.pair is not None and is_invisible(example.pair)
     pair = "" if no_pair else example.pair

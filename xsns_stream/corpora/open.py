@@ -36,7 +36,7 @@ class Corpus(Protocol):
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the text can be read without a network."""
 
     def languages(self) -> tuple[str, ...]:
         """Return the normalised codes of the languages, sorted."""
@@ -279,7 +279,7 @@ class TaskText:
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the text can be read without a network."""
         return self.data.local
 
     def languages(self) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ class ScoredHead:
             loss_of: (logits, scored batch, divisors) → loss.
 
         Returns:
-            The loss, and its gradient by `rows`.
+            The loss, and its gradient with respect to `rows`.
         """
         gradient, loss = torch.empty_like(rows), torch.zeros((), device=rows.device)
         for at in range(0, len(rows), CHUNK_ROWS):

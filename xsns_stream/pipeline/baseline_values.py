@@ -264,7 +264,7 @@ class Body:
         """Return the states [B, T, D] before the first block and after each block; no graph is kept.
 
         Raises:
-            ModelError: The model does not return them.
+            ModelError: The model does not return its states.
         """
         import torch
 

@@ -229,10 +229,10 @@ def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
 
 
 def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix]) -> None:
-    """Reject to rename a label that no matrix has.
+    """Raise an error if a label to rename is in none of the matrices.
 
     Raises:
-        UsageError: There is such a label.
+        UsageError: A label to rename is in none of the matrices.
     """
     from xsns_stream.io.escaping import visible
     from xsns_stream.io.tables import listed

@@ -230,7 +230,7 @@ class _Run:
         return {target: [count, len(wanted[target])] for target, count in shared.items()}
 
     def keep(self, unit: Unit, made: TransferRun, loaded: LoadedModel) -> None:
-        """Write a unit's model, where models are kept and this one is not written yet.
+        """Write the model of a unit if models are kept and this model is not written yet.
 
         Raises:
             XsnsError: The model cannot be written.

@@ -262,7 +262,7 @@ def _errors(
 
 
 def _error(way: str, design: Design, predicted: _Predicted, baseline: Reals, mean: Reals) -> PredictionError:
-    """Return the errors of predictions, of the model without predictors, and of the mean score."""
+    """Return the errors of three predictions: `predicted`, the model without predictors, and the mean score."""
     known = design.pairs & np.isfinite(predicted.mean)
     scores = design.scores[known]
     if not known.any():

@@ -115,7 +115,7 @@ def _add_before(on_progress: Progress, before: int, total: int, done: int, _: in
 
 
 def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Finding]:
-    """Find a row without a fold that was measured on other text than its row, or that is another fold."""
+    """Find a row of a fold that was measured on other text than the row of the store, or is of a different fold."""
     part, whole = (_read_record(of, name.row) for of in (fold, storage))
     if not isinstance(part, CommitRecord) or not isinstance(whole, CommitRecord):
         return

@@ -259,7 +259,7 @@ def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _record_key(config: RunConfig, model: str) -> str:
-    """Return the key of a model in the record, which is part of the file format."""
+    """Return the key of a model in the record; the key is part of the file format."""
     return f"{config.model}, weights drawn anew" if model == _control_model(config) else model
 
 
