@@ -54,11 +54,11 @@ def test_the_language_is_found_in_another_spelling(xsns, store):
 
 def test_a_label_that_is_taken_is_refused(xsns, store):
     done = xsns("relabel", "sw", "fi", "--store", store)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error: the store '{store}' has a row 'fi' already: 'fi' (seed 7, density 0.15).\n")
     assert "hint: nothing was changed. Choose another label, or remove that row first: " in done.err
     wrong = xsns("relabel", "swahii", "x", "--store", store)
-    assert wrong.code == 1
+    assert wrong.code == 2
     assert "'sw'" in wrong.err
-    assert xsns("relabel", "sw", "../x", "--store", store).code == 1
+    assert xsns("relabel", "sw", "../x", "--store", store).code == 2
     assert open_store(store).languages == ("fi", "sw", "zh-Hant")

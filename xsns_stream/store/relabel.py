@@ -53,7 +53,7 @@ def relabel_rows(store: SubNetworkStore, old: str, new: str, on_progress: Progre
         raise StoreError(f"the store '{store.storage}' was opened for reading.", "open it with mode 'a'.")
     if old == new:
         raise LanguageError(f"the old and the new label are both '{old}'.", "give the label that the row is to have.")
-    rows = tuple(key for key in store.keys() if key.language == old)
+    rows = tuple(key for key in store.keys() if key.language == old)  # noqa: SIM118
     fisher = tuple(key for key in store.fisher_keys() if key.language == old)
     folds = tuple(key for count in store.fold_counts for key in store.fold_keys(count) if key.language == old)
     if not (rows or fisher or folds):
@@ -141,7 +141,7 @@ def _former_labels(store: SubNetworkStore, language: str) -> dict[RowKey | Fishe
 
 def _records(store: SubNetworkStore, language: str) -> Iterator[CommitRecord | FisherRecord]:
     """Yield the records of the rows and of the Fisher values of a language."""
-    keys = [key for key in store.keys() if key.language == language]
+    keys = [key for key in store.keys() if key.language == language]  # noqa: SIM118
     yield from (record for record in read_records(store.storage, keys) if record is not None)
     for key in store.fisher_keys():
         record = store.fisher_record(key.language, key.seed) if key.language == language else None
