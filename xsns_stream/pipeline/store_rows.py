@@ -223,10 +223,10 @@ def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = N
     opened.load()
     require_string(old)
     require_string(new)
-    keys = (*opened.keys(), *opened.fisher_keys())
+    known = {*opened.languages, *(key.language for key in opened.fisher_keys())}
     with suppress(LanguageError):
         # An interrupted call may have left less than a row, which the store finds by its label.
-        old = pick(old, sorted({key.language for key in keys}))
+        old = pick(old, sorted(known))
     return opened.relabel(old, new, on_progress)
 
 

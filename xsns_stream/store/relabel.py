@@ -60,7 +60,7 @@ def relabel_rows(store: SubNetworkStore, old: str, new: str, on_progress: Progre
         _require_relabelled(store, old, new)
         return RelabelResult(old, new)
     _check_free(store, old, new)
-    seeds = sorted({key.seed for key in (*rows, *fisher, *folds)})
+    seeds = sorted({key.seed for key in rows} | {key.seed for key in fisher} | {key.seed for key in folds})
     steps = 2 * (len(rows) + len(fisher) + len(folds))
     done = 0
 
