@@ -409,7 +409,7 @@ def test_lines_that_end_as_on_old_machines(tmp_path: Path) -> None:
 
 
 def test_a_home_that_is_not_known() -> None:
-    with pytest.raises(UsageError, match="'~no-such-user/x' names a home directory"):
+    with pytest.raises(UsageError, match="'~no-such-user/x' names an unknown home directory"):
         open_task("~no-such-user/x", "pos")
 
 
