@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError
-from xsns_stream.similarity.coefficients import coefficient_named
+from xsns_stream.similarity.coefficients import COEFFICIENTS, coefficient_named
 from xsns_stream.similarity.selection import Progress, RowSource, require
 from xsns_stream.similarity.streaming import Joined, check_cardinalities, cross_intersections
 from xsns_stream.types import Reals
@@ -161,5 +161,4 @@ def draws_of_seeds(
 
 def _draws(target: str, sources: Sequence[str], values: Reals, coefficient: str, basis: str) -> SimilarityDraws:
     """Return draws, clipped to the range of the coefficient."""
-    low = -1.0 if coefficient == "corrected-jaccard" else 0.0
-    return SimilarityDraws(target, tuple(sources), values.clip(low, 1.0), basis)
+    return SimilarityDraws(target, tuple(sources), values.clip(COEFFICIENTS[coefficient].lowest, 1.0), basis)
