@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
     DEVICE_HELP,
     MODEL_HELP,
     PRECISIONS,
     REVISION_HELP,
-    TASK_NAMES,
     SectionedCommand,
     apply,
     corpus_json,
@@ -35,6 +35,7 @@ from xsns_stream.cli.output import (
     stdout_console,
 )
 from xsns_stream.errors import XsnsError
+from xsns_stream.tasks import TASKS
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings
     from xsns_stream.types import TransferRun
 
-#: Names of :data:`xsns_stream.transfer.PRESETS`, which a help page does not load; a test compares them.
-PRESET_NAMES: Final = ("quick", "paper")
 _task, _languages, _tuning, _cost = (
     section("Task"),
     section("Languages"),
@@ -56,7 +55,7 @@ def transfer_options(function: Decorated) -> Decorated:
     """Add every option of `transfer` except those of output."""
     return apply(
         function,
-        _task("--task", type=click.Choice(TASK_NAMES), required=True, help="Task to fine-tune and test."),
+        _task("--task", type=click.Choice(tuple(TASKS)), required=True, help="Task to fine-tune and test."),
         _task("--model", default="mini", show_default=True, help=MODEL_HELP),
         _task("--revision", default=None, help=REVISION_HELP),
         _task(
@@ -107,7 +106,7 @@ def _tuning_options(function: Decorated) -> Decorated:
         function,
         _tuning(
             "--preset",
-            type=click.Choice(PRESET_NAMES),
+            type=click.Choice(FINE_TUNING_PRESETS),
             default="quick",
             show_default=True,
             help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",

@@ -10,7 +10,6 @@ from xsns_stream.report.console_tables import (
     groups_table,
     matrix_table,
     neighbours_table,
-    ranking_table,
     scores_table,
     shown_name,
 )
@@ -24,24 +23,41 @@ from xsns_stream.report.evaluation import (
 )
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
 from xsns_stream.report.heatmap import heat_map
+from xsns_stream.report.ranking import (
+    RANKING_FORMATS,
+    ShownRanking,
+    cover_table,
+    explanation_table,
+    ranking_table,
+    rankings_frame,
+    write_rankings,
+)
+from xsns_stream.report.ranking_figure import plot_ranking
 
 __all__ = [
     "EVALUATION_FORMATS",
     "FORMATS",
     "GROUP_FORMATS",
+    "RANKING_FORMATS",
+    "ShownRanking",
     "check_destination",
+    "cover_table",
     "evaluation_document",
     "evaluation_figure",
     "evaluation_sheets",
     "evaluation_table",
+    "explanation_table",
     "groups_table",
     "heat_map",
     "matrix_table",
     "neighbours_table",
+    "plot_ranking",
     "ranking_table",
+    "rankings_frame",
     "scores_table",
     "shown_name",
     "write_evaluation",
     "write_groups",
     "write_matrix",
+    "write_rankings",
 ]

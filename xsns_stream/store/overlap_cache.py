@@ -1,8 +1,8 @@
-"""A cache of overlap counts in the store, beside the rows that were counted.
+"""A cache of overlap counts in the store.
 
-Deleting or ignoring the cache costs time only. The counts of one density and seed are one Zarr array,
-`overlaps/DENSITY/SEED/GENERATION`. Its metadata name the counted rows by SHA-256 and are written after the counts. A
-generation never changes: the next one has a higher number and replaces those before it.
+The cache saves time; deleting it changes no result. The counts of one density and seed are one Zarr array,
+`overlaps/DENSITY/SEED/GENERATION`. The metadata of this array identify the counted rows by SHA-256 and are written
+after the counts. A generation never changes. The next generation has a higher number and replaces all earlier ones.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store import schemas
-from xsns_stream.store.format import ARRAY, METADATA, OVERLAPS, RowKey, group_document
+from xsns_stream.store.format import ARRAY, METADATA, OVERLAPS, RowKey, from_disk, group_document, on_disk
 from xsns_stream.store.reader import StoreReader
 from xsns_stream.store.records import read_records
 from xsns_stream.store.row_array import RowArray
@@ -27,22 +29,23 @@ from xsns_stream.types import CachedOverlaps, OverlapCounts
 OVERLAPS_VERSION: Final = 1
 
 _COUNTS: Final = "c/0/0"
-# The lock is not within the groups, because readers of Zarr would read it as a member.
+# The lock is outside of the groups, because Zarr would read it as a member of a group.
 _LOCK: Final = f"{ARRAY}/.lock-overlaps"
 _LAST_GENERATION: Final = 99_999_999
 _GENERATION: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
 
 def overlap_cache(store: StoreReader, *, use: bool = True, write: bool = True) -> StoredOverlaps:
-    """Return the cache of overlap counts of a store, for the argument `cache` of a comparison.
+    """Return the overlap cache of a store, which comparisons take as the argument `cache`.
 
     Args:
-        store: The store with the rows and their counts. Nothing is cached if it is not writable.
-        use: Whether cached counts are used; otherwise everything is counted again.
+        store: The store that contains the rows. If it is not writable, no counts are written.
+        use: Whether cached counts are used; if False, all rows are counted again.
         write: Whether new counts are cached.
 
     Raises:
-        StoreError: The metadata of the array of rows do not follow the format, even if no row has to be read.
+        StoreError: The metadata of the array of rows do not follow the format. They are checked even if no row has to
+            be read.
     """
     RowArray.open(store.storage, store.layout)
     return StoredOverlaps(store, use, write)
@@ -54,7 +57,7 @@ class StoredOverlaps:
     def __init__(self, store: StoreReader, use: bool, write: bool) -> None:
         self._store, self._use, self._write_too = store, use, write
         self._storage = store.storage
-        # Language and digest of rows whose bits are known to have that digest.
+        # Language and digest of rows that were compared with their digest.
         self._sound: set[tuple[str, str]] = set()
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ class StoredOverlaps:
         """
         keys = [RowKey.checked(language, seed, density) for language in languages]
         records = read_records(self._storage, keys)
-        # For a row that is not committed, `record` raises the error that says why.
+        # For a row that is not committed, `record` raises an error with the reason.
         present = (
             record or self._store.record(key.language, key.seed, key.density)
             for key, record in zip(keys, records, strict=True)
@@ -73,7 +76,7 @@ class StoredOverlaps:
         return tuple(record.sha256 for record in present)
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the newest readable counts; None if there are none, or the cache is not used."""
+        """Return the newest readable counts; None if there are no counts or the cache is not used."""
         return self._newest(seed, density) if self._use else None
 
     def _newest(self, seed: int, density: float) -> CachedOverlaps | None:
@@ -85,10 +88,10 @@ class StoredOverlaps:
         return None
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Cache counts in place of those before them. Where that fails, nothing is cached.
+        """Replace the cached counts. If writing fails, nothing is cached.
 
-        Cached counts stand for the digests of their rows for as long as these are committed. Rows that were not in the
-        cache are therefore compared with their digests first.
+        Cached counts are used as long as the digests of the committed rows stay the same. Rows that were not in the
+        cache before are therefore compared with their digests first.
 
         Raises:
             StoreError: A row does not have the committed bits.
@@ -100,20 +103,40 @@ class StoredOverlaps:
         named = zip(overlaps.languages, overlaps.digests, strict=True)
         self._store.check_rows([RowKey.checked(row[0], seed, density) for row in named if row not in self._sound])
         if self.digests(overlaps.languages, seed, density) != overlaps.digests:
-            # A row was built again meanwhile, and it is not known which of the two rows was counted.
+            # A row was built again in the meantime; either the old or the new row may have been counted.
             return
         try:
             self._write_groups(folder)
-            # The result is there: a process must not wait for another one to write a cache. Where writers exclude one
-            # another, an unfinished generation is that of a killed writer.
+            # The result exists already, so that this process does not wait for another one that writes a cache. If
+            # locks exclude other writers, an unfinished generation was left by a killed writer.
             with self._storage.exclusive(_LOCK) as alone:
                 name = self._write(folder, overlaps)
                 self._remove_older(folder, name, unfinished=alone)
         except (StoreError, OSError):
             return
 
+    def relabel(self, old: str, new: str, seed: int, density: float) -> None:
+        """Write the cached counts of one language under another label, where the store has counts of it.
+
+        Where that fails, the counts are not cached, and are made again when they are needed.
+
+        Args:
+            old: The label that the counts have.
+            new: The label of the row with the same bits.
+            seed: The seed of the rows.
+            density: The density of the rows.
+        """
+        cached = self._newest(seed, density)
+        if not (self._storage.writable and cached) or old not in cached.languages or new in cached.languages:
+            return
+        languages = tuple(new if language == old else language for language in cached.languages)
+        with suppress(StoreError, OSError), self._storage.exclusive(_LOCK) as alone:
+            folder = _folder(seed, density)
+            name = self._write(folder, replace(cached, counts=replace(cached.counts, languages=languages)))
+            self._remove_older(folder, name, unfinished=alone)
+
     def _would_shrink(self, overlaps: CachedOverlaps) -> bool:
-        """Return whether the cache has counts of more languages, which these counts would replace."""
+        """Return whether the cache contains counts of more languages than these counts."""
         seed, density = overlaps.counts.seed, overlaps.counts.density
         newest = self._newest(seed, density)
         there = set(newest.languages) & set(self._store.languages_at(seed, density)) if newest else set()
@@ -122,7 +145,7 @@ class StoredOverlaps:
     # --------------------------------------------------------------------------------- generations
 
     def _generations(self, folder: str, *, unfinished: bool = False) -> set[str]:
-        """Return the names of the complete generations, or of all."""
+        """Return the names of the complete generations, or of all generations."""
         names = set()
         for key in self._storage.list(folder):
             name, _, rest = key.removeprefix(f"{folder}/").partition("/")
@@ -131,7 +154,7 @@ class StoredOverlaps:
         return names
 
     def _read(self, node: str, seed: int, density: float) -> CachedOverlaps | None:
-        """Return one generation; None if it does not match its metadata, or was just removed."""
+        """Return one generation; None if it does not match its metadata, or was removed meanwhile."""
         try:
             document = self._storage.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
             if document is None or document.attributes.overlaps_version != OVERLAPS_VERSION:
@@ -146,16 +169,16 @@ class StoredOverlaps:
             if hashlib.sha256(data).hexdigest() != fields.sha256:
                 return None
             counts = np.frombuffer(data, "<i8").reshape(side, side).astype(np.int64, copy=False)
-            table = OverlapCounts(tuple(fields.languages), counts, size, seed, density)
+            table = OverlapCounts(tuple(map(from_disk, fields.languages)), counts, size, seed, density)
             return CachedOverlaps(table, tuple(fields.rows_sha256))
         except (StoreError, ValueError):
             return None
 
     def _write(self, folder: str, overlaps: CachedOverlaps) -> str:
-        """Write a generation, counts first, and return its name."""
+        """Write the counts of a generation, then its metadata, and return its name."""
         newest = max((int(name[:8]) for name in self._generations(folder, unfinished=True)), default=0)
         if newest == _LAST_GENERATION:
-            # Nobody counted that often: another program made this name and everything below it.
+            # No process counts that often: another program made this folder and its content.
             self._storage.remove_tree(folder)
             self._write_groups(folder)
             newest = 0
@@ -167,7 +190,7 @@ class StoredOverlaps:
         return name
 
     def _remove_older(self, folder: str, name: str, *, unfinished: bool) -> None:
-        """Remove the generations before `name`; the metadata of each come first, so that none is ever incomplete."""
+        """Remove the generations before `name`, metadata first, so that no reader sees an incomplete one."""
         for older in self._generations(folder, unfinished=unfinished):
             if older < name:
                 self._storage.remove(f"{folder}/{older}/{METADATA}")
@@ -197,7 +220,7 @@ def _document(overlaps: CachedOverlaps, digest: str) -> Document:
         "density": overlaps.counts.density,
         "seed": overlaps.counts.seed,
         "parameters": overlaps.counts.size,
-        "languages": list(overlaps.languages),
+        "languages": [on_disk(language) for language in overlaps.languages],
         "rows_sha256": list(overlaps.digests),
         "sha256": digest,
     }
