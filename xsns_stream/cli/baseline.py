@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -40,10 +41,9 @@ class _Baselines(NamedGroup):
 
 
 def _commands() -> dict[str, click.Command]:
-    """Return {name: command}. A file imports this one, so that it is imported here when it is needed."""
-    from xsns_stream.cli import baseline_tables, baseline_text
-
-    return baseline_tables.COMMANDS | baseline_text.COMMANDS
+    """Return {name: command}, from the modules of the commands, which import this one."""
+    modules = (import_module(f"xsns_stream.cli.baseline_{kind}") for kind in ("tables", "text"))
+    return {name: command for module in modules for name, command in module.COMMANDS.items()}
 
 
 @click.group(

@@ -280,7 +280,8 @@ class _Run:
     def _gradient(self, text: LanguageText, seed: int) -> Mapping[str, Tensor]:
         from xsns_stream.fisher import mean_gradient
 
-        assert text.scored is not None and self.layout is not None
+        assert text.scored is not None
+        assert self.layout is not None
         todo = self._batches(text.scored, Row(text.language, seed))
         with _fitting(self.settings.batch):
             return mean_gradient(
