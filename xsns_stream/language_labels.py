@@ -1,13 +1,8 @@
 """Languages of the labels of tables, which are codes, English names or native names.
 
-<<<<<<< HEAD
-:func:`read_labels` finds the language of every label of a table, and reports names, ambiguous labels and names of
-summary lines, so that callers can write notes about them.
-=======
 :func:`read_labels` finds the language of every label of a table, and reports names, ambiguous labels, and names of
 summary lines, so that nothing is matched without a note. A label may be a name with a code (`Swahili (sw)`), with a
 script or country (`Chinese (Traditional)`), or with a footnote mark (`Swahili*`).
->>>>>>> integ
 """
 
 from __future__ import annotations
@@ -144,17 +139,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
     codes |= translated
     by_name |= translated
     if by_name:
-<<<<<<< HEAD
-        for label, code in codes.items():
-            # A label in lower case that is a code is read as a code.
-            if code is None or label in renamed or label in by_name or label == label.lower():
-                continue
-            other = code_of_name(label)
-            if other is not None and other != code:
-                ambiguous[label] = (code, other)
-=======
         ambiguous |= _codes_among_names(codes, {*renamed, *by_name})
->>>>>>> integ
     return Labels(codes | dict.fromkeys(ambiguous), by_name, ambiguous, summaries)
 
 

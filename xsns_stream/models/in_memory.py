@@ -103,7 +103,8 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
         model: The model, with the head of its objective.
         tokenizer: Its tokenizer, in the fast form.
         objective: One of :data:`~xsns_stream.models.auto_classes.OBJECTIVES`; `auto` means the objective of the model's
-            class. label_count: Number of classes in the data of a classification task.
+            class.
+        label_count: Number of classes in the data of a classification task.
 
     Raises:
         ModelError: The model has no head, or the tokenizer belongs to another model.
