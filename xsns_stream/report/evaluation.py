@@ -1,4 +1,4 @@
-"""Tables and files of an evaluation, and its JSON document."""
+"""Output of an evaluation: tables, files and a JSON document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNKNOWN: Final = "–"
-#: Decimals of metrics that are shown as percent, and of the other units of gold scores.
+#: Number of decimals of metrics in percent, and in the other units of gold scores.
 _DECIMALS: Final = {"percent": 1, "fraction": 3, "points": 2}
 _METRIC_NAMES: Final = {
     "pearson": "Pearson",
@@ -41,7 +41,7 @@ _METRIC_NAMES: Final = {
 #: Metrics in the unit of the gold scores; all others are fractions of 1.
 _IN_UNIT: Final = frozenset({"regret", "over-english"})
 _PADDING: Final = 2
-# Largest number of tied sources whose codes are shown.
+# The largest number of tied sources with their codes in a table.
 _MAX_TIED: Final = 2
 
 
@@ -53,7 +53,7 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
     Args:
         evaluation: The evaluation.
-        per_target: Also return a line for each target, with the source that each predictor ranks first and its regret.
+        per_target: Also return a line for each target, with the first source of each predictor and its regret.
     """
     sheets = [_means_sheet(evaluation)]
     if evaluation.comparison is not None:
@@ -62,7 +62,7 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
 
 def evaluation_table(evaluation: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
-    """Return the tables of an evaluation for the terminal; columns beyond `width` are continued in a table below."""
+    """Return the tables of an evaluation for the terminal; columns beyond `width` are shown in another table below."""
     sheets = evaluation_sheets(evaluation, per_target=per_target)
     tables = [table for sheet in sheets for table in _console_tables(sheet, width)]
     # An empty line separates the tables.
@@ -84,7 +84,7 @@ def _means_sheet(evaluation: Evaluation) -> Sheet:
 
 
 def _differences_sheet(evaluation: Evaluation, comparison: Comparison) -> Sheet:
-    # The difference over English has the size of the difference in regret, with the opposite sign.
+    # The difference in `over-english` equals the difference in regret with the opposite sign.
     columns = [column for column, metric in enumerate(evaluation.metrics) if metric != "over-english"]
     lines = []
     for row, name in enumerate(evaluation.predictors):
@@ -194,7 +194,7 @@ def _p(value: float) -> str:
 
 
 def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
-    """Yield the sheet as tables that fit into `width`, each with the first column, and then its caption."""
+    """Yield the sheet as tables that fit into `width`, each with the first column, then the caption."""
     widths = [
         max(len(part) for line in (sheet.header, *sheet.lines) for part in line[column].split("\n")) + _PADDING
         for column in range(len(sheet.header))
@@ -217,7 +217,7 @@ def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
 
 
 def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the whole evaluation as one object of plain values; undefined values are NaN."""
+    """Return the whole evaluation as one JSON object; undefined values are NaN."""
     settings = asdict(evaluation.settings)
     return {
         **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
@@ -274,7 +274,7 @@ def _predictor_document(evaluation: Evaluation, row: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Content:
-    """The content of a file: an evaluation, the scores that it evaluates, and whether lines are targets."""
+    """The content of a file: an evaluation, the evaluated scores, and the kind of lines."""
 
     evaluation: Evaluation
     joined: JoinedScores
@@ -290,11 +290,11 @@ class _Content:
 def write_evaluation(
     evaluation: Evaluation, joined: JoinedScores, path: str | Path, *, per_target: bool = False
 ) -> Path:
-    """Write an evaluation in the format that the suffix of `path` names, whole or not at all.
+    """Write an evaluation in the format of the suffix of `path`, completely or not at all.
 
-    ============== =========================================================================================
-    .md .tex       The tables that the terminal shows; LaTeX needs the package booktabs.
-    .csv .parquet  A line for each predictor and metric; with `per_target`, a line for each predictor and target, and a
+    ============== ========================================================================================= .md .tex
+    The tables of the terminal; LaTeX needs the package booktabs. .csv .parquet  A line for each predictor and metric;
+    with `per_target`, a line for each predictor and target, and a
                    column for each metric. Values are not rounded; undefined values are empty.
     .json          The whole evaluation; undefined values are null.
     .png .svg .pdf Regret on each target, and scores against predictions.
@@ -302,7 +302,7 @@ def write_evaluation(
 
     Args:
         evaluation: The evaluation.
-        joined: The scores and predictions that were evaluated, for the figure.
+        joined: The evaluated scores and predictions, for the figure.
         path: The file to write; an existing file is replaced.
         per_target: Write lines for targets: in addition to the means, or instead of them in .csv and .parquet.
 
@@ -310,7 +310,7 @@ def write_evaluation(
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = writable(path, EVALUATION_FORMATS)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Markers of the trivial predictors that choose a source; random order and the ceiling do not choose one.
+#: Markers of the trivial predictors that choose a source; random order and the ceiling do not choose a source.
 _TRIVIAL_MARKERS: Final = {"english": "|", "source-mean": "x"}
 _LINE: Final = 0.2
 _SPREAD: Final = 0.5
@@ -37,11 +37,11 @@ _PANEL: Final = 2.3
 def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
     """Draw regret on each target on the left, and scores against predictions for each predictor on the right.
 
-    Targets are ordered by the mean regret of the given predictors, with the largest regret at the top.
+    Targets are ordered by the mean regret of the given predictors, largest regret first.
 
     Args:
         evaluation: The evaluation.
-        joined: The scores and predictions that were evaluated; the right panels show the candidates.
+        joined: The evaluated scores and predictions; the right panels show the candidates.
 
     Returns:
         A figure; save it with `bbox_inches="tight"`.
@@ -52,7 +52,7 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
     columns = 1 if len(given) <= 2 else 2
     height = max(_LINE * len(evaluation.targets) + 0.4, 2.4)
     figure = Figure(figsize=(10, height), facecolor="white", dpi=180)
-    # Axes are placed in inches, as fractions of a page that grows with its contents.
+    # Axes are placed in inches, because the size of the page depends on its content.
     regret = figure.add_axes((0.0, 0.0, _REGRET_WIDTH / 10, 1.0))
     _draw_regret(regret, evaluation, given)
     for index, row in enumerate(given):
@@ -77,7 +77,7 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int]) -> None:
         if name in _TRIVIAL_MARKERS and name in evaluation.settings.trivial:
             axes.scatter(values, y, s=26, marker=_TRIVIAL_MARKERS[name], color=GREY, linewidths=1.2, label=name)
         elif row in given:
-            # The marks of one target are a little apart, so that equal values stay visible.
+            # The marks of one target are shifted a little, so that equal values are visible.
             offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
             axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
     axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])
