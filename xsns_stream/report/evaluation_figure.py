@@ -54,7 +54,7 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
     figure = Figure(figsize=(10, height), facecolor="white", dpi=180)
     # Axes are placed in inches, because the size of the page depends on its content.
     regret = figure.add_axes((0.0, 0.0, _REGRET_WIDTH / 10, 1.0))
-    _draw_regret(regret, evaluation, given)
+    _draw_regret(regret, evaluation, given, height)
     for index, row in enumerate(given):
         left = _REGRET_WIDTH + 0.9 + (index % columns) * (_PANEL + 0.7)
         top = height - (index // columns) * (_PANEL + 0.75)
@@ -65,7 +65,8 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
     return figure
 
 
-def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int]) -> None:
+def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: float) -> None:
+    """Draw the regret of each predictor on each target into axes of this height in inches."""
     regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
     known = np.isfinite(regret[given])
     mean = np.where(known, regret[given], 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -86,8 +87,7 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int]) -> None:
     axes.margins(x=0.02)
     axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)
     # Below the axes, where it covers no mark.
-    below = -0.62 / (axes.get_position().height * axes.figure.get_figheight())
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, below), ncols=4, fontsize=8, frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.62 / height), ncols=4, fontsize=8, frameon=False)
     _plain(axes)
 
 
