@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xsns_stream.transfer.tasks import TASKS
 
 from tests.support.tagged_text import QUICK, arguments, sentences, write_tagged_folder
 from xsns_stream.cli.transfer import _title
 from xsns_stream.gold import read_scores
+from xsns_stream.models.auto_classes import TASKS
 
 
 @pytest.fixture
