@@ -14,7 +14,7 @@ import pytest
 from tests.support.tagged_text import QUICK, arguments, sentences, write_tagged_folder
 from xsns_stream.cli.transfer import _title
 from xsns_stream.gold import read_scores
-from xsns_stream.models.auto_classes import TASKS
+from xsns_stream.tasks import TASKS
 
 
 @pytest.fixture
