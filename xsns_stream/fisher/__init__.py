@@ -306,13 +306,8 @@ def _on_device(batch: object, device: torch.device, as_given: bool = False) -> d
 
 
 def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
-<<<<<<< HEAD
     """Warn of weights in half precision; the warning points to the caller of the public function."""
-    if next(model.parameters()).dtype in HALVES:
-=======
-    """Warn of weights in half precision, at the line that called the public function."""
     if weights_dtype(model) in HALVES:
->>>>>>> integ
         warnings.warn(HalfPrecisionWarning(half_precision_note(model, layout, unconfirmed)), stacklevel=3)
 
 

@@ -142,13 +142,8 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
         before: Number of examples before this batch, for the numbering in messages.
 
     Raises:
-    <<<<<<< HEAD
-        FisherError: The batch has no example, or an example without a scored position; a scored position is padding;
-            the model does not have a token or label; batch and model are on different devices.
-    =======
         FisherError: The batch has no example, or an example with nothing to score; a scored position is padding; the
             model does not have a token, label or position; the batch is on another device than the model.
-    >>>>>>> integ
     """
     _check_device(batch, next(model.parameters()).device)
     if "input_ids" in batch and not len(batch["input_ids"]):

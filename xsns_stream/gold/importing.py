@@ -38,11 +38,6 @@ if TYPE_CHECKING:
 
 #: Names of the formats that :func:`import_scores` reads.
 FORMATS: Final = tuple(READERS)
-<<<<<<< HEAD
-#: Task or metric if neither the user nor the format names it.
-UNKNOWN: Final = "unknown"
-=======
->>>>>>> integ
 
 
 @dataclass(frozen=True)
