@@ -65,6 +65,8 @@ def build(
     revision: str | None = ...,
     head_seed: int = ...,
     text_column: str | None = ...,
+    language_column: str | None = ...,
+    treebank: str | None = ...,
     label_column: str | None = ...,
     split: str | None = ...,
     words: str | None = ...,
@@ -122,10 +124,11 @@ def build(
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
         **options: All options of the verb, under the same names: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
-            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`, `label_column`,
-            `split`, `words`, `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory`
-            (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`, `quantile`; `split_half`, `until_stable`,
-            `check_every`, `at_least`; `stack`, `include`, `exclude`. `docs/models.md` and `docs/fisher.md` describe
+            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            `language_column`, `label_column`, `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`;
+            `batch_size`, `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`,
+            `labels`, `quantile`; `split_half`, `until_stable`, `check_every`, `at_least`; `stack`, `include`,
+            `exclude`. `docs/models.md` and `docs/fisher.md` describe
             them.
 
     Returns:
@@ -160,7 +163,7 @@ def build(
 
 #: Options of :func:`load_for_build`; all others belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
-_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task")
+_TEXT_OPTIONS: Final = ("text_column", "language_column", "split", "treebank", "words", "config", "task")
 
 
 def build_plan(texts: Any, **options: Any) -> tuple[BuildSettings, dict[str, Any]]:
