@@ -157,3 +157,12 @@ def test_the_command_line_and_python_agree(tmp_path: Path, xsns: Callable[..., A
     first = xs.open_store(tmp_path / "a.zarr")
     assert first.languages == other.languages == ("fi", "sw")
     assert xs.similarity(first).values.tolist() == xs.similarity(other).values.tolist()
+
+
+def test_labels_of_a_table(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "all.csv", {"lang": ["aka", "twi", "sw"], "text": ["a", "b", "c"]})
+    kept = open_corpus(str(table), language_column="lang", labels_as_given=True)
+    assert kept.languages() == ("aka", "sw", "twi")
+    assert texts(kept, "twi") == ["b"]
+    given = open_corpus(str(table), language_column="lang", label={"twi": "qaa-x-twi"})
+    assert texts(given, "qaa-x-twi") == ["b"]

@@ -15,7 +15,7 @@ from typing import Final
 
 from xsns_stream.corpora.columns import LanguageRows
 from xsns_stream.corpora.examples import Malformed
-from xsns_stream.corpora.file_names import UnreadFile, language_of
+from xsns_stream.corpora.file_names import CODES, Naming, UnreadFile
 from xsns_stream.corpora.readers import column_names, read_units
 from xsns_stream.corpora.recipes import LANG
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
@@ -67,13 +67,16 @@ def has_place(column: str | None) -> bool:
     return column is not None and LANG in column
 
 
-def languages_of_tables(tables: Sequence[Path], text_column: str | None, language_column: str | None) -> TableLanguages:
+def languages_of_tables(
+    tables: Sequence[Path], text_column: str | None, language_column: str | None, naming: Naming = CODES
+) -> TableLanguages:
     """Return the languages of tables.
 
     Args:
         tables: The files; tables that lack the column of languages are an error.
         text_column: The column of the text; `{lang}` stands for the language, if each has a column of its own.
         language_column: The column of the languages.
+        naming: How the values of the column, or the names of columns, become labels.
 
     Raises:
         UsageError: Both kinds of columns are given.
@@ -91,7 +94,7 @@ def languages_of_tables(tables: Sequence[Path], text_column: str | None, languag
     for table, names in zip(tables, found, strict=True):
         for name, number in names.items():
             try:
-                code, _ = language_of(name)
+                code, _ = naming.label_of(name, name)
             except LanguageError as error:
                 rows = f" ({number:,} row{'s' if number > 1 else ''})" if number else ""
                 reasons.setdefault(
@@ -102,6 +105,8 @@ def languages_of_tables(tables: Sequence[Path], text_column: str | None, languag
                 result.files[code] = (*result.files.get(code, ()), table)
             if name not in result.written.setdefault(code, []):
                 result.written[code].append(name)
+    everything = list(dict.fromkeys(name for each in found for name in each))
+    naming.refuse_unused(everything, everything, "the tables")
     kind = "value" if language_column else "column"
     result.not_read = [UnreadFile(name, reason, kind) for name, reason in reasons.items()]
     if not result.files:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from xsns_stream.corpora.examples import collect
-from xsns_stream.corpora.file_names import UnreadFile
+from xsns_stream.corpora.file_names import Naming, UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
 from xsns_stream.corpora.labels import AUTO, check_split, label_union
 from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, has_place
@@ -65,6 +65,8 @@ def open_corpus(
     words: str | None = None,
     language_column: str | None = None,
     treebank: str | None = None,
+    labels_as_given: bool = False,
+    label: Mapping[str, str] | Sequence[str] = (),
 ) -> Corpus:
     """Open a corpus.
 
@@ -90,12 +92,16 @@ def open_corpus(
             a language of the corpus. The corpus is then a table, or a folder of tables.
         treebank: The treebanks to read of languages that have several, such as `GSD` or `en_ewt,GUM`; by default, all
             treebanks of a language are joined.
+        labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages.
+            Otherwise labels are normalised codes: `swh_Latn` is `sw`.
+        label: {file or key: the label of its language}, or strings `FILE=LABEL`; a label is kept as it is given.
 
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
         LanguageError: The text before `=` in a pair is not a language.
         UsageError: An option cannot be used with this kind of corpus.
     """
+    naming = Naming.of(labels_as_given, label)
     if not isinstance(spec, str | os.PathLike) and (_is_corpus(spec) or is_in_memory(spec)):
         others = {
             "split": split,
@@ -106,7 +112,7 @@ def open_corpus(
             "words": words,
             "treebank": treebank,
         }
-        return _open_in_memory(spec, text_column, language_column, others)
+        return _open_in_memory(spec, text_column, language_column, others, naming)
     parts = _specifications(spec)
     if not parts:
         raise UsageError("no corpus was given.", _possible())
@@ -123,6 +129,11 @@ def open_corpus(
         "words": words,
     }
     local_options = {"language_column": language_column, "treebank": treebank}
+    if naming and (task is not None or (len(parts) == 1 and (head == CLDR or recipe_of(head)))):
+        raise UsageError(
+            "labels can be kept or given for folders, files and texts in memory only.",
+            "leave out --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
+        )
     if task is not None:
         refuse_options(local_options, "language_column", kind="labelled data of a task")
         return _open_task_text(parts, task, options, treebank)
@@ -134,7 +145,7 @@ def open_corpus(
         if data_set := recipe_of(head):
             return open_hub(data_set[0], data_set[1], **options)
     refuse_options(options, "config", "revision", kind="local files")
-    return _open_local(parts, options | local_options)
+    return _open_local(parts, options | local_options, naming)
 
 
 def _specifications(spec: object) -> list[str]:
@@ -192,13 +203,14 @@ def _is_corpus(value: object) -> bool:
 
 
 def _open_in_memory(
-    given: Any, text_column: str | None, language_column: str | None, others: dict[str, str | None]
+    given: Any, text_column: str | None, language_column: str | None, others: dict[str, str | None], naming: Naming
 ) -> Corpus:
     """Return a corpus of texts in memory, or the corpus that is open already."""
     if _is_corpus(given):
         corpus: Corpus = given
+        kept = "as-given" if naming else None
         refuse_options(
-            others | {"text_column": text_column, "language_column": language_column},
+            others | {"text_column": text_column, "language_column": language_column, "label": kept},
             kind="a corpus that is open already",
         )
         return corpus
@@ -208,10 +220,10 @@ def _open_in_memory(
             "give files or a data set with labels, or choose an objective of language modelling.",
         )
     refuse_options(others, kind="texts in memory")
-    return open_texts(given, text_column=text_column, language_column=language_column)
+    return open_texts(given, text_column=text_column, naming=naming, language_column=language_column)
 
 
-def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
+def _open_local(parts: Sequence[str], options: dict[str, str | None], naming: Naming) -> Corpus:
     text_column, labels, words = options["text_column"], options["labels"], options["words"] or RUNNING
     language_column = options["language_column"]
     if language_column is not None or has_place(text_column):
@@ -219,15 +231,17 @@ def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
         if all("=" in part for part in parts):
             return open_tables_of_languages(parts, text_column, language_column, labels, words)
         if len(parts) == 1 and Path(parts[0]).exists():
-            return open_table(Path(parts[0]), text_column, language_column, labels, words)
+            return open_table(Path(parts[0]), text_column, language_column, labels, words, naming)
     folders = [part for part in parts if Path(part).is_dir()]
     if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
-        corpus = open_folder(Path(folders[0]), text_column, options["split"], labels, words, options["treebank"])
+        corpus = open_folder(
+            Path(folders[0]), text_column, options["split"], labels, words, naming, options["treebank"]
+        )
         pairs = [part for part in parts if part != folders[0]]
         return corpus.with_files(pairs) if pairs else corpus
     if all("=" in part for part in parts):
         refuse_options(options, "split", "treebank", kind="language=file pairs")
-        return open_files(parts, text_column, labels, words)
+        return open_files(parts, text_column, labels, words, naming)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
         hint = "only language=file pairs can be combined, with one another or with a folder; texts need their language."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
@@ -68,6 +68,8 @@ def build(
     language_column: str | None = ...,
     treebank: str | None = ...,
     label_column: str | None = ...,
+    labels_as_given: bool = ...,
+    label: Mapping[str, str] | Sequence[str] = ...,
     split: str | None = ...,
     words: str | None = ...,
     config: str | None = ...,
@@ -125,11 +127,11 @@ def build(
         **options: All options of the verb, under the same names: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
             `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
-            `language_column`, `label_column`, `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`;
-            `batch_size`, `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`,
-            `labels`, `quantile`; `split_half`, `until_stable`, `check_every`, `at_least`; `stack`, `include`,
-            `exclude`. `docs/models.md` and `docs/fisher.md` describe
-            them.
+            `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
+            key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
+            `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,
+            `quantile`; `split_half`, `until_stable`, `check_every`, `at_least`; `stack`, `include`, `exclude`.
+            `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
         The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
@@ -161,9 +163,14 @@ def build(
     return opened
 
 
+#: The value of `labels` that keeps the names of files as labels, which is no value of the estimator.
+AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all others belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
-_TEXT_OPTIONS: Final = ("text_column", "language_column", "split", "treebank", "words", "config", "task")
+_TEXT_OPTIONS: Final = (
+    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
+    *("labels_as_given", "label"),
+)
 
 
 def build_plan(texts: Any, **options: Any) -> tuple[BuildSettings, dict[str, Any]]:
@@ -178,6 +185,9 @@ def build_plan(texts: Any, **options: Any) -> tuple[BuildSettings, dict[str, Any
     """
     model: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
     text: dict[str, Any] = {name: options.pop(name) for name in _TEXT_OPTIONS if name in options}
+    if options.get("labels") == AS_GIVEN:
+        del options["labels"]
+        text["labels_as_given"] = True
     objective, label_column = model.get("objective", "auto"), options.pop("label_column", None)
     if label_column is not None and objective not in TASKS:
         raise UsageError(

@@ -23,6 +23,7 @@ from xsns_stream.corpora.file_names import (
     UnreadFile,
     check_treebank,
     chosen_treebanks,
+    is_file_word,
     treebank_file,
     treebank_files,
 )
@@ -96,7 +97,7 @@ def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
         list(_candidates(entries, task, lines=line_labels is not None)), task, treebank
     )
     for name, split, path in candidates:
-        code = code_or_none(name)
+        code = None if is_file_word(name) else code_or_none(name)
         if code is None:
             skipped.append(path.name if path.parent == folder else _shown(path))
             continue
