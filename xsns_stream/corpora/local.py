@@ -22,7 +22,6 @@ from xsns_stream.corpora.file_names import (
     CODES,
     Naming,
     UnreadFile,
-    changed_language,
     checked_label,
     joined_treebanks_note,
     other_labels_note,
@@ -34,7 +33,7 @@ from xsns_stream.corpora.listing import list_folder
 from xsns_stream.corpora.readers import check_usable, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.errors import CorpusError, LanguageError
-from xsns_stream.languages import is_label, normalise, pick
+from xsns_stream.languages import changed_language, is_label, normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
 _BLOCK: Final = 2**20
