@@ -34,7 +34,10 @@ Display: TypeAlias = Callable[[int], AbstractContextManager[Callable[[BaselineEv
 #: Shows a line while a block runs.
 Status: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
-_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task", "labels_as_given", "label")
+_TEXT_OPTIONS: Final = (
+    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
+    *("labels_as_given", "label"),
+)
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective")
 _PARAMETERS: Final = ("stack", "include", "exclude")
 #: Fields of :class:`~xsns_stream.pipeline.model_baselines.BaselineSettings` that are options.
