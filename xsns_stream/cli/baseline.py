@@ -11,7 +11,6 @@ import click
 from xsns_stream.cli.option_groups import Options, apply
 from xsns_stream.cli.output import (
     Decorated,
-    csv_guard_option,
     emit_json,
     examples,
     lasting,
@@ -118,20 +117,6 @@ def pool_of(options: dict[str, Any]) -> LanguagePool:
 
     sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
     return language_pool(**sides, store=options.get("store"))
-
-
-def output_option(function: Decorated) -> Decorated:
-    """Add `--output`, and `--csv-guard`."""
-    function = csv_guard_option(function)
-    return click.option(
-        "-o",
-        "--output",
-        "outputs",
-        multiple=True,
-        metavar="FILE",
-        help="Write the whole matrix: .parquet (which `evaluate` and `regress` read), .csv .tsv .json .npz, or a heat "
-        "map: .png .svg .pdf. Repeatable.",
-    )(function)
 
 
 def store_default_option(option: Options) -> Any:

@@ -12,7 +12,6 @@ from click.core import ParameterSource
 from xsns_stream.cli.baseline import (
     check_outputs,
     finish,
-    output_option,
     pool_of,
     pool_options,
     store_default_option,
@@ -37,6 +36,7 @@ from xsns_stream.cli.output import (
     common_options,
     emit_json,
     examples,
+    matrix_output_option,
     note,
     stderr_console,
     stdout_console,
@@ -58,7 +58,7 @@ _model, _text, _cost = section("Model"), section("Text"), section("Time and memo
 
 
 def _shared(function: Decorated) -> Decorated:
-    return apply(function, pool_options, output_option, common_options)
+    return apply(function, pool_options, matrix_output_option, common_options)
 
 
 _batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; results do not depend on it.")

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from xsns_stream.cli.option_groups import parse_renames
-from xsns_stream.cli.output import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
+from xsns_stream.cli.output import (
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    note,
+    score_output_option,
+    stdout_console,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,10 +62,7 @@ def command() -> None:
     help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
     "column for each target, long has a line for each score.",
 )
-@click.option(
-    "-o", "--output", required=True, metavar="FILE", help="File to write: .parquet, or .csv with a line for each score."
-)
-@csv_guard_option
+@score_output_option
 @click.option("--task", metavar="NAME", help="Task that was fine-tuned, such as pos; by default that of the format.")
 @click.option(
     "--metric", metavar="NAME", help="Metric that was measured, such as accuracy or f1; needed if a file has several."

@@ -11,10 +11,10 @@ from xsns_stream.cli.option_groups import GROUPING_NAMES, coefficient_option
 from xsns_stream.cli.output import (
     Decorated,
     common_options,
-    csv_guard_option,
     emit_json,
     event_display,
     examples,
+    matrix_output_option,
     note,
     row_options,
     stdout_console,
@@ -111,16 +111,7 @@ def counting_options(function: Decorated) -> Decorated:
 @store_option
 @side_options
 @row_options
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FILE",
-    help="Also write the whole matrix: .csv .tsv .json .parquet .npz, or a heat map: .png .svg .pdf. May be given more "
-    "than once.",
-)
-@csv_guard_option
+@matrix_output_option
 @coefficient_option
 @counting_options
 @common_options

@@ -50,6 +50,48 @@ def csv_guard_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--output` and `--csv-guard`; the verb receives `outputs`.
+
+    Every verb that shows a table has this option, and writes it with :func:`xsns_stream.report.write_result` or
+    :func:`xsns_stream.report.write_matrix`.
+
+    Args:
+        more: What else the help text says.
+    """
+
+    def add(function: Decorated) -> Decorated:
+        return click.option(
+            "-o",
+            "--output",
+            "outputs",
+            multiple=True,
+            metavar="FILE",
+            help="Also write the result: .csv .tsv .json .parquet, a table of text: .md .tex, or a figure: .png .svg "
+            f".pdf. {more}{' ' if more else ''}May be given more than once.",
+        )(csv_guard_option(function))
+
+    return add
+
+
+def matrix_output_option(function: Decorated) -> Decorated:
+    """Add `--output` and `--csv-guard` to a verb whose result is a similarity matrix."""
+    return output_option(
+        "A matrix may also be .npz; `evaluate` and `regress` read it from .parquet, .npz, .json, .csv and .tsv."
+    )(function)
+
+
+def score_output_option(function: Decorated) -> Decorated:
+    """Add `--output`, a file of gold scores that is read again, and `--csv-guard`; the verb receives `output`."""
+    return click.option(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="File of gold scores: .parquet, .json, .csv or .tsv. `evaluate`, `regress` and `rank` read it again.",
+    )(csv_guard_option(function))
+
+
 def common_options(function: Decorated) -> Decorated:
     """Add `--json`, `--quiet` and `--verbose`."""
     for option in (

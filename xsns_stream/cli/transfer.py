@@ -26,11 +26,11 @@ from xsns_stream.cli.output import (
     Decorated,
     common_options,
     counted,
-    csv_guard_option,
     emit_json,
     examples,
     note,
     say,
+    score_output_option,
     stderr_console,
     stdout_console,
 )
@@ -168,8 +168,7 @@ def _cost_options(function: Decorated) -> Decorated:
     ),
 )
 @transfer_options
-@click.option("-o", "--output", required=True, metavar="FILE", help="File of gold scores: .parquet, or .csv.")
-@csv_guard_option
+@score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
 @click.option("--dry-run", is_flag=True, help="Print the work and an estimate of its time, and stop.")
 @common_options

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from xsns_stream.report.console_tables import groups_table, matrix_table, neighbours_table, ranking_table, shown_name
 from xsns_stream.report.evaluation import (
-    EVALUATION_FORMATS,
     evaluation_document,
     evaluation_figure,
     evaluation_sheets,
@@ -17,11 +16,13 @@ from xsns_stream.report.evaluation import (
 )
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
 from xsns_stream.report.heatmap import heat_map
+from xsns_stream.report.result_files import RESULT_FORMATS, ResultFile, write_result
 
 __all__ = [
-    "EVALUATION_FORMATS",
     "FORMATS",
     "GROUP_FORMATS",
+    "RESULT_FORMATS",
+    "ResultFile",
     "check_destination",
     "evaluation_document",
     "evaluation_figure",
@@ -36,4 +37,5 @@ __all__ = [
     "write_evaluation",
     "write_groups",
     "write_matrix",
+    "write_result",
 ]
