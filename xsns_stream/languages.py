@@ -7,7 +7,7 @@ scores, texts and sub-networks are joined. Importing this module is cheap: the f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -165,13 +165,18 @@ def _similar(word: str, known: Sequence[str]) -> Iterator[str]:
         yield from (names[name] for name in get_close_matches(word, names, n=_SUGGESTIONS, cutoff=0.7))
 
 
-def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus") -> tuple[str, ...]:
+def select(
+    wanted: Sequence[str], known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None
+) -> tuple[str, ...]:
     """Return the selected codes of `known`, each once, in the order of `wanted`.
 
     Args:
         wanted: The values of `--lang`: codes, lists of codes with commas, or `all`.
         known: Normalised codes to select from; `all` selects all of them, in this order.
-        where: What has the languages of `known`, for the message.
+        where: What has the languages of `known`, for messages.
+        note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
+            of the same language (`en-GB` for `en`, `sw` for `sw-KE`), and a sentence says so. A code with a script
+            never stands for a code with another script.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -181,33 +186,62 @@ def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus
     words = [word.strip() for item in wanted for word in item.split(",") if word.strip()]
     if not words:
         raise LanguageError("no language was requested.", "give codes such as `sw,en`, or `all`.")
-    chosen: dict[str, None] = {}
-    missing: dict[str, None] = {}
-    for word in words:
-        if word == "all":
-            continue
-        code = _find(word, known)
-        if code is None:
-            missing[word] = None
-        else:
-            chosen[code] = None
+    found = {word: code for word in dict.fromkeys(words) if word != "all" and (code := _find(word, known)) is not None}
+    missing = tuple(word for word in dict.fromkeys(words) if word != "all" and word not in found)
+    if missing and note is not None:
+        others = _under_other_codes(missing, [code for code in known if code not in found.values()])
+        for word, code in others.items():
+            note(f"{where} has no '{word}': '{code}' ({_shown_name(code)}) is used for it.")
+        found |= others
+        missing = tuple(word for word in missing if word not in found)
     if missing:
-        raise _no_language(tuple(missing), known, where)
+        raise _no_language(missing, known, where)
     # A misspelt code is an error beside `all` too.
-    return tuple(known) if "all" in words else tuple(chosen)
+    return tuple(known) if "all" in words else tuple(dict.fromkeys(found[word] for word in words))
 
 
-def pick(code: str, known: Sequence[str], where: str = "the corpus") -> str:
+def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None) -> str:
     """Return the code of `known` that is the same language code as `code`, in any spelling.
+
+    Args:
+        code: One code, in any spelling.
+        known: Normalised codes to select from.
+        where: What has the languages of `known`, for messages.
+        note: Handler of sentences. If it is given, the only other code of the same language is found too, as for
+            :func:`select`.
 
     Raises:
         LanguageError: The language is not in `known`.
     """
     require_string(code)
     match = _find(code, known)
+    if match is None and note is not None and code.strip() != "all" and "," not in code:
+        return select([code], known, where, note)[0]
     if match is None:
         raise _no_language((code,), known, where)
     return match
+
+
+def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Return {word: the only code of `known` for the same language}, where no other word means this code."""
+    meant: dict[str, str] = {}
+    for word in words:
+        if (code := code_or_none(word)) is not None:
+            others = [other for other in known if _main(other) == _main(code) and _scripts_agree(code, other)]
+            if len(others) == 1:
+                meant[word] = others[0]
+    spellings: dict[str, set[str | None]] = {}
+    for word, other in meant.items():
+        spellings.setdefault(other, set()).add(code_or_none(word))
+    return {word: other for word, other in meant.items() if len(spellings[other]) == 1}
+
+
+def _scripts_agree(one: str, other: str) -> bool:
+    """Whether two codes name the same script, or at most one of them names a script."""
+    codes = [code_or_none(code) or code for code in (one, other)]
+    scripts = {part for code in codes for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()}
+    # Hani are Chinese characters of both forms.
+    return len(scripts) < 2 or "Hani" in scripts
 
 
 def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
@@ -266,8 +300,8 @@ def same_language(one: str, other: str) -> bool:
 
 
 def _main(code: str) -> str:
-    """Return the main language of a code."""
-    language = code.split("-", maxsplit=1)[0]
+    """Return the main language of a code; for a label that is not a code, its first part."""
+    language = (code_or_none(code) or code).split("-", maxsplit=1)[0]
     return _USUAL_CODE.get(language, language)
 
 
@@ -277,7 +311,7 @@ def _with_script_and_region(code: str) -> str:
     import langcodes
     from langcodes.tag_parser import LanguageTagError
 
-    _, hyphen, rest = code.partition("-")
+    _, hyphen, rest = (code_or_none(code) or code).partition("-")
     try:
         return str(langcodes.Language.get(f"{_main(code)}{hyphen}{rest}").maximize())
     except LanguageTagError:

@@ -6,7 +6,14 @@ imported by the functions that need them.
 
 from __future__ import annotations
 
-from xsns_stream.report.console_tables import groups_table, matrix_table, neighbours_table, ranking_table, shown_name
+from xsns_stream.report.console_tables import (
+    groups_table,
+    matrix_table,
+    neighbours_table,
+    ranking_table,
+    scores_table,
+    shown_name,
+)
 from xsns_stream.report.evaluation import (
     evaluation_document,
     evaluation_figure,
@@ -33,6 +40,7 @@ __all__ = [
     "matrix_table",
     "neighbours_table",
     "ranking_table",
+    "scores_table",
     "shown_name",
     "write_evaluation",
     "write_groups",
