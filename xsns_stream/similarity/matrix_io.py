@@ -17,9 +17,10 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.frames import read_parquet
 from xsns_stream.io.json import read_json
+from xsns_stream.io.numbers import numbers
 from xsns_stream.io.table_orientation import check_corner, check_diagonal
-from xsns_stream.io.tables import all_listed, duplicates, labels_by_shared_code, listed, numbers, read_table, to_codes
-from xsns_stream.languages import SUMMARY_CODES, Labels, read_labels
+from xsns_stream.io.tables import all_listed, duplicates, labels_by_shared_code, listed, read_table, to_codes
+from xsns_stream.language_labels import SUMMARY_CODES, Labels, read_labels
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import PredictorRecord
 
