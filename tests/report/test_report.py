@@ -127,7 +127,7 @@ def test_figures_are_the_same_bytes_each_time(tmp_path, suffix, start):
 
 @pytest.mark.parametrize("name", ["m.xls", "m", "csv", ".csv"])
 def test_the_error_for_an_unknown_suffix_names_the_known_ones(tmp_path, name):
-    with pytest.raises(UsageError, match="does not end in the name of a format") as caught:
+    with pytest.raises(UsageError, match="does not end in the suffix of a supported format") as caught:
         write_matrix(make(), tmp_path / name)
     assert all(suffix in caught.value.hint for suffix in FORMATS)
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
-"""Tables of text with languages as labels: reading text files, and codes of labels.
+"""Tables of text with languages as labels: text files, and codes of labels.
 
-Cells that cannot be read are an error that names them, and no line is skipped but empty ones. The separator of the
-fields and the encoding of the text are detected from unambiguous marks, and recorded in the notes of the table.
+An error names the cells that cannot be read. Only empty lines are skipped. The separator of the fields and the encoding
+of the text are detected from unambiguous marks, and recorded in the notes of the table.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class TextTable:
 
     Attributes:
         header: The fields of the first line.
-        lines: The other lines that are not empty, each with as many fields.
+        lines: The fields of the other non-empty lines; each line has the same number of fields as the header.
         name: Name of the file, for messages.
-        notes: Sentences on how the file was read, such as its encoding.
+        notes: Sentences about the reading of the file, such as its encoding.
     """
 
     header: tuple[str, ...]
@@ -51,7 +51,7 @@ class TextTable:
         """Return the fields of a column.
 
         Raises:
-            XsnsError: No column or several columns have this name.
+            XsnsError: No column, or more than one column, has this name.
         """
         if self.header.count(name) != 1:
             raise XsnsError(
@@ -65,12 +65,13 @@ class TextTable:
 def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, depending on its suffix.
 
-    The fields of a .csv file are separated by semicolons or tabs where its first line has these and no comma. The
-    encoding is UTF-8, or UTF-16 where the file begins with its mark, as files of spreadsheets do.
+    The fields of a .csv file are separated by semicolons or tabs if its first line has these and no comma. The encoding
+    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets.
 
     Raises:
-        UsageError: The file has another suffix.
-        XsnsError: The file cannot be read, is empty or has a single column, or a line has more fields than the first.
+        UsageError: The suffix is neither `.csv` nor `.tsv`.
+        XsnsError: The file cannot be read, is empty or has a single column, or a line has a different number of fields
+            than the first.
     """
     usual = SEPARATORS.get(path.suffix.lower())
     if usual is None:
@@ -94,13 +95,13 @@ def read_table(path: Path) -> TextTable:
         )
     for number, row in filled:
         if len(row) > width:
-            raise XsnsError(f"line {number} of '{path}' has {len(row)} fields, and the first has {width}.")
+            raise XsnsError(f"line {number} of '{path}' has {len(row)} fields, but the first has {width}.")
     lines = tuple(tuple(row) + ("",) * (width - len(row)) for _, row in filled)
     return TextTable(lines[0], lines[1:], path.name, notes)
 
 
 def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a file, and a note where its encoding is not UTF-8.
+    """Return the text of a file, and a note if its encoding is not UTF-8.
 
     Raises:
         XsnsError: The file cannot be read, or is neither UTF-8 nor marked as UTF-16.
@@ -123,7 +124,7 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _separator(text: str, usual: str) -> tuple[str, str]:
-    """Return the separator of the fields, and the text without a line `sep=;` that names it."""
+    """Return the separator of the fields, and the text without a first line `sep=;`."""
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         return first.strip()[-1], rest
@@ -137,7 +138,7 @@ def _separator(text: str, usual: str) -> tuple[str, str]:
 
 
 def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Return {label: its normalised code}; None if a label is not the code of a language.
+    """Return {label: its normalised code}; the value is None if a label is not the code of a language.
 
     Args:
         labels: The labels of a file.
@@ -151,7 +152,7 @@ def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> 
 
 
 def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str]]:
-    """Return {code: its labels} of the codes with several labels."""
+    """Return {code: its labels} for codes with several labels."""
     by_code: dict[str, list[str]] = {}
     for label, code in codes.items():
         if code is not None:
@@ -164,9 +165,9 @@ def duplicates(labels: Sequence[str]) -> list[str]:
     return [label for label, count in Counter(labels).items() if count > 1]
 
 
-# Number of names that a message lists before it gives the number of the others.
+# The largest number of names that a message lists; it gives the number of the others.
 _LISTED: Final = 12
-# The same, where a message should list all names, as long as it can still be read.
+# The same for messages that should list all names, as long as they stay readable.
 _ALL: Final = 1000
 
 
