@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
@@ -160,6 +161,13 @@ def row_options(function: Decorated) -> Decorated:
 def examples(*commands: str) -> str:
     """Return examples for the end of a help page; the tests run them."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def given_options(ctx: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the user gave; the others have their defaults."""
+    return {
+        name: value for name, value in options.items() if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
 
 
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
