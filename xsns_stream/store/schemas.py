@@ -291,6 +291,7 @@ class ProvenanceBounds(Struct):
     seed: Seed
     reliability: Reliability
     text: Text
+    former_labels: Annotated[list[Name], Meta(max_length=1000)] = []
 
 
 class Record(Struct):

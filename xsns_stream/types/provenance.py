@@ -47,6 +47,7 @@ class Provenance:
             skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
             beyond the maximum length, and `tokens_unknown`, the share of tokens that are not in the vocabulary;
             `framing_tokens`, the number of special tokens around a text.
+        former_labels: Labels that the row had before it was relabelled, the oldest first; usually empty.
     """
 
     model: str = ""
@@ -71,6 +72,7 @@ class Provenance:
     values: str = ""
     reliability: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
+    former_labels: tuple[str, ...] = ()
 
     #: Fields that all rows of one store share.
     SHARED = (
@@ -95,18 +97,21 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that :meth:`from_json` reads."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del data["former_labels"]
         return data | {
             "fallback": list(self.fallback),
             "versions": dict(self.versions),
             "reliability": dict(self.reliability),
             "text": dict(self.text),
+            **({"former_labels": list(self.former_labels)} if self.former_labels else {}),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """Return the record from a JSON object of :meth:`to_json`; unknown keys are ignored."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
-        return cls(**(known | {"fallback": tuple(known.get("fallback", ()))}))
+        lists = {name: tuple(known.get(name, ())) for name in ("fallback", "former_labels")}
+        return cls(**(known | lists))
 
 
 LIBRARIES: Final = (
