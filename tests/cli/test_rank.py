@@ -139,7 +139,7 @@ def test_top_limits_the_number_of_sources(folder, top, shown, note, in_process):
         (["--target", "swahili"], 2, "no language 'swahili' in the store 'xsns.zarr'.", "did you mean 'sw' (Swahili)?"),
         (["--target", "sw", "--sources", "fi,finish"], 2, "no language 'finish'", "'fi' (Finnish)"),
         (["--target", "et"], 2, "'et' has no sub-network for seed 8.", "choose seeds that it has with --seed."),
-        (["--target", "sw", "--sources", "sw"], 2, "no candidate source for 'sw' besides itself.", "other sources"),
+        (["--target", "sw", "--sources", "sw"], 2, "no candidate source for 'sw' except itself.", "other sources"),
         (["--target", "sw", "--top", "-1"], 2, "-1 is not in the range", "see `xsns-stream rank --help`."),
         ([], 2, "Missing option '--target'", "see `xsns-stream rank --help`."),
     ],

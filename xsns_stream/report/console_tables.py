@@ -29,9 +29,9 @@ def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
     """Return the whole matrix with three decimals; rows are sources and columns are targets.
 
     Args:
-        matrix: The matrix; with more than a dozen languages the table is hard to read.
-        width: Width of the terminal. Targets that do not fit are continued in a table below, because a number must not
-            be cut off.
+        matrix: The matrix. With more than a dozen languages, the table is hard to read.
+        width: Width of the terminal. Targets that do not fit are shown in another table below, so that no number is cut
+            off.
     """
     rows = {
         source: [Text(number(matrix[source, target]), "dim" if source == target else "") for target in matrix.targets]
@@ -68,13 +68,14 @@ def scores_table(
 ) -> Group:
     """Return the source × target matrix of transfer scores, averaged over seeds.
 
-    The best source of each target, other than the target itself, is bold; the score of a language on itself, or of a
-    mixture with it, is dim; a pair without a score is a dash. A caption says how many languages are not shown.
+    The best source of each target, other than the target itself, is bold. The score of a language on itself, or of a
+    mixture that contains it, is dim. A pair without a score is a dash. A caption gives the number of languages that are
+    not shown.
 
     Args:
         scores: Scores; their first regime is shown.
-        width: Width of the terminal. Targets that do not fit are continued in a table below.
-        trivial: {target: score of the trivial answer, such as the most frequent class}, shown as a last row.
+        width: Width of the terminal. Targets that do not fit are shown in another table below.
+        trivial: {target: score of the trivial answer, such as the most frequent class}, shown as the last row.
         most: Largest number of sources, and of targets, in the table.
     """
     sources, targets = scores.sources[:most], scores.targets[:most]
@@ -99,7 +100,7 @@ def scores_table(
 
 
 def _best_score(values: Mapping[tuple[str, str], float], sources: Sequence[str], target: str) -> float:
-    """Return the best score of another language on a target; NaN if there is none."""
+    """Return the best score of another language on a target; NaN without such a score."""
     known = [values[source, target] for source in sources if not _trained_on(source, target)]
     return max((value for value in known if not math.isnan(value)), default=math.nan)
 
@@ -110,7 +111,7 @@ def _trained_on(source: str, target: str) -> bool:
 
 
 def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
-    """Return a line for each target with the sources that are most similar to it, most similar first.
+    """Return a line for each target with its most similar sources, most similar first.
 
     Sources with equal similarities are ordered by code; undefined similarities come last and are shown as a dash.
     """
@@ -129,7 +130,7 @@ def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
 
 def _nearest(matrix: SimilarityMatrix, target: str) -> list[str]:
     values = zip(matrix.sources, matrix.column(target).tolist(), strict=True)
-    # NaN cannot be ordered, so that it is replaced by 0 and ordered by the first key.
+    # NaN cannot be ordered; it is replaced by 0 here and ordered by the first key.
     keys = [
         (math.isnan(value), 0.0 if math.isnan(value) else -value, source)
         for source, value in values

@@ -21,11 +21,11 @@ from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceC
 if TYPE_CHECKING:
     import pandas as pd
 
-# The similarities of close sources differ in the third decimal, so that a ranking shows four.
+# A ranking shows four decimals, because the similarities of close sources differ in the third one.
 _DECIMALS: Final = 4
 #: Columns of a ranking that are left out on a narrow terminal, in this order.
 _OPTIONAL_COLUMNS: Final = ("± seeds", "chance-corrected", "split-half")
-#: Smallest number of letters that are shown of a language's name.
+#: Smallest number of letters of the name of a language in a table.
 _MIN_NAME: Final = 8
 #: Width of a column of an explanation, such as `0.522 (+0.0123)`, with the space beside it.
 _EXPLANATION_CELL: Final = 18
@@ -71,8 +71,8 @@ def ranking_table(ranking: SourceRanking, width: int = 200, *, warning: str = ""
     """Return the sources of a ranking, best first, with their ranks and names.
 
     Sources with exactly the same similarity share a rank, shown as `2=`; a source with an undefined similarity has no
-    rank. Sources that cannot be distinguished from the first are shown as `2~`. A column whose values are all missing,
-    such as intervals, is left out.
+    rank. Sources that cannot be distinguished from the first are shown as `2~`. A column without any value, for example
+    of intervals, is left out.
 
     Args:
         ranking: The ranking.
@@ -110,7 +110,7 @@ def _lines(ranking: SourceRanking, columns: Sequence[_Column]) -> Iterator[tuple
 
 
 def _fitting_columns(columns: Sequence[_Column], ranking: SourceRanking, width: int) -> list[_Column]:
-    """Return the columns that fit beside rank, code and name; optional columns are left out in their order."""
+    """Return the columns that fit beside rank, code and name; optional columns are left out in a fixed order."""
     shown = list(columns)
     for optional in (*_OPTIONAL_COLUMNS, None):
         cells = (max(len(name), *(len(show(source)) for source in ranking)) + 1 for name, show in shown)
@@ -190,7 +190,7 @@ def explanation_table(explanation: Explanation, width: int = 200) -> Group:
     """Return a line for each group of parameters, with two numbers for each source.
 
     The first number is the chance-corrected coefficient within the group. The number in brackets is the contribution of
-    the group to the coefficient of all parameters, less the mean contribution over the candidates.
+    the group to the coefficient of all parameters, minus the mean contribution over the candidates.
 
     Args:
         explanation: The explanation.
@@ -226,7 +226,7 @@ def _interval(low: float | None, high: float | None, decimals: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Return a share of draws in whole percent, never as 0 or 100, because draws cannot prove certainty."""
+    """Return a share of draws in whole percent, but not 0 or 100, because draws cannot show certainty."""
     if share is None:
         return UNKNOWN
     return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"
