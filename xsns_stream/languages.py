@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # A code may become part of a label, of the path of an array, or of a message, so that other characters are refused.
 _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
+#: A label that is kept as it is given, which need not be a code: `aka_Latn`, `sw.1`, `sw_news`, `qaa-x-mine`. It may
+#: become the name of a file; lists of labels are separated by commas, and mixtures by plus signs.
+_LABEL: Final = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
+LONGEST_LABEL: Final = 64
 #: Separator of the languages of a mixture; not part of any code.
 PLUS: Final = "+"
 #: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they state another form.
@@ -58,6 +62,15 @@ def normalise(code: str) -> str:
     if language.extlangs or not _registered(language):
         raise LanguageError(f"'{code}' is not a language code.", _WRITING_HINT)
     return str(_without_plain_script(language))
+
+
+def is_label(text: str) -> bool:
+    """Return whether a text can be the label of a row: letters and digits, with single `-`, `_` or `.` between them.
+
+    >>> is_label("aka_Latn"), is_label("sw.1"), is_label("../sw"), is_label("Bokmål")
+    (True, True, False, False)
+    """
+    return len(text) <= LONGEST_LABEL and _LABEL.fullmatch(text) is not None
 
 
 def code_or_none(text: str) -> str | None:

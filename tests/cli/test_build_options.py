@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.cli.option_groups import OBJECTIVES
 from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.settings import parse_bytes
 from xsns_stream.store import open_store
@@ -92,13 +91,6 @@ def test_a_missing_corpus_is_an_error(xsns: Any, tmp_path: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------- what is measured
-
-
-def test_the_objectives_of_the_option_are_those_of_the_package() -> None:
-    from xsns_stream import objectives
-    from xsns_stream.models import auto_classes as of_models
-
-    assert set(OBJECTIVES) == set(objectives.OBJECTIVES) == set(of_models.OBJECTIVES)
 
 
 def test_a_causal_model_predicts_the_next_token(build: Any, causal: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_files_left_out_are_named_with_their_reasons(tmp_path: Path) -> None:
 def test_large_files_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "sw.txt")
     assert reading_notes(open_corpus(str(tmp_path))) == ()
-    monkeypatch.setattr("xsns_stream.corpora.local._LARGE", 8)
+    monkeypatch.setattr("xsns_stream.corpora.listing._LARGE", 8)
     said = "large files are read twice, which may take minutes each: sw.txt."
     assert reading_notes(open_corpus(str(tmp_path))) == (said,)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xsns_stream.cli.transfer import PRESET_NAMES
 from xsns_stream.corpora import open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
@@ -63,10 +62,6 @@ def run_of(source: str = "en", seed: int = 1, **scores: float) -> TransferRun:
         for t, v in scores.items()
     }
     return TransferRun(source, seed, found, dict(TRAINED), {"task": "ner", "limit": None})
-
-
-def test_names_of_presets_are_the_library_s() -> None:
-    assert set(PRESETS) == set(PRESET_NAMES)
 
 
 def test_a_unit_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     "an adapter beside weights": (write("adapter_config.json", "{}"), "comes with an adapter (adapter_config.json)"),
     "code of its own": (
         edit("config.json", model_type="own", auto_map={"AutoConfig": "own.Own"}),
-        "it needs code that comes with the model, and such code is never run",
+        "it needs code that comes with the model (auto_map), and such code is never run",
     ),
 }
 

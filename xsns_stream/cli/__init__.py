@@ -35,6 +35,7 @@ VERBS: Final = {
     "verify": "Compare every bit of a store with its records.",
     "copy": "Copy a store, or some of its rows, into another.",
     "merge": "Merge stores that were built on several machines.",
+    "relabel": "Give the rows of a language another label.",
     "prune": "Remove rows, saved Fisher values, or leftovers of crashes.",
     "export": "Write sub-networks as files that other programs read.",
     "params": "Show which parameters of a model are measured.",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from xsns_stream.cli.choices import AVERAGES, NDCG_GAINS
 from xsns_stream.cli.option_groups import (
     as_given_option,
     coefficient_option,
@@ -27,8 +28,6 @@ from xsns_stream.cli.output import (
 )
 
 #: Copies of constants of `xsns_stream.evaluation`, which a help page does not import; a test compares them.
-NDCG_NAMES: Final = ("rank-linear", "score", "exponential")
-AVERAGE_NAMES: Final = ("metrics", "matrices")
 RESAMPLES: Final = 10_000
 FEWEST_RESAMPLES: Final = 100
 MOST_RESAMPLES: Final = 1_000_000
@@ -57,15 +56,15 @@ MOST_RESAMPLES: Final = 1_000_000
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
     "--ndcg",
-    type=click.Choice(NDCG_NAMES),
-    default=NDCG_NAMES[0],
+    type=click.Choice(NDCG_GAINS),
+    default=NDCG_GAINS[0],
     show_default=True,
     help="Gain of a source in NDCG@3: its rank, its score, or 2 to the power of LangRank's relevance.",
 )
 @click.option(
     "--average",
-    type=click.Choice(AVERAGE_NAMES),
-    default=AVERAGE_NAMES[0],
+    type=click.Choice(AVERAGES),
+    default=AVERAGES[0],
     show_default=True,
     help="What is averaged over seeds: the metrics of each pair of seeds (prediction and gold), as in the paper, or "
     "the matrices, before the metrics are computed.",

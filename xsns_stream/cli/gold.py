@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.choices import GOLD_FORMATS
 from xsns_stream.cli.option_groups import parse_renames
 from xsns_stream.cli.output import (
     common_options,
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.gold_files import GoldReport
     from xsns_stream.types.transfer_scores import TransferScores
 
-#: Names of `xsns_stream.gold.FORMATS`, which a help page does not load; a test compares them.
-FORMAT_NAMES: Final = ("xpos", "nnrank", "langrank", "sumeval", "matrix", "long")
 _UNITS: Final = ("percent", "fraction", "points")
 #: Largest number of sources and targets in a table; --json has all.
 _SHOWN: Final = 10
@@ -58,7 +57,7 @@ def command() -> None:
     "--format",
     "layout",
     required=True,
-    metavar="|".join(FORMAT_NAMES),
+    metavar="|".join(GOLD_FORMATS),
     help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
     "column for each target, long has a line for each score.",
 )

@@ -7,7 +7,8 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.option_groups import GROUPING_NAMES, coefficient_option
+from xsns_stream.cli.choices import GROUPINGS
+from xsns_stream.cli.option_groups import coefficient_option
 from xsns_stream.cli.output import (
     Decorated,
     common_options,
@@ -90,7 +91,7 @@ def counting_options(function: Decorated) -> Decorated:
         ),
         click.option(
             "--by",
-            type=click.Choice(GROUPING_NAMES),
+            type=click.Choice(GROUPINGS),
             default=None,
             help="Compare layers, kinds of modules, or tensors separately.",
         ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
+from xsns_stream.cli.choices import COEFFICIENTS, OBJECTIVES
 from xsns_stream.cli.output import Decorated, lasting, note
 from xsns_stream.errors import UsageError
 from xsns_stream.tasks import TASKS
@@ -102,15 +103,6 @@ class Batch(click.ParamType[int | Literal["auto"]]):
             self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
 
 
-#: Lists that a help page needs without loading the modules that own them; tests compare each list with its owner.
-OBJECTIVES: Final = (
-    "masked-lm",
-    "causal-lm",
-    "span-corruption",
-    "token-classification",
-    "sequence-classification",
-    "question-answering",
-)
 AUTO: Final = "auto"
 _model, _text, _parameters, _cost = (
     section("Model"),
@@ -279,24 +271,13 @@ def scratch_option(function: Decorated) -> Decorated:
 
 #: Value of `--regime` that means the first regime, with any name.
 MAIN_REGIME: Final = "main"
-#: Copies of names of `xsns_stream.similarity`, which a help page does not import; a test compares them.
-COEFFICIENT_NAMES: Final = (
-    "jaccard",
-    "dice",
-    "overlap",
-    "containment",
-    "cosine",
-    "corrected-jaccard",
-    "mutual-information",
-)
-GROUPING_NAMES: Final = ("layer", "module", "tensor")
 
 
 def coefficient_option(function: Decorated) -> Decorated:
     """Add `--coefficient`."""
     return click.option(
         "--coefficient",
-        type=click.Choice(COEFFICIENT_NAMES),
+        type=click.Choice(COEFFICIENTS),
         default="jaccard",
         show_default=True,
         help="How similarity is computed from overlap. containment is the share of the target that the source "

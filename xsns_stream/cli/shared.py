@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.option_groups import GROUPING_NAMES
+from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.output import (
     common_options,
     emit_json,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @row_options
 @click.option(
     "--by",
-    type=click.Choice(GROUPING_NAMES),
+    type=click.Choice(GROUPINGS),
     default="layer",
     show_default=True,
     help="Count layers, kinds of modules, or tensors separately.",

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
     DEVICE_HELP,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings
     from xsns_stream.types import TransferRun
 
-#: Names of :data:`xsns_stream.transfer.PRESETS`, which a help page does not load; a test compares them.
-PRESET_NAMES: Final = ("quick", "paper")
 _task, _languages, _tuning, _cost = (
     section("Task"),
     section("Languages"),
@@ -107,7 +106,7 @@ def _tuning_options(function: Decorated) -> Decorated:
         function,
         _tuning(
             "--preset",
-            type=click.Choice(PRESET_NAMES),
+            type=click.Choice(FINE_TUNING_PRESETS),
             default="quick",
             show_default=True,
             help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",

@@ -20,7 +20,16 @@ from xsns_stream.corpora.file_names import (
     shard_of,
     treebank_files,
 )
-from xsns_stream.corpora.readers import SUFFIXES, json_reason, split_suffix
+from xsns_stream.corpora.layouts import (
+    A_LANGUAGE_FOLDER,
+    PublishedFile,
+    chosen_split,
+    files_in_subfolders,
+    published_file,
+    reason_not_read,
+    sides,
+)
+from xsns_stream.corpora.readers import SUFFIXES, split_suffix
 from xsns_stream.errors import CorpusError, LanguageError
 
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
@@ -29,6 +38,8 @@ _TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<s
 DEFAULT_SPLIT: Final = "train"
 #: Key of the text that the treebanks of a language, each in its folder, make together.
 _IN_FOLDERS: Final = "treebanks/"
+#: Number of files that a note names.
+_NAMED: Final = 5
 #: Files of more bytes take minutes to read, and a note warns of it.
 _LARGE: Final = 2**28
 
@@ -56,7 +67,8 @@ def list_folder(folder: Path, split: str | None) -> FolderListing:
             listing.not_read.append(UnreadFile(name, kind))
         else:
             listing.add_file(name)
-    listing.not_read += listing.beside_treebanks
+    listing.add_published(folder)
+    listing.not_read += listing.beside_texts
     if not listing.groups:
         raise _no_files(folder, [each for each in listing.not_read if not each.file.endswith("/")], split)
     return listing
@@ -84,8 +96,12 @@ class FolderListing:
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
         #: Code → the treebanks in folders of their own, in the order of the folder names.
         self.treebanks: dict[str, dict[str, None]] = {}
-        #: Other files in the folders of treebanks.
-        self.beside_treebanks: list[UnreadFile] = []
+        #: Other files in the folders of treebanks and texts.
+        self.beside_texts: list[UnreadFile] = []
+        self._published: list[PublishedFile] = []
+        self._published_split = ""
+        #: Name of a well-known corpus → code → its first file.
+        self._layouts: dict[str, dict[str, str]] = {}
         self._unexpected: dict[str, str] = {}
 
     def add_folder(self, folder: Path) -> None:
@@ -110,13 +126,16 @@ class FolderListing:
             self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
             self.treebanks.setdefault(code, {})[file.treebank] = None
         reason = "not a CoNLL-U file of a treebank, or a second copy of one"
-        self.beside_treebanks += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
+        self.beside_texts += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
 
     def add_file(self, name: str) -> None:
         """Add a file by its name."""
+        if published := published_file(name):
+            self._published.append(published)
+            return
         parts = split_suffix(name)
         if parts is None:
-            self.not_read.append(UnreadFile(name, json_reason(name) or "its suffix is not one that can be read"))
+            self.not_read.append(UnreadFile(name, reason_not_read(name) or "its suffix is not one that can be read"))
             return
         stem, suffix = parts
         treebank = _TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None
@@ -142,6 +161,36 @@ class FolderListing:
         if note:
             self._unexpected[name] = note
 
+    def add_published(self, folder: Path) -> None:
+        """Add the files of well-known corpora, for languages that have no file of their own.
+
+        Subfolders, and files whose suffix is their language, are read only if no other file is named by a language.
+        """
+        published = self._published
+        if not (published or self.groups):
+            subfolders = [each.file[:-1] for each in self.not_read if each.file.endswith("/")]
+            published, others = files_in_subfolders(folder, subfolders, lambda name: split_suffix(name) is not None)
+            self.beside_texts += [UnreadFile(file, "not one of the texts of its folder") for file in others]
+            published += sides(each.file for each in self.not_read if not each.file.endswith("/"))
+        split = chosen_split(published, self.split)
+        self._published_split = split if any(each.split for each in published) else ""
+        listed = {each.file for each in published} | {f"{each.file.partition('/')[0]}/" for each in published}
+        self.not_read = [each for each in self.not_read if each.file not in listed]
+        own = {code: next(iter(texts.values()))[0][0] for code, texts in self.groups.items()}
+        for each in sorted(published, key=lambda file: file.number):
+            if each.code in own:
+                self.not_read.append(UnreadFile(each.file, f"{own[each.code]} is read as {each.code}"))
+            elif each.split != split:
+                self.not_read.append(UnreadFile(each.file, f"its split is not {split}"))
+            else:
+                self.groups.setdefault(each.code, {}).setdefault(each.text, []).append((each.file, None))
+                self._layouts.setdefault(each.corpus, {}).setdefault(each.code, each.file)
+
+    @property
+    def split_read(self) -> str | None:
+        """The split that is read; None if no file is named by a split."""
+        return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_split or None
+
     def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
         """Return {code: files in their order}, and {code: the reason why its files are unclear}."""
         files: dict[str, tuple[Path, ...]] = {}
@@ -162,6 +211,13 @@ class FolderListing:
         """Yield a sentence on names that are read as an unexpected language, and one on large files."""
         if self._unexpected:
             yield f"{'; '.join(f'{name} {note}' for name, note in self._unexpected.items())}."
+        for corpus, first in self._layouts.items():
+            names = [f"{name} as {code}" for code, name in first.items()]
+            more = " …" if len(names) > _NAMED else ""
+            what = "are in" if corpus == A_LANGUAGE_FOLDER else "have the names of"
+            yield f"files {what} {corpus}: {', '.join(names[:_NAMED])}{more}."
+        if self._published_split and self.split is None:
+            yield f"files of the split '{self._published_split}' are read; --split chooses another one."
         large = [path.name for paths in files.values() for path in paths if path.stat().st_size > _LARGE]
         if large:
             listed = ", ".join(large[:5]) + (" …" if len(large) > 5 else "")

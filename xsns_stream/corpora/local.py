@@ -20,7 +20,7 @@ from xsns_stream.corpora.decoding import corpus_errors, irregular_kind, iter_lin
 from xsns_stream.corpora.examples import AddNote, Unit, discard_note, draw_examples
 from xsns_stream.corpora.file_names import UnreadFile, joined_treebanks_note
 from xsns_stream.corpora.labels import label_union
-from xsns_stream.corpora.listing import DEFAULT_SPLIT, list_folder
+from xsns_stream.corpora.listing import list_folder
 from xsns_stream.corpora.readers import check_usable, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.errors import CorpusError
@@ -173,7 +173,7 @@ def open_folder(
         CorpusError: The folder cannot be read, or no file in it is named by a language.
     """
     listing = list_folder(folder, split)
-    settings = {"text_column": text_column, "split": (split or DEFAULT_SPLIT) if listing.has_splits else None}
+    settings = {"text_column": text_column, "split": listing.split_read}
     files, unclear = listing.files(folder)
     setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
     joined = {code: "+".join(names) for code, names in listing.treebanks.items() if code in files and len(names) > 1}

@@ -32,6 +32,15 @@ from xsns_stream.corpora.decoding import (
 )
 from xsns_stream.corpora.delimited import delimited_column, read_table
 from xsns_stream.corpora.examples import AddNote, Malformed, Unit, collect, discard_note
+from xsns_stream.corpora.layouts import without_compression
+from xsns_stream.corpora.line_formats import (
+    DOCUMENTS,
+    JSON_OBJECTS,
+    NUMBERED,
+    line_form,
+    read_documents,
+    read_numbered_lines,
+)
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.text_checks import LineChecks, check_texts
 from xsns_stream.errors import CorpusError
@@ -93,13 +102,22 @@ def read_units(
     with corpus_errors(path):
         parts = split_suffix(path.name)
         if parts is None:
-            hint = json_reason(path.name)
-            hint = f"{hint}; " if hint else ""
-            raise CorpusError(
-                f"{path.name} has a suffix that cannot be read.", f"{hint}suffixes that can be read: {SUFFIXES}."
-            )
-        plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
+            plain = _suffix_of_contents(path)
+        else:
+            plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
         yield from check_texts(READERS[plain](path, column, labels, add_note), path.name, add_note)
+
+
+def _suffix_of_contents(path: Path) -> str:
+    """Return the suffix of the reader for a file whose own suffix has none, such as `corpus.en-sw.sw` or `wiki_00`.
+
+    Raises:
+        CorpusError: The suffix is that of a format that is not read.
+    """
+    plain = without_compression(path.name).lower()
+    if plain.endswith(_OTHER_FORMATS):
+        raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"suffixes that can be read: {SUFFIXES}.")
+    return ".jsonl" if plain.endswith(_JSON_SUFFIXES) or line_form(path) == JSON_OBJECTS else ".txt"
 
 
 def split_suffix(name: str) -> tuple[str, str] | None:
@@ -112,14 +130,6 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     if kind is None or len(plain) == len(kind) or (compression and kind == ".parquet"):
         return None
     return name[: len(plain) - len(kind)], kind + compression
-
-
-def json_reason(name: str) -> str:
-    """Return why a .json file is not read, and how to name it; empty for files of other kinds."""
-    plain = next((name[: -len(suffix)] for suffix in COMPRESSIONS if name.lower().endswith(suffix)), name)
-    if not plain.lower().endswith(".json"):
-        return ""
-    return "objects of JSON, or an array of them, are read from files named .jsonl"
 
 
 def check_usable(counts: ReadCounts, name: str) -> None:
@@ -161,6 +171,13 @@ def read_lines(path: Path, column: str | None, labels: str | None, add_note: Add
     _refuse_column(path, column)
     if labels is not None:
         raise CorpusError(f"{path.name} has no labels: its lines are text.", "read labels from CoNLL-U or a table.")
+    form = line_form(path)
+    if form == DOCUMENTS:
+        yield from read_documents(iter_lines(path), path.name, add_note)
+        return
+    if form == NUMBERED:
+        yield from read_numbered_lines(iter_lines(path), path.name, add_note)
+        return
     checks = LineChecks(path.name)
     for line in iter_lines(path):
         text = decode(line)
@@ -409,6 +426,15 @@ READERS: Final[dict[str, Reader]] = {
     ".csv": read_table,
     ".tsv": read_table,
 }
+
+#: Suffixes of JSON, as one array or one object a line, beside `.jsonl`.
+_JSON_SUFFIXES: Final = (".json", ".ndjson", ".jsonlines")
+#: Suffixes of formats that are neither text nor a table that can be read.
+_OTHER_FORMATS: Final = (
+    *(".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".xls", ".xlsx", ".ods"),
+    *(".xml", ".html", ".htm", ".sgm", ".tmx", ".zip", ".tar", ".tgz", ".7z", ".rar", ".arrow", ".pkl", ".pt", ".npz"),
+    *(".conll", ".iob", ".iob2", ".bio"),
+)
 
 #: The suffixes that can be read, for messages.
 SUFFIXES: Final = f"{', '.join(READERS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"

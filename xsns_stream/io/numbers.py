@@ -1,7 +1,7 @@
 """Numbers in the cells of tables: signs of missing values, decimal commas, percent signs.
 
-A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number where
-other cells of the same table show that commas are decimal signs there, and is refused otherwise.
+A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number if other
+cells of the same table show that commas are decimal signs, and is an error if they do not.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from typing import Final, NamedTuple
 from xsns_stream.errors import XsnsError
 from xsns_stream.io.tables import listed
 
-#: Cells that stand for a missing value, in lower case. `nan` may also be a language, but not in a cell.
+#: Cells that mean a missing value, in lower case. As a label, `nan` may also be a language.
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
-#: Cells that stand for an unknown family, script or size, in lower case. Not for columns of codes.
+#: Cells that mean an unknown family, script or size, in lower case. They are not used for columns of codes.
 NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
-#: A comma that may be a decimal sign or separate thousands; and a point that may be either, where commas are decimals.
+#: A comma that may be a decimal sign or a thousands separator; a point that may be either if commas are decimal signs.
 _AMBIGUOUS_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def to_number(cell: object) -> float | None:
-    """Return the number of a cell; NaN for a missing value, None if the cell is neither."""
+    """Return the number of a cell; NaN for a missing value, None for any other content."""
     if cell is None:
         return math.nan
     if isinstance(cell, str):
         return plain_number(cell.strip())
-    # Booleans are integers to Python.
+    # In Python, booleans are also integers.
     if isinstance(cell, bool) or not hasattr(cell, "__float__"):
         return None
     return float(cell)
 
 
 def plain_number(text: str) -> float | None:
-    """Return the number of a text without percent sign and decimal comma; NaN for a missing value, None for neither."""
+    """Return the number of a text without percent sign and decimal comma; NaN if missing, None for other text."""
     if text.lower() in MISSING:
         return math.nan
-    # Python also reads `1_0` and the digits of other scripts, in which nobody writes scores.
+    # Python also reads `1_0` and the digits of other scripts, which are probably mistakes here.
     if "_" in text or not text.isascii():
         return None
     try:
@@ -59,7 +59,7 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
         what: The table, for messages.
 
     Raises:
-        XsnsError: A cell does not contain a number, or contains an infinite one.
+        XsnsError: A cell contains an infinite number, or does not contain a number.
     """
     values: list[float] = []
     wrong: list[str] = []
@@ -90,11 +90,11 @@ def _cells(cells: Sequence[str]) -> str:
 
 
 class CellNumber(NamedTuple):
-    """The number of a cell, with the way in which it is written.
+    """The number of a cell, and its notation.
 
     Attributes:
         number: The value; NaN for a missing value, None if the cell does not contain a number.
-        percent: Whether there is a percent sign.
+        percent: Whether the number has a percent sign.
         comma: Whether the decimal sign is a comma.
         ambiguous: Whether the comma or the point may also separate thousands.
     """
@@ -111,7 +111,7 @@ class ReadCells:
 
     Attributes:
         values: One number for each cell; NaN for missing values and for cells that cannot be read.
-        readable: For each cell, whether its value is known, or known to be missing.
+        readable: For each cell, whether it contains a number or a missing value.
         percent: For each cell, whether it has a percent sign.
         commas: The cells that were read with a decimal comma, as they are written.
         wrong: The cells that do not contain a number, such as `fi → sw ('high')`.
@@ -138,7 +138,7 @@ def cell_number(cell: object) -> CellNumber:
     body = (text[:-1] if percent else text).strip().replace("−", "-")
     if number is None:
         number = plain_number(body)
-        # `-%` and `nan%` do not stand for a missing value.
+        # `-%` and `nan%` do not mean a missing value.
         number = None if number is not None and math.isnan(number) else number
     if number is not None:
         return CellNumber(number, percent, ambiguous=bool(_AMBIGUOUS_POINT.fullmatch(body)))
@@ -161,7 +161,7 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
     commas, wrong, infinite, ambiguous = [], [], [], []
     for source, target, cell, read in table:
         pair, number = f"{source} → {target}", read.number
-        # A point is in doubt only if commas are decimal signs, a comma only if no other cell shows that they are.
+        # A point is ambiguous only if commas are decimal signs; a comma only if no other cell shows that it is one.
         doubtful = read.ambiguous and read.comma != decimal_commas
         if number is None:
             wrong.append(f"{pair} ({str(cell)[:20]!r})")

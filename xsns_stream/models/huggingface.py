@@ -1,21 +1,20 @@
-"""The boundary to the Hugging Face libraries: model folders from the Hub, quiet logging, errors as sentences."""
+"""The boundary to the Hugging Face libraries: digests of model files, quiet logging, errors as sentences."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.io.atomic import at_home
 from xsns_stream.io.json import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
-#: Files that are downloaded from the Hub: safetensors and the tokenizer; never a pickle, never code.
-HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
 #: {digest of a file: digest of the file that it replaced}. Both files give the same results: the configuration of
 #: `mini` named float16 as the precision to load in, which transformers uses and this package never did. Stores that
 #: were built before record the earlier digest, and can be extended.
@@ -24,35 +23,40 @@ SAME_MODEL: Final = {
         "d80c9f2c0d4e0775628c4ec115277b21b49b0400d8bf575a91e4046fab81cbcb"
     ),
 }
-
-
-def locate(name: str, revision: str | None) -> tuple[Path, str]:
-    """Return (folder, Hub commit); the commit is empty for local folders.
-
-    Raises:
-        ModelError: There is no such folder, or the Hub does not provide the model.
-    """
-    if name == EMBEDDED:
-        return EMBEDDED_FOLDER, ""
-    folder = at_home(name)
-    if name and folder.is_dir():
-        return folder, ""
-    if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise ModelError(
-            f"there is no model folder '{name}'.",
-            "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base.",
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        path = snapshot_download(name, revision=revision, allow_patterns=HUB_FILES)
-    except Exception as error:
-        # Every failure here comes from the Hub (offline, gated, no such id); the first line of the cause names it.
-        raise ModelError(
-            f"the model '{name}' could not be downloaded from the Hub: {first_line(error)}",
-            "check the id and the network connection, or give the path of a local folder.",
-        ) from error
-    return Path(path), Path(path).name
+#: Examples of families that transformers has built in, for messages.
+FAMILIES: Final = (
+    "xlm-roberta",
+    "bert",
+    "deberta-v2",
+    "modernbert",
+    "gpt2",
+    "llama",
+    "qwen3",
+    "gemma2",
+    "mt5",
+    "mbart",
+)
+#: Packages that transformers imports where they are installed, and that a model of text does not need.
+_NOT_NEEDED: Final = (
+    "torchvision",
+    "torchaudio",
+    "flash-attn",
+    "xformers",
+    "apex",
+    "tensorflow",
+    "jax",
+    "bitsandbytes",
+)
+#: Packages that some tokenizers need.
+_OPTIONAL: Final = ("sentencepiece", "protobuf", "tiktoken", "mistral-common", "blobfile")
+#: {module: package that installs it} where the names differ.
+_DISTRIBUTIONS: Final = {
+    "google": "protobuf",
+    "flash_attn": "flash-attn",
+    "mistral_common": "mistral-common",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+}
 
 
 def digest_files(paths: Iterable[Path]) -> str:
@@ -109,16 +113,62 @@ def quiet_transformers() -> Iterator[None]:
 def needs_own_code(name: str, what: str) -> ModelError:
     """Return the error for a model that cannot be loaded without the code that comes with it."""
     return ModelError(
-        f"the {what} of model '{name}' cannot be read: it needs code that comes with the model, and "
+        f"the {what} of model '{name}' cannot be read: it needs code that comes with the model (auto_map), and "
         "such code is never run.",
-        "use a model of a family that transformers supports.",
+        f"use a model of a family that transformers has built in, such as {', '.join(FAMILIES)}. A later "
+        "version of transformers may have this one: `pip install -U transformers`.",
     )
 
 
 def broken_installation(name: str, error: BaseException) -> ModelError:
-    """Return the error for a transformers class that cannot be imported. The model is not the cause."""
+    """Return the error for a class of transformers that cannot be imported, with the command that mends it.
+
+    The files of the model are not the cause.
+    """
+    cause = innermost(error)
+    package = _package_missing(cause)
+    if package:
+        return ModelError(
+            f"transformers needs the package {package} for the model '{name}', and it is not installed.",
+            f"install it with `pip install {package}`; the model's files are not the cause.",
+        )
+    message = f"transformers cannot import what the model '{name}' needs: {reason(cause)}."
+    package = _package_failing(cause)
+    if not package:
+        return ModelError(
+            message,
+            "the model's files are not the cause: installed libraries are not compatible (torchvision must match "
+            "torch). Reinstall or remove the library that is named; `pip check` lists versions that do not match.",
+        )
+    if package in _NOT_NEEDED:
+        remedy = f"Remove it, it is not needed for text: `pip uninstall {package}`."
+    else:
+        remedy = f"Install it again: `pip install --force-reinstall {package}`."
     return ModelError(
-        f"transformers cannot import what the model '{name}' needs: {reason(innermost(error))}.",
-        "the model's files are not the cause: installed libraries are not compatible (torchvision must match torch). "
-        "Reinstall or remove the library that is named.",
+        message,
+        f"the model's files are not the cause: the package {package} does not match the other packages. {remedy}",
     )
+
+
+def _package_missing(cause: BaseException) -> str:
+    """Return the package that an error reports as not installed; empty for any other error."""
+    if isinstance(cause, ModuleNotFoundError) and cause.name:
+        module = cause.name.partition(".")[0]
+        # A module that is missing within an installed package is a package of another version.
+        if importlib.util.find_spec(module) is None:
+            return _DISTRIBUTIONS.get(module, module)
+    text = str(cause).lower()
+    if "pip install" in text or "not found in your environment" in text or "is required" in text:
+        return next((name for name in _OPTIONAL if name in text), "")
+    return ""
+
+
+def _package_failing(cause: BaseException) -> str:
+    """Return the installed package whose code raised an error, or which its message names; empty if none is known."""
+    message = str(cause)
+    if named := next((name for name in _NOT_NEEDED if name.replace("-", "_") in message or name in message), ""):
+        return named
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(cause.__traceback__)]
+    package = next((name.partition(".")[0] for name in reversed(modules) if not name.startswith("importlib")), "")
+    ours = ("transformers", "xsns_stream", "__main__", "tests", "_pytest", "")
+    return "" if package in ours else _DISTRIBUTIONS.get(package, package)

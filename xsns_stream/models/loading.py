@@ -22,13 +22,13 @@ from xsns_stream.models.auto_classes import (
     resolve,
     task_of,
 )
+from xsns_stream.models.hub import locate
 from xsns_stream.models.huggingface import (
     EMBEDDED,
     EMBEDDED_FOLDER,
     broken_installation,
     digest_files,
     first_line,
-    locate,
     quiet_transformers,
     reason,
 )
@@ -49,6 +49,7 @@ from xsns_stream.models.tokenizers import (
     load_tokenizer,
     notes_on_frame,
     padding_id,
+    refuse_bytes,
     tokenizer_digest,
 )
 
@@ -57,6 +58,8 @@ __all__ = ["DTYPES", "EMBEDDED", "EMBEDDED_FOLDER", "LoadedModel", "load_model"]
 DTYPES: Final = ("float32", "bfloat16", "float16")
 #: File that peft writes beside the weights of an adapter.
 ADAPTER: Final = "adapter_config.json"
+#: Endings of weights in formats that are not read.
+OTHER_WEIGHTS: Final = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,8 @@ def load_model(
     folder, commit = locate(name, revision)
     fields, tensors = _inspected(folder, name)
     config = make_config(folder, name, fields)
+    for kind in (config.model_type, getattr(config, "tokenizer_class", None)):
+        refuse_bytes(name, kind)
     objective = resolve(config, objective, name)
     if objective in TASKS:
         config.num_labels = label_count or 2  # a span has two ends
@@ -215,11 +220,7 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
     """
     check_no_adapter(folder, name)
     if not has_safetensors(folder):
-        raise ModelError(
-            f"the model '{name}' has no .safetensors weights.",
-            "convert it with `save_pretrained`, or try `--revision refs/pr/N` if the Hub's page of the model has a "
-            "pull request that adds them; pickled weights are not read, because reading them runs code.",
-        )
+        raise _no_safetensors(folder, name)
     fields = configuration_of(folder, name)
     try:
         tensors = read_tensors(folder, fields.get("transformers_weights"))
@@ -230,6 +231,38 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
     except UnusableError as error:
         raise _unreadable("configuration", name, error) from error
     return fields, tensors
+
+
+def _no_safetensors(folder: Path, name: str) -> ModelError:
+    """Return the error for a folder without safetensors files, with the lines that convert other weights."""
+    found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
+    only = f" It has {found[0]}{' and others' if len(found) > 1 else ''}, which is not read." if found else ""
+    from_hub = folder.parent.name == "snapshots"
+    revision = "also try `--revision refs/pr/N` if the page of the model on the Hub has a pull request that adds them"
+    if not (from_hub or any(file.endswith((".bin", ".pt", ".pth")) for file in found)):
+        return ModelError(
+            f"the model '{name}' has no .safetensors weights.{only}",
+            f"convert it with `save_pretrained`; for a model of the Hub {revision}.",
+        )
+    command = (
+        f'python -c "from transformers import AutoTokenizer as T, {_class_for(folder)} as M; '
+        f"[C.from_pretrained('{name}').save_pretrained('converted') for C in (T, M)]\""
+    )
+    return ModelError(
+        f"the model '{name}' has no .safetensors weights.{only}",
+        "pickled weights are not read, because reading them may run code. If you trust the source, convert them with "
+        f"`{command}`, and give the folder `converted`; {revision}.",
+    )
+
+
+def _class_for(folder: Path) -> str:
+    """Return the name of the class of transformers that a folder's configuration names, or the most general one."""
+    try:
+        named = read_configuration(folder).get("architectures")
+    except UnusableError:
+        named = None
+    name = named[0] if isinstance(named, list) and named else ""
+    return name if isinstance(name, str) and name.isidentifier() else "AutoModelForMaskedLM"
 
 
 def config_alone(folder: Path, name: str) -> Any:

@@ -16,13 +16,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import prod
 from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
 from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse_object, read_object
-from xsns_stream.models.huggingface import broken_installation, needs_own_code, quiet_transformers, reason
+from xsns_stream.models.huggingface import FAMILIES, broken_installation, needs_own_code, quiet_transformers, reason
 
 #: Largest number of blocks of a configuration, and the number that is always allowed, because blocks may share weights.
 MOST_LAYERS: Final = 2_048
@@ -115,7 +116,7 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
         raise ModelError(
             f"the configuration of model '{name}' cannot be read: transformers {__version__} "
             f"does not support models of the kind {_shown(kind)}.",
-            "use a model of a family that transformers supports, or a newer transformers.",
+            _hint_on_kind(kind, fields, __version__, list(CONFIG_MAPPING)),
         )
     try:
         with quiet_transformers():
@@ -128,6 +129,26 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
             f"the configuration of model '{name}' cannot be read: transformers refuses it ({reason(error)}).",
             "the files may be incomplete; download or export them again.",
         ) from error
+
+
+def _hint_on_kind(kind: str, fields: Fields, installed: str, known: list[str]) -> str:
+    """Return what to do about a kind of model that the installed transformers does not have."""
+    if near := get_close_matches(kind, known, n=1, cutoff=0.8):
+        meant = f" If model_type in config.json is misspelt: did you mean '{near[0]}'?"
+    else:
+        meant = ""
+    written = fields.get("transformers_version")
+    if isinstance(written, str) and (newer := _numbers(written)) > _numbers(installed):
+        version = ".".join(map(str, newer))
+        return f"it was written by transformers {version}: `pip install 'transformers>={version}'`.{meant}"
+    return (
+        "a newer version of transformers may have it: `pip install -U transformers`; or use a model of a family that "
+        f"is built in, such as {', '.join(FAMILIES)}.{meant}"
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:

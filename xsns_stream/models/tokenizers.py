@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
@@ -21,9 +22,18 @@ from weakref import WeakKeyDictionary
 from xsns_stream.errors import ModelError
 from xsns_stream.io.json import UnusableError
 from xsns_stream.models.auto_classes import reads_both_ways
-from xsns_stream.models.huggingface import broken_installation, needs_own_code, reason
+from xsns_stream.models.huggingface import broken_installation, needs_own_code, quiet_transformers, reason
 from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code
 
+#: Tokenizers without a vocabulary, and kinds of models that have no table of token embeddings.
+_BYTE_TOKENIZERS: Final = (
+    "ByT5Tokenizer",
+    "MyT5Tokenizer",
+    "CanineTokenizer",
+    "PerceiverTokenizer",
+    "canine",
+    "perceiver",
+)
 _HINT: Final = "put the model's own tokenizer files into the folder."
 
 
@@ -44,24 +54,78 @@ def load_tokenizer(folder: Path, name: str) -> Any:
             "export it again, or use the tokenizer of another model.",
         ) from error
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
         if coded:
             raise needs_own_code(name, "tokenizer") from error
+        _refuse_missing_reader(folder, name, error)
         raise ModelError(
             f"the tokenizer of model '{name}' cannot be read: {reason(error)}.",
             "the folder needs tokenizer.json (or the model's own vocabulary files).",
         ) from error
+    refuse_bytes(name, type(tokenizer).__name__)
     # Without any of its files, transformers silently creates a tokenizer with an empty vocabulary.
     if not any((folder / file).is_file() for file in {"tokenizer.json", *tokenizer.vocab_files_names.values()}):
         raise ModelError(
             f"the tokenizer of model '{name}' is missing: there is no tokenizer.json in its folder.", _HINT
         )
     if not tokenizer.is_fast:
-        raise ModelError(f"the tokenizer of model '{name}' has no fast form.", "convert it to tokenizer.json.")
+        raise ModelError(
+            f"the tokenizer of model '{name}' ({type(tokenizer).__name__}) has no fast form.",
+            "convert it to tokenizer.json with `convert_slow_tokenizer` of transformers, if it has a converter; "
+            "use another model otherwise.",
+        )
     return tokenizer
+
+
+def refuse_bytes(name: str, kind: object) -> None:
+    """Reject a tokenizer that reads bytes or characters instead of tokens from a vocabulary.
+
+    Args:
+        name: Name of the model, for the message.
+        kind: Name of the tokenizer's class, or the `model_type` of the model.
+
+    Raises:
+        ModelError: The tokenizer reads bytes or characters.
+    """
+    if kind in _BYTE_TOKENIZERS:
+        raise ModelError(
+            f"the model '{name}' reads bytes or characters ({kind}), and models without a vocabulary of tokens cannot "
+            "be measured.",
+            "masks, labels and words are placed by the tokens of a fast tokenizer, which this model does not have. Use "
+            "a model with subwords, such as google/mt5-small instead of google/byt5-small, or "
+            "FacebookAI/xlm-roberta-base instead of google/canine-s.",
+        )
+
+
+def _refuse_missing_reader(folder: Path, name: str, error: Exception) -> None:
+    """Raise an error that names the packages that are not installed and that read the vocabulary of a tokenizer."""
+    if (folder / "tokenizer.json").is_file():
+        return
+    files = sorted(path for path in folder.iterdir() if path.name.endswith((".model", ".tiktoken")))
+    if not files:
+        return
+    with files[0].open("rb") as file:
+        # A model of sentencepiece is a protobuf message that begins with its first token; tiktoken writes base64.
+        wanted = ("sentencepiece", "protobuf") if file.read(1) == b"\n" else ("tiktoken",)
+    missing = [package for package in wanted if not _is_installed(package)]
+    if missing:
+        raise ModelError(
+            f"the tokenizer of model '{name}' is in {files[0].name}, and the package that reads it is not installed: "
+            f"{', '.join(missing)}.",
+            f"`pip install {' '.join(missing)}`, or add the tokenizer.json of the model to the folder.",
+        ) from error
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:

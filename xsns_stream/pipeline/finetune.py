@@ -196,6 +196,8 @@ def transfer_to_file(
         load: Seed of the head → model.
         on_event: Called with each event, in order.
     """
+    from xsns_stream.fisher.model_state import caller_modes_off
+
     folder = units_folder(output)
 
     def write() -> None:
@@ -210,6 +212,8 @@ def transfer_to_file(
         if isinstance(event, UnitDone):
             write()
 
-    result = run_transfer(settings, data, folder, load, notify)
+    # Mixed precision of the caller would change the scores, and no record would say so.
+    with caller_modes_off():
+        result = run_transfer(settings, data, folder, load, notify)
     write()
     return result

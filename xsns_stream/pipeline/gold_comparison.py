@@ -322,7 +322,7 @@ def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: 
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two predictors are called '{repeated}'.", "name one with --feature NAME=KIND:COLUMN.")
     if bool(tables) != bool(features):
-        missing = "--feature KIND:COLUMN, as same:family" if tables else "--features FILE"
+        missing = "--feature KIND:COLUMN, such as same:family" if tables else "--features FILE"
         raise UsageError(
             f"{'tables' if tables else 'features'} were given without {'features' if tables else 'tables'}.",
             f"give {missing} too.",

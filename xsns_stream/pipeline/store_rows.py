@@ -1,18 +1,21 @@
-"""Work on the rows of stores: copy, merge, prune and export."""
+"""Work on the rows of stores: copy, merge, relabel, prune and export."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from xsns_stream.errors import LanguageError, PartialError, StoreError, UsageError
-from xsns_stream.languages import select
-from xsns_stream.pipeline.row_selection import as_store, select_languages
+from xsns_stream.languages import pick, require_string, select
+from xsns_stream.pipeline.row_selection import StoreLike, as_store, require_path, select_languages
 from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore, open_store
 from xsns_stream.store.copy_merge import CopyResult, copy_rows, merge_stores
 from xsns_stream.store.prune import PrunePlan, plan_prune, prune
+from xsns_stream.store.relabel import RelabelResult
 from xsns_stream.types.subnetwork import check_target
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "FisherKey",
     "FoldKey",
     "PrunePlan",
+    "RelabelResult",
     "RowKey",
     "copy_store",
     "export_rows",
@@ -28,6 +32,7 @@ __all__ = [
     "prune",
     "prune_plan",
     "refuse_unread_rows",
+    "relabel",
     "require_rows",
     "select_keys",
 ]
@@ -194,6 +199,42 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
         f"{number:,} {'row' if number == 1 else 'rows'} could not be read: {', '.join(map(str, named))}{others}.",
         f"the others are in '{target}'. The first: {first.message} {first.hint}".rstrip(),
     )
+
+
+# --------------------------------------------------------------------------------------------------------- relabel
+
+
+def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None) -> RelabelResult:
+    """Give the rows of a language another label: what `xsns-stream relabel` does.
+
+    The folds, the saved Fisher values and the cached counts of the rows follow. After a crash, the same call continues.
+
+    Args:
+        store: The store.
+        old: The language: its label, or another spelling of it that no other language of the store has.
+        new: The new label, which is kept as it is given.
+        on_progress: Called with (done, total).
+
+    Raises:
+        LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.
+        StoreError: There is no store, it cannot be written, or a row is damaged or being measured.
+    """
+    opened = _open_to_change(store)
+    opened.load()
+    require_string(old)
+    require_string(new)
+    known = {*opened.languages, *(key.language for key in opened.fisher_keys())}
+    with suppress(LanguageError):
+        # An interrupted call may have left less than a row, which the store finds by its label.
+        old = pick(old, sorted(known))
+    return opened.relabel(old, new, on_progress)
+
+
+def _open_to_change(store: StoreLike) -> SubNetworkStore:
+    if isinstance(store, SubNetworkStore):
+        return store
+    require_path(store, "the store")
+    return open_store(os.fspath(store), "a")
 
 
 # ----------------------------------------------------------------------------------------------------------- prune

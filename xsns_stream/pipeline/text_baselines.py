@@ -264,7 +264,7 @@ def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None
 def _tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
     """Load a tokenizer; the `model` of the result is None if only a name was given."""
     from xsns_stream.models.auto_classes import reads_both_ways
-    from xsns_stream.models.huggingface import locate
+    from xsns_stream.models.hub import locate
     from xsns_stream.models.in_memory import open_model
     from xsns_stream.models.loading import LoadedModel, config_alone
     from xsns_stream.models.tokenizers import load_tokenizer, tokenizer_digest

@@ -1,4 +1,4 @@
-"""Tables, files and figure of an evaluation, and its JSON document."""
+"""Output of an evaluation: tables, files, a figure and a JSON document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 UNKNOWN: Final = "–"
-#: Decimals of metrics that are shown as percent, and of the other units of gold scores.
+#: Number of decimals of metrics in percent, and in the other units of gold scores.
 _DECIMALS: Final = {"percent": 1, "fraction": 3, "points": 2}
 _METRIC_NAMES: Final = {
     "pearson": "Pearson",
@@ -41,7 +41,7 @@ _METRIC_NAMES: Final = {
 #: Metrics in the unit of the gold scores; all others are fractions of 1.
 _IN_UNIT: Final = frozenset({"regret", "over-english"})
 _PADDING: Final = 2
-# Largest number of tied sources whose codes are shown.
+# The largest number of tied sources with their codes in a table.
 _MAX_TIED: Final = 2
 
 
@@ -53,8 +53,7 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
     Args:
         evaluation: The evaluation.
-        per_target: Return a line for each target instead, with the source that each predictor ranks first and its
-            regret.
+        per_target: Return a line for each target instead, with the first source of each predictor and its regret.
     """
     if per_target:
         return [_targets_sheet(evaluation)]
@@ -65,7 +64,7 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
 
 def evaluation_table(evaluation: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
-    """Return the tables of an evaluation for the terminal; columns beyond `width` are continued in a table below."""
+    """Return the tables of an evaluation for the terminal; columns beyond `width` are shown in another table below."""
     sheets = evaluation_sheets(evaluation, per_target=per_target)
     tables = [table for sheet in sheets for table in _console_tables(sheet, width)]
     # An empty line separates the tables.
@@ -87,7 +86,7 @@ def _means_sheet(evaluation: Evaluation) -> Sheet:
 
 
 def _differences_sheet(evaluation: Evaluation, comparison: Comparison) -> Sheet:
-    # The difference over English has the size of the difference in regret, with the opposite sign.
+    # The difference in `over-english` equals the difference in regret with the opposite sign.
     columns = [column for column, metric in enumerate(evaluation.metrics) if metric != "over-english"]
     lines = []
     for row, name in enumerate(evaluation.predictors):
@@ -187,7 +186,7 @@ def _p(value: float) -> str:
 
 
 def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
-    """Yield the sheet as tables that fit into `width`, each with the first column, and then its caption."""
+    """Yield the sheet as tables that fit into `width`, each with the first column, then the caption."""
     widths = [
         max(len(part) for line in (sheet.header, *sheet.lines) for part in line[column].split("\n")) + _PADDING
         for column in range(len(sheet.header))
@@ -210,7 +209,7 @@ def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
 
 
 def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the whole evaluation as one object of plain values; undefined values are NaN."""
+    """Return the whole evaluation as one JSON object; undefined values are NaN."""
     settings = asdict(evaluation.settings)
     return {
         **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
@@ -262,7 +261,7 @@ def _predictor_document(evaluation: Evaluation, row: int) -> dict[str, Any]:
 def write_evaluation(
     evaluation: Evaluation, joined: JoinedScores, path: str | Path, *, per_target: bool = False
 ) -> Path:
-    """Write an evaluation in the format that the suffix of `path` names, whole or not at all.
+    """Write an evaluation in the format of the suffix of `path`, completely or not at all.
 
     The formats are those of :func:`~xsns_stream.report.result_files.write_result`. The rows of .csv, .tsv and .parquet
     are predictors and metrics; with `per_target` they are predictors and targets, with a column for each metric. The
@@ -270,7 +269,7 @@ def write_evaluation(
 
     Args:
         evaluation: The evaluation.
-        joined: The scores and predictions that were evaluated, for the figure.
+        joined: The evaluated scores and predictions, for the figure.
         path: The file to write; an existing file is replaced.
         per_target: Write lines for targets instead of means.
 
@@ -278,7 +277,7 @@ def write_evaluation(
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     result = ResultFile(
@@ -295,7 +294,7 @@ def write_evaluation(
 
 # --------------------------------------------------------------------------------------------------- figure
 
-#: Markers of the trivial predictors that choose a source; random order and the ceiling do not choose one.
+#: Markers of the trivial predictors that choose a source; random order and the ceiling do not choose a source.
 _TRIVIAL_MARKERS: Final = {"english": "|", "source-mean": "x"}
 _LINE: Final = 0.2
 _SPREAD: Final = 0.5
@@ -307,11 +306,11 @@ _PANEL: Final = 2.3
 def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
     """Draw regret on each target on the left, and scores against predictions for each predictor on the right.
 
-    Targets are ordered by the mean regret of the given predictors, with the largest regret at the top.
+    Targets are ordered by the mean regret of the given predictors, largest regret first.
 
     Args:
         evaluation: The evaluation.
-        joined: The scores and predictions that were evaluated; the right panels show the candidates.
+        joined: The evaluated scores and predictions; the right panels show the candidates.
 
     Returns:
         A figure; save it with `bbox_inches="tight"`.
@@ -322,7 +321,7 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
     columns = 1 if len(given) <= 2 else 2
     height = max(_LINE * len(evaluation.targets) + 0.4, 2.4)
     figure = Figure(figsize=(10, height), facecolor="white", dpi=180)
-    # Axes are placed in inches, as fractions of a page that grows with its contents.
+    # Axes are placed in inches, because the size of the page depends on its content.
     regret = figure.add_axes((0.0, 0.0, _REGRET_WIDTH / 10, 1.0))
     _draw_regret(regret, evaluation, given)
     for index, row in enumerate(given):
@@ -348,7 +347,7 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int]) -> None:
         if name in _TRIVIAL_MARKERS and name in evaluation.settings.trivial:
             axes.scatter(values, y, s=26, marker=_TRIVIAL_MARKERS[name], color=GREY, linewidths=1.2, label=name)
         elif row in given:
-            # The marks of one target are a little apart, so that equal values stay visible.
+            # The marks of one target are shifted a little, so that equal values are visible.
             offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
             axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
     axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])

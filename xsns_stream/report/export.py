@@ -1,4 +1,4 @@
-"""Files of similarity matrices, of all parameters or by groups of parameters."""
+"""Files of similarity matrices, for all parameters or by groups of parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
 
 def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
-    """Write a matrix in the format that the suffix of `path` names.
+    """Write a matrix in the format of the suffix of `path`.
 
     ============== =========================================================================================
     .csv, .tsv     The values: a line for each source and a column for each target; undefined values are
@@ -33,9 +33,8 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
     .npz           The whole matrix; `np.load(path)` needs no pickles. Unknown values have no array.
     .md, .tex      The table that the terminal shows, with three decimals; LaTeX needs the package booktabs.
     .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
-    ============== =========================================================================================
-
-    The file is written under another name and renamed, so that a reader sees the whole file or the old one.
+    ============== ==================================================================================
+    The file is written under another name and renamed, so that a reader sees the old file or the complete new one.
 
     Args:
         matrix: The matrix.
@@ -46,7 +45,7 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = check_destination(path)
@@ -55,14 +54,14 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
 
 
 def check_destination(path: str | Path, formats: Sequence[str] | None = None) -> Path:
-    """Return `path` if a file can be written there; called before a long computation.
+    """Check, before a long computation, that a file can be written to `path`, and return the path.
 
     Args:
         path: The file to write.
         formats: The allowed suffixes; by default those of :func:`write_matrix`.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
     """
     return writable(path, FORMATS if formats is None else formats)
 
@@ -76,7 +75,7 @@ def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> Non
 
 
 def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
-    """Write the values as a frame; everything else is in the metadata, which readers of frames ignore."""
+    """Write the values as a frame, and all other data to the metadata, which readers of frames ignore."""
     arrays = {"chance": matrix.chance, "per_seed": matrix.per_seed, "standard_error": matrix.standard_error}
     notes = {
         "schema_version": SCHEMA_VERSION,
@@ -86,7 +85,7 @@ def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: Binary
         "seeds": list(matrix.seeds),
         "density": density,
         "record": _record(matrix),
-        # The values of a few hundred languages would be four times as long as JSON numbers, and slow to read.
+        # As JSON numbers, the values of a few hundred languages would be four times as long and slow to read.
         "arrays": {
             name: {"shape": list(values.shape), "float64": base64.b64encode(values.astype("<f8").tobytes()).decode()}
             for name, values in arrays.items()
@@ -112,14 +111,14 @@ def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO)
         "per_seed": _listed(matrix.per_seed),
         "record": _record(matrix),
     }
-    # Only estimates have a standard error.
+    # Only estimates from samples have a standard error.
     if matrix.standard_error is not None:
         document["standard_error"] = _listed(matrix.standard_error)
     write_document(document, file)
 
 
 def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
-    """Return the record of how the matrix was made, as JSON values."""
+    """Return the record of the origin of the matrix, as JSON values."""
     return None if matrix.record is None else matrix.record.to_json()
 
 
@@ -139,7 +138,7 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
     }
     arrays: dict[str, Any] = {
         "schema_version": np.int64(SCHEMA_VERSION),
-        # Text of fixed width, because arrays of Python objects would need pickles.
+        # The text has a fixed width, because arrays of Python objects would need pickles.
         "coefficient": np.array(matrix.coefficient, np.str_),
         "sources": np.array(matrix.sources, np.str_),
         "targets": np.array(matrix.targets, np.str_),
@@ -183,7 +182,7 @@ _Writer = Callable[[GroupedSimilarity, float | None, BinaryIO], None]
 
 
 def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float | None = None) -> Path:
-    """Write the matrices of groups in the format that the suffix of `path` names, whole or not at all.
+    """Write the matrices of groups in the format of the suffix of `path`, completely or not at all.
 
     ============== =========================================================================================
     .csv, .tsv     A line for each group, source and target; undefined values are empty.
@@ -202,7 +201,7 @@ def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float 
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = check_destination(path, GROUP_FORMATS)
@@ -255,7 +254,7 @@ def _write_groups_npz(groups: GroupedSimilarity, density: float | None, file: Bi
     first = groups.matrices[0]
     arrays: dict[str, Any] = {
         "schema_version": np.int64(SCHEMA_VERSION),
-        # Text of fixed width, because arrays of Python objects would need pickles.
+        # The text has a fixed width, because arrays of Python objects would need pickles.
         "coefficient": np.array(groups.coefficient, np.str_),
         "by": np.array(groups.by, np.str_),
         "groups": np.array(groups.names, np.str_),

@@ -1,7 +1,7 @@
 """Style, page layout and file output of all figures.
 
-A figure is drawn by a function without arguments, because matplotlib's settings must hold while its texts are made.
-Axes are placed in inches from the top left of a page. pyplot is not used, so that there is no global state.
+A figure is drawn by a function without arguments, which is called while the matplotlib settings of this module are
+active. Axes are placed in inches from the top left of a page. pyplot is not used, so that there is no global state.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Colours that colour-blind readers can distinguish (Okabe and Ito), without the yellow, which is too light on white.
+#: Colours that colour-blind readers can distinguish (Okabe and Ito), without yellow, which is too light on white.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#22252b")
 MARKERS: Final = ("o", "s", "D", "^")
 GREY: Final = "#9aa0a8"
@@ -28,7 +28,7 @@ PALE_INK: Final = "#8a8f98"
 SCALE: Final = "magma_r"
 UNDEFINED_COLOUR: Final = "#c9ccd1"
 
-#: matplotlib's settings: a font that is always installed, the same bytes each time, and `$` as a dollar sign.
+#: matplotlib settings: a font that is always installed, reproducible files, and `$` as a dollar sign.
 SETTINGS: Final[Any] = {
     "svg.hashsalt": "xsns-stream",
     "font.family": ["DejaVu Sans"],
@@ -48,7 +48,7 @@ def save_figure(draw: Draw, file: BinaryIO, kind: str, **options: Any) -> None:
     """Write a figure into an open file; the same figure gives the same bytes.
 
     Args:
-        draw: Makes the figure.
+        draw: Returns the figure.
         file: The file.
         kind: `png`, `svg` or `pdf`.
         options: Further arguments of matplotlib's `savefig`, such as `pad_inches`.
@@ -65,18 +65,18 @@ def figure_writer(draw: Draw) -> Callable[[BinaryIO, str], None]:
     """Return a function that writes a figure as `png`, `svg` or `pdf` into an open file.
 
     Args:
-        draw: Makes the figure; called once for each file.
+        draw: Returns the figure; it is called once for each file.
     """
     return lambda file, kind: save_figure(draw, file, kind, pad_inches=0.25)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a fixed size, in inches.
+    """A page of a fixed size in inches.
 
     Attributes:
-        width: Width of the axes that are placed on the page. Labels may be outside; the saved page includes them.
-        height: Height of the axes that are placed on the page.
+        width: Width of the area for axes. Labels may be outside of it; the saved page includes them.
+        height: Height of the area for axes.
     """
 
     width: float
@@ -89,13 +89,13 @@ class Page:
         return Figure(figsize=(self.width, self.height), facecolor="white", dpi=_DPI)
 
     def axes(self, figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes whose upper left corner is `left` and `top` inches from that of the page."""
+        """Add axes with their upper left corner `left` and `top` inches from the corner of the page."""
         box = left / self.width, 1.0 - (top + height) / self.height, width / self.width, height / self.height
         return figure.add_axes(box)
 
 
 def stacked_axes(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with axes one below the other, each with room for a number of labelled lines.
+    """Return a figure with axes one below the other, each for a number of labelled lines.
 
     Args:
         lines: The number of lines of each axes.
@@ -128,7 +128,7 @@ def finish_lines(axes: Axes, lines: int, label: str) -> None:
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return colour and marker of a series; the marker changes when the colours are used up."""
+    """Return colour and marker of a series; the marker changes after all colours were used."""
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index // len(COLOURS) % len(MARKERS)]}
 
 
@@ -160,7 +160,7 @@ def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size
 
 
 def is_dark(rgba: Iterable[float]) -> bool:
-    """Return whether text on a colour must be white, by the colour's luma."""
+    """Return whether text on a colour must be white to be readable."""
     red, green, blue, _ = rgba
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
 

@@ -1,4 +1,4 @@
-"""Tables, files and figure of a regression, and its JSON document."""
+"""Output of a regression: tables, files, a figure and a JSON document."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _UNKNOWN: Final = "–"
-#: Metrics that are shown of the ranking by fitted scores.
+#: Metrics in the table of the ranking by fitted scores.
 _METRICS: Final = ("pearson", "top-1", "ndcg@3", "regret")
 
 
@@ -32,7 +32,7 @@ def regression_sheets(regression: Regression, ranks: Evaluation | None = None) -
 
     Args:
         regression: The regression.
-        ranks: The evaluation of the ranking by fitted scores, if there is one.
+        ranks: The evaluation of the ranking by fitted scores; None without one.
     """
     sheets = (_coefficients(regression), _variances(regression), _errors(regression))
     return sheets if ranks is None else (*sheets, _ranks(ranks))
@@ -129,7 +129,7 @@ def regression_table(sheets: Sequence[Sheet]) -> Group:
 
 
 def _decimal(value: float, digits: int) -> str:
-    """Return a number with `digits` decimals, or with `digits` significant digits if decimals would not show it."""
+    """Return a number with `digits` decimals, or with `digits` significant digits if the decimals were all zero."""
     if math.isnan(value):
         return _UNKNOWN
     small = value != 0 and abs(value) < 10 ** (1 - digits)
@@ -143,7 +143,7 @@ def _probability(value: float) -> str:
 
 
 def regression_document(regression: Regression, ranks: Evaluation | None = None) -> dict[str, Any]:
-    """Return the regression as one object of plain values; undefined values are NaN."""
+    """Return the regression as one JSON object; undefined values are NaN."""
     result: dict[str, Any] = {
         "model": regression.model,
         "random_intercepts": list(regression.factors),
@@ -171,7 +171,7 @@ def regression_document(regression: Regression, ranks: Evaluation | None = None)
 
 
 def prediction_document(predicted: PredictedScores) -> dict[str, Any]:
-    """Return expected scores as one object of plain values."""
+    """Return expected scores as one JSON object."""
     return {
         "target": predicted.target,
         "known_target": predicted.known_target,
@@ -201,14 +201,14 @@ def write_regression(regression: Regression, ranks: Evaluation | None, path: str
 
     Args:
         regression: The regression.
-        ranks: The evaluation of the ranking by fitted scores, if there is one.
+        ranks: The evaluation of the ranking by fitted scores; None without one.
         path: The file to write; an existing file is replaced.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     result = ResultFile(
@@ -226,7 +226,7 @@ def write_regression(regression: Regression, ranks: Evaluation | None, path: str
 
 
 def _figure(regression: Regression) -> Any:
-    """Draw predicted against measured scores, with a panel for in-sample and each kind of left-out prediction."""
+    """Draw predicted against measured scores, with panels for in-sample and each kind of left-out prediction."""
     from matplotlib.figure import Figure
 
     panels = {IN_SAMPLE: regression.fitted, **regression.left_out}

@@ -304,6 +304,7 @@ class ProvenanceBounds(Struct):
     reliability: Reliability
     text: Text
     inputs: Inputs
+    former_labels: Annotated[list[Name], Meta(max_length=1000)] = []
 
 
 class Record(Struct):

@@ -22,9 +22,11 @@ from xsns_stream.store.format import (
     Header,
     RowKey,
     fold_node,
+    on_disk,
 )
 from xsns_stream.store.reader import Mode, StoreReader
 from xsns_stream.store.records import CommitRecord
+from xsns_stream.store.relabel import RelabelResult, relabel_rows
 from xsns_stream.store.row_array import Compressor, RowArray
 from xsns_stream.store.storage import Storage, open_storage
 from xsns_stream.store.verify import Finding, Fold, Progress, unfinished_folds, verify_store
@@ -199,7 +201,7 @@ class SubNetworkStore(StoreReader):
             StoreError: The lock cannot be created.
         """
         key = RowKey.checked(language, seed, 1.0)
-        return self.storage.claimed(f"{key.seed}-{key.language}", ARRAY, METADATA)
+        return self.storage.claimed(f"{key.seed}-{on_disk(key.language)}", ARRAY, METADATA)
 
     def remove_left_claims(self) -> None:
         """Remove the lock files of claims of killed processes."""
@@ -247,6 +249,28 @@ class SubNetworkStore(StoreReader):
         if self.mode == "r":
             raise StoreError(f"the store '{self.storage}' was opened for reading.", "open it with mode 'a'.")
         return discard_row(self.storage, self.layout, RowKey.checked(language, seed, density))
+
+    def relabel(self, old: str, new: str, on_progress: Progress | None = None) -> RelabelResult:
+        """Give the rows of a language another label, with their folds, saved Fisher values and cached counts.
+
+        Bits, seeds and densities stay as they are, and so does the provenance, which gets the old label in
+        `former_labels`. The rows are complete under one of the two labels at every moment, and under both for a short
+        time. After a crash, the same call continues. Matrices and other files that were written before keep the old
+        label.
+
+        Args:
+            old: The label of the rows; any code of the language that no other row has.
+            new: The new label: a code, or any label such as `qaa-x-mine` or `sw_news`.
+            on_progress: Called with (steps done, all steps).
+
+        Returns:
+            The rows that were relabelled; none where an earlier call has done it.
+
+        Raises:
+            LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.
+            StoreError: The store is read-only, a row is damaged, or another process is measuring it.
+        """
+        return relabel_rows(self, old, new, on_progress)
 
     def scratch(self) -> AbstractContextManager[Path]:
         """Yield a folder for large files of a build, which is removed when the block ends.

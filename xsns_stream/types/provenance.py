@@ -51,6 +51,7 @@ class Provenance:
             list of specifications of a corpus; `model`; `options`, the options of the text and of the parameters that
             were given. A path is relative to the folder of the store, and begins with a full stop. Empty if it was not
             recorded.
+        former_labels: Labels that the row had before it was relabelled, the oldest first; usually empty.
     """
 
     model: str = ""
@@ -76,6 +77,7 @@ class Provenance:
     reliability: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    former_labels: tuple[str, ...] = ()
 
     #: Fields that all rows of one store share.
     SHARED = (
@@ -100,19 +102,22 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that :meth:`from_json` reads."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del data["former_labels"]
         return data | {
             "fallback": list(self.fallback),
             "versions": dict(self.versions),
             "reliability": dict(self.reliability),
             "text": dict(self.text),
-            "inputs": dict(self.inputs),
+            **({"inputs": dict(self.inputs)} if self.inputs else {}),
+            **({"former_labels": list(self.former_labels)} if self.former_labels else {}),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """Return the record from a JSON object of :meth:`to_json`; unknown keys are ignored."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
-        return cls(**(known | {"fallback": tuple(known.get("fallback", ()))}))
+        lists = {name: tuple(known.get(name, ())) for name in ("fallback", "former_labels")}
+        return cls(**(known | lists))
 
 
 LIBRARIES: Final = (
