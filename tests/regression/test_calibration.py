@@ -14,8 +14,8 @@ from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
 from xsns_stream.io.frames import read_parquet
 from xsns_stream.regression import calibrate, fit
+from xsns_stream.report import RESULT_FORMATS
 from xsns_stream.report.regression import (
-    RESULT_FORMATS,
     prediction_sheet,
     regression_document,
     regression_sheets,
