@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
 
 from tests.support.paths import ROOT
 from xsns_stream import objectives
-from xsns_stream.cli import VERBS, baseline, choices
+from xsns_stream.cli import VERBS, baseline_tables, baseline_text, choices
 from xsns_stream.evaluation import AVERAGES
-from xsns_stream.evaluation.metrics import GAINS
+from xsns_stream.evaluation.metrics import GAINS, METRICS
 from xsns_stream.gold.formats import READERS
 from xsns_stream.models import auto_classes
-from xsns_stream.pipeline.baselines import FROM_TEXT, TABLE_BASELINES
+from xsns_stream.pipeline.baselines import TABLE_BASELINES
+from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
 from xsns_stream.similarity import COEFFICIENTS, GROUPINGS
 from xsns_stream.transfer import PRESETS
 
@@ -56,8 +58,20 @@ def test_every_verb_has_its_file() -> None:
 
 
 def test_every_baseline_has_a_command() -> None:
-    registry = [*TABLE_BASELINES, *FROM_TEXT, "file", "all"]
-    compare("cli/baseline.py", baseline.BASELINES, "pipeline/baselines.py", registry)
+    compare("cli/baseline_tables.py", baseline_tables.COMMANDS, "pipeline/baselines.py", [*TABLE_BASELINES, "file"])
+    compare("cli/baseline_text.py", baseline_text.COMMANDS, "pipeline/model_baselines.py", [*TEXT_BASELINES, "all"])
+
+
+def test_every_file_of_rules_is_selected() -> None:
+    folder = ROOT / "xsns_stream/fisher/rules"
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    selected = re.findall(r"from xsns_stream\.fisher\.rules\.(\w+) import", (folder / "__init__.py").read_text())
+    compare("fisher/rules/__init__.py", selected, "the folder fisher/rules/", sorted(files))
+
+
+def test_every_metric_is_documented() -> None:
+    page = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    compare("docs/evaluation.md", [name for name in METRICS if f"`{name}`" in page], "evaluation/metrics.py", METRICS)
 
 
 def test_a_missing_name_is_named() -> None:

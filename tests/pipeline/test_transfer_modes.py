@@ -28,5 +28,5 @@ def test_modes_of_the_caller_are_off(
     for name in ("en-train", "en-dev", "en-test"):
         (tmp_path / f"{name}.txt").write_text("dog NOUN\nruns VERB\n\ncat NOUN\nsits VERB\n")
     with mode, pytest.raises(XsnsError, match="stopped"):
-        finetune.transfer(str(tmp_path), task="pos", output=tmp_path / "gold.csv", progress=False)
+        finetune.transfer(str(tmp_path), task="pos", sources="en", output=tmp_path / "gold.csv", progress=False)
     assert seen == [(False, False)]

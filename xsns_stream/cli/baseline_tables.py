@@ -55,6 +55,7 @@ def _run_table(
 
 @click.command(
     name="l2v",
+    short_help="Cosine of typological features. Needs URIEL's feature_predictions.npz.",
     epilog=examples(
         "xsns-stream baseline l2v feature_predictions.npz --lang sw,zu,fi,et",
         "xsns-stream baseline l2v feature_predictions.npz --gold gold.parquet -o l2v.parquet",
@@ -73,6 +74,7 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
 
 @click.command(
     name="ldnd",
+    short_help="Similarity of basic words. Needs an LDND matrix (ASJP).",
     epilog=examples(
         "xsns-stream baseline ldnd ldnd.csv --lang sv,no,fi,et",
         "xsns-stream baseline ldnd ldnd.csv --names udpos-langs.csv -o ldnd.parquet",
@@ -92,6 +94,7 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
 
 @click.command(
     name="family",
+    short_help="Share of common ancestors. Needs a table of language families.",
     epilog=examples(
         "xsns-stream baseline family languages.csv --lang sw,zu,fi,et",
         "xsns-stream baseline family languages.csv --column Family --column Genus -o family.parquet",
@@ -119,6 +122,7 @@ def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bo
 
 @click.command(
     name="script",
+    short_help="Whether the scripts are the same. Needs no data; a table of scripts is optional.",
     epilog=examples(
         "xsns-stream baseline script --lang sr,hr,ru,zh-Hant",
         "xsns-stream baseline script languages.csv -o script.parquet",
@@ -139,6 +143,7 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 
 @click.command(
     name="source-size",
+    short_help="Amount of the source's data. Needs a table of sizes.",
     epilog=examples(
         "xsns-stream baseline source-size sizes.csv --sources en,sw",
         "xsns-stream baseline source-size sizes.csv --column sentences --targets fi -o size.parquet",
@@ -164,6 +169,7 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 
 @click.command(
     name="file",
+    short_help="Any matrix of similarities or distances. Needs the matrix.",
     epilog=examples(
         "xsns-stream baseline file similarity.csv --lang sw,fi",
         "xsns-stream baseline file distances.tsv --distance -o similarity.parquet",
@@ -198,11 +204,15 @@ def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     finish(result.matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=result.notes, more=result.labels)
 
 
+#: {name: command}, in the order of the help page.
 COMMANDS: Final[dict[str, click.Command]] = {
-    "l2v": l2v_command,
-    "ldnd": ldnd_command,
-    "family": family_command,
-    "script": script_command,
-    "source-size": source_size_command,
-    "file": file_command,
+    str(command.name): command
+    for command in (
+        l2v_command,
+        ldnd_command,
+        family_command,
+        script_command,
+        source_size_command,
+        file_command,
+    )
 }

@@ -109,6 +109,7 @@ def _weights(function: Decorated) -> Decorated:
 
 @click.command(
     name="lex",
+    short_help="Overlap of sub-word distributions. Needs text and a tokenizer.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline lex --lang sw,zu,fi,et",
@@ -129,6 +130,7 @@ def lex_command(**options: Any) -> None:
 
 @click.command(
     name="emb",
+    short_help="Cosine of mean embeddings. Needs text and a model.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline emb --lang sw,zu,fi,et --examples 16",
@@ -156,6 +158,7 @@ def emb_command(layer: str | None, **options: Any) -> None:
 
 @click.command(
     name="nn-rank",
+    short_help="Share of the target's nearest tokens that a source has. Needs text and a model.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline nn-rank --lang sw,zu,fi,et --examples 16",
@@ -189,6 +192,7 @@ def nn_rank_command(**options: Any) -> None:
 
 @click.command(
     name="grad-cosine",
+    short_help="Cosine of mean gradients. Needs text and a model.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline grad-cosine --lang sw,zu,fi,et --examples 16",
@@ -217,6 +221,7 @@ def grad_cosine_command(**options: Any) -> None:
 
 @click.command(
     name="sue",
+    short_help="Evenness of the source's sub-words (experimental). Needs text.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline sue --lang sw,zu,fi,et --examples 256",
@@ -308,6 +313,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 
 @click.command(
     name="all",
+    short_help="All baselines whose data are available. Needs a folder.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline all --lang sw,zu,fi,et -o baselines",
@@ -345,7 +351,8 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     Tables are searched in --data; baselines from text need --corpus, and all but sue need --model. Where several
     tables can be used, the one with most of the languages is used, or the first one of several.
     """
-    from xsns_stream.pipeline.baselines import FROM_TEXT, Baseline, baselines_in_folders, different_settings
+    from xsns_stream.pipeline.baselines import Baseline, baselines_in_folders, different_settings
+    from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
     from xsns_stream.pipeline.text_baselines import refuse_failures
 
     pool = pool_of(options)
@@ -356,7 +363,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     computed, left_out = baselines_in_folders(folders, pool)
     folder = _folder(output)
     _write(computed, folder, pool, quiet)
-    left_out |= {name: f"needs {needs}." for name, needs in FROM_TEXT.items() if name not in names}
+    left_out |= {name: f"needs {one.needs}." for name, one in TEXT_BASELINES.items() if name not in names}
     from_text = _compute(names, pool, options, quiet) if names else None
     if from_text is not None:
         origin = " and ".join(filter(None, (" ".join(options["texts"]), options["model"], options["store"])))
@@ -380,13 +387,13 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
 
 def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the baselines for which the text, and the model if needed, were given."""
-    from xsns_stream.pipeline.baselines import FROM_TEXT
+    from xsns_stream.pipeline.model_baselines import TEXT_BASELINES, needs_tokenizer
 
     if options["store"] is not None:
-        return tuple(FROM_TEXT)
+        return tuple(TEXT_BASELINES)
     if not options["texts"]:
         return ()
-    return tuple(FROM_TEXT) if options["model"] else ("sue",)
+    return tuple(name for name in TEXT_BASELINES if options["model"] or not needs_tokenizer([name]))
 
 
 def _folder(output: str) -> Path:
@@ -452,11 +459,15 @@ def _table(computed: dict[str, Baseline], left_out: dict[str, str], folder: Path
     return table
 
 
+#: {name: command}, in the order of the help page.
 COMMANDS: Final[dict[str, click.Command]] = {
-    "lex": lex_command,
-    "emb": emb_command,
-    "nn-rank": nn_rank_command,
-    "grad-cosine": grad_cosine_command,
-    "sue": sue_command,
-    "all": all_command,
+    str(command.name): command
+    for command in (
+        lex_command,
+        emb_command,
+        nn_rank_command,
+        grad_cosine_command,
+        sue_command,
+        all_command,
+    )
 }

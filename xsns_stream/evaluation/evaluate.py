@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import metrics, reference_rows
-from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH, Mask, Metric, measure, metric_functions
+from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH, Function, Mask, measure, metric_functions
 from xsns_stream.evaluation.notes import with_notes
 from xsns_stream.evaluation.resampling import (
     CONFIDENCE,
@@ -64,7 +64,7 @@ class _Pool:
     joined: JoinedScores
     scores: Reals
     candidates: Mask
-    functions: dict[str, Metric]
+    functions: dict[str, Function]
     english: Reals | None
 
     @property

@@ -10,7 +10,9 @@ orders, with equal probabilities. A constant prediction therefore has exactly th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -201,34 +203,71 @@ def _rank_of_best(x: Reals, y: Reals) -> Reals:
 # ------------------------------------------------------------------------------------ all targets and seeds
 
 
-#: Correlations: undefined for a constant prediction, and zero on average for a random order.
-CORRELATIONS: Final = ("pearson", "spearman", "kendall")
 OVER_ENGLISH: Final = "over-english"
 
 Mask = NDArray[np.bool_]
-Metric = Callable[[Reals, Reals], Reals]
+Function = Callable[[Reals, Reals], Reals]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of an evaluation.
+
+    Attributes:
+        name: Its name in files.
+        title: Its name in tables.
+        function: Function of predictions and scores; None if it needs more than these.
+        in_unit: Whether it is in the unit of the gold scores; all others are fractions of 1.
+        correlation: Whether it is undefined for a constant prediction, and zero on average for a random order.
+        ndcg: The variant of NDCG; None for other metrics.
+    """
+
+    name: str
+    title: str
+    function: Function | None
+    in_unit: bool = False
+    correlation: bool = False
+    ndcg: str | None = None
 
 
 def ndcg_name(variant: str) -> str:
-    """Return the name of NDCG with its variant; the values of variants differ by tens of points."""
+    """Return the name of NDCG with its variant, because variants differ by tens of points."""
     return f"ndcg@{DEPTH}[{variant}]"
 
 
-def metric_functions(ndcg_variant: str) -> dict[str, Metric]:
-    """Return {name: metric}, in the order of the columns of a table."""
+#: {name: metric}, in the order of the columns of a table.
+METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric("pearson", "Pearson", pearson, correlation=True),
+            Metric("spearman", "Spearman", spearman, correlation=True),
+            Metric("kendall", "Kendall", kendall, correlation=True),
+            Metric("top-1", "Top-1", lambda x, y: top_k(x, y, 1)),
+            Metric("top-3", "Top-3", lambda x, y: top_k(x, y, 3)),
+            *(
+                Metric(ndcg_name(variant), f"NDCG@{DEPTH}[{variant}]", partial(ndcg, variant=variant), ndcg=variant)
+                for variant in GAINS
+            ),
+            Metric("mrr", "MRR", reciprocal_rank),
+            Metric("regret", "regret", regret, in_unit=True),
+            Metric(OVER_ENGLISH, "over English", None, in_unit=True),
+        )
+    }
+)
+CORRELATIONS: Final = tuple(metric.name for metric in METRICS.values() if metric.correlation)
+
+
+def metric_functions(ndcg_variant: str) -> dict[str, Function]:
+    """Return {name: function} of the metrics, with one variant of NDCG, in the order of the columns of a table."""
     return {
-        "pearson": pearson,
-        "spearman": spearman,
-        "kendall": kendall,
-        "top-1": lambda x, y: top_k(x, y, 1),
-        "top-3": lambda x, y: top_k(x, y, 3),
-        ndcg_name(ndcg_variant): lambda x, y: ndcg(x, y, ndcg_variant),
-        "mrr": reciprocal_rank,
-        "regret": regret,
+        metric.name: metric.function
+        for metric in METRICS.values()
+        if metric.function is not None and metric.ndcg in (None, ndcg_variant)
     }
 
 
-def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Metric]) -> Reals:
+def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]) -> Reals:
     """Return every metric of every target and pair of seeds.
 
     The metrics of a target are undefined if it has fewer than two candidates, or if the predictor lacks the value of a

@@ -5,6 +5,7 @@
 * `accumulators`: the running sums, and the part of the engine that rules use.
 * `scoring`, `head`: the outputs of a batch that are scored, and a head that computes only these.
 * `model_state`: evaluation mode, precision, checkpointing.
+* `own_loss`: the same for any module, with a loss that the caller defines.
 * `estimators`: estimators that square the gradient of a whole batch, for comparison.
 * `layer_groups`, `memory`: measurement in groups of layers that fit into memory; batches that fit.
 * `reference`: the slow and obvious computation of the same values.
@@ -16,8 +17,9 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import SupportsIndex, TypeAlias
 
 import torch
@@ -30,8 +32,9 @@ from xsns_stream.fisher.estimators import BatchGradients
 from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of_layers, moments_of
 from xsns_stream.fisher.memory import is_out_of_memory, token_budget
 from xsns_stream.fisher.model_state import AUTOCAST, caller_modes_off
+from xsns_stream.fisher.own_loss import Loss, OwnLossEngine, check_own_loss, loss_name, unconfirmed_names
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
-from xsns_stream.models.layout import parameter_layout
+from xsns_stream.models.layout import ALL, parameter_layout
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 __all__ = [
@@ -101,6 +104,8 @@ def diagonal_fisher(
     seed: int = 0,
     language: str = "",
     provenance: Provenance | None = None,
+    loss: Loss | None = None,
+    blocks: Sequence[str] | str | None = None,
 ) -> DiagonalFisher:
     """Compute the exact per-example diagonal Fisher information of θ.
 
@@ -118,13 +123,14 @@ def diagonal_fisher(
     3159040
 
     Args:
-        model: A transformers model with a language-modelling head or a task head. It runs in evaluation mode, and its
-            state is restored afterwards.
+        model: A transformers model with a language-modelling head or a task head; with `loss`, any module. It runs in
+            evaluation mode, and its state is restored afterwards.
         batches: Any iterable of batches in transformers' format: int64 `input_ids` and `attention_mask` [B, T], and
             `labels` (−100 marks positions that are not scored; the labels of a causal model are not shifted), or
             `start_positions` and `end_positions`. A DataLoader with a `DataCollatorForLanguageModeling` yields such
-            batches. They are moved to the model's device.
-        layout: θ; by default all blocks, as :func:`xsns_stream.parameter_layout` chooses them.
+            batches. With `loss`, batches of any tensors {name: tensor [B, …]}. They are moved to the model's device.
+        layout: θ; by default all blocks of a model of transformers, as :func:`xsns_stream.parameter_layout` chooses
+            them, and every parameter of any other module.
         estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the
             others.
         token_reduction: `sum` takes the equation literally. `mean` first divides the log-likelihood of an example by
@@ -137,6 +143,9 @@ def diagonal_fisher(
         language: Code of the language, recorded with the values and named in errors.
         provenance: Record to keep with the values. By default it contains what is known here: model, weights, θ,
             estimator, precision, seed.
+        loss: A function (model, batch) → tensor [B] with −log p(y|x), or another loss, of each example. By default the
+            loss of transformers for the kind of the model.
+        blocks: Names of the modules to measure, or `all` for every parameter, in place of `layout`.
 
     Returns:
         float32 values (float64 for a float64 model), finite and ≥ 0.
@@ -150,25 +159,31 @@ def diagonal_fisher(
     Source: X-SNS, equation 1; the expectation over y is replaced by the observed labels (empirical Fisher).
     """
     settings = FisherSettings(estimator, token_reduction, labels, precision, checkpoint)
-    _check_inputs(model, batches)
+    _check_inputs(model, batches, loss)
     seed = _integer(seed)
-    layout = parameter_layout(model) if layout is None else layout
-    device = next(model.parameters()).device
+    layout = _chosen_layout(model, layout, blocks)
+    moved = _moved(batches, next(model.parameters()).device, as_given=loss is not None)
     with caller_modes_off():
-        unconfirmed = () if settings.batch_wise else without_rules(model, layout)
-        running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
+        if loss is None:
+            unconfirmed = () if settings.batch_wise else without_rules(model, layout)
+            running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
+        else:
+            check_own_loss(model, loss, settings)
+            first, moved = _peeked(moved)
+            unconfirmed = unconfirmed_names(model, layout, loss, first) if first is not None else ()
+            running = OwnLossEngine(model, layout, loss, settings, unconfirmed)
     _warn_of_half_precision(model, layout, unconfirmed)
     size = 0
     with caller_modes_off(), running, error_context(running, language):
-        for batch in batches:
-            moved = _on_device(batch, device)
-            size = max(size, len(moved["input_ids"]) if "input_ids" in moved else 0)
-            running.add(moved)
+        for batch in moved:
+            before = running.examples
+            running.add(batch)
+            size = max(size, running.examples - before)
     _require_examples(running, language)
     if provenance is None:
-        provenance = replace(
-            default_provenance(model, layout, settings, size, running.examples, seed), fallback=tuple(unconfirmed)
-        )
+        known = default_provenance(model, layout, settings, size, running.examples, seed)
+        estimator = known.estimator if loss is None else f"{settings.estimator}(loss={loss_name(loss)})"
+        provenance = replace(known, estimator=estimator, fallback=tuple(unconfirmed))
     values = tuple((running.sums[name] / running.count).cpu().numpy() for name in layout.names)
     return DiagonalFisher(values, layout, running.examples, language, provenance)
 
@@ -190,31 +205,65 @@ def mean_gradient(
         {parameter name: float32 tensor of its shape (float64 for a float64 model)}.
     """
     settings = FisherSettings(token_reduction=token_reduction)
-    _check_inputs(model, batches)
+    _check_inputs(model, batches, None)
     device = next(model.parameters()).device
     with caller_modes_off():
         unconfirmed = without_rules(model, layout)
         running = Engine(model, layout, settings, unconfirmed, moments=("signed",))
     _warn_of_half_precision(model, layout, unconfirmed)
     with caller_modes_off(), running, error_context(running, language):
-        for batch in batches:
-            running.add(_on_device(batch, device))
+        for batch in _moved(batches, device):
+            running.add(batch)
     _require_examples(running, language)
     return {name: total / running.count for name, total in running.sums.items()}
 
 
-def _check_inputs(model: object, batches: object) -> None:
+def _check_inputs(model: object, batches: object, loss: object) -> None:
     """Refuse a model and batches of other types, which a script may pass by mistake."""
     if not isinstance(model, nn.Module):
         raise UsageError(
             f"the model is of the type {type(model).__name__}.",
             "give a model of transformers; for a loaded model it is the attribute `model`.",
         )
+    if next(model.parameters(), None) is None:
+        raise UsageError(f"{type(model).__name__} has no parameters, so there is nothing to measure.")
+    if loss is None and not hasattr(model, "config"):
+        raise UsageError(
+            f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
+            "give loss=…, a function of a model and a batch that returns one value for each example, for example "
+            "lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
+        )
     iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
     if not iterable or isinstance(batches, str | Mapping | Tensor):
         raise UsageError(
             f"the batches are of the type {type(batches).__name__}.", "give a list of batches, or a DataLoader."
         )
+
+
+def _chosen_layout(
+    model: nn.Module, layout: ParameterLayout | None, blocks: Sequence[str] | str | None
+) -> ParameterLayout:
+    """Return the given layout, or the one that `blocks` describes, or the default of the model."""
+    if layout is not None:
+        if blocks is not None:
+            raise UsageError("both a layout and blocks were given.", "give one of them.")
+        return layout
+    if blocks is None and not hasattr(model, "config"):
+        blocks = ALL
+    return parameter_layout(model, blocks=blocks)
+
+
+def _moved(
+    batches: Iterable[Mapping[str, Tensor]], device: torch.device, as_given: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    for batch in batches:
+        yield _on_device(batch, device, as_given)
+
+
+def _peeked(batches: Iterator[dict[str, Tensor]]) -> tuple[dict[str, Tensor] | None, Iterator[dict[str, Tensor]]]:
+    """Return the first batch, and an iterator over all batches."""
+    first = next(batches, None)
+    return first, batches if first is None else chain([first], batches)
 
 
 def _integer(seed: object) -> int:
@@ -224,16 +273,21 @@ def _integer(seed: object) -> int:
     return operator.index(seed)
 
 
-def _on_device(batch: object, device: torch.device) -> dict[str, Tensor]:
-    """Return a batch on the model's device. Narrower integers become int64, which a loss needs.
+def _on_device(batch: object, device: torch.device, as_given: bool = False) -> dict[str, Tensor]:
+    """Return a batch on the model's device. Narrower integers become int64, which a loss of transformers needs.
 
     Tensors without values cannot be moved; the engine raises an error for them.
     """
     if not isinstance(batch, Mapping):
-        raise UsageError(
-            f"a batch is of the type {type(batch).__name__}.",
-            "give {name: tensor}, as a DataLoader with a DataCollatorForLanguageModeling does.",
-        )
+        hint = "give {name: tensor}, as a DataLoader with a DataCollatorForLanguageModeling does."
+        if isinstance(batch, tuple | list):
+            names = "x, y" if len(batch) == 2 else ", ".join(f"x{n}" for n in range(len(batch)))
+            entries = ", ".join(f"'{name}': {name}" for name in names.split(", "))
+            hint = (
+                f"give names to its tensors: ({{{entries}}} for {names} in loader) with the names that the loss "
+                "reads; a model of transformers reads 'input_ids', 'attention_mask' and 'labels'."
+            )
+        raise UsageError(f"a batch is of the type {type(batch).__name__}.", hint)
     moved = {}
     for name, values in batch.items():
         if not isinstance(values, Tensor):
@@ -241,7 +295,7 @@ def _on_device(batch: object, device: torch.device) -> dict[str, Tensor]:
                 f"'{name}' of a batch is of the type {type(values).__name__}.",
                 "convert it with torch.as_tensor, or remove it from the batches.",
             )
-        is_narrow = values.dtype in (torch.int8, torch.uint8, torch.int16, torch.int32)
+        is_narrow = not as_given and values.dtype in (torch.int8, torch.uint8, torch.int16, torch.int32)
         moved[name] = values if values.is_meta else values.to(device, torch.int64 if is_narrow else values.dtype)
     return moved
 

@@ -43,6 +43,7 @@ class Engine:
             rules, so that the bits of the result do not depend on how θ is divided into passes.
         moments: The moments to accumulate: any of `square`, `absolute`, `signed`.
         seed: Seed for labels drawn from the model.
+        kind: Kind of the model, as from :func:`xsns_stream.fisher.scoring.kind_of`, which is the default.
 
     Attributes:
         examples: Number of examples added so far.
@@ -61,9 +62,10 @@ class Engine:
         measured: Collection[str] | None = None,
         moments: Sequence[str] = ("square",),
         seed: int = 0,
+        kind: str | None = None,
     ) -> None:
         self.model, self.layout, self.settings, self.seed = model, layout, settings or FisherSettings(), seed
-        self.kind = scoring.kind_of(model)
+        self.kind = kind or scoring.kind_of(model)
         self.examples = self.examples_in_pass = 0
         theta = scoring.theta_of(model, layout)
         chosen = theta if measured is None else {name: theta[name] for name in layout.names if name in set(measured)}
@@ -217,8 +219,12 @@ class Engine:
             raise NotFiniteError(
                 "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
             )
+        self._run_backward(start if rows.requires_grad else None)
+
+    def _run_backward(self, start: Callable[[], None] | None) -> None:
+        """Run the backward pass of one batch, and square the gradients of vectors at its end."""
         self._backward_runs = True
-        if rows.requires_grad:
+        if start is not None:
             start()
         for left in self._gathered:
             raise NotExactError("one output of a module was used and another was not", self._module(left))

@@ -6,7 +6,7 @@ a model is seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -65,3 +65,31 @@ def reference_fisher(
         for parameter, flag in zip(theta, before, strict=True):
             parameter.requires_grad_(flag)
     return {name: value / count for name, value in total.items()}
+
+
+def single_gradients(
+    model: Any, losses: Sequence[Callable[[], Tensor]], layout: ParameterLayout
+) -> list[dict[str, Tensor]]:
+    """Return the gradient of each loss by θ: {parameter name: tensor of its shape} for each.
+
+    Args:
+        model: The model, in evaluation mode.
+        losses: Functions without arguments, one for each example.
+        layout: The parameters θ.
+    """
+    parameters = scoring.theta_of(model, layout)
+    before = [p.requires_grad for p in parameters.values()]
+    result = []
+    try:
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        for loss in losses:
+            with torch.enable_grad():
+                value = loss()
+            # A parameter that does not affect the output has a gradient of zero.
+            found = torch.autograd.grad(value, list(parameters.values()), allow_unused=True, materialize_grads=True)
+            result.append(dict(zip(parameters, found, strict=True)))
+    finally:
+        for parameter, flag in zip(parameters.values(), before, strict=True):
+            parameter.requires_grad_(flag)
+    return result

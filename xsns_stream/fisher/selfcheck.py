@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -98,13 +98,13 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
         scoring.head_of(model)  # raises an error for a model without a head
     batch = _small_batch(model, kind)
     groups = [layout.names] if budget is None else groups_of_layers(layout, budget)
-    compared: dict[str, _Comparison] = {}
+    compared: dict[str, Comparison] = {}
     with _in_full_precision(model):
         for names in groups:
             compared |= _compare(model, layout, names, batch, set())
     halved = next(model.parameters()).dtype in HALVES
     unmet = _refusing(model, layout, groups, batch) if halved else set()
-    errors = _errors(compared)
+    errors = relative_errors(compared)
     tolerance = TOLERANCE.get(next(model.parameters()).dtype, TOLERANCE_FLOAT32)
     checks = tuple(
         ParameterCheck(name, "" if name in unmet else compared[name].rule, errors[name], errors[name] <= tolerance)
@@ -125,7 +125,7 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
     return checks
 
 
-class _Comparison(NamedTuple):
+class Comparison(NamedTuple):
     """One tensor: the rule that covers it, its largest difference to the reference, and the reference's maximum."""
 
     rule: str
@@ -174,7 +174,7 @@ def _compare(
     names: Sequence[str],
     batch: Mapping[str, Tensor],
     refused: set[str],
-) -> dict[str, _Comparison]:
+) -> dict[str, Comparison]:
     with evaluating(model):
         expected = reference_fisher(model, [batch], layout, names=names)
     engine = _measured(model, layout, names, batch, refused)
@@ -183,7 +183,7 @@ def _compare(
     compared = {}
     for name, values in expected.items():
         difference = float((engine.sums[name] / engine.count - values).abs().max())
-        compared[name] = _Comparison(rules.get(id(parameters[name]), ""), difference, float(values.abs().max()))
+        compared[name] = Comparison(rules.get(id(parameters[name]), ""), difference, float(values.abs().max()))
     return compared
 
 
@@ -197,7 +197,7 @@ def _measured(
             with engine:
                 engine.add(batch)
         except NotExactError as error:
-            refused |= _parameters_of(model, layout, error, refused)
+            refused |= parameters_of(model, layout, error, refused)
         else:
             return engine
 
@@ -215,7 +215,7 @@ def _still_wrong(
         return []
     with _in_full_precision(model, dtype):
         compared = _compare(model, layout, tuple(sorted(names)), batch, refused=set(layout.names))
-    return [name for name, error in _errors(compared).items() if error > tolerance]
+    return [name for name, error in relative_errors(compared).items() if error > tolerance]
 
 
 def _refusing(
@@ -228,17 +228,19 @@ def _refusing(
     return refused
 
 
-def _parameters_of(model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: set[str]) -> set[str]:
+def parameters_of(
+    model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
+) -> set[str]:
     """Return the names in θ of the module that refused its rule; all of θ where these names were refused before."""
-    if refused >= set(layout.names):
+    if set(refused) >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error
     own = {id(p) for p in error.module.parameters(recurse=False)} if error.module is not None else set()
     parameters = dict(model.named_parameters())
     names = {name for name in layout.names if id(parameters[name]) in own}
-    return names if names - refused else set(layout.names)
+    return names if names - set(refused) else set(layout.names)
 
 
-def _errors(compared: Mapping[str, _Comparison]) -> dict[str, float]:
+def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
     """Return {name: error relative to the largest value of the tensor}; NaN for all where a value is not finite."""
     peaks = [comparison.peak for comparison in compared.values()]
     if not all(math.isfinite(peak) for peak in peaks):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 STACKS: Final = ("both", "encoder", "decoder")
 #: Name of the span of parameters that `include` adds.
 OTHER: Final = "other"
+#: Value of `blocks` for every parameter.
+ALL: Final = "all"
 #: Number of tokens where neither the model nor the tokenizer has a limit.
 UNBOUNDED: Final = 2**31 - 1
 
@@ -46,49 +49,102 @@ def block_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
 
 
 def parameter_layout(
-    model: nn.Module, *, stack: str = "both", include: Sequence[str] = (), exclude: Sequence[str] = ()
+    model: nn.Module,
+    *,
+    stack: str = "both",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    blocks: Sequence[str] | str | None = None,
 ) -> ParameterLayout:
-    """Choose θ, the parameters of the transformer blocks, and number their bits.
+    """Choose θ, by default the parameters of the transformer blocks, and number their bits.
 
     Blocks are in the order of the model, tensors in the order of the block. A tensor that is used in several places
     counts once. Parameters that `include` adds come last, as one span named `other`. XLM-R base and mBERT give P =
     85,054,464.
 
     Args:
-        model: A transformers model. For a multimodal model the text stack is measured.
+        model: A transformers model, or any other module. For a multimodal model the text stack is measured.
         stack: `encoder`, `decoder` or `both`, for models that have both stacks.
         include: Regular expressions that are searched in the names of parameters outside of the blocks, in the text
             stack and the head (embeddings, final norms, head). Parameters that match are measured as well.
         exclude: Regular expressions that are searched in the names of the parameters chosen so far. Parameters that
             match are not measured. A tied tensor is found by any of its names.
+        blocks: Names of modules, each with all of its parameters; or `all` for every parameter of the model,
+            including embeddings, norms and head. By default the repeated blocks are found by structure.
 
     Raises:
-        ModelError: The model has no list of repeated blocks.
-        UsageError: The model does not have the stack; a regular expression is invalid or matches nothing; no parameter
-            is left.
+        ModelError: The model has no list of repeated blocks, and `blocks` is not given.
+        UsageError: The model does not have the stack or a named module; a regular expression is invalid or matches
+            nothing; no parameter is left.
 
     Source: X-SNS, section 3 ("embeddings and head excluded"); by structure instead of by name.
     """
-    lists = block_lists(model)
-    if not lists:
-        raise ModelError(
-            f"no list of repeated transformer blocks was found in {type(model).__name__}.",
-            "only transformers that are built from blocks can be measured.",
-        )
-    embeddings = _embeddings(model)
-    parts = _blocks(_in_stack(model, lists, stack), embeddings)
     aliases = _aliases(model)
-    if include:
-        inside = {id(p) for _, blocks in lists for p in blocks.parameters()} - embeddings
-        outside = {n: p for n, p in _text_and_head(model).items() if id(p) not in inside}
-        parts.append((OTHER, _matching(outside, include, aliases, "include")))
+    parts = _repeated(model, stack, include, aliases) if blocks is None else _named(model, blocks, stack, include)
     chosen = {name: p for _, part in parts for name, p in part.items()}
     dropped = _matching(chosen, exclude, aliases, "exclude")
+    if not chosen:
+        raise UsageError("the chosen modules have no parameters.", "choose modules with parameters.")
     if len(dropped) == len(chosen):
         raise UsageError(
             "every parameter is excluded, so that nothing is left to measure.", "exclude fewer parameters."
         )
     return _numbered([(span, {n: p for n, p in part.items() if n not in dropped}) for span, part in parts])
+
+
+def _repeated(model: nn.Module, stack: str, include: Sequence[str], aliases: dict[int, list[str]]) -> list[_Part]:
+    """Return the repeated blocks of the text stack, and the parameters outside of them that `include` names."""
+    lists = block_lists(model)
+    if not lists:
+        raise ModelError(
+            f"no list of repeated transformer blocks was found in {type(model).__name__}.",
+            "name the modules to measure with blocks=[…], or give blocks='all' for every parameter (from Python).",
+        )
+    embeddings = _embeddings(model)
+    parts = _blocks(_in_stack(model, lists, stack), embeddings)
+    if include:
+        inside = {id(p) for _, blocks in lists for p in blocks.parameters()} - embeddings
+        outside = {n: p for n, p in _text_and_head(model).items() if id(p) not in inside}
+        parts.append((OTHER, _matching(outside, include, aliases, "include")))
+    return parts
+
+
+def _named(model: nn.Module, blocks: Sequence[str] | str, stack: str, include: Sequence[str]) -> list[_Part]:
+    """Return the named modules with their parameters, or every parameter by the module that owns it."""
+    if stack != "both" or include:
+        raise UsageError("blocks cannot be combined with stack or include.", "name all modules to measure in blocks.")
+    if blocks == ALL:
+        return _all_parts(model)
+    names = [blocks] if isinstance(blocks, str) else list(blocks)
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for name in names:
+        if name not in modules:
+            near = get_close_matches(str(name), modules, n=1)
+            raise UsageError(
+                f"{type(model).__name__} has no module '{name}'.",
+                f"did you mean '{near[0]}'?" if near else "`model.named_modules()` lists the names of all modules.",
+            )
+    first = {id(p): name for name, p in model.named_parameters()}  # a tied tensor has several names
+    taken: set[int] = set()
+    parts: list[_Part] = []
+    for name in names:
+        own = [p for p in modules[name].parameters() if id(p) not in taken]
+        taken |= {id(p) for p in own}
+        parts.append((name or OTHER, {first[id(p)]: p for p in own}))
+    return parts
+
+
+def _all_parts(model: nn.Module) -> list[_Part]:
+    """Return every parameter in the order of the model, by block where it belongs to one, else by its own module."""
+    try:
+        prefixes = [f"{name}.{index}" for name, blocks in block_lists(model) for index in range(len(blocks))]
+    except ModelError:
+        prefixes = []  # a multimodal model whose text stack is not known has its parameters by module
+    parts: dict[str, dict[str, nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        block = next((prefix for prefix in prefixes if name.startswith(f"{prefix}.")), None)
+        parts.setdefault(block or name.rpartition(".")[0] or OTHER, {})[name] = parameter
+    return list(parts.items())
 
 
 def left_out(model: nn.Module, layout: ParameterLayout) -> dict[str, torch.Tensor]:

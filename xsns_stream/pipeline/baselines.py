@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.corpora import Corpus, Texts
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.events import BaselineEvent, Noted
 from xsns_stream.pipeline.language_pool import LanguagePool, language_pool, require_choice
+from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
 from xsns_stream.pipeline.row_selection import StoreLike
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.types import SimilarityMatrix
@@ -20,15 +22,6 @@ from xsns_stream.types.predictor_records import Difference, PredictorRecord, dif
 
 if TYPE_CHECKING:
     from xsns_stream.types import Reals
-
-#: {name: what it needs} of the baselines from text.
-FROM_TEXT: Final = {
-    "lex": "--corpus, and --model for its tokenizer",
-    "emb": "--corpus and --model",
-    "nn-rank": "--corpus and --model",
-    "grad-cosine": "--corpus and --model",
-    "sue": "--corpus",
-}
 
 
 @dataclass(frozen=True)
@@ -103,13 +96,13 @@ def baseline(
     if store is not None:
         path_of_store = str(store.path) if isinstance(store, SubNetworkStore) else os.fspath(store)
     pool = language_pool(languages, sources, targets, gold, path_of_store)
-    if name in FROM_TEXT:
+    if name in TEXT_BASELINES:
         if options.get("layer") == "all":
             raise UsageError("baseline returns one matrix, and layer='all' gives several.", "give one layer.")
         return _from_text(name, texts, pool, path_of_store, model, tokenizer, progress, on_event, options)
     if name not in (*TABLE_BASELINES, "file"):
         raise UsageError(
-            f"there is no baseline '{name}'.", f"choose among {', '.join((*TABLE_BASELINES, *FROM_TEXT, 'file'))}."
+            f"there is no baseline '{name}'.", f"choose among {', '.join((*TABLE_BASELINES, *TEXT_BASELINES, 'file'))}."
         )
     if table is None and name != "script":
         raise UsageError(f"the baseline {name} needs a table.", "give table=FILE.")
@@ -230,14 +223,41 @@ def _source_size(
     return Baseline(source_size(sizes, pool.sources, pool.targets, log=log), notes, str(file))
 
 
-#: {name: function of (file, pool, options)} of the baselines that are computed from a table.
-TABLE_BASELINES: Final[dict[str, Callable[..., Baseline]]] = {
-    "l2v": _l2v,
-    "ldnd": _ldnd,
-    "family": _family,
-    "script": _script,
-    "source-size": _source_size,
-}
+@dataclass(frozen=True)
+class TableBaseline:
+    """A baseline that is computed from a table.
+
+    Attributes:
+        compute: Function of the table, the languages and the options.
+        files: Names of usable tables in a folder, the best first; empty if no table is needed.
+        needs: What it needs, for messages.
+    """
+
+    compute: Callable[..., Baseline]
+    files: tuple[str, ...] = ()
+    needs: str = ""
+
+
+#: {name: baseline}.
+TABLE_BASELINES: Final[Mapping[str, TableBaseline]] = MappingProxyType(
+    {
+        "l2v": TableBaseline(
+            _l2v, ("feature_predictions.npz",), "URIEL's features: feature_predictions.npz of lang2vec"
+        ),
+        "ldnd": TableBaseline(
+            _ldnd,
+            ("ldnd.csv",),
+            "word-list distances: ldnd.csv, and names: udpos-langs.csv or languages.csv",
+        ),
+        "family": TableBaseline(_family, ("languages.csv", "fams.txt"), "families: languages.csv or fams.txt"),
+        "script": TableBaseline(_script),
+        "source-size": TableBaseline(
+            _source_size,
+            ("wiki-langs.csv", "langs-xlmr.txt", "udpos-sizes-train.csv", "sizes.csv"),
+            "amounts of data: wiki-langs.csv, langs-xlmr.txt, udpos-sizes-train.csv or sizes.csv",
+        ),
+    }
+)
 
 
 def table_baseline(name: str, file: str | None, pool: LanguagePool, **options: Any) -> Baseline:
@@ -254,7 +274,7 @@ def table_baseline(name: str, file: str | None, pool: LanguagePool, **options: A
         UsageError: An option does not apply, or languages must be chosen.
         XsnsError: The table cannot be read, or lacks the languages.
     """
-    function = TABLE_BASELINES[name]
+    function = TABLE_BASELINES[name].compute
     allowed = function.__code__.co_varnames[2 : function.__code__.co_argcount]
     if unknown := next((option for option in options if option not in allowed), None):
         raise UsageError(
@@ -322,18 +342,6 @@ def _restricted(matrix: SimilarityMatrix, pool: LanguagePool, file: str) -> Simi
     )
 
 
-#: {baseline: (names of usable files, the best first; what the baseline needs)}, for a search in folders.
-TABLE_FILES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
-    "l2v": (("feature_predictions.npz",), "URIEL's features: feature_predictions.npz of lang2vec"),
-    "ldnd": (("ldnd.csv",), "word-list distances: ldnd.csv, and names: udpos-langs.csv or languages.csv"),
-    "family": (("languages.csv", "fams.txt"), "families: languages.csv or fams.txt"),
-    "source-size": (
-        ("wiki-langs.csv", "langs-xlmr.txt", "udpos-sizes-train.csv", "sizes.csv"),
-        "amounts of data: wiki-langs.csv, langs-xlmr.txt, udpos-sizes-train.csv or sizes.csv",
-    ),
-}
-
-
 def baselines_in_folders(folders: Sequence[str], pool: LanguagePool) -> tuple[dict[str, Baseline], dict[str, str]]:
     """Compute the baselines whose tables are in some folders, and `script`, which needs no table.
 
@@ -347,20 +355,23 @@ def baselines_in_folders(folders: Sequence[str], pool: LanguagePool) -> tuple[di
     """
     files = _find_tables(folders)
     results: dict[str, Baseline | str] = {}
-    for name, (wanted, needs) in TABLE_FILES.items():
-        paths = [path for file_name in wanted for path in files.get(file_name, ())]
-        results[name] = _widest(name, paths, pool) if paths else f"needs {needs}."
-    try:
-        results["script"] = _script(None, pool)
-    except XsnsError as error:
-        results["script"] = error.message
+    # The baselines that need no table come last.
+    for name, one in sorted(TABLE_BASELINES.items(), key=lambda item: not item[1].files):
+        paths = [path for file_name in one.files for path in files.get(file_name, ())]
+        if one.files:
+            results[name] = _widest(name, paths, pool) if paths else f"needs {one.needs}."
+            continue
+        try:
+            results[name] = one.compute(None, pool)
+        except XsnsError as error:
+            results[name] = error.message
     computed = {name: one for name, one in results.items() if isinstance(one, Baseline)}
     return computed, {name: reason for name, reason in results.items() if isinstance(reason, str)}
 
 
 def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
     """Return {file name: paths in alphabetical order} of usable tables, folder by folder."""
-    wanted = {name for names, _ in TABLE_FILES.values() for name in names}
+    wanted = {name for one in TABLE_BASELINES.values() for name in one.files}
     tables: dict[str, list[Path]] = {}
     for folder in folders:
         if not Path(folder).is_dir():

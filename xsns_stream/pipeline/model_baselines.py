@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -59,13 +60,14 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "MODEL_BASELINES",
-    "NEED_WEIGHTS",
+    "TEXT_BASELINES",
     "BaselineEvent",
     "BaselineSettings",
     "NeighboursFound",
     "RowMeasured",
     "model_baselines",
+    "needs_tokenizer",
+    "needs_weights",
 ]
 
 #: Layer of NN-Rank; the last layer of models with fewer.
@@ -87,7 +89,7 @@ def model_baselines(
     seeds. A language that fails under every seed is left out.
 
     Args:
-        names: Names of :data:`MODEL_BASELINES`.
+        names: Names of :data:`TEXT_BASELINES`.
         corpus: Source of the text.
         loaded: The model with its tokenizer. For lex its `model` may be None; for sue it may be None itself.
         languages: Normalised codes.
@@ -118,21 +120,22 @@ class _Run:
         self.settings, self.loaded, self.notify = settings, loaded, notify
         self.failed: dict[Row, XsnsError] = {}
         self.drawn: dict[str, dict[int, DrawnText]] = {}
-        self.body = Body(self._model) if settings.wants("emb", "nn-rank") else None
+        self.body = Body(self.model) if settings.reads("states") else None
         self.layout = settings.layout
         self.objective = settings.objective
-        if settings.wants("grad-cosine"):
+        if settings.reads("gradients"):
             from xsns_stream.fisher import without_rules
             from xsns_stream.models import parameter_layout
 
             if self.objective is None:
-                self.objective = make_objective(self._model.objective, max_length=settings.max_length)
+                self.objective = make_objective(self.model.objective, max_length=settings.max_length)
             if self.layout is None:
-                self.layout = parameter_layout(self._model.model)
-            without_rules(self._model.model, self.layout, cached=True)
+                self.layout = parameter_layout(self.model.model)
+            without_rules(self.model.model, self.layout, cached=True)
 
     @property
-    def _model(self) -> LoadedModel:
+    def model(self) -> LoadedModel:
+        """The model with its tokenizer."""
         if self.loaded is None:
             raise ValueError(f"{', '.join(self.settings.names)} cannot be computed without a model or its tokenizer")
         return self.loaded
@@ -143,7 +146,7 @@ class _Run:
             folder = undo.enter_context(
                 tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=self.settings.scratch)
             )
-            collectors = self._collectors(seed, Path(folder), undo)
+            collectors = [TEXT_BASELINES[name].make(self, seed, Path(folder), undo) for name in self.settings.names]
             rows = [Row(language, seed) for language in self.settings.languages]
             for row, text in ReadAhead(rows, self._read):
                 self.notify(RowStarted(row))
@@ -173,7 +176,7 @@ class _Run:
                 tuple(settings.rows[at] for at in rows),
                 tuple(settings.columns[at] for at in columns),
                 per_seed.mean(axis=0),
-                "emb" if name.startswith("emb-") else name,
+                _kind(name),
                 seeds=settings.seeds,
                 per_seed=per_seed,
                 record=self._record(name),
@@ -182,71 +185,55 @@ class _Run:
 
     def _record(self, name: str) -> PredictorRecord:
         """Return the record of how the baseline of this name was computed."""
-        settings, kind = self.settings, "emb" if name.startswith("emb-") else name
-        # sue is computed from words alone.
-        loaded = None if kind == "sue" else self._model
+        settings, kind = self.settings, _kind(name)
+        baseline = TEXT_BASELINES[kind]
+        loaded = None if baseline.reads == "text" else self.model
         return PredictorRecord(
             kind,
             model="" if loaded is None else loaded.name,
-            weights_digest=loaded.weights_digest if loaded is not None and kind in NEED_WEIGHTS else "",
+            weights_digest=loaded.weights_digest if loaded is not None and baseline.needs_weights else "",
             tokenizer_digest="" if loaded is None else loaded.tokenizer_digest,
             corpus=settings.corpus.name,
             examples_asked=settings.examples,
             seeds=settings.seeds,
-            objective=str(self.objective) if kind == "grad-cosine" else "",
+            objective=str(self.objective) if baseline.reads == "gradients" else "",
             max_length=0 if loaded is None else settings.max_length,
             texts=self.drawn,
-            settings=self._settings_of(name, kind),
+            settings=baseline.settings(self, name),
         )
 
-    def _settings_of(self, name: str, kind: str) -> dict[str, Any]:
-        """Return the settings of this baseline alone."""
-        settings = self.settings
-        if kind == "emb":
-            layer = (
-                int(name.removeprefix("emb-"))
-                if name != kind
-                else self._body.layer(_number(settings), self._body.layers)
-            )
-            return {"layer": layer, "centre": settings.centre}
-        if kind == "nn-rank":
-            layer = self._body.layer(settings.neighbour_layer, NEIGHBOUR_LAYER)
-            return {"layer": layer, "neighbours": settings.neighbours, "max_tokens": settings.max_tokens}
-        if kind == "grad-cosine":
-            return {"token_reduction": settings.token_reduction}
-        return {"merges": settings.merges} if kind == "sue" else {}
-
-    def _collectors(self, seed: int, folder: Path, undo: ExitStack) -> list[Collector]:
-        """Return an empty collector for each baseline, in the order of the names."""
-        settings = self.settings
-        make: dict[str, Callable[[], Collector]] = {
-            "lex": lambda: LexicalCollector(self._model.tokenizer),
-            "sue": lambda: EvennessCollector(settings.merges),
-            "emb": lambda: EmbeddingsCollector(self._body, settings.layer, settings.centre),
-            "nn-rank": lambda: self._neighbours(seed, folder / "states", undo),
-            "grad-cosine": lambda: GradientsCollector(
-                self._theta, folder / "gradients", len(settings.languages), lambda text: self._gradient(text, seed)
-            ),
-        }
-        return [make[name]() for name in settings.names]
-
     @property
-    def _body(self) -> Body:
+    def model_body(self) -> Body:
+        """The body of the model, whose token states are read."""
         assert self.body is not None
         return self.body
 
     @property
-    def _theta(self) -> ParameterLayout:
-        assert self.layout is not None
-        return self.layout
+    def neighbour_layer(self) -> int:
+        """The layer of nn-rank."""
+        return self.model_body.layer(self.settings.neighbour_layer, NEIGHBOUR_LAYER)
 
-    def _neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursCollector:
+    def embedding_layer(self, name: str) -> int:
+        """Return the layer of a matrix that is named `emb`, or `emb-N`."""
+        if name != _kind(name):
+            return int(name.removeprefix("emb-"))
+        return self.model_body.layer(_number(self.settings), self.model_body.layers)
+
+    def gradients(self, seed: int, path: Path) -> GradientsCollector:
+        """Return the collector of grad-cosine."""
+        assert self.layout is not None
+        return GradientsCollector(
+            self.layout, path, len(self.settings.languages), lambda text: self._gradient(text, seed)
+        )
+
+    def neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursCollector:
+        """Return the collector of nn-rank, whose file is closed by `undo`."""
         settings = self.settings
         collector = NeighboursCollector(
-            self._body,
-            self._model.tokenizer,
+            self.model_body,
+            self.model.tokenizer,
             path,
-            layer=self._body.layer(settings.neighbour_layer, NEIGHBOUR_LAYER),
+            layer=self.neighbour_layer,
             k=settings.neighbours,
             most=settings.max_tokens,
             dtype=settings.states,
@@ -259,10 +246,10 @@ class _Run:
         settings = self.settings
         sample = settings.corpus.sample(row.language, settings.examples, row.seed)
         plain = scored = None
-        if settings.wants("lex", "emb", "nn-rank"):
-            plain = encode_plain(sample, self._model, row.seed, settings.max_length)
-        if self.objective is not None and settings.wants("grad-cosine"):
-            scored = self.objective.encode(sample, self._model.tokenizer, row.seed)
+        if settings.reads("tokens", "states"):
+            plain = encode_plain(sample, self.model, row.seed, settings.max_length)
+        if self.objective is not None and settings.reads("gradients"):
+            scored = self.objective.encode(sample, self.model.tokenizer, row.seed)
         return LanguageText(row.language, sample, plain, scored)
 
     def _add(self, row: Row, text: LanguageText, collectors: Sequence[Collector]) -> None:
@@ -278,14 +265,14 @@ class _Run:
             return
         with _fitting(self.settings.batch):
             for batch in self._batches(text.plain, row):
-                states = self._body.states(batch)
+                states = self.model_body.states(batch)
                 for collector in of_states:
                     collector.add_states(row.language, batch, states)
 
     def _batches(self, encoded: EncodedSample, row: Row) -> Iterator[dict[str, Tensor]]:
-        device = str(next(self._model.model.parameters()).device)
+        device = str(next(self.model.model.parameters()).device)
         done = 0
-        for batch in batches(encoded.examples, self.settings.batch, self._model.pad_id, device):
+        for batch in batches(encoded.examples, self.settings.batch, self.model.pad_id, device):
             yield batch
             done += len(batch["input_ids"])
             self.notify(ExamplesDone(row, done, len(encoded.examples)))
@@ -294,10 +281,11 @@ class _Run:
         from xsns_stream.fisher import mean_gradient
 
         assert text.scored is not None
+        assert self.layout is not None
         todo = self._batches(text.scored, Row(text.language, seed))
         with _fitting(self.settings.batch):
             return mean_gradient(
-                self._model.model, todo, self._theta, self.settings.token_reduction, language=text.language
+                self.model.model, todo, self.layout, self.settings.token_reduction, language=text.language
             )
 
     def _finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
@@ -325,6 +313,11 @@ class _Run:
         if first is None:
             return CorpusError("there are fewer than two languages to compare.", "name more languages.")
         return CorpusError(f"no two languages are left to compare. The first that failed: {first.message}", first.hint)
+
+
+def _kind(name: str) -> str:
+    """Return the baseline of a matrix, which is named after its layer where there is one for each."""
+    return "emb" if name.startswith("emb-") else name
 
 
 def _number(settings: BaselineSettings) -> int | None:
@@ -360,9 +353,83 @@ def _fitting(batch: int) -> Iterator[None]:
         ) from error
 
 
-MODEL_BASELINES: Final = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
-#: Baselines that need the model's weights; lex needs its tokenizer, sue needs neither.
-NEED_WEIGHTS: Final = ("emb", "nn-rank", "grad-cosine")
+#: What a baseline reads of a language: its text, the tokens, token states of the model, or gradients.
+Reads: TypeAlias = Literal["text", "tokens", "states", "gradients"]
+
+
+@dataclass(frozen=True)
+class TextBaseline:
+    """A baseline that is computed from text.
+
+    Attributes:
+        needs: The options that it needs, for messages.
+        reads: What it reads. Token states and gradients need the weights of the model, tokens its tokenizer.
+        make: (run, seed, folder for temporary files, stack of what is closed afterwards) → an empty collector.
+        settings: (run, name of a matrix) → the settings that the values depend on.
+    """
+
+    needs: str
+    reads: Reads
+    make: Callable[[_Run, int, Path, ExitStack], Collector]
+    settings: Callable[[_Run, str], dict[str, Any]]
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether the model computes something."""
+        return self.reads in ("states", "gradients")
+
+
+#: {name: baseline}, in the order in which they are computed.
+TEXT_BASELINES: Final[Mapping[str, TextBaseline]] = MappingProxyType(
+    {
+        "lex": TextBaseline(
+            "--corpus, and --model for its tokenizer",
+            "tokens",
+            lambda run, seed, folder, undo: LexicalCollector(run.model.tokenizer),
+            lambda run, name: {},
+        ),
+        "emb": TextBaseline(
+            "--corpus and --model",
+            "states",
+            lambda run, seed, folder, undo: EmbeddingsCollector(
+                run.model_body, run.settings.layer, run.settings.centre
+            ),
+            lambda run, name: {"layer": run.embedding_layer(name), "centre": run.settings.centre},
+        ),
+        "nn-rank": TextBaseline(
+            "--corpus and --model",
+            "states",
+            lambda run, seed, folder, undo: run.neighbours(seed, folder / "states", undo),
+            lambda run, name: {
+                "layer": run.neighbour_layer,
+                "neighbours": run.settings.neighbours,
+                "max_tokens": run.settings.max_tokens,
+            },
+        ),
+        "grad-cosine": TextBaseline(
+            "--corpus and --model",
+            "gradients",
+            lambda run, seed, folder, undo: run.gradients(seed, folder / "gradients"),
+            lambda run, name: {"token_reduction": run.settings.token_reduction},
+        ),
+        "sue": TextBaseline(
+            "--corpus",
+            "text",
+            lambda run, seed, folder, undo: EvennessCollector(run.settings.merges),
+            lambda run, name: {"merges": run.settings.merges},
+        ),
+    }
+)
+
+
+def needs_weights(names: Iterable[str]) -> bool:
+    """Return whether one of these baselines needs the weights of the model."""
+    return any(TEXT_BASELINES[name].needs_weights for name in names)
+
+
+def needs_tokenizer(names: Iterable[str]) -> bool:
+    """Return whether one of these baselines needs the tokenizer of the model."""
+    return any(TEXT_BASELINES[name].reads != "text" for name in names)
 
 
 OnBaselineEvent: TypeAlias = Callable[[BaselineEvent], None]
@@ -373,7 +440,7 @@ class BaselineSettings:
     """Baselines to compute, their text and their parameters.
 
     Attributes:
-        names: Names of :data:`MODEL_BASELINES`.
+        names: Names of :data:`TEXT_BASELINES`.
         corpus: Source of the text.
         languages: Normalised codes; emb subtracts the mean of their vectors if it is centred.
         sources: Rows of the matrices; nn-rank searches the tokens of these. All languages by default.
@@ -421,9 +488,9 @@ class BaselineSettings:
 
     def __post_init__(self) -> None:
         for name in self.names:
-            if name not in MODEL_BASELINES:
+            if name not in TEXT_BASELINES:
                 raise UsageError(
-                    f"there is no baseline '{name}' from text.", f"choose among {', '.join(MODEL_BASELINES)}."
+                    f"there is no baseline '{name}' from text.", f"choose among {', '.join(TEXT_BASELINES)}."
                 )
         numbers = {
             "examples": self.examples,
@@ -455,6 +522,6 @@ class BaselineSettings:
         """T targets."""
         return self.languages if self.targets is None else self.targets
 
-    def wants(self, *names: str) -> bool:
-        """Return whether one of these baselines is requested."""
-        return any(name in self.names for name in names)
+    def reads(self, *what: Reads) -> bool:
+        """Return whether one of the baselines reads one of these."""
+        return any(TEXT_BASELINES[name].reads in what for name in self.names)

@@ -21,7 +21,7 @@ from xsns_stream.objectives import Objective, make_objective
 from xsns_stream.pipeline.arguments import flag, whole_number
 from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed
 from xsns_stream.pipeline.language_pool import LanguagePool, require_choice
-from xsns_stream.pipeline.model_baselines import NEED_WEIGHTS, model_baselines
+from xsns_stream.pipeline.model_baselines import model_baselines, needs_tokenizer, needs_weights
 from xsns_stream.pipeline.row_selection import as_seeds, max_length_of
 from xsns_stream.store import open_store
 from xsns_stream.types import Provenance, SimilarityMatrix
@@ -232,8 +232,8 @@ def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityM
 
 def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
     """Load as much of the model as the baselines need, and return settings that follow from the model."""
-    if not any(name in NEED_WEIGHTS for name in names):
-        return (_tokenizer_alone(options), {}) if "lex" in names else (None, {})
+    if not needs_weights(names):
+        return (_tokenizer_alone(options), {}) if needs_tokenizer(names) else (None, {})
     from xsns_stream.models import longest_input, parameter_layout
     from xsns_stream.models.in_memory import open_model
     from xsns_stream.pipeline.build import check_length
@@ -369,7 +369,7 @@ def options_of_store(
         ("texts", "corpus", "--corpus", _corpus(stored.shared.corpus)),
         ("model", "model", "--model", _model(stored)),
     ):
-        if name in given or (name == "model" and tuple(names) == ("sue",)):
+        if name in given or (name == "model" and not needs_tokenizer(names)):
             continue
         if located is None:
             wrong.append(
@@ -476,7 +476,7 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
     if loaded is None:
         return
     pairs = [("tokenizer", loaded.tokenizer_digest, stored.shared.tokenizer_digest)]
-    if any(name in NEED_WEIGHTS for name in names):
+    if needs_weights(names):
         pairs.append(("weights", loaded.weights_digest, stored.shared.weights_digest))
     differing = [part for part, here, there in pairs if here and there and here != there]
     if differing:

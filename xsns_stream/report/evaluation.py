@@ -14,6 +14,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from xsns_stream.evaluation.metrics import METRICS
 from xsns_stream.report.console_tables import shown_name
 from xsns_stream.report.figures import GREY, INK, PALE_INK, cut, language, look
 from xsns_stream.report.markup import Sheet, sheet_table
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "–"
 #: Number of decimals of metrics in percent, and in the other units of gold scores.
 _DECIMALS: Final = {"percent": 1, "fraction": 3, "points": 2}
-_METRIC_NAMES: Final = {
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "kendall": "Kendall",
-    "top-1": "Top-1",
-    "top-3": "Top-3",
-    "mrr": "MRR",
-    "over-english": "over English",
-}
-#: Metrics in the unit of the gold scores; all others are fractions of 1.
-_IN_UNIT: Final = frozenset({"regret", "over-english"})
 _PADDING: Final = 2
 # The largest number of tied sources with their codes in a table.
 _MAX_TIED: Final = 2
@@ -164,13 +154,13 @@ def _unit(evaluation: Evaluation) -> str:
 
 
 def _headings(evaluation: Evaluation) -> list[str]:
-    return [_METRIC_NAMES.get(metric, metric.replace("ndcg", "NDCG")) for metric in evaluation.metrics]
+    return [METRICS[metric].title for metric in evaluation.metrics]
 
 
 def _number(value: float, metric: str, evaluation: Evaluation, *, signed: bool = False) -> str:
     if math.isnan(value):
         return UNKNOWN
-    in_unit = metric in _IN_UNIT
+    in_unit = METRICS[metric].in_unit
     decimals = _DECIMALS[evaluation.settings.unit if in_unit else "percent"]
     # Adding 0.0 turns −0.0 into 0.0.
     rounded = round(float(value) * (1 if in_unit else 100), decimals) + 0.0

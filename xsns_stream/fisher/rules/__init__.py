@@ -88,6 +88,9 @@ def _by_parameters(module: nn.Module, own: dict[str, nn.Parameter]) -> Rule | No
     if isinstance(module, nn.Embedding | nn.Linear | nn.LayerNorm | nn.RMSNorm):
         # A subclass that computes something else, or in another shape, than the rules above expect.
         return None
+    if isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.PReLU):
+        # torch checks that their vectors have one axis, so that they cannot be given one copy for each example.
+        return None
     if all(parameter.dim() == 1 for parameter in parameters):
         return Rule("feature-wise", feature_wise, "forward", parameters)
     if set(own) == {"gate_up_proj", "down_proj"} and all(p.dim() == 3 for p in parameters):
