@@ -11,6 +11,9 @@ import click
 from xsns_stream.cli.named_group import NamedGroup
 from xsns_stream.cli.option_groups import Options, apply
 from xsns_stream.cli.output import (
+    LANG,
+    SOURCES,
+    TARGETS,
     Decorated,
     emit_json,
     examples,
@@ -69,14 +72,14 @@ def pool_options(function: Decorated) -> Decorated:
     return apply(
         function,
         click.option(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             metavar="CODES",
             help="Only these languages, such as `sw,en`, or all. By default all languages of the data.",
         ),
-        click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, such as `en,de`."),
-        click.option("--targets", "--target", multiple=True, metavar="CODES", help="Only these as targets."),
+        click.option(*SOURCES, "sources", multiple=True, metavar="CODES", help="Only these sources, such as `en,de`."),
+        click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Only these targets."),
         click.option(
             "--gold", default=None, metavar="FILE", help="Take the sources and targets of these gold scores by default."
         ),

@@ -32,10 +32,13 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
+    SEEDS,
     Decorated,
+    WholeNumbers,
     common_options,
     emit_json,
     examples,
+    flattened,
     matrix_output_option,
     note,
     stderr_console,
@@ -86,9 +89,10 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 "1024).",
             ),
             _text(
-                "--seed",
+                *SEEDS,
                 "seeds",
-                type=int,
+                type=WholeNumbers(),
+                callback=flattened,
                 multiple=True,
                 default=(42,),
                 show_default=True,
@@ -333,7 +337,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 @model_options
 @length_option
 @_text_options(None)
-@_cost("--batch", default=8, show_default=True, help="Examples in a batch.")
+@_batch_option
 @_max_tokens_option
 @scratch_option
 @pool_options

@@ -27,11 +27,17 @@ from xsns_stream.cli.option_groups import (
 )
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
+    DENSITIES,
+    LANG,
+    SEEDS,
     Decorated,
+    Numbers,
+    WholeNumbers,
     common_options,
     counted,
     emit_json,
     examples,
+    flattened,
     given_options,
     note,
     say,
@@ -87,7 +93,7 @@ def _text_options(function: Decorated) -> Decorated:
         corpus_options(_text),
         _text("--label-column", default=None, help="Column of a task's labels, if it is not the default column."),
         _text(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             default=("all",),
@@ -102,9 +108,10 @@ def _text_options(function: Decorated) -> Decorated:
             "results (the paper: 1024).",
         ),
         _text(
-            "--seed",
+            *SEEDS,
             "seeds",
-            type=int,
+            type=WholeNumbers(),
+            callback=flattened,
             multiple=True,
             default=(42,),
             show_default=True,
@@ -117,9 +124,10 @@ def _estimator_options(function: Decorated) -> Decorated:
     return apply(
         function,
         _selection(
-            "--density",
+            *DENSITIES,
             "densities",
-            type=float,
+            type=Numbers(),
+            callback=flattened,
             multiple=True,
             default=(0.15,),
             show_default=True,

@@ -10,10 +10,13 @@ import click
 from xsns_stream.cli.choices import GOLD_FORMATS
 from xsns_stream.cli.option_groups import parse_renames
 from xsns_stream.cli.output import (
+    SEEDS,
+    WholeNumbers,
     common_options,
     counted,
     emit_json,
     examples,
+    flattened,
     note,
     score_output_option,
     stdout_console,
@@ -73,9 +76,10 @@ def command() -> None:
 )
 @click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
-    "--seed",
+    *SEEDS,
     "seeds",
-    type=int,
+    type=WholeNumbers(),
+    callback=flattened,
     multiple=True,
     metavar="N",
     help="The seed of each file, in the order of the files. Repeatable.",

@@ -10,6 +10,9 @@ from click.core import ParameterSource
 from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.option_groups import coefficient_option
 from xsns_stream.cli.output import (
+    LANG,
+    SOURCES,
+    TARGETS,
     Decorated,
     common_options,
     emit_json,
@@ -33,20 +36,21 @@ def side_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--sources` and `--target`."""
     for option in (
         click.option(
-            "--target",
+            *TARGETS,
             "targets",
             multiple=True,
             metavar="CODES",
             help="Compare the sources with these targets only. Only their pairs are counted.",
         ),
         click.option(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Compare these sources with the targets only, such as `en,de`.  [default: all that have every seed]",
         ),
         click.option(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             metavar="CODES",

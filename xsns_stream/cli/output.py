@@ -22,8 +22,48 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_STORE: Final = "xsns.zarr"
+STORE_HELP: Final = "The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…"
+_STORE_ARGUMENT: Final = "xsns_stream.store_argument"
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+#: Spellings of options that several verbs have. The singular and the plural are the same option in every verb.
+LANG: Final = ("-l", "--lang", "--languages")
+SOURCES: Final = ("--sources", "--source")
+TARGETS: Final = ("--targets", "--target")
+SEEDS: Final = ("--seed", "--seeds")
+DENSITIES: Final = ("--density", "--densities")
+
+
+class WholeNumbers(click.ParamType[tuple[int, ...]]):
+    """Whole numbers that are separated by commas: `42` or `1,2,3`."""
+
+    name = "integers"
+    _kind: type[int] | type[float] = int
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Return the numbers."""
+        if isinstance(value, int | float):
+            return (value,)
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._kind(part) for part in str(value).split(",") if part.strip())
+        except ValueError:
+            noun = "an integer" if self._kind is int else "a number"
+            self.fail(f"'{value}' is not {noun}, or several that are separated by commas.", param, ctx)
+
+
+class Numbers(WholeNumbers):
+    """Numbers that are separated by commas: `0.15` or `0.1,0.2`."""
+
+    name = "numbers"
+    _kind = float
+
+
+def flattened(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
+    """Return all numbers of an option that may be repeated, and that takes several numbers each time."""
+    return tuple(number for value in values for number in value)
 
 
 def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -140,7 +180,38 @@ def store_option(function: Decorated) -> Decorated:
         show_default=True,
         metavar="PATH",
         callback=lasting,
-        help="The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…",
+        help=STORE_HELP,
+    )(function)
+
+
+def store_or_argument(function: Decorated) -> Decorated:
+    """Add `--store`, which may also be given as an argument: `prune mine.zarr` is `prune --store mine.zarr`."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        ctx.meta[_STORE_ARGUMENT] = value
+
+    def choose(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
+        argument = ctx.meta.get(_STORE_ARGUMENT)
+        if argument is not None:
+            if ctx.get_parameter_source("store") is not ParameterSource.DEFAULT and argument != value:
+                from xsns_stream.errors import UsageError
+
+                raise UsageError(f"two stores were given: '{argument}' and '{value}'.", "give one of them.")
+            ctx.set_parameter_source("store", ParameterSource.COMMANDLINE)
+            value = argument
+        return lasting(ctx, parameter, value)
+
+    function = click.option(
+        "-s",
+        "--store",
+        default=DEFAULT_STORE,
+        show_default=True,
+        metavar="PATH",
+        callback=choose,
+        help=f"{STORE_HELP} It may also be given without --store.",
+    )(function)
+    return click.argument(
+        "store_argument", metavar="[STORE]", required=False, is_eager=True, expose_value=False, callback=remember
     )(function)
 
 
@@ -150,9 +221,10 @@ def row_options(function: Decorated) -> Decorated:
         "--density", type=float, default=None, help="Density of the rows, needed if the store has several."
     )(function)
     return click.option(
-        "--seed",
+        *SEEDS,
         "seeds",
-        type=int,
+        type=WholeNumbers(),
+        callback=flattened,
         multiple=True,
         help="Seed of the rows. May be given more than once.  [default: all seeds, averaged]",
     )(function)

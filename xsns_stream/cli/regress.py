@@ -58,7 +58,9 @@ from xsns_stream.cli.output import (
     "than once.",
 )
 @click.option(
+    "--fit",
     "--model",
+    "model",
     type=click.Choice(["ols", "mixed"]),
     default="ols",
     show_default=True,

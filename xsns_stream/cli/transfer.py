@@ -23,11 +23,16 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
+    SEEDS,
+    SOURCES,
+    TARGETS,
     Decorated,
+    WholeNumbers,
     common_options,
     counted,
     emit_json,
     examples,
+    flattened,
     note,
     say,
     score_output_option,
@@ -77,7 +82,8 @@ def _language_options(function: Decorated) -> Decorated:
     return apply(
         function,
         _languages(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Fine-tune one model on each of these, such as `en,de`, or all.",
@@ -89,7 +95,7 @@ def _language_options(function: Decorated) -> Decorated:
             help="Fine-tune one model on all of these together, such as `es,pt,it`; repeatable.",
         ),
         _languages(
-            "--targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
+            *TARGETS, "targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
         ),
         _languages(
             "--pairs",
@@ -112,9 +118,10 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",
         ),
         _tuning(
-            "--seed",
+            *SEEDS,
             "seeds",
-            type=int,
+            type=WholeNumbers(),
+            callback=flattened,
             multiple=True,
             default=(42,),
             show_default=True,
