@@ -311,6 +311,11 @@ def same_language(one: str, other: str) -> bool:
     )
 
 
+def same_main_language(one: str, other: str) -> bool:
+    """Whether two codes are one main language in any scripts and regions, such as `zh-Hans` and `zh-TW`."""
+    return _main(one) == _main(other)
+
+
 def _main(code: str) -> str:
     """Return the main language of a code; for a label that is not a code, its first part."""
     language = (code_or_none(code) or code).split("-", maxsplit=1)[0]

@@ -204,7 +204,7 @@ def test_invalid_amount_is_an_error(write, field: str) -> None:
         ("t.csv", "code,script\nen,latin,7,8\n", "has 4 fields, but the first has 2"),
         ("t.csv", "word,script\nen,latin\n", "has no column of codes"),
         ("t.csv", "code,word\nen,latin\n", "has no column of scripts"),
-        ("t.xlsx", "x", "is not a table of text"),
+        ("t.xlsx", "x", "is a workbook of a spreadsheet program, not a table of text"),
         ("t.csv", "code,script\nEnglisch!,latin\n", "has no value for any language"),
         ("t.csv", "code,script\nen,\n", "has no value for any language"),
     ],

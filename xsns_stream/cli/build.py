@@ -142,10 +142,11 @@ def _estimator_options(function: Decorated) -> Decorated:
         ),
         _selection(
             "--labels",
-            type=click.Choice(["data", "sample"]),
+            type=click.Choice(["data", "sample", "as-given"]),
             default="data",
             show_default=True,
-            help="Score the observed labels, or labels that are drawn from the model (true Fisher).",
+            help="Score the observed labels, or labels that are drawn from the model (true Fisher). as-given is "
+            "--labels-as-given.",
         ),
         _selection(
             "--token-reduction",

@@ -59,10 +59,9 @@ def command() -> None:
 @click.option(
     "--format",
     "layout",
-    required=True,
     metavar="|".join(GOLD_FORMATS),
     help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
-    "column for each target, long has a line for each score.",
+    "column for each target, long has a line for each score.  [default: found from the file]",
 )
 @score_output_option
 @click.option("--task", metavar="NAME", help="Task that was fine-tuned, such as pos; by default that of the format.")
@@ -110,12 +109,13 @@ def command() -> None:
 )
 @common_options
 def import_command(
-    files: tuple[str, ...], layout: str, output: str, as_json: bool, quiet: bool, **options: Any
+    files: tuple[str, ...], layout: str | None, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Import gold transfer scores: read, check, write.
 
-    Codes of languages are normalised, and names of languages are recognised. A file with data that cannot be imported
-    is refused, and one message lists all problems. Several files are runs with several seeds.
+    FILE is a table of text (.csv, .tsv, .txt, .md, .tex) as spreadsheets and papers have them, or a file of a public
+    collection. Codes of languages are normalised, and names of languages are recognised. A file with data that cannot
+    be imported is refused, and one message lists all problems. Several files are runs with several seeds.
     """
     from xsns_stream.pipeline.gold_files import import_gold
 

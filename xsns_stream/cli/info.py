@@ -44,6 +44,8 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
         for name in ("task", "text_column", "split", "config", "corpus_revision"):
             if options[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
+        if options["label"] or options["labels_as_given"]:
+            raise UsageError("labels of files cannot be used with a store.", "give --corpus too.")
         _store(store, as_json)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
         raise UsageError("--store and --corpus cannot be combined.", "give one of them.")

@@ -151,7 +151,8 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds options through `option`.
 
-    They are `--task`, `--text-column`, `--split`, `--words`, `--config` and `--corpus-revision`.
+    They are `--task`, `--text-column`, `--split`, `--words`, `--labels-as-given`, `--label`, `--config` and
+    `--corpus-revision`.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -171,6 +172,19 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 default=None,
                 help="How text that is split into words is read: each sentence as it is written, or its words joined "
                 "by spaces. Labelled words are always joined by spaces.  [default: running]",
+            ),
+            option(
+                "--labels-as-given",
+                is_flag=True,
+                help="Keep the names of files as labels: aka_Latn, sw_news. By default a label is the normalised code "
+                "of a language: swh_Latn is sw.",
+            ),
+            option(
+                "--label",
+                multiple=True,
+                metavar="FILE=LABEL",
+                help="The label of a file, which is kept as it is given: news.txt=sw-x-news. May be given more than "
+                "once.",
             ),
             option("--config", default=None, help=CONFIG_HELP),
             option("--corpus-revision", default=None, help="Commit, branch or tag of a Hub data set."),

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +68,7 @@ class PublishedFile:
         corpus: Name of the corpus.
         number: Number of the part.
         split: `train`, `dev`, `devtest` or `test`; empty if the name has none.
+        written: The language as the name has it.
     """
 
     file: str
@@ -76,6 +77,7 @@ class PublishedFile:
     corpus: str
     number: int = 0
     split: str = ""
+    written: str = ""
 
 
 def without_compression(name: str) -> str:
@@ -103,7 +105,7 @@ def published_file(file: str) -> PublishedFile | None:
         split = _SPLITS.get(groups.get("split") or _UNNAMED_SPLIT.get(corpus, ""), "")
         number = groups.get("number")
         text = f"{folder}/{corpus}" if number else file
-        return PublishedFile(file, code, f"{text} {split}", corpus, int(number or 0), split)
+        return PublishedFile(file, code, f"{text} {split}", corpus, int(number or 0), split, match["language"])
     return None
 
 
@@ -141,7 +143,8 @@ def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
         split = _SPLITS.get(base.lower(), "")
         for name, code in files:
             if code in pair or (siblings and not match):
-                yield PublishedFile(name, code, base, "OPUS (Moses)", split=split)
+                suffix = without_compression(name).rpartition(".")[2]
+                yield PublishedFile(name, code, base, "OPUS (Moses)", split=split, written=suffix)
 
 
 # --------------------------------------------------------------------------------------- subfolders
@@ -184,7 +187,7 @@ def _files_of_language(
         if not (has_reader(last) or _WIKI_EXTRACT.fullmatch(plain)):
             continue
         split = _SPLITS.get(plain.partition(".")[0].lower(), "")
-        yield PublishedFile(file, code, f"{name}/ {split}", A_LANGUAGE_FOLDER, number, split)
+        yield PublishedFile(file, code, f"{name}/ {split}", A_LANGUAGE_FOLDER, number, split, name)
 
 
 def _named_by_language(files: Iterable[str], has_reader: Callable[[str], bool]) -> Iterator[PublishedFile]:
@@ -192,11 +195,11 @@ def _named_by_language(files: Iterable[str], has_reader: Callable[[str], bool]) 
         name = file.rpartition("/")[2]
         stem = without_compression(name).rpartition(".")[0]
         if has_reader(name) and (code := code_or_none(stem)):
-            yield PublishedFile(file, code, file, "folders of one split")
+            yield PublishedFile(file, code, file, "folders of one split", written=stem)
 
 
 def _with_split(file: PublishedFile, split: str) -> PublishedFile:
-    return PublishedFile(file.file, file.code, file.text, file.corpus, file.number, split)
+    return replace(file, split=split)
 
 
 def _language_folder(name: str) -> str | None:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora.decoding import A_FOLDER, irregular_kind
 from xsns_stream.corpora.file_names import (
+    CODES,
+    SIDE_WORDS,
     SPLIT_WORDS,
+    Naming,
     Shard,
     UnreadFile,
-    language_of,
+    beside_splits,
     missing_shards,
+    other_labels_note,
     shard_of,
     treebank_files,
 )
@@ -44,21 +49,23 @@ _NAMED: Final = 5
 _LARGE: Final = 2**28
 
 
-def list_folder(folder: Path, split: str | None) -> FolderListing:
+def list_folder(folder: Path, split: str | None, naming: Naming = CODES) -> FolderListing:
     """List the files of a folder by language.
 
     Args:
         folder: The folder; hidden files are ignored.
         split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
+        naming: How the files get their labels.
 
     Raises:
-        CorpusError: The folder cannot be read, or no file in it is named by a language.
+        CorpusError: The folder cannot be read, or no file in it is named by a language, or a label is given for a file
+            that does not exist.
     """
     try:
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
-    listing = FolderListing(split)
+    listing = FolderListing(split, naming)
     for name in names:
         kind = irregular_kind(folder / name)
         if kind == A_FOLDER:
@@ -67,8 +74,10 @@ def list_folder(folder: Path, split: str | None) -> FolderListing:
             listing.not_read.append(UnreadFile(name, kind))
         else:
             listing.add_file(name)
+    listing.leave_out_sides()
     listing.add_published(folder)
     listing.not_read += listing.beside_texts
+    naming.refuse_unused(listing.names, [name for name in names if split_suffix(name)], f"'{folder}'")
     if not listing.groups:
         raise _no_files(folder, [each for each in listing.not_read if not each.file.endswith("/")], split)
     return listing
@@ -85,10 +94,14 @@ class FolderListing:
 
     Args:
         split: As in :func:`list_folder`.
+        naming: How the files get their labels.
     """
 
-    def __init__(self, split: str | None) -> None:
+    def __init__(self, split: str | None, naming: Naming = CODES) -> None:
         self.split = split
+        self.naming = naming
+        #: Names under which the label of a file may have been given.
+        self.names: set[str] = set()
         self.not_read: list[UnreadFile] = []
         #: Whether there are files named by split, as Universal Dependencies names them.
         self.has_splits = False
@@ -117,7 +130,7 @@ class FolderListing:
             reason = f"its split is not {split}" if file.split != split else irregular_kind(file.path)
             if not reason:
                 try:
-                    code, _ = language_of(file.language)
+                    code, _ = self._label(file.language, name, file.path.name)
                 except LanguageError as error:
                     reason = error.message.rstrip(".")
             if reason:
@@ -152,7 +165,7 @@ class FolderListing:
             return
         shard = shard_of(stem)
         try:
-            code, note = language_of(shard.stem if shard else stem)
+            code, note = self._label(shard.stem if shard else stem, name, f"{shard.stem}{suffix}" if shard else stem)
         except LanguageError as error:
             self.not_read.append(UnreadFile(name, error.message.rstrip(".")))
             return
@@ -160,6 +173,35 @@ class FolderListing:
         self.groups.setdefault(code, {}).setdefault(text, []).append((name, shard))
         if note:
             self._unexpected[name] = note
+
+    def _label(self, stem: str, *names: str) -> tuple[str, str]:
+        """Return the label of a file, and a note; see :meth:`Naming.label_of`."""
+        self.names.update(names)
+        return self.naming.label_of(stem, *names)
+
+    def leave_out_sides(self) -> None:
+        """Leave out files that are named by a language and by a side, where other files are named by splits or sides.
+
+        `mt.txt` is Maltese, and beside `src.txt` it is the output of machine translation.
+        """
+        if self.naming.as_given or not any(_is_split(without_suffix(each.file)) for each in self.not_read):
+            return
+        for code, texts in list(self.groups.items()):
+            for text, files in list(texts.items()):
+                file = files[0][0]
+                stem = without_suffix(file)
+                if stem.lower() not in SIDE_WORDS or {file, stem} & self.naming.given.keys():
+                    continue
+                self.not_read.append(UnreadFile(file, beside_splits(stem)))
+                self._unexpected.pop(file, None)
+                del texts[text]
+            if not texts:
+                del self.groups[code]
+
+    def _renamed(self, each: PublishedFile) -> PublishedFile:
+        """Return a file of a well-known corpus with its label."""
+        label, _ = self._label(each.written, each.file, each.written) if self.naming else (each.code, "")
+        return replace(each, code=label)
 
     def add_published(self, folder: Path) -> None:
         """Add the files of well-known corpora, for languages that have no file of their own.
@@ -172,6 +214,7 @@ class FolderListing:
             published, others = files_in_subfolders(folder, subfolders, lambda name: split_suffix(name) is not None)
             self.beside_texts += [UnreadFile(file, "not one of the texts of its folder") for file in others]
             published += sides(each.file for each in self.not_read if not each.file.endswith("/"))
+        published = [self._renamed(each) for each in published]
         split = chosen_split(published, self.split)
         self._published_split = split if any(each.split for each in published) else ""
         listed = {each.file for each in published} | {f"{each.file.partition('/')[0]}/" for each in published}
@@ -209,6 +252,7 @@ class FolderListing:
 
     def notes(self, files: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
         """Yield a sentence on names that are read as an unexpected language, and one on large files."""
+        yield from other_labels_note(files)
         if self._unexpected:
             yield f"{'; '.join(f'{name} {note}' for name, note in self._unexpected.items())}."
         for corpus, first in self._layouts.items():
@@ -230,11 +274,19 @@ class FolderListing:
 def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     both = "both " if len(names) == 2 else ""
+    labels = " ".join(f"--label {name}={without_suffix(name).rpartition('/')[2]}" for name in names[:_NAMED])
     return CorpusError(
         f"{both}{listed} are language '{code}'.",
-        f"choose one with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a "
-        "new store), keep one of them in the folder, or distinguish them in the name (as sr-Latn and sr-Cyrl).",
+        f"keep their names as labels with {labels}, or those of all files with --labels-as-given; or choose one with a "
+        f"further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a new store); or keep "
+        "one of them in the folder.",
     )
+
+
+def without_suffix(name: str) -> str:
+    """Return the name of a file without the suffix that says its format."""
+    parts = split_suffix(name)
+    return parts[0] if parts else name
 
 
 def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequence[int]) -> CorpusError:
@@ -266,8 +318,8 @@ def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -
     if splits:
         return CorpusError(
             f"the files of '{folder}' are named by split, without their language: {listed}.",
-            f"name the language with --corpus sw={folder / splits[-1]}, or name files as sw.txt; sw-train.txt is read "
-            "with --task.",
+            f"name the language with --label {splits[-1]}=sw, or name files as sw.txt; sw-train.txt is read with "
+            "--task.",
         )
     reasons = "; ".join(f"{each.file}: {each.reason}" for each in not_read[:5])
     return CorpusError(

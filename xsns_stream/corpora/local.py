@@ -18,13 +18,21 @@ from typing import Final
 from xsns_stream.corpora.columns import WORD_COLUMNS
 from xsns_stream.corpora.decoding import corpus_errors, irregular_kind, iter_lines
 from xsns_stream.corpora.examples import AddNote, Unit, discard_note, draw_examples
-from xsns_stream.corpora.file_names import UnreadFile, joined_treebanks_note
+from xsns_stream.corpora.file_names import (
+    CODES,
+    Naming,
+    UnreadFile,
+    changed_language,
+    checked_label,
+    joined_treebanks_note,
+    other_labels_note,
+)
 from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.listing import list_folder
 from xsns_stream.corpora.readers import check_usable, read_units, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.errors import CorpusError
-from xsns_stream.languages import normalise, pick
+from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.languages import is_label, normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
 _BLOCK: Final = 2**20
@@ -45,6 +53,7 @@ class LocalCorpus:
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
         folder: The folder of the files; None for files given one by one.
         joined: Normalised code → treebanks that are read as one text, as they are in the name: `en_ewt+en_gum`.
+        naming: How the files get their labels, which are normalised codes by default.
     """
 
     name: str
@@ -57,6 +66,7 @@ class LocalCorpus:
     words: str = RUNNING
     folder: Path | None = field(default=None, repr=False, compare=False)
     joined: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    naming: Naming = field(default=CODES, repr=False, compare=False)
 
     #: Reading needs no network.
     local = True
@@ -113,7 +123,7 @@ class LocalCorpus:
             LanguageError: The text before `=` is not a language.
             CorpusError: A file is missing, or two files are given for one language.
         """
-        given = _files_of_pairs(pairs)
+        given, changed = _files_of_pairs(pairs, self.naming)
         named = [f"{code}={paths[0].name}" for code, paths in sorted(given.items())]
         given_paths = {path.resolve() for paths in given.values() for path in paths}
         folder = self.folder
@@ -129,7 +139,7 @@ class LocalCorpus:
         return replace(
             self,
             name=f"{name[:-1]}, {', '.join(named)})",
-            notes=(*(note for note in self.notes if note not in old_notes), *new_notes),
+            notes=(*(note for note in self.notes if note not in old_notes), *new_notes, *changed),
             joined=joined,
             files={**self.files, **given},
             unclear={code: error for code, error in self.unclear.items() if code not in given},
@@ -155,6 +165,7 @@ def open_folder(
     split: str | None = None,
     labels: str | None = None,
     words: str = RUNNING,
+    naming: Naming = CODES,
 ) -> LocalCorpus:
     """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
 
@@ -168,11 +179,13 @@ def open_folder(
         split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
+        naming: How the files get their labels. It is not part of the name of the corpus, because the text of a file is
+            the same under every label.
 
     Raises:
         CorpusError: The folder cannot be read, or no file in it is named by a language.
     """
-    listing = list_folder(folder, split)
+    listing = list_folder(folder, split, naming)
     settings = {"text_column": text_column, "split": listing.split_read}
     files, unclear = listing.files(folder)
     setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
@@ -180,7 +193,7 @@ def open_folder(
     name = corpus_name("folder", folder.resolve().name, **settings, **joined, labels=labels, words=setting)
     notes = (*listing.notes(files), *joined_treebanks_note(_treebanks_by_code(joined)))
     not_read = tuple(listing.not_read)
-    return LocalCorpus(name, files, text_column, not_read, labels, unclear, notes, words, folder, joined)
+    return LocalCorpus(name, files, text_column, not_read, labels, unclear, notes, words, folder, joined, naming)
 
 
 def _treebanks_by_code(joined: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
@@ -192,7 +205,11 @@ def _treebanks_by_code(joined: Mapping[str, str]) -> Iterator[tuple[str, list[st
 
 
 def open_files(
-    pairs: Sequence[str], text_column: str | None = None, labels: str | None = None, words: str = RUNNING
+    pairs: Sequence[str],
+    text_column: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
+    naming: Naming = CODES,
 ) -> LocalCorpus:
     """Open files given as `language=path`.
 
@@ -202,19 +219,20 @@ def open_files(
         text_column: The column that contains the text, in files that have columns.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
+        naming: Whether the texts before `=` are kept as they are given.
 
     Raises:
         LanguageError: The text before `=` is not a language.
         CorpusError: A file is missing, or two files are given for one language.
     """
-    files = _files_of_pairs(pairs)
+    files, notes = _files_of_pairs(pairs, naming)
     setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
     name = corpus_name("files", text_column=text_column, labels=labels, words=setting)
-    return LocalCorpus(name, files, text_column, labels=labels, words=words)
+    return LocalCorpus(name, files, text_column, labels=labels, words=words, notes=notes, naming=naming)
 
 
-def _files_of_pairs(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Return {normalised code: its file} of pairs `language=path`."""
+def _files_of_pairs(pairs: Sequence[str], naming: Naming) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
+    """Return {label: its file} of pairs `language=path`, and notes on labels."""
     split_pairs = [pair.partition("=") for pair in pairs]
     for _, _, path in split_pairs:
         if _is_pipe(path):
@@ -225,12 +243,39 @@ def _files_of_pairs(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
         if not Path(path).exists():
             raise CorpusError(f"there is no file '{path}'.", "write pairs as language=path, such as sw=swahili.txt.")
     path_of: dict[str, str] = {}
+    changed: dict[str, str] = {}
     for language, _, path in split_pairs:
-        code = normalise(language)
+        code = _label_of_pair(language, path, naming)
         if code in path_of:
-            raise CorpusError(f"both {path_of[code]} and {path} are language '{code}'.", "give one file per language.")
+            raise CorpusError(
+                f"both {path_of[code]} and {path} are language '{code}'.",
+                "give one file per language, or keep the texts before = as labels with --labels-as-given.",
+            )
         path_of[code] = path
-    return {code: (_copy_of_pipe(path) if _is_pipe(path) else Path(path),) for code, path in path_of.items()}
+        if not naming.as_given and (note := changed_language(language, code)):
+            changed[language] = f"'{language}' {note}."
+    naming.refuse_unused(path_of.values(), list(path_of.values()), "the pairs")
+    files: dict[str, tuple[Path, ...]] = {
+        code: (_copy_of_pipe(path) if _is_pipe(path) else Path(path),) for code, path in path_of.items()
+    }
+    return files, (*changed.values(), *other_labels_note(files))
+
+
+def _label_of_pair(language: str, path: str, naming: Naming) -> str:
+    """Return the label of a pair `language=path`.
+
+    Raises:
+        LanguageError: The text is not a language, or cannot be a label.
+    """
+    if path in naming.given:
+        return naming.given[path]
+    if naming.as_given:
+        return checked_label(language.strip())
+    try:
+        return normalise(language)
+    except LanguageError as error:
+        kept = " To keep it as it is, add --labels-as-given." if is_label(language) else ""
+        raise LanguageError(error.message, f"{error.hint}{kept}") from None
 
 
 def _is_pipe(path: str) -> bool:

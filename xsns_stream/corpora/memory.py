@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.corpora.examples import draw_examples, text_unit
-from xsns_stream.corpora.file_names import language_of
+from xsns_stream.corpora.file_names import CODES, Naming, other_labels_note
 from xsns_stream.corpora.readers import check_usable
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.languages import pick
@@ -38,11 +38,13 @@ class MemoryCorpus:
         texts: {normalised code: texts in their order}; no text is empty.
         name: The name in provenance.
         notes: Sentences on languages that are read as another code than their keys suggest.
+        unclear: Normalised code → the reason why the language cannot be read: several keys stand for it.
     """
 
     texts: Mapping[str, tuple[str, ...]] = field(repr=False)
     name: str = "memory"
     notes: tuple[str, ...] = ()
+    unclear: Mapping[str, CorpusError] = field(default_factory=dict, repr=False, compare=False)
 
     #: Reading needs no network.
     local = True
@@ -61,6 +63,8 @@ class MemoryCorpus:
             CorpusError: Nothing in the texts is usable.
         """
         code = pick(language, self.languages(), f"the corpus {self.name}")
+        if code in self.unclear:
+            raise self.unclear[code]
         source = f"{self.name}/{code}"
         examples, counts = draw_examples(lambda: (text_unit(t, source) for t in self.texts[code]), count, seed, source)
         check_usable(counts, f"the text of '{code}'")
@@ -76,7 +80,9 @@ def is_in_memory(value: object) -> bool:
     return isinstance(value, Mapping) or _columns(value) is not None
 
 
-def open_texts(texts: Texts, name: str = "memory", text_column: str | None = None) -> MemoryCorpus:
+def open_texts(
+    texts: Texts, name: str = "memory", text_column: str | None = None, naming: Naming = CODES
+) -> MemoryCorpus:
     """Check texts in memory and return a corpus of them.
 
     >>> corpus = open_texts({"sw": ["Habari ya asubuhi."], "fi": ["Hyvää huomenta."]})
@@ -88,9 +94,11 @@ def open_texts(texts: Texts, name: str = "memory", text_column: str | None = Non
             table with a column `language` and a column of texts. A table is a pandas frame or a `datasets.Dataset`.
         name: The name in provenance.
         text_column: The column that contains the text.  [default: text]
+        naming: How keys become labels, which are normalised codes by default. If two keys are the same language, that
+            language alone cannot be read.
 
     Raises:
-        LanguageError: A key is not a language, or two keys are the same language.
+        LanguageError: A key is not a language.
         CorpusError: A text is empty or not a string; the language and the index of the text are named.
         UsageError: There is no text, or a table lacks a column.
     """
@@ -99,15 +107,25 @@ def open_texts(texts: Texts, name: str = "memory", text_column: str | None = Non
     if not by_key:
         raise UsageError("there is no text.", IN_MEMORY)
     checked: dict[str, tuple[str, ...]] = {}
-    notes = []
+    notes, keys = [], dict[str, list[str]]()
     for key, values in by_key.items():
-        code, note = _language(key, values)
-        if code in checked:
-            raise LanguageError(f"the language '{code}' is given twice.", "join its texts under one key.")
+        code, note = _language(key, values, naming)
+        keys.setdefault(code, []).append(key)
         checked[code] = _checked(code, values, column, text_column is not None and isinstance(texts, Mapping))
         if note:
             notes.append(f"'{key}' {note}.")
-    return MemoryCorpus(checked, name, tuple(notes))
+    naming.refuse_unused(by_key, [str(key) for key in by_key], "the texts")
+    unclear = {code: _several_keys(code, names) for code, names in keys.items() if len(names) > 1}
+    notes += other_labels_note(checked)
+    return MemoryCorpus(checked, name, tuple(notes), unclear)
+
+
+def _several_keys(code: str, keys: list[str]) -> CorpusError:
+    """Return the error for several keys that are one language."""
+    return CorpusError(
+        f"{' and '.join(repr(key) for key in keys)} are language '{code}'.",
+        "join their texts under one key, or keep the keys as labels with labels='as-given' or label={key: label}.",
+    )
 
 
 def _columns(value: object) -> list[str] | None:
@@ -135,14 +153,14 @@ def _grouped(table: Any, column: str) -> dict[str, list[Any]]:
     return grouped
 
 
-def _language(key: object, values: object) -> tuple[str, str]:
+def _language(key: object, values: object, naming: Naming) -> tuple[str, str]:
     """Return the code of a key, and a note where the code is not evident from it."""
     if _is_missing(key):
         raise LanguageError("the language of a text is missing.", "remove rows without a language.")
     if not isinstance(key, str):
         raise LanguageError(f"the language {key!r} is not a string.", "give a code such as sw or zh-Hant.")
     try:
-        return language_of(key)
+        return naming.label_of(key, key)
     except LanguageError as error:
         if LANGUAGE_COLUMN in (_columns(values) or ()):
             # A data set with its splits is a mapping too.

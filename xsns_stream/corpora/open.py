@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from xsns_stream.corpora.examples import collect
-from xsns_stream.corpora.file_names import UnreadFile
+from xsns_stream.corpora.file_names import Naming, UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
 from xsns_stream.corpora.labels import AUTO, check_split, label_union
 from xsns_stream.corpora.local import open_files, open_folder
@@ -59,6 +59,8 @@ def open_corpus(
     labels: str | None = None,
     task: str | None = None,
     words: str | None = None,
+    labels_as_given: bool = False,
+    label: Mapping[str, str] | Sequence[str] = (),
 ) -> Corpus:
     """Open a corpus.
 
@@ -78,12 +80,16 @@ def open_corpus(
             texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
         words: How texts without labels that are split into words are read: None and `running` read each sentence as it
             is written, `given` reads its words joined by spaces. With labels, words are always joined by spaces.
+        labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages.
+            Otherwise labels are normalised codes: `swh_Latn` is `sw`.
+        label: {file or key: the label of its language}, or strings `FILE=LABEL`; a label is kept as it is given.
 
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
         LanguageError: The text before `=` in a pair is not a language.
         UsageError: An option cannot be used with this kind of corpus.
     """
+    naming = Naming.of(labels_as_given, label)
     if not isinstance(spec, str | os.PathLike) and (_is_corpus(spec) or is_in_memory(spec)):
         others = {
             "split": split,
@@ -93,7 +99,7 @@ def open_corpus(
             "task": task,
             "words": words,
         }
-        return _open_in_memory(spec, text_column, others)
+        return _open_in_memory(spec, text_column, others, naming)
     parts = _specifications(spec)
     if not parts:
         raise UsageError("no corpus was given.", _possible())
@@ -109,6 +115,11 @@ def open_corpus(
         "labels": labels,
         "words": words,
     }
+    if naming and (task is not None or (len(parts) == 1 and (head == CLDR or recipe_of(head)))):
+        raise UsageError(
+            "labels can be kept or given for folders, files and texts in memory only.",
+            "leave out --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
+        )
     if task is not None:
         return _open_task_text(parts, task, options)
     if len(parts) == 1:
@@ -117,7 +128,7 @@ def open_corpus(
         if data_set := recipe_of(head):
             return open_hub(data_set[0], data_set[1], **options)
     refuse_options(options, "config", "revision", kind="local files")
-    return _open_local(parts, options)
+    return _open_local(parts, options, naming)
 
 
 def _specifications(spec: object) -> list[str]:
@@ -155,11 +166,12 @@ def _is_corpus(value: object) -> bool:
     return all(callable(getattr(value, name, None)) for name in ("sample", "languages", "label_names"))
 
 
-def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str | None]) -> Corpus:
+def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str | None], naming: Naming) -> Corpus:
     """Return a corpus of texts in memory, or the corpus that is open already."""
     if _is_corpus(given):
         corpus: Corpus = given
-        refuse_options(others | {"text_column": text_column}, kind="a corpus that is open already")
+        kept = "as-given" if naming else None
+        refuse_options(others | {"text_column": text_column, "label": kept}, kind="a corpus that is open already")
         return corpus
     if others["labels"] is not None:
         raise UsageError(
@@ -167,19 +179,19 @@ def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str |
             "give files or a data set with labels, or choose an objective of language modelling.",
         )
     refuse_options(others, kind="texts in memory")
-    return open_texts(given, text_column=text_column)
+    return open_texts(given, text_column=text_column, naming=naming)
 
 
-def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
+def _open_local(parts: Sequence[str], options: dict[str, str | None], naming: Naming) -> Corpus:
     text_column, labels, words = options["text_column"], options["labels"], options["words"] or RUNNING
     folders = [part for part in parts if Path(part).is_dir()]
     if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
-        corpus = open_folder(Path(folders[0]), text_column, options["split"], labels, words)
+        corpus = open_folder(Path(folders[0]), text_column, options["split"], labels, words, naming)
         pairs = [part for part in parts if part != folders[0]]
         return corpus.with_files(pairs) if pairs else corpus
     if all("=" in part for part in parts):
         refuse_options(options, "split", kind="language=file pairs")
-        return open_files(parts, text_column, labels, words)
+        return open_files(parts, text_column, labels, words, naming)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
         hint = "only language=file pairs can be combined, with one another or with a folder; texts need their language."

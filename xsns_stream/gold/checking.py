@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.formats import RawCell
+from xsns_stream.gold.problems import Problems
+from xsns_stream.gold.raw_scores import RawCell
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.numbers import ReadCells
 from xsns_stream.io.tables import all_listed, listed
-from xsns_stream.language_labels import Labels
+from xsns_stream.language_labels import Labels, candidates
 from xsns_stream.types.parameters import Reals
 from xsns_stream.types.transfer_scores import UNITS, TransferScores
 
@@ -32,6 +33,7 @@ class LeftOut:
         cells: Descriptions of cells that do not contain a number, are infinite, or can be read in two ways.
         scores: Number of cells of the file that are left out in total.
         of: Number of cells of the file.
+        ambiguous_numbers: Whether some of the cells can be read in two ways.
     """
 
     labels: dict[str, int] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class LeftOut:
     scores: int = 0
     of: int = 0
     summaries: dict[str, str] = field(default_factory=dict)
+    ambiguous_numbers: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary of JSON types."""
@@ -71,32 +74,32 @@ class CheckedCells:
     problems: tuple[str, ...]
     duplicates: tuple[str, ...]
 
-    def require_complete(self, *, skip: bool) -> None:
-        """Raise an error with all problems in one message.
+    def report(self, problems: Problems, *, skip: bool) -> None:
+        """Add all problems of the cells to the problems of the file.
 
         Args:
-            skip: Whether cells may be left out. Duplicate scores are an error in any case.
-
-        Raises:
-            XsnsError: Something would be left out, or a score occurs twice.
+            problems: The problems that were found so far.
+            skip: Whether cells may be left out. Duplicate scores are a problem in any case.
         """
-        problems = (*(() if skip else self.problems), *self.duplicates)
-        if not problems:
-            return
-        hints = []
-        if self.problems and not skip:
-            lost = f"{self.left_out.scores} of {self.left_out.of} scores"
-            if self.left_out.summaries:
-                label = visible(next(iter(self.left_out.summaries)))
-                hints.append(f"--rename {label}={label} selects the language")
-            hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
-        if self.left_out.cells and not skip:
-            hints.append("leave a cell empty if the score is unknown")
-        if self.duplicates:
-            hints.append("a file has one score for each pair, regime and seed; several runs need a column `seed`")
-        raise XsnsError(f"{'; '.join(problems)}.", f"{'; '.join(hints)}.")
+        if not skip:
+            problems.add(self.problems, list(self._hints()))
+        once = "a file has one score for each pair, regime and seed; several runs need a column `seed`"
+        problems.add(self.duplicates, [once], by_hand=True)
+
+    def _hints(self) -> Iterator[str]:
+        if self.left_out.summaries:
+            label = visible(next(iter(self.left_out.summaries)))
+            yield f"--rename {label}={label} selects the language"
+        yield "--rename OLD=NEW gives a label its code"
+        yield f"--skip-unknown imports the rest, without {self.left_out.scores} of {self.left_out.of} scores"
+        if self.left_out.cells:
+            yield "leave a cell empty if the score is unknown"
+        if self.left_out.ambiguous_numbers:
+            yield "write numbers without separators of thousands"
 
 
+# Each suggestion takes a search among twelve thousand names.
+_MOST_SUGGESTED: Final = 40
 # A file that was joined with itself has as many duplicates as scores.
 _SHOWN_DUPLICATES: Final = 10
 
@@ -133,6 +136,7 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
         len(cells) - len(valid),
         len(cells),
         dict(labels.summaries),
+        bool(read.ambiguous),
     )
     duplicates = list(_duplicates([cell for cell, _ in valid]))
     if len(duplicates) > _SHOWN_DUPLICATES:
@@ -180,6 +184,23 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
                 f"1 cell of the scores {singular}" if len(cells) == 1 else f"{len(cells)} cells of the scores {plural}"
             )
             yield f"{count}: {all_listed(cells)}"
+
+
+def suggested_codes(lost: LeftOut, labels: Labels) -> dict[str, tuple[str, ...]]:
+    """Return {label: codes that it may stand for}, the most likely one first, for labels without a certain language.
+
+    A label that is the code of one language and the name of another is more likely the name, because other labels of
+    the table are names. The code of another label of the table is not suggested.
+    """
+    taken = {code for code in labels.codes.values() if code is not None}
+    found: dict[str, tuple[str, ...]] = {}
+    for label, (code, other) in lost.ambiguous.items():
+        found[label] = (other, code)
+    for label in list(lost.labels)[:_MOST_SUGGESTED]:
+        if codes := tuple(code for code in candidates(label) if code not in taken):
+            found[label] = codes
+            taken.add(codes[0])
+    return found
 
 
 def _duplicates(cells: Sequence[RawCell]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Numbers in the cells of tables: signs of missing values, decimal commas, percent signs.
+"""Numbers in the cells of tables: signs of missing values, decimal commas, percent signs, marks and spreads.
 
 A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number if other
 cells of the same table show that commas are decimal signs, and is an error if they do not.
@@ -13,12 +13,29 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from xsns_stream.errors import XsnsError
+from xsns_stream.io.markup import without_markup
 from xsns_stream.io.tables import listed
 
 #: Cells that mean a missing value, in lower case. As a label, `nan` may also be a language.
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
 #: Cells that mean an unknown family, script or size, in lower case. They are not used for columns of codes.
 NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
+
+#: Further cells of tables of scores that stand for a missing score.
+_MISSING_SCORES: Final = MISSING | frozenset({"?", "--", "---", "…", "...", "#n/a", "n.a.", "n. a."})
+
+_NUMBER: Final = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)\s*%?"
+#: What may stand behind a number: its spread after ±, or a second number in brackets.
+_SPREADS: Final = re.compile(
+    rf"(?:_?(?:±|\\pm|\+/?-)\s*{_NUMBER}|_\{{\s*(?:±|\\pm)?\s*{_NUMBER}\s*\}}"
+    rf"|\(\s*(?:±|\\pm|\+/?-)?\s*{_NUMBER}\s*\)"
+    rf"|\[\s*{_NUMBER}\s*[,;–-]\s*{_NUMBER}\s*\])$"
+)
+#: Marks of significance and of footnotes behind a number.
+_MARKS: Final = re.compile(
+    r"(?:[*∗⋆†‡§¶#↑↓▲▼⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉ]|\\(?:dagger|ddagger|dag|ddag|ast|star)(?![a-z])"
+    r"|(?:\\textsuperscript|\\tnote)\{[^{}]*\}|\^\{[^{}]*\}|\^(?:[*a-z]|\\[a-z]+))+$"
+)
 
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
 #: A comma that may be a decimal sign or a thousands separator; a point that may be either if commas are decimal signs.
@@ -97,12 +114,16 @@ class CellNumber(NamedTuple):
         percent: Whether the number has a percent sign.
         comma: Whether the decimal sign is a comma.
         ambiguous: Whether the comma or the point may also separate thousands.
+        marked: Whether there are marks or formatting, as in `12.3*` or `**12.3**`.
+        spread: Whether there is a spread or a second number, as in `12.3 ± 0.4`.
     """
 
     number: float | None
     percent: bool = False
     comma: bool = False
     ambiguous: bool = False
+    marked: bool = False
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +138,8 @@ class ReadCells:
         wrong: The cells that do not contain a number, such as `fi → sw ('high')`.
         infinite: The cells that contain an infinite number, such as `fi → sw`.
         ambiguous: The cells that can be read in two ways, such as `fi → sw ('1,234')`.
+        marked: The cells with marks or formatting that were not read, as they are written.
+        spread: The cells with a spread or a second number that was not read, as they are written.
     """
 
     values: list[float]
@@ -126,13 +149,47 @@ class ReadCells:
     wrong: tuple[str, ...]
     infinite: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    marked: tuple[str, ...] = ()
+    spread: tuple[str, ...] = ()
 
 
 def cell_number(cell: object) -> CellNumber:
-    """Return the number of a cell, independently of the other cells."""
+    """Return the number of a cell of a table of scores, independently of the other cells."""
     if not isinstance(cell, str):
         return CellNumber(to_number(cell))
     text = cell.strip()
+    read = _undecorated_number(text)
+    if read.number is not None:
+        return read
+    core, marked, spread, percent = _undecorated(text)
+    read = _undecorated_number(core)
+    return read._replace(percent=read.percent or percent, marked=marked, spread=spread)
+
+
+def _undecorated(text: str) -> tuple[str, bool, bool, bool]:
+    """Return the number of a cell without what is beside it.
+
+    Returns:
+        The number as text; whether there were marks or formatting; whether there was a spread; whether the spread had a
+        percent sign.
+    """
+    # Signs of LaTeX's formulas come in pairs: `43$_{\pm 0.3}$`.
+    core = without_markup(text if text.count("$") % 2 else text.replace("$", "")).replace("−", "-")
+    marked, spread, percent = core != text, False, False
+    while True:
+        if (match := _SPREADS.search(core)) and core[: match.start()].strip():
+            spread, percent = True, percent or "%" in match[0]
+        elif (match := _MARKS.search(core)) and core[: match.start()].strip():
+            marked = True
+        else:
+            return core, marked, spread, percent
+        core = without_markup(core[: match.start()].strip())
+
+
+def _undecorated_number(text: str) -> CellNumber:
+    """Return the number of a text that may have a percent sign, or a decimal comma."""
+    if text.lower() in _MISSING_SCORES:
+        return CellNumber(math.nan)
     number = plain_number(text)
     percent = number is None and text.endswith("%")
     body = (text[:-1] if percent else text).strip().replace("−", "-")
@@ -174,4 +231,9 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
         readable.append(number is not None and not math.isinf(number) and not doubtful)
         values.append(number if readable[-1] and number is not None else math.nan)
     percent = [read.percent for *_, read in table]
-    return ReadCells(values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(ambiguous))
+    known = [(str(cell).strip(), read) for (*_, cell, read), good in zip(table, readable, strict=True) if good]
+    marked = tuple(text for text, read in known if read.marked)
+    spread = tuple(text for text, read in known if read.spread)
+    return ReadCells(
+        values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(ambiguous), marked, spread
+    )

@@ -67,6 +67,8 @@ def build(
     head_seed: int = ...,
     text_column: str | None = ...,
     label_column: str | None = ...,
+    labels_as_given: bool = ...,
+    label: Mapping[str, str] | Sequence[str] = ...,
     split: str | None = ...,
     words: str | None = ...,
     config: str | None = ...,
@@ -125,10 +127,10 @@ def build(
             has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
             `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`, `label_column`,
-            `split`, `words`, `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory`
-            (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`, `quantile`; `split_half`, `until_stable`,
-            `check_every`, `at_least`; `stack`, `include`, `exclude`. `docs/models.md` and `docs/fisher.md` describe
-            them.
+            `labels_as_given` (`labels="as-given"` is the same), `label` ({file or key: its label}), `split`, `words`,
+            `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`);
+            `estimator`, `token_reduction`, `labels`, `quantile`; `split_half`, `until_stable`, `check_every`,
+            `at_least`; `stack`, `include`, `exclude`. `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
         The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
@@ -160,9 +162,11 @@ def build(
     return opened
 
 
+#: The value of `labels` that keeps the names of files as labels, which is no value of the estimator.
+AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all others belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
-_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task")
+_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task", "labels_as_given", "label")
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,9 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
         UsageError: An option is unknown, not valid, or does not apply to the texts.
     """
     _refuse_unknown(options)
+    if options.get("labels") == AS_GIVEN:
+        del options["labels"]
+        options["labels_as_given"] = True
     known = complete_from_store(store, texts, model, options)
     options = known.options
     inputs = inputs_record(known.texts, known.model, options)

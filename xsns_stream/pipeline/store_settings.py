@@ -18,14 +18,14 @@ from xsns_stream.types import Provenance
 
 #: Options that the provenance of a row names only in `inputs`, beside the text and the model.
 OPTIONS_IN_INPUTS: Final = (
-    *("text_column", "label_column", "split", "words", "config", "corpus_revision", "task"),
+    *("text_column", "label_column", "split", "words", "config", "corpus_revision", "task", "labels_as_given", "label"),
     *("stack", "include", "exclude", "mask_rate", "mean_span"),
 )
 #: Largest number of values of `--corpus` that is recorded: every row has a copy of them.
 MOST_SPECIFICATIONS: Final = 64
 #: Options of the model, which do not apply to a model that is loaded already.
 _OF_NAMED_MODEL: Final = ("revision", "dtype", "head_seed")
-_TEXT_OPTIONS: Final = OPTIONS_IN_INPUTS[:7]
+_TEXT_OPTIONS: Final = OPTIONS_IN_INPUTS[:9]
 #: {option: the options that are taken from a store only if this one has the value of the store}.
 _FOLLOWERS: Final[Mapping[str, tuple[str, ...]]] = {
     "objective": ("mask_rate", "mean_span"),
@@ -116,6 +116,8 @@ def _plain(value: Any) -> Any:
     """Return an option as a value of JSON."""
     if isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Mapping):
+        return [f"{name}={part}" for name, part in value.items()]
     if isinstance(value, Sequence):
         return [str(part) for part in value]
     return str(value)

@@ -34,7 +34,7 @@ Display: TypeAlias = Callable[[int], AbstractContextManager[Callable[[BaselineEv
 #: Shows a line while a block runs.
 Status: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
-_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task")
+_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task", "labels_as_given", "label")
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective")
 _PARAMETERS: Final = ("stack", "include", "exclude")
 #: Fields of :class:`~xsns_stream.pipeline.model_baselines.BaselineSettings` that are options.
@@ -120,7 +120,7 @@ def text_baselines(
         options["texts"],
         revision=options.get("corpus_revision"),
         labels=None if stored is None else stored.labels,
-        **{name: options.get(name) for name in _TEXT_OPTIONS},
+        **{name: options[name] for name in _TEXT_OPTIONS if name in options},
     )
     chosen = _languages(pool, corpus.languages(), corpus.name, () if stored is None else stored.languages)
     settings = {name: options[name] for name in _SETTINGS if name in options}

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from xsns_stream.corpora.decoding import irregular_kind
-from xsns_stream.corpora.file_names import SPLIT_NAMES, TreebankFile, UnreadFile, treebank_file, treebank_files
+from xsns_stream.corpora.file_names import (
+    SPLIT_NAMES,
+    TreebankFile,
+    UnreadFile,
+    is_file_word,
+    treebank_file,
+    treebank_files,
+)
 from xsns_stream.corpora.tasks.readers import SUFFIXES, IdentifiedExample, suffix_of, suffixes_shown
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import code_or_none
@@ -79,7 +86,7 @@ def find_layout(folder: Path, task: str) -> Layout:
     joined: dict[Path, tuple[Path, ...]] = {}
     treebanks: dict[str, dict[str, None]] = {}
     for name, split, path in _candidates(entries, task, lines=line_labels is not None):
-        code = code_or_none(name)
+        code = None if is_file_word(name) else code_or_none(name)
         if code is None:
             skipped.append(path.name if path.parent == folder else _shown(path))
             continue
