@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from xsns_stream.errors import LanguageError
-from xsns_stream.languages import code_or_none, language_name, normalise, same_main_language
-
-if TYPE_CHECKING:
-    from langcodes import Language
+from xsns_stream.languages import (
+    code_of_language,
+    code_of_name,
+    code_or_none,
+    language_name,
+    named_language,
+    normalise,
+    same_main_language,
+)
 
 #: Names of summary lines and columns that are also codes of languages (`max` is North Moluccan Malay).
 SUMMARY_CODES: Final = frozenset(
@@ -42,10 +45,6 @@ SUMMARY_CODES: Final = frozenset(
         "tot",
         "var",
     }
-)
-#: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
-_SUMMARIES: Final = frozenset(
-    {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
 )
 #: Names of lines and columns of means, none of which is the code of a language.
 _MEANS: Final = frozenset(
@@ -217,8 +216,8 @@ def _names_in_one_language(labels: Sequence[str]) -> dict[str, str]:
     """
     readings = []
     for spoken in _SPOKEN if labels else ():
-        found = {label: _named(_MARKS.sub("", label), spoken) for label in labels}
-        codes = {label: _normal(language) for label, language in found.items() if language is not None}
+        found = {label: named_language(_MARKS.sub("", label), spoken) for label in labels}
+        codes = {label: code_of_language(language) for label, language in found.items() if language is not None}
         complete = {label: code for label, code in codes.items() if code is not None}
         if len(complete) == len(labels):
             readings.append(complete)
@@ -236,7 +235,7 @@ def candidates(label: str) -> tuple[str, ...]:
     text = names.normalize_name(_MARKS.sub("", label))
     if len(text) < _SHORTEST_NAME:
         return ()
-    _named(text, "en")
+    named_language(text, "en")
     every = list(names.TRIES["en/name_to_language"].keys())
     with_word = [name for name in every if text in name.split()]
     near = [] if with_word else get_close_matches(text, every, n=_CANDIDATES, cutoff=0.75)
@@ -249,46 +248,3 @@ def candidates(label: str) -> tuple[str, ...]:
 def described(code: str) -> str:
     """Return a code and its English name, such as `hsb (Upper Sorbian)`."""
     return f"{code} ({language_name(code)})"
-
-
-def code_of_name(name: str) -> str | None:
-    """Return the code of the language with this name, in English or in the language itself; None for other names.
-
-    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
-    ('zh', 'sw', None)
-    """
-    text = " ".join(name.split())
-    if not text or text.lower() in _SUMMARIES:
-        return None
-    for spelling in (text, text.removesuffix(" language")):
-        if (english := _named(spelling, "en")) is not None:
-            return _normal(english)
-        language = _named(spelling, "und")
-        # Only a language's own name, and English names with brackets, are certain.
-        if language is not None and spelling.casefold() in {
-            language.autonym().casefold(),
-            language.display_name("en").casefold(),
-        }:
-            return _normal(language)
-    return None
-
-
-def _named(name: str, spoken: str) -> Language | None:
-    """Return the language of exactly this name, in the language `spoken`; None for other names."""
-    import langcodes
-    from language_data import names
-
-    with suppress(LookupError):
-        language = langcodes.find(name, language=spoken)
-        # langcodes also matches a name at the beginning of the text: German for `Germanic`.
-        if names.normalize_name(name) in names.TRIES[f"{spoken}/name_to_language"]:
-            return language
-    return None
-
-
-def _normal(language: Language) -> str | None:
-    """Return the normalised code, without the region `the world`."""
-    tag = str(language)
-    with suppress(LanguageError):
-        return normalise(tag.removesuffix("-001"))
-    return None

@@ -28,6 +28,10 @@ _LABEL: Final = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
 LONGEST_LABEL: Final = 64
 #: Separator of the languages of a mixture; not part of any code.
 PLUS: Final = "+"
+#: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
+_SUMMARIES: Final = frozenset(
+    {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
+)
 #: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they state another form.
 _USUAL_CODE: Final = {"nb": "no"}
 _WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO 639-3 code such as 'swa')."
@@ -142,6 +146,82 @@ def _shown_name(code: str) -> str:
         return code
 
 
+def code_of_name(name: str) -> str | None:
+    """Return the code of the language with this name, in English or in the language itself; None for other names.
+
+    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
+    ('zh', 'sw', None)
+    """
+    text = " ".join(name.split())
+    if not text or text.lower() in _SUMMARIES:
+        return None
+    for spelling in (text, text.removesuffix(" language")):
+        if (english := named_language(spelling, "en")) is not None:
+            return code_of_language(english)
+        language = named_language(spelling, "und")
+        # Only a language's own name, and English names with brackets, are certain.
+        if language is not None and spelling.casefold() in {
+            language.autonym().casefold(),
+            language.display_name("en").casefold(),
+        }:
+            return code_of_language(language)
+    return None
+
+
+def named_language(name: str, spoken: str) -> Language | None:
+    """Return the language of exactly this name, in the language `spoken`; None for other names."""
+    import langcodes
+    from language_data import names
+
+    with suppress(LookupError):
+        language = langcodes.find(name, language=spoken)
+        # langcodes also matches a name at the beginning of the text: German for `Germanic`.
+        if names.normalize_name(name) in names.TRIES[f"{spoken}/name_to_language"]:
+            return language
+    return None
+
+
+def code_of_language(language: Language) -> str | None:
+    """Return the normalised code, without the region `the world`."""
+    tag = str(language)
+    with suppress(LanguageError):
+        return normalise(tag.removesuffix("-001"))
+    return None
+
+
+def words_of_name(name: str) -> tuple[str, ...]:
+    """Return the words of a name in a fixed order: `Chinese (Traditional)` equals `traditional_chinese`."""
+    return tuple(sorted(re.findall(r"[^\W_]+", name.lower())))
+
+
+def changed_language(written: str, code: str) -> str:
+    """Return a note where the normalised code names another language than was written; empty if it does not.
+
+    Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
+    macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
+    """
+    import langcodes
+
+    given = langcodes.Language.get(written, normalize=False)
+    before, after = (given.language or "").lower(), code.split("-", maxsplit=1)[0]
+    if before == after:
+        return ""
+    target = langcodes.Language.get(after)
+    if len(before) == 3 and _alpha3(given) == _alpha3(target):
+        return ""
+    names = given.language_name(), target.language_name()
+    if len(before) == 3 and set(words_of_name(names[1])) <= set(words_of_name(names[0])):
+        return ""
+    return f"is read as {code} ({language_name(code)})"
+
+
+def _alpha3(language: object) -> str:
+    try:
+        return str(language.to_alpha3())  # type: ignore[attr-defined]
+    except LookupError:
+        return ""
+
+
 def near_misses(code: str, known: Sequence[str]) -> list[str]:
     """Return at most three codes of `known` that `code` may mean, the most likely one first.
 
@@ -151,7 +231,7 @@ def near_misses(code: str, known: Sequence[str]) -> list[str]:
     """
     word = code.strip().lower()
     meanings = dict.fromkeys(_possible_languages(word))
-    certain = [k for language in meanings for k in known if k.split("-")[0] == language]
+    certain = [k for language in meanings for k in known if _main(k) == language]
     candidates = dict.fromkeys(certain or _similar(word, known))
     return [k for k in candidates if k != code][:_SUGGESTIONS]
 
@@ -187,8 +267,9 @@ def select(
         known: Normalised codes to select from; `all` selects all of them, in this order.
         where: What has the languages of `known`, for messages.
         note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
-            of the same language (`en-GB` for `en`, `sw` for `sw-KE`), and a sentence says so. A code with a script
-            never stands for a code with another script.
+            of the same language (`en-GB` for `en`, `sw` for `sw-KE`), also from its name (`Swahili`), and a sentence
+            says so. A code with a script never stands for a code with another script. A code that names another
+            language after it is normalised (`tl` → `fil`) is noted too.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -199,6 +280,9 @@ def select(
     if not words:
         raise LanguageError("no language was requested.", "give codes such as `sw,en`, or `all`.")
     found = {word: code for word in dict.fromkeys(words) if word != "all" and (code := _find(word, known)) is not None}
+    for word, code in found.items():
+        if note is not None and word not in known and (changed := changed_language(word, code)):
+            note(f"'{word}' {changed}.")
     missing = tuple(word for word in dict.fromkeys(words) if word != "all" and word not in found)
     if missing and note is not None:
         others = _under_other_codes(missing, [code for code in known if code not in found.values()])
@@ -226,26 +310,34 @@ def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Calla
         LanguageError: The language is not in `known`.
     """
     require_string(code)
-    match = _find(code, known)
-    if match is None and note is not None and code.strip() != "all" and "," not in code:
+    if note is not None and code.strip() != "all" and "," not in code:
         return select([code], known, where, note)[0]
+    match = _find(code, known)
     if match is None:
         raise _no_language((code,), known, where)
     return match
 
 
 def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Return {word: the only code of `known` for the same language}, where no other word means this code."""
+    """Return {word: the only label of `known` for the same language}, where no other word means this label."""
     meant: dict[str, str] = {}
+    codes: dict[str, str] = {}
     for word in words:
-        if (code := code_or_none(word)) is not None:
-            others = [other for other in known if _main(other) == _main(code) and _scripts_agree(code, other)]
-            if len(others) == 1:
-                meant[word] = others[0]
-    spellings: dict[str, set[str | None]] = {}
+        code = codes[word] = code_or_none(word) or code_of_name(word) or word
+        alike = [other for other in known if _parts(other) == _parts(word)]
+        begin = [other for other in known if _parts(other)[0] == word.lower()]
+        same = [other for other in known if _main(other) == _main(code) and _scripts_agree(code, other)]
+        if (only := next((others[0] for others in (alike, begin, same) if len(others) == 1), None)) is not None:
+            meant[word] = only
+    spellings: dict[str, set[str]] = {}
     for word, other in meant.items():
-        spellings.setdefault(other, set()).add(code_or_none(word))
+        spellings.setdefault(other, set()).add(codes[word])
     return {word: other for word, other in meant.items() if len(spellings[other]) == 1}
+
+
+def _parts(label: str) -> list[str]:
+    """Return the parts of a label in lower case: `aka_Latn` and `AKA-Latn` are alike."""
+    return re.split(r"[-_.]", label.lower())
 
 
 def _scripts_agree(one: str, other: str) -> bool:
@@ -318,7 +410,12 @@ def same_main_language(one: str, other: str) -> bool:
 
 def _main(code: str) -> str:
     """Return the main language of a code; for a label that is not a code, its first part."""
-    language = (code_or_none(code) or code).split("-", maxsplit=1)[0]
+    normal = code_or_none(code)
+    if normal is None:
+        # A label such as `sw_news` is text in the language of its first part.
+        first = re.split(r"[-_.]", code, maxsplit=1)[0]
+        normal = code_or_none(first) or first
+    language = normal.split("-", maxsplit=1)[0]
     return _USUAL_CODE.get(language, language)
 
 

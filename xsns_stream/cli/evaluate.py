@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,11 +21,16 @@ from xsns_stream.cli.output import (
     emit_json,
     event_display,
     examples,
+    next_step,
     note,
     output_option,
     row_options,
     stdout_console,
+    store_arguments,
 )
+
+if TYPE_CHECKING:
+    from xsns_stream.pipeline.gold_comparison import EvaluationReport
 
 #: Copies of constants of `xsns_stream.evaluation`, which a help page does not import; a test compares them.
 RESAMPLES: Final = 10_000
@@ -86,7 +91,11 @@ MOST_RESAMPLES: Final = 1_000_000
     metavar="N",
     help="Seed of these draws.",
 )
-@click.option("--per-target", is_flag=True, help="Show one row for each target, in the table and in files.")
+@click.option(
+    "--per-target",
+    is_flag=True,
+    help="Also show one row for each target. Files .csv, .tsv and .parquet then have these rows instead of means.",
+)
 @output_option()
 @row_options
 @coefficient_option
@@ -119,6 +128,18 @@ def command(
         note(f"wrote {path}", quiet)
     if as_json:
         emit_json("evaluate", report.to_dict())
-    else:
-        console = stdout_console()
-        console.print(evaluation_table(report, console.width, per_target=per_target))
+        return
+    console = stdout_console()
+    console.print(evaluation_table(report, console.width, per_target=per_target))
+    _next(predictors, str(options["gold"]), report, quiet)
+
+
+def _next(predictors: Mapping[str, str], gold: str, report: EvaluationReport, quiet: bool) -> None:
+    """Print what to do with an evaluation: rank with expected scores, or fit a regression."""
+    from xsns_stream.pipeline.predictors import is_store
+
+    if store := next((path for path in predictors.values() if is_store(path)), None):
+        next_step("rank", *store_arguments(store), "--target", report.targets[0], "--gold", gold, quiet=quiet)
+        return
+    named = [word for name, path in predictors.items() for word in ("--predict", f"{name}={path}")]
+    next_step("regress", "--gold", gold, *named, quiet=quiet)

@@ -27,11 +27,17 @@ from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.engine import Engine
-from xsns_stream.fisher.errors import HalfPrecisionWarning, default_provenance, error_context, half_precision_note
+from xsns_stream.fisher.errors import (
+    HalfPrecisionWarning,
+    default_provenance,
+    error_context,
+    half_precision_note,
+    mixed_types,
+)
 from xsns_stream.fisher.estimators import BatchGradients
 from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of_layers, moments_of
 from xsns_stream.fisher.memory import is_out_of_memory, token_budget
-from xsns_stream.fisher.model_state import AUTOCAST, caller_modes_off
+from xsns_stream.fisher.model_state import AUTOCAST, caller_modes_off, weights_dtype
 from xsns_stream.fisher.own_loss import Loss, OwnLossEngine, check_own_loss, loss_name, unconfirmed_names
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
 from xsns_stream.models.layout import ALL, parameter_layout
@@ -163,7 +169,7 @@ def diagonal_fisher(
     seed = _integer(seed)
     layout = _chosen_layout(model, layout, blocks)
     moved = _moved(batches, next(model.parameters()).device, as_given=loss is not None)
-    with caller_modes_off():
+    with caller_modes_off(), mixed_types(model):
         if loss is None:
             unconfirmed = () if settings.batch_wise else without_rules(model, layout)
             running = measurement(model, layout, settings, without_rules=unconfirmed, seed=seed)
@@ -174,7 +180,7 @@ def diagonal_fisher(
             running = OwnLossEngine(model, layout, loss, settings, unconfirmed)
     _warn_of_half_precision(model, layout, unconfirmed)
     size = 0
-    with caller_modes_off(), running, error_context(running, language):
+    with caller_modes_off(), running, error_context(running, language), mixed_types(model):
         for batch in moved:
             before = running.examples
             running.add(batch)
@@ -207,11 +213,11 @@ def mean_gradient(
     settings = FisherSettings(token_reduction=token_reduction)
     _check_inputs(model, batches, None)
     device = next(model.parameters()).device
-    with caller_modes_off():
+    with caller_modes_off(), mixed_types(model):
         unconfirmed = without_rules(model, layout)
         running = Engine(model, layout, settings, unconfirmed, moments=("signed",))
     _warn_of_half_precision(model, layout, unconfirmed)
-    with caller_modes_off(), running, error_context(running, language):
+    with caller_modes_off(), running, error_context(running, language), mixed_types(model):
         for batch in _moved(batches, device):
             running.add(batch)
     _require_examples(running, language)
@@ -302,7 +308,7 @@ def _on_device(batch: object, device: torch.device, as_given: bool = False) -> d
 
 def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
     """Warn of weights in half precision, at the line that called the public function."""
-    if next(model.parameters()).dtype in HALVES:
+    if weights_dtype(model) in HALVES:
         warnings.warn(HalfPrecisionWarning(half_precision_note(model, layout, unconfirmed)), stacklevel=3)
 
 

@@ -21,7 +21,15 @@ from xsns_stream.errors import FisherError
 from xsns_stream.fisher import scoring
 from xsns_stream.fisher.accumulators import Moments
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, replaced, sum_dtype
+from xsns_stream.fisher.model_state import (
+    autocast,
+    checkpointing,
+    evaluating,
+    loss_scale,
+    replaced,
+    sum_dtype,
+    weights_dtype,
+)
 from xsns_stream.fisher.rules import NotExactError, Rows, Rule, rule_for
 from xsns_stream.fisher.scoring import LANGUAGE_MODELS, ScoredBatch
 from xsns_stream.types import FisherSettings, ParameterLayout
@@ -80,7 +88,7 @@ class Engine:
         self._one_by_one = any(id(p) not in covered for p in theta.values())
         self._fallback_parameters = [chosen[name] for name in self.fallback]
         self._device = next(model.parameters()).device
-        self._scale = loss_scale(self.settings, next(model.parameters()).dtype)
+        self._scale = loss_scale(self.settings, weights_dtype(model))
         self._undo = ExitStack()
         self._head: ScoredHead | None = None
         self._small: dict[int, Tensor] = {}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from xsns_stream.errors import FisherError
+from xsns_stream.fisher.memory import is_out_of_memory
+from xsns_stream.fisher.model_state import weights_dtype
 from xsns_stream.fisher.rules import NotExactError
 from xsns_stream.fisher.scoring import theta_of
 from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
@@ -50,6 +52,28 @@ def error_context(measurement: RunningMeasurement, language: str = "") -> Iterat
     _refuse_not_finite(measurement.sums, about)
 
 
+@contextmanager
+def mixed_types(model: Any) -> Iterator[None]:
+    """Turn an error of torch inside the block into a sentence where the weights of the model have several types.
+
+    Some models are made with several types and work; therefore they are not refused beforehand.
+
+    Raises:
+        FisherError: torch cannot compute the model, and its weights have several types.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        dtypes = sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters() if p.is_floating_point()})
+        if len(dtypes) < 2 or is_out_of_memory(error):
+            raise
+        raise FisherError(
+            f"the model has weights in {' and '.join(dtypes)}, and torch cannot compute with both: "
+            f"{(str(error).strip().splitlines() or [''])[0].rstrip('.')}.",
+            "convert the whole model to one type, for example with model.float().",
+        ) from error
+
+
 def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
     """Return the consequences of weights in half precision, in one or two sentences.
 
@@ -58,7 +82,7 @@ def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collect
         layout: θ.
         one_by_one: Names of the parameters that are measured one example at a time.
     """
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    dtype = str(weights_dtype(model)).removeprefix("torch.")
     slow = ""
     if one_by_one:
         slow = (

@@ -18,7 +18,15 @@ from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
 from xsns_stream.fisher import scoring
-from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, sum_dtype, training
+from xsns_stream.fisher.model_state import (
+    autocast,
+    checkpointing,
+    evaluating,
+    loss_scale,
+    sum_dtype,
+    training,
+    weights_dtype,
+)
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 #: The authors clip the gradient of every tensor to this norm before squaring it.
@@ -45,7 +53,7 @@ class BatchGradients:
         if self.kind in scoring.LANGUAGE_MODELS:
             scoring.head_of(model)  # raises an error for a model without a head
         self.examples = 0
-        self._batches, self._scale = 0, loss_scale(settings, next(model.parameters()).dtype)
+        self._batches, self._scale = 0, loss_scale(settings, weights_dtype(model))
         self._theta = scoring.theta_of(model, layout)
         self.sums = {name: torch.zeros_like(p, dtype=sum_dtype(p.dtype)).detach() for name, p in self._theta.items()}
         self._undo = ExitStack()

@@ -28,6 +28,13 @@ def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
     return LOSS_SCALE["fp16"] if weights == torch.float16 else LOSS_SCALE.get(settings.precision, 1.0)
 
 
+def weights_dtype(model: nn.Module) -> torch.dtype:
+    """Return the least precise type of a model's weights, which is the precision of the gradients that pass them."""
+    dtypes = {p.dtype for p in model.parameters()}
+    least = next((dtype for dtype in (torch.float16, torch.bfloat16) if dtype in dtypes), None)
+    return next(model.parameters()).dtype if least is None else least
+
+
 def sum_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the precision of sums: float64 for float64, otherwise float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xsns_stream.fisher import scoring
-from xsns_stream.fisher.model_state import loss_scale, sum_dtype
+from xsns_stream.fisher.model_state import loss_scale, sum_dtype, weights_dtype
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 
@@ -46,7 +46,7 @@ def reference_fisher(
     dtypes = {name: sum_dtype(parameters[name].dtype) for name in names}
     total = {name: torch.zeros_like(parameters[name], dtype=dtypes[name]) for name in names}
     kind, count = scoring.kind_of(model), 0
-    scale = loss_scale(FisherSettings(), next(model.parameters()).dtype)
+    scale = loss_scale(FisherSettings(), weights_dtype(model))
     try:
         for parameter in theta:
             parameter.requires_grad_(True)

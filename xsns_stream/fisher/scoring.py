@@ -15,6 +15,7 @@ A label of −100 marks a position that is not scored.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -37,6 +38,9 @@ _TASKS: Final = {
     "sequence": "SEQUENCE_CLASSIFICATION",
     "span": "QUESTION_ANSWERING",
 }
+
+#: Names of tables of learned positions.
+_POSITIONS: Final = re.compile(r"^(wpe|position_embeddings?|embed_positions?|position_embed\w*)$")
 
 Batch = Mapping[str, Tensor]
 
@@ -138,7 +142,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
 
     Raises:
         FisherError: The batch has no example, or an example with nothing to score; a scored position is padding; the
-            model does not have a token or label; the batch is on another device than the model.
+            model does not have a token, label or position; the batch is on another device than the model.
     """
     _check_device(batch, next(model.parameters()).device)
     if "input_ids" in batch and not len(batch["input_ids"]):
@@ -152,6 +156,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
             rows,
             f"a token of the text is outside of the model's {rows} embeddings.",
         )
+        _check_length(model, kind, batch)
     if kind == "seq2seq" and "labels" in batch:
         _check_labels(model, kind, batch["labels"][batch["labels"] != IGNORED])  # before the decoder uses them
     scored_batch = prepare(model, kind, batch)
@@ -185,6 +190,37 @@ def _check_shapes(kind: str, batch: Batch) -> None:
                 f"'{name}' has the shape {list(values.shape)}, and 'input_ids' has {list(ids.shape)}.",
                 "make both from the same examples.",
             )
+
+
+def _check_length(model: nn.Module, kind: str, batch: Batch) -> None:
+    """Refuse a batch with more positions than a table of learned positions has; other models have no such limit."""
+    ids = batch["input_ids"]
+    longest = max(real_lengths(batch.get("attention_mask"), *ids.shape))
+    for name, table in position_tables(model).items():
+        unused = getattr(table, "offset", 0)
+        # Decoders with such an offset (OPT) count the positions of tokens, without padding.
+        here, counted = longest if unused and kind != "seq2seq" else ids.shape[1], longest
+        if kind == "seq2seq" and "decoder" in name and "labels" in batch:
+            here = counted = batch["labels"].shape[1]
+        if table.padding_idx is not None and not unused:
+            # RoBERTa and related models count the positions of tokens, without padding, from this index on.
+            unused = table.padding_idx + 1
+            here = max(counted, here - unused)
+        if here > table.num_embeddings - unused:
+            raise FisherError(
+                f"a batch has {max(here, counted):,} positions, and the model has {table.num_embeddings - unused:,} "
+                f"('{name}').",
+                f"shorten the texts: tokenizer(…, truncation=True, max_length={table.num_embeddings - unused}).",
+            )
+
+
+def position_tables(model: nn.Module) -> dict[str, nn.Embedding]:
+    """Return {name: table} of the learned absolute positions of a model; empty where positions are computed."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and _POSITIONS.search(name.rpartition(".")[2])
+    }
 
 
 def _check_labels(model: Any, kind: str, targets: Tensor) -> None:

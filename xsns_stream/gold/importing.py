@@ -31,15 +31,13 @@ from xsns_stream.io.table_orientation import check_corner
 from xsns_stream.io.tables import TextTable, all_listed, listed
 from xsns_stream.language_labels import Labels, described, is_mean, read_labels
 from xsns_stream.languages import code_or_none
-from xsns_stream.types.transfer_scores import TransferScores
+from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Names of the formats that :func:`import_scores` reads.
 FORMATS: Final = tuple(READERS)
-#: Task or metric where neither the user nor the format names it.
-UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True)

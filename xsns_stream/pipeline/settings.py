@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from xsns_stream.corpora import Corpus
+from xsns_stream.corpora import Corpus, select_languages
 from xsns_stream.errors import UsageError
-from xsns_stream.languages import select
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.arguments import flag, real_number, several, strings, whole_number
 from xsns_stream.pipeline.events import Row
@@ -278,7 +277,7 @@ def build_settings(
     """
     return BuildSettings(
         corpus=corpus,
-        languages=select(several(languages, "languages"), corpus.languages(), f"the corpus {corpus.name}"),
+        languages=select_languages(several(languages, "languages"), corpus),
         seeds=tuple(several(seeds, "seeds")),
         densities=tuple(several(densities, "densities")),
         examples=examples,

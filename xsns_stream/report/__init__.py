@@ -15,11 +15,11 @@ from xsns_stream.report.console_tables import (
 )
 from xsns_stream.report.evaluation import (
     evaluation_document,
-    evaluation_figure,
     evaluation_sheets,
     evaluation_table,
     write_evaluation,
 )
+from xsns_stream.report.evaluation_figure import evaluation_figure
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
 from xsns_stream.report.heatmap import heat_map
 from xsns_stream.report.ranking import (

@@ -15,7 +15,7 @@ from xsns_stream.errors import LanguageError
 from xsns_stream.languages import language_name
 from xsns_stream.report.markup import Sheet, plain_table
 from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
-from xsns_stream.types.transfer_scores import TransferScores
+from xsns_stream.types.transfer_scores import TransferScores, metric_name
 
 #: Cell of an unknown value.
 UNKNOWN: Final = "–"
@@ -93,7 +93,7 @@ def scores_table(
         rows["trivial answer"] = [Text(number(trivial.get(target), decimals), "italic") for target in targets]
     shown = ((len(sources), scores.sources, "sources"), (len(targets), scores.targets, "targets"))
     hidden = [f"{count} of {len(codes)} {side}" for count, codes, side in shown if count < len(codes)]
-    title = f"{scores.metric} ({scores.unit}) of each source on each target"
+    title = f"{metric_name(scores.metric)} ({scores.unit}) of each source on each target"
     caption = f"Only {' and '.join(hidden)} are shown." if hidden else ""
     notes = [Text(caption, "dim")] if caption else []
     return Group(Text(title, "italic"), *_matrix_parts(targets, rows, width), *notes)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from xsns_stream.report.console_tables import shown_name
-from xsns_stream.report.figures import INK
+from xsns_stream.report.figures import INK, axis_label, label_points
 from xsns_stream.report.markup import Sheet, sheet_table
 from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import IN_SAMPLE, PredictedScores, Regression
+from xsns_stream.types.transfer_scores import scores_name
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -40,8 +41,9 @@ def regression_sheets(regression: Regression, ranks: Evaluation | None = None) -
 
 def _coefficients(regression: Regression) -> Sheet:
     sources, targets = (len(labels) for labels in (regression.fitted.sources, regression.fitted.targets))
+    what = scores_name(regression.task, regression.metric)
     title = (
-        f"{regression.name}: {regression.task} {regression.metric} ({regression.unit}) of {regression.pairs:,} pairs, "
+        f"{regression.name}: {what} ({regression.unit}) of {regression.pairs:,} pairs, "
         f"{sources} sources and {targets} targets"
     )
     lines = tuple(
@@ -237,11 +239,19 @@ def _figure(regression: Regression) -> Any:
         axes.axline((low, low), (high, high), color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.plot(matrix.values.ravel(), regression.scores.ravel(), ".", color=colour, markersize=2.5, alpha=0.5)
         axes.set_title(f"{prediction}\nRMSE {regression.error(prediction).rmse:.2f}", fontsize=9, color=INK)
-        axes.set_xlabel(f"predicted {regression.metric} ({regression.unit})", fontsize=8)
+        axes.set_xlabel(f"predicted {axis_label(regression.metric, regression.unit)}", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    all_axes[0].set_ylabel(f"measured {regression.metric} ({regression.unit})", fontsize=8)
+    all_axes[0].set_ylabel(f"measured {axis_label(regression.metric, regression.unit)}", fontsize=8)
+    sources, targets = regression.fitted.sources, regression.fitted.targets
+    labels = [f"{source}→{target}" for source in sources for target in targets]
+    # All panels share their limits, which are final now.
+    for axes, matrix in zip(all_axes, panels.values(), strict=True):
+        label_points(axes, matrix.values.ravel(), regression.scores.ravel(), labels)
     figure.suptitle(
-        f"{regression.name}: {regression.task}, {', '.join(regression.predictors)}", fontsize=9, color=INK, y=1.02
+        f"{regression.name}: {scores_name(regression.task, regression.metric)}, {', '.join(regression.predictors)}",
+        fontsize=9,
+        color=INK,
+        y=1.02,
     )
     return figure
