@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,6 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
-    DEFAULT_STORE,
     DENSITIES,
     LANG,
     SEEDS,
@@ -38,10 +36,13 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    given_arguments,
     given_options,
+    next_step,
     note,
     say,
     stderr_console,
+    store_arguments,
     store_option,
 )
 
@@ -260,14 +261,15 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
     settings = plan.settings
     if dry_run:
         _show_plan(settings, settings.missing_rows(opened), as_json)
+        next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
     result = _run(plan, opened, quiet)
     _show(result, plan, store, as_json)
     refuse_failures(result, settings)
-    if not as_json and not quiet:
-        where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        target = settings.languages[0]
-        say(f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}", err=True)
+    where = store_arguments(store)
+    # A ranking needs a source besides the target.
+    what = ("rank", *where, "--target", settings.languages[0]) if len(opened.languages) > 1 else ("info", *where)
+    next_step(*what, quiet=quiet, as_json=as_json)
 
 
 def _show_plan(settings: BuildSettings, missing: Sequence[Row], as_json: bool) -> None:

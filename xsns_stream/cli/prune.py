@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.option_groups import key_json, refuse_together, selection_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, progress_bar, say, store_or_argument
+from xsns_stream.cli.output import (
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    given_arguments,
+    next_step,
+    progress_bar,
+    say,
+    store_arguments,
+    store_or_argument,
+)
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +72,11 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
         say(f"{store}: {_amount(plan)} removed." if removed else f"{store}: nothing was removed.")
     if as_json:
         emit_json("prune", _result(plan, store, removed))
+    if dry_run:
+        again = (word for word in given_arguments() if word != "--dry-run")
+        next_step(*again, "--yes", quiet=quiet, as_json=as_json)
+    else:
+        next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)
 
 
 def _confirmed(as_json: bool) -> bool:
