@@ -33,6 +33,7 @@ from xsns_stream.cli.output import (
     counted,
     emit_json,
     examples,
+    note,
     say,
     stderr_console,
     store_option,
@@ -243,6 +244,8 @@ def command(store: str, as_json: bool, quiet: bool, dry_run: bool, **options: An
     model = options.pop("model")
     settings, model_options = build_plan(**options)
     note_corpus(settings.corpus, quiet)
+    for sentence in settings.notes:
+        note(f"note: {sentence}", quiet)
     opened = store_for_build(store)
     if dry_run:
         _show_plan(settings, settings.missing_rows(opened), as_json)
@@ -327,7 +330,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
                 if note.row is not None
             ],
         }
-        | ({"notes": list(result.notes)} if result.notes else {})
+        | ({"notes": [*settings.notes, *result.notes]} if settings.notes or result.notes else {})
         | corpus_json(settings.corpus)
     )
 

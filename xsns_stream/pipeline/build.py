@@ -153,7 +153,7 @@ def build(
     opened = store_for_build(store)
     settings, loaded = load_for_build(settings, model, tokenizer, **model_options)
     with _shown(settings, opened, on_event, progress) as notify:
-        for sentence in reading_notes(settings.corpus):
+        for sentence in (*reading_notes(settings.corpus), *settings.notes):
             notify(Noted(sentence))
         result = run_build(settings, loaded, opened, notify)
     refuse_failures(result, settings)
