@@ -22,7 +22,7 @@ from xsns_stream.cli.output import (
 from xsns_stream.io.tables import listed
 
 if TYPE_CHECKING:
-    from xsns_stream.pipeline.language_pool import LanguagePool
+    from xsns_stream.pipeline.requested_languages import RequestedLanguages
     from xsns_stream.types import SimilarityMatrix
 
 #: Largest matrix that is printed as a whole; for larger ones, only each target's nearest sources are printed.
@@ -65,7 +65,7 @@ def command() -> None:
 # ------------------------------------------------------------------------------------------ what the commands share
 
 
-def pool_options(function: Decorated) -> Decorated:
+def language_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--sources`, `--targets` and `--gold`."""
     return apply(
         function,
@@ -84,12 +84,12 @@ def pool_options(function: Decorated) -> Decorated:
     )
 
 
-def pool_of(options: dict[str, Any]) -> LanguagePool:
+def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
     """Return the languages that the options name, and remove these options; `store` stays."""
-    from xsns_stream.pipeline.language_pool import language_pool
+    from xsns_stream.pipeline.requested_languages import request_languages
 
     sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
-    return language_pool(**sides, store=options.get("store"))
+    return request_languages(**sides, store=options.get("store"))
 
 
 def output_option(function: Decorated) -> Decorated:
@@ -132,7 +132,7 @@ def check_outputs(outputs: Sequence[str]) -> None:
 
 def finish(
     matrix: SimilarityMatrix,
-    pool: LanguagePool,
+    requested: RequestedLanguages,
     outputs: Sequence[str],
     *,
     as_json: bool,
@@ -144,7 +144,7 @@ def finish(
 
     Args:
         matrix: The baseline.
-        pool: The languages that were requested.
+        requested: The languages that were requested.
         outputs: Files to write.
         as_json: Whether to print the JSON object, which includes the notes.
         quiet: Whether to print no notes.
@@ -153,7 +153,7 @@ def finish(
     """
     from xsns_stream.report import write_matrix
 
-    lacking = pool.missing(matrix)
+    lacking = requested.missing(matrix)
     for text in notes:
         note(f"note: {text}", quiet)
     if lacking:

@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
     With --corpus, the languages of a corpus are listed with their names instead.
     """
     if not options["corpus"]:
-        for name in ("task", "text_column", "split", "config", "corpus_revision"):
+        for name in ("task", "text_column", "language_column", "split", "treebank", "config", "corpus_revision"):
             if options[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
         if options["label"] or options["labels_as_given"]:

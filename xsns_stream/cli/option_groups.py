@@ -139,7 +139,8 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds options through `option`.
 
-    They are `--task`, `--text-column`, `--split`, `--words`, `--labels-as-given`, `--label`, `--config` and
+    They are `--task`, `--text-column`, `--language-column`, `--split`, `--treebank`, `--words`, `--labels-as-given`,
+    `--label`, `--config` and
     `--corpus-revision`.
     """
 
@@ -152,8 +153,23 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 default=None,
                 help="Read the corpus as labelled data of this task, as `transfer` does, and take its training texts.",
             ),
-            option("--text-column", default=None, help="Column of the text, if it is not the default column."),
+            option(
+                "--text-column",
+                default=None,
+                help="Column of the text, if it is not the default column; a.b is b within a. {lang} stands for the "
+                "language: translation.{lang}.",
+            ),
+            option(
+                "--language-column",
+                default=None,
+                help="Column of the language of each row: each language of the table is one of the corpus.",
+            ),
             option("--split", default=None, help="Split of a data set."),
+            option(
+                "--treebank",
+                default=None,
+                help="Treebanks to read of languages that have several, such as GSD; by default they are joined.",
+            ),
             option(
                 "--words",
                 type=click.Choice(["running", "given"]),

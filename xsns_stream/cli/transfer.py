@@ -42,7 +42,8 @@ from xsns_stream.tasks import TASKS
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
     from xsns_stream.pipeline.finetune import ModelLoader
-    from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings
+    from xsns_stream.pipeline.finetune_data import TransferData
+    from xsns_stream.pipeline.finetune_settings import TransferSettings
     from xsns_stream.types import TransferRun
 
 _task, _languages, _tuning, _cost = (
@@ -182,7 +183,8 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     and an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
     from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder
-    from xsns_stream.pipeline.finetune_settings import read_data, transfer_settings
+    from xsns_stream.pipeline.finetune_data import read_data
+    from xsns_stream.pipeline.finetune_settings import transfer_settings
     from xsns_stream.pipeline.run_transfer import plan_transfer
     from xsns_stream.pipeline.units import check_metric
 

@@ -383,12 +383,48 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
     return list(by_stem.values()), others
 
 
+def check_treebank(treebank: str | None, treebanks: Iterable[str]) -> None:
+    """Reject a choice of treebanks that a corpus does not have.
+
+    Args:
+        treebank: The value of `--treebank`, such as `GSD` or `en_ewt,GUM`.
+        treebanks: Names of all treebanks: `de_gsd`.
+
+    Raises:
+        CorpusError: One of the names is not that of a treebank.
+    """
+    known = sorted(set(treebanks))
+    for name in _chosen_names(treebank):
+        if not any(_is_treebank(each, name) for each in known):
+            listed = f"its treebanks are {', '.join(known)}." if known else "--treebank is for Universal Dependencies."
+            raise CorpusError(f"the corpus has no treebank '{name}'.", listed)
+
+
+def chosen_treebanks(treebank: str | None, treebanks: Iterable[str]) -> tuple[str, ...]:
+    """Return the treebanks of one language that are read: the chosen ones, or all if none of them is chosen.
+
+    >>> chosen_treebanks("GSD", ["de_gsd", "de_hdt"])
+    ('de_gsd',)
+    """
+    names = tuple(treebanks)
+    chosen = tuple(each for each in names if any(_is_treebank(each, name) for name in _chosen_names(treebank)))
+    return chosen or names
+
+
+def _chosen_names(treebank: str | None) -> list[str]:
+    return [name for part in (treebank or "").split(",") if (name := part.strip().lower())]
+
+
+def _is_treebank(treebank: str, name: str) -> bool:
+    return name in (treebank, treebank.partition("_")[2])
+
+
 def joined_treebanks_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
     """Yield a sentence on languages whose treebanks are joined; none if there are no such languages.
 
     Args:
         joined: Code and treebanks of each language, the treebanks in the order in which they are read.
     """
-    listed = [f"{code} ({', '.join(names)})" for code, names in joined]
+    listed = [f"{code} ({', '.join(names)})" for code, each in joined if len(names := tuple(each)) > 1]
     if listed:
         yield f"treebanks of one language are joined in this order: {'; '.join(listed)}."

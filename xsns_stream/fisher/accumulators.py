@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -110,10 +110,6 @@ class RuleEngine(Protocol):
         Returns:
             The data of every use of this pass, once the last use has been seen; None before that.
         """
-
-
-#: Moments of the gradient g of an example: g², |g|, g.
-MOMENTS: Final = ("square", "absolute", "signed")
 
 
 class Moments:

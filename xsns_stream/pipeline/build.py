@@ -65,6 +65,8 @@ def build(
     revision: str | None = ...,
     head_seed: int = ...,
     text_column: str | None = ...,
+    language_column: str | None = ...,
+    treebank: str | None = ...,
     label_column: str | None = ...,
     labels_as_given: bool = ...,
     label: Mapping[str, str] | Sequence[str] = ...,
@@ -124,11 +126,12 @@ def build(
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
         **options: All options of the verb, under the same names: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
-            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`, `label_column`,
-            `labels_as_given` (`labels="as-given"` is the same), `label` ({file or key: its label}), `split`, `words`,
-            `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`);
-            `estimator`, `token_reduction`, `labels`, `quantile`; `split_half`, `until_stable`, `check_every`,
-            `at_least`; `stack`, `include`, `exclude`. `docs/models.md` and `docs/fisher.md` describe them.
+            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
+            key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
+            `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,
+            `quantile`; `split_half`, `until_stable`, `check_every`, `at_least`; `stack`, `include`, `exclude`.
+            `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
         The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
@@ -164,7 +167,10 @@ def build(
 AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all others belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
-_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task", "labels_as_given", "label")
+_TEXT_OPTIONS: Final = (
+    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
+    *("labels_as_given", "label"),
+)
 
 
 def build_plan(texts: Any, **options: Any) -> tuple[BuildSettings, dict[str, Any]]:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from xsns_stream.corpora import Corpus
+from xsns_stream.corpora import Corpus, select_languages
 from xsns_stream.errors import UsageError
-from xsns_stream.languages import select
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.arguments import flag, real_number, several, strings, whole_number
 from xsns_stream.pipeline.events import Row
@@ -280,7 +279,7 @@ def build_settings(
     wanted = several(languages, "languages")
     return BuildSettings(
         corpus=corpus,
-        languages=select(wanted, corpus.languages(), f"the corpus {corpus.name}", notes.append),
+        languages=select_languages(wanted, corpus, notes.append),
         notes=tuple(notes),
         seeds=tuple(several(seeds, "seeds")),
         densities=tuple(several(densities, "densities")),
