@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import click
 
-from xsns_stream.cli.output import Notes, common_options, counted, emit_json, examples, note, say, store_option
+from xsns_stream.cli.output import (
+    LANG,
+    Notes,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    note,
+    say,
+    store_option,
+)
 from xsns_stream.errors import PartialError
 
 
@@ -20,7 +30,7 @@ from xsns_stream.errors import PartialError
 )
 @store_option
 @click.option(
-    "--lang",
+    *LANG,
     "languages",
     multiple=True,
     required=True,

@@ -90,6 +90,7 @@ class BuildSettings:
         keep_fisher: Encoding in which the store keeps the Fisher values, `float32` or `bf16`; None does not keep them.
         quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
         notes: Sentences on languages that the corpus has under another label than they were asked for.
+        inputs: Where text and model are, as :func:`~xsns_stream.pipeline.store_settings.inputs_record` returns it.
     """
 
     corpus: Corpus
@@ -111,6 +112,7 @@ class BuildSettings:
     keep_fisher: str | None = None
     quantile: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _convert_fields(self, _CONVERSIONS)
