@@ -215,8 +215,8 @@ class SubNetworkStore(StoreReader):
 
         A claim covers one language and seed with all densities, folds and saved Fisher values, because one measurement
         gives all of them. The method does not wait: it yields False if another process has claimed the row. Claims end
-            with their process. Writing does not depend on claims, because every row has its own lock and the first
-            commit is valid. On an object store, which has no locks, every claim is granted.
+        with their process. Writing does not depend on claims, because every row has its own lock and the first commit
+        is valid. On an object store, which has no locks, every claim is granted.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
