@@ -42,14 +42,25 @@ LANGUAGE_FIELD: Final = "{lang}"
 #: Largest number of rows that an error names; the result of the verb names all.
 _NAMED: Final = 3
 OnProgress = Callable[[int, int], None] | None
+#: Handler of a sentence for each language that has another label in the store than it was named by.
+OnNote = Callable[[str], None]
 _Key = TypeVar("_Key", RowKey, FisherKey)
 
 
 # ------------------------------------------------------------------------------------------------------ selection
 
 
+def _unheard(sentence: str) -> None:
+    """Ignore a note."""
+
+
 def select_keys(
-    keys: Sequence[_Key], lang: Sequence[str], seeds: Sequence[int], densities: Sequence[float], where: str
+    keys: Sequence[_Key],
+    lang: Sequence[str],
+    seeds: Sequence[int],
+    densities: Sequence[float],
+    where: str,
+    on_note: OnNote = _unheard,
 ) -> tuple[_Key, ...]:
     """Return the rows that match all filters; an empty filter matches all rows.
 
@@ -59,6 +70,7 @@ def select_keys(
         seeds: Seeds.
         densities: Densities; Fisher values have no density and always match.
         where: Name of the store, for messages.
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         LanguageError: A language is not among `keys`; the hint suggests similar codes.
@@ -69,7 +81,7 @@ def select_keys(
         _require("density", densities, sorted({key.density for key in keys if key.density is not None}), where)
     languages = sorted({key.language for key in keys})
     # An empty filter of the user is an error, because it must not select all rows.
-    selected = set(select(lang, languages, where) if lang else languages)
+    selected = set(select(lang, languages, where, on_note) if lang else languages)
     return tuple(
         key
         for key in keys
@@ -101,6 +113,7 @@ def copy_store(
     codec: str | None = None,
     with_fisher: bool = False,
     on_progress: OnProgress = None,
+    on_note: OnNote = _unheard,
 ) -> CopyResult:
     """Copy a store, or some of its rows, into another store, like `xsns-stream copy`.
 
@@ -113,13 +126,14 @@ def copy_store(
         codec: Compression of a new store, `none` or `zstd`; by default that of the source.
         with_fisher: Whether to also copy Fisher values of the same languages and seeds.
         on_progress: Called with (done, total).
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         StoreError: A store cannot be read or written, or `target` has a row with other bits.
         UsageError: The target has another codec, or a filter selects no row.
     """
     origin = as_store(source)
-    rows = select_keys(origin.keys(), lang, seeds, densities, f"the store '{source}'")
+    rows = select_keys(origin.keys(), lang, seeds, densities, f"the store '{source}'", on_note)
     languages = {key.language for key in rows}
     fisher = tuple(
         key
@@ -204,8 +218,10 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
 # --------------------------------------------------------------------------------------------------------- relabel
 
 
-def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None) -> RelabelResult:
-    """Give the rows of a language another label, like `xsns-stream relabel`.
+def relabel(
+    store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None, on_note: OnNote = _unheard
+) -> RelabelResult:
+    """Give the rows of a language another label: what `xsns-stream relabel` does.
 
     Folds, saved Fisher values and cached counts of the rows get the label too. After a crash, the same call continues.
 
@@ -214,6 +230,7 @@ def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = N
         old: The label of the language, or another unambiguous code of it.
         new: The new label, which is not normalised.
         on_progress: Called with (done, total).
+        on_note: Called with a sentence if the language has another label in the store.
 
     Raises:
         LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.
@@ -226,7 +243,7 @@ def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = N
     known = {*opened.languages, *(key.language for key in opened.fisher_keys())}
     with suppress(LanguageError):
         # An interrupted call may have left a part of a row, which the store finds by its label.
-        old = pick(old, sorted(known))
+        old = pick(old, sorted(known), f"the store '{store}'", on_note)
     return opened.relabel(old, new, on_progress)
 
 
@@ -251,6 +268,7 @@ def prune_plan(
     parts: bool = False,
     unfinished: bool = False,
     writable: bool = True,
+    on_note: OnNote = _unheard,
 ) -> tuple[SubNetworkStore, PrunePlan]:
     """Open a store and return what would be removed from it; :func:`prune` removes it.
 
@@ -264,6 +282,7 @@ def prune_plan(
         parts: Whether to remove the parts of rows instead of the rows.
         unfinished: Whether to remove the leftovers of killed builds.
         writable: Whether the store is opened for writing.
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         StoreError: The store does not exist.
@@ -288,12 +307,14 @@ def prune_plan(
     if parts:
         every = [key for count in opened.fold_counts for key in opened.fold_keys(count)]
         of_rows = sorted({key.row for key in every})
-        chosen = set(_keys_to_remove(of_rows, lang, keep_lang, seeds, densities, f"the parts of {where}"))
+        chosen = set(_keys_to_remove(of_rows, lang, keep_lang, seeds, densities, f"the parts of {where}", on_note))
         folds = [key for key in every if key.row in chosen]
     elif fisher:
-        values = _keys_to_remove(opened.fisher_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}")
+        values = _keys_to_remove(
+            opened.fisher_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}", on_note
+        )
     elif filtered:
-        rows = _keys_to_remove(opened.keys(), lang, keep_lang, seeds, densities, where)
+        rows = _keys_to_remove(opened.keys(), lang, keep_lang, seeds, densities, where, on_note)
     return opened, plan_prune(opened, rows, values, folds=folds, leftovers=unfinished)
 
 
@@ -304,15 +325,16 @@ def _keys_to_remove(
     seeds: Sequence[int],
     densities: Sequence[float],
     where: str,
+    on_note: OnNote,
 ) -> Sequence[_Key]:
     """Return the selected keys: those of the given languages, or those of all other languages."""
     if keep_lang:
         known = sorted({key.language for key in keys})
-        kept = select(keep_lang, known, where)
+        kept = select(keep_lang, known, where, on_note)
         lang = tuple(code for code in known if code not in kept)
         if not lang:
             return ()
-    return select_keys(keys, lang, seeds, densities, where)
+    return select_keys(keys, lang, seeds, densities, where, on_note)
 
 
 # ---------------------------------------------------------------------------------------------------------- export
@@ -340,6 +362,7 @@ def export_rows(
     seed: int | None = None,
     density: float | None = None,
     on_left_out: Callable[[Sequence[str]], None] = lambda languages: None,
+    on_note: OnNote = _unheard,
 ) -> ExportResult:
     """Write sub-networks to files for other programs, like `xsns-stream export`.
 
@@ -351,20 +374,21 @@ def export_rows(
         seed: The seed; may be None if the store has only one.
         density: The density; may be None if the store has only one.
         on_left_out: Called before the first file with languages that have no sub-network of this seed and density.
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         LanguageError, StoreError, UsageError: A row does not exist, a seed or density must be chosen, or files would
             overwrite each other.
     """
     rows = as_store(store)
-    keys, left_out = _keys_to_export(rows, store, languages, seed, density)
+    keys, left_out = _keys_to_export(rows, store, languages, seed, density, on_note)
     if left_out:
         on_left_out(left_out)
     if LANGUAGE_FIELD not in output and len(keys) > 1:
         raise UsageError(
             f"{len(keys)} languages cannot be written to one file.", f"give a name such as '{LANGUAGE_FIELD}.npz'."
         )
-    # A code in a store is safe in a file name.
+    # A label has only letters, digits and `-`, `_` or `.` between them, otherwise the store would not have accepted it.
     targets = {key: Path(output.replace(LANGUAGE_FIELD, key.language)) for key in keys}
     for target in targets.values():
         check_target(target)
@@ -380,10 +404,15 @@ def export_rows(
 
 
 def _keys_to_export(
-    rows: SubNetworkStore, store: str, languages: Sequence[str], seed: int | None, density: float | None
+    rows: SubNetworkStore,
+    store: str,
+    languages: Sequence[str],
+    seed: int | None,
+    density: float | None,
+    on_note: OnNote,
 ) -> tuple[list[RowKey], tuple[str, ...]]:
     """Return the rows to export, and languages without a row."""
-    named = select_languages(languages, rows)
+    named = select_languages(languages, rows, on_note)
     if named is not None:
         return [rows.record(language, seed, density).key for language in named], ()
     every = rows.keys()
