@@ -1,8 +1,8 @@
 """Objects of rows: their inner chunks, their index, and readers of uncompressed rows.
 
 The object of a row is a Zarr shard: its inner chunks, then their index. The index contains the offset and the length of
-    each chunk as little-endian uint64, and a CRC-32C of these numbers. It is checked once when a row is opened;
-    afterwards a block of words is one range of bytes, which is read without Zarr.
+each chunk as little-endian uint64, and a CRC-32C of these numbers. It is checked once when a row is opened; afterwards
+a block of words is one range of bytes, which is read without Zarr.
 
 A few bytes of a compressed chunk may expand to gigabytes. Before a library decompresses a chunk,
 :func:`check_inflation` compares the size that the chunk states with the size that an inner chunk must have.
