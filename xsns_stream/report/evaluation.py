@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,12 @@ from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import write_csv, write_parquet
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.console_tables import shown_name
+from xsns_stream.report.evaluation_figure import evaluation_figure, evaluation_title
 from xsns_stream.report.export import SCHEMA_VERSION, write_document
 from xsns_stream.report.figures import save_figure
 from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation
-from xsns_stream.types.transfer_scores import JoinedScores, metric_name, scores_name
+from xsns_stream.types.transfer_scores import JoinedScores, metric_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,18 +124,6 @@ def _followed(choice: Choice, row: int) -> str:
 def _title(evaluation: Evaluation) -> str:
     warning = f"; {evaluation.warning}" if evaluation.warning else ""
     return f"{evaluation_title(evaluation)}{warning}"
-
-
-def evaluation_title(evaluation: Evaluation) -> str:
-    """Return the title of tables and figures, without a warning."""
-    settings = evaluation.settings
-    regime = "" if settings.regime == "main" else f", regime {settings.regime}"
-    counts = f"{_counted(settings.sources, 'source')}, {_counted(evaluation.targets, 'target')}"
-    return f"{scores_name(settings.task, settings.metric)}{regime}: {counts}"
-
-
-def _counted(codes: Sequence[str], noun: str) -> str:
-    return f"{len(codes)} {noun if len(codes) == 1 else f'{noun}s'}"
 
 
 def _caption(evaluation: Evaluation) -> str:
@@ -332,8 +321,6 @@ def _write_latex(content: _Content, file: BinaryIO) -> None:
 
 def _figure_writer(kind: str) -> Callable[[_Content, BinaryIO], None]:
     def write(content: _Content, file: BinaryIO) -> None:
-        from xsns_stream.report.evaluation_figure import evaluation_figure
-
         draw = partial(evaluation_figure, content.evaluation, content.joined)
         save_figure(draw, file, kind, pad_inches=0.25)
 
