@@ -11,8 +11,10 @@ import click
 from xsns_stream.cli.named_group import NamedGroup
 from xsns_stream.cli.option_groups import Options, apply
 from xsns_stream.cli.output import (
+    LANG,
+    SOURCES,
+    TARGETS,
     Decorated,
-    csv_guard_option,
     emit_json,
     examples,
     lasting,
@@ -70,14 +72,14 @@ def language_options(function: Decorated) -> Decorated:
     return apply(
         function,
         click.option(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             metavar="CODES",
             help="Only these languages, such as `sw,en`, or all. By default all languages of the data.",
         ),
-        click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, such as `en,de`."),
-        click.option("--targets", "--target", multiple=True, metavar="CODES", help="Only these as targets."),
+        click.option(*SOURCES, "sources", multiple=True, metavar="CODES", help="Only these sources, such as `en,de`."),
+        click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Only these targets."),
         click.option(
             "--gold", default=None, metavar="FILE", help="Take the sources and targets of these gold scores by default."
         ),
@@ -90,20 +92,6 @@ def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
 
     sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
     return request_languages(**sides, store=options.get("store"))
-
-
-def output_option(function: Decorated) -> Decorated:
-    """Add `--output`, and `--csv-guard`."""
-    function = csv_guard_option(function)
-    return click.option(
-        "-o",
-        "--output",
-        "outputs",
-        multiple=True,
-        metavar="FILE",
-        help="Write the whole matrix: .parquet (which `evaluate` and `regress` read), .csv .tsv .json .npz, or a heat "
-        "map: .png .svg .pdf. Repeatable.",
-    )(function)
 
 
 def store_default_option(option: Options) -> Any:

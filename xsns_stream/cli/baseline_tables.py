@@ -10,7 +10,6 @@ from xsns_stream.cli.baseline import (
     check_outputs,
     finish,
     language_options,
-    output_option,
     requested_languages_of,
 )
 from xsns_stream.cli.option_groups import (
@@ -23,6 +22,7 @@ from xsns_stream.cli.output import (
     Decorated,
     common_options,
     examples,
+    matrix_output_option,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _shared(function: Decorated) -> Decorated:
-    return apply(function, language_options, output_option, common_options)
+    return apply(function, language_options, matrix_output_option, common_options)
 
 
 _names_option = click.option(
@@ -188,7 +188,7 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 @rename_option
 @as_given_option
 @language_options
-@output_option
+@matrix_output_option
 @common_options
 def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Read the matrix in FILE, check it, and write it in the form that the other verbs read.

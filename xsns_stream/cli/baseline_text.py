@@ -13,7 +13,6 @@ from xsns_stream.cli.baseline import (
     check_outputs,
     finish,
     language_options,
-    output_option,
     requested_languages_of,
     store_default_option,
 )
@@ -33,10 +32,14 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
+    SEEDS,
     Decorated,
+    WholeNumbers,
     common_options,
     emit_json,
     examples,
+    flattened,
+    matrix_output_option,
     note,
     stderr_console,
     stdout_console,
@@ -58,7 +61,7 @@ _model, _text, _cost = section("Model"), section("Text"), section("Time and memo
 
 
 def _shared(function: Decorated) -> Decorated:
-    return apply(function, language_options, output_option, common_options)
+    return apply(function, language_options, matrix_output_option, common_options)
 
 
 _batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; results do not depend on it.")
@@ -86,9 +89,10 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 "1024).",
             ),
             _text(
-                "--seed",
+                *SEEDS,
                 "seeds",
-                type=int,
+                type=WholeNumbers(),
+                callback=flattened,
                 multiple=True,
                 default=(42,),
                 show_default=True,
@@ -335,7 +339,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 @model_options
 @length_option
 @_text_options(None)
-@_cost("--batch", default=8, show_default=True, help="Examples in a batch.")
+@_batch_option
 @_max_tokens_option
 @scratch_option
 @language_options

@@ -89,6 +89,7 @@ class BuildSettings:
             ranking computes its intervals from them. None stores no folds. An even number also compares halves.
         keep_fisher: Encoding in which the store keeps the Fisher values, `float32` or `bf16`; None does not keep them.
         quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
+        inputs: Where text and model are, as :func:`~xsns_stream.pipeline.store_settings.inputs_record` returns it.
     """
 
     corpus: Corpus
@@ -109,6 +110,7 @@ class BuildSettings:
     parts: int | None = None
     keep_fisher: str | None = None
     quantile: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _convert_fields(self, _CONVERSIONS)

@@ -327,7 +327,7 @@ def _with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: fl
     """Add the split-half reliability of the target and of each source, where every seed has one."""
 
     def reliability_of(language: str) -> float | None:
-        records = [rows.record(language, seed, density).provenance.reliability for seed in ranking.seeds]
+        records = [rows.reliability(rows.record(language, seed, density)) for seed in ranking.seeds]
         values = [float(record["split_half"]) for record in records if record.get("split_half") is not None]
         return sum(values) / len(values) if len(values) == len(records) else None
 
