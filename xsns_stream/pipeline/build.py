@@ -195,7 +195,8 @@ class PlannedBuild:
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences on what was taken from the store, and on how the text is read."""
-        return (*([self.note] if self.note else []), *reading_notes(self.settings.corpus))
+        notes = (*reading_notes(self.settings.corpus), *self.settings.notes)
+        return (*([self.note] if self.note else []), *notes)
 
 
 def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **options: Any) -> PlannedBuild:

@@ -23,6 +23,7 @@ from xsns_stream.pipeline.row_selection import (
     as_density,
     as_seeds,
     as_store,
+    noting,
     require_labels,
     select_languages,
     select_rows,
@@ -150,7 +151,7 @@ def similarity(
     _check_modes(by, sample, device, recount, save_counts)
     log = NoteLog(on_event)
     rows = as_store(store)
-    everyone, first, second = _sides(rows, languages, sources, targets)
+    everyone, first, second = _sides(rows, languages, sources, targets, log)
     selection = select_rows(
         rows,
         languages=everyone,
@@ -191,10 +192,14 @@ def _check_modes(by: str | None, sample: float | None, device: str | None, recou
 
 
 def _sides(
-    rows: SubNetworkStore, languages: Codes | None, sources: Codes | None, targets: Codes | None
+    rows: SubNetworkStore,
+    languages: Codes | None,
+    sources: Codes | None,
+    targets: Codes | None,
+    on_event: OnReadEvent,
 ) -> list[tuple[str, ...] | None]:
     """Return the languages of the store that each argument names; None where an argument names all."""
-    sides = [select_languages(codes, rows) for codes in (languages, sources, targets)]
+    sides = [select_languages(codes, rows, noting(on_event)) for codes in (languages, sources, targets)]
     if as_codes(languages) and (as_codes(sources) or as_codes(targets)):
         raise UsageError(
             "--lang cannot be combined with --sources or --target.",
@@ -287,7 +292,7 @@ class SharedParameters:
                 }
                 for group in self.groups
             ],
-        }
+        } | ({"notes": list(self.notes)} if self.notes else {})
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas frame with one row for each group, and a last row `all`; numbers are means over seeds."""
@@ -351,7 +356,7 @@ def shared(
     rows = as_store(store)
     density = as_density(density)
     require_labels(rows, as_seeds(seeds), density)
-    selected = select_languages(languages, rows)
+    selected = select_languages(languages, rows, noting(log))
     # `all` stands for the languages that have every seed.
     selection = select(rows, languages=selected, seeds=as_seeds(seeds) or None, density=density)
     compared = selection.sources

@@ -79,7 +79,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     dev_limit = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
     held_out = {source: _mixed(constituents(source), dev, dev_limit) for source in settings.sources}
     _check_renamed(settings.corpus)
-    notes |= dict.fromkeys(reading_notes(settings.corpus))
+    notes |= dict.fromkeys((*reading_notes(settings.corpus), *settings.notes))
     sources = [source for source in settings.sources if training[source] and held_out[source]]
     test = {target: subsample(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:

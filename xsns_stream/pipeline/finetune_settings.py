@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -70,6 +70,7 @@ class TransferSettings:
             examples, and 500 dev examples.
         pairs: The only (source, target) pairs that are measured; None measures all.
         keep_models: Folder for the fine-tuned models; None keeps none.
+        notes: Sentences on languages that the data have under another label than they were asked for.
     """
 
     corpus: TaskCorpus
@@ -84,6 +85,7 @@ class TransferSettings:
     test_limit: int | None = None
     pairs: frozenset[tuple[str, str]] | None = None
     keep_models: Path | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("sources", "targets", "seeds"):
@@ -152,7 +154,8 @@ def transfer_settings(
     # Windows of a passage overlap by the stride, which must leave room in a short input.
     stride = min(PRESETS[preset].stride, changes.get("max_length", PRESETS[preset].max_length) // 4)
     tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, **changes)
-    chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs)
+    notes: dict[str, None] = {}
+    chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs, notes.setdefault)
     return TransferSettings(
         corpus,
         TASKS[task],
@@ -166,6 +169,7 @@ def transfer_settings(
         test_limit=None if test_limit is None else whole_number(test_limit, "test_limit"),
         pairs=chosen_pairs,
         keep_models=None if keep_models is None else Path(keep_models),
+        notes=tuple(notes),
     )
 
 
@@ -191,6 +195,7 @@ def _languages(
     mix: str | Iterable[str],
     targets: str | Iterable[str],
     pairs: str | Iterable[tuple[str, str]] | None,
+    note: Callable[[str], None],
 ) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]] | None]:
     """Look up sources, targets and pairs in the data."""
     with_training, with_tests = corpus.languages("train"), corpus.languages("test")
@@ -213,28 +218,28 @@ def _languages(
         chosen = [
             (source, target)
             for left, right in _pairs(pairs)
-            for source in _sources(left, with_training, trained)
-            for target in select([right], with_tests, tested)
+            for source in _sources(left, with_training, trained, note)
+            for target in select([right], with_tests, tested, note)
         ]
         sides = [tuple(dict.fromkeys(side)) for side in zip(*chosen, strict=True)]
         return sides[0], sides[1], frozenset(chosen)
     if not named and not mixed:
         raise UsageError("no source was given.", "--sources en,de fine-tunes on each, --mix en,de on both together.")
-    single = select(named, with_training, trained) if named else ()
-    mixtures = [_mixture([codes], with_training, trained, f"--mix '{codes}'") for codes in mixed]
-    return tuple(dict.fromkeys((*single, *mixtures))), select(tests, with_tests, tested), None
+    single = select(named, with_training, trained, note) if named else ()
+    mixtures = [_mixture([codes], with_training, trained, f"--mix '{codes}'", note) for codes in mixed]
+    return tuple(dict.fromkeys((*single, *mixtures))), select(tests, with_tests, tested, note), None
 
 
-def _sources(written: str, known: Sequence[str], where: str) -> tuple[str, ...]:
+def _sources(written: str, known: Sequence[str], where: str, note: Callable[[str], None]) -> tuple[str, ...]:
     """Return the sources of a code, of `all`, or of a mixture such as `es+it`."""
     parts = constituents(written)
     if len(parts) == 1:
-        return select(parts, known, where)
-    return (_mixture(parts, known, where, f"'{written}'"),)
+        return select(parts, known, where, note)
+    return (_mixture(parts, known, where, f"'{written}'", note),)
 
 
-def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: str) -> str:
-    mixed = select(codes, known, where)
+def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: str, note: Callable[[str], None]) -> str:
+    mixed = select(codes, known, where, note)
     if len(mixed) < 2:
         separator = "+" if "+" in written else ","
         raise UsageError(

@@ -307,10 +307,10 @@ def regress(
 
 
 def _normalised(codes: Codes | None) -> tuple[str, ...]:
-    from xsns_stream.languages import normalise
+    from xsns_stream.languages import code_or_name
 
     words = (word.strip() for code in as_codes(codes) for word in code.split(","))
-    return tuple(dict.fromkeys(normalise(word) for word in words if word))
+    return tuple(dict.fromkeys(code_or_name(word) for word in words if word))
 
 
 def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: Sequence[str]) -> list[Feature]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from xsns_stream.errors import UsageError
-from xsns_stream.languages import normalise
+from xsns_stream.languages import code_or_name
 from xsns_stream.types import SimilarityMatrix
 
 #: A table with more languages than this needs a choice of languages.
@@ -93,7 +93,7 @@ def _codes(values: str | Iterable[str]) -> list[str]:
 
 
 def _normal(codes: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(normalise, codes)))
+    return tuple(dict.fromkeys(map(code_or_name, codes)))
 
 
 def require_choice(requested: RequestedLanguages, number: int, source: str) -> None:

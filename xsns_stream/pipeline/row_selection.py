@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -89,8 +89,20 @@ def as_density(density: float | None) -> float | None:
     return None if density is None else real_number(density, "density")
 
 
-def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, ...] | None:
+def noting(on_event: OnReadEvent) -> Callable[[str], None]:
+    """Return a function that sends a sentence as a note."""
+    return lambda sentence: on_event(Noted(sentence))
+
+
+def select_languages(
+    codes: Codes | None, store: SubNetworkStore, note: Callable[[str], None]
+) -> tuple[str, ...] | None:
     """Return the languages of a store that `codes` names; None if `codes` is empty or names all languages.
+
+    Args:
+        codes: Labels of the store; or other codes, or names, of a language that has only one label there.
+        store: The store.
+        note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         LanguageError: A language is not in the store. The hint suggests similar codes.
@@ -100,7 +112,7 @@ def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, 
     asked = as_codes(codes)
     if not asked:
         return None
-    selected = select(asked, store.languages, f"the store '{store.path}'")
+    selected = select(asked, store.languages, f"the store '{store.path}'", note)
     return None if "all" in {word.strip() for code in asked for word in code.split(",")} else selected
 
 

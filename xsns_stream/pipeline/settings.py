@@ -89,6 +89,7 @@ class BuildSettings:
             ranking computes its intervals from them. None stores no folds. An even number also compares halves.
         keep_fisher: Encoding in which the store keeps the Fisher values, `float32` or `bf16`; None does not keep them.
         quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
+        notes: Sentences on languages that the corpus has under another label than they were asked for.
         inputs: Where text and model are, as :func:`~xsns_stream.pipeline.store_settings.inputs_record` returns it.
     """
 
@@ -110,6 +111,7 @@ class BuildSettings:
     parts: int | None = None
     keep_fisher: str | None = None
     quantile: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -275,9 +277,12 @@ def build_settings(
         LanguageError: A language is not in the corpus.
         UsageError: A value is not valid, or two values cannot be combined.
     """
+    notes: list[str] = []
+    wanted = several(languages, "languages")
     return BuildSettings(
         corpus=corpus,
-        languages=select_languages(several(languages, "languages"), corpus),
+        languages=select_languages(wanted, corpus, notes.append),
+        notes=tuple(notes),
         seeds=tuple(several(seeds, "seeds")),
         densities=tuple(several(densities, "densities")),
         examples=examples,

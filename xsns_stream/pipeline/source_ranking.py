@@ -22,6 +22,7 @@ from xsns_stream.pipeline.row_selection import (
     as_density,
     as_seeds,
     as_store,
+    noting,
     require_labels,
     select_languages,
     select_rows,
@@ -143,10 +144,11 @@ def rank(
         strategy or "top",
     )
     rows = as_store(store)
-    targets = _targets(target, rows, options)
+    named: dict[str, str] = {}
+    targets = _targets(target, rows, options, named)
     events = _once(on_event)
     calibrated = None if gold is None else _calibrate(rows, gold, regime, options, NoteLog(events))
-    reports = tuple(_rank_one(rows, each, options, calibrated, events) for each in targets)
+    reports = tuple(_rank_one(rows, each, options, calibrated, events, named.get(each)) for each in targets)
     return reports[0] if isinstance(target, str) else RankingReports(reports)
 
 
@@ -164,8 +166,10 @@ class _Options:
     strategy: str
 
 
-def _targets(target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options) -> tuple[str, ...]:
-    """Return the targets as codes of the store, each once.
+def _targets(
+    target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options, named: dict[str, str]
+) -> tuple[str, ...]:
+    """Return the targets as labels of the store, each once; add a note on each other label to `named`.
 
     Raises:
         LanguageError: A target is not in the store.
@@ -173,11 +177,16 @@ def _targets(target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, o
     """
     from xsns_stream.languages import pick
 
-    where = f"the store '{rows.path}'"
+    def find(name: str) -> str:
+        notes: list[str] = []
+        label = pick(name, rows.languages, f"the store '{rows.path}'", notes.append)
+        named.update(dict.fromkeys([label], " ".join(notes)) if notes else {})
+        return label
+
     if isinstance(target, str):
         if "," in target:
             raise UsageError(f"'{target}' is not one target.", f"give a list of targets: {target.split(',')}.")
-        return (pick(target, rows.languages, where),)
+        return (find(target),)
     names = [name.strip() for code in as_codes(target) for name in code.split(",") if name.strip()]
     if "all" in names:
         require_labels(rows, options.seeds, options.density)
@@ -186,7 +195,7 @@ def _targets(target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, o
         return tuple(code for code in rows.languages if all(code in rows.languages_at(*label) for label in labels))
     if not names:
         raise UsageError("no target was given.", "give a language, or several.")
-    return tuple(dict.fromkeys(pick(name, rows.languages, where) for name in names))
+    return tuple(dict.fromkeys(map(find, names)))
 
 
 def _once(on_event: OnReadEvent | None) -> OnReadEvent:
@@ -210,14 +219,17 @@ def _rank_one(
     options: _Options,
     calibrated: _Calibrated | None,
     on_event: OnReadEvent,
+    named: str | None,
 ) -> RankingReport:
-    """Return the ranking of one target."""
+    """Return the ranking of one target; `named` is a note on how the target was named."""
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
     log = NoteLog(on_event)
-    candidates = select_languages(options.sources, rows)
+    if named is not None:
+        log(Noted(named))
+    candidates = select_languages(options.sources, rows, noting(log))
     # The target is read in any case. If it is the only candidate, `rank_sources` refuses the ranking.
     others = None if candidates is None else [code for code in candidates if code != target] or [target]
     selection = select_rows(

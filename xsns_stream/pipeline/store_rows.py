@@ -42,14 +42,25 @@ LANGUAGE_FIELD: Final = "{lang}"
 #: Rows that an error names; the result of the verb names all.
 _NAMED: Final = 3
 OnProgress = Callable[[int, int], None] | None
+#: Handler of a sentence for each language that has another label in the store than it was named by.
+OnNote = Callable[[str], None]
 _Key = TypeVar("_Key", RowKey, FisherKey)
 
 
 # ------------------------------------------------------------------------------------------------------ selection
 
 
+def _unheard(sentence: str) -> None:
+    """Ignore a note."""
+
+
 def select_keys(
-    keys: Sequence[_Key], lang: Sequence[str], seeds: Sequence[int], densities: Sequence[float], where: str
+    keys: Sequence[_Key],
+    lang: Sequence[str],
+    seeds: Sequence[int],
+    densities: Sequence[float],
+    where: str,
+    on_note: OnNote = _unheard,
 ) -> tuple[_Key, ...]:
     """Return the rows that pass all filters; an empty filter passes everything.
 
@@ -59,6 +70,7 @@ def select_keys(
         seeds: Seeds.
         densities: Densities; Fisher values have none and pass.
         where: Name of the store, for messages.
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         LanguageError: A language is not among `keys`; the hint suggests similar codes.
@@ -69,7 +81,7 @@ def select_keys(
         _require("density", densities, sorted({key.density for key in keys if key.density is not None}), where)
     languages = sorted({key.language for key in keys})
     # A filter that was given but names nothing is an error: it must not select everything.
-    selected = set(select(lang, languages, where) if lang else languages)
+    selected = set(select(lang, languages, where, on_note) if lang else languages)
     return tuple(
         key
         for key in keys
@@ -101,6 +113,7 @@ def copy_store(
     codec: str | None = None,
     with_fisher: bool = False,
     on_progress: OnProgress = None,
+    on_note: OnNote = _unheard,
 ) -> CopyResult:
     """Copy a store, or some of its rows, into another store: what `xsns-stream copy` does.
 
@@ -113,13 +126,14 @@ def copy_store(
         codec: `none` or `zstd`, the compression of a new store; that of the source by default.
         with_fisher: Whether to copy Fisher values of the same languages and seeds too.
         on_progress: Called with (done, total).
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         StoreError: A store cannot be read or written, or `target` has a row with other bits.
         UsageError: The target has another codec, or a filter names nothing.
     """
     origin = as_store(source)
-    rows = select_keys(origin.keys(), lang, seeds, densities, f"the store '{source}'")
+    rows = select_keys(origin.keys(), lang, seeds, densities, f"the store '{source}'", on_note)
     languages = {key.language for key in rows}
     fisher = tuple(
         key
@@ -204,7 +218,9 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
 # --------------------------------------------------------------------------------------------------------- relabel
 
 
-def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None) -> RelabelResult:
+def relabel(
+    store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None, on_note: OnNote = _unheard
+) -> RelabelResult:
     """Give the rows of a language another label: what `xsns-stream relabel` does.
 
     The folds, the saved Fisher values and the cached counts of the rows follow. After a crash, the same call continues.
@@ -214,6 +230,7 @@ def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = N
         old: The language: its label, or another spelling of it that no other language of the store has.
         new: The new label, which is kept as it is given.
         on_progress: Called with (done, total).
+        on_note: Called with a sentence if the language has another label in the store.
 
     Raises:
         LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.
@@ -226,7 +243,7 @@ def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = N
     known = {*opened.languages, *(key.language for key in opened.fisher_keys())}
     with suppress(LanguageError):
         # An interrupted call may have left less than a row, which the store finds by its label.
-        old = pick(old, sorted(known))
+        old = pick(old, sorted(known), f"the store '{store}'", on_note)
     return opened.relabel(old, new, on_progress)
 
 
@@ -251,6 +268,7 @@ def prune_plan(
     parts: bool = False,
     unfinished: bool = False,
     writable: bool = True,
+    on_note: OnNote = _unheard,
 ) -> tuple[SubNetworkStore, PrunePlan]:
     """Open a store and return what would be removed from it; :func:`prune` removes it.
 
@@ -264,6 +282,7 @@ def prune_plan(
         parts: Whether to remove the parts of rows instead of the rows.
         unfinished: Whether to remove the leftovers of killed builds.
         writable: Whether the store is opened for writing.
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         StoreError: There is no store.
@@ -288,12 +307,14 @@ def prune_plan(
     if parts:
         every = [key for count in opened.fold_counts for key in opened.fold_keys(count)]
         of_rows = sorted({key.row for key in every})
-        chosen = set(_keys_to_remove(of_rows, lang, keep_lang, seeds, densities, f"the parts of {where}"))
+        chosen = set(_keys_to_remove(of_rows, lang, keep_lang, seeds, densities, f"the parts of {where}", on_note))
         folds = [key for key in every if key.row in chosen]
     elif fisher:
-        values = _keys_to_remove(opened.fisher_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}")
+        values = _keys_to_remove(
+            opened.fisher_keys(), lang, keep_lang, seeds, (), f"the Fisher values of {where}", on_note
+        )
     elif filtered:
-        rows = _keys_to_remove(opened.keys(), lang, keep_lang, seeds, densities, where)
+        rows = _keys_to_remove(opened.keys(), lang, keep_lang, seeds, densities, where, on_note)
     return opened, plan_prune(opened, rows, values, folds=folds, leftovers=unfinished)
 
 
@@ -304,15 +325,16 @@ def _keys_to_remove(
     seeds: Sequence[int],
     densities: Sequence[float],
     where: str,
+    on_note: OnNote,
 ) -> Sequence[_Key]:
     """Return the selected keys: those of some languages, or those of all languages but some."""
     if keep_lang:
         known = sorted({key.language for key in keys})
-        kept = select(keep_lang, known, where)
+        kept = select(keep_lang, known, where, on_note)
         lang = tuple(code for code in known if code not in kept)
         if not lang:
             return ()
-    return select_keys(keys, lang, seeds, densities, where)
+    return select_keys(keys, lang, seeds, densities, where, on_note)
 
 
 # ---------------------------------------------------------------------------------------------------------- export
@@ -340,6 +362,7 @@ def export_rows(
     seed: int | None = None,
     density: float | None = None,
     on_left_out: Callable[[Sequence[str]], None] = lambda languages: None,
+    on_note: OnNote = _unheard,
 ) -> ExportResult:
     """Write sub-networks to files that other programs read: what `xsns-stream export` does.
 
@@ -351,20 +374,21 @@ def export_rows(
         seed: The seed; None if the store has one.
         density: The density; None if the store has one.
         on_left_out: Called with languages that have no sub-network of this seed and density, before the first file.
+        on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         LanguageError, StoreError, UsageError: A row does not exist, a seed or density must be chosen, or files would
             overwrite each other.
     """
     rows = as_store(store)
-    keys, left_out = _keys_to_export(rows, store, languages, seed, density)
+    keys, left_out = _keys_to_export(rows, store, languages, seed, density, on_note)
     if left_out:
         on_left_out(left_out)
     if LANGUAGE_FIELD not in output and len(keys) > 1:
         raise UsageError(
             f"{len(keys)} languages cannot be written to one file.", f"give a name such as '{LANGUAGE_FIELD}.npz'."
         )
-    # A code has only letters, digits and hyphens, otherwise the store would not have accepted it.
+    # A label has only letters, digits and `-`, `_` or `.` between them, otherwise the store would not have accepted it.
     targets = {key: Path(output.replace(LANGUAGE_FIELD, key.language)) for key in keys}
     for target in targets.values():
         check_target(target)
@@ -380,10 +404,15 @@ def export_rows(
 
 
 def _keys_to_export(
-    rows: SubNetworkStore, store: str, languages: Sequence[str], seed: int | None, density: float | None
+    rows: SubNetworkStore,
+    store: str,
+    languages: Sequence[str],
+    seed: int | None,
+    density: float | None,
+    on_note: OnNote,
 ) -> tuple[list[RowKey], tuple[str, ...]]:
     """Return the rows to export, and languages that have none."""
-    named = select_languages(languages, rows)
+    named = select_languages(languages, rows, on_note)
     if named is not None:
         return [rows.record(language, seed, density).key for language in named], ()
     every = rows.keys()
