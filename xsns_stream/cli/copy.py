@@ -8,6 +8,7 @@ import click
 
 from xsns_stream.cli.option_groups import key_json, selection_options
 from xsns_stream.cli.output import (
+    Notes,
     common_options,
     counted,
     emit_json,
@@ -60,6 +61,7 @@ def command(
     """
     from xsns_stream.pipeline.store_rows import copy_store
 
+    notes = Notes(quiet)
     with progress_bar("copying", quiet) as on_progress:
         result = copy_store(
             source,
@@ -70,8 +72,9 @@ def command(
             codec=codec,
             with_fisher=with_fisher,
             on_progress=on_progress,
+            on_note=notes,
         )
-    show_copy("copy", result, target, as_json, source=source)
+    show_copy("copy", result, target, as_json, source=source, **notes.to_json())
     next_step("verify", *store_arguments(target), quiet=quiet, as_json=as_json)
 
 
