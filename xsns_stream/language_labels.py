@@ -1,4 +1,4 @@
-"""Languages of the labels of tables: codes, names in English, names in the language itself.
+"""Languages of the labels of tables, which are codes, English names or native names.
 
 :func:`read_labels` finds the language of every label of a table, and reports names, ambiguous labels, and names of
 summary lines, so that nothing is matched without a note. A label may be a name with a code (`Swahili (sw)`), with a
@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from xsns_stream.errors import LanguageError
-from xsns_stream.languages import code_or_none, language_name, normalise, same_main_language
-
-if TYPE_CHECKING:
-    from langcodes import Language
+from xsns_stream.languages import (
+    code_of_language,
+    code_of_name,
+    code_or_none,
+    language_name,
+    named_language,
+    normalise,
+    same_main_language,
+)
 
 #: Names of summary lines and columns that are also codes of languages (`max` is North Moluccan Malay).
 SUMMARY_CODES: Final = frozenset(
@@ -42,10 +45,6 @@ SUMMARY_CODES: Final = frozenset(
         "tot",
         "var",
     }
-)
-#: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
-_SUMMARIES: Final = frozenset(
-    {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
 )
 #: Names of lines and columns of means, none of which is the code of a language.
 _MEANS: Final = frozenset(
@@ -96,8 +95,8 @@ class Labels:
         codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
-        ambiguous: {label: (the label as a code, the code of the language with this name)} where the two differ, and
-            other labels of the table are names.
+        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels with two different
+            codes in a table that also has names.
         summaries: {label: the label as a code} of names of summary lines and columns, such as `max`.
     """
 
@@ -110,9 +109,10 @@ class Labels:
 def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> Labels:
     """Find the language of each label.
 
-    A label is read as a code first, and as a name second. Where some labels of the table can only be names, a label
-    that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is ambiguous.
-    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only if `rename` contains it.
+    A label is read as a code; if it is not a code, it is read as a name. If some labels of the table can only be names,
+    a label that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is
+    ambiguous. The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is read as a language only if `rename`
+    contains it.
 
     Args:
         labels: The labels of a table.
@@ -151,7 +151,7 @@ def _codes_among_names(codes: Mapping[str, str | None], certain: set[str]) -> di
     """Return {label: (as a code, as a name)} of labels that are the code of one language and the name of another."""
     ambiguous = {}
     for label, code in codes.items():
-        # A code in lower case is meant as a code.
+        # A label in lower case that is a code is read as a code.
         if code is None or label in certain or label == label.lower():
             continue
         other = code_of_name(label)
@@ -228,8 +228,8 @@ def _names_in_one_language(labels: Sequence[str]) -> dict[str, str]:
     """
     readings = []
     for spoken in _SPOKEN if labels else ():
-        found = {label: _named(_MARKS.sub("", label), spoken) for label in labels}
-        codes = {label: _normal(language) for label, language in found.items() if language is not None}
+        found = {label: named_language(_MARKS.sub("", label), spoken) for label in labels}
+        codes = {label: code_of_language(language) for label, language in found.items() if language is not None}
         complete = {label: code for label, code in codes.items() if code is not None}
         if len(complete) == len(labels):
             readings.append(complete)
@@ -247,7 +247,7 @@ def candidates(label: str) -> tuple[str, ...]:
     text = names.normalize_name(_MARKS.sub("", label))
     if len(text) < _SHORTEST_NAME:
         return ()
-    _named(text, "en")
+    named_language(text, "en")
     every = list(names.TRIES["en/name_to_language"].keys())
     with_word = [name for name in every if text in name.split()]
     near = [] if with_word else get_close_matches(text, every, n=_CANDIDATES, cutoff=0.75)
@@ -260,46 +260,3 @@ def candidates(label: str) -> tuple[str, ...]:
 def described(code: str) -> str:
     """Return a code and its English name, such as `hsb (Upper Sorbian)`."""
     return f"{code} ({language_name(code)})"
-
-
-def code_of_name(name: str) -> str | None:
-    """Return the code of the language with this name, in English or in the language itself; None for other names.
-
-    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
-    ('zh', 'sw', None)
-    """
-    text = " ".join(name.split())
-    if not text or text.lower() in _SUMMARIES:
-        return None
-    for spelling in (text, text.removesuffix(" language")):
-        if (english := _named(spelling, "en")) is not None:
-            return _normal(english)
-        language = _named(spelling, "und")
-        # Only a language's own name, and English names with brackets, are certain.
-        if language is not None and spelling.casefold() in {
-            language.autonym().casefold(),
-            language.display_name("en").casefold(),
-        }:
-            return _normal(language)
-    return None
-
-
-def _named(name: str, spoken: str) -> Language | None:
-    """Return the language of exactly this name, in the language `spoken`; None for other names."""
-    import langcodes
-    from language_data import names
-
-    with suppress(LookupError):
-        language = langcodes.find(name, language=spoken)
-        # langcodes also matches a name at the beginning of the text: German for `Germanic`.
-        if names.normalize_name(name) in names.TRIES[f"{spoken}/name_to_language"]:
-            return language
-    return None
-
-
-def _normal(language: Language) -> str | None:
-    """Return the normalised code, without the region `the world`."""
-    tag = str(language)
-    with suppress(LanguageError):
-        return normalise(tag.removesuffix("-001"))
-    return None

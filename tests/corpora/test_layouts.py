@@ -184,7 +184,7 @@ def test_a_title_that_returns_in_its_article_is_text(tmp_path: Path) -> None:
     ]
 
 
-def test_a_layout_from_python(tmp_path: Path) -> None:
+def test_a_layout_from_python(tmp_path: Path, tiny_folder: Path) -> None:
     place = write(tmp_path / "opus", {"corpus.en-sw.sw": "moja mbili\ntatu\n", "corpus.en-sw.en": "one two\nthree\n"})
-    store = xs.build(place, store=tmp_path / "s.zarr", examples=2, progress=False)
+    store = xs.build(place, tiny_folder, tmp_path / "s.zarr", examples=2, max_length=24, progress=False)
     assert store.languages == ("en", "sw")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -395,3 +396,17 @@ def test_a_tied_tensor_has_its_first_name() -> None:
     model, _ = make("tokens")
     layout = xs.parameter_layout(model, blocks=["out", "embedding"])
     assert layout.names == ("embedding.weight", "out.bias")
+
+
+def test_the_sums_of_layers() -> None:
+    model, loss = make("resnet")
+    result = xs.diagonal_fisher(model, [data("resnet")], loss=loss)
+    expected: dict[str, float] = {}
+    for name, values in result.to_dict().items():
+        layer = name.rpartition(".")[0]
+        expected[layer] = expected.get(layer, 0.0) + float(values.sum())
+    sums = result.layer_sums()
+    assert list(sums) == [layer.name for layer in result.layout.layers]
+    assert sums == pytest.approx(expected, rel=1e-12)
+    on_device = replace(result, values=tuple(result.to_dict().values()))
+    assert on_device.layer_sums() == pytest.approx(sums, rel=1e-12)

@@ -14,7 +14,8 @@ from xsns_stream.corpora import open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.languages import mixture
-from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferSettings, Unit, read_data
+from xsns_stream.pipeline.finetune_data import OVERLAP, read_data
+from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, gold_scores, other_versions
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.types import TestScore, TransferRun

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 import click
 
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, say, store_option
+from xsns_stream.cli.output import (
+    LANG,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    note,
+    say,
+    store_option,
+)
 from xsns_stream.errors import PartialError
 
 
@@ -20,7 +29,7 @@ from xsns_stream.errors import PartialError
 )
 @store_option
 @click.option(
-    "--lang",
+    *LANG,
     "languages",
     multiple=True,
     required=True,

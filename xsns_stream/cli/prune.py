@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.option_groups import key_json, refuse_together, selection_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, lasting, progress_bar, say
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, progress_bar, say, store_or_argument
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
 @click.command(
     name="prune",
-    epilog=examples(
-        "xsns-stream prune xsns.zarr --keep-lang sw,zu --dry-run", "xsns-stream prune xsns.zarr --unfinished --yes"
-    ),
+    epilog=examples("xsns-stream prune --keep-lang sw,zu --dry-run", "xsns-stream prune xsns.zarr --unfinished --yes"),
 )
-@click.argument("store", metavar="STORE", callback=lasting)
+@store_or_argument
 @selection_options
 @click.option(
     "--keep-lang",

@@ -24,7 +24,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from xsns_stream.corpora.columns import LABEL_COLUMNS, TEXT_COLUMNS, find_columns
+from xsns_stream.corpora.columns import LABEL_COLUMNS, TEXT_COLUMNS, LanguageRows, find_columns
 from xsns_stream.corpora.decoding import iter_lines, not_utf8_hint, open_bytes
 from xsns_stream.corpora.examples import AddNote, Unit, discard_note
 from xsns_stream.errors import CorpusError
@@ -36,7 +36,13 @@ _USUAL_NAMES: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 # ------------------------------------------------------------------------------------------ units
 
 
-def read_table(path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note) -> Iterator[Unit]:
+def read_table(
+    path: Path,
+    column: str | None,
+    labels: str | None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
+) -> Iterator[Unit]:
     """Yield the rows of a delimited text file.
 
     Args:
@@ -44,18 +50,27 @@ def read_table(path: Path, column: str | None, labels: str | None, add_note: Add
         column: The column that contains the text; None looks for a usual name.
         labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
+        rows: The rows of one language, if only these are read.
 
     Raises:
         CorpusError: The file is not UTF-8 or not a table, or a column does not exist or exists twice.
     """
-    with closing(_table_rows(path, add_note, column)) as rows:
-        header = next(rows, None)
+    with closing(_table_rows(path, add_note, column)) as table:
+        header = next(table, None)
         if header is None:
             return
-        columns = find_columns(header, column, labels, path.name, add_note)
+        columns = find_columns(header, column, labels, path.name, add_note, rows)
         indices = [(name, header.index(name)) for name in columns.names]
-        for row in rows:
-            yield columns.unit({name: row[index] for name, index in indices}, path.name)
+        for fields in table:
+            row = {name: fields[index] for name, index in indices}
+            if columns.takes(row):
+                yield columns.unit(row, path.name)
+
+
+def table_header(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a table."""
+    with closing(_table_rows(path)) as rows:
+        return tuple(next(rows, ()))
 
 
 def delimited_column(path: Path, names: Sequence[str]) -> list[str]:

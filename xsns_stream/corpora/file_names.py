@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
-from xsns_stream.languages import code_or_none, is_label
+from xsns_stream.languages import changed_language, code_or_none, is_label, words_of_name
 
 #: Names of splits and of sides of a translation; several are codes of small languages too (`dev` is Domung).
 SPLIT_WORDS: Final = frozenset(
@@ -251,7 +251,7 @@ def language_of(stem: str) -> tuple[str, str]:
         raise LanguageError(f"its name has white space before or after '{stem.strip()}'; rename it")
     if (code := code_or_none(stem)) is not None:
         return code, changed_language(stem, code)
-    code = _english_names().get(_words(stem))
+    code = _english_names().get(words_of_name(stem))
     if code is not None:
         return code, f"is read as {code} ({_display(code)})"
     raise LanguageError(_no_language_reason(stem))
@@ -324,44 +324,11 @@ def _english_names() -> Mapping[tuple[str, ...], str]:
     codes_of: dict[tuple[str, ...], set[str]] = {}
     for written, name in Locale("en").languages.items():
         if code := code_or_none(written):
-            codes_of.setdefault(_words(name), set()).add(code)
+            codes_of.setdefault(words_of_name(name), set()).add(code)
     # CLDR has Chinese for `zh` alone, which is Mandarin Chinese there.
-    codes_of.setdefault(_words("Mandarin Chinese"), {"zh"})
-    codes_of.setdefault(_words("Mandarin"), {"zh"})
+    codes_of.setdefault(words_of_name("Mandarin Chinese"), {"zh"})
+    codes_of.setdefault(words_of_name("Mandarin"), {"zh"})
     return {words: codes.pop() for words, codes in codes_of.items() if len(codes) == 1}
-
-
-def _words(name: str) -> tuple[str, ...]:
-    """Return the words of a name in a fixed order: `Chinese (Traditional)` equals `traditional_chinese`."""
-    return tuple(sorted(re.findall(r"[^\W_]+", name.lower())))
-
-
-def changed_language(written: str, code: str) -> str:
-    """Return a note where the normalised code names another language than was written; empty if it does not.
-
-    Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
-    macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
-    """
-    import langcodes
-
-    given = langcodes.Language.get(written, normalize=False)
-    before, after = (given.language or "").lower(), code.split("-", maxsplit=1)[0]
-    if before == after:
-        return ""
-    target = langcodes.Language.get(after)
-    if len(before) == 3 and _alpha3(given) == _alpha3(target):
-        return ""
-    names = given.language_name(), target.language_name()
-    if len(before) == 3 and set(_words(names[1])) <= set(_words(names[0])):
-        return ""
-    return f"is read as {code} ({_display(code)})"
-
-
-def _alpha3(language: object) -> str:
-    try:
-        return str(language.to_alpha3())  # type: ignore[attr-defined]
-    except LookupError:
-        return ""
 
 
 # --------------------------------------------------------------------------------------- treebanks
@@ -416,12 +383,48 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
     return list(by_stem.values()), others
 
 
+def check_treebank(treebank: str | None, treebanks: Iterable[str]) -> None:
+    """Reject a choice of treebanks that a corpus does not have.
+
+    Args:
+        treebank: The value of `--treebank`, such as `GSD` or `en_ewt,GUM`.
+        treebanks: Names of all treebanks: `de_gsd`.
+
+    Raises:
+        CorpusError: One of the names is not that of a treebank.
+    """
+    known = sorted(set(treebanks))
+    for name in _chosen_names(treebank):
+        if not any(_is_treebank(each, name) for each in known):
+            listed = f"its treebanks are {', '.join(known)}." if known else "--treebank is for Universal Dependencies."
+            raise CorpusError(f"the corpus has no treebank '{name}'.", listed)
+
+
+def chosen_treebanks(treebank: str | None, treebanks: Iterable[str]) -> tuple[str, ...]:
+    """Return the treebanks of one language that are read: the chosen ones, or all if none of them is chosen.
+
+    >>> chosen_treebanks("GSD", ["de_gsd", "de_hdt"])
+    ('de_gsd',)
+    """
+    names = tuple(treebanks)
+    chosen = tuple(each for each in names if any(_is_treebank(each, name) for name in _chosen_names(treebank)))
+    return chosen or names
+
+
+def _chosen_names(treebank: str | None) -> list[str]:
+    return [name for part in (treebank or "").split(",") if (name := part.strip().lower())]
+
+
+def _is_treebank(treebank: str, name: str) -> bool:
+    return name in (treebank, treebank.partition("_")[2])
+
+
 def joined_treebanks_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
     """Yield a sentence on languages whose treebanks are joined; none if there are no such languages.
 
     Args:
         joined: Code and treebanks of each language, the treebanks in the order in which they are read.
     """
-    listed = [f"{code} ({', '.join(names)})" for code, names in joined]
+    listed = [f"{code} ({', '.join(names)})" for code, each in joined if len(names := tuple(each)) > 1]
     if listed:
         yield f"treebanks of one language are joined in this order: {'; '.join(listed)}."

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,8 @@ from xsns_stream.corpora.file_names import (
     Shard,
     UnreadFile,
     beside_splits,
+    check_treebank,
+    chosen_treebanks,
     missing_shards,
     other_labels_note,
     shard_of,
@@ -36,9 +38,10 @@ from xsns_stream.corpora.layouts import (
 )
 from xsns_stream.corpora.readers import SUFFIXES, split_suffix
 from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.languages import code_or_none
 
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
-_TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<split>train|dev|test)")
+_TREEBANK: Final = re.compile(r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-(?:ud-)?(?P<split>train|dev|test)")
 #: The split of treebanks that is read by default.
 DEFAULT_SPLIT: Final = "train"
 #: Key of the text that the treebanks of a language, each in its folder, make together.
@@ -49,17 +52,18 @@ _NAMED: Final = 5
 _LARGE: Final = 2**28
 
 
-def list_folder(folder: Path, split: str | None, naming: Naming = CODES) -> FolderListing:
+def list_folder(folder: Path, split: str | None, naming: Naming = CODES, treebank: str | None = None) -> FolderListing:
     """List the files of a folder by language.
 
     Args:
         folder: The folder; hidden files are ignored.
         split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
         naming: How the files get their labels.
+        treebank: The treebanks to read of languages that have several; None reads all of them.
 
     Raises:
-        CorpusError: The folder cannot be read, or no file in it is named by a language, or a label is given for a file
-            that does not exist.
+        CorpusError: The folder cannot be read, no file in it is named by a language, a label is given for a file that
+            does not exist, or there is no such treebank.
     """
     try:
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
@@ -74,11 +78,14 @@ def list_folder(folder: Path, split: str | None, naming: Naming = CODES) -> Fold
             listing.not_read.append(UnreadFile(name, kind))
         else:
             listing.add_file(name)
+    listing.choose_treebanks(treebank)
     listing.leave_out_sides()
     listing.add_published(folder)
     listing.not_read += listing.beside_texts
     naming.refuse_unused(listing.names, [name for name in names if split_suffix(name)], f"'{folder}'")
     if not listing.groups:
+        if listing.other_splits:
+            raise _other_splits(folder, listing)
         raise _no_files(folder, [each for each in listing.not_read if not each.file.endswith("/")], split)
     return listing
 
@@ -109,6 +116,11 @@ class FolderListing:
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
         #: Code → the treebanks in folders of their own, in the order of the folder names.
         self.treebanks: dict[str, dict[str, None]] = {}
+        #: Code → the treebanks that were chosen among several.
+        self.chosen: dict[str, tuple[str, ...]] = {}
+        self._treebank_of: dict[str, str] = {}
+        #: Code → splits of files that are left out because another split is read.
+        self._splits_of: dict[str, dict[str, None]] = {}
         #: Other files in the folders of treebanks and texts.
         self.beside_texts: list[UnreadFile] = []
         self._published: list[PublishedFile] = []
@@ -127,17 +139,21 @@ class FolderListing:
         split = self.split or DEFAULT_SPLIT
         for file in files:
             name = f"{folder.name}/{file.path.name}"
-            reason = f"its split is not {split}" if file.split != split else irregular_kind(file.path)
+            reason = irregular_kind(file.path)
             if not reason:
                 try:
                     code, _ = self._label(file.language, name, file.path.name)
                 except LanguageError as error:
                     reason = error.message.rstrip(".")
+            if not reason and file.split != split:
+                reason = f"its split is not {split}"
+                self._splits_of.setdefault(code, {})[file.split] = None
             if reason:
                 self.not_read.append(UnreadFile(name, reason))
                 continue
             self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
             self.treebanks.setdefault(code, {})[file.treebank] = None
+            self._treebank_of[name] = file.treebank
         reason = "not a CoNLL-U file of a treebank, or a second copy of one"
         self.beside_texts += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
 
@@ -156,8 +172,11 @@ class FolderListing:
         if treebank:
             self.has_splits = True
             if treebank["split"] != split:
+                if code := code_or_none(treebank["language"]):
+                    self._splits_of.setdefault(code, {})[treebank["split"]] = None
                 self.not_read.append(UnreadFile(name, f"its split is not {split}"))
                 return
+            self._treebank_of[name] = treebank["treebank"]
             stem = treebank["language"]
         elif self.split is not None:
             # The user asked for a split, so that files without one are left out.
@@ -173,6 +192,30 @@ class FolderListing:
         self.groups.setdefault(code, {}).setdefault(text, []).append((name, shard))
         if note:
             self._unexpected[name] = note
+
+    def choose_treebanks(self, treebank: str | None) -> None:
+        """Leave out the treebanks that are not chosen, of languages that have several.
+
+        Raises:
+            CorpusError: No language has such a treebank.
+        """
+        if treebank is None:
+            return
+        check_treebank(treebank, self._treebank_of.values())
+        for code, texts in self.groups.items():
+            names = {name: self._treebank_of.get(name) for group in texts.values() for name, _ in group}
+            there = tuple(dict.fromkeys(filter(None, names.values())))
+            chosen = chosen_treebanks(treebank, there)
+            if chosen == there:
+                continue
+            left_out = {name: each for name, each in names.items() if each not in chosen}
+            kept = {key: [part for part in group if part[0] not in left_out] for key, group in texts.items()}
+            self.groups[code] = {key: group for key, group in kept.items() if group}
+            self.chosen[code] = chosen
+            if code in self.treebanks:
+                self.treebanks[code] = dict.fromkeys(chosen)
+            reason = f"--treebank chooses {', '.join(chosen)}"
+            self.not_read += [UnreadFile(name, reason) for name in left_out]
 
     def _label(self, stem: str, *names: str) -> tuple[str, str]:
         """Return the label of a file, and a note; see :meth:`Naming.label_of`."""
@@ -225,9 +268,15 @@ class FolderListing:
                 self.not_read.append(UnreadFile(each.file, f"{own[each.code]} is read as {each.code}"))
             elif each.split != split:
                 self.not_read.append(UnreadFile(each.file, f"its split is not {split}"))
+                self._splits_of.setdefault(each.code, {})[each.split or "no"] = None
             else:
                 self.groups.setdefault(each.code, {}).setdefault(each.text, []).append((each.file, None))
                 self._layouts.setdefault(each.corpus, {}).setdefault(each.code, each.file)
+
+    @property
+    def other_splits(self) -> dict[str, tuple[str, ...]]:
+        """Code → the splits that it has, of languages without the split that is read."""
+        return {code: tuple(splits) for code, splits in self._splits_of.items() if code not in self.groups}
 
     @property
     def split_read(self) -> str | None:
@@ -296,6 +345,29 @@ def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequen
         f"missing: {numbers}.",
         f"add the missing files, or give one file with --corpus {code}={names[0]}",
     )
+
+
+def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
+    """Return the error for a folder in which no language has the split that is read."""
+    others = listing.other_splits
+    listed = "; ".join(f"{code}: {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
+    more = " …" if len(others) > _NAMED else ""
+    return CorpusError(
+        f"no file in '{folder}' is of the split '{listing.split_read}'. It has {listed}{more}.",
+        other_splits_hint(others.values(), treebanks=listing.has_splits),
+    )
+
+
+def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> str:
+    """Return what to do about languages that have other splits than the one that is read.
+
+    Args:
+        splits: The splits of each of these languages.
+        treebanks: Whether they are splits of treebanks.
+    """
+    common = [split for split in ("dev", "test", "train") if all(split in each for each in splits)]
+    command = f"read another split: --split {common[0] if common else 'dev'}"
+    return f"{command}; --task pos takes the dev file where there is no train file." if treebanks else f"{command}."
 
 
 def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:

@@ -13,12 +13,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from xsns_stream.corpora.columns import TEXT_COLUMNS, find_columns, note_text_column
+from xsns_stream.corpora.columns import (
+    TEXT_COLUMNS,
+    LanguageRows,
+    find_columns,
+    has_cell,
+    nested_names,
+    note_text_column,
+)
 from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.corpora.decoding import (
     COMPRESSIONS,
@@ -30,7 +38,7 @@ from xsns_stream.corpora.decoding import (
     not_utf8_hint,
     open_bytes,
 )
-from xsns_stream.corpora.delimited import delimited_column, read_table
+from xsns_stream.corpora.delimited import delimited_column, read_table, table_header
 from xsns_stream.corpora.examples import AddNote, Malformed, Unit, collect, discard_note
 from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.line_formats import (
@@ -47,8 +55,8 @@ from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-#: (file, column of the text, labels, function that takes notes) → units.
-Reader: TypeAlias = Callable[[Path, str | None, str | None, AddNote], Iterator[Unit]]
+#: (file, column of the text, labels, function that takes notes, rows to read) → units.
+Reader: TypeAlias = Callable[[Path, str | None, str | None, AddNote, LanguageRows | None], Iterator[Unit]]
 
 
 def read_text(
@@ -86,7 +94,11 @@ def read_text(
 
 
 def read_units(
-    path: Path, column: str | None = None, labels: str | None = None, add_note: AddNote = discard_note
+    path: Path,
+    column: str | None = None,
+    labels: str | None = None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
 ) -> Iterator[Unit]:
     """Yield the units of a file, with the reader of its suffix.
 
@@ -95,17 +107,26 @@ def read_units(
         column: The column that contains the text, in files that have columns.
         labels: As in :func:`read_text`.
         add_note: Takes sentences on how the file is read. The same sentence may come more than once.
+        rows: The rows of one language, if only these are read.
 
     Raises:
         CorpusError: The file is missing, unreadable or malformed; its suffix has no reader; or a column is missing.
     """
     with corpus_errors(path):
-        parts = split_suffix(path.name)
-        if parts is None:
-            plain = _suffix_of_contents(path)
-        else:
-            plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
-        yield from check_texts(READERS[plain](path, column, labels, add_note), path.name, add_note)
+        units = READERS[reader_suffix(path)](path, column, labels, add_note, rows)
+        yield from check_texts(units, path.name, add_note)
+
+
+def reader_suffix(path: Path) -> str:
+    """Return the suffix of the reader of a file, from its name or else from its contents.
+
+    Raises:
+        CorpusError: The suffix is that of a format that is not read.
+    """
+    parts = split_suffix(path.name)
+    if parts is None:
+        return _suffix_of_contents(path)
+    return next(suffix for suffix in READERS if parts[1].startswith(suffix))
 
 
 def _suffix_of_contents(path: Path) -> str:
@@ -162,13 +183,15 @@ def describe_counts(counts: ReadCounts) -> str:
 # ----------------------------------------------------------------------------- lines and sentences
 
 
-def read_lines(path: Path, column: str | None, labels: str | None, add_note: AddNote) -> Iterator[Unit]:
+def read_lines(
+    path: Path, column: str | None, labels: str | None, add_note: AddNote, rows: LanguageRows | None = None
+) -> Iterator[Unit]:
     """Yield the lines of a `.txt` file; it has neither columns nor labels.
 
     Raises:
         CorpusError: A column or labels are asked for.
     """
-    _refuse_column(path, column)
+    _refuse_column(path, column, rows)
     if labels is not None:
         raise CorpusError(f"{path.name} has no labels: its lines are text.", "read labels from CoNLL-U or a table.")
     form = line_form(path)
@@ -189,12 +212,16 @@ def read_lines(path: Path, column: str | None, labels: str | None, add_note: Add
     checks.finish(add_note)
 
 
-def _read_conllu(path: Path, column: str | None, labels: str | None, add_note: AddNote) -> Iterator[Unit]:
-    _refuse_column(path, column)
+def _read_conllu(
+    path: Path, column: str | None, labels: str | None, add_note: AddNote, rows: LanguageRows | None = None
+) -> Iterator[Unit]:
+    _refuse_column(path, column, rows)
     yield from read_conllu(iter_lines(path), path.name, labels)
 
 
-def _refuse_column(path: Path, column: str | None) -> None:
+def _refuse_column(path: Path, column: str | None, rows: LanguageRows | None) -> None:
+    if rows is not None:
+        raise CorpusError(f"{path.name} has no columns, so no languages in one.", "leave --language-column out.")
     if column is not None:
         raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
 
@@ -221,7 +248,13 @@ class JsonRow(dict[str, Any]):
     repeated: frozenset[str] = frozenset()
 
 
-def read_jsonl(path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note) -> Iterator[Unit]:
+def read_jsonl(
+    path: Path,
+    column: str | None,
+    labels: str | None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
+) -> Iterator[Unit]:
     """Yield the rows of a JSONL file. A row without the column of the text is malformed.
 
     Args:
@@ -229,21 +262,24 @@ def read_jsonl(path: Path, column: str | None, labels: str | None, add_note: Add
         column: The column that contains the text; None looks for a usual name.
         labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
+        rows: The rows of one language, if only these are read.
 
     Raises:
         CorpusError: A row is not JSON; the column does not exist; a row has it twice; or more than one row in twenty
             lacks it. The last error is raised at the end of the file.
     """
-    names = _json_columns(path, column, labels)
+    names = _json_columns(path, column, labels, rows)
     if not names:
         # There are only blank and undecodable lines: the error about counts is clearer than one about a column.
         yield from (None if row is None else TextExample("") for row in json_rows(path))
         return
-    columns = find_columns(names, column, labels, path.name)
-    rows = lacking = 0
+    columns = find_columns(names, column, labels, path.name, rows=rows)
+    number_of_rows = lacking = 0
     text_names: dict[str, None] = {}
     for number, row in enumerate(json_rows(path), 1):
-        rows += row is None or not row.blank
+        if row is not None and not row.blank and not columns.takes(row):
+            continue
+        number_of_rows += row is None or not row.blank
         if row is None or row.blank:
             yield None if row is None else TextExample("")
             continue
@@ -252,14 +288,14 @@ def read_jsonl(path: Path, column: str | None, labels: str | None, add_note: Add
                 f"row {number} of {path.name} has the key '{min(repeated)}' twice.", "write each key once."
             )
         text_names |= dict.fromkeys(name for name in TEXT_COLUMNS if name in row)
-        if columns.text in row:
+        if has_cell(row, columns.text):
             yield columns.unit(row, path.name)
         else:
             lacking += 1
             yield Malformed(f"it has no column '{columns.text}'")
     if column is None and not columns.pair:
         note_text_column(columns.text, text_names, path.name, add_note)
-    _check_lacking(lacking, rows, columns.text, path.name, add_note)
+    _check_lacking(lacking, number_of_rows, columns.text, path.name, add_note)
 
 
 def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: AddNote) -> None:
@@ -273,14 +309,16 @@ def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: Ad
     add_note(f"{summary}, and are counted as malformed.")
 
 
-def _json_columns(path: Path, column: str | None, labels: str | None) -> tuple[str, ...]:
+def _json_columns(
+    path: Path, column: str | None, labels: str | None, language_rows: LanguageRows | None
+) -> tuple[str, ...]:
     """Return the names of the columns: those of the first rows, where these are enough, else those of all rows."""
-    decisive = column or TEXT_COLUMNS[0]
+    decisive = {column or TEXT_COLUMNS[0], *((language_rows.column,) if language_rows else ())}
     names: dict[str, None] = {}
     with closing(json_rows(path)) as rows:
         for row in rows:
-            names |= dict.fromkeys(row or ())
-            if labels is None and decisive in names:
+            names |= dict.fromkeys(nested_names(row or {}))
+            if labels is None and decisive <= names.keys():
                 break
     return tuple(names)
 
@@ -369,7 +407,11 @@ _BATCH_ROWS: Final = 1000
 
 
 def read_parquet(
-    path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note
+    path: Path,
+    column: str | None,
+    labels: str | None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
 ) -> Iterator[Unit]:
     """Yield the rows of a Parquet file; only the columns that are needed are read.
 
@@ -378,6 +420,7 @@ def read_parquet(
         column: The column that contains the text; None looks for a usual name.
         labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
+        rows: The rows of one language, if only these are read.
 
     Raises:
         CorpusError: The file is damaged, or a column does not exist or exists twice.
@@ -387,12 +430,25 @@ def read_parquet(
 
     try:
         with parquet.ParquetFile(path) as file:
-            columns = find_columns(tuple(file.schema_arrow.names), column, labels, path.name, add_note)
+            columns = find_columns(_field_names(file.schema_arrow), column, labels, path.name, add_note, rows)
             for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns.names)):
                 for row in batch.to_pylist():
-                    yield columns.unit(row, path.name)
+                    if columns.takes(row):
+                        yield columns.unit(row, path.name)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise _not_parquet(path, error) from error
+
+
+def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
+    """Return the names of the columns of a schema, with those within columns of structures."""
+    import pyarrow as pa
+
+    names: list[str] = []
+    for field in fields:
+        names.append(f"{before}{field.name}")
+        if pa.types.is_struct(field.type):
+            names += _field_names(field.type, f"{before}{field.name}.")
+    return names
 
 
 def _parquet_column(path: Path, names: Sequence[str]) -> list[str]:
@@ -438,6 +494,31 @@ _OTHER_FORMATS: Final = (
 
 #: The suffixes that can be read, for messages.
 SUFFIXES: Final = f"{', '.join(READERS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a table, with those of nested columns; none for a file of other text.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    with corpus_errors(path):
+        match reader_suffix(path):
+            case ".jsonl":
+                with closing(json_rows(path)) as rows:
+                    return tuple(
+                        dict.fromkeys(name for row in islice(rows, _BATCH_ROWS) for name in nested_names(row or {}))
+                    )
+            case ".parquet":
+                from pyarrow import parquet
+
+                with parquet.ParquetFile(path) as file:
+                    return tuple(_field_names(file.schema_arrow))
+            case ".csv" | ".tsv":
+                return table_header(path)
+            case _:
+                return ()
+
 
 #: Suffix → function that returns, as text, the cells of the first column that has one of some names.
 COLUMN_READERS: Final[dict[str, Callable[[Path, Sequence[str]], list[str]]]] = {

@@ -1,7 +1,7 @@
-"""The reference: a slow and obvious computation of the diagonal Fisher information, one example at a time.
+"""Reference: a slow and simple computation of the diagonal Fisher information, one example at a time.
 
-It follows the equation literally. The fast engine is compared with it in the tests, and on a small batch the first time
-a model is seen.
+It follows the equation literally. Tests compare the fast engine with it, and the self-check compares them on a small
+batch before the first measurement of a model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xsns_stream.fisher import scoring
-from xsns_stream.fisher.model_state import loss_scale, sum_dtype
+from xsns_stream.fisher.model_state import loss_scale, sum_dtype, weights_dtype
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 
@@ -30,7 +30,7 @@ def reference_fisher(
 
     Args:
         model: The model, in evaluation mode.
-        batches: As for :func:`xsns_stream.diagonal_fisher`.
+        batches: See :func:`xsns_stream.diagonal_fisher`.
         layout: The parameters θ.
         token_reduction: `sum` or `mean` over the scored positions of an example.
         names: Names of the parameters to measure; all of θ by default.
@@ -46,7 +46,7 @@ def reference_fisher(
     dtypes = {name: sum_dtype(parameters[name].dtype) for name in names}
     total = {name: torch.zeros_like(parameters[name], dtype=dtypes[name]) for name in names}
     kind, count = scoring.kind_of(model), 0
-    scale = loss_scale(FisherSettings(), next(model.parameters()).dtype)
+    scale = loss_scale(FisherSettings(), weights_dtype(model))
     try:
         for parameter in theta:
             parameter.requires_grad_(True)

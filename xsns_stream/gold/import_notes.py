@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from xsns_stream.gold.checking import LeftOut
 from xsns_stream.io.numbers import ReadCells
 from xsns_stream.io.tables import all_listed, listed
 from xsns_stream.language_labels import Labels
-from xsns_stream.types.transfer_scores import TransferScores
-
-#: Task or metric if neither the user nor the format names it.
-UNKNOWN: Final = "unknown"
+from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 
 def mean_note(means: set[str]) -> Iterator[str]:
     """Yield a note on the lines and columns of means, which were not read."""
     if means:
-        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE makes a language of one."
+        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE reads one as a language."
 
 
 def trivial_note(labels: set[str]) -> Iterator[str]:
@@ -56,9 +52,9 @@ def number_notes(read: ReadCells) -> Iterator[str]:
 
 
 def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
-    """Yield a note where every target is a source, but not every source a target.
+    """Yield a note if every target is a source, but not every source is a target.
 
-    A language with training data nearly always has test data, so that the opposite is usual.
+    The opposite is usual, because a language with training data nearly always has test data.
     """
     more = set(scores.sources) - set(scores.targets)
     if more and set(scores.targets) < set(scores.sources) and not transpose:

@@ -7,9 +7,10 @@ languages continue; an error of the model or the store ends the run, because eve
 
 * `build`: the function; `settings`: its settings; `run_build`: the loop over rows; `rows`: text and commit of a row;
   `measure`: Fisher values of a row.
-* `baselines`: the function, and baselines from tables; `text_baselines`: text and model of the others;
-  `model_baselines`: the pass over the text; `baseline_values`: what each baseline collects; `language_pool`: languages.
-* `finetune`: the function; `run_transfer`: the loop over units; `finetune_settings`: settings and data; `units`: units
+* `baselines`: the function, and baselines from tables; `text_baselines`: text and model of the others; `stored_text`:
+  those of a store; `model_baselines`: the pass over the text; `baseline_values`: what each baseline collects;
+  `requested_languages`: sources and targets that a matrix should have.
+* `finetune`: the function; `run_transfer`: the loop over units; `finetune_settings`, `finetune_data`; `units`: units
   on disk, and the table of their scores.
 * `store_rows`: copy, merge, prune and export of rows.
 * `source_ranking`, `comparison`, `gold_comparison`, `predictors`, `row_selection`, `inspection`: functions that read

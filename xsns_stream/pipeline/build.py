@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
@@ -26,6 +26,7 @@ from xsns_stream.pipeline.events import (
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
 from xsns_stream.pipeline.settings import BuildSettings, build_settings
+from xsns_stream.pipeline.store_settings import complete_from_store, inputs_record
 from xsns_stream.store import SubNetworkStore, open_store
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def build(
 
 @overload
 def build(
-    texts: str | Sequence[str] | Texts | Corpus,
+    texts: str | Sequence[str] | Texts | Corpus | None = ...,
     model: Any = ...,
     store: str | Path | SubNetworkStore = ...,
     on_event: Callable[[Event], None] = ...,
@@ -65,6 +66,8 @@ def build(
     revision: str | None = ...,
     head_seed: int = ...,
     text_column: str | None = ...,
+    language_column: str | None = ...,
+    treebank: str | None = ...,
     label_column: str | None = ...,
     labels_as_given: bool = ...,
     label: Mapping[str, str] | Sequence[str] = ...,
@@ -92,8 +95,8 @@ def build(
 
 
 def build(
-    texts: Any,
-    model: Any = "mini",
+    texts: Any = None,
+    model: Any = None,
     store: str | Path | SubNetworkStore = "xsns.zarr",
     on_event: Callable[[Event], None] = lambda event: None,
     *,
@@ -115,20 +118,22 @@ def build(
     Args:
         texts: {language: texts}; a pandas frame or a `datasets.Dataset` with the columns `language` and `text`; a
             corpus name, a folder or `language=file` pairs, as :func:`xsns_stream.open_corpus` takes them; or an open
-            corpus.
+            corpus. None takes the text of the store, or `cldr` for a new store.
         model: `mini`, a folder, a Hub id, a loaded model of transformers, or what :func:`xsns_stream.load_model`
-            returns.
+            returns. None takes the model of the store, or `mini` for a new store.
         store: Path or URL of the store, or an open store.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
-        **options: All options of the verb, under the same names: `languages` (default all),
+        **options: All options of the verb, under the same names. Where the store has rows, an option that is not given
+            has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
-            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`, `label_column`,
-            `labels_as_given` (`labels="as-given"` is the same), `label` ({file or key: its label}), `split`, `words`,
-            `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`);
-            `estimator`, `token_reduction`, `labels`, `quantile`; `split_half`, `until_stable`, `check_every`,
-            `at_least`; `stack`, `include`, `exclude`. `docs/models.md` and `docs/fisher.md` describe them.
+            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
+            key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
+            `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,
+            `quantile`; `split_half`, `until_stable`, `check_every`, `at_least`; `stack`, `include`, `exclude`.
+            `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
         The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
@@ -149,11 +154,11 @@ def build(
 
         return run_build(texts, with_current_weights(model), cast(SubNetworkStore, store), on_event)
     progress = flag(progress, "progress")
-    settings, model_options = build_plan(texts, **options)
     opened = store_for_build(store)
-    settings, loaded = load_for_build(settings, model, tokenizer, **model_options)
+    plan = build_plan(opened, texts, model, **options)
+    settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
     with _shown(settings, opened, on_event, progress) as notify:
-        for sentence in reading_notes(settings.corpus):
+        for sentence in plan.notes():
             notify(Noted(sentence))
         result = run_build(settings, loaded, opened, notify)
     refuse_failures(result, settings)
@@ -164,41 +169,78 @@ def build(
 AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all others belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
-_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task", "labels_as_given", "label")
+_TEXT_OPTIONS: Final = (
+    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
+    *("labels_as_given", "label"),
+)
 
 
-def build_plan(texts: Any, **options: Any) -> tuple[BuildSettings, dict[str, Any]]:
-    """Open the text and return the settings of a build, with the options that :func:`load_for_build` takes.
+@dataclass(frozen=True)
+class PlannedBuild:
+    """What a build measures, before the model is loaded.
+
+    Attributes:
+        settings: The settings, without the objective.
+        model: The model, as for :func:`build`.
+        model_options: Options of :func:`load_for_build`.
+        taken: {option: value} of what was taken from the store.
+        note: One sentence that names what was taken; empty if nothing was.
+    """
+
+    settings: BuildSettings
+    model: Any
+    model_options: Mapping[str, Any]
+    taken: Mapping[str, Any]
+    note: str
+
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences on what was taken from the store, and on how the text is read."""
+        return (*([self.note] if self.note else []), *reading_notes(self.settings.corpus))
+
+
+def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **options: Any) -> PlannedBuild:
+    """Open the text and return the settings of a build; what is not given is taken from the store.
 
     Args:
+        store: The store that rows are added to; it need not exist.
         texts: As for :func:`build`.
+        model: As for :func:`build`.
         **options: As for :func:`build`.
 
     Raises:
         UsageError: An option is unknown, not valid, or does not apply to the texts.
     """
-    model: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
-    text: dict[str, Any] = {name: options.pop(name) for name in _TEXT_OPTIONS if name in options}
+    _refuse_unknown(options)
     if options.get("labels") == AS_GIVEN:
         del options["labels"]
-        text["labels_as_given"] = True
-    objective, label_column = model.get("objective", "auto"), options.pop("label_column", None)
+        options["labels_as_given"] = True
+    known = complete_from_store(store, texts, model, options)
+    options = known.options
+    inputs = inputs_record(known.texts, known.model, options)
+    model_options: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
+    text: dict[str, Any] = {name: options.pop(name) for name in _TEXT_OPTIONS if name in options}
+    objective, label_column = model_options.get("objective", "auto"), options.pop("label_column", None)
     if label_column is not None and objective not in TASKS:
         raise UsageError(
             f"--label-column does not apply to the objective {objective}.", f"labels are for {', '.join(TASKS)}."
         )
-    if unknown := next((name for name in options if name not in _SETTINGS_OPTIONS), None):
-        near = get_close_matches(unknown, (*_MODEL_OPTIONS, *_TEXT_OPTIONS, *_SETTINGS_OPTIONS), n=1)
-        raise UsageError(
-            f"build has no option '{unknown}'.", f"did you mean {near[0]}?" if near else "see help(build)."
-        )
     corpus = open_corpus(
-        texts,
+        known.texts,
         revision=options.pop("corpus_revision", None),
         labels=(label_column or "auto") if objective in TASKS else None,
         **text,
     )
-    return build_settings(corpus, **options), model
+    settings = replace(build_settings(corpus, **options), inputs=inputs)
+    return PlannedBuild(settings, known.model, model_options, known.taken, known.note)
+
+
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    known = (*_MODEL_OPTIONS, *_TEXT_OPTIONS, "label_column", *_SETTINGS_OPTIONS)
+    if unknown := next((name for name in options if name not in known), None):
+        near = get_close_matches(unknown, known, n=1)
+        raise UsageError(
+            f"build has no option '{unknown}'.", f"did you mean {near[0]}?" if near else "see help(build)."
+        )
 
 
 _SETTINGS_OPTIONS: Final = (

@@ -17,18 +17,15 @@ from xsns_stream.pipeline.arguments import real_number
 from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
     Codes,
-    RowSelection,
     Seeds,
     StoreLike,
     as_codes,
     as_density,
     as_seeds,
     as_store,
-    count_groups,
-    count_selected,
     require_labels,
-    sample_selected,
     select_languages,
+    select_rows,
     with_record,
 )
 from xsns_stream.types.html_table import html_table, text_table
@@ -145,19 +142,36 @@ def similarity(
     >>> round(matrix["sw", "zu"], 3)
     0.728
     """
+    from xsns_stream.similarity import count_groups, count_selection, sample_selection, similarity_by_group
     from xsns_stream.similarity import similarity as similarity_of
-    from xsns_stream.similarity import similarity_by_group
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     density, sample = as_density(density), None if sample is None else real_number(sample, "sample")
     _check_modes(by, sample, device, recount, save_counts)
     log = NoteLog(on_event)
     rows = as_store(store)
-    selection = _selection(rows, languages, sources, targets, as_seeds(seeds), density, device)
+    everyone, first, second = _sides(rows, languages, sources, targets)
+    selection = select_rows(
+        rows,
+        languages=everyone,
+        sources=first,
+        targets=second,
+        seeds=as_seeds(seeds),
+        density=density,
+        on_event=log,
+    )
+    progress = progress_of("comparing", log)
     if by is not None:
-        grouped = count_groups(selection, by, log)
+        grouped = count_groups(rows, selection, by, device=device or "cpu", on_progress=progress)
         _check_counts(rows, [counts.tables[0] for counts in grouped], verify, log)
         return replace(similarity_by_group(grouped, coefficient), notes=tuple(log.notes))
-    counts = _count(selection, sample, recount, save_counts, log)
+    counts: Sequence[Overlaps | SampledOverlaps]
+    if sample is not None:
+        counts = sample_selection(rows, selection, sample, on_progress=progress)
+    else:
+        # A device is named in order to count on it, so that saved counts are not used.
+        cache = overlap_cache(rows, use=not recount and device in (None, "cpu"), write=save_counts)
+        counts = count_selection(rows, selection, cache=cache, device=device or "cpu", on_progress=progress)
     _check_counts(rows, counts, verify, log)
     matrix = with_record(similarity_of(counts, coefficient), rows, counts[0].density)
     return replace(matrix, notes=tuple(log.notes))
@@ -176,34 +190,17 @@ def _check_modes(by: str | None, sample: float | None, device: str | None, recou
         )
 
 
-def _selection(
-    rows: SubNetworkStore,
-    languages: Codes | None,
-    sources: Codes | None,
-    targets: Codes | None,
-    seeds: tuple[int, ...],
-    density: float | None,
-    device: str | None,
-) -> RowSelection:
-    selected, first, second = (select_languages(codes, rows) for codes in (languages, sources, targets))
+def _sides(
+    rows: SubNetworkStore, languages: Codes | None, sources: Codes | None, targets: Codes | None
+) -> list[tuple[str, ...] | None]:
+    """Return the languages of the store that each argument names; None where an argument names all."""
+    sides = [select_languages(codes, rows) for codes in (languages, sources, targets)]
     if as_codes(languages) and (as_codes(sources) or as_codes(targets)):
         raise UsageError(
             "--lang cannot be combined with --sources or --target.",
             "--lang compares languages with one another; --sources and --target compare sources with targets.",
         )
-    return RowSelection(rows, selected, first, second, seeds, density, device=device or "cpu")
-
-
-def _count(
-    selection: RowSelection, sample: float | None, recount: bool, save_counts: bool, on_event: OnReadEvent
-) -> Sequence[Overlaps | SampledOverlaps]:
-    if sample is not None:
-        return sample_selected(selection, sample, on_event)
-    from xsns_stream.store.overlap_cache import overlap_cache
-
-    # A device is named in order to count on it, so that saved counts are not used.
-    use = not recount and selection.device == "cpu"
-    return count_selected(selection, overlap_cache(selection.store, use=use, write=save_counts), on_event)
+    return sides
 
 
 def _check_counts(

@@ -17,12 +17,8 @@ from xsns_stream.pipeline.events import (
     TransferResult,
     UnitDone,
 )
-from xsns_stream.pipeline.finetune_settings import (
-    TransferData,
-    TransferSettings,
-    read_data,
-    transfer_settings,
-)
+from xsns_stream.pipeline.finetune_data import TransferData, read_data
+from xsns_stream.pipeline.finetune_settings import TransferSettings, transfer_settings
 from xsns_stream.pipeline.run_transfer import plan_transfer, run_transfer
 from xsns_stream.pipeline.units import (
     UnitFolder,
@@ -190,7 +186,7 @@ def transfer_to_file(
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
+        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
         output: File of gold scores; the units are in the folder beside it.
         metric: The metric in the file; None is the first metric of the task.
         load: Seed of the head → model.

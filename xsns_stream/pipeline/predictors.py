@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.pipeline.events import Noted, OnReadEvent
+from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
-    RowSelection,
     StoreLike,
     as_store,
-    count_selected,
     require_labels,
+    select_rows,
     with_record,
 )
 
@@ -264,7 +263,7 @@ def store_similarity(
         XsnsError: The store cannot be read.
     """
     from xsns_stream.languages import counterparts
-    from xsns_stream.similarity import similarity
+    from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.similarity.selection import only
     from xsns_stream.store.overlap_cache import overlap_cache
 
@@ -284,8 +283,11 @@ def store_similarity(
                 f"'{name}' and the gold scores have no {side} in common.",
                 f"the store '{rows.path}' has {_listed(complete)}.",
             )
-    selection = RowSelection(rows, None, sides["source"], sides["target"], seeds, density)
-    counts = count_selected(selection, overlap_cache(rows, write=False), on_event)
+    selection = select_rows(
+        rows, sources=sides["source"], targets=sides["target"], seeds=seeds, density=density, on_event=on_event
+    )
+    cache = overlap_cache(rows, write=False)
+    counts = count_selection(rows, selection, cache=cache, on_progress=progress_of("comparing", on_event))
     return with_record(similarity(counts, coefficient), rows, density)
 
 

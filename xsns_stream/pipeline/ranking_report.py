@@ -12,6 +12,7 @@ from xsns_stream.errors import LanguageError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.types.html_table import html_table
+from xsns_stream.types.transfer_scores import UNKNOWN, metric_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -252,7 +253,9 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
         yield compared_with_first(report.candidates)
     if (facts := report.calibration) is not None:
         unknown = "" if facts["known_target"] else ", and none of the target"
-        yield f"Expected {facts['metric']} ({facts['task']}) from {facts['pairs']} pairs of gold scores{unknown}."
+        task = "" if facts["task"] == UNKNOWN else f" ({facts['task']})"
+        what = f"{metric_name(facts['metric'])}{task}"
+        yield f"Expected {what} from {facts['pairs']} pairs of gold scores{unknown}."
 
 
 def compared_with_first(ranking: SourceRanking) -> str:

@@ -36,9 +36,6 @@ _OTHER_BITS: Final = (
     "was committed by another process in the meantime, with other bits, because other hardware or other batches round "
     "differently; the first commit counts."
 )
-_WITHOUT_HALVES: Final = (
-    "was in the store already: its parts are added, and its record, which is never rewritten, stays without split-half."
-)
 
 
 # ------------------------------------------------------------------------------------------------- the text of a row
@@ -297,7 +294,12 @@ class RowCommits:
         count = len(measurement.leave_one_out)
         for number, networks in enumerate(measurement.leave_one_out, start=1):
             write = partial(self.run.store.write_fold, count=count, number=number)
-            for network in networks:
+            for each in networks:
+                network = each
+                if (0, each.density) in self._committed:
+                    # The record of the row is never rewritten, so that the records of its folds get split-half.
+                    reliability = measurement.reliability(each.density)
+                    network = replace(each, provenance=replace(each.provenance, reliability=reliability))
                 self._add(network, number, self.run.store.folds(count)[number - 1], write)
 
     def write(self, network: SubNetwork, measurement: MeasuredRow) -> None:
@@ -306,11 +308,9 @@ class RowCommits:
         Raises:
             OtherBitsError: Another process has committed it from other text.
         """
-        reliability = measurement.reliability(network.density)
         if (0, network.density) in self._committed:
-            self._note_missing_halves(network, reliability)
             return
-        provenance = replace(measurement.fisher.provenance, reliability=reliability)
+        provenance = replace(measurement.fisher.provenance, reliability=measurement.reliability(network.density))
         self._add(replace(network, provenance=provenance), 0, self.run.store, self.run.store.write)
 
     def _add(
@@ -328,13 +328,6 @@ class RowCommits:
             self._note_once(_OTHER_BITS)
         self.written += written
         self.lost += not written
-
-    def _note_missing_halves(self, network: SubNetwork, reliability: dict[str, object]) -> None:
-        if "split_half" not in reliability:
-            return
-        record = self.run.store.record(network.language, network.seed, network.density)
-        if "split_half" not in record.provenance.reliability:
-            self._note_once(_WITHOUT_HALVES)
 
     def _note_once(self, text: str) -> None:
         if not self._noted:

@@ -31,6 +31,7 @@ from xsns_stream.pipeline.measure import Batching, Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
 from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
 from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.pipeline.store_settings import relative_inputs
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.store.store import note_on_same_texts, same_texts
 from xsns_stream.types import ParameterLayout, Provenance
@@ -78,7 +79,9 @@ def run_build(
 
     layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
     objective = _objective(settings, loaded)
-    provenance = _provenance(settings, objective, loaded, layout)
+    provenance = replace(
+        _provenance(settings, objective, loaded, layout), inputs=relative_inputs(settings.inputs, store)
+    )
     store.check_experiment(provenance, layout)
     if settings.keep_fisher is not None:
         store.check_saves_fisher()
@@ -224,7 +227,7 @@ def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bo
     """Return whether the records of a row contain the coefficient of two halves of its examples."""
     return all(
         store.is_committed(row.language, row.seed, density)
-        and "split_half" in store.record(row.language, row.seed, density).provenance.reliability
+        and "split_half" in store.reliability(store.record(row.language, row.seed, density))
         for density in settings.densities
     )
 
@@ -287,9 +290,11 @@ def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_
     if not lacking:
         return ""
     missing = " or ".join(name for name in (_HALVES, _FISHER) if name in " ".join(lacking))
+    # Parts can be added to a row, and an even number of them is compared in halves.
+    parts = " --parts 8 adds intervals and split-half to rows that are in the store." if _HALVES in missing else ""
     return (
         f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        "To add that, remove these rows with prune, and build again."
+        f"To add that, remove these rows with prune, and build again.{parts}"
     )
 
 

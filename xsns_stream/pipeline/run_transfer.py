@@ -20,13 +20,8 @@ from xsns_stream.pipeline.events import (
     UnitsAwaited,
     UnitStarted,
 )
-from xsns_stream.pipeline.finetune_settings import (
-    OVERLAP,
-    TransferData,
-    TransferSettings,
-    Unit,
-    overlaps,
-)
+from xsns_stream.pipeline.finetune_data import OVERLAP, TransferData, overlaps
+from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit
 from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, gold_scores, other_versions
 from xsns_stream.transfer import fine_tune, save_model, score, time_steps
@@ -50,7 +45,7 @@ def plan_transfer(
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
+        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
         folder: Folder of the units.
         load: Seed of the head → model.
         timed: Whether to load the model and measure the time of a few steps.
@@ -107,7 +102,7 @@ def run_transfer(
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
+        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
         folder: Folder of the units.
         load: Seed of the head → model.
         on_event: Called with each event, in order.

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from xsns_stream.corpora import Corpus
+from xsns_stream.corpora import Corpus, select_languages
 from xsns_stream.errors import UsageError
-from xsns_stream.languages import select
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.arguments import flag, real_number, several, strings, whole_number
 from xsns_stream.pipeline.events import Row
@@ -90,6 +89,7 @@ class BuildSettings:
             ranking computes its intervals from them. None stores no folds. An even number also compares halves.
         keep_fisher: Encoding in which the store keeps the Fisher values, `float32` or `bf16`; None does not keep them.
         quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
+        inputs: Where text and model are, as :func:`~xsns_stream.pipeline.store_settings.inputs_record` returns it.
     """
 
     corpus: Corpus
@@ -110,6 +110,7 @@ class BuildSettings:
     parts: int | None = None
     keep_fisher: str | None = None
     quantile: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _convert_fields(self, _CONVERSIONS)
@@ -276,7 +277,7 @@ def build_settings(
     """
     return BuildSettings(
         corpus=corpus,
-        languages=select(several(languages, "languages"), corpus.languages(), f"the corpus {corpus.name}"),
+        languages=select_languages(several(languages, "languages"), corpus),
         seeds=tuple(several(seeds, "seeds")),
         densities=tuple(several(densities, "densities")),
         examples=examples,

@@ -16,17 +16,15 @@ from xsns_stream.pipeline.ranking_report import RankingReport, RankingReports
 from xsns_stream.pipeline.ranking_worth import GoldCheck, check_with_gold, statements
 from xsns_stream.pipeline.row_selection import (
     Codes,
-    RowSelection,
     Seeds,
     StoreLike,
     as_codes,
     as_density,
     as_seeds,
     as_store,
-    count_groups,
-    count_selected,
     require_labels,
     select_languages,
+    select_rows,
 )
 
 if TYPE_CHECKING:
@@ -215,15 +213,24 @@ def _rank_one(
 ) -> RankingReport:
     """Return the ranking of one target."""
     from xsns_stream.ranking import rank_sources
-    from xsns_stream.similarity import similarity
+    from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
     log = NoteLog(on_event)
     candidates = select_languages(options.sources, rows)
     # The target is read in any case. If it is the only candidate, `rank_sources` refuses the ranking.
     others = None if candidates is None else [code for code in candidates if code != target] or [target]
-    selection = RowSelection(rows, None, others, [target], options.seeds, options.density, required=target)
-    counts = count_selected(selection, overlap_cache(rows, write=False), log)
+    selection = select_rows(
+        rows,
+        sources=others,
+        targets=[target],
+        seeds=options.seeds,
+        density=options.density,
+        required=target,
+        on_event=log,
+    )
+    cache = overlap_cache(rows, write=False)
+    counts = count_selection(rows, selection, cache=cache, on_progress=progress_of("comparing", log))
     matrix, density = similarity(counts, options.coefficient), counts[0].density
     codes = [source.language for source in rank_sources(matrix, target, candidates)]
     sources_k = options.sources_k
@@ -320,7 +327,7 @@ def _with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: fl
     """Add the split-half reliability of the target and of each source, where every seed has one."""
 
     def reliability_of(language: str) -> float | None:
-        records = [rows.record(language, seed, density).provenance.reliability for seed in ranking.seeds]
+        records = [rows.reliability(rows.record(language, seed, density)) for seed in ranking.seeds]
         values = [float(record["split_half"]) for record in records if record.get("split_half") is not None]
         return sum(values) / len(values) if len(values) == len(records) else None
 
@@ -417,8 +424,13 @@ def _explanations(
     rows: SubNetworkStore, ranking: SourceRanking, candidates: list[str], density: float, on_event: OnReadEvent
 ) -> tuple[Explanation, Explanation]:
     from xsns_stream.ranking import explain
+    from xsns_stream.similarity import count_groups
 
-    selection = RowSelection(rows, None, candidates, [ranking.target], ranking.seeds, density)
+    selection = select_rows(
+        rows, sources=candidates, targets=[ranking.target], seeds=ranking.seeds, density=density, on_event=on_event
+    )
+    progress = progress_of("comparing", on_event)
     codes = [source.language for source in ranking]
-    by_layer, by_module = (count_groups(selection, by, on_event) for by in ("layer", "module"))
+    by_layer = count_groups(rows, selection, "layer", on_progress=progress)
+    by_module = count_groups(rows, selection, "module", on_progress=progress)
     return explain(by_layer, ranking.target, codes), explain(by_module, ranking.target, codes)

@@ -15,7 +15,7 @@ MANY_LANGUAGES: Final = 1000
 
 
 @dataclass(frozen=True)
-class LanguagePool:
+class RequestedLanguages:
     """Languages of a matrix, normalised; None takes all that the data have.
 
     Attributes:
@@ -36,18 +36,18 @@ class LanguagePool:
         return tuple(dict.fromkeys((*self.sources, *self.targets)))
 
     def missing(self, matrix: SimilarityMatrix) -> list[str]:
-        """Return the languages of the pool that a matrix lacks."""
+        """Return the requested languages that a matrix lacks."""
         sides = ((self.sources, matrix.sources), (self.targets, matrix.targets))
         return list(dict.fromkeys(code for chosen, there in sides for code in chosen or () if code not in there))
 
 
-def language_pool(
+def request_languages(
     languages: str | Iterable[str] = (),
     sources: str | Iterable[str] = (),
     targets: str | Iterable[str] = (),
     gold: str | None = None,
     store: str | None = None,
-) -> LanguagePool:
+) -> RequestedLanguages:
     """Return the languages of a matrix: by code, or those of gold scores, or those of a store.
 
     Args:
@@ -71,9 +71,9 @@ def language_pool(
     # Other codes beside `all` are checked too.
     named = _normal([code for code in square if code != "all"])
     if "all" in square:
-        return LanguagePool(everything=True)
+        return RequestedLanguages(everything=True)
     if named:
-        return LanguagePool(named, named)
+        return RequestedLanguages(named, named)
     default: tuple[tuple[str, ...] | None, tuple[str, ...] | None] = (None, None)
     if gold is not None:
         from xsns_stream.gold import read_scores
@@ -84,7 +84,7 @@ def language_pool(
         from xsns_stream.store import open_store
 
         default = (open_store(store).languages,) * 2
-    return LanguagePool(_normal(rows) if rows else default[0], _normal(columns) if columns else default[1])
+    return RequestedLanguages(_normal(rows) if rows else default[0], _normal(columns) if columns else default[1])
 
 
 def _codes(values: str | Iterable[str]) -> list[str]:
@@ -96,14 +96,14 @@ def _normal(codes: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(normalise, codes)))
 
 
-def require_choice(pool: LanguagePool, number: int, source: str) -> None:
+def require_choice(requested: RequestedLanguages, number: int, source: str) -> None:
     """Check that languages are chosen where a source has thousands.
 
     Raises:
         UsageError: None is chosen.
     """
-    unlimited = pool.sources is None or pool.targets is None
-    if unlimited and not pool.everything and number > MANY_LANGUAGES:
+    unlimited = requested.sources is None or requested.targets is None
+    if unlimited and not requested.everything and number > MANY_LANGUAGES:
         raise UsageError(
             f"{source} has {number:,} languages, and none was chosen.",
             "name them with --lang sw,en or --gold gold.parquet; --lang all takes all of them.",
