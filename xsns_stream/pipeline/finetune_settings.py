@@ -16,7 +16,7 @@ from xsns_stream.pipeline.arguments import real_number, several, whole_number
 from xsns_stream.tasks import TASKS, Task
 from xsns_stream.transfer import PRESETS, FineTuning
 
-#: Seeds must be smaller: the Trainer passes them to NumPy.
+#: Seeds must be smaller, because the Trainer passes them to NumPy.
 _SEEDS: Final = 2**32
 #: Longest name of a source that becomes part of a file name.
 _LONGEST_NAME: Final = 64
@@ -37,7 +37,7 @@ class Unit:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages that the model is fine-tuned on."""
+        """The languages on which the model is fine-tuned."""
         return constituents(self.source)
 
     @property
@@ -64,12 +64,12 @@ class TransferSettings:
         seeds: Seeds of fine-tuning; each source gets one unit for each seed.
         fine_tuning: Hyper-parameters.
         revision: Commit, branch or tag of a model on the Hub.
-        limit: Largest number of training examples of a source, shared equally by the languages of a mixture; None
-            takes all. The choice of examples does not depend on the seed.
-        test_limit: Largest number of test examples of a target, and of dev examples of a source; None takes all test
-            examples, and 500 dev examples.
-        pairs: The only (source, target) pairs that are measured; None measures all.
-        keep_models: Folder for the fine-tuned models; None keeps none.
+        limit: Largest number of training examples of a source, divided equally between the languages of a mixture; None
+            for all. The choice of examples does not depend on the seed.
+        test_limit: Largest number of test examples of a target, and of dev examples of a source; None for all test
+            examples and 500 dev examples.
+        pairs: The (source, target) pairs to measure; None for all.
+        keep_models: Folder for the fine-tuned models; None to save no models.
         notes: Sentences on languages that the data have under another label than they were asked for.
     """
 
@@ -103,7 +103,7 @@ class TransferSettings:
         return tuple(Unit(source, seed) for seed in self.seeds for source in self.sources)
 
     def targets_of(self, source: str) -> tuple[str, ...]:
-        """Return the targets that a source is tested on."""
+        """Return the targets on which a source is tested."""
         if self.pairs is None:
             return self.targets
         return tuple(target for target in self.targets if (source, target) in self.pairs)
@@ -131,7 +131,7 @@ def transfer_settings(
     relabel: Mapping[str, str] | Iterable[str] = (),
     **hyper_parameters: Any,
 ) -> TransferSettings:
-    """Return the settings of fine-tuning from plain values, as :func:`xsns_stream.transfer` and the verb have them.
+    """Return the settings of fine-tuning from the plain values of :func:`xsns_stream.transfer` and the verb.
 
     Raises:
         CorpusError: The data cannot be read.
@@ -148,10 +148,10 @@ def transfer_settings(
         raise UsageError(f"there is no preset '{preset}'.", f"choose one of {', '.join(PRESETS)}.")
     changes: dict[str, Any] = {name: value for name, value in hyper_parameters.items() if value is not None}
     if unknown := next((name for name in changes if name not in _HYPER_PARAMETERS), None):
-        raise UsageError(f"fine-tuning has no option '{unknown}'.", f"choose among {', '.join(_HYPER_PARAMETERS)}.")
+        raise UsageError(f"fine-tuning has no option '{unknown}'.", f"choose one of {', '.join(_HYPER_PARAMETERS)}.")
     for name, value in changes.items():
         changes[name] = (real_number if name == "learning_rate" else whole_number)(value, name)
-    # Windows of a passage overlap by the stride, which must leave room in a short input.
+    # Windows of a passage overlap by the stride, which must be shorter than the input.
     stride = min(PRESETS[preset].stride, changes.get("max_length", PRESETS[preset].max_length) // 4)
     tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, **changes)
     notes: dict[str, None] = {}
@@ -176,7 +176,7 @@ def transfer_settings(
 def _open(
     data: object, task: str, *, config: str | None, revision: str | None, relabel: Mapping[str, str] | Iterable[str]
 ) -> TaskCorpus:
-    """Return labelled data that are open already, or open them."""
+    """Return open labelled data; open them if necessary."""
     if isinstance(data, str | os.PathLike):
         return open_task(os.fspath(data), task, config=config, revision=revision, relabel=_relabelling(relabel))
     if not hasattr(data, "languages"):
@@ -214,7 +214,7 @@ def _languages(
             ("targets", "--targets", tests != ["all"]),
         ):
             if given:
-                raise UsageError(f"--pairs names the {side} already.", f"omit {options}.")
+                raise UsageError(f"--pairs names the {side}, too.", f"omit {options}.")
         chosen = [
             (source, target)
             for left, right in _pairs(pairs)
@@ -249,7 +249,7 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
 
 
 def _pairs(pairs: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return (source, target) as written: from a text, from the file that it names, or from tuples."""
+    """Return pairs (source, target) without normalising them: from a text, from a named file, or from tuples."""
     if not isinstance(pairs, str):
         return [(source, target) for source, target in pairs]
     if _ARROW not in pairs and Path(pairs).is_file():
@@ -266,7 +266,7 @@ def _pairs(pairs: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     if wrong is not None or not words:
         raise LanguageError(
             f"'{_ARROW.join(wrong or [pairs])}' is not a pair.",
-            "write source>target, as en>sw, or name a file of such lines.",
+            "write source>target, such as en>sw, or name a file with such lines.",
         )
     return [(source.strip(), target.strip()) for source, target in words]
 
