@@ -5,8 +5,8 @@ file. To read another format, write such a function and add it to `READERS`, at 
 JSON Lines and Parquet are read here; :mod:`~xsns_stream.corpora.delimited` reads `.csv` and `.tsv`, and
 :mod:`~xsns_stream.corpora.conll` reads CoNLL-U.
 
-Decoding is strict: a byte that is not UTF-8 makes its line (in CoNLL-U its sentence) undecodable, and is never replaced
-by another character. Unicode normal forms are left alone, since tokenizers have their own.
+Decoding is strict: a byte that is not UTF-8 makes its line (in CoNLL-U its sentence) undecodable, and is not replaced
+by another character. Text is not normalised, because tokenizers normalise it.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def read_text(
     """Read a whole file of text in one language.
 
     Args:
-        language: Code of the language, in any spelling that :func:`~xsns_stream.languages.normalise` takes.
+        language: Code of the language, in any form that :func:`~xsns_stream.languages.normalise` accepts.
         path: A .txt, .conllu, .jsonl, .csv or .tsv file (each also with .gz, .bz2, .xz or .zst), or a .parquet file.
         text_column: The column that contains the text, in files that have columns.
-        labels: None reads no labels. `auto` reads the UPOS of each word in CoNLL-U (of a range, its own UPOS or none),
-            and in tables the first column with a usual name for labels. Any other value is the name of a column.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+        labels: None for no labels. `auto` for the UPOS of each word in CoNLL-U (a range may have a UPOS or none), and
+            in tables for the first column with a usual name for labels. Any other value is the name of a column.
+        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
 
     Returns:
         All distinct, non-empty examples in the order of the file; with labels, those that have a label.
@@ -105,8 +105,8 @@ def read_units(
     Args:
         path: The file.
         column: The column that contains the text, in files that have columns.
-        labels: As in :func:`read_text`.
-        add_note: Takes sentences on how the file is read. The same sentence may come more than once.
+        labels: See :func:`read_text`.
+        add_note: Called with sentences about the reading of the file, possibly more than once with the same sentence.
         rows: The rows of one language, if only these are read.
 
     Raises:
@@ -118,10 +118,10 @@ def read_units(
 
 
 def reader_suffix(path: Path) -> str:
-    """Return the suffix of the reader of a file, from its name or else from its contents.
+    """Return the suffix of the reader of a file, from its name or, for an unknown suffix, from its contents.
 
     Raises:
-        CorpusError: The suffix is that of a format that is not read.
+        CorpusError: The suffix belongs to a format that is not read.
     """
     parts = split_suffix(path.name)
     if parts is None:
@@ -130,10 +130,10 @@ def reader_suffix(path: Path) -> str:
 
 
 def _suffix_of_contents(path: Path) -> str:
-    """Return the suffix of the reader for a file whose own suffix has none, such as `corpus.en-sw.sw` or `wiki_00`.
+    """Return the suffix of the reader for a file with an unknown suffix, such as `corpus.en-sw.sw` or `wiki_00`.
 
     Raises:
-        CorpusError: The suffix is that of a format that is not read.
+        CorpusError: The suffix belongs to a format that is not read.
     """
     plain = without_compression(path.name).lower()
     if plain.endswith(_OTHER_FORMATS):
@@ -154,10 +154,10 @@ def split_suffix(name: str) -> tuple[str, str] | None:
 
 
 def check_usable(counts: ReadCounts, name: str) -> None:
-    """Reject a file without usable text, or with too little of it.
+    """Raise an error for a file without usable text, or with too little of it.
 
     Raises:
-        CorpusError: Nothing is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
+        CorpusError: No unit is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
     """
     check_counts(counts, name)
     if not counts.read:
@@ -169,7 +169,7 @@ def check_usable(counts: ReadCounts, name: str) -> None:
 
 
 def describe_counts(counts: ReadCounts) -> str:
-    """Return counts in words: `5 read, 3 empty, 2 not UTF-8`."""
+    """Return counts as text: `5 read, 3 empty, 2 not UTF-8`."""
     named = (
         ("empty", counts.empty),
         ("duplicate", counts.duplicate),
@@ -189,7 +189,7 @@ def read_lines(
     """Yield the lines of a `.txt` file; it has neither columns nor labels.
 
     Raises:
-        CorpusError: A column or labels are asked for.
+        CorpusError: A column or labels are requested.
     """
     _refuse_column(path, column, rows)
     if labels is not None:
@@ -229,7 +229,7 @@ def _refuse_column(path: Path, column: str | None, rows: LanguageRows | None) ->
 # -------------------------------------------------------------------------------------- JSON Lines
 
 
-#: Largest size of a row in bytes. A row cannot be cut, as a line of text can.
+#: Largest size of a row in bytes. Unlike a line of text, a row cannot be cut.
 _MAX_ROW_BYTES: Final = 2**26
 #: Share of the rows that may lack the column of the text.
 _LACKING_SHARE: Final = 0.05
@@ -270,7 +270,7 @@ def read_jsonl(
     """
     names = _json_columns(path, column, labels, rows)
     if not names:
-        # There are only blank and undecodable lines: the error about counts is clearer than one about a column.
+        # If there are only blank and undecodable lines, an error about counts is clearer than one about a column.
         yield from (None if row is None else TextExample("") for row in json_rows(path))
         return
     columns = find_columns(names, column, labels, path.name, rows=rows)
@@ -312,7 +312,7 @@ def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: Ad
 def _json_columns(
     path: Path, column: str | None, labels: str | None, language_rows: LanguageRows | None
 ) -> tuple[str, ...]:
-    """Return the names of the columns: those of the first rows, where these are enough, else those of all rows."""
+    """Return the names of the columns of the first rows or, if these are not enough, of all rows."""
     decisive = {column or TEXT_COLUMNS[0], *((language_rows.column,) if language_rows else ())}
     names: dict[str, None] = {}
     with closing(json_rows(path)) as rows:
@@ -324,7 +324,7 @@ def _json_columns(
 
 
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
-    """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
+    """Yield the objects of a file, a blank object for a blank line, and None for a line that is not UTF-8.
 
     Raises:
         CorpusError: A line is not an object of JSON, and the file is not an array of objects.
@@ -379,7 +379,7 @@ def _json_object(text: str, where: str, path: Path) -> JsonRow:
 
 
 def _json_error(error: json.JSONDecodeError, path: Path) -> str:
-    """Return the reason why a line is invalid; other forms of JSON are described in words."""
+    """Return the reason why a line is invalid, for example another form of JSON."""
     if error.msg == "Extra data":
         return "it contains more than one value"
     with open_bytes(path) as stream:
@@ -402,7 +402,7 @@ def _json_row(pairs: list[tuple[str, Any]]) -> JsonRow:
 # ----------------------------------------------------------------------------------------- Parquet
 
 
-#: Rows that are held in memory at a time.
+#: Number of rows in memory.
 _BATCH_ROWS: Final = 1000
 
 
@@ -473,7 +473,7 @@ def _not_parquet(path: Path, error: Exception) -> CorpusError:
 # -------------------------------------------------------------------------------- table of readers
 
 
-#: Suffix → reader; all files but Parquet may also be compressed.
+#: Suffix → reader; all files except Parquet may also be compressed.
 READERS: Final[dict[str, Reader]] = {
     ".txt": read_lines,
     ".conllu": _read_conllu,
@@ -483,9 +483,9 @@ READERS: Final[dict[str, Reader]] = {
     ".tsv": read_table,
 }
 
-#: Suffixes of JSON, as one array or one object a line, beside `.jsonl`.
+#: Other suffixes of JSON files with one array or one object on each line.
 _JSON_SUFFIXES: Final = (".json", ".ndjson", ".jsonlines")
-#: Suffixes of formats that are neither text nor a table that can be read.
+#: Suffixes of formats that are neither text nor readable tables.
 _OTHER_FORMATS: Final = (
     *(".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".xls", ".xlsx", ".ods"),
     *(".xml", ".html", ".htm", ".sgm", ".tmx", ".zip", ".tar", ".tgz", ".7z", ".rar", ".arrow", ".pkl", ".pt", ".npz"),
@@ -497,7 +497,7 @@ SUFFIXES: Final = f"{', '.join(READERS)}; all but .parquet also with {', '.join(
 
 
 def column_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a table, with those of nested columns; none for a file of other text.
+    """Return the names of the columns of a table, including nested columns; empty for a file of other text.
 
     Raises:
         CorpusError: The file cannot be read.
