@@ -12,6 +12,7 @@ from hashlib import blake2b
 from itertools import combinations
 from typing import Any, Final
 
+from xsns_stream.corpora.readers import FORMATS
 from xsns_stream.errors import FisherError
 from xsns_stream.objectives import EncodedSample, Objective
 from xsns_stream.pipeline.events import Noted, Row, RowCommitted
@@ -28,9 +29,8 @@ MANY_COMMON: Final = 0.1
 SHOWN: Final = 5
 #: Largest number of examples of a row that are compared with other rows; it limits memory.
 _COMPARED_EXAMPLES: Final = 4_096
-# Patterns of suffixes of file names.
-_SUFFIX: Final = re.compile(r"[.](conllu|jsonl|parquet|csv|tsv)\b")
-_UNITS: Final = {"conllu": "sentences", "jsonl": "rows", "parquet": "rows", "csv": "rows", "tsv": "rows"}
+#: A suffix of a file name that identifies the format.
+_SUFFIX: Final = re.compile(rf"[.]({'|'.join(suffix[1:] for suffix in FORMATS)})\b")
 _SKIPPED: Final = ("empty", "duplicate", "undecodable", "malformed", "unlabelled")
 _OTHER_BITS: Final = (
     "was committed by another process in the meantime, with other bits, because other hardware or other batches "
@@ -99,7 +99,7 @@ def unknown_tokens(encoded: EncodedSample) -> str:
 def unit_of(source: str) -> str:
     """Return the name of the units of a source: sentences, rows or lines."""
     suffix = _SUFFIX.search(source)
-    return _UNITS.get(suffix[1], "lines") if suffix else "lines"
+    return FORMATS[f".{suffix[1]}"].unit if suffix else "lines"
 
 
 def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
