@@ -146,6 +146,16 @@ def _shown_name(code: str) -> str:
         return code
 
 
+def code_or_name(text: str) -> str:
+    """Return the normalised code of a language that is given by a code or by its name.
+
+    Raises:
+        LanguageError: `text` is neither.
+    """
+    code = code_or_none(text)
+    return code if code is not None else code_of_name(text) or normalise(text)
+
+
 def code_of_name(name: str) -> str | None:
     """Return the code of the language with this name, in English or in the language itself; None for other names.
 

@@ -46,7 +46,7 @@ def test_another_density_is_made_from_kept_values(make: Any, run: Any, no_measur
     assert store.read("sw", density=0.3).provenance.values == ""
     assert told.corpus_digest == store.read("sw", density=0.3).provenance.corpus_digest
     assert [event.stored_fisher for event in events if isinstance(event, RowCommitted)] == [True, True]
-    assert [e.text for e in events if isinstance(e, Noted)] == ["is made from the Fisher values in the store."] * 2
+    assert [e.text for e in events if isinstance(e, Noted)] == ["is selected from the Fisher values in the store."] * 2
     assert store.verify() == []
 
 

@@ -20,8 +20,14 @@ from xsns_stream.pipeline.events import OnReadEvent, progress_of
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from xsns_stream.types import SimilarityMatrix
+
 SCHEMA_VERSION: Final = 1
 DEFAULT_STORE: Final = "xsns.zarr"
+#: Largest number of languages for which a table shows the whole matrix.
+WHOLE_UP_TO: Final = 12
+#: Otherwise, the number of nearest sources that the table shows for each target.
+NEIGHBOURS: Final = 3
 STORE_HELP: Final = "The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…"
 _STORE_ARGUMENT: Final = "xsns_stream.store_argument"
 
@@ -280,6 +286,22 @@ def stderr_console(quiet: bool) -> Console:
     return VisibleConsole(stderr=True, quiet=quiet)
 
 
+def print_matrix(matrix: SimilarityMatrix) -> int:
+    """Print a small matrix as a whole, and of a larger one the nearest sources of each target.
+
+    Returns:
+        The number of nearest sources; 0 for the whole matrix.
+    """
+    from xsns_stream.report import matrix_table, neighbours_table
+
+    console = stdout_console()
+    if max(matrix.values.shape) <= WHOLE_UP_TO:
+        console.print(matrix_table(matrix, console.width))
+        return 0
+    console.print(neighbours_table(matrix, NEIGHBOURS))
+    return NEIGHBOURS
+
+
 def note(text: str, quiet: bool) -> None:
     """Print a line to stderr. It is never wrapped, so that it can be searched for."""
     if not quiet:
@@ -304,6 +326,27 @@ def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
     """
     if not as_json:
         note(f"next: {shlex.join(('xsns-stream', *map(str, command)))}", quiet)
+
+
+class Notes:
+    """Notes of a verb without events: each is printed at once, and kept for its JSON object.
+
+    Args:
+        quiet: Whether nothing is printed.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.sentences: list[str] = []
+        self._quiet = quiet
+
+    def __call__(self, sentence: str) -> None:
+        """Print and keep a note."""
+        self.sentences.append(sentence)
+        note(f"note: {sentence}", self._quiet)
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Return the entry of the JSON object; empty if there are no notes."""
+        return {"notes": self.sentences} if self.sentences else {}
 
 
 @contextmanager
