@@ -14,6 +14,7 @@ bytes per example, however long the examples are.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import sys
 import unicodedata
@@ -275,7 +276,8 @@ def encodable(example: TextExample) -> TextExample | None:
 
 
 def _clean(value: object, where: str) -> str | tuple[str, ...]:
-    if value is None:
+    # NaN is a missing value, as pandas writes it to JSON.
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
         return value.strip()
