@@ -21,7 +21,7 @@ from xsns_stream.evaluation import evaluate
 from xsns_stream.io.escaping import in_latex, in_markdown
 from xsns_stream.io.frames import read_parquet
 from xsns_stream.report import (
-    EVALUATION_FORMATS,
+    RESULT_FORMATS,
     evaluation_document,
     evaluation_figure,
     evaluation_table,
@@ -134,7 +134,7 @@ def test_the_document_holds_everything() -> None:
     assert document["targets"][0]["followed"]["x_1"] == list(found.choices[0].followed[0])
 
 
-@pytest.mark.parametrize("suffix", EVALUATION_FORMATS)
+@pytest.mark.parametrize("suffix", RESULT_FORMATS)
 def test_every_format_gives_the_same_bytes_each_time(suffix: str, tmp_path: Path) -> None:
     found, joined = made(reference="x_1")
     first = write_evaluation(found, joined, tmp_path / f"a{suffix}").read_bytes()

@@ -11,8 +11,10 @@ import click
 from xsns_stream.cli.named_group import NamedGroup
 from xsns_stream.cli.option_groups import Options, apply
 from xsns_stream.cli.output import (
+    LANG,
+    SOURCES,
+    TARGETS,
     Decorated,
-    csv_guard_option,
     emit_json,
     examples,
     lasting,
@@ -22,7 +24,7 @@ from xsns_stream.cli.output import (
 from xsns_stream.io.tables import listed
 
 if TYPE_CHECKING:
-    from xsns_stream.pipeline.language_pool import LanguagePool
+    from xsns_stream.pipeline.requested_languages import RequestedLanguages
     from xsns_stream.types import SimilarityMatrix
 
 #: Largest matrix that is printed as a whole; for larger ones, only each target's nearest sources are printed.
@@ -65,45 +67,31 @@ def command() -> None:
 # ------------------------------------------------------------------------------------------ what the commands share
 
 
-def pool_options(function: Decorated) -> Decorated:
+def language_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--sources`, `--targets` and `--gold`."""
     return apply(
         function,
         click.option(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             metavar="CODES",
             help="Only these languages, such as `sw,en`, or all. By default all languages of the data.",
         ),
-        click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, such as `en,de`."),
-        click.option("--targets", "--target", multiple=True, metavar="CODES", help="Only these as targets."),
+        click.option(*SOURCES, "sources", multiple=True, metavar="CODES", help="Only these sources, such as `en,de`."),
+        click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Only these targets."),
         click.option(
             "--gold", default=None, metavar="FILE", help="Take the sources and targets of these gold scores by default."
         ),
     )
 
 
-def pool_of(options: dict[str, Any]) -> LanguagePool:
+def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
     """Return the languages that the options name, and remove these options; `store` stays."""
-    from xsns_stream.pipeline.language_pool import language_pool
+    from xsns_stream.pipeline.requested_languages import request_languages
 
     sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
-    return language_pool(**sides, store=options.get("store"))
-
-
-def output_option(function: Decorated) -> Decorated:
-    """Add `--output`, and `--csv-guard`."""
-    function = csv_guard_option(function)
-    return click.option(
-        "-o",
-        "--output",
-        "outputs",
-        multiple=True,
-        metavar="FILE",
-        help="Write the whole matrix: .parquet (which `evaluate` and `regress` read), .csv .tsv .json .npz, or a heat "
-        "map: .png .svg .pdf. Repeatable.",
-    )(function)
+    return request_languages(**sides, store=options.get("store"))
 
 
 def store_default_option(option: Options) -> Any:
@@ -132,7 +120,7 @@ def check_outputs(outputs: Sequence[str]) -> None:
 
 def finish(
     matrix: SimilarityMatrix,
-    pool: LanguagePool,
+    requested: RequestedLanguages,
     outputs: Sequence[str],
     *,
     as_json: bool,
@@ -144,7 +132,7 @@ def finish(
 
     Args:
         matrix: The baseline.
-        pool: The languages that were requested.
+        requested: The languages that were requested.
         outputs: Files to write.
         as_json: Whether to print the JSON object, which includes the notes.
         quiet: Whether to print no notes.
@@ -153,7 +141,7 @@ def finish(
     """
     from xsns_stream.report import write_matrix
 
-    lacking = pool.missing(matrix)
+    lacking = requested.missing(matrix)
     for text in notes:
         note(f"note: {text}", quiet)
     if lacking:

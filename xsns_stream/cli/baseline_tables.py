@@ -9,9 +9,8 @@ import click
 from xsns_stream.cli.baseline import (
     check_outputs,
     finish,
-    output_option,
-    pool_of,
-    pool_options,
+    language_options,
+    requested_languages_of,
 )
 from xsns_stream.cli.option_groups import (
     apply,
@@ -23,6 +22,7 @@ from xsns_stream.cli.output import (
     Decorated,
     common_options,
     examples,
+    matrix_output_option,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _shared(function: Decorated) -> Decorated:
-    return apply(function, pool_options, output_option, common_options)
+    return apply(function, language_options, matrix_output_option, common_options)
 
 
 _names_option = click.option(
@@ -47,10 +47,10 @@ def _run_table(
 ) -> None:
     from xsns_stream.pipeline.baselines import table_baseline, with_record
 
-    pool = pool_of(options)
+    requested = requested_languages_of(options)
     check_outputs(outputs)
-    result = table_baseline(name, file, pool, **options)
-    finish(with_record(result.matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=result.notes)
+    result = table_baseline(name, file, requested, **options)
+    finish(with_record(result.matrix), requested, outputs, as_json=as_json, quiet=quiet, notes=result.notes)
 
 
 @click.command(
@@ -187,8 +187,8 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 @skip_unknown_option
 @rename_option
 @as_given_option
-@pool_options
-@output_option
+@language_options
+@matrix_output_option
 @common_options
 def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Read the matrix in FILE, check it, and write it in the form that the other verbs read.
@@ -198,10 +198,10 @@ def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     """
     from xsns_stream.pipeline.baselines import file_baseline
 
-    pool = pool_of(options)
+    requested = requested_languages_of(options)
     check_outputs(outputs)
-    result = file_baseline(file, pool, **options)
-    finish(result.matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=result.notes, more=result.labels)
+    result = file_baseline(file, requested, **options)
+    finish(result.matrix, requested, outputs, as_json=as_json, quiet=quiet, notes=result.notes, more=result.labels)
 
 
 #: {name: command}, in the order of the help page.

@@ -18,12 +18,12 @@ from xsns_stream.cli.option_groups import (
 )
 from xsns_stream.cli.output import (
     common_options,
-    csv_guard_option,
     emit_json,
     event_display,
     examples,
     next_step,
     note,
+    output_option,
     row_options,
     stdout_console,
     store_arguments,
@@ -94,18 +94,9 @@ MOST_RESAMPLES: Final = 1_000_000
 @click.option(
     "--per-target",
     is_flag=True,
-    help="Also show one row for each target. Files .csv and .parquet then have these rows instead of means.",
+    help="Also show one row for each target. Files .csv, .tsv and .parquet then have these rows instead of means.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FILE",
-    help="Also write the result: .md .tex .csv .json .parquet, or .png .svg .pdf for a figure. May be given more than "
-    "once.",
-)
-@csv_guard_option
+@output_option()
 @row_options
 @coefficient_option
 @common_options
@@ -126,10 +117,10 @@ def command(
     targets, and other runs of the same scores.
     """
     from xsns_stream.pipeline.gold_comparison import evaluate
-    from xsns_stream.report import EVALUATION_FORMATS, check_destination, evaluation_table, write_evaluation
+    from xsns_stream.report import RESULT_FORMATS, check_destination, evaluation_table, write_evaluation
 
     for path in outputs:
-        check_destination(path, EVALUATION_FORMATS)
+        check_destination(path, RESULT_FORMATS)
     with event_display(quiet) as on_event:
         report = evaluate(predictors, with_trivial=not no_trivial, on_event=on_event, **options)
     for path in outputs:

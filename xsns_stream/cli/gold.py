@@ -9,7 +9,18 @@ import click
 
 from xsns_stream.cli.choices import GOLD_FORMATS
 from xsns_stream.cli.option_groups import parse_renames
-from xsns_stream.cli.output import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
+from xsns_stream.cli.output import (
+    SEEDS,
+    WholeNumbers,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    flattened,
+    note,
+    score_output_option,
+    stdout_console,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,10 +63,7 @@ def command() -> None:
     help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
     "column for each target, long has a line for each score.  [default: found from the file]",
 )
-@click.option(
-    "-o", "--output", required=True, metavar="FILE", help="File to write: .parquet, or .csv with a line for each score."
-)
-@csv_guard_option
+@score_output_option
 @click.option("--task", metavar="NAME", help="Task that was fine-tuned, such as pos; by default that of the format.")
 @click.option(
     "--metric", metavar="NAME", help="Metric that was measured, such as accuracy or f1; needed if a file has several."
@@ -67,9 +75,10 @@ def command() -> None:
 )
 @click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
-    "--seed",
+    *SEEDS,
     "seeds",
-    type=int,
+    type=WholeNumbers(),
+    callback=flattened,
     multiple=True,
     metavar="N",
     help="The seed of each file, in the order of the files. Repeatable.",

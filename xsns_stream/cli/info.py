@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from xsns_stream.cli.option_groups import corpus_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_option
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_or_argument
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2
 
 
 @click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
-@store_option
+@store_or_argument
 @click.option(
     "--corpus",
     multiple=True,

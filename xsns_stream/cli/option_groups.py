@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from xsns_stream.cli.choices import COEFFICIENTS, OBJECTIVES
-from xsns_stream.cli.output import Decorated, lasting, note
+from xsns_stream.cli.output import (
+    DENSITIES,
+    LANG,
+    SEEDS,
+    SOURCES,
+    TARGETS,
+    Decorated,
+    Numbers,
+    WholeNumbers,
+    flattened,
+    lasting,
+    note,
+)
 from xsns_stream.errors import UsageError
 from xsns_stream.tasks import TASKS
 
@@ -301,6 +313,7 @@ def scratch_option(function: Decorated) -> Decorated:
 
 #: Value of `--regime` that means the first regime, with any name.
 MAIN_REGIME: Final = "main"
+REGIME_HELP: Final = "Training regime of the gold scores; main means the first one."
 
 
 def coefficient_option(function: Decorated) -> Decorated:
@@ -318,9 +331,11 @@ def coefficient_option(function: Decorated) -> Decorated:
 def selection_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--seed` and `--density`, each of which may be given more than once."""
     for option in (
-        click.option("--density", "densities", type=float, multiple=True, help="Only these densities."),
-        click.option("--seed", "seeds", type=int, multiple=True, help="Only these seeds."),
-        click.option("-l", "--lang", multiple=True, metavar="CODES", help="Only these languages, such as `sw,zu`."),
+        click.option(
+            *DENSITIES, "densities", type=Numbers(), callback=flattened, multiple=True, help="Only these densities."
+        ),
+        click.option(*SEEDS, "seeds", type=WholeNumbers(), callback=flattened, multiple=True, help="Only these seeds."),
+        click.option(*LANG, "lang", multiple=True, metavar="CODES", help="Only these languages, such as `sw,zu`."),
     ):
         function = option(function)
     return function
@@ -416,13 +431,15 @@ def gold_options(function: Decorated) -> Decorated:
     """Add `--gold`, `--regime`, `--sources` and `--targets`; the first is required."""
     for option in (
         click.option(
-            "--targets",
+            *TARGETS,
+            "targets",
             multiple=True,
             metavar="CODES",
             help="Targets to compare, such as `sw,zu`.  [default: all that every predictor has]",
         ),
         click.option(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Sources to compare, such as `en,de`.  [default: all that every predictor has]",
@@ -432,7 +449,7 @@ def gold_options(function: Decorated) -> Decorated:
             default=MAIN_REGIME,
             show_default=True,
             metavar="NAME",
-            help="Training regime of the gold scores; main means the first one.",
+            help=REGIME_HELP,
         ),
         click.option(
             "--gold",

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.option_groups import coefficient_option
+from xsns_stream.cli.option_groups import MAIN_REGIME, REGIME_HELP, coefficient_option
 from xsns_stream.cli.output import (
+    SOURCES,
+    TARGETS,
     Decorated,
     common_options,
-    csv_guard_option,
     emit_json,
     event_display,
     examples,
     next_step,
     note,
+    output_option,
     row_options,
     stdout_console,
     store_option,
@@ -38,9 +40,10 @@ def rank_options(function: Decorated) -> Decorated:
     for option in (
         click.option(
             "--regime",
-            default=None,
+            default=MAIN_REGIME,
+            show_default=True,
             metavar="NAME",
-            help="Training regime of the gold scores.  [default: their first]",
+            help=REGIME_HELP,
         ),
         click.option(
             "--gold",
@@ -71,13 +74,14 @@ def rank_options(function: Decorated) -> Decorated:
             help=f"Number of sources to show; 0 shows all.  [default: {TOP} in a table, all with --json]",
         ),
         click.option(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Candidates, such as `en,fi`.  [default: all other languages that have every seed]",
         ),
         click.option(
-            "--target",
+            *TARGETS,
             "targets",
             required=True,
             multiple=True,
@@ -94,16 +98,7 @@ def rank_options(function: Decorated) -> Decorated:
 )
 @store_option
 @rank_options
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FILE",
-    help="Also write the ranking: .csv .tsv .json .parquet .md .tex, or .png .svg .pdf for a figure with dots and "
-    "intervals. All sources are written if --top is not given. May be given more than once.",
-)
-@csv_guard_option
+@output_option("A file has all sources, if --top is not given.")
 @row_options
 @coefficient_option
 @common_options
@@ -127,12 +122,14 @@ def command(
     """
     from xsns_stream.pipeline.ranking_report import RankingReports
     from xsns_stream.pipeline.source_ranking import rank
-    from xsns_stream.report import RANKING_FORMATS, check_destination
+    from xsns_stream.report import RESULT_FORMATS, check_destination
 
     for path in outputs:
-        check_destination(path, RANKING_FORMATS)
+        check_destination(path, RESULT_FORMATS)
     names = [name for part in targets for name in part.split(",") if name.strip()]
     target = names[0].strip() if len(names) == 1 and names[0].strip() != "all" else names
+    if options["regime"] == MAIN_REGIME:
+        options["regime"] = None
     with event_display(quiet) as on_event:
         result = rank(store, target, top=top, on_event=on_event, **options)
     for path in outputs:

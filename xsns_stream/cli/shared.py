@@ -8,6 +8,7 @@ import click
 
 from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.output import (
+    LANG,
     common_options,
     emit_json,
     event_display,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 )
 @store_option
 @click.option(
-    "--lang",
+    *LANG,
     "languages",
     multiple=True,
     required=True,

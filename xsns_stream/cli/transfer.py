@@ -24,15 +24,20 @@ from xsns_stream.cli.option_groups import (
 )
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
+    SEEDS,
+    SOURCES,
+    TARGETS,
     Decorated,
+    WholeNumbers,
     common_options,
     counted,
-    csv_guard_option,
     emit_json,
     examples,
+    flattened,
     next_step,
     note,
     say,
+    score_output_option,
     stderr_console,
     stdout_console,
 )
@@ -42,7 +47,8 @@ from xsns_stream.tasks import TASKS
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
     from xsns_stream.pipeline.finetune import ModelLoader
-    from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings
+    from xsns_stream.pipeline.finetune_data import TransferData
+    from xsns_stream.pipeline.finetune_settings import TransferSettings
     from xsns_stream.types import TransferRun
 
 _task, _languages, _tuning, _cost = (
@@ -79,7 +85,8 @@ def _language_options(function: Decorated) -> Decorated:
     return apply(
         function,
         _languages(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Fine-tune one model on each of these, such as `en,de`, or all.",
@@ -91,7 +98,7 @@ def _language_options(function: Decorated) -> Decorated:
             help="Fine-tune one model on all of these together, such as `es,pt,it`; repeatable.",
         ),
         _languages(
-            "--targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
+            *TARGETS, "targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
         ),
         _languages(
             "--pairs",
@@ -114,9 +121,10 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",
         ),
         _tuning(
-            "--seed",
+            *SEEDS,
             "seeds",
-            type=int,
+            type=WholeNumbers(),
+            callback=flattened,
             multiple=True,
             default=(42,),
             show_default=True,
@@ -169,8 +177,7 @@ def _cost_options(function: Decorated) -> Decorated:
     ),
 )
 @transfer_options
-@click.option("-o", "--output", required=True, metavar="FILE", help="File of gold scores: .parquet, or .csv.")
-@csv_guard_option
+@score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
 @click.option("--dry-run", is_flag=True, help="Print the work and an estimate of its time, and stop.")
 @common_options
@@ -182,7 +189,8 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     and an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
     from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder
-    from xsns_stream.pipeline.finetune_settings import read_data, transfer_settings
+    from xsns_stream.pipeline.finetune_data import read_data
+    from xsns_stream.pipeline.finetune_settings import transfer_settings
     from xsns_stream.pipeline.run_transfer import plan_transfer
     from xsns_stream.pipeline.units import check_metric
 

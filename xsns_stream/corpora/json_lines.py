@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from xsns_stream.types import TextExample
 
 #: Largest size of a row in bytes. A row cannot be cut, as a line of text can.
 _MAX_ROW_BYTES: Final = 2**26
+#: Rows whose names are looked at.
+_NAMED_ROWS: Final = 1000
 _JSON_HINT: Final = 'write one object on each line, such as {"text": "…"}.'
 
 
@@ -263,3 +266,9 @@ def _json_row(pairs: list[tuple[str, Any]]) -> JsonRow:
         occurrences = Counter(key for key, _ in pairs)
         row.repeated = frozenset(key for key, number in occurrences.items() if number > 1)
     return row
+
+
+def jsonl_columns(path: Path) -> tuple[str, ...]:
+    """Return the names in the first rows, with those of nested objects."""
+    with closing(json_rows(path)) as rows:
+        return tuple(dict.fromkeys(name for row in islice(rows, _NAMED_ROWS) for name in nested_names(row or {})))

@@ -1,9 +1,9 @@
 """Readers of one text file, chosen by its suffix.
 
 A reader is a function that yields a :data:`~xsns_stream.corpora.examples.Unit` for each line, row or sentence of a
-file. To read another format, write such a function and add it to `READERS`, at the end of this module. Lines of text,
-JSON Lines and Parquet are read here; :mod:`~xsns_stream.corpora.delimited` reads `.csv` and `.tsv`, and
-:mod:`~xsns_stream.corpora.conll` reads CoNLL-U.
+file. To read another format, write such a function and add it to `FORMATS`, at the end of this module. Lines of text
+are read here, the other formats by :mod:`~xsns_stream.corpora.json_lines`, :mod:`~xsns_stream.corpora.parquet_files`,
+:mod:`~xsns_stream.corpora.delimited` (`.csv` and `.tsv`) and :mod:`~xsns_stream.corpora.conll` (CoNLL-U).
 
 Decoding is strict: a byte that is not UTF-8 makes its line (in CoNLL-U its sentence) undecodable, and is never replaced
 by another character. Unicode normal forms are left alone, since tokenizers have their own.
@@ -11,16 +11,14 @@ by another character. Unicode normal forms are left alone, since tokenizers have
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
 
 from xsns_stream.corpora.columns import (
     LanguageRows,
-    find_columns,
-    nested_names,
 )
 from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.corpora.decoding import (
@@ -32,7 +30,7 @@ from xsns_stream.corpora.decoding import (
 )
 from xsns_stream.corpora.delimited import delimited_column, read_table, table_header
 from xsns_stream.corpora.examples import AddNote, Unit, collect, discard_note
-from xsns_stream.corpora.json_lines import json_rows, read_jsonl
+from xsns_stream.corpora.json_lines import jsonl_columns, read_jsonl
 from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.line_formats import (
     DOCUMENTS,
@@ -42,6 +40,7 @@ from xsns_stream.corpora.line_formats import (
     read_documents,
     read_numbered_lines,
 )
+from xsns_stream.corpora.parquet_files import parquet_cells, parquet_columns, read_parquet
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.text_checks import LineChecks, check_texts
 from xsns_stream.errors import CorpusError
@@ -106,7 +105,7 @@ def read_units(
         CorpusError: The file is missing, unreadable or malformed; its suffix has no reader; or a column is missing.
     """
     with corpus_errors(path):
-        units = READERS[reader_suffix(path)](path, column, labels, add_note, rows)
+        units = FORMATS[reader_suffix(path)].read(path, column, labels, add_note, rows)
         yield from check_texts(units, path.name, add_note)
 
 
@@ -119,7 +118,7 @@ def reader_suffix(path: Path) -> str:
     parts = split_suffix(path.name)
     if parts is None:
         return _suffix_of_contents(path)
-    return next(suffix for suffix in READERS if parts[1].startswith(suffix))
+    return next(suffix for suffix in FORMATS if parts[1].startswith(suffix))
 
 
 def _suffix_of_contents(path: Path) -> str:
@@ -139,9 +138,8 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     lower = name.lower()
     compression = next((suffix for suffix in COMPRESSIONS if lower.endswith(suffix)), "")
     plain = lower.removesuffix(compression)
-    kind = next((suffix for suffix in READERS if plain.endswith(suffix)), None)
-    # Parquet files are compressed inside.
-    if kind is None or len(plain) == len(kind) or (compression and kind == ".parquet"):
+    kind = next((suffix for suffix in FORMATS if plain.endswith(suffix)), None)
+    if kind is None or len(plain) == len(kind) or (compression and not FORMATS[kind].compressible):
         return None
     return name[: len(plain) - len(kind)], kind + compression
 
@@ -219,89 +217,54 @@ def _refuse_column(path: Path, column: str | None, rows: LanguageRows | None) ->
         raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
 
 
-# ----------------------------------------------------------------------------------------- Parquet
+# ------------------------------------------------------------------------------- table of formats
 
 
-#: Rows that are held in memory at a time.
-_BATCH_ROWS: Final = 1000
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of files of text.
 
-
-def read_parquet(
-    path: Path,
-    column: str | None,
-    labels: str | None,
-    add_note: AddNote = discard_note,
-    rows: LanguageRows | None = None,
-) -> Iterator[Unit]:
-    """Yield the rows of a Parquet file; only the columns that are needed are read.
-
-    Args:
-        path: The file.
-        column: The column that contains the text; None looks for a usual name.
-        labels: None, `auto`, or the column that contains the labels.
-        add_note: Takes sentences on how the file is read.
-        rows: The rows of one language, if only these are read.
-
-    Raises:
-        CorpusError: The file is damaged, or a column does not exist or exists twice.
+    Attributes:
+        read: Function that yields the units of a file.
+        unit: What an example is called, in the plural.
+        words: Whether a text may be split into words: `always`, `never`, `sometimes`, or only if the `header` names a
+            column of words.
+        column_names: Function that returns the names of the columns; None for files that are no tables.
+        cells: Function that returns, as text, the cells of the first column that has one of some names; for tables
+            whose rows are not JSON.
+        compressible: Whether files may also be compressed; Parquet files are compressed inside.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(path) as file:
-            columns = find_columns(_field_names(file.schema_arrow), column, labels, path.name, add_note, rows)
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns.names)):
-                for row in batch.to_pylist():
-                    if columns.takes(row):
-                        yield columns.unit(row, path.name)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise _not_parquet(path, error) from error
+    read: Reader
+    unit: str = "rows"
+    words: Literal["always", "never", "sometimes", "header"] = "never"
+    column_names: Callable[[Path], tuple[str, ...]] | None = None
+    cells: Callable[[Path, Sequence[str]], list[str]] | None = None
+    compressible: bool = True
 
 
-def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
-    """Return the names of the columns of a schema, with those within columns of structures."""
-    import pyarrow as pa
-
-    names: list[str] = []
-    for field in fields:
-        names.append(f"{before}{field.name}")
-        if pa.types.is_struct(field.type):
-            names += _field_names(field.type, f"{before}{field.name}.")
-    return names
-
-
-def _parquet_column(path: Path, names: Sequence[str]) -> list[str]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            column = next((name for name in names if name in file.schema_arrow.names), None)
-            cells = file.read(columns=[column]).column(0).to_pylist() if column else []
-    except pa.ArrowInvalid as error:
-        raise _not_parquet(path, error) from error
-    return ["" if cell is None else str(cell) for cell in cells]
-
-
-def _not_parquet(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(
-        f"{path.name} is not a complete Parquet file ({str(error).splitlines()[0]}).", "get the file again."
-    )
-
-
-# -------------------------------------------------------------------------------- table of readers
-
-
-#: Suffix → reader; all files but Parquet may also be compressed.
-READERS: Final[dict[str, Reader]] = {
-    ".txt": read_lines,
-    ".conllu": _read_conllu,
-    ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
-    ".csv": read_table,
-    ".tsv": read_table,
-}
+_DELIMITED: Final = FileFormat(
+    read_table, words="header", column_names=lambda path: tuple(table_header(path)), cells=delimited_column
+)
+#: {suffix: format}. Labelled data of a task are read from the tables among them, and words with tags from `.conllu`.
+FORMATS: Final[Mapping[str, FileFormat]] = MappingProxyType(
+    {
+        ".txt": FileFormat(read_lines, "lines"),
+        ".conllu": FileFormat(_read_conllu, "sentences", words="always"),
+        ".jsonl": FileFormat(read_jsonl, words="sometimes", column_names=jsonl_columns),
+        ".parquet": FileFormat(
+            read_parquet,
+            words="sometimes",
+            column_names=parquet_columns,
+            cells=parquet_cells,
+            compressible=False,
+        ),
+        ".csv": _DELIMITED,
+        ".tsv": _DELIMITED,
+    }
+)
+#: Suffixes of tables.
+TABLES: Final = tuple(suffix for suffix, form in FORMATS.items() if form.column_names is not None)
 
 #: Suffixes of JSON, as one array or one object a line, beside `.jsonl`.
 _JSON_SUFFIXES: Final = (".json", ".ndjson", ".jsonlines")
@@ -313,7 +276,7 @@ _OTHER_FORMATS: Final = (
 )
 
 #: The suffixes that can be read, for messages.
-SUFFIXES: Final = f"{', '.join(READERS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
+SUFFIXES: Final = f"{', '.join(FORMATS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
 
 def column_names(path: Path) -> tuple[str, ...]:
@@ -323,26 +286,5 @@ def column_names(path: Path) -> tuple[str, ...]:
         CorpusError: The file cannot be read.
     """
     with corpus_errors(path):
-        match reader_suffix(path):
-            case ".jsonl":
-                with closing(json_rows(path)) as rows:
-                    return tuple(
-                        dict.fromkeys(name for row in islice(rows, _BATCH_ROWS) for name in nested_names(row or {}))
-                    )
-            case ".parquet":
-                from pyarrow import parquet
-
-                with parquet.ParquetFile(path) as file:
-                    return tuple(_field_names(file.schema_arrow))
-            case ".csv" | ".tsv":
-                return table_header(path)
-            case _:
-                return ()
-
-
-#: Suffix → function that returns, as text, the cells of the first column that has one of some names.
-COLUMN_READERS: Final[dict[str, Callable[[Path, Sequence[str]], list[str]]]] = {
-    ".parquet": _parquet_column,
-    ".csv": delimited_column,
-    ".tsv": delimited_column,
-}
+        names = FORMATS[reader_suffix(path)].column_names
+        return () if names is None else names(path)

@@ -14,7 +14,6 @@ from xsns_stream.report.console_tables import (
     shown_name,
 )
 from xsns_stream.report.evaluation import (
-    EVALUATION_FORMATS,
     evaluation_document,
     evaluation_sheets,
     evaluation_table,
@@ -24,7 +23,6 @@ from xsns_stream.report.evaluation_figure import evaluation_figure
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
 from xsns_stream.report.heatmap import heat_map
 from xsns_stream.report.ranking import (
-    RANKING_FORMATS,
     ShownRanking,
     cover_table,
     explanation_table,
@@ -33,12 +31,13 @@ from xsns_stream.report.ranking import (
     write_rankings,
 )
 from xsns_stream.report.ranking_figure import plot_ranking
+from xsns_stream.report.result_files import RESULT_FORMATS, ResultFile, write_result
 
 __all__ = [
-    "EVALUATION_FORMATS",
     "FORMATS",
     "GROUP_FORMATS",
-    "RANKING_FORMATS",
+    "RESULT_FORMATS",
+    "ResultFile",
     "ShownRanking",
     "check_destination",
     "cover_table",
@@ -60,4 +59,5 @@ __all__ = [
     "write_groups",
     "write_matrix",
     "write_rankings",
+    "write_result",
 ]

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from xsns_stream.errors import LanguageError
 from xsns_stream.languages import language_name
-from xsns_stream.report.markup import plain_table
+from xsns_stream.report.markup import Sheet, plain_table
 from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores, metric_name
 
@@ -140,16 +140,32 @@ def _nearest(matrix: SimilarityMatrix, target: str) -> list[str]:
 
 
 def groups_table(groups: GroupedSimilarity) -> Table:
-    """Return a line for each group: parameters, share of the selected parameters, and mean over pairs of languages."""
+    """Return a line for each group: its parameters, its share of the selected ones, and the mean over its pairs."""
+    sheet = groups_sheet(groups)
     table = plain_table()
-    table.add_column(groups.by, style="bold", overflow="fold")
-    for name in ("parameters", "of all", "of selected", f"mean {groups.coefficient}"):
+    table.add_column(sheet.header[0], style="bold", overflow="fold")
+    for name in sheet.header[1:]:
         table.add_column(name, justify="right", no_wrap=True)
+    for line in sheet.lines:
+        table.add_row(*map(Text, line))
+    return table
+
+
+def groups_sheet(groups: GroupedSimilarity) -> Sheet:
+    """Return the lines of :func:`groups_table`, for files."""
     total = sum(groups.sizes)
+    lines = []
     for (name, matrix), size, share in zip(groups, groups.sizes, groups.shares, strict=True):
         shares = [UNKNOWN if math.isnan(part) else f"{part:.1%}" for part in (size / total, share)]
-        table.add_row(*map(Text, (name, f"{size:,}", *shares, number(matrix.mean_of_pairs))))
-    return table
+        lines.append((name, f"{size:,}", *shares, number(matrix.mean_of_pairs)))
+    header = (groups.by, "parameters", "of all", "of selected", f"mean {groups.coefficient}")
+    return Sheet(f"{groups.coefficient} by {groups.by}", header, tuple(lines))
+
+
+def matrix_sheet(matrix: SimilarityMatrix) -> Sheet:
+    """Return the whole matrix with three decimals, for files; rows are sources and columns are targets."""
+    lines = [(source, *(number(matrix[source, target]) for target in matrix.targets)) for source in matrix.sources]
+    return Sheet(f"{matrix.coefficient}, source × target", ("source", *matrix.targets), tuple(lines))
 
 
 def number(value: float | None, decimals: int = _DECIMALS) -> str:

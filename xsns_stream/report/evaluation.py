@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.evaluation.metrics import METRICS
-from xsns_stream.io.atomic import writable, write_whole
-from xsns_stream.io.frames import write_csv, write_parquet
-from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.console_tables import shown_name
-from xsns_stream.report.export import SCHEMA_VERSION, write_document
-from xsns_stream.report.figures import save_figure
-from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
+from xsns_stream.report.evaluation_figure import evaluation_figure, evaluation_title
+from xsns_stream.report.markup import Sheet, sheet_table
+from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation
-from xsns_stream.types.transfer_scores import JoinedScores, metric_name, scores_name
+from xsns_stream.types.transfer_scores import JoinedScores, metric_name
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 UNKNOWN: Final = "–"
 #: Number of decimals of metrics in percent, and in the other units of gold scores.
@@ -123,18 +120,6 @@ def _followed(choice: Choice, row: int) -> str:
 def _title(evaluation: Evaluation) -> str:
     warning = f"; {evaluation.warning}" if evaluation.warning else ""
     return f"{evaluation_title(evaluation)}{warning}"
-
-
-def evaluation_title(evaluation: Evaluation) -> str:
-    """Return the title of tables and figures, without a warning."""
-    settings = evaluation.settings
-    regime = "" if settings.regime == "main" else f", regime {settings.regime}"
-    counts = f"{_counted(settings.sources, 'source')}, {_counted(evaluation.targets, 'target')}"
-    return f"{scores_name(settings.task, settings.metric)}{regime}: {counts}"
-
-
-def _counted(codes: Sequence[str], noun: str) -> str:
-    return f"{len(codes)} {noun if len(codes) == 1 else f'{noun}s'}"
 
 
 def _caption(evaluation: Evaluation) -> str:
@@ -262,33 +247,14 @@ def _predictor_document(evaluation: Evaluation, row: int) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------- files
 
 
-@dataclass(frozen=True)
-class _Content:
-    """The content of a file: an evaluation, the evaluated scores, and the kind of lines."""
-
-    evaluation: Evaluation
-    joined: JoinedScores
-    per_target: bool
-
-    def sheets(self) -> list[Sheet]:
-        return evaluation_sheets(self.evaluation, per_target=self.per_target)
-
-    def frame(self) -> pd.DataFrame:
-        return self.evaluation.per_target_frame() if self.per_target else self.evaluation.to_frame()
-
-
 def write_evaluation(
     evaluation: Evaluation, joined: JoinedScores, path: str | Path, *, per_target: bool = False
 ) -> Path:
     """Write an evaluation in the format of the suffix of `path`, completely or not at all.
 
-    ============== ========================================================================================= .md .tex
-    The tables of the terminal; LaTeX needs the package booktabs. .csv .parquet  A line for each predictor and metric;
-    with `per_target`, a line for each predictor and target, and a
-                   column for each metric. Values are not rounded; undefined values are empty.
-    .json          The whole evaluation; undefined values are null.
-    .png .svg .pdf Regret on each target, and scores against predictions.
-    ============== =========================================================================================
+    The formats are those of :func:`~xsns_stream.report.result_files.write_result`. The rows of .csv, .tsv and .parquet
+    are predictors and metrics; with `per_target` they are predictors and targets, with a column for each metric. The
+    figure shows the regret on each target, and scores against predictions.
 
     Args:
         evaluation: The evaluation.
@@ -303,53 +269,13 @@ def write_evaluation(
         UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
-    target = writable(path, EVALUATION_FORMATS)
-    content = _Content(evaluation, joined, per_target)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](content, file))
-    return target
-
-
-def _write_csv(content: _Content, file: BinaryIO) -> None:
-    write_csv(content.frame(), file)
-
-
-def _write_parquet(content: _Content, file: BinaryIO) -> None:
-    document = {"schema_version": SCHEMA_VERSION, "kind": "evaluation", **evaluation_document(content.evaluation)}
-    write_parquet(content.frame(), nan_to_null(document), file)
-
-
-def _write_json(content: _Content, file: BinaryIO) -> None:
-    write_document({"schema_version": SCHEMA_VERSION, **evaluation_document(content.evaluation)}, file)
-
-
-def _write_markdown(content: _Content, file: BinaryIO) -> None:
-    file.write(markdown(content.sheets(), content.evaluation.notes).encode())
-
-
-def _write_latex(content: _Content, file: BinaryIO) -> None:
-    file.write(latex(content.sheets(), content.evaluation.notes).encode())
-
-
-def _figure_writer(kind: str) -> Callable[[_Content, BinaryIO], None]:
-    def write(content: _Content, file: BinaryIO) -> None:
-        from xsns_stream.report.evaluation_figure import evaluation_figure
-
-        draw = partial(evaluation_figure, content.evaluation, content.joined)
-        save_figure(draw, file, kind, pad_inches=0.25)
-
-    return write
-
-
-_WRITERS: Final[dict[str, Callable[[_Content, BinaryIO], None]]] = {
-    ".md": _write_markdown,
-    ".tex": _write_latex,
-    ".csv": _write_csv,
-    ".json": _write_json,
-    ".parquet": _write_parquet,
-    ".png": _figure_writer("png"),
-    ".svg": _figure_writer("svg"),
-    ".pdf": _figure_writer("pdf"),
-}
-
-#: Suffixes of :func:`write_evaluation`.
-EVALUATION_FORMATS: Final = tuple(_WRITERS)
+    result = ResultFile(
+        kind="evaluation",
+        frame=evaluation.per_target_frame if per_target else evaluation.to_frame,
+        document=partial(evaluation_document, evaluation),
+        sheets=partial(evaluation_sheets, evaluation, per_target=per_target),
+        draw=partial(evaluation_figure, evaluation, joined),
+        notes=evaluation.notes,
+        figure_options={"pad_inches": 0.25},
+    )
+    return write_result(result, path)

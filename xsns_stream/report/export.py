@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from xsns_stream.io.atomic import writable, write_whole
-from xsns_stream.io.escaping import visible_json
 from xsns_stream.io.frames import write_csv, write_parquet
-from xsns_stream.io.json import nan_to_null
+from xsns_stream.report.console_tables import groups_sheet, matrix_sheet
 from xsns_stream.report.heatmap import save_heat_map
+from xsns_stream.report.markup import Sheet, latex, markdown
+from xsns_stream.report.result_files import SCHEMA_VERSION, write_document
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
-
-#: Version of the JSON document and of the arrays in a .npz file.
-SCHEMA_VERSION: Final = 1
 
 
 def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
@@ -28,12 +27,13 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
     .csv, .tsv     The values: a line for each source and a column for each target; undefined values are
                    empty. Min Nan Chinese has the code `nan`, so read the file with
                    `pd.read_csv(path, index_col="source", keep_default_na=False, na_values=[""])`.
-    .parquet The values as a frame, which `pd.read_parquet(path)` returns. All other data are in the metadata of the
-    file, under the key `xsns_stream`. .json          The whole matrix; undefined values are null. .npz The whole
-    matrix, without pickles for `np.load(path)`. Optional data that are unknown have no array. .png .svg .pdf A heat
-    map; see :func:`xsns_stream.report.heat_map`. ==============
-    =========================================================================================
-
+    .parquet       The values, as pandas writes a frame: `pd.read_parquet(path)` returns it. Everything else is in the
+                   metadata of the file, under the key `xsns_stream`.
+    .json          The whole matrix; undefined values are null.
+    .npz           The whole matrix; `np.load(path)` needs no pickles. Unknown values have no array.
+    .md, .tex      The table that the terminal shows, with three decimals; LaTeX needs the package booktabs.
+    .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
+    ============== ==================================================================================
     The file is written under another name and renamed, so that a reader sees the old file or the complete new one.
 
     Args:
@@ -122,12 +122,6 @@ def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
     return None if matrix.record is None else matrix.record.to_json()
 
 
-def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write one JSON object; NaN and infinities are written as null."""
-    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False)
-    file.write(f"{visible_json(text)}\n".encode())
-
-
 def _listed(values: Reals | None) -> list[Any] | None:
     return None if values is None else values.tolist()
 
@@ -155,6 +149,14 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
     np.savez(file, **arrays)
 
 
+def _write_markdown(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    file.write(markdown([matrix_sheet(matrix)]).encode())
+
+
+def _write_latex(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    file.write(latex([matrix_sheet(matrix)]).encode())
+
+
 def _figure_writer(kind: str) -> Callable[[SimilarityMatrix, float | None, BinaryIO], None]:
     return lambda matrix, density, file: save_heat_map(matrix, file, kind, density=density)
 
@@ -165,6 +167,8 @@ _WRITERS: Final[dict[str, Callable[[SimilarityMatrix, float | None, BinaryIO], N
     ".json": _write_json,
     ".parquet": _write_parquet,
     ".npz": _write_npz,
+    ".md": _write_markdown,
+    ".tex": _write_latex,
     ".png": _figure_writer("png"),
     ".svg": _figure_writer("svg"),
     ".pdf": _figure_writer("pdf"),
@@ -185,6 +189,7 @@ def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float 
     .parquet       The same lines, with the columns `group`, `source`, `target` and the coefficient.
     .json          All matrices; undefined values are null.
     .npz           `values` float64 [G, S, T] with `groups`, `sources`, `targets`, `sizes`, `shares`, `seeds`.
+    .md, .tex      The table that the terminal shows, and a table for each group; LaTeX needs the package booktabs.
     ============== =========================================================================================
 
     Args:
@@ -265,12 +270,26 @@ def _write_groups_npz(groups: GroupedSimilarity, density: float | None, file: Bi
     np.savez(file, **arrays)
 
 
+def _group_sheets(groups: GroupedSimilarity) -> list[Sheet]:
+    return [groups_sheet(groups), *(replace(matrix_sheet(matrix), title=name) for name, matrix in groups)]
+
+
+def _write_groups_markdown(groups: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    file.write(markdown(_group_sheets(groups)).encode())
+
+
+def _write_groups_latex(groups: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    file.write(latex(_group_sheets(groups)).encode())
+
+
 _GROUP_WRITERS: Final[dict[str, _Writer]] = {
     ".csv": _write_groups_csv,
     ".tsv": _write_groups_tsv,
     ".json": _write_groups_json,
     ".parquet": _write_groups_parquet,
     ".npz": _write_groups_npz,
+    ".md": _write_groups_markdown,
+    ".tex": _write_groups_latex,
 }
 
 #: Suffixes of :func:`write_groups`.

@@ -6,19 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.io.atomic import writable, write_whole
-from xsns_stream.io.frames import write_csv, write_parquet
-from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.console_tables import UNKNOWN, number, shown_name
-from xsns_stream.report.export import SCHEMA_VERSION, write_document
-from xsns_stream.report.figures import save_figure
-from xsns_stream.report.markup import Sheet, latex, markdown, plain_table
+from xsns_stream.report.markup import Sheet, plain_table
+from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types import RankedSource, SourceRanking
 from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceCover
 
@@ -286,12 +282,17 @@ def write_rankings(shown: Sequence[ShownRanking], path: str | Path, document: Ma
         UsageError: The suffix is not the name of a format, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
-    target = writable(path, RANKING_FORMATS)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](shown, document, file))
-    return target
+    from xsns_stream.report.ranking_figure import rankings_figure
 
-
-_Writer: TypeAlias = Callable[[Sequence[ShownRanking], Mapping[str, Any], BinaryIO], None]
+    result = ResultFile(
+        kind="source-ranking",
+        frame=lambda: rankings_frame([each.ranking for each in shown]),
+        document=lambda: document,
+        sheets=lambda: [sheet for each in shown for sheet in _sheets(each)],
+        draw=lambda: rankings_figure(shown),
+        figure_options={"pad_inches": 0.25},
+    )
+    return write_result(result, path)
 
 
 def _sheets(shown: ShownRanking) -> Iterator[Sheet]:
@@ -304,57 +305,3 @@ def _sheets(shown: ShownRanking) -> Iterator[Sheet]:
     if shown.together is not None:
         yield _cover_sheet(shown.together)
     yield from (_explanation_sheet(each.first(_EXPLAINED)) for each in shown.explanations)
-
-
-def _frame(shown: Sequence[ShownRanking]) -> pd.DataFrame:
-    return rankings_frame([each.ranking for each in shown])
-
-
-def _write_csv(shown: Sequence[ShownRanking], _: Mapping[str, Any], file: BinaryIO) -> None:
-    write_csv(_frame(shown), file)
-
-
-def _write_tsv(shown: Sequence[ShownRanking], _: Mapping[str, Any], file: BinaryIO) -> None:
-    write_csv(_frame(shown), file, separator="\t")
-
-
-def _write_parquet(shown: Sequence[ShownRanking], document: Mapping[str, Any], file: BinaryIO) -> None:
-    notes = {"schema_version": SCHEMA_VERSION, "kind": "source-ranking", **document}
-    write_parquet(_frame(shown), nan_to_null(notes), file)
-
-
-def _write_json(_: Sequence[ShownRanking], document: Mapping[str, Any], file: BinaryIO) -> None:
-    write_document({"schema_version": SCHEMA_VERSION, **document}, file)
-
-
-def _write_markdown(shown: Sequence[ShownRanking], _: Mapping[str, Any], file: BinaryIO) -> None:
-    file.write(markdown(sheet for each in shown for sheet in _sheets(each)).encode())
-
-
-def _write_latex(shown: Sequence[ShownRanking], _: Mapping[str, Any], file: BinaryIO) -> None:
-    file.write(latex(sheet for each in shown for sheet in _sheets(each)).encode())
-
-
-def _figure_writer(kind: str) -> _Writer:
-    def write(shown: Sequence[ShownRanking], _: Mapping[str, Any], file: BinaryIO) -> None:
-        from xsns_stream.report.ranking_figure import rankings_figure
-
-        save_figure(lambda: rankings_figure(shown), file, kind, pad_inches=0.25)
-
-    return write
-
-
-_WRITERS: Final[dict[str, _Writer]] = {
-    ".csv": _write_csv,
-    ".tsv": _write_tsv,
-    ".json": _write_json,
-    ".parquet": _write_parquet,
-    ".md": _write_markdown,
-    ".tex": _write_latex,
-    ".png": _figure_writer("png"),
-    ".svg": _figure_writer("svg"),
-    ".pdf": _figure_writer("pdf"),
-}
-
-#: Suffixes of :func:`write_rankings`.
-RANKING_FORMATS: Final = tuple(_WRITERS)

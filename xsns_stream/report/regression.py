@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from xsns_stream.io.atomic import writable, write_whole
-from xsns_stream.io.frames import write_csv, write_parquet
-from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.console_tables import shown_name
-from xsns_stream.report.export import SCHEMA_VERSION, write_document
-from xsns_stream.report.figures import INK, axis_label, label_points, save_figure
-from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
+from xsns_stream.report.figures import INK, axis_label, label_points
+from xsns_stream.report.markup import Sheet, sheet_table
+from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import IN_SAMPLE, PredictedScores, Regression
 from xsns_stream.types.transfer_scores import scores_name
@@ -198,15 +195,11 @@ _COLOURS: Final = ("#4269d0", "#efb118", "#ff725c")
 
 
 def write_regression(regression: Regression, ranks: Evaluation | None, path: str | Path) -> Path:
-    """Write a regression in the format of the suffix of `path`.
+    """Write a regression in the format that the suffix of `path` names, whole or not at all.
 
-    ============== =======================================================================================
-    .md .tex       The tables: coefficients, deviations, errors, ranking. LaTeX needs the package booktabs.
-    .json          Everything except the pairs; undefined values are null.
-    .csv .parquet  A line for each pair: score, fitted score, and the predictions with its target, or its
-                   source, left out.
-    .png .svg .pdf Fitted and left-out predictions against measured scores.
-    ============== =======================================================================================
+    The formats are those of :func:`~xsns_stream.report.result_files.write_result`. The rows of .csv, .tsv and .parquet
+    are pairs: score, fitted score, and the predictions with its target, or its source, left out. The figure shows
+    fitted and left-out predictions against measured scores.
 
     Args:
         regression: The regression.
@@ -220,37 +213,18 @@ def write_regression(regression: Regression, ranks: Evaluation | None, path: str
         UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
-    target = writable(path, REGRESSION_FORMATS)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](regression, ranks, file))
-    return target
-
-
-def _write_markdown(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    file.write(markdown(regression_sheets(regression, ranks)).encode())
-
-
-def _write_latex(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    file.write(latex(regression_sheets(regression, ranks)).encode())
-
-
-def _write_json(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    write_document({"schema_version": SCHEMA_VERSION, **regression_document(regression, ranks)}, file)
-
-
-def _write_csv(regression: Regression, _: Evaluation | None, file: BinaryIO) -> None:
-    write_csv(regression.to_frame(), file)
-
-
-def _write_parquet(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    document = {"kind": "regression", "schema_version": SCHEMA_VERSION, **regression_document(regression, ranks)}
-    write_parquet(regression.to_frame(), nan_to_null(document), file)
+    result = ResultFile(
+        kind="regression",
+        frame=regression.to_frame,
+        document=partial(regression_document, regression, ranks),
+        sheets=partial(regression_sheets, regression, ranks),
+        draw=partial(_figure, regression),
+        figure_options={"dpi": 160},
+    )
+    return write_result(result, path)
 
 
 # ---------------------------------------------------------------------------------------------- figure
-
-
-def _figure_writer(kind: str) -> Callable[[Regression, Evaluation | None, BinaryIO], None]:
-    return lambda regression, _, file: save_figure(partial(_figure, regression), file, kind, dpi=160)
 
 
 def _figure(regression: Regression) -> Any:
@@ -281,18 +255,3 @@ def _figure(regression: Regression) -> Any:
         y=1.02,
     )
     return figure
-
-
-_WRITERS: Final[dict[str, Callable[[Regression, Evaluation | None, BinaryIO], None]]] = {
-    ".md": _write_markdown,
-    ".tex": _write_latex,
-    ".csv": _write_csv,
-    ".json": _write_json,
-    ".parquet": _write_parquet,
-    ".png": _figure_writer("png"),
-    ".svg": _figure_writer("svg"),
-    ".pdf": _figure_writer("pdf"),
-}
-
-#: Suffixes of :func:`write_regression`.
-REGRESSION_FORMATS: Final = tuple(_WRITERS)

@@ -346,7 +346,10 @@ class Header:
         """
         different = self.differences(other)
         if different:
-            hint = "repeat the store's settings, or write to another path: one store holds one experiment."
+            hint = (
+                "repeat the store's settings, or write to another path: one store holds one experiment. `build` takes "
+                "options that are not given from the store."
+            )
             if _lacks_words(self.experiment.get("corpus"), other.experiment.get("corpus")):
                 hint = (
                     "the store was made by an older version, which did not record how it read text that is split "

@@ -47,6 +47,10 @@ class Provenance:
             skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
             beyond the maximum length, and `tokens_unknown`, the share of tokens that are not in the vocabulary;
             `framing_tokens`, the number of special tokens around a text.
+        inputs: Where the text and the model were, so that more rows can be built without naming them again: `texts`, a
+            list of specifications of a corpus; `model`; `options`, the options of the text and of the parameters that
+            were given. A path is relative to the folder of the store, and begins with a full stop. Empty if it was not
+            recorded.
         former_labels: Labels that the row had before it was relabelled, the oldest first; usually empty.
     """
 
@@ -72,6 +76,7 @@ class Provenance:
     values: str = ""
     reliability: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
     former_labels: tuple[str, ...] = ()
 
     #: Fields that all rows of one store share.
@@ -103,6 +108,7 @@ class Provenance:
             "versions": dict(self.versions),
             "reliability": dict(self.reliability),
             "text": dict(self.text),
+            **({"inputs": dict(self.inputs)} if self.inputs else {}),
             **({"former_labels": list(self.former_labels)} if self.former_labels else {}),
         }
 
