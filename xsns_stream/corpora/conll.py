@@ -1,12 +1,12 @@
 """Readers for CoNLL formats, which have one word on each line: CoNLL-U, two columns, and numbered words.
 
-A file of CoNLL-U (Universal Dependencies) is read as sentences, with the words and the text as it is written; with
-labels, with the UPOS of each word. A sentence that is not valid is skipped and counted, and a file in which more than
-one sentence in twenty is not valid is refused. A sentence of `_` alone is empty: treebanks write `_` for words that
-they may not publish.
+A file of CoNLL-U (Universal Dependencies) is read as sentences, with words and running text, and with the UPOS of each
+word as label. A sentence that is not valid is skipped and counted; a file with more than one invalid sentence in twenty
+is an error. A sentence that contains only `_` is empty, because treebanks write `_` for words that they may not
+publish.
 
 Labelled data of a task may also have two columns, a word and its tag, or the columns of Universal NER: the number of
-the word, the word, its tag, and two more. In the latter, comments (`# text = …`) are before the sentences, as in
+the word, the word, its tag, and two more. In Universal NER, comments (`# text = …`) are before the sentences, as in
 CoNLL-U.
 """
 
@@ -39,14 +39,14 @@ _CONLLU_HINT: Final = (
     "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. "
     "There are 10 columns, or those that `# global.columns` names."
 )
-#: The columns; those that are not used have names for which the library does not parse values.
+#: Names of the columns; for unused columns, names for which the library does not parse values.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
-# Up to nine digits: no sentence has more words.
+# A number has up to nine digits, because no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _RANGE: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _COLUMNS_COMMENT: Final = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
 _EMPTY_NODE: Final = re.compile(r"[0-9]+\.[0-9]+")
-#: Escapes of `SpacesAfter`, as UDPipe writes them.
+#: Escapes of UDPipe in `SpacesAfter`.
 _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\\"}
 
 
@@ -59,7 +59,7 @@ class _Word(NamedTuple):
 
 
 class _NotConlluError(Exception):
-    """The reason why a sentence is not valid CoNLL-U."""
+    """Raised for a sentence that is not valid CoNLL-U, with the reason."""
 
 
 def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterator[Unit]:
@@ -68,10 +68,10 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
     Args:
         lines: The lines of the file.
         name: Name of the file, for messages.
-        labels: None reads no labels; `auto` and `upos` read the UPOS of each word.
+        labels: None for no labels; `auto` or `upos` for the UPOS of each word.
 
     Raises:
-        CorpusError: Other labels are asked for; more than one sentence in twenty is malformed; or the words of all
+        CorpusError: Other labels are requested; more than one sentence in twenty is malformed; or the words of all
             sentences are withheld. The last two errors are raised at the end of the file.
     """
     if labels not in (None, AUTO, _UPOS):
@@ -99,9 +99,9 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
 
 
 def _named_columns(block: bytes) -> tuple[str, ...]:
-    """Return the columns that CoNLL-U Plus names before the first sentence, for all sentences; else none.
+    """Return the columns that CoNLL-U Plus names before the first sentence; empty for other files.
 
-    `FORM` becomes `form`. Columns that are not used are numbered, so that the library does not parse their values.
+    `FORM` becomes `form`. Unused columns are numbered, so that the library does not parse their values.
     """
     for line in block.decode("utf-8", "replace").splitlines():
         if match := _COLUMNS_COMMENT.match(line):
@@ -142,10 +142,10 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word]]:
-    """Return the text of the comment `# text`, and the words as they are written.
+    """Return the text of the comment `# text`, and the written words.
 
-    A range replaces its parts, and empty nodes are ignored. A range has no tag unless the file gives it one: its
-    parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
+    A range replaces its parts, and empty nodes are ignored. A range has no tag unless the file contains one, because
+    its parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
 
     Raises:
         _NotConlluError: A line has no ID or FORM, or too many columns, or a comment is between words.
@@ -166,9 +166,9 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Reject a comment between words, which begins another sentence, and lines with too many columns.
+    """Raise an error for a comment between words, which begins another sentence, and for too many columns.
 
-    CoNLL-2009 has 14 columns, and its fourth is the lemma, where CoNLL-U has UPOS. Columns may be missing at the end.
+    CoNLL-2009 has 14 columns, and its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
     """
     words = 0
     for line in sentence.rstrip("\n").split("\n"):
@@ -185,7 +185,7 @@ def _check_lines(sentence: str, width: int) -> None:
 
 
 def _single_spaces(sentence: str) -> str:
-    """Return a sentence without two spaces in a row within its columns: the library would read them as a tab."""
+    """Return a sentence without two successive spaces within its columns, which the library would read as a tab."""
     if "  " not in sentence:
         return sentence
     lines = sentence.split("\n")
@@ -427,7 +427,7 @@ def read_numbered(lines: Sequence[str], name: str, add_note: AddNote = discard_n
 
     Raises:
         CorpusError: More than one sentence in twenty is malformed: a line lacks a column, or its number does not follow
-            that of the line above. The error is that of the first such line, at the end of the file. Or it is unclear
+            the number of the line above. The error is that of the first such line, at the end of the file. Or it is unclear
             which column contains the tags.
     """
     tag_at = _tag_column(lines, name)
