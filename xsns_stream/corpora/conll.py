@@ -427,8 +427,8 @@ def read_numbered(lines: Sequence[str], name: str, add_note: AddNote = discard_n
 
     Raises:
         CorpusError: More than one sentence in twenty is malformed: a line lacks a column, or its number does not follow
-            the number of the line above. The error is that of the first such line, at the end of the file. Or it is unclear
-            which column contains the tags.
+            the number of the line above. The error is that of the first such line, at the end of the file. Or it is
+            unclear which column contains the tags.
     """
     tag_at = _tag_column(lines, name)
     if tag_at != _USUAL_TAG:
