@@ -1,4 +1,4 @@
-"""Languages of the labels of tables: codes, names in English, names in the language itself.
+"""Languages of the labels of tables, which are codes, English names or native names.
 
 :func:`read_labels` finds the language of every label of a table, and reports names, ambiguous labels, and names of
 summary lines, so that nothing is matched without a note. A label may be a name with a code (`Swahili (sw)`), with a
@@ -90,8 +90,8 @@ class Labels:
         codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
-        ambiguous: {label: (the label as a code, the code of the language with this name)} where the two differ, and
-            other labels of the table are names.
+        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels with two different
+            codes in a table that also has names.
         summaries: {label: the label as a code} of names of summary lines and columns, such as `max`.
     """
 
@@ -104,9 +104,10 @@ class Labels:
 def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> Labels:
     """Find the language of each label.
 
-    A label is read as a code first, and as a name second. Where some labels of the table can only be names, a label
-    that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is ambiguous.
-    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only if `rename` contains it.
+    A label is read as a code; if it is not a code, it is read as a name. If some labels of the table can only be names,
+    a label that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is
+    ambiguous. The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is read as a language only if `rename`
+    contains it.
 
     Args:
         labels: The labels of a table.
@@ -145,7 +146,7 @@ def _codes_among_names(codes: Mapping[str, str | None], certain: set[str]) -> di
     """Return {label: (as a code, as a name)} of labels that are the code of one language and the name of another."""
     ambiguous = {}
     for label, code in codes.items():
-        # A code in lower case is meant as a code.
+        # A label in lower case that is a code is read as a code.
         if code is None or label in certain or label == label.lower():
             continue
         other = code_of_name(label)

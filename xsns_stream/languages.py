@@ -1,7 +1,7 @@
-"""Language codes and names: one spelling for each language, from any spelling in a file or an option.
+"""Language codes and names, with one normalised code for each language.
 
-All codes of files and users go through :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are one label wherever
-scores, texts and sub-networks are joined. Importing this module is cheap: the first call loads the library `langcodes`.
+All codes of files and users are converted by :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are the same label
+in scores, texts and sub-networks. Importing this module is fast, because the first call loads the library `langcodes`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from langcodes import Language
 
 
-# A code may become part of a label, of the path of an array, or of a message, so that other characters are refused.
+# Other characters are refused, because a code may become part of a label, of the path of an array, or of a message.
 _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
-#: A label that is kept as it is given, which need not be a code: `aka_Latn`, `sw.1`, `sw_news`, `qaa-x-mine`. It may
-#: become the name of a file; lists of labels are separated by commas, and mixtures by plus signs.
+#: A label that is not normalised and may not be a code: `aka_Latn`, `sw.1`, `sw_news`, `qaa-x-mine`. It may become the
+#: name of a file. Commas separate lists of labels, and plus signs mixtures.
 _LABEL: Final = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
 LONGEST_LABEL: Final = 64
-#: Separator of the languages of a mixture; not part of any code.
+#: Separator of the languages of a mixture, which no code contains.
 PLUS: Final = "+"
 #: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
 _SUMMARIES: Final = frozenset(
@@ -41,10 +41,10 @@ _WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO
 def normalise(code: str) -> str:
     """Return the BCP 47 form of a language code.
 
-    The shortest language code is used, and the main language stands for its macrolanguage (`swh` and `swa` → `sw`,
-    `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`; `yue` and `nb` stay). A region is kept. A script is kept where it adds
-    information: it is dropped if it is the usual script of the language (`swh_Latn` → `sw`), unless Unicode CLDR has
-    locales of the language in this script and in others (`sr-Cyrl`, `zh-Hans` stay).
+    The shortest language code is used. The main language of a macrolanguage gets the code of the macrolanguage (`swh`
+    and `swa` → `sw`, `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`); other members keep their codes (`yue`, `nb`). A region
+    is kept. The usual script of the language is removed (`swh_Latn` → `sw`), unless Unicode CLDR has locales of the
+    language in this script and in others (`sr-Cyrl`, `zh-Hans` are kept). Other scripts are kept.
 
     Args:
         code: ISO 639-1, -2 or -3 or BCP 47, in any case, with `-` or `_`.
@@ -86,7 +86,7 @@ def code_or_none(text: str) -> str | None:
 
 
 def _registered(language: Language) -> bool:
-    """Whether the language is in IANA's registry or, for newer codes, in CLDR."""
+    """Return whether the language is in the registry of IANA or, for newer codes, in CLDR."""
     import langcodes
     from babel import Locale
 
@@ -99,7 +99,7 @@ def _registered(language: Language) -> bool:
 
 
 def _without_plain_script(language: Language) -> Language:
-    """Return `language` without its script if that is the only usual one."""
+    """Return `language` without its script if this is the only usual script."""
     import langcodes
 
     if not language.script:
@@ -144,6 +144,16 @@ def _shown_name(code: str) -> str:
         return language_name(code)
     except LanguageError:
         return code
+
+
+def code_or_name(text: str) -> str:
+    """Return the normalised code of a language that is given by a code or by its name.
+
+    Raises:
+        LanguageError: `text` is neither.
+    """
+    code = code_or_none(text)
+    return code if code is not None else code_of_name(text) or normalise(text)
 
 
 def code_of_name(name: str) -> str | None:
@@ -223,7 +233,7 @@ def _alpha3(language: object) -> str:
 
 
 def near_misses(code: str, known: Sequence[str]) -> list[str]:
-    """Return at most three codes of `known` that `code` may mean, the most likely one first.
+    """Return at most three codes of `known` for a misspelt or ambiguous `code`, the most likely one first.
 
     Candidates are the same language in another spelling or script, a language of that name (`swahili`), and the main
     language of a country with that code (`se` → `sv`). Only if there are none of these, codes and names that look
@@ -260,12 +270,12 @@ def _similar(word: str, known: Sequence[str]) -> Iterator[str]:
 def select(
     wanted: Sequence[str], known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None
 ) -> tuple[str, ...]:
-    """Return the selected codes of `known`, each once, in the order of `wanted`.
+    """Return the selected codes of `known`, without duplicates, in the order of `wanted`.
 
     Args:
         wanted: The values of `--lang`: codes, lists of codes with commas, or `all`.
         known: Normalised codes to select from; `all` selects all of them, in this order.
-        where: What has the languages of `known`, for messages.
+        where: The owner of the languages, such as the name of a corpus, for messages.
         note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
             of the same language (`en-GB` for `en`, `sw` for `sw-KE`), also from its name (`Swahili`), and a sentence
             says so. A code with a script never stands for a code with another script. A code that names another
@@ -292,18 +302,18 @@ def select(
         missing = tuple(word for word in missing if word not in found)
     if missing:
         raise _no_language(missing, known, where)
-    # A misspelt code is an error beside `all` too.
+    # A misspelt code is an error, also together with `all`.
     return tuple(known) if "all" in words else tuple(dict.fromkeys(found[word] for word in words))
 
 
 def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None) -> str:
-    """Return the code of `known` that is the same language code as `code`, in any spelling.
+    """Return the code of `known` that equals `code` after normalisation.
 
     Args:
         code: One code, in any spelling.
         known: Normalised codes to select from.
-        where: What has the languages of `known`, for messages.
-        note: Handler of sentences. If it is given, the only other code of the same language is found too, as for
+        where: The owner of the languages, such as the name of a corpus, for messages.
+        note: Handler of sentences. If it is given, the only other code of the same language is also accepted; see
             :func:`select`.
 
     Raises:
@@ -341,7 +351,7 @@ def _parts(label: str) -> list[str]:
 
 
 def _scripts_agree(one: str, other: str) -> bool:
-    """Whether two codes name the same script, or at most one of them names a script."""
+    """Return whether two codes have the same script, or at most one of them has a script."""
     codes = [code_or_none(code) or code for code in (one, other)]
     scripts = {part for code in codes for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()}
     # Hani are Chinese characters of both forms.
@@ -351,10 +361,10 @@ def _scripts_agree(one: str, other: str) -> bool:
 def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     """Return {code of `wanted`: code of `known` for the same language}, for the codes that have such a counterpart.
 
-    A code in `known` is its own counterpart. Otherwise its counterpart is the only code of the same main language that
-    no other code of `wanted` has (`zh` → `zh-Hani`); of several codes, the one in the same usual script and region
-    (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of `wanted` never share a counterpart, because two languages must not
-    look like one.
+    The counterpart of a code in `known` is the code itself. The counterpart of another code is the only code of the
+    same main language that is not the counterpart of another code (`zh` → `zh-Hani`); if there are several, it is the
+    one with the usual script and region (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of `wanted` never have the same
+    counterpart, because two languages would look like one.
     """
     present = frozenset(known)
     matches = {code: code for code in wanted if code in present}
@@ -371,7 +381,7 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def _same_language(code: str, known: Sequence[str]) -> str | None:
-    """Return the only code of the same main language, or the only one with the same script and region."""
+    """Return the only code of the same main language, or the only such code with the same script and region."""
     similar = [other for other in known if _main(other) == _main(code)]
     if len(similar) > 1:
         similar = [other for other in similar if _with_script_and_region(other) == _with_script_and_region(code)]
@@ -388,7 +398,7 @@ def mixture(codes: Iterable[str]) -> str:
 
 
 def constituents(source: str) -> tuple[str, ...]:
-    """Return the languages of a source: all languages of a mixture, otherwise the source itself.
+    """Return the languages of a source: those of a mixture, or the source itself.
 
     >>> constituents("es+it+pt"), constituents("sw")
     (('es', 'it', 'pt'), ('sw',))
@@ -397,7 +407,7 @@ def constituents(source: str) -> tuple[str, ...]:
 
 
 def same_language(one: str, other: str) -> bool:
-    """Whether two codes are one language in one script and region, such as `zh` and `zh-Hans`, or `no` and `nb`."""
+    """Return whether two codes are one language in one script and region, such as `zh` and `zh-Hans`."""
     return one == other or (
         _main(one) == _main(other) and _with_script_and_region(one) == _with_script_and_region(other)
     )
@@ -409,7 +419,7 @@ def same_main_language(one: str, other: str) -> bool:
 
 
 def _main(code: str) -> str:
-    """Return the main language of a code; for a label that is not a code, its first part."""
+    """Return the main language of a code, or the first part of a label that is not a code."""
     normal = code_or_none(code)
     if normal is None:
         # A label such as `sw_news` is text in the language of its first part.
@@ -421,7 +431,7 @@ def _main(code: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _with_script_and_region(code: str) -> str:
-    """Return language, script and region, with the usual ones where the code has none; other labels unchanged."""
+    """Return language, script and region, with usual ones for missing parts; other labels unchanged."""
     import langcodes
     from langcodes.tag_parser import LanguageTagError
 
@@ -433,7 +443,7 @@ def _with_script_and_region(code: str) -> str:
 
 
 def require_string(code: object) -> None:
-    """Refuse a language code that is not a string.
+    """Raise an error if a language code is not a string.
 
     Raises:
         LanguageError: The code is not a string.
@@ -450,7 +460,7 @@ def _find(word: str, known: Sequence[str]) -> str | None:
 
 
 def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> LanguageError:
-    """Return the error for missing languages, with the languages that they may mean."""
+    """Return the error for missing languages, with suggestions."""
     near = dict.fromkeys(match for word in missing for match in near_misses(word, known))
     if near:
         hint = "did you mean " + ", ".join(f"'{k}' ({_shown_name(k)})" for k in near) + "?"
@@ -458,6 +468,6 @@ def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> 
         shown = ", ".join(known[:20])
         hint = f"it has {shown}{' …' if len(known) > 20 else ''}."
     else:
-        hint = "it has no language at all."
+        hint = "it has no language."
     quoted = ", ".join(f"'{word}'" for word in missing)
     return LanguageError(f"no language {quoted} in {where}.", hint)

@@ -61,7 +61,7 @@ def kth_largest(values: Tensor | Sequence[Tensor], k: int) -> np.floating[Any]:
         ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; a tensor is strided.
 
     Bytes moved: all values are read twice (float32) or four times (float64), as in `xsns_kernels.kth_largest`; 0.5 MB
-        of counts are copied from the device in each pass. Scratch memory depends on the size of a part, not on n.
+    of counts are copied from the device in each pass. Scratch memory depends on the size of a part, not on n.
 
     >>> float(kth_largest([torch.tensor([3.0, 1.0]), torch.tensor([2.0, 3.0])], k=2))
     3.0

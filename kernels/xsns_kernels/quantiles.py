@@ -91,7 +91,7 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
     Returns:
         A value at or above the lower edge of the bin and below its upper edge. The error bound is the width of the bin
         divided by its lower edge: at most 2⁻⁷ (float32) or 2⁻⁴ (float64) for normal numbers. For the lowest bin, which
-            contains zero, there is no estimate: the value is 0 and the error is infinity.
+        contains zero, there is no estimate: the value is 0 and the error is infinity.
 
     Raises:
         ValueError: `k` is not in its range.

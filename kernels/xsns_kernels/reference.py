@@ -4,8 +4,8 @@ The first part contains functions that the public functions call for ``impl="num
 copy and sort, and the public functions have checked their arguments.
 
 The second part contains intersection counts of whole arrays: the definition of the result of
-    `xsns_kernels.stream_intersections`. Unions need no other pass, because |A ∪ B| = |A| + |B| - |A ∩ B|, and the
-    cardinalities are on the diagonal.
+`xsns_kernels.stream_intersections`. Unions need no other pass, because |A ∪ B| = |A| + |B| - |A ∩ B|, and the
+cardinalities are on the diagonal.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def stream_intersections(
         Exception: Any exception that `columns.read` raises.
 
     Bytes moved: 8·L·W, once. Work: 8·W·L(L+1)/2 bytes of AND and popcount. Memory: about 20 MB and one int64 [L, L] for
-        each thread beside the result, independently of the length of the rows. Counts are exact, at most 64·W.
+    each thread beside the result, independently of the length of the rows. Counts are exact, at most 64·W.
 
     >>> from xsns_kernels.columns import ArrayColumns
     >>> rows = ArrayColumns(np.array([[0b0111], [0b1110]], np.uint64))

@@ -70,7 +70,7 @@ def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | Non
         ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; an array is strided.
 
     Bytes moved: all values once. If very many values equal the K-th largest, this pass fails, and `kth_largest` and
-        `threshold_bits` read the values again. Complexity: linear in n. Runs without the GIL.
+    `threshold_bits` read the values again. Complexity: linear in n. Runs without the GIL.
     Memory: 12 bytes (float32) or 16 bytes (float64) for each value near the K-th largest, about one value in 200 (at
     most 2²⁰, or n / 128 if that is more), and two copies of a sample of n / 256 values.
 

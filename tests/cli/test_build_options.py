@@ -47,7 +47,11 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
         ("mask_rate", "1", "error: the mask rate must be between 0 and 1, not 1.0."),
         ("max_length", "2", "error: the maximum length must be at least 3 tokens, not 2."),
-        ("max_length", "65", "error: the model 'tiny' takes at most 64 tokens, not 65.\nhint: give `--max-length 64`"),
+        (
+            "max_length",
+            "65",
+            "error: the model 'tiny' supports at most 64 tokens, not 65.\nhint: give `--max-length 64`",
+        ),
         ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
         ("density", "x", "error: Invalid value for '--density'"),

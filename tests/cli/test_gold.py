@@ -187,7 +187,7 @@ def test_what_no_option_mends_is_corrected_in_the_file(folder, in_process):
     done = in_process(folder, "gold", "import", "odd.csv", "-q", "-o", "g.parquet")
     assert done.code == 1
     assert "the score en → sw occurs twice: 50 and 51" in done.err
-    assert "This command imports the file (2 scores), once the rest is corrected in it: " in done.err
+    assert "This command imports the file (2 scores), after the other problems are corrected in it: " in done.err
     (folder / "odd.csv").write_text("source,target,score\nen,sw,50\nen,sw,51\n")
     assert "This command" not in in_process(folder, "gold", "import", "odd.csv", "-o", "g.parquet").err
 

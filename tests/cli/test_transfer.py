@@ -279,7 +279,7 @@ def test_no_source_and_no_data(folder: Path, in_process: Callable[..., Any]) -> 
     assert "there is no folder 'nowhere'" in in_process(folder, *start, "--data", "nowhere", "--sources", "en").err
     assert in_process(folder, *start, "--data", "pos", "--sources", "en", "--pairs", "en").code == 2
     targeted = in_process(folder, *start, "--data", "pos", "--pairs", "en>fi", "--targets", "sw")
-    assert (targeted.code, "--pairs names the targets already" in targeted.err) == (2, True)
+    assert (targeted.code, "--pairs names the targets, too" in targeted.err) == (2, True)
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
@@ -306,7 +306,7 @@ def test_test_examples_that_were_trained_on_are_in_the_file_of_scores(
     command = (*arguments("--targets", "en,sw", sources="en"), "--test-limit", "24", "--limit", "24")
     done = in_process(folder, *command, "--json")
     assert done.code == 0, done.err
-    said = "test examples that are training examples too: en 24 of 24 (100 %); these scores are too high."
+    said = "test examples that are also training examples: en 24 of 24 (100 %); these scores are too high."
     assert said in json.loads(done.out)["result"]["notes"]
     assert f"note: {said}" in done.err
     shown = in_process(folder, "gold", "show", "gold.parquet", "--json")

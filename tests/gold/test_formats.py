@@ -227,7 +227,7 @@ def test_several_files_are_runs_of_several_seeds(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="2 files and"):
             import_scores([one, two], "matrix", seeds=seeds)
     seeded = write(tmp_path, "long.csv", "source,target,seed,score\nsw,fi,1,50\n")
-    with pytest.raises(UsageError, match="seeds of its own"):
+    with pytest.raises(UsageError, match="the file contains seeds"):
         import_scores(seeded, "long", seeds=(42,))
 
 

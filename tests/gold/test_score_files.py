@@ -169,7 +169,7 @@ def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
     ("line", "said"),
     [
         ("swa,fi,main,,50\nswh,fi,main,,51", "has swa, swh for one language"),
-        ("sw,fi,main,,99999\nen,fi,main,,51", "must be between 0 and 100 where the unit is percent"),
+        ("sw,fi,main,,99999\nen,fi,main,,51", "scores in the unit percent must be between 0 and 100"),
     ],
 )
 def test_a_file_that_was_edited_is_checked_again(line: str, said: str, tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_a_torchvision_of_another_torch(said: str, tmp_path: Path) -> None:
 def test_a_package_that_is_missing_is_named() -> None:
     error = broken_installation("a/b", ModuleNotFoundError("No module named 'mistral_common'", name="mistral_common"))
     assert error.message == (
-        "transformers needs the package mistral-common for the model 'a/b', and it is not installed."
+        "transformers needs the package mistral-common for the model 'a/b', which is not installed."
     )
     assert error.hint == "install it with `pip install mistral-common`; the model's files are not the cause."
 
@@ -274,7 +274,7 @@ def test_a_kind_that_a_newer_transformers_knows(tiny_copy: Path) -> None:
         "misspelt: did you mean 'llama'?"
     )
     configure(tiny_copy, model_type="own-kind", transformers_version="4.1.0")
-    assert refused(tiny_copy).hint.startswith("a newer version of transformers may have it: `pip install -U")
+    assert refused(tiny_copy).hint.startswith("a newer version of transformers may support it: `pip install -U")
 
 
 def test_no_message_advises_to_run_code_of_a_model(tiny_copy: Path) -> None:

@@ -237,9 +237,9 @@ def test_test_examples_that_were_trained_on_are_told(ner: Path) -> None:
     (ner / "sw-test.txt").write_text("\n\n".join([known[0], "a O\n", "b O\n"]))
     notes = read_data(settings(ner, targets=("en", "fi", "sw"))).notes
     assert notes[-2:] == (
-        "test examples that are training examples too: en 3 of 4 (75 %), en → sw 1 of 3 (33 %); "
+        "test examples that are also training examples: en 3 of 4 (75 %), en → sw 1 of 3 (33 %); "
         "these scores are too high.",
-        "dev examples that are training examples too: en 1 of 2 (50 %); training may stop too late.",
+        "dev examples that are also training examples: en 1 of 2 (50 %); training may stop too late.",
     )
 
 
@@ -249,7 +249,7 @@ def test_the_overlap_is_kept_with_the_scores(ner: Path, tmp_path: Path) -> None:
     UnitFolder(tmp_path / "units").write(leaking)
     scores = gold_scores(UnitFolder(tmp_path / "units").all(), settings(ner))
     assert scores.notes == (
-        "test examples that are training examples too: en 3 of 4 (75 %); these scores are too high.",
+        "test examples that are also training examples: en 3 of 4 (75 %); these scores are too high.",
     )
     for name in ("gold.parquet", "gold.csv"):
         assert read_scores(write_scores(scores, tmp_path / name)).notes == scores.notes

@@ -42,7 +42,7 @@ def read_features(path: str | Path) -> TypologicalFeatures:
 
     The file contains `langs` [L] (ISO 639-3), `feats` [F], `sources` [1] and `data` [L, F, 1]. The features whose names
     begin with `S_`, `P_` and `INV_` are used: 103, 28 and 158 features of URIEL. If the file has a macrolanguage and
-        its largest member, the macrolanguage is used (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
+    its largest member, the macrolanguage is used (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
 
     Raises:
         XsnsError: The file cannot be read, has another layout, or has missing values.

@@ -373,7 +373,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
                 if note.row is not None
             ],
         }
-        | ({"notes": list(result.notes)} if result.notes else {})
+        | ({"notes": [*settings.notes, *result.notes]} if settings.notes or result.notes else {})
         | corpus_json(settings.corpus)
     )
 

@@ -148,7 +148,7 @@ def command(
         matrix = similarity(store, device=device if named else None, on_event=on_event, **options)
     _write(matrix, outputs, quiet)
     if as_json:
-        emit_json("matrix", matrix.to_dict())
+        emit_json("matrix", matrix.to_dict() | ({"notes": list(matrix.notes)} if matrix.notes else {}))
     elif isinstance(matrix, GroupedSimilarity):
         _show_groups(matrix, bool(outputs), quiet)
     else:

@@ -313,6 +313,27 @@ def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
         note(f"next: {shlex.join(('xsns-stream', *map(str, command)))}", quiet)
 
 
+class Notes:
+    """Notes of a verb without events: each is printed at once, and kept for its JSON object.
+
+    Args:
+        quiet: Whether nothing is printed.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.sentences: list[str] = []
+        self._quiet = quiet
+
+    def __call__(self, sentence: str) -> None:
+        """Print and keep a note."""
+        self.sentences.append(sentence)
+        note(f"note: {sentence}", self._quiet)
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Return the entry of the JSON object; empty if there are no notes."""
+        return {"notes": self.sentences} if self.sentences else {}
+
+
 @contextmanager
 def event_display(quiet: bool) -> Iterator[OnReadEvent]:
     """Yield a handler that prints notes, and draws progress bars, while the block runs."""

@@ -16,13 +16,13 @@ from typing import Final
 from xsns_stream.corpora.columns import LanguageRows
 from xsns_stream.corpora.examples import Malformed
 from xsns_stream.corpora.file_names import CODES, Naming, UnreadFile
-from xsns_stream.corpora.readers import column_names, read_units
+from xsns_stream.corpora.readers import TABLES, column_names, read_units
 from xsns_stream.corpora.recipes import LANG
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.types import TextExample
 
 #: Suffixes of tables, without those of compressions.
-TABLE_SUFFIXES: Final = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
+TABLE_SUFFIXES: Final = (TABLES[0], ".json", *TABLES[1:])
 
 
 @dataclass(frozen=True, slots=True)

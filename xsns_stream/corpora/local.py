@@ -30,7 +30,7 @@ from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, TableLanguages, TablePart, languages_of_tables
 from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import list_folder
-from xsns_stream.corpora.readers import check_usable, read_units, split_suffix
+from xsns_stream.corpora.readers import FORMATS, check_usable, read_units, reader_suffix, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import changed_language, is_label, normalise, pick
@@ -454,15 +454,12 @@ def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None
 
 def _holds_words(path: Path, column: str | None) -> bool:
     """Whether the first text of a file is split into words; False if it cannot be read."""
-    parts = split_suffix(path.name)
-    if parts is None:
+    if split_suffix(path.name) is None:
         return False
-    if parts[1].startswith(".conllu"):
-        return True
-    if parts[1].startswith((".csv", ".tsv")):
-        if not _has_word_column(path, column):
-            return False
-    elif not parts[1].startswith((".jsonl", ".parquet")):
+    words = FORMATS[reader_suffix(path)].words
+    if words in ("always", "never"):
+        return words == "always"
+    if words == "header" and not _has_word_column(path, column):
         return False
     try:
         texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -178,14 +178,21 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def select_languages(wanted: Sequence[str], corpus: Corpus) -> tuple[str, ...]:
+def select_languages(
+    wanted: Sequence[str], corpus: Corpus, note: Callable[[str], None] | None = None
+) -> tuple[str, ...]:
     """Return the selected languages of a corpus, as :func:`xsns_stream.languages.select` does.
+
+    Args:
+        wanted: Codes or names of languages, or `all`.
+        corpus: The corpus.
+        note: Called with a sentence for each language that has another label in the corpus.
 
     Raises:
         LanguageError: A language is not in the corpus; if its files are of another split, the hint says so.
     """
     try:
-        return select(wanted, corpus.languages(), f"the corpus {corpus.name}")
+        return select(wanted, corpus.languages(), f"the corpus {corpus.name}", note)
     except LanguageError as error:
         others: Mapping[str, tuple[str, ...]] = getattr(corpus, "other_splits", {})
         codes = {code_or_none(word.strip()) for item in wanted for word in item.split(",")}

@@ -1,15 +1,15 @@
 """Diagonal empirical Fisher information, computed from a stream of batches: model × batches → :class:`DiagonalFisher`.
 
-* `engine`: squares and accumulates the gradient of each example within the backward pass.
+* `engine`: the engine, which squares and accumulates the gradient of each example within the backward pass.
 * `rules`: one rule for each kind of module, which gives the squared gradients of its parameters.
 * `accumulators`: the running sums, and the part of the engine that rules use.
-* `scoring`, `head`: the outputs of a batch that are scored, and a head that computes only these.
+* `scoring`, `head`: the scored outputs of a batch, and a head that computes only these.
 * `model_state`: evaluation mode, precision, checkpointing.
-* `own_loss`: the same for any module, with a loss that the caller defines.
+* `own_loss`: measurement of any module with a loss that the caller defines.
 * `estimators`: estimators that square the gradient of a whole batch, for comparison.
-* `layer_groups`, `memory`: measurement in groups of layers that fit into memory; batches that fit.
-* `reference`: the slow and obvious computation of the same values.
-* `selfcheck`: a comparison of the two on a small batch, before the rules are used for a model.
+* `layer_groups`, `memory`: measurement in groups of layers, and batches, that fit into memory.
+* `reference`: a slow and simple computation of the same values.
+* `selfcheck`: a comparison of engine and reference on a small batch, before a model is measured.
 * `errors`: errors and warnings of a measurement, with the language and the parameter.
 """
 
@@ -39,6 +39,7 @@ from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of
 from xsns_stream.fisher.memory import is_out_of_memory, token_budget
 from xsns_stream.fisher.model_state import AUTOCAST, caller_modes_off, weights_dtype
 from xsns_stream.fisher.own_loss import Loss, OwnLossEngine, check_own_loss, loss_name, unconfirmed_names
+from xsns_stream.fisher.scoring import kind_of
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
 from xsns_stream.models.layout import ALL, parameter_layout
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
@@ -70,20 +71,20 @@ def measurement(
     without_rules: Collection[str] = (),
     seed: int = 0,
 ) -> Measurement:
-    """Return an open-ended measurement: a context manager with a method `add` that takes one batch at a time.
+    """Return a measurement of any number of batches: a context manager with a method `add` for one batch.
 
-    At any moment, `sums` divided by `count` is the Fisher information so far. :func:`diagonal_fisher` does the same
-    with a self-check before it, and with errors that name the language.
+    `sums` divided by `count` is the Fisher information of all batches so far. :func:`diagonal_fisher` also runs the
+    self-check and names the language in errors.
 
     Args:
         model: The model, with its head.
         layout: θ, from :func:`xsns_stream.parameter_layout`.
         settings: Settings of the estimate; by default the paper's equation in float32.
-        without_rules: Names of parameters that are measured one example at a time.
+        without_rules: Names of parameters to measure one example at a time.
         seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
 
     Raises:
-        UsageError: The weights are in half precision, and the settings name another half precision.
+        UsageError: The weights are in half precision, and the settings request a different half precision.
     """
     settings = settings or FisherSettings()
     weights, computed = next(model.parameters()).dtype, AUTOCAST.get(settings.precision)
@@ -116,10 +117,10 @@ def diagonal_fisher(
     """Compute the exact per-example diagonal Fisher information of θ.
 
     f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)², where log p(y_j|x_j) is the sum over the scored positions of example j.
-    The values do not depend on how the examples are batched or padded.
+    The values do not depend on batches and padding.
 
-    Weights in half precision cause a :class:`HalfPrecisionWarning`: transformers loads a checkpoint in the precision
-    that its configuration or its file names, which is float16 for many.
+    Weights in half precision cause a :class:`HalfPrecisionWarning`: transformers loads a checkpoint in the precision of
+    its configuration or file, which is often float16.
 
     >>> import xsns_stream as xs
     >>> loaded = xs.load_model("mini")
@@ -135,23 +136,22 @@ def diagonal_fisher(
             `labels` (−100 marks positions that are not scored; the labels of a causal model are not shifted), or
             `start_positions` and `end_positions`. A DataLoader with a `DataCollatorForLanguageModeling` yields such
             batches. With `loss`, batches of any tensors {name: tensor [B, …]}. They are moved to the model's device.
-        layout: θ; by default all blocks of a model of transformers, as :func:`xsns_stream.parameter_layout` chooses
-            them, and every parameter of any other module.
+        layout: θ; by default all blocks of a model of transformers, from :func:`xsns_stream.parameter_layout`, and
+            every parameter of any other module.
         estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the
             others.
-        token_reduction: `sum` takes the equation literally. `mean` first divides the log-likelihood of an example by
-            its number of scored positions, which weights the example by the inverse square of that number.
+        token_reduction: `sum` follows the equation. `mean` first divides the log-likelihood of an example by its number
+            of scored positions, which weights the example by the inverse square of that number.
         labels: `data`, or `sample` to draw each label from the model (true Fisher).
         precision: `float32`, or `bf16` or `fp16` for automatic mixed precision.
-        checkpoint: Whether activations are computed again in the backward pass: less memory, more time, the same
-            values.
+        checkpoint: Whether activations are computed again in the backward pass, which needs less memory and more time
+            for the same values.
         seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
-        language: Code of the language, recorded with the values and named in errors.
-        provenance: Record to keep with the values. By default it contains what is known here: model, weights, θ,
-            estimator, precision, seed.
+        language: Code of the language, for the result and for errors.
+        provenance: Record of the values. By default it contains model, weights, θ, estimator, precision and seed.
         loss: A function (model, batch) → tensor [B] with −log p(y|x), or another loss, of each example. By default the
             loss of transformers for the kind of the model.
-        blocks: Names of the modules to measure, or `all` for every parameter, in place of `layout`.
+        blocks: Names of the modules to measure, or `all` for every parameter, instead of `layout`.
 
     Returns:
         float32 values (float64 for a float64 model), finite and ≥ 0.
@@ -160,7 +160,7 @@ def diagonal_fisher(
         FisherError: There is no batch; an example has nothing to score; a gradient is not finite (the error names the
             parameter and the language).
         UsageError: The estimator, token reduction, kind of labels or precision is unknown; or the model, the batches or
-            the seed are of another type.
+            the seed have a wrong type.
 
     Source: X-SNS, equation 1; the expectation over y is replaced by the observed labels (empirical Fisher).
     """
@@ -225,7 +225,7 @@ def mean_gradient(
 
 
 def _check_inputs(model: object, batches: object, loss: object) -> None:
-    """Refuse a model and batches of other types, which a script may pass by mistake."""
+    """Check the types of model and batches."""
     if not isinstance(model, nn.Module):
         raise UsageError(
             f"the model is of the type {type(model).__name__}.",
@@ -233,12 +233,8 @@ def _check_inputs(model: object, batches: object, loss: object) -> None:
         )
     if next(model.parameters(), None) is None:
         raise UsageError(f"{type(model).__name__} has no parameters, so there is nothing to measure.")
-    if loss is None and not hasattr(model, "config"):
-        raise UsageError(
-            f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
-            "give loss=…, a function of a model and a batch that returns one value for each example, for example "
-            "lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
-        )
+    if loss is None:
+        kind_of(model)  # raises an error for a model whose loss is not known
     iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
     if not iterable or isinstance(batches, str | Mapping | Tensor):
         raise UsageError(
@@ -273,19 +269,19 @@ def _peeked(batches: Iterator[dict[str, Tensor]]) -> tuple[dict[str, Tensor] | N
 
 
 def _integer(seed: object) -> int:
-    """Return a seed as an integer of Python, whose size has no limit."""
+    """Return a seed as an integer of Python, which has any size."""
     if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
         raise UsageError(f"seed must be an integer, not {seed!r}.")
     return operator.index(seed)
 
 
 def _on_device(batch: object, device: torch.device, as_given: bool = False) -> dict[str, Tensor]:
-    """Return a batch on the model's device. Narrower integers become int64, which a loss of transformers needs.
+    """Return a batch on the model's device. Integers become int64, which a loss of transformers needs.
 
-    Tensors without values cannot be moved; the engine raises an error for them.
+    Tensors without values are not moved; the engine raises an error for them.
     """
     if not isinstance(batch, Mapping):
-        hint = "give {name: tensor}, as a DataLoader with a DataCollatorForLanguageModeling does."
+        hint = "give {name: tensor}, such as the batches of a DataLoader with a DataCollatorForLanguageModeling."
         if isinstance(batch, tuple | list):
             names = "x, y" if len(batch) == 2 else ", ".join(f"x{n}" for n in range(len(batch)))
             entries = ", ".join(f"'{name}': {name}" for name in names.split(", "))
@@ -307,7 +303,7 @@ def _on_device(batch: object, device: torch.device, as_given: bool = False) -> d
 
 
 def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
-    """Warn of weights in half precision, at the line that called the public function."""
+    """Warn of weights in half precision; the warning points to the caller of the public function."""
     if weights_dtype(model) in HALVES:
         warnings.warn(HalfPrecisionWarning(half_precision_note(model, layout, unconfirmed)), stacklevel=3)
 

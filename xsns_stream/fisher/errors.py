@@ -1,4 +1,4 @@
-"""Errors and warnings of a measurement, with the language and the parameter that they concern."""
+"""Errors and warnings of a measurement, which name the language and the parameter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
 
 
 class HalfPrecisionWarning(UserWarning):
-    """The measured model has weights in float16 or bfloat16, so that its gradients are rounded to that precision."""
+    """Warning about weights in float16 or bfloat16, which round gradients to this precision."""
 
 
 class RunningMeasurement(Protocol):
@@ -34,7 +34,7 @@ class RunningMeasurement(Protocol):
 
 @contextmanager
 def error_context(measurement: RunningMeasurement, language: str = "") -> Iterator[None]:
-    """Turn failures inside the block into errors that name the language; check at the end that all sums are finite.
+    """Turn failures of the block into errors that name the language; check at its end that all sums are finite.
 
     Raises:
         FisherError: A batch cannot be split into examples or scored; the weights are damaged; a gradient is not finite.
@@ -97,10 +97,10 @@ def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collect
 def default_provenance(
     model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
 ) -> Provenance:
-    """Return a provenance with everything that is known without the origin of model and text.
+    """Return a provenance with all fields that do not need the origin of model and text.
 
-    The digest of the weights covers the first 4,096 values of every parameter of θ: this distinguishes models and is
-    fast for the largest of them.
+    The digest of the weights covers the first 4,096 values of every parameter of θ. It distinguishes models and is fast
+    for large models.
     """
     digest = hashlib.sha256()
     for parameter in theta_of(model, layout).values():

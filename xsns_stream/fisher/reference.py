@@ -1,7 +1,7 @@
-"""The reference: a slow and obvious computation of the diagonal Fisher information, one example at a time.
+"""Reference: a slow and simple computation of the diagonal Fisher information, one example at a time.
 
-It follows the equation literally. The fast engine is compared with it in the tests, and on a small batch the first time
-a model is seen.
+It follows the equation literally. Tests compare the fast engine with it, and the self-check compares them on a small
+batch before the first measurement of a model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def reference_fisher(
 
     Args:
         model: The model, in evaluation mode.
-        batches: As for :func:`xsns_stream.diagonal_fisher`.
+        batches: See :func:`xsns_stream.diagonal_fisher`.
         layout: The parameters θ.
         token_reduction: `sum` or `mean` over the scored positions of an example.
         names: Names of the parameters to measure; all of θ by default.

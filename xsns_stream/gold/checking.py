@@ -1,4 +1,4 @@
-"""Checks of imported scores: labels, numbers, duplicates, units, and what an import would lose."""
+"""Checks of imported scores: labels, numbers, duplicates, units, and losses of an import."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class LeftOut:
     """The parts of a file that an import leaves out, or would leave out.
 
     Attributes:
-        labels: {label that is neither a code nor a name of a language: its number of scores}.
+        labels: {label that is neither a code nor a name of a language: number of its scores}.
         ambiguous: {label: (code, code)} for labels that are the code of one language and the name of another.
         summaries: {label: code} for labels that are both a word for a summary, such as `max`, and a language code.
         collisions: {code: labels} for languages with several labels on one side.
         cells: Descriptions of cells that do not contain a number, are infinite, or can be read in two ways.
         scores: Number of cells of the file that are left out in total.
-        of: Number of cells of the file.
+        of: Total number of cells of the file.
         ambiguous_numbers: Whether some of the cells can be read in two ways.
     """
 
@@ -60,7 +60,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class CheckedCells:
-    """The cells of an import, divided into valid ones and ones that are left out.
+    """The cells of an import, divided into valid cells and cells that are left out.
 
     Attributes:
         valid: Cells with their numbers.
@@ -100,17 +100,17 @@ class CheckedCells:
 
 # Each suggestion takes a search among twelve thousand names.
 _MOST_SUGGESTED: Final = 40
-# A file that was joined with itself has as many duplicates as scores.
+# If a file was joined with itself, all scores are duplicates.
 _SHOWN_DUPLICATES: Final = 10
 
 
 def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> CheckedCells:
-    """Divide the cells of an import into valid ones and ones that are left out.
+    """Divide the cells of an import into valid cells and cells that are left out.
 
     Args:
         cells: The cells as they are written in the file.
-        labels: The languages that their labels stand for.
-        read: Their numbers.
+        labels: The languages of their labels.
+        read: The numbers of the cells.
     """
     collisions = _collisions(cells, labels)
     colliding = {label for several in collisions.values() for label in several}
@@ -145,7 +145,7 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
 
 
 def _cells_per_label(cells: Sequence[RawCell]) -> Counter[str]:
-    """Count the cells of each label; a cell of a language with itself counts once."""
+    """Return the number of cells of each label; a cell of a language with itself is counted once."""
     return Counter(label for cell in cells for label in dict.fromkeys((cell.source, cell.target)))
 
 
@@ -217,9 +217,9 @@ def _duplicates(cells: Sequence[RawCell]) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------- units
 
 _PERCENT: Final = 100.0
-# This many scores of one run are not all at or below one percent by chance.
+# It is unlikely that this number of scores of one run are all at or below one percent.
 _ENOUGH: Final = 3
-# In percent, scores at or below 1 seldom occur together with scores above this, with nothing in between.
+# In percent, it is rare that some scores are at or below 1, the others above this number, and none in between.
 _GAP: Final = 10.0
 
 
@@ -229,10 +229,10 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
     Fractions are at most 1 and percentages at most 100. The checks are:
 
     * Scores that are all at most 1 cannot be percent.
-    * Units are mixed where the scores of one source, seed or regime are all at most 1 and others are not. For a target,
+    * Units are mixed if the scores of one source, seed or regime are all at most 1 and others are not. For a target,
       this is a note, because the target may be hard.
-    * Units are mixed cell by cell where some scores are at most 1, all others above 10, and none in between. For a
-      single score, this is a note.
+    * Units are mixed cell by cell if some scores are at most 1, all others above 10, and none in between. For a single
+      score, this is a note.
 
     Args:
         scores: The scores; their attribute `unit` is ignored.
@@ -240,7 +240,7 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
 
     Raises:
         UsageError: The unit is unknown, or it was not given and cannot be inferred.
-        XsnsError: The scores do not have this unit, or have two.
+        XsnsError: The scores do not have this unit, or have two units.
     """
     if requested and requested not in UNITS:
         raise UsageError(f"there is no unit '{requested}'.", f"units are {', '.join(UNITS)}.")
@@ -264,7 +264,7 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
 
 
 def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:
-    """Return the requested unit, or `percent` where some cells have a percent sign.
+    """Return the requested unit, or `percent` if some cells have a percent sign.
 
     Raises:
         XsnsError: Another unit was requested, or all cells without a sign look like fractions.
@@ -291,7 +291,8 @@ def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:
 def check_range(scores: TransferScores) -> None:
     """Raise an error for scores outside the range of their unit.
 
-    Use it for files that state their unit. Nothing is inferred: all percentages of a weak model may be below one.
+    This function is for files with a unit. It does not infer the unit, because all percentages of a weak model may be
+    below one.
 
     Raises:
         XsnsError: Fractions above 1, percentages above 100, or either below 0.
@@ -300,7 +301,7 @@ def check_range(scores: TransferScores) -> None:
     largest = {"fraction": 1.0, "percent": _PERCENT}.get(scores.unit, np.inf)
     if scores.unit != "points" and ((known < 0) | (known > largest)).any():
         raise XsnsError(
-            f"scores must be between 0 and {largest:g} where the unit is {scores.unit}; these are between "
+            f"scores in the unit {scores.unit} must be between 0 and {largest:g}; these are between "
             f"{known.min():g} and {known.max():g}.",
             "import them again with `xsns-stream gold import --unit …`.",
         )
@@ -343,9 +344,9 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
 
 
 def _below_a_gap(scores: TransferScores) -> list[str]:
-    """Return the scores between 0 and 1, such as `fi → sw (0.8)`, where all others are zero or above a gap.
+    """Return the scores between 0 and 1, such as `fi → sw (0.8)`, if all other scores are zero or above a gap.
 
-    Targets with several scores that are all at most 1 are ignored, because such a target may be hard.
+    Targets with several scores that are all at most 1 are ignored, because these targets may be hard.
     """
     cells = scores.cells
     above = np.isfinite(cells) & (cells > 1)
@@ -360,11 +361,11 @@ def _below_a_gap(scores: TransferScores) -> list[str]:
 
 
 def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:
-    """Yield the labels of these axes whose scores look like fractions."""
+    """Yield the labels of these axes with scores that look like fractions."""
     for axis, kind, labels in axes:
         for index, label in enumerate(labels):
             part: Reals = np.take(scores.cells, index, axis=axis)
             known = part[np.isfinite(part)]
-            # A model that learned nothing scores zero everywhere.
+            # A model that has learned nothing has only scores of zero.
             if known.size >= _ENOUGH and known.max() <= 1 and known.max() > 0:
                 yield f"{kind} {label}"

@@ -1,4 +1,4 @@
-"""Format of a file of scores, found from its contents."""
+"""Detection of the format of a file of scores from its contents."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from xsns_stream.io.tables import TextRows, listed, read_rows
 from xsns_stream.language_labels import language_of
 
 _HINT: Final = (
-    "give --format: `matrix` where lines are sources and columns are targets, `long` where each line has a source, a "
-    "target and a score, or a public collection."
+    "give --format: `matrix` if lines are sources and columns are targets, `long` if each line has a source, a "
+    "target and a score, or the name of a public collection."
 )
 
 
 def find_format(path: Path) -> tuple[str, str]:
-    """Return the format of a file or folder, and a sentence that says why.
+    """Return the format of a file or folder, and a sentence with the reason.
 
     Raises:
         UsageError: The contents fit no format.
@@ -50,7 +50,7 @@ def find_format(path: Path) -> tuple[str, str]:
 
 
 def find_format_or_none(path: Path) -> str | None:
-    """Return the format of a file or folder; None if it is not plain."""
+    """Return the format of a file or folder; None if it is not clear."""
     try:
         return find_format(path)[0]
     except XsnsError:
@@ -58,7 +58,7 @@ def find_format_or_none(path: Path) -> str | None:
 
 
 def _matrix_labels(rows: TextRows, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the labels of the columns, and of the lines, of a table that is read as a matrix."""
+    """Return the labels of the columns and the lines of a table that is read as a matrix."""
     if len(rows.rows) <= 1:
         return (), ()
     table = matrix_layout(rows, path)
@@ -79,14 +79,14 @@ def _is_nnrank(rows: TextRows, _: Path) -> bool:
 
 
 def _is_langrank(rows: TextRows, _: Path) -> bool:
-    """Whether this is a matrix with lines of the best three below it, or a training table with ranks."""
+    """Return whether a table is a LangRank matrix (with lines of the best three) or training table (with ranks)."""
     header = _header(rows)
     if header[0] in LANGRANK_CORNERS:
         return any(fields[0].startswith("#") for _, fields in rows.rows)
     return "Rank" in header and any(set(names) <= set(header) for names in LANGRANK_COLUMNS)
 
 
-#: {format of a public collection: (whether a table has it, how that is seen)}.
+#: {format of a public collection: (function that tests a table, reason)}.
 _COLLECTIONS: Final[Mapping[str, tuple[Callable[[TextRows, Path], bool], str]]] = {
     "xpos": (_is_xpos, "it has the columns or the name of such a file"),
     "nnrank": (_is_nnrank, "it has the columns of such a file"),

@@ -46,7 +46,7 @@ def read_xpos(path: Path, options: ReadOptions) -> RawScores:
     """Read one file of xpos, or a folder with one file for each training size.
 
     Raises:
-        XsnsError: The file has none of the published layouts, or the folder has no such file.
+        XsnsError: The file has none of the published layouts, or the folder has no file of xpos.
 
     Source:
         github.com/wietsedv/xpos; de Vries, Wieling and Nissim (ACL 2022).
@@ -70,7 +70,7 @@ def read_xpos(path: Path, options: ReadOptions) -> RawScores:
 def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the files of a folder or of its sub-folder `results`, and the names of similar files that are skipped.
 
-    Files are sorted by training size; files named after epochs come last.
+    Files are sorted by training size; files with a number of epochs in their names come last.
     """
     for parent in (folder, folder / "results"):
         similar = sorted(parent.glob("*-ft-*.csv"))
@@ -111,7 +111,7 @@ def _xpos_cells(table: TextTable, regime: str) -> tuple[RawCell, ...]:
 
 _NNRANK_METRICS: Final = ("f1", "accuracy")
 NNRANK_COLUMNS: Final = ("source", "target", *_NNRANK_METRICS, "num_eval_examples")
-#: With fewer test examples, a score changes by points with the choice of sentences; a note names these targets.
+#: A note names targets with fewer test examples, because their scores vary by points with the choice of sentences.
 _FEW_EXAMPLES: Final = 500
 
 
@@ -120,7 +120,7 @@ def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
 
     Raises:
         XsnsError: A column is missing.
-        UsageError: The table has no such metric, or no target was tested on that many examples.
+        UsageError: The table does not have the requested metric, or no target was tested on `min_examples` examples.
 
     Source:
         github.com/abteen/nn-rank.
@@ -133,7 +133,7 @@ def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
     unknown: dict[str, None] = {}
     for _, target, _, examples in lines:
         size = to_number(examples)
-        # A target whose number of examples is unknown is never left out.
+        # A target with an unknown number of examples is never left out.
         known_size = math.inf if size is None or math.isnan(size) else size
         if known_size == math.inf:
             unknown[target] = None
@@ -209,30 +209,30 @@ def read_langrank(path: Path, options: ReadOptions) -> RawScores:
             return RawScores(cells, path.stem, metric, origin=_LANGRANK_ORIGIN, notes=table.notes)
     raise XsnsError(
         f"'{path.name}' is not a table of LangRank.",
-        "such a table starts with `train/target` or `v extra v \\ trg >>`, or has columns as Task lang, Aux lang, "
-        "Accuracy.",
+        "such a table starts with `train/target` or `v extra v \\ trg >>`, or has columns such as Task lang, Aux "
+        "lang, Accuracy.",
     )
 
 
 def _without_best_lines(table: TextTable) -> TextTable:
-    """Return the table without the lines below the scores, which name the best three of each column."""
+    """Return the table without the lines below the scores, which contain the best three sources of each column."""
     return TextTable(table.header, tuple(line for line in table.lines if not line[0].startswith("#")), table.name)
 
 
 # ----------------------------------------------------------------------------------------------- sumeval
 
-#: The main regime: the largest run of each source. The sizes of the runs are further regimes.
+#: The main regime, which contains the largest run of each source. Each size of runs is another regime.
 _LARGEST: Final = "largest"
 #: A placeholder for scores that were not released.
 _NO_SCORE: Final = "x"
 
 
 def read_sumeval(path: Path, options: ReadOptions) -> RawScores:
-    """Read the runs on single languages from a file of SumEval 2022; the metric is the usual one of the task.
+    """Read the runs on single languages from a file of SumEval 2022, with the usual metric of the task.
 
     The file is a JSON list of objects, each with `train_config`, {language: number of training examples}, and
-    `eval_results`, {language: score}. Scores are fractions; in the released test files each score is `"x"`. Only a run
-    on a single language gives transfer scores. Runs on several languages are counted and left out.
+    `eval_results`, {language: score}. Scores are fractions; in the released test files each score is `"x"`. Only runs
+    on a single language give transfer scores. Runs on several languages are left out, and a note has their number.
 
     Raises:
         XsnsError: The file does not have this structure, or has no run on a single language, or no score.
@@ -302,7 +302,7 @@ def _example_count(count: Any) -> float:
 
 
 def _sumeval_cells(single: list[tuple[str, int, dict[str, Any]]]) -> tuple[RawCell, ...]:
-    """Return the cells of each source's largest run and, where runs differ in size, the cells of each size."""
+    """Return the cells of the largest run of each source and, if runs differ in size, the cells of each size."""
     largest: Mapping[str, int] = {source: max(c for s, c, _ in single if s == source) for source, _, _ in single}
     sizes = sorted({count for _, count, _ in single}, reverse=True)
     cells: list[RawCell] = []

@@ -1,4 +1,4 @@
-"""Import of gold scores: files in a public format → checked transfer scores with labelled axes."""
+"""Import of gold scores from files in a public format, with checks and labelled axes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ImportedScores:
 
     Attributes:
         scores: The scores.
-        notes: Sentences about what was left out, assumed, or looks unusual; empty if there is nothing to report.
+        notes: Sentences about omissions, assumptions and unusual values; may be empty.
         left_out: The parts of the file that were left out; empty unless `skip_unknown` was set.
         by_name: {label: code} for the languages that were recognised by name.
     """
@@ -59,17 +59,17 @@ class ImportedScores:
 
 @dataclass(frozen=True)
 class _ImportOptions:
-    """Options of an import. Those that are given override the facts that the format implies.
+    """Options of an import. Given options override facts that are known from the format.
 
     Attributes:
         task: The task.
         metric: The metric.
         unit: One of `types.transfer_scores.UNITS`.
-        origin: Where the scores come from.
+        origin: Origin of the scores.
         main: The main regime, which comes first.
         rename: {label in the file: code}.
         transpose: Whether rows are targets.
-        skip_unknown: Whether to leave out what cannot be read, instead of raising an error.
+        skip_unknown: Whether to leave out unreadable labels and cells, instead of raising an error.
     """
 
     task: str | None = None
@@ -97,22 +97,22 @@ def import_scores(
     min_examples: int = 0,
     skip_unknown: bool = False,
 ) -> ImportedScores:
-    """Read gold scores in a public format, or from a table of one's own, and check them.
+    """Read gold scores in a public format or from a plain table, and check them.
 
     Args:
         path: A file, or several files of one seed each; for `xpos` also a folder with one file for each training size.
-        format: One of :data:`FORMATS`; by default it is found from the contents, and a note names it.
-        task: The task; by default the one that the format implies. The same holds for the next three arguments.
-        metric: The metric; it also chooses one if a file has several.
+        format: One of :data:`FORMATS`; by default it is detected from the contents, and a note names it.
+        task: The task; by default that of the format. This default also applies to `metric`, `unit` and `origin`.
+        metric: The metric; for a file with several metrics it also selects one.
         unit: `percent`, `fraction` or `points`.
-        origin: Where the scores come from.
+        origin: Origin of the scores.
         seeds: One seed for each file.
         regime: The main regime, which comes first.
         rename: {label in the file: language code}.
-        transpose: Set this where the rows, or the column `source`, are targets.
+        transpose: Whether the rows, or the column `source`, are targets.
         min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
         skip_unknown: Leave out labels that are not languages, languages with several labels, and cells that do not
-            contain a number, and list them in `left_out`. By default a file with any of these is an error.
+            contain a number, and list them in `left_out`. By default, each of these is an error.
 
     Raises:
         UsageError: An argument is invalid.
@@ -149,11 +149,11 @@ def frame_scores(
             optionally `regime` and `seed`. Missing scores are pairs that were not measured.
         task: Name of the task, for tables.
         metric: Name of the metric, for tables.
-        unit: `percent`, `fraction` or `points`; by default it follows from the range of the scores.
+        unit: `percent`, `fraction` or `points`; by default it is inferred from the range of the scores.
 
     Raises:
-        UsageError: The unit is invalid, or cannot be determined.
-        XsnsError: A column is missing, or a label or a score is invalid.
+        UsageError: The unit is invalid or cannot be inferred. XsnsError: A column is missing, or a label or a score is
+            invalid.
     """
     if not len(frame):
         raise XsnsError("the frame of gold scores has no row.", "check how it was filtered.")
@@ -175,7 +175,7 @@ def _found_format(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
     """Return the format of all files, and a note on it.
 
     Raises:
-        UsageError: The format is not plain, or the files have different ones.
+        UsageError: The format cannot be detected, or the files have different formats.
     """
     found = [find_format(path) for path in paths]
     if len({name for name, _ in found}) > 1:
@@ -205,7 +205,7 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
     if (seeds or len(paths) > 1) and len(set(seeds)) != len(paths):
         raise UsageError(
             f"{len(paths)} files and {len(set(seeds))} different seeds were given.",
-            "several files are runs of several seeds: give one --seed for each file, in the same order.",
+            "several files are runs with several seeds: give one --seed for each file, in the same order.",
         )
     if any(abs(seed) >= LARGEST_SEED for seed in seeds):
         raise UsageError("a seed is too large.", "give seeds of at most fifteen digits.")
@@ -218,7 +218,7 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
 
 def _with_seed(raw: RawScores, seed: int) -> RawScores:
     if any(cell.seed is not None for cell in raw.cells):
-        raise UsageError("the file has seeds of its own.", "leave --seed out.")
+        raise UsageError("the file contains seeds.", "leave --seed out.")
     return replace(raw, cells=tuple(cell._replace(seed=seed) for cell in raw.cells))
 
 
@@ -226,8 +226,8 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     """Check the cells of a file, and arrange them on labelled axes.
 
     Raises:
-        FileProblemsError: Something would be lost and `skip_unknown` is not set; a cell occurs twice; the unit does not
-            fit. One message names everything.
+        FileProblemsError: A cell or label would be lost and `skip_unknown` is False; a cell occurs twice; the unit does
+            not fit. One message names all problems.
         XsnsError: No language is left.
         UsageError: A label to rename or the main regime does not exist, or the matrix is transposed.
     """
@@ -251,7 +251,7 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
             "check --format; --rename OLD=NEW maps labels to codes.",
         )
     checked.report(problems, skip=options.skip_unknown)
-    # If something would be lost, the checks below are made with the codes that are suggested for it.
+    # If labels would be lost, the checks below use the suggested codes for them.
     valid, codes = _with_remedies(problems, cells, checked, labels, read, options)
     seeds = _seeds([cell for cell, _ in valid], problems)
     if not valid or checked.duplicates or seeds is None:
@@ -275,7 +275,7 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
 
 
 def _means(cells: Sequence[RawCell], rename: Mapping[str, str]) -> set[str]:
-    """Return the labels of lines and columns of means; `rename` can make a language of one."""
+    """Return the labels of lines and columns of means, except those that `rename` declares as languages."""
     labels = {label for cell in cells for label in (cell.source, cell.target)}
     return {label for label in labels if label not in rename and is_mean(label) and code_or_none(label) is None}
 
@@ -288,7 +288,7 @@ def _with_remedies(
     read: ReadCells,
     options: _ImportOptions,
 ) -> tuple[tuple[tuple[RawCell, float], ...], Mapping[str, str | None]]:
-    """Add the options that import the file: codes for labels that look like names, and `--skip-unknown` for the rest.
+    """Add the options for importing the file: codes for labels that look like names, and `--skip-unknown`.
 
     Returns:
         The cells that are imported with these options, with their numbers, and {label: code}.
@@ -313,7 +313,7 @@ def _checked_unit(scores: TransferScores, read: ReadCells, requested: str, probl
     try:
         return check_unit(scores, check_percent_signs(read, requested))
     except XsnsError as error:
-        # Fractions among percentages have no such hint, because they are corrected in the file only.
+        # Fractions among percentages have no such hint, because they must be corrected in the file.
         match = re.search(r"give --unit (\w+)", error.hint)
         problems.add_error(error, *(("--unit", match[1]) if match else ()))
     return "points", []
@@ -324,7 +324,7 @@ def _checked_unit(scores: TransferScores, read: ReadCells, requested: str, probl
 
 def _mean_note(means: set[str]) -> Iterator[str]:
     if means:
-        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE makes a language of one."
+        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE reads one as a language."
 
 
 def _skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
@@ -353,9 +353,9 @@ def _number_notes(read: ReadCells) -> Iterator[str]:
 
 
 def _orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
-    """Yield a note where every target is a source, but not every source a target.
+    """Yield a note if every target is a source, but not every source is a target.
 
-    A language with training data nearly always has test data, so that the opposite is usual.
+    The opposite is usual, because a language with training data nearly always has test data.
     """
     more = set(scores.sources) - set(scores.targets)
     if more and set(scores.targets) < set(scores.sources) and not transpose:
@@ -386,7 +386,8 @@ def _labels(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
     if not any(labels.codes.values()) and not labels.ambiguous:
         raise XsnsError(
             f"no label is the code of a language: {listed(names)}.",
-            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'; --rename OLD=NEW maps others.",
+            "labels are codes such as 'sw', 'swh' or 'swh_Latn', or names such as 'Swahili'; --rename OLD=NEW maps "
+            "others.",
         )
     return labels
 
@@ -398,7 +399,7 @@ def _on_axes(
     options: _ImportOptions,
     seeds: tuple[int, ...],
 ) -> tuple[TransferScores, list[str]]:
-    """Return the scores, in a unit that is not checked yet, and notes about missing scores."""
+    """Return the scores, before the check of their unit, and notes about missing scores."""
     cells = [cell for cell, _ in valid]
     sources, targets = (
         dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
@@ -434,7 +435,7 @@ def _regimes(cells: Sequence[RawCell], raw: RawScores, options: _ImportOptions) 
 
 
 def _seeds(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | None:
-    """Return the seeds; None, and a problem, if only some of the scores have one."""
+    """Return the seeds; if only some of the scores have a seed, add a problem and return None."""
     seeds = dict.fromkeys(cell.seed for cell in cells)
     if None in seeds and len(seeds) > 1:
         message = "some scores have a seed, and others have none"
@@ -444,8 +445,8 @@ def _seeds(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | No
 
 
 def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, list[str]]:
-    """Leave out languages without any score, and return notes about these and about missing pairs of the others."""
-    # The number of scores of each source, and of each target, in all regimes and seeds.
+    """Leave out languages without scores; return notes about them and about missing pairs of other languages."""
+    # These are the numbers of scores of each source, and of each target, in all regimes and seeds.
     by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
     sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
     targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]

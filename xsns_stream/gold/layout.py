@@ -1,8 +1,8 @@
-"""Layout of tables of scores: where the header and the labels are, and which lines and columns have no scores.
+"""Layout of tables of scores: header, labels, and lines and columns without scores.
 
-People's tables have titles above the header, a second header line, columns with families of languages, empty columns,
-and footnotes. Such parts are not read, and a note names each of them. A part that contains a number in the place of a
-score is never left out here.
+Tables often have titles above the header, a second header line, columns with families of languages, empty columns, and
+footnotes. These parts are not read, and a note names each of them. A part with a number at the position of a score is
+never left out here.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _SIDES: Final = {
     side: re.compile(rf"(?:{word}(?:[ _-]?(?:on|{_LANGUAGE}))?|{_LANGUAGE}[ _-]?{word})", re.IGNORECASE)
     for side, word in (("source", _SOURCE), ("target", _TARGET))
 }
-#: Columns of a long table that have other names in other letter cases.
+#: Names of columns of a long table that are also recognised in upper case.
 _OTHER_COLUMNS: Final = ("score", "regime", "seed")
-#: Number of lines in which a header is looked for.
+#: Number of lines at the beginning that may contain the header.
 _HEADER_LINES: Final = 20
-#: Length to which the text of a line is cut in a note.
+#: Largest length of the text of a line in a note.
 _SHOWN: Final = 60
 
 #: The number of a line in its file, and its fields.
@@ -92,7 +92,7 @@ def matrix_layout(rows: TextRows, path: Path) -> TextTable:
         *_column_notes(table, label, dropped),
     )
     lines = tuple((without_markup(line[label]), *(line[column] for column in kept)) for line in table.lines)
-    # The first field stays as it is: in `tgt \\ src` the backslash separates two words.
+    # The first field is not changed, because in `tgt \\ src` the backslash separates two words.
     names = (table.header[label], *(without_markup(table.header[column]) for column in kept))
     return TextTable(names, lines, table.name, notes)
 
@@ -104,13 +104,13 @@ def _divided(lines: Sequence[Line]) -> _Block:
     )
     heads = lines[: min(first_scores, _HEADER_LINES)]
     counts = [_languages(fields[1:]) for _, fields in heads]
-    # Of two headers with the same languages, one with codes leaves less to be guessed than one with names.
+    # Of two headers with the same languages, codes are less ambiguous than names.
     best = max(range(len(heads)), key=lambda index: (*counts[index], -index))
     return _Block(tuple(heads[:best]), heads[best], tuple(lines[best + 1 : first_scores]), tuple(lines[first_scores:]))
 
 
 def _languages(labels: Sequence[str]) -> tuple[int, int]:
-    """Return how many labels name a language, and how many of these are codes in lower case."""
+    """Return the number of labels that name a language, and the number of codes in lower case among them."""
     named = [label for label in labels if label and language_of(without_markup(label)) is not None]
     return len(named), sum(len(label) <= len("xx-Xxxx") and label == label.lower() for label in named)
 
@@ -141,7 +141,7 @@ def _check_headers(block: _Block, path: Path) -> None:
 
 
 def _completed_header(block: _Block) -> tuple[str, ...]:
-    """Return the header, with its empty fields taken from other lines that name languages or means."""
+    """Return the header, with its empty fields filled from other lines that name languages or means."""
     header = list(block.header[1])
     for _, other in (*reversed(block.above), *block.further):
         if _languages(other[1:])[0]:
@@ -162,9 +162,9 @@ def _without_footnotes(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
 
 
 def _trimmed(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Return the lines, of which the first is the header, without empty fields at their ends.
+    """Return the lines, beginning with the header, without empty fields at their ends.
 
-    A field without a name in the header stays if any line has text below it.
+    A field without a name in the header is kept if a line has text below it.
     """
     (number, header), *others = lines
     below = [(number, _rstripped(fields)) for number, fields in others]
@@ -188,7 +188,7 @@ def _label_column(table: TextTable) -> int:
         labels = [without_markup(cell) for cell in cells if cell]
         found = {code for label in labels if (code := language_of(label)) is not None}
         count, codes = _languages(labels)
-        # A column of families may look like names of languages, but its labels repeat.
+        # A column of families may look like names of languages, but its labels occur several times.
         rank = (min(count, len(found)), codes)
         if rank > most:
             best, most = index, rank
@@ -204,7 +204,7 @@ def _score_columns(table: TextTable, label: int) -> tuple[list[int], list[int]]:
         cells = [line[index] for line in table.lines]
         is_language = language_of(without_markup(name)) is not None
         if not is_language and not any(cells):
-            # Nothing is lost where a column is empty.
+            # Leaving out an empty column loses no score.
             dropped += [index] if name else []
         elif not is_language and (index < label or not any(map(_is_score, cells))):
             dropped.append(index)
@@ -227,7 +227,7 @@ def side_of(name: str) -> str | None:
 
 
 def long_header(rows: Sequence[Line]) -> int | None:
-    """Return the index of the first row, among the first 20, with a name for each side of a pair; None without one."""
+    """Return the index of the first of 20 rows with a name for each side of a pair; None without such a row."""
     for index, (_, fields) in enumerate(rows[:_HEADER_LINES]):
         sides = [side for field in fields if (side := side_of(field)) is not None]
         if "source" in sides and "target" in sides:
@@ -238,8 +238,8 @@ def long_header(rows: Sequence[Line]) -> int | None:
 def long_layout(rows: TextRows, path: Path) -> TextTable:
     """Return the table of a long file, with the columns `source` and `target` under these names.
 
-    A field of these two columns that is empty is filled from the line above, because spreadsheets export merged cells
-    in this way.
+    Empty fields of these two columns are filled from the line above, because spreadsheets export merged cells in this
+    way.
 
     Args:
         rows: The rows of the file.
@@ -272,13 +272,13 @@ def long_layout(rows: TextRows, path: Path) -> TextTable:
 
 
 def _long_names(header: Sequence[str]) -> Iterator[str]:
-    """Yield the names of columns, with those that have a meaning in their usual spelling."""
+    """Yield the names of columns; names with a meaning have their usual spelling."""
     plain = [without_markup(name).strip() for name in header]
     taken = set(plain)
     for name in plain:
         side, lower = side_of(name), name.lower()
         usual = side if side is not None else lower if lower in _OTHER_COLUMNS else name
-        # A column with exactly this name has it; of several others, the first.
+        # A column with exactly this name is used; if there is none, the first similar one.
         if usual != name and usual in taken:
             yield name
         else:

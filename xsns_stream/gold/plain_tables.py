@@ -1,4 +1,4 @@
-"""Readers of tables of one's own: a matrix of sources and targets, or a long table with one line for each score."""
+"""Readers of plain tables: a matrix of sources and targets, or a long table with one line for each score."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from xsns_stream.io.tables import TextTable, listed, read_rows
 
 #: All seeds are below this number, so that no file format rounds them.
 LARGEST_SEED: Final = 2**53
-#: `Accuracy (%)`, `F1 [%]`, `BLEU %`: the name of a column with its unit.
+#: The name of a column with its unit, such as `Accuracy (%)`, `F1 [%]` or `BLEU %`.
 _PERCENT_SIGN: Final = re.compile(r"\s*[(\[]?\s*(?:%|percent|in %)\s*[)\]]?$", re.IGNORECASE)
-#: Names of metrics. One column of this name among several columns of numbers has the scores.
+#: Names of metrics. If one of several columns of numbers has such a name, it contains the scores.
 _METRICS: Final = frozenset(
     {
         "accuracy",
@@ -65,8 +65,8 @@ def read_matrix(path: Path, options: ReadOptions) -> RawScores:
 def read_long(path: Path, options: ReadOptions) -> RawScores:
     """Read a table of text with columns `source`, `target`, a column of scores, and optionally `regime` and `seed`.
 
-    The columns of the pair may have other names, as `train_lang` and `test_lang` (:func:`layout.side_of`). The column
-    of scores has the name of the metric, is called `score`, or is the only column of numbers.
+    The columns of the pair may have other names, such as `train_lang` and `test_lang` (:func:`layout.side_of`). The
+    column of scores has the name of the metric, is called `score`, or is the only column of numbers.
 
     Raises:
         XsnsError: A column is missing, or a seed is not an integer.
@@ -75,7 +75,7 @@ def read_long(path: Path, options: ReadOptions) -> RawScores:
 
 
 def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
-    """Return the scores of a table with columns `source` and `target`, as :func:`read_long`."""
+    """Return the scores of a table with columns `source` and `target`; see :func:`read_long`."""
     score_column, notes = _score_column(table, options.metric)
     columns = [table.column(name) for name in ("source", "target", score_column)]
     lines = zip(*columns, _optional_column(table, "regime"), _optional_column(table, "seed"), strict=True)
@@ -95,7 +95,7 @@ def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str,
     """Return the name of the column of scores, and a note if it was found by its contents.
 
     Raises:
-        XsnsError: No column, or several columns, may have the scores.
+        XsnsError: No column, or more than one column, may contain the scores.
     """
     if metric in table.header:
         return str(metric), ()
@@ -124,7 +124,7 @@ def _metric_of(name: str) -> str:
 
 
 def _is_index(name: str) -> bool:
-    """Return whether a column has no score: the numbers of lines, as pandas writes them, or a part of the labels."""
+    """Return whether a column has no scores: it contains line numbers of pandas or a part of the labels."""
     return name.lower() in _NOT_SCORES or name.startswith("Unnamed: ")
 
 
@@ -143,5 +143,7 @@ def _seed(text: str, name: str) -> int | None:
     number = to_number(text)
     # pandas writes a column of integers with missing values as 42.0.
     if number is None or not number.is_integer() or abs(number) >= LARGEST_SEED:
-        raise XsnsError(f"'{text}' in column 'seed' of '{name}' is not an integer.", "a seed is an integer, as 42.")
+        raise XsnsError(
+            f"'{text}' in column 'seed' of '{name}' is not an integer.", "a seed is an integer, such as 42."
+        )
     return int(number)

@@ -1,4 +1,4 @@
-"""Problems of a file of scores: collected, so that one message names all of them with the options that mend them."""
+"""Collection of the problems of a file of scores, for one message with all problems and their remedies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from xsns_stream.errors import UsageError, XsnsError
 
 @dataclass(frozen=True)
 class Remedy:
-    """Options of `xsns-stream gold import` that mend the problems of a file.
+    """Options of `xsns-stream gold import` that solve the problems of a file.
 
     Attributes:
         options: Options to add, such as `("--rename", "Swahly=sw", "--skip-unknown")`.
         without: Options to leave out, such as `("--transpose",)`.
-        by_hand: Whether there are also problems that only a change of the file mends.
-        kept: Number of scores that are imported with these options; None if it is not known.
+        by_hand: Whether some problems can be solved only by a change of the file.
+        kept: Number of scores that are imported with these options; None if unknown.
     """
 
     options: tuple[str, ...] = ()
@@ -31,8 +31,8 @@ class FileProblemsError(XsnsError):
 
     Args:
         message: Sentences on all problems.
-        hint: What mends them.
-        remedy: The options that mend them.
+        hint: The remedies.
+        remedy: The options that solve the problems.
     """
 
     def __init__(self, message: str, hint: str = "", remedy: Remedy | None = None) -> None:
@@ -52,12 +52,12 @@ class Problems:
 
     Attributes:
         messages: Sentences without their full stops.
-        hints: What mends them.
-        options: Options that mend them.
-        without: Options to leave out.
-        by_hand: Whether a problem is mended in the file only.
-        in_file: Whether a problem is not only one of the options.
-        kept: Number of scores that are left with these options.
+        hints: The remedies.
+        options: Options that solve problems.
+        without: Options to omit.
+        by_hand: Whether a problem can be solved only in the file.
+        in_file: Whether a problem does not concern only the options.
+        kept: Number of scores that are imported with these options.
     """
 
     messages: list[str] = field(default_factory=list)
@@ -81,8 +81,8 @@ class Problems:
 
         Args:
             error: The error.
-            options: Options that mend it; none if it is mended in the file.
-            without: The option that is to be left out to mend it.
+            options: Options that solve the problem; empty if it can be solved only in the file.
+            without: The option to omit.
         """
         self.messages.append(error.message.removesuffix("."))
         self.hints.append(error.hint.removesuffix("."))
@@ -92,10 +92,10 @@ class Problems:
         self.in_file |= not isinstance(error, UsageError)
 
     def require_none(self) -> None:
-        """Raise one error about all problems, if there is any.
+        """Raise one error about all problems, if there are any.
 
         Raises:
-            FileProblemsError: There are problems; an OptionProblemsError if all are problems of the options.
+            FileProblemsError: There are problems. It is an OptionProblemsError if all problems concern options.
         """
         if self.messages:
             kind = FileProblemsError if self.in_file else OptionProblemsError

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class RawCell(NamedTuple):
-    """One score as it is written in a file.
+    """One score in the form in which it is written in a file.
 
     Attributes:
         source: Label of the language that the model was fine-tuned on.
         target: Label of the language that the model was tested on.
-        score: A number, or the text in its place.
+        score: A number or text.
         regime: The training regime; `main` if there is only one.
         seed: The seed of fine-tuning; None if it is unknown.
     """
@@ -26,15 +26,15 @@ class RawCell(NamedTuple):
 
 @dataclass(frozen=True)
 class RawScores:
-    """The cells of a file, and the facts that its format implies.
+    """The cells of a file, and facts that are known from its format.
 
     Attributes:
         cells: In the order of the file, which determines the order of languages, regimes and seeds.
-        task: The task; empty if the format does not imply it, as are the following fields.
+        task: The task; this and the following fields are empty if the format does not imply them.
         metric: The metric.
         unit: The unit of the scores.
         origin: The publication.
-        notes: Sentences about what the reader left out or chose.
+        notes: Sentences about omissions and choices of the reader.
         main: The main regime; empty for the first regime of the file.
         corner: The first field of a matrix, above the labels of its rows.
     """
@@ -54,7 +54,7 @@ class ReadOptions:
     """Options of a reader.
 
     Attributes:
-        metric: The metric to read from a file with several; None for the usual one.
+        metric: The metric to read from a file with several metrics; None for the usual one.
         min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
     """
 

@@ -83,11 +83,11 @@ _IMPORT_AGAIN: Final = "import the scores again with `xsns-stream gold import`."
 
 
 def read_scores(path: str | Path) -> TransferScores:
-    """Read a file that :func:`write_scores` wrote.
+    """Read a file of :func:`write_scores`.
 
     Raises:
         UsageError: The suffix is not supported.
-        XsnsError: The file is missing or damaged, or contains something else.
+        XsnsError: The file is missing or damaged, or has other content.
     """
     file = Path(path)
     if file.suffix.lower() not in SCORE_FORMATS:
@@ -98,7 +98,7 @@ def read_scores(path: str | Path) -> TransferScores:
         scores = _READERS[file.suffix.lower()](file)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise XsnsError(f"'{file}' is damaged: {type(error).__name__}: {error}.", _IMPORT_AGAIN) from None
-    # The file may have been edited by hand, so that the checks of an import are repeated here.
+    # The checks of an import are repeated here, because the file may have been edited by hand.
     for labels in (scores.sources, scores.targets):
         if repeated := labels_by_shared_code(to_codes(labels)):
             one = next(iter(repeated.values()))
@@ -182,8 +182,8 @@ def _read_csv(file: Path) -> TransferScores:
     if set(table.header) - {_NOTES} != set(_COLUMNS):
         raise XsnsError(
             f"'{file}' is not a file of gold scores: its columns are {listed(table.header)}.",
-            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; `--format matrix` where "
-            "sources are rows and targets are columns.",
+            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; use `--format matrix` "
+            "if sources are rows and targets are columns.",
         )
     columns = {name: table.column(name) for name in _COLUMNS}
     seeds = [int(seed) if seed else None for seed in columns["seed"]]
@@ -245,16 +245,15 @@ def _on_axes(
 class ScoreSummary:
     """Statistics of the main regime, averaged over seeds.
 
-    Scores of a source on its own language are counted separately. A source that is a mixture (`es+it`) has several
-    languages of its own.
+    Scores of a source on its own language are counted separately. A mixture (`es+it`) has several own languages.
 
     Attributes:
         missing: Pairs (source, target) of different languages without a score.
         lowest: The lowest score of a source on another language.
         highest: The highest score of a source on another language.
         mean: The mean score of sources on other languages.
-        mean_own: The mean score of sources on their own language; NaN if there is none.
-        best_source: {target: (source, score)} for the source with the highest score, the first of several. Targets
+        mean_own: The mean score of sources on their own language; NaN without such scores.
+        best_source: {target: (source, score)} for the source with the highest score, or the first of several. Targets
             without a score have no entry.
         source_means: {source: mean score on other languages}. Sources without such a score have no entry.
         source_targets: {source: number of other languages with a score}.

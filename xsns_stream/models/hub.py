@@ -1,4 +1,4 @@
-"""The folder of a model: the embedded model, a local folder, or a download from the Hub."""
+"""Location of the folder of a model: the embedded model, a local folder, or a download from the Hub."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from xsns_stream.errors import ModelError
 from xsns_stream.io.atomic import at_home
 from xsns_stream.models.huggingface import EMBEDDED, EMBEDDED_FOLDER, first_line, innermost
 
-#: Files that are downloaded from the Hub: safetensors and the tokenizer; never a pickle, never code.
+#: Patterns of downloaded files of the Hub: safetensors and tokenizer files, but no pickles and no code.
 HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
-#: Owners of models that had names without an owner when the Hub began.
+#: Owners of models that had names without an owner in the first years of the Hub.
 _OWNERS: Final = {
     "bert": "google-bert",
     "xlm-roberta": "FacebookAI",
@@ -56,7 +56,7 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
 
 
 def _hint_on_name(name: str) -> str:
-    """Return what to write in place of a name that is neither a folder nor a Hub id."""
+    """Return a hint for a name that is neither a folder nor a Hub id."""
     if _PAGE in name:
         parts = name.partition(_PAGE)[2].split("/")
         if len(parts) > 1 and parts[0] and parts[1]:
@@ -68,7 +68,7 @@ def _hint_on_name(name: str) -> str:
 
 
 def _failed_download(name: str, revision: str | None, error: Exception) -> ModelError:
-    """Return the error for a model that the Hub does not provide, with its cause and what to do."""
+    """Return the error for a model that the Hub does not provide, with its cause and a hint."""
     from huggingface_hub.errors import HFValidationError
 
     if isinstance(error, HFValidationError):
@@ -81,7 +81,7 @@ def _failed_download(name: str, revision: str | None, error: Exception) -> Model
 
 
 def _answer_of_hub(name: str, revision: str | None, error: Exception) -> tuple[str, str] | None:
-    """Return cause and hint of an answer of the Hub; None where the Hub did not answer."""
+    """Return cause and hint of an answer of the Hub; None if the Hub did not answer."""
     from huggingface_hub import errors
 
     match error:
@@ -117,7 +117,7 @@ def _answer_of_hub(name: str, revision: str | None, error: Exception) -> tuple[s
 
 
 def _failed_connection(error: Exception) -> tuple[str, str]:
-    """Return cause and hint of a download that failed on this machine or on the way to the Hub."""
+    """Return cause and hint of a download that failed on this machine or because of the network."""
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
     chain = [error, *_causes(error)]
@@ -143,7 +143,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _http_status(error: BaseException) -> int | None:
-    """Return the status of the first HTTP error in a chain of errors; None if there is none."""
+    """Return the status of the first HTTP error in a chain of errors; None without an HTTP error."""
     for one in (error, *_causes(error)):
         status = getattr(getattr(one, "response", None), "status_code", None)
         if isinstance(status, int):

@@ -1,4 +1,4 @@
-"""The boundary to the Hugging Face libraries: digests of model files, quiet logging, errors as sentences."""
+"""Interface to the Hugging Face libraries: digests of model files, quiet logging, errors as sentences."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from xsns_stream.io.json import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
-#: {digest of a file: digest of the file that it replaced}. Both files give the same results: the configuration of
-#: `mini` named float16 as the precision to load in, which transformers uses and this package never did. Stores that
-#: were built before record the earlier digest, and can be extended.
+#: {digest of a file: digest of the file that it replaced}, for files that give the same results. The earlier
+#: configuration of `mini` named float16 as the precision for loading, which transformers uses but this package does
+#: not. Older stores contain the earlier digest and can still be extended.
 SAME_MODEL: Final = {
     "beca3bd8fb3400b0f3c149db1e6ed15cc7ed1b3f52a74f294a1d249845db8b18": (
         "d80c9f2c0d4e0775628c4ec115277b21b49b0400d8bf575a91e4046fab81cbcb"
     ),
 }
-#: Examples of families that transformers has built in, for messages.
+#: Examples of families that are built into transformers, for messages.
 FAMILIES: Final = (
     "xlm-roberta",
     "bert",
@@ -36,7 +36,7 @@ FAMILIES: Final = (
     "mt5",
     "mbart",
 )
-#: Packages that transformers imports where they are installed, and that a model of text does not need.
+#: Packages that transformers imports if they are installed, but that text models do not need.
 _NOT_NEEDED: Final = (
     "torchvision",
     "torchaudio",
@@ -49,7 +49,7 @@ _NOT_NEEDED: Final = (
 )
 #: Packages that some tokenizers need.
 _OPTIONAL: Final = ("sentencepiece", "protobuf", "tiktoken", "mistral-common", "blobfile")
-#: {module: package that installs it} where the names differ.
+#: {module: package that installs it}, for different names.
 _DISTRIBUTIONS: Final = {
     "google": "protobuf",
     "flash_attn": "flash-attn",
@@ -62,7 +62,7 @@ _DISTRIBUTIONS: Final = {
 def digest_files(paths: Iterable[Path]) -> str:
     """Return the SHA-256 over the digests of files, in the order of their paths (hexadecimal).
 
-    A file of :data:`SAME_MODEL` counts as the file that it replaced.
+    For a file in :data:`SAME_MODEL`, the digest of the file that it replaced is used.
     """
     digest = hashlib.sha256()
     for path in sorted(paths):
@@ -85,18 +85,18 @@ def first_line(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return why another library could not use the files of a model, as the end of a sentence.
+    """Return, as the end of a sentence, the reason why another library could not use the files of a model.
 
-    Errors of Python itself (a list where a number was expected) mean nothing to a user who did not write the library.
+    The text of errors of Python itself (such as a list instead of a number) does not help a user and is replaced.
     """
     if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
-        return "a value has another type or another place than transformers expects"
+        return "a value has a type or a place that transformers does not expect"
     return shown(first_line(error)[:-1])
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence the progress bars and reports of transformers inside the block, and restore its settings afterwards."""
+    """Silence the progress bars and reports of transformers while the block runs, and restore its settings."""
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -121,7 +121,7 @@ def needs_own_code(name: str, what: str) -> ModelError:
 
 
 def broken_installation(name: str, error: BaseException) -> ModelError:
-    """Return the error for a class of transformers that cannot be imported, with the command that mends it.
+    """Return the error for a class of transformers that cannot be imported, with a command that repairs it.
 
     The files of the model are not the cause.
     """
@@ -129,7 +129,7 @@ def broken_installation(name: str, error: BaseException) -> ModelError:
     package = _package_missing(cause)
     if package:
         return ModelError(
-            f"transformers needs the package {package} for the model '{name}', and it is not installed.",
+            f"transformers needs the package {package} for the model '{name}', which is not installed.",
             f"install it with `pip install {package}`; the model's files are not the cause.",
         )
     message = f"transformers cannot import what the model '{name}' needs: {reason(cause)}."
@@ -154,7 +154,7 @@ def _package_missing(cause: BaseException) -> str:
     """Return the package that an error reports as not installed; empty for any other error."""
     if isinstance(cause, ModuleNotFoundError) and cause.name:
         module = cause.name.partition(".")[0]
-        # A module that is missing within an installed package is a package of another version.
+        # If a module is missing within an installed package, the package has a different version.
         if importlib.util.find_spec(module) is None:
             return _DISTRIBUTIONS.get(module, module)
     text = str(cause).lower()
@@ -164,7 +164,7 @@ def _package_missing(cause: BaseException) -> str:
 
 
 def _package_failing(cause: BaseException) -> str:
-    """Return the installed package whose code raised an error, or which its message names; empty if none is known."""
+    """Return the installed package that raised an error or is named in its message; empty if unknown."""
     message = str(cause)
     if named := next((name for name in _NOT_NEEDED if name.replace("-", "_") in message or name in message), ""):
         return named

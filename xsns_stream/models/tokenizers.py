@@ -1,8 +1,8 @@
-"""The tokenizer of a checkpoint: loading, checks against the model, and the one function that calls it.
+"""Tokenizers of checkpoints: loading, checks against the model, and tokenization of text.
 
 A text may contain the string of a special token: a page about BERT contains `[MASK]`, and the source of a web page
-contains `</s>` or `<s>`. By default, tokenizers read such a string as the token itself: the text would then contain a
-mask, a second end, or padding that its author did not write. :func:`tokenise` reads it as characters.
+contains `</s>` or `<s>`. By default, tokenizers read this string as the special token, so that the text would contain a
+mask, a second end, or padding. :func:`tokenise` reads it as characters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xsns_stream.models.auto_classes import reads_both_ways
 from xsns_stream.models.huggingface import broken_installation, needs_own_code, quiet_transformers, reason
 from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code
 
-#: Tokenizers without a vocabulary, and kinds of models that have no table of token embeddings.
+#: Tokenizers without a vocabulary, and kinds of models without a table of token embeddings.
 _BYTE_TOKENIZERS: Final = (
     "ByT5Tokenizer",
     "MyT5Tokenizer",
@@ -51,7 +51,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     except UnusableError as error:
         raise ModelError(
             f"the tokenizer of model '{name}' cannot be read: {error}.",
-            "export it again, or use the tokenizer of another model.",
+            "export the tokenizer again, or use another model.",
         ) from error
     try:
         with quiet_transformers():
@@ -75,14 +75,14 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     if not tokenizer.is_fast:
         raise ModelError(
             f"the tokenizer of model '{name}' ({type(tokenizer).__name__}) has no fast form.",
-            "convert it to tokenizer.json with `convert_slow_tokenizer` of transformers, if it has a converter; "
-            "use another model otherwise.",
+            "convert it to tokenizer.json with `convert_slow_tokenizer` of transformers if there is a converter, or "
+            "use another model.",
         )
     return tokenizer
 
 
 def refuse_bytes(name: str, kind: object) -> None:
-    """Reject a tokenizer that reads bytes or characters instead of tokens from a vocabulary.
+    """Raise an error for a tokenizer of bytes or characters, which has no vocabulary of tokens.
 
     Args:
         name: Name of the model, for the message.
@@ -102,7 +102,7 @@ def refuse_bytes(name: str, kind: object) -> None:
 
 
 def _refuse_missing_reader(folder: Path, name: str, error: Exception) -> None:
-    """Raise an error that names the packages that are not installed and that read the vocabulary of a tokenizer."""
+    """Raise an error if packages that read the vocabulary of a tokenizer are not installed."""
     if (folder / "tokenizer.json").is_file():
         return
     files = sorted(path for path in folder.iterdir() if path.name.endswith((".model", ".tiktoken")))
@@ -129,7 +129,7 @@ def _is_installed(package: str) -> bool:
 
 
 def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
-    """Reject a tokenizer that was not made for the model: its ids would silently stand for other tokens.
+    """Raise an error for a tokenizer of a different model, because its ids would silently mean other tokens.
 
     Args:
         model: The loaded model.
@@ -283,7 +283,7 @@ def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame:
 
 @contextmanager
 def _reading_characters(tokenizer: Any) -> Iterator[None]:
-    """Let a tokenizer split strings that its vocabulary would return as special tokens, inside the block."""
+    """Let a tokenizer split the strings of special tokens while the block runs."""
     if not getattr(tokenizer, "is_fast", False):
         yield
         return
@@ -304,7 +304,7 @@ def _reading_characters(tokenizer: Any) -> Iterator[None]:
 
 
 def _splitter(tokenizer: Any) -> Any:
-    """Return a pre-tokenizer that splits reserved strings after their first character; None if it is not needed."""
+    """Return a pre-tokenizer that splits reserved strings after their first character; None if not needed."""
     size = len(tokenizer)
     known = _KNOWN.get(tokenizer)
     if known is None or known[0] != size:
@@ -313,10 +313,11 @@ def _splitter(tokenizer: Any) -> Any:
 
 
 def _make_splitter(tokenizer: Any) -> Any:
-    """Make the pre-tokenizer of :func:`_splitter`.
+    """Return the pre-tokenizer for :func:`_splitter`.
 
-    `split_special_tokens` is enough where the special tokens are not tokens of the model that splits words, or cannot
-    be reached by its merges (byte-level BPE, WordPiece). Unigram finds every token of its vocabulary within text.
+    `split_special_tokens` is sufficient if the special tokens are not in the vocabulary of the model that splits words,
+    or if its merges cannot produce them (byte-level BPE, WordPiece). Unigram finds every token of its vocabulary within
+    text.
     """
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import Split
@@ -341,7 +342,7 @@ def _is_read_as(tokenizer: Any, string: str, at: int) -> bool:
 
 
 def _pattern(string: str) -> str:
-    """Return a regular expression for a string as it may appear after spaces were replaced."""
+    """Return a regular expression for a string after the replacement of spaces."""
     return "".join(_SPACE if character == " " else re.escape(character) for character in string)
 
 

@@ -1,9 +1,9 @@
 """Public functions that combine the stages: build, rank, compare, evaluate, baselines and fine-tuning.
 
-The command line and :mod:`xsns_stream` call the same functions. A build measures one row (a language under a seed)
-after another: corpus → sample → encoded examples → Fisher values → sub-networks → store. A finished row is committed,
-and skipped when the build runs again. An error in the text or the gradients of one language is recorded, and the other
-languages continue; an error of the model or the store ends the run, because every row would raise it.
+The command line and :mod:`xsns_stream` call the same functions. A build measures rows one after another; a row is one
+language with one seed: corpus → sample → encoded examples → Fisher values → sub-networks → store. A finished row is
+committed; another run of the build skips it. An error in the text or the gradients of one language is recorded, and the
+other languages continue; an error of the model or the store ends the run, because every row would raise it.
 
 * `build`: the function; `settings`: its settings; `run_build`: the loop over rows; `rows`: text and commit of a row;
   `measure`: Fisher values of a row.
@@ -15,5 +15,5 @@ languages continue; an error of the model or the store ends the run, because eve
 * `store_rows`: copy, merge, prune and export of rows.
 * `source_ranking`, `comparison`, `gold_comparison`, `predictors`, `row_selection`, `inspection`: functions that read
   stores and matrices.
-* `events` and `progress`: what happens during the work, and how it is shown; `scheduling`: work that processes share.
+* `events` and `progress`: events during the work, and their display; `scheduling`: work that processes share.
 """

@@ -1,4 +1,4 @@
-"""Baselines by name: other predictors of transfer, computed from tables, from text, or read from a file."""
+"""Baselines by name, computed from tables or text, or read from a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Baseline:
     Attributes:
         matrix: Its similarities; larger means a better source.
         notes: Sentences on data that were left out.
-        origin: The file or the text that it was computed from.
+        origin: The file or the text of the computation.
         labels: Entries on labels of a file that were left out or recognised by name.
     """
 
@@ -57,7 +57,7 @@ def baseline(
     on_event: Callable[[BaselineEvent], None] = lambda event: None,
     **options: Any,
 ) -> SimilarityMatrix:
-    """Compute a baseline: what `xsns-stream baseline NAME` does.
+    """Compute a baseline, like the command `xsns-stream baseline NAME`.
 
     >>> import xsns_stream as xs
     >>> xs.baseline("script", languages="sw,ru,uk").values.tolist()
@@ -66,21 +66,21 @@ def baseline(
     Args:
         name: `l2v`, `ldnd`, `family`, `script`, `source-size` (from a table); `lex`, `emb`, `nn-rank`, `grad-cosine`,
             `sue` (from text); or `file` (a matrix in a file).
-        texts: Text, as for :func:`xsns_stream.build`; for baselines from text.
+        texts: Text for baselines from text; see :func:`xsns_stream.build`.
         table: The table, or the matrix of `file`; `script` needs none.
-        languages: Codes that are compared with one another, or `all`; by default all that the data have.
+        languages: Codes to compare with one another, or `all`; by default all languages of the data.
         sources: Codes of the rows.
         targets: Codes of the columns.
         gold: File of gold scores; its sources and targets are the default.
         store: Store of sub-networks, or its path, for baselines from text: model, text, number of examples, seeds and
-            longest example are those of the store, and the text is compared with the store's.
-        model: As for :func:`xsns_stream.build`; for baselines from text, except `sue`.
+            maximum length are those of the store, and the text is compared with that of the store.
+        model: Model for baselines from text, except `sue`; see :func:`xsns_stream.build`.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
-        **options: All other options of the verb, under the same names: `examples` (64), `seeds` (42),
-            `batch` (8), `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`,
-            `merges`, `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text as for
+        **options: All other options of the verb, under the same names: `examples` (64), `seeds` (42), `batch` (8),
+            `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`, `merges`,
+            `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text from
             :func:`xsns_stream.build`; `names`, `columns`, `column`, `binary`, `log` of tables; `distance`, `scale`,
             `transpose`, `skip_unknown`, `rename`, `as_given` of files.
 
@@ -98,11 +98,12 @@ def baseline(
     requested = request_languages(languages, sources, targets, gold, path_of_store)
     if name in TEXT_BASELINES:
         if options.get("layer") == "all":
-            raise UsageError("baseline returns one matrix, and layer='all' gives several.", "give one layer.")
+            raise UsageError("baseline returns one matrix, but layer='all' gives several.", "give one layer.")
         return _from_text(name, texts, requested, path_of_store, model, tokenizer, progress, on_event, options)
     if name not in (*TABLE_BASELINES, "file"):
         raise UsageError(
-            f"there is no baseline '{name}'.", f"choose among {', '.join((*TABLE_BASELINES, *TEXT_BASELINES, 'file'))}."
+            f"there is no baseline '{name}'.",
+            f"choose one of {', '.join((*TABLE_BASELINES, *TEXT_BASELINES, 'file'))}.",
         )
     if table is None and name != "script":
         raise UsageError(f"the baseline {name} needs a table.", "give table=FILE.")
@@ -167,7 +168,7 @@ def _from_text(
 
 
 def _differs(value: Any, default: str) -> bool:
-    # Frames and arrays have no truth value when they are compared.
+    # Comparisons of frames and arrays have no truth value.
     return not (isinstance(value, str) and value == default)
 
 
@@ -175,7 +176,7 @@ def _differs(value: Any, default: str) -> bool:
 
 
 def with_record(matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with the record of a baseline that uses no text, if it has none."""
+    """Return the matrix; if it has no record, add that of a baseline without text."""
     return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
 
 
@@ -246,7 +247,7 @@ class TableBaseline:
     Attributes:
         compute: Function of the table, the languages and the options.
         files: Names of usable tables in a folder, the best first; empty if no table is needed.
-        needs: What it needs, for messages.
+        needs: The needed table, for messages.
     """
 
     compute: Callable[..., Baseline]
@@ -281,9 +282,9 @@ def table_baseline(name: str, file: str | None, requested: RequestedLanguages, *
 
     Args:
         name: A key of :data:`TABLE_BASELINES`.
-        file: The table; None only for `script`.
+        file: The table; may be None for `script`.
         requested: The languages.
-        **options: `names` (a table of names, where labels are names), `columns` and `binary` of `family`, `column` of
+        **options: `names` (a table of names, if labels are names), `columns` and `binary` of `family`, `column` of
             `script` and `source-size`, `log` of `source-size`.
 
     Raises:
@@ -316,11 +317,11 @@ def file_baseline(
         file: A .csv, .tsv, .parquet, .json or .npz file with codes or names of languages on both sides.
         requested: The languages.
         distance: Whether the numbers are distances; similarity is then 1 − distance / scale.
-        scale: The distance at which two languages share nothing.
+        scale: The distance of two languages without any similarity.
         transpose: Whether rows are targets and columns are sources.
         skip_unknown: Whether to leave out labels that are not languages.
         rename: {label of the file: code}.
-        as_given: Whether to accept rows and columns whose order contradicts the corner of the table.
+        as_given: Whether to accept a table whose numbers look like distances or similarities contrary to `distance`.
 
     Raises:
         XsnsError: The file cannot be read, or lacks the languages.
@@ -361,9 +362,9 @@ def _restricted(matrix: SimilarityMatrix, requested: RequestedLanguages, file: s
 def baselines_in_folders(
     folders: Sequence[str], requested: RequestedLanguages
 ) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """Compute the baselines whose tables are in some folders, and `script`, which needs no table.
+    """Compute all baselines with a table in one of the folders, and `script`, which needs no table.
 
-    Where several tables can be used, the one with most of the languages is used, or the first one of several.
+    If several tables can be used, the table with most of the languages is used, or the first of several.
 
     Returns:
         {name: baseline} and {name: reason why it is left out}.
@@ -401,7 +402,7 @@ def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def _widest(name: str, paths: Sequence[Path], requested: RequestedLanguages) -> Baseline | str:
-    """Return the baseline from the table with most languages; else why the first table cannot be used."""
+    """Return the baseline from the table with most languages, or the reason why the first table cannot be used."""
     best: Baseline | None = None
     reasons = []
     for path in paths:

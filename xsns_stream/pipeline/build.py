@@ -1,4 +1,4 @@
-"""The build as one function: texts, a model and a store, with all options of the verb."""
+"""The function `build`, with all options of the verb."""
 
 from __future__ import annotations
 
@@ -121,9 +121,9 @@ def build(
     dry_run: bool = False,
     **options: Any,
 ) -> SubNetworkStore | BuildResult | BuildPlan:
-    """Measure languages and write their sub-networks to a store: what `xsns-stream build` does.
+    """Measure languages and write their sub-networks to a store, like the command `xsns-stream build`.
 
-    Rows that the store contains are skipped: running again continues where the last run stopped. Each row is committed
+    Rows that the store contains are skipped, so that another call continues an interrupted build. Each row is committed
     as soon as it is finished.
 
     >>> import tempfile, xsns_stream as xs
@@ -134,10 +134,10 @@ def build(
 
     Args:
         texts: {language: texts}; a pandas frame or a `datasets.Dataset` with the columns `language` and `text`; a
-            corpus name, a folder or `language=file` pairs, as :func:`xsns_stream.open_corpus` takes them; or an open
-            corpus. None takes the text of the store, or `cldr` for a new store.
-        model: `mini`, a folder, a Hub id, a loaded model of transformers, or what :func:`xsns_stream.load_model`
-            returns. None takes the model of the store, or `mini` for a new store.
+            corpus name, a folder or `language=file` pairs (see :func:`xsns_stream.open_corpus`); or an open corpus.
+            None takes the text of the store, or `cldr` for a new store.
+        model: `mini`, a folder, a Hub id, a loaded model of transformers, or a result of
+            :func:`xsns_stream.load_model`. None takes the model of the store, or `mini` for a new store.
         store: Path or URL of the store, or an open store.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         tokenizer: The tokenizer of a loaded model of transformers.
@@ -155,20 +155,20 @@ def build(
             `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
-        The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
-        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel`, it measures with these
-        settings, shows nothing, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
+        The store, open for reading and writing. A call `build(settings, loaded, store, on_event)` with
+        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel` measures with these settings,
+        shows no progress, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
         PartialError: Some rows failed; the others are committed.
-        IncompatibleError: The store contains another experiment; the differing fields are named.
+        IncompatibleError: The store contains another experiment; the message names the fields that differ.
         CorpusError, LanguageError: The texts cannot be read, or a language is missing.
         UsageError: An option is not valid, or does not apply to these texts or this model.
-        ModelError, StoreError: Nothing more can be measured, or written.
+        ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
     """
     if isinstance(texts, BuildSettings):
         if options or tokenizer is not None:
-            raise UsageError("options were given beside BuildSettings.", "put them into the settings.")
+            raise UsageError("options were given together with BuildSettings.", "put them into the settings.")
         from xsns_stream.models.in_memory import with_current_weights
 
         return run_build(texts, with_current_weights(model), cast(SubNetworkStore, store), on_event)
@@ -186,9 +186,9 @@ def build(
     return opened
 
 
-#: The value of `labels` that keeps the names of files as labels, which is no value of the estimator.
+#: The value of `labels` that uses names of files as labels; it is not a value of the estimator.
 AS_GIVEN: Final = "as-given"
-#: Options of :func:`load_for_build`; all others belong to the text or to the settings.
+#: Options of :func:`load_for_build`; all other options belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
 _TEXT_OPTIONS: Final = (
     *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
@@ -216,7 +216,8 @@ class PlannedBuild:
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences on what was taken from the store, and on how the text is read."""
-        return (*([self.note] if self.note else []), *reading_notes(self.settings.corpus))
+        notes = (*reading_notes(self.settings.corpus), *self.settings.notes)
+        return (*([self.note] if self.note else []), *notes)
 
 
 def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **options: Any) -> PlannedBuild:
@@ -224,9 +225,9 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
 
     Args:
         store: The store that rows are added to; it need not exist.
-        texts: As for :func:`build`.
+        texts: See :func:`build`.
         model: As for :func:`build`.
-        **options: As for :func:`build`.
+        **options: See :func:`build`.
 
     Raises:
         UsageError: An option is unknown, not valid, or does not apply to the texts.
@@ -283,23 +284,24 @@ def load_for_build(
     mean_span: float | None = None,
     max_length: int = 128,
 ) -> tuple[BuildSettings, LoadedModel]:
-    """Load the model of a build, and return the settings with their objective, and the model.
+    """Load the model of a build, and return the settings with the objective, and the model.
 
     Args:
         settings: The settings; their objective is replaced.
-        model: As for :func:`build`.
-        tokenizer: As for :func:`build`.
+        model: See :func:`build`.
+        tokenizer: See :func:`build`.
         revision: Commit, branch or tag of a model on the Hub.
-        device: The device, as torch names it.
+        device: The device of torch.
         dtype: Data type of the weights.
-        objective: What the model predicts; `auto` is what it was trained for.
+        objective: The training objective; `auto` is that of the pre-training.
         mask_rate: Share of tokens that are hidden.
         mean_span: Mean length of a hidden span in tokens, for span corruption.
         max_length: Longest example in tokens; longer text is cut.
 
     Raises:
         ModelError: The model cannot be loaded.
-        UsageError: The objective lacks one of the options, or the model does not take examples of this length.
+        UsageError: The objective does not have one of the options, or the model does not support examples of this
+            length.
     """
     from xsns_stream.models import longest_input
     from xsns_stream.models.in_memory import open_model
@@ -325,8 +327,8 @@ def load_for_build(
         if not names:
             raise UsageError(
                 f"the model '{loaded.name}' has a head for {loaded.objective}, and the text is read without labels.",
-                f"give objective='{loaded.objective}' with labelled text, or load the model with the head that it was "
-                "pre-trained with.",
+                f"give objective='{loaded.objective}' with labelled text, or load the model with the head of its "
+                f"pre-training.",
             )
     chosen = make_objective(loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names)
     return replace(settings, objective=chosen), loaded
@@ -337,7 +339,7 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
 
     Raises:
         UsageError: The value is neither a store nor a path.
-        StoreError: Something else is at the path.
+        StoreError: The path contains something else.
     """
     if isinstance(store, SubNetworkStore):
         return store
@@ -346,20 +348,20 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
 
 
 def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:
-    """Check that a model takes examples of a length.
+    """Check that a model supports examples of a length.
 
     Raises:
-        UsageError: It does not.
+        UsageError: It does not support this length.
     """
     if max_length > longest:
         raise UsageError(
-            f"the model '{loaded.name}' takes at most {longest} tokens, not {max_length}.",
+            f"the model '{loaded.name}' supports at most {longest} tokens, not {max_length}.",
             f"give `--max-length {longest}` or less.",
         )
 
 
 def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) -> None:
-    """Raise an error where rows of a build failed, or would fail.
+    """Raise an error if rows of a build failed, or would fail.
 
     Raises:
         PartialError: Some rows failed; the error names their languages.
@@ -384,7 +386,7 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
 def _shown(
     settings: BuildSettings, store: SubNetworkStore, on_event: Callable[[Event], None], progress: bool
 ) -> Iterator[Callable[[Event], None]]:
-    """Yield a function that sends an event to `on_event` and, where progress is shown, draws it."""
+    """Yield a function that passes events to `on_event` and shows progress if requested."""
     if not progress:
         yield on_event
         return

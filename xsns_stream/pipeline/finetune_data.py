@@ -17,7 +17,7 @@ from xsns_stream.transfer.encoding import labels_of
 from xsns_stream.transfer.finetune import subsample
 from xsns_stream.types import LabelledSplit, TransferRun
 
-#: Largest number of dev examples of a source; more of them cost time and change no decision.
+#: Largest number of dev examples of a source; more of them take time without benefit.
 DEV_LIMIT: Final = 500
 
 
@@ -47,7 +47,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
 
     Args:
         settings: Settings of the units.
-        on_read: Called with the language and the split that are read next.
+        on_read: Called with the language and the split before they are read.
 
     Raises:
         CorpusError: No source or no target has data, or targets have classes that no source has.
@@ -79,14 +79,14 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     dev_limit = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
     held_out = {source: _mixed(constituents(source), dev, dev_limit) for source in settings.sources}
     _check_renamed(settings.corpus)
-    notes |= dict.fromkeys(reading_notes(settings.corpus))
+    notes |= dict.fromkeys((*reading_notes(settings.corpus), *settings.notes))
     sources = [source for source in settings.sources if training[source] and held_out[source]]
     test = {target: subsample(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
     if not sources or not test:
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
         raise CorpusError(f"no {side} data. The first: {first.message}", first.hint)
-    # Classes come from all data that were read, not from the subsamples: --limit limits examples only.
+    # Classes come from all data and not from the subsamples, because --limit limits only examples.
     used = dict.fromkeys(code for source in sources for code in constituents(source))
     read_whole = [split for code in used for split in (train[code], dev[code])] + [tests[target] for target in test]
     _check_spellings(settings, [split for split in read_whole if split is not None])
@@ -116,7 +116,7 @@ def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]
     """Check that no class has several spellings.
 
     Raises:
-        CorpusError: A class has several.
+        CorpusError: A class has several spellings.
     """
     if settings.task.classes is not None:
         return
@@ -127,7 +127,7 @@ def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]
         classes,
         words=settings.task.labelled == "words",
         exempt={new for old, new in settings.corpus.relabel.items() if old == new},
-        hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD declares it a class of its own.",
+        hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD declares it a separate class.",
     )
 
 
@@ -164,7 +164,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     """Return notes on classes that some sources lack.
 
     Raises:
-        CorpusError: A target has a class that no source is trained on, and that no model could predict.
+        CorpusError: A target has a class that no source has, so that no model can predict it.
     """
     if not data.labels:
         return []
@@ -178,7 +178,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
                 f"--relabel {unknown[0]}=NAME gives it another name"
                 + (f"; --relabel {unknown[0]}=O leaves it out" if task.entities else "")
                 + ("; a higher --limit may find examples of it" if limit is not None else "")
-                + "; check --task where the labels are another task's.",
+                + "; check --task if the labels belong to another task.",
             )
     if task.classes is not None:
         return []
@@ -196,16 +196,16 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
-#: Entry in the record of a unit's training: {target: [shared examples, test examples]}.
+#: Entry in the training record of a unit: {target: [shared examples, test examples]}.
 OVERLAP: Final = "test_examples_in_training"
-# Pairs that a sentence names.
+# The largest number of pairs that a sentence names.
 _NAMED: Final = 8
 
 
 def overlaps(
     train: Mapping[str, Sequence[LabelledSplit]], tests: Mapping[str, LabelledSplit]
 ) -> dict[str, dict[str, int]]:
-    """Return {source: {target: test examples whose text is also a training example}}, without zeros.
+    """Return {source: {target: number of test examples with the text of a training example}}, without zeros.
 
     Args:
         train: {source: its training splits}.
@@ -222,7 +222,7 @@ def overlaps(
 
 
 def overlap_note(split: str, shares: Iterable[tuple[str, str, int, int]]) -> tuple[str, ...]:
-    """Return a sentence on shared examples, the largest shares first; none where nothing is shared.
+    """Return a list with a sentence on shared examples, largest shares first; empty without shared examples.
 
     Args:
         split: `test` or `dev`.
@@ -237,7 +237,7 @@ def overlap_note(split: str, shares: Iterable[tuple[str, str, int, int]]) -> tup
     ]
     more = f" and {len(ordered) - _NAMED} more pairs" if len(ordered) > _NAMED else ""
     effect = "these scores are too high" if split == "test" else "training may stop too late"
-    return (f"{split} examples that are training examples too: {', '.join(pairs)}{more}; {effect}.",)
+    return (f"{split} examples that are also training examples: {', '.join(pairs)}{more}; {effect}.",)
 
 
 def data_notes(
@@ -245,7 +245,7 @@ def data_notes(
     dev: Mapping[str, Sequence[LabelledSplit]],
     tests: Mapping[str, LabelledSplit],
 ) -> tuple[str, ...]:
-    """Return sentences on test and dev examples that are training examples too."""
+    """Return sentences on test and dev examples that are also training examples."""
     tested = overlaps(train, tests)
     shares = [(source, target, n, len(tests[target])) for source, one in tested.items() for target, n in one.items()]
     dev_shares = []
@@ -257,7 +257,7 @@ def data_notes(
 
 
 def run_notes(runs: Iterable[TransferRun]) -> tuple[str, ...]:
-    """Return a sentence on test examples that the models of these units were trained on."""
+    """Return a sentence on test examples that were in the training data of these units."""
     shares: dict[tuple[str, str], Any] = {
         (run.source, target): counts for run in runs for target, counts in run.training.get(OVERLAP, {}).items()
     }

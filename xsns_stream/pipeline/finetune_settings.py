@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -16,7 +16,7 @@ from xsns_stream.pipeline.arguments import real_number, several, whole_number
 from xsns_stream.tasks import TASKS, Task
 from xsns_stream.transfer import PRESETS, FineTuning
 
-#: Seeds must be smaller: the Trainer passes them to NumPy.
+#: Seeds must be smaller, because the Trainer passes them to NumPy.
 _SEEDS: Final = 2**32
 #: Longest name of a source that becomes part of a file name.
 _LONGEST_NAME: Final = 64
@@ -37,7 +37,7 @@ class Unit:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages that the model is fine-tuned on."""
+        """The languages on which the model is fine-tuned."""
         return constituents(self.source)
 
     @property
@@ -64,12 +64,13 @@ class TransferSettings:
         seeds: Seeds of fine-tuning; each source gets one unit for each seed.
         fine_tuning: Hyper-parameters.
         revision: Commit, branch or tag of a model on the Hub.
-        limit: Largest number of training examples of a source, shared equally by the languages of a mixture; None
-            takes all. The choice of examples does not depend on the seed.
-        test_limit: Largest number of test examples of a target, and of dev examples of a source; None takes all test
-            examples, and 500 dev examples.
-        pairs: The only (source, target) pairs that are measured; None measures all.
-        keep_models: Folder for the fine-tuned models; None keeps none.
+        limit: Largest number of training examples of a source, divided equally between the languages of a mixture; None
+            for all. The choice of examples does not depend on the seed.
+        test_limit: Largest number of test examples of a target, and of dev examples of a source; None for all test
+            examples and 500 dev examples.
+        pairs: The (source, target) pairs to measure; None for all.
+        keep_models: Folder for the fine-tuned models; None to save no models.
+        notes: Sentences on languages that the data have under another label than they were asked for.
     """
 
     corpus: TaskCorpus
@@ -84,6 +85,7 @@ class TransferSettings:
     test_limit: int | None = None
     pairs: frozenset[tuple[str, str]] | None = None
     keep_models: Path | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("sources", "targets", "seeds"):
@@ -101,7 +103,7 @@ class TransferSettings:
         return tuple(Unit(source, seed) for seed in self.seeds for source in self.sources)
 
     def targets_of(self, source: str) -> tuple[str, ...]:
-        """Return the targets that a source is tested on."""
+        """Return the targets on which a source is tested."""
         if self.pairs is None:
             return self.targets
         return tuple(target for target in self.targets if (source, target) in self.pairs)
@@ -129,7 +131,7 @@ def transfer_settings(
     relabel: Mapping[str, str] | Iterable[str] = (),
     **hyper_parameters: Any,
 ) -> TransferSettings:
-    """Return the settings of fine-tuning from plain values, as :func:`xsns_stream.transfer` and the verb have them.
+    """Return the settings of fine-tuning from the plain values of :func:`xsns_stream.transfer` and the verb.
 
     Raises:
         CorpusError: The data cannot be read.
@@ -146,13 +148,14 @@ def transfer_settings(
         raise UsageError(f"there is no preset '{preset}'.", f"choose one of {', '.join(PRESETS)}.")
     changes: dict[str, Any] = {name: value for name, value in hyper_parameters.items() if value is not None}
     if unknown := next((name for name in changes if name not in _HYPER_PARAMETERS), None):
-        raise UsageError(f"fine-tuning has no option '{unknown}'.", f"choose among {', '.join(_HYPER_PARAMETERS)}.")
+        raise UsageError(f"fine-tuning has no option '{unknown}'.", f"choose one of {', '.join(_HYPER_PARAMETERS)}.")
     for name, value in changes.items():
         changes[name] = (real_number if name == "learning_rate" else whole_number)(value, name)
-    # Windows of a passage overlap by the stride, which must leave room in a short input.
+    # Windows of a passage overlap by the stride, which must be shorter than the input.
     stride = min(PRESETS[preset].stride, changes.get("max_length", PRESETS[preset].max_length) // 4)
     tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, **changes)
-    chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs)
+    notes: dict[str, None] = {}
+    chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs, notes.setdefault)
     return TransferSettings(
         corpus,
         TASKS[task],
@@ -166,13 +169,14 @@ def transfer_settings(
         test_limit=None if test_limit is None else whole_number(test_limit, "test_limit"),
         pairs=chosen_pairs,
         keep_models=None if keep_models is None else Path(keep_models),
+        notes=tuple(notes),
     )
 
 
 def _open(
     data: object, task: str, *, config: str | None, revision: str | None, relabel: Mapping[str, str] | Iterable[str]
 ) -> TaskCorpus:
-    """Return labelled data that are open already, or open them."""
+    """Return open labelled data; open them if necessary."""
     if isinstance(data, str | os.PathLike):
         return open_task(os.fspath(data), task, config=config, revision=revision, relabel=_relabelling(relabel))
     if not hasattr(data, "languages"):
@@ -191,6 +195,7 @@ def _languages(
     mix: str | Iterable[str],
     targets: str | Iterable[str],
     pairs: str | Iterable[tuple[str, str]] | None,
+    note: Callable[[str], None],
 ) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]] | None]:
     """Look up sources, targets and pairs in the data."""
     with_training, with_tests = corpus.languages("train"), corpus.languages("test")
@@ -209,32 +214,32 @@ def _languages(
             ("targets", "--targets", tests != ["all"]),
         ):
             if given:
-                raise UsageError(f"--pairs names the {side} already.", f"omit {options}.")
+                raise UsageError(f"--pairs names the {side}, too.", f"omit {options}.")
         chosen = [
             (source, target)
             for left, right in _pairs(pairs)
-            for source in _sources(left, with_training, trained)
-            for target in select([right], with_tests, tested)
+            for source in _sources(left, with_training, trained, note)
+            for target in select([right], with_tests, tested, note)
         ]
         sides = [tuple(dict.fromkeys(side)) for side in zip(*chosen, strict=True)]
         return sides[0], sides[1], frozenset(chosen)
     if not named and not mixed:
         raise UsageError("no source was given.", "--sources en,de fine-tunes on each, --mix en,de on both together.")
-    single = select(named, with_training, trained) if named else ()
-    mixtures = [_mixture([codes], with_training, trained, f"--mix '{codes}'") for codes in mixed]
-    return tuple(dict.fromkeys((*single, *mixtures))), select(tests, with_tests, tested), None
+    single = select(named, with_training, trained, note) if named else ()
+    mixtures = [_mixture([codes], with_training, trained, f"--mix '{codes}'", note) for codes in mixed]
+    return tuple(dict.fromkeys((*single, *mixtures))), select(tests, with_tests, tested, note), None
 
 
-def _sources(written: str, known: Sequence[str], where: str) -> tuple[str, ...]:
+def _sources(written: str, known: Sequence[str], where: str, note: Callable[[str], None]) -> tuple[str, ...]:
     """Return the sources of a code, of `all`, or of a mixture such as `es+it`."""
     parts = constituents(written)
     if len(parts) == 1:
-        return select(parts, known, where)
-    return (_mixture(parts, known, where, f"'{written}'"),)
+        return select(parts, known, where, note)
+    return (_mixture(parts, known, where, f"'{written}'", note),)
 
 
-def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: str) -> str:
-    mixed = select(codes, known, where)
+def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: str, note: Callable[[str], None]) -> str:
+    mixed = select(codes, known, where, note)
     if len(mixed) < 2:
         separator = "+" if "+" in written else ","
         raise UsageError(
@@ -244,7 +249,7 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
 
 
 def _pairs(pairs: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return (source, target) as written: from a text, from the file that it names, or from tuples."""
+    """Return pairs (source, target) without normalising them: from a text, from a named file, or from tuples."""
     if not isinstance(pairs, str):
         return [(source, target) for source, target in pairs]
     if _ARROW not in pairs and Path(pairs).is_file():
@@ -261,7 +266,7 @@ def _pairs(pairs: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     if wrong is not None or not words:
         raise LanguageError(
             f"'{_ARROW.join(wrong or [pairs])}' is not a pair.",
-            "write source>target, as en>sw, or name a file of such lines.",
+            "write source>target, such as en>sw, or name a file with such lines.",
         )
     return [(source.strip(), target.strip()) for source, target in words]
 

@@ -29,7 +29,7 @@ class GoldReport:
         regimes: Names of all regimes of the file.
         notes: Notes on the scores.
         output: File that the scores were written to; None if they were read from a file.
-        imported: Result of the import; None if the scores were read from a file.
+        imported: Result of the import; None for scores from a file.
     """
 
     scores: TransferScores
@@ -40,7 +40,7 @@ class GoldReport:
     imported: ImportedScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream gold import --json` and `gold show --json` print them."""
+        """Return the JSON object that `xsns-stream gold import --json` and `gold show --json` print."""
         scores, summary = self.scores, self.summary
         result: dict[str, Any] = {
             "task": scores.task,
@@ -87,17 +87,17 @@ def import_gold(
 
     Args:
         files: Files in a public format; several files are runs with several seeds.
-        layout: Name of the format; None to find it from the contents.
+        layout: Name of the format; None to detect it from the contents.
         output: File to write: .parquet or .csv.
         seeds: One seed for each file.
         main_regime: Training regime that comes first.
-        rename: {label in the files: code that it stands for}.
+        rename: {label in the files: language code}.
         **options: Further options of :func:`xsns_stream.import_scores`.
 
     Raises:
-        UsageError: An invalid option; or the output has an unknown suffix or is in a missing folder.
-        XsnsError: A file cannot be read, or contains data that cannot be imported. The hint has the command line that
-            imports it.
+        UsageError: An option is invalid, or the output has an unknown suffix or is in a missing folder.
+        XsnsError: A file cannot be read, or contains data that cannot be imported. The hint contains a command line
+            that imports it.
     """
     from xsns_stream.gold import SCORE_FORMATS, FileProblemsError, import_scores, summarise, write_scores
     from xsns_stream.io.atomic import writable
@@ -115,10 +115,10 @@ def import_gold(
 
 
 def _mended(remedy: Remedy, files: Sequence[str], given: Mapping[str, Any], output: str) -> str:
-    """Return a sentence with the command line that imports the files in spite of their problems; empty without one.
+    """Return a sentence with a command line that imports the files despite their problems; empty without one.
 
     Args:
-        remedy: The options to add and to leave out.
+        remedy: The options to add and to omit.
         files: The files.
         given: {option: its value}, as the import was called.
         output: File to write.
@@ -128,7 +128,7 @@ def _mended(remedy: Remedy, files: Sequence[str], given: Mapping[str, Any], outp
     options: list[str] = []
     for name, value in given.items():
         flag = f"--{name.replace('_', '-')}"
-        # An added option replaces one that was given, except those that are repeated.
+        # An added option replaces a given option, unless the option can be repeated.
         if not value or flag in remedy.without or (flag in remedy.options and name != "rename"):
             continue
         if value is True:
@@ -139,7 +139,7 @@ def _mended(remedy: Remedy, files: Sequence[str], given: Mapping[str, Any], outp
             values = [value] if isinstance(value, str | int) else value
             options += [part for each in values for part in (flag, str(each))]
     command = shlex.join(["xsns-stream", "gold", "import", *files, *options, *remedy.options, "-o", output])
-    when = ", once the rest is corrected in it" if remedy.by_hand else ""
+    when = ", after the other problems are corrected in it" if remedy.by_hand else ""
     kept = "" if remedy.kept is None else f" ({remedy.kept} {'score' if remedy.kept == 1 else 'scores'})"
     return f" This command imports the file{kept}{when}: {command}"
 
@@ -148,11 +148,11 @@ def summarise_gold(file: str | os.PathLike[str], regime: str) -> GoldReport:
     """Return one regime of a file of gold scores, with a summary.
 
     Args:
-        file: A file that :func:`import_gold` wrote.
-        regime: Name of the regime; `main` stands for the first.
+        file: A file from :func:`import_gold`.
+        regime: Name of the regime; `main` means the first one.
 
     Raises:
-        UsageError: There is no such regime.
+        UsageError: The scores do not have this regime.
         XsnsError: The file cannot be read.
     """
     from xsns_stream.gold import read_scores, summarise

@@ -1,8 +1,8 @@
 """Baselines from text: one pass over the examples of a build computes all requested baselines.
 
-For emb and nn-rank, the unchanged text goes through the model's body once. grad-cosine uses the objective of the build
-on the same examples, and therefore runs the model again. Memory holds one batch, and a vector or counts for each
-language; token states and gradients are in temporary files.
+For emb and nn-rank, the body of the model is run once on the unchanged text. grad-cosine uses the objective of the
+build on the same examples, and therefore runs the model again. Memory contains one batch, and a vector or counts for
+each language; token states and gradients are in temporary files.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ __all__ = [
     "needs_weights",
 ]
 
-#: Layer of NN-Rank; the last layer of models with fewer.
+#: Default layer of NN-Rank; models with fewer layers use the last one.
 NEIGHBOUR_LAYER: Final = 8
 
 
@@ -83,15 +83,15 @@ def model_baselines(
     on_event: OnBaselineEvent = lambda event: None,
     **settings: Any,
 ) -> dict[str, SimilarityMatrix]:
-    """Compute baselines on the examples that a build with the same corpus, number and seeds draws.
+    """Compute baselines on the examples of a build with the same corpus, number of examples and seeds.
 
-    A language that fails under a seed is reported as an event; its values are NaN for this seed, and in the mean over
-    seeds. A language that fails under every seed is left out.
+    If a language fails with a seed, an event reports it, and its values are NaN for this seed and in the mean over
+    seeds. A language that fails with every seed is left out.
 
     Args:
         names: Names of :data:`TEXT_BASELINES`.
         corpus: Source of the text.
-        loaded: The model with its tokenizer. For lex its `model` may be None; for sue it may be None itself.
+        loaded: The model with its tokenizer. For lex, its `model` may be None; for sue, `loaded` may be None.
         languages: Normalised codes.
         on_event: Called with each event, in order.
         **settings: Further fields of :class:`BaselineSettings`.
@@ -114,7 +114,7 @@ def model_baselines(
 
 
 class _Run:
-    """One call of :func:`model_baselines`: its settings, and the parts of the model that all seeds share."""
+    """State of one call of :func:`model_baselines`: the settings, and the parts of the model that all seeds share."""
 
     def __init__(self, settings: BaselineSettings, loaded: LoadedModel | None, notify: OnBaselineEvent) -> None:
         self.settings, self.loaded, self.notify = settings, loaded, notify
@@ -164,7 +164,7 @@ class _Run:
             return self._finish(seed, collectors)
 
     def joined(self, seeds: Sequence[Matrices]) -> dict[str, SimilarityMatrix]:
-        """Return the mean matrix of each baseline over the seeds, without languages that failed under all seeds."""
+        """Return the mean matrix of each baseline over the seeds, without languages that failed with all seeds."""
         settings = self.settings
         lost = {code for code in settings.languages if all(Row(code, seed) in self.failed for seed in settings.seeds)}
         rows = [at for at, code in enumerate(settings.rows) if code not in lost]
@@ -184,7 +184,7 @@ class _Run:
         return matrices_by_name
 
     def _record(self, name: str) -> PredictorRecord:
-        """Return the record of how the baseline of this name was computed."""
+        """Return the record of the origin of a baseline."""
         settings, kind = self.settings, _kind(name)
         baseline = TEXT_BASELINES[kind]
         loaded = None if baseline.reads == "text" else self.model
@@ -253,7 +253,7 @@ class _Run:
         return LanguageText(row.language, sample, plain, scored)
 
     def _add(self, row: Row, text: LanguageText, collectors: Sequence[Collector]) -> None:
-        """Pass a language's text, and its token states, to every collector."""
+        """Pass the text of a language and its token states to the collectors."""
         for note in _notes(text, self.settings.examples):
             self.notify(Noted(note, row))
         for collector in collectors:
@@ -316,7 +316,7 @@ class _Run:
 
 
 def _kind(name: str) -> str:
-    """Return the baseline of a matrix, which is named after its layer where there is one for each."""
+    """Return the baseline of a matrix, which may be named after a layer."""
     return "emb" if name.startswith("emb-") else name
 
 
@@ -336,7 +336,7 @@ def _notes(text: LanguageText, requested: int) -> Iterator[str]:
 
 @contextmanager
 def _fitting(batch: int) -> Iterator[None]:
-    """Raise a clear error where a batch does not fit into memory.
+    """Raise a clear error if a batch does not fit into memory.
 
     Raises:
         ModelError: A batch does not fit.
@@ -353,7 +353,7 @@ def _fitting(batch: int) -> Iterator[None]:
         ) from error
 
 
-#: What a baseline reads of a language: its text, the tokens, token states of the model, or gradients.
+#: Input of a baseline: text, tokens, token states of the model, or gradients.
 Reads: TypeAlias = Literal["text", "tokens", "states", "gradients"]
 
 
@@ -362,10 +362,10 @@ class TextBaseline:
     """A baseline that is computed from text.
 
     Attributes:
-        needs: The options that it needs, for messages.
-        reads: What it reads. Token states and gradients need the weights of the model, tokens its tokenizer.
-        make: (run, seed, folder for temporary files, stack of what is closed afterwards) → an empty collector.
-        settings: (run, name of a matrix) → the settings that the values depend on.
+        needs: The required options, for messages.
+        reads: The input. Token states and gradients need the weights of the model, tokens its tokenizer.
+        make: (run, seed, folder for temporary files, stack for closing files) → an empty collector.
+        settings: (run, name of a matrix) → the settings that determine the values.
     """
 
     needs: str
@@ -375,11 +375,11 @@ class TextBaseline:
 
     @property
     def needs_weights(self) -> bool:
-        """Whether the model computes something."""
+        """Whether the baseline runs the model."""
         return self.reads in ("states", "gradients")
 
 
-#: {name: baseline}, in the order in which they are computed.
+#: {name: baseline}, in the order of computation.
 TEXT_BASELINES: Final[Mapping[str, TextBaseline]] = MappingProxyType(
     {
         "lex": TextBaseline(
@@ -443,25 +443,26 @@ class BaselineSettings:
         names: Names of :data:`TEXT_BASELINES`.
         corpus: Source of the text.
         languages: Normalised codes; emb subtracts the mean of their vectors if it is centred.
-        sources: Rows of the matrices; nn-rank searches the tokens of these. All languages by default.
+        sources: Rows of the matrices; nn-rank searches their tokens. All languages by default.
         targets: Columns; all languages by default.
         examples: |D|, the number of examples of each language and seed.
         seeds: Seeds; the values are the mean over the matrices of the seeds.
-        batch: Examples in a batch. Results depend on it only by rounding.
-        max_length: Longest example in tokens, including special tokens; longer text is cut, as by the build.
-        objective: Objective of grad-cosine; by default what the model was trained for, with its defaults.
+        batch: Examples in a batch. It affects results only by rounding.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut, as in the
+            build.
+        objective: Objective of grad-cosine; by default that of the pre-training, with its defaults.
         layout: θ of grad-cosine; the blocks by default.
-        token_reduction: For grad-cosine, as for :func:`xsns_stream.diagonal_fisher`.
+        token_reduction: For grad-cosine; see :func:`xsns_stream.diagonal_fisher`.
         layer: Layer of emb: 0 is the input of the first block; the last layer by default; `all` returns one matrix for
             each layer, named `emb-0`, `emb-1`, ….
         centre: Whether emb subtracts the mean language vector.
-        neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer.
+        neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer layers.
         neighbours: Number k of neighbours of nn-rank.
         max_tokens: Largest number of tokens of a language for nn-rank, from the first examples drawn; all by default.
             Time grows with its square.
-        states: Data type of nn-rank's token states on the disk, `float32` or `float16`.
-        merges: Number of merges of sue's byte-pair encodings.
-        scratch: Folder for temporary files; that of the system by default. nn-rank needs tokens × width × 4 bytes
+        states: Data type of the token states of nn-rank on disk, `float32` or `float16`.
+        merges: Number of merges of the byte-pair encodings of sue.
+        scratch: Folder for temporary files; the default is that of the system. nn-rank needs tokens × width × 4 bytes
             there, grad-cosine languages × parameters × 4 bytes.
     """
 
@@ -490,7 +491,7 @@ class BaselineSettings:
         for name in self.names:
             if name not in TEXT_BASELINES:
                 raise UsageError(
-                    f"there is no baseline '{name}' from text.", f"choose among {', '.join(TEXT_BASELINES)}."
+                    f"there is no baseline '{name}' from text.", f"choose one of {', '.join(TEXT_BASELINES)}."
                 )
         numbers = {
             "examples": self.examples,
@@ -503,7 +504,9 @@ class BaselineSettings:
             if number is not None and number < 1:
                 raise UsageError(f"the number for {what} must be at least 1, not {number}.")
         if self.states not in STATE_TYPES:
-            raise UsageError(f"token states cannot be stored as '{self.states}'.", f"one of {', '.join(STATE_TYPES)}.")
+            raise UsageError(
+                f"token states cannot be stored as '{self.states}'.", f"choose one of {', '.join(STATE_TYPES)}."
+            )
         if self.centre and "emb" in self.names and len(self.languages) < 3:
             raise UsageError("two language vectors cannot be centred.", "name at least three languages.")
         for code in (*self.rows, *self.columns):
@@ -523,5 +526,5 @@ class BaselineSettings:
         return self.languages if self.targets is None else self.targets
 
     def reads(self, *what: Reads) -> bool:
-        """Return whether one of the baselines reads one of these."""
+        """Return whether one of the baselines has one of these inputs."""
         return any(TEXT_BASELINES[name].reads in what for name in self.names)

@@ -160,6 +160,8 @@ class RankingReport:
             "sources": [_source_dict(source) for source in ranking],
             "worth": list(self.worth),
         }
+        if self.notes:
+            result["notes"] = list(self.notes)
         if self.calibration is not None:
             result["calibration"] = dict(self.calibration)
         if self.together is not None:

@@ -1,10 +1,10 @@
-"""Stores, languages, seeds and densities as arguments: the rows that they select, and a record of these rows."""
+"""Selection of rows by store, languages, seeds and density as arguments, and a record of the selected rows."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: A store, or the folder or URL of one.
 StoreLike: TypeAlias = "SubNetworkStore | str | os.PathLike[str]"
 
-#: Language codes: a sequence, or one string with commas between the codes. `all` stands for every language.
+#: Language codes: a sequence, or one string with commas between the codes. `all` means every language.
 Codes: TypeAlias = "str | Sequence[str]"
 
 #: Seeds: one, or a sequence.
@@ -44,14 +44,14 @@ def as_store(store: StoreLike) -> SubNetworkStore:
 
 
 def require_path(value: object, name: str) -> None:
-    """Refuse a value that is not a path or URL.
+    """Check that a value is a path or URL.
 
     Args:
         value: The value that the caller gave.
         name: Name of the value, for the message.
 
     Raises:
-        UsageError: The value is not a string, nor an object that stands for a path.
+        UsageError: The value is neither a string nor a path object.
     """
     if not isinstance(value, str | os.PathLike):
         raise UsageError(
@@ -70,7 +70,7 @@ def as_codes(codes: Codes | None) -> tuple[str, ...]:
 
 
 def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
-    """Return seeds as a tuple, each once; empty for None.
+    """Return seeds as a tuple without duplicates; empty for None.
 
     Raises:
         UsageError: A seed is not an integer.
@@ -89,8 +89,20 @@ def as_density(density: float | None) -> float | None:
     return None if density is None else real_number(density, "density")
 
 
-def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, ...] | None:
-    """Return the languages of a store that `codes` names; None if `codes` is empty or names all languages.
+def noting(on_event: OnReadEvent) -> Callable[[str], None]:
+    """Return a function that sends a sentence as a note."""
+    return lambda sentence: on_event(Noted(sentence))
+
+
+def select_languages(
+    codes: Codes | None, store: SubNetworkStore, note: Callable[[str], None]
+) -> tuple[str, ...] | None:
+    """Return the languages of a store for `codes`; None if `codes` is empty or means all languages.
+
+    Args:
+        codes: Labels of the store; or other codes, or names, of a language that has only one label there.
+        store: The store.
+        note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         LanguageError: A language is not in the store. The hint suggests similar codes.
@@ -100,7 +112,7 @@ def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, 
     asked = as_codes(codes)
     if not asked:
         return None
-    selected = select(asked, store.languages, f"the store '{store.path}'")
+    selected = select(asked, store.languages, f"the store '{store.path}'", note)
     return None if "all" in {word.strip() for code in asked for word in code.split(",")} else selected
 
 
@@ -117,13 +129,14 @@ def select_rows(
 ) -> Selection:
     """Return the rows of a comparison.
 
-    Notes name the languages that are left out because they lack a seed, and those whose text is the same, or short.
+    Notes name languages that are left out because they lack a seed, languages with the same text, and languages with
+    few examples.
 
     Args:
-        store: The store, which supplies what is left out.
-        languages: Languages that are compared with one another; by default those that have every seed.
-        sources: Sources that are compared with the targets, in place of `languages`.
-        targets: Targets; those that have every seed if only sources are given.
+        store: The store.
+        languages: Languages to compare with one another; by default all languages that have every seed.
+        sources: Sources to compare with the targets, instead of `languages`.
+        targets: Targets; by default all languages that have every seed.
         seeds: Seeds; all seeds of the store if empty.
         density: Density; may be None if the store has only one.
         required: A language that must have every seed.
@@ -131,7 +144,7 @@ def select_rows(
 
     Raises:
         UsageError: The store does not have the seed or the density.
-        LanguageError: A language that is named or required lacks a seed.
+        LanguageError: A named or required language lacks a seed.
     """
     from xsns_stream.similarity import select
     from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
@@ -171,7 +184,7 @@ def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float 
     """Check that a store has at least one row of each seed, and one of the density.
 
     Raises:
-        UsageError: There is no such row.
+        UsageError: The store has no row of the seed or the density.
     """
     for name, value, known in (
         *(("seed", seed, store.seeds) for seed in seeds),
@@ -180,7 +193,7 @@ def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float 
         if value not in known:
             raise UsageError(
                 f"the store '{store.path}' has no {name} {value}.",
-                f"it has {', '.join(map(str, known))}." if known else "it does not contain any sub-network yet.",
+                f"it has {', '.join(map(str, known))}." if known else "it contains no sub-network yet.",
             )
 
 
@@ -190,14 +203,14 @@ def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float 
 def record_of_store(
     rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float, coefficient: str
 ) -> PredictorRecord:
-    """Return a record of the text, the model and the settings that the rows of a store were measured with.
+    """Return a record of the text, the model and the settings of the rows of a store.
 
     Args:
         rows: The store.
         languages: Languages of the rows.
         seeds: Seeds of the rows.
         density: Density of the rows.
-        coefficient: Coefficient that is computed from the rows.
+        coefficient: Coefficient of the comparison.
     """
     from xsns_stream.types import Provenance
     from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
@@ -226,7 +239,7 @@ def record_of_store(
 
 
 def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
-    """Return the similarities of a store's rows with a record of what the rows were measured with."""
+    """Return the similarities of the rows of a store, with a record of their text, model and settings."""
     languages = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
     return replace(matrix, record=record_of_store(rows, languages, matrix.seeds, density, matrix.coefficient))
 

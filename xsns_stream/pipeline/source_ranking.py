@@ -22,6 +22,7 @@ from xsns_stream.pipeline.row_selection import (
     as_density,
     as_seeds,
     as_store,
+    noting,
     require_labels,
     select_languages,
     select_rows,
@@ -90,35 +91,34 @@ def rank(
     regime: str | None = None,
     on_event: OnReadEvent | None = None,
 ) -> RankingReport | RankingReports:
-    """Rank source languages for a target language, or for each of several targets.
+    """Rank source languages for a target language, or for each of several targets, like `xsns-stream rank`.
 
-    This is what `xsns-stream rank` calls. The similarity is averaged over seeds; only pairs with the target are
-    counted. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals, the
-    probability that each source is the most similar one, and marks of sources that cannot be distinguished from the
-    first.
+    The similarity is averaged over seeds; only pairs with the target are counted. If the store was built with parts, or
+    with three seeds or more, the report also has 95 % intervals, the probability that each source is the most similar
+    one, and marks of sources that cannot be distinguished from the first.
 
     Args:
         store: A store, or its folder or URL.
-        target: The language to find sources for, or a list of such languages.
+        target: The target language, or a list of target languages.
         sources: Candidates; by default all other languages that have every seed.
-        top: Number of sources in `ranking`; all by default, or if 0. `candidates` always has all.
-        coefficient: As for :func:`xsns_stream.pipeline.comparison.similarity`.
+        top: Number of sources in `ranking`; all by default, or if 0. `candidates` always contains all.
+        coefficient: See :func:`xsns_stream.pipeline.comparison.similarity`.
         seeds: Seeds; by default all seeds of the store.
-        density: Density, needed if the store has several.
-        explain: Also compute which layers and kinds of modules make the sources similar to the target.
-        sources_k: Also choose this many sources to train on together.
-        strategy: How they are chosen: `top` (the default) takes the most similar sources; `coverage` takes, one
-            after the other, the source that adds the largest uncovered part of the target's sub-network.
-        gold: Gold scores of other pairs, from which the score with each source is predicted: scores, a file that
-            `xsns-stream gold import` wrote, or a long pandas frame with columns `source`, `target` and `score`.
-        regime: Training regime of the gold scores; by default their first.
+        density: Density; required if the store has several.
+        explain: Whether to also compute the contributions of layers and kinds of modules to the similarity.
+        sources_k: Number of sources to choose for joint training; None for no choice.
+        strategy: Method of this choice: `top` (the default) chooses the most similar sources; `coverage` repeatedly
+            chooses the source that adds the largest uncovered part of the target's sub-network.
+        gold: Gold scores of other pairs, from which the score with each source is predicted: scores, a file of
+            `xsns-stream gold import`, or a long pandas frame with columns `source`, `target` and `score`.
+        regime: Training regime of the gold scores; the first regime by default.
         on_event: Handler of progress and notes.
 
     Returns:
         The report of the target; for a list of targets, a collection with a report of each.
 
     Raises:
-        UsageError: Arguments that do not belong together, an unknown seed or density, or no candidate.
+        UsageError: Arguments cannot be combined, a seed or density is unknown, or there is no candidate.
         LanguageError: A language is not in the store, or lacks a seed.
         StoreError: The store cannot be read.
 
@@ -143,10 +143,11 @@ def rank(
         strategy or "top",
     )
     rows = as_store(store)
-    targets = _targets(target, rows, options)
+    named: dict[str, str] = {}
+    targets = _targets(target, rows, options, named)
     events = _once(on_event)
     calibrated = None if gold is None else _calibrate(rows, gold, regime, options, NoteLog(events))
-    reports = tuple(_rank_one(rows, each, options, calibrated, events) for each in targets)
+    reports = tuple(_rank_one(rows, each, options, calibrated, events, named.get(each)) for each in targets)
     return reports[0] if isinstance(target, str) else RankingReports(reports)
 
 
@@ -164,8 +165,10 @@ class _Options:
     strategy: str
 
 
-def _targets(target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options) -> tuple[str, ...]:
-    """Return the targets as codes of the store, each once.
+def _targets(
+    target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options, named: dict[str, str]
+) -> tuple[str, ...]:
+    """Return the targets as labels of the store, each once; add a note on each other label to `named`.
 
     Raises:
         LanguageError: A target is not in the store.
@@ -173,11 +176,16 @@ def _targets(target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, o
     """
     from xsns_stream.languages import pick
 
-    where = f"the store '{rows.path}'"
+    def find(name: str) -> str:
+        notes: list[str] = []
+        label = pick(name, rows.languages, f"the store '{rows.path}'", notes.append)
+        named.update(dict.fromkeys([label], " ".join(notes)) if notes else {})
+        return label
+
     if isinstance(target, str):
         if "," in target:
             raise UsageError(f"'{target}' is not one target.", f"give a list of targets: {target.split(',')}.")
-        return (pick(target, rows.languages, where),)
+        return (find(target),)
     names = [name.strip() for code in as_codes(target) for name in code.split(",") if name.strip()]
     if "all" in names:
         require_labels(rows, options.seeds, options.density)
@@ -186,11 +194,11 @@ def _targets(target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, o
         return tuple(code for code in rows.languages if all(code in rows.languages_at(*label) for label in labels))
     if not names:
         raise UsageError("no target was given.", "give a language, or several.")
-    return tuple(dict.fromkeys(pick(name, rows.languages, where) for name in names))
+    return tuple(dict.fromkeys(map(find, names)))
 
 
 def _once(on_event: OnReadEvent | None) -> OnReadEvent:
-    """Return a handler that passes each note on once, because the notes of several targets are often the same."""
+    """Return a handler that passes each note on only once, because several targets often have the same notes."""
     passed: set[str] = set()
 
     def handle(event: Any) -> None:
@@ -210,15 +218,18 @@ def _rank_one(
     options: _Options,
     calibrated: _Calibrated | None,
     on_event: OnReadEvent,
+    named: str | None,
 ) -> RankingReport:
-    """Return the ranking of one target."""
+    """Return the ranking of one target; `named` is a note on how the target was named."""
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
     log = NoteLog(on_event)
-    candidates = select_languages(options.sources, rows)
-    # The target is read in any case. If it is the only candidate, `rank_sources` refuses the ranking.
+    if named is not None:
+        log(Noted(named))
+    candidates = select_languages(options.sources, rows, noting(log))
+    # The target is always read. If it is the only candidate, `rank_sources` raises an error.
     others = None if candidates is None else [code for code in candidates if code != target] or [target]
     selection = select_rows(
         rows,
@@ -270,15 +281,15 @@ def _count(value: Any, name: str, least: int) -> int | None:
 
 
 def _check_arguments(strategy: str | None, sources_k: int | None, gold: Gold | None, regime: str | None) -> None:
-    """Reject arguments without those that they belong to."""
+    """Raise an error for arguments that need a missing argument."""
     if strategy is not None and sources_k is None:
         raise UsageError(
-            "--strategy cannot be used without --sources-k.", "give a number of sources, as --sources-k 3."
+            "--strategy cannot be used without --sources-k.", "give a number of sources, such as --sources-k 3."
         )
     if strategy not in (None, "top", "coverage"):
         raise UsageError(f"the strategy '{strategy}' is unknown.", "the strategies are top and coverage.")
     if regime is not None and gold is None:
-        raise UsageError("--regime cannot be used without --gold.", "give the gold scores, or leave the regime out.")
+        raise UsageError("--regime cannot be used without --gold.", "give the gold scores, or omit the regime.")
 
 
 def _draws(
@@ -289,9 +300,9 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of what the similarities might be with other examples; None if the store cannot show this.
+    """Return draws of the similarities as if other examples were sampled; None without folds and seeds.
 
-    They are based on the folds of the candidates that have folds. If no candidate has any, they are based on the seeds,
+    They are based on the folds of candidates that have folds. If no candidate has folds, they are based on the seeds,
     of which at least three are needed.
     """
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities
@@ -312,7 +323,7 @@ def _draws(
 def _folds_of(
     rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> tuple[int, list[str]]:
-    """Return the number of folds that most candidates have, the largest of several, and these candidates."""
+    """Return the number of folds of most candidates (the largest, if tied), and these candidates."""
     best: tuple[int, list[str]] = (0, [])
     for count in rows.fold_counts:
         languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]
@@ -324,10 +335,10 @@ def _folds_of(
 
 
 def _with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> SourceRanking:
-    """Add the split-half reliability of the target and of each source, where every seed has one."""
+    """Add the split-half reliability of the target and of each source, if every seed has it."""
 
     def reliability_of(language: str) -> float | None:
-        records = [rows.record(language, seed, density).provenance.reliability for seed in ranking.seeds]
+        records = [rows.reliability(rows.record(language, seed, density)) for seed in ranking.seeds]
         values = [float(record["split_half"]) for record in records if record.get("split_half") is not None]
         return sum(values) / len(values) if len(values) == len(records) else None
 
@@ -373,7 +384,7 @@ class _Calibrated:
         return replace(ranking, sources=sources, unit=predicted.unit), facts
 
     def _spelling(self, *codes: str) -> dict[str, str]:
-        """Return {code of the store: code of the gold scores}, which may spell a language in another way."""
+        """Return {code of the store: code of the gold scores}; the two codes of a language may differ."""
         from xsns_stream.languages import counterparts
 
         known = counterparts(codes, tuple(dict.fromkeys((*self.scores.sources, *self.scores.targets))))

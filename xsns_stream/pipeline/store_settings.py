@@ -63,7 +63,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "revision": None,
 }
 _DESCRIBED: Final = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
-#: A corpus as provenance records it: `folder(ud, split=dev)`.
+#: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
 _CORPUS: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
 #: How words are read, as the name of a corpus records it.
 _WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")

@@ -23,15 +23,15 @@ from xsns_stream.types import Provenance
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-#: How words are read, as the name of a corpus records it; corpora of older stores record nothing.
+#: Pattern of the part of a corpus name about the reading of words, which older stores lack.
 _WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
-#: A corpus as provenance records it: `folder(ud, split=dev)`.
+#: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
 _CORPUS_NAME: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class StoredText:
-    """Text and model of a store, as its records describe them.
+    """Description of the text and the model of a store, from its records.
 
     Attributes:
         path: The store.
@@ -39,7 +39,7 @@ class StoredText:
         revision: Commit of a model on the Hub.
         languages: Codes of the rows.
         seeds: Seeds of the rows.
-        digests: {(language, seed): digest of the examples}; empty digests where the store records none.
+        digests: {(language, seed): digest of the examples}; a digest is empty if the store has none.
     """
 
     path: str
@@ -51,15 +51,15 @@ class StoredText:
 
     @property
     def labels(self) -> str | None:
-        """How labels of the corpus were read; None if the model predicts no labels."""
+        """The kind of labels of the corpus; None if the model predicts no labels."""
         return "auto" if self.shared.objective.partition("(")[0] in TASKS else None
 
 
 def stored_text(path: str) -> StoredText:
-    """Read which text and model a store was built from.
+    """Return the description of the text and the model of a store.
 
     Raises:
-        StoreError: There is no store.
+        StoreError: The store does not exist.
         UsageError: The store has no row.
     """
     rows = open_store(path)
@@ -79,7 +79,7 @@ def stored_text(path: str) -> StoredText:
 def options_of_store(
     stored: StoredText, options: Mapping[str, Any], given: frozenset[str], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the options that follow from a store.
+    """Return the options with the values of a store.
 
     Args:
         stored: The store.
@@ -88,8 +88,8 @@ def options_of_store(
         names: Names of the baselines.
 
     Raises:
-        UsageError: Options differ from the store, or its text or model is a folder that is not here; one message names
-            all of them.
+        UsageError: Options differ from the store, or the folder of its text or model does not exist; one message names
+            all problems.
     """
     wrong: list[str] = []
     hints: list[str] = []
@@ -104,11 +104,11 @@ def options_of_store(
             continue
         taken[name] = value
         if name in given and options.get(name) != value:
-            wrong.append(f"{option} {options[name]} was given, and the store has {value}")
+            wrong.append(f"{option} {options[name]} was given, but the store has {value}")
     seeds = options["seeds"] if "seeds" in given else stored.seeds
     taken["seeds"] = as_seeds(seeds)
     if others := [str(seed) for seed in taken["seeds"] if seed not in stored.seeds]:
-        wrong.append(f"--seed {listed(others)} was given, and the store has {listed([*map(str, stored.seeds)])}")
+        wrong.append(f"--seed {listed(others)} was given, but the store has {listed([*map(str, stored.seeds)])}")
     if wrong:
         hints.append("omit these options, or --store")
     for name, noun, option, located in (
@@ -122,7 +122,7 @@ def options_of_store(
                 f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', cannot be found by its name"
             )
             hints.append(
-                f"name it with {option} PATH, with the options that `build` had; it is compared with the store's"
+                f"name it with {option} PATH, with the options of `build`; it is compared with that of the store"
             )
         else:
             taken |= located
@@ -132,7 +132,7 @@ def options_of_store(
 
 
 def _corpus(name: str) -> dict[str, Any] | None:
-    """Return the options that open a corpus by its recorded name; None if the name does not show its path."""
+    """Return the options for opening a corpus from its recorded name; None if the name does not contain a path."""
     parsed = _CORPUS_NAME.fullmatch(_WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", ""))
     if parsed is None:
         return None
@@ -145,7 +145,7 @@ def _corpus(name: str) -> dict[str, Any] | None:
 
 
 def _model(stored: StoredText) -> dict[str, Any] | None:
-    """Return the options that load the store's model; None if the model is a folder that does not exist here."""
+    """Return the options for loading the model of a store; None if its folder does not exist here."""
     name = stored.shared.model
     if name == "mini" or (name and Path(name).is_dir()):
         return {"model": name}
@@ -155,7 +155,7 @@ def _model(stored: StoredText) -> dict[str, Any] | None:
 def check_text(
     stored: StoredText, corpus: Corpus, chosen: Mapping[str, str], examples: int, seeds: Sequence[int]
 ) -> list[str]:
-    """Compare the text that a baseline would use with the text of a store, language by language.
+    """Compare the text of a baseline with the text of a store, language by language.
 
     Args:
         stored: The store.
@@ -168,7 +168,7 @@ def check_text(
         Sentences on text that could not be compared.
 
     Raises:
-        CorpusError: Some text differs; all languages are named.
+        CorpusError: Some text differs; the message names all languages concerned.
     """
     differing: dict[str, None] = {}
     unknown: dict[str, None] = {}
@@ -182,7 +182,7 @@ def check_text(
             try:
                 digest = corpus.sample(language, examples, seed).digest
             except XsnsError:
-                # The baseline reads the text again, and reports the error of this language.
+                # The baseline will read the text again and report the error of this language.
                 continue
             (equal if digest == expected else differing)[language] = None
     if differing:
@@ -190,7 +190,7 @@ def check_text(
             f"the text of {all_listed([*differing])} is not the text that the store '{stored.path}' was built from: "
             f"{len(differing)} of {len(differing.keys() | equal.keys())} languages differ. The corpus is "
             f"'{visible(corpus.name)}' here, and '{visible(stored.shared.corpus)}' in the store.",
-            "name the corpus, and how it is read, as for `build`; or build the store again from this text.",
+            "give the corpus and the options of reading as for `build`, or build the store again from this text.",
         )
     notes = []
     if corpus.name != stored.shared.corpus:
@@ -199,11 +199,13 @@ def check_text(
             "text is the same."
         )
     if unknown:
-        notes.append(f"the store '{stored.path}' records no text of {listed([*unknown])}: it was not compared.")
+        notes.append(
+            f"the store '{stored.path}' has no record of the text of {listed([*unknown])}, so that it was not compared."
+        )
     if stored.shared.stopping:
         notes.append(
-            f"the rows of the store may have used fewer examples than were drawn ({stored.shared.stopping}); the "
-            "baseline uses all examples."
+            f"the rows of the store may have used fewer examples than the drawn ones ({stored.shared.stopping}); the "
+            f"baseline uses all examples."
         )
     return notes
 
@@ -237,13 +239,14 @@ def objective_of(stored: StoredText) -> Objective:
     """Return the objective of the store's rows, for grad-cosine.
 
     Raises:
-        UsageError: It is a task, and baselines read no labels.
+        UsageError: The objective is a task, and baselines do not read labels.
     """
     text = stored.shared.objective
     name = text.partition("(")[0]
     if name in TASKS:
         raise UsageError(
-            f"the model of the store predicts {name}, and grad-cosine cannot, because baselines read no labels.",
+            f"the objective of the store is {name}, which grad-cosine does not support, because baselines do not "
+            f"read labels.",
             "choose another baseline, or omit --store.",
         )
     rate, mean_span = (re.search(rf"{key}=([0-9.e+-]+)", text) for key in ("rate", "mean_span"))

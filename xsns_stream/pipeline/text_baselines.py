@@ -1,4 +1,4 @@
-"""Baselines from text: text and model are opened, or taken from a store, and compared with those of the store."""
+"""Baselines from text: opening of text and model, by arguments or as in a store, and comparison with the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xsns_stream.types import SimilarityMatrix
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-#: Draws events of baselines, for a number of rows.
+#: Displays events of baselines, for a number of rows.
 Display: TypeAlias = Callable[[int], AbstractContextManager[Callable[[BaselineEvent], None]]]
 #: Shows a line while a block runs.
 Status: TypeAlias = Callable[[str], AbstractContextManager[Any]]
@@ -40,7 +40,7 @@ _SETTINGS: Final = (
     *("states", "merges", "token_reduction", "scratch"),
 )
 _OPTIONS: Final = (*_TEXT_OPTIONS, "corpus_revision", *_MODEL_OPTIONS, *_PARAMETERS, *_SETTINGS)
-#: Conversions of options to Python's own numbers.
+#: Conversions of options to numbers of Python.
 _CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     **dict.fromkeys(("examples", "batch", "max_length", "neighbours", "merges"), whole_number),
     "seeds": lambda seeds, name: as_seeds(seeds),
@@ -54,10 +54,9 @@ class TextBaselines:
 
     Attributes:
         matrices: {name: matrix}, with the language codes of the requested.
-        notes: Sentences on the model, the text, and languages that the corpus spells differently.
+        notes: Sentences on the model, the text, and languages with other codes in the corpus.
         failed: {row: error}.
-        rows: Number of all rows, each a language under a seed.
-        corpus: The corpus.
+        rows: Number of all rows (languages with a seed). corpus: The corpus.
     """
 
     matrices: Mapping[str, SimilarityMatrix]
@@ -85,21 +84,21 @@ def text_baselines(
     Args:
         names: Names of baselines from text.
         requested: The languages; those that the corpus lacks are left out.
-        texts: As for :func:`xsns_stream.build`.
-        model: As for :func:`xsns_stream.build`.
+        texts: See :func:`xsns_stream.build`.
+        model: See :func:`xsns_stream.build`.
         tokenizer: As for :func:`xsns_stream.build`.
-        store: Store whose text, model, examples and seeds are used.
-        given: Names of the arguments that the user gave; the store replaces the others.
-        display: Draws the events.
-        status: Shows what is being loaded.
-        **options: As for :func:`xsns_stream.baseline`.
+        store: Store with the text, model, examples and seeds to use.
+        given: Names of the arguments that the user gave; the store determines the others.
+        display: Displays the events.
+        status: Displays a line about loading.
+        **options: See :func:`xsns_stream.baseline`.
 
     Raises:
         UsageError: An option is unknown, or differs from the store.
         XsnsError: The text or the model cannot be read, or fewer than two languages can be compared.
     """
     if unknown := next((name for name in options if name not in _OPTIONS), None):
-        raise UsageError(f"baselines from text have no option '{unknown}'.", f"choose among {', '.join(_OPTIONS)}.")
+        raise UsageError(f"baselines from text have no option '{unknown}'.", f"choose one of {', '.join(_OPTIONS)}.")
     options = {
         name: _CONVERSIONS[name](value, name) if name in _CONVERSIONS else value for name, value in options.items()
     }
@@ -158,7 +157,7 @@ def text_baselines(
 
 
 def refuse_failures(computed: TextBaselines) -> None:
-    """Raise an error where baselines lack some languages.
+    """Raise an error if baselines lack some languages.
 
     Raises:
         PartialError: Some languages failed.
@@ -182,8 +181,8 @@ def _languages(
         requested: The languages.
         known: Codes of the corpus.
         corpus: Its name, for messages.
-        preferred: Codes of the corpus that are preferred for a language: where a store has `en-GB`, `en` stands for
-            `en-GB`, and not for `en-US`.
+        preferred: Codes of the corpus that are preferred for a language: if a store has `en-GB`, `en` means `en-GB` and
+            not `en-US`.
 
     Raises:
         LanguageError: The corpus has fewer than two of the languages.
@@ -226,7 +225,7 @@ def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityM
 
 
 def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
-    """Load as much of the model as the baselines need, and return settings that follow from the model."""
+    """Load the required parts of the model, and return settings that depend on the model."""
     if not needs_weights(names):
         return (_tokenizer_alone(options), {}) if needs_tokenizer(names) else (None, {})
     from xsns_stream.models import longest_input, parameter_layout
@@ -235,7 +234,7 @@ def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | 
 
     if options.get("objective", "auto") in TASKS:
         raise UsageError(
-            f"baselines read no labels, which the objective {options['objective']} needs.",
+            f"baselines do not read labels, which the objective {options['objective']} needs.",
             "omit --objective, or give one of language modelling.",
         )
     arguments = {name: options[name] for name in _MODEL_OPTIONS if name in options}
@@ -248,7 +247,7 @@ def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | 
 
 
 def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None]:
-    """Return a context that disables the caller's mixed precision; torch is imported only if it is needed."""
+    """Return a context that disables mixed precision of the caller; torch is imported only if needed."""
     if loaded is None or loaded.model is None:
         return nullcontext()
     from xsns_stream.fisher.model_state import caller_modes_off

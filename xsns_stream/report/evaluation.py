@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,14 @@ from rich.text import Text
 
 from xsns_stream.evaluation.metrics import METRICS
 from xsns_stream.report.console_tables import shown_name
+from xsns_stream.report.evaluation_figure import evaluation_figure, evaluation_title
 from xsns_stream.report.markup import Sheet, sheet_table
 from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation
-from xsns_stream.types.transfer_scores import JoinedScores, metric_name, scores_name
+from xsns_stream.types.transfer_scores import JoinedScores, metric_name
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 UNKNOWN: Final = "–"
 #: Number of decimals of metrics in percent, and in the other units of gold scores.
@@ -119,18 +120,6 @@ def _followed(choice: Choice, row: int) -> str:
 def _title(evaluation: Evaluation) -> str:
     warning = f"; {evaluation.warning}" if evaluation.warning else ""
     return f"{evaluation_title(evaluation)}{warning}"
-
-
-def evaluation_title(evaluation: Evaluation) -> str:
-    """Return the title of tables and figures, without a warning."""
-    settings = evaluation.settings
-    regime = "" if settings.regime == "main" else f", regime {settings.regime}"
-    counts = f"{_counted(settings.sources, 'source')}, {_counted(evaluation.targets, 'target')}"
-    return f"{scores_name(settings.task, settings.metric)}{regime}: {counts}"
-
-
-def _counted(codes: Sequence[str], noun: str) -> str:
-    return f"{len(codes)} {noun if len(codes) == 1 else f'{noun}s'}"
 
 
 def _caption(evaluation: Evaluation) -> str:
@@ -280,18 +269,12 @@ def write_evaluation(
         UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
-
-    def draw() -> Figure:
-        from xsns_stream.report.evaluation_figure import evaluation_figure
-
-        return evaluation_figure(evaluation, joined)
-
     result = ResultFile(
         kind="evaluation",
         frame=evaluation.per_target_frame if per_target else evaluation.to_frame,
         document=partial(evaluation_document, evaluation),
         sheets=partial(evaluation_sheets, evaluation, per_target=per_target),
-        draw=draw,
+        draw=partial(evaluation_figure, evaluation, joined),
         notes=evaluation.notes,
         figure_options={"pad_inches": 0.25},
     )

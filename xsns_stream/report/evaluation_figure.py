@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from xsns_stream.report.evaluation import evaluation_title
 from xsns_stream.report.figures import (
     GREY,
     INK,
@@ -19,7 +19,7 @@ from xsns_stream.report.figures import (
     titled,
 )
 from xsns_stream.types.evaluations import Evaluation
-from xsns_stream.types.transfer_scores import JoinedScores, Prediction
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction, scores_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +32,18 @@ _SPREAD: Final = 0.5
 _MAX_NAME: Final = 24
 _REGRET_WIDTH: Final = 5.6
 _PANEL: Final = 2.3
+
+
+def evaluation_title(evaluation: Evaluation) -> str:
+    """Return the title of tables and figures, without a warning."""
+    settings = evaluation.settings
+    regime = "" if settings.regime == "main" else f", regime {settings.regime}"
+    counts = f"{_counted(settings.sources, 'source')}, {_counted(evaluation.targets, 'target')}"
+    return f"{scores_name(settings.task, settings.metric)}{regime}: {counts}"
+
+
+def _counted(codes: Sequence[str], noun: str) -> str:
+    return f"{len(codes)} {noun if len(codes) == 1 else f'{noun}s'}"
 
 
 def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:

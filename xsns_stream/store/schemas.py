@@ -269,6 +269,7 @@ class Reliability(Struct):
     """Measures of the repeatability of a row; unknown members of later versions are skipped."""
 
     split_half: Share | None = None
+    split_half_of_row: Share | None = None
     stability: Annotated[list[tuple[Count, Share | None]], Meta(max_length=2**20)] = []
 
 

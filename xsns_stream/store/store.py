@@ -11,7 +11,14 @@ from typing import Any, Final
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.io.escaping import visible
 from xsns_stream.store.fisher_array import folder_of, save_fisher
-from xsns_stream.store.folds import announce_folds, check_fold_count, fold_counts, fold_provenance, fold_storage
+from xsns_stream.store.folds import (
+    SPLIT_HALF_OF_ROW,
+    announce_folds,
+    check_fold_count,
+    fold_counts,
+    fold_provenance,
+    fold_storage,
+)
 from xsns_stream.store.format import (
     ARRAY,
     FORMAT,
@@ -118,6 +125,21 @@ class SubNetworkStore(StoreReader):
             self._folds[count] = tuple(SubNetworkStore(storage, mode, self._codec()) for storage in storages)
         return self._folds[count]
 
+    def reliability(self, record: CommitRecord) -> dict[str, Any]:
+        """Return the measures of the repeatability of a row, from its record or the records of its folds.
+
+        If folds were added to a row that had been committed without split-half, their records contain it, because
+        records are never rewritten.
+        """
+        known = dict(record.provenance.reliability)
+        for count in self.fold_counts if "split_half" not in known else ():
+            fold = self.folds(count)[0]
+            if fold.is_committed(record.language, record.seed, record.density):
+                later = fold.record(record.language, record.seed, record.density).provenance.reliability
+                if later.get(SPLIT_HALF_OF_ROW) is not None:
+                    return {"split_half": later[SPLIT_HALF_OF_ROW]} | known
+        return known
+
     def has_folds(self, language: str, seed: int, density: float, count: int) -> bool:
         """Return whether all fold rows of a row are committed."""
         return all(fold.is_committed(language, seed, density) for fold in self.folds(count))
@@ -193,8 +215,8 @@ class SubNetworkStore(StoreReader):
 
         A claim covers one language and seed with all densities, folds and saved Fisher values, because one measurement
         gives all of them. The method does not wait: it yields False if another process has claimed the row. Claims end
-            with their process. Writing does not depend on claims, because every row has its own lock and the first
-            commit is valid. On an object store, which has no locks, every claim is granted.
+        with their process. Writing does not depend on claims, because every row has its own lock and the first commit
+        is valid. On an object store, which has no locks, every claim is granted.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -354,10 +376,9 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
         "kept_rows": len(fisher),
         "kept_bytes": sum(record.bytes for record in fisher),
         "reliability": [
-            {"language": record.language, "seed": record.seed, "density": record.density}
-            | dict(record.provenance.reliability)
+            {"language": record.language, "seed": record.seed, "density": record.density} | reliability
             for record in records
-            if record.provenance.reliability
+            if (reliability := store.reliability(record))
         ],
         "text": _texts(records),
         "same_text": [{"seed": seed, "languages": list(languages)} for seed, languages in _same_texts(records)],
