@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.build import PlannedBuild
     from xsns_stream.pipeline.events import BuildPlan, BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
-    from xsns_stream.store import SubNetworkStore
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
 _selection, _trust = section("Sub-networks"), section("Reliability")
@@ -284,7 +283,7 @@ _Outcome = TypeVar("_Outcome")
 
 
 def _load_and(
-    action: Callable[..., _Outcome], plan: PlannedBuild, store: SubNetworkStore, quiet: bool
+    action: Callable[..., _Outcome], plan: PlannedBuild, store: Any, quiet: bool
 ) -> tuple[BuildSettings, _Outcome]:
     """Load the model, and measure the rows or plan their measurement."""
     from xsns_stream.pipeline.build import load_for_build
