@@ -93,6 +93,7 @@ def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
 def store_default_option(option: Options) -> Any:
     """Return the option `--store`; the verb receives `store`."""
     return option(
+        "-s",
         "--store",
         default=None,
         metavar="PATH",

@@ -258,6 +258,13 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
     """Print the JSON object of a verb; NaN becomes null, because JSON does not have NaN."""
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
