@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -35,6 +35,7 @@ from xsns_stream.cli.output import (
     WholeNumbers,
     common_options,
     counted,
+    duration,
     emit_json,
     examples,
     flattened,
@@ -47,7 +48,7 @@ from xsns_stream.cli.output import (
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.build import PlannedBuild
-    from xsns_stream.pipeline.events import BuildResult, Row
+    from xsns_stream.pipeline.events import BuildPlan, BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
@@ -81,7 +82,7 @@ def _objective_options(function: Decorated) -> Decorated:
         ),
         length_option,
         _model(
-            "--head-seed", default=0, show_default=True, help="Seed of a task head that the checkpoint does not have."
+            "--head-seed", default=0, show_default=True, help="Seed for the head of a task if the checkpoint has none."
         ),
     )
 
@@ -91,7 +92,7 @@ def _text_options(function: Decorated) -> Decorated:
         function,
         corpus_option(("cldr",)),
         corpus_options(_text),
-        _text("--label-column", default=None, help="Column of a task's labels, if it is not the default column."),
+        _text("--label-column", default=None, help="Column of the labels of a task, if it is not the default column."),
         _text(
             *LANG,
             "languages",
@@ -104,7 +105,7 @@ def _text_options(function: Decorated) -> Decorated:
             "--examples",
             default=64,
             show_default=True,
-            help="Number of examples for each language, |D|. 64 is enough for a first test; use 256 or more for "
+            help="Number of examples for each language, |D|. 64 are enough for a first test; use 256 or more for "
             "results (the paper: 1024).",
         ),
         _text(
@@ -138,14 +139,14 @@ def _estimator_options(function: Decorated) -> Decorated:
             type=click.Choice(["per-example", "per-batch", "authors", "grad-abs"]),
             default="per-example",
             show_default=True,
-            help="per-example is the paper's equation, authors is what its published code computes.",
+            help="per-example is the paper's equation; authors is the computation of its published code.",
         ),
         _selection(
             "--labels",
             type=click.Choice(["data", "sample", "as-given"]),
             default="data",
             show_default=True,
-            help="Score the observed labels, or labels that are drawn from the model (true Fisher). as-given is "
+            help="Score the observed labels, or labels that are drawn from the model (true Fisher). as-given means "
             "--labels-as-given.",
         ),
         _selection(
@@ -159,8 +160,9 @@ def _estimator_options(function: Decorated) -> Decorated:
             "--quantile",
             type=click.Choice(["exact", "histogram", "percentile"]),
             default=None,
-            help="How the threshold is found: the K-th largest value; an estimate of it, within 0.8 %, from one "
-            "histogram; or numpy.percentile, as in the authors' code.  [default: exact; authors: percentile]",
+            help="Method for the threshold: the K-th largest value (exact); an estimate within 0.8 % of it "
+            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: exact; authors: "
+            "percentile]",
         ),
         _selection(
             "--keep-fisher",
@@ -183,8 +185,8 @@ def _cost_options(function: Decorated) -> Decorated:
             type=Batch(),
             default=None,
             metavar="N|auto",
-            help="Examples in a batch. Results depend on it only with the estimators per-batch and authors.  "
-            "[default: 8; authors: 4]",
+            help="Examples in a batch. It affects results only for the estimators per-batch and authors. [default: "
+            "8; authors: 4]",
         ),
         _cost(
             "--precision",
@@ -222,11 +224,21 @@ def _trust_options(function: Decorated) -> Decorated:
             type=float,
             default=None,
             metavar="J",
-            help="Finish a row as soon as the Jaccard coefficient of its sub-networks at two successive checks reaches "
-            "J (at density 0.15); --examples is then the largest number of examples.",
+            help="Finish a row when the Jaccard coefficient of its sub-networks at two successive checks reaches J "
+            "(at density 0.15); --examples is then the largest number of examples.",
         ),
-        _trust("--check-every", type=int, default=None, help="Examples between two such checks.  [default: 64]"),
-        _trust("--at-least", type=int, default=None, help="Examples a row gets before it may finish.  [default: 128]"),
+        _trust(
+            "--check-every",
+            type=int,
+            default=None,
+            help="Number of examples between two checks of --until-stable. [default: 64]",
+        ),
+        _trust(
+            "--at-least",
+            type=int,
+            default=None,
+            help="Smallest number of examples of a row with --until-stable. [default: 128]",
+        ),
     )
 
 
@@ -240,18 +252,23 @@ def _trust_options(function: Decorated) -> Decorated:
 )
 @build_options
 @store_option
-@click.option("--dry-run", is_flag=True, help="Print what would be measured, and stop.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, print what would be measured and an estimate of its time, disk and memory, and stop.",
+)
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Measure languages and store their sub-networks.
 
-    A row that is already in the store is skipped: running again continues where the last run stopped, and an
-    interrupted run loses only the row that it was measuring. If the store has rows, every option that is not given has
-    the value that these rows have, except --lang and the options of time and memory. The defaults below are those of a
-    new store.
+    A row that is already in the store is skipped. The same command therefore continues an interrupted run, which loses
+    only the row that it was measuring. If the store has rows, every option that is not given has the value that these
+    rows have, except --lang and the options of time and memory. The defaults below are those of a new store.
     """
     from xsns_stream.pipeline.build import build_plan, refuse_failures, store_for_build
+    from xsns_stream.pipeline.dry_run import estimate_build
+    from xsns_stream.pipeline.run_build import run_build
 
     opened = store_for_build(store)
     plan = build_plan(opened, **given_options(ctx, options))
@@ -259,9 +276,11 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
         note(f"note: {sentence}", quiet)
     settings = plan.settings
     if dry_run:
-        _show_plan(settings, settings.missing_rows(opened), as_json)
+        settings, found = _load_and(estimate_build, plan, opened, quiet)
+        _show_plan(found, plan, as_json)
+        refuse_failures(found, settings)
         return
-    result = _run(plan, opened, quiet)
+    settings, result = _load_and(run_build, plan, opened, quiet)
     _show(result, plan, store, as_json)
     refuse_failures(result, settings)
     if not as_json and not quiet:
@@ -270,31 +289,51 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
         say(f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}", err=True)
 
 
-def _show_plan(settings: BuildSettings, missing: Sequence[Row], as_json: bool) -> None:
-    rows = settings.rows()
-    if as_json:
-        plan = {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]}
-        emit_json("build", plan | corpus_json(settings.corpus))
-        return
-    say(
-        f"{counted(len(settings.languages), 'language')} × {counted(len(settings.seeds), 'seed')} × "
-        f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
-        f"{counted(len(rows), 'row')}, {len(missing)} of them not in the store yet."
-    )
-    if missing:
-        say("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
+_Outcome = TypeVar("_Outcome")
 
 
-def _run(plan: PlannedBuild, store: Any, quiet: bool) -> BuildResult:
+def _load_and(
+    action: Callable[..., _Outcome], plan: PlannedBuild, store: Any, quiet: bool
+) -> tuple[BuildSettings, _Outcome]:
+    """Load the model, and measure the rows or plan their measurement."""
     from xsns_stream.pipeline.build import load_for_build
     from xsns_stream.pipeline.progress import RowProgress
-    from xsns_stream.pipeline.run_build import run_build
 
     console = stderr_console(quiet)
     with console.status("loading the model …"):
         settings, loaded = load_for_build(plan.settings, plan.model, **plan.model_options)
     with RowProgress(console, len(settings.missing_rows(store))) as progress:
-        return run_build(settings, loaded, store, progress)
+        return settings, action(settings, loaded, store, progress)
+
+
+def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
+    settings = plan.settings
+    if as_json:
+        taken = {"taken": dict(plan.taken)} if plan.taken else {}
+        emit_json("build", found.to_dict() | taken | corpus_json(settings.corpus))
+        return
+    say(
+        f"{counted(len(settings.languages), 'language')} × {counted(len(settings.seeds), 'seed')} × "
+        f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
+        f"{counted(len(found.rows), 'row')}, {len(found.missing)} of them not in the store yet."
+    )
+    if found.missing:
+        say("to measure: " + " ".join(dict.fromkeys(row.language for row in found.missing)))
+    if found.seconds is not None:
+        say(_costs(found, settings))
+
+
+def _costs(found: BuildPlan, settings: BuildSettings) -> str:
+    """Return a sentence on the estimated time, disk and memory."""
+    from rich.filesize import decimal
+
+    rows = len(found.missing) - len(found.failed)
+    most = "at most" if settings.stopping else "about"
+    memory = "" if found.memory is None else f", {decimal(found.memory)} of memory"
+    return (
+        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, from one timed row; "
+        f"{decimal(found.disk or 0)} of disk{memory}."
+    )
 
 
 def _show(result: BuildResult, plan: PlannedBuild, store: str, as_json: bool) -> None:
@@ -356,7 +395,7 @@ def _by_others(result: BuildResult) -> str:
 
 
 def _reliability(result: BuildResult, settings: BuildSettings) -> Iterator[str]:
-    """Yield a line for each measure of the rows' repeatability."""
+    """Yield a line for each measure of the repeatability of rows."""
     halves = {row: recorded["split_half"] for row, recorded in result.reliability.items() if "split_half" in recorded}
     if halves:
         worst = min(halves, key=lambda row: halves[row])

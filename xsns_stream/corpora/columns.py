@@ -96,7 +96,7 @@ class Columns:
         """
         text_place, label_place = f"column '{self.text}' of {where}", f"column '{self.label}' of {where}"
         first, second = cell(row, self.text), cell(row, self.pair)
-        if self.text in WORD_COLUMNS:
+        if self.text.lower() in WORD_COLUMNS:
             first = _parse_if_list(first, text_place)
         unit = pair_unit(first, second, text_place) if self.pair else text_unit(first, text_place)
         if unit is not None and self.sentence:
@@ -219,6 +219,9 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
     """
     if wanted is None:
         chosen = next((name for name in TEXT_COLUMNS if name in columns), None)
+        if chosen is None:
+            # `Text` or `Sentence`, where no name is spelt as usual.
+            chosen = next((each for name in TEXT_COLUMNS for each in columns if each.lower() == name), None)
     else:
         chosen = wanted if wanted in columns else None
     if chosen is not None:

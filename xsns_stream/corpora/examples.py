@@ -14,6 +14,7 @@ examples: the first |D| positions of a random permutation. A small text is read 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import sys
 import unicodedata
@@ -276,7 +277,8 @@ def encodable(example: TextExample) -> TextExample | None:
 
 
 def _clean(value: object, where: str) -> str | tuple[str, ...]:
-    if value is None:
+    # NaN is a missing value, as pandas writes it to JSON.
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
         return value.strip()

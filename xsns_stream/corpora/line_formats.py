@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from html import unescape
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -105,9 +106,10 @@ def read_documents(lines: Iterable[bytes], name: str, add_note: AddNote) -> Iter
             continue
         text = text.strip()
         if match := _DOC_BEGINS.fullmatch(text):
-            title = match["title"]
-        elif title and text == title:
+            title = unescape(match["title"])
+        elif title and unescape(text) == title:
             title = ""
         elif text and text != _DOC_ENDS:
             title = ""
-            yield TextExample(text)
+            # WikiExtractor writes &lt; for <.
+            yield TextExample(unescape(text).strip())

@@ -75,6 +75,61 @@ def run_build(
         ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
+
+    progress = _Progress(on_event)
+    prepared = prepare_build(settings, loaded, store, on_event)
+    missing = prepared.missing
+    with caller_modes_off():
+        run = prepare_run(prepared, settings, loaded, store, progress.notify)
+        _measure_rows(missing, prepared.from_fisher, prepared.objective, run, progress)
+    notes = tuple(_notes_on_shared(run, progress))
+    for note in notes:
+        on_event(Noted(note))
+    return BuildResult(
+        tuple(progress.committed),
+        tuple(row for row in settings.rows() if row not in set(missing)),
+        progress.failed,
+        progress.reliability,
+        tuple(progress.by_others),
+        (*loaded.notes, *notes),
+        progress.texts.records,
+        tuple(progress.row_notes),
+    )
+
+
+@dataclass(frozen=True)
+class PreparedBuild:
+    """A build whose settings were checked against the model, the store and the texts of finished rows.
+
+    Attributes:
+        layout: θ.
+        objective: What the model predicts.
+        provenance: Provenance of every row, without the fields that differ between rows.
+        missing: The rows that the store lacks.
+        from_fisher: The missing rows that are made from Fisher values in the store.
+    """
+
+    layout: ParameterLayout
+    objective: Objective
+    provenance: Provenance
+    missing: tuple[Row, ...]
+    from_fisher: frozenset[Row]
+
+
+def prepare_build(
+    settings: BuildSettings, loaded: LoadedModel, store: SubNetworkStore, on_event: Callable[[Event], None]
+) -> PreparedBuild:
+    """Check that the rows may be written to the store, and return what is missing; nothing is written.
+
+    Args:
+        settings: What to measure.
+        loaded: The model with its tokenizer.
+        store: The store.
+        on_event: Called with the notes on the model and on finished rows.
+
+    Raises:
+        IncompatibleError, UsageError, ModelError, StoreError: As for :func:`run_build`.
+    """
     from xsns_stream.models import parameter_layout
 
     layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
@@ -101,24 +156,17 @@ def run_build(
         on_event(
             Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
         )
-    progress = _Progress(on_event)
-    measuring = len(from_fisher) < len(missing)
-    with caller_modes_off():
-        run = _prepare_run(settings, loaded, layout, provenance, store, progress.notify, measuring=measuring)
-        _measure_rows(missing, from_fisher, objective, run, progress)
-    notes = tuple(_notes_on_shared(run, progress))
-    for note in notes:
-        on_event(Noted(note))
-    return BuildResult(
-        tuple(progress.committed),
-        tuple(row for row in settings.rows() if row not in set(missing)),
-        progress.failed,
-        progress.reliability,
-        tuple(progress.by_others),
-        (*loaded.notes, *notes),
-        progress.texts.records,
-        tuple(progress.row_notes),
-    )
+    return PreparedBuild(layout, objective, provenance, missing, from_fisher)
+
+
+def read_text(row: Row, settings: BuildSettings, objective: Objective, loaded: LoadedModel) -> RowText:
+    """Draw and encode the examples of a row.
+
+    Raises:
+        CorpusError, LanguageError: The text cannot be read.
+    """
+    sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+    return RowText(sample, objective.encode(sample, loaded.tokenizer, row.seed))
 
 
 @dataclass
@@ -162,8 +210,7 @@ def _measure_rows(
     def read(row: Row) -> RowText | None:
         if row in from_fisher or _has_stored_fisher(row, settings, store):
             return None
-        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
-        return RowText(sample, objective.encode(sample, run.loaded.tokenizer, row.seed))
+        return read_text(row, settings, objective, run.loaded)
 
     def is_finished(row: Row) -> bool:
         if settings.is_missing(row, store):
@@ -336,19 +383,17 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
             )
 
 
-def _prepare_run(
+def prepare_run(
+    prepared: PreparedBuild,
     settings: BuildSettings,
     loaded: LoadedModel,
-    layout: ParameterLayout,
-    provenance: Provenance,
     store: SubNetworkStore,
     notify: Callable[[Event], None],
-    *,
-    measuring: bool,
 ) -> Run:
     """Prepare the measurement if there are rows to measure; without such rows, the model is not used."""
+    layout, provenance = prepared.layout, prepared.provenance
     batching = Batching(settings.batch, None, settings.order)
-    if not measuring:
+    if len(prepared.from_fisher) == len(prepared.missing):
         return Run(settings, loaded, layout, provenance, store, batching, 1, notify)
     passes = _passes(settings, layout, notify)
     fallback = _fallback(settings, loaded, layout, notify)

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -149,7 +150,7 @@ def labelled_examples(
         CorpusError: A unit has a label of another kind.
     """
     examples: list[IdentifiedExample] = []
-    read = empty = undecodable = unlabelled = control = malformed = untranslated = 0
+    read = empty = undecodable = unlabelled = control = malformed = untranslated = small_o = 0
     for identifier, unit in units:
         read += 1
         if isinstance(unit, Malformed):
@@ -165,9 +166,14 @@ def labelled_examples(
         elif example.label is None:
             unlabelled += 1
         else:
+            capital = _with_capital_o(example) if TASKS[task].entities else example
+            small_o += capital is not example
+            example = capital
             check_label(example, task, f"{what} {read} of {where}")
             untranslated += task == "pi" and _NOT_TRANSLATED in (example.text, example.pair)
             examples.append(IdentifiedExample(shared_name(identifier, task), example))
+    if small_o:
+        add_note(f"the tag 'o' in {small_o} of the {read} examples of {where} is read as 'O'.")
     if untranslated:
         add_note(
             f"{untranslated} of the {len(examples)} labelled examples of {where} are not translated: they have "
@@ -180,6 +186,13 @@ def labelled_examples(
         examples, iob1 = _with_iob2_tags(examples, where, add_note)
     counts = ReadCounts(read, empty, 0, undecodable, len(examples), unlabelled, control, malformed=malformed, iob1=iob1)
     return examples, counts
+
+
+def _with_capital_o(example: TextExample) -> TextExample:
+    """Return an example of named entities with `O` in place of the tag `o`; the same object if it has none."""
+    if not isinstance(example.label, tuple) or "o" not in example.label:
+        return example
+    return replace(example, label=tuple("O" if tag == "o" else tag for tag in example.label))
 
 
 def _with_iob2_tags(
@@ -247,7 +260,7 @@ def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit
         )
     plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)
     if kind == "words" and plain in TWO_COLUMNS and not (plain == ".tsv" and _has_header(path)):
-        yield from (("", unit) for unit in check_texts(read_two_columns(path), path.name, add_note))
+        yield from (("", unit) for unit in check_texts(read_two_columns(path, add_note), path.name, add_note))
     elif plain == ".json":
         yield from _squad(_json(file_text(path), path.name), path.name)
     elif plain == ".jsonl" and kind == "answer" and '"qas"' in file_text(path):
