@@ -216,8 +216,8 @@ def test_without_a_terminal_nothing_is_dropped(folder, extra, in_process):
             "did you mean 'sw' (Swahili)?",
         ),
         (["copy", "a.zarr", "c.zarr", "--lang", ","], 2, "no language was requested", "give codes"),
-        (["copy", "a.zarr", "c.zarr", "--seed", "9"], 2, "no seed 9 in the store 'a.zarr'", "there is 7, 8."),
-        (["copy", "a.zarr", "c.zarr", "--density", "0.3"], 2, "no density 0.3", "there is 0.15."),
+        (["copy", "a.zarr", "c.zarr", "--seed", "9"], 2, "no seed 9 in the store 'a.zarr'", "it has 7, 8."),
+        (["copy", "a.zarr", "c.zarr", "--density", "0.3"], 2, "no density 0.3", "it has 0.15."),
         (["copy", "a.zarr", "b.zarr", "--codec", "zstd"], 2, "exists with codec none", "a store has one codec"),
         (["copy", "a.zarr", "a.zarr/c"], 2, "is within the other", "beside the store"),
         (["copy", "a.zarr", "c.zarr", "--lang", "fi", "--seed", "8"], 1, "no row to copy", "choose other rows"),
@@ -231,7 +231,7 @@ def test_without_a_terminal_nothing_is_dropped(folder, extra, in_process):
         (["prune", "a.zarr", "--lang", "sw", "--dry-run", "--yes"], 2, "were both given", "one of them"),
         (["prune", "a.zarr", "--fisher", "--density", "0.15"], 2, "does not apply to Fisher values", "omit"),
         (["prune", "a.zarr", "--fisher", "--lang", "fi"], 2, "no language 'fi' in the Fisher values of", "it has sw"),
-        (["prune", "a.zarr", "--fisher", "--seed", "8"], 2, "no seed 8 in the Fisher values of", "there is 7."),
+        (["prune", "a.zarr", "--fisher", "--seed", "8"], 2, "no seed 8 in the Fisher values of", "it has 7."),
     ],
 )
 def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint, in_process):

@@ -1,4 +1,4 @@
-"""`xsns-stream export`: write sub-networks to files that other programs read."""
+"""`xsns-stream export`: write sub-networks to files for other programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from xsns_stream.errors import PartialError
     multiple=True,
     required=True,
     metavar="CODES",
-    help="Languages to export, such as `sw,en`; or `all` of the store.",
+    help="Languages to export, such as `sw,en`, or all.",
 )
 @click.option("--seed", type=int, default=None, help="The seed, if the store has several.")
 @click.option("--density", type=float, default=None, help="The density, if the store has several.")
@@ -57,10 +57,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write sub-networks to files that other programs read.
+    """Write sub-networks to files for other programs.
 
     Each file also contains language, seed, density, threshold, layout and provenance; `SubNetwork.load` compares the
-    sub-network with them. An existing file is replaced. docs/sub-networks.md shows fine-tuning with such masks.
+    sub-network with them. An existing file is replaced. docs/sub-networks.md shows fine-tuning with these masks.
     """
     from xsns_stream.pipeline.store_rows import export_rows
 

@@ -10,6 +10,7 @@ import click
 from xsns_stream.cli.choices import GOLD_FORMATS
 from xsns_stream.cli.option_groups import parse_renames
 from xsns_stream.cli.output import (
+    DEFAULT_STORE,
     SEEDS,
     WholeNumbers,
     common_options,
@@ -17,12 +18,14 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    next_step,
     note,
     score_output_option,
     stdout_console,
 )
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
     from xsns_stream.pipeline.gold_files import GoldReport
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 _UNITS: Final = ("percent", "fraction", "points")
 #: Largest number of sources and targets in a table; --json has all.
 _SHOWN: Final = 10
+#: Largest number of sources, and of targets, in the matrix.
+_MOST_SOURCES: Final = 30
+_MOST_TARGETS: Final = 70
 
 
 @click.group(
@@ -43,8 +49,8 @@ _SHOWN: Final = 10
 def command() -> None:
     """Import and show gold transfer scores.
 
-    A gold score is the score on a target language of a model that was fine-tuned on a source language. `evaluate`,
-    `regress` and `rank` compare predictions with gold scores.
+    A gold score is the score of a model that was fine-tuned on a source language and tested on a target language.
+    `evaluate`, `regress` and `rank` compare predictions with gold scores.
     """
 
 
@@ -60,18 +66,18 @@ def command() -> None:
     "--format",
     "layout",
     metavar="|".join(GOLD_FORMATS),
-    help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
-    "column for each target, long has a line for each score.  [default: found from the file]",
+    help="Format of the file: a public collection, or a plain table. matrix has a line for each source and a column "
+    "for each target; long has a line for each score. [default: detected from the file]",
 )
 @score_output_option
-@click.option("--task", metavar="NAME", help="Task that was fine-tuned, such as pos; by default that of the format.")
+@click.option("--task", metavar="NAME", help="Task of fine-tuning, such as pos; by default that of the format.")
 @click.option(
-    "--metric", metavar="NAME", help="Metric that was measured, such as accuracy or f1; needed if a file has several."
+    "--metric", metavar="NAME", help="Metric of the scores, such as accuracy or f1; required if a file has several."
 )
 @click.option(
     "--unit",
     type=click.Choice(_UNITS),
-    help="Unit of the scores; the scores are checked against it. Use points for a metric with another range.",
+    help="Unit of the scores, which is checked. Use points for a metric with another range.",
 )
 @click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
@@ -92,7 +98,7 @@ def command() -> None:
     help="The language code of a label in the file, such as Swahili=sw. Use max=max if the label is the language with "
     "the code max and not a summary. Repeatable.",
 )
-@click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file in which they are swapped.")
+@click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file with targets as rows.")
 @click.option(
     "--min-examples",
     type=click.IntRange(min=0),
@@ -104,18 +110,18 @@ def command() -> None:
 @click.option(
     "--skip-unknown",
     is_flag=True,
-    help="Leave out labels that are not languages, languages with several labels, and cells that are not numbers; they "
-    "are counted and listed. By default such a file is refused.",
+    help="Leave out labels that are not languages, languages with several labels, and cells that are not numbers; "
+    "the output counts and lists them. By default, they are an error.",
 )
 @common_options
 def import_command(
     files: tuple[str, ...], layout: str | None, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> None:
-    """Import gold transfer scores: read, check, write.
+    """Read gold transfer scores, check them, and write them to a file.
 
-    FILE is a table of text (.csv, .tsv, .txt, .md, .tex) as spreadsheets and papers have them, or a file of a public
-    collection. Codes of languages are normalised, and names of languages are recognised. A file with data that cannot
-    be imported is refused, and one message lists all problems. Several files are runs with several seeds.
+    FILE is a table of text (.csv, .tsv, .txt, .md, .tex) from a spreadsheet or a paper, or a file of a public
+    collection. Codes of languages are normalised, and names of languages are recognised. If data cannot be imported,
+    one message lists all problems, and nothing is written. Several files are runs with several seeds.
     """
     from xsns_stream.pipeline.gold_files import import_gold
 
@@ -127,6 +133,7 @@ def import_command(
         emit_json("gold import", report.to_dict())
     else:
         stdout_console().print(_facts(report))
+    next_step("gold", "show", output, quiet=quiet, as_json=as_json)
 
 
 @command.command(
@@ -141,7 +148,9 @@ def import_command(
 def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
     """Show the contents of a file of gold scores.
 
-    Task, metric, unit, seeds and regimes; the best source of each target, and each source's mean over other languages.
+    Task, metric, unit, seeds and regimes; the matrix of sources and targets, in which the best source of each target is
+    marked and sources with a higher mean come first; the best source of each target; and each source's mean over other
+    languages.
     """
     from xsns_stream.pipeline.gold_files import summarise_gold
 
@@ -152,11 +161,13 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
         return
     console, scores = stdout_console(), report.scores
     console.print(_facts(report))
+    console.print("", _matrix(report, console.width), "", sep="\n")
     console.print(_best_sources(report))
     console.print(_source_means(report))
     if max(len(scores.targets), len(scores.sources)) > _SHOWN:
         counts = f"{counted(len(scores.targets), 'target')} and {counted(len(scores.sources), 'source')}"
-        note(f"{_SHOWN} rows of each table; --json prints all of {counts}.", quiet)
+        note(f"{_SHOWN} rows of each table below the matrix; --json prints all of {counts}.", quiet)
+    next_step("evaluate", "--gold", file, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet)
 
 
 # ---------------------------------------------------------------------------------- what is printed
@@ -185,6 +196,22 @@ def _facts(report: GoldReport) -> Table:
     ):
         table.add_row(name, Text(value))
     return table
+
+
+def _matrix(report: GoldReport, width: int) -> Group:
+    """Return the matrix of scores, with the sources in the order of their means, and the names of all languages."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from xsns_stream.report import scores_table, shown_name
+
+    scores, means = report.scores, report.summary.source_means
+    order = sorted(scores.sources, key=lambda source: -means.get(source, -math.inf))
+    ordered = scores.restricted(order, scores.targets)
+    shown = dict.fromkeys((*ordered.sources[:_MOST_SOURCES], *ordered.targets[:_MOST_TARGETS]))
+    names = ", ".join(f"{code} {shown_name(code)}" for code in shown if shown_name(code) != code)
+    table = scores_table(ordered, width, most=_MOST_SOURCES, most_targets=_MOST_TARGETS)
+    return Group(table, Text(names, "dim"))
 
 
 def _best_sources(report: GoldReport) -> Table:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from xsns_stream.pipeline.inspection import StoreSummary
 
-#: Number of characters of a digest that are shown.
+#: Number of characters of a digest in the output.
 _DIGEST: Final = 12
-#: Longer names of the ways in which lines were treated.
+#: Longer names for counts of lines.
 _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2^20 characters, and cut"}
 
 
@@ -126,9 +126,9 @@ def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
 
 
 def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield the text that was not measured: lines skipped, examples cut, examples left out."""
+    """Yield facts on omitted text: skipped lines, cut examples, examples that were left out."""
     lines: Counter[str] = Counter()
-    for row in {row["language"]: row for row in rows}.values():  # All seeds read the same lines.
+    for row in {row["language"]: row for row in rows}.values():  # The counts of lines are the same for all seeds.
         lines.update({what: number for what, number in row.get("lines", {}).items() if what not in ("read", "usable")})
     if lines:
         yield "lines", ", ".join(f"{number:,} {_LINES.get(what, what)}" for what, number in lines.items())
@@ -142,11 +142,11 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             f"({worst['language']}, seed {worst['seed']})",
         )
     if unusable := sum(row.get("examples_unusable", 0) for row in rows):
-        yield "left out", f"{counted(unusable, 'example')} with nothing to predict"
+        yield "left out", f"{counted(unusable, 'example')} without a token to predict"
 
 
 def _rows_table(summary: StoreSummary) -> Table:
-    """Return a table with the languages that each density and seed has, and those that it lacks."""
+    """Return a table with the present and the missing languages of each density and seed."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

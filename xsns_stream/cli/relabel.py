@@ -1,4 +1,4 @@
-"""`xsns-stream relabel`: another label for the rows of a language."""
+"""`xsns-stream relabel`: give the rows of a language another label."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from xsns_stream.cli.output import (
 def command(old: str, new: str, store: str, as_json: bool, quiet: bool) -> None:
     """Give the rows of the language OLD the label NEW.
 
-    NEW is kept as it is given: a code, or any other label, such as `qaa-x-mine` or `sw_news`. Parts, saved Fisher
-    values and cached counts follow. The record of each row keeps the former label. If NEW is the label of another row,
-    nothing is changed. After a crash, run the same command again. Files that were written from the store before, such
-    as matrices, keep the label OLD.
+    NEW is a code, or any other label, such as `qaa-x-mine` or `sw_news`; it is not normalised. Parts, saved Fisher
+    values and cached counts get the new label too. The record of each row contains the former label. If NEW is the
+    label of another row, nothing is changed. After a crash, run the same command again. Files that were written
+    earlier, such as matrices, still contain the label OLD.
     """
     from xsns_stream.pipeline.store_rows import relabel
 

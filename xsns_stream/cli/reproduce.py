@@ -1,4 +1,4 @@
-"""`xsns-stream reproduce`: the tables and figures of the paper, from the first step to the page."""
+"""`xsns-stream reproduce`: run all steps of the tables and figures of the paper."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def _what_options(function: Decorated) -> Decorated:
             type=click.Choice(list(PRESETS)),
             default="embedded",
             show_default=True,
-            help="embedded: the model that is shipped, on local data. paper: the paper's models, sizes and data sets, "
-            "from the Hub.",
+            help="embedded: the model in the package, on local data. paper: the models, sizes and data sets of the "
+            "paper, from the Hub.",
         ),
         _what(
             "--model", default=None, help="Model instead of that of the preset: `mini`, a local folder, or a Hub id."
@@ -68,9 +68,9 @@ def _what_options(function: Decorated) -> Decorated:
             "--data",
             multiple=True,
             metavar="KIND=SPEC",
-            help="Data of a task, as `transfer --data` takes them: ner, pos, nli, pi, qa or topic. Also general=CORPUS "
-            "(in the place of Wikipedia), typology=feature_predictions.npz, ldnd=FILE. Or one folder that has folders "
-            "and files of these names. Repeatable.",
+            help="Data of a task (ner, pos, nli, pi, qa or topic) in the form of `transfer --data`; also "
+            "general=CORPUS (instead of Wikipedia), typology=feature_predictions.npz and ldnd=FILE; or one "
+            "folder with folders and files of these names. Repeatable.",
         ),
         _what("--tasks", multiple=True, metavar="NAMES", help="Only these tasks, such as `pos,ner`."),
         _what(
@@ -140,7 +140,7 @@ def _size_options(function: Decorated) -> Decorated:
         _sizes(
             "--test-limit", type=_FEWEST, default=None, metavar="N", help="Largest number of test examples of a target."
         ),
-        _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Longest example in tokens."),
+        _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Maximum length of an example in tokens."),
     )
 
 
@@ -256,7 +256,7 @@ class _Reproduce(SectionedCommand):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Targets"):
             formatter.write_dl(
-                [*TARGETS.items(), (ALL, "All that the data allow; the others are listed with the reason.")]
+                [*TARGETS.items(), (ALL, "All targets with available data; the others are listed with the reason.")]
             )
         super().format_options(ctx, formatter)
 
@@ -274,10 +274,10 @@ class _Reproduce(SectionedCommand):
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Run a table or figure of the paper, step by step.
+    """Run the steps of a table or figure of the paper.
 
-    Each consists of a few command lines of the other verbs, and of a page with their results, in the folder -o.
-    Running again continues where the last run stopped. --dry-run prints the command lines.
+    Each consists of some command lines of the other verbs, and of a page with their results, in the folder -o. The same
+    command continues an interrupted run. --dry-run prints the command lines.
     """
     from xsns_stream.reproduce.plan import RunOptions, plan
     from xsns_stream.reproduce.running import plan_recipes, with_follow_ups
@@ -350,7 +350,7 @@ def _tell(outcome: Outcome, made: Plan, as_json: bool) -> None:
 
 
 def _refuse(outcome: Outcome, made: Plan, target: str) -> None:
-    """Raise an error where steps failed.
+    """Raise an error if steps failed.
 
     Raises:
         PartialError: Some steps failed, and there are results.

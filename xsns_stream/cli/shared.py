@@ -1,4 +1,4 @@
-"""`xsns-stream shared`: parameters that the sub-networks of several languages have in common."""
+"""`xsns-stream shared`: common parameters of the sub-networks of several languages."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 )
 @common_options
 def command(store: str, languages: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Show which parameters the sub-networks of several languages have in common.
+    """Show the common parameters of the sub-networks of several languages.
 
-    For each layer: the number of parameters that are in all of the sub-networks, and in at least one of them. If the
-    store has several seeds, the table shows the mean over seeds.
+    For each layer, the table has the number of parameters that are in all of the sub-networks, and in at least one of
+    them. If the store has several seeds, the table shows the mean over seeds.
     """
     from xsns_stream.pipeline.comparison import shared
 

@@ -135,7 +135,7 @@ def _tuning_options(function: Decorated) -> Decorated:
         _tuning("--patience", type=int, default=None, help="Epochs without a better dev score before training stops."),
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
         _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
-        _tuning("--max-length", type=int, default=None, help="Longest input in tokens.  [default: 128]"),
+        _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
     )
 
 
@@ -164,7 +164,7 @@ def _cost_options(function: Decorated) -> Decorated:
             type=click.Path(path_type=Path),
             default=None,
             metavar="DIR",
-            help="Folder to keep the fine-tuned models in.",
+            help="Folder in which the fine-tuned models are saved.",
         ),
     )
 
@@ -180,7 +180,7 @@ def _cost_options(function: Decorated) -> Decorated:
 @transfer_options
 @score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
-@click.option("--dry-run", is_flag=True, help="Print the work and an estimate of its time, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, and stop.")
 @common_options
 def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Fine-tune a model on each source, and test it on every target.
