@@ -112,6 +112,8 @@ def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield name.replace("_", " "), (str(value)[:_DIGEST] if digest else str(value)) or "–"
     yield "layout", f"{facts['parameters']:,} parameters in {facts['layers']} layers"
     yield "languages", f"{len(facts['languages'])}: {', '.join(facts['languages'])}"
+    if former := facts["former_labels"]:
+        yield "relabelled", ", ".join(f"{label} was {' and '.join(labels)}" for label, labels in former.items())
     yield "seeds", ", ".join(map(str, facts["seeds"])) or "none"
     yield "densities", ", ".join(map(str, facts["densities"])) or "none"
     full = len(facts["languages"]) * len(facts["seeds"]) * len(facts["densities"])
