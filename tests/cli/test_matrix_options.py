@@ -215,7 +215,7 @@ def test_verify_finds_damage_that_saved_counts_do_not_show(folder, matrix, in_pr
         (["--by", "block"], 2, "'block' is not one of", "--help"),
         (["--sample", "0"], 2, "0.0 is not in the range", "--help"),
         (["--coefficient", "jacard"], 2, "'jacard' is not one of", "--help"),
-        (["--sources", "swahili"], 2, "no language 'swahili' in the store 'xsns.zarr'.", "did you mean 'sw'"),
+        (["--sources", "swahilo"], 2, "no language 'swahilo' in the store 'xsns.zarr'.", "did you mean 'sw'"),
         (["--sources", "sw", "--target", "sw"], 2, "at least two languages, and 'sw' is the only one.", "--lang"),
     ],
 )
