@@ -256,7 +256,7 @@ def _trust_options(function: Decorated) -> Decorated:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Check everything, print what would be measured and an estimate of its time, disk and memory, and stop.",
+    help="Check all inputs, print the planned rows and an estimate of time, disk space and memory, and stop.",
 )
 @common_options
 @click.pass_context
