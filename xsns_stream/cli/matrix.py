@@ -19,10 +19,12 @@ from xsns_stream.cli.output import (
     event_display,
     examples,
     matrix_output_option,
+    next_step,
     note,
     print_matrix,
     row_options,
     stdout_console,
+    store_arguments,
     store_option,
 )
 from xsns_stream.types import GroupedSimilarity, SampledOverlaps, SimilarityMatrix
@@ -149,6 +151,8 @@ def command(
         _show_groups(matrix, bool(outputs), quiet)
     else:
         _show(matrix, quiet)
+    first = matrix.matrices[0] if isinstance(matrix, GroupedSimilarity) else matrix
+    next_step("rank", *store_arguments(store), "--target", first.targets[0], quiet=quiet, as_json=as_json)
 
 
 def _write(matrix: SimilarityMatrix | GroupedSimilarity, outputs: tuple[str, ...], quiet: bool) -> None:

@@ -320,6 +320,12 @@ def store_arguments(store: str) -> tuple[str, ...]:
     return () if store == DEFAULT_STORE else ("--store", store)
 
 
+def given_arguments() -> tuple[str, ...]:
+    """Return the command line of the verb that is running, without the program's name."""
+    arguments: tuple[str, ...] = click.get_current_context().meta.get("arguments", ())
+    return arguments
+
+
 def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
     """Print the command that is useful after a verb, as a line `next: xsns-stream …` on stderr.
 

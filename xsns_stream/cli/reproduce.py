@@ -24,6 +24,7 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    next_step,
     note,
     say,
     split_codes,
@@ -298,6 +299,9 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
     outcome = reproduce(chosen, made.config, run_verb(quiet), Progress(quiet))
     _tell(outcome, made, as_json)
     _refuse(outcome, made, target)
+    if target != ALL:
+        again = (ALL if word == target else word for word in ctx.meta[_ARGUMENTS])
+        next_step("reproduce", *again, quiet=quiet, as_json=as_json)
 
 
 def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) -> None:

@@ -146,7 +146,11 @@ def prepare_build(
     _check_text(settings, store)
     for note in loaded.notes if missing else ():
         on_event(Noted(note))
-    not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher]
+    relabelled = settings.relabelled_rows((row for row in settings.rows() if settings.is_missing(row, store)), store)
+    if relabelled:
+        names = dict.fromkeys(f"{row.language} is {label}" for row, label in relabelled.items())
+        on_event(Noted(f"rows that were relabelled are in the store already: {', '.join(names)}."))
+    not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher and row not in relabelled]
     if note := _note_on_finished_rows(settings, store, not_measured):
         on_event(Noted(note))
     if settings.quantile_used == "histogram" and missing:
