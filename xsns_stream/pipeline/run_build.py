@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from xsns_stream.corpora import draw_sample
 from xsns_stream.errors import (
     CorpusError,
     FisherError,
