@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -27,7 +27,9 @@ from xsns_stream.cli.output import (
     store_arguments,
     store_option,
 )
-from xsns_stream.types import GroupedSimilarity, SampledOverlaps, SimilarityMatrix
+
+if TYPE_CHECKING:
+    from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 
 
 def side_options(function: Decorated) -> Decorated:
@@ -137,6 +139,7 @@ def command(
     """
     from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.report import FORMATS, GROUP_FORMATS, check_destination
+    from xsns_stream.types import GroupedSimilarity
 
     for path in outputs:
         check_destination(path, FORMATS if options["by"] is None else GROUP_FORMATS)
@@ -157,6 +160,7 @@ def command(
 
 def _write(matrix: SimilarityMatrix | GroupedSimilarity, outputs: tuple[str, ...], quiet: bool) -> None:
     from xsns_stream.report import write_groups, write_matrix
+    from xsns_stream.types import GroupedSimilarity
 
     for path in outputs:
         if isinstance(matrix, GroupedSimilarity):
@@ -181,6 +185,8 @@ def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
             "-o matrix.csv writes the whole matrix, -o matrix.png draws it.",
             quiet,
         )
+    from xsns_stream.types import SampledOverlaps
+
     if matrix.standard_error is not None and isinstance(matrix.counts[0], SampledOverlaps):
         note(_accuracy(matrix, matrix.counts[0].sampled), quiet)
 
@@ -195,5 +201,5 @@ def _accuracy(matrix: SimilarityMatrix, sampled: float) -> str:
     known = f"± {errors.mean():.4f} on average, ± {errors.max():.4f} at most" if errors.size else "unknown"
     return (
         f"estimated from {sampled:.1%} of the parameters; one standard deviation of the estimates: {known}. "
-        "If few blocks are read, as for a small model, the errors of estimates may be larger, and all in one direction."
+        "If few blocks are read, as for a small model, estimates may deviate more, and all in one direction."
     )

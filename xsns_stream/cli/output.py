@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
@@ -285,11 +284,15 @@ def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
 
 def stdout_console() -> Console:
     """Return the console for results; it is wide if stdout is not a terminal."""
+    from xsns_stream.io.console import VisibleConsole
+
     return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
 
 
 def stderr_console(quiet: bool) -> Console:
     """Return the console for progress and notes."""
+    from xsns_stream.io.console import VisibleConsole
+
     return VisibleConsole(stderr=True, quiet=quiet)
 
 

@@ -31,7 +31,6 @@ from xsns_stream.cli.output import (
 )
 from xsns_stream.errors import ExitCode, PartialError, XsnsError
 from xsns_stream.reproduce.config import PRESETS
-from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
 from xsns_stream.reproduce.step import ALL, TARGETS
 
 if TYPE_CHECKING:
@@ -228,6 +227,8 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
+        from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
+
         match event:
             case StepStarted(step, place, total, log):
                 note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.command_line}", self.quiet)
