@@ -54,6 +54,10 @@ class _Verbs(NamedGroup):
     def summaries(self) -> Mapping[str, str]:
         return VERBS
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["arguments"] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def load(self, name: str) -> click.Command:
         command: click.Command = import_module(f"xsns_stream.cli.{name}").command
         return command

@@ -17,7 +17,9 @@ from xsns_stream.cli.output import (
     Decorated,
     emit_json,
     examples,
+    given_arguments,
     lasting,
+    next_step,
     note,
     print_matrix,
 )
@@ -150,6 +152,12 @@ def finish(
         emit_json("baseline", _result(matrix, lacking, notes) | dict(more or {}))
     else:
         _show(matrix, outputs, quiet)
+    name = matrix.coefficient
+    if outputs:
+        predictor = f"{name}={outputs[0]}"
+        next_step("evaluate", "--gold", "gold.parquet", "--predict", predictor, quiet=quiet, as_json=as_json)
+    else:
+        next_step(*given_arguments(), "-o", f"{name}.parquet", quiet=quiet, as_json=as_json)
 
 
 def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[str]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from xsns_stream.cli.output import (
     examples,
     flattened,
     matrix_output_option,
+    next_step,
     note,
     stderr_console,
     stdout_console,
@@ -389,6 +390,9 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
         stdout_console().print(_table(computed, left_out, folder))
     if from_text is not None:
         refuse_failures(from_text)
+    predictors = [word for name in computed for word in ("--predict", str(_path(folder, name)))]
+    if predictors:
+        next_step("evaluate", "--gold", "gold.parquet", *predictors, quiet=quiet, as_json=as_json)
 
 
 def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:

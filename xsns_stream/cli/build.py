@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from statistics import mean
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +25,6 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
-    DEFAULT_STORE,
     DENSITIES,
     LANG,
     SEEDS,
@@ -39,10 +37,13 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    given_arguments,
     given_options,
+    next_step,
     note,
     say,
     stderr_console,
+    store_arguments,
     store_option,
 )
 
@@ -255,7 +256,7 @@ def _trust_options(function: Decorated) -> Decorated:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Check everything, print what would be measured and an estimate of its time, disk and memory, and stop.",
+    help="Check all inputs, print the planned rows and an estimate of time, disk space and memory, and stop.",
 )
 @common_options
 @click.pass_context
@@ -279,14 +280,15 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
         settings, found = _load_and(estimate_build, plan, opened, quiet)
         _show_plan(found, plan, as_json)
         refuse_failures(found, settings)
+        next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
     settings, result = _load_and(run_build, plan, opened, quiet)
     _show(result, plan, store, as_json)
     refuse_failures(result, settings)
-    if not as_json and not quiet:
-        where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        target = settings.languages[0]
-        say(f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}", err=True)
+    where = store_arguments(store)
+    # A ranking needs a source besides the target.
+    what = ("rank", *where, "--target", settings.languages[0]) if len(opened.languages) > 1 else ("info", *where)
+    next_step(*what, quiet=quiet, as_json=as_json)
 
 
 _Outcome = TypeVar("_Outcome")

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.option_groups import key_json, selection_options
-from xsns_stream.cli.output import Notes, common_options, counted, emit_json, examples, lasting, progress_bar, say
+from xsns_stream.cli.output import (
+    Notes,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    lasting,
+    next_step,
+    progress_bar,
+    say,
+    store_arguments,
+)
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.store_rows import CopyResult
@@ -64,6 +75,7 @@ def command(
             on_note=notes,
         )
     show_copy("copy", result, target, as_json, source=source, **notes.to_json())
+    next_step("verify", *store_arguments(target), quiet=quiet, as_json=as_json)
 
 
 def show_copy(verb: str, result: CopyResult, target: str, as_json: bool, **more: Any) -> None:

@@ -13,8 +13,10 @@ from xsns_stream.cli.output import (
     counted,
     emit_json,
     examples,
+    next_step,
     note,
     say,
+    store_arguments,
     store_option,
 )
 from xsns_stream.errors import PartialError
@@ -82,3 +84,4 @@ def command(
             f"{counted(len(result.failed), 'language')} could not be exported: {', '.join(result.failed)}.",
             first.message,
         )
+    next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)

@@ -10,7 +10,18 @@ import click
 from click.core import ParameterSource
 
 from xsns_stream.cli.option_groups import corpus_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_or_argument
+from xsns_stream.cli.output import (
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    given_arguments,
+    next_step,
+    note,
+    stdout_console,
+    store_arguments,
+    store_or_argument,
+)
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +57,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
                 raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
         if options["label"] or options["labels_as_given"]:
             raise UsageError("labels of files cannot be used with a store.", "give --corpus too.")
-        _store(store, as_json)
+        _store(store, as_json, quiet)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
         raise UsageError("--store and --corpus cannot be combined.", "give one of them.")
     else:
@@ -56,7 +67,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
 # -------------------------------------------------------------------------------------------- a store
 
 
-def _store(store: str, as_json: bool) -> None:
+def _store(store: str, as_json: bool, quiet: bool) -> None:
     from xsns_stream.pipeline.inspection import summarise_store
 
     summary = summarise_store(store)
@@ -68,6 +79,14 @@ def _store(store: str, as_json: bool) -> None:
     if facts["rows"]:
         console.print()
         console.print(_rows_table(summary))
+    languages = [code for code in facts["languages"] if any(key.language == code for key in summary.keys)]
+    where = store_arguments(store)
+    if facts["unfinished_rows"]:
+        next_step("build", *where, quiet=quiet)
+    elif len(languages) > 1:
+        next_step("rank", *where, "--target", languages[0], quiet=quiet)
+    else:
+        next_step("build", *where, "--lang", "CODES", quiet=quiet)
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:
@@ -189,3 +208,4 @@ def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
         table.add_row(Text(code), Text(name))
     stdout_console().print(table)
     note(f"{counted(len(corpus.languages), 'language')} in {corpus.name}", quiet)
+    next_step("build", *given_arguments()[1:], quiet=quiet)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -19,13 +19,17 @@ from xsns_stream.cli.output import (
     event_display,
     examples,
     matrix_output_option,
+    next_step,
     note,
     print_matrix,
     row_options,
     stdout_console,
+    store_arguments,
     store_option,
 )
-from xsns_stream.types import GroupedSimilarity, SampledOverlaps, SimilarityMatrix
+
+if TYPE_CHECKING:
+    from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 
 
 def side_options(function: Decorated) -> Decorated:
@@ -135,6 +139,7 @@ def command(
     """
     from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.report import FORMATS, GROUP_FORMATS, check_destination
+    from xsns_stream.types import GroupedSimilarity
 
     for path in outputs:
         check_destination(path, FORMATS if options["by"] is None else GROUP_FORMATS)
@@ -149,10 +154,13 @@ def command(
         _show_groups(matrix, bool(outputs), quiet)
     else:
         _show(matrix, quiet)
+    first = matrix.matrices[0] if isinstance(matrix, GroupedSimilarity) else matrix
+    next_step("rank", *store_arguments(store), "--target", first.targets[0], quiet=quiet, as_json=as_json)
 
 
 def _write(matrix: SimilarityMatrix | GroupedSimilarity, outputs: tuple[str, ...], quiet: bool) -> None:
     from xsns_stream.report import write_groups, write_matrix
+    from xsns_stream.types import GroupedSimilarity
 
     for path in outputs:
         if isinstance(matrix, GroupedSimilarity):
@@ -177,6 +185,8 @@ def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
             "-o matrix.csv writes the whole matrix, -o matrix.png draws it.",
             quiet,
         )
+    from xsns_stream.types import SampledOverlaps
+
     if matrix.standard_error is not None and isinstance(matrix.counts[0], SampledOverlaps):
         note(_accuracy(matrix, matrix.counts[0].sampled), quiet)
 

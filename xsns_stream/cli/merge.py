@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from xsns_stream.cli.copy import show_copy
-from xsns_stream.cli.output import common_options, examples, lasting, progress_bar
+from xsns_stream.cli.output import (
+    common_options,
+    examples,
+    lasting,
+    next_step,
+    progress_bar,
+    store_arguments,
+)
 
 
 @click.command(
@@ -31,3 +38,4 @@ def command(target: str, sources: tuple[str, ...], with_fisher: bool, as_json: b
     with progress_bar("merging", quiet) as on_progress:
         result = merge(target, sources, with_fisher=with_fisher, on_progress=on_progress)
     show_copy("merge", result, target, as_json, sources=list(sources))
+    next_step("info", *store_arguments(target), quiet=quiet, as_json=as_json)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
@@ -285,11 +284,15 @@ def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
 
 def stdout_console() -> Console:
     """Return the console for results; it is wide if stdout is not a terminal."""
+    from xsns_stream.io.console import VisibleConsole
+
     return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
 
 
 def stderr_console(quiet: bool) -> Console:
     """Return the console for progress and notes."""
+    from xsns_stream.io.console import VisibleConsole
+
     return VisibleConsole(stderr=True, quiet=quiet)
 
 
@@ -318,6 +321,12 @@ def note(text: str, quiet: bool) -> None:
 def store_arguments(store: str) -> tuple[str, ...]:
     """Return `--store STORE`, for a command line; nothing for the default store."""
     return () if store == DEFAULT_STORE else ("--store", store)
+
+
+def given_arguments() -> tuple[str, ...]:
+    """Return the command line of the verb that is running, without the program's name."""
+    arguments: tuple[str, ...] = click.get_current_context().meta.get("arguments", ())
+    return arguments
 
 
 def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:

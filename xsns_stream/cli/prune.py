@@ -14,8 +14,11 @@ from xsns_stream.cli.output import (
     counted,
     emit_json,
     examples,
+    given_arguments,
+    next_step,
     progress_bar,
     say,
+    store_arguments,
     store_or_argument,
 )
 from xsns_stream.errors import UsageError
@@ -71,6 +74,11 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
         say(f"{store}: {_amount(plan)} removed." if removed else f"{store}: nothing was removed.")
     if as_json:
         emit_json("prune", _result(plan, store, removed) | notes.to_json())
+    if dry_run:
+        again = (word for word in given_arguments() if word != "--dry-run")
+        next_step(*again, "--yes", quiet=quiet, as_json=as_json)
+    else:
+        next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)
 
 
 def _confirmed(as_json: bool) -> bool:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
 from xsns_stream.cli.option_groups import key_json
 from xsns_stream.cli.output import (
-    DEFAULT_STORE,
     common_options,
     counted,
     emit_json,
     examples,
+    next_step,
     progress_bar,
     say,
+    store_arguments,
     store_option,
 )
 
@@ -52,6 +51,4 @@ def command(old: str, new: str, store: str, as_json: bool, quiet: bool) -> None:
     more += [counted(result.folds, "part")] if result.folds else []
     parts = ", ".join([counted(len(result.rows), "row"), *more])
     say(f"{store}: {parts} of '{result.old}' labelled '{result.new}'.")
-    if not quiet:
-        where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        say(f"next: xsns-stream rank{where} --target {result.new}", err=True)
+    next_step("rank", *store_arguments(store), "--target", result.new, quiet=quiet)

@@ -24,13 +24,13 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    next_step,
     note,
     say,
     split_codes,
 )
 from xsns_stream.errors import ExitCode, PartialError, XsnsError
 from xsns_stream.reproduce.config import PRESETS
-from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
 from xsns_stream.reproduce.step import ALL, TARGETS
 
 if TYPE_CHECKING:
@@ -227,6 +227,8 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
+        from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
+
         match event:
             case StepStarted(step, place, total, log):
                 note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.command_line}", self.quiet)
@@ -298,6 +300,9 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
     outcome = reproduce(chosen, made.config, run_verb(quiet), Progress(quiet))
     _tell(outcome, made, as_json)
     _refuse(outcome, made, target)
+    if target != ALL:
+        again = (ALL if word == target else word for word in ctx.meta[_ARGUMENTS])
+        next_step("reproduce", *again, quiet=quiet, as_json=as_json)
 
 
 def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) -> None:

@@ -13,8 +13,10 @@ from xsns_stream.cli.output import (
     emit_json,
     event_display,
     examples,
+    next_step,
     row_options,
     stdout_console,
+    store_arguments,
     store_option,
 )
 
@@ -60,6 +62,8 @@ def command(store: str, languages: tuple[str, ...], as_json: bool, quiet: bool, 
         emit_json("shared", result.to_dict())
     else:
         stdout_console().print(_table(result))
+    where = store_arguments(store)
+    next_step("rank", *where, "--target", result.languages[0], "--explain", quiet=quiet, as_json=as_json)
 
 
 def _table(result: SharedParameters) -> Table:

@@ -35,6 +35,7 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    given_arguments,
     next_step,
     note,
     say,
@@ -211,6 +212,7 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     _note_plan(plan, quiet)
     if dry_run:
         _show_plan(_with_notes(plan, load), settings, data, as_json)
+        next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
     result = _run(settings, data, load, target, metric, plan, quiet)
     _show(result, settings, data, _with_notes(plan, load), target, metric, as_json)

@@ -204,8 +204,8 @@ class PlannedBuild:
         settings: The settings, without the objective.
         model: The model, as for :func:`build`.
         model_options: Options of :func:`load_for_build`.
-        taken: {option: value} of what was taken from the store.
-        note: One sentence that names what was taken; empty if nothing was.
+        taken: {option: value} of the options from the store.
+        note: One sentence that names these options; empty if nothing was.
     """
 
     settings: BuildSettings
@@ -215,7 +215,7 @@ class PlannedBuild:
     note: str
 
     def notes(self) -> tuple[str, ...]:
-        """Return sentences on what was taken from the store, and on how the text is read."""
+        """Return sentences on the options from the store, and on the reading of the text."""
         notes = (*reading_notes(self.settings.corpus), *self.settings.notes)
         return (*([self.note] if self.note else []), *notes)
 

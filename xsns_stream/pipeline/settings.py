@@ -175,7 +175,7 @@ class BuildSettings:
 
     @property
     def quantile_used(self) -> str:
-        """How the threshold is found in this build."""
+        """The method for the threshold in this build."""
         return self.quantile or self.own_quantile
 
     def rows(self) -> tuple[Row, ...]:

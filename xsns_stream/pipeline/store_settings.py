@@ -65,7 +65,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 _DESCRIBED: Final = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 #: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
 _CORPUS: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
-#: How words are read, as the name of a corpus records it; older stores lack it.
+#: Pattern of the part of a corpus name about the reading of words, which older stores lack.
 WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
 
@@ -73,11 +73,11 @@ WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
 
 def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the provenance of a row says about the text and the model in addition to their names.
+    """Return the fields of provenance about text and model, except their names.
 
     Args:
-        texts: The text, as for :func:`xsns_stream.build`.
-        model: The model, as for :func:`xsns_stream.build`.
+        texts: The text; see :func:`xsns_stream.build`.
+        model: The model; see :func:`xsns_stream.build`.
         options: The options of the build that were given.
 
     Returns:
@@ -169,8 +169,9 @@ class StoreSettings:
     Attributes:
         path: The store.
         options: {option: value}.
-        texts: The text, as a value for :func:`xsns_stream.open_corpus`; None if the store does not show where it is.
-        model: The model; None if the store does not show where it is.
+        texts: The text, as a value for :func:`xsns_stream.open_corpus`; None if the store does not contain its
+            location.
+        model: The model; None if the store does not contain its location.
         names: {`texts` or `model`: name in the provenance of the rows}.
     """
 
@@ -311,13 +312,13 @@ def _kept_fisher(store: SubNetworkStore) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CompletedOptions:
-    """Text, model and options of a build, with those of the store where none were given.
+    """Text, model and options of a build; missing ones are those of the store.
 
     Attributes:
         texts: The text.
         model: The model.
         options: All other options.
-        taken: {name: value} of what was taken from the store; `texts` and `model` are names too.
+        taken: {name: value} of the options from the store; `texts` and `model` are names too.
         note: One sentence that names them; empty if nothing was taken.
     """
 
@@ -338,7 +339,7 @@ def complete_from_store(store: SubNetworkStore, texts: Any, model: Any, options:
         options: The options that were given.
 
     Raises:
-        UsageError: Text or model were not given, and the store does not show where they are.
+        UsageError: Text or model were not given, and the store does not contain their location.
     """
     stored = settings_of_store(store)
     if stored is None:
