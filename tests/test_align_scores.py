@@ -184,6 +184,18 @@ def test_requested_languages_are_found_under_their_only_other_code_and_a_note_sa
     assert "'one' has other codes: en-GB for en." in " ".join(joined.notes)
 
 
+def test_a_note_says_if_most_gold_scores_are_not_above_the_trivial_answer() -> None:
+    codes = CODES[:3]
+    cells = np.full((1, 1, 3, 3), 50.0)
+    for floor, noted in ((50.0, True), (49.0, False)):
+        scores = TransferScores(
+            codes, codes, cells, "pos", "accuracy", "percent", "made up", trivial=dict.fromkeys(codes, floor)
+        )
+        notes = join(scores, {"one": matrix(codes, codes)}).notes
+        said = "6 of 6 gold scores on other languages are not above the trivial answer" in " ".join(notes)
+        assert said == noted
+
+
 def test_disjoint_languages_are_an_error() -> None:
     for side, lost in (("source", {"sources": ("ru", "ja")}), ("target", {"targets": ("ru", "ja")})):
         with pytest.raises(UsageError, match=f"'x' and the gold scores have no {side} in common") as caught:

@@ -176,4 +176,4 @@ def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[st
 
 def _show(matrix: SimilarityMatrix, outputs: Sequence[str], quiet: bool) -> None:
     if (neighbours := print_matrix(matrix)) and not outputs:
-        note(f"the {neighbours} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes everything.", quiet)
+        note(f"the {neighbours} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes all values.", quiet)

@@ -171,7 +171,7 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 
 @click.command(
     name="file",
-    short_help="Any matrix of similarities or distances, from a file.",
+    short_help="Any matrix of similarities or distances. Needs its file.",
     epilog=examples(
         "xsns-stream baseline file similarity.csv --lang sw,fi",
         "xsns-stream baseline file distances.tsv --distance -o similarity.parquet",

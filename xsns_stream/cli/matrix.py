@@ -201,5 +201,5 @@ def _accuracy(matrix: SimilarityMatrix, sampled: float) -> str:
     known = f"± {errors.mean():.4f} on average, ± {errors.max():.4f} at most" if errors.size else "unknown"
     return (
         f"estimated from {sampled:.1%} of the parameters; one standard deviation of the estimates: {known}. "
-        "If few blocks are read, as for a small model, the errors of estimates may be larger, and all in one direction."
+        "If few blocks are read, as for a small model, estimates may deviate more, and all in one direction."
     )

@@ -22,6 +22,7 @@ from xsns_stream.pipeline.events import (
     RowMeasured,
     RowStarted,
     StepsDone,
+    TextRead,
     UnitDone,
     UnitFailed,
     UnitsAwaited,
@@ -121,6 +122,8 @@ class RowProgress(ProgressBar):
         match event:
             case RowStarted(row):
                 self.describe(_row_name(row))
+            case TextRead(row, count) if count:
+                self.describe(f"{_row_name(row)}: {count:,} texts read")
             case ExamplesDone(row, count, total):
                 self.describe(f"{_row_name(row)} {count}/{total}")
             case Noted(text, row):

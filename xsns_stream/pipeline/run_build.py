@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from xsns_stream.corpora import draw_sample
 from xsns_stream.errors import (
     CorpusError,
     FisherError,
@@ -26,6 +27,7 @@ from xsns_stream.pipeline.events import (
     RowByOther,
     RowFailed,
     RowStarted,
+    TextRead,
 )
 from xsns_stream.pipeline.measure import Batching, Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
@@ -159,13 +161,26 @@ def prepare_build(
     return PreparedBuild(layout, objective, provenance, missing, from_fisher)
 
 
-def read_text(row: Row, settings: BuildSettings, objective: Objective, loaded: LoadedModel) -> RowText:
+def read_text(
+    row: Row,
+    settings: BuildSettings,
+    objective: Objective,
+    loaded: LoadedModel,
+    on_read: Callable[[int], None] = lambda count: None,
+) -> RowText:
     """Draw and encode the examples of a row.
+
+    Args:
+        row: The row.
+        settings: The settings of the build.
+        objective: What the model predicts.
+        loaded: The model with its tokenizer.
+        on_read: Function that takes the number of lines, rows or sentences that were read so far.
 
     Raises:
         CorpusError, LanguageError: The text cannot be read.
     """
-    sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+    sample = draw_sample(settings.corpus, row.language, settings.examples, row.seed, on_read)
     return RowText(sample, objective.encode(sample, loaded.tokenizer, row.seed))
 
 
@@ -206,11 +221,12 @@ def _measure_rows(
 ) -> None:
     """Measure the rows that no other process has claimed, then rows that other processes did not finish."""
     settings, store = run.settings, run.store
+    read_so_far: dict[Row, int] = {}
 
     def read(row: Row) -> RowText | None:
         if row in from_fisher or _has_stored_fisher(row, settings, store):
             return None
-        return read_text(row, settings, objective, run.loaded)
+        return read_text(row, settings, objective, run.loaded, partial(read_so_far.__setitem__, row))
 
     def is_finished(row: Row) -> bool:
         if settings.is_missing(row, store):
@@ -226,7 +242,7 @@ def _measure_rows(
         lambda row: _leave_to_other(row, run, progress),
         lambda rows: run.notify(Noted(_waiting(rows))),
     ) as shared:
-        for row, text in ReadAhead(shared.free(), read):
+        for row, text in ReadAhead(shared.free(), read, lambda row: run.notify(TextRead(row, read_so_far.get(row, 0)))):
             _measure_row(row, text, objective, run, progress)
             shared.release(row)
         for row in shared.deferred():

@@ -65,8 +65,8 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 _DESCRIBED: Final = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 #: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
 _CORPUS: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
-#: Pattern of the part of a corpus name about the reading of words.
-_WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
+#: Pattern of the part of a corpus name about the reading of words, which older stores lack.
+WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
 
 # ---------------------------------------------------------------------------------------------- recording
@@ -199,7 +199,7 @@ def settings_of_store(store: SubNetworkStore) -> StoreSettings | None:
         texts = texts or _texts(inputs, shared.corpus, store.path)
         model = model or _model(inputs, shared.model, store.path)
         options = dict(inputs.get("options", {})) | options
-    if words := _WORDS.search(shared.corpus):
+    if words := WORDS_IN_NAME.search(shared.corpus):
         options.setdefault("words", words[1])
     described = {
         **_objective(shared.objective),
@@ -230,7 +230,7 @@ def _texts(inputs: Mapping[str, Any], name: str, root: Path | str) -> tuple[str,
 
 def texts_by_name(name: str) -> tuple[str, ...] | None:
     """Return a corpus whose recorded name shows where it is; None if it does not."""
-    plain = _WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", "")
+    plain = WORDS_IN_NAME.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", "")
     parsed = _CORPUS.fullmatch(plain)
     if parsed is None:
         return None
