@@ -16,16 +16,20 @@ from xsns_stream.objectives.factory import OBJECTIVES
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.types import Provenance
 
+#: Options of :func:`xsns_stream.open_corpus` that a build passes on.
+TEXT_OPTIONS: Final = (
+    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
+    *("labels_as_given", "label"),
+)
 #: Options that the provenance of a row names only in `inputs`, beside the text and the model.
 OPTIONS_IN_INPUTS: Final = (
-    *("text_column", "label_column", "split", "words", "config", "corpus_revision", "task", "labels_as_given", "label"),
+    *(*TEXT_OPTIONS, "label_column", "corpus_revision"),
     *("stack", "include", "exclude", "mask_rate", "mean_span"),
 )
 #: Largest number of values of `--corpus` that is recorded: every row has a copy of them.
 MOST_SPECIFICATIONS: Final = 64
 #: Options of the model, which do not apply to a model that is loaded already.
 _OF_NAMED_MODEL: Final = ("revision", "dtype", "head_seed")
-_TEXT_OPTIONS: Final = OPTIONS_IN_INPUTS[:9]
 #: {option: the options that are taken from a store only if this one has the value of the store}.
 _FOLLOWERS: Final[Mapping[str, tuple[str, ...]]] = {
     "objective": ("mask_rate", "mean_span"),
@@ -87,13 +91,22 @@ def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[st
     record: dict[str, Any] = {}
     if _is_specification(texts):
         parts = [texts] if isinstance(texts, str | os.PathLike) else texts
-        if len(parts) <= MOST_SPECIFICATIONS:
+        if len(parts) <= MOST_SPECIFICATIONS and all(map(_is_recordable, parts)):
             record["texts"] = [_absolute(os.fspath(part)) for part in parts]
-    if isinstance(model, str | os.PathLike):
+    if isinstance(model, str | os.PathLike) and _is_recordable(model):
         record["model"] = _absolute(os.fspath(model), is_model=True)
     if given := {name: _plain(options[name]) for name in OPTIONS_IN_INPUTS if options.get(name) not in (None, (), [])}:
         record["options"] = given
     return record
+
+
+def _is_recordable(part: str | os.PathLike[str]) -> bool:
+    """Return whether a path is valid UTF-8, which records must be and paths need not be."""
+    try:
+        f"{Path(part).absolute()}".encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[str, Any]:
@@ -393,7 +406,7 @@ def _not_applicable(stored: StoreSettings, texts: Any, model: Any, options: Mapp
         if any(options.get(other) for other in excluded):
             left_out.add(name)
     if texts is not None and not _is_specification(texts):
-        left_out.update(_TEXT_OPTIONS)
+        left_out.update((*TEXT_OPTIONS, "label_column", "corpus_revision"))
     if model is not None and not isinstance(model, str | os.PathLike):
         left_out.update(_OF_NAMED_MODEL)
     elif model is not None and os.fspath(model) != stored.names["model"]:
