@@ -20,7 +20,7 @@ from xsns_stream.cli.output import (
 
 @click.command(
     name="relabel",
-    epilog=examples("xsns-stream relabel sw sw-x-bible", "xsns-stream relabel sw-x-bible sw --json"),
+    epilog=examples("xsns-stream relabel et et-x-bible", "xsns-stream relabel et et-x-bible --json"),
 )
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
