@@ -88,14 +88,17 @@ def test_other_text_is_refused_and_a_copy_under_another_name_is_not(baseline: An
     assert "error: the text of fi, sw is not the text that the store 'x.zarr' was built from: 2 of 4" in done.err
 
 
-def test_a_folder_that_is_not_here_has_to_be_named(
+def test_text_and_model_are_found_from_any_folder_until_they_are_moved(
     built: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = xsns("baseline", "emb", "--store", built / "x.zarr")
+    done = xsns("baseline", "lex", "--store", built / "x.zarr")
+    assert done.code == 0, done.err
+    shutil.copytree(built / "x.zarr", tmp_path / "moved" / "x.zarr")
+    done = xsns("baseline", "emb", "--store", "moved/x.zarr")
     assert done.code == 2
-    assert "the corpus of the store, 'folder(texts)', cannot be found by its name" in done.err
-    assert "the model of the store, 'tiny'," in done.err
+    assert "the corpus of the store, 'folder(texts)', is not where it was, or the store does not record" in done.err
+    assert "the model of the store, 'tiny', is not where it was" in done.err
     assert "--corpus PATH" in done.err
 
 
@@ -198,7 +201,8 @@ def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_pa
     command = ("baseline", "lex", "--store", tmp_path / "old.zarr")
     done = xsns(*command)
     assert done.code == 2
-    assert "error: the corpus of the store, '', cannot be found by its name; the model of the store, ''," in done.err
+    assert "error: the corpus of the store, '', is not where it was, or the store does not record where" in done.err
+    assert "; the model of the store, ''," in done.err
     done = xsns(*command, "--corpus", "texts", "--model", "mini")
     assert done.code == 0, done.err
     assert "has no record of the text of fi, sw, so that it was not compared." in done.err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import open_task, read_text
+from xsns_stream.corpora import open_corpus, open_task, read_text
 from xsns_stream.errors import CorpusError
 
 CONLLU = "{}\t{}\t_\tX\t_\t_\t0\troot\t_\t_\n"
@@ -127,3 +127,14 @@ def test_entities_of_html_in_extracted_articles(tmp_path: Path) -> None:
     article = '<doc id="1" url="u" title="A &amp; B">\nA &amp; B\n\nx &lt; y &amp; z\n</doc>\n'
     assert texts(tmp_path / "sw.txt", article) == ["x < y & z"]
     assert texts(tmp_path / "sw.txt", "x &lt; y\n") == ["x &lt; y"]
+
+
+def test_a_nested_column_is_named_with_the_option_that_reads_it(tmp_path: Path) -> None:
+    """As in files of a crawl, whose text is within `content`."""
+    rows = [{"meta": {"id": 1}, "content": {"length": 3, "text": text}} for text in ("Guten Morgen.", "Bis bald.")]
+    (tmp_path / "de.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"column 'content' of de\.jsonl contains other columns, not text") as caught:
+        open_corpus(tmp_path).sample("de", 2, 0)
+    assert caught.value.hint == "name one of them, such as `--text-column content.text`."
+    sample = open_corpus(tmp_path, text_column="content.text").sample("de", 2, 0)
+    assert {each.sentence() for each in sample.examples} == {"Guten Morgen.", "Bis bald."}

@@ -186,3 +186,21 @@ def test_keys_of_texts_in_memory() -> None:
         open_corpus({"a b": ["x"]}, labels_as_given=True)
     with pytest.raises(CorpusError, match="a label is given for 'twi'"):
         open_corpus(texts, label={"twi": "x"})
+
+
+def test_the_hint_on_files_of_one_name_gives_labels_that_work(tmp_path: Path) -> None:
+    for name in ("fi.txt", "fi.tsv", "sw.txt"):
+        (tmp_path / name).write_text("text\nHyvää huomenta.\nKaribu sana.\n", encoding="utf-8")
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(tmp_path).sample("fi", 2, 0)
+    assert "--label fi.tsv=fi-x-1 --label fi.txt=fi-x-2" in caught.value.hint
+    labels = {"fi.tsv": "fi-x-1", "fi.txt": "fi-x-2"}
+    assert open_corpus(tmp_path, label=labels).languages() == ("fi-x-1", "fi-x-2", "sw")
+
+
+def test_labels_of_a_folder_stay_when_a_pair_is_added(akan: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("Karibu sana.\nHabari gani?\n", encoding="utf-8")
+    labels = {"aka_Latn.txt": "aka", "twi_Latn.txt": "twi"}
+    corpus = open_corpus([str(akan), f"sw={other}"], label=labels)
+    assert {"aka", "twi", "sw"} <= set(corpus.languages())

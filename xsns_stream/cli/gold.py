@@ -182,13 +182,18 @@ def _facts(report: GoldReport) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from xsns_stream.types.transfer_scores import scores_name
+
     scores, summary = report.scores, report.summary
     table = Table.grid(padding=(0, 2))
     pairs = f"{len(scores.sources)} sources × {len(scores.targets)} targets"
     own = "" if math.isnan(summary.mean_own) else f"; with itself {_number(scores, summary.mean_own)}"
     between = f"{_number(scores, summary.lowest)} to {_number(scores, summary.highest)}"
     for name, value in (
-        ("scores", f"{scores.task}, {scores.metric} in {scores.unit}; {scores.origin or 'of unknown origin'}"),
+        (
+            "scores",
+            f"{scores_name(scores.task, scores.metric)} ({scores.unit}); {scores.origin or 'of unknown origin'}",
+        ),
         ("pairs", pairs + (f", {len(summary.missing)} without a score" if summary.missing else "")),
         ("regimes", ", ".join(f"{name} (shown)" if name == scores.regimes[0] else name for name in report.regimes)),
         ("seeds", ", ".join(map(str, scores.seeds)) or "unknown"),
@@ -219,12 +224,13 @@ def _best_sources(report: GoldReport) -> Table:
     from rich.text import Text
 
     from xsns_stream.report import shown_name
+    from xsns_stream.types.transfer_scores import metric_name
 
     scores, summary = report.scores, report.summary
     table = Table(title="best source of each target", title_justify="left")
     for heading in ("target", "name", "best source", "name"):
         table.add_column(heading)
-    table.add_column(Text(scores.metric), justify="right")
+    table.add_column(Text(metric_name(scores.metric)), justify="right")
     for target, (source, score) in list(summary.best_source.items())[:_SHOWN]:
         cells = (target, shown_name(target), source, shown_name(source), _number(scores, score))
         table.add_row(*map(Text, cells))
@@ -236,12 +242,13 @@ def _source_means(report: GoldReport) -> Table:
     from rich.text import Text
 
     from xsns_stream.report import shown_name
+    from xsns_stream.types.transfer_scores import metric_name
 
     scores, summary = report.scores, report.summary
     table = Table(title="sources by their mean over other languages", title_justify="left")
     table.add_column("source")
     table.add_column("name")
-    table.add_column(Text(f"mean {scores.metric}"), justify="right")
+    table.add_column(Text(f"mean {metric_name(scores.metric)}"), justify="right")
     table.add_column("targets", justify="right")
     for source, mean in sorted(summary.source_means.items(), key=lambda item: -item[1])[:_SHOWN]:
         cells = (source, shown_name(source), _number(scores, mean), str(summary.source_targets[source]))

@@ -96,6 +96,8 @@ class Columns:
         """
         text_place, label_place = f"column '{self.text}' of {where}", f"column '{self.label}' of {where}"
         first, second = cell(row, self.text), cell(row, self.pair)
+        if isinstance(first, Mapping):
+            raise _nested(self.text, first, text_place)
         if self.text.lower() in WORD_COLUMNS:
             first = _parse_if_list(first, text_place)
         unit = pair_unit(first, second, text_place) if self.pair else text_unit(first, text_place)
@@ -115,6 +117,12 @@ class Columns:
 
 
 # ----------------------------------------------------------------------------------- nested columns
+
+
+def _nested(column: str, value: Mapping[str, Any], where: str) -> CorpusError:
+    texts = [name for name in nested_names(value, f"{column}.") if isinstance(cell({column: value}, name), str)]
+    such_as = f", such as `--text-column {texts[0]}`" if texts else ""
+    return CorpusError(f"{where} contains other columns, not text.", f"name one of them{such_as}.")
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:

@@ -323,13 +323,21 @@ class FolderListing:
 def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     both = "both " if len(names) == 2 else ""
-    labels = " ".join(f"--label {name}={without_suffix(name).rpartition('/')[2]}" for name in names[:_NAMED])
+    labels = " ".join(f"--label {name}={label}" for name, label in _distinct_labels(code, names[:_NAMED]).items())
     return CorpusError(
         f"{both}{listed} are language '{code}'.",
-        f"keep their names as labels with {labels}, or those of all files with --labels-as-given; or choose one with a "
-        f"further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a new store); or keep "
-        "one of them in the folder.",
+        f"give each its own label with {labels}, or keep the names of all files with --labels-as-given; or choose one "
+        f"with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a new store); "
+        "or keep one of them in the folder.",
     )
+
+
+def _distinct_labels(code: str, names: Sequence[str]) -> dict[str, str]:
+    """Return {file: its name as a label}; names that are equal without their suffixes are numbered."""
+    stems = [without_suffix(name).rpartition("/")[2] for name in names]
+    if len(set(stems)) == len(stems):
+        return dict(zip(names, stems, strict=True))
+    return {name: f"{code}-x-{number}" for number, name in enumerate(names, start=1)}
 
 
 def without_suffix(name: str) -> str:

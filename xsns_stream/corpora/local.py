@@ -131,7 +131,8 @@ class LocalCorpus:
             LanguageError: The text before `=` is not a language.
             CorpusError: A file is missing, or two files are given for one language.
         """
-        given, changed = _files_of_pairs(pairs, self.naming)
+        # Labels of the folder's files were checked when the folder was opened.
+        given, changed = _files_of_pairs(pairs, self.naming, only_pairs=False)
         named = [f"{code}={paths[0].name}" for code, paths in sorted(given.items())]
         given_paths = {path.resolve() for paths in given.values() for path in paths}
         folder = self.folder
@@ -365,7 +366,9 @@ def open_files(
     return LocalCorpus(name, files, text_column, labels=labels, words=words, notes=notes, naming=naming)
 
 
-def _files_of_pairs(pairs: Sequence[str], naming: Naming) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
+def _files_of_pairs(
+    pairs: Sequence[str], naming: Naming, *, only_pairs: bool = True
+) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
     """Return {label: its file} of pairs `language=path`, and notes on labels."""
     split_pairs = [pair.partition("=") for pair in pairs]
     for _, _, path in split_pairs:
@@ -388,7 +391,8 @@ def _files_of_pairs(pairs: Sequence[str], naming: Naming) -> tuple[dict[str, tup
         path_of[code] = path
         if not naming.as_given and (note := changed_language(language, code)):
             changed[language] = f"'{language}' {note}."
-    naming.refuse_unused(path_of.values(), list(path_of.values()), "the pairs")
+    if only_pairs:
+        naming.refuse_unused(path_of.values(), list(path_of.values()), "the pairs")
     files: dict[str, tuple[Path, ...]] = {
         code: (_copy_of_pipe(path) if _is_pipe(path) else Path(path),) for code, path in path_of.items()
     }

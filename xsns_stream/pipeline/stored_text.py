@@ -16,7 +16,7 @@ from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.objectives import Objective, make_objective
 from xsns_stream.pipeline.model_baselines import needs_tokenizer, needs_weights
 from xsns_stream.pipeline.row_selection import as_seeds, max_length_of
-from xsns_stream.pipeline.store_settings import WORDS_IN_NAME, model_by_name, texts_by_name
+from xsns_stream.pipeline.store_settings import TEXT_OPTIONS, WORDS_IN_NAME, StoreSettings, settings_of_store
 from xsns_stream.store import open_store
 from xsns_stream.types import Provenance
 
@@ -35,6 +35,7 @@ class StoredText:
         languages: Codes of the rows.
         seeds: Seeds of the rows.
         digests: {(language, seed): digest of the examples}; a digest is empty if the store has none.
+        settings: Location of text and model, and the options that text was read with.
     """
 
     path: str
@@ -43,6 +44,7 @@ class StoredText:
     languages: tuple[str, ...]
     seeds: tuple[int, ...]
     digests: Mapping[tuple[str, int], str]
+    settings: StoreSettings
 
     @property
     def labels(self) -> str | None:
@@ -59,7 +61,8 @@ def stored_text(path: str) -> StoredText:
     """
     rows = open_store(path)
     records = rows.records()
-    if not records:
+    settings = settings_of_store(rows)
+    if settings is None:
         raise UsageError(f"the store '{path}' has no row.", "build it first.")
     return StoredText(
         path,
@@ -68,6 +71,7 @@ def stored_text(path: str) -> StoredText:
         tuple(dict.fromkeys(sorted(record.language for record in records))),
         tuple(sorted({record.seed for record in records})),
         {(record.language, record.seed): record.provenance.corpus_digest for record in records},
+        settings,
     )
 
 
@@ -107,14 +111,15 @@ def options_of_store(
     if wrong:
         hints.append("omit these options, or --store")
     for name, noun, option, located in (
-        ("texts", "corpus", "--corpus", _corpus(stored.shared.corpus)),
+        ("texts", "corpus", "--corpus", _corpus(stored, given)),
         ("model", "model", "--model", _model(stored)),
     ):
         if name in given or (name == "model" and not needs_tokenizer(names)):
             continue
         if located is None:
             wrong.append(
-                f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', cannot be found by its name"
+                f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', is not where it was, or the "
+                "store does not record where it was"
             )
             hints.append(
                 f"name it with {option} PATH, with the options of `build`; it is compared with that of the store"
@@ -126,15 +131,17 @@ def options_of_store(
     return taken
 
 
-def _corpus(name: str) -> dict[str, Any] | None:
-    """Return the options for opening a corpus from its recorded name; None if the name does not contain a path."""
-    texts = texts_by_name(name)
-    return None if texts is None else {"texts": texts}
+def _corpus(stored: StoredText, given: frozenset[str]) -> dict[str, Any] | None:
+    """Return the options for opening the corpus of a store; None if its location is not known."""
+    texts, recorded = stored.settings.texts, stored.settings.options
+    if texts is None:
+        return None
+    return {"texts": texts} | {name: recorded[name] for name in TEXT_OPTIONS if name in recorded and name not in given}
 
 
 def _model(stored: StoredText) -> dict[str, Any] | None:
     """Return the options for loading the model of a store; None if its folder does not exist here."""
-    name = model_by_name(stored.shared.model)
+    name = stored.settings.model
     if name is None or name == "mini" or Path(name).is_dir():
         return None if name is None else {"model": name}
     return {"model": name, "revision": stored.revision or None}

@@ -17,6 +17,7 @@ from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed
 from xsns_stream.pipeline.model_baselines import model_baselines, needs_tokenizer, needs_weights
 from xsns_stream.pipeline.requested_languages import RequestedLanguages, require_choice
 from xsns_stream.pipeline.row_selection import as_seeds
+from xsns_stream.pipeline.store_settings import TEXT_OPTIONS
 from xsns_stream.pipeline.stored_text import check_model, check_text, objective_of, options_of_store, stored_text
 from xsns_stream.types import SimilarityMatrix
 
@@ -28,10 +29,6 @@ Display: TypeAlias = Callable[[int], AbstractContextManager[Callable[[BaselineEv
 #: Shows a line while a block runs.
 Status: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
-_TEXT_OPTIONS: Final = (
-    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
-    *("labels_as_given", "label"),
-)
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective")
 _PARAMETERS: Final = ("stack", "include", "exclude")
 #: Fields of :class:`~xsns_stream.pipeline.model_baselines.BaselineSettings` that are options.
@@ -39,7 +36,7 @@ _SETTINGS: Final = (
     *("examples", "seeds", "batch", "max_length", "layer", "centre", "neighbour_layer", "neighbours", "max_tokens"),
     *("states", "merges", "token_reduction", "scratch"),
 )
-_OPTIONS: Final = (*_TEXT_OPTIONS, "corpus_revision", *_MODEL_OPTIONS, *_PARAMETERS, *_SETTINGS)
+_OPTIONS: Final = (*TEXT_OPTIONS, "corpus_revision", *_MODEL_OPTIONS, *_PARAMETERS, *_SETTINGS)
 #: Conversions of options to numbers of Python.
 _CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     **dict.fromkeys(("examples", "batch", "max_length", "neighbours", "merges"), whole_number),
@@ -112,7 +109,7 @@ def text_baselines(
         options["texts"],
         revision=options.get("corpus_revision"),
         labels=None if stored is None else stored.labels,
-        **{name: options[name] for name in _TEXT_OPTIONS if name in options},
+        **{name: options[name] for name in TEXT_OPTIONS if name in options},
     )
     chosen = _languages(requested, corpus.languages(), corpus.name, () if stored is None else stored.languages)
     settings = {name: options[name] for name in _SETTINGS if name in options}
